@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A program as text, one instruction on a line, jumps as line numbers.
+
+use super::op::{
+    A, ABS, ADD, ALU, AND, DIV, IMM, JA, JEQ, JGE, JGT, JMP, LD, LDX, LEN, LSH, MEM, MUL, NEG, OR, RET, RSH,
+    ST, STX, SUB, TXA, X,
+};
+use super::{Instruction, Program};
+use std::fmt;
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, instruction) in self.instructions().iter().enumerate() {
+            write!(f, "{at:>4}  ")?;
+            line(f, at, *instruction)?;
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+fn line(f: &mut fmt::Formatter<'_>, at: usize, instruction: Instruction) -> fmt::Result {
+    let Instruction { code, jt, jf, k } = instruction;
+    let operand = if code & 0x08 == X { "x".to_owned() } else { format!("{k:#x}") };
+    let load = if code & 0x07 == LD { "ld" } else { "ldx" };
+    match (code & 0x07, code & !0x07) {
+        (LD, ABS) => write!(f, "ld   {}", word(k)),
+        (LD | LDX, LEN) => write!(f, "{load:<4} len"),
+        (LD | LDX, IMM) => write!(f, "{load:<4} {k:#x}"),
+        (LD | LDX, MEM) => write!(f, "{load:<4} m[{k}]"),
+        (ST, _) => write!(f, "st   m[{k}]"),
+        (STX, _) => write!(f, "stx  m[{k}]"),
+        (RET, A) => write!(f, "ret  a"),
+        (RET, _) => write!(f, "ret  {k:#x}"),
+        (JMP, JA) => write!(f, "ja   {}", at + 1 + k as usize),
+        (JMP, operation) => {
+            let name = match operation & !X {
+                JEQ => "jeq",
+                JGT => "jgt",
+                JGE => "jge",
+                _ => "jset",
+            };
+            let to = |skip: u8| at + 1 + usize::from(skip);
+            write!(f, "{name:<4} {operand}, {}, {}", to(jt), to(jf))
+        }
+        (ALU, operation) => {
+            let name = match operation & 0xf0 {
+                ADD => "add",
+                SUB => "sub",
+                MUL => "mul",
+                DIV => "div",
+                OR => "or",
+                AND => "and",
+                LSH => "lsh",
+                RSH => "rsh",
+                NEG => return write!(f, "neg"),
+                _ => "xor",
+            };
+            write!(f, "{name:<4} {operand}")
+        }
+        (_, TXA) => write!(f, "txa"),
+        _ => write!(f, "tax"),
+    }
+}
+
+/// The name of a word of `struct seccomp_data`.
+fn word(offset: u32) -> String {
+    let half = if offset.is_multiple_of(8) { "low" } else { "high" };
+    match offset {
+        super::op::NR => "nr".to_owned(),
+        super::op::ARCH => "arch".to_owned(),
+        8 | 12 => format!("ip.{half}"),
+        _ => format!("arg{}.{half}", (offset - 16) / 8),
+    }
+}

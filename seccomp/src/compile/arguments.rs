@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The rules that compete for one call, as tests of its arguments.
+
+use super::graph::{Graph, Id};
+use super::intervals::Intervals;
+use crate::arch::Arch;
+use crate::bpf::op;
+use crate::condition::{Condition, Operator};
+use crate::policy::Alternative;
+use std::collections::BTreeSet;
+
+/// The decision among alternatives that are sorted by rank; `rest` if none holds.
+pub(super) fn decide(graph: &mut Graph, arch: Arch, sorted: &[(Alternative, Id)], rest: Id) -> Id {
+    // From the last to the first, each leading to the one after it.
+    let mut next = rest;
+    let mut sorted = sorted;
+    while let [before @ .., (all, then)] = sorted {
+        let run = match *all.as_slice() {
+            [last] if last.operator != Operator::MaskedEq => trailing_run(sorted, last.argument),
+            _ => 0,
+        };
+        if run > 0 {
+            let (before, run) = sorted.split_at(sorted.len() - run);
+            let conditions: Vec<_> = run.iter().map(|(all, then)| (all[0], *then)).collect();
+            next = compare(graph, arch, &conditions, next);
+            sorted = before;
+        } else {
+            next = conjunction(graph, arch, all, *then, next);
+            sorted = before;
+        }
+    }
+    next
+}
+
+/// How many alternatives at the end are a single comparison of this argument.
+fn trailing_run(sorted: &[(Alternative, Id)], argument: u8) -> usize {
+    let compares = |all: &Alternative| matches!(*all.as_slice(), [c] if c.argument == argument && c.operator != Operator::MaskedEq);
+    sorted.iter().rev().take_while(|(all, _)| compares(all)).count()
+}
+
+/// All conditions must hold.
+fn conjunction(graph: &mut Graph, arch: Arch, all: &Alternative, then: Id, otherwise: Id) -> Id {
+    all.iter().rev().fold(then, |then, &condition| match condition.operator {
+        Operator::MaskedEq => masked(graph, condition, then, otherwise),
+        _ => compare(graph, arch, &[(condition, then)], otherwise),
+    })
+}
+
+fn masked(graph: &mut Graph, condition: Condition, then: Id, otherwise: Id) -> Id {
+    let Condition { argument, value, mask, .. } = condition;
+    let low = graph.masked_equal(op::low(argument), mask as u32, value as u32, then, otherwise);
+    // On a 32-bit ABI the mask has no high half, and nothing is tested there.
+    graph.masked_equal(op::high(argument), (mask >> 32) as u32, (value >> 32) as u32, low, otherwise)
+}
+
+/// Comparisons of one argument; of those that hold, the first decides.
+///
+/// They cut the line of values into intervals, so that a hundred of them cost
+/// no more than a few tests.
+fn compare(graph: &mut Graph, arch: Arch, conditions: &[(Condition, Id)], rest: Id) -> Id {
+    let max = arch.max_argument();
+    // Where which condition begins or ceases to hold.
+    let mut edges = Vec::with_capacity(2 * conditions.len());
+    for (place, (condition, _)) in conditions.iter().enumerate() {
+        for (first, last) in holds_between(*condition, max) {
+            edges.push((first, place));
+            edges.extend((last < max).then(|| (last + 1, place)));
+        }
+    }
+    edges.sort_unstable();
+    let mut line = Intervals::all(rest);
+    let mut holding = BTreeSet::new();
+    for at_one_value in edges.chunk_by(|a, b| a.0 == b.0) {
+        for &(_, place) in at_one_value {
+            if !holding.remove(&place) {
+                holding.insert(place);
+            }
+        }
+        let then = holding.first().map_or(rest, |&place: &usize| conditions[place].1);
+        line.from(at_one_value[0].0, then);
+    }
+    let argument = conditions[0].0.argument;
+    if max == u64::MAX {
+        line.wide_tree(graph, op::high(argument), op::low(argument))
+    } else {
+        line.narrow_tree(graph, op::low(argument))
+    }
+}
+
+/// The intervals of values, both ends included, for which a comparison holds.
+fn holds_between(condition: Condition, max: u64) -> impl Iterator<Item = (u64, u64)> {
+    let value = condition.value;
+    let below = |value: u64| value.checked_sub(1).map(|last| (0, last));
+    let above = |value: u64| (value < max).then(|| (value + 1, max));
+    let intervals = match condition.operator {
+        Operator::Eq | Operator::MaskedEq => [Some((value, value)), None],
+        Operator::Ne => [below(value), above(value)],
+        Operator::Lt => [below(value), None],
+        Operator::Le => [Some((0, value)), None],
+        Operator::Gt => [above(value), None],
+        Operator::Ge => [Some((value, max)), None],
+    };
+    intervals.into_iter().flatten()
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From the graph to instructions.
+//!
+//! Jumps of classic BPF go forward only, and conditional ones skip at most 255
+//! instructions. So the program is made from its end: then the targets of a jump
+//! stand where they will stand, and if one is too far away, a copy of the verdict
+//! or an unconditional jump is put in between.
+
+use super::graph::{Graph, Id, Node, Test};
+use crate::bpf::{Instruction, op};
+
+/// What is in the accumulator when the program comes to a node.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Loaded {
+    /// It never comes there.
+    Never,
+    /// Always this word, whole.
+    Word(u32),
+    /// It depends.
+    Unknown,
+}
+
+/// How far a conditional jump may go, less what may still be put in between.
+const REACH: usize = 255 - 2;
+
+/// The instructions for the decision that begins at `root`.
+pub(super) fn assemble(graph: &Graph, root: Id) -> Vec<Instruction> {
+    let loaded = loaded(graph, root);
+    let mut code = Backward { code: Vec::new(), places: vec![None; graph.nodes().len()] };
+    for (index, node) in graph.nodes().iter().enumerate() {
+        match (node, loaded[index]) {
+            // A verdict is put down where it is first needed.
+            (_, Loaded::Never) | (Node::Return(_), _) => (),
+            (Node::Test(test), loaded) => {
+                code.test(graph, test, loaded == Loaded::Word(test.word));
+                code.places[index] = Some(code.code.len());
+            }
+        }
+    }
+    if let Node::Return(value) = graph.nodes()[root.index()] {
+        code.code.push(instruction(op::RET | op::K, value));
+    }
+    code.code.reverse();
+    code.code
+}
+
+/// For each node, what is loaded when the program comes there from `root`.
+fn loaded(graph: &Graph, root: Id) -> Vec<Loaded> {
+    let mut loaded = vec![Loaded::Never; graph.nodes().len()];
+    loaded[root.index()] = Loaded::Unknown;
+    // Nodes lead to older ones only: from the youngest down, all ways to a node are known when it is its turn.
+    for (index, node) in graph.nodes().iter().enumerate().rev() {
+        let Node::Test(test) = node else { continue };
+        if loaded[index] == Loaded::Never {
+            continue;
+        }
+        let leaves = if test.mask == u32::MAX { Loaded::Word(test.word) } else { Loaded::Unknown };
+        for to in [test.yes, test.no] {
+            let at = &mut loaded[to.index()];
+            *at = if *at == Loaded::Never || *at == leaves { leaves } else { Loaded::Unknown };
+        }
+    }
+    loaded
+}
+
+/// A program that grows at its beginning; the vector holds it from the end.
+struct Backward {
+    code: Vec<Instruction>,
+    /// Where the latest copy of each node begins, counted from the end.
+    places: Vec<Option<usize>>,
+}
+
+impl Backward {
+    fn test(&mut self, graph: &Graph, test: &Test, loaded: bool) {
+        let no = self.near(graph, test.no);
+        let yes = self.near(graph, test.yes);
+        // Bounded by REACH plus what the line above may have put in between.
+        let skip = |place: usize| u8::try_from(self.code.len() - place).unwrap_or(u8::MAX);
+        let (jt, jf) = (skip(yes), skip(no));
+        self.code.push(Instruction { code: op::JMP | test.jump | op::K, jt, jf, k: test.k });
+        if test.mask != u32::MAX {
+            self.code.push(instruction(op::ALU | op::AND | op::K, test.mask));
+        }
+        if !loaded {
+            self.code.push(instruction(op::LD | op::ABS, test.word));
+        }
+    }
+
+    /// A place within reach of the next jump that leads to this node.
+    fn near(&mut self, graph: &Graph, to: Id) -> usize {
+        let place = self.places[to.index()];
+        if let Some(place) = place
+            && self.code.len() - place <= REACH
+        {
+            return place;
+        }
+        let bridge = match (graph.nodes()[to.index()], place) {
+            (Node::Return(value), _) => instruction(op::RET | op::K, value),
+            // Tests are put down before those that lead to them.
+            (Node::Test(_), place) => {
+                let distance = self.code.len() - place.unwrap_or_default();
+                instruction(op::JMP | op::JA, u32::try_from(distance).unwrap_or(u32::MAX))
+            }
+        };
+        self.code.push(bridge);
+        let place = self.code.len();
+        self.places[to.index()] = Some(place);
+        place
+    }
+}
+
+fn instruction(code: u16, k: u32) -> Instruction {
+    Instruction { code, jt: 0, jf: 0, k }
+}

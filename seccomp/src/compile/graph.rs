@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A filter as a graph of decisions, before it becomes instructions.
+
+use crate::action::Action;
+use crate::bpf::op;
+use std::collections::HashMap;
+
+/// A node of the graph. A node is always younger than those it leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Id(u32);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Node {
+    Return(u32),
+    Test(Test),
+}
+
+/// A comparison of one word of the call's data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Test {
+    /// The word's offset in `struct seccomp_data`.
+    pub(super) word: u32,
+    /// What of the word is compared.
+    pub(super) mask: u32,
+    /// `JEQ`, `JGE` or `JSET`.
+    pub(super) jump: u16,
+    pub(super) k: u32,
+    pub(super) yes: Id,
+    pub(super) no: Id,
+}
+
+/// Nodes, each of them once: what is decided alike is decided by the same node.
+#[derive(Debug, Default)]
+pub(super) struct Graph {
+    nodes: Vec<Node>,
+    ids: HashMap<Node, Id>,
+}
+
+impl Graph {
+    /// A verdict.
+    pub(super) fn action(&mut self, action: Action) -> Id {
+        self.node(Node::Return(action.ret()))
+    }
+
+    /// "Is the word equal to `k`?"
+    pub(super) fn equal(&mut self, word: u32, k: u32, yes: Id, no: Id) -> Id {
+        self.test(Test { word, mask: u32::MAX, jump: op::JEQ, k, yes, no })
+    }
+
+    /// "Is the word at least `k`?"
+    pub(super) fn at_least(&mut self, word: u32, k: u32, yes: Id, no: Id) -> Id {
+        self.test(Test { word, mask: u32::MAX, jump: op::JGE, k, yes, no })
+    }
+
+    /// "Are these bits of the word equal to those of `k`?"
+    pub(super) fn masked_equal(&mut self, word: u32, mask: u32, k: u32, yes: Id, no: Id) -> Id {
+        match (mask, k) {
+            (0, _) => yes,
+            (u32::MAX, _) => self.equal(word, k, yes, no),
+            // "None of these bits" needs no AND, and leaves the word loaded for the next test.
+            (_, 0) => self.test(Test { word, mask: u32::MAX, jump: op::JSET, k: mask, yes: no, no: yes }),
+            _ => self.test(Test { word, mask, jump: op::JEQ, k, yes, no }),
+        }
+    }
+
+    fn test(&mut self, test: Test) -> Id {
+        if test.yes == test.no { test.yes } else { self.node(Node::Test(test)) }
+    }
+
+    fn node(&mut self, node: Node) -> Id {
+        *self.ids.entry(node).or_insert_with(|| {
+            self.nodes.push(node);
+            // Four thousand million nodes do not fit into memory.
+            Id(u32::try_from(self.nodes.len() - 1).unwrap_or(u32::MAX))
+        })
+    }
+
+    /// Every node, with its index; those that a node leads to come before it.
+    pub(super) fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+}
+
+impl Id {
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A line of numbers cut into intervals, and the balanced tree that finds the right one.
+
+use super::graph::{Graph, Id};
+
+/// What to do for each number of a line: from each start up to the next, the same.
+///
+/// The first start is 0; starts ascend; neighbours differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Intervals<T>(Vec<(T, Id)>);
+
+impl<T: Copy + Ord + Default> Intervals<T> {
+    /// The same for the whole line.
+    pub(super) fn all(then: Id) -> Intervals<T> {
+        Intervals(vec![(T::default(), then)])
+    }
+
+    /// From here on: `start` must not be below that of the call before.
+    pub(super) fn from(&mut self, start: T, then: Id) {
+        debug_assert!(self.0.last().is_none_or(|last| last.0 <= start));
+        if self.0.last().is_some_and(|last| last.0 == start) {
+            self.0.pop();
+        }
+        if self.last() != Some(then) {
+            self.0.push((start, then));
+        }
+    }
+
+    /// What is done at the end of the line so far.
+    pub(super) fn last(&self) -> Option<Id> {
+        self.0.last().map(|last| last.1)
+    }
+}
+
+impl Intervals<u32> {
+    /// The tree for a word of the call's data.
+    pub(super) fn tree(&self, graph: &mut Graph, word: u32) -> Id {
+        tree(graph, word, &self.0)
+    }
+}
+
+fn tree(graph: &mut Graph, word: u32, intervals: &[(u32, Id)]) -> Id {
+    match *intervals {
+        [(_, only)] => only,
+        // One number inside of an interval.
+        [(_, around), (number, then), (next, again)] if again == around && next - number == 1 => {
+            graph.equal(word, number, then, around)
+        }
+        _ => {
+            // After an odd number of intervals, so that single numbers stay together with what is around them.
+            let middle = (intervals.len() / 2) | 1;
+            let (below, above) = intervals.split_at(middle);
+            let yes = tree(graph, word, above);
+            let no = tree(graph, word, below);
+            graph.at_least(word, above[0].0, yes, no)
+        }
+    }
+}
+
+impl Intervals<u64> {
+    /// The tree for an argument of 32 bits: no start is above.
+    pub(super) fn narrow_tree(&self, graph: &mut Graph, low: u32) -> Id {
+        let lows: Vec<(u32, Id)> = self.0.iter().map(|&(start, then)| (start as u32, then)).collect();
+        tree(graph, low, &lows)
+    }
+
+    /// The tree for an argument of 64 bits: first its high half, then its low half.
+    pub(super) fn wide_tree(&self, graph: &mut Graph, high: u32, low: u32) -> Id {
+        let half = |start: u64| (start >> 32) as u32;
+        let mut highs = Intervals(Vec::new());
+        for inside in self.0.chunk_by(|a, b| half(a.0) == half(b.0)) {
+            // The starts inside of one high half; what came before lasts up to the first of them.
+            let mut lows = Intervals(Vec::new());
+            if let Some(before) = highs.last() {
+                lows.from(0, before);
+            }
+            for &(start, then) in inside {
+                lows.from(start as u32, then);
+            }
+            let (start, last) = inside[inside.len() - 1];
+            highs.from(half(start), lows.tree(graph, low));
+            if let Some(next) = half(start).checked_add(1) {
+                highs.from(next, last);
+            }
+        }
+        highs.tree(graph, high)
+    }
+}

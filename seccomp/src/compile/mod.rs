@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From a policy to a program.
+//!
+//! ```text
+//! Policy ──▶ for each ABI: number ─▶ rules that compete for it      (lower)
+//!        ──▶ their conditions as tests of arguments                 (arguments)
+//!        ──▶ all numbers of a kind of kernel entry, as a tree       (intervals)
+//!        ──▶ a choice among the entries, everything in one graph    (graph)
+//!        ──▶ instructions                                           (assemble)
+//! ```
+
+mod arguments;
+mod assemble;
+mod graph;
+mod intervals;
+mod lower;
+
+use crate::action::{Action, ENOSYS};
+use crate::arch::{ARM_PRIVATE, Arch, X32_BIT};
+use crate::bpf::{MAX_INSTRUCTIONS, Program, op};
+use crate::policy::Policy;
+use graph::{Graph, Id};
+use intervals::Intervals;
+use std::fmt;
+
+/// The policy would need a longer program than the kernel takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLong {
+    /// How many instructions it would need.
+    pub instructions: usize,
+}
+
+/// Makes the program that decides as [`eval`](crate::eval()) does.
+pub fn compile(policy: &Policy) -> Result<Program, TooLong> {
+    let mut graph = Graph::default();
+    let root = dispatch(policy, &mut graph);
+    let code = assemble::assemble(&graph, root);
+    match code.len() {
+        1..=MAX_INSTRUCTIONS => Ok(Program::trusted(code)),
+        instructions => Err(TooLong { instructions }),
+    }
+}
+
+/// "By which entry did the call come?" The native one is asked for first.
+fn dispatch(policy: &Policy, graph: &mut Graph) -> Id {
+    let mut entries: Vec<u32> = Vec::new();
+    for arch in &policy.archs {
+        if !entries.contains(&arch.audit()) {
+            entries.push(arch.audit());
+        }
+    }
+    // The last is made first, so that the first stands next to the beginning.
+    let kill = graph.action(Action::KillThread);
+    entries.into_iter().rev().fold(kill, |others, audit| {
+        let numbers = numbers(policy, graph, audit);
+        graph.equal(op::ARCH, audit, numbers, others)
+    })
+}
+
+/// All numbers that may come by an entry, as a tree.
+fn numbers(policy: &Policy, graph: &mut Graph, audit: u32) -> Id {
+    let kill = graph.action(Action::KillThread);
+    let mut line = Intervals::all(kill);
+    let mut archs: Vec<Arch> = policy.archs.iter().copied().filter(|arch| arch.audit() == audit).collect();
+    archs.sort_unstable_by_key(|arch| *arch.numbers().start());
+    for &arch in &archs {
+        section(policy, graph, arch, &mut line);
+    }
+    if archs == [Arch::X86_64] {
+        // x32 was not asked for. But -1 is how a tracer says "skip this call":
+        // it is treated like any number above those of x86_64.
+        let above = line.last().unwrap_or(kill);
+        line.from(X32_BIT, kill);
+        line.from(u32::MAX, above);
+    }
+    line.tree(graph, op::NR)
+}
+
+/// Adds the numbers of one ABI to the line.
+fn section(policy: &Policy, graph: &mut Graph, arch: Arch, line: &mut Intervals<u32>) {
+    let default = graph.action(policy.default);
+    let above = if policy.hides_newer_calls() { graph.action(Action::Errno(ENOSYS)) } else { default };
+    let calls = lower::lower(policy, graph, arch, default);
+    line.from(*arch.numbers().start(), default);
+    for range in calls.chunk_by(|a, b| arch.same_range(a.0, b.0)) {
+        if range[0].0 >= ARM_PRIVATE && arch == Arch::Arm {
+            line.from(ARM_PRIVATE, default);
+        }
+        for &(number, then) in range {
+            line.from(number, then);
+            line.from(number + 1, default);
+        }
+        line.from(range[range.len() - 1].0 + 1, above);
+    }
+}
+
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TooLong { instructions } = self;
+        write!(f, "the filter needs {instructions} instructions, and the kernel takes {MAX_INSTRUCTIONS}")
+    }
+}
+
+impl std::error::Error for TooLong {}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a policy means, without compiling it.
+
+use crate::action::{Action, ENOSYS};
+use crate::arch::{Arch, X32_BIT};
+use crate::bpf::SeccompData;
+use crate::condition::{Condition, Operator};
+use crate::policy::{Alternative, Policy, Rule};
+
+/// What the policy says about one call.
+///
+/// This is the definition that [`compile`](crate::compile()) is tested against:
+/// written to be read, not to be fast.
+pub fn eval(policy: &Policy, data: &SeccompData) -> Action {
+    let Some(arch) = arch_of(policy, data) else {
+        return Action::KillThread;
+    };
+    // A rule that says what happens anyway is as if it were not there.
+    let rules = || policy.rules.iter().filter(|rule| rule.action != policy.default);
+    // The alternatives under which a rule is about a call with this number.
+    let readings = |rule: &Rule| readings(rule, arch, data.nr);
+
+    // The first rule without conditions decides, whatever stands before it.
+    if let Some(rule) = rules().find(|rule| readings(rule).iter().any(Vec::is_empty)) {
+        return rule.action;
+    }
+    // Of those whose conditions hold, the least in rank decides, and among equals the first.
+    let holding = rules().flat_map(|rule| readings(rule).into_iter().map(|all| (all, rule.action)));
+    let holding = holding.filter(|(all, _)| all.iter().all(|c| c.holds(data.args[usize::from(c.argument)])));
+    if let Some((_, action)) = holding.min_by_key(|(all, _)| rank(all)) {
+        return action;
+    }
+    if policy.hides_newer_calls() && is_newer(policy, arch, data.nr) {
+        return Action::Errno(ENOSYS);
+    }
+    policy.default
+}
+
+/// By which of the policy's ABIs the call was made, if by one of them.
+fn arch_of(policy: &Policy, data: &SeccompData) -> Option<Arch> {
+    let has = |arch| policy.archs.contains(&arch);
+    let same_audit = policy.archs.iter().copied().find(|arch| arch.audit() == data.arch)?;
+    match same_audit {
+        // -1 is how a tracer says "skip this call": it is nobody's x32 call.
+        Arch::X86_64 | Arch::X32 if data.nr >= X32_BIT && (has(Arch::X32) || data.nr != u32::MAX) => {
+            Some(Arch::X32).filter(|arch| has(*arch))
+        }
+        Arch::X86_64 | Arch::X32 => Some(Arch::X86_64).filter(|arch| has(*arch)),
+        other => Some(other),
+    }
+}
+
+/// The alternatives of a rule for one number: those it has if it names the call with
+/// that number, and others if the number is that of a multiplexer of a call it names.
+fn readings(rule: &Rule, arch: Arch, nr: u32) -> Vec<Alternative> {
+    let mut readings = Vec::new();
+    for call in &rule.calls {
+        if call.number(arch) == Some(nr) {
+            let on_arch = |all: &Alternative| all.iter().filter_map(|c| c.on(arch)).collect();
+            readings.extend(rule.any.iter().map(on_arch));
+        }
+        if let Some((multiplexer, inner)) = call.multiplexed(arch)
+            && multiplexer == nr
+        {
+            // Its first argument says which call is meant; a condition on the
+            // first argument of that call cannot be tested, for it is in memory.
+            let selects = Condition::new(0, Operator::Eq, inner, 0);
+            let behind = |all: &Alternative| {
+                let others = all.iter().filter(|c| c.argument != 0).filter_map(|c| c.on(arch));
+                std::iter::once(selects).chain(others).collect()
+            };
+            readings.extend(rule.any.iter().map(behind));
+        }
+    }
+    readings
+}
+
+fn rank(all: &Alternative) -> impl Ord + use<> {
+    all.iter().map(|condition| condition.rank()).collect::<Vec<_>>()
+}
+
+/// Whether a number is above those that the policy names, in any rule.
+fn is_newer(policy: &Policy, arch: Arch, nr: u32) -> bool {
+    let calls = || policy.rules.iter().flat_map(|rule| &rule.calls);
+    let numbers = || {
+        let direct = calls().filter_map(|call| call.number(arch));
+        direct.chain(calls().filter_map(|call| call.multiplexed(arch)).map(|(multiplexer, _)| multiplexer))
+    };
+    let in_range = numbers().filter(|n| arch.same_range(*n, nr)).max();
+    in_range.or_else(|| numbers().filter(|n| *n < nr).max()).is_some_and(|highest| nr > highest)
+}

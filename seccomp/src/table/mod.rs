@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Which numbers a system call has: names once, and one column of `u16` for each ABI.
+
+mod rows;
+
+use crate::arch::{ARM_PRIVATE, Arch, Multiplexers, X32_BIT};
+use rows::ROWS;
+
+const COUNT: usize = ROWS.len();
+
+/// No such call on this ABI.
+const NONE: u16 = u16::MAX;
+
+/// Cells from here up are ARM's private calls: their numbers do not fit into 16 bits.
+const PRIVATE_CELL: u16 = 0xf000;
+
+/// A system call that the tables know: its place in the list of names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Syscall(u16);
+
+// `ROWS` is written for the reader of a diff. What the binary carries is made
+// of it here, by the compiler, and has neither pointers nor relocations.
+static NAMES: [u8; names_len()] = concatenated();
+static NAME_ENDS: [u16; COUNT] = name_ends();
+static NUMBERS: [[u16; COUNT]; Arch::ALL.len()] = columns();
+static CARRIED: [u8; COUNT] = carried();
+
+/// The calls that socketcall(2) carries; the call's number in there is its place here, plus one.
+const SOCKETCALL: [&str; 20] = [
+    "socket",
+    "bind",
+    "connect",
+    "listen",
+    "accept",
+    "getsockname",
+    "getpeername",
+    "socketpair",
+    "send",
+    "recv",
+    "sendto",
+    "recvfrom",
+    "shutdown",
+    "setsockopt",
+    "getsockopt",
+    "sendmsg",
+    "recvmsg",
+    "accept4",
+    "recvmmsg",
+    "sendmmsg",
+];
+
+/// The calls that ipc(2) carries, with their numbers in there.
+const IPC: [(&str, u8); 12] = [
+    ("semop", 1),
+    ("semget", 2),
+    ("semctl", 3),
+    ("semtimedop", 4),
+    ("msgsnd", 11),
+    ("msgrcv", 12),
+    ("msgget", 13),
+    ("msgctl", 14),
+    ("shmat", 21),
+    ("shmdt", 22),
+    ("shmget", 23),
+    ("shmctl", 24),
+];
+
+/// Marks an entry of `CARRIED` that is about ipc(2) and not socketcall(2).
+const IN_IPC: u8 = 0x80;
+
+impl Syscall {
+    /// Looks a name up.
+    pub(crate) fn from_name(name: &str) -> Option<Syscall> {
+        let (mut low, mut high) = (0, COUNT);
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            match name_at(middle).cmp(name.as_bytes()) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+                std::cmp::Ordering::Equal => return u16::try_from(middle).ok().map(Syscall),
+            }
+        }
+        None
+    }
+
+    /// The number that a filter sees when a program of this ABI makes the call directly.
+    pub(crate) fn number(self, arch: Arch) -> Option<u32> {
+        match (NUMBERS[arch as usize][usize::from(self.0)], arch) {
+            (NONE, _) => None,
+            (cell @ PRIVATE_CELL.., _) => Some(ARM_PRIVATE + u32::from(cell - PRIVATE_CELL)),
+            (cell, Arch::X32) => Some(X32_BIT | u32::from(cell)),
+            (cell, _) => Some(u32::from(cell)),
+        }
+    }
+
+    /// The other way to make the call: the number of the multiplexer, and what its first argument then is.
+    pub(crate) fn multiplexed(self, arch: Arch) -> Option<(u32, u64)> {
+        let Multiplexers { socketcall, ipc } = arch.multiplexers()?;
+        match CARRIED[usize::from(self.0)] {
+            0 => None,
+            call if call & IN_IPC == 0 => Some((socketcall, u64::from(call))),
+            call => Some((ipc, u64::from(call & !IN_IPC))),
+        }
+    }
+
+    /// All calls that the tables know.
+    #[cfg(test)]
+    pub(crate) fn all() -> impl Iterator<Item = Syscall> {
+        (0..COUNT).map(|i| Syscall(u16::try_from(i).unwrap()))
+    }
+}
+
+fn name_at(index: usize) -> &'static [u8] {
+    let start = if index == 0 { 0 } else { NAME_ENDS[index - 1] };
+    &NAMES[usize::from(start)..usize::from(NAME_ENDS[index])]
+}
+
+const fn names_len() -> usize {
+    let (mut len, mut row) = (0, 0);
+    while row < COUNT {
+        len += ROWS[row].0.len();
+        row += 1;
+    }
+    assert!(len <= u16::MAX as usize, "NAME_ENDS would overflow");
+    len
+}
+
+const fn concatenated() -> [u8; names_len()] {
+    let mut names = [0; names_len()];
+    let (mut row, mut at) = (0, 0);
+    while row < COUNT {
+        let name = ROWS[row].0.as_bytes();
+        let mut byte = 0;
+        while byte < name.len() {
+            names[at] = name[byte];
+            at += 1;
+            byte += 1;
+        }
+        row += 1;
+    }
+    names
+}
+
+const fn name_ends() -> [u16; COUNT] {
+    let mut ends = [0; COUNT];
+    let (mut row, mut at) = (0, 0);
+    while row < COUNT {
+        at += ROWS[row].0.len();
+        ends[row] = at as u16;
+        row += 1;
+    }
+    ends
+}
+
+const fn columns() -> [[u16; COUNT]; Arch::ALL.len()] {
+    let mut columns = [[NONE; COUNT]; Arch::ALL.len()];
+    let mut column = 0;
+    while column < Arch::ALL.len() {
+        // `number` indexes by the discriminant, the rows are in the order of `ALL`.
+        assert!(Arch::ALL[column] as usize == column);
+        let mut row = 0;
+        while row < COUNT {
+            columns[column][row] = ROWS[row].1[column];
+            row += 1;
+        }
+        column += 1;
+    }
+    columns
+}
+
+const fn carried() -> [u8; COUNT] {
+    let mut carried = [0; COUNT];
+    let mut call = 0;
+    while call < SOCKETCALL.len() {
+        carried[row_of(SOCKETCALL[call])] = call as u8 + 1;
+        call += 1;
+    }
+    call = 0;
+    while call < IPC.len() {
+        carried[row_of(IPC[call].0)] = IPC[call].1 | IN_IPC;
+        call += 1;
+    }
+    carried
+}
+
+const fn row_of(name: &str) -> usize {
+    let mut row = 0;
+    while !same(ROWS[row].0.as_bytes(), name.as_bytes()) {
+        row += 1;
+    }
+    row
+}
+
+const fn same(a: &[u8], b: &[u8]) -> bool {
+    let mut byte = 0;
+    while byte < a.len() && byte < b.len() && a[byte] == b[byte] {
+        byte += 1;
+    }
+    byte == a.len() && byte == b.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_found_and_nothing_else() {
+        for (row, (name, _)) in ROWS.iter().enumerate() {
+            assert_eq!(Syscall::from_name(name), Some(Syscall(u16::try_from(row).unwrap())), "{name}");
+        }
+        for name in ["", "a", "zzz", "READ", "read ", "rea", "readd", "read\0"] {
+            assert_eq!(Syscall::from_name(name), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_those_of_the_kernel() {
+        let number = |name: &str, arch| Syscall::from_name(name).unwrap().number(arch);
+        assert_eq!(number("read", Arch::X86_64), Some(0));
+        assert_eq!(number("read", Arch::X86), Some(3));
+        assert_eq!(number("execve", Arch::X32), Some(X32_BIT | 520));
+        assert_eq!(number("open", Arch::Aarch64), None);
+        assert_eq!(number("set_tls", Arch::Arm), Some(0x000f_0005));
+        assert_eq!(number("set_tls", Arch::X86_64), None);
+        for arch in Arch::ALL {
+            let bit = if arch == Arch::X32 { X32_BIT } else { 0 };
+            assert_eq!(number("rseq_slice_yield", arch), Some(bit | 471));
+        }
+    }
+
+    #[test]
+    fn no_number_has_two_names() {
+        for arch in Arch::ALL {
+            let mut numbers: Vec<u32> = Syscall::all().filter_map(|s| s.number(arch)).collect();
+            let all = numbers.len();
+            numbers.sort_unstable();
+            numbers.dedup();
+            assert_eq!(numbers.len(), all, "{arch:?}");
+        }
+    }
+
+    #[test]
+    fn multiplexed_calls() {
+        let multiplexed = |name: &str, arch| Syscall::from_name(name).unwrap().multiplexed(arch);
+        assert_eq!(multiplexed("socket", Arch::X86), Some((102, 1)));
+        assert_eq!(multiplexed("sendmmsg", Arch::Ppc64le), Some((102, 20)));
+        assert_eq!(multiplexed("shmctl", Arch::X86), Some((117, 24)));
+        assert_eq!(multiplexed("socket", Arch::X86_64), None);
+        assert_eq!(multiplexed("read", Arch::X86), None);
+    }
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What several test programs share.
+#![allow(dead_code, reason = "each test program uses a part")]
+
+pub(crate) mod generate;
+pub(crate) mod json;
+
+use seccomp::{Policy, Profile};
+
+/// Docker's default profile for amd64 and Docker's default capabilities.
+pub(crate) const DOCKER: &str = include_str!("../data/docker.json");
+/// Podman's, for Podman's.
+pub(crate) const PODMAN: &str = include_str!("../data/podman.json");
+/// containerd's, for containerd's.
+pub(crate) const CONTAINERD: &str = include_str!("../data/containerd.json");
+
+/// A policy for x86_64.
+pub(crate) fn policy(profile: &Profile<'_>) -> Policy {
+    Policy::new(profile, seccomp::Arch::X86_64).unwrap()
+}
