@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The arguments of the program, in Go's style, as runc's callers write them
+//! (docs/decisions/arguments.md): `--flag value`, `--flag=value`, and both with
+//! one dash; `=true` and `=false` behind flags that take nothing; no bundles of
+//! letters; a comma separates nothing.
+//!
+//! Parsing is pure: it touches neither files nor the environment.
+
+mod help;
+pub(crate) mod table;
+
+pub(crate) use help::help;
+
+use crate::{log::Log, output};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::process::ExitCode;
+use table::{COMMANDS, Command, Flag, GLOBALS, Order, Takes};
+
+/// What the arguments ask for.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    /// The base name of the program: messages and the version begin with it.
+    pub(crate) program: String,
+    pub(crate) globals: Values,
+    pub(crate) request: Request,
+}
+
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Of a command, or of the program.
+    Help(Option<&'static Command>),
+    Version,
+    Run(Call),
+}
+
+/// A command with its flags and arguments.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) command: &'static Command,
+    pub(crate) flags: Values,
+    pub(crate) arguments: Vec<OsString>,
+}
+
+/// The flags that were given, in their order.
+#[derive(Debug, Default)]
+pub(crate) struct Values(Vec<(&'static str, OsString)>);
+
+impl Values {
+    /// The value of a flag, the last if it was given several times.
+    pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
+        self.0.iter().rev().find(|(given, _)| *given == name).map(|(_, value)| value.as_os_str())
+    }
+
+    /// As [`get`](Self::get); an empty value counts as none.
+    pub(crate) fn path(&self, name: &str) -> Option<&std::path::Path> {
+        self.get(name).filter(|value| !value.is_empty()).map(std::path::Path::new)
+    }
+
+    /// Whether a flag that takes nothing is set.
+    pub(crate) fn is_set(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|value| parse_bool(value) == Some(true))
+    }
+
+    /// The value of an integer flag, 0 if it was not given. (The parser has
+    /// checked that it is one.)
+    pub(crate) fn integer(&self, name: &str) -> i64 {
+        self.get(name).and_then(parse_integer).unwrap_or(0)
+    }
+}
+
+/// Arguments that make no sense.
+#[derive(Debug)]
+pub(crate) struct Usage {
+    program: String,
+    kind: UsageKind,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum UsageKind {
+    /// A wrong flag, of a command or of the program.
+    Flag { command: Option<&'static str>, text: String },
+    /// A wrong number of arguments.
+    Count { command: &'static str, text: String },
+    UnknownCommand(String),
+}
+
+impl Usage {
+    /// Prints what is wrong: help on standard output, an error in the log's
+    /// format on standard error (the log file is not known yet).
+    pub(crate) fn report(&self) -> ExitCode {
+        let log = Log::to_stderr();
+        let print_help = |name: Option<&str>| {
+            let topic = name.and_then(find_command);
+            output::print(&help(&self.program, topic));
+        };
+        match &self.kind {
+            UsageKind::Flag { command, text } => {
+                output::complain(&format!("Incorrect Usage: {text}\n\n"));
+                print_help(*command);
+                log.fatal(text);
+                ExitCode::from(1)
+            }
+            UsageKind::Count { command, text } => {
+                output::print("Incorrect Usage.\n\n");
+                print_help(Some(command));
+                log.fatal(text);
+                ExitCode::from(1)
+            }
+            UsageKind::UnknownCommand(name) => {
+                log.fatal(&format!("No help topic for '{name}'"));
+                ExitCode::from(3)
+            }
+        }
+    }
+}
+
+fn find_command(name: &str) -> Option<&'static Command> {
+    COMMANDS.iter().find(|command| command.name == name)
+}
+
+/// Parses the arguments of the program, its own name first.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usage> {
+    let mut args = args.into_iter();
+    let argv0 = args.next().unwrap_or_default();
+    let name = std::path::Path::new(&argv0).file_name().unwrap_or(OsStr::new("runtime-cli"));
+    let program = name.to_string_lossy().into_owned();
+    let args: Vec<OsString> = args.collect();
+    match parse_all(&args, &argv0.to_string_lossy()) {
+        Ok((globals, request)) => Ok(Invocation { program, globals, request }),
+        Err(kind) => Err(Usage { program, kind }),
+    }
+}
+
+fn parse_all(args: &[OsString], argv0: &str) -> Result<(Values, Request), UsageKind> {
+    let wrong = |text| UsageKind::Flag { command: None, text };
+    let (globals, mut rest) = parse_flags(args, GLOBALS, Order::FlagsFirst).map_err(wrong)?;
+    if globals.help {
+        return Ok((globals.values, Request::Help(None)));
+    }
+    if globals.version {
+        return Ok((globals.values, Request::Version));
+    }
+    if rest.is_empty() {
+        return Ok((globals.values, Request::Help(None)));
+    }
+    let name = rest.remove(0).to_string_lossy().into_owned();
+    if name == "help" || name == "h" {
+        let topic = rest.first().map(|topic| topic.to_string_lossy().into_owned());
+        let command = match topic {
+            None => None,
+            Some(topic) => Some(find_command(&topic).ok_or(UsageKind::UnknownCommand(topic))?),
+        };
+        return Ok((globals.values, Request::Help(command)));
+    }
+    let Some(command) = find_command(&name) else { return Err(UsageKind::UnknownCommand(name)) };
+    let (flags, arguments) = parse_flags(&rest, command.flags, command.order)
+        .map_err(|text| UsageKind::Flag { command: Some(command.name), text })?;
+    if flags.help {
+        return Ok((globals.values, Request::Help(Some(command))));
+    }
+    check_count(command, arguments.len(), argv0)?;
+    Ok((globals.values, Request::Run(Call { command, flags: flags.values, arguments })))
+}
+
+fn check_count(command: &'static Command, given: usize, argv0: &str) -> Result<(), UsageKind> {
+    let (least, most) = command.arguments;
+    let what = if given < least && least == most || given > most && least == most {
+        format!("requires exactly {least} argument(s)")
+    } else if given < least {
+        format!("requires a minimum of {least} argument(s)")
+    } else if given > most {
+        format!("requires a maximum of {most} argument(s)")
+    } else {
+        return Ok(());
+    };
+    Err(UsageKind::Count { command: command.name, text: format!("{argv0}: {:?} {what}", command.name) })
+}
+
+#[derive(Default)]
+struct Parsed {
+    values: Values,
+    help: bool,
+    version: bool,
+}
+
+/// Splits `args` into flags of `known` and the others.
+fn parse_flags(args: &[OsString], known: &'static [Flag], order: Order) -> Result<(Parsed, Vec<OsString>), String> {
+    let mut parsed = Parsed::default();
+    let mut others = Vec::new();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let bytes = arg.as_bytes();
+        if bytes == b"--" {
+            others.extend(args.cloned());
+            break;
+        }
+        let Some(name) = bytes.strip_prefix(b"-").filter(|name| !name.is_empty()) else {
+            others.push(arg.clone());
+            if order == Order::FlagsFirst {
+                others.extend(args.cloned());
+                break;
+            }
+            continue;
+        };
+        let name = name.strip_prefix(b"-").unwrap_or(name);
+        let (name, value) = match name.iter().position(|b| *b == b'=') {
+            Some(at) => (name.get(..at).unwrap_or_default(), name.get(at + 1..)),
+            None => (name, None),
+        };
+        let text = String::from_utf8_lossy(name);
+        match text.as_ref() {
+            "h" | "help" => {
+                parsed.help = true;
+                continue;
+            }
+            "v" | "version" if std::ptr::eq(known, GLOBALS) => {
+                parsed.version = true;
+                continue;
+            }
+            _ => {}
+        }
+        let Some(flag) = known.iter().find(|flag| flag.names.contains(&text.as_ref())) else {
+            return Err(format!("flag provided but not defined: -{text}"));
+        };
+        let value = match (value, flag.takes) {
+            (Some(value), _) => OsString::from_vec(value.to_vec()),
+            (None, Takes::Nothing) => OsString::from("true"),
+            (None, _) => match args.next() {
+                Some(value) => value.clone(),
+                None => return Err(format!("flag needs an argument: {}", arg.to_string_lossy())),
+            },
+        };
+        check_value(flag, &value).map_err(|why| {
+            format!("invalid value {:?} for flag -{text}: {why}", value.to_string_lossy())
+        })?;
+        parsed.values.0.extend(flag.names.first().map(|name| (*name, value)));
+    }
+    Ok((parsed, others))
+}
+
+fn check_value(flag: &Flag, value: &OsStr) -> Result<(), String> {
+    match flag.takes {
+        Takes::Nothing if parse_bool(value).is_none() => Err("parse error".to_owned()),
+        Takes::Integer | Takes::Integers if parse_integer(value).is_none() => {
+            Err(format!("strconv.ParseInt: parsing {:?}: invalid syntax", value.to_string_lossy()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// As Go's strconv.ParseBool.
+fn parse_bool(value: &OsStr) -> Option<bool> {
+    match value.as_bytes() {
+        b"1" | b"t" | b"T" | b"true" | b"TRUE" | b"True" => Some(true),
+        b"0" | b"f" | b"F" | b"false" | b"FALSE" | b"False" => Some(false),
+        _ => None,
+    }
+}
+
+fn parse_integer(value: &OsStr) -> Option<i64> {
+    value.to_str()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(args: &[&str]) -> Result<Invocation, UsageKind> {
+        let args = ["/bin/runc"].iter().chain(args).map(OsString::from);
+        parse(args).map_err(|usage| usage.kind)
+    }
+
+    fn call(args: &[&str]) -> Call {
+        match run(args).unwrap().request {
+            Request::Run(call) => call,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn flag_error(args: &[&str]) -> String {
+        match run(args).unwrap_err() {
+            UsageKind::Flag { text, .. } => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn all_ways_to_write_a_flag() {
+        for args in [["--bundle", "x"], ["-bundle", "x"], ["-b", "x"], ["--b", "x"]] {
+            let call = call(&["create", args[0], args[1], "id"]);
+            assert_eq!(call.flags.get("bundle").unwrap(), "x");
+            assert_eq!(call.arguments, ["id"]);
+        }
+        for arg in ["--bundle=x=y", "-b=x=y"] {
+            assert_eq!(call(&["create", arg, "id"]).flags.get("bundle").unwrap(), "x=y");
+        }
+        for (arg, set) in [("--force", true), ("-f=1", true), ("--force=false", false), ("-force=F", false)] {
+            assert_eq!(call(&["delete", arg, "id"]).flags.is_set("force"), set, "{arg}");
+        }
+    }
+
+    #[test]
+    fn flags_may_follow_the_id_unless_the_rest_belongs_to_somebody_else() {
+        assert!(call(&["delete", "id", "--force"]).flags.is_set("force"));
+        assert_eq!(call(&["kill", "id", "-a"]).arguments, ["id", "-a"]);
+        assert_eq!(call(&["ps", "-f", "json", "id", "-e", "-f"]).arguments, ["id", "-e", "-f"]);
+        assert_eq!(call(&["delete", "--", "-f"]).arguments, ["-f"]);
+        assert_eq!(call(&["delete", "-"]).arguments, ["-"]);
+    }
+
+    #[test]
+    fn globals_come_first() {
+        let invocation = run(&["--root", "/x", "-log-format=json", "state", "id"]).unwrap();
+        assert_eq!(invocation.program, "runc");
+        assert_eq!(invocation.globals.get("root").unwrap(), "/x");
+        assert_eq!(invocation.globals.get("log-format").unwrap(), "json");
+        assert_eq!(flag_error(&["state", "--root", "/x", "id"]), "flag provided but not defined: -root");
+    }
+
+    #[test]
+    fn what_is_wrong() {
+        assert_eq!(flag_error(&["--bogus"]), "flag provided but not defined: -bogus");
+        assert_eq!(flag_error(&["create", "--bundle"]), "flag needs an argument: --bundle");
+        assert_eq!(flag_error(&["delete", "--force=maybe", "x"]), "invalid value \"maybe\" for flag -force: parse error");
+        assert!(flag_error(&["create", "--preserve-fds", "x", "y"]).contains("strconv.ParseInt: parsing \"x\""));
+        assert_eq!(run(&["foo", "-h"]).unwrap_err(), UsageKind::UnknownCommand("foo".into()));
+        let count = |args: &[&str]| match run(args).unwrap_err() {
+            UsageKind::Count { text, .. } => text,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(count(&["state"]), "/bin/runc: \"state\" requires exactly 1 argument(s)");
+        assert_eq!(count(&["state", "a", "b"]), "/bin/runc: \"state\" requires exactly 1 argument(s)");
+        assert_eq!(count(&["kill"]), "/bin/runc: \"kill\" requires a minimum of 1 argument(s)");
+        assert_eq!(count(&["kill", "a", "9", "b"]), "/bin/runc: \"kill\" requires a maximum of 2 argument(s)");
+    }
+
+    #[test]
+    fn help_and_version() {
+        assert!(matches!(run(&[]).unwrap().request, Request::Help(None)));
+        assert!(matches!(run(&["-h"]).unwrap().request, Request::Help(None)));
+        assert!(matches!(run(&["help"]).unwrap().request, Request::Help(None)));
+        assert!(matches!(run(&["kill", "--help"]).unwrap().request, Request::Help(Some(c)) if c.name == "kill"));
+        assert!(matches!(run(&["help", "kill"]).unwrap().request, Request::Help(Some(c)) if c.name == "kill"));
+        assert!(matches!(run(&["-v"]).unwrap().request, Request::Version));
+        assert_eq!(run(&["help", "foo"]).unwrap_err(), UsageKind::UnknownCommand("foo".into()));
+    }
+}

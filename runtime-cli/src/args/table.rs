@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The command line as a table: parsing, help, man pages and completions are all
+//! made from it.
+
+/// What a flag takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// Nothing, or `=true`, `=false`.
+    Nothing,
+    Text,
+    Integer,
+    /// It may be given several times.
+    Texts,
+    Integers,
+}
+
+#[derive(Debug)]
+pub(crate) struct Flag {
+    /// The long name first.
+    pub(crate) names: &'static [&'static str],
+    pub(crate) takes: Takes,
+    pub(crate) help: &'static str,
+    /// Accepted, but not in the help.
+    pub(crate) hidden: bool,
+}
+
+/// Where the flags of a command may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Anywhere.
+    Mixed,
+    /// Before the first argument; everything behind it is passed on as it is.
+    FlagsFirst,
+}
+
+#[derive(Debug)]
+pub(crate) struct Command {
+    pub(crate) name: &'static str,
+    pub(crate) summary: &'static str,
+    /// What stands behind the name in the usage line.
+    pub(crate) usage: &'static str,
+    pub(crate) description: &'static str,
+    pub(crate) flags: &'static [Flag],
+    pub(crate) order: Order,
+    /// How many arguments it takes, at least and at most.
+    pub(crate) arguments: (usize, usize),
+}
+
+const fn flag(names: &'static [&'static str], takes: Takes, help: &'static str) -> Flag {
+    Flag { names, takes, help, hidden: false }
+}
+
+const fn hidden(names: &'static [&'static str], takes: Takes) -> Flag {
+    Flag { names, takes, help: "", hidden: true }
+}
+
+const CONTAINER: &str = "\
+<container-id> is the name of the container: letters, digits and _ + - . only.";
+
+pub(crate) const GLOBALS: &[Flag] = &[
+    flag(&["debug"], Takes::Nothing, "enable debug logging"),
+    flag(&["log"], Takes::Text, "append log lines to this file (default: standard error)"),
+    flag(&["log-format"], Takes::Text, "the format of log lines: 'text' (default) or 'json'"),
+    flag(
+        &["root"],
+        Takes::Text,
+        "directory for the state of containers, best on a tmpfs (default: \"/run/runc\", or $XDG_RUNTIME_DIR/runc for users)",
+    ),
+    flag(
+        &["systemd-cgroup"],
+        Takes::Nothing,
+        "let systemd make the cgroups; cgroupsPath then has the form \"slice:prefix:name\", such as \"system.slice:runc:434234\"",
+    ),
+    flag(
+        &["rootless"],
+        Takes::Text,
+        "ignore missing permissions for cgroups: 'true', 'false' or 'auto' (default)",
+    ),
+];
+
+/// The flags that create and run have in common.
+macro_rules! create_flags {
+    ($($more:expr),* $(,)?) => {
+        &[
+            flag(&["bundle", "b"], Takes::Text, "the bundle directory (default: the working directory)"),
+            flag(
+                &["console-socket"],
+                Takes::Text,
+                "AF_UNIX socket to which the master of the container's pseudoterminal is sent",
+            ),
+            flag(&["pidfd-socket"], Takes::Text, "AF_UNIX socket to which a pidfd of the container's init is sent"),
+            flag(&["pid-file"], Takes::Text, "file to write the pid of the container's init to"),
+            flag(
+                &["no-pivot"],
+                Takes::Nothing,
+                "do not use pivot_root, for a rootfs on a ramdisk; less safe",
+            ),
+            flag(
+                &["no-new-keyring"],
+                Takes::Nothing,
+                "do not make a session keyring for the container: it gets the caller's",
+            ),
+            flag(
+                &["preserve-fds"],
+                Takes::Integer,
+                "pass this many more descriptors to the container, from 3 + $LISTEN_FDS on",
+            ),
+            $($more,)*
+        ]
+    };
+}
+
+const BUNDLE: &str = "\
+A bundle is a directory with a configuration file named \"config.json\" and the
+root file system that it names. `spec` writes a first configuration.";
+
+pub(crate) const COMMANDS: &[Command] = &[
+    Command {
+        name: "create",
+        summary: "create a container",
+        usage: "<container-id>",
+        description: BUNDLE,
+        flags: create_flags![],
+        order: Order::Mixed,
+        arguments: (1, 1),
+    },
+    Command {
+        name: "delete",
+        summary: "delete all that is left of a container",
+        usage: "<container-id>",
+        description: CONTAINER,
+        flags: &[flag(&["force", "f"], Takes::Nothing, "kill the container with SIGKILL if it is still running")],
+        order: Order::Mixed,
+        arguments: (1, 1),
+    },
+    Command {
+        name: "kill",
+        summary: "send a signal (default: SIGTERM) to the container's init process",
+        usage: "<container-id> [signal]",
+        description: "[signal] is a name, with or without SIG, or a number.",
+        flags: &[hidden(&["all", "a"], Takes::Nothing)],
+        order: Order::FlagsFirst,
+        arguments: (1, 2),
+    },
+    Command {
+        name: "list",
+        summary: "list the containers of a state directory",
+        usage: "",
+        description: "The state directory is that of the global option --root.",
+        flags: &[
+            flag(&["format", "f"], Takes::Text, "one of: table or json (default: \"table\")"),
+            flag(&["quiet", "q"], Takes::Nothing, "only print the names"),
+        ],
+        order: Order::Mixed,
+        arguments: (0, 0),
+    },
+    Command {
+        name: "pause",
+        summary: "suspend all processes of a container",
+        usage: "<container-id>",
+        description: CONTAINER,
+        flags: &[],
+        order: Order::Mixed,
+        arguments: (1, 1),
+    },
+    Command {
+        name: "ps",
+        summary: "show the processes of a container",
+        usage: "<container-id> [ps options]",
+        description: "The table is what ps(1) prints with the given options (default: -ef).",
+        flags: &[flag(&["format", "f"], Takes::Text, "one of: table or json (default: \"table\")")],
+        order: Order::FlagsFirst,
+        arguments: (1, usize::MAX),
+    },
+    Command {
+        name: "resume",
+        summary: "resume all processes of a paused container",
+        usage: "<container-id>",
+        description: CONTAINER,
+        flags: &[],
+        order: Order::Mixed,
+        arguments: (1, 1),
+    },
+    Command {
+        name: "run",
+        summary: "create and start a container",
+        usage: "<container-id>",
+        description: BUNDLE,
+        flags: create_flags![
+            flag(&["detach", "d"], Takes::Nothing, "do not wait for the container's end"),
+            flag(&["keep"], Takes::Nothing, "do not delete the container at its end"),
+            flag(&["no-subreaper"], Takes::Nothing, "do not reap orphaned processes of the container"),
+        ],
+        order: Order::Mixed,
+        arguments: (1, 1),
+    },
+    Command {
+        name: "spec",
+        summary: "write a new configuration file",
+        usage: "",
+        description: "\
+Writes \"config.json\" into the bundle: a container that runs sh on a terminal,
+with namespaces of its own, in the directory \"rootfs\". To try it:
+
+    mkdir -p bundle/rootfs && cd bundle
+    ... put a root file system into rootfs ...
+    {program} spec
+    {program} run demo",
+        flags: &[
+            flag(&["bundle", "b"], Takes::Text, "the bundle directory (default: the working directory)"),
+            flag(&["rootless"], Takes::Nothing, "write a configuration that an unprivileged user can run"),
+        ],
+        order: Order::Mixed,
+        arguments: (0, 0),
+    },
+    Command {
+        name: "start",
+        summary: "execute the program of a created container",
+        usage: "<container-id>",
+        description: CONTAINER,
+        flags: &[],
+        order: Order::Mixed,
+        arguments: (1, 1),
+    },
+    Command {
+        name: "state",
+        summary: "print the state of a container",
+        usage: "<container-id>",
+        description: CONTAINER,
+        flags: &[],
+        order: Order::Mixed,
+        arguments: (1, 1),
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_sorted() {
+        assert!(COMMANDS.is_sorted_by_key(|command| command.name));
+        for command in COMMANDS {
+            let mut names: Vec<_> = command.flags.iter().flat_map(|flag| flag.names).collect();
+            let count = names.len();
+            names.sort();
+            names.dedup();
+            assert_eq!(names.len(), count, "{}", command.name);
+            assert!(command.flags.iter().all(|flag| flag.hidden || !flag.help.is_empty()));
+        }
+    }
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `create` and `run`.
+
+use super::{Context, Failure};
+use crate::foreground::{Foreground, Given};
+use runtime_core::spec::Spec;
+use runtime_core::{Container, Create, Created};
+use std::path::Path;
+
+pub(super) fn create(context: &Context<'_>) -> Result<u8, Failure> {
+    make(context, Mode::Create).map_err(|failure| failure.during("runc create failed"))
+}
+
+pub(super) fn run(context: &Context<'_>) -> Result<u8, Failure> {
+    let mode = if context.flags.is_set("detach") { Mode::Detached } else { Mode::Foreground };
+    make(context, mode).map_err(|failure| failure.during("runc run failed"))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Create,
+    Detached,
+    Foreground,
+}
+
+fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
+    runtime_core::protect_program()?;
+    context.log.debug(EXE_SEALED);
+    if context.globals.is_set("systemd-cgroup") {
+        return Err(Failure::new("--systemd-cgroup: the systemd cgroup driver is not supported yet"));
+    }
+    let container = context.container()?;
+    let bundle = context.flags.path("bundle").unwrap_or(Path::new("."));
+    let spec = Spec::load(bundle)?;
+    if context.log.is_debug() {
+        for property in Spec::unknown_properties_of(bundle)? {
+            context.log.debug(&format!("config.json: ignoring unknown property {property}"));
+        }
+    }
+    let terminal = spec.process.as_ref().is_some_and(|process| process.terminal);
+    let create = options(context, context.runtime().create(container.id().clone(), bundle).spec(spec))?;
+    context.log.debug(CLONING);
+    if mode == Mode::Create {
+        let created = create.create()?;
+        report(context, &created);
+        return Ok(0);
+    }
+    if mode == Mode::Detached {
+        let created = create.run()?;
+        report(context, &created);
+        finish_start(&container, &created)?;
+        return Ok(0);
+    }
+    if context.flags.path("console-socket").is_some() {
+        return Err(Failure::new("cannot use console socket if runc will not detach or allocate tty"));
+    }
+    let (foreground, given) = Foreground::new(terminal, !context.flags.is_set("no-subreaper"))?;
+    let created = give(create, given).run()?;
+    report(context, &created);
+    let status = match finish_start(&container, &created) {
+        Ok(()) => foreground.supervise(&created.process),
+        Err(failure) => Err(failure),
+    };
+    if status.is_err() {
+        // What we cannot serve any more shall not go on.
+        created.process.signal(nix::libc::SIGKILL)?;
+        created.process.wait()?;
+    }
+    if !context.flags.is_set("keep") {
+        container.delete_stopped()?;
+    }
+    status
+}
+
+/// The lines of runc that people grep a debug log for, and what they are here.
+const EXE_SEALED: &str = "self-exe: running from a read-only clone of the program's mount \
+     (for runc exeseal: using /proc/self/exe clone; for runc exeseal: using overlayfs for sealed /proc/self/exe)";
+const CLONING: &str = "create: cloning the init (for nsexec container setup; for child process in init())";
+const READY: &str = "create: the init is ready (for init: closing the pipe to signal completion)";
+
+fn report(context: &Context<'_>, created: &Created) {
+    for warning in &created.warnings {
+        context.log.warning(&warning.to_string());
+    }
+    context.log.debug(READY);
+}
+
+/// A container whose poststart hook fails is not to go on.
+fn finish_start(container: &Container, created: &Created) -> Result<(), Failure> {
+    Ok(container.finish_start(&created.process)?)
+}
+
+fn give(create: Create, given: Given) -> Create {
+    let create = create.stdio(given.stdio);
+    match given.console {
+        Some(console) => create.console(console),
+        None => create,
+    }
+}
+
+fn options(context: &Context<'_>, mut create: Create) -> Result<Create, Failure> {
+    let flags = context.flags;
+    if let Some(path) = flags.path("console-socket") {
+        create = create.console_socket(path);
+    }
+    if let Some(path) = flags.path("pidfd-socket") {
+        create = create.pidfd_socket(path);
+    }
+    if let Some(path) = flags.path("pid-file") {
+        create = create.pid_file(path);
+    }
+    let preserved = flags.integer("preserve-fds");
+    let mut fds = u16::try_from(preserved)
+        .map_err(|_out_of_range| Failure::new(format!("--preserve-fds: expected 0 to 65535, got {preserved}")))?;
+    if let Some(listening) = listen_fds() {
+        fds = fds.saturating_add(listening);
+        create = create.env("LISTEN_FDS", listening.to_string()).env("LISTEN_PID", "1");
+    }
+    Ok(create
+        .preserve_fds(fds)
+        .no_pivot(flags.is_set("no-pivot"))
+        .no_new_keyring(flags.is_set("no-new-keyring")))
+}
+
+/// How many sockets a service manager passes to us (sd_listen_fds(3)), and so
+/// to the container.
+fn listen_fds() -> Option<u16> {
+    let number = |name| std::env::var(name).ok()?.parse::<u32>().ok();
+    if number("LISTEN_PID")? != std::process::id() {
+        return None;
+    }
+    number("LISTEN_FDS").and_then(|n| u16::try_from(n).ok()).filter(|n| *n > 0)
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One file for each command: from parsed arguments to a call of the library,
+//! and from its result to what is printed.
+
+mod create;
+mod delete;
+mod kill;
+mod list;
+mod pause;
+mod ps;
+mod spec;
+mod start;
+mod state;
+
+use crate::args::{Call, Invocation, Request, Values};
+use crate::log::Log;
+use runtime_core::{Container, ContainerId, Runtime};
+use std::ffi::OsString;
+use std::path::{Component, Path, PathBuf};
+
+/// Why the program fails: what it says, and its exit status.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) text: String,
+    pub(crate) status: u8,
+}
+
+impl Failure {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Failure { text: text.into(), status: 1 }
+    }
+
+    /// Says first which operation it was.
+    fn during(mut self, operation: &str) -> Self {
+        self.text = format!("{operation}: {}", self.text);
+        self
+    }
+}
+
+impl From<runtime_core::Error> for Failure {
+    fn from(error: runtime_core::Error) -> Self {
+        Failure::new(error.report())
+    }
+}
+
+/// What a command gets.
+pub(crate) struct Context<'a> {
+    pub(crate) globals: &'a Values,
+    pub(crate) flags: &'a Values,
+    pub(crate) arguments: &'a [OsString],
+    pub(crate) log: &'a Log,
+    root: PathBuf,
+}
+
+/// Runs the command: the exit status of the program.
+pub(crate) fn run(invocation: &Invocation, log: &Log) -> Result<u8, Failure> {
+    let Request::Run(Call { command, flags, arguments }) = &invocation.request else { return Ok(0) };
+    let root = state_root(&invocation.globals)?;
+    let context = Context { globals: &invocation.globals, flags, arguments, log, root };
+    match command.name {
+        "create" => create::create(&context),
+        "delete" => delete::delete(&context),
+        "kill" => kill::kill(&context),
+        "list" => list::list(&context),
+        "pause" => pause::pause(&context),
+        "ps" => ps::ps(&context),
+        "resume" => pause::resume(&context),
+        "run" => create::run(&context),
+        "spec" => spec::spec(&context),
+        "start" => start::start(&context),
+        "state" => state::state(&context),
+        other => Err(Failure::new(format!("the command {other} is in the table, but not here"))),
+    }
+}
+
+impl Context<'_> {
+    fn runtime(&self) -> Runtime {
+        Runtime::new(&self.root)
+    }
+
+    /// The first argument, as the name of a container.
+    fn id(&self) -> Result<ContainerId, Failure> {
+        let id = self.arguments.first().map(|id| id.to_string_lossy()).unwrap_or_default();
+        Ok(ContainerId::new(&id)?)
+    }
+
+    fn container(&self) -> Result<Container, Failure> {
+        Ok(self.runtime().container(self.id()?))
+    }
+}
+
+/// Where the state of containers is: --root, or for users other than root a
+/// directory of their own (docs/decisions/state-root.md).
+fn state_root(globals: &Values) -> Result<PathBuf, Failure> {
+    let Some(root) = globals.path("root") else { return default_root() };
+    let absolute = std::path::absolute(root).map_err(|error| Failure::new(error.to_string()))?;
+    let mut clean = PathBuf::new();
+    for component in absolute.components() {
+        match component {
+            Component::ParentDir => drop(clean.pop()),
+            Component::CurDir => {}
+            other => clean.push(other),
+        }
+    }
+    if clean == Path::new("/") {
+        return Err(Failure::new("Option --root argument should not be set to /"));
+    }
+    Ok(clean)
+}
+
+fn default_root() -> Result<PathBuf, Failure> {
+    let system = PathBuf::from("/run/runc");
+    let Some(user) = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) else { return Ok(system) };
+    if nix::unistd::geteuid().is_root() && !is_fake_root() {
+        return Ok(system);
+    }
+    let root = PathBuf::from(user).join("runc");
+    let fail = |error: std::io::Error| {
+        Failure::new(format!("mkdir {}: {}", root.display(), crate::output::io_text(&error)))
+    };
+    std::fs::create_dir_all(&root).map_err(fail)?;
+    // The sticky bit keeps cleaners of old files away (XDG Base Directory Specification).
+    std::fs::set_permissions(&root, std::os::unix::fs::PermissionsExt::from_mode(0o1700)).map_err(fail)?;
+    Ok(root)
+}
+
+/// Root in a user namespace of somebody else's.
+fn is_fake_root() -> bool {
+    let in_user_namespace = std::fs::read_to_string("/proc/self/uid_map")
+        .is_ok_and(|map| map.split_ascii_whitespace().ne(["0", "0", "4294967295"]));
+    in_user_namespace && std::env::var_os("USER").is_none_or(|user| user != "root")
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The log, in the two formats that engines read: logrus's text and JSON lines.
+
+use crate::args::Values;
+use crate::output;
+use std::cell::RefCell;
+use std::fs::{File, OpenOptions};
+use std::io::{IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::time::SystemTime;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// Where log lines go, and which.
+#[derive(Debug)]
+pub(crate) struct Log {
+    /// `None`: standard error.
+    file: Option<RefCell<File>>,
+    format: Format,
+    debug: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Level {
+    Debug,
+    Warning,
+    Error,
+}
+
+impl Level {
+    fn name(self) -> &'static str {
+        match self {
+            Level::Debug => "debug",
+            Level::Warning => "warning",
+            Level::Error => "error",
+        }
+    }
+}
+
+/// A log that cannot be opened.
+#[derive(Debug)]
+pub(crate) struct LogError(String);
+
+impl std::fmt::Display for LogError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Log {
+    /// As the global flags say. The file is appended to, never cut.
+    pub(crate) fn open(globals: &Values) -> Result<Self, LogError> {
+        let format = match globals.get("log-format").map(|f| f.to_string_lossy()).as_deref() {
+            None | Some("" | "text") => Format::Text,
+            Some("json") => Format::Json,
+            Some(other) => return Err(LogError(format!("invalid log-format: {other}"))),
+        };
+        let file = match globals.path("log") {
+            None => None,
+            Some(path) => {
+                let opened = OpenOptions::new()
+                    .create(true)
+                    .append(true)
+                    .mode(0o644)
+                    .custom_flags(nix::libc::O_SYNC)
+                    .open(path)
+                    .map_err(|error| LogError(format!("open {}: {}", path.display(), output::io_text(&error))))?;
+                Some(RefCell::new(opened))
+            }
+        };
+        Ok(Log { file, format, debug: globals.is_set("debug") })
+    }
+
+    /// Before the flags are known, or when they are wrong.
+    pub(crate) fn to_stderr() -> Self {
+        Log { file: None, format: Format::Text, debug: false }
+    }
+
+    pub(crate) fn is_debug(&self) -> bool {
+        self.debug
+    }
+
+    pub(crate) fn debug(&self, message: &str) {
+        if self.debug {
+            self.line(Level::Debug, message);
+        }
+    }
+
+    pub(crate) fn warning(&self, message: &str) {
+        self.line(Level::Warning, message);
+    }
+
+    /// The error that ends the program: in the log, and if that is a file, plain
+    /// on standard error too, where conmon and people look.
+    pub(crate) fn fatal(&self, message: &str) {
+        self.line(Level::Error, message);
+        if self.file.is_some() {
+            output::complain(&format!("{message}\n"));
+        }
+    }
+
+    fn line(&self, level: Level, message: &str) {
+        let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let line = match self.format {
+            Format::Json => json(level, message, &time),
+            Format::Text if self.file.is_none() && std::io::stderr().is_terminal() => {
+                format!("{:.4}[{time}] {message}\n", level.name().to_ascii_uppercase())
+            }
+            Format::Text => format!("time={time:?} level={} msg={}\n", level.name(), quote(message)),
+        };
+        match &self.file {
+            None => output::complain(&line),
+            Some(file) => {
+                // A full disk must not keep a container from running; what is
+                // fatal is also on standard error.
+                let _written = file.borrow_mut().write_all(line.as_bytes());
+            }
+        }
+    }
+}
+
+/// One object in a line, its keys sorted.
+fn json(level: Level, message: &str, time: &str) -> String {
+    #[derive(serde::Serialize)]
+    struct Line<'a> {
+        level: &'a str,
+        msg: &'a str,
+        time: &'a str,
+    }
+    let line = Line { level: level.name(), msg: message, time };
+    serde_json::to_string(&line).unwrap_or_default() + "\n"
+}
+
+/// As logrus: what is not plain is quoted as Go's %q does.
+fn quote(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._/@^+".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            c if (c as u32) < 0x20 || c as u32 == 0x7f => quoted.push_str(&format!("\\x{:02x}", c as u32)),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_engines_parse() {
+        assert_eq!(quote("plain/path-1.0"), "plain/path-1.0");
+        assert_eq!(quote(""), "\"\"");
+        assert_eq!(quote("exec: \"x\"\n\u{1}ä"), "\"exec: \\\"x\\\"\\n\\x01ä\"");
+        assert_eq!(
+            json(Level::Error, "a \"b\"", "2026-01-02T03:04:05Z"),
+            "{\"level\":\"error\",\"msg\":\"a \\\"b\\\"\",\"time\":\"2026-01-02T03:04:05Z\"}\n"
+        );
+    }
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Copying between descriptors, none of which may hold up the others.
+
+use nix::errno::Errno;
+use nix::poll::PollFlags;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// A descriptor that is ours to close, or one of the standard ones.
+#[derive(Debug)]
+pub(crate) enum End {
+    Owned(OwnedFd),
+    Standard(BorrowedFd<'static>),
+}
+
+impl AsFd for End {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            End::Owned(fd) => fd.as_fd(),
+            End::Standard(fd) => *fd,
+        }
+    }
+}
+
+/// One direction of a copy. Reads and writes happen when poll(2) has said that
+/// they will not wait; a write of at most PIPE_BUF bytes then does not wait
+/// either, whoever else uses the same open file.
+#[derive(Debug)]
+pub(crate) struct Pump {
+    from: Option<End>,
+    to: Option<End>,
+    buffer: [u8; Self::CHUNK],
+    held: std::ops::Range<usize>,
+}
+
+impl Pump {
+    /// PIPE_BUF of pipe(7).
+    const CHUNK: usize = 4096;
+
+    pub(crate) fn new(from: End, to: End) -> Self {
+        Pump { from: Some(from), to: Some(to), buffer: [0; Self::CHUNK], held: 0..0 }
+    }
+
+    /// What to wait for: a descriptor and an event. `None` when all is copied.
+    pub(crate) fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        if self.held.is_empty() {
+            self.from.as_ref().map(|from| (from.as_fd(), PollFlags::POLLIN))
+        } else {
+            self.to.as_ref().map(|to| (to.as_fd(), PollFlags::POLLOUT))
+        }
+    }
+
+    /// Does what [`interest`](Self::interest) has waited for.
+    pub(crate) fn step(&mut self) {
+        if self.held.is_empty() { self.read() } else { self.write() }
+    }
+
+    fn read(&mut self) {
+        let Some(from) = &self.from else { return };
+        match nix::unistd::read(from, &mut self.buffer) {
+            Err(Errno::EAGAIN | Errno::EINTR) => {}
+            // EIO: the other side of a terminal is closed.
+            Ok(0) | Err(_) => {
+                self.from = None;
+                // The reader on the other end shall see the end, too.
+                self.to = None;
+            }
+            Ok(n) if self.to.is_some() => self.held = 0..n,
+            // Nobody wants it any more, but the writer must not be held up.
+            Ok(_) => {}
+        }
+    }
+
+    fn write(&mut self) {
+        let (Some(to), Some(held)) = (&self.to, self.buffer.get(self.held.clone())) else { return };
+        match nix::unistd::write(to, held) {
+            Ok(n) => self.held.start += n,
+            Err(Errno::EAGAIN | Errno::EINTR) => {}
+            Err(_) => {
+                self.to = None;
+                self.held = 0..0;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pipe() -> (OwnedFd, OwnedFd) {
+        nix::unistd::pipe().unwrap()
+    }
+
+    #[test]
+    fn copies_to_the_end_and_closes() {
+        let (from, input) = pipe();
+        let (output, to) = pipe();
+        nix::unistd::write(&input, &[7; 5000]).unwrap();
+        drop(input);
+        let mut pump = Pump::new(End::Owned(from), End::Owned(to));
+        let mut steps = 0;
+        while pump.interest().is_some() {
+            pump.step();
+            steps += 1;
+        }
+        assert_eq!(steps, 5, "two reads, two writes, the end");
+        let mut all = Vec::new();
+        std::io::Read::read_to_end(&mut std::fs::File::from(output), &mut all).unwrap();
+        assert_eq!(all, [7; 5000]);
+    }
+
+    #[test]
+    fn goes_on_reading_when_nobody_listens() {
+        let (from, input) = pipe();
+        let (output, to) = pipe();
+        drop(output);
+        let mut pump = Pump::new(End::Owned(from), End::Owned(to));
+        for _ in 0..3 {
+            nix::unistd::write(&input, b"x").unwrap();
+            pump.step();
+            pump.step();
+        }
+        assert!(pump.interest().is_some());
+        drop(input);
+        pump.step();
+        assert!(pump.interest().is_none());
+    }
+}

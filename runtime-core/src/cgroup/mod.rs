@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Control groups, version 2: a container's place in the hierarchy.
+//!
+//! A [`Cgroup`] is a directory descriptor; all that is done to a container as a
+//! whole (kill, freeze, list) is done through the files in it.
+
+pub(crate) mod devices;
+pub(crate) mod fs;
+
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::path;
+use crate::sys::fd::resolve;
+use crate::sys::{Errno, fd};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+const CGROUP2_MAGIC: i64 = 0x6367_7270;
+
+/// Where cgroup2 is mounted: alone, or beside version 1 on a hybrid host. Only
+/// these two are looked at: reading the table of mounts would cost the more the
+/// more mounts a host has.
+const MOUNT_POINTS: [&CStr; 2] = [c"/sys/fs/cgroup", c"/sys/fs/cgroup/unified"];
+
+/// The root directory of the hierarchy.
+#[derive(Debug)]
+pub(crate) struct Hierarchy {
+    root: OwnedFd,
+    mount_point: &'static CStr,
+}
+
+impl Hierarchy {
+    pub(crate) fn find() -> Result<Self> {
+        for mount_point in MOUNT_POINTS {
+            let Ok(root) = fd::open_follow(fd::CWD, mount_point, libc::O_PATH | libc::O_DIRECTORY, 0) else { continue };
+            let magic = fd::statfs(&root).context(|| format!("statfs {}", path::show(mount_point)))?.f_type;
+            if magic as i64 == CGROUP2_MAGIC {
+                return Ok(Hierarchy { root, mount_point });
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "no cgroup2 file system at /sys/fs/cgroup or /sys/fs/cgroup/unified",
+        )
+        .with_hint("control groups of version 1 are not supported"))
+    }
+
+    /// The absolute path of a cgroup.
+    pub(crate) fn absolute(&self, relative: &str) -> String {
+        format!("{}/{relative}", path::show(self.mount_point))
+    }
+
+    /// The cgroup of the calling process, relative to the root.
+    pub(crate) fn own() -> Result<String> {
+        let text = fd::read_file(fd::CWD, c"/proc/self/cgroup", 1 << 20).context(|| "read /proc/self/cgroup")?;
+        own_path(&String::from_utf8_lossy(&text))
+            .ok_or_else(|| Error::new(ErrorKind::System, "/proc/self/cgroup has no line for cgroup2"))
+    }
+
+    /// Opens an existing cgroup by its path relative to the root; `None` if there is none.
+    pub(crate) fn open(&self, relative: &str) -> Result<Option<Cgroup>> {
+        let path = CString::new(relative).unwrap_or_default();
+        let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+        match fd::openat2(&self.root, &path, flags, 0, resolve::BENEATH | resolve::NO_SYMLINKS) {
+            Ok(dir) => Ok(Some(Cgroup { dir, path: self.absolute(relative) })),
+            Err(Errno::ENOENT | Errno::ENODEV) => Ok(None),
+            Err(errno) => Err(Error::os(errno, format!("open cgroup {}", self.absolute(relative)))),
+        }
+    }
+}
+
+/// True if cgroup2 is at /sys/fs/cgroup itself, and not beside version 1.
+pub fn is_unified() -> bool {
+    Hierarchy::find().is_ok_and(|hierarchy| hierarchy.mount_point == c"/sys/fs/cgroup")
+}
+
+/// The path in the line `0::/path` of cgroups(7), without its leading slash.
+fn own_path(text: &str) -> Option<String> {
+    let line = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    // A cgroup that was removed under its process has this behind its path.
+    Some(line.strip_suffix(" (deleted)").unwrap_or(line).to_owned())
+}
+
+/// One control group.
+#[derive(Debug)]
+pub(crate) struct Cgroup {
+    dir: OwnedFd,
+    /// For messages and for the record.
+    path: String,
+}
+
+/// What cgroup.events says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Events {
+    /// There is a living process in it or below it.
+    pub(crate) populated: bool,
+    /// All of them are frozen.
+    pub(crate) frozen: bool,
+}
+
+impl Cgroup {
+    /// Opens the cgroup of a record by the absolute path that was put there.
+    /// `None` if it is gone.
+    pub(crate) fn from_record(path: &str) -> Result<Option<Self>> {
+        let c_path = CString::new(path).unwrap_or_default();
+        match fd::open(fd::CWD, &c_path, libc::O_RDONLY | libc::O_DIRECTORY, 0) {
+            Ok(dir) => Ok(Some(Cgroup { dir, path: path.to_owned() })),
+            Err(Errno::ENOENT | Errno::ENODEV) => Ok(None),
+            Err(errno) => Err(Error::os(errno, format!("open cgroup {path}"))),
+        }
+    }
+
+    /// Whether the cgroup at the absolute path of a record is frozen.
+    pub(crate) fn is_frozen(path: &str) -> Result<bool> {
+        let file = CString::new(format!("{path}/cgroup.events")).unwrap_or_default();
+        match fd::read_file(fd::CWD, &file, 4096) {
+            Ok(text) => Ok(parse_events(&text).frozen),
+            Err(Errno::ENOENT | Errno::ENODEV) => Ok(false),
+            Err(errno) => Err(Error::os(errno, format!("read {path}/cgroup.events"))),
+        }
+    }
+
+    /// Its directory.
+    pub(crate) fn dir(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+
+    /// Its absolute path.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn read(&self, file: &CStr) -> Result<Vec<u8>> {
+        fd::read_file(&self.dir, file, 16 << 20).context(|| format!("read {}/{}", self.path, path::show(file)))
+    }
+
+    fn write(&self, file: &CStr, content: &str) -> Result<()> {
+        fd::write_file(&self.dir, file, content.as_bytes())
+            .context(|| format!("write {content:?} to {}/{}", self.path, path::show(file)))
+    }
+
+    /// Whether anything lives in it, and whether it is frozen.
+    pub(crate) fn events(&self) -> Result<Events> {
+        Ok(parse_events(&self.read(c"cgroup.events")?))
+    }
+
+    /// The processes in it, not those below it.
+    pub(crate) fn own_pids(&self) -> Result<Vec<i32>> {
+        let text = match fd::read_file(&self.dir, c"cgroup.procs", 16 << 20) {
+            // A threaded cgroup: its processes are listed at the root of the thread domain.
+            Err(Errno::EOPNOTSUPP) => return Ok(Vec::new()),
+            other => other.context(|| format!("read {}/cgroup.procs", self.path))?,
+        };
+        Ok(String::from_utf8_lossy(&text).lines().filter_map(|line| line.parse().ok()).collect())
+    }
+
+    /// All processes in it and below it.
+    pub(crate) fn pids(&self) -> Result<Vec<i32>> {
+        let mut all = self.own_pids()?;
+        for child in self.children()? {
+            all.extend(child.pids()?);
+        }
+        Ok(all)
+    }
+
+    /// The cgroups right below it.
+    fn children(&self) -> Result<Vec<Cgroup>> {
+        let mut children = Vec::new();
+        for name in crate::sys::dir::entries(&self.dir).context(|| format!("read {}", self.path))? {
+            if name.is_dir {
+                match fd::open(&self.dir, &name.name, libc::O_RDONLY | libc::O_DIRECTORY, 0) {
+                    Ok(dir) => children.push(Cgroup { dir, path: format!("{}/{}", self.path, path::show(&name.name)) }),
+                    // Removed between the two calls.
+                    Err(Errno::ENOENT | Errno::ENODEV) => {}
+                    Err(errno) => return Err(Error::os(errno, format!("open {}/{}", self.path, path::show(&name.name)))),
+                }
+            }
+        }
+        Ok(children)
+    }
+
+    /// Kills every process in it and below it, frozen ones too (since 5.14).
+    pub(crate) fn kill(&self) -> Result<()> {
+        self.write(c"cgroup.kill", "1")
+    }
+
+    /// Freezes it and waits until it is frozen.
+    pub(crate) fn freeze(&self) -> Result<()> {
+        self.write(c"cgroup.freeze", "1")?;
+        let frozen = self.await_events(Duration::from_secs(10), |events| events.frozen)?;
+        if !frozen {
+            self.write(c"cgroup.freeze", "0")?;
+            return Err(Error::new(ErrorKind::System, format!("{} did not freeze within 10 s", self.path)));
+        }
+        Ok(())
+    }
+
+    /// Thaws it.
+    pub(crate) fn thaw(&self) -> Result<()> {
+        self.write(c"cgroup.freeze", "0")
+    }
+
+    /// Waits until cgroup.events is as wanted, at most `limit`: whether it is.
+    pub(crate) fn await_events(&self, limit: Duration, wanted: impl Fn(Events) -> bool) -> Result<bool> {
+        let what = || format!("{}/cgroup.events", self.path);
+        let file = match fd::open(&self.dir, c"cgroup.events", libc::O_RDONLY, 0) {
+            // Somebody has removed the cgroup: nothing is in it.
+            Err(Errno::ENOENT | Errno::ENODEV) => return Ok(wanted(Events::default())),
+            other => other.context(what)?,
+        };
+        let end = Instant::now() + limit;
+        loop {
+            let mut text = [0; 256];
+            let n = match fd::read_at_start(&file, &mut text) {
+                Err(Errno::ENODEV) => return Ok(wanted(Events::default())),
+                other => other.context(what)?,
+            };
+            if wanted(parse_events(text.get(..n).unwrap_or_default())) {
+                return Ok(true);
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            // The kernel reports a change of the file as POLLPRI (cgroups(7)).
+            fd::poll(&file, libc::POLLPRI, left.as_millis() as i32 + 1).context(what)?;
+        }
+    }
+}
+
+fn parse_events(text: &[u8]) -> Events {
+    let has = |line: &[u8]| text.split(|b| *b == b'\n').any(|l| l == line);
+    Events { populated: has(b"populated 1"), frozen: has(b"frozen 1") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_cgroup() {
+        assert_eq!(own_path("9:name=systemd:/x\n0::/user.slice/a b\n").as_deref(), Some("user.slice/a b"));
+        assert_eq!(own_path("0::/\n").as_deref(), Some(""));
+        assert_eq!(own_path("0::/a (deleted)\n").as_deref(), Some("a"));
+        assert_eq!(own_path("1:cpu:/\n"), None);
+    }
+
+    #[test]
+    fn events() {
+        assert_eq!(parse_events(b"populated 1\nfrozen 0\n"), Events { populated: true, frozen: false });
+        assert_eq!(parse_events(b"populated 0\nfrozen 1\nnew 7\n"), Events { populated: false, frozen: true });
+        assert_eq!(parse_events(b""), Events::default());
+    }
+}

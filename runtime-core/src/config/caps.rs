@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Capability sets: from names to bits, less what cannot be granted.
+
+use crate::error::Warning;
+use crate::spec;
+use caps::Capability;
+use std::collections::BTreeSet;
+
+/// The five sets, bit n for capability n.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Capabilities {
+    pub(crate) bounding: u64,
+    pub(crate) effective: u64,
+    pub(crate) permitted: u64,
+    pub(crate) inheritable: u64,
+    pub(crate) ambient: u64,
+}
+
+impl Capabilities {
+    /// Reads the sets. A name that is unknown, or outside of `available`, is
+    /// left out with a warning, as config.md ("Linux Process") asks; so is an
+    /// ambient capability that is not also permitted and inheritable.
+    pub(crate) fn new(spec: &spec::Capabilities, available: u64, warnings: &mut Vec<Warning>) -> Self {
+        let mut unknown = BTreeSet::new();
+        let mut set = |names: &[String]| {
+            names.iter().fold(0, |set, name| match bit(name) {
+                Some(bit) if available & bit != 0 => set | bit,
+                _ => {
+                    unknown.insert(name.clone());
+                    set
+                }
+            })
+        };
+        let mut all = Capabilities {
+            bounding: set(&spec.bounding),
+            effective: set(&spec.effective),
+            permitted: set(&spec.permitted),
+            inheritable: set(&spec.inheritable),
+            ambient: set(&spec.ambient),
+        };
+        if !unknown.is_empty() {
+            let names: Vec<_> = unknown.into_iter().collect();
+            warnings.push(Warning(format!(
+                "ignoring unknown or unavailable capabilities: [{}]",
+                names.join(" ")
+            )));
+        }
+        // capabilities(7): the kernel refuses both of these with EPERM.
+        all.effective &= all.permitted;
+        let grantable = all.permitted & all.inheritable;
+        for name in names(all.ambient & !grantable) {
+            warnings.push(Warning(format!("can't raise ambient capability {name}: operation not permitted")));
+        }
+        all.ambient &= grantable;
+        all
+    }
+}
+
+fn bit(name: &str) -> Option<u64> {
+    let capability: Capability = name.parse().ok()?;
+    Some(1 << capability.index())
+}
+
+/// The names of the capabilities in a set, by number.
+pub(crate) fn names(set: u64) -> Vec<String> {
+    let mut all: Vec<_> = caps::all().into_iter().filter(|c| set & 1 << c.index() != 0).collect();
+    all.sort_by_key(Capability::index);
+    all.iter().map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(names: &[&str]) -> Vec<String> {
+        names.iter().map(|s| (*s).to_owned()).collect()
+    }
+
+    #[test]
+    fn unknown_and_unavailable_ones_are_named_once() {
+        let mut warnings = Vec::new();
+        let sets = Capabilities::new(
+            &spec::Capabilities {
+                bounding: spec(&["CAP_KILL", "CAP_BOGUS", "CAP_SYS_MODULE", "kill"]),
+                permitted: spec(&["CAP_BOGUS"]),
+                ..Default::default()
+            },
+            1 << 5,
+            &mut warnings,
+        );
+        assert_eq!(sets, Capabilities { bounding: 1 << 5, ..Default::default() });
+        assert_eq!(warnings.len(), 1);
+        assert_eq!(
+            warnings[0].to_string(),
+            "ignoring unknown or unavailable capabilities: [CAP_BOGUS CAP_SYS_MODULE kill]"
+        );
+    }
+
+    #[test]
+    fn ambient_needs_permitted_and_inheritable() {
+        let mut warnings = Vec::new();
+        let sets = Capabilities::new(
+            &spec::Capabilities {
+                permitted: spec(&["CAP_KILL", "CAP_CHOWN"]),
+                inheritable: spec(&["CAP_KILL"]),
+                ambient: spec(&["CAP_KILL", "CAP_CHOWN"]),
+                ..Default::default()
+            },
+            u64::MAX,
+            &mut warnings,
+        );
+        assert_eq!(sets.ambient, 1 << 5);
+        assert_eq!(warnings[0].to_string(), "can't raise ambient capability CAP_CHOWN: operation not permitted");
+    }
+
+    #[test]
+    fn names_are_in_the_order_of_the_kernel() {
+        assert_eq!(names(0b10_0001), ["CAP_CHOWN", "CAP_KILL"]);
+        assert_eq!(names(u64::MAX).len(), 41);
+    }
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `linux.devices` and `linux.resources.devices`: which nodes exist, and which
+//! devices may be used through any node.
+
+use super::field::{c_string, invalid};
+use crate::error::Result;
+use crate::path::clean;
+use crate::spec;
+use std::ffi::CString;
+
+/// What a device node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NodeKind {
+    Char,
+    Block,
+    Fifo,
+}
+
+impl NodeKind {
+    /// S_IF* of mknod(2).
+    pub(crate) fn mode(self) -> u32 {
+        match self {
+            NodeKind::Char => libc::S_IFCHR,
+            NodeKind::Block => libc::S_IFBLK,
+            NodeKind::Fifo => libc::S_IFIFO,
+        }
+    }
+}
+
+/// A node to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Node {
+    /// Where, relative to the container's root and lexically clean.
+    pub(crate) path: CString,
+    pub(crate) kind: NodeKind,
+    pub(crate) major: u32,
+    pub(crate) minor: u32,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+/// The nodes that every container gets (config-linux.md, "Default Devices").
+const DEFAULT_NODES: [(&str, u32, u32); 6] = [
+    ("dev/null", 1, 3),
+    ("dev/random", 1, 8),
+    ("dev/full", 1, 7),
+    ("dev/tty", 5, 0),
+    ("dev/zero", 1, 5),
+    ("dev/urandom", 1, 9),
+];
+
+/// The default nodes, unless `linux.devices` has its own at the same path, then those.
+pub(crate) fn nodes(spec: &[spec::Device]) -> Result<Vec<Node>> {
+    let own: Vec<Node> = spec.iter().enumerate().map(|(i, device)| node(i, device)).collect::<Result<_>>()?;
+    let default = DEFAULT_NODES.into_iter().map(|(path, major, minor)| Node {
+        path: CString::new(path).unwrap_or_default(),
+        kind: NodeKind::Char,
+        major,
+        minor,
+        mode: 0o666,
+        uid: 0,
+        gid: 0,
+    });
+    let mut all: Vec<Node> = default.filter(|node| own.iter().all(|o| o.path != node.path)).collect();
+    all.extend(own);
+    Ok(all)
+}
+
+fn node(i: usize, spec: &spec::Device) -> Result<Node> {
+    let at = format!("linux.devices[{i}]");
+    let path = clean(&spec.path);
+    if !spec.path.starts_with('/') || path.is_empty() {
+        return Err(invalid(format_args!("{at}.path"), format_args!("{:?} is not an absolute path", spec.path)));
+    }
+    let kind = match spec.kind.as_str() {
+        "c" | "u" => NodeKind::Char,
+        "b" => NodeKind::Block,
+        "p" => NodeKind::Fifo,
+        other => return Err(invalid(format_args!("{at}.type"), format_args!("{other:?} (known: b, c, p, u)"))),
+    };
+    // The numbers of a fifo mean nothing (docs/decisions/traps.md, T10).
+    let number = |field: &str, value: i64, max: u32| match u32::try_from(value) {
+        _ if kind == NodeKind::Fifo => Ok(0),
+        Ok(value) if value <= max => Ok(value),
+        _ => Err(invalid(format_args!("{at}.{field}"), format_args!("expected 0 to {max}, got {value}"))),
+    };
+    let mode = spec.file_mode.unwrap_or(0o666);
+    // Go's os.FileMode and C's mode_t agree in the permission bits; the type is `type`'s business.
+    let mode = mode & !libc::S_IFMT;
+    if mode > 0o7777 {
+        return Err(invalid(format_args!("{at}.fileMode"), format_args!("{mode} has more than permission bits")));
+    }
+    Ok(Node {
+        path: c_string(format_args!("{at}.path"), &path)?,
+        kind,
+        // 12 and 20 bits: MKDEV of the kernel.
+        major: number("major", spec.major, 0xfff)?,
+        minor: number("minor", spec.minor, 0xf_ffff)?,
+        mode,
+        uid: spec.uid.unwrap_or(0),
+        gid: spec.gid.unwrap_or(0),
+    })
+}
+
+/// Which device type a rule is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RuleKind {
+    Any,
+    Char,
+    Block,
+}
+
+/// One rule of the device filter. The last rule that matches decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rule {
+    pub(crate) allow: bool,
+    pub(crate) kind: RuleKind,
+    /// `None`: any.
+    pub(crate) major: Option<u32>,
+    pub(crate) minor: Option<u32>,
+    /// Of [`Rule::READ`], [`Rule::WRITE`], [`Rule::MKNOD`].
+    pub(crate) access: u8,
+}
+
+impl Rule {
+    // The values of BPF_DEVCG_ACC_*.
+    pub(crate) const MKNOD: u8 = 1;
+    pub(crate) const READ: u8 = 2;
+    pub(crate) const WRITE: u8 = 4;
+    pub(crate) const ALL: u8 = 7;
+}
+
+/// The rules that stand behind the user's, so that no configuration takes the
+/// default devices away: runc's.
+const DEFAULT_RULES: [Rule; 11] = {
+    const fn allow(kind: RuleKind, major: Option<u32>, minor: Option<u32>, access: u8) -> Rule {
+        Rule { allow: true, kind, major, minor, access }
+    }
+    const fn char(major: u32, minor: u32) -> Rule {
+        allow(RuleKind::Char, Some(major), Some(minor), Rule::ALL)
+    }
+    [
+        allow(RuleKind::Char, None, None, Rule::MKNOD),
+        allow(RuleKind::Block, None, None, Rule::MKNOD),
+        char(1, 3),
+        char(1, 8),
+        char(1, 7),
+        char(5, 0),
+        char(1, 5),
+        char(1, 9),
+        // The container's own pseudoterminals.
+        allow(RuleKind::Char, Some(136), None, Rule::ALL),
+        char(5, 2),
+        // /dev/net/tun
+        char(10, 200),
+    ]
+};
+
+/// The user's rules, then the default ones.
+pub(crate) fn rules(spec: &[spec::DeviceCgroup]) -> Result<Vec<Rule>> {
+    let mut rules: Vec<Rule> = spec.iter().enumerate().map(|(i, entry)| rule(i, entry)).collect::<Result<_>>()?;
+    rules.extend(DEFAULT_RULES);
+    Ok(rules)
+}
+
+fn rule(i: usize, spec: &spec::DeviceCgroup) -> Result<Rule> {
+    let at = format!("linux.resources.devices[{i}]");
+    let kind = match spec.kind.as_str() {
+        "" | "a" => RuleKind::Any,
+        "b" => RuleKind::Block,
+        "c" => RuleKind::Char,
+        other => return Err(invalid(format_args!("{at}.type"), format_args!("{other:?} (known: a, b, c)"))),
+    };
+    let number = |field: &str, value: Option<i64>| match value {
+        None | Some(-1) => Ok(None),
+        Some(value) => u32::try_from(value)
+            .map(Some)
+            .map_err(|_out_of_range| invalid(format_args!("{at}.{field}"), format_args!("expected -1 or more, got {value}"))),
+    };
+    let mut access = 0;
+    for c in spec.access.chars() {
+        access |= match c {
+            'r' => Rule::READ,
+            'w' => Rule::WRITE,
+            'm' => Rule::MKNOD,
+            other => return Err(invalid(format_args!("{at}.access"), format_args!("{other:?} (known: r, w, m)"))),
+        };
+    }
+    Ok(Rule {
+        allow: spec.allow,
+        kind,
+        major: number("major", spec.major)?,
+        minor: number("minor", spec.minor)?,
+        access: if access == 0 { Rule::ALL } else { access },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(path: &str, kind: &str, major: i64, minor: i64) -> spec::Device {
+        spec::Device { path: path.into(), kind: kind.into(), major, minor, ..Default::default() }
+    }
+
+    #[test]
+    fn own_nodes_replace_default_ones_of_the_same_path() {
+        assert_eq!(nodes(&[]).unwrap().len(), 6);
+        let all = nodes(&[device("/dev/./null", "c", 9, 9), device("/dev/fuse", "u", 10, 229)]).unwrap();
+        assert_eq!(all.len(), 7);
+        assert_eq!(all[5], Node { path: c"dev/null".into(), major: 9, minor: 9, ..all[5].clone() });
+        assert_eq!(all[6].kind, NodeKind::Char);
+    }
+
+    #[test]
+    fn refusals() {
+        let report = |d: spec::Device| nodes(&[d]).unwrap_err().report();
+        assert!(report(device("dev/x", "c", 1, 1)).starts_with("linux.devices[0].path"));
+        assert!(report(device("/dev/x", "x", 1, 1)).starts_with("linux.devices[0].type"));
+        assert!(report(device("/dev/x", "c", -1, 1)).starts_with("linux.devices[0].major"));
+        assert!(report(device("/dev/x", "c", 1, 1 << 20)).starts_with("linux.devices[0].minor"));
+        assert_eq!(nodes(&[device("/dev/x", "p", -8, 666)]).unwrap()[6].major, 0);
+        let rule = |kind: &str, major, access: &str| {
+            rules(&[spec::DeviceCgroup { kind: kind.into(), major, access: access.into(), ..Default::default() }])
+        };
+        assert_eq!(rule("", Some(-1), "").unwrap()[0], Rule { allow: false, kind: RuleKind::Any, major: None, minor: None, access: 7 });
+        assert!(rule("p", None, "").unwrap_err().report().starts_with("linux.resources.devices[0].type"));
+        assert!(rule("c", Some(-2), "").unwrap_err().report().starts_with("linux.resources.devices[0].major"));
+        assert!(rule("c", None, "x").unwrap_err().report().starts_with("linux.resources.devices[0].access"));
+    }
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Errors that name a field of config.json, and the conversions they guard.
+
+use crate::error::{Error, ErrorKind, Result};
+use std::ffi::CString;
+use std::fmt::Display;
+
+/// The value at JSON path `path` makes no sense.
+pub(crate) fn invalid(path: impl Display, why: impl Display) -> Error {
+    Error::new(ErrorKind::InvalidConfig, format!("{path}: {why}"))
+}
+
+/// The value at JSON path `path` is one that this library or host cannot do.
+pub(crate) fn unsupported(path: impl Display, why: impl Display) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("{path}: {why}"))
+}
+
+/// The string as the kernel wants it; a NUL byte would cut it short.
+pub(crate) fn c_string(path: impl Display, value: &str) -> Result<CString> {
+    CString::new(value).map_err(|nul| invalid(path, format_args!("{:?} has a NUL byte", nul.into_vec())))
+}
+
+/// The entry of `table` called `name`. The error lists what is allowed.
+pub(crate) fn lookup<T: Copy>(path: impl Display, what: &str, name: &str, table: &[(&str, T)]) -> Result<T> {
+    match table.iter().find(|(known, _)| *known == name) {
+        Some((_, value)) => Ok(*value),
+        None => {
+            let known: Vec<_> = table.iter().map(|(known, _)| *known).collect();
+            Err(invalid(path, format_args!("{what} {name:?} (known: {})", known.join(", "))))
+        }
+    }
+}
+
+/// Parses a list of numbers and ranges (`0-3,7`) as of cpuset(7) into a mask:
+/// bit n of word n/64. Empty for an empty list.
+pub(crate) fn number_list(path: impl Display, what: &str, list: &str) -> Result<Vec<u64>> {
+    /// Far above any machine's, and a mask of 8 KiB.
+    const MAX: u32 = 65_535;
+    let bad = || invalid(&path, format_args!("{what} {list:?} (expected a list such as 0-3,7, up to {MAX})"));
+    let mut mask = Vec::new();
+    for part in list.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let first: u32 = first.trim().parse().map_err(|_not_a_number| bad())?;
+        let last: u32 = last.trim().parse().map_err(|_not_a_number| bad())?;
+        if first > last || last > MAX {
+            return Err(bad());
+        }
+        let words = last as usize / 64 + 1;
+        if mask.len() < words {
+            mask.resize(words, 0u64);
+        }
+        for n in first..=last {
+            if let Some(word) = mask.get_mut(n as usize / 64) {
+                *word |= 1 << (n % 64);
+            }
+        }
+    }
+    Ok(mask)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn number_lists() {
+        let list = |text| number_list("x", "invalid list", text);
+        assert_eq!(list("").unwrap(), Vec::<u64>::new());
+        assert_eq!(list("0-3,7").unwrap(), [0x8f]);
+        assert_eq!(list(" 64 , 1").unwrap(), [2, 1]);
+        for bad in ["a", "3-1", "-1", "1-", "65536", "0-99999999999", "1;2"] {
+            let error = list(bad).unwrap_err().report();
+            assert!(error.starts_with("x: invalid list"), "{error}");
+        }
+    }
+
+    #[test]
+    fn lookup_lists_what_is_known() {
+        let error = lookup("p", "unknown thing", "z", &[("a", 1), ("b", 2)]).unwrap_err();
+        assert_eq!(error.report(), "p: unknown thing \"z\" (known: a, b)");
+    }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `hooks`: programs to run at points of the life cycle.
+
+use super::field::{c_string, invalid};
+use crate::error::Result;
+use crate::spec;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The six kinds, in the order in which they run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Prestart,
+    CreateRuntime,
+    CreateContainer,
+    StartContainer,
+    Poststart,
+    Poststop,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Kind; 6] = [
+        Kind::Prestart,
+        Kind::CreateRuntime,
+        Kind::CreateContainer,
+        Kind::StartContainer,
+        Kind::Poststart,
+        Kind::Poststop,
+    ];
+
+    /// The name of config.json.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::Prestart => "prestart",
+            Kind::CreateRuntime => "createRuntime",
+            Kind::CreateContainer => "createContainer",
+            Kind::StartContainer => "startContainer",
+            Kind::Poststart => "poststart",
+            Kind::Poststop => "poststop",
+        }
+    }
+}
+
+/// One hook, checked. It is kept in the record until it has run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hook {
+    pub(crate) path: String,
+    /// At least the name.
+    pub(crate) args: Vec<String>,
+    /// `None`: what the hook's kind makes of that.
+    pub(crate) env: Option<Vec<String>>,
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// All hooks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hooks([Vec<Hook>; 6]);
+
+impl Hooks {
+    pub(crate) fn new(spec: Option<&spec::Hooks>) -> Result<Self> {
+        let Some(spec) = spec else { return Ok(Hooks::default()) };
+        let mut all = Hooks::default();
+        for kind in Kind::ALL {
+            let list = match kind {
+                Kind::Prestart => &spec.prestart,
+                Kind::CreateRuntime => &spec.create_runtime,
+                Kind::CreateContainer => &spec.create_container,
+                Kind::StartContainer => &spec.start_container,
+                Kind::Poststart => &spec.poststart,
+                Kind::Poststop => &spec.poststop,
+            };
+            let checked = list.iter().enumerate().map(|(i, spec)| hook(kind, i, spec)).collect::<Result<_>>()?;
+            if let Some(place) = all.0.get_mut(kind as usize) {
+                *place = checked;
+            }
+        }
+        Ok(all)
+    }
+
+    /// The hooks of one kind, in their order.
+    pub(crate) fn of(&self, kind: Kind) -> &[Hook] {
+        self.0.get(kind as usize).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn hook(kind: Kind, i: usize, spec: &spec::Hook) -> Result<Hook> {
+    let at = format!("hooks.{}[{i}]", kind.name());
+    if !spec.path.starts_with('/') {
+        return Err(invalid(format_args!("{at}.path"), format_args!("{:?} is not an absolute path", spec.path)));
+    }
+    let strings = [("path", std::slice::from_ref(&spec.path)), ("args", &spec.args), ("env", spec.env.as_deref().unwrap_or_default())];
+    for (field, list) in strings {
+        for (j, string) in list.iter().enumerate() {
+            drop(c_string(format_args!("{at}.{field}[{j}]"), string)?);
+        }
+    }
+    let timeout = match spec.timeout {
+        None => None,
+        Some(seconds) => match u64::try_from(seconds) {
+            Ok(seconds @ 1..) => Some(Duration::from_secs(seconds)),
+            _ => return Err(invalid(format_args!("{at}.timeout"), format_args!("expected more than 0, got {seconds}"))),
+        },
+    };
+    Ok(Hook {
+        path: spec.path.clone(),
+        args: if spec.args.is_empty() { vec![spec.path.clone()] } else { spec.args.clone() },
+        env: spec.env.clone(),
+        timeout,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_and_defaults() {
+        let spec = |path: &str, timeout| spec::Hooks {
+            poststop: vec![spec::Hook { path: path.into(), timeout, ..Default::default() }],
+            ..Default::default()
+        };
+        let hooks = Hooks::new(Some(&spec("/bin/true", Some(3)))).unwrap();
+        assert_eq!(hooks.of(Kind::Poststop)[0].args, ["/bin/true"]);
+        assert_eq!(hooks.of(Kind::Poststop)[0].timeout, Some(Duration::from_secs(3)));
+        assert!(hooks.of(Kind::Prestart).is_empty());
+        let report = |path: &str, timeout| Hooks::new(Some(&spec(path, timeout))).unwrap_err().report();
+        assert_eq!(report("true", None), "hooks.poststop[0].path: \"true\" is not an absolute path");
+        assert_eq!(report("/bin/true", Some(0)), "hooks.poststop[0].timeout: expected more than 0, got 0");
+        assert!(report("/bin/\0", None).starts_with("hooks.poststop[0].path[0]: "));
+    }
+}

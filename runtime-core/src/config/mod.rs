@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+//! config.json, checked: [`Spec`] in, [`Config`] out, the JSON path in every error.
+//!
+//! Everything that can be refused without looking at the host is refused here.
+//! Behind this module nothing is optional in the sense of "use the default",
+//! and nothing sees the types of [`spec`].
+
+pub(crate) mod caps;
+pub(crate) mod devices;
+pub(crate) mod field;
+pub(crate) mod hooks;
+pub(crate) mod mounts;
+pub(crate) mod namespaces;
+pub(crate) mod process;
+pub(crate) mod sysctl;
+
+use crate::error::{Error, ErrorKind, Result, Warning};
+use crate::spec::{self, Spec};
+use crate::sys::mount::Depth;
+use devices::{Node, Rule};
+use field::{c_string, invalid, unsupported};
+use hooks::Hooks;
+use mounts::Mount;
+use namespaces::{Kind, Namespaces};
+use process::Process;
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use sysctl::Sysctl;
+
+/// What is to be made of a bundle.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// The root directory: absolute, or below the bundle.
+    pub(crate) rootfs: String,
+    pub(crate) rootfs_readonly: bool,
+    pub(crate) rootfs_propagation: Option<(libc::c_ulong, Depth)>,
+    pub(crate) namespaces: Namespaces,
+    pub(crate) hostname: Option<String>,
+    pub(crate) domainname: Option<String>,
+    pub(crate) mounts: Vec<Mount>,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) device_rules: Vec<Rule>,
+    pub(crate) masked_paths: Vec<CString>,
+    pub(crate) readonly_paths: Vec<CString>,
+    pub(crate) sysctls: Vec<Sysctl>,
+    pub(crate) process: Process,
+    pub(crate) cgroups_path: CgroupsPath,
+    pub(crate) hooks: Hooks,
+    pub(crate) annotations: BTreeMap<String, String>,
+}
+
+/// `linux.cgroupsPath`, before it is known where the runtime itself is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CgroupsPath {
+    /// Absent: the container's id, beside the runtime's own cgroup.
+    Default,
+    /// From the mount point of cgroup2; clean, without a leading slash.
+    Absolute(String),
+    /// Beside the runtime's own cgroup; clean.
+    Relative(String),
+}
+
+impl Config {
+    /// Checks `spec`, whose bundle is the absolute path `bundle`. `available`
+    /// are the capabilities that the container can get at all.
+    pub(crate) fn new(spec: &Spec, bundle: &str, available: u64) -> Result<(Self, Vec<Warning>)> {
+        let mut warnings = Vec::new();
+        check_version(&spec.oci_version)?;
+        let Some(root) = &spec.root else { return Err(invalid("root", "root must be specified")) };
+        if root.path.is_empty() {
+            return Err(invalid("root.path", "must not be empty"));
+        }
+        let Some(process) = &spec.process else {
+            return Err(invalid("process", "process property must not be empty"));
+        };
+        let no_linux = spec::Linux::default();
+        let linux = spec.linux.as_ref().unwrap_or(&no_linux);
+        refuse_unsupported(linux, process)?;
+
+        let namespaces = Namespaces::new(linux)?;
+        let has_mount = namespaces.is_own(Kind::Mount);
+        let needs_mount = |field: &str, is_empty: bool| {
+            if has_mount || is_empty {
+                Ok(())
+            } else {
+                Err(invalid(field, "needs an own mount namespace: it would change the host"))
+            }
+        };
+        needs_mount("mounts", spec.mounts.is_empty())?;
+        needs_mount("linux.maskedPaths", linux.masked_paths.is_empty())?;
+        needs_mount("linux.readonlyPaths", linux.readonly_paths.is_empty())?;
+
+        let resources = linux.resources.as_ref();
+        let config = Config {
+            rootfs: no_nul("root.path", &root.path)?.to_owned(),
+            rootfs_readonly: root.readonly,
+            rootfs_propagation: mounts::rootfs_propagation(&linux.rootfs_propagation)?,
+            hostname: uts_name("hostname", &spec.hostname, &namespaces)?,
+            domainname: uts_name("domainname", &spec.domainname, &namespaces)?,
+            mounts: spec.mounts.iter().enumerate().map(|(i, m)| Mount::new(i, m, bundle)).collect::<Result<_>>()?,
+            nodes: devices::nodes(&linux.devices)?,
+            device_rules: devices::rules(resources.map_or(&[], |r| &r.devices))?,
+            masked_paths: paths("linux.maskedPaths", &linux.masked_paths)?,
+            readonly_paths: paths("linux.readonlyPaths", &linux.readonly_paths)?,
+            sysctls: sysctl::sysctls(&linux.sysctl, &namespaces)?,
+            process: Process::new(process, available, &mut warnings)?,
+            cgroups_path: cgroups_path(&linux.cgroups_path)?,
+            hooks: Hooks::new(spec.hooks.as_ref())?,
+            annotations: annotations(&spec.annotations)?,
+            namespaces,
+        };
+        for (i, mount) in spec.mounts.iter().enumerate() {
+            if !mount.destination.starts_with('/') {
+                warnings.push(Warning(format!(
+                    "mounts[{i}].destination: {:?} is relative, which is deprecated; it is taken relative to /",
+                    mount.destination
+                )));
+            }
+        }
+        Ok((config, warnings))
+    }
+}
+
+/// Any 1.y.z, with or without a pre-release or build part: later minor versions
+/// only add properties, and unknown ones are ignored (config.md, "Specification version").
+fn check_version(version: &str) -> Result<()> {
+    let core = version.split(['-', '+']).next().unwrap_or_default();
+    let numbers: Vec<Option<u32>> = core.split('.').map(|n| n.parse().ok()).collect();
+    match numbers.as_slice() {
+        [Some(1), Some(_), Some(_)] => Ok(()),
+        [Some(_), Some(_), Some(_)] => {
+            Err(unsupported("ociVersion", format_args!("{version:?} (supported: 1.0.0 to {})", spec::OCI_VERSION)))
+        }
+        _ if version.is_empty() => Err(invalid("ociVersion", "must be given")),
+        _ => Err(invalid("ociVersion", format_args!("{version:?} is not a version of the form x.y.z"))),
+    }
+}
+
+/// What the specification has and this library does not do yet.
+fn refuse_unsupported(linux: &spec::Linux, process: &spec::Process) -> Result<()> {
+    let no_resources = spec::Resources::default();
+    let resources = linux.resources.as_ref().unwrap_or(&no_resources);
+    let asked = [
+        ("linux.seccomp", linux.seccomp.is_some()),
+        ("linux.netDevices", !linux.net_devices.is_empty()),
+        ("linux.mountLabel", !linux.mount_label.is_empty()),
+        ("linux.intelRdt", linux.intel_rdt.is_some()),
+        ("linux.memoryPolicy", linux.memory_policy.is_some()),
+        ("linux.personality", linux.personality.is_some()),
+        ("linux.resources.memory", resources.memory.is_some()),
+        ("linux.resources.cpu", resources.cpu.is_some()),
+        ("linux.resources.pids", resources.pids.is_some()),
+        ("linux.resources.blockIO", resources.block_io.is_some()),
+        ("linux.resources.hugepageLimits", !resources.hugepage_limits.is_empty()),
+        ("linux.resources.network", resources.network.is_some()),
+        ("linux.resources.rdma", !resources.rdma.is_empty()),
+        ("linux.resources.unified", !resources.unified.is_empty()),
+        ("process.apparmorProfile", !process.apparmor_profile.is_empty()),
+        ("process.selinuxLabel", !process.selinux_label.is_empty()),
+    ];
+    match asked.iter().find(|(_, asked)| *asked) {
+        Some((field, _)) => Err(unsupported(field, "not supported yet")),
+        None => Ok(()),
+    }
+}
+
+fn no_nul<'a>(path: &str, value: &'a str) -> Result<&'a str> {
+    c_string(path, value).map(|_| value)
+}
+
+/// A name of the UTS namespace (uname(2): at most 64 bytes).
+fn uts_name(field: &str, name: &str, namespaces: &Namespaces) -> Result<Option<String>> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    if !namespaces.is_own(Kind::Uts) {
+        return Err(invalid(field, "needs an own uts namespace: it would change the host"));
+    }
+    if name.len() > 64 {
+        return Err(invalid(field, format_args!("{} bytes, the kernel takes 64", name.len())));
+    }
+    Ok(Some(no_nul(field, name)?.to_owned()))
+}
+
+/// Absolute paths, relative to the container's root from now on, each once.
+fn paths(field: &str, list: &[String]) -> Result<Vec<CString>> {
+    let mut all = Vec::with_capacity(list.len());
+    for (i, path) in list.iter().enumerate() {
+        let at = format!("{field}[{i}]");
+        let clean = crate::path::clean(path);
+        if !path.starts_with('/') || clean.is_empty() {
+            return Err(invalid(at, format_args!("{path:?} is not an absolute path below the root")));
+        }
+        let clean = c_string(at, &clean)?;
+        if !all.contains(&clean) {
+            all.push(clean);
+        }
+    }
+    Ok(all)
+}
+
+fn cgroups_path(path: &str) -> Result<CgroupsPath> {
+    let field = "linux.cgroupsPath";
+    // Traps T16: peers have made directories outside of the hierarchy.
+    if path.split('/').any(|part| part == "..") {
+        return Err(invalid(field, format_args!("{path:?} has a \"..\" in it")));
+    }
+    let clean = crate::path::clean(no_nul(field, path)?);
+    match (path.is_empty(), clean.is_empty(), path.starts_with('/')) {
+        (true, ..) => Ok(CgroupsPath::Default),
+        (_, true, _) => Err(invalid(field, format_args!("{path:?} names the root of the hierarchy"))),
+        (.., true) => Ok(CgroupsPath::Absolute(clean)),
+        (.., false) => Ok(CgroupsPath::Relative(clean)),
+    }
+}
+
+fn annotations(annotations: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
+    if annotations.contains_key("") {
+        return Err(Error::new(ErrorKind::InvalidConfig, "annotations: a key must not be empty"));
+    }
+    Ok(annotations.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(change: impl FnOnce(&mut Spec)) -> Result<(Config, Vec<Warning>)> {
+        let mut spec = Spec::example(true);
+        change(&mut spec);
+        Config::new(&spec, "/bundle", u64::MAX)
+    }
+
+    fn report(change: impl FnOnce(&mut Spec)) -> String {
+        check(change).unwrap_err().report()
+    }
+
+    fn linux(change: impl FnOnce(&mut spec::Linux)) -> impl FnOnce(&mut Spec) {
+        |spec| change(spec.linux.as_mut().unwrap())
+    }
+
+    #[test]
+    fn the_example_passes_without_a_warning() {
+        let (config, warnings) = check(|_| ()).unwrap();
+        assert!(warnings.is_empty());
+        assert_eq!(config.mounts.len(), 7);
+        assert_eq!(config.cgroups_path, CgroupsPath::Default);
+        assert_eq!(config.masked_paths[0].as_c_str(), c"proc/acpi");
+    }
+
+    #[test]
+    fn versions() {
+        for version in ["1.0.0", "1.3.0", "1.99.7-rc.1+dev", "1.0.2-dev"] {
+            check(|s| s.oci_version = version.into()).unwrap();
+        }
+        assert_eq!(report(|s| s.oci_version = String::new()), "ociVersion: must be given");
+        assert!(report(|s| s.oci_version = "invalid".into()).contains("not a version of the form"));
+        assert!(report(|s| s.oci_version = "1.0".into()).contains("not a version of the form"));
+        assert!(report(|s| s.oci_version = "2.0.0".into()).contains("supported: 1.0.0 to 1.3.0"));
+    }
+
+    #[test]
+    fn required_properties() {
+        assert_eq!(report(|s| s.root = None), "root: root must be specified");
+        assert_eq!(report(|s| s.process = None), "process: process property must not be empty");
+    }
+
+    #[test]
+    fn what_would_change_the_host_is_refused() {
+        let without = |kind: &'static str| move |l: &mut spec::Linux| l.namespaces.retain(|ns| ns.kind != kind);
+        assert!(report(linux(without("uts"))).starts_with("hostname: needs an own uts namespace"));
+        assert!(report(linux(without("mount"))).starts_with("mounts: needs an own mount namespace"));
+    }
+
+    #[test]
+    fn paths_are_absolute_clean_and_unique() {
+        let (config, _) =
+            check(linux(|l| l.masked_paths = vec!["/a//b".into(), "/a/b".into(), "/c/../d".into()])).unwrap();
+        assert_eq!(config.masked_paths, [c"a/b".to_owned(), c"d".to_owned()]);
+        assert!(report(linux(|l| l.masked_paths = vec!["a".into()])).starts_with("linux.maskedPaths[0]: "));
+        assert!(report(linux(|l| l.readonly_paths = vec!["/".into()])).starts_with("linux.readonlyPaths[0]: "));
+    }
+
+    #[test]
+    fn cgroup_paths_stay_in_the_hierarchy() {
+        let path = |p: &str| cgroups_path(p).map_err(|e| e.report());
+        assert_eq!(path("/a//b/").unwrap(), CgroupsPath::Absolute("a/b".into()));
+        assert_eq!(path("a:b:c").unwrap(), CgroupsPath::Relative("a:b:c".into()));
+        assert!(path("/../x").unwrap_err().contains("\"..\""));
+        assert!(path("a/../../x").unwrap_err().contains("\"..\""));
+        assert!(path("/").unwrap_err().contains("root of the hierarchy"));
+    }
+
+    #[test]
+    fn what_is_not_done_is_refused_by_name() {
+        let error = check(linux(|l| l.seccomp = Some(spec::Seccomp::default()))).unwrap_err();
+        assert_eq!((error.kind(), error.report().as_str()), (ErrorKind::Unsupported, "linux.seccomp: not supported yet"));
+    }
+}

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `linux.namespaces`, id mappings, time offsets: which namespaces the container
+//! makes, joins, or shares with the runtime.
+
+use super::field::{c_string, invalid, lookup};
+use crate::error::Result;
+use crate::spec;
+use std::ffi::CString;
+
+/// A type of namespace, in the order in which a process joins existing ones:
+/// the user namespace first, because it gives the rights for the others; the
+/// mount namespace last, because paths change their meaning in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(usize)]
+pub(crate) enum Kind {
+    User,
+    Ipc,
+    Uts,
+    Network,
+    Pid,
+    Cgroup,
+    Time,
+    Mount,
+}
+
+/// The names of config.json.
+pub(crate) const KINDS: &[(&str, Kind)] = &[
+    ("cgroup", Kind::Cgroup),
+    ("ipc", Kind::Ipc),
+    ("mount", Kind::Mount),
+    ("network", Kind::Network),
+    ("pid", Kind::Pid),
+    ("time", Kind::Time),
+    ("user", Kind::User),
+    ("uts", Kind::Uts),
+];
+
+impl Kind {
+    pub(crate) const ALL: [Kind; 8] = [
+        Kind::User,
+        Kind::Ipc,
+        Kind::Uts,
+        Kind::Network,
+        Kind::Pid,
+        Kind::Cgroup,
+        Kind::Time,
+        Kind::Mount,
+    ];
+
+    /// The CLONE_NEW* flag.
+    pub(crate) fn flag(self) -> i32 {
+        match self {
+            Kind::User => libc::CLONE_NEWUSER,
+            Kind::Ipc => libc::CLONE_NEWIPC,
+            Kind::Uts => libc::CLONE_NEWUTS,
+            Kind::Network => libc::CLONE_NEWNET,
+            Kind::Pid => libc::CLONE_NEWPID,
+            Kind::Cgroup => libc::CLONE_NEWCGROUP,
+            Kind::Time => libc::CLONE_NEWTIME,
+            Kind::Mount => libc::CLONE_NEWNS,
+        }
+    }
+
+    /// The name of its file in /proc/PID/ns.
+    pub(crate) fn file(self) -> &'static str {
+        match self {
+            Kind::User => "user",
+            Kind::Ipc => "ipc",
+            Kind::Uts => "uts",
+            Kind::Network => "net",
+            Kind::Pid => "pid",
+            Kind::Cgroup => "cgroup",
+            Kind::Time => "time",
+            Kind::Mount => "mnt",
+        }
+    }
+
+    /// The name that runc's state.json has for it.
+    pub(crate) fn clone_name(self) -> &'static str {
+        match self {
+            Kind::User => "NEWUSER",
+            Kind::Ipc => "NEWIPC",
+            Kind::Uts => "NEWUTS",
+            Kind::Network => "NEWNET",
+            Kind::Pid => "NEWPID",
+            Kind::Cgroup => "NEWCGROUP",
+            Kind::Time => "NEWTIME",
+            Kind::Mount => "NEWNS",
+        }
+    }
+
+    /// The name that config.json has for it.
+    pub(crate) fn name(self) -> &'static str {
+        KINDS.iter().find(|(_, kind)| *kind == self).map_or("?", |(name, _)| name)
+    }
+}
+
+/// Where one namespace of the container comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// It is the runtime's.
+    #[default]
+    Shared,
+    /// It is made for the container.
+    New,
+    /// It is the one of this namespace file.
+    Path(CString),
+}
+
+/// All eight of them, and what belongs to two.
+#[derive(Debug, Default)]
+pub(crate) struct Namespaces {
+    origins: [Origin; 8],
+    /// The mappings of a new user namespace.
+    pub(crate) uid_map: Vec<spec::IdMapping>,
+    pub(crate) gid_map: Vec<spec::IdMapping>,
+    /// The offsets of a new time namespace: (clock, seconds, nanoseconds).
+    pub(crate) time_offsets: Vec<(&'static str, i64, u32)>,
+}
+
+impl Namespaces {
+    pub(crate) fn new(linux: &spec::Linux) -> Result<Self> {
+        let mut all = Namespaces {
+            uid_map: linux.uid_mappings.clone(),
+            gid_map: linux.gid_mappings.clone(),
+            ..Namespaces::default()
+        };
+        for (i, namespace) in linux.namespaces.iter().enumerate() {
+            let at = format!("linux.namespaces[{i}]");
+            let kind = lookup(format_args!("{at}.type"), "no such namespace type:", &namespace.kind, KINDS)?;
+            let Some(origin) = all.origins.get_mut(kind as usize) else { continue };
+            if *origin != Origin::Shared {
+                return Err(invalid(at, format_args!("duplicate namespace {:?}", namespace.kind)));
+            }
+            *origin = match namespace.path.as_str() {
+                "" => Origin::New,
+                path if path.starts_with('/') => Origin::Path(c_string(format_args!("{at}.path"), path)?),
+                path => return Err(invalid(format_args!("{at}.path"), format_args!("{path:?} is not absolute"))),
+            };
+        }
+        all.check_mappings()?;
+        all.set_time_offsets(linux)?;
+        Ok(all)
+    }
+
+    /// Where the container's namespace of this type comes from.
+    pub(crate) fn origin(&self, kind: Kind) -> &Origin {
+        self.origins.get(kind as usize).unwrap_or(&Origin::Shared)
+    }
+
+    /// True if the container's namespace of this type is made for it.
+    pub(crate) fn is_new(&self, kind: Kind) -> bool {
+        *self.origin(kind) == Origin::New
+    }
+
+    /// True if the container's namespace of this type is not the runtime's (as
+    /// far as config.json says: a path may lead to the runtime's own).
+    pub(crate) fn is_own(&self, kind: Kind) -> bool {
+        *self.origin(kind) != Origin::Shared
+    }
+
+    /// The existing namespaces to join.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = (Kind, &CString)> {
+        Kind::ALL.into_iter().filter_map(|kind| match self.origin(kind) {
+            Origin::Path(path) => Some((kind, path)),
+            _ => None,
+        })
+    }
+
+    /// What id `id` of the container's user namespace is on the host. The same,
+    /// if the container makes none.
+    pub(crate) fn host_uid(&self, id: u32) -> Option<u32> {
+        if self.is_new(Kind::User) { to_host(&self.uid_map, id) } else { Some(id) }
+    }
+
+    /// As [`host_uid`](Self::host_uid), for groups.
+    pub(crate) fn host_gid(&self, id: u32) -> Option<u32> {
+        if self.is_new(Kind::User) { to_host(&self.gid_map, id) } else { Some(id) }
+    }
+
+    fn check_mappings(&self) -> Result<()> {
+        let fields = [("linux.uidMappings", &self.uid_map), ("linux.gidMappings", &self.gid_map)];
+        match self.origin(Kind::User) {
+            Origin::Shared | Origin::Path(_) => {
+                for (field, map) in fields {
+                    if !map.is_empty() {
+                        return Err(invalid(field, "there is no new user namespace that they could be for"));
+                    }
+                }
+            }
+            Origin::New => {
+                for (field, map) in fields {
+                    if map.is_empty() {
+                        return Err(invalid(field, "a new user namespace needs mappings"));
+                    }
+                    check_map(field, map)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn set_time_offsets(&mut self, linux: &spec::Linux) -> Result<()> {
+        for (clock, offset) in &linux.time_offsets {
+            let at = format!("linux.timeOffsets.{clock}");
+            if !self.is_new(Kind::Time) {
+                return Err(invalid(at, "time namespace is not enabled, or is an existing one"));
+            }
+            let clock = lookup(&at, "no such clock:", clock, &[("boottime", "boottime"), ("monotonic", "monotonic")])?;
+            if offset.nanosecs > 999_999_999 {
+                return Err(invalid(at, "nanosecs must be less than 1000000000"));
+            }
+            self.time_offsets.push((clock, offset.secs, offset.nanosecs));
+        }
+        Ok(())
+    }
+}
+
+/// Checks one map by the rules of user_namespaces(7).
+pub(crate) fn check_map(field: &str, map: &[spec::IdMapping]) -> Result<()> {
+    /// UID_GID_MAP_MAX_EXTENTS.
+    const MAX_EXTENTS: usize = 340;
+    if map.len() > MAX_EXTENTS {
+        return Err(invalid(field, format_args!("{} ranges, the kernel takes {MAX_EXTENTS}", map.len())));
+    }
+    for (i, range) in map.iter().enumerate() {
+        let at = format!("{field}[{i}]");
+        if range.size == 0 {
+            return Err(invalid(format_args!("{at}.size"), "must not be 0"));
+        }
+        // The id -1 is never valid, so a range must end before it.
+        for (name, first) in [("containerID", range.container_id), ("hostID", range.host_id)] {
+            if first.checked_add(range.size).is_none() {
+                return Err(invalid(format_args!("{at}.{name}"), "the range goes beyond the last id, 4294967294"));
+            }
+        }
+        for (j, other) in map.iter().enumerate().take(i) {
+            let overlap = |a: u32, b: u32| a < b + other.size && b < a + range.size;
+            if overlap(range.container_id, other.container_id) || overlap(range.host_id, other.host_id) {
+                return Err(invalid(at, format_args!("overlaps {field}[{j}]")));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn to_host(map: &[spec::IdMapping], id: u32) -> Option<u32> {
+    map.iter().find_map(|range| {
+        let offset = id.checked_sub(range.container_id)?;
+        if offset < range.size { range.host_id.checked_add(offset) } else { None }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn linux(namespaces: &[(&str, &str)]) -> spec::Linux {
+        let namespaces = namespaces
+            .iter()
+            .map(|(kind, path)| spec::Namespace { kind: (*kind).into(), path: (*path).into() })
+            .collect();
+        spec::Linux { namespaces, ..Default::default() }
+    }
+
+    fn report(linux: &spec::Linux) -> String {
+        Namespaces::new(linux).unwrap_err().report()
+    }
+
+    #[test]
+    fn new_joined_and_shared() {
+        let all = Namespaces::new(&linux(&[("pid", ""), ("network", "/run/netns/x")])).unwrap();
+        assert!(all.is_new(Kind::Pid));
+        assert!(!all.is_own(Kind::Uts));
+        assert_eq!(all.paths().map(|(kind, _)| kind).collect::<Vec<_>>(), [Kind::Network]);
+        for (i, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, i, "ALL is indexed by kind");
+            assert_ne!(kind.name(), "?");
+        }
+    }
+
+    #[test]
+    fn refusals() {
+        assert!(report(&linux(&[("bogus", "")])).starts_with("linux.namespaces[0].type: no such namespace type: \"bogus\""));
+        assert_eq!(report(&linux(&[("pid", ""), ("pid", "/x")])), "linux.namespaces[1]: duplicate namespace \"pid\"");
+        assert_eq!(report(&linux(&[("pid", "x")])), "linux.namespaces[0].path: \"x\" is not absolute");
+        assert!(report(&linux(&[("user", "")])).starts_with("linux.uidMappings: "));
+        let mut no_time = linux(&[]);
+        no_time.time_offsets.insert("boottime".into(), spec::TimeOffset::default());
+        assert!(report(&no_time).starts_with("linux.timeOffsets.boottime: time namespace is not enabled"));
+    }
+
+    #[test]
+    fn maps() {
+        let range = |container_id, host_id, size| spec::IdMapping { container_id, host_id, size };
+        let check = |map: &[spec::IdMapping]| check_map("m", map).map_err(|e| e.report());
+        assert!(check(&[range(0, 1000, 10), range(10, 0, 5)]).is_ok());
+        assert_eq!(check(&[range(0, 0, 0)]).unwrap_err(), "m[0].size: must not be 0");
+        assert!(check(&[range(0, 100, 10), range(5, 500, 1)]).unwrap_err().starts_with("m[1]: overlaps m[0]"));
+        assert!(check(&[range(0, 100, 10), range(50, 109, 1)]).unwrap_err().starts_with("m[1]: overlaps"));
+        assert!(check(&[range(u32::MAX, 0, 1)]).unwrap_err().starts_with("m[0].containerID"));
+        assert!(check(&vec![range(0, 0, 1); 341]).unwrap_err().contains("340"));
+        assert_eq!(to_host(&[range(0, 1000, 10)], 9), Some(1009));
+        assert_eq!(to_host(&[range(0, 1000, 10)], 10), None);
+    }
+}

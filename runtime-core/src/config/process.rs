@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `process`, of config.json or of `exec --process`: checked.
+
+use super::caps::Capabilities;
+use super::field::{c_string, invalid, lookup, number_list};
+use crate::error::{Result, Warning};
+use crate::spec;
+use crate::sys::process::SchedAttr;
+use std::collections::HashSet;
+use std::ffi::{CStr, CString};
+
+/// runc's umask for containers; the specification would keep the caller's
+/// (docs/decisions/umask.md).
+const DEFAULT_UMASK: u32 = 0o022;
+
+/// A program to run in a container, and as whom.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) terminal: Option<Terminal>,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) groups: Vec<u32>,
+    pub(crate) umask: u32,
+    pub(crate) args: Vec<CString>,
+    /// One entry for each name, the last one given; HOME only if it has a value.
+    pub(crate) env: Vec<CString>,
+    pub(crate) cwd: CString,
+    /// `None`: config.json has no sets, the process keeps what its ids give it.
+    pub(crate) capabilities: Option<Capabilities>,
+    pub(crate) rlimits: Vec<Rlimit>,
+    pub(crate) no_new_privileges: bool,
+    pub(crate) apparmor_profile: Option<CString>,
+    pub(crate) selinux_label: Option<CString>,
+    pub(crate) oom_score_adj: Option<i32>,
+    pub(crate) scheduler: Option<SchedAttr>,
+    pub(crate) io_priority: Option<u16>,
+    pub(crate) exec_affinity: Affinity,
+}
+
+/// A pseudoterminal is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Terminal {
+    /// Its first size, rows and columns.
+    pub(crate) size: Option<(u16, u16)>,
+}
+
+/// One limit of getrlimit(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rlimit {
+    pub(crate) resource: u32,
+    pub(crate) soft: u64,
+    pub(crate) hard: u64,
+}
+
+/// CPU masks of an exec'd process; empty: leave it alone.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Affinity {
+    pub(crate) initial: Vec<u64>,
+    pub(crate) last: Vec<u64>,
+}
+
+const RLIMITS: &[(&str, u32)] = &[
+    ("RLIMIT_AS", libc::RLIMIT_AS),
+    ("RLIMIT_CORE", libc::RLIMIT_CORE),
+    ("RLIMIT_CPU", libc::RLIMIT_CPU),
+    ("RLIMIT_DATA", libc::RLIMIT_DATA),
+    ("RLIMIT_FSIZE", libc::RLIMIT_FSIZE),
+    ("RLIMIT_LOCKS", libc::RLIMIT_LOCKS),
+    ("RLIMIT_MEMLOCK", libc::RLIMIT_MEMLOCK),
+    ("RLIMIT_MSGQUEUE", libc::RLIMIT_MSGQUEUE),
+    ("RLIMIT_NICE", libc::RLIMIT_NICE),
+    ("RLIMIT_NOFILE", libc::RLIMIT_NOFILE),
+    ("RLIMIT_NPROC", libc::RLIMIT_NPROC),
+    ("RLIMIT_RSS", libc::RLIMIT_RSS),
+    ("RLIMIT_RTPRIO", libc::RLIMIT_RTPRIO),
+    ("RLIMIT_RTTIME", libc::RLIMIT_RTTIME),
+    ("RLIMIT_SIGPENDING", libc::RLIMIT_SIGPENDING),
+    ("RLIMIT_STACK", libc::RLIMIT_STACK),
+];
+
+const SCHED_DEADLINE: u32 = 6;
+
+const POLICIES: &[(&str, u32)] = &[
+    ("SCHED_OTHER", 0),
+    ("SCHED_FIFO", 1),
+    ("SCHED_RR", 2),
+    ("SCHED_BATCH", 3),
+    ("SCHED_ISO", 4),
+    ("SCHED_IDLE", 5),
+    ("SCHED_DEADLINE", SCHED_DEADLINE),
+];
+
+const SCHED_FLAGS: &[(&str, u64)] = &[
+    ("SCHED_FLAG_RESET_ON_FORK", 0x01),
+    ("SCHED_FLAG_RECLAIM", 0x02),
+    ("SCHED_FLAG_DL_OVERRUN", 0x04),
+    ("SCHED_FLAG_KEEP_POLICY", 0x08),
+    ("SCHED_FLAG_KEEP_PARAMS", 0x10),
+    ("SCHED_FLAG_UTIL_CLAMP_MIN", 0x20),
+    ("SCHED_FLAG_UTIL_CLAMP_MAX", 0x40),
+];
+
+const IO_CLASSES: &[(&str, u16)] =
+    &[("IOPRIO_CLASS_RT", 1), ("IOPRIO_CLASS_BE", 2), ("IOPRIO_CLASS_IDLE", 3)];
+
+impl Process {
+    /// Checks everything about a process that can be known without running it.
+    /// `available` are the capabilities that the container can get at all.
+    pub(crate) fn new(spec: &spec::Process, available: u64, warnings: &mut Vec<Warning>) -> Result<Self> {
+        if spec.args.is_empty() {
+            return Err(invalid("process.args", "args must not be empty"));
+        }
+        if spec.cwd.is_empty() {
+            return Err(invalid("process.cwd", "Cwd property must not be empty"));
+        }
+        if !spec.cwd.starts_with('/') {
+            return Err(invalid("process.cwd", "Cwd must be an absolute path"));
+        }
+        Ok(Process {
+            terminal: terminal(spec)?,
+            uid: id("process.user.uid", spec.user.uid)?,
+            gid: id("process.user.gid", spec.user.gid)?,
+            groups: groups(&spec.user.additional_gids)?,
+            umask: umask(spec.user.umask)?,
+            args: args(&spec.args)?,
+            env: environment(&spec.env)?,
+            cwd: c_string("process.cwd", &spec.cwd)?,
+            capabilities: spec.capabilities.as_ref().map(|caps| Capabilities::new(caps, available, warnings)),
+            rlimits: rlimits(&spec.rlimits)?,
+            no_new_privileges: spec.no_new_privileges,
+            apparmor_profile: optional("process.apparmorProfile", &spec.apparmor_profile)?,
+            selinux_label: optional("process.selinuxLabel", &spec.selinux_label)?,
+            oom_score_adj: oom_score_adj(spec.oom_score_adj)?,
+            scheduler: spec.scheduler.as_ref().map(scheduler).transpose()?,
+            io_priority: spec.io_priority.as_ref().map(io_priority).transpose()?,
+            exec_affinity: affinity(spec.exec_cpu_affinity.as_ref())?,
+        })
+    }
+
+    /// What `PATH` is in the environment of the process.
+    pub(crate) fn search_path(&self) -> Option<&CStr> {
+        variable(&self.env, b"PATH")
+    }
+
+    /// True if the process has a HOME of its own.
+    pub(crate) fn has_home(&self) -> bool {
+        variable(&self.env, b"HOME").is_some()
+    }
+}
+
+fn variable<'a>(env: &'a [CString], name: &[u8]) -> Option<&'a CStr> {
+    env.iter().find_map(|entry| {
+        let value = entry.as_bytes_with_nul().strip_prefix(name)?.strip_prefix(b"=")?;
+        CStr::from_bytes_with_nul(value).ok()
+    })
+}
+
+fn optional(path: &str, value: &str) -> Result<Option<CString>> {
+    if value.is_empty() { Ok(None) } else { c_string(path, value).map(Some) }
+}
+
+/// An id; -1 means "leave it alone" to the kernel.
+fn id(path: &str, id: u32) -> Result<u32> {
+    if id == u32::MAX { Err(invalid(path, "4294967295 is not an id")) } else { Ok(id) }
+}
+
+fn groups(gids: &[u32]) -> Result<Vec<u32>> {
+    gids.iter().enumerate().map(|(i, gid)| id(&format!("process.user.additionalGids[{i}]"), *gid)).collect()
+}
+
+fn umask(umask: Option<u32>) -> Result<u32> {
+    match umask {
+        None => Ok(DEFAULT_UMASK),
+        Some(mask) if mask <= 0o777 => Ok(mask),
+        Some(mask) => Err(invalid("process.user.umask", format_args!("{mask} is more than 511 (octal 777)"))),
+    }
+}
+
+fn terminal(spec: &spec::Process) -> Result<Option<Terminal>> {
+    if !spec.terminal {
+        return Ok(None);
+    }
+    let size = spec.console_size.filter(|size| size.height != 0 && size.width != 0);
+    let size = size.map(|size| Ok((cells("height", size.height)?, cells("width", size.width)?))).transpose()?;
+    Ok(Some(Terminal { size }))
+}
+
+fn cells(field: &str, n: u64) -> Result<u16> {
+    u16::try_from(n)
+        .map_err(|_too_large| invalid(format_args!("process.consoleSize.{field}"), format_args!("{n} is more than 65535")))
+}
+
+fn args(args: &[String]) -> Result<Vec<CString>> {
+    args.iter().enumerate().map(|(i, arg)| c_string(format_args!("process.args[{i}]"), arg)).collect()
+}
+
+/// The environment with one entry for each name: the last, at its place, as
+/// runc has it. An empty HOME counts as none.
+fn environment(env: &[String]) -> Result<Vec<CString>> {
+    let mut seen = HashSet::new();
+    let mut kept = Vec::with_capacity(env.len() + 1);
+    for (i, entry) in env.iter().enumerate().rev() {
+        let path = format_args!("process.env[{i}]").to_string();
+        let Some((name, value)) = entry.split_once('=') else {
+            return Err(invalid(path, format_args!("invalid environment variable: missing '=' in {entry:?}")));
+        };
+        if name.is_empty() {
+            return Err(invalid(path, "invalid environment variable: name cannot be empty"));
+        }
+        let entry_c = c_string(path, entry)?;
+        if seen.insert(name) && !(name == "HOME" && value.is_empty()) {
+            kept.push(entry_c);
+        }
+    }
+    kept.reverse();
+    Ok(kept)
+}
+
+fn rlimits(spec: &[spec::Rlimit]) -> Result<Vec<Rlimit>> {
+    let mut limits: Vec<Rlimit> = Vec::with_capacity(spec.len());
+    for (i, rlimit) in spec.iter().enumerate() {
+        let path = format_args!("process.rlimits[{i}]").to_string();
+        let resource = lookup(format_args!("{path}.type"), "wrong rlimit value:", &rlimit.kind, RLIMITS)?;
+        if limits.iter().any(|other| other.resource == resource) {
+            return Err(invalid(path, format_args!("{} is given twice", rlimit.kind)));
+        }
+        if rlimit.soft > rlimit.hard {
+            return Err(invalid(
+                format_args!("{path}.soft"),
+                format_args!("{} is above the hard limit {}", rlimit.soft, rlimit.hard),
+            ));
+        }
+        limits.push(Rlimit { resource, soft: rlimit.soft, hard: rlimit.hard });
+    }
+    Ok(limits)
+}
+
+/// The name of a resource, for messages.
+pub(crate) fn rlimit_name(resource: u32) -> &'static str {
+    RLIMITS.iter().find(|(_, r)| *r == resource).map_or("RLIMIT_?", |(name, _)| name)
+}
+
+fn oom_score_adj(score: Option<i32>) -> Result<Option<i32>> {
+    match score {
+        Some(score) if !(-1000..=1000).contains(&score) => {
+            Err(invalid("process.oomScoreAdj", format_args!("expected -1000 to 1000, got {score}")))
+        }
+        score => Ok(score),
+    }
+}
+
+fn scheduler(spec: &spec::Scheduler) -> Result<SchedAttr> {
+    let at = "process.scheduler";
+    let policy = lookup(format_args!("{at}.policy"), "unknown scheduling policy", &spec.policy, POLICIES)?;
+    let mut flags = 0;
+    for (i, flag) in spec.flags.iter().enumerate() {
+        flags |= lookup(format_args!("{at}.flags[{i}]"), "unknown scheduling flag", flag, SCHED_FLAGS)?;
+    }
+    if !(-20..=19).contains(&spec.nice) {
+        return Err(invalid(format_args!("{at}.nice"), format_args!("expected -20 to 19, got {}", spec.nice)));
+    }
+    let real_time = matches!(spec.policy.as_str(), "SCHED_FIFO" | "SCHED_RR");
+    if spec.priority != 0 && !real_time {
+        let why = "only SCHED_FIFO and SCHED_RR have a priority";
+        return Err(invalid(format_args!("{at}.priority"), why));
+    }
+    if !(0..=99).contains(&spec.priority) {
+        let why = format!("expected 0 to 99, got {}", spec.priority);
+        return Err(invalid(format_args!("{at}.priority"), why));
+    }
+    for (field, value) in [("runtime", spec.runtime), ("deadline", spec.deadline), ("period", spec.period)] {
+        if value != 0 && policy != SCHED_DEADLINE {
+            return Err(invalid(format_args!("{at}.{field}"), "only SCHED_DEADLINE has it"));
+        }
+    }
+    Ok(SchedAttr {
+        size: 0,
+        policy,
+        flags,
+        nice: spec.nice,
+        priority: spec.priority as u32,
+        runtime: spec.runtime,
+        deadline: spec.deadline,
+        period: spec.period,
+    })
+}
+
+fn io_priority(spec: &spec::IoPriority) -> Result<u16> {
+    let class = lookup("process.ioPriority.class", "unknown class", &spec.class, IO_CLASSES)?;
+    match u16::try_from(spec.priority) {
+        Ok(priority @ 0..=7) => Ok(class << 13 | priority),
+        _ => Err(invalid("process.ioPriority.priority", format_args!("expected 0 to 7, got {}", spec.priority))),
+    }
+}
+
+fn affinity(spec: Option<&spec::CpuAffinity>) -> Result<Affinity> {
+    let Some(spec) = spec else { return Ok(Affinity::default()) };
+    let what = "invalid list of CPUs";
+    Ok(Affinity {
+        initial: number_list("process.execCPUAffinity.initial", what, &spec.initial)?,
+        last: number_list("process.execCPUAffinity.final", what, &spec.last)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(change: impl FnOnce(&mut spec::Process)) -> Result<Process> {
+        let mut spec = spec::Spec::example(false).process.unwrap();
+        change(&mut spec);
+        Process::new(&spec, u64::MAX, &mut Vec::new())
+    }
+
+    fn report(change: impl FnOnce(&mut spec::Process)) -> String {
+        check(change).unwrap_err().report()
+    }
+
+    #[test]
+    fn the_example_passes() {
+        let process = check(|_| ()).unwrap();
+        assert_eq!(process.terminal, Some(Terminal { size: None }));
+        assert_eq!(process.umask, 0o022);
+        assert!(process.search_path().unwrap().to_str().unwrap().starts_with("/usr/local/sbin:"));
+        assert!(!process.has_home());
+    }
+
+    #[test]
+    fn the_last_variable_of_a_name_wins_and_keeps_its_place() {
+        let env = ["A=1", "B=1", "HOME=", "A=2", "C=", "B==2"].map(str::to_owned);
+        let kept = environment(&env).unwrap();
+        let kept: Vec<_> = kept.iter().map(|e| e.to_str().unwrap()).collect();
+        assert_eq!(kept, ["A=2", "C=", "B==2"]);
+    }
+
+    #[test]
+    fn refusals_name_the_field() {
+        assert_eq!(report(|p| p.args.clear()), "process.args: args must not be empty");
+        assert_eq!(report(|p| p.cwd.clear()), "process.cwd: Cwd property must not be empty");
+        assert_eq!(report(|p| p.cwd = "tmp".into()), "process.cwd: Cwd must be an absolute path");
+        assert_eq!(
+            report(|p| p.env.push("FOO".into())),
+            "process.env[2]: invalid environment variable: missing '=' in \"FOO\""
+        );
+        assert!(report(|p| p.args[0] = "a\0b".into()).starts_with("process.args[0]: "));
+        assert!(
+            report(|p| p.rlimits[0].kind = "RLIMIT_X".into())
+                .starts_with("process.rlimits[0].type: wrong rlimit value: \"RLIMIT_X\" (known: RLIMIT_AS, ")
+        );
+        assert_eq!(
+            report(|p| p.rlimits[0].soft = 2000),
+            "process.rlimits[0].soft: 2000 is above the hard limit 1024"
+        );
+        assert_eq!(
+            report(|p| p.rlimits.push(p.rlimits[0].clone())),
+            "process.rlimits[1]: RLIMIT_NOFILE is given twice"
+        );
+        assert_eq!(report(|p| p.user.uid = u32::MAX), "process.user.uid: 4294967295 is not an id");
+        assert!(report(|p| p.user.umask = Some(0o1000)).starts_with("process.user.umask: 512 "));
+        assert!(report(|p| p.oom_score_adj = Some(1001)).starts_with("process.oomScoreAdj: "));
+        assert!(
+            report(|p| p.console_size = Some(spec::ConsoleSize { height: 70_000, width: 1 }))
+                .starts_with("process.consoleSize.height: ")
+        );
+    }
+
+    #[test]
+    fn scheduling() {
+        let policy = |policy: &str, priority, runtime| spec::Scheduler {
+            policy: policy.into(),
+            priority,
+            runtime,
+            ..Default::default()
+        };
+        assert_eq!(check(|p| p.scheduler = Some(policy("SCHED_RR", 7, 0))).unwrap().scheduler.unwrap().priority, 7);
+        assert!(report(|p| p.scheduler = Some(policy("SCHED_X", 0, 0))).contains("SCHED_DEADLINE"));
+        assert!(report(|p| p.scheduler = Some(policy("SCHED_OTHER", 1, 0))).starts_with("process.scheduler.priority"));
+        assert!(report(|p| p.scheduler = Some(policy("SCHED_RR", 1, 9))).starts_with("process.scheduler.runtime"));
+        let io = |class: &str, priority| spec::IoPriority { class: class.into(), priority };
+        assert_eq!(check(|p| p.io_priority = Some(io("IOPRIO_CLASS_BE", 4))).unwrap().io_priority, Some(2 << 13 | 4));
+        assert!(report(|p| p.io_priority = Some(io("IOPRIO_CLASS_BE", 8))).starts_with("process.ioPriority.priority"));
+        assert!(report(|p| p.io_priority = Some(io("BE", 1))).starts_with("process.ioPriority.class"));
+    }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `linux.sysctl`: only parameters that belong to a namespace of the container.
+
+use super::field::{c_string, invalid};
+use super::namespaces::{Kind, Namespaces};
+use crate::error::Result;
+use std::collections::BTreeMap;
+use std::ffi::CString;
+
+/// A parameter to set.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Sysctl {
+    /// The name in config.json.
+    pub(crate) name: String,
+    /// Its file, relative to /proc.
+    pub(crate) path: CString,
+    pub(crate) value: CString,
+}
+
+/// Parameters of an IPC namespace that have no prefix in common (ipc_namespaces(7)).
+const IPC: &[&str] = &[
+    "kernel/msgmax",
+    "kernel/msgmnb",
+    "kernel/msgmni",
+    "kernel/sem",
+    "kernel/shm_rmid_forced",
+    "kernel/shmall",
+    "kernel/shmmax",
+    "kernel/shmmni",
+];
+
+/// Checks `linux.sysctl` against the container's namespaces.
+pub(crate) fn sysctls(spec: &BTreeMap<String, String>, namespaces: &Namespaces) -> Result<Vec<Sysctl>> {
+    spec.iter()
+        .map(|(name, value)| {
+            let at = format!("linux.sysctl.{name}");
+            let path = path(name);
+            // A path that is not its own clean form could name another parameter.
+            if crate::path::clean(&path) != path || path.is_empty() {
+                return Err(invalid(at, "not the name of a kernel parameter"));
+            }
+            check(&at, &path, namespaces)?;
+            Ok(Sysctl {
+                name: name.clone(),
+                path: c_string(&at, &format!("sys/{path}"))?,
+                value: c_string(&at, value)?,
+            })
+        })
+        .collect()
+}
+
+/// The file of a parameter below /proc/sys. Names have dots or slashes between
+/// their parts; whichever comes first is the separator, and the other, in an
+/// interface's name, stands for the first (sysctl.d(5)).
+fn path(name: &str) -> String {
+    match name.find(['.', '/']).and_then(|i| name.as_bytes().get(i)) {
+        Some(b'.') => name
+            .chars()
+            .map(|c| match c {
+                '.' => '/',
+                '/' => '.',
+                c => c,
+            })
+            .collect(),
+        _ => name.to_owned(),
+    }
+}
+
+fn check(at: &str, path: &str, namespaces: &Namespaces) -> Result<()> {
+    let needs = |kind: Kind| {
+        if namespaces.is_own(kind) {
+            Ok(())
+        } else {
+            Err(invalid(at, format_args!("not allowed without an own {} namespace: it would change the host", kind.name())))
+        }
+    };
+    if IPC.contains(&path) || path.starts_with("fs/mqueue/") {
+        return needs(Kind::Ipc);
+    }
+    if path.starts_with("net/") {
+        return needs(Kind::Network);
+    }
+    if path == "kernel/domainname" {
+        return needs(Kind::Uts);
+    }
+    if path == "kernel/hostname" {
+        return Err(invalid(at, "conflicts with the field hostname, which sets it"));
+    }
+    if path.starts_with("user/") {
+        return needs(Kind::User);
+    }
+    Err(invalid(at, "is not in a separate kernel namespace: it would change the host"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec;
+
+    fn parse(name: &str, own: &[&str]) -> Result<Vec<Sysctl>> {
+        let namespaces = own.iter().map(|k| spec::Namespace { kind: (*k).into(), path: String::new() }).collect();
+        let namespaces = Namespaces::new(&spec::Linux { namespaces, ..Default::default() }).unwrap();
+        sysctls(&BTreeMap::from([(name.to_owned(), "1".to_owned())]), &namespaces)
+    }
+
+    #[test]
+    fn names_become_paths() {
+        let path = |name| parse(name, &["network"]).unwrap()[0].path.clone();
+        assert_eq!(path("net.ipv4.ip_forward").as_c_str(), c"sys/net/ipv4/ip_forward");
+        assert_eq!(path("net/ipv4/conf/eth0.100/rp_filter").as_c_str(), c"sys/net/ipv4/conf/eth0.100/rp_filter");
+        assert_eq!(path("net.ipv4.conf.eth0/100.rp_filter").as_c_str(), c"sys/net/ipv4/conf/eth0.100/rp_filter");
+    }
+
+    #[test]
+    fn only_what_is_the_container_s_own() {
+        let all = ["ipc", "network", "uts", "mount", "pid"];
+        assert!(parse("kernel.shmmax", &["ipc"]).is_ok());
+        assert!(parse("fs.mqueue.msg_max", &["ipc"]).is_ok());
+        assert!(parse("kernel.domainname", &["uts"]).is_ok());
+        for (name, own) in [
+            ("kernel.shmmax", &[][..]),
+            ("net.ipv4.ip_forward", &["ipc"]),
+            ("kernel.hostname", &all),
+            ("kernel.panic", &all),
+            ("kernel.core_pattern", &all),
+            ("vm.swappiness", &all),
+            ("fs.file-max", &all),
+            ("user.max_user_namespaces", &all),
+            ("net/../kernel/core_pattern", &all),
+            ("net..kernel", &all),
+            ("net.", &all),
+            ("/net/ipv4/ip_forward", &all),
+            ("", &all),
+            ("net.a\0b", &all),
+        ] {
+            let error = parse(name, own).unwrap_err().report();
+            assert!(error.starts_with(&format!("linux.sysctl.{name}: ")), "{error}");
+        }
+    }
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The caller's side of a container's terminal.
+//!
+//! A container whose process wants a terminal makes a pseudoterminal in its own
+//! devpts and sends the master through the socket that it was given
+//! ([`Create::console`](crate::Create::console)); who has the master is the terminal.
+
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::sys::{socket, tty};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// A connected pair of sockets: one for [`Create::console`](crate::Create::console),
+/// one to [`receive`] from.
+pub fn socket_pair() -> Result<(OwnedFd, OwnedFd)> {
+    socket::pair(libc::SOCK_STREAM).context(|| "socketpair")
+}
+
+/// Takes the master of a terminal from a socket: one message with a name and
+/// exactly one descriptor, as runc sends it too.
+pub fn receive(socket: impl AsFd) -> Result<OwnedFd> {
+    let mut name = [0; 4096];
+    match socket::recv_fd(socket, &mut name).context(|| "receiving the terminal")? {
+        (1.., Some(master)) => Ok(master),
+        _ => Err(Error::new(ErrorKind::Setup, "receiving the terminal: no descriptor came")),
+    }
+}
+
+/// Gives the terminal `to` the window size of the terminal `from`.
+pub fn copy_size(from: impl AsFd, to: impl AsFd) -> Result<()> {
+    tty::copy_size(from, to).context(|| "ioctl(TIOCSWINSZ)")
+}

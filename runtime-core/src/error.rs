@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One error for the whole library: a kind to match on, a chain to read.
+
+use crate::sys;
+use nix::errno::Errno;
+use std::fmt;
+
+/// What the library's functions return.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What kind of failure it was; the text says the rest.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The container id breaks the rules of [`ContainerId`](crate::ContainerId).
+    InvalidId,
+    /// No container with that id.
+    NotFound,
+    /// The id is taken.
+    AlreadyExists,
+    /// The container is not in a state in which this can be done.
+    InvalidState,
+    /// The container has stopped; for a kill that is often good news.
+    NotRunning,
+    /// config.json, or an option, asks for something that makes no sense.
+    InvalidConfig,
+    /// It asks for something that this kernel, host or library does not have.
+    Unsupported,
+    /// The container could not be set up; nothing of it is left.
+    Setup,
+    /// A hook failed.
+    Hook,
+    /// The state directory holds something that this library did not write.
+    BadRecord,
+    /// The kernel refused something else.
+    System,
+}
+
+/// Why an operation failed.
+///
+/// `Display` prints this level only, and [`source`](std::error::Error::source)
+/// leads on; [`report`](Error::report) prints all of it in one line, outermost
+/// first, with the kernel's error last. Texts that programs match on are those
+/// of runc (`container does not exist`, ...).
+pub struct Error(Box<Repr>);
+
+struct Repr {
+    kind: ErrorKind,
+    text: String,
+    hint: Option<String>,
+    source: Option<Cause>,
+}
+
+enum Cause {
+    Error(Error),
+    Os(OsError),
+}
+
+/// An error number of the kernel; prints what strerror(3) says, in lower case
+/// as programs around runc expect it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OsError(pub i32);
+
+impl fmt::Display for OsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (first, rest) = sys::errno_text(Errno::from_raw(self.0));
+        write!(f, "{first}{rest}")
+    }
+}
+
+impl std::error::Error for OsError {}
+
+impl Error {
+    /// An error that stands by itself.
+    pub(crate) fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
+        Error(Box::new(Repr { kind, text: text.into(), hint: None, source: None }))
+    }
+
+    /// `what` (a system call and its object) failed with `errno`.
+    pub(crate) fn os(errno: Errno, what: impl Into<String>) -> Self {
+        Error(Box::new(Repr {
+            kind: ErrorKind::System,
+            text: what.into(),
+            hint: None,
+            source: Some(Cause::Os(OsError(errno as i32))),
+        }))
+    }
+
+    /// Wraps the error into an outer one of the same kind.
+    pub(crate) fn wrap(self, text: impl Into<String>) -> Self {
+        let kind = self.kind();
+        self.wrap_as(kind, text)
+    }
+
+    /// Wraps the error into an outer one of another kind.
+    pub(crate) fn wrap_as(self, kind: ErrorKind, text: impl Into<String>) -> Self {
+        Error(Box::new(Repr { kind, text: text.into(), hint: None, source: Some(Cause::Error(self)) }))
+    }
+
+    /// Says what the user can do about it.
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// The same error under another kind.
+    pub(crate) fn of_kind(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
+    /// The kind of the outermost error.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The kernel's error number at the end of the chain, if one is there.
+    pub fn errno(&self) -> Option<i32> {
+        match self.0.source.as_ref()? {
+            Cause::Error(error) => error.errno(),
+            Cause::Os(os) => Some(os.0),
+        }
+    }
+
+    /// The whole chain in one line, then the hints.
+    pub fn report(&self) -> String {
+        let mut line = String::new();
+        let mut hints = String::new();
+        let mut next = Some(self);
+        while let Some(error) = next {
+            line.push_str(&error.0.text);
+            if let Some(hint) = &error.0.hint {
+                hints.push_str("; hint: ");
+                hints.push_str(hint);
+            }
+            next = match &error.0.source {
+                None => None,
+                Some(Cause::Error(inner)) => {
+                    line.push_str(": ");
+                    Some(inner)
+                }
+                Some(Cause::Os(os)) => {
+                    line.push_str(": ");
+                    line.push_str(&os.to_string());
+                    None
+                }
+            };
+        }
+        line + &hints
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.text)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.0.kind, self.report())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self.0.source.as_ref()? {
+            Cause::Error(error) => Some(error),
+            Cause::Os(os) => Some(os),
+        }
+    }
+}
+
+/// Turns what a call returned into this library's [`Result`].
+pub(crate) trait Context<T> {
+    /// Says what was being done when it failed.
+    fn context<S: Into<String>>(self, text: impl FnOnce() -> S) -> Result<T>;
+}
+
+impl<T> Context<T> for std::result::Result<T, Errno> {
+    fn context<S: Into<String>>(self, text: impl FnOnce() -> S) -> Result<T> {
+        self.map_err(|errno| Error::os(errno, text()))
+    }
+}
+
+impl<T> Context<T> for Result<T> {
+    fn context<S: Into<String>>(self, text: impl FnOnce() -> S) -> Result<T> {
+        self.map_err(|error| error.wrap(text()))
+    }
+}
+
+/// Something that was done with less than was asked for, where the
+/// specification says to warn and go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning(pub(crate) String);
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error as _;
+
+    #[test]
+    fn report_prints_the_chain_once_and_the_hint_last() {
+        let error = Error::os(Errno::EXDEV, "openat2 /data")
+            .with_hint("the target leaves the rootfs")
+            .wrap_as(ErrorKind::Setup, "mounts[3]");
+        assert_eq!(
+            error.report(),
+            "mounts[3]: openat2 /data: invalid cross-device link; hint: the target leaves the rootfs"
+        );
+        assert_eq!(error.to_string(), "mounts[3]");
+        assert_eq!(error.kind(), ErrorKind::Setup);
+        assert_eq!(error.errno(), Some(Errno::EXDEV as i32));
+        assert_eq!(error.source().unwrap().to_string(), "openat2 /data");
+    }
+
+    #[test]
+    fn errno_text_is_what_programs_around_runc_match() {
+        assert_eq!(OsError(libc::ENOENT).to_string(), "no such file or directory");
+        assert_eq!(OsError(libc::EACCES).to_string(), "permission denied");
+        assert_eq!(OsError(libc::EISDIR).to_string(), "is a directory");
+        assert_eq!(OsError(libc::ENOTDIR).to_string(), "not a directory");
+        assert_eq!(OsError(libc::EPERM).to_string(), "operation not permitted");
+        assert_eq!(OsError(libc::ENOEXEC).to_string(), "exec format error");
+    }
+}

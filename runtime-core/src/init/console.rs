@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The container's terminal.
+
+use super::plan::Process;
+use super::step::{Call, During, Failure, InStep, Step, StepResult};
+use crate::path::root::Root;
+use crate::sys::mount::{self, Depth};
+use crate::sys::{Errno, fd, socket, tty};
+use std::os::fd::OwnedFd;
+
+const DEVPTS_MAGIC: i64 = 0x1cd1;
+
+/// If the process wants a terminal: makes a pseudoterminal in the container's
+/// own devpts, sends its master away, and makes the other side the standard
+/// descriptors. For a container's first process, whose root is `console_in`, it
+/// is also mounted on /dev/console.
+pub(super) fn open(process: &mut Process, console_in: Option<&OwnedFd>) -> Result<(), Failure> {
+    match &process.terminal {
+        None => super::process::set_stdio(&mut process.stdio).step(Step::Console),
+        Some(terminal) => make(terminal, console_in).step(Step::Console),
+    }
+}
+
+fn make(terminal: &super::plan::Terminal, console_in: Option<&OwnedFd>) -> StepResult {
+    // The process's root directory is the container's by now.
+    let slash;
+    let root = match console_in {
+        Some(root) => Root::new(root),
+        None => {
+            slash = fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0).during(Call::Open)?;
+            Root::new(&slash)
+        }
+    };
+    let master = root.open(c"dev/pts/ptmx", libc::O_RDWR | libc::O_NOCTTY).during(Call::Open)?;
+    if fd::statfs(&master).during(Call::Statfs)?.f_type as i64 != DEVPTS_MAGIC {
+        return Err((Call::CheckDevpts, Errno::ENODEV));
+    }
+    tty::unlock(&master).during(Call::Ioctl)?;
+    // Not by its path, which a process in the container could have replaced (CVE-2025-52565).
+    let peer = tty::peer(&master).during(Call::Ioctl)?;
+    if let Some((rows, columns)) = terminal.size {
+        tty::set_size(&master, rows, columns).during(Call::Ioctl)?;
+    }
+    if console_in.is_some() {
+        mount_console(root, &peer)?;
+    }
+    socket::send_fd(&terminal.socket, b"/dev/ptmx", &master).during(Call::SendFd)?;
+    for n in 0..3 {
+        fd::dup_onto(&peer, n).during(Call::Dup)?;
+    }
+    tty::set_controlling(fd::stdio(0)).during(Call::Ioctl)
+}
+
+fn mount_console(root: Root<'_>, peer: &OwnedFd) -> StepResult {
+    let (dev, name) = root.parent_of(c"dev/console").during(Call::Open)?;
+    match fd::mknod(&dev, name, libc::S_IFREG | 0o666, 0) {
+        Ok(()) | Err(Errno::EEXIST) => {}
+        Err(errno) => return Err((Call::Mknod, errno)),
+    }
+    let target = fd::open(&dev, name, libc::O_PATH, 0).during(Call::Open)?;
+    // CVE-2026-88264: the image may have a link there.
+    if fd::stat(&target).during(Call::Stat)?.st_mode & libc::S_IFMT == libc::S_IFLNK {
+        return Err((Call::Open, Errno::ELOOP));
+    }
+    let tree = mount::clone_tree(peer, c"", Depth::One, 0).during(Call::CloneTree)?;
+    mount::attach(tree, target).during(Call::AttachMount)
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The child: from the clone to the container's program.
+//!
+//! Nothing in this module allocates, locks, formats or logs. It is handed a
+//! [`Plan`] and makes system calls; what fails is told to the parent as a
+//! [`Failure`](step::Failure). A test runs these scripts under an allocator that
+//! aborts (`tests/no_heap.rs`).
+
+pub(crate) mod plan;
+pub(crate) mod step;
+
+mod console;
+mod devices;
+mod lookup;
+mod mounts;
+mod namespaces;
+mod paths;
+mod process;
+mod rootfs;
+
+use crate::launch::channel::{ChildEnd, Reply};
+use crate::launch::self_exe;
+use crate::sys;
+use crate::sys::clone::Child;
+use plan::Plan;
+use std::convert::Infallible;
+use std::os::fd::RawFd;
+use step::{Call, During, Failure, InStep, Step};
+
+/// What the program exits with if it could not be executed.
+const EXEC_FAILED: i32 = 255;
+
+/// The child of the parent's clone: the stage if there are namespaces to join,
+/// the init if not.
+pub(crate) struct First<'a> {
+    pub(crate) plan: &'a mut Plan,
+    pub(crate) channel: &'a ChildEnd,
+    /// Closed first: as long as it is open here, the child would not see that
+    /// the parent is gone.
+    pub(crate) parent_end: RawFd,
+}
+
+impl Child for First<'_> {
+    fn run(self) -> ! {
+        // EBADF at worst: then it is closed.
+        sys::ignore(sys::fd::close_range(self.parent_end, self.parent_end, 0));
+        sys::signal::reset_in_child();
+        let joins = !self.plan.joins.is_empty();
+        let result = if joins { stage(self.plan, self.channel) } else { init(self.plan, self.channel) };
+        give_up(result, self.channel)
+    }
+}
+
+/// The child of the stage's clone.
+struct Init<'a> {
+    plan: &'a mut Plan,
+    channel: &'a ChildEnd,
+}
+
+impl Child for Init<'_> {
+    fn run(self) -> ! {
+        give_up(init(self.plan, self.channel), self.channel)
+    }
+}
+
+fn give_up(result: Result<Infallible, Failure>, channel: &ChildEnd) -> ! {
+    let Err(failure) = result;
+    // If the parent is gone too, there is nobody left to tell.
+    sys::ignore(channel.send(Reply::Failed(failure)));
+    sys::exec::exit(1)
+}
+
+/// The process that joins existing namespaces and then clones the init as its
+/// sibling. One of its own, because only a process without threads may join a
+/// user namespace, and because a pid namespace is joined by a child.
+fn stage(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
+    // Before it becomes visible in anybody's pid namespace.
+    seal(plan)?;
+    for (i, join) in plan.joins.iter().enumerate() {
+        sys::ns::setns(&join.fd, join.flags).during(Call::Setns).item(Step::Join, i)?;
+    }
+    let flags = plan.clone_flags;
+    let (pid, _) = sys::clone::clone3(flags, true, None, Init { plan, channel })
+        .during(Call::Clone3)
+        .step(Step::Clone)?;
+    channel.send(Reply::Cloned(pid)).during(Call::Write).step(Step::Clone)?;
+    sys::exec::exit(0)
+}
+
+fn seal(plan: &mut Plan) -> Result<(), Failure> {
+    match plan.seal.take() {
+        Some(seal) => self_exe::apply(&seal).step(Step::SealExe),
+        None => Ok(()),
+    }
+}
+
+/// The process that will execute the program: the scripts for create and exec.
+fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
+    seal(plan)?;
+    if plan.wait_go {
+        channel.wait_go().during(Call::Read).step(Step::WaitGo)?;
+    }
+    // From here on nobody who shares our ids can look into us (CVE-2016-9962).
+    // Not before: an unprivileged parent writes our id maps.
+    sys::cred::set_undumpable().during(Call::Prctl).step(Step::WaitGo)?;
+    if let Some(container) = &mut plan.container {
+        make(container, &mut plan.process, &plan.proc, channel)?;
+    } else {
+        process::join_session(&plan.process)?;
+        console::open(&mut plan.process, None)?;
+    }
+    process::become_user(&mut plan.process, channel, |program, process| {
+        channel.send(Reply::Ready).during(Call::Write).step(Step::Ready)?;
+        channel.wait_go().during(Call::Read).step(Step::Ready)?;
+        process::wait_start(process)?;
+        let errno = sys::exec::execve(program, &process.args, &process.env);
+        process::complain(program, errno);
+        sys::exec::exit(EXEC_FAILED)
+    })
+}
+
+/// Makes the container.
+fn make(
+    container: &mut plan::Container,
+    process: &mut plan::Process,
+    proc: &crate::path::proc::Proc,
+    channel: &ChildEnd,
+) -> Result<(), Failure> {
+    namespaces::finish(container, proc)?;
+    process::join_session(process)?;
+    sys::fd::umask(0);
+    if container.rootfs.attach {
+        rootfs::attach(&container.rootfs)?;
+        mounts::attach_all(&mut container.rootfs)?;
+        devices::make(&container.rootfs)?;
+    }
+    paths::set_sysctls(&container.sysctls, proc)?;
+    if container.barrier {
+        channel.send(Reply::Barrier).during(Call::Write).step(Step::Barrier)?;
+        channel.wait_go().during(Call::Read).step(Step::Barrier)?;
+    }
+    rootfs::pivot(&container.rootfs)?;
+    console::open(process, container.rootfs.attach.then_some(&container.rootfs.root))?;
+    paths::mask_and_lock(container)?;
+    rootfs::lock(&mut container.rootfs)?;
+    process::replace_dev_null(&container.rootfs.root)
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `mounts`: each one made, set up while nobody sees it, and attached at a
+//! descriptor that was opened below the root.
+
+use super::plan::{Mount, NewMount, Rootfs, What};
+use super::step::{Call, During, Failure, InStep, Step, StepResult};
+use crate::config::mounts::is_proc_file;
+use crate::path::proc::is_procfs;
+use crate::path::root::{Leaf, Root};
+use crate::sys::mount::{self, Depth, MountAttr, attr};
+use crate::sys::{Errno, fd};
+use std::ffi::CStr;
+use std::os::fd::OwnedFd;
+
+pub(super) fn attach_all(rootfs: &mut Rootfs) -> Result<(), Failure> {
+    let root = Root::new(&rootfs.root);
+    for (i, m) in rootfs.mounts.iter_mut().enumerate() {
+        attach(root, m).item(Step::Mount, i)?;
+    }
+    Ok(())
+}
+
+fn attach(root: Root<'_>, m: &mut Mount) -> StepResult {
+    let tree = match &mut m.what {
+        What::Symlink { target } => return symlink(root, target, &m.destination),
+        What::Remount => return remount(root, m),
+        What::Tree { tree, leaf } => {
+            let target = target(root, &m.destination, *leaf, m.no_follow)?;
+            let tree = tree.take().ok_or((Call::CloneTree, Errno::EBADF))?;
+            set_attributes(&tree, m.attr.as_ref(), &m.all)?;
+            mount::attach(&tree, target).during(Call::AttachMount)?;
+            tree
+        }
+        What::New(new) => {
+            let existing = existing_target(root, &m.destination, m.no_follow)?;
+            let tree = new_tree(new, existing.as_ref())?;
+            let target = match existing {
+                Some(target) => target,
+                None => target(root, &m.destination, Leaf::Directory, m.no_follow)?,
+            };
+            set_attributes(&tree, m.attr.as_ref(), &m.all)?;
+            mount::attach(&tree, target).during(Call::AttachMount)?;
+            tree
+        }
+    };
+    for (propagation, depth) in &m.propagation {
+        let change = MountAttr { propagation: *propagation, ..MountAttr::default() };
+        mount::set_attr(&tree, *depth, &change).during(Call::MountSetattr)?;
+    }
+    if m.readonly_later {
+        m.attached = Some(tree);
+    }
+    Ok(())
+}
+
+fn set_attributes(tree: &OwnedFd, one: Option<&MountAttr>, all: &MountAttr) -> StepResult {
+    if let Some(one) = one {
+        mount::set_attr(tree, Depth::One, one).during(Call::MountSetattr)?;
+    }
+    if !all.is_noop() {
+        mount::set_attr(tree, Depth::All, all).during(Call::MountSetattr)?;
+    }
+    Ok(())
+}
+
+/// The mount point, made if it is missing.
+fn target(root: Root<'_>, path: &CStr, leaf: Leaf, no_follow: bool) -> StepResult<OwnedFd> {
+    let target = if no_follow { root.open_or_make_proper(path, leaf) } else { root.open_or_make(path, leaf) };
+    let target = target.during(Call::Open)?;
+    check_target(&target, path)?;
+    Ok(target)
+}
+
+fn existing_target(root: Root<'_>, path: &CStr, no_follow: bool) -> StepResult<Option<OwnedFd>> {
+    let target =
+        if no_follow { root.open_proper(path, libc::O_PATH) } else { root.open(path, libc::O_PATH) };
+    match target {
+        Err(Errno::ENOENT) => Ok(None),
+        other => {
+            let target = other.during(Call::Open)?;
+            check_target(&target, path)?;
+            Ok(Some(target))
+        }
+    }
+}
+
+/// Links of the image may have led into a procfs, where a mount could redirect
+/// what the runtime writes (CVE-2019-16884, CVE-2025-52881). Only what the
+/// configuration names there, and may name there, is covered.
+fn check_target(target: &OwnedFd, path: &CStr) -> StepResult {
+    let path = path.to_bytes();
+    if is_procfs(target).during(Call::Statfs)? && path != b"proc" && !is_proc_file(path) {
+        return Err((Call::CheckProc, Errno::EPERM));
+    }
+    Ok(())
+}
+
+fn new_tree(new: &NewMount, target: Option<&OwnedFd>) -> StepResult<OwnedFd> {
+    let context = mount::fsopen(&new.fstype).during(Call::Fsopen)?;
+    if let Some(target) = target.filter(|_| new.mode_of_target) {
+        let mode = fd::stat(target).during(Call::Stat)?.st_mode & 0o7777;
+        mount::fsconfig_set(&context, c"mode", Some(Octal::new(mode).as_c_str())).during(Call::FsconfigMode)?;
+    }
+    for (key, value) in &new.options {
+        mount::fsconfig_set(&context, key, value.as_deref()).during(Call::Fsconfig)?;
+    }
+    mount::fsconfig_create(&context).during(Call::FsconfigCreate)?;
+    mount::fsmount(&context, new.attr).during(Call::Fsmount)
+}
+
+/// A detached, empty, read-only directory.
+pub(super) fn empty_tmpfs() -> StepResult<OwnedFd> {
+    let context = mount::fsopen(c"tmpfs").during(Call::Fsopen)?;
+    for key in [c"nr_blocks", c"nr_inodes"] {
+        mount::fsconfig_set(&context, key, Some(c"1")).during(Call::Fsconfig)?;
+    }
+    mount::fsconfig_create(&context).during(Call::FsconfigCreate)?;
+    mount::fsmount(&context, attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC).during(Call::Fsmount)
+}
+
+/// `copy-symlink`: the link itself, in the place of what it leads to.
+fn symlink(root: Root<'_>, target: &CStr, path: &CStr) -> StepResult {
+    let (dir, name) = root.parent_of(path).during(Call::Open)?;
+    match fd::symlink(target, &dir, name) {
+        Err(Errno::EEXIST) => {
+            let mut buf = [0; libc::PATH_MAX as usize];
+            match fd::readlink(&dir, name, &mut buf) {
+                Ok(found) if found == target.to_bytes() => Ok(()),
+                _ => Err((Call::Symlink, Errno::EEXIST)),
+            }
+        }
+        other => other.during(Call::Symlink),
+    }
+}
+
+fn remount(root: Root<'_>, m: &Mount) -> StepResult {
+    let target = root.open(&m.destination, libc::O_PATH).during(Call::Open)?;
+    check_target(&target, &m.destination)?;
+    set_attributes(&target, m.attr.as_ref(), &m.all)
+}
+
+/// Permission bits as text, on the stack.
+struct Octal([u8; 6]);
+
+impl Octal {
+    fn new(mode: u32) -> Self {
+        let mut text = *b"00000\0";
+        let mut rest = mode & 0o77777;
+        for digit in text.iter_mut().rev().skip(1) {
+            *digit = b'0' + (rest & 7) as u8;
+            rest >>= 3;
+        }
+        Octal(text)
+    }
+
+    fn as_c_str(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn octal() {
+        assert_eq!(Octal::new(0o1777).as_c_str(), c"01777");
+        assert_eq!(Octal::new(0).as_c_str(), c"00000");
+        assert_eq!(Octal::new(0o7710).as_c_str(), c"07710");
+    }
+}

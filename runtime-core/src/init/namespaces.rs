@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is left to do in new namespaces once the process is in them.
+
+use super::plan::Container;
+use super::step::{Call, During, Failure, InStep, Step};
+use crate::path::proc::Proc;
+use crate::sys::fd::resolve;
+use crate::sys::{cred, fd, net, ns};
+
+pub(super) fn finish(container: &Container, proc: &Proc) -> Result<(), Failure> {
+    if container.namespace_root {
+        // Files that are made from now on belong to the namespace's root; the
+        // ids that the clone left us with may have no mapping at all.
+        let become_root = || {
+            cred::set_gid(0).during(Call::Setgid)?;
+            cred::set_uid(0).during(Call::Setuid)
+        };
+        become_root().step(Step::NamespaceRoot)?;
+    }
+    if container.cgroup_namespace {
+        // Not by the clone: kernels root the namespace at the parent's cgroup
+        // there, and systemd's driver moves the process after it.
+        ns::unshare(libc::CLONE_NEWCGROUP).during(Call::Unshare).step(Step::CgroupNamespace)?;
+    }
+    if let Some(offsets) = &container.time_namespace {
+        enter_time_namespace(offsets.to_bytes(), proc).step(Step::TimeNamespace)?;
+    }
+    if container.loopback {
+        net::loopback_up().during(Call::Ioctl).step(Step::Loopback)?;
+    }
+    if let Some(name) = &container.hostname {
+        ns::set_hostname(name.to_bytes()).during(Call::Sethostname).step(Step::Hostname)?;
+    }
+    if let Some(name) = &container.domainname {
+        ns::set_domainname(name.to_bytes()).during(Call::Setdomainname).step(Step::Hostname)?;
+    }
+    Ok(())
+}
+
+/// Offsets can be set as long as nobody is in the namespace, and unshare puts
+/// only future children there (time_namespaces(7)). So: make it, set it, enter it.
+fn enter_time_namespace(offsets: &[u8], proc: &Proc) -> super::step::StepResult {
+    ns::unshare(libc::CLONE_NEWTIME).during(Call::Unshare)?;
+    let own = |path, flags| fd::openat2(proc, path, flags, 0, resolve::BENEATH | resolve::NO_XDEV);
+    if !offsets.is_empty() {
+        let file = own(c"self/timens_offsets", libc::O_WRONLY).during(Call::Open)?;
+        fd::write_all(file, offsets).during(Call::Write)?;
+    }
+    // A namespace file is what NO_MAGICLINKS is there to refuse; this one is our own.
+    let namespace = fd::openat2(proc, c"self/ns/time_for_children", libc::O_RDONLY, 0, 0).during(Call::Open)?;
+    ns::setns(namespace, libc::CLONE_NEWTIME).during(Call::Setns)
+}

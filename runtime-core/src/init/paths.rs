@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Kernel parameters, read-only paths, masked paths.
+
+use super::mounts::empty_tmpfs;
+use super::plan::{Container, Sysctl};
+use super::step::{Call, During, Failure, InStep, Step, StepResult};
+use crate::path::proc::Proc;
+use crate::path::root::Root;
+use crate::sys::mount::{self, Depth, MountAttr, attr};
+use crate::sys::{Errno, fd};
+use std::ffi::CStr;
+use std::os::fd::OwnedFd;
+
+/// Through the host's procfs, which no image and no mount can have replaced:
+/// which namespace a parameter is of depends on the writer alone.
+pub(super) fn set_sysctls(sysctls: &[Sysctl], proc: &Proc) -> Result<(), Failure> {
+    for (i, sysctl) in sysctls.iter().enumerate() {
+        let set = || -> StepResult {
+            let file = proc.open(&sysctl.path, libc::O_WRONLY).during(Call::Open)?;
+            fd::write_all(file, sysctl.value.to_bytes()).during(Call::Write)
+        };
+        set().item(Step::Sysctl, i)?;
+    }
+    Ok(())
+}
+
+pub(super) fn mask_and_lock(container: &Container) -> Result<(), Failure> {
+    let root = Root::new(&container.rootfs.root);
+    for (i, path) in container.readonly_paths.iter().enumerate() {
+        make_readonly(root, path).item(Step::ReadonlyPath, i)?;
+    }
+    let mut covers = Covers { root, null: None, empty: None };
+    for (i, path) in container.masked_paths.iter().enumerate() {
+        covers.mask(path).item(Step::MaskedPath, i)?;
+    }
+    Ok(())
+}
+
+/// Opens a path to cover; `None` if the container does not have it.
+fn open(root: Root<'_>, path: &CStr) -> StepResult<Option<OwnedFd>> {
+    match root.open(path, libc::O_PATH) {
+        Err(Errno::ENOENT) => Ok(None),
+        other => other.during(Call::Open).map(Some),
+    }
+}
+
+/// Binds the path onto itself, mounts below it included, and makes the top read-only.
+fn make_readonly(root: Root<'_>, path: &CStr) -> StepResult {
+    let Some(target) = open(root, path)? else { return Ok(()) };
+    let tree = mount::clone_tree(&target, c"", Depth::All, 0).during(Call::CloneTree)?;
+    let readonly = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
+    mount::set_attr(&tree, Depth::One, &readonly).during(Call::MountSetattr)?;
+    mount::attach(tree, target).during(Call::AttachMount)
+}
+
+/// What masked paths are covered with: /dev/null, and one empty directory for
+/// all of them (a file system for each would cost a superblock each).
+struct Covers<'a> {
+    root: Root<'a>,
+    null: Option<OwnedFd>,
+    /// Attached at the first masked directory: before Linux 6.15 only a mount
+    /// of the own namespace can be cloned.
+    empty: Option<OwnedFd>,
+}
+
+impl Covers<'_> {
+    fn mask(&mut self, path: &CStr) -> StepResult {
+        let Some(target) = open(self.root, path)? else { return Ok(()) };
+        let is_dir = fd::stat(&target).during(Call::Stat)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+        let cover = match (is_dir, &self.empty) {
+            (true, None) => {
+                let empty = empty_tmpfs()?;
+                mount::attach(&empty, target).during(Call::AttachMount)?;
+                self.empty = Some(empty);
+                return Ok(());
+            }
+            (true, Some(empty)) => mount::clone_tree(empty, c"", Depth::One, 0),
+            (false, _) => mount::clone_tree(self.dev_null()?, c"", Depth::One, 0),
+        };
+        mount::attach(cover.during(Call::CloneTree)?, target).during(Call::AttachMount)
+    }
+
+    fn dev_null(&mut self) -> StepResult<&OwnedFd> {
+        if self.null.is_none() {
+            self.null = Some(open_dev_null(self.root, libc::O_PATH)?);
+        }
+        self.null.as_ref().ok_or((Call::CheckDevNull, Errno::ENODEV))
+    }
+}
+
+/// The container's /dev/null, which must be that device, not a link or a file
+/// that an image or another container has put there (CVE-2025-31133).
+pub(super) fn open_dev_null(root: Root<'_>, flags: i32) -> StepResult<OwnedFd> {
+    let null = root.open_proper(c"dev/null", flags).during(Call::Open)?;
+    let st = fd::stat(&null).during(Call::Stat)?;
+    if fd::is_dev_null(&st) { Ok(null) } else { Err((Call::CheckDevNull, Errno::ENODEV)) }
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What crosses the clone: plain data, made by the parent, used up by the child.
+//!
+//! C strings, descriptors, numbers, boxed slices and `Copy` enums. No `String`
+//! to format, no map to look into, no question left to ask. The parent keeps its
+//! copy to turn a [`Failure`](super::step::Failure) into a sentence.
+
+use crate::config::caps::Capabilities;
+use crate::launch::self_exe::Seal;
+use crate::path::proc::Proc;
+use crate::path::root::Leaf;
+use crate::sys::exec::StringArray;
+use crate::sys::mount::{Depth, MountAttr};
+use std::ffi::{CStr, CString};
+use std::os::fd::OwnedFd;
+
+/// All that a child needs to become a container's process.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// Existing namespaces to join, before anything else.
+    pub(crate) joins: Box<[Join]>,
+    /// CLONE_NEW* of the clone that makes the process.
+    pub(crate) clone_flags: i32,
+    /// How to hide the program file; `None` if the parent's is hidden already.
+    pub(crate) seal: Option<Seal>,
+    /// Whether the parent has something to do before the child may go on.
+    pub(crate) wait_go: bool,
+    /// The host's procfs.
+    pub(crate) proc: Proc,
+    /// The container to make around the process; `None` for exec.
+    pub(crate) container: Option<Container>,
+    pub(crate) process: Process,
+}
+
+/// A namespace file (or a pidfd) and the CLONE_NEW* flags of what to join.
+#[derive(Debug)]
+pub(crate) struct Join {
+    pub(crate) fd: OwnedFd,
+    pub(crate) flags: i32,
+}
+
+/// What only the first process of a container does.
+#[derive(Debug)]
+pub(crate) struct Container {
+    /// The user namespace is new: become its root before making anything.
+    pub(crate) namespace_root: bool,
+    pub(crate) cgroup_namespace: bool,
+    /// The text for /proc/self/timens_offsets; empty: none to set.
+    pub(crate) time_namespace: Option<CString>,
+    pub(crate) loopback: bool,
+    pub(crate) hostname: Option<CString>,
+    pub(crate) domainname: Option<CString>,
+    pub(crate) rootfs: Rootfs,
+    pub(crate) sysctls: Box<[Sysctl]>,
+    /// Whether the parent has hooks to run before pivot_root.
+    pub(crate) barrier: bool,
+    pub(crate) readonly_paths: Box<[CString]>,
+    pub(crate) masked_paths: Box<[CString]>,
+}
+
+/// A kernel parameter.
+#[derive(Debug)]
+pub(crate) struct Sysctl {
+    /// Relative to /proc.
+    pub(crate) path: CString,
+    pub(crate) value: CString,
+}
+
+/// The root file system and what goes into it.
+#[derive(Debug)]
+pub(crate) struct Rootfs {
+    /// A detached clone of it, or with `attach` false the directory itself.
+    pub(crate) root: OwnedFd,
+    /// Whether there is a mount namespace to attach it in.
+    pub(crate) attach: bool,
+    pub(crate) pivot: bool,
+    pub(crate) readonly: bool,
+    /// The propagation that it gets at the end.
+    pub(crate) propagation: Option<(libc::c_ulong, Depth)>,
+    pub(crate) mounts: Box<[Mount]>,
+    /// `None` if the configuration brings its own /dev.
+    pub(crate) dev: Option<Dev>,
+}
+
+/// What is made in /dev.
+#[derive(Debug)]
+pub(crate) struct Dev {
+    pub(crate) nodes: Box<[Node]>,
+    /// (target, path): `/proc/self/fd` at `dev/fd`.
+    pub(crate) links: Box<[(&'static CStr, &'static CStr)]>,
+}
+
+/// A device node. In a user namespace it is the host's, bound.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) path: CString,
+    /// Type and permissions.
+    pub(crate) mode: u32,
+    pub(crate) dev: u64,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    /// A detached clone of the host's node, where nodes cannot be made.
+    pub(crate) host: Option<OwnedFd>,
+}
+
+/// One entry of `mounts`.
+#[derive(Debug)]
+pub(crate) struct Mount {
+    /// Relative to the root.
+    pub(crate) destination: CString,
+    /// For messages.
+    pub(crate) source: CString,
+    pub(crate) what: What,
+    /// The destination may have no link in it.
+    pub(crate) no_follow: bool,
+    /// Attributes of the mount itself.
+    pub(crate) attr: Option<MountAttr>,
+    /// Attributes of all mounts of the tree.
+    pub(crate) all: MountAttr,
+    pub(crate) propagation: Box<[(libc::c_ulong, Depth)]>,
+    /// Read-only comes when everything is mounted below it.
+    pub(crate) readonly_later: bool,
+    /// The mount, kept by the child for that.
+    pub(crate) attached: Option<OwnedFd>,
+}
+
+/// What a mount is made of.
+#[derive(Debug)]
+pub(crate) enum What {
+    /// A detached tree that the parent has cloned.
+    Tree { tree: Option<OwnedFd>, leaf: Leaf },
+    /// A new file system.
+    New(NewMount),
+    /// A symbolic link in the place of a mount.
+    Symlink { target: CString },
+    /// The mount that is there already, with other attributes.
+    Remount,
+}
+
+/// A file system to make.
+#[derive(Debug)]
+pub(crate) struct NewMount {
+    pub(crate) fstype: CString,
+    pub(crate) options: Box<[(CString, Option<CString>)]>,
+    pub(crate) attr: u64,
+    /// tmpfs gets the permissions of the directory that it covers.
+    pub(crate) mode_of_target: bool,
+}
+
+/// What a process is, whether the container's first or a later one.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) keyring: Option<Keyring>,
+    pub(crate) terminal: Option<Terminal>,
+    /// What becomes standard input, output and error; `None`: what the parent has.
+    pub(crate) stdio: [Option<OwnedFd>; 3],
+    pub(crate) personality: Option<u32>,
+    pub(crate) umask: u32,
+    pub(crate) cwd: CString,
+    /// Make the working directory if it is missing.
+    pub(crate) make_cwd: bool,
+    pub(crate) args: StringArray,
+    pub(crate) env: StringArray,
+    /// Where in `env` HOME has to be filled in, if it has.
+    pub(crate) home: Option<usize>,
+    pub(crate) program: Program,
+    pub(crate) no_new_privileges: bool,
+    pub(crate) capabilities: Option<Capabilities>,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    /// `None`: the user namespace does not allow to set any.
+    pub(crate) groups: Option<Box<[u32]>>,
+    /// Descriptors from 3 on that the program gets.
+    pub(crate) preserve_fds: i32,
+    /// The fifo of `start`, or `None` if the parent itself gives the word.
+    pub(crate) fifo: Option<OwnedFd>,
+}
+
+/// The session keyring to join.
+#[derive(Debug)]
+pub(crate) struct Keyring {
+    pub(crate) name: CString,
+    /// Permissions for a new one; `None`: it exists.
+    pub(crate) permissions: Option<u32>,
+}
+
+/// A pseudoterminal to make.
+#[derive(Debug)]
+pub(crate) struct Terminal {
+    /// Who gets its master.
+    pub(crate) socket: OwnedFd,
+    pub(crate) size: Option<(u16, u16)>,
+}
+
+/// Where the program is looked for.
+#[derive(Debug)]
+pub(crate) enum Program {
+    /// It has a slash: there.
+    Path(CString),
+    /// In these directories, in this order.
+    Search { name: CString, directories: Box<[CString]> },
+}
+
+/// The room that HOME gets in the environment: as much as a line of passwd(5)
+/// that is read at all.
+pub(crate) const HOME_MAX: usize = 1024;

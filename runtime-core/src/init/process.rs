@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Becoming the container's process: create and exec end here.
+
+use super::lookup;
+use super::plan::Process;
+use super::step::{Call, During, Failure, InStep, Step, StepResult};
+use crate::launch::channel::ChildEnd;
+use crate::path::root::{Leaf, PathBuffer, Root};
+use crate::sys::cred::{self, CapSets};
+use crate::sys::process::{set_personality, setsid};
+use crate::sys::{self, Errno, fd, keyctl};
+use std::convert::Infallible;
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+/// A session and a keyring of its own, so that neither signals of the caller's
+/// terminal nor keys of the caller's session reach the container.
+pub(super) fn join_session(process: &Process) -> Result<(), Failure> {
+    setsid().during(Call::Setsid).step(Step::Keyring)?;
+    let Some(keyring) = &process.keyring else { return Ok(()) };
+    let join = || -> StepResult {
+        let serial = match keyctl::join_session(&keyring.name) {
+            // No key management in the kernel: nothing to protect.
+            Err(Errno::ENOSYS) => return Ok(()),
+            other => other.during(Call::Keyctl)?,
+        };
+        match keyring.permissions {
+            Some(permissions) => keyctl::set_permissions(serial, permissions).during(Call::Keyctl),
+            None => Ok(()),
+        }
+    };
+    join().step(Step::Keyring)
+}
+
+/// Puts the given descriptors in the place of the standard ones.
+pub(super) fn set_stdio(stdio: &mut [Option<OwnedFd>; 3]) -> StepResult {
+    for (n, given) in stdio.iter().enumerate() {
+        if let Some(given) = given {
+            fd::dup_onto(given, n as RawFd).during(Call::Dup)?;
+        }
+    }
+    Ok(())
+}
+
+/// A standard descriptor that is the host's /dev/null becomes the container's:
+/// a program that reopens or changes it must not reach the host's.
+pub(super) fn replace_dev_null(root: &OwnedFd) -> Result<(), Failure> {
+    let replace = || -> StepResult {
+        let mut own = None;
+        for n in 0..3u8 {
+            if !fd::is_dev_null(&fd::stat(fd::stdio(n)).during(Call::Stat)?) {
+                continue;
+            }
+            if own.is_none() {
+                match super::paths::open_dev_null(Root::new(root), libc::O_RDWR) {
+                    Ok(null) => own = Some(null),
+                    // A container may have no /dev at all.
+                    Err((Call::Open, Errno::ENOENT)) => return Ok(()),
+                    Err(other) => return Err(other),
+                }
+            }
+            if let Some(own) = &own {
+                fd::dup_onto(own, RawFd::from(n)).during(Call::Dup)?;
+            }
+        }
+        Ok(())
+    };
+    replace().step(Step::Stdio)
+}
+
+/// Gives up what the program must not have, becomes who it is to be, and calls
+/// `execute` with the program's path.
+pub(super) fn become_user(
+    process: &mut Process,
+    channel: &ChildEnd,
+    execute: impl FnOnce(&CStr, &mut Process) -> Result<Infallible, Failure>,
+) -> Result<Infallible, Failure> {
+    if let Some(persona) = process.personality {
+        set_personality(persona).during(Call::SetPersonality).step(Step::Personality)?;
+    }
+    fd::umask(process.umask);
+    let changed = enter_cwd(process).step(Step::Cwd)?;
+    find_home(process);
+    if process.no_new_privileges {
+        cred::set_no_new_privs().during(Call::Prctl).step(Step::NoNewPrivileges)?;
+    }
+    drop_bounding(process).step(Step::BoundingSet)?;
+    set_user(process).step(Step::User)?;
+    if !changed {
+        // Only the container's user may enter it, as with a root-squashed share.
+        fd::chdir(&process.cwd).during(Call::Chdir).step(Step::Cwd)?;
+    }
+    check_cwd().step(Step::Cwd)?;
+    set_capabilities(process).step(Step::Capabilities)?;
+    // Borrowed from a copy on the stack, so that `execute` can have the rest.
+    let mut buf = PathBuffer::new();
+    let mut path = PathBuffer::new();
+    let program = lookup::program(&process.program, &mut buf).step(Step::FindProgram)?;
+    let program = path.set(program.to_bytes()).during(Call::CheckProgram).step(Step::FindProgram)?;
+    close_fds(process, channel).step(Step::CloseFds)?;
+    execute(program, process)
+}
+
+/// Changes to the working directory; false if only its owner may enter it.
+fn enter_cwd(process: &Process) -> StepResult<bool> {
+    match fd::chdir(&process.cwd) {
+        Ok(()) => Ok(true),
+        Err(Errno::EACCES) => Ok(false),
+        Err(Errno::ENOENT) if process.make_cwd => {
+            let root = fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0).during(Call::Open)?;
+            let made = Root::new(&root).open_or_make(&process.cwd, Leaf::Directory).during(Call::Mkdir)?;
+            fd::chdir_fd(made).during(Call::Chdir).map(|()| true)
+        }
+        Err(errno) => Err((Call::Chdir, errno)),
+    }
+}
+
+/// The kernel says so if the directory is outside of the process's root, where
+/// a leaked descriptor may have led it (CVE-2024-21626).
+fn check_cwd() -> StepResult {
+    let mut buf = [0; libc::PATH_MAX as usize];
+    match fd::getcwd(&mut buf) {
+        Ok([b'/', ..]) => Ok(()),
+        Ok(_) => Err((Call::CheckCwd, Errno::ENOENT)),
+        Err(errno) => Err((Call::Getcwd, errno)),
+    }
+}
+
+fn find_home(process: &mut Process) {
+    if let Some(index) = process.home {
+        lookup::home(process.uid, |home| process.env.patch(index, b"HOME=".len(), home));
+    }
+}
+
+fn drop_bounding(process: &Process) -> StepResult {
+    let Some(capabilities) = process.capabilities else { return Ok(()) };
+    for cap in 0..64u8 {
+        if capabilities.bounding & 1 << cap == 0 {
+            match cred::drop_bounding(cap) {
+                Ok(()) => {}
+                // The first number that the kernel does not know.
+                Err(Errno::EINVAL) => break,
+                Err(errno) => return Err((Call::Prctl, errno)),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn set_user(process: &Process) -> StepResult {
+    for n in 0..3u8 {
+        own_stdio(n, process.uid)?;
+    }
+    if process.capabilities.is_some() && process.uid != 0 {
+        cred::set_keep_caps(true).during(Call::Prctl)?;
+    }
+    if let Some(groups) = &process.groups {
+        cred::set_groups(groups).during(Call::Setgroups)?;
+    }
+    cred::set_gid(process.gid).during(Call::Setgid)?;
+    cred::set_uid(process.uid).during(Call::Setuid)
+}
+
+/// The container's user may open /dev/stdout again only if the file is its own.
+/// Never the host's /dev/null, nor where the file system says no.
+fn own_stdio(n: u8, uid: u32) -> StepResult {
+    let stdio = fd::stdio(n);
+    let st = fd::stat(stdio).during(Call::Stat)?;
+    if st.st_uid == uid || fd::is_dev_null(&st) {
+        return Ok(());
+    }
+    match fd::chown_at(stdio, c"", uid, u32::MAX, libc::AT_EMPTY_PATH) {
+        Ok(()) | Err(Errno::EPERM | Errno::EROFS | Errno::EINVAL) => Ok(()),
+        Err(errno) => Err((Call::Chown, errno)),
+    }
+}
+
+fn set_capabilities(process: &Process) -> StepResult {
+    let Some(capabilities) = process.capabilities else { return Ok(()) };
+    let sets = CapSets {
+        effective: capabilities.effective,
+        permitted: capabilities.permitted,
+        inheritable: capabilities.inheritable,
+    };
+    cred::cap_set(&sets).during(Call::Capset)?;
+    for cap in (0..64u8).filter(|cap| capabilities.ambient & 1 << cap != 0) {
+        cred::raise_ambient(cap).during(Call::Prctl)?;
+    }
+    Ok(())
+}
+
+/// Closes everything but the standard descriptors, those to preserve, the
+/// channel and the fifo: from here on another process of the container may look
+/// into /proc/PID/fd. Those two go with execve.
+fn close_fds(process: &Process, channel: &ChildEnd) -> StepResult {
+    use std::os::fd::AsFd;
+    let first = 3 + process.preserve_fds;
+    let channel = channel.as_fd().as_raw_fd();
+    let fifo = process.fifo.as_ref().map_or(channel, |fifo| fifo.as_raw_fd());
+    let mut start = first;
+    for keep in [channel.min(fifo), channel.max(fifo)] {
+        if keep >= start {
+            fd::close_range(start, keep - 1, 0).during(Call::CloseRange)?;
+            start = keep + 1;
+        }
+    }
+    fd::close_range(start, RawFd::MAX, 0).during(Call::CloseRange)
+}
+
+/// Waits for `start` to write into the fifo, if there is one.
+pub(super) fn wait_start(process: &Process) -> Result<(), Failure> {
+    let Some(fifo) = &process.fifo else { return Ok(()) };
+    let mut byte = [0];
+    fd::read(fifo, &mut byte).during(Call::Read).step(Step::Ready).map(drop)
+}
+
+/// Nobody listens any more: the container's standard error is all there is.
+pub(super) fn complain(program: &CStr, errno: Errno) {
+    let (first, rest) = sys::errno_text(errno);
+    let mut letter = [0; 4];
+    let first = first.encode_utf8(&mut letter);
+    let parts = [b"exec ", program.to_bytes(), b": ", first.as_bytes(), rest.as_bytes(), b"\n"];
+    // One write, so that nothing comes between; a failure has nobody to be told to.
+    sys::ignore(sys::fd::write_parts(fd::stdio(2), parts));
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The root file system: in, to the top, locked.
+
+use super::plan::Rootfs;
+use super::step::{Call, During, Failure, InStep, Step, StepResult};
+use crate::sys::mount::{self, Depth, MountAttr, attr};
+use crate::sys::{Errno, fd};
+use libc::{MNT_DETACH, MS_REC, MS_SLAVE};
+
+/// Attaches the rootfs on top of the root directory, where no path of the host
+/// has to be looked up again. The process's own root stays what it was.
+pub(super) fn attach(rootfs: &Rootfs) -> Result<(), Failure> {
+    // Nothing that happens here may show on the host. Slaves, not private
+    // mounts: hooks rely on seeing what the host mounts.
+    mount::set_propagation(c"/", MS_REC | MS_SLAVE).during(Call::MountPropagation).step(Step::Propagation)?;
+    mount::attach_at(&rootfs.root, fd::CWD, c"/").during(Call::AttachMount).step(Step::Rootfs)
+}
+
+/// Makes the rootfs the root directory, and with pivot_root takes everything
+/// else out of the mount namespace.
+pub(super) fn pivot(rootfs: &Rootfs) -> Result<(), Failure> {
+    let change = || -> StepResult {
+        fd::chdir_fd(&rootfs.root).during(Call::Chdir)?;
+        if rootfs.attach && rootfs.pivot {
+            // The old root lands on top of the new one, where "." is (pivot_root(2)).
+            mount::pivot_root(c".", c".").during(Call::PivotRoot)?;
+            mount::umount(c".", MNT_DETACH).during(Call::Umount)?;
+        } else {
+            if rootfs.attach {
+                hide_bare_procfs()?;
+            }
+            fd::chroot(c".").during(Call::Chroot)?;
+        }
+        fd::chdir(c"/").during(Call::Chdir)
+    };
+    change().step(Step::PivotRoot)
+}
+
+/// Without pivot_root the host's mounts stay below, and a procfs among them
+/// that nothing covers would let the container mount its own without the masks
+/// (the kernel's mount_too_revealing). So /proc and /sys go, or are covered.
+fn hide_bare_procfs() -> StepResult {
+    for path in [c"/proc", c"/sys"] {
+        match mount::umount(path, MNT_DETACH) {
+            Ok(()) | Err(Errno::ENOENT | Errno::EINVAL) => {}
+            Err(_locked) => {
+                let cover = super::mounts::empty_tmpfs()?;
+                mount::attach_at(cover, fd::CWD, path).during(Call::AttachMount)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What had to wait until everything is mounted.
+pub(super) fn lock(rootfs: &mut Rootfs) -> Result<(), Failure> {
+    let readonly = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
+    for (i, m) in rootfs.mounts.iter_mut().enumerate() {
+        if let Some(tree) = m.attached.take().filter(|_| m.readonly_later) {
+            mount::set_attr(tree, Depth::One, &readonly).during(Call::MountSetattr).item(Step::ReadonlyMount, i)?;
+        }
+    }
+    if !rootfs.attach {
+        return Ok(());
+    }
+    if rootfs.readonly {
+        mount::set_attr(&rootfs.root, Depth::One, &readonly).during(Call::MountSetattr).step(Step::ReadonlyRootfs)?;
+    }
+    if let Some((propagation, depth)) = rootfs.propagation {
+        let change = MountAttr { propagation, ..MountAttr::default() };
+        mount::set_attr(&rootfs.root, depth, &change).during(Call::MountSetattr).step(Step::RootPropagation)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the child does, by name, and how it says that something failed.
+
+use crate::sys::Errno;
+
+/// Declares an enum of one byte with the list of all its values.
+macro_rules! byte_enum {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub(crate) enum $name { $($(#[$vdoc])* $variant,)* }
+
+        impl $name {
+            pub(crate) const ALL: &[$name] = &[$($name::$variant,)*];
+
+            pub(crate) fn from_byte(byte: u8) -> Option<Self> {
+                Self::ALL.get(usize::from(byte)).copied()
+            }
+        }
+    };
+}
+
+byte_enum! {
+    /// A step of the child's scripts, in the order of the script for create;
+    /// exec uses some of them in the same order. docs/architecture.md has the
+    /// same table, and a test compares the two.
+    Step {
+        /// Join existing namespaces, in a process of their own.
+        Join,
+        /// Clone the init from that process.
+        Clone,
+        /// Put a read-only copy of the program in the place of /proc/self/exe.
+        SealExe,
+        /// Wait until the parent has done its part (id maps, systemd's scope).
+        WaitGo,
+        /// Become root of the new user namespace.
+        NamespaceRoot,
+        /// Make the cgroup namespace, rooted where the process now is.
+        CgroupNamespace,
+        /// Make the time namespace and set its clocks.
+        TimeNamespace,
+        /// Join a session keyring of the container's own.
+        Keyring,
+        /// Bring lo up.
+        Loopback,
+        /// Set host and domain name.
+        Hostname,
+        /// Cut the copied mount table off from the host's.
+        Propagation,
+        /// Attach the root file system.
+        Rootfs,
+        /// Make, set up and attach one entry of `mounts`.
+        Mount,
+        /// Make one device node.
+        Device,
+        /// Make one of the links in /dev.
+        DeviceLink,
+        /// Set one kernel parameter.
+        Sysctl,
+        /// Let the parent run its hooks.
+        Barrier,
+        /// Run one createContainer hook.
+        CreateContainerHook,
+        /// Make the root file system the root directory.
+        PivotRoot,
+        /// Make the terminal and send it away.
+        Console,
+        /// Make one path read-only.
+        ReadonlyPath,
+        /// Cover one path.
+        MaskedPath,
+        /// Make one file system read-only that others were mounted on.
+        ReadonlyMount,
+        /// Make the root file system read-only.
+        ReadonlyRootfs,
+        /// Set the propagation of the root file system.
+        RootPropagation,
+        /// Replace the host's /dev/null by the container's.
+        Stdio,
+        /// Set the execution domain.
+        Personality,
+        /// Set the NUMA memory policy.
+        MemoryPolicy,
+        /// Set the label that execve will give.
+        Label,
+        /// Change the working directory.
+        Cwd,
+        /// Find HOME.
+        Home,
+        /// Give up the right to gain rights.
+        NoNewPrivileges,
+        /// Reduce the bounding set.
+        BoundingSet,
+        /// Become the user.
+        User,
+        /// Set the capabilities.
+        Capabilities,
+        /// Look for the program.
+        FindProgram,
+        /// Close what the program must not have.
+        CloseFds,
+        /// Load the system call filter.
+        Seccomp,
+        /// Tell the parent that all is done, and wait for the word to start.
+        Ready,
+        /// Run one startContainer hook.
+        StartContainerHook,
+        /// Execute the program.
+        Exec,
+    }
+}
+
+byte_enum! {
+    /// What was being done inside of a step: the system call, or a check.
+    Call {
+        Access, Affinity, AttachMount, Bind, Capset, Chdir, Chown, Chroot, Clone3, CloneTree, CloseRange,
+        CheckCwd, CheckDevNull, CheckDevice, CheckDevpts, CheckExecutable, CheckProc, CheckProgram,
+        Dup, Execve, Fsconfig, FsconfigCreate, FsconfigMode, Fsmount, Fsopen, Getcwd, Ioctl, Keyctl, Mkdir,
+        Mknod, Mmap, MountPropagation, MountSetattr, Open, PivotRoot, Prctl, Read, Seccomp, SendFd, Setdomainname,
+        Setgid, Setgroups, Sethostname, Setns, Setsid, Setuid, SetMempolicy, SetPersonality, Socket, Stat,
+        Statfs, Symlink, Umount, Unlink, Unshare, Wait, Write,
+    }
+}
+
+impl Call {
+    /// As strace(1) names it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Call::Access => "faccessat2",
+            Call::Affinity => "sched_setaffinity",
+            Call::AttachMount => "move_mount",
+            Call::Bind => "bind",
+            Call::Capset => "capset",
+            Call::Chdir => "chdir",
+            Call::Chown => "fchownat",
+            Call::Chroot => "chroot",
+            Call::Clone3 => "clone3",
+            Call::CloneTree => "open_tree",
+            Call::CloseRange => "close_range",
+            Call::CheckCwd => "check of the working directory",
+            Call::CheckDevNull => "check of /dev/null",
+            Call::CheckDevice => "check of the existing file",
+            Call::CheckDevpts => "check of /dev/pts/ptmx",
+            Call::CheckExecutable => "check of the file",
+            Call::CheckProc => "check of the mount point",
+            Call::CheckProgram => "search in $PATH",
+            Call::Dup => "dup3",
+            Call::Execve => "execve",
+            Call::Fsconfig => "fsconfig",
+            Call::FsconfigCreate => "fsconfig(CMD_CREATE)",
+            Call::FsconfigMode => "fsconfig mode",
+            Call::Fsmount => "fsmount",
+            Call::Fsopen => "fsopen",
+            Call::Getcwd => "getcwd",
+            Call::Ioctl => "ioctl",
+            Call::Keyctl => "keyctl",
+            Call::Mkdir => "mkdirat",
+            Call::Mknod => "mknodat",
+            Call::Mmap => "mmap",
+            Call::MountPropagation => "mount(propagation)",
+            Call::MountSetattr => "mount_setattr",
+            Call::Open => "openat2",
+            Call::PivotRoot => "pivot_root",
+            Call::Prctl => "prctl",
+            Call::Read => "read",
+            Call::Seccomp => "seccomp",
+            Call::SendFd => "sendmsg",
+            Call::Setdomainname => "setdomainname",
+            Call::Setgid => "setresgid",
+            Call::Setgroups => "setgroups",
+            Call::Sethostname => "sethostname",
+            Call::Setns => "setns",
+            Call::Setsid => "setsid",
+            Call::Setuid => "setresuid",
+            Call::SetMempolicy => "set_mempolicy",
+            Call::SetPersonality => "personality",
+            Call::Socket => "socket",
+            Call::Stat => "fstatat",
+            Call::Statfs => "fstatfs",
+            Call::Symlink => "symlinkat",
+            Call::Umount => "umount2",
+            Call::Unlink => "unlinkat",
+            Call::Unshare => "unshare",
+            Call::Wait => "waitid",
+            Call::Write => "write",
+        }
+    }
+}
+
+/// That something failed, in a form that needs no heap: the parent holds the
+/// plan and writes the sentence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) step: Step,
+    /// Which one of several (the index of a mount, a device, ...).
+    pub(crate) item: u16,
+    pub(crate) call: Call,
+    pub(crate) errno: Errno,
+}
+
+/// What one step returns: what failed inside of it.
+pub(crate) type StepResult<T = ()> = std::result::Result<T, (Call, Errno)>;
+
+/// Says which call it was.
+pub(crate) trait During<T> {
+    fn during(self, call: Call) -> StepResult<T>;
+}
+
+impl<T> During<T> for crate::sys::Result<T> {
+    fn during(self, call: Call) -> StepResult<T> {
+        self.map_err(|errno| (call, errno))
+    }
+}
+
+/// Says which step it was.
+pub(crate) trait InStep<T> {
+    fn step(self, step: Step) -> Result<T, Failure>;
+    fn item(self, step: Step, item: usize) -> Result<T, Failure>;
+}
+
+impl<T> InStep<T> for StepResult<T> {
+    fn step(self, step: Step) -> Result<T, Failure> {
+        self.item(step, 0)
+    }
+
+    fn item(self, step: Step, item: usize) -> Result<T, Failure> {
+        self.map_err(|(call, errno)| Failure { step, item: item as u16, call, errno })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_and_back() {
+        for (i, step) in Step::ALL.iter().enumerate() {
+            assert_eq!(*step as usize, i);
+            assert_eq!(Step::from_byte(i as u8), Some(*step));
+        }
+        for (i, call) in Call::ALL.iter().enumerate() {
+            assert_eq!(Call::from_byte(i as u8), Some(*call));
+        }
+        assert!(Step::ALL.len() < 250, "the channel needs some bytes for itself");
+    }
+}

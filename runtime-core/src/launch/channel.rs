@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The channel between the parent and the child: a pair of SOCK_SEQPACKET sockets.
+//!
+//! ```text
+//!  parent                                       child
+//!    |   <- Cloned(pid) ----------------------   |   only if namespaces are joined: the pid is init's,
+//!    |                                           |   whose parent we are (CLONE_PARENT)
+//!    |   -- Go ------------------------------>   |   only if the plan says so (id maps, systemd)
+//!    |   <- Barrier --------------------------   |   only if there are hooks for the parent to run
+//!    |   -- Go ------------------------------>   |
+//!    |   <- Ready ----------------------------   |   the container is made, the program was found
+//!    |      (limits, record, pid file)           |
+//!    |   -- Go ------------------------------>   |   from now on init lives without us
+//!    |   <- end of file ----------------------   |   execve, which closes the child's end; or the end of it
+//! ```
+//!
+//! Instead of any message the child may send `Failed`, and then exits. End of
+//! file before `Ready` means that it was killed. End of file for the child means
+//! that the parent was killed: it exits, and nothing is left but a record.
+
+use crate::init::step::{Call, Failure, Step};
+use crate::sys::{Errno, Result, fd, socket};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// What the child says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// The init has this pid.
+    Cloned(i32),
+    /// The parent is to run its hooks.
+    Barrier,
+    /// All is done.
+    Ready,
+    /// Something failed, and the child exits.
+    Failed(Failure),
+}
+
+/// First bytes of messages that are not failures; steps come before them.
+const CLONED: u8 = 253;
+const BARRIER: u8 = 254;
+const READY: u8 = 255;
+
+/// The size of a reply on the wire: step or kind, call, item, and errno or pid.
+pub(crate) const WIRE_LEN: usize = 8;
+
+impl Reply {
+    pub(crate) fn encode(self) -> [u8; WIRE_LEN] {
+        let pack = |kind: u8, call: u8, item: u16, value: i32| {
+            let [i0, i1] = item.to_ne_bytes();
+            let [v0, v1, v2, v3] = value.to_ne_bytes();
+            [kind, call, i0, i1, v0, v1, v2, v3]
+        };
+        match self {
+            Reply::Cloned(pid) => pack(CLONED, 0, 0, pid),
+            Reply::Barrier => pack(BARRIER, 0, 0, 0),
+            Reply::Ready => pack(READY, 0, 0, 0),
+            Reply::Failed(f) => pack(f.step as u8, f.call as u8, f.item, f.errno as i32),
+        }
+    }
+
+    /// `None` if the bytes are not a reply.
+    pub(crate) fn decode(bytes: [u8; WIRE_LEN]) -> Option<Self> {
+        let [kind, call, i0, i1, v0, v1, v2, v3] = bytes;
+        let value = i32::from_ne_bytes([v0, v1, v2, v3]);
+        Some(match kind {
+            CLONED => Reply::Cloned(value),
+            BARRIER => Reply::Barrier,
+            READY => Reply::Ready,
+            step => Reply::Failed(Failure {
+                step: Step::from_byte(step)?,
+                call: Call::from_byte(call)?,
+                item: u16::from_ne_bytes([i0, i1]),
+                errno: Errno::from_raw(value),
+            }),
+        })
+    }
+}
+
+/// The parent's end.
+#[derive(Debug)]
+pub(crate) struct ParentEnd(OwnedFd);
+
+impl AsFd for ParentEnd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// The child's end. Nothing here touches the heap.
+#[derive(Debug)]
+pub(crate) struct ChildEnd(OwnedFd);
+
+/// Makes a channel.
+pub(crate) fn channel() -> Result<(ParentEnd, ChildEnd)> {
+    let (parent, child) = socket::pair(libc::SOCK_SEQPACKET)?;
+    Ok((ParentEnd(parent), ChildEnd(child)))
+}
+
+impl ParentEnd {
+    /// Waits for the next reply, `None` at the end of file. EBADMSG for anything else.
+    pub(crate) fn receive(&self) -> Result<Option<Reply>> {
+        let mut bytes = [0; WIRE_LEN];
+        match fd::read(&self.0, &mut bytes) {
+            Ok(0) => Ok(None),
+            // The child ended with an unread Go in its queue.
+            Err(Errno::ECONNRESET) => Ok(None),
+            Ok(WIRE_LEN) => Reply::decode(bytes).map(Some).ok_or(Errno::EBADMSG),
+            Ok(_) => Err(Errno::EBADMSG),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Lets the child go on. EPIPE if it is gone, in which case `receive` says why.
+    pub(crate) fn go(&self) -> Result<()> {
+        match socket::send(&self.0, b"g") {
+            Err(Errno::EPIPE | Errno::ECONNRESET) | Ok(_) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    }
+}
+
+impl ChildEnd {
+    /// Sends a reply. By write(2), because a system call filter may be in force,
+    /// and what a program most likely may do is write.
+    pub(crate) fn send(&self, reply: Reply) -> Result<()> {
+        fd::write(&self.0, &reply.encode()).map(drop)
+    }
+
+    /// Waits for the parent. EPIPE if it is gone.
+    pub(crate) fn wait_go(&self) -> Result<()> {
+        let mut byte = [0];
+        match fd::read(&self.0, &mut byte)? {
+            0 => Err(Errno::EPIPE),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl AsFd for ChildEnd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_survive_the_wire() {
+        let failure = Failure { step: Step::Mount, item: 513, call: Call::Fsopen, errno: Errno::ENODEV };
+        for reply in [Reply::Cloned(70_000), Reply::Barrier, Reply::Ready, Reply::Failed(failure)] {
+            assert_eq!(Reply::decode(reply.encode()), Some(reply));
+        }
+        assert_eq!(Reply::decode([Step::ALL.len() as u8, 0, 0, 0, 0, 0, 0, 0]), None);
+        assert_eq!(Reply::decode([0, Call::ALL.len() as u8, 0, 0, 0, 0, 0, 0]), None);
+    }
+
+    #[test]
+    fn both_ends_see_the_other_go() {
+        let (parent, child) = channel().unwrap();
+        child.send(Reply::Ready).unwrap();
+        parent.go().unwrap();
+        child.wait_go().unwrap();
+        assert_eq!(parent.receive().unwrap(), Some(Reply::Ready));
+        drop(child);
+        assert_eq!(parent.receive().unwrap(), None);
+        parent.go().unwrap();
+
+        let (parent, child) = channel().unwrap();
+        drop(parent);
+        assert_eq!(child.wait_go().unwrap_err(), Errno::EPIPE);
+    }
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From the child's eight bytes to a sentence: what, where, why, and what to do.
+
+use crate::error::{Error, ErrorKind};
+use crate::init::plan::{Plan, Program, What};
+use crate::init::step::{Call, Failure, Step};
+use crate::path::show;
+use crate::sys::Errno;
+use std::ffi::CStr;
+
+/// Why the clone itself failed.
+pub(super) fn clone(errno: Errno) -> Error {
+    let error = Error::os(errno, "clone3").of_kind(ErrorKind::Setup);
+    match errno {
+        Errno::EPERM => error.with_hint("new namespaces need CAP_SYS_ADMIN, or a new user namespace with them"),
+        Errno::ENOSPC | Errno::EUSERS => {
+            error.with_hint("a limit on the number of namespaces is reached (/proc/sys/user/max_*_namespaces)")
+        }
+        Errno::EAGAIN => error.with_hint("a limit on the number of processes is reached (RLIMIT_NPROC, pids.max)"),
+        Errno::EBUSY => error.with_hint("the container's cgroup has controllers enabled for children of its own"),
+        Errno::EINVAL => error.with_hint("the kernel lacks one of the namespaces that config.json asks for"),
+        _ => error,
+    }
+}
+
+/// What the child reported, in words.
+pub(super) fn failure(failure: Failure, plan: &Plan) -> Error {
+    let Failure { step, call, errno, .. } = failure;
+    let item = usize::from(failure.item);
+    let error = match step {
+        Step::Mount | Step::ReadonlyMount => mount(item, call, errno, plan),
+        Step::FindProgram => program(call, errno, plan),
+        Step::Cwd => cwd(call, errno, plan),
+        Step::Ready if errno == Errno::EPIPE => Error::new(ErrorKind::Setup, "the runtime went away"),
+        _ => plain(call, errno).wrap(subject(step, item, plan)),
+    };
+    error.of_kind(ErrorKind::Setup)
+}
+
+/// `call: errno`, or the errno alone where the call says nothing.
+fn plain(call: Call, errno: Errno) -> Error {
+    Error::os(errno, call.name())
+}
+
+fn name(path: Option<&CStr>) -> String {
+    path.map_or_else(|| "?".to_owned(), |path| format!("/{}", show(path)))
+}
+
+/// What a step was about.
+fn subject(step: Step, item: usize, plan: &Plan) -> String {
+    let container = plan.container.as_ref();
+    match step {
+        Step::Join => "joining an existing namespace".to_owned(),
+        Step::Clone => "cloning the init".to_owned(),
+        Step::SealExe => "protecting /proc/self/exe".to_owned(),
+        Step::WaitGo | Step::Ready | Step::Barrier => "talking to the runtime".to_owned(),
+        Step::NamespaceRoot => "becoming root of the new user namespace (linux.uidMappings, linux.gidMappings)".to_owned(),
+        Step::CgroupNamespace => "making the cgroup namespace".to_owned(),
+        Step::TimeNamespace => "making the time namespace (linux.timeOffsets)".to_owned(),
+        Step::Keyring => "joining a session keyring".to_owned(),
+        Step::Loopback => "bringing the loopback interface up".to_owned(),
+        Step::Hostname => "setting hostname and domainname".to_owned(),
+        Step::Propagation => "cutting the mount table off from the host's".to_owned(),
+        Step::Rootfs => "attaching the rootfs".to_owned(),
+        Step::Device => {
+            let node = container.and_then(|c| c.rootfs.dev.as_ref()?.nodes.get(item));
+            format!("making device {}", name(node.map(|node| node.path.as_c_str())))
+        }
+        Step::DeviceLink => {
+            let link = container.and_then(|c| c.rootfs.dev.as_ref()?.links.get(item));
+            format!("making the link {}", name(link.map(|(_, path)| *path)))
+        }
+        Step::Sysctl => {
+            let sysctl = container.and_then(|c| c.sysctls.get(item));
+            format!("setting {}", name(sysctl.map(|sysctl| sysctl.path.as_c_str())))
+        }
+        Step::PivotRoot => "error jailing process inside rootfs".to_owned(),
+        Step::Console => "setting up the terminal".to_owned(),
+        Step::ReadonlyPath => {
+            let path = container.and_then(|c| c.readonly_paths.get(item));
+            format!("can't make {:?} read-only", name(path.map(AsRef::as_ref)))
+        }
+        Step::MaskedPath => {
+            let path = container.and_then(|c| c.masked_paths.get(item));
+            format!("can't mask path {:?}", name(path.map(AsRef::as_ref)))
+        }
+        Step::ReadonlyRootfs => "error setting rootfs as readonly".to_owned(),
+        Step::RootPropagation => "unable to apply root propagation flags (linux.rootfsPropagation)".to_owned(),
+        Step::Stdio => "reopening /dev/null inside the container".to_owned(),
+        Step::Personality => "linux.personality".to_owned(),
+        Step::MemoryPolicy => "linux.memoryPolicy".to_owned(),
+        Step::Label => "setting the security label".to_owned(),
+        Step::NoNewPrivileges => "process.noNewPrivileges".to_owned(),
+        Step::BoundingSet => "process.capabilities.bounding".to_owned(),
+        Step::User => format!("process.user (uid {}, gid {})", plan.process.uid, plan.process.gid),
+        Step::Capabilities => "can't apply capabilities".to_owned(),
+        Step::CloseFds => "closing descriptors".to_owned(),
+        Step::Seccomp => "loading the system call filter (linux.seccomp)".to_owned(),
+        Step::CreateContainerHook => format!("error running createContainer hook #{item}"),
+        Step::StartContainerHook => format!("error running startContainer hook #{item}"),
+        Step::Mount | Step::ReadonlyMount => format!("mounts[{item}]"),
+        Step::Cwd | Step::Home => "process.cwd".to_owned(),
+        Step::FindProgram | Step::Exec => "process.args[0]".to_owned(),
+    }
+}
+
+fn mount(i: usize, call: Call, errno: Errno, plan: &Plan) -> Error {
+    let Some(m) = plan.container.as_ref().and_then(|c| c.rootfs.mounts.get(i)) else {
+        return plain(call, errno).wrap(format!("mounts[{i}]"));
+    };
+    let destination = name(Some(&m.destination));
+    let cause = match (call, errno) {
+        (Call::Open, Errno::ELOOP | Errno::ENOTDIR) if m.no_follow => {
+            let fstype = match &m.what {
+                What::New(new) => show(&new.fstype).to_string(),
+                _ => "bind".to_owned(),
+            };
+            plain(call, errno).wrap(format!("filesystem {fstype:?} must be mounted on ordinary directory"))
+        }
+        (Call::Open, Errno::EXDEV) => plain(call, errno).with_hint("the mount point leaves the rootfs"),
+        (Call::Open, Errno::EROFS) => {
+            plain(call, errno).with_hint("the mount point is missing and the rootfs is on a read-only file system")
+        }
+        (Call::CheckProc, _) => Error::new(
+            ErrorKind::Setup,
+            format!("check proc-safety of mount: {destination:?} cannot be mounted because it is inside /proc"),
+        ),
+        (Call::Fsopen, Errno::ENODEV) => plain(call, errno).with_hint("the kernel does not know this file system"),
+        (Call::Fsconfig | Call::FsconfigCreate, Errno::EINVAL) => {
+            plain(call, errno).with_hint("the file system refused an option")
+        }
+        (Call::AttachMount, Errno::ENOTDIR) => {
+            plain(call, errno).with_hint("a file cannot be mounted on a directory, nor a directory on a file")
+        }
+        _ => plain(call, errno),
+    };
+    let source = m.source.to_string_lossy();
+    cause.wrap(format!("error mounting {source:?} to rootfs at {destination:?} (mounts[{i}])"))
+}
+
+/// runc's words for a program that is not there: engines match on them.
+fn program(call: Call, errno: Errno, plan: &Plan) -> Error {
+    match &plan.process.program {
+        Program::Search { name, .. } if call == Call::CheckProgram => Error::new(
+            ErrorKind::Setup,
+            format!("exec: {:?}: executable file not found in $PATH", name.to_string_lossy()),
+        ),
+        Program::Search { name, .. } => Error::os(errno, format!("exec: {:?}", name.to_string_lossy())),
+        Program::Path(path) => {
+            let path = path.to_string_lossy();
+            match errno {
+                Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP => {
+                    Error::os(errno, format!("stat {path}")).wrap(format!("exec: {path:?}"))
+                }
+                _ => Error::os(errno, format!("exec: {path:?}")),
+            }
+        }
+    }
+}
+
+fn cwd(call: Call, errno: Errno, plan: &Plan) -> Error {
+    if call == Call::CheckCwd {
+        return Error::new(
+            ErrorKind::Setup,
+            "current working directory is outside of container mount namespace root -- possible container breakout detected",
+        );
+    }
+    let cwd = plan.process.cwd.to_string_lossy();
+    plain(call, errno).wrap(format!("chdir to cwd ({cwd:?}) set in config.json failed"))
+}

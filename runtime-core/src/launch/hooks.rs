@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Hooks that run in the runtime's namespaces (config.md, "POSIX-platform Hooks").
+
+use crate::config::hooks::{Hook, Kind};
+use crate::error::{Error, ErrorKind, Result};
+use crate::spec::StateDocument;
+use crate::sys::{Errno, fd, process};
+use std::os::fd::AsFd;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How much of what a hook prints is kept for an error.
+const OUTPUT_MAX: usize = 64 << 10;
+
+/// Runs the hooks of one kind in their order; the first that fails ends it.
+pub(crate) fn run(kind: Kind, hooks: &[Hook], state: &StateDocument<'_>) -> Result<()> {
+    if hooks.is_empty() {
+        return Ok(());
+    }
+    let state = serde_json::to_vec(state)
+        .map_err(|error| Error::new(ErrorKind::Hook, format!("serializing the state: {error}")))?;
+    for (i, hook) in hooks.iter().enumerate() {
+        run_one(hook, &state).map_err(|error| {
+            error.wrap_as(ErrorKind::Hook, format!("error running {} hook #{i}", kind.name()))
+        })?;
+    }
+    Ok(())
+}
+
+fn run_one(hook: &Hook, state: &[u8]) -> Result<()> {
+    use std::os::unix::process::CommandExt;
+    let mut command = Command::new(&hook.path);
+    if let [name, args @ ..] = hook.args.as_slice() {
+        command.arg0(name).args(args);
+    }
+    // Without `env` in config.json the environment is empty.
+    command.env_clear();
+    for entry in hook.env.iter().flatten() {
+        match entry.split_once('=') {
+            Some((name, value)) => command.env(name, value),
+            None => command.env(entry, ""),
+        };
+    }
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| {
+        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
+        Error::os(errno, format!("fork/exec {}", hook.path))
+    })?;
+    let supervised = supervise(&mut child, state, hook.timeout);
+    if supervised.is_err() {
+        // Not started by us to outlive an error; it may be gone already.
+        drop(child.kill());
+    }
+    let status = child.wait().map_err(|error| Error::new(ErrorKind::Hook, format!("wait: {error}")))?;
+    let (stdout, stderr) = supervised?;
+    if status.success() {
+        return Ok(());
+    }
+    let how = status_text(status);
+    Err(Error::new(ErrorKind::Hook, format!("{how}, stdout: {stdout}, stderr: {stderr}")))
+}
+
+fn status_text(status: std::process::ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => process::ExitStatus::Exited(code),
+        (None, signal) => process::ExitStatus::Signaled(signal.unwrap_or(0)),
+    }
+    .to_string()
+}
+
+/// Feeds a hook its standard input and takes its output until it has ended.
+fn supervise(child: &mut Child, state: &[u8], timeout: Option<Duration>) -> Result<(String, String)> {
+    let fail = |errno| Error::os(errno, "talking to the hook");
+    let pidfd = process::pidfd_open(child.id() as i32).map_err(fail)?;
+    let mut input = child.stdin.take();
+    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return Err(fail(Errno::EBADF));
+    };
+    for pipe in [stdout.as_fd(), stderr.as_fd()] {
+        fd::set_nonblocking(pipe).map_err(fail)?;
+    }
+    if let Some(input) = &input {
+        fd::set_nonblocking(input).map_err(fail)?;
+    }
+    let mut left = state;
+    let mut outputs = [(true, Vec::new()), (true, Vec::new())];
+    let deadline = timeout.map(|timeout| Instant::now() + timeout);
+    loop {
+        let wait_ms = match deadline {
+            None => -1,
+            Some(deadline) => match deadline.saturating_duration_since(Instant::now()) {
+                Duration::ZERO => {
+                    let seconds = timeout.unwrap_or_default().as_secs_f64();
+                    return Err(Error::new(ErrorKind::Hook, format!("hook ran past specified timeout of {seconds:.1}s")));
+                }
+                left => left.as_millis() as i32 + 1,
+            },
+        };
+        let [(out_open, _), (err_open, _)] = &outputs;
+        let [writable, out_ready, err_ready, ended] = fd::poll_many(
+            [
+                input.as_ref().map(|input| (input.as_fd(), libc::POLLOUT)),
+                out_open.then(|| (stdout.as_fd(), libc::POLLIN)),
+                err_open.then(|| (stderr.as_fd(), libc::POLLIN)),
+                Some((pidfd.as_fd(), libc::POLLIN)),
+            ],
+            wait_ms,
+        )
+        .map_err(fail)?;
+        if writable != 0 {
+            match input.as_ref().map_or(Ok(0), |input| fd::write(input, left)) {
+                Ok(n) => left = left.get(n..).unwrap_or_default(),
+                Err(Errno::EAGAIN) => {}
+                // It does not want to know.
+                Err(Errno::EPIPE) => left = &[],
+                Err(errno) => return Err(fail(errno)),
+            }
+            if left.is_empty() {
+                input = None;
+            }
+        }
+        for ((pipe, ready), (open, output)) in
+            [(stdout.as_fd(), out_ready), (stderr.as_fd(), err_ready)].into_iter().zip(&mut outputs)
+        {
+            // What it has written before its end is still in the pipe.
+            if ready != 0 || ended != 0 {
+                *open = *open && drain(pipe, output).map_err(fail)?;
+            }
+        }
+        if ended != 0 {
+            // Whoever inherited the pipes may keep them: the hook itself is over.
+            let [(_, out), (_, err)] = outputs;
+            return Ok((text(&out), text(&err)));
+        }
+    }
+}
+
+/// Reads what there is; false at the end of file.
+fn drain(pipe: std::os::fd::BorrowedFd<'_>, output: &mut Vec<u8>) -> crate::sys::Result<bool> {
+    let mut buf = [0; 4096];
+    loop {
+        match fd::read(pipe, &mut buf) {
+            Ok(0) => return Ok(false),
+            Ok(n) => {
+                let room = OUTPUT_MAX.saturating_sub(output.len());
+                output.extend_from_slice(buf.get(..n.min(room)).unwrap_or_default());
+            }
+            Err(Errno::EAGAIN) => return Ok(true),
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+fn text(output: &[u8]) -> String {
+    String::from_utf8_lossy(output).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Status;
+    use std::collections::BTreeMap;
+
+    fn sh(script: &str, timeout: Option<u64>) -> Hook {
+        Hook {
+            path: "/bin/sh".into(),
+            args: ["sh", "-c", script].map(str::to_owned).into(),
+            env: Some(vec!["A=b c".into()]),
+            timeout: timeout.map(Duration::from_secs),
+        }
+    }
+
+    fn run_with(annotation: &str, hooks: &[Hook]) -> Result<()> {
+        let annotations = BTreeMap::from([("k".to_owned(), annotation.to_owned())]);
+        let state = StateDocument {
+            oci_version: "1.3.0",
+            id: "x",
+            status: Status::Creating,
+            pid: 7,
+            bundle: "/b",
+            annotations: &annotations,
+        };
+        run(Kind::CreateRuntime, hooks, &state)
+    }
+
+    #[test]
+    fn hooks_get_the_state_and_their_environment_only() {
+        let script = r#"read line; case $line in *'"status":"creating","pid":7,'*) ;; *) exit 1;; esac
+            test "$A" = 'b c' && test -z "$HOME" && test "$0" = sh"#;
+        run_with("v", &[sh(script, None)]).unwrap();
+    }
+
+    #[test]
+    fn a_failure_names_the_hook_and_what_it_printed() {
+        let error = run_with("v", &[sh("true", None), sh("echo out; echo err >&2; exit 3", None)]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Hook);
+        assert_eq!(
+            error.report(),
+            "error running createRuntime hook #1: exit status 3, stdout: out\n, stderr: err\n"
+        );
+        let missing = Hook { path: "/nonexistent".into(), ..sh("", None) };
+        assert_eq!(
+            run_with("v", &[missing]).unwrap_err().report(),
+            "error running createRuntime hook #0: fork/exec /nonexistent: no such file or directory"
+        );
+    }
+
+    #[test]
+    fn a_hook_that_takes_too_long_is_ended() {
+        let begin = Instant::now();
+        let error = run_with("v", &[sh("sleep 100 & sleep 100", Some(1))]).unwrap_err();
+        assert!(begin.elapsed() < Duration::from_secs(20));
+        assert!(error.report().ends_with("hook ran past specified timeout of 1.0s"), "{}", error.report());
+    }
+
+    #[test]
+    fn neither_a_deaf_nor_a_chatty_hook_nor_an_orphan_blocks() {
+        let large = "x".repeat(1 << 20);
+        run_with(&large, &[sh("exit 0", None)]).unwrap();
+        run_with(&large, &[sh("cat >/dev/null; head -c 1000000 /dev/zero", None)]).unwrap();
+        run_with("v", &[sh("sleep 5 & exit 0", None)]).unwrap();
+    }
+}

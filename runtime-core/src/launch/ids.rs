@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The id mappings of a new user namespace (user_namespaces(7)), written by the
+//! parent while the child waits.
+
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::path::proc::Proc;
+use crate::spec::IdMapping;
+use crate::sys::{Errno, cred};
+use std::ffi::CString;
+use std::fmt::Write as _;
+use std::process::Command;
+
+/// Whether the process `pid` may change its supplementary groups afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Groups {
+    Allowed,
+    Denied,
+}
+
+/// Writes both maps of the user namespace that process `pid` is in.
+///
+/// The privileged write them; the others ask newuidmap(1) and newgidmap(1), and
+/// where those are missing can map themselves only, and no groups.
+pub(crate) fn write_maps(proc: &Proc, pid: i32, uid: &[IdMapping], gid: &[IdMapping]) -> Result<Groups> {
+    if cred::effective_uid() == 0 {
+        write(proc, pid, "uid_map", uid)?;
+        write(proc, pid, "gid_map", gid)?;
+        return Ok(Groups::Allowed);
+    }
+    helper("newuidmap", pid, uid).or_else(|helper| own_only(uid, cred::effective_uid(), helper, || write(proc, pid, "uid_map", uid)))?;
+    match helper("newgidmap", pid, gid) {
+        Ok(()) => Ok(Groups::Allowed),
+        Err(helper) => own_only(gid, cred::effective_gid(), helper, || {
+            // Without it an unprivileged process could drop a group that denies it something.
+            let file = file(pid, "setgroups");
+            proc.write(&file, b"deny").context(|| format!("write /proc/{pid}/setgroups"))?;
+            write(proc, pid, "gid_map", gid)
+        })
+        .map(|()| Groups::Denied),
+    }
+}
+
+/// `map` maps the caller's own id and nothing else: the kernel lets everybody
+/// write that. If it does not, the helper's error is the one to show.
+fn own_only(map: &[IdMapping], own: u32, helper: Error, write: impl FnOnce() -> Result<()>) -> Result<()> {
+    match map {
+        [IdMapping { host_id, size: 1, .. }] if *host_id == own => write(),
+        _ => Err(helper),
+    }
+}
+
+fn file(pid: i32, name: &str) -> CString {
+    CString::new(format!("{pid}/{name}")).unwrap_or_default()
+}
+
+fn write(proc: &Proc, pid: i32, name: &str, map: &[IdMapping]) -> Result<()> {
+    let mut text = String::new();
+    for IdMapping { container_id, host_id, size } in map {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{container_id} {host_id} {size}");
+    }
+    proc.write(&file(pid, name), text.as_bytes()).map_err(|errno| {
+        let error = Error::os(errno, format!("write /proc/{pid}/{name}")).of_kind(ErrorKind::Setup);
+        match errno {
+            Errno::EPERM => error.with_hint("the runtime may not map these ids"),
+            _ => error,
+        }
+    })
+}
+
+fn helper(program: &str, pid: i32, map: &[IdMapping]) -> Result<()> {
+    let mut command = Command::new(program);
+    command.arg(pid.to_string());
+    for IdMapping { container_id, host_id, size } in map {
+        command.args([container_id, host_id, size].map(u32::to_string));
+    }
+    let output = command.output().map_err(|error| {
+        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
+        Error::os(errno, format!("execute {program}")).of_kind(ErrorKind::Setup).with_hint(format!(
+            "an unprivileged user needs {program} (Debian: uidmap) and ranges in /etc/subuid and /etc/subgid"
+        ))
+    })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(Error::new(ErrorKind::Setup, format!("{program} failed ({}): {}", output.status, said.trim())))
+}

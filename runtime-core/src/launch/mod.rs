@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The parent's side of the clone: before it, around it, and until the child is ready.
+
+pub(crate) mod channel;
+pub(crate) mod explain;
+pub(crate) mod hooks;
+pub(crate) mod ids;
+pub(crate) mod outside;
+pub(crate) mod self_exe;
+
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::init::First;
+use crate::init::plan::Plan;
+use crate::sys::{clone, ignore, process, signal};
+use channel::{ParentEnd, Reply};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+/// A process between its clone and its release. Dropped, it is killed and reaped.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pub(crate) pid: i32,
+    guard: Guard,
+    channel: ParentEnd,
+}
+
+/// A process that lives without us. The pidfd stays good for waiting for it.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) pid: i32,
+    pub(crate) pidfd: OwnedFd,
+    /// Ends when the program is executed, or the process has ended before that.
+    channel: ParentEnd,
+}
+
+/// What a child is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// That the parent has run its hooks.
+    Barrier,
+    /// That the parent has written everything down.
+    Ready,
+}
+
+/// Kills and reaps a child, unless it is taken away before.
+#[derive(Debug)]
+struct Guard(Option<OwnedFd>);
+
+impl Guard {
+    fn pidfd(&self) -> BorrowedFd<'_> {
+        // Only `disarm`, which takes the guard, leaves it empty.
+        self.0.as_ref().map_or(crate::sys::fd::CWD, AsFd::as_fd)
+    }
+
+    fn disarm(mut self) -> Option<OwnedFd> {
+        self.0.take()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let Some(pidfd) = self.0.take() else { return };
+        // ESRCH and ECHILD: it is gone already, which is what this is for.
+        ignore(process::pidfd_send_signal(&pidfd, libc::SIGKILL));
+        ignore(process::wait(&pidfd, 0));
+    }
+}
+
+/// Clones the child that will carry out `plan`, in `cgroup` if one is given.
+///
+/// The calling thread blocks its signals meanwhile, so that no handler of the
+/// program runs in the child, and has them back when this returns.
+pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<Child> {
+    let (parent, child) = channel::channel().context(|| "socketpair")?;
+    let joins = !plan.joins.is_empty();
+    let flags = if joins { 0 } else { plan.clone_flags };
+    let first = First { plan, channel: &child, parent_end: parent.as_fd().as_raw_fd() };
+    let blocked = signal::Blocked::all();
+    let cloned = clone::clone3(flags, false, cgroup, first);
+    drop(blocked);
+    drop(child);
+    let (pid, pidfd) = cloned.map_err(explain::clone)?;
+    let first = Child { pid, guard: Guard(Some(pidfd)), channel: parent };
+    if joins { first.await_sibling(plan) } else { Ok(first) }
+}
+
+impl Child {
+    /// From the stage to the init that it has cloned as its sibling, our child.
+    fn await_sibling(self, plan: &Plan) -> Result<Self> {
+        let pid = match self.channel.receive().context(|| "recv")? {
+            Some(Reply::Cloned(pid)) => pid,
+            other => return Err(self.failed(other, plan)),
+        };
+        // It is our child, so the pid stays its own until we have waited for it.
+        let pidfd = process::pidfd_open(pid).context(|| "pidfd_open")?;
+        let init = Guard(Some(pidfd));
+        process::wait(self.guard.pidfd(), 0).context(|| "waitid")?;
+        drop(self.guard.disarm());
+        Ok(Child { pid, guard: init, channel: self.channel })
+    }
+
+    /// The pidfd of the process.
+    pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.guard.pidfd()
+    }
+
+    /// Waits until the child has come to its next stop.
+    pub(crate) fn progress(&self, plan: &Plan) -> Result<Progress> {
+        match self.channel.receive().context(|| "recv")? {
+            Some(Reply::Barrier) => Ok(Progress::Barrier),
+            Some(Reply::Ready) => Ok(Progress::Ready),
+            other => Err(self.failed(other, plan)),
+        }
+    }
+
+    /// Lets the child go on.
+    pub(crate) fn go(&self) -> Result<()> {
+        self.channel.go().context(|| "send")
+    }
+
+    /// Lets the child go on for good: from now on it lives without us.
+    pub(crate) fn release(self) -> Result<Running> {
+        self.go()?;
+        match self.guard.disarm() {
+            Some(pidfd) => Ok(Running { pid: self.pid, pidfd, channel: self.channel }),
+            None => Err(Error::new(ErrorKind::Setup, "the child was released twice")),
+        }
+    }
+
+    /// What a reply that was not expected means.
+    fn failed(&self, reply: Option<Reply>, plan: &Plan) -> Error {
+        match reply {
+            Some(Reply::Failed(failure)) => explain::failure(failure, plan),
+            Some(other) => Error::new(ErrorKind::Setup, format!("unexpected {other:?} from the child")),
+            None => match process::wait(self.guard.pidfd(), libc::WNOWAIT) {
+                Ok(status) => {
+                    Error::new(ErrorKind::Setup, format!("the child ended without a word: {status}"))
+                }
+                Err(_) => Error::new(ErrorKind::Setup, "the child closed its end of the channel"),
+            },
+        }
+    }
+}
+
+impl Running {
+    /// Waits until the container's program has been executed, or init has ended
+    /// instead. Only for a process that does not wait for a `start`.
+    pub(crate) fn await_exec(&self) -> Result<()> {
+        while self.channel.receive().context(|| "recv")?.is_some() {}
+        Ok(())
+    }
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is set on a process from outside, by pid, while it waits for the word:
+//! limits that would be in its own way, and priorities that only the parent, who
+//! has its capabilities in the initial user namespace, may set.
+
+use crate::config::process::{Process, rlimit_name};
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::path::proc::Proc;
+use crate::sys::{Errno, process};
+use std::ffi::CString;
+
+/// Applies all of it. The process is a child of ours that has not been waited
+/// for, so the pid is its own.
+pub(crate) fn apply(process: &Process, proc: &Proc, pid: i32) -> Result<()> {
+    set(process, proc, pid).map_err(|error| error.of_kind(ErrorKind::Setup))
+}
+
+fn set(process: &Process, proc: &Proc, pid: i32) -> Result<()> {
+    if let Some(score) = process.oom_score_adj {
+        let file = CString::new(format!("{pid}/oom_score_adj")).unwrap_or_default();
+        proc.write(&file, score.to_string().as_bytes()).map_err(|errno| {
+            let error = Error::os(errno, format!("process.oomScoreAdj: write {score} to /proc/{pid}/oom_score_adj"));
+            if errno == Errno::EACCES { error.with_hint("lowering it needs CAP_SYS_RESOURCE") } else { error }
+        })?;
+    }
+    if let Some(scheduler) = &process.scheduler {
+        process::set_scheduler(pid, scheduler).map_err(|errno| {
+            let error = Error::os(errno, "process.scheduler: sched_setattr");
+            match errno {
+                Errno::EBUSY | Errno::EPERM => error.with_hint("process scheduler can't be used together with AllowedCPUs"),
+                _ => error,
+            }
+        })?;
+    }
+    if let Some(priority) = process.io_priority {
+        process::set_io_priority(pid, priority).context(|| "process.ioPriority: ioprio_set")?;
+    }
+    for (i, limit) in process.rlimits.iter().enumerate() {
+        process::set_rlimit(pid, limit.resource, limit.soft, limit.hard).map_err(|errno| {
+            let name = rlimit_name(limit.resource);
+            let error = Error::os(errno, format!("process.rlimits[{i}]: error setting rlimit type {name}: prlimit"));
+            if errno == Errno::EPERM { error.with_hint("raising the hard limit needs CAP_SYS_RESOURCE") } else { error }
+        })?;
+    }
+    Ok(())
+}

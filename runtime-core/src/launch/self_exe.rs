@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Hiding the program file from the container (CVE-2019-5736).
+//!
+//! Until it executes the container's program, the init runs from the file of
+//! whoever called this library, and /proc/PID/exe leads to it: `execve` of
+//! "/proc/self/exe", or a script with that interpreter, starts the host's program
+//! inside the container, from where its file can be written to once nothing
+//! executes it any more. So the init runs from a copy that cannot be written to.
+//!
+//! The copy costs nothing: a clone of the mount that the file is on, detached, so
+//! that no path leads to it, and read-only, so that opening it for writing is
+//! EROFS for everybody. A program has two ways to run from it:
+//!
+//! * [`protect_program`]: execute itself again from there. The binary does that.
+//! * [`prepare`] and [`apply`]: the child replaces its mappings of the file by
+//!   mappings of the copy and tells the kernel (prctl(2), PR_SET_MM_MAP). That is
+//!   what a library can do, whose caller cannot be executed again.
+
+use crate::error::{Context, Error, Result};
+use crate::init::step::{Call, During, StepResult};
+use crate::sys::exe::{self, Image};
+use crate::sys::exec::{StringArray, execve_fd};
+use crate::sys::mount::{self, Depth, MountAttr, attr};
+use crate::sys::{self, Errno, fd};
+use std::ffi::CString;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+
+const EXE: &std::ffi::CStr = c"/proc/self/exe";
+
+/// A prepared exchange of the program file.
+#[derive(Debug)]
+pub(crate) struct Seal {
+    file: OwnedFd,
+    image: Image,
+}
+
+/// How the program that calls this library hides its file, in words for a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// It runs from a read-only mount, or from a sealed memory file.
+    Sealed,
+    /// It does not; each container's init will see to it itself.
+    PerInit,
+}
+
+/// Whether the running program's file is protected already.
+pub fn protection() -> Result<Protection> {
+    let flags = fd::mount_flags(EXE).context(|| "statvfs /proc/self/exe")?;
+    if flags & libc::ST_RDONLY != 0 {
+        return Ok(Protection::Sealed);
+    }
+    let file = open_exe()?;
+    Ok(if exe::is_sealed(&file) { Protection::Sealed } else { Protection::PerInit })
+}
+
+/// Executes the running program again from a place that no container can write
+/// to, unless it runs from such a place already. To be called first thing in
+/// `main`, by programs with one thread, as the binary does; it returns only if
+/// there is nothing to do, or on failure.
+///
+/// Programs that do not call it are protected too, at a cost for each container.
+pub fn protect_program() -> Result<()> {
+    if protection()? == Protection::Sealed {
+        return Ok(());
+    }
+    let copy = match readonly_clone() {
+        Ok(clone) => clone,
+        // Without the right to make mounts: an unprivileged user.
+        Err(Errno::EPERM) => memory_copy()?,
+        Err(errno) => return Err(Error::os(errno, "cloning the mount of /proc/self/exe")),
+    };
+    let args = std::env::args_os().filter_map(|arg| CString::new(arg.into_vec()).ok()).collect();
+    let (args, env) = (StringArray::new(args), StringArray::new(exe::environment()));
+    Err(Error::os(execve_fd(copy, &args, &env), "execve of a read-only copy of /proc/self/exe"))
+}
+
+fn open_exe() -> Result<OwnedFd> {
+    fd::open_follow(fd::CWD, EXE, libc::O_RDONLY, 0).context(|| "open /proc/self/exe")
+}
+
+/// A detached, read-only mount of the program file alone.
+fn readonly_clone() -> sys::Result<OwnedFd> {
+    let clone = mount::clone_tree(fd::CWD, EXE, Depth::One, 0)?;
+    mount::set_attr(&clone, Depth::One, &MountAttr { set: attr::RDONLY, ..MountAttr::default() })?;
+    Ok(clone)
+}
+
+/// A sealed copy of the program file in memory.
+fn memory_copy() -> Result<OwnedFd> {
+    let from = open_exe()?;
+    let copy = || -> sys::Result<OwnedFd> {
+        let to = exe::memfd(c"runtime:/proc/self/exe")?;
+        while exe::copy_some(&from, &to)? > 0 {}
+        exe::seal(&to)?;
+        Ok(to)
+    };
+    copy().context(|| "copying /proc/self/exe into a sealed memory file")
+}
+
+/// What a child needs to exchange the program file; `None` if there is no need.
+pub(crate) fn prepare() -> Result<Option<Seal>> {
+    if protection()? == Protection::Sealed {
+        return Ok(None);
+    }
+    let clone = readonly_clone().map_err(|errno| {
+        Error::os(errno, "cloning the mount of /proc/self/exe")
+            .with_hint("call runtime_core::protect_program() first thing in main")
+    })?;
+    let path = CString::new(format!("/proc/self/fd/{}", clone.as_raw_fd())).unwrap_or_default();
+    let file = fd::open_follow(fd::CWD, &path, libc::O_RDONLY, 0).context(|| "open the copy of /proc/self/exe")?;
+    let image = Image::of_self(&file).context(|| "reading /proc/self/maps and /proc/self/stat")?;
+    Ok(Some(Seal { file, image }))
+}
+
+/// In the child: runs from the copy from now on.
+pub(crate) fn apply(seal: &Seal) -> StepResult {
+    exe::run_from(&seal.file, &seal.image).during(Call::Mmap)
+}

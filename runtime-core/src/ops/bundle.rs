@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A bundle: the directory with config.json in it.
+
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::path;
+use crate::spec::Spec;
+use crate::sys::{Errno, fd};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+/// No configuration is nearly that large.
+const CONFIG_MAX: usize = 64 << 20;
+
+/// An opened bundle.
+#[derive(Debug)]
+pub(crate) struct Bundle {
+    dir: OwnedFd,
+    /// Absolute, without links.
+    pub(crate) path: String,
+}
+
+impl Bundle {
+    pub(crate) fn open(bundle: &Path) -> Result<Self> {
+        let what = || format!("bundle {}", bundle.display());
+        let dir = fd::open_follow(fd::CWD, &path::c_path(bundle), libc::O_PATH | libc::O_DIRECTORY, 0)
+            .context(|| format!("chdir {}", bundle.display()))
+            .map_err(|error| error.of_kind(ErrorKind::InvalidConfig))?;
+        let absolute = path::of_fd(&dir).context(what)?;
+        let path = absolute.into_os_string().into_string().map_err(|path| {
+            Error::new(ErrorKind::InvalidConfig, format!("bundle {}: the path is not UTF-8", path.display()))
+        })?;
+        Ok(Bundle { dir, path })
+    }
+
+    /// Reads and parses config.json.
+    pub(crate) fn spec(&self) -> Result<Spec> {
+        let json = self.json()?;
+        if json.trim_ascii() == b"null" {
+            return Err(Error::new(ErrorKind::InvalidConfig, "config cannot be null"));
+        }
+        Spec::from_json(&json).map_err(|error| error.wrap(format!("{}/config.json", self.path)))
+    }
+
+    fn json(&self) -> Result<Vec<u8>> {
+        match fd::open_follow(&self.dir, c"config.json", libc::O_RDONLY, 0)
+            .and_then(|file| fd::read_all(file, CONFIG_MAX))
+        {
+            Err(Errno::ENOENT) => {
+                Err(Error::new(ErrorKind::InvalidConfig, "JSON specification file config.json not found"))
+            }
+            other => other
+                .context(|| format!("read {}/config.json", self.path))
+                .map_err(|error| error.of_kind(ErrorKind::InvalidConfig)),
+        }
+    }
+
+    /// A path of config.json, which may be relative to the bundle.
+    pub(crate) fn resolve(&self, path: &str) -> String {
+        if path.starts_with('/') { path.to_owned() } else { format!("{}/{}", self.path, path::clean(path)) }
+    }
+}
+
+impl Spec {
+    /// Reads the config.json of the bundle at `bundle`.
+    pub fn load(bundle: impl AsRef<Path>) -> Result<Self> {
+        Bundle::open(bundle.as_ref())?.spec()
+    }
+
+    /// The properties in the config.json of a bundle that this library does not
+    /// know, as JSON paths. They are ignored, as config.md ("Extensibility")
+    /// asks; a caller may want to show them to whoever mistyped one.
+    pub fn unknown_properties_of(bundle: impl AsRef<Path>) -> Result<Vec<String>> {
+        Ok(Spec::unknown_properties(&Bundle::open(bundle.as_ref())?.json()?))
+    }
+}

@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: Apache-2.0
+//! create(1) of a container: everything but its program running.
+//!
+//! The order is the design: what can be refused is refused before anything is
+//! made; the record that names all that will be made is written before it is
+//! made; and the child is let go after everything is written down. Killed at
+//! any point, nothing is left that `delete --force` does not find.
+
+use super::bundle::Bundle;
+use super::{Container, Runtime};
+use crate::ContainerId;
+use crate::cgroup::{self, Cgroup, Hierarchy};
+use crate::config::Config;
+use crate::config::hooks::Kind as HookKind;
+use crate::config::namespaces::{Kind as NamespaceKind, Origin};
+use crate::error::{Context, Error, ErrorKind, Result, Warning};
+use crate::init::plan::Plan;
+use crate::launch::{self, Child, Progress, Running, hooks, ids, outside};
+use crate::plan::{self, Extras};
+use crate::spec::{OCI_VERSION, Spec, StateDocument, Status};
+use crate::state::process::ProcessId;
+use crate::state::record::{CgroupRecord, DriverKind, Phase, Record};
+use crate::state::store::{Locked, write_atomically};
+use crate::sys::process::ExitStatus;
+use crate::sys::{Errno, cred, fd, process, socket};
+use std::ffi::{CString, OsStr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// What a container is to be made of. Made by [`Runtime::create`].
+#[derive(Debug)]
+#[must_use]
+pub struct Create {
+    container: Container,
+    bundle: PathBuf,
+    spec: Option<Spec>,
+    console_socket: Option<PathBuf>,
+    pidfd_socket: Option<PathBuf>,
+    pid_file: Option<PathBuf>,
+    extras: Extras,
+}
+
+/// A container that has been made, whose first process is a child of the caller.
+#[derive(Debug)]
+pub struct Created {
+    /// Its first process.
+    pub process: Process,
+    /// What was asked for and left out, where the specification says to warn.
+    pub warnings: Vec<Warning>,
+}
+
+/// A container's process that this library has started: a child of the calling
+/// process, which should [`wait`](Process::wait) for it, or end, so that somebody
+/// else does.
+#[derive(Debug)]
+pub struct Process {
+    running: Running,
+}
+
+impl Runtime {
+    /// Begins to make the container `id` from the bundle at `bundle`.
+    pub fn create(&self, id: ContainerId, bundle: impl AsRef<Path>) -> Create {
+        Create {
+            container: self.container(id),
+            bundle: bundle.as_ref().to_owned(),
+            spec: None,
+            console_socket: None,
+            pidfd_socket: None,
+            pid_file: None,
+            extras: Extras::default(),
+        }
+    }
+}
+
+impl Create {
+    /// Takes `spec` for the content of the bundle's config.json.
+    pub fn spec(mut self, spec: Spec) -> Self {
+        self.spec = Some(spec);
+        self
+    }
+
+    /// Sends the master of the container's terminal to the AF_UNIX SOCK_STREAM
+    /// socket at `path`. Needed if and only if `process.terminal` is true.
+    pub fn console_socket(mut self, path: impl Into<PathBuf>) -> Self {
+        self.console_socket = Some(path.into());
+        self
+    }
+
+    /// As [`console_socket`](Self::console_socket), with a connected socket.
+    pub fn console(mut self, socket: OwnedFd) -> Self {
+        self.extras.console = Some(socket);
+        self
+    }
+
+    /// Sends a pidfd of the container's first process to the socket at `path`.
+    pub fn pidfd_socket(mut self, path: impl Into<PathBuf>) -> Self {
+        self.pidfd_socket = Some(path.into());
+        self
+    }
+
+    /// Writes the pid of the first process, in decimal, to the file at `path`.
+    pub fn pid_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.pid_file = Some(path.into());
+        self
+    }
+
+    /// What becomes the program's standard input, output and error; `None`: what
+    /// the caller has. Ignored with a terminal.
+    pub fn stdio(mut self, stdio: [Option<OwnedFd>; 3]) -> Self {
+        self.extras.stdio = stdio;
+        self
+    }
+
+    /// Gives the program the caller's descriptors 3 to 2 + `count` too.
+    pub fn preserve_fds(mut self, count: u16) -> Self {
+        self.extras.preserve_fds = count.into();
+        self
+    }
+
+    /// Adds a variable to the program's environment.
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        let entry = [name.as_ref().as_bytes(), b"=", value.as_ref().as_bytes()].concat();
+        // A variable with a NUL byte cannot exist.
+        self.extras.env.extend(CString::new(entry));
+        self
+    }
+
+    /// Uses chroot(2) instead of pivot_root(2), for a rootfs on an initramfs.
+    /// Less safe: the host's mounts stay in the mount namespace.
+    pub fn no_pivot(mut self, no_pivot: bool) -> Self {
+        self.extras.no_pivot = no_pivot;
+        self
+    }
+
+    /// Leaves the container in the caller's session keyring.
+    pub fn no_new_keyring(mut self, no_new_keyring: bool) -> Self {
+        self.extras.no_new_keyring = no_new_keyring;
+        self
+    }
+
+    /// Makes the container. Its program waits for [`Container::start`].
+    pub fn create(self) -> Result<Created> {
+        self.make(Waits::ForStart)
+    }
+
+    /// Makes the container and starts its program.
+    pub fn run(self) -> Result<Created> {
+        self.make(Waits::NotAtAll)
+    }
+
+    fn make(self, waits: Waits) -> Result<Created> {
+        let bundle = Bundle::open(&self.bundle)?;
+        let spec = match self.spec {
+            Some(spec) => spec,
+            None => bundle.spec()?,
+        };
+        let (config, warnings) = Config::new(&spec, &bundle.path, available_capabilities(&spec)?)?;
+        drop(spec);
+        check_preserved(self.extras.preserve_fds)?;
+        let extras = Extras { console: connect_console(self.console_socket.as_deref(), self.extras.console)?, ..self.extras };
+        let hierarchy = Hierarchy::find()?;
+        let place = cgroup::fs::place(&hierarchy, &config.cgroups_path, self.container.id.as_str())?;
+
+        let entry = self.container.store.reserve(&self.container.id)?;
+        let attempt = Attempt {
+            id: &self.container.id,
+            rootfs: bundle.resolve(&config.rootfs),
+            bundle: bundle.path,
+            config: &config,
+            hierarchy: &hierarchy,
+            place: &place,
+            pid_file: self.pid_file.as_deref(),
+            pidfd_socket: self.pidfd_socket.as_deref(),
+            waits,
+        };
+        match attempt.make(&entry, extras) {
+            Ok(running) => Ok(Created { process: Process { running }, warnings }),
+            Err(error) => {
+                // The child is gone by now. The first error is the one to
+                // report; what cannot be undone stays in the record.
+                let undone = cgroup::fs::remove(&hierarchy.absolute(&place.path), place.missing);
+                match undone.and_then(|()| entry.remove()) {
+                    Ok(()) => Err(error),
+                    Err(left) => Err(error.with_hint(format!("not everything could be undone: {}", left.report()))),
+                }
+            }
+        }
+    }
+}
+
+/// What the container's program waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waits {
+    ForStart,
+    NotAtAll,
+}
+
+/// One attempt to make a container: all that is known before anything is made.
+struct Attempt<'a> {
+    id: &'a ContainerId,
+    bundle: String,
+    rootfs: String,
+    config: &'a Config,
+    hierarchy: &'a Hierarchy,
+    place: &'a cgroup::fs::Place,
+    pid_file: Option<&'a Path>,
+    pidfd_socket: Option<&'a Path>,
+    waits: Waits,
+}
+
+impl Attempt<'_> {
+    /// Makes the container, or fails; then the caller undoes what is left.
+    fn make(&self, entry: &Locked, mut extras: Extras) -> Result<Running> {
+        let mut record = self.record(&extras);
+        entry.write(&record)?;
+        let cgroup = cgroup::fs::make(self.hierarchy, self.place)?;
+        if self.waits == Waits::ForStart {
+            extras.fifo = Some(entry.make_fifo()?);
+        }
+        let mut plan = plan::for_create(self.config, self.id.as_str(), &self.rootfs, extras)?;
+        if let Some(container) = &mut plan.container {
+            container.barrier = self.has_hooks(&[HookKind::Prestart, HookKind::CreateRuntime]);
+        }
+        let child = launch::spawn(&mut plan, Some(cgroup.dir()))?;
+        self.drive(&child, &plan, &cgroup).map_err(start_failed)?;
+        record.init = ProcessId::of(child.pid)?;
+        record.phase = Phase::Created;
+        record.namespace_paths = self.namespace_paths(child.pid);
+        entry.write(&record)?;
+        self.announce(&child)?;
+        child.release()
+    }
+
+    fn has_hooks(&self, kinds: &[HookKind]) -> bool {
+        kinds.iter().any(|kind| !self.config.hooks.of(*kind).is_empty())
+    }
+
+    /// From the clone to the point where the program could be executed.
+    fn drive(&self, child: &Child, plan: &Plan, cgroup: &Cgroup) -> Result<()> {
+        if plan.wait_go {
+            let namespaces = &self.config.namespaces;
+            ids::write_maps(&plan.proc, child.pid, &namespaces.uid_map, &namespaces.gid_map)?;
+            child.go()?;
+        }
+        // While the child mounts.
+        cgroup::devices::apply(cgroup.dir(), &self.config.device_rules)?;
+        loop {
+            match child.progress(plan)? {
+                Progress::Barrier => {
+                    let state = self.state(child.pid);
+                    for kind in [HookKind::Prestart, HookKind::CreateRuntime] {
+                        hooks::run(kind, self.config.hooks.of(kind), &state)?;
+                    }
+                    child.go()?;
+                }
+                Progress::Ready => return outside::apply(&self.config.process, &plan.proc, child.pid),
+            }
+        }
+    }
+
+    /// Tells those who asked where the container is.
+    fn announce(&self, child: &Child) -> Result<()> {
+        if let Some(path) = self.pidfd_socket {
+            let what = || format!("sending the pidfd to {}", path.display());
+            let socket = socket::connect(path).context(what)?;
+            socket::send_fd(socket, b"standard", child.pidfd()).context(what)?;
+        }
+        if let Some(path) = self.pid_file {
+            write_atomically(path, child.pid.to_string().as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn state(&self, pid: i32) -> StateDocument<'_> {
+        StateDocument {
+            oci_version: OCI_VERSION,
+            id: self.id.as_str(),
+            status: Status::Creating,
+            pid,
+            bundle: &self.bundle,
+            annotations: &self.config.annotations,
+        }
+    }
+
+    fn record(&self, extras: &Extras) -> Record {
+        let cgroup = CgroupRecord { driver: DriverKind::Fs, made: self.place.missing };
+        let path = self.hierarchy.absolute(&self.place.path);
+        let config = self.config;
+        let mut record =
+            Record::creating(self.id.as_str(), self.bundle.clone(), self.rootfs.clone(), path, cgroup);
+        record.annotations.clone_from(&config.annotations);
+        record.shared_pid_namespace = !config.namespaces.is_new(NamespaceKind::Pid);
+        record.no_new_keyring = extras.no_new_keyring;
+        record.poststart = config.hooks.of(HookKind::Poststart).to_vec();
+        record.poststop = config.hooks.of(HookKind::Poststop).to_vec();
+        record
+    }
+
+    fn namespace_paths(&self, pid: i32) -> std::collections::BTreeMap<String, String> {
+        NamespaceKind::ALL
+            .into_iter()
+            .filter(|kind| *self.config.namespaces.origin(*kind) != Origin::Shared)
+            .map(|kind| (kind.clone_name().to_owned(), format!("/proc/{pid}/ns/{}", kind.file())))
+            .collect()
+    }
+}
+
+/// runc's words for what goes wrong inside of a container.
+fn start_failed(error: Error) -> Error {
+    error.wrap("unable to start container process: error during container init")
+}
+
+/// The capabilities that a container can get: those of the caller, or with a
+/// user namespace all that the kernel knows.
+fn available_capabilities(spec: &Spec) -> Result<u64> {
+    let is_user = |ns: &crate::spec::Namespace| ns.kind == "user";
+    if !spec.linux.as_ref().is_some_and(|linux| linux.namespaces.iter().any(is_user)) {
+        return Ok(cred::cap_get().context(|| "capget")?.permitted);
+    }
+    let path = c"/proc/sys/kernel/cap_last_cap";
+    let text = fd::read_file(fd::CWD, path, 64).context(|| "read /proc/sys/kernel/cap_last_cap")?;
+    let last: u32 = String::from_utf8_lossy(&text).trim().parse().unwrap_or(63);
+    Ok(u64::MAX >> 63u32.saturating_sub(last))
+}
+
+fn connect_console(path: Option<&Path>, connected: Option<OwnedFd>) -> Result<Option<OwnedFd>> {
+    match path {
+        None => Ok(connected),
+        Some(path) => socket::connect(path)
+            .context(|| format!("dial unix {}: connect", path.display()))
+            .map_err(|error| error.of_kind(ErrorKind::InvalidConfig))
+            .map(Some),
+    }
+}
+
+fn check_preserved(count: i32) -> Result<()> {
+    for n in 0..count {
+        let number: RawFd = 3 + n;
+        if !fd::is_open(number) {
+            let text = format!("unable to stat preserved-fd {n} (of {count}): fd {number} is not open");
+            return Err(Error::new(ErrorKind::InvalidConfig, text));
+        }
+    }
+    Ok(())
+}
+
+impl Process {
+    /// Its pid, in the caller's pid namespace.
+    pub fn pid(&self) -> i32 {
+        self.running.pid
+    }
+
+    /// Waits until it has ended. Waiting without a thread: poll the pidfd that
+    /// [`AsFd`] gives for POLLIN (pidfd_open(2)), then call this.
+    pub fn wait(&self) -> Result<ExitStatus> {
+        process::wait(&self.running.pidfd, 0).context(|| "waitid")
+    }
+
+    /// Sends it a signal. False if it has ended.
+    pub fn signal(&self, signal: i32) -> Result<bool> {
+        match process::pidfd_send_signal(&self.running.pidfd, signal) {
+            Ok(()) => Ok(true),
+            Err(Errno::ESRCH) => Ok(false),
+            Err(errno) => Err(Error::os(errno, format!("pidfd_send_signal {signal}"))),
+        }
+    }
+
+    /// Waits until the program has been executed. Only after [`Create::run`].
+    pub(crate) fn await_exec(&self) -> Result<()> {
+        self.running.await_exec()
+    }
+}
+
+impl AsFd for Process {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.running.pidfd.as_fd()
+    }
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+//! delete(1): removes all that is left of a container.
+
+use super::Container;
+use super::kill::kill_everything;
+use super::state::status;
+use crate::cgroup;
+use crate::config::hooks::Kind;
+use crate::error::{Error, ErrorKind, Result};
+use crate::launch::hooks;
+use crate::spec::{OCI_VERSION, StateDocument, Status};
+use crate::state::process::await_end;
+use crate::state::record::{Phase, Record};
+use crate::state::store::Locked;
+
+/// How long init may take to end once it was killed, in milliseconds.
+const PATIENCE_MS: i32 = 10_000;
+
+impl Container {
+    /// Deletes a container that has stopped, or that was never started. With
+    /// `force` also one that runs, is paused, was left half-made, or whose
+    /// record cannot be read; one that is not there is then no error.
+    ///
+    /// A failing poststop hook is an error, but the container is gone.
+    pub fn delete(&self, force: bool) -> Result<()> {
+        let entry = match self.store.entry(&self.id) {
+            Err(error) if force && error.kind() == ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        };
+        let record = match entry.record() {
+            Ok(record) => record,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // An interrupted creation that had not begun to make anything.
+                entry.lock()?.remove()?;
+                return if force { Ok(()) } else { Err(error) };
+            }
+            Err(error) if force && error.kind() == ErrorKind::BadRecord => return entry.lock()?.remove(),
+            Err(error) => return Err(error),
+        };
+        match status(&entry, &record)? {
+            Status::Stopped => {}
+            Status::Created => stop(&record)?,
+            _ if force => stop(&record)?,
+            status => {
+                return Err(Error::new(
+                    ErrorKind::InvalidState,
+                    format!("cannot delete container {} that is not stopped: {status}", self.id),
+                ));
+            }
+        }
+        // A creation that is still going on has just lost its child; it undoes
+        // what it has made and removes the record, or finds the lock taken.
+        let entry = entry.lock()?;
+        let record = match entry.record() {
+            Err(error) if error.kind() == ErrorKind::NotFound => return entry.remove(),
+            other => other?,
+        };
+        destroy(entry, &record)
+    }
+
+    /// Deletes a container whose first process has ended and was waited for.
+    pub fn delete_stopped(&self) -> Result<()> {
+        let entry = self.store.entry(&self.id)?.lock()?;
+        let record = entry.record()?;
+        destroy(entry, &record)
+    }
+}
+
+/// Kills everything and waits until init has ended.
+fn stop(record: &Record) -> Result<()> {
+    let init = record.init.open()?;
+    kill_everything(record)?;
+    match init {
+        Some(pidfd) if !await_end(&pidfd, PATIENCE_MS)? => {
+            Err(Error::new(ErrorKind::System, "container init still running"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes what the record names. If the cgroup cannot be removed the record
+/// stays, so that it can be tried again.
+fn destroy(entry: Locked, record: &Record) -> Result<()> {
+    cgroup::fs::remove(record.cgroup_path(), record.cgroup.made)?;
+    entry.remove()?;
+    if record.phase == Phase::Creating {
+        // It never was a container (runtime.md, "Lifecycle", step 13).
+        return Ok(());
+    }
+    let state = StateDocument {
+        oci_version: OCI_VERSION,
+        id: &record.id,
+        status: Status::Stopped,
+        pid: 0,
+        bundle: &record.bundle,
+        annotations: &record.annotations,
+    };
+    hooks::run(Kind::Poststop, &record.poststop, &state)
+}

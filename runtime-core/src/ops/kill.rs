@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+//! kill(1): sends a signal to a container's first process.
+
+use super::Container;
+use crate::cgroup::Cgroup;
+use crate::error::{Error, ErrorKind, Result};
+use crate::state::record::Record;
+
+impl Container {
+    /// Sends `signal` to the container's first process; 0 only asks whether it
+    /// is there. SIGKILL for a container without a pid namespace of its own goes
+    /// to all its processes, which would otherwise live on. [`ErrorKind::NotRunning`]
+    /// if there is nothing to send it to.
+    pub fn kill(&self, signal: i32) -> Result<()> {
+        let record = self.store.entry(&self.id)?.record()?;
+        if signal == libc::SIGKILL && record.shared_pid_namespace {
+            let cgroup = Cgroup::from_record(record.cgroup_path())?;
+            return match cgroup {
+                Some(cgroup) if cgroup.events()?.populated => cgroup.kill(),
+                _ => signal_init(&record, signal),
+            };
+        }
+        signal_init(&record, signal)
+    }
+}
+
+fn signal_init(record: &Record, signal: i32) -> Result<()> {
+    if record.init.signal(signal)? {
+        Ok(())
+    } else {
+        Err(Error::new(ErrorKind::NotRunning, "container not running"))
+    }
+}
+
+/// Ends every process that belongs to the container.
+pub(super) fn kill_everything(record: &Record) -> Result<()> {
+    // By both: init may have been moved to another cgroup, and others may have
+    // left its pid namespace.
+    record.init.signal(libc::SIGKILL)?;
+    match Cgroup::from_record(record.cgroup_path())? {
+        Some(cgroup) if cgroup.events()?.populated => cgroup.kill(),
+        _ => Ok(()),
+    }
+}

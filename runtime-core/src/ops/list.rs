@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//! list(1): all containers of a state directory.
+
+use super::Runtime;
+use super::state::{State, state};
+use crate::ContainerId;
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::sys::fd;
+
+/// An entry of the list: the state, or why there is none.
+#[derive(Debug)]
+pub struct Listed {
+    /// The name of the directory.
+    pub id: ContainerId,
+    /// What could be found out.
+    pub state: Result<State>,
+}
+
+impl Runtime {
+    /// The containers of the state directory, by name. [`ErrorKind::NotFound`]
+    /// if the directory does not exist.
+    pub fn list(&self) -> Result<Vec<Listed>> {
+        let ids = self.store.ids().map_err(|error| match error.errno() {
+            Some(libc::ENOENT) => error.of_kind(ErrorKind::NotFound),
+            _ => error,
+        })?;
+        let passwd = fd::read_file(fd::CWD, c"/etc/passwd", 64 << 20).unwrap_or_default();
+        let mut list = Vec::with_capacity(ids.len());
+        for id in ids {
+            match self.listed(&id, &passwd) {
+                // Deleted since the directory was read.
+                Err(error) if error.kind() == ErrorKind::NotFound && self.store.entry(&id).is_err() => {}
+                state => list.push(Listed { id, state }),
+            }
+        }
+        Ok(list)
+    }
+
+    fn listed(&self, id: &ContainerId, passwd: &[u8]) -> Result<State> {
+        let entry = self.store.entry(id)?;
+        let record = entry.record().map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::new(error.kind(), format!("load container {id}: {error}")),
+            _ => error,
+        })?;
+        let owner = fd::stat(entry.dir()).context(|| format!("stat container {id}"))?.st_uid;
+        Ok(State { owner: user_name(owner, passwd), ..state(&entry, record)? })
+    }
+}
+
+/// The name of a user by the host's /etc/passwd, or `#uid`. Not by the C
+/// library's name service, which a static program does not have.
+fn user_name(uid: u32, passwd: &[u8]) -> String {
+    let passwd = String::from_utf8_lossy(passwd);
+    passwd
+        .lines()
+        .find_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?;
+            (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+        })
+        .unwrap_or_else(|| format!("#{uid}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_users() {
+        let passwd = b"root:x:0:0:root:/root:/bin/sh\nbroken\n::\nu:x:1000:1000::/:\n";
+        assert_eq!(user_name(0, passwd), "root");
+        assert_eq!(user_name(1000, passwd), "u");
+        assert_eq!(user_name(7, passwd), "#7");
+    }
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//! pause(1) and resume(1): freezes a container, and thaws it.
+
+use super::Container;
+use super::state::status;
+use crate::cgroup::Cgroup;
+use crate::error::{Error, ErrorKind, Result};
+use crate::spec::Status;
+
+impl Container {
+    /// Freezes every process of a running or created container.
+    pub fn pause(&self) -> Result<()> {
+        let entry = self.store.entry(&self.id)?.lock()?;
+        let record = entry.record()?;
+        match status(&entry, &record)? {
+            Status::Running | Status::Created => cgroup(record.cgroup_path())?.freeze(),
+            _ => Err(Error::new(ErrorKind::NotRunning, "container not running")),
+        }
+    }
+
+    /// Thaws a paused container.
+    pub fn resume(&self) -> Result<()> {
+        let entry = self.store.entry(&self.id)?.lock()?;
+        let record = entry.record()?;
+        match status(&entry, &record)? {
+            Status::Paused => cgroup(record.cgroup_path())?.thaw(),
+            _ => Err(Error::new(ErrorKind::InvalidState, "container not paused")),
+        }
+    }
+}
+
+fn cgroup(path: &str) -> Result<Cgroup> {
+    Cgroup::from_record(path)?
+        .ok_or_else(|| Error::new(ErrorKind::InvalidState, format!("the container's cgroup {path} is gone")))
+}

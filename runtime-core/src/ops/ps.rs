@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+//! ps(1): the processes of a container.
+
+use super::Container;
+use crate::cgroup::Cgroup;
+use crate::error::Result;
+
+impl Container {
+    /// The pids of all processes in the container's cgroup and below it, in the
+    /// caller's pid namespace. Empty if the container has stopped.
+    pub fn pids(&self) -> Result<Vec<i32>> {
+        let record = self.store.entry(&self.id)?.record()?;
+        match Cgroup::from_record(record.cgroup_path())? {
+            Some(cgroup) => cgroup.pids(),
+            None => Ok(Vec::new()),
+        }
+    }
+}

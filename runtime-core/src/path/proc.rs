@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//! procfs that cannot be a fake: what the runtime reads from and writes to the
+//! kernel through it.
+
+use crate::sys::fd::{self, resolve};
+use crate::sys::{Errno, Result};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// The inode of the root of every procfs (PROC_ROOT_INO).
+const ROOT_INODE: u64 = 1;
+const MAGIC: i64 = 0x9fa0;
+
+/// The root directory of a procfs.
+#[derive(Debug)]
+pub(crate) struct Proc(OwnedFd);
+
+impl Proc {
+    /// The procfs at /proc of the caller's mount namespace, verified to be one.
+    pub(crate) fn host() -> Result<Self> {
+        Self::verified(fd::open(fd::CWD, c"/proc", libc::O_PATH | libc::O_DIRECTORY, 0)?)
+    }
+
+    fn verified(dir: OwnedFd) -> Result<Self> {
+        if fd::statfs(&dir)?.f_type as i64 != MAGIC || fd::stat(&dir)?.st_ino != ROOT_INODE {
+            return Err(Errno::ENOTSUP);
+        }
+        Ok(Proc(dir))
+    }
+
+    /// Opens a file below the root: no mount on the way and no link, so what is
+    /// opened is a file of this procfs (CVE-2025-52881).
+    pub(crate) fn open(&self, path: &CStr, flags: i32) -> Result<OwnedFd> {
+        fd::openat2(&self.0, path, flags, 0, resolve::BENEATH | resolve::NO_XDEV | resolve::NO_SYMLINKS)
+    }
+
+    /// Writes a file below the root in one piece.
+    pub(crate) fn write(&self, path: &CStr, content: &[u8]) -> Result<()> {
+        let file = self.open(path, libc::O_WRONLY)?;
+        if fd::write(file, content)? == content.len() { Ok(()) } else { Err(Errno::EIO) }
+    }
+
+    /// Reads a file below the root. Parent only (heap).
+    pub(crate) fn read(&self, path: &CStr) -> Result<Vec<u8>> {
+        fd::read_all(self.open(path, libc::O_RDONLY)?, 1 << 20)
+    }
+}
+
+impl AsFd for Proc {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// True if the descriptor is on a procfs.
+pub(crate) fn is_procfs(file: &OwnedFd) -> Result<bool> {
+    Ok(fd::statfs(file)?.f_type as i64 == MAGIC)
+}

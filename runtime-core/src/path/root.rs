@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A directory as the root of everything below it: the container's rootfs.
+
+use crate::sys::fd::{self, resolve};
+use crate::sys::{Errno, Result};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// A root directory. Paths are resolved as if chroot(2) had been called on it,
+/// whatever links are in the way, and through no link of procfs
+/// (openat2(2): RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS).
+///
+/// Nothing here touches the heap: the child works with it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Root<'a>(BorrowedFd<'a>);
+
+/// What is at the end of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leaf {
+    Directory,
+    File,
+}
+
+impl<'a> Root<'a> {
+    pub(crate) fn new(dir: &'a impl AsFd) -> Self {
+        Root(dir.as_fd())
+    }
+
+    /// Opens what is at `path`, following links inside of the root.
+    pub(crate) fn open(self, path: &CStr, flags: i32) -> Result<OwnedFd> {
+        fd::openat2(self.0, path, flags, 0, resolve::IN_ROOT | resolve::NO_MAGICLINKS)
+    }
+
+    /// Opens what is at `path`, which has no link in it: ELOOP.
+    pub(crate) fn open_proper(self, path: &CStr, flags: i32) -> Result<OwnedFd> {
+        fd::openat2(self.0, path, flags, 0, resolve::IN_ROOT | resolve::NO_SYMLINKS)
+    }
+
+    /// Opens (O_PATH) what is at `path`. What is missing is made: directories
+    /// (mode 0755, less the umask), and at the end an empty file (0644), if
+    /// `leaf` is one.
+    pub(crate) fn open_or_make(self, path: &CStr, leaf: Leaf) -> Result<OwnedFd> {
+        match self.open(path, libc::O_PATH) {
+            Err(Errno::ENOENT) => self.make(path, leaf),
+            other => other,
+        }
+    }
+
+    /// As [`open_or_make`](Self::open_or_make), for a path that may have no link in it.
+    pub(crate) fn open_or_make_proper(self, path: &CStr, leaf: Leaf) -> Result<OwnedFd> {
+        match self.open_proper(path, libc::O_PATH) {
+            Err(Errno::ENOENT) => {
+                drop(self.make(path, leaf)?);
+                self.open_proper(path, libc::O_PATH)
+            }
+            other => other,
+        }
+    }
+
+    /// The directory that `path` is in, made if it is missing, and the last
+    /// component of `path`. The component may be anything, or missing.
+    pub(crate) fn parent_of<'p>(self, path: &'p CStr) -> Result<(OwnedFd, &'p CStr)> {
+        let bytes = path.to_bytes_with_nul();
+        let start = bytes.iter().rposition(|b| *b == b'/').map_or(0, |slash| slash + 1);
+        let (parent, name) = bytes.split_at(start);
+        let name = CStr::from_bytes_with_nul(name).map_err(|_not_a_name| Errno::EINVAL)?;
+        let mut buf = PathBuffer::new();
+        let parent = buf.set(parent)?;
+        let parent = if parent.is_empty() { c"." } else { parent };
+        Ok((self.open_or_make(parent, Leaf::Directory)?, name))
+    }
+
+    /// Makes the components of `path` one by one. Each is looked up from the
+    /// root, so that links on the way work, and made in the directory that was
+    /// found, so that nothing is ever made where a link points.
+    fn make(self, path: &CStr, leaf: Leaf) -> Result<OwnedFd> {
+        let bytes = path.to_bytes();
+        let mut buf = PathBuffer::new();
+        let mut dir = self.open(c".", libc::O_PATH | libc::O_DIRECTORY)?;
+        let mut start = 0;
+        while start < bytes.len() {
+            let rest = bytes.get(start..).unwrap_or_default();
+            let end = start + rest.iter().position(|b| *b == b'/').unwrap_or(rest.len());
+            let is_last = end == bytes.len();
+            if end > start {
+                let leaf = if is_last { leaf } else { Leaf::Directory };
+                let so_far = buf.set(bytes.get(..end).unwrap_or_default())?;
+                let mut next = self.open(so_far, libc::O_PATH);
+                if matches!(next, Err(Errno::ENOENT)) {
+                    let name = buf.set(bytes.get(start..end).unwrap_or_default())?;
+                    next = make_leaf(&dir, name, leaf);
+                }
+                dir = next?;
+            }
+            start = end + 1;
+        }
+        Ok(dir)
+    }
+}
+
+/// Makes `name` in `dir`, or opens what somebody else has just made there; a
+/// dangling link is ENOENT.
+fn make_leaf(dir: &OwnedFd, name: &CStr, leaf: Leaf) -> Result<OwnedFd> {
+    let made = match leaf {
+        Leaf::Directory => fd::mkdir(dir, name, 0o755),
+        Leaf::File => fd::mknod(dir, name, libc::S_IFREG | 0o644, 0),
+    };
+    match made {
+        Ok(()) | Err(Errno::EEXIST) => {}
+        Err(errno) => return Err(errno),
+    }
+    let opened = fd::open(dir, name, libc::O_PATH, 0)?;
+    let is_link = fd::stat(&opened)?.st_mode & libc::S_IFMT == libc::S_IFLNK;
+    if is_link { Err(Errno::ENOENT) } else { Ok(opened) }
+}
+
+/// A C string on the stack, for parts of paths.
+pub(crate) struct PathBuffer([u8; libc::PATH_MAX as usize]);
+
+impl PathBuffer {
+    pub(crate) fn new() -> Self {
+        PathBuffer([0; libc::PATH_MAX as usize])
+    }
+
+    /// Holds `path` from now on. ENAMETOOLONG at PATH_MAX.
+    pub(crate) fn set(&mut self, path: &[u8]) -> Result<&CStr> {
+        self.join(path, b"")
+    }
+
+    /// Holds `first` and `second` from now on, with nothing between them.
+    pub(crate) fn join(&mut self, first: &[u8], second: &[u8]) -> Result<&CStr> {
+        let len = first.len() + second.len();
+        let whole = self.0.get_mut(..=len).ok_or(Errno::ENAMETOOLONG)?;
+        let (head, tail) = whole.split_at_mut(first.len());
+        head.copy_from_slice(first);
+        if let Some((end, tail)) = tail.split_last_mut() {
+            tail.copy_from_slice(second);
+            *end = 0;
+        }
+        CStr::from_bytes_with_nul(whole).map_err(|_inner_nul| Errno::EINVAL)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn sandbox() -> (tempfile::TempDir, OwnedFd) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("root/a/b")).unwrap();
+        std::fs::create_dir(dir.path().join("outside")).unwrap();
+        let root = crate::path::c_path(&dir.path().join("root"));
+        let fd = fd::open(fd::CWD, &root, libc::O_PATH | libc::O_DIRECTORY, 0).unwrap();
+        (dir, fd)
+    }
+
+    #[test]
+    fn makes_what_is_missing_and_only_that() {
+        let (dir, fd) = sandbox();
+        let root = Root::new(&fd);
+        root.open_or_make(c"a/b/c/d", Leaf::Directory).unwrap();
+        root.open_or_make(c"a/b/c/d/e", Leaf::File).unwrap();
+        assert!(dir.path().join("root/a/b/c/d/e").is_file());
+        root.open_or_make(c"a/b/c/d/e", Leaf::File).unwrap();
+        assert_eq!(root.open_or_make(c"a/b/c/d/e/f", Leaf::File).unwrap_err(), Errno::ENOTDIR);
+    }
+
+    #[test]
+    fn links_never_lead_out() {
+        let (dir, fd) = sandbox();
+        let root = Root::new(&fd);
+        let outside = dir.path().join("outside");
+        symlink(&outside, dir.path().join("root/absolute")).unwrap();
+        symlink("../../../..", dir.path().join("root/a/up")).unwrap();
+        symlink("/nowhere", dir.path().join("root/dangling")).unwrap();
+        // An absolute link is taken from the root, where its target does not exist.
+        assert_eq!(root.open_or_make(c"absolute/x", Leaf::Directory).unwrap_err(), Errno::ENOENT);
+        root.open_or_make(c"a/up/made", Leaf::Directory).unwrap();
+        assert!(dir.path().join("root/made").is_dir());
+        assert_eq!(root.open_or_make(c"dangling", Leaf::File).unwrap_err(), Errno::ENOENT);
+        assert_eq!(root.open_proper(c"a/up", libc::O_PATH).unwrap_err(), Errno::ELOOP);
+        assert_eq!(std::fs::read_dir(outside).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn parent_and_name() {
+        let (dir, fd) = sandbox();
+        let (parent, name) = Root::new(&fd).parent_of(c"x/y/z").unwrap();
+        assert_eq!(name, c"z");
+        assert_eq!(crate::path::of_fd(&parent).unwrap(), dir.path().join("root/x/y"));
+        let (parent, name) = Root::new(&fd).parent_of(c"top").unwrap();
+        assert_eq!(name, c"top");
+        assert_eq!(crate::path::of_fd(&parent).unwrap(), dir.path().join("root"));
+    }
+
+    #[test]
+    fn path_buffer_has_a_limit() {
+        let mut buf = PathBuffer::new();
+        assert_eq!(buf.join(b"/bin/", b"sh").unwrap(), c"/bin/sh");
+        assert_eq!(buf.set(b"").unwrap(), c"");
+        assert_eq!(buf.set(&[b'x'; 4095]).unwrap().to_bytes().len(), 4095);
+        assert_eq!(buf.set(&[b'x'; 4096]).unwrap_err(), Errno::ENAMETOOLONG);
+        assert_eq!(buf.set(b"a\0b").unwrap_err(), Errno::EINVAL);
+    }
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From a checked [`Config`] to the child's [`Plan`]: opens what is to be opened,
+//! makes C strings of what is text. **The last place that allocates or refuses.**
+
+mod namespaces;
+mod process;
+mod rootfs;
+
+use crate::config::Config;
+use crate::config::namespaces::Kind;
+use crate::error::{Context, Result};
+use crate::init::plan::{Container, Plan, Sysctl};
+use crate::launch::self_exe;
+use crate::path::proc::Proc;
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+
+/// What the caller of create adds to config.json.
+#[derive(Debug, Default)]
+pub(crate) struct Extras {
+    /// Where the terminal's master goes.
+    pub(crate) console: Option<OwnedFd>,
+    /// What becomes standard input, output and error.
+    pub(crate) stdio: [Option<OwnedFd>; 3],
+    /// Descriptors from 3 on that the program gets.
+    pub(crate) preserve_fds: i32,
+    /// Added to the environment.
+    pub(crate) env: Vec<CString>,
+    pub(crate) no_pivot: bool,
+    pub(crate) no_new_keyring: bool,
+    /// The fifo of `start`.
+    pub(crate) fifo: Option<OwnedFd>,
+}
+
+/// Makes the plan of a container's first process. `rootfs` is the absolute path
+/// of its root.
+pub(crate) fn for_create(config: &Config, id: &str, rootfs: &str, extras: Extras) -> Result<Plan> {
+    let namespaces = &config.namespaces;
+    let joins = namespaces::joins(namespaces)?;
+    let has_user = namespaces.is_own(Kind::User);
+    let is_new = |kind| namespaces.is_new(kind);
+    let container = Container {
+        namespace_root: has_user,
+        cgroup_namespace: is_new(Kind::Cgroup),
+        time_namespace: is_new(Kind::Time).then(|| namespaces::time_offsets(namespaces)),
+        loopback: is_new(Kind::Network),
+        hostname: config.hostname.as_deref().map(c_string),
+        domainname: config.domainname.as_deref().map(c_string),
+        rootfs: rootfs::rootfs(config, rootfs, extras.no_pivot)?,
+        sysctls: config
+            .sysctls
+            .iter()
+            .map(|s| Sysctl { path: s.path.clone(), value: s.value.clone() })
+            .collect(),
+        barrier: false,
+        readonly_paths: config.readonly_paths.clone().into(),
+        masked_paths: config.masked_paths.clone().into(),
+    };
+    Ok(Plan {
+        joins,
+        clone_flags: namespaces::clone_flags(namespaces),
+        seal: self_exe::prepare()?,
+        wait_go: is_new(Kind::User),
+        proc: Proc::host().context(|| "open /proc")?,
+        container: Some(container),
+        process: process::init_process(config, id, extras)?,
+    })
+}
+
+/// Text that `config` has checked for NUL bytes.
+fn c_string(text: &str) -> CString {
+    CString::new(text).unwrap_or_default()
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Namespaces: files to join, flags to clone with, clocks to set.
+
+use crate::config::field::invalid;
+use crate::config::namespaces::{Kind, Namespaces};
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::init::plan::Join;
+use crate::path::show;
+use crate::sys::{Errno, fd, ns};
+use std::ffi::{CStr, CString};
+use std::fmt::Write as _;
+use std::os::fd::OwnedFd;
+
+/// Opens the namespace files to join, in the order in which that works.
+pub(super) fn joins(namespaces: &Namespaces) -> Result<Box<[Join]>> {
+    let mut joins = Vec::new();
+    for (kind, path) in namespaces.paths() {
+        let fd = open(kind, path)?;
+        // The kernel refuses to enter the user namespace that one is in.
+        if kind == Kind::User && is_own(kind, &fd)? {
+            continue;
+        }
+        joins.push(Join { fd, flags: kind.flag() });
+    }
+    Ok(joins.into())
+}
+
+fn open(kind: Kind, path: &CStr) -> Result<OwnedFd> {
+    let at = || format!("linux.namespaces: {} namespace {}", kind.name(), show(path));
+    let file = fd::open_follow(fd::CWD, path, libc::O_RDONLY | libc::O_NONBLOCK, 0)
+        .context(|| format!("open {}", show(path)))
+        .map_err(|error| error.of_kind(ErrorKind::InvalidConfig).wrap(at()))?;
+    match ns::namespace_type(&file) {
+        Ok(flag) if flag == kind.flag() => Ok(file),
+        Ok(_) => Err(invalid(at(), format_args!("not a namespace of type {}", kind.name()))),
+        Err(Errno::ENOTTY) => Err(invalid(at(), "not a namespace file")),
+        Err(errno) => Err(Error::os(errno, "ioctl(NS_GET_NSTYPE)").wrap(at())),
+    }
+}
+
+/// True if the namespace is the one that the calling process is in.
+pub(super) fn is_own(kind: Kind, file: &OwnedFd) -> Result<bool> {
+    let path = CString::new(format!("/proc/self/ns/{}", kind.file())).unwrap_or_default();
+    let own = fd::stat_at(fd::CWD, &path, 0).context(|| format!("stat {}", show(&path)))?;
+    let other = fd::stat(file).context(|| "stat namespace file")?;
+    Ok((own.st_dev, own.st_ino) == (other.st_dev, other.st_ino))
+}
+
+/// The flags for the clone. The cgroup and time namespaces are made later, by
+/// the child: the one when it is in its cgroup, the other so that it can set clocks.
+pub(super) fn clone_flags(namespaces: &Namespaces) -> i32 {
+    Kind::ALL
+        .into_iter()
+        .filter(|kind| namespaces.is_new(*kind) && !matches!(kind, Kind::Cgroup | Kind::Time))
+        .fold(0, |flags, kind| flags | kind.flag())
+}
+
+/// What is written into timens_offsets (time_namespaces(7)).
+pub(super) fn time_offsets(namespaces: &Namespaces) -> CString {
+    let mut text = String::new();
+    for (clock, secs, nanosecs) in &namespaces.time_offsets {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{clock} {secs} {nanosecs}");
+    }
+    super::c_string(&text)
+}

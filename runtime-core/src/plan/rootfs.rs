@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The root file system, its mounts and devices: sources opened and cloned.
+
+use crate::config::Config;
+use crate::config::devices::{Node as NodeConfig, NodeKind};
+use crate::config::field::{invalid, unsupported};
+use crate::config::mounts::{Filesystem, Follow, Mount as MountConfig, Source};
+use crate::config::namespaces::Kind;
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::init::plan::{Dev, Mount, NewMount, Node, Rootfs, What};
+use crate::path::root::Leaf;
+use crate::path::{proc, show};
+use crate::sys::mount::{self, Depth, MountAttr, attr};
+use crate::sys::{Errno, fd};
+use libc::{MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
+use std::ffi::{CStr, CString};
+use std::os::fd::OwnedFd;
+
+pub(super) fn rootfs(config: &Config, path: &str, no_pivot: bool) -> Result<Rootfs> {
+    let dir = open_rootfs(path)?;
+    let attach = config.namespaces.is_own(Kind::Mount);
+    if no_pivot && matches!(config.rootfs_propagation, Some((MS_PRIVATE, _))) {
+        return Err(invalid("linux.rootfsPropagation", "[r]private is not safe without pivot_root"));
+    }
+    let root = if attach { clone_rootfs(&dir, path, config)? } else { dir };
+    let mounts = config.mounts.iter().enumerate().map(|(i, m)| plan_mount(i, m, config)).collect::<Result<_>>()?;
+    Ok(Rootfs {
+        root,
+        attach,
+        pivot: !no_pivot,
+        readonly: config.rootfs_readonly,
+        // The others are what the clone has already.
+        propagation: config.rootfs_propagation.filter(|(flag, _)| matches!(*flag, MS_SHARED | MS_UNBINDABLE)),
+        mounts,
+        dev: if brings_own_dev(config) { None } else { Some(dev(config)?) },
+    })
+}
+
+fn open_rootfs(path: &str) -> Result<OwnedFd> {
+    let c_path = super::c_string(path);
+    fd::open_follow(fd::CWD, &c_path, libc::O_PATH | libc::O_DIRECTORY, 0)
+        .context(|| format!("stat {path}"))
+        .map_err(|error| error.wrap_as(ErrorKind::InvalidConfig, "invalid rootfs"))
+}
+
+/// A detached clone of the rootfs, with all that is mounted below it. It is not
+/// a peer of the host's mount, or pivot_root would refuse it and mounts in the
+/// container would show on the host; what is mounted below still receives from
+/// the host, as a hook or a volume plugin may expect.
+fn clone_rootfs(dir: &OwnedFd, path: &str, config: &Config) -> Result<OwnedFd> {
+    let what = || format!("cloning the mount of rootfs {path}");
+    let root = mount::clone_tree(dir, c"", Depth::All, 0).map_err(|errno| {
+        let error = Error::os(errno, "open_tree").wrap_as(ErrorKind::Setup, what());
+        if errno == Errno::EINVAL { error.with_hint("the mount that the rootfs is on is unbindable") } else { error }
+    })?;
+    let propagation = |flag| MountAttr { propagation: flag, ..MountAttr::default() };
+    mount::set_attr(&root, Depth::All, &propagation(MS_SLAVE)).context(what)?;
+    if !matches!(config.rootfs_propagation, Some((MS_SLAVE, _))) {
+        mount::set_attr(&root, Depth::One, &propagation(MS_PRIVATE)).context(what)?;
+    }
+    Ok(root)
+}
+
+fn plan_mount(i: usize, m: &MountConfig, config: &Config) -> Result<Mount> {
+    let mut plan = Mount {
+        destination: m.destination.clone(),
+        source: CString::default(),
+        what: What::Remount,
+        no_follow: m.no_follow,
+        attr: m.bind_attr(),
+        all: m.all,
+        propagation: m.propagation.clone().into(),
+        readonly_later: false,
+        attached: None,
+    };
+    match &m.source {
+        Source::Remount => {}
+        Source::Bind { path, depth, follow, id_map } => {
+            plan.source = path.clone();
+            if id_map.is_some() {
+                return Err(unsupported(format_args!("mounts[{i}]"), "id-mapped mounts are not supported yet"));
+            }
+            plan.what = bind(i, m, path, *depth, *follow, config)?;
+        }
+        Source::New { kind, fstype, source, options, copy_up } => {
+            plan.source = source.clone();
+            if *copy_up {
+                return Err(unsupported(format_args!("mounts[{i}].options"), "tmpcopyup is not supported yet"));
+            }
+            // Mount points below it must still be made, so this waits.
+            let is_dev = m.destination.as_c_str() == c"dev";
+            plan.readonly_later = m.is_readonly() && (*kind == Filesystem::Tmpfs || is_dev);
+            let later = if plan.readonly_later { attr::RDONLY } else { 0 };
+            plan.attr = None;
+            plan.what = What::New(NewMount {
+                fstype: fstype.clone(),
+                options: filesystem_options(m, *kind, source, options),
+                attr: m.new_attr() & !later,
+                mode_of_target: *kind == Filesystem::Tmpfs && options.iter().all(|o| o.key.as_c_str() != c"mode"),
+            });
+        }
+    }
+    Ok(plan)
+}
+
+/// The options for fsconfig(2): the source, the flags of the file system, its own.
+fn filesystem_options(
+    m: &MountConfig,
+    kind: Filesystem,
+    source: &CStr,
+    options: &[crate::config::mounts::FsOption],
+) -> Box<[(CString, Option<CString>)]> {
+    let mut all = vec![(c"source".to_owned(), Some(source.to_owned()))];
+    // Kernel file systems are one for many mounts: there, read-only is a
+    // property of the mount alone.
+    if m.is_readonly() && kind == Filesystem::Other {
+        all.push((c"ro".to_owned(), None));
+    }
+    all.extend(m.superblock_flags().map(|flag| (flag.to_owned(), None)));
+    all.extend(options.iter().map(|o| (o.key.clone(), o.value.clone())));
+    all.into()
+}
+
+fn bind(i: usize, m: &MountConfig, path: &CStr, depth: Depth, follow: Follow, config: &Config) -> Result<What> {
+    let failed = |errno: Errno, call: &str| {
+        let error = Error::os(errno, format!("{call} {}", show(path))).wrap("failed to fulfil mount request");
+        let error = error.wrap_as(ErrorKind::Setup, format!("mounts[{i}].source"));
+        if errno == Errno::EINVAL { error.with_hint("the mount that the source is on is unbindable") } else { error }
+    };
+    if follow == Follow::Copy {
+        let mut buf = [0; libc::PATH_MAX as usize];
+        match fd::readlink(fd::CWD, path, &mut buf) {
+            Ok(target) => return Ok(What::Symlink { target: CString::new(target).unwrap_or_default() }),
+            // Not a link: mount it.
+            Err(Errno::EINVAL) => {}
+            Err(errno) => return Err(failed(errno, "readlink")),
+        }
+    }
+    let flags = if follow == Follow::No { libc::AT_SYMLINK_NOFOLLOW } else { 0 };
+    let tree = mount::clone_tree(fd::CWD, path, depth, flags).map_err(|errno| failed(errno, "open"))?;
+    if m.destination.as_c_str() == c"proc" && !proc::is_procfs(&tree).map_err(|errno| failed(errno, "statfs"))? {
+        let at = format!("mounts[{i}].destination");
+        return Err(invalid(at, "\"/proc\" cannot be mounted because it is not of type proc"));
+    }
+    // Peers of the host's mounts only where the configuration wants the whole
+    // rootfs to be one (config-linux.md, "Rootfs Mount Propagation").
+    let flag = match config.rootfs_propagation {
+        Some((MS_SHARED, _)) => None,
+        Some((MS_PRIVATE, _)) => Some(MS_PRIVATE),
+        _ => Some(MS_SLAVE),
+    };
+    if let Some(propagation) = flag {
+        mount::set_attr(&tree, Depth::All, &MountAttr { propagation, ..MountAttr::default() })
+            .map_err(|errno| failed(errno, "mount_setattr"))?;
+    }
+    let st = fd::stat(&tree).map_err(|errno| failed(errno, "stat"))?;
+    let leaf = if st.st_mode & libc::S_IFMT == libc::S_IFDIR { Leaf::Directory } else { Leaf::File };
+    Ok(What::Tree { tree: Some(tree), leaf })
+}
+
+/// With a bind mount on /dev, what is in it is the configuration's business.
+fn brings_own_dev(config: &Config) -> bool {
+    config.mounts.iter().any(|m| m.destination.as_c_str() == c"dev" && matches!(m.source, Source::Bind { .. }))
+}
+
+fn dev(config: &Config) -> Result<Dev> {
+    let by_binding = config.namespaces.is_own(Kind::User);
+    let mut links = vec![
+        (c"/proc/self/fd", c"dev/fd"),
+        (c"/proc/self/fd/0", c"dev/stdin"),
+        (c"/proc/self/fd/1", c"dev/stdout"),
+        (c"/proc/self/fd/2", c"dev/stderr"),
+        (c"pts/ptmx", c"dev/ptmx"),
+    ];
+    if fd::access(fd::CWD, c"/proc/kcore", libc::F_OK, 0).is_ok() {
+        links.push((c"/proc/kcore", c"dev/core"));
+    }
+    let is_ptmx = |node: &&NodeConfig| node.path.as_c_str() == c"dev/ptmx";
+    let nodes = config.nodes.iter().filter(|node| !is_ptmx(node)).map(|n| node(n, by_binding)).collect::<Result<_>>()?;
+    Ok(Dev { nodes, links: links.into() })
+}
+
+fn node(node: &NodeConfig, by_binding: bool) -> Result<Node> {
+    let dev = libc::makedev(node.major, node.minor);
+    Ok(Node {
+        path: node.path.clone(),
+        mode: node.kind.mode() | node.mode,
+        dev,
+        uid: node.uid,
+        gid: node.gid,
+        // A fifo is no device: everybody may make one.
+        host: if by_binding && node.kind != NodeKind::Fifo { Some(host_node(node, dev)?) } else { None },
+    })
+}
+
+/// The kernel lets nobody make device nodes in a user namespace, so the
+/// container gets a mount of the host's.
+fn host_node(node: &NodeConfig, dev: u64) -> Result<OwnedFd> {
+    let path = CString::new([b"/", node.path.to_bytes()].concat()).unwrap_or_default();
+    let at = || format!("device {} of the host", show(&path));
+    let tree = mount::clone_tree(fd::CWD, &path, Depth::One, 0).context(at)?;
+    let st = fd::stat(&tree).context(at)?;
+    if st.st_mode & libc::S_IFMT != node.kind.mode() || st.st_rdev != dev {
+        return Err(invalid("linux.devices", format_args!("{} is not {}:{}", at(), node.major, node.minor)));
+    }
+    mount::set_attr(&tree, Depth::One, &MountAttr { propagation: MS_PRIVATE, ..MountAttr::default() }).context(at)?;
+    Ok(tree)
+}

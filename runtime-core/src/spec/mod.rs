@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+//! config.json as written: the OCI runtime specification 1.3 for Linux as plain
+//! data. Nothing is checked here, and nothing behind [`config`](crate::config)
+//! sees these types.
+//!
+//! The types keep what the specification distinguishes: a field that may be
+//! absent is an `Option`, so that an absent `pids.limit` is not 0 and an absent
+//! list of seccomp flags is not an empty one; names of capabilities, signals and
+//! actions stay strings, so that an unknown one is a matter of the check that
+//! knows what to do about it. Sections for other platforms (`windows`, `solaris`,
+//! `vm`, `zos`, `freebsd`) are properties unknown to a Linux runtime, which the
+//! specification tells to ignore.
+
+mod example;
+mod linux;
+mod process;
+mod state;
+
+pub use linux::*;
+pub use process::*;
+pub use state::*;
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The version of the specification that this library implements.
+pub const OCI_VERSION: &str = "1.3.0";
+
+/// The whole of config.json (config.md).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Spec {
+    /// The version of the specification that the bundle complies with.
+    pub oci_version: String,
+    /// The program to run, and as whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<Process>,
+    /// The container's root file system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root: Option<Root>,
+    /// The host name in the container's UTS namespace.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub hostname: String,
+    /// The NIS domain name in the container's UTS namespace.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub domainname: String,
+    /// What to mount, in this order.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
+    pub mounts: Vec<Mount>,
+    /// Programs to run at points of the life cycle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hooks: Option<Hooks>,
+    /// Arbitrary data about the container.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_default")]
+    pub annotations: BTreeMap<String, String>,
+    /// The part that only Linux has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub linux: Option<Linux>,
+}
+
+/// The container's root file system (config.md, "Root").
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Root {
+    /// A directory, absolute or relative to the bundle.
+    pub path: String,
+    /// True if it must not be writable inside the container.
+    #[serde(skip_serializing_if = "is_false")]
+    pub readonly: bool,
+}
+
+/// One mount (config.md, "Mounts").
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Mount {
+    /// Where, inside the container.
+    pub destination: String,
+    /// The type of file system, or `none`/`bind`.
+    #[serde(rename = "type", skip_serializing_if = "String::is_empty")]
+    pub kind: String,
+    /// A device name, a file or directory, or a dummy.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub source: String,
+    /// Options as in mount(8).
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
+    pub options: Vec<String>,
+    /// User ids of an id-mapped mount.
+    #[serde(rename = "uidMappings", skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
+    pub uid_mappings: Vec<IdMapping>,
+    /// Group ids of an id-mapped mount.
+    #[serde(rename = "gidMappings", skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
+    pub gid_mappings: Vec<IdMapping>,
+}
+
+/// Programs to run at points of the life cycle (config.md, "POSIX-platform Hooks").
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Hooks {
+    /// Deprecated; as `createRuntime`, and before it.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
+    pub prestart: Vec<Hook>,
+    /// In the runtime's namespaces, before pivot_root.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
+    pub create_runtime: Vec<Hook>,
+    /// In the container's namespaces, before pivot_root.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
+    pub create_container: Vec<Hook>,
+    /// In the container, at start, before the program.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
+    pub start_container: Vec<Hook>,
+    /// In the runtime's namespaces, after the program was started.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
+    pub poststart: Vec<Hook>,
+    /// In the runtime's namespaces, after the container was deleted.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
+    pub poststop: Vec<Hook>,
+}
+
+/// One hook.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Hook {
+    /// The program, an absolute path.
+    pub path: String,
+    /// Its arguments, the name included; empty: the path alone.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
+    pub args: Vec<String>,
+    /// Its environment; `None` where config.json says nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env: Option<Vec<String>>,
+    /// After how many seconds to end it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<i64>,
+}
+
+impl Spec {
+    /// Parses config.json. The error names the JSON path and the place.
+    pub fn from_json(json: &[u8]) -> crate::Result<Self> {
+        from_json(json)
+    }
+
+    /// The properties in `json` that this library does not know, as JSON paths.
+    /// They are ignored, as config.md ("Extensibility") asks; a caller may want
+    /// to show them to whoever mistyped one.
+    pub fn unknown_properties(json: &[u8]) -> Vec<String> {
+        let mut unknown = Vec::new();
+        let mut json = serde_json::Deserializer::from_slice(json);
+        // A config that does not parse has been refused before; it has no unknown properties.
+        let parsed: Result<Spec, _> = serde_ignored::deserialize(&mut json, |path| unknown.push(path.to_string()));
+        if parsed.is_err() {
+            unknown.clear();
+        }
+        unknown
+    }
+}
+
+/// Parses any of the types of this module; the error names the JSON path.
+pub(crate) fn from_json<'a, T: Deserialize<'a>>(json: &'a [u8]) -> crate::Result<T> {
+    use crate::error::{Error, ErrorKind};
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let inner = error.into_inner();
+        let text = if path == "." { inner.to_string() } else { format!("{path}: {inner}") };
+        Error::new(ErrorKind::InvalidConfig, text)
+    })?;
+    deserializer.end().map_err(|error| Error::new(ErrorKind::InvalidConfig, error.to_string()))?;
+    Ok(value)
+}
+
+/// Go writes an empty slice or map as `null`; here that is an empty one.
+pub(crate) fn null_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+pub(crate) fn is_false(value: &bool) -> bool {
+    !value
+}
+
+pub(crate) fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

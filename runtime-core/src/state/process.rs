@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A process that is remembered by pid and start time, and never mistaken for another.
+
+use crate::error::{Context, Result};
+use crate::sys::{Errno, fd, process};
+use serde::{Deserialize, Serialize};
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// A pid, and when the process with it was started: together they are unique
+/// until the next boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ProcessId {
+    #[serde(rename = "init_process_pid")]
+    pub(crate) pid: i32,
+    /// Clock ticks since boot.
+    #[serde(rename = "init_process_start")]
+    pub(crate) start: u64,
+}
+
+impl ProcessId {
+    /// That of a process that cannot go away meanwhile: a child not waited for.
+    pub(crate) fn of(pid: i32) -> Result<Self> {
+        match stat(pid)? {
+            Some(Stat { start, .. }) => Ok(ProcessId { pid, start }),
+            None => Err(crate::error::Error::os(Errno::ESRCH, format!("read /proc/{pid}/stat"))),
+        }
+    }
+
+    /// Whether it lives: neither gone, nor a zombie, nor replaced by another.
+    pub(crate) fn is_alive(&self) -> Result<bool> {
+        Ok(stat(self.pid)?.is_some_and(|stat| stat.start == self.start && !matches!(stat.state, b'Z' | b'X')))
+    }
+
+    /// A handle to it, if it lives.
+    pub(crate) fn open(&self) -> Result<Option<OwnedFd>> {
+        if self.pid <= 0 {
+            return Ok(None);
+        }
+        // The handle first: what it refers to cannot change after the check.
+        let pidfd = match process::pidfd_open(self.pid) {
+            Err(Errno::ESRCH) => return Ok(None),
+            other => other.context(|| format!("pidfd_open {}", self.pid))?,
+        };
+        Ok(self.is_alive()?.then_some(pidfd))
+    }
+
+    /// Sends it a signal; false if it does not live.
+    pub(crate) fn signal(&self, signal: i32) -> Result<bool> {
+        let Some(pidfd) = self.open()? else { return Ok(false) };
+        match process::pidfd_send_signal(&pidfd, signal) {
+            Ok(()) => Ok(true),
+            Err(Errno::ESRCH) => Ok(false),
+            Err(errno) => Err(crate::error::Error::os(errno, format!("pidfd_send_signal {signal} to {}", self.pid))),
+        }
+    }
+}
+
+/// Waits until the process behind a pidfd has ended, at most `limit_ms`: whether it has.
+pub(crate) fn await_end(pidfd: impl AsFd, limit_ms: i32) -> Result<bool> {
+    Ok(fd::poll(pidfd, libc::POLLIN, limit_ms).context(|| "poll pidfd")? != 0)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stat {
+    state: u8,
+    start: u64,
+}
+
+fn stat(pid: i32) -> Result<Option<Stat>> {
+    let path = CString::new(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let mut text = [0; 1024];
+    let read = fd::open(fd::CWD, &path, libc::O_RDONLY, 0).and_then(|file| fd::read(file, &mut text));
+    match read {
+        Ok(n) => Ok(parse_stat(text.get(..n).unwrap_or_default())),
+        Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),
+        Err(errno) => Err(crate::error::Error::os(errno, format!("read /proc/{pid}/stat"))),
+    }
+}
+
+/// Fields 3 and 22 of /proc/PID/stat (proc(5)). They are counted from the last
+/// bracket, because the name before it may hold anything.
+fn parse_stat(text: &[u8]) -> Option<Stat> {
+    let rest = text.get(text.iter().rposition(|b| *b == b')')? + 2..)?;
+    let mut fields = rest.split(|b| *b == b' ');
+    let state = *fields.next()?.first()?;
+    let start = std::str::from_utf8(fields.nth(18)?).ok()?.parse().ok()?;
+    Some(Stat { state, start })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stat_of_a_hostile_name() {
+        let fields: String = (4..53).map(|n| format!(" {n}")).collect();
+        let text = format!("7 (x) Z 1) S{fields}\n");
+        assert_eq!(parse_stat(text.as_bytes()), Some(Stat { state: b'S', start: 22 }));
+        for broken in ["", "7 (x)", "7 (x) S", "7 (x) S 1 2 3", "7 (x) S 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 y"] {
+            assert_eq!(parse_stat(broken.as_bytes()), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn ourselves() {
+        let own = ProcessId::of(process::getpid()).unwrap();
+        assert!(own.is_alive().unwrap());
+        assert!(own.signal(0).unwrap());
+        let other = ProcessId { start: own.start + 1, ..own };
+        assert!(!other.is_alive().unwrap());
+        assert!(!other.signal(libc::SIGKILL).unwrap(), "the same pid at another time is another process");
+        assert!(ProcessId { pid: 0, start: 0 }.open().unwrap().is_none());
+    }
+}

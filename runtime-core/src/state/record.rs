@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+//! state.json: a format of its own, not the configuration. Field names are
+//! runc's where programs are known to read them.
+
+use super::process::ProcessId;
+use crate::config::hooks::Hook;
+use crate::error::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The version of the format. A record of another version is refused.
+const VERSION: u32 = 1;
+
+/// All that is remembered of a container.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    version: u32,
+    pub(crate) id: String,
+    /// Written before anything is made, and replaced when everything is.
+    pub(crate) phase: Phase,
+    #[serde(flatten)]
+    pub(crate) init: ProcessId,
+    /// RFC 3339, UTC.
+    pub(crate) created: String,
+    /// Absolute.
+    pub(crate) bundle: String,
+    /// Absolute.
+    pub(crate) rootfs: String,
+    pub(crate) annotations: BTreeMap<String, String>,
+    /// `{"": path}`: the one hierarchy of cgroup2.
+    pub(crate) cgroup_paths: BTreeMap<String, String>,
+    pub(crate) cgroup: CgroupRecord,
+    /// `{"NEWPID": "/proc/1/ns/pid", ...}` for those that are not the host's.
+    pub(crate) namespace_paths: BTreeMap<String, String>,
+    /// Killing init does not end the others: it has no pid namespace of its own.
+    pub(crate) shared_pid_namespace: bool,
+    pub(crate) no_new_keyring: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) poststart: Vec<Hook>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) poststop: Vec<Hook>,
+}
+
+/// How far creation has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Phase {
+    /// It is going on, or was interrupted: there may be anything that the
+    /// record names, or nothing.
+    Creating,
+    /// It has come to its end.
+    Created,
+}
+
+/// Which driver made the cgroup, and what there is to remove.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CgroupRecord {
+    pub(crate) driver: DriverKind,
+    /// How many components at the end of the path the container made.
+    pub(crate) made: usize,
+}
+
+/// The drivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum DriverKind {
+    Fs,
+}
+
+impl Record {
+    /// The record of a container of which nothing is made yet.
+    pub(crate) fn creating(id: &str, bundle: String, rootfs: String, cgroup_path: String, cgroup: CgroupRecord) -> Self {
+        Record {
+            version: VERSION,
+            id: id.to_owned(),
+            phase: Phase::Creating,
+            init: ProcessId { pid: 0, start: 0 },
+            created: now(),
+            bundle,
+            rootfs,
+            annotations: BTreeMap::new(),
+            cgroup_paths: BTreeMap::from([(String::new(), cgroup_path)]),
+            cgroup,
+            namespace_paths: BTreeMap::new(),
+            shared_pid_namespace: false,
+            no_new_keyring: false,
+            poststart: Vec::new(),
+            poststop: Vec::new(),
+        }
+    }
+
+    /// The absolute path of the container's cgroup.
+    pub(crate) fn cgroup_path(&self) -> &str {
+        self.cgroup_paths.get("").map_or("", String::as_str)
+    }
+
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        // Only maps with keys that are no strings cannot be written.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Reads a record. What is torn, foreign, or of another version is an error.
+    pub(crate) fn from_json(id: &str, json: &[u8]) -> Result<Self> {
+        let bad = |why: &dyn std::fmt::Display| {
+            Error::new(ErrorKind::BadRecord, format!("load container {id}: state.json: {why}"))
+                .with_hint("delete --force removes the record and whatever it still names")
+        };
+        let record: Record = serde_json::from_slice(json).map_err(|error| bad(&error))?;
+        if record.version != VERSION {
+            return Err(bad(&format_args!("version {} (known: {VERSION})", record.version)));
+        }
+        if record.id != id {
+            return Err(bad(&format_args!("it is the record of {:?}", record.id)));
+        }
+        Ok(record)
+    }
+}
+
+/// The time as RFC 3339 with nanoseconds, as Go writes it: without trailing zeros.
+fn now() -> String {
+    let text = humantime::format_rfc3339_nanos(std::time::SystemTime::now()).to_string();
+    match text.strip_suffix('Z') {
+        Some(text) => format!("{}Z", text.trim_end_matches('0').trim_end_matches('.')),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> Record {
+        let cgroup = CgroupRecord { driver: DriverKind::Fs, made: 1 };
+        Record::creating("x", "/b".into(), "/b/rootfs".into(), "/sys/fs/cgroup/x".into(), cgroup)
+    }
+
+    #[test]
+    fn there_and_back() {
+        let record = record();
+        let json = record.to_json();
+        assert_eq!(Record::from_json("x", &json).unwrap(), record);
+        let text = String::from_utf8(json).unwrap();
+        assert!(text.contains(r#""init_process_pid":0,"init_process_start":0,"#), "{text}");
+        assert!(text.contains(r#""cgroup_paths":{"":"/sys/fs/cgroup/x"}"#), "{text}");
+    }
+
+    #[test]
+    fn torn_foreign_and_future_records_are_refused() {
+        let json = record().to_json();
+        let report = |json: &[u8]| Record::from_json("x", json).unwrap_err();
+        for torn in 0..json.len() {
+            assert_eq!(report(&json[..torn]).kind(), ErrorKind::BadRecord);
+        }
+        assert!(report(b"{}").report().starts_with("load container x: state.json: missing field"));
+        let future = String::from_utf8(json.clone()).unwrap().replace("\"version\":1", "\"version\":2");
+        assert!(report(future.as_bytes()).report().contains("version 2 (known: 1)"));
+        assert!(Record::from_json("y", &json).unwrap_err().report().contains("it is the record of \"x\""));
+    }
+
+    #[test]
+    fn times_are_short() {
+        let time = now();
+        assert!(time.ends_with('Z') && !time.ends_with("0Z") && time.starts_with("20"), "{time}");
+    }
+}

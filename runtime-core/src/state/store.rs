@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The state directory: a directory for each container, with a record that is
+//! whole at every moment, and a lock.
+
+use super::record::Record;
+use crate::ContainerId;
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::path;
+use crate::sys::{Errno, dir, fd};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+const RECORD: &CStr = c"state.json";
+const NEW_RECORD: &CStr = c"state.json.new";
+/// What a created container's init waits at.
+pub(crate) const FIFO: &CStr = c"exec.fifo";
+/// No record is nearly that large.
+const RECORD_MAX: usize = 64 << 20;
+
+/// The directory that holds the state of all containers.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    path: PathBuf,
+}
+
+/// The directory of one container.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    root: OwnedFd,
+    dir: OwnedFd,
+    id: ContainerId,
+}
+
+/// An [`Entry`] that nobody else may change meanwhile. The lock goes with it,
+/// and with the process, whatever becomes of it.
+#[derive(Debug)]
+pub(crate) struct Locked(Entry);
+
+impl Store {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Store { path }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn open_root(&self) -> crate::sys::Result<OwnedFd> {
+        fd::open_follow(fd::CWD, &path::c_path(&self.path), libc::O_RDONLY | libc::O_DIRECTORY, 0)
+    }
+
+    /// Makes the state directory if it is missing, with all its parents.
+    fn make_root(&self) -> Result<OwnedFd> {
+        match self.open_root() {
+            Err(Errno::ENOENT) => {}
+            other => return other.context(|| format!("open {}", self.path.display())),
+        }
+        let mut made = PathBuf::new();
+        for part in self.path.components() {
+            made.push(part);
+            let last = made == self.path;
+            match fd::mkdir(fd::CWD, &path::c_path(&made), if last { 0o700 } else { 0o755 }) {
+                Ok(()) | Err(Errno::EEXIST) => {}
+                Err(errno) => return Err(Error::os(errno, format!("mkdir {}", made.display()))),
+            }
+        }
+        self.open_root().context(|| format!("open {}", self.path.display()))
+    }
+
+    /// Takes an id: makes its directory, which fails if somebody else has.
+    pub(crate) fn reserve(&self, id: &ContainerId) -> Result<Locked> {
+        let root = self.make_root()?;
+        let name = id.file_name();
+        match fd::mkdir(&root, &name, 0o711) {
+            Ok(()) => {}
+            Err(Errno::EEXIST) => {
+                return Err(Error::new(ErrorKind::AlreadyExists, "container with given ID already exists"));
+            }
+            Err(errno) => return Err(Error::os(errno, format!("mkdir {}/{id}", self.path.display()))),
+        }
+        let dir = fd::open(&root, &name, libc::O_RDONLY | libc::O_DIRECTORY, 0)
+            .context(|| format!("open {}/{id}", self.path.display()))?;
+        let entry = Entry { root, dir, id: id.clone() };
+        // A `delete --force` may have seen the directory already; it will wait.
+        entry.lock()
+    }
+
+    /// The directory of a container. `NotFound` if there is none.
+    pub(crate) fn entry(&self, id: &ContainerId) -> Result<Entry> {
+        let not_found = || Error::new(ErrorKind::NotFound, "container does not exist");
+        let root = match self.open_root() {
+            Err(Errno::ENOENT) => return Err(not_found()),
+            other => other.context(|| format!("open {}", self.path.display()))?,
+        };
+        match fd::open(&root, &id.file_name(), libc::O_RDONLY | libc::O_DIRECTORY, 0) {
+            Ok(dir) => Ok(Entry { root, dir, id: id.clone() }),
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Err(not_found()),
+            Err(errno) => Err(Error::os(errno, format!("open {}/{id}", self.path.display()))),
+        }
+    }
+
+    /// The ids of all directories that could be containers, sorted.
+    pub(crate) fn ids(&self) -> Result<Vec<ContainerId>> {
+        let root = self.open_root().context(|| format!("open {}", self.path.display()))?;
+        let mut ids: Vec<ContainerId> = dir::entries(root)
+            .context(|| format!("read {}", self.path.display()))?
+            .iter()
+            .filter(|entry| entry.is_dir)
+            .filter_map(|entry| ContainerId::new(entry.name.to_str().ok()?).ok())
+            .collect();
+        ids.sort();
+        Ok(ids)
+    }
+}
+
+impl Entry {
+    pub(crate) fn id(&self) -> &ContainerId {
+        &self.id
+    }
+
+    pub(crate) fn dir(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+
+    /// Reads the record. A directory without one is a creation that was
+    /// interrupted before it made anything: `NotFound`, as for runc.
+    pub(crate) fn record(&self) -> Result<Record> {
+        match fd::open(&self.dir, RECORD, libc::O_RDONLY, 0).and_then(|file| fd::read_all(file, RECORD_MAX)) {
+            Ok(json) => Record::from_json(self.id.as_str(), &json),
+            Err(Errno::ENOENT) => Err(Error::new(ErrorKind::NotFound, "container does not exist")),
+            Err(errno) => Err(Error::os(errno, format!("read state.json of container {}", self.id)).of_kind(ErrorKind::BadRecord)),
+        }
+    }
+
+    /// Opens the fifo at which the container's init waits to be started; `None`
+    /// if it waits no more. (The file alone proves nothing: a `start` may have
+    /// been killed before it could remove it. A reader does.)
+    pub(crate) fn fifo(&self) -> Result<Option<OwnedFd>> {
+        match fd::open(&self.dir, FIFO, libc::O_WRONLY | libc::O_NONBLOCK, 0) {
+            Ok(fifo) => Ok(Some(fifo)),
+            Err(Errno::ENXIO | Errno::ENOENT) => Ok(None),
+            Err(errno) => Err(Error::os(errno, "open exec.fifo")),
+        }
+    }
+
+    /// Waits for the lock.
+    pub(crate) fn lock(self) -> Result<Locked> {
+        fd::flock(&self.dir, libc::LOCK_EX).context(|| format!("flock container {}", self.id))?;
+        Ok(Locked(self))
+    }
+}
+
+impl std::ops::Deref for Locked {
+    type Target = Entry;
+
+    fn deref(&self) -> &Entry {
+        &self.0
+    }
+}
+
+impl Locked {
+    /// Replaces the record: whoever reads sees the old or the new one, whole.
+    pub(crate) fn write(&self, record: &Record) -> Result<()> {
+        let write = || -> crate::sys::Result<()> {
+            let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC;
+            let file = fd::open(&self.dir, NEW_RECORD, flags, 0o600)?;
+            fd::write_all(file, &record.to_json())?;
+            fd::rename(&self.dir, NEW_RECORD, &self.dir, RECORD)
+        };
+        write().context(|| format!("write state.json of container {}", self.id))
+    }
+
+    /// Makes the fifo at which init will wait, and opens it for init: for
+    /// reading and writing, so that opening it waits for nobody.
+    pub(crate) fn make_fifo(&self) -> Result<OwnedFd> {
+        let make = || {
+            fd::mknod(&self.dir, FIFO, libc::S_IFIFO | 0o600, 0)?;
+            fd::open(&self.dir, FIFO, libc::O_RDWR, 0)
+        };
+        make().context(|| "mkfifo exec.fifo")
+    }
+
+    pub(crate) fn remove_fifo(&self) -> Result<()> {
+        match fd::unlink(&self.dir, FIFO, 0) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(errno) => Err(Error::os(errno, "unlink exec.fifo")),
+        }
+    }
+
+    /// Removes the container's directory; the id is free again. The record goes
+    /// last, so that what is left of an interrupted removal still has a name.
+    pub(crate) fn remove(self) -> Result<()> {
+        let remove = || -> crate::sys::Result<()> {
+            for entry in dir::entries(&self.dir)? {
+                if entry.name.as_c_str() != RECORD {
+                    dir::remove_all(&self.dir, &entry.name)?;
+                }
+            }
+            match fd::unlink(&self.dir, RECORD, 0) {
+                Ok(()) | Err(Errno::ENOENT) => {}
+                Err(errno) => return Err(errno),
+            }
+            match fd::unlink(&self.root, &self.id.file_name(), libc::AT_REMOVEDIR) {
+                Err(Errno::ENOENT) => Ok(()),
+                other => other,
+            }
+        };
+        remove().context(|| format!("remove the state of container {}", self.id))
+    }
+}
+
+/// Makes a file that appears whole or not at all, in the place of an older one:
+/// the pid file, whose readers may already wait for it.
+pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
+    let bad = |what: &str| Error::new(ErrorKind::InvalidConfig, format!("{}: {what}", path.display()));
+    let name = path.file_name().ok_or_else(|| bad("not the name of a file"))?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let temporary = {
+        let mut hidden = std::ffi::OsString::from(".");
+        hidden.push(name);
+        path::c_path(Path::new(&hidden))
+    };
+    let name: CString = path::c_path(Path::new(name));
+    let write = || -> crate::sys::Result<()> {
+        let dir = fd::open_follow(fd::CWD, &path::c_path(parent), libc::O_PATH | libc::O_DIRECTORY, 0)?;
+        let make = || fd::open(&dir, &temporary, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL, 0o666);
+        let file = match make() {
+            // What a runtime that was killed has left.
+            Err(Errno::EEXIST) => {
+                fd::unlink(&dir, &temporary, 0)?;
+                make()
+            }
+            other => other,
+        }?;
+        let written = fd::write_all(file, content).and_then(|()| fd::rename(&dir, &temporary, &dir, &name));
+        if written.is_err() {
+            // The first error is the one to report.
+            crate::sys::ignore(fd::unlink(&dir, &temporary, 0));
+        }
+        written
+    };
+    write().context(|| format!("write {}", path.display()))
+}

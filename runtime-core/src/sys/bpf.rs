@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+//! bpf(2), as much of it as a cgroup device filter needs.
+
+use super::{Result, check, done, new_fd};
+use nix::errno::Errno;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+const BPF_PROG_LOAD: i32 = 5;
+const BPF_PROG_ATTACH: i32 = 8;
+const BPF_PROG_DETACH: i32 = 9;
+const BPF_PROG_GET_FD_BY_ID: i32 = 13;
+const BPF_PROG_QUERY: i32 = 16;
+
+const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
+const BPF_CGROUP_DEVICE: u32 = 6;
+const BPF_F_ALLOW_MULTI: u32 = 1 << 1;
+const BPF_F_REPLACE: u32 = 1 << 2;
+
+/// A `union bpf_attr` far larger than any kernel's: linux 6.17 to 7.1 write
+/// behind the end of a short one in BPF_PROG_QUERY (docs/kernel-features.md).
+#[repr(C, align(8))]
+struct Attr([u8; 256]);
+
+impl Attr {
+    fn new() -> Self {
+        Attr([0; 256])
+    }
+
+    fn u32(mut self, offset: usize, value: u32) -> Self {
+        if let Some(field) = self.0.get_mut(offset..offset + 4) {
+            field.copy_from_slice(&value.to_ne_bytes());
+        }
+        self
+    }
+
+    fn u64(mut self, offset: usize, value: u64) -> Self {
+        if let Some(field) = self.0.get_mut(offset..offset + 8) {
+            field.copy_from_slice(&value.to_ne_bytes());
+        }
+        self
+    }
+
+    fn call(&mut self, command: i32) -> libc::c_long {
+        // SAFETY: the attribute is larger than the kernel's union, and its tail
+        // is zero, as the kernel asks; pointers in it are upheld by the callers below.
+        unsafe { libc::syscall(libc::SYS_bpf, command, self.0.as_mut_ptr(), self.0.len()) }
+    }
+}
+
+/// One eBPF instruction, `struct bpf_insn`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Insn {
+    pub(crate) code: u8,
+    /// Destination register in the low half, source register in the high half.
+    pub(crate) registers: u8,
+    pub(crate) offset: i16,
+    pub(crate) immediate: i32,
+}
+
+/// Loads a BPF_PROG_TYPE_CGROUP_DEVICE program. Needs CAP_BPF and
+/// CAP_NET_ADMIN, or CAP_SYS_ADMIN; EACCES: the verifier refused it. Kernels
+/// since 5.11 charge it to the cgroup, so RLIMIT_MEMLOCK does not matter.
+pub(crate) fn load_device_filter(program: &[Insn]) -> Result<OwnedFd> {
+    let license = c"Apache-2.0";
+    let mut attr = Attr::new()
+        .u32(0, BPF_PROG_TYPE_CGROUP_DEVICE)
+        .u32(4, program.len() as u32)
+        .u64(8, program.as_ptr().addr() as u64)
+        .u64(16, license.as_ptr().addr() as u64);
+    let mut tries = 0;
+    loop {
+        // EAGAIN: the verifier was interrupted by a signal.
+        match new_fd(attr.call(BPF_PROG_LOAD)) {
+            Err(Errno::EAGAIN) if tries < 5 => tries += 1,
+            other => return other,
+        }
+    }
+}
+
+/// Attaches a device filter to a cgroup beside others (BPF_F_ALLOW_MULTI), in
+/// the place of `replaced` if that is given. E2BIG: 64 are attached already.
+pub(crate) fn attach_device_filter(cgroup: impl AsFd, program: impl AsFd, replaced: Option<&OwnedFd>) -> Result<()> {
+    let flags = if replaced.is_some() { BPF_F_ALLOW_MULTI | BPF_F_REPLACE } else { BPF_F_ALLOW_MULTI };
+    let mut attr = Attr::new()
+        .u32(0, cgroup.as_fd().as_raw_fd() as u32)
+        .u32(4, program.as_fd().as_raw_fd() as u32)
+        .u32(8, BPF_CGROUP_DEVICE)
+        .u32(12, flags);
+    if let Some(replaced) = replaced {
+        attr = attr.u32(16, replaced.as_raw_fd() as u32);
+    }
+    done(attr.call(BPF_PROG_ATTACH))
+}
+
+/// Detaches one device filter from a cgroup.
+pub(crate) fn detach_device_filter(cgroup: impl AsFd, program: impl AsFd) -> Result<()> {
+    done(
+        Attr::new()
+            .u32(0, cgroup.as_fd().as_raw_fd() as u32)
+            .u32(4, program.as_fd().as_raw_fd() as u32)
+            .u32(8, BPF_CGROUP_DEVICE)
+            .call(BPF_PROG_DETACH),
+    )
+}
+
+/// The device filters attached to a cgroup itself, at most 64 (the kernel's limit).
+pub(crate) fn device_filters(cgroup: impl AsFd) -> Result<Vec<OwnedFd>> {
+    let mut ids = [0u32; 64];
+    let mut attr = Attr::new()
+        .u32(0, cgroup.as_fd().as_raw_fd() as u32)
+        .u32(4, BPF_CGROUP_DEVICE)
+        .u64(16, ids.as_mut_ptr().expose_provenance() as u64)
+        .u32(24, ids.len() as u32);
+    check(attr.call(BPF_PROG_QUERY))?;
+    let count = attr.0.get(24..28).and_then(|b| b.try_into().ok()).map_or(0, u32::from_ne_bytes);
+    ids.iter()
+        .take(count as usize)
+        .map(|id| new_fd(Attr::new().u32(0, *id).call(BPF_PROG_GET_FD_BY_ID)))
+        .collect()
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+//! clone3(2), the one system call that this project is about.
+
+use super::{Result, check};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// Since 5.5: every signal that has a handler is back to its default in the
+/// child, before it runs. Ignored signals stay ignored.
+const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
+/// Since 5.7: the child is born in the cgroup whose directory is given.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// What runs on the other side of a clone.
+///
+/// The child of a program with several threads must call nothing that takes a
+/// lock or the heap, in this crate or in libc: a thread that does not exist in
+/// the child may hold them. And it must never return into code that does not
+/// know of the clone. The only implementors are in [`init`](crate::init), which
+/// is written for that, and a test with an allocator that aborts watches over it.
+pub(crate) trait Child {
+    /// Runs the child to its end.
+    fn run(self) -> !;
+}
+
+/// `long clone3(struct clone_args *args, size_t size)`, since 5.3, without
+/// CLONE_VM: the child has a copy of the memory and of the calling thread, as
+/// after fork(2), with all signal handlers at their default. The child's pid in
+/// the caller's pid namespace, and its pidfd.
+///
+/// `namespaces` are CLONE_NEW* flags; with `sibling` (CLONE_PARENT) the child's
+/// parent is the caller's parent.
+///
+/// Errors: EBUSY (the cgroup is not a leaf, or controllers forbid it), EACCES,
+/// ENOSPC/EUSERS (namespace limits), EAGAIN (pids.max, RLIMIT_NPROC), EPERM.
+pub(crate) fn clone3(
+    namespaces: i32,
+    sibling: bool,
+    cgroup: Option<BorrowedFd<'_>>,
+    child: impl Child,
+) -> Result<(i32, OwnedFd)> {
+    let mut pidfd: RawFd = -1;
+    // SAFETY: a clone_args of zeros asks for nothing.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = u64::from(namespaces as u32) | libc::CLONE_PIDFD as u64 | CLONE_CLEAR_SIGHAND;
+    args.pidfd = (&raw mut pidfd).expose_provenance() as u64;
+    if sibling {
+        // clone3 wants no exit signal here: the child takes over the caller's own.
+        args.flags |= libc::CLONE_PARENT as u64;
+    } else {
+        args.exit_signal = libc::SIGCHLD as u64;
+    }
+    if let Some(cgroup) = cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup.as_raw_fd() as u64;
+    }
+    // SAFETY: `args` and `pidfd` outlive the call. No stack is given, so the
+    // child goes on with its copy of ours; it only runs `child` (see there).
+    let pid = check(unsafe {
+        libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>())
+    })?;
+    if pid == 0 {
+        child.run();
+    }
+    // SAFETY: CLONE_PIDFD has stored a new descriptor that nobody else owns.
+    Ok((pid as i32, unsafe { OwnedFd::from_raw_fd(pidfd) }))
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Who a process is and what it may do: ids, groups, capabilities, securebits.
+//!
+//! Raw system calls throughout: see the rules of [`super`].
+
+use super::{Result, done};
+use nix::errno::Errno;
+
+/// `int setresuid(uid_t r, uid_t e, uid_t s)` to one id. Child only.
+/// EINVAL: the id has no mapping in this user namespace.
+pub(crate) fn set_uid(uid: u32) -> Result<()> {
+    // SAFETY: plain integers.
+    done(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) })
+}
+
+/// `int setresgid(gid_t r, gid_t e, gid_t s)` to one id. Child only.
+pub(crate) fn set_gid(gid: u32) -> Result<()> {
+    // SAFETY: plain integers.
+    done(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) })
+}
+
+/// `int setgroups(size_t n, const gid_t *list)`: replaces all supplementary
+/// groups. Child only. EPERM where the user namespace denies it.
+pub(crate) fn set_groups(gids: &[u32]) -> Result<()> {
+    // SAFETY: the list is valid for reads of its length.
+    done(unsafe { libc::syscall(libc::SYS_setgroups, gids.len(), gids.as_ptr()) })
+}
+
+/// The effective user id of the caller.
+pub(crate) fn effective_uid() -> u32 {
+    // SAFETY: geteuid cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// The effective group id of the caller.
+pub(crate) fn effective_gid() -> u32 {
+    // SAFETY: getegid cannot fail.
+    unsafe { libc::getegid() }
+}
+
+/// The three sets of capget(2) and capset(2), bit n for capability n.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CapSets {
+    pub(crate) effective: u64,
+    pub(crate) permitted: u64,
+    pub(crate) inheritable: u64,
+}
+
+#[repr(C)]
+struct CapHeader {
+    version: u32,
+    pid: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct CapData {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+const LINUX_CAPABILITY_VERSION_3: u32 = 0x2008_0522;
+
+/// `int capget(cap_user_header_t hdr, cap_user_data_t data)` of the calling thread.
+pub(crate) fn cap_get() -> Result<CapSets> {
+    let mut header = CapHeader { version: LINUX_CAPABILITY_VERSION_3, pid: 0 };
+    let mut data = [CapData::default(); 2];
+    // SAFETY: version 3 fills two CapData.
+    done(unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) })?;
+    let [low, high] = data;
+    let join = |low: u32, high: u32| u64::from(high) << 32 | u64::from(low);
+    Ok(CapSets {
+        effective: join(low.effective, high.effective),
+        permitted: join(low.permitted, high.permitted),
+        inheritable: join(low.inheritable, high.inheritable),
+    })
+}
+
+/// `int capset(cap_user_header_t hdr, const cap_user_data_t data)` of the
+/// calling thread. EPERM: a set asks for more than it may have (capset(2)).
+pub(crate) fn cap_set(sets: &CapSets) -> Result<()> {
+    let mut header = CapHeader { version: LINUX_CAPABILITY_VERSION_3, pid: 0 };
+    let half = |shift: u32| CapData {
+        effective: (sets.effective >> shift) as u32,
+        permitted: (sets.permitted >> shift) as u32,
+        inheritable: (sets.inheritable >> shift) as u32,
+    };
+    let data = [half(0), half(32)];
+    // SAFETY: version 3 reads two CapData.
+    done(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) })
+}
+
+fn prctl(option: i32, a: u64, b: u64) -> Result<i32> {
+    // SAFETY: the options used below take integers; unused arguments must be 0.
+    match unsafe { libc::syscall(libc::SYS_prctl, option, a, b, 0u64, 0u64) } {
+        -1 => Err(Errno::last()),
+        value => Ok(value as i32),
+    }
+}
+
+/// Drops one capability from the bounding set. EINVAL: the kernel has no such number.
+pub(crate) fn drop_bounding(cap: u8) -> Result<()> {
+    prctl(libc::PR_CAPBSET_DROP, cap.into(), 0).map(drop)
+}
+
+/// Raises one capability in the ambient set. EPERM: it is not both permitted and inheritable.
+pub(crate) fn raise_ambient(cap: u8) -> Result<()> {
+    prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u64, cap.into()).map(drop)
+}
+
+/// Whether permitted capabilities survive a change from uid 0 to another.
+pub(crate) fn set_keep_caps(keep: bool) -> Result<()> {
+    prctl(libc::PR_SET_KEEPCAPS, keep.into(), 0).map(drop)
+}
+
+/// Sets no_new_privs for good.
+pub(crate) fn set_no_new_privs() -> Result<()> {
+    prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop)
+}
+
+/// Hides the process from ptrace and /proc/PID/fd of all that lack
+/// CAP_SYS_PTRACE in the initial user namespace. execve resets it.
+pub(crate) fn set_undumpable() -> Result<()> {
+    prctl(libc::PR_SET_DUMPABLE, 0, 0).map(drop)
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The system calls that nix lacks, and those whose libc wrapper must not be
+//! used after a clone. **The only module with `unsafe`.**
+//!
+//! Rules, on which the rest of the crate relies:
+//!
+//! * No function here touches the heap, takes a lock or formats, except where
+//!   its documentation says so ("parent only"). All others may run in the child
+//!   of a raw `clone3` in a program with a hundred threads.
+//! * Paths are `&CStr`, made before the clone. File descriptors are `BorrowedFd`
+//!   in and `OwnedFd` out, close-on-exec from birth.
+//! * Credentials are changed by raw system calls: glibc's `setresuid` and its
+//!   kin signal every thread that glibc believes to exist, and wait for them.
+//!   The child of a clone has none of them (nptl(7)).
+//! * The first line of each function is its C signature; what follows says since
+//!   which kernel, if that is newer than 5.0, and which errors to expect.
+#![allow(unsafe_code)]
+
+pub(crate) mod bpf;
+pub(crate) mod clone;
+pub(crate) mod cred;
+pub(crate) mod dir;
+pub(crate) mod exe;
+pub(crate) mod exec;
+pub(crate) mod fd;
+pub(crate) mod keyctl;
+pub(crate) mod mount;
+pub(crate) mod net;
+pub(crate) mod ns;
+pub(crate) mod process;
+pub(crate) mod signal;
+pub(crate) mod socket;
+pub(crate) mod tty;
+
+pub use nix::errno::Errno;
+
+use std::os::fd::{FromRawFd, OwnedFd};
+
+/// What every function here returns: a value, or the kernel's error number.
+pub(crate) type Result<T> = std::result::Result<T, Errno>;
+
+/// The value of a system call that returned `ret` by libc's convention.
+fn check(ret: libc::c_long) -> Result<libc::c_long> {
+    if ret == -1 { Err(Errno::last()) } else { Ok(ret) }
+}
+
+/// As [`check`], for libc functions that return an `int`.
+fn check_int(ret: libc::c_int) -> Result<libc::c_int> {
+    if ret == -1 { Err(Errno::last()) } else { Ok(ret) }
+}
+
+/// Drops a result whose failure changes nothing; a comment beside each call says why.
+pub(crate) fn ignore<T>(_result: Result<T>) {}
+
+/// As [`check`], for calls whose only news is success.
+fn done(ret: libc::c_long) -> Result<()> {
+    check(ret).map(drop)
+}
+
+/// As [`check`], for calls that return a new file descriptor.
+fn new_fd(ret: libc::c_long) -> Result<OwnedFd> {
+    let fd = check(ret)?;
+    // SAFETY: the kernel has just returned this descriptor, nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) })
+}
+
+/// strerror(3) without locale, locks or heap, cut behind its first letter, which is in
+/// lower case: programs around runc match on Go's texts.
+pub(crate) fn errno_text(errno: Errno) -> (char, &'static str) {
+    let text = errno.desc();
+    let mut chars = text.chars();
+    match chars.next() {
+        // "RFS specific error" and "I/O error" are names.
+        Some(first) if !chars.as_str().starts_with(|c: char| c.is_ascii_uppercase() || c == '/') => {
+            (first.to_ascii_lowercase(), chars.as_str())
+        }
+        Some(first) => (first, chars.as_str()),
+        None => ('?', ""),
+    }
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The mount interface of Linux 5.2 (5.12 for attributes): make a mount that
+//! nobody sees, set it up, attach it where a descriptor says.
+
+use super::{Result, done, new_fd};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::ptr;
+
+const OPEN_TREE_CLONE: u32 = 1;
+const OPEN_TREE_CLOEXEC: u32 = libc::O_CLOEXEC as u32;
+const AT_RECURSIVE: u32 = 0x8000;
+const MOVE_MOUNT_F_EMPTY_PATH: u32 = 0x04;
+const MOVE_MOUNT_T_EMPTY_PATH: u32 = 0x40;
+const FSOPEN_CLOEXEC: u32 = 1;
+const FSMOUNT_CLOEXEC: u32 = 1;
+const FSCONFIG_SET_FLAG: u32 = 0;
+const FSCONFIG_SET_STRING: u32 = 1;
+const FSCONFIG_CMD_CREATE: u32 = 6;
+
+/// MOUNT_ATTR_* of mount_setattr(2): properties of a mount, not of its file system.
+pub(crate) mod attr {
+    pub(crate) const RDONLY: u64 = 0x1;
+    pub(crate) const NOSUID: u64 = 0x2;
+    pub(crate) const NODEV: u64 = 0x4;
+    pub(crate) const NOEXEC: u64 = 0x8;
+    /// The field that RELATIME (0), NOATIME and STRICTATIME are values of.
+    pub(crate) const ATIME: u64 = 0x70;
+    pub(crate) const NOATIME: u64 = 0x10;
+    pub(crate) const STRICTATIME: u64 = 0x20;
+    pub(crate) const NODIRATIME: u64 = 0x80;
+    pub(crate) const IDMAP: u64 = 0x10_0000;
+    /// Since 5.14.
+    pub(crate) const NOSYMFOLLOW: u64 = 0x20_0000;
+}
+
+/// `struct mount_attr` of mount_setattr(2).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MountAttr {
+    /// [`attr`] bits to set.
+    pub(crate) set: u64,
+    /// [`attr`] bits to clear.
+    pub(crate) clear: u64,
+    /// MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE, or 0 to leave it alone.
+    pub(crate) propagation: u64,
+    /// The user namespace of [`attr::IDMAP`].
+    pub(crate) userns_fd: u64,
+}
+
+impl MountAttr {
+    /// True if it changes nothing.
+    pub(crate) fn is_noop(&self) -> bool {
+        self.set == 0 && self.clear == 0 && self.propagation == 0
+    }
+}
+
+/// Whether a call is about one mount or about all below it too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// The mount itself.
+    One,
+    /// The mount and every mount below it (AT_RECURSIVE).
+    All,
+}
+
+impl Depth {
+    fn flag(self) -> u32 {
+        match self {
+            Depth::One => 0,
+            Depth::All => AT_RECURSIVE,
+        }
+    }
+}
+
+/// `int open_tree(int dirfd, const char *path, unsigned flags)` with
+/// OPEN_TREE_CLONE: a detached copy of the mount at `path`, an O_PATH descriptor.
+/// An empty path means `dir` itself. EINVAL: the mount is unbindable, or belongs
+/// to another mount namespace. Needs CAP_SYS_ADMIN.
+pub(crate) fn clone_tree(dir: impl AsFd, path: &CStr, depth: Depth, flags: i32) -> Result<OwnedFd> {
+    let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | libc::AT_EMPTY_PATH as u32 | depth.flag() | flags as u32;
+    // SAFETY: `path` is a C string.
+    new_fd(unsafe { libc::syscall(libc::SYS_open_tree, dir.as_fd().as_raw_fd(), path.as_ptr(), flags) })
+}
+
+/// `int move_mount(int from, "", int to, "", unsigned flags)`: attaches the
+/// detached mount `tree` on top of `target`. EINVAL: the target belongs to
+/// another mount namespace. ELOOP, ENOTDIR: file on directory or the reverse.
+pub(crate) fn attach(tree: impl AsFd, target: impl AsFd) -> Result<()> {
+    attach_at(tree, target, c"")
+}
+
+/// As [`attach`], at `path` below `dir` (an empty path means `dir` itself).
+/// Links are not followed in the last component.
+pub(crate) fn attach_at(tree: impl AsFd, dir: impl AsFd, path: &CStr) -> Result<()> {
+    let mut flags = MOVE_MOUNT_F_EMPTY_PATH;
+    if path.is_empty() {
+        flags |= MOVE_MOUNT_T_EMPTY_PATH;
+    }
+    // SAFETY: both paths are C strings.
+    done(unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            tree.as_fd().as_raw_fd(),
+            c"".as_ptr(),
+            dir.as_fd().as_raw_fd(),
+            path.as_ptr(),
+            flags,
+        )
+    })
+}
+
+/// `int mount_setattr(int fd, "", unsigned flags, struct mount_attr *attr, size_t size)`,
+/// since 5.12. EPERM: a flag is locked, because the mount came from a more
+/// privileged mount namespace. EINVAL for IDMAP: the file system has no support.
+pub(crate) fn set_attr(tree: impl AsFd, depth: Depth, attr: &MountAttr) -> Result<()> {
+    // SAFETY: the path is a C string, `attr` is a whole struct mount_attr.
+    done(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            tree.as_fd().as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH as u32 | depth.flag(),
+            ptr::from_ref(attr),
+            size_of::<MountAttr>(),
+        )
+    })
+}
+
+/// `int fsopen(const char *fstype, unsigned flags)`: ENODEV if the kernel does
+/// not know the file system.
+pub(crate) fn fsopen(fstype: &CStr) -> Result<OwnedFd> {
+    // SAFETY: `fstype` is a C string.
+    new_fd(unsafe { libc::syscall(libc::SYS_fsopen, fstype.as_ptr(), FSOPEN_CLOEXEC) })
+}
+
+/// `int fsconfig(int fd, FSCONFIG_SET_STRING, key, value, 0)`, or SET_FLAG
+/// without a value. The kernel takes at most 255 bytes of each.
+pub(crate) fn fsconfig_set(context: impl AsFd, key: &CStr, value: Option<&CStr>) -> Result<()> {
+    let (command, value) = match value {
+        Some(value) => (FSCONFIG_SET_STRING, value.as_ptr()),
+        None => (FSCONFIG_SET_FLAG, ptr::null()),
+    };
+    // SAFETY: key and value are C strings, or the value is null as SET_FLAG wants it.
+    done(unsafe {
+        libc::syscall(libc::SYS_fsconfig, context.as_fd().as_raw_fd(), command, key.as_ptr(), value, 0)
+    })
+}
+
+/// `int fsconfig(int fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0)`: makes the superblock.
+pub(crate) fn fsconfig_create(context: impl AsFd) -> Result<()> {
+    let null = ptr::null::<libc::c_char>();
+    // SAFETY: CMD_CREATE takes no key and no value.
+    done(unsafe {
+        libc::syscall(libc::SYS_fsconfig, context.as_fd().as_raw_fd(), FSCONFIG_CMD_CREATE, null, null, 0)
+    })
+}
+
+/// `int fsmount(int fd, unsigned flags, unsigned attr)`: a detached mount of the superblock.
+pub(crate) fn fsmount(context: impl AsFd, attr: u64) -> Result<OwnedFd> {
+    // SAFETY: plain integers.
+    new_fd(unsafe {
+        libc::syscall(libc::SYS_fsmount, context.as_fd().as_raw_fd(), FSMOUNT_CLOEXEC, attr as u32)
+    })
+}
+
+/// `int mount(NULL, path, NULL, MS_*, NULL)`: changes the propagation of the
+/// mount at `path`, with MS_REC of all below it.
+pub(crate) fn set_propagation(path: &CStr, flags: libc::c_ulong) -> Result<()> {
+    let null = ptr::null::<libc::c_char>();
+    // SAFETY: `path` is a C string; a change of propagation reads nothing else.
+    done(unsafe { libc::syscall(libc::SYS_mount, null, path.as_ptr(), null, flags, null) })
+}
+
+/// `int pivot_root(const char *new_root, const char *put_old)`. Child only.
+pub(crate) fn pivot_root(new_root: &CStr, put_old: &CStr) -> Result<()> {
+    // SAFETY: both are C strings.
+    done(unsafe { libc::syscall(libc::SYS_pivot_root, new_root.as_ptr(), put_old.as_ptr()) })
+}
+
+/// `int umount2(const char *path, int flags)`. Child only.
+pub(crate) fn umount(path: &CStr, flags: i32) -> Result<()> {
+    // SAFETY: `path` is a C string.
+    done(unsafe { libc::syscall(libc::SYS_umount2, path.as_ptr(), flags) })
+}

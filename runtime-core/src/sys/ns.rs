@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Namespaces: joining, leaving, and the names inside of one.
+
+use super::{Result, check_int, done};
+use std::os::fd::{AsFd, AsRawFd};
+
+/// `int setns(int fd, int nstype)`: `fd` is a namespace file, or (since 5.8) a
+/// pidfd, in which case `types` may name several. Child only.
+///
+/// EINVAL: not a namespace of that type, or the process has threads (user,
+/// time). EPERM: no CAP_SYS_ADMIN in the user namespace that owns it.
+pub(crate) fn setns(fd: impl AsFd, types: i32) -> Result<()> {
+    // SAFETY: plain integers.
+    check_int(unsafe { libc::setns(fd.as_fd().as_raw_fd(), types) }).map(drop)
+}
+
+/// `int unshare(int flags)`. Child only.
+pub(crate) fn unshare(flags: i32) -> Result<()> {
+    // SAFETY: plain integers.
+    check_int(unsafe { libc::unshare(flags) }).map(drop)
+}
+
+/// `int ioctl(int fd, NS_GET_NSTYPE)`: the CLONE_NEW* flag of a namespace file.
+/// ENOTTY: not a namespace file.
+pub(crate) fn namespace_type(fd: impl AsFd) -> Result<i32> {
+    const NS_GET_NSTYPE: libc::c_ulong = 0xb703;
+    // SAFETY: NS_GET_NSTYPE takes no argument.
+    check_int(unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), NS_GET_NSTYPE as _) })
+}
+
+/// `int sethostname(const char *name, size_t len)`: at most 64 bytes.
+pub(crate) fn set_hostname(name: &[u8]) -> Result<()> {
+    // SAFETY: the buffer is valid for reads of its length.
+    done(unsafe { libc::syscall(libc::SYS_sethostname, name.as_ptr(), name.len()) })
+}
+
+/// `int setdomainname(const char *name, size_t len)`: at most 64 bytes.
+pub(crate) fn set_domainname(name: &[u8]) -> Result<()> {
+    // SAFETY: the buffer is valid for reads of its length.
+    done(unsafe { libc::syscall(libc::SYS_setdomainname, name.as_ptr(), name.len()) })
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Processes: pidfds, waiting, limits, scheduling, memory policy, personality.
+
+use super::{Result, check, check_int, done, new_fd};
+use nix::errno::Errno;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+/// `pid_t getpid(void)`: in the caller's pid namespace.
+pub(crate) fn getpid() -> i32 {
+    // SAFETY: cannot fail.
+    unsafe { libc::syscall(libc::SYS_getpid) as i32 }
+}
+
+/// `int pidfd_open(pid_t pid, unsigned flags)`, since 5.3. ESRCH: no such process.
+pub(crate) fn pidfd_open(pid: i32) -> Result<OwnedFd> {
+    // SAFETY: plain integers.
+    new_fd(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
+}
+
+/// `int pidfd_send_signal(int pidfd, int sig, NULL, 0)`, since 5.1. ESRCH: it is gone.
+pub(crate) fn pidfd_send_signal(pidfd: impl AsFd, signal: i32) -> Result<()> {
+    let no_info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: a null siginfo means the one that kill(2) would send.
+    done(unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_fd().as_raw_fd(), signal, no_info, 0)
+    })
+}
+
+/// `int pidfd_getfd(int pidfd, int fd, unsigned flags)`, since 5.6: our copy of
+/// another process's descriptor. EBADF: it has no such descriptor (yet).
+pub(crate) fn pidfd_getfd(pidfd: impl AsFd, fd: i32) -> Result<OwnedFd> {
+    // SAFETY: plain integers.
+    new_fd(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_fd().as_raw_fd(), fd, 0) })
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// It called exit with this status.
+    Exited(i32),
+    /// This signal ended it.
+    Signaled(i32),
+}
+
+impl ExitStatus {
+    /// The status as a shell reports it: 128 + N for signal N.
+    pub fn code(self) -> i32 {
+        match self {
+            ExitStatus::Exited(status) => status,
+            ExitStatus::Signaled(signal) => 128 + signal,
+        }
+    }
+}
+
+impl std::fmt::Display for ExitStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ExitStatus::Exited(status) => write!(f, "exit status {status}"),
+            ExitStatus::Signaled(signal) => write!(f, "signal: {}", super::signal::describe(*signal)),
+        }
+    }
+}
+
+/// `int waitid(P_PIDFD, int pidfd, siginfo_t *info, WEXITED | flags)`, since
+/// 5.4: how a child ended. ECHILD: not our child, or already waited for.
+pub(crate) fn wait(pidfd: impl AsFd, flags: i32) -> Result<ExitStatus> {
+    let (kind, id) = (libc::P_PIDFD, pidfd.as_fd().as_raw_fd() as libc::id_t);
+    loop {
+        let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+        // SAFETY: `info` has room for a siginfo_t.
+        match check_int(unsafe {
+            libc::waitid(kind, id, info.as_mut_ptr(), libc::WEXITED | libc::__WALL | flags)
+        }) {
+            Err(Errno::EINTR) => continue,
+            Err(errno) => return Err(errno),
+            Ok(_) => {}
+        }
+        // SAFETY: zeroed, and then filled by waitid; all bit patterns are valid.
+        let info = unsafe { info.assume_init() };
+        // SAFETY: of waitid's siginfo, si_status is always valid.
+        let status = unsafe { info.si_status() };
+        return Ok(match info.si_code {
+            libc::CLD_EXITED => ExitStatus::Exited(status),
+            _ => ExitStatus::Signaled(status),
+        });
+    }
+}
+
+/// `int prlimit(pid_t pid, resource, const struct rlimit *new, NULL)`: EPERM:
+/// raising the hard limit needs CAP_SYS_RESOURCE.
+pub(crate) fn set_rlimit(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<()> {
+    let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
+    let no_old = std::ptr::null_mut::<libc::rlimit64>();
+    // SAFETY: `limit` is a whole rlimit64; the old value is not asked for.
+    done(unsafe { libc::syscall(libc::SYS_prlimit64, pid, resource, &raw const limit, no_old) })
+}
+
+/// `struct sched_attr` of sched_setattr(2), its first version.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SchedAttr {
+    pub(crate) size: u32,
+    pub(crate) policy: u32,
+    pub(crate) flags: u64,
+    pub(crate) nice: i32,
+    pub(crate) priority: u32,
+    pub(crate) runtime: u64,
+    pub(crate) deadline: u64,
+    pub(crate) period: u64,
+}
+
+/// `int sched_setattr(pid_t pid, struct sched_attr *attr, 0)`
+pub(crate) fn set_scheduler(pid: i32, attr: &SchedAttr) -> Result<()> {
+    let attr = SchedAttr { size: size_of::<SchedAttr>() as u32, ..*attr };
+    // SAFETY: `attr` is a whole sched_attr that names its size.
+    done(unsafe { libc::syscall(libc::SYS_sched_setattr, pid, &raw const attr, 0) })
+}
+
+/// `int sched_setaffinity(pid, size_t size, const cpu_set_t *mask)` with a mask
+/// of any length: bit n of byte n/8 for CPU n.
+pub(crate) fn set_affinity(pid: i32, mask: &[u8]) -> Result<()> {
+    // SAFETY: the mask is valid for reads of its length.
+    done(unsafe { libc::syscall(libc::SYS_sched_setaffinity, pid, mask.len(), mask.as_ptr()) })
+}
+
+/// `int ioprio_set(IOPRIO_WHO_PGRP, pgid, int ioprio)`: of a process group.
+pub(crate) fn set_io_priority(pgid: i32, ioprio: u16) -> Result<()> {
+    const IOPRIO_WHO_PGRP: i32 = 2;
+    // SAFETY: plain integers.
+    done(unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PGRP, pgid, i32::from(ioprio)) })
+}
+
+/// `int set_mempolicy(int mode, const unsigned long *nodes, unsigned long maxnode)`
+pub(crate) fn set_mempolicy(mode: i32, nodes: &[u64]) -> Result<()> {
+    // The kernel reads maxnode - 1 bits (set_mempolicy(2), "historical").
+    let bits = if nodes.is_empty() { 0 } else { nodes.len() * 64 + 1 };
+    let nodes = if nodes.is_empty() { std::ptr::null() } else { nodes.as_ptr() };
+    // SAFETY: the mask is valid for reads of its length, or null with length 0.
+    done(unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, nodes, bits) })
+}
+
+/// `int personality(unsigned long persona)`
+pub(crate) fn set_personality(persona: u32) -> Result<()> {
+    // SAFETY: plain integers.
+    done(unsafe { libc::syscall(libc::SYS_personality, libc::c_ulong::from(persona)) })
+}
+
+/// `pid_t setsid(void)`. Child only. EPERM: it already leads a process group.
+pub(crate) fn setsid() -> Result<()> {
+    // SAFETY: no arguments.
+    done(unsafe { libc::syscall(libc::SYS_setsid) })
+}
+
+/// `int prctl(PR_SET_MM, PR_SET_MM_MAP, struct prctl_mm_map *map, size_t size)`,
+/// since 3.18 with CONFIG_CHECKPOINT_RESTORE. See `launch::self_exe`.
+pub(crate) fn set_mm_map(map: &MmMap) -> Result<()> {
+    const PR_SET_MM_MAP: libc::c_ulong = 14;
+    // SAFETY: a whole prctl_mm_map; the kernel checks every address in it and
+    // only stores them (they matter to /proc and to brk(2) alone).
+    check(unsafe {
+        libc::syscall(libc::SYS_prctl, libc::PR_SET_MM, PR_SET_MM_MAP, std::ptr::from_ref(map), size_of::<MmMap>(), 0)
+    })
+    .map(drop)
+}
+
+/// `struct prctl_mm_map` of prctl(2).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MmMap {
+    pub(crate) start_code: u64,
+    pub(crate) end_code: u64,
+    pub(crate) start_data: u64,
+    pub(crate) end_data: u64,
+    pub(crate) start_brk: u64,
+    pub(crate) brk: u64,
+    pub(crate) start_stack: u64,
+    pub(crate) arg_start: u64,
+    pub(crate) arg_end: u64,
+    pub(crate) env_start: u64,
+    pub(crate) env_end: u64,
+    pub(crate) auxv: u64,
+    pub(crate) auxv_size: u32,
+    pub(crate) exe_fd: u32,
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Signals: masks around the clone, and words for them.
+
+use std::mem::MaybeUninit;
+
+/// A set of signals to block, restored when it goes out of scope. Of the
+/// calling thread only, so it never changes what an embedder's others see.
+#[derive(Debug)]
+pub(crate) struct Blocked {
+    old: libc::sigset_t,
+}
+
+fn full_set() -> libc::sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: sigfillset initialises the set and cannot fail.
+    unsafe { libc::sigfillset(set.as_mut_ptr()) };
+    // SAFETY: initialised above.
+    unsafe { set.assume_init() }
+}
+
+fn empty_set() -> libc::sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: sigemptyset initialises the set and cannot fail.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: initialised above.
+    unsafe { set.assume_init() }
+}
+
+fn set_mask(set: &libc::sigset_t) -> libc::sigset_t {
+    let mut old = MaybeUninit::uninit();
+    // SAFETY: two whole sets; with a valid `how` the call cannot fail.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, set, old.as_mut_ptr()) };
+    // SAFETY: filled by the call above.
+    unsafe { old.assume_init() }
+}
+
+impl Blocked {
+    /// Blocks every signal.
+    pub(crate) fn all() -> Self {
+        Blocked { old: set_mask(&full_set()) }
+    }
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        set_mask(&self.old);
+    }
+}
+
+/// For the child, before it executes another program: no signal is blocked, and
+/// SIGPIPE, which Rust programs ignore, has its default again. (Handlers were
+/// cleared by the clone.)
+pub(crate) fn reset_in_child() {
+    // SAFETY: SIG_DFL is a valid disposition; no handler is installed.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    set_mask(&empty_set());
+}
+
+/// What strsignal(3) says of a signal, in the words that Go uses too.
+pub(crate) fn describe(signal: i32) -> &'static str {
+    match signal {
+        libc::SIGABRT => "aborted",
+        libc::SIGALRM => "alarm clock",
+        libc::SIGBUS => "bus error",
+        libc::SIGFPE => "floating point exception",
+        libc::SIGHUP => "hangup",
+        libc::SIGILL => "illegal instruction",
+        libc::SIGINT => "interrupt",
+        libc::SIGKILL => "killed",
+        libc::SIGPIPE => "broken pipe",
+        libc::SIGQUIT => "quit",
+        libc::SIGSEGV => "segmentation fault",
+        libc::SIGSYS => "bad system call",
+        libc::SIGTERM => "terminated",
+        libc::SIGTRAP => "trace/breakpoint trap",
+        libc::SIGXCPU => "CPU time limit exceeded",
+        libc::SIGXFSZ => "file size limit exceeded",
+        _ => "unknown signal",
+    }
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Unix sockets: the channel to the child, and descriptors as messages.
+
+use super::{Result, check, check_int, new_fd};
+use nix::errno::Errno;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr;
+
+/// `int socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, int sv[2])`
+pub(crate) fn pair(kind: i32) -> Result<(OwnedFd, OwnedFd)> {
+    let mut fds = [0; 2];
+    // SAFETY: `fds` has room for two descriptors.
+    check_int(unsafe { libc::socketpair(libc::AF_UNIX, kind | libc::SOCK_CLOEXEC, 0, fds.as_mut_ptr()) })?;
+    Ok((new_fd(fds[0].into())?, new_fd(fds[1].into())?))
+}
+
+/// Connects to the AF_UNIX SOCK_STREAM socket at `path`. ENAMETOOLONG beyond
+/// the 107 bytes that an address holds. Parent only.
+pub(crate) fn connect(path: &Path) -> Result<OwnedFd> {
+    let bytes = path.as_os_str().as_bytes();
+    // SAFETY: a sockaddr_un of zeros is an empty address.
+    let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+    // One byte is left for the terminating NUL.
+    if bytes.len() >= address.sun_path.len() {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    for (to, from) in address.sun_path.iter_mut().zip(bytes) {
+        *to = *from as libc::c_char;
+    }
+    // SAFETY: plain integers.
+    let socket = new_fd(libc::c_long::from(unsafe {
+        libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0)
+    }))?;
+    // SAFETY: `address` is a whole sockaddr_un.
+    check_int(unsafe {
+        libc::connect(
+            socket.as_raw_fd(),
+            (&raw const address).cast(),
+            size_of::<libc::sockaddr_un>() as libc::socklen_t,
+        )
+    })?;
+    Ok(socket)
+}
+
+/// Room for one control message with one descriptor, aligned as cmsghdr wants it.
+#[repr(C, align(8))]
+struct OneFd([u8; 24]);
+
+/// `ssize_t sendmsg(int fd, const struct msghdr *msg, MSG_NOSIGNAL)` of `payload`
+/// with exactly one SCM_RIGHTS message that carries exactly one descriptor.
+pub(crate) fn send_fd(socket: impl AsFd, payload: &[u8], fd: impl AsFd) -> Result<usize> {
+    let mut control = OneFd([0; 24]);
+    let mut iov = libc::iovec { iov_base: payload.as_ptr().cast_mut().cast(), iov_len: payload.len() };
+    // SAFETY: a msghdr of zeros has no parts.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut iov;
+    message.msg_iovlen = 1;
+    message.msg_control = control.0.as_mut_ptr().cast();
+    // SAFETY: CMSG_SPACE only computes.
+    message.msg_controllen = unsafe { libc::CMSG_SPACE(size_of::<RawFd>() as u32) } as _;
+    // SAFETY: the control buffer has room for one header, so this is not null.
+    let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
+    let filled = libc::cmsghdr {
+        // SAFETY: CMSG_LEN only computes.
+        cmsg_len: unsafe { libc::CMSG_LEN(size_of::<RawFd>() as u32) } as _,
+        cmsg_level: libc::SOL_SOCKET,
+        cmsg_type: libc::SCM_RIGHTS,
+    };
+    // SAFETY: header points into `control`, which is aligned and large enough.
+    unsafe { header.write(filled) };
+    // SAFETY: as above; CMSG_DATA is the place right behind the header.
+    let data = unsafe { libc::CMSG_DATA(header) };
+    // SAFETY: 24 bytes hold a 16 byte header and the descriptor.
+    unsafe { data.cast::<RawFd>().write_unaligned(fd.as_fd().as_raw_fd()) };
+    // SAFETY: all parts of the message outlive the call.
+    let sent = unsafe { libc::sendmsg(socket.as_fd().as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) };
+    check(sent as libc::c_long).map(|n| n as usize)
+}
+
+/// `ssize_t recvmsg(int fd, struct msghdr *msg, MSG_CMSG_CLOEXEC)`: how many
+/// bytes of payload came (0: end of file), and the descriptor, if one came too.
+pub(crate) fn recv_fd(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize, Option<OwnedFd>)> {
+    let mut control = OneFd([0; 24]);
+    let mut iov = libc::iovec { iov_base: payload.as_mut_ptr().cast(), iov_len: payload.len() };
+    // SAFETY: a msghdr of zeros has no parts.
+    let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
+    message.msg_iov = &raw mut iov;
+    message.msg_iovlen = 1;
+    message.msg_control = control.0.as_mut_ptr().cast();
+    message.msg_controllen = control.0.len() as _;
+    let n = loop {
+        // SAFETY: all parts of the message outlive the call.
+        let n = unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
+        match check(n as libc::c_long) {
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+            Ok(n) => break n as usize,
+        }
+    };
+    // SAFETY: the kernel has filled the message; the result is null or points into `control`.
+    let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
+    if ptr::eq(header, ptr::null()) {
+        return Ok((n, None));
+    }
+    // SAFETY: not null, so it is a header that the kernel wrote.
+    let kind = unsafe { header.read() };
+    if kind.cmsg_level != libc::SOL_SOCKET || kind.cmsg_type != libc::SCM_RIGHTS {
+        return Ok((n, None));
+    }
+    // SAFETY: SCM_RIGHTS carries at least one descriptor; the buffer holds no more.
+    let data = unsafe { libc::CMSG_DATA(header) };
+    // SAFETY: as above.
+    let fd = unsafe { data.cast::<RawFd>().read_unaligned() };
+    // SAFETY: the kernel has made this descriptor for us with the message.
+    Ok((n, Some(unsafe { OwnedFd::from_raw_fd(fd) })))
+}
+
+/// `ssize_t send(int fd, const void *buf, size_t len, MSG_NOSIGNAL)`: EPIPE, not
+/// SIGPIPE, if the other end is closed.
+pub(crate) fn send(socket: impl AsFd, payload: &[u8]) -> Result<usize> {
+    // SAFETY: the payload is valid for reads of its length.
+    let sent = unsafe {
+        libc::send(socket.as_fd().as_raw_fd(), payload.as_ptr().cast(), payload.len(), libc::MSG_NOSIGNAL)
+    };
+    check(sent as libc::c_long).map(|n| n as usize)
+}
