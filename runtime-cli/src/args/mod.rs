@@ -57,6 +57,11 @@ impl Values {
         self.get(name).filter(|value| !value.is_empty()).map(std::path::Path::new)
     }
 
+    /// All values of a flag that may be given several times.
+    pub(crate) fn all(&self, name: &str) -> Vec<&OsStr> {
+        self.0.iter().filter(|(given, _)| *given == name).map(|(_, value)| value.as_os_str()).collect()
+    }
+
     /// Whether a flag that takes nothing is set.
     pub(crate) fn is_set(&self, name: &str) -> bool {
         self.get(name).is_some_and(|value| parse_bool(value) == Some(true))

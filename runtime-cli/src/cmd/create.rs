@@ -109,25 +109,12 @@ fn options(context: &Context<'_>, mut create: Create) -> Result<Create, Failure>
     if let Some(path) = flags.path("pid-file") {
         create = create.pid_file(path);
     }
-    let preserved = flags.integer("preserve-fds");
-    let mut fds = u16::try_from(preserved)
-        .map_err(|_out_of_range| Failure::new(format!("--preserve-fds: expected 0 to 65535, got {preserved}")))?;
-    if let Some(listening) = listen_fds() {
-        fds = fds.saturating_add(listening);
+    let (fds, listening) = super::preserved_fds(flags)?;
+    if let Some(listening) = listening {
         create = create.env("LISTEN_FDS", listening.to_string()).env("LISTEN_PID", "1");
     }
     Ok(create
         .preserve_fds(fds)
         .no_pivot(flags.is_set("no-pivot"))
         .no_new_keyring(flags.is_set("no-new-keyring")))
-}
-
-/// How many sockets a service manager passes to us (sd_listen_fds(3)), and so
-/// to the container.
-fn listen_fds() -> Option<u16> {
-    let number = |name| std::env::var(name).ok()?.parse::<u32>().ok();
-    if number("LISTEN_PID")? != std::process::id() {
-        return None;
-    }
-    number("LISTEN_FDS").and_then(|n| u16::try_from(n).ok()).filter(|n| *n > 0)
 }

@@ -4,6 +4,7 @@
 
 mod create;
 mod delete;
+mod exec;
 mod kill;
 mod list;
 mod pause;
@@ -60,6 +61,7 @@ pub(crate) fn run(invocation: &Invocation, log: &Log) -> Result<u8, Failure> {
     match command.name {
         "create" => create::create(&context),
         "delete" => delete::delete(&context),
+        "exec" => exec::exec(&context),
         "kill" => kill::kill(&context),
         "list" => list::list(&context),
         "pause" => pause::pause(&context),
@@ -87,6 +89,24 @@ impl Context<'_> {
     fn container(&self) -> Result<Container, Failure> {
         Ok(self.runtime().container(self.id()?))
     }
+}
+
+/// How many descriptors from 3 on a process gets, and how many of them are
+/// sockets that a service manager has passed to us (sd_listen_fds(3)).
+fn preserved_fds(flags: &Values) -> Result<(u16, Option<u16>), Failure> {
+    let preserved = flags.integer("preserve-fds");
+    let fds = u16::try_from(preserved)
+        .map_err(|_out_of_range| Failure::new(format!("--preserve-fds: expected 0 to 65535, got {preserved}")))?;
+    let listening = listen_fds();
+    Ok((fds.saturating_add(listening.unwrap_or(0)), listening))
+}
+
+fn listen_fds() -> Option<u16> {
+    let number = |name| std::env::var(name).ok()?.parse::<u32>().ok();
+    if number("LISTEN_PID")? != std::process::id() {
+        return None;
+    }
+    number("LISTEN_FDS").and_then(|n| u16::try_from(n).ok()).filter(|n| *n > 0)
 }
 
 /// Where the state of containers is: --root, or for users other than root a

@@ -52,9 +52,19 @@ impl Hierarchy {
 
     /// The cgroup of the calling process, relative to the root.
     pub(crate) fn own() -> Result<String> {
-        let text = fd::read_file(fd::CWD, c"/proc/self/cgroup", 1 << 20).context(|| "read /proc/self/cgroup")?;
+        Self::read_proc("/proc/self/cgroup")
+    }
+
+    /// The cgroup of a process, relative to the root.
+    pub(crate) fn of(pid: i32) -> Result<String> {
+        Self::read_proc(&format!("/proc/{pid}/cgroup"))
+    }
+
+    fn read_proc(path: &str) -> Result<String> {
+        let c_path = CString::new(path).unwrap_or_default();
+        let text = fd::read_file(fd::CWD, &c_path, 1 << 20).context(|| format!("read {path}"))?;
         own_path(&String::from_utf8_lossy(&text))
-            .ok_or_else(|| Error::new(ErrorKind::System, "/proc/self/cgroup has no line for cgroup2"))
+            .ok_or_else(|| Error::new(ErrorKind::System, format!("{path} has no line for cgroup2")))
     }
 
     /// Opens an existing cgroup by its path relative to the root; `None` if there is none.

@@ -76,6 +76,12 @@ fn give_up(result: Result<Infallible, Failure>, channel: &ChildEnd) -> ! {
 fn stage(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     // Before it becomes visible in anybody's pid namespace.
     seal(plan)?;
+    if !plan.wait_go {
+        hide()?;
+    }
+    if plan.container.is_none() {
+        process::close_before_joining(plan, channel).step(Step::CloseFds)?;
+    }
     for (i, join) in plan.joins.iter().enumerate() {
         sys::ns::setns(&join.fd, join.flags).during(Call::Setns).item(Step::Join, i)?;
     }
@@ -85,6 +91,11 @@ fn stage(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
         .step(Step::Clone)?;
     channel.send(Reply::Cloned(pid)).during(Call::Write).step(Step::Clone)?;
     sys::exec::exit(0)
+}
+
+/// From here on nobody who shares our ids can look into us (CVE-2016-9962).
+fn hide() -> Result<(), Failure> {
+    sys::cred::set_undumpable().during(Call::Prctl).step(Step::WaitGo)
 }
 
 fn seal(plan: &mut Plan) -> Result<(), Failure> {
@@ -100,14 +111,14 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     if plan.wait_go {
         channel.wait_go().during(Call::Read).step(Step::WaitGo)?;
     }
-    // From here on nobody who shares our ids can look into us (CVE-2016-9962).
     // Not before: an unprivileged parent writes our id maps.
-    sys::cred::set_undumpable().during(Call::Prctl).step(Step::WaitGo)?;
-    if let Some(container) = &mut plan.container {
-        make(container, &mut plan.process, &plan.proc, channel)?;
-    } else {
-        process::join_session(&plan.process)?;
-        console::open(&mut plan.process, None)?;
+    hide()?;
+    match (&mut plan.container, &plan.proc) {
+        (Some(container), Some(proc)) => make(container, &mut plan.process, proc, channel)?,
+        _ => {
+            process::join_session(&plan.process)?;
+            console::open(&mut plan.process, None)?;
+        }
     }
     process::become_user(&mut plan.process, channel, |program, process| {
         channel.send(Reply::Ready).during(Call::Write).step(Step::Ready)?;

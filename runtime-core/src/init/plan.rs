@@ -25,8 +25,8 @@ pub(crate) struct Plan {
     pub(crate) seal: Option<Seal>,
     /// Whether the parent has something to do before the child may go on.
     pub(crate) wait_go: bool,
-    /// The host's procfs.
-    pub(crate) proc: Proc,
+    /// The host's procfs; `None` for exec, which must not bring it along.
+    pub(crate) proc: Option<Proc>,
     /// The container to make around the process; `None` for exec.
     pub(crate) container: Option<Container>,
     pub(crate) process: Process,

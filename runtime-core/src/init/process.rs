@@ -2,7 +2,7 @@
 //! Becoming the container's process: create and exec end here.
 
 use super::lookup;
-use super::plan::Process;
+use super::plan::{Plan, Process};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::launch::channel::ChildEnd;
 use crate::path::root::{Leaf, PathBuffer, Root};
@@ -11,7 +11,7 @@ use crate::sys::process::{set_personality, setsid};
 use crate::sys::{self, Errno, fd, keyctl};
 use std::convert::Infallible;
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 /// A session and a keyring of its own, so that neither signals of the caller's
 /// terminal nor keys of the caller's session reach the container.
@@ -193,18 +193,39 @@ fn set_capabilities(process: &Process) -> StepResult {
 /// channel and the fifo: from here on another process of the container may look
 /// into /proc/PID/fd. Those two go with execve.
 fn close_fds(process: &Process, channel: &ChildEnd) -> StepResult {
-    use std::os::fd::AsFd;
-    let first = 3 + process.preserve_fds;
     let channel = channel.as_fd().as_raw_fd();
     let fifo = process.fifo.as_ref().map_or(channel, |fifo| fifo.as_raw_fd());
-    let mut start = first;
-    for keep in [channel.min(fifo), channel.max(fifo)] {
-        if keep >= start {
-            fd::close_range(start, keep - 1, 0).during(Call::CloseRange)?;
-            start = keep + 1;
-        }
+    close_all_but(3 + process.preserve_fds, &mut [channel, fifo]).during(Call::CloseRange)
+}
+
+/// What an exec'd process must not bring into the container's pid namespace:
+/// a process there that may trace others could find the host's directories in
+/// its /proc/PID/fd (CVE-2016-9962).
+pub(super) fn close_before_joining(plan: &Plan, channel: &ChildEnd) -> StepResult {
+    let process = &plan.process;
+    let mut keep = [channel.as_fd().as_raw_fd(); 8];
+    let needed = plan
+        .joins
+        .iter()
+        .map(|join| join.fd.as_raw_fd())
+        .chain(process.stdio.iter().flatten().map(AsRawFd::as_raw_fd))
+        .chain(process.terminal.iter().map(|terminal| terminal.socket.as_raw_fd()))
+        .chain(process.fifo.iter().map(AsRawFd::as_raw_fd));
+    for (place, fd) in keep.iter_mut().skip(1).zip(needed) {
+        *place = fd;
     }
-    fd::close_range(start, RawFd::MAX, 0).during(Call::CloseRange)
+    close_all_but(3 + process.preserve_fds, &mut keep).during(Call::CloseRange)
+}
+
+/// Closes every descriptor from `first` on that is not in `keep`.
+fn close_all_but(first: RawFd, keep: &mut [RawFd]) -> sys::Result<()> {
+    keep.sort_unstable();
+    let mut start = first;
+    for keep in keep.iter().copied().filter(|keep| *keep >= first) {
+        fd::close_range(start, keep - 1, 0)?;
+        start = keep + 1;
+    }
+    fd::close_range(start, RawFd::MAX, 0)
 }
 
 /// Waits for `start` to write into the fifo, if there is one.

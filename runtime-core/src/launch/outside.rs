@@ -16,6 +16,7 @@ pub(crate) fn apply(process: &Process, proc: &Proc, pid: i32) -> Result<()> {
 }
 
 fn set(process: &Process, proc: &Proc, pid: i32) -> Result<()> {
+    set_affinity(process, pid)?;
     if let Some(score) = process.oom_score_adj {
         let file = CString::new(format!("{pid}/oom_score_adj")).unwrap_or_default();
         proc.write(&file, score.to_string().as_bytes()).map_err(|errno| {
@@ -43,4 +44,19 @@ fn set(process: &Process, proc: &Proc, pid: i32) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// A manager that is bound to a few CPUs (systemd's CPUAffinity) shall not bind
+/// the container: the process gets all that its cgroup allows, unless
+/// execCPUAffinity says otherwise.
+fn set_affinity(process: &Process, pid: i32) -> Result<()> {
+    let wanted = &process.exec_affinity;
+    let mask = if wanted.last.is_empty() { &wanted.initial } else { &wanted.last };
+    if mask.is_empty() {
+        // More than any machine has; the kernel takes the part that exists. A
+        // seccomp policy of our own may forbid it, which is no reason to fail.
+        crate::sys::ignore(process::set_affinity(pid, &[u64::MAX; 128]));
+        return Ok(());
+    }
+    process::set_affinity(pid, mask).context(|| "process.execCPUAffinity: sched_setaffinity")
 }

@@ -19,13 +19,12 @@ use crate::launch::{self, Child, Progress, Running, hooks, ids, outside};
 use crate::plan::{self, Extras};
 use crate::spec::{OCI_VERSION, Spec, StateDocument, Status};
 use crate::state::process::ProcessId;
-use crate::state::record::{CgroupRecord, DriverKind, Phase, Record};
+use crate::state::record::{CgroupRecord, DriverKind, Inherited, Phase, Record};
 use crate::state::store::{Locked, write_atomically};
 use crate::sys::process::ExitStatus;
 use crate::sys::{Errno, cred, fd, process, socket};
-use std::ffi::{CString, OsStr};
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// What a container is to be made of. Made by [`Runtime::create`].
@@ -120,9 +119,7 @@ impl Create {
 
     /// Adds a variable to the program's environment.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-        let entry = [name.as_ref().as_bytes(), b"=", value.as_ref().as_bytes()].concat();
-        // A variable with a NUL byte cannot exist.
-        self.extras.env.extend(CString::new(entry));
+        self.extras.add_env(name.as_ref(), value.as_ref());
         self
     }
 
@@ -156,7 +153,7 @@ impl Create {
             None => bundle.spec()?,
         };
         let (config, warnings) = Config::new(&spec, &bundle.path, available_capabilities(&spec)?)?;
-        drop(spec);
+        let inherited = Inherited::new(spec);
         check_preserved(self.extras.preserve_fds)?;
         let extras = Extras { console: connect_console(self.console_socket.as_deref(), self.extras.console)?, ..self.extras };
         let hierarchy = Hierarchy::find()?;
@@ -172,10 +169,11 @@ impl Create {
             place: &place,
             pid_file: self.pid_file.as_deref(),
             pidfd_socket: self.pidfd_socket.as_deref(),
+            inherited: &inherited,
             waits,
         };
         match attempt.make(&entry, extras) {
-            Ok(running) => Ok(Created { process: Process { running }, warnings }),
+            Ok(running) => Ok(Created { process: Process::new(running), warnings }),
             Err(error) => {
                 // The child is gone by now. The first error is the one to
                 // report; what cannot be undone stays in the record.
@@ -206,6 +204,7 @@ struct Attempt<'a> {
     place: &'a cgroup::fs::Place,
     pid_file: Option<&'a Path>,
     pidfd_socket: Option<&'a Path>,
+    inherited: &'a Inherited,
     waits: Waits,
 }
 
@@ -228,7 +227,7 @@ impl Attempt<'_> {
         record.phase = Phase::Created;
         record.namespace_paths = self.namespace_paths(child.pid);
         entry.write(&record)?;
-        self.announce(&child)?;
+        announce(&child, b"standard", self.pidfd_socket, self.pid_file)?;
         child.release()
     }
 
@@ -238,9 +237,10 @@ impl Attempt<'_> {
 
     /// From the clone to the point where the program could be executed.
     fn drive(&self, child: &Child, plan: &Plan, cgroup: &Cgroup) -> Result<()> {
+        let proc = plan.proc.as_ref().ok_or_else(|| Error::new(ErrorKind::Setup, "the plan has no procfs"))?;
         if plan.wait_go {
             let namespaces = &self.config.namespaces;
-            ids::write_maps(&plan.proc, child.pid, &namespaces.uid_map, &namespaces.gid_map)?;
+            ids::write_maps(proc, child.pid, &namespaces.uid_map, &namespaces.gid_map)?;
             child.go()?;
         }
         // While the child mounts.
@@ -254,22 +254,9 @@ impl Attempt<'_> {
                     }
                     child.go()?;
                 }
-                Progress::Ready => return outside::apply(&self.config.process, &plan.proc, child.pid),
+                Progress::Ready => return outside::apply(&self.config.process, proc, child.pid),
             }
         }
-    }
-
-    /// Tells those who asked where the container is.
-    fn announce(&self, child: &Child) -> Result<()> {
-        if let Some(path) = self.pidfd_socket {
-            let what = || format!("sending the pidfd to {}", path.display());
-            let socket = socket::connect(path).context(what)?;
-            socket::send_fd(socket, b"standard", child.pidfd()).context(what)?;
-        }
-        if let Some(path) = self.pid_file {
-            write_atomically(path, child.pid.to_string().as_bytes())?;
-        }
-        Ok(())
     }
 
     fn state(&self, pid: i32) -> StateDocument<'_> {
@@ -290,6 +277,7 @@ impl Attempt<'_> {
         let mut record =
             Record::creating(self.id.as_str(), self.bundle.clone(), self.rootfs.clone(), path, cgroup);
         record.annotations.clone_from(&config.annotations);
+        record.inherited.clone_from(self.inherited);
         record.shared_pid_namespace = !config.namespaces.is_new(NamespaceKind::Pid);
         record.no_new_keyring = extras.no_new_keyring;
         record.poststart = config.hooks.of(HookKind::Poststart).to_vec();
@@ -306,8 +294,21 @@ impl Attempt<'_> {
     }
 }
 
+/// Tells those who asked which process it is.
+pub(super) fn announce(child: &Child, kind: &[u8], pidfd_socket: Option<&Path>, pid_file: Option<&Path>) -> Result<()> {
+    if let Some(path) = pidfd_socket {
+        let what = || format!("sending the pidfd to {}", path.display());
+        let socket = socket::connect(path).context(what)?;
+        socket::send_fd(socket, kind, child.pidfd()).context(what)?;
+    }
+    match pid_file {
+        Some(path) => write_atomically(path, child.pid.to_string().as_bytes()),
+        None => Ok(()),
+    }
+}
+
 /// runc's words for what goes wrong inside of a container.
-fn start_failed(error: Error) -> Error {
+pub(super) fn start_failed(error: Error) -> Error {
     error.wrap("unable to start container process: error during container init")
 }
 
@@ -318,13 +319,18 @@ fn available_capabilities(spec: &Spec) -> Result<u64> {
     if !spec.linux.as_ref().is_some_and(|linux| linux.namespaces.iter().any(is_user)) {
         return Ok(cred::cap_get().context(|| "capget")?.permitted);
     }
+    all_capabilities()
+}
+
+/// All capabilities that the kernel knows.
+pub(super) fn all_capabilities() -> Result<u64> {
     let path = c"/proc/sys/kernel/cap_last_cap";
     let text = fd::read_file(fd::CWD, path, 64).context(|| "read /proc/sys/kernel/cap_last_cap")?;
     let last: u32 = String::from_utf8_lossy(&text).trim().parse().unwrap_or(63);
     Ok(u64::MAX >> 63u32.saturating_sub(last))
 }
 
-fn connect_console(path: Option<&Path>, connected: Option<OwnedFd>) -> Result<Option<OwnedFd>> {
+pub(super) fn connect_console(path: Option<&Path>, connected: Option<OwnedFd>) -> Result<Option<OwnedFd>> {
     match path {
         None => Ok(connected),
         Some(path) => socket::connect(path)
@@ -334,7 +340,7 @@ fn connect_console(path: Option<&Path>, connected: Option<OwnedFd>) -> Result<Op
     }
 }
 
-fn check_preserved(count: i32) -> Result<()> {
+pub(super) fn check_preserved(count: i32) -> Result<()> {
     for n in 0..count {
         let number: RawFd = 3 + n;
         if !fd::is_open(number) {
@@ -346,6 +352,10 @@ fn check_preserved(count: i32) -> Result<()> {
 }
 
 impl Process {
+    pub(super) fn new(running: Running) -> Self {
+        Process { running }
+    }
+
     /// Its pid, in the caller's pid namespace.
     pub fn pid(&self) -> i32 {
         self.running.pid

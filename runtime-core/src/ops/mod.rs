@@ -4,6 +4,7 @@
 mod bundle;
 mod create;
 mod delete;
+mod exec;
 mod kill;
 mod list;
 mod pause;
@@ -12,6 +13,7 @@ mod start;
 mod state;
 
 pub use create::{Create, Created, Process};
+pub use exec::Exec;
 pub use list::Listed;
 pub use state::State;
 

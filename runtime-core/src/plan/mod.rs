@@ -9,11 +9,13 @@ mod rootfs;
 use crate::config::Config;
 use crate::config::namespaces::Kind;
 use crate::error::{Context, Result};
-use crate::init::plan::{Container, Plan, Sysctl};
+use crate::config::process::Process as ProcessConfig;
+use crate::init::plan::{Container, Join, Plan, Sysctl};
 use crate::launch::self_exe;
 use crate::path::proc::Proc;
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 
 /// What the caller of create adds to config.json.
 #[derive(Debug, Default)]
@@ -30,6 +32,14 @@ pub(crate) struct Extras {
     pub(crate) no_new_keyring: bool,
     /// The fifo of `start`.
     pub(crate) fifo: Option<OwnedFd>,
+}
+
+impl Extras {
+    pub(crate) fn add_env(&mut self, name: &OsStr, value: &OsStr) {
+        let entry = [name.as_bytes(), b"=", value.as_bytes()].concat();
+        // A variable with a NUL byte cannot exist.
+        self.env.extend(CString::new(entry));
+    }
 }
 
 /// Makes the plan of a container's first process. `rootfs` is the absolute path
@@ -61,9 +71,22 @@ pub(crate) fn for_create(config: &Config, id: &str, rootfs: &str, extras: Extras
         clone_flags: namespaces::clone_flags(namespaces),
         seal: self_exe::prepare()?,
         wait_go: is_new(Kind::User),
-        proc: Proc::host().context(|| "open /proc")?,
+        proc: Some(Proc::host().context(|| "open /proc")?),
         container: Some(container),
         process: process::init_process(config, id, extras)?,
+    })
+}
+
+/// Makes the plan of a later process of the container `id`.
+pub(crate) fn for_exec(config: &ProcessConfig, id: &str, joins: Box<[Join]>, extras: Extras) -> Result<Plan> {
+    Ok(Plan {
+        joins,
+        clone_flags: 0,
+        seal: self_exe::prepare()?,
+        wait_go: false,
+        proc: None,
+        container: None,
+        process: process::exec_process(config, id, extras)?,
     })
 }
 

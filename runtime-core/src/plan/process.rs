@@ -29,7 +29,7 @@ pub(super) fn init_process(config: &Config, id: &str, extras: Extras) -> Result<
 }
 
 /// A later process of a container.
-pub(crate) fn exec_process(config: &ProcessConfig, id: &str, extras: Extras) -> Result<Process> {
+pub(super) fn exec_process(config: &ProcessConfig, id: &str, extras: Extras) -> Result<Process> {
     let keyring =
         (!extras.no_new_keyring).then(|| Keyring { name: keyring_name(id), permissions: None });
     process(config, keyring, false, extras)

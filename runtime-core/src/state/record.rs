@@ -5,6 +5,7 @@
 use super::process::ProcessId;
 use crate::config::hooks::Hook;
 use crate::error::{Error, ErrorKind, Result};
+use crate::spec;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -35,10 +36,79 @@ pub(crate) struct Record {
     /// Killing init does not end the others: it has no pid namespace of its own.
     pub(crate) shared_pid_namespace: bool,
     pub(crate) no_new_keyring: bool,
+    /// What an exec'd process gets if it says nothing else.
+    pub(crate) inherited: Inherited,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) poststart: Vec<Hook>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) poststop: Vec<Hook>,
+}
+
+/// What later processes of a container have from its first. As written in
+/// config.json at the time of create: editing the file later changes nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Inherited {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    capabilities: Option<spec::Capabilities>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rlimits: Vec<spec::Rlimit>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    apparmor_profile: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    selinux_label: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oom_score_adj: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheduler: Option<spec::Scheduler>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    io_priority: Option<spec::IoPriority>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exec_cpu_affinity: Option<spec::CpuAffinity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    umask: Option<u32>,
+}
+
+impl Inherited {
+    /// Takes what it needs out of config.json.
+    pub(crate) fn new(spec: spec::Spec) -> Self {
+        let process = spec.process.unwrap_or_default();
+        Inherited {
+            capabilities: process.capabilities,
+            rlimits: process.rlimits,
+            apparmor_profile: process.apparmor_profile,
+            selinux_label: process.selinux_label,
+            oom_score_adj: process.oom_score_adj,
+            scheduler: process.scheduler,
+            io_priority: process.io_priority,
+            exec_cpu_affinity: process.exec_cpu_affinity,
+            umask: process.user.umask,
+        }
+    }
+
+    /// Fills in what `process` leaves open.
+    pub(crate) fn complete(&self, process: &mut spec::Process) {
+        fn fill<T: Clone>(place: &mut Option<T>, value: &Option<T>) {
+            if place.is_none() {
+                place.clone_from(value);
+            }
+        }
+        fill(&mut process.capabilities, &self.capabilities);
+        fill(&mut process.oom_score_adj, &self.oom_score_adj);
+        fill(&mut process.scheduler, &self.scheduler);
+        fill(&mut process.io_priority, &self.io_priority);
+        fill(&mut process.exec_cpu_affinity, &self.exec_cpu_affinity);
+        fill(&mut process.user.umask, &self.umask);
+        if process.rlimits.is_empty() {
+            process.rlimits.clone_from(&self.rlimits);
+        }
+        if process.apparmor_profile.is_empty() {
+            process.apparmor_profile.clone_from(&self.apparmor_profile);
+        }
+        if process.selinux_label.is_empty() {
+            process.selinux_label.clone_from(&self.selinux_label);
+        }
+    }
 }
 
 /// How far creation has come.
@@ -84,6 +154,7 @@ impl Record {
             namespace_paths: BTreeMap::new(),
             shared_pid_namespace: false,
             no_new_keyring: false,
+            inherited: Inherited::default(),
             poststart: Vec::new(),
             poststop: Vec::new(),
         }

@@ -118,10 +118,10 @@ pub(crate) fn set_scheduler(pid: i32, attr: &SchedAttr) -> Result<()> {
 }
 
 /// `int sched_setaffinity(pid, size_t size, const cpu_set_t *mask)` with a mask
-/// of any length: bit n of byte n/8 for CPU n.
-pub(crate) fn set_affinity(pid: i32, mask: &[u8]) -> Result<()> {
+/// of any length: bit n of word n/64 for CPU n.
+pub(crate) fn set_affinity(pid: i32, mask: &[u64]) -> Result<()> {
     // SAFETY: the mask is valid for reads of its length.
-    done(unsafe { libc::syscall(libc::SYS_sched_setaffinity, pid, mask.len(), mask.as_ptr()) })
+    done(unsafe { libc::syscall(libc::SYS_sched_setaffinity, pid, size_of_val(mask), mask.as_ptr()) })
 }
 
 /// `int ioprio_set(IOPRIO_WHO_PGRP, pgid, int ioprio)`: of a process group.

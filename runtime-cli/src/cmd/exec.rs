@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `exec`.
+
+use super::{Context, Failure};
+use crate::foreground::{Foreground, Given};
+use crate::output::io_text;
+use runtime_core::spec::{Capabilities, Process, Spec};
+use runtime_core::{Container, Exec};
+use std::path::Path;
+
+/// What the program exits with if it is not the process's own status.
+const FAILED: u8 = 255;
+
+pub(super) fn exec(context: &Context<'_>) -> Result<u8, Failure> {
+    run(context).map_err(|failure| Failure { status: FAILED, ..failure.during("exec failed") })
+}
+
+fn run(context: &Context<'_>) -> Result<u8, Failure> {
+    runtime_core::protect_program()?;
+    let flags = context.flags;
+    let container = context.container()?;
+    let process = match flags.path("process") {
+        Some(path) => load(path)?,
+        None => from_flags(context, &container)?,
+    };
+    let detach = flags.is_set("detach");
+    let terminal = process.terminal;
+    let has_socket = flags.path("console-socket").is_some();
+    if detach && terminal && !has_socket {
+        return Err(Failure::new("cannot allocate tty if runc will detach without setting console socket"));
+    }
+    if has_socket && !(detach && terminal) {
+        return Err(Failure::new("cannot use console socket if runc will not detach or allocate tty"));
+    }
+    context.log.debug(JOINING);
+    let exec = options(context, container.exec(process))?;
+    if detach {
+        report(context, &exec.spawn()?);
+        return Ok(0);
+    }
+    let (foreground, given) = Foreground::new(terminal, false)?;
+    let created = give(exec, given).spawn()?;
+    report(context, &created);
+    foreground.supervise(&created.process)
+}
+
+/// The line of runc that people grep a debug log for, and what it is here.
+const JOINING: &str = "exec: cloning a process into the container (for nsexec container setup; for child process in init())";
+
+fn report(context: &Context<'_>, created: &runtime_core::Created) {
+    for warning in &created.warnings {
+        context.log.warning(&warning.to_string());
+    }
+    context.log.debug("exec: the process is ready (for setns_init: about to exec)");
+}
+
+fn give(exec: Exec, given: Given) -> Exec {
+    let exec = exec.stdio(given.stdio);
+    match given.console {
+        Some(console) => exec.console(console),
+        None => exec,
+    }
+}
+
+fn options(context: &Context<'_>, mut exec: Exec) -> Result<Exec, Failure> {
+    let flags = context.flags;
+    if let Some(path) = flags.path("console-socket") {
+        exec = exec.console_socket(path);
+    }
+    if let Some(path) = flags.path("pidfd-socket") {
+        exec = exec.pidfd_socket(path);
+    }
+    if let Some(path) = flags.path("pid-file") {
+        exec = exec.pid_file(path);
+    }
+    let (fds, listening) = super::preserved_fds(flags)?;
+    if let Some(listening) = listening {
+        exec = exec.env("LISTEN_FDS", listening.to_string()).env("LISTEN_PID", "1");
+    }
+    match flags.all("cgroup").as_slice() {
+        [] => {}
+        [path] => {
+            // `cpu,memory:path` is for hierarchies that version 2 does not have.
+            let path = path.to_string_lossy();
+            exec = exec.cgroup(path.as_ref());
+        }
+        _ => return Err(Failure::new("--cgroup: cgroup v2 has one hierarchy, so there can be one path only")),
+    }
+    Ok(exec.preserve_fds(fds).ignore_paused(flags.is_set("ignore-paused")))
+}
+
+/// A process.json.
+fn load(path: &Path) -> Result<Process, Failure> {
+    let json = std::fs::read(path)
+        .map_err(|error| Failure::new(format!("open {}: {}", path.display(), io_text(&error))))?;
+    Ok(Process::from_json(&json)?)
+}
+
+/// The process of the bundle's configuration, changed as the flags say.
+fn from_flags(context: &Context<'_>, container: &Container) -> Result<Process, Failure> {
+    let flags = context.flags;
+    let args = context.arguments.get(1..).unwrap_or_default();
+    if args.is_empty() {
+        return Err(Failure::new("exec args cannot be empty"));
+    }
+    let text = |value: &std::ffi::OsStr| {
+        value.to_str().map(str::to_owned).ok_or_else(|| Failure::new(format!("{value:?} is not UTF-8")))
+    };
+    let mut process = Spec::load(container.state()?.bundle)?.process.unwrap_or_default();
+    process.args = args.iter().map(|arg| text(arg)).collect::<Result<_, _>>()?;
+    process.terminal = flags.is_set("tty");
+    if let Some(cwd) = flags.get("cwd").filter(|cwd| !cwd.is_empty()) {
+        process.cwd = text(cwd)?;
+    }
+    if let Some(label) = flags.get("process-label").filter(|label| !label.is_empty()) {
+        process.selinux_label = text(label)?;
+    }
+    if let Some(profile) = flags.get("apparmor").filter(|profile| !profile.is_empty()) {
+        process.apparmor_profile = text(profile)?;
+    }
+    if flags.get("no-new-privs").is_some() {
+        process.no_new_privileges = flags.is_set("no-new-privs");
+    }
+    for variable in flags.all("env") {
+        process.env.push(text(variable)?);
+    }
+    for capability in flags.all("cap") {
+        add_capability(process.capabilities.get_or_insert_default(), &text(capability)?);
+    }
+    for gid in flags.all("additional-gids") {
+        let gid = text(gid)?;
+        match gid.parse::<i64>() {
+            Ok(n) if n < 0 => return Err(Failure::new(format!("additional-gids must be a positive number {n}"))),
+            Ok(n) => process.user.additional_gids.push(u32::try_from(n).map_err(|_too_large| bad("gid", &gid))?),
+            Err(_) => return Err(bad("gid", &gid)),
+        }
+    }
+    if let Some(user) = flags.get("user").filter(|user| !user.is_empty()) {
+        let user = text(user)?;
+        let (uid, gid) = user.split_once(':').map_or((user.as_str(), None), |(uid, gid)| (uid, Some(gid)));
+        // Numbers only: names are the image's (CVE-2016-3697, CVE-2026-30892).
+        process.user.uid = uid.parse().map_err(|_not_a_number| bad("uid", uid))?;
+        if let Some(gid) = gid {
+            process.user.gid = gid.parse().map_err(|_not_a_number| bad("gid", gid))?;
+        }
+    }
+    Ok(process)
+}
+
+fn bad(what: &str, value: &str) -> Failure {
+    Failure::new(format!("bad {what}: strconv.Atoi: parsing {value:?}: invalid syntax"))
+}
+
+/// Not to the inheritable set (CVE-2022-29162), and to the ambient one only if
+/// the container has inheritable capabilities at all.
+fn add_capability(sets: &mut Capabilities, name: &str) {
+    sets.bounding.push(name.to_owned());
+    sets.effective.push(name.to_owned());
+    sets.permitted.push(name.to_owned());
+    if !sets.inheritable.is_empty() {
+        sets.ambient.push(name.to_owned());
+    }
+}
