@@ -58,10 +58,9 @@ impl Foreground {
         Ok((Foreground { signals, io }, given))
     }
 
-    /// Serves the process until it has ended: its exit status, 128 + N if signal
-    /// N ended it.
-    pub(crate) fn supervise(self, process: &Process) -> Result<u8, Failure> {
-        let (mut pumps, terminal) = match self.io {
+    /// When the process is ready, and before its program runs: takes the terminal.
+    pub(crate) fn begin(self) -> Result<Session, Failure> {
+        let (pumps, terminal) = match self.io {
             Io::Pipes(pumps) => (pumps, None),
             Io::Terminal { socket, host } => {
                 let master = receive_master(&socket)?;
@@ -75,16 +74,27 @@ impl Foreground {
                 (ends.map(|(from, to)| Pump::new(from, to)).into(), Some((raw, master)))
             }
         };
-        let resize = || {
-            if let Some((raw, master)) = &terminal {
-                let _resized = console::copy_size(&raw.tty, master);
-            }
-        };
+        Ok(Session { signals: self.signals, pumps, terminal })
+    }
+}
+
+/// A process that is being served.
+#[derive(Debug)]
+pub(crate) struct Session {
+    signals: SignalFd,
+    pumps: Vec<Pump>,
+    terminal: Option<(RawTerminal, OwnedFd)>,
+}
+
+impl Session {
+    /// Serves the process until it has ended: its exit status, 128 + N if signal
+    /// N ended it.
+    pub(crate) fn supervise(mut self, process: &Process) -> Result<u8, Failure> {
         loop {
-            let ended = wait_and_copy(&mut pumps, Some((self.signals.as_fd(), process.as_fd())), PollTimeout::NONE)?;
+            let ended = wait_and_copy(&mut self.pumps, Some((self.signals.as_fd(), process.as_fd())), PollTimeout::NONE)?;
             while let Some(info) = self.signals.read_signal().map_err(|e| os("read signalfd", e))? {
                 match info.ssi_signo as i32 {
-                    nix::libc::SIGWINCH => resize(),
+                    nix::libc::SIGWINCH => self.resize(),
                     nix::libc::SIGCHLD => reap_orphans(process.pid()),
                     nix::libc::SIGURG => {}
                     // It may have ended meanwhile; then there is nothing to forward to.
@@ -97,8 +107,15 @@ impl Foreground {
         }
         let status = process.wait()?;
         // What it has written before its end is still to come.
-        while wait_and_copy(&mut pumps, None, PollTimeout::ZERO)? {}
+        while wait_and_copy(&mut self.pumps, None, PollTimeout::ZERO)? {}
         Ok(status.code() as u8)
+    }
+
+    fn resize(&self) {
+        if let Some((raw, master)) = &self.terminal {
+            // Not every terminal has a size.
+            let _resized = console::copy_size(&raw.tty, master);
+        }
     }
 }
 

@@ -19,5 +19,5 @@ pub use cgroup::is_unified;
 pub use error::{Error, ErrorKind, OsError, Result, Warning};
 pub use id::ContainerId;
 pub use launch::self_exe::{Protection, protect_program, protection};
-pub use ops::{Container, Create, Created, Exec, Listed, Process, Runtime, State};
+pub use ops::{Container, Create, Created, Exec, Held, Listed, Process, Runtime, State};
 pub use sys::process::ExitStatus;

@@ -4,7 +4,7 @@
 use super::{Context, Failure};
 use crate::foreground::{Foreground, Given};
 use runtime_core::spec::Spec;
-use runtime_core::{Container, Create, Created};
+use runtime_core::{Container, Create, Created, Held};
 use std::path::Path;
 
 pub(super) fn create(context: &Context<'_>) -> Result<u8, Failure> {
@@ -55,21 +55,28 @@ fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
         return Err(Failure::new("cannot use console socket if runc will not detach or allocate tty"));
     }
     let (foreground, given) = Foreground::new(terminal, !context.flags.is_set("no-subreaper"))?;
-    let created = give(create, given).run()?;
-    report(context, &created);
-    let status = match finish_start(&container, &created) {
-        Ok(()) => foreground.supervise(&created.process),
-        Err(failure) => Err(failure),
-    };
+    let held = give(create, given).hold()?;
+    let status = serve(context, &container, foreground, held);
+    // An error leaves nothing behind.
     if status.is_err() {
+        container.delete(true)?;
+    } else if !context.flags.is_set("keep") {
+        container.delete_stopped()?;
+    }
+    status
+}
+
+fn serve(context: &Context<'_>, container: &Container, foreground: Foreground, held: Held) -> Result<u8, Failure> {
+    let session = foreground.begin()?;
+    let created = held.release()?;
+    report(context, &created);
+    let served = finish_start(container, &created).and_then(|()| session.supervise(&created.process));
+    if served.is_err() {
         // What we cannot serve any more shall not go on.
         created.process.signal(nix::libc::SIGKILL)?;
         created.process.wait()?;
     }
-    if !context.flags.is_set("keep") {
-        container.delete_stopped()?;
-    }
-    status
+    served
 }
 
 /// The lines of runc that people grep a debug log for, and what they are here.

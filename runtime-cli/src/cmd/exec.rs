@@ -39,9 +39,11 @@ fn run(context: &Context<'_>) -> Result<u8, Failure> {
         return Ok(0);
     }
     let (foreground, given) = Foreground::new(terminal, false)?;
-    let created = give(exec, given).spawn()?;
+    let held = give(exec, given).hold()?;
+    let session = foreground.begin()?;
+    let created = held.release()?;
     report(context, &created);
-    foreground.supervise(&created.process)
+    session.supervise(&created.process)
 }
 
 /// The line of runc that people grep a debug log for, and what it is here.

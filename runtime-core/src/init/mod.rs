@@ -111,6 +111,9 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     if plan.wait_go {
         channel.wait_go().during(Call::Read).step(Step::WaitGo)?;
     }
+    if let (Some(container), Some(proc)) = (&plan.container, &plan.proc) {
+        namespaces::set_clocks(container, proc)?;
+    }
     // Not before: an unprivileged parent writes our id maps.
     hide()?;
     match (&mut plan.container, &plan.proc) {
@@ -137,7 +140,7 @@ fn make(
     proc: &crate::path::proc::Proc,
     channel: &ChildEnd,
 ) -> Result<(), Failure> {
-    namespaces::finish(container, proc)?;
+    namespaces::finish(container)?;
     process::join_session(process)?;
     sys::fd::umask(0);
     if container.rootfs.attach {

@@ -7,7 +7,17 @@ use crate::path::proc::Proc;
 use crate::sys::fd::resolve;
 use crate::sys::{cred, fd, net, ns};
 
-pub(super) fn finish(container: &Container, proc: &Proc) -> Result<(), Failure> {
+/// Makes and enters the time namespace. Before the process hides itself, for
+/// then its own files in /proc belong to somebody else.
+pub(super) fn set_clocks(container: &Container, proc: &Proc) -> Result<(), Failure> {
+    match &container.time_namespace {
+        Some(offsets) => enter_time_namespace(offsets.to_bytes(), proc).step(Step::TimeNamespace),
+        None => Ok(()),
+    }
+}
+
+/// All the other namespaces.
+pub(super) fn finish(container: &Container) -> Result<(), Failure> {
     if container.namespace_root {
         // Files that are made from now on belong to the namespace's root; the
         // ids that the clone left us with may have no mapping at all.
@@ -21,9 +31,6 @@ pub(super) fn finish(container: &Container, proc: &Proc) -> Result<(), Failure> 
         // Not by the clone: kernels root the namespace at the parent's cgroup
         // there, and systemd's driver moves the process after it.
         ns::unshare(libc::CLONE_NEWCGROUP).during(Call::Unshare).step(Step::CgroupNamespace)?;
-    }
-    if let Some(offsets) = &container.time_namespace {
-        enter_time_namespace(offsets.to_bytes(), proc).step(Step::TimeNamespace)?;
     }
     if container.loopback {
         net::loopback_up().during(Call::Ioctl).step(Step::Loopback)?;

@@ -6,6 +6,7 @@
 //! copy to turn a [`Failure`](super::step::Failure) into a sentence.
 
 use crate::config::caps::Capabilities;
+use crate::config::process::Rlimit;
 use crate::launch::self_exe::Seal;
 use crate::path::proc::Proc;
 use crate::path::root::Leaf;
@@ -155,6 +156,8 @@ pub(crate) struct Process {
     /// What becomes standard input, output and error; `None`: what the parent has.
     pub(crate) stdio: [Option<OwnedFd>; 3],
     pub(crate) personality: Option<u32>,
+    /// Limits that the process sets itself (see `launch::outside`).
+    pub(crate) rlimits: Box<[Rlimit]>,
     pub(crate) umask: u32,
     pub(crate) cwd: CString,
     /// Make the working directory if it is missing.

@@ -7,7 +7,7 @@ use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::launch::channel::ChildEnd;
 use crate::path::root::{Leaf, PathBuffer, Root};
 use crate::sys::cred::{self, CapSets};
-use crate::sys::process::{set_personality, setsid};
+use crate::sys::process::{set_personality, set_rlimit, setsid};
 use crate::sys::{self, Errno, fd, keyctl};
 use std::convert::Infallible;
 use std::ffi::CStr;
@@ -77,6 +77,9 @@ pub(super) fn become_user(
 ) -> Result<Infallible, Failure> {
     if let Some(persona) = process.personality {
         set_personality(persona).during(Call::SetPersonality).step(Step::Personality)?;
+    }
+    for (i, limit) in process.rlimits.iter().enumerate() {
+        set_rlimit(0, limit.resource, limit.soft, limit.hard).during(Call::Prlimit).item(Step::Rlimit, i)?;
     }
     fd::umask(process.umask);
     let changed = enter_cwd(process).step(Step::Cwd)?;
@@ -228,9 +231,12 @@ fn close_all_but(first: RawFd, keep: &mut [RawFd]) -> sys::Result<()> {
     fd::close_range(start, RawFd::MAX, 0)
 }
 
-/// Waits for `start` to write into the fifo, if there is one.
+/// Waits for `start` to write into the fifo, if there is one. Until then a
+/// signal that would end any other process shall end this one too, although it
+/// is the first of its pid namespace (pid_namespaces(7)).
 pub(super) fn wait_start(process: &Process) -> Result<(), Failure> {
     let Some(fifo) = &process.fifo else { return Ok(()) };
+    sys::signal::exit_when_terminated();
     let mut byte = [0];
     fd::read(fifo, &mut byte).during(Call::Read).step(Step::Ready).map(drop)
 }

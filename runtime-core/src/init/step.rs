@@ -34,12 +34,12 @@ byte_enum! {
         SealExe,
         /// Wait until the parent has done its part (id maps, systemd's scope).
         WaitGo,
+        /// Make the time namespace and set its clocks.
+        TimeNamespace,
         /// Become root of the new user namespace.
         NamespaceRoot,
         /// Make the cgroup namespace, rooted where the process now is.
         CgroupNamespace,
-        /// Make the time namespace and set its clocks.
-        TimeNamespace,
         /// Join a session keyring of the container's own.
         Keyring,
         /// Bring lo up.
@@ -78,6 +78,8 @@ byte_enum! {
         RootPropagation,
         /// Replace the host's /dev/null by the container's.
         Stdio,
+        /// Set one resource limit.
+        Rlimit,
         /// Set the execution domain.
         Personality,
         /// Set the NUMA memory policy.
@@ -117,7 +119,7 @@ byte_enum! {
         Access, Affinity, AttachMount, Bind, Capset, Chdir, Chown, Chroot, Clone3, CloneTree, CloseRange,
         CheckCwd, CheckDevNull, CheckDevice, CheckDevpts, CheckExecutable, CheckProc, CheckProgram,
         Dup, Execve, Fsconfig, FsconfigCreate, FsconfigMode, Fsmount, Fsopen, Getcwd, Ioctl, Keyctl, Mkdir,
-        Mknod, Mmap, MountPropagation, MountSetattr, Open, PivotRoot, Prctl, Read, Seccomp, SendFd, Setdomainname,
+        Mknod, Mmap, MountPropagation, MountSetattr, Open, PivotRoot, Prctl, Prlimit, Read, Seccomp, SendFd, Setdomainname,
         Setgid, Setgroups, Sethostname, Setns, Setsid, Setuid, SetMempolicy, SetPersonality, Socket, Stat,
         Statfs, Symlink, Umount, Unlink, Unshare, Wait, Write,
     }
@@ -163,6 +165,7 @@ impl Call {
             Call::Open => "openat2",
             Call::PivotRoot => "pivot_root",
             Call::Prctl => "prctl",
+            Call::Prlimit => "prlimit",
             Call::Read => "read",
             Call::Seccomp => "seccomp",
             Call::SendFd => "sendmsg",

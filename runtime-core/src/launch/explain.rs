@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! From the child's eight bytes to a sentence: what, where, why, and what to do.
 
+use crate::config::process::rlimit_name;
 use crate::error::{Error, ErrorKind};
 use crate::init::plan::{Plan, Program, What};
 use crate::init::step::{Call, Failure, Step};
@@ -37,9 +38,14 @@ pub(super) fn failure(failure: Failure, plan: &Plan) -> Error {
     error.of_kind(ErrorKind::Setup)
 }
 
-/// `call: errno`, or the errno alone where the call says nothing.
+/// `call: errno`, with what there is to know about the two.
 fn plain(call: Call, errno: Errno) -> Error {
-    Error::os(errno, call.name())
+    let error = Error::os(errno, call.name());
+    match (call, errno) {
+        (Call::Prlimit, Errno::EPERM) => error.with_hint("raising the hard limit needs CAP_SYS_RESOURCE"),
+        (Call::CheckDevice, _) => error.with_hint("the image has another kind of file there"),
+        _ => error,
+    }
 }
 
 fn name(path: Option<&CStr>) -> String {
@@ -87,6 +93,10 @@ fn subject(step: Step, item: usize, plan: &Plan) -> String {
         Step::ReadonlyRootfs => "error setting rootfs as readonly".to_owned(),
         Step::RootPropagation => "unable to apply root propagation flags (linux.rootfsPropagation)".to_owned(),
         Step::Stdio => "reopening /dev/null inside the container".to_owned(),
+        Step::Rlimit => {
+            let limit = plan.process.rlimits.get(item).map_or("?", |limit| rlimit_name(limit.resource));
+            format!("process.rlimits[{item}]: error setting rlimit type {limit}")
+        }
         Step::Personality => "linux.personality".to_owned(),
         Step::MemoryPolicy => "linux.memoryPolicy".to_owned(),
         Step::Label => "setting the security label".to_owned(),

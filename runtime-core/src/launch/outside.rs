@@ -11,11 +11,15 @@ use std::ffi::CString;
 
 /// Applies all of it. The process is a child of ours that has not been waited
 /// for, so the pid is its own.
-pub(crate) fn apply(process: &Process, proc: &Proc, pid: i32) -> Result<()> {
-    set(process, proc, pid).map_err(|error| error.of_kind(ErrorKind::Setup))
+///
+/// `limits_here`: a process in a user namespace cannot raise its own limits; one
+/// outside of it sets them itself, because for the limits of another user's
+/// process even root needs CAP_SYS_RESOURCE.
+pub(crate) fn apply(process: &Process, proc: &Proc, pid: i32, limits_here: bool) -> Result<()> {
+    set(process, proc, pid, limits_here).map_err(|error| error.of_kind(ErrorKind::Setup))
 }
 
-fn set(process: &Process, proc: &Proc, pid: i32) -> Result<()> {
+fn set(process: &Process, proc: &Proc, pid: i32, limits_here: bool) -> Result<()> {
     set_affinity(process, pid)?;
     if let Some(score) = process.oom_score_adj {
         let file = CString::new(format!("{pid}/oom_score_adj")).unwrap_or_default();
@@ -36,7 +40,7 @@ fn set(process: &Process, proc: &Proc, pid: i32) -> Result<()> {
     if let Some(priority) = process.io_priority {
         process::set_io_priority(pid, priority).context(|| "process.ioPriority: ioprio_set")?;
     }
-    for (i, limit) in process.rlimits.iter().enumerate() {
+    for (i, limit) in process.rlimits.iter().enumerate().filter(|_| limits_here) {
         process::set_rlimit(pid, limit.resource, limit.soft, limit.hard).map_err(|errno| {
             let name = rlimit_name(limit.resource);
             let error = Error::os(errno, format!("process.rlimits[{i}]: error setting rlimit type {name}: prlimit"));

@@ -49,6 +49,26 @@ pub struct Created {
     pub warnings: Vec<Warning>,
 }
 
+/// A container, or a process in one, that is ready to execute its program.
+/// Dropped, its process is killed.
+#[derive(Debug)]
+#[must_use]
+pub struct Held {
+    child: Child,
+    warnings: Vec<Warning>,
+}
+
+impl Held {
+    pub(super) fn new(child: Child, warnings: Vec<Warning>) -> Self {
+        Held { child, warnings }
+    }
+
+    /// Lets the program be executed.
+    pub fn release(self) -> Result<Created> {
+        Ok(Created { process: Process { running: self.child.release()? }, warnings: self.warnings })
+    }
+}
+
 /// A container's process that this library has started: a child of the calling
 /// process, which should [`wait`](Process::wait) for it, or end, so that somebody
 /// else does.
@@ -138,15 +158,21 @@ impl Create {
 
     /// Makes the container. Its program waits for [`Container::start`].
     pub fn create(self) -> Result<Created> {
-        self.make(Waits::ForStart)
+        self.make(Waits::ForStart)?.release()
     }
 
     /// Makes the container and starts its program.
     pub fn run(self) -> Result<Created> {
-        self.make(Waits::NotAtAll)
+        self.hold()?.release()
     }
 
-    fn make(self, waits: Waits) -> Result<Created> {
+    /// Makes the container, whose program waits for [`Held::release`]: for a
+    /// caller that wants to set up the terminal first.
+    pub fn hold(self) -> Result<Held> {
+        self.make(Waits::ForRelease)
+    }
+
+    fn make(self, waits: Waits) -> Result<Held> {
         let bundle = Bundle::open(&self.bundle)?;
         let spec = match self.spec {
             Some(spec) => spec,
@@ -173,7 +199,7 @@ impl Create {
             waits,
         };
         match attempt.make(&entry, extras) {
-            Ok(running) => Ok(Created { process: Process::new(running), warnings }),
+            Ok(child) => Ok(Held { child, warnings }),
             Err(error) => {
                 // The child is gone by now. The first error is the one to
                 // report; what cannot be undone stays in the record.
@@ -191,7 +217,7 @@ impl Create {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waits {
     ForStart,
-    NotAtAll,
+    ForRelease,
 }
 
 /// One attempt to make a container: all that is known before anything is made.
@@ -210,7 +236,7 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     /// Makes the container, or fails; then the caller undoes what is left.
-    fn make(&self, entry: &Locked, mut extras: Extras) -> Result<Running> {
+    fn make(&self, entry: &Locked, mut extras: Extras) -> Result<Child> {
         let mut record = self.record(&extras);
         entry.write(&record)?;
         let cgroup = cgroup::fs::make(self.hierarchy, self.place)?;
@@ -228,7 +254,11 @@ impl Attempt<'_> {
         record.namespace_paths = self.namespace_paths(child.pid);
         entry.write(&record)?;
         announce(&child, b"standard", self.pidfd_socket, self.pid_file)?;
-        child.release()
+        Ok(child)
+    }
+
+    fn in_user_namespace(&self) -> bool {
+        self.config.namespaces.is_own(NamespaceKind::User)
     }
 
     fn has_hooks(&self, kinds: &[HookKind]) -> bool {
@@ -254,7 +284,7 @@ impl Attempt<'_> {
                     }
                     child.go()?;
                 }
-                Progress::Ready => return outside::apply(&self.config.process, proc, child.pid),
+                Progress::Ready => return outside::apply(&self.config.process, proc, child.pid, self.in_user_namespace()),
             }
         }
     }
@@ -352,10 +382,6 @@ pub(super) fn check_preserved(count: i32) -> Result<()> {
 }
 
 impl Process {
-    pub(super) fn new(running: Running) -> Self {
-        Process { running }
-    }
-
     /// Its pid, in the caller's pid namespace.
     pub fn pid(&self) -> i32 {
         self.running.pid

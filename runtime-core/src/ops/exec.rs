@@ -3,14 +3,14 @@
 //! with "join"; both end in the same function of `init`.
 
 use super::Container;
-use super::create::{Created, Process, announce, check_preserved, connect_console, start_failed};
+use super::create::{Created, Held, announce, check_preserved, connect_console, start_failed};
 use super::state::status;
 use crate::cgroup::{Cgroup, Hierarchy};
 use crate::config::namespaces::Kind;
 use crate::config::process::Process as ProcessConfig;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::init::plan::{Join, Plan};
-use crate::launch::{self, Child, Progress, Running, outside};
+use crate::launch::{self, Child, Progress, outside};
 use crate::path::proc::Proc;
 use crate::plan::{self, Extras};
 use crate::spec::{self, Status};
@@ -108,7 +108,13 @@ impl Exec {
     }
 
     /// Starts the process.
-    pub fn spawn(mut self) -> Result<Created> {
+    pub fn spawn(self) -> Result<Created> {
+        self.hold()?.release()
+    }
+
+    /// Makes the process, which waits for [`Held::release`] to execute its
+    /// program: for a caller that wants to set up the terminal first.
+    pub fn hold(mut self) -> Result<Held> {
         let entry = self.container.store.entry(&self.container.id)?;
         let record = entry.record()?;
         let refuse = |why: &str| Err(Error::new(ErrorKind::InvalidState, why));
@@ -130,32 +136,18 @@ impl Exec {
             no_new_keyring: record.no_new_keyring,
             ..std::mem::take(&mut self.extras)
         };
-        let mut plan = plan::for_exec(&config, &record.id, joins(&record, init)?, extras)?;
-        let cgroup = self.open_cgroup(&record)?;
-        let child = spawn_in(&mut plan, &cgroup, &record)?;
-        let running = self.drive(child, &plan, &config).map_err(start_failed)?;
-        Ok(Created { process: Process::new(running), warnings })
-    }
-
-    /// The cgroup that the process is to be born in.
-    fn open_cgroup(&self, record: &Record) -> Result<Cgroup> {
-        let path = record.cgroup_path();
-        let gone = || Error::new(ErrorKind::InvalidState, format!("the container's cgroup {path} is gone"));
-        let Some(below) = self.cgroup.as_deref().filter(|below| !below.is_empty()) else {
-            return Cgroup::from_record(path)?.ok_or_else(gone);
+        let in_user_namespace = record.namespace_paths.contains_key(Kind::User.clone_name());
+        let joins = joins(&record, init)?;
+        let mut plan = plan::for_exec(&config, &record.id, in_user_namespace, joins, extras)?;
+        let child = match self.cgroup.as_deref().filter(|below| !below.is_empty()) {
+            Some(below) => spawn_below(&mut plan, below, &record)?,
+            None => spawn_beside_init(&mut plan, &record)?,
         };
-        // By components: `..`, and a name that only begins like the container's,
-        // lead elsewhere.
-        if below.split('/').any(|part| part == "..") {
-            return Err(Error::new(ErrorKind::InvalidConfig, format!("bad sub cgroup path: {below}")));
-        }
-        let path = format!("{path}/{}", crate::path::clean(below));
-        Cgroup::from_record(&path)?.ok_or_else(|| {
-            Error::os(Errno::ENOENT, format!("can't open cgroup: open {path}")).of_kind(ErrorKind::InvalidConfig)
-        })
+        self.drive(&child, &plan, &config, in_user_namespace).map_err(start_failed)?;
+        Ok(Held::new(child, warnings))
     }
 
-    fn drive(&self, child: Child, plan: &Plan, config: &ProcessConfig) -> Result<Running> {
+    fn drive(&self, child: &Child, plan: &Plan, config: &ProcessConfig, in_user_namespace: bool) -> Result<()> {
         loop {
             match child.progress(plan)? {
                 // Only create has one.
@@ -163,24 +155,42 @@ impl Exec {
                 Progress::Ready => break,
             }
         }
-        outside::apply(config, &Proc::host().context(|| "open /proc")?, child.pid)?;
-        announce(&child, b"setns", self.pidfd_socket.as_deref(), self.pid_file.as_deref())?;
-        child.release()
+        outside::apply(config, &Proc::host().context(|| "open /proc")?, child.pid, in_user_namespace)?;
+        announce(child, b"setns", self.pidfd_socket.as_deref(), self.pid_file.as_deref())
     }
 }
 
-/// Clones the process into `cgroup`. A container that has made cgroups of its
-/// own with controllers in them cannot have processes in its root any more;
-/// then the process goes where the container's init is.
-fn spawn_in(plan: &mut Plan, cgroup: &Cgroup, record: &Record) -> Result<Child> {
-    match launch::spawn(plan, Some(cgroup.dir())) {
-        Err(error) if error.errno() == Some(libc::EBUSY) => {}
-        other => return other,
+/// Clones the process into the container's cgroup. That may be gone, or be one
+/// that cannot have processes any more because it has cgroups with controllers
+/// below it; then the process goes where the container's init is.
+fn spawn_beside_init(plan: &mut Plan, record: &Record) -> Result<Child> {
+    if let Some(cgroup) = Cgroup::from_record(record.cgroup_path())? {
+        match launch::spawn(plan, Some(cgroup.dir())) {
+            Err(error) if matches!(error.errno(), Some(libc::EBUSY | libc::ENOENT | libc::ENODEV)) => {}
+            other => return other,
+        }
     }
     let path = Hierarchy::of(record.init.pid)?;
     let own = Hierarchy::find()?.open(&path)?;
     let own = own.ok_or_else(|| Error::new(ErrorKind::InvalidState, format!("the init's cgroup {path} is gone")))?;
     launch::spawn(plan, Some(own.dir()))
+}
+
+/// Clones the process into a cgroup below the container's.
+fn spawn_below(plan: &mut Plan, below: &str, record: &Record) -> Result<Child> {
+    // By components: `..`, and a name that only begins like the container's,
+    // lead elsewhere.
+    if below.split('/').any(|part| part == "..") {
+        return Err(Error::new(ErrorKind::InvalidConfig, format!("bad sub cgroup path: {below}")));
+    }
+    let path = format!("{}/{}", record.cgroup_path(), crate::path::clean(below));
+    let cgroup = Cgroup::from_record(path.trim_end_matches('/'))?.ok_or_else(|| {
+        Error::os(Errno::ENOENT, format!("can't open cgroup: open {path}")).of_kind(ErrorKind::InvalidConfig)
+    })?;
+    launch::spawn(plan, Some(cgroup.dir())).map_err(|error| match error.errno() {
+        Some(libc::EBUSY) => error.wrap(format!("error adding pid of the process to cgroups [{path}]")),
+        _ => error,
+    })
 }
 
 /// The namespaces of init that are not the runtime's own.

@@ -12,7 +12,7 @@ mod ps;
 mod start;
 mod state;
 
-pub use create::{Create, Created, Process};
+pub use create::{Create, Created, Held, Process};
 pub use exec::Exec;
 pub use list::Listed;
 pub use state::State;

@@ -78,7 +78,13 @@ pub(crate) fn for_create(config: &Config, id: &str, rootfs: &str, extras: Extras
 }
 
 /// Makes the plan of a later process of the container `id`.
-pub(crate) fn for_exec(config: &ProcessConfig, id: &str, joins: Box<[Join]>, extras: Extras) -> Result<Plan> {
+pub(crate) fn for_exec(
+    config: &ProcessConfig,
+    id: &str,
+    in_user_namespace: bool,
+    joins: Box<[Join]>,
+    extras: Extras,
+) -> Result<Plan> {
     Ok(Plan {
         joins,
         clone_flags: 0,
@@ -86,7 +92,7 @@ pub(crate) fn for_exec(config: &ProcessConfig, id: &str, joins: Box<[Join]>, ext
         wait_go: false,
         proc: None,
         container: None,
-        process: process::exec_process(config, id, extras)?,
+        process: process::exec_process(config, id, in_user_namespace, extras)?,
     })
 }
 

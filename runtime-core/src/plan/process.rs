@@ -25,21 +25,27 @@ pub(super) fn init_process(config: &Config, id: &str, extras: Extras) -> Result<
     let search = if in_user_namespace { KEYRING_OTHER_SEARCH } else { KEYRING_OWNER_SEARCH };
     let keyring = (!extras.no_new_keyring)
         .then(|| Keyring { name: keyring_name(id), permissions: Some(KEYRING | search) });
-    process(&config.process, keyring, true, extras)
+    process(&config.process, keyring, in_user_namespace, true, extras)
 }
 
 /// A later process of a container.
-pub(super) fn exec_process(config: &ProcessConfig, id: &str, extras: Extras) -> Result<Process> {
+pub(super) fn exec_process(config: &ProcessConfig, id: &str, in_user_namespace: bool, extras: Extras) -> Result<Process> {
     let keyring =
         (!extras.no_new_keyring).then(|| Keyring { name: keyring_name(id), permissions: None });
-    process(config, keyring, false, extras)
+    process(config, keyring, in_user_namespace, false, extras)
 }
 
 fn keyring_name(id: &str) -> CString {
     super::c_string(&format!("_ses.{id}"))
 }
 
-fn process(config: &ProcessConfig, keyring: Option<Keyring>, make_cwd: bool, extras: Extras) -> Result<Process> {
+fn process(
+    config: &ProcessConfig,
+    keyring: Option<Keyring>,
+    in_user_namespace: bool,
+    make_cwd: bool,
+    extras: Extras,
+) -> Result<Process> {
     let terminal = match (config.terminal, extras.console) {
         (Some(terminal), Some(socket)) => Some(Terminal { socket, size: terminal.size }),
         (None, None) => None,
@@ -69,6 +75,7 @@ fn process(config: &ProcessConfig, keyring: Option<Keyring>, make_cwd: bool, ext
         terminal,
         stdio: extras.stdio,
         personality: None,
+        rlimits: if in_user_namespace { Box::default() } else { config.rlimits.clone().into() },
         umask: config.umask,
         cwd: config.cwd.clone(),
         make_cwd,

@@ -56,6 +56,19 @@ pub(crate) fn reset_in_child() {
     set_mask(&empty_set());
 }
 
+/// Makes the signals that people end programs with end this one, even if it is
+/// the first process of a pid namespace, for which the kernel does nothing by
+/// default. Child only; execve takes the handlers away.
+pub(crate) fn exit_when_terminated() {
+    extern "C" fn exit(signal: libc::c_int) {
+        super::exec::exit(128 + signal);
+    }
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+        // SAFETY: the handler only calls _exit, which any handler may.
+        unsafe { libc::signal(signal, exit as extern "C" fn(libc::c_int) as libc::sighandler_t) };
+    }
+}
+
 /// What strsignal(3) says of a signal, in the words that Go uses too.
 pub(crate) fn describe(signal: i32) -> &'static str {
     match signal {
