@@ -53,8 +53,8 @@ impl Foreground {
         }
         let all = SigSet::all();
         all.thread_block().map_err(|e| os("sigprocmask", e))?;
-        let signals =
-            SignalFd::with_flags(&all, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(|e| os("signalfd", e))?;
+        let signals = SignalFd::with_flags(&all, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+            .map_err(|e| os("signalfd", e))?;
         Ok((Foreground { signals, io }, given))
     }
 
@@ -91,7 +91,11 @@ impl Session {
     /// N ended it.
     pub(crate) fn supervise(mut self, process: &Process) -> Result<u8, Failure> {
         loop {
-            let ended = wait_and_copy(&mut self.pumps, Some((self.signals.as_fd(), process.as_fd())), PollTimeout::NONE)?;
+            let ended = wait_and_copy(
+                &mut self.pumps,
+                Some((self.signals.as_fd(), process.as_fd())),
+                PollTimeout::NONE,
+            )?;
             while let Some(info) = self.signals.read_signal().map_err(|e| os("read signalfd", e))? {
                 match info.ssi_signo as i32 {
                     nix::libc::SIGWINCH => self.resize(),
@@ -270,4 +274,3 @@ impl Drop for RawTerminal {
         let _restored = termios::tcsetattr(&self.tty, SetArg::TCSANOW, &self.before);
     }
 }
-

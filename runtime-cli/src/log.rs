@@ -68,7 +68,9 @@ impl Log {
                     .mode(0o644)
                     .custom_flags(nix::libc::O_SYNC)
                     .open(path)
-                    .map_err(|error| LogError(format!("open {}: {}", path.display(), output::io_text(&error))))?;
+                    .map_err(|error| {
+                        LogError(format!("open {}: {}", path.display(), output::io_text(&error)))
+                    })?;
                 Some(RefCell::new(opened))
             }
         };

@@ -55,7 +55,10 @@ pub(crate) fn state_table(states: &[State]) -> String {
     let pids: Vec<String> = states.iter().map(|state| state.pid.to_string()).collect();
     let mut rows = vec![["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]];
     rows.extend(
-        states.iter().zip(&pids).map(|(s, pid)| [s.id.as_str(), pid, s.status.as_str(), &s.bundle, &s.created, &s.owner]),
+        states
+            .iter()
+            .zip(&pids)
+            .map(|(s, pid)| [s.id.as_str(), pid, s.status.as_str(), &s.bundle, &s.created, &s.owner]),
     );
     table(&rows)
 }
@@ -66,7 +69,8 @@ mod tests {
 
     #[test]
     fn tables_are_aligned() {
-        let text = table(&[["ID", "B", "C", "D", "E", "F"], ["a-long-container-id", "1", "2", "3", "4", "5"]]);
+        let text =
+            table(&[["ID", "B", "C", "D", "E", "F"], ["a-long-container-id", "1", "2", "3", "4", "5"]]);
         let [first, second] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
         assert_eq!(first.find('B'), second.find('1'));
         assert_eq!(first.find('B'), Some(22));

@@ -115,9 +115,11 @@ mod tests {
         let (output, to) = pipe();
         drop(output);
         let mut pump = Pump::new(End::Owned(from), End::Owned(to));
+        nix::unistd::write(&input, b"x").unwrap();
+        pump.step();
+        pump.step();
         for _ in 0..3 {
             nix::unistd::write(&input, b"x").unwrap();
-            pump.step();
             pump.step();
         }
         assert!(pump.interest().is_some());

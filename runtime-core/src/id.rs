@@ -68,7 +68,11 @@ mod tests {
     #[test]
     fn refuses_what_could_leave_the_state_directory() {
         for id in [".", "..", "a/b", "/", "a b", "ä", "a\0", "a\n", &"x".repeat(256)] {
-            assert_eq!(ContainerId::new(id).unwrap_err().to_string(), "invalid container ID format", "{id:?}");
+            assert_eq!(
+                ContainerId::new(id).unwrap_err().to_string(),
+                "invalid container ID format",
+                "{id:?}"
+            );
         }
         assert_eq!(ContainerId::new("").unwrap_err().to_string(), "container id cannot be empty");
     }

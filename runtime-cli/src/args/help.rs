@@ -2,7 +2,6 @@
 //! Help, in the layout of runc's.
 
 use super::table::{COMMANDS, Command, Flag, GLOBALS, Takes};
-use std::fmt::Write as _;
 
 const ABOUT: &str = "\
 {program} runs containers as the Open Container Initiative (OCI) specifies
@@ -26,11 +25,18 @@ pub(crate) fn help(program: &str, topic: Option<&Command>) -> String {
 }
 
 fn app(text: &mut String, program: &str) {
-    heading(text, "NAME", &format!("{program} - Open Container Initiative runtime\n\n{}", ABOUT.replace("{program}", program)));
+    heading(
+        text,
+        "NAME",
+        &format!("{program} - Open Container Initiative runtime\n\n{}", ABOUT.replace("{program}", program)),
+    );
     heading(text, "USAGE", &format!("{program} [global options] command [command options] [arguments...]"));
     heading(text, "VERSION", env!("CARGO_PKG_VERSION"));
-    let rows: Vec<_> =
-        COMMANDS.iter().map(|c| (c.name.to_owned(), c.summary)).chain([("help, h".to_owned(), "show this, or the help of one command")]).collect();
+    let rows: Vec<_> = COMMANDS
+        .iter()
+        .map(|c| (c.name.to_owned(), c.summary))
+        .chain([("help, h".to_owned(), "show this, or the help of one command")])
+        .collect();
     heading(text, "COMMANDS", &columns(&rows));
     let mut rows = flag_rows(GLOBALS);
     rows.push(("--help, -h".to_owned(), "show help"));
@@ -51,11 +57,11 @@ fn of_command(text: &mut String, program: &str, command: &Command) {
 }
 
 fn heading(text: &mut String, title: &str, body: &str) {
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "{title}:");
+    text.push_str(&format!("{title}:\n"));
     for line in body.lines() {
         let line = format!("   {line}");
-        let _ = writeln!(text, "{}", line.trim_end());
+        text.push_str(line.trim_end());
+        text.push('\n');
     }
     text.push('\n');
 }
@@ -73,7 +79,11 @@ fn flag_rows(flags: &'static [Flag]) -> Vec<(String, &'static str)> {
             let names: Vec<_> = flag
                 .names
                 .iter()
-                .map(|name| if name.len() == 1 { format!("-{name}{value}") } else { format!("--{name}{value}") })
+                .map(
+                    |name| {
+                        if name.len() == 1 { format!("-{name}{value}") } else { format!("--{name}{value}") }
+                    },
+                )
                 .collect();
             (names.join(", "), flag.help)
         })

@@ -84,9 +84,15 @@ pub(crate) struct Usage {
 #[derive(Debug, PartialEq, Eq)]
 enum UsageKind {
     /// A wrong flag, of a command or of the program.
-    Flag { command: Option<&'static str>, text: String },
+    Flag {
+        command: Option<&'static str>,
+        text: String,
+    },
     /// A wrong number of arguments.
-    Count { command: &'static str, text: String },
+    Count {
+        command: &'static str,
+        text: String,
+    },
     UnknownCommand(String),
 }
 
@@ -190,7 +196,11 @@ struct Parsed {
 }
 
 /// Splits `args` into flags of `known` and the others.
-fn parse_flags(args: &[OsString], known: &'static [Flag], order: Order) -> Result<(Parsed, Vec<OsString>), String> {
+fn parse_flags(
+    args: &[OsString],
+    known: &'static [Flag],
+    order: Order,
+) -> Result<(Parsed, Vec<OsString>), String> {
     let mut parsed = Parsed::default();
     let mut others = Vec::new();
     let mut args = args.iter();
@@ -236,9 +246,8 @@ fn parse_flags(args: &[OsString], known: &'static [Flag], order: Order) -> Resul
                 None => return Err(format!("flag needs an argument: {}", arg.to_string_lossy())),
             },
         };
-        check_value(flag, &value).map_err(|why| {
-            format!("invalid value {:?} for flag -{text}: {why}", value.to_string_lossy())
-        })?;
+        check_value(flag, &value)
+            .map_err(|why| format!("invalid value {:?} for flag -{text}: {why}", value.to_string_lossy()))?;
         parsed.values.0.extend(flag.names.first().map(|name| (*name, value)));
     }
     Ok((parsed, others))
@@ -327,8 +336,13 @@ mod tests {
     fn what_is_wrong() {
         assert_eq!(flag_error(&["--bogus"]), "flag provided but not defined: -bogus");
         assert_eq!(flag_error(&["create", "--bundle"]), "flag needs an argument: --bundle");
-        assert_eq!(flag_error(&["delete", "--force=maybe", "x"]), "invalid value \"maybe\" for flag -force: parse error");
-        assert!(flag_error(&["create", "--preserve-fds", "x", "y"]).contains("strconv.ParseInt: parsing \"x\""));
+        assert_eq!(
+            flag_error(&["delete", "--force=maybe", "x"]),
+            "invalid value \"maybe\" for flag -force: parse error"
+        );
+        assert!(
+            flag_error(&["create", "--preserve-fds", "x", "y"]).contains("strconv.ParseInt: parsing \"x\"")
+        );
         assert_eq!(run(&["foo", "-h"]).unwrap_err(), UsageKind::UnknownCommand("foo".into()));
         let count = |args: &[&str]| match run(args).unwrap_err() {
             UsageKind::Count { text, .. } => text,
@@ -337,7 +351,10 @@ mod tests {
         assert_eq!(count(&["state"]), "/bin/runc: \"state\" requires exactly 1 argument(s)");
         assert_eq!(count(&["state", "a", "b"]), "/bin/runc: \"state\" requires exactly 1 argument(s)");
         assert_eq!(count(&["kill"]), "/bin/runc: \"kill\" requires a minimum of 1 argument(s)");
-        assert_eq!(count(&["kill", "a", "9", "b"]), "/bin/runc: \"kill\" requires a maximum of 2 argument(s)");
+        assert_eq!(
+            count(&["kill", "a", "9", "b"]),
+            "/bin/runc: \"kill\" requires a maximum of 2 argument(s)"
+        );
     }
 
     #[test]
@@ -345,8 +362,12 @@ mod tests {
         assert!(matches!(run(&[]).unwrap().request, Request::Help(None)));
         assert!(matches!(run(&["-h"]).unwrap().request, Request::Help(None)));
         assert!(matches!(run(&["help"]).unwrap().request, Request::Help(None)));
-        assert!(matches!(run(&["kill", "--help"]).unwrap().request, Request::Help(Some(c)) if c.name == "kill"));
-        assert!(matches!(run(&["help", "kill"]).unwrap().request, Request::Help(Some(c)) if c.name == "kill"));
+        assert!(
+            matches!(run(&["kill", "--help"]).unwrap().request, Request::Help(Some(c)) if c.name == "kill")
+        );
+        assert!(
+            matches!(run(&["help", "kill"]).unwrap().request, Request::Help(Some(c)) if c.name == "kill")
+        );
         assert!(matches!(run(&["-v"]).unwrap().request, Request::Version));
         assert_eq!(run(&["help", "foo"]).unwrap_err(), UsageKind::UnknownCommand("foo".into()));
     }

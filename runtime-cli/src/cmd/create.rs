@@ -66,7 +66,12 @@ fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
     status
 }
 
-fn serve(context: &Context<'_>, container: &Container, foreground: Foreground, held: Held) -> Result<u8, Failure> {
+fn serve(
+    context: &Context<'_>,
+    container: &Container,
+    foreground: Foreground,
+    held: Held,
+) -> Result<u8, Failure> {
     let session = foreground.begin()?;
     let created = held.release()?;
     report(context, &created);

@@ -47,7 +47,8 @@ fn run(context: &Context<'_>) -> Result<u8, Failure> {
 }
 
 /// The line of runc that people grep a debug log for, and what it is here.
-const JOINING: &str = "exec: cloning a process into the container (for nsexec container setup; for child process in init())";
+const JOINING: &str =
+    "exec: cloning a process into the container (for nsexec container setup; for child process in init())";
 
 fn report(context: &Context<'_>, created: &runtime_core::Created) {
     for warning in &created.warnings {
@@ -86,7 +87,9 @@ fn options(context: &Context<'_>, mut exec: Exec) -> Result<Exec, Failure> {
             let path = path.to_string_lossy();
             exec = exec.cgroup(path.as_ref());
         }
-        _ => return Err(Failure::new("--cgroup: cgroup v2 has one hierarchy, so there can be one path only")),
+        _ => {
+            return Err(Failure::new("--cgroup: cgroup v2 has one hierarchy, so there can be one path only"));
+        }
     }
     Ok(exec.preserve_fds(fds).ignore_paused(flags.is_set("ignore-paused")))
 }
@@ -132,8 +135,12 @@ fn from_flags(context: &Context<'_>, container: &Container) -> Result<Process, F
     for gid in flags.all("additional-gids") {
         let gid = text(gid)?;
         match gid.parse::<i64>() {
-            Ok(n) if n < 0 => return Err(Failure::new(format!("additional-gids must be a positive number {n}"))),
-            Ok(n) => process.user.additional_gids.push(u32::try_from(n).map_err(|_too_large| bad("gid", &gid))?),
+            Ok(n) if n < 0 => {
+                return Err(Failure::new(format!("additional-gids must be a positive number {n}")));
+            }
+            Ok(n) => {
+                process.user.additional_gids.push(u32::try_from(n).map_err(|_too_large| bad("gid", &gid))?)
+            }
             Err(_) => return Err(bad("gid", &gid)),
         }
     }

@@ -37,7 +37,8 @@ mod tests {
 
     #[test]
     fn signals() {
-        for (name, number) in [("9", 9), ("KILL", 9), ("sigterm", 15), ("SIGUSR1", 10), ("0", 0), ("64", 64)] {
+        for (name, number) in [("9", 9), ("KILL", 9), ("sigterm", 15), ("SIGUSR1", 10), ("0", 0), ("64", 64)]
+        {
             assert_eq!(parse_signal(name), Some(number), "{name}");
         }
         for name in ["BADSIG", "", "65", "-1", "SIG", "1x"] {

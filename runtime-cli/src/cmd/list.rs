@@ -12,7 +12,9 @@ pub(super) fn list(context: &Context<'_>) -> Result<u8, Failure> {
     }
     let listed = match context.runtime().list() {
         // Nobody has made a container yet; but a directory that was named must be there.
-        Err(error) if error.kind() == ErrorKind::NotFound && context.globals.path("root").is_none() => Vec::new(),
+        Err(error) if error.kind() == ErrorKind::NotFound && context.globals.path("root").is_none() => {
+            Vec::new()
+        }
         other => other?,
     };
     let mut states: Vec<State> = Vec::with_capacity(listed.len());

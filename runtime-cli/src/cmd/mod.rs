@@ -95,8 +95,9 @@ impl Context<'_> {
 /// sockets that a service manager has passed to us (sd_listen_fds(3)).
 fn preserved_fds(flags: &Values) -> Result<(u16, Option<u16>), Failure> {
     let preserved = flags.integer("preserve-fds");
-    let fds = u16::try_from(preserved)
-        .map_err(|_out_of_range| Failure::new(format!("--preserve-fds: expected 0 to 65535, got {preserved}")))?;
+    let fds = u16::try_from(preserved).map_err(|_out_of_range| {
+        Failure::new(format!("--preserve-fds: expected 0 to 65535, got {preserved}"))
+    })?;
     let listening = listen_fds();
     Ok((fds.saturating_add(listening.unwrap_or(0)), listening))
 }
@@ -130,7 +131,9 @@ fn state_root(globals: &Values) -> Result<PathBuf, Failure> {
 
 fn default_root() -> Result<PathBuf, Failure> {
     let system = PathBuf::from("/run/runc");
-    let Some(user) = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) else { return Ok(system) };
+    let Some(user) = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) else {
+        return Ok(system);
+    };
     if nix::unistd::geteuid().is_root() && !is_fake_root() {
         return Ok(system);
     }

@@ -26,7 +26,8 @@ fn table(options: &[OsString], pids: &[i32]) -> Result<String, Failure> {
     if !ran.status.success() {
         return Err(Failure::new(format!("ps: {}", ran.status)));
     }
-    select(&String::from_utf8_lossy(&ran.stdout), pids).ok_or_else(|| Failure::new("no PID column in what ps(1) prints"))
+    select(&String::from_utf8_lossy(&ran.stdout), pids)
+        .ok_or_else(|| Failure::new("no PID column in what ps(1) prints"))
 }
 
 fn select(table: &str, pids: &[i32]) -> Option<String> {

@@ -49,11 +49,11 @@ pub(crate) fn place(hierarchy: &Hierarchy, path: &CgroupsPath, id: &str) -> Resu
 
 /// Makes the cgroup. One that is there already must be empty and not frozen.
 pub(crate) fn make(hierarchy: &Hierarchy, place: &Place) -> Result<Cgroup> {
-    if place.missing == 0 {
-        if let Some(cgroup) = hierarchy.open(&place.path)? {
-            check_unused(&cgroup)?;
-            return Ok(cgroup);
-        }
+    if place.missing == 0
+        && let Some(cgroup) = hierarchy.open(&place.path)?
+    {
+        check_unused(&cgroup)?;
+        return Ok(cgroup);
     }
     let mut tries = 0;
     loop {
@@ -62,7 +62,13 @@ pub(crate) fn make(hierarchy: &Hierarchy, place: &Place) -> Result<Cgroup> {
             // The delete of another container took an empty parent away.
             Err(Errno::ENOENT | Errno::ENODEV) if tries < 10 => tries += 1,
             Err(errno) => {
-                let error = Error::os(errno, format!("unable to apply cgroup configuration: mkdir {}", hierarchy.absolute(&place.path)));
+                let error = Error::os(
+                    errno,
+                    format!(
+                        "unable to apply cgroup configuration: mkdir {}",
+                        hierarchy.absolute(&place.path)
+                    ),
+                );
                 return Err(error.of_kind(ErrorKind::Setup));
             }
         }
@@ -98,7 +104,10 @@ fn check_unused(cgroup: &Cgroup) -> Result<()> {
             ErrorKind::Setup,
             format!("container's cgroup is not empty: {count} process(es) found"),
         )
-        .with_hint(format!("cgroup {} belongs to something else, or to a container that was not deleted", cgroup.path())));
+        .with_hint(format!(
+            "cgroup {} belongs to something else, or to a container that was not deleted",
+            cgroup.path()
+        )));
     }
     // An empty cgroup never counts as frozen in cgroup.events; the wish does.
     let wish = cgroup.read(c"cgroup.freeze").unwrap_or_default();
@@ -123,7 +132,8 @@ pub(crate) fn remove(path: &str, missing: usize) -> Result<()> {
     let mut path = path;
     for removed in 0..missing {
         let Some((parent, name)) = path.rsplit_once('/') else { break };
-        let (parent_c, name) = (CString::new(parent).unwrap_or_default(), CString::new(name).unwrap_or_default());
+        let (parent_c, name) =
+            (CString::new(parent).unwrap_or_default(), CString::new(name).unwrap_or_default());
         let dir = match fd::open(fd::CWD, &parent_c, libc::O_PATH | libc::O_DIRECTORY, 0) {
             Err(Errno::ENOENT) => break,
             other => other.context(|| format!("open cgroup {parent}"))?,

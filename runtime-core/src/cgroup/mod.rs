@@ -10,7 +10,7 @@ pub(crate) mod fs;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path;
 use crate::sys::fd::resolve;
-use crate::sys::{Errno, fd};
+use crate::sys::{Errno, fd, mount};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -32,7 +32,9 @@ pub(crate) struct Hierarchy {
 impl Hierarchy {
     pub(crate) fn find() -> Result<Self> {
         for mount_point in MOUNT_POINTS {
-            let Ok(root) = fd::open_follow(fd::CWD, mount_point, libc::O_PATH | libc::O_DIRECTORY, 0) else { continue };
+            let Ok(root) = fd::open_follow(fd::CWD, mount_point, libc::O_PATH | libc::O_DIRECTORY, 0) else {
+                continue;
+            };
             let magic = fd::statfs(&root).context(|| format!("statfs {}", path::show(mount_point)))?.f_type;
             if magic as i64 == CGROUP2_MAGIC {
                 return Ok(Hierarchy { root, mount_point });
@@ -43,6 +45,11 @@ impl Hierarchy {
             "no cgroup2 file system at /sys/fs/cgroup or /sys/fs/cgroup/unified",
         )
         .with_hint("control groups of version 1 are not supported"))
+    }
+
+    /// A detached clone of the hierarchy's mount.
+    pub(crate) fn clone_mount(&self) -> crate::sys::Result<OwnedFd> {
+        mount::clone_tree(&self.root, c"", mount::Depth::One, 0)
     }
 
     /// The absolute path of a cgroup.
@@ -141,7 +148,8 @@ impl Cgroup {
     }
 
     fn read(&self, file: &CStr) -> Result<Vec<u8>> {
-        fd::read_file(&self.dir, file, 16 << 20).context(|| format!("read {}/{}", self.path, path::show(file)))
+        fd::read_file(&self.dir, file, 16 << 20)
+            .context(|| format!("read {}/{}", self.path, path::show(file)))
     }
 
     fn write(&self, file: &CStr, content: &str) -> Result<()> {
@@ -179,10 +187,16 @@ impl Cgroup {
         for name in crate::sys::dir::entries(&self.dir).context(|| format!("read {}", self.path))? {
             if name.is_dir {
                 match fd::open(&self.dir, &name.name, libc::O_RDONLY | libc::O_DIRECTORY, 0) {
-                    Ok(dir) => children.push(Cgroup { dir, path: format!("{}/{}", self.path, path::show(&name.name)) }),
+                    Ok(dir) => children
+                        .push(Cgroup { dir, path: format!("{}/{}", self.path, path::show(&name.name)) }),
                     // Removed between the two calls.
                     Err(Errno::ENOENT | Errno::ENODEV) => {}
-                    Err(errno) => return Err(Error::os(errno, format!("open {}/{}", self.path, path::show(&name.name)))),
+                    Err(errno) => {
+                        return Err(Error::os(
+                            errno,
+                            format!("open {}/{}", self.path, path::show(&name.name)),
+                        ));
+                    }
                 }
             }
         }
@@ -258,7 +272,10 @@ mod tests {
     #[test]
     fn events() {
         assert_eq!(parse_events(b"populated 1\nfrozen 0\n"), Events { populated: true, frozen: false });
-        assert_eq!(parse_events(b"populated 0\nfrozen 1\nnew 7\n"), Events { populated: false, frozen: true });
+        assert_eq!(
+            parse_events(b"populated 0\nfrozen 1\nnew 7\n"),
+            Events { populated: false, frozen: true }
+        );
         assert_eq!(parse_events(b""), Events::default());
     }
 }

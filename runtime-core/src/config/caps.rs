@@ -110,7 +110,10 @@ mod tests {
             &mut warnings,
         );
         assert_eq!(sets.ambient, 1 << 5);
-        assert_eq!(warnings[0].to_string(), "can't raise ambient capability CAP_CHOWN: operation not permitted");
+        assert_eq!(
+            warnings[0].to_string(),
+            "can't raise ambient capability CAP_CHOWN: operation not permitted"
+        );
     }
 
     #[test]

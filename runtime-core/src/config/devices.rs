@@ -71,13 +71,18 @@ fn node(i: usize, spec: &spec::Device) -> Result<Node> {
     let at = format!("linux.devices[{i}]");
     let path = clean(&spec.path);
     if !spec.path.starts_with('/') || path.is_empty() {
-        return Err(invalid(format_args!("{at}.path"), format_args!("{:?} is not an absolute path", spec.path)));
+        return Err(invalid(
+            format_args!("{at}.path"),
+            format_args!("{:?} is not an absolute path", spec.path),
+        ));
     }
     let kind = match spec.kind.as_str() {
         "c" | "u" => NodeKind::Char,
         "b" => NodeKind::Block,
         "p" => NodeKind::Fifo,
-        other => return Err(invalid(format_args!("{at}.type"), format_args!("{other:?} (known: b, c, p, u)"))),
+        other => {
+            return Err(invalid(format_args!("{at}.type"), format_args!("{other:?} (known: b, c, p, u)")));
+        }
     };
     // The numbers of a fifo mean nothing (docs/decisions/traps.md, T10).
     let number = |field: &str, value: i64, max: u32| match u32::try_from(value) {
@@ -89,7 +94,10 @@ fn node(i: usize, spec: &spec::Device) -> Result<Node> {
     // Go's os.FileMode and C's mode_t agree in the permission bits; the type is `type`'s business.
     let mode = mode & !libc::S_IFMT;
     if mode > 0o7777 {
-        return Err(invalid(format_args!("{at}.fileMode"), format_args!("{mode} has more than permission bits")));
+        return Err(invalid(
+            format_args!("{at}.fileMode"),
+            format_args!("{mode} has more than permission bits"),
+        ));
     }
     Ok(Node {
         path: c_string(format_args!("{at}.path"), &path)?,
@@ -159,7 +167,8 @@ const DEFAULT_RULES: [Rule; 11] = {
 
 /// The user's rules, then the default ones.
 pub(crate) fn rules(spec: &[spec::DeviceCgroup]) -> Result<Vec<Rule>> {
-    let mut rules: Vec<Rule> = spec.iter().enumerate().map(|(i, entry)| rule(i, entry)).collect::<Result<_>>()?;
+    let mut rules: Vec<Rule> =
+        spec.iter().enumerate().map(|(i, entry)| rule(i, entry)).collect::<Result<_>>()?;
     rules.extend(DEFAULT_RULES);
     Ok(rules)
 }
@@ -174,9 +183,9 @@ fn rule(i: usize, spec: &spec::DeviceCgroup) -> Result<Rule> {
     };
     let number = |field: &str, value: Option<i64>| match value {
         None | Some(-1) => Ok(None),
-        Some(value) => u32::try_from(value)
-            .map(Some)
-            .map_err(|_out_of_range| invalid(format_args!("{at}.{field}"), format_args!("expected -1 or more, got {value}"))),
+        Some(value) => u32::try_from(value).map(Some).map_err(|_out_of_range| {
+            invalid(format_args!("{at}.{field}"), format_args!("expected -1 or more, got {value}"))
+        }),
     };
     let mut access = 0;
     for c in spec.access.chars() {
@@ -184,7 +193,9 @@ fn rule(i: usize, spec: &spec::DeviceCgroup) -> Result<Rule> {
             'r' => Rule::READ,
             'w' => Rule::WRITE,
             'm' => Rule::MKNOD,
-            other => return Err(invalid(format_args!("{at}.access"), format_args!("{other:?} (known: r, w, m)"))),
+            other => {
+                return Err(invalid(format_args!("{at}.access"), format_args!("{other:?} (known: r, w, m)")));
+            }
         };
     }
     Ok(Rule {
@@ -222,11 +233,21 @@ mod tests {
         assert!(report(device("/dev/x", "c", 1, 1 << 20)).starts_with("linux.devices[0].minor"));
         assert_eq!(nodes(&[device("/dev/x", "p", -8, 666)]).unwrap()[6].major, 0);
         let rule = |kind: &str, major, access: &str| {
-            rules(&[spec::DeviceCgroup { kind: kind.into(), major, access: access.into(), ..Default::default() }])
+            rules(&[spec::DeviceCgroup {
+                kind: kind.into(),
+                major,
+                access: access.into(),
+                ..Default::default()
+            }])
         };
-        assert_eq!(rule("", Some(-1), "").unwrap()[0], Rule { allow: false, kind: RuleKind::Any, major: None, minor: None, access: 7 });
+        assert_eq!(
+            rule("", Some(-1), "").unwrap()[0],
+            Rule { allow: false, kind: RuleKind::Any, major: None, minor: None, access: 7 }
+        );
         assert!(rule("p", None, "").unwrap_err().report().starts_with("linux.resources.devices[0].type"));
-        assert!(rule("c", Some(-2), "").unwrap_err().report().starts_with("linux.resources.devices[0].major"));
+        assert!(
+            rule("c", Some(-2), "").unwrap_err().report().starts_with("linux.resources.devices[0].major")
+        );
         assert!(rule("c", None, "x").unwrap_err().report().starts_with("linux.resources.devices[0].access"));
     }
 }

@@ -69,7 +69,8 @@ impl Hooks {
                 Kind::Poststart => &spec.poststart,
                 Kind::Poststop => &spec.poststop,
             };
-            let checked = list.iter().enumerate().map(|(i, spec)| hook(kind, i, spec)).collect::<Result<_>>()?;
+            let checked =
+                list.iter().enumerate().map(|(i, spec)| hook(kind, i, spec)).collect::<Result<_>>()?;
             if let Some(place) = all.0.get_mut(kind as usize) {
                 *place = checked;
             }
@@ -86,9 +87,16 @@ impl Hooks {
 fn hook(kind: Kind, i: usize, spec: &spec::Hook) -> Result<Hook> {
     let at = format!("hooks.{}[{i}]", kind.name());
     if !spec.path.starts_with('/') {
-        return Err(invalid(format_args!("{at}.path"), format_args!("{:?} is not an absolute path", spec.path)));
+        return Err(invalid(
+            format_args!("{at}.path"),
+            format_args!("{:?} is not an absolute path", spec.path),
+        ));
     }
-    let strings = [("path", std::slice::from_ref(&spec.path)), ("args", &spec.args), ("env", spec.env.as_deref().unwrap_or_default())];
+    let strings = [
+        ("path", std::slice::from_ref(&spec.path)),
+        ("args", &spec.args),
+        ("env", spec.env.as_deref().unwrap_or_default()),
+    ];
     for (field, list) in strings {
         for (j, string) in list.iter().enumerate() {
             drop(c_string(format_args!("{at}.{field}[{j}]"), string)?);
@@ -98,7 +106,12 @@ fn hook(kind: Kind, i: usize, spec: &spec::Hook) -> Result<Hook> {
         None => None,
         Some(seconds) => match u64::try_from(seconds) {
             Ok(seconds @ 1..) => Some(Duration::from_secs(seconds)),
-            _ => return Err(invalid(format_args!("{at}.timeout"), format_args!("expected more than 0, got {seconds}"))),
+            _ => {
+                return Err(invalid(
+                    format_args!("{at}.timeout"),
+                    format_args!("expected more than 0, got {seconds}"),
+                ));
+            }
         },
     };
     Ok(Hook {

@@ -97,7 +97,12 @@ impl Config {
             rootfs_propagation: mounts::rootfs_propagation(&linux.rootfs_propagation)?,
             hostname: uts_name("hostname", &spec.hostname, &namespaces)?,
             domainname: uts_name("domainname", &spec.domainname, &namespaces)?,
-            mounts: spec.mounts.iter().enumerate().map(|(i, m)| Mount::new(i, m, bundle)).collect::<Result<_>>()?,
+            mounts: spec
+                .mounts
+                .iter()
+                .enumerate()
+                .map(|(i, m)| Mount::new(i, m, bundle))
+                .collect::<Result<_>>()?,
             nodes: devices::nodes(&linux.devices)?,
             device_rules: devices::rules(resources.map_or(&[], |r| &r.devices))?,
             masked_paths: paths("linux.maskedPaths", &linux.masked_paths)?,
@@ -128,9 +133,10 @@ fn check_version(version: &str) -> Result<()> {
     let numbers: Vec<Option<u32>> = core.split('.').map(|n| n.parse().ok()).collect();
     match numbers.as_slice() {
         [Some(1), Some(_), Some(_)] => Ok(()),
-        [Some(_), Some(_), Some(_)] => {
-            Err(unsupported("ociVersion", format_args!("{version:?} (supported: 1.0.0 to {})", spec::OCI_VERSION)))
-        }
+        [Some(_), Some(_), Some(_)] => Err(unsupported(
+            "ociVersion",
+            format_args!("{version:?} (supported: 1.0.0 to {})", spec::OCI_VERSION),
+        )),
         _ if version.is_empty() => Err(invalid("ociVersion", "must be given")),
         _ => Err(invalid("ociVersion", format_args!("{version:?} is not a version of the form x.y.z"))),
     }
@@ -267,7 +273,8 @@ mod tests {
 
     #[test]
     fn what_would_change_the_host_is_refused() {
-        let without = |kind: &'static str| move |l: &mut spec::Linux| l.namespaces.retain(|ns| ns.kind != kind);
+        let without =
+            |kind: &'static str| move |l: &mut spec::Linux| l.namespaces.retain(|ns| ns.kind != kind);
         assert!(report(linux(without("uts"))).starts_with("hostname: needs an own uts namespace"));
         assert!(report(linux(without("mount"))).starts_with("mounts: needs an own mount namespace"));
     }
@@ -278,7 +285,9 @@ mod tests {
             check(linux(|l| l.masked_paths = vec!["/a//b".into(), "/a/b".into(), "/c/../d".into()])).unwrap();
         assert_eq!(config.masked_paths, [c"a/b".to_owned(), c"d".to_owned()]);
         assert!(report(linux(|l| l.masked_paths = vec!["a".into()])).starts_with("linux.maskedPaths[0]: "));
-        assert!(report(linux(|l| l.readonly_paths = vec!["/".into()])).starts_with("linux.readonlyPaths[0]: "));
+        assert!(
+            report(linux(|l| l.readonly_paths = vec!["/".into()])).starts_with("linux.readonlyPaths[0]: ")
+        );
     }
 
     #[test]
@@ -294,6 +303,9 @@ mod tests {
     #[test]
     fn what_is_not_done_is_refused_by_name() {
         let error = check(linux(|l| l.seccomp = Some(spec::Seccomp::default()))).unwrap_err();
-        assert_eq!((error.kind(), error.report().as_str()), (ErrorKind::Unsupported, "linux.seccomp: not supported yet"));
+        assert_eq!(
+            (error.kind(), error.report().as_str()),
+            (ErrorKind::Unsupported, "linux.seccomp: not supported yet")
+        );
     }
 }

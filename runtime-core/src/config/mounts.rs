@@ -234,7 +234,8 @@ impl Parsed {
     fn apply(&mut self, effect: Effect) {
         // An atime attribute is a value of a field: whoever sets one value
         // clears the field first (mount_setattr(2)).
-        let field = |bits: u64| if bits & attr::ATIME != 0 || bits == ATTR_RELATIME { attr::ATIME } else { bits };
+        let field =
+            |bits: u64| if bits & attr::ATIME != 0 || bits == ATTR_RELATIME { attr::ATIME } else { bits };
         match effect {
             Effect::None => {}
             Set(flag) => {
@@ -280,7 +281,10 @@ fn fs_option(at: &str, option: &str) -> Result<FsOption> {
         return Err(invalid(at, format_args!("{option:?} has no name")));
     }
     if key.len() > FS_OPTION_MAX || value.is_some_and(|value| value.len() > FS_OPTION_MAX) {
-        return Err(unsupported(at, format_args!("longer than {FS_OPTION_MAX} bytes, the limit of fsconfig(2)")));
+        return Err(unsupported(
+            at,
+            format_args!("longer than {FS_OPTION_MAX} bytes, the limit of fsconfig(2)"),
+        ));
     }
     Ok(FsOption { key: c_string(at, key)?, value: value.map(|value| c_string(at, value)).transpose()? })
 }
@@ -439,7 +443,10 @@ fn new_filesystem(at: &str, spec: &spec::Mount, parsed: &Parsed) -> Result<Sourc
         return Err(invalid(at, "id-mapped mounts are only supported for bind-mounts"));
     }
     if parsed.source_no_follow || parsed.copy_symlink {
-        return Err(invalid(format_args!("{at}.options"), "src-nofollow and copy-symlink are for bind mounts only"));
+        return Err(invalid(
+            format_args!("{at}.options"),
+            "src-nofollow and copy-symlink are for bind mounts only",
+        ));
     }
     let kind = match spec.kind.as_str() {
         "proc" => Filesystem::Proc,
@@ -481,9 +488,10 @@ fn check_proc(at: &str, destination: &str, source: &Source) -> Result<()> {
         _ if destination == "proc" => {
             Err(invalid(path, "\"/proc\" cannot be mounted because it is not of type proc"))
         }
-        _ if destination.starts_with("proc/") && !is_proc_file(destination.as_bytes()) => {
-            Err(invalid(path, format_args!("\"/{destination}\" cannot be mounted because it is inside /proc")))
-        }
+        _ if destination.starts_with("proc/") && !is_proc_file(destination.as_bytes()) => Err(invalid(
+            path,
+            format_args!("\"/{destination}\" cannot be mounted because it is inside /proc"),
+        )),
         _ => Ok(()),
     }
 }
@@ -502,7 +510,9 @@ pub(crate) fn rootfs_propagation(value: &str) -> Result<Option<(c_ulong, Depth)>
         Some((_, Propagation(flag, depth))) => Ok(Some((*flag, *depth))),
         _ => Err(invalid(
             "linux.rootfsPropagation",
-            format_args!("{value:?} is not supported (known: [r]private, [r]shared, [r]slave, [r]unbindable)"),
+            format_args!(
+                "{value:?} is not supported (known: [r]private, [r]shared, [r]slave, [r]unbindable)"
+            ),
         )),
     }
 }
@@ -537,8 +547,9 @@ mod tests {
 
     #[test]
     fn options_become_flags_or_go_to_the_file_system() {
-        let m = parse("/dev//./pts/", "devpts", "devpts", &["nosuid", "newinstance", "gid=5", "noexec", "exec"])
-            .unwrap();
+        let m =
+            parse("/dev//./pts/", "devpts", "devpts", &["nosuid", "newinstance", "gid=5", "noexec", "exec"])
+                .unwrap();
         assert_eq!(m.destination.as_c_str(), c"dev/pts");
         assert_eq!(m.new_attr(), attr::NOSUID);
         let Source::New { options, kind, .. } = &m.source else { panic!("{m:?}") };
@@ -556,7 +567,10 @@ mod tests {
         assert_eq!(attr(&["noatime", "atime"]), ATTR_RELATIME);
         assert_eq!(attr(&["noatime", "strictatime"]), attr::STRICTATIME);
         let all = |options: &[&str]| parse("/x", "", "/s", &[&["rbind"], options].concat()).unwrap().all;
-        assert_eq!(all(&["rnoatime"]), MountAttr { set: attr::NOATIME, clear: attr::ATIME, ..Default::default() });
+        assert_eq!(
+            all(&["rnoatime"]),
+            MountAttr { set: attr::NOATIME, clear: attr::ATIME, ..Default::default() }
+        );
         assert_eq!(all(&["rnoatime", "rrelatime"]), MountAttr { clear: attr::ATIME, ..Default::default() });
         assert_eq!(all(&["rro", "rrw"]), MountAttr { clear: attr::RDONLY, ..Default::default() });
         assert_eq!(all(&["rrw", "rro"]), MountAttr { set: attr::RDONLY, ..Default::default() });
@@ -599,7 +613,10 @@ mod tests {
         assert!(report("/", "tmpfs", "", &[]).starts_with("mounts[3].destination: "));
         assert!(report("/a/..", "tmpfs", "", &[]).starts_with("mounts[3].destination: "));
         assert!(report("", "tmpfs", "", &[]).starts_with("mounts[3].destination: "));
-        assert!(report("/x", "", "/y", &["rbind", "size=1k"]).starts_with("mounts[3].options[1]: unknown option \"size\""));
+        assert!(
+            report("/x", "", "/y", &["rbind", "size=1k"])
+                .starts_with("mounts[3].options[1]: unknown option \"size\"")
+        );
         assert!(report("/x", "", "", &["rbind"]).starts_with("mounts[3].source: "));
         assert!(report("/x", "", "", &[]).starts_with("mounts[3].type: "));
         assert!(report("/x", "tmpfs", "", &["idmap"]).contains("only supported for bind-mounts"));
@@ -615,6 +632,8 @@ mod tests {
     fn propagation_of_the_rootfs() {
         assert_eq!(rootfs_propagation("rslave").unwrap(), Some((MS_SLAVE, Depth::All)));
         assert_eq!(rootfs_propagation("").unwrap(), None);
-        assert!(rootfs_propagation("ro").unwrap_err().report().starts_with("linux.rootfsPropagation: \"ro\""));
+        assert!(
+            rootfs_propagation("ro").unwrap_err().report().starts_with("linux.rootfsPropagation: \"ro\"")
+        );
     }
 }

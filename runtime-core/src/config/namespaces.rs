@@ -36,16 +36,8 @@ pub(crate) const KINDS: &[(&str, Kind)] = &[
 ];
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 8] = [
-        Kind::User,
-        Kind::Ipc,
-        Kind::Uts,
-        Kind::Network,
-        Kind::Pid,
-        Kind::Cgroup,
-        Kind::Time,
-        Kind::Mount,
-    ];
+    pub(crate) const ALL: [Kind; 8] =
+        [Kind::User, Kind::Ipc, Kind::Uts, Kind::Network, Kind::Pid, Kind::Cgroup, Kind::Time, Kind::Mount];
 
     /// The CLONE_NEW* flag.
     pub(crate) fn flag(self) -> i32 {
@@ -135,7 +127,9 @@ impl Namespaces {
             *origin = match namespace.path.as_str() {
                 "" => Origin::New,
                 path if path.starts_with('/') => Origin::Path(c_string(format_args!("{at}.path"), path)?),
-                path => return Err(invalid(format_args!("{at}.path"), format_args!("{path:?} is not absolute"))),
+                path => {
+                    return Err(invalid(format_args!("{at}.path"), format_args!("{path:?} is not absolute")));
+                }
             };
         }
         all.check_mappings()?;
@@ -206,7 +200,12 @@ impl Namespaces {
             if !self.is_new(Kind::Time) {
                 return Err(invalid(at, "time namespace is not enabled, or is an existing one"));
             }
-            let clock = lookup(&at, "no such clock:", clock, &[("boottime", "boottime"), ("monotonic", "monotonic")])?;
+            let clock = lookup(
+                &at,
+                "no such clock:",
+                clock,
+                &[("boottime", "boottime"), ("monotonic", "monotonic")],
+            )?;
             if offset.nanosecs > 999_999_999 {
                 return Err(invalid(at, "nanosecs must be less than 1000000000"));
             }
@@ -231,7 +230,10 @@ pub(crate) fn check_map(field: &str, map: &[spec::IdMapping]) -> Result<()> {
         // The id -1 is never valid, so a range must end before it.
         for (name, first) in [("containerID", range.container_id), ("hostID", range.host_id)] {
             if first.checked_add(range.size).is_none() {
-                return Err(invalid(format_args!("{at}.{name}"), "the range goes beyond the last id, 4294967294"));
+                return Err(invalid(
+                    format_args!("{at}.{name}"),
+                    "the range goes beyond the last id, 4294967294",
+                ));
             }
         }
         for (j, other) in map.iter().enumerate().take(i) {
@@ -281,8 +283,14 @@ mod tests {
 
     #[test]
     fn refusals() {
-        assert!(report(&linux(&[("bogus", "")])).starts_with("linux.namespaces[0].type: no such namespace type: \"bogus\""));
-        assert_eq!(report(&linux(&[("pid", ""), ("pid", "/x")])), "linux.namespaces[1]: duplicate namespace \"pid\"");
+        assert!(
+            report(&linux(&[("bogus", "")]))
+                .starts_with("linux.namespaces[0].type: no such namespace type: \"bogus\"")
+        );
+        assert_eq!(
+            report(&linux(&[("pid", ""), ("pid", "/x")])),
+            "linux.namespaces[1]: duplicate namespace \"pid\""
+        );
         assert_eq!(report(&linux(&[("pid", "x")])), "linux.namespaces[0].path: \"x\" is not absolute");
         assert!(report(&linux(&[("user", "")])).starts_with("linux.uidMappings: "));
         let mut no_time = linux(&[]);
@@ -296,7 +304,9 @@ mod tests {
         let check = |map: &[spec::IdMapping]| check_map("m", map).map_err(|e| e.report());
         assert!(check(&[range(0, 1000, 10), range(10, 0, 5)]).is_ok());
         assert_eq!(check(&[range(0, 0, 0)]).unwrap_err(), "m[0].size: must not be 0");
-        assert!(check(&[range(0, 100, 10), range(5, 500, 1)]).unwrap_err().starts_with("m[1]: overlaps m[0]"));
+        assert!(
+            check(&[range(0, 100, 10), range(5, 500, 1)]).unwrap_err().starts_with("m[1]: overlaps m[0]")
+        );
         assert!(check(&[range(0, 100, 10), range(50, 109, 1)]).unwrap_err().starts_with("m[1]: overlaps"));
         assert!(check(&[range(u32::MAX, 0, 1)]).unwrap_err().starts_with("m[0].containerID"));
         assert!(check(&vec![range(0, 0, 1); 341]).unwrap_err().contains("340"));

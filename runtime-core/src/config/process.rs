@@ -181,13 +181,15 @@ fn terminal(spec: &spec::Process) -> Result<Option<Terminal>> {
         return Ok(None);
     }
     let size = spec.console_size.filter(|size| size.height != 0 && size.width != 0);
-    let size = size.map(|size| Ok((cells("height", size.height)?, cells("width", size.width)?))).transpose()?;
+    let size =
+        size.map(|size| Ok((cells("height", size.height)?, cells("width", size.width)?))).transpose()?;
     Ok(Some(Terminal { size }))
 }
 
 fn cells(field: &str, n: u64) -> Result<u16> {
-    u16::try_from(n)
-        .map_err(|_too_large| invalid(format_args!("process.consoleSize.{field}"), format_args!("{n} is more than 65535")))
+    u16::try_from(n).map_err(|_too_large| {
+        invalid(format_args!("process.consoleSize.{field}"), format_args!("{n} is more than 65535"))
+    })
 }
 
 fn args(args: &[String]) -> Result<Vec<CString>> {
@@ -202,7 +204,10 @@ fn environment(env: &[String]) -> Result<Vec<CString>> {
     for (i, entry) in env.iter().enumerate().rev() {
         let path = format_args!("process.env[{i}]").to_string();
         let Some((name, value)) = entry.split_once('=') else {
-            return Err(invalid(path, format_args!("invalid environment variable: missing '=' in {entry:?}")));
+            return Err(invalid(
+                path,
+                format_args!("invalid environment variable: missing '=' in {entry:?}"),
+            ));
         };
         if name.is_empty() {
             return Err(invalid(path, "invalid environment variable: name cannot be empty"));
@@ -257,7 +262,10 @@ fn scheduler(spec: &spec::Scheduler) -> Result<SchedAttr> {
         flags |= lookup(format_args!("{at}.flags[{i}]"), "unknown scheduling flag", flag, SCHED_FLAGS)?;
     }
     if !(-20..=19).contains(&spec.nice) {
-        return Err(invalid(format_args!("{at}.nice"), format_args!("expected -20 to 19, got {}", spec.nice)));
+        return Err(invalid(
+            format_args!("{at}.nice"),
+            format_args!("expected -20 to 19, got {}", spec.nice),
+        ));
     }
     let real_time = matches!(spec.policy.as_str(), "SCHED_FIFO" | "SCHED_RR");
     if spec.priority != 0 && !real_time {
@@ -289,7 +297,10 @@ fn io_priority(spec: &spec::IoPriority) -> Result<u16> {
     let class = lookup("process.ioPriority.class", "unknown class", &spec.class, IO_CLASSES)?;
     match u16::try_from(spec.priority) {
         Ok(priority @ 0..=7) => Ok(class << 13 | priority),
-        _ => Err(invalid("process.ioPriority.priority", format_args!("expected 0 to 7, got {}", spec.priority))),
+        _ => Err(invalid(
+            "process.ioPriority.priority",
+            format_args!("expected 0 to 7, got {}", spec.priority),
+        )),
     }
 }
 
@@ -372,13 +383,27 @@ mod tests {
             runtime,
             ..Default::default()
         };
-        assert_eq!(check(|p| p.scheduler = Some(policy("SCHED_RR", 7, 0))).unwrap().scheduler.unwrap().priority, 7);
+        assert_eq!(
+            check(|p| p.scheduler = Some(policy("SCHED_RR", 7, 0))).unwrap().scheduler.unwrap().priority,
+            7
+        );
         assert!(report(|p| p.scheduler = Some(policy("SCHED_X", 0, 0))).contains("SCHED_DEADLINE"));
-        assert!(report(|p| p.scheduler = Some(policy("SCHED_OTHER", 1, 0))).starts_with("process.scheduler.priority"));
-        assert!(report(|p| p.scheduler = Some(policy("SCHED_RR", 1, 9))).starts_with("process.scheduler.runtime"));
+        assert!(
+            report(|p| p.scheduler = Some(policy("SCHED_OTHER", 1, 0)))
+                .starts_with("process.scheduler.priority")
+        );
+        assert!(
+            report(|p| p.scheduler = Some(policy("SCHED_RR", 1, 9))).starts_with("process.scheduler.runtime")
+        );
         let io = |class: &str, priority| spec::IoPriority { class: class.into(), priority };
-        assert_eq!(check(|p| p.io_priority = Some(io("IOPRIO_CLASS_BE", 4))).unwrap().io_priority, Some(2 << 13 | 4));
-        assert!(report(|p| p.io_priority = Some(io("IOPRIO_CLASS_BE", 8))).starts_with("process.ioPriority.priority"));
+        assert_eq!(
+            check(|p| p.io_priority = Some(io("IOPRIO_CLASS_BE", 4))).unwrap().io_priority,
+            Some(2 << 13 | 4)
+        );
+        assert!(
+            report(|p| p.io_priority = Some(io("IOPRIO_CLASS_BE", 8)))
+                .starts_with("process.ioPriority.priority")
+        );
         assert!(report(|p| p.io_priority = Some(io("BE", 1))).starts_with("process.ioPriority.class"));
     }
 }

@@ -71,7 +71,13 @@ fn check(at: &str, path: &str, namespaces: &Namespaces) -> Result<()> {
         if namespaces.is_own(kind) {
             Ok(())
         } else {
-            Err(invalid(at, format_args!("not allowed without an own {} namespace: it would change the host", kind.name())))
+            Err(invalid(
+                at,
+                format_args!(
+                    "not allowed without an own {} namespace: it would change the host",
+                    kind.name()
+                ),
+            ))
         }
     };
     if IPC.contains(&path) || path.starts_with("fs/mqueue/") {
@@ -98,7 +104,8 @@ mod tests {
     use crate::spec;
 
     fn parse(name: &str, own: &[&str]) -> Result<Vec<Sysctl>> {
-        let namespaces = own.iter().map(|k| spec::Namespace { kind: (*k).into(), path: String::new() }).collect();
+        let namespaces =
+            own.iter().map(|k| spec::Namespace { kind: (*k).into(), path: String::new() }).collect();
         let namespaces = Namespaces::new(&spec::Linux { namespaces, ..Default::default() }).unwrap();
         sysctls(&BTreeMap::from([(name.to_owned(), "1".to_owned())]), &namespaces)
     }
@@ -107,8 +114,14 @@ mod tests {
     fn names_become_paths() {
         let path = |name| parse(name, &["network"]).unwrap()[0].path.clone();
         assert_eq!(path("net.ipv4.ip_forward").as_c_str(), c"sys/net/ipv4/ip_forward");
-        assert_eq!(path("net/ipv4/conf/eth0.100/rp_filter").as_c_str(), c"sys/net/ipv4/conf/eth0.100/rp_filter");
-        assert_eq!(path("net.ipv4.conf.eth0/100.rp_filter").as_c_str(), c"sys/net/ipv4/conf/eth0.100/rp_filter");
+        assert_eq!(
+            path("net/ipv4/conf/eth0.100/rp_filter").as_c_str(),
+            c"sys/net/ipv4/conf/eth0.100/rp_filter"
+        );
+        assert_eq!(
+            path("net.ipv4.conf.eth0/100.rp_filter").as_c_str(),
+            c"sys/net/ipv4/conf/eth0.100/rp_filter"
+        );
     }
 
     #[test]

@@ -62,7 +62,11 @@ fn check_existing(dir: &OwnedFd, name: &CStr, node: &Node) -> StepResult {
     let st = fd::stat_at(dir, name, libc::AT_SYMLINK_NOFOLLOW).during(Call::Stat)?;
     let same_type = st.st_mode & libc::S_IFMT == node.mode & libc::S_IFMT;
     let is_fifo = node.mode & libc::S_IFMT == libc::S_IFIFO;
-    if same_type && (is_fifo || st.st_rdev == node.dev) { Ok(()) } else { Err((Call::CheckDevice, Errno::EEXIST)) }
+    if same_type && (is_fifo || st.st_rdev == node.dev) {
+        Ok(())
+    } else {
+        Err((Call::CheckDevice, Errno::EEXIST))
+    }
 }
 
 fn bind_node(dir: &OwnedFd, name: &CStr, host: &OwnedFd) -> StepResult {

@@ -106,9 +106,9 @@ pub(super) fn program<'a>(program: &'a Program, buf: &'a mut PathBuffer) -> Step
                 }
             }
             match found.and_then(|i| directories.get(i)) {
-                Some(directory) => {
-                    buf.join(directory.to_bytes(), name.to_bytes()).map_err(|errno| (Call::CheckProgram, errno))
-                }
+                Some(directory) => buf
+                    .join(directory.to_bytes(), name.to_bytes())
+                    .map_err(|errno| (Call::CheckProgram, errno)),
                 None if denied => Err((Call::CheckExecutable, Errno::EACCES)),
                 None => Err((Call::CheckProgram, Errno::ENOENT)),
             }
@@ -135,7 +135,9 @@ mod tests {
 
     #[test]
     fn passwd_entries() {
-        let home = |entry: &str, uid| home_in(entry.as_bytes(), uid).map(|h| String::from_utf8_lossy(h).into_owned());
+        let home = |entry: &str, uid| {
+            home_in(entry.as_bytes(), uid).map(|h| String::from_utf8_lossy(h).into_owned())
+        };
         assert_eq!(home("u:x:1000:1000:U,,,:/home/u:/bin/sh", 1000).as_deref(), Some("/home/u"));
         assert_eq!(home("u:x:1000:1000::/home/u", 1000).as_deref(), Some("/home/u"));
         assert_eq!(home("u:x:1000:1000::/home/u:/bin/sh", 100), None);

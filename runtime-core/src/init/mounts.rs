@@ -72,8 +72,7 @@ fn target(root: Root<'_>, path: &CStr, leaf: Leaf, no_follow: bool) -> StepResul
 }
 
 fn existing_target(root: Root<'_>, path: &CStr, no_follow: bool) -> StepResult<Option<OwnedFd>> {
-    let target =
-        if no_follow { root.open_proper(path, libc::O_PATH) } else { root.open(path, libc::O_PATH) };
+    let target = if no_follow { root.open_proper(path, libc::O_PATH) } else { root.open(path, libc::O_PATH) };
     match target {
         Err(Errno::ENOENT) => Ok(None),
         other => {
@@ -99,7 +98,8 @@ fn new_tree(new: &NewMount, target: Option<&OwnedFd>) -> StepResult<OwnedFd> {
     let context = mount::fsopen(&new.fstype).during(Call::Fsopen)?;
     if let Some(target) = target.filter(|_| new.mode_of_target) {
         let mode = fd::stat(target).during(Call::Stat)?.st_mode & 0o7777;
-        mount::fsconfig_set(&context, c"mode", Some(Octal::new(mode).as_c_str())).during(Call::FsconfigMode)?;
+        mount::fsconfig_set(&context, c"mode", Some(Octal::new(mode).as_c_str()))
+            .during(Call::FsconfigMode)?;
     }
     for (key, value) in &new.options {
         mount::fsconfig_set(&context, key, value.as_deref()).during(Call::Fsconfig)?;

@@ -54,6 +54,7 @@ fn enter_time_namespace(offsets: &[u8], proc: &Proc) -> super::step::StepResult 
         fd::write_all(file, offsets).during(Call::Write)?;
     }
     // A namespace file is what NO_MAGICLINKS is there to refuse; this one is our own.
-    let namespace = fd::openat2(proc, c"self/ns/time_for_children", libc::O_RDONLY, 0, 0).during(Call::Open)?;
+    let namespace =
+        fd::openat2(proc, c"self/ns/time_for_children", libc::O_RDONLY, 0, 0).during(Call::Open)?;
     ns::setns(namespace, libc::CLONE_NEWTIME).during(Call::Setns)
 }

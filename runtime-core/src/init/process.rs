@@ -197,7 +197,7 @@ fn set_capabilities(process: &Process) -> StepResult {
 /// into /proc/PID/fd. Those two go with execve.
 fn close_fds(process: &Process, channel: &ChildEnd) -> StepResult {
     let channel = channel.as_fd().as_raw_fd();
-    let fifo = process.fifo.as_ref().map_or(channel, |fifo| fifo.as_raw_fd());
+    let fifo = process.fifo.as_ref().map_or(channel, AsRawFd::as_raw_fd);
     close_all_but(3 + process.preserve_fds, &mut [channel, fifo]).during(Call::CloseRange)
 }
 

@@ -57,18 +57,24 @@ pub(super) fn lock(rootfs: &mut Rootfs) -> Result<(), Failure> {
     let readonly = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
     for (i, m) in rootfs.mounts.iter_mut().enumerate() {
         if let Some(tree) = m.attached.take().filter(|_| m.readonly_later) {
-            mount::set_attr(tree, Depth::One, &readonly).during(Call::MountSetattr).item(Step::ReadonlyMount, i)?;
+            mount::set_attr(tree, Depth::One, &readonly)
+                .during(Call::MountSetattr)
+                .item(Step::ReadonlyMount, i)?;
         }
     }
     if !rootfs.attach {
         return Ok(());
     }
     if rootfs.readonly {
-        mount::set_attr(&rootfs.root, Depth::One, &readonly).during(Call::MountSetattr).step(Step::ReadonlyRootfs)?;
+        mount::set_attr(&rootfs.root, Depth::One, &readonly)
+            .during(Call::MountSetattr)
+            .step(Step::ReadonlyRootfs)?;
     }
     if let Some((propagation, depth)) = rootfs.propagation {
         let change = MountAttr { propagation, ..MountAttr::default() };
-        mount::set_attr(&rootfs.root, depth, &change).during(Call::MountSetattr).step(Step::RootPropagation)?;
+        mount::set_attr(&rootfs.root, depth, &change)
+            .during(Call::MountSetattr)
+            .step(Step::RootPropagation)?;
     }
     Ok(())
 }

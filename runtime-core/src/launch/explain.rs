@@ -13,12 +13,17 @@ use std::ffi::CStr;
 pub(super) fn clone(errno: Errno) -> Error {
     let error = Error::os(errno, "clone3").of_kind(ErrorKind::Setup);
     match errno {
-        Errno::EPERM => error.with_hint("new namespaces need CAP_SYS_ADMIN, or a new user namespace with them"),
-        Errno::ENOSPC | Errno::EUSERS => {
-            error.with_hint("a limit on the number of namespaces is reached (/proc/sys/user/max_*_namespaces)")
+        Errno::EPERM => {
+            error.with_hint("new namespaces need CAP_SYS_ADMIN, or a new user namespace with them")
         }
-        Errno::EAGAIN => error.with_hint("a limit on the number of processes is reached (RLIMIT_NPROC, pids.max)"),
-        Errno::EBUSY => error.with_hint("the container's cgroup has controllers enabled for children of its own"),
+        Errno::ENOSPC | Errno::EUSERS => error
+            .with_hint("a limit on the number of namespaces is reached (/proc/sys/user/max_*_namespaces)"),
+        Errno::EAGAIN => {
+            error.with_hint("a limit on the number of processes is reached (RLIMIT_NPROC, pids.max)")
+        }
+        Errno::EBUSY => {
+            error.with_hint("the container's cgroup has controllers enabled for children of its own")
+        }
         Errno::EINVAL => error.with_hint("the kernel lacks one of the namespaces that config.json asks for"),
         _ => error,
     }
@@ -60,7 +65,9 @@ fn subject(step: Step, item: usize, plan: &Plan) -> String {
         Step::Clone => "cloning the init".to_owned(),
         Step::SealExe => "protecting /proc/self/exe".to_owned(),
         Step::WaitGo | Step::Ready | Step::Barrier => "talking to the runtime".to_owned(),
-        Step::NamespaceRoot => "becoming root of the new user namespace (linux.uidMappings, linux.gidMappings)".to_owned(),
+        Step::NamespaceRoot => {
+            "becoming root of the new user namespace (linux.uidMappings, linux.gidMappings)".to_owned()
+        }
         Step::CgroupNamespace => "making the cgroup namespace".to_owned(),
         Step::TimeNamespace => "making the time namespace (linux.timeOffsets)".to_owned(),
         Step::Keyring => "joining a session keyring".to_owned(),
@@ -91,7 +98,9 @@ fn subject(step: Step, item: usize, plan: &Plan) -> String {
             format!("can't mask path {:?}", name(path.map(AsRef::as_ref)))
         }
         Step::ReadonlyRootfs => "error setting rootfs as readonly".to_owned(),
-        Step::RootPropagation => "unable to apply root propagation flags (linux.rootfsPropagation)".to_owned(),
+        Step::RootPropagation => {
+            "unable to apply root propagation flags (linux.rootfsPropagation)".to_owned()
+        }
         Step::Stdio => "reopening /dev/null inside the container".to_owned(),
         Step::Rlimit => {
             let limit = plan.process.rlimits.get(item).map_or("?", |limit| rlimit_name(limit.resource));
@@ -128,14 +137,17 @@ fn mount(i: usize, call: Call, errno: Errno, plan: &Plan) -> Error {
             plain(call, errno).wrap(format!("filesystem {fstype:?} must be mounted on ordinary directory"))
         }
         (Call::Open, Errno::EXDEV) => plain(call, errno).with_hint("the mount point leaves the rootfs"),
-        (Call::Open, Errno::EROFS) => {
-            plain(call, errno).with_hint("the mount point is missing and the rootfs is on a read-only file system")
-        }
+        (Call::Open, Errno::EROFS) => plain(call, errno)
+            .with_hint("the mount point is missing and the rootfs is on a read-only file system"),
         (Call::CheckProc, _) => Error::new(
             ErrorKind::Setup,
-            format!("check proc-safety of mount: {destination:?} cannot be mounted because it is inside /proc"),
+            format!(
+                "check proc-safety of mount: {destination:?} cannot be mounted because it is inside /proc"
+            ),
         ),
-        (Call::Fsopen, Errno::ENODEV) => plain(call, errno).with_hint("the kernel does not know this file system"),
+        (Call::Fsopen, Errno::ENODEV) => {
+            plain(call, errno).with_hint("the kernel does not know this file system")
+        }
         (Call::Fsconfig | Call::FsconfigCreate, Errno::EINVAL) => {
             plain(call, errno).with_hint("the file system refused an option")
         }

@@ -92,7 +92,10 @@ fn supervise(child: &mut Child, state: &[u8], timeout: Option<Duration>) -> Resu
             Some(deadline) => match deadline.saturating_duration_since(Instant::now()) {
                 Duration::ZERO => {
                     let seconds = timeout.unwrap_or_default().as_secs_f64();
-                    return Err(Error::new(ErrorKind::Hook, format!("hook ran past specified timeout of {seconds:.1}s")));
+                    return Err(Error::new(
+                        ErrorKind::Hook,
+                        format!("hook ran past specified timeout of {seconds:.1}s"),
+                    ));
                 }
                 left => left.as_millis() as i32 + 1,
             },
@@ -193,7 +196,8 @@ mod tests {
 
     #[test]
     fn a_failure_names_the_hook_and_what_it_printed() {
-        let error = run_with("v", &[sh("true", None), sh("echo out; echo err >&2; exit 3", None)]).unwrap_err();
+        let error =
+            run_with("v", &[sh("true", None), sh("echo out; echo err >&2; exit 3", None)]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Hook);
         assert_eq!(
             error.report(),

@@ -7,7 +7,6 @@ use crate::path::proc::Proc;
 use crate::spec::IdMapping;
 use crate::sys::{Errno, cred};
 use std::ffi::CString;
-use std::fmt::Write as _;
 use std::process::Command;
 
 /// Whether the process `pid` may change its supplementary groups afterwards.
@@ -27,7 +26,9 @@ pub(crate) fn write_maps(proc: &Proc, pid: i32, uid: &[IdMapping], gid: &[IdMapp
         write(proc, pid, "gid_map", gid)?;
         return Ok(Groups::Allowed);
     }
-    helper("newuidmap", pid, uid).or_else(|helper| own_only(uid, cred::effective_uid(), helper, || write(proc, pid, "uid_map", uid)))?;
+    helper("newuidmap", pid, uid).or_else(|helper| {
+        own_only(uid, cred::effective_uid(), helper, || write(proc, pid, "uid_map", uid))
+    })?;
     match helper("newgidmap", pid, gid) {
         Ok(()) => Ok(Groups::Allowed),
         Err(helper) => own_only(gid, cred::effective_gid(), helper, || {
@@ -56,8 +57,7 @@ fn file(pid: i32, name: &str) -> CString {
 fn write(proc: &Proc, pid: i32, name: &str, map: &[IdMapping]) -> Result<()> {
     let mut text = String::new();
     for IdMapping { container_id, host_id, size } in map {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{container_id} {host_id} {size}");
+        text.push_str(&format!("{container_id} {host_id} {size}\n"));
     }
     proc.write(&file(pid, name), text.as_bytes()).map_err(|errno| {
         let error = Error::os(errno, format!("write /proc/{pid}/{name}")).of_kind(ErrorKind::Setup);

@@ -24,7 +24,8 @@ fn set(process: &Process, proc: &Proc, pid: i32, limits_here: bool) -> Result<()
     if let Some(score) = process.oom_score_adj {
         let file = CString::new(format!("{pid}/oom_score_adj")).unwrap_or_default();
         proc.write(&file, score.to_string().as_bytes()).map_err(|errno| {
-            let error = Error::os(errno, format!("process.oomScoreAdj: write {score} to /proc/{pid}/oom_score_adj"));
+            let error =
+                Error::os(errno, format!("process.oomScoreAdj: write {score} to /proc/{pid}/oom_score_adj"));
             if errno == Errno::EACCES { error.with_hint("lowering it needs CAP_SYS_RESOURCE") } else { error }
         })?;
     }
@@ -32,7 +33,9 @@ fn set(process: &Process, proc: &Proc, pid: i32, limits_here: bool) -> Result<()
         process::set_scheduler(pid, scheduler).map_err(|errno| {
             let error = Error::os(errno, "process.scheduler: sched_setattr");
             match errno {
-                Errno::EBUSY | Errno::EPERM => error.with_hint("process scheduler can't be used together with AllowedCPUs"),
+                Errno::EBUSY | Errno::EPERM => {
+                    error.with_hint("process scheduler can't be used together with AllowedCPUs")
+                }
                 _ => error,
             }
         })?;
@@ -43,8 +46,13 @@ fn set(process: &Process, proc: &Proc, pid: i32, limits_here: bool) -> Result<()
     for (i, limit) in process.rlimits.iter().enumerate().filter(|_| limits_here) {
         process::set_rlimit(pid, limit.resource, limit.soft, limit.hard).map_err(|errno| {
             let name = rlimit_name(limit.resource);
-            let error = Error::os(errno, format!("process.rlimits[{i}]: error setting rlimit type {name}: prlimit"));
-            if errno == Errno::EPERM { error.with_hint("raising the hard limit needs CAP_SYS_RESOURCE") } else { error }
+            let error =
+                Error::os(errno, format!("process.rlimits[{i}]: error setting rlimit type {name}: prlimit"));
+            if errno == Errno::EPERM {
+                error.with_hint("raising the hard limit needs CAP_SYS_RESOURCE")
+            } else {
+                error
+            }
         })?;
     }
     Ok(())

@@ -108,7 +108,8 @@ pub(crate) fn prepare() -> Result<Option<Seal>> {
             .with_hint("call runtime_core::protect_program() first thing in main")
     })?;
     let path = CString::new(format!("/proc/self/fd/{}", clone.as_raw_fd())).unwrap_or_default();
-    let file = fd::open_follow(fd::CWD, &path, libc::O_RDONLY, 0).context(|| "open the copy of /proc/self/exe")?;
+    let file =
+        fd::open_follow(fd::CWD, &path, libc::O_RDONLY, 0).context(|| "open the copy of /proc/self/exe")?;
     let image = Image::of_self(&file).context(|| "reading /proc/self/maps and /proc/self/stat")?;
     Ok(Some(Seal { file, image }))
 }

@@ -181,7 +181,10 @@ impl Create {
         let (config, warnings) = Config::new(&spec, &bundle.path, available_capabilities(&spec)?)?;
         let inherited = Inherited::new(spec);
         check_preserved(self.extras.preserve_fds)?;
-        let extras = Extras { console: connect_console(self.console_socket.as_deref(), self.extras.console)?, ..self.extras };
+        let extras = Extras {
+            console: connect_console(self.console_socket.as_deref(), self.extras.console)?,
+            ..self.extras
+        };
         let hierarchy = Hierarchy::find()?;
         let place = cgroup::fs::place(&hierarchy, &config.cgroups_path, self.container.id.as_str())?;
 
@@ -206,7 +209,9 @@ impl Create {
                 let undone = cgroup::fs::remove(&hierarchy.absolute(&place.path), place.missing);
                 match undone.and_then(|()| entry.remove()) {
                     Ok(()) => Err(error),
-                    Err(left) => Err(error.with_hint(format!("not everything could be undone: {}", left.report()))),
+                    Err(left) => {
+                        Err(error.with_hint(format!("not everything could be undone: {}", left.report())))
+                    }
                 }
             }
         }
@@ -267,7 +272,8 @@ impl Attempt<'_> {
 
     /// From the clone to the point where the program could be executed.
     fn drive(&self, child: &Child, plan: &Plan, cgroup: &Cgroup) -> Result<()> {
-        let proc = plan.proc.as_ref().ok_or_else(|| Error::new(ErrorKind::Setup, "the plan has no procfs"))?;
+        let proc =
+            plan.proc.as_ref().ok_or_else(|| Error::new(ErrorKind::Setup, "the plan has no procfs"))?;
         if plan.wait_go {
             let namespaces = &self.config.namespaces;
             ids::write_maps(proc, child.pid, &namespaces.uid_map, &namespaces.gid_map)?;
@@ -284,7 +290,9 @@ impl Attempt<'_> {
                     }
                     child.go()?;
                 }
-                Progress::Ready => return outside::apply(&self.config.process, proc, child.pid, self.in_user_namespace()),
+                Progress::Ready => {
+                    return outside::apply(&self.config.process, proc, child.pid, self.in_user_namespace());
+                }
             }
         }
     }
@@ -325,7 +333,12 @@ impl Attempt<'_> {
 }
 
 /// Tells those who asked which process it is.
-pub(super) fn announce(child: &Child, kind: &[u8], pidfd_socket: Option<&Path>, pid_file: Option<&Path>) -> Result<()> {
+pub(super) fn announce(
+    child: &Child,
+    kind: &[u8],
+    pidfd_socket: Option<&Path>,
+    pid_file: Option<&Path>,
+) -> Result<()> {
     if let Some(path) = pidfd_socket {
         let what = || format!("sending the pidfd to {}", path.display());
         let socket = socket::connect(path).context(what)?;

@@ -121,7 +121,9 @@ impl Exec {
         match status(&entry, &record)? {
             Status::Created | Status::Running => {}
             Status::Paused if self.ignore_paused => {}
-            Status::Paused => return refuse("cannot exec in a paused container (use --ignore-paused to override)"),
+            Status::Paused => {
+                return refuse("cannot exec in a paused container (use --ignore-paused to override)");
+            }
             Status::Stopped => return refuse("cannot exec in a stopped container"),
             Status::Creating => return refuse("cannot exec in a container that is being created"),
         }
@@ -131,11 +133,8 @@ impl Exec {
         let config = ProcessConfig::new(&self.process, available_capabilities(&record)?, &mut warnings)?;
         check_preserved(self.extras.preserve_fds)?;
         let console = connect_console(self.console_socket.as_deref(), self.extras.console.take())?;
-        let extras = Extras {
-            console,
-            no_new_keyring: record.no_new_keyring,
-            ..std::mem::take(&mut self.extras)
-        };
+        let extras =
+            Extras { console, no_new_keyring: record.no_new_keyring, ..std::mem::take(&mut self.extras) };
         let in_user_namespace = record.namespace_paths.contains_key(Kind::User.clone_name());
         let joins = joins(&record, init)?;
         let mut plan = plan::for_exec(&config, &record.id, in_user_namespace, joins, extras)?;
@@ -147,13 +146,16 @@ impl Exec {
         Ok(Held::new(child, warnings))
     }
 
-    fn drive(&self, child: &Child, plan: &Plan, config: &ProcessConfig, in_user_namespace: bool) -> Result<()> {
-        loop {
-            match child.progress(plan)? {
-                // Only create has one.
-                Progress::Barrier => child.go()?,
-                Progress::Ready => break,
-            }
+    fn drive(
+        &self,
+        child: &Child,
+        plan: &Plan,
+        config: &ProcessConfig,
+        in_user_namespace: bool,
+    ) -> Result<()> {
+        // Only create has a barrier.
+        while child.progress(plan)? == Progress::Barrier {
+            child.go()?;
         }
         outside::apply(config, &Proc::host().context(|| "open /proc")?, child.pid, in_user_namespace)?;
         announce(child, b"setns", self.pidfd_socket.as_deref(), self.pid_file.as_deref())
@@ -172,7 +174,8 @@ fn spawn_beside_init(plan: &mut Plan, record: &Record) -> Result<Child> {
     }
     let path = Hierarchy::of(record.init.pid)?;
     let own = Hierarchy::find()?.open(&path)?;
-    let own = own.ok_or_else(|| Error::new(ErrorKind::InvalidState, format!("the init's cgroup {path} is gone")))?;
+    let own =
+        own.ok_or_else(|| Error::new(ErrorKind::InvalidState, format!("the init's cgroup {path} is gone")))?;
     launch::spawn(plan, Some(own.dir()))
 }
 
@@ -221,4 +224,3 @@ fn available_capabilities(record: &Record) -> Result<u64> {
         Ok(cred::cap_get().context(|| "capget")?.permitted)
     }
 }
-

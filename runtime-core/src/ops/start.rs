@@ -62,9 +62,13 @@ impl Container {
             bundle: &record.bundle,
             annotations: &record.annotations,
         };
-        hooks::run(Kind::Poststart, &record.poststart, &state).map_err(|error| match kill_everything(record) {
-            Ok(()) => error,
-            Err(left) => error.with_hint(format!("the container could not be stopped: {}", left.report())),
+        hooks::run(Kind::Poststart, &record.poststart, &state).map_err(|error| {
+            match kill_everything(record) {
+                Ok(()) => error,
+                Err(left) => {
+                    error.with_hint(format!("the container could not be stopped: {}", left.report()))
+                }
+            }
         })
     }
 }

@@ -46,7 +46,7 @@ pub(crate) fn show(path: &CStr) -> std::path::Display<'_> {
 pub(crate) fn of_fd(fd: impl AsFd) -> crate::sys::Result<PathBuf> {
     let link = CString::new(format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())).unwrap_or_default();
     let mut buf = [0; libc::PATH_MAX as usize];
-    crate::sys::fd::readlink(crate::sys::fd::CWD, &link, &mut buf).map(|bytes| from_bytes(bytes))
+    crate::sys::fd::readlink(crate::sys::fd::CWD, &link, &mut buf).map(from_bytes)
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ impl<'a> Root<'a> {
 
     /// The directory that `path` is in, made if it is missing, and the last
     /// component of `path`. The component may be anything, or missing.
-    pub(crate) fn parent_of<'p>(self, path: &'p CStr) -> Result<(OwnedFd, &'p CStr)> {
+    pub(crate) fn parent_of(self, path: &CStr) -> Result<(OwnedFd, &CStr)> {
         let bytes = path.to_bytes_with_nul();
         let start = bytes.iter().rposition(|b| *b == b'/').map_or(0, |slash| slash + 1);
         let (parent, name) = bytes.split_at(start);

@@ -8,8 +8,8 @@ mod rootfs;
 
 use crate::config::Config;
 use crate::config::namespaces::Kind;
-use crate::error::{Context, Result};
 use crate::config::process::Process as ProcessConfig;
+use crate::error::{Context, Result};
 use crate::init::plan::{Container, Join, Plan, Sysctl};
 use crate::launch::self_exe;
 use crate::path::proc::Proc;

@@ -8,7 +8,6 @@ use crate::init::plan::Join;
 use crate::path::show;
 use crate::sys::{Errno, fd, ns};
 use std::ffi::{CStr, CString};
-use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 
 /// Opens the namespace files to join, in the order in which that works.
@@ -59,8 +58,7 @@ pub(super) fn clone_flags(namespaces: &Namespaces) -> i32 {
 pub(super) fn time_offsets(namespaces: &Namespaces) -> CString {
     let mut text = String::new();
     for (clock, secs, nanosecs) in &namespaces.time_offsets {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{clock} {secs} {nanosecs}");
+        text.push_str(&format!("{clock} {secs} {nanosecs}\n"));
     }
     super::c_string(&text)
 }

@@ -29,9 +29,13 @@ pub(super) fn init_process(config: &Config, id: &str, extras: Extras) -> Result<
 }
 
 /// A later process of a container.
-pub(super) fn exec_process(config: &ProcessConfig, id: &str, in_user_namespace: bool, extras: Extras) -> Result<Process> {
-    let keyring =
-        (!extras.no_new_keyring).then(|| Keyring { name: keyring_name(id), permissions: None });
+pub(super) fn exec_process(
+    config: &ProcessConfig,
+    id: &str,
+    in_user_namespace: bool,
+    extras: Extras,
+) -> Result<Process> {
+    let keyring = (!extras.no_new_keyring).then(|| Keyring { name: keyring_name(id), permissions: None });
     process(config, keyring, in_user_namespace, false, extras)
 }
 

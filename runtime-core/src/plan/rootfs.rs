@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The root file system, its mounts and devices: sources opened and cloned.
 
+use crate::cgroup::Hierarchy;
 use crate::config::Config;
 use crate::config::devices::{Node as NodeConfig, NodeKind};
 use crate::config::field::{invalid, unsupported};
@@ -23,7 +24,8 @@ pub(super) fn rootfs(config: &Config, path: &str, no_pivot: bool) -> Result<Root
         return Err(invalid("linux.rootfsPropagation", "[r]private is not safe without pivot_root"));
     }
     let root = if attach { clone_rootfs(&dir, path, config)? } else { dir };
-    let mounts = config.mounts.iter().enumerate().map(|(i, m)| plan_mount(i, m, config)).collect::<Result<_>>()?;
+    let mounts =
+        config.mounts.iter().enumerate().map(|(i, m)| plan_mount(i, m, config)).collect::<Result<_>>()?;
     Ok(Rootfs {
         root,
         attach,
@@ -51,7 +53,11 @@ fn clone_rootfs(dir: &OwnedFd, path: &str, config: &Config) -> Result<OwnedFd> {
     let what = || format!("cloning the mount of rootfs {path}");
     let root = mount::clone_tree(dir, c"", Depth::All, 0).map_err(|errno| {
         let error = Error::os(errno, "open_tree").wrap_as(ErrorKind::Setup, what());
-        if errno == Errno::EINVAL { error.with_hint("the mount that the rootfs is on is unbindable") } else { error }
+        if errno == Errno::EINVAL {
+            error.with_hint("the mount that the rootfs is on is unbindable")
+        } else {
+            error
+        }
     })?;
     let propagation = |flag| MountAttr { propagation: flag, ..MountAttr::default() };
     mount::set_attr(&root, Depth::All, &propagation(MS_SLAVE)).context(what)?;
@@ -78,14 +84,27 @@ fn plan_mount(i: usize, m: &MountConfig, config: &Config) -> Result<Mount> {
         Source::Bind { path, depth, follow, id_map } => {
             plan.source = path.clone();
             if id_map.is_some() {
-                return Err(unsupported(format_args!("mounts[{i}]"), "id-mapped mounts are not supported yet"));
+                return Err(unsupported(
+                    format_args!("mounts[{i}]"),
+                    "id-mapped mounts are not supported yet",
+                ));
             }
             plan.what = bind(i, m, path, *depth, *follow, config)?;
         }
         Source::New { kind, fstype, source, options, copy_up } => {
             plan.source = source.clone();
             if *copy_up {
-                return Err(unsupported(format_args!("mounts[{i}].options"), "tmpcopyup is not supported yet"));
+                return Err(unsupported(
+                    format_args!("mounts[{i}].options"),
+                    "tmpcopyup is not supported yet",
+                ));
+            }
+            if *kind == Filesystem::Cgroup && config.namespaces.is_own(Kind::User) && !config.namespaces.is_own(Kind::Cgroup) {
+                // Root of a user namespace may mount the hierarchy only as its
+                // own cgroup namespace shows it.
+                plan.attr = Some(MountAttr { set: m.new_attr(), ..MountAttr::default() });
+                plan.what = What::Tree { tree: Some(host_hierarchy(i)?), leaf: Leaf::Directory };
+                return Ok(plan);
             }
             // Mount points below it must still be made, so this waits.
             let is_dev = m.destination.as_c_str() == c"dev";
@@ -96,11 +115,19 @@ fn plan_mount(i: usize, m: &MountConfig, config: &Config) -> Result<Mount> {
                 fstype: fstype.clone(),
                 options: filesystem_options(m, *kind, source, options),
                 attr: m.new_attr() & !later,
-                mode_of_target: *kind == Filesystem::Tmpfs && options.iter().all(|o| o.key.as_c_str() != c"mode"),
+                mode_of_target: *kind == Filesystem::Tmpfs
+                    && options.iter().all(|o| o.key.as_c_str() != c"mode"),
             });
         }
     }
     Ok(plan)
+}
+
+fn host_hierarchy(i: usize) -> Result<OwnedFd> {
+    let what = || format!("mounts[{i}]: cloning the mount of the cgroup hierarchy");
+    let tree = Hierarchy::find()?.clone_mount().context(what)?;
+    mount::set_attr(&tree, Depth::One, &MountAttr { propagation: MS_PRIVATE, ..MountAttr::default() }).context(what)?;
+    Ok(tree)
 }
 
 /// The options for fsconfig(2): the source, the flags of the file system, its own.
@@ -121,11 +148,22 @@ fn filesystem_options(
     all.into()
 }
 
-fn bind(i: usize, m: &MountConfig, path: &CStr, depth: Depth, follow: Follow, config: &Config) -> Result<What> {
+fn bind(
+    i: usize,
+    m: &MountConfig,
+    path: &CStr,
+    depth: Depth,
+    follow: Follow,
+    config: &Config,
+) -> Result<What> {
     let failed = |errno: Errno, call: &str| {
         let error = Error::os(errno, format!("{call} {}", show(path))).wrap("failed to fulfil mount request");
         let error = error.wrap_as(ErrorKind::Setup, format!("mounts[{i}].source"));
-        if errno == Errno::EINVAL { error.with_hint("the mount that the source is on is unbindable") } else { error }
+        if errno == Errno::EINVAL {
+            error.with_hint("the mount that the source is on is unbindable")
+        } else {
+            error
+        }
     };
     if follow == Follow::Copy {
         let mut buf = [0; libc::PATH_MAX as usize];
@@ -138,7 +176,9 @@ fn bind(i: usize, m: &MountConfig, path: &CStr, depth: Depth, follow: Follow, co
     }
     let flags = if follow == Follow::No { libc::AT_SYMLINK_NOFOLLOW } else { 0 };
     let tree = mount::clone_tree(fd::CWD, path, depth, flags).map_err(|errno| failed(errno, "open"))?;
-    if m.destination.as_c_str() == c"proc" && !proc::is_procfs(&tree).map_err(|errno| failed(errno, "statfs"))? {
+    if m.destination.as_c_str() == c"proc"
+        && !proc::is_procfs(&tree).map_err(|errno| failed(errno, "statfs"))?
+    {
         let at = format!("mounts[{i}].destination");
         return Err(invalid(at, "\"/proc\" cannot be mounted because it is not of type proc"));
     }
@@ -160,7 +200,10 @@ fn bind(i: usize, m: &MountConfig, path: &CStr, depth: Depth, follow: Follow, co
 
 /// With a bind mount on /dev, what is in it is the configuration's business.
 fn brings_own_dev(config: &Config) -> bool {
-    config.mounts.iter().any(|m| m.destination.as_c_str() == c"dev" && matches!(m.source, Source::Bind { .. }))
+    config
+        .mounts
+        .iter()
+        .any(|m| m.destination.as_c_str() == c"dev" && matches!(m.source, Source::Bind { .. }))
 }
 
 fn dev(config: &Config) -> Result<Dev> {
@@ -176,7 +219,12 @@ fn dev(config: &Config) -> Result<Dev> {
         links.push((c"/proc/kcore", c"dev/core"));
     }
     let is_ptmx = |node: &&NodeConfig| node.path.as_c_str() == c"dev/ptmx";
-    let nodes = config.nodes.iter().filter(|node| !is_ptmx(node)).map(|n| node(n, by_binding)).collect::<Result<_>>()?;
+    let nodes = config
+        .nodes
+        .iter()
+        .filter(|node| !is_ptmx(node))
+        .map(|n| node(n, by_binding))
+        .collect::<Result<_>>()?;
     Ok(Dev { nodes, links: links.into() })
 }
 
@@ -203,6 +251,7 @@ fn host_node(node: &NodeConfig, dev: u64) -> Result<OwnedFd> {
     if st.st_mode & libc::S_IFMT != node.kind.mode() || st.st_rdev != dev {
         return Err(invalid("linux.devices", format_args!("{} is not {}:{}", at(), node.major, node.minor)));
     }
-    mount::set_attr(&tree, Depth::One, &MountAttr { propagation: MS_PRIVATE, ..MountAttr::default() }).context(at)?;
+    mount::set_attr(&tree, Depth::One, &MountAttr { propagation: MS_PRIVATE, ..MountAttr::default() })
+        .context(at)?;
     Ok(tree)
 }

@@ -85,10 +85,18 @@ pub struct Mount {
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub options: Vec<String>,
     /// User ids of an id-mapped mount.
-    #[serde(rename = "uidMappings", skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
+    #[serde(
+        rename = "uidMappings",
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_default"
+    )]
     pub uid_mappings: Vec<IdMapping>,
     /// Group ids of an id-mapped mount.
-    #[serde(rename = "gidMappings", skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
+    #[serde(
+        rename = "gidMappings",
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_default"
+    )]
     pub gid_mappings: Vec<IdMapping>,
 }
 
@@ -146,7 +154,8 @@ impl Spec {
         let mut unknown = Vec::new();
         let mut json = serde_json::Deserializer::from_slice(json);
         // A config that does not parse has been refused before; it has no unknown properties.
-        let parsed: Result<Spec, _> = serde_ignored::deserialize(&mut json, |path| unknown.push(path.to_string()));
+        let parsed: Result<Spec, _> =
+            serde_ignored::deserialize(&mut json, |path| unknown.push(path.to_string()));
         if parsed.is_err() {
             unknown.clear();
         }

@@ -51,7 +51,9 @@ impl ProcessId {
         match process::pidfd_send_signal(&pidfd, signal) {
             Ok(()) => Ok(true),
             Err(Errno::ESRCH) => Ok(false),
-            Err(errno) => Err(crate::error::Error::os(errno, format!("pidfd_send_signal {signal} to {}", self.pid))),
+            Err(errno) => {
+                Err(crate::error::Error::os(errno, format!("pidfd_send_signal {signal} to {}", self.pid)))
+            }
         }
     }
 }
@@ -97,7 +99,13 @@ mod tests {
         let fields: String = (4..53).map(|n| format!(" {n}")).collect();
         let text = format!("7 (x) Z 1) S{fields}\n");
         assert_eq!(parse_stat(text.as_bytes()), Some(Stat { state: b'S', start: 22 }));
-        for broken in ["", "7 (x)", "7 (x) S", "7 (x) S 1 2 3", "7 (x) S 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 y"] {
+        for broken in [
+            "",
+            "7 (x)",
+            "7 (x) S",
+            "7 (x) S 1 2 3",
+            "7 (x) S 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 y",
+        ] {
             assert_eq!(parse_stat(broken.as_bytes()), None, "{broken}");
         }
     }

@@ -139,7 +139,13 @@ pub(crate) enum DriverKind {
 
 impl Record {
     /// The record of a container of which nothing is made yet.
-    pub(crate) fn creating(id: &str, bundle: String, rootfs: String, cgroup_path: String, cgroup: CgroupRecord) -> Self {
+    pub(crate) fn creating(
+        id: &str,
+        bundle: String,
+        rootfs: String,
+        cgroup_path: String,
+        cgroup: CgroupRecord,
+    ) -> Self {
         Record {
             version: VERSION,
             id: id.to_owned(),

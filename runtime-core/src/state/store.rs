@@ -129,7 +129,8 @@ impl Entry {
         match fd::open(&self.dir, RECORD, libc::O_RDONLY, 0).and_then(|file| fd::read_all(file, RECORD_MAX)) {
             Ok(json) => Record::from_json(self.id.as_str(), &json),
             Err(Errno::ENOENT) => Err(Error::new(ErrorKind::NotFound, "container does not exist")),
-            Err(errno) => Err(Error::os(errno, format!("read state.json of container {}", self.id)).of_kind(ErrorKind::BadRecord)),
+            Err(errno) => Err(Error::os(errno, format!("read state.json of container {}", self.id))
+                .of_kind(ErrorKind::BadRecord)),
         }
     }
 

@@ -80,7 +80,11 @@ pub(crate) fn load_device_filter(program: &[Insn]) -> Result<OwnedFd> {
 
 /// Attaches a device filter to a cgroup beside others (BPF_F_ALLOW_MULTI), in
 /// the place of `replaced` if that is given. E2BIG: 64 are attached already.
-pub(crate) fn attach_device_filter(cgroup: impl AsFd, program: impl AsFd, replaced: Option<&OwnedFd>) -> Result<()> {
+pub(crate) fn attach_device_filter(
+    cgroup: impl AsFd,
+    program: impl AsFd,
+    replaced: Option<&OwnedFd>,
+) -> Result<()> {
     let flags = if replaced.is_some() { BPF_F_ALLOW_MULTI | BPF_F_REPLACE } else { BPF_F_ALLOW_MULTI };
     let mut attr = Attr::new()
         .u32(0, cgroup.as_fd().as_raw_fd() as u32)

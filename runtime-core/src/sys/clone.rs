@@ -55,9 +55,8 @@ pub(crate) fn clone3(
     }
     // SAFETY: `args` and `pidfd` outlive the call. No stack is given, so the
     // child goes on with its copy of ours; it only runs `child` (see there).
-    let pid = check(unsafe {
-        libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>())
-    })?;
+    let pid =
+        check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) })?;
     if pid == 0 {
         child.run();
     }

@@ -35,9 +35,11 @@ pub(crate) fn entries(dir: impl AsFd) -> Result<Vec<Entry>> {
                 errno => Err(errno),
             };
         }
-        // SAFETY: not null, so it is an entry, valid until the next call. Its name
-        // is read through the pointer to the whole of it.
-        let name = unsafe { CStr::from_ptr((&raw const (*entry).d_name).cast()) };
+        // SAFETY: not null, so it is an entry, valid until the next call. The
+        // pointer is made without a reference: the entry may be shorter than its type.
+        let name = unsafe { &raw const (*entry).d_name };
+        // SAFETY: readdir(3) ends the name with a NUL.
+        let name = unsafe { CStr::from_ptr(name.cast()) };
         // SAFETY: as above.
         let kind = unsafe { (*entry).d_type };
         if name != c"." && name != c".." {
@@ -57,7 +59,8 @@ pub(crate) fn entries(dir: impl AsFd) -> Result<Vec<Entry>> {
 fn is_dir(dir: i32, name: &CStr) -> bool {
     // SAFETY: the stream of our only caller keeps the descriptor open.
     let dir = unsafe { std::os::fd::BorrowedFd::borrow_raw(dir) };
-    fd::stat_at(dir, name, libc::AT_SYMLINK_NOFOLLOW).is_ok_and(|st| st.st_mode & libc::S_IFMT == libc::S_IFDIR)
+    fd::stat_at(dir, name, libc::AT_SYMLINK_NOFOLLOW)
+        .is_ok_and(|st| st.st_mode & libc::S_IFMT == libc::S_IFDIR)
 }
 
 /// Removes `name` in `dir` and everything below it, following no link, as

@@ -106,7 +106,9 @@ fn copy_to_memory(segment: &Segment) -> Result<()> {
 /// written to before it gave that up (PT_LOAD with PF_W of elf(5)).
 fn writable_ranges() -> Vec<(usize, usize)> {
     // SAFETY: getauxval only looks into the auxiliary vector.
-    let (headers, count) = unsafe { (libc::getauxval(libc::AT_PHDR), libc::getauxval(libc::AT_PHNUM)) };
+    let headers = unsafe { libc::getauxval(libc::AT_PHDR) };
+    // SAFETY: as above.
+    let count = unsafe { libc::getauxval(libc::AT_PHNUM) };
     if headers == 0 {
         return Vec::new();
     }
@@ -160,9 +162,8 @@ pub(crate) fn is_sealed(file: impl AsFd) -> bool {
 /// `ssize_t sendfile(int out, int in, NULL, size_t count)`: 0 at the end of `from`.
 pub(crate) fn copy_some(from: impl AsFd, to: impl AsFd) -> Result<usize> {
     // SAFETY: the null offset means the position of `from`.
-    let n = unsafe {
-        libc::sendfile(to.as_fd().as_raw_fd(), from.as_fd().as_raw_fd(), ptr::null_mut(), 1 << 30)
-    };
+    let n =
+        unsafe { libc::sendfile(to.as_fd().as_raw_fd(), from.as_fd().as_raw_fd(), ptr::null_mut(), 1 << 30) };
     check(n as libc::c_long).map(|n| n as usize)
 }
 
@@ -198,7 +199,9 @@ fn segments(maps: &str, file: &libc::stat, writable: &[(usize, usize)]) -> Vec<S
                 start,
                 len: end - start,
                 file_offset: i64::from_str_radix(offset, 16).ok()?,
-                protection: bit('r', libc::PROT_READ) | bit('w', libc::PROT_WRITE) | bit('x', libc::PROT_EXEC),
+                protection: bit('r', libc::PROT_READ)
+                    | bit('w', libc::PROT_WRITE)
+                    | bit('x', libc::PROT_EXEC),
                 written: writable.iter().any(|(first, last)| start < *last && *first < end),
             })
         })

@@ -35,7 +35,8 @@ impl StringArray {
     /// Overwrites what follows the first `keep` bytes of string `index` with
     /// `tail`, in place. False, and nothing changed, if it is too long for that.
     pub(crate) fn patch(&mut self, index: usize, keep: usize, tail: &[u8]) -> bool {
-        let (Some(string), Some(pointer)) = (self.strings.get_mut(index), self.pointers.get_mut(index)) else {
+        let (Some(string), Some(pointer)) = (self.strings.get_mut(index), self.pointers.get_mut(index))
+        else {
             return false;
         };
         let Some(room) = string.get_mut(keep..) else { return false };

@@ -87,9 +87,7 @@ pub(crate) fn openat2(dir: impl AsFd, path: &CStr, flags: i32, mode: u32, resolv
 pub(crate) fn read(fd: impl AsFd, buf: &mut [u8]) -> Result<usize> {
     loop {
         // SAFETY: the buffer is valid for writes of its length.
-        let n = unsafe {
-            libc::syscall(libc::SYS_read, fd.as_fd().as_raw_fd(), buf.as_mut_ptr(), buf.len())
-        };
+        let n = unsafe { libc::syscall(libc::SYS_read, fd.as_fd().as_raw_fd(), buf.as_mut_ptr(), buf.len()) };
         match check(n) {
             Err(Errno::EINTR) => {}
             other => return other.map(|n| n as usize),
@@ -101,8 +99,7 @@ pub(crate) fn read(fd: impl AsFd, buf: &mut [u8]) -> Result<usize> {
 pub(crate) fn write(fd: impl AsFd, buf: &[u8]) -> Result<usize> {
     loop {
         // SAFETY: the buffer is valid for reads of its length.
-        let n =
-            unsafe { libc::syscall(libc::SYS_write, fd.as_fd().as_raw_fd(), buf.as_ptr(), buf.len()) };
+        let n = unsafe { libc::syscall(libc::SYS_write, fd.as_fd().as_raw_fd(), buf.as_ptr(), buf.len()) };
         match check(n) {
             Err(Errno::EINTR) => {}
             other => return other.map(|n| n as usize),
@@ -130,9 +127,8 @@ pub(crate) fn read_all(fd: impl AsFd, limit: usize) -> Result<Vec<u8>> {
         }
         let spare = all.spare_capacity_mut();
         // SAFETY: the spare capacity is valid for writes of its length.
-        let n = unsafe {
-            libc::syscall(libc::SYS_read, fd.as_fd().as_raw_fd(), spare.as_mut_ptr(), spare.len())
-        };
+        let n =
+            unsafe { libc::syscall(libc::SYS_read, fd.as_fd().as_raw_fd(), spare.as_mut_ptr(), spare.len()) };
         match check(n) {
             Ok(0) => return Ok(all),
             Ok(n) => {
@@ -257,9 +253,7 @@ pub(crate) fn chown_at(dir: impl AsFd, path: &CStr, uid: u32, gid: u32, flags: i
 /// `int faccessat2(int dirfd, const char *path, int mode, int flags)`, since 5.8.
 pub(crate) fn access(dir: impl AsFd, path: &CStr, mode: i32, flags: i32) -> Result<()> {
     // SAFETY: `path` is a C string.
-    done(unsafe {
-        libc::syscall(libc::SYS_faccessat2, dir.as_fd().as_raw_fd(), path.as_ptr(), mode, flags)
-    })
+    done(unsafe { libc::syscall(libc::SYS_faccessat2, dir.as_fd().as_raw_fd(), path.as_ptr(), mode, flags) })
 }
 
 /// `int fchdir(int fd)`. Child only: the working directory belongs to the process.
@@ -356,7 +350,8 @@ pub(crate) fn is_dev_null(st: &libc::stat) -> bool {
 
 /// `ssize_t writev(int fd, const struct iovec *iov, int n)`
 pub(crate) fn write_parts<const N: usize>(fd: impl AsFd, parts: [&[u8]; N]) -> Result<usize> {
-    let iov = parts.map(|part| libc::iovec { iov_base: part.as_ptr().cast_mut().cast(), iov_len: part.len() });
+    let iov =
+        parts.map(|part| libc::iovec { iov_base: part.as_ptr().cast_mut().cast(), iov_len: part.len() });
     // SAFETY: the parts outlive the call, which only reads them.
     let n = unsafe { libc::syscall(libc::SYS_writev, fd.as_fd().as_raw_fd(), iov.as_ptr(), N) };
     check(n).map(|n| n as usize)

@@ -78,7 +78,8 @@ impl Depth {
 /// An empty path means `dir` itself. EINVAL: the mount is unbindable, or belongs
 /// to another mount namespace. Needs CAP_SYS_ADMIN.
 pub(crate) fn clone_tree(dir: impl AsFd, path: &CStr, depth: Depth, flags: i32) -> Result<OwnedFd> {
-    let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | libc::AT_EMPTY_PATH as u32 | depth.flag() | flags as u32;
+    let flags =
+        OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | libc::AT_EMPTY_PATH as u32 | depth.flag() | flags as u32;
     // SAFETY: `path` is a C string.
     new_fd(unsafe { libc::syscall(libc::SYS_open_tree, dir.as_fd().as_raw_fd(), path.as_ptr(), flags) })
 }

@@ -22,9 +22,7 @@ pub(crate) fn pidfd_open(pid: i32) -> Result<OwnedFd> {
 pub(crate) fn pidfd_send_signal(pidfd: impl AsFd, signal: i32) -> Result<()> {
     let no_info = std::ptr::null::<libc::siginfo_t>();
     // SAFETY: a null siginfo means the one that kill(2) would send.
-    done(unsafe {
-        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_fd().as_raw_fd(), signal, no_info, 0)
-    })
+    done(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_fd().as_raw_fd(), signal, no_info, 0) })
 }
 
 /// `int pidfd_getfd(int pidfd, int fd, unsigned flags)`, since 5.6: our copy of
@@ -159,7 +157,14 @@ pub(crate) fn set_mm_map(map: &MmMap) -> Result<()> {
     // SAFETY: a whole prctl_mm_map; the kernel checks every address in it and
     // only stores them (they matter to /proc and to brk(2) alone).
     check(unsafe {
-        libc::syscall(libc::SYS_prctl, libc::PR_SET_MM, PR_SET_MM_MAP, std::ptr::from_ref(map), size_of::<MmMap>(), 0)
+        libc::syscall(
+            libc::SYS_prctl,
+            libc::PR_SET_MM,
+            PR_SET_MM_MAP,
+            std::ptr::from_ref(map),
+            size_of::<MmMap>(),
+            0,
+        )
     })
     .map(drop)
 }

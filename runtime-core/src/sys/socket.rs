@@ -94,7 +94,8 @@ pub(crate) fn recv_fd(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize, O
     message.msg_controllen = control.0.len() as _;
     let n = loop {
         // SAFETY: all parts of the message outlive the call.
-        let n = unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
+        let n =
+            unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
         match check(n as libc::c_long) {
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),

@@ -9,16 +9,15 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 pub(crate) fn unlock(master: impl AsFd) -> Result<()> {
     let unlock: libc::c_int = 0;
     // SAFETY: TIOCSPTLCK reads an int.
-    check_int(unsafe { libc::ioctl(master.as_fd().as_raw_fd(), libc::TIOCSPTLCK, &raw const unlock) }).map(drop)
+    check_int(unsafe { libc::ioctl(master.as_fd().as_raw_fd(), libc::TIOCSPTLCK, &raw const unlock) })
+        .map(drop)
 }
 
 /// Opens the other side of a master without any path (TIOCGPTPEER, since 4.13).
 pub(crate) fn peer(master: impl AsFd) -> Result<OwnedFd> {
     let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
     // SAFETY: TIOCGPTPEER takes open flags and returns a new descriptor.
-    new_fd(libc::c_long::from(unsafe {
-        libc::ioctl(master.as_fd().as_raw_fd(), libc::TIOCGPTPEER, flags)
-    }))
+    new_fd(libc::c_long::from(unsafe { libc::ioctl(master.as_fd().as_raw_fd(), libc::TIOCGPTPEER, flags) }))
 }
 
 /// Makes the terminal the controlling one of the calling session's leader (TIOCSCTTY).
