@@ -1,2 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Judges any OCI runtime.
+//! Tools to judge an OCI runtime by what it does: a builder of bundles, a runner
+//! for any runtime's command line, and what a program inside the container sees
+//! (`probe`, a static program of this crate).
+//!
+//! The cases are in `tests/`; each quotes the sentence that it checks.
+#![allow(clippy::disallowed_methods)] // It tests; it guards nothing.
+
+pub mod bundle;
+pub mod host;
+pub mod report;
+pub mod runtime;
+
+pub use bundle::Bundle;
+pub use report::Report;
+pub use runtime::{Output, Runtime};
+
+/// Why a case failed, in words.
+pub type Result<T = ()> = std::result::Result<T, String>;
+
+/// Fails a case unless a condition holds.
+#[macro_export]
+macro_rules! ensure {
+    ($condition:expr, $($text:tt)+) => {
+        if !$condition {
+            return Err(format!($($text)+));
+        }
+    };
+}
+
+/// Fails a case unless two values are the same.
+#[macro_export]
+macro_rules! ensure_eq {
+    ($left:expr, $right:expr $(,)?) => {
+        match (&$left, &$right) {
+            (left, right) if left == right => {}
+            (left, right) => return Err(format!("{}: got {left:?}, want {right:?}", stringify!($left))),
+        }
+    };
+}
+
+/// Says what was being done when an operation of the test itself failed.
+pub trait Doing<T> {
+    /// Turns the error into the reason of a failed case.
+    fn doing(self, what: &str) -> Result<T>;
+}
+
+impl<T, E: std::fmt::Display> Doing<T> for std::result::Result<T, E> {
+    fn doing(self, what: &str) -> Result<T> {
+        self.map_err(|error| format!("{what}: {error}"))
+    }
+}

@@ -99,7 +99,10 @@ fn plan_mount(i: usize, m: &MountConfig, config: &Config) -> Result<Mount> {
                     "tmpcopyup is not supported yet",
                 ));
             }
-            if *kind == Filesystem::Cgroup && config.namespaces.is_own(Kind::User) && !config.namespaces.is_own(Kind::Cgroup) {
+            if *kind == Filesystem::Cgroup
+                && config.namespaces.is_own(Kind::User)
+                && !config.namespaces.is_own(Kind::Cgroup)
+            {
                 // Root of a user namespace may mount the hierarchy only as its
                 // own cgroup namespace shows it.
                 plan.attr = Some(MountAttr { set: m.new_attr(), ..MountAttr::default() });
@@ -126,7 +129,8 @@ fn plan_mount(i: usize, m: &MountConfig, config: &Config) -> Result<Mount> {
 fn host_hierarchy(i: usize) -> Result<OwnedFd> {
     let what = || format!("mounts[{i}]: cloning the mount of the cgroup hierarchy");
     let tree = Hierarchy::find()?.clone_mount().context(what)?;
-    mount::set_attr(&tree, Depth::One, &MountAttr { propagation: MS_PRIVATE, ..MountAttr::default() }).context(what)?;
+    mount::set_attr(&tree, Depth::One, &MountAttr { propagation: MS_PRIVATE, ..MountAttr::default() })
+        .context(what)?;
     Ok(tree)
 }
 

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The program in the containers of the conformance tests. Static, so that it is
+//! all that a rootfs needs.
+//!
+//! An unknown verb, and anything that does not work, is an exit status of its own.
+#![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
+
+use conformance::report::{Mount, Node, Report};
+use nix::sys::resource::{Resource, getrlimit};
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// What a verb returns: the exit status, or what did not work.
+type Done = Result<u8, String>;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().collect();
+    let words: Vec<&str> = args.iter().skip(1).map(String::as_str).collect();
+    match run(&words) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("probe: {error}");
+            ExitCode::from(99)
+        }
+    }
+}
+
+fn run(words: &[&str]) -> Done {
+    match words {
+        ["report"] => {
+            println!("{}", serde_json::to_string(&report()).map_err(|e| e.to_string())?);
+            Ok(0)
+        }
+        ["sleep"] => loop {
+            std::thread::sleep(Duration::from_secs(3600));
+        },
+        ["exit", status] => status.parse().map_err(|e| format!("{status}: {e}")),
+        ["print", text] => {
+            println!("{text}");
+            Ok(0)
+        }
+        ["cat", path] => {
+            print!("{}", fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?);
+            Ok(0)
+        }
+        ["write", path, text] => {
+            fs::write(path, text).map_err(|e| format!("{path}: {e}"))?;
+            Ok(0)
+        }
+        ["touch-then-sleep", path] => {
+            fs::write(path, "").map_err(|e| format!("{path}: {e}"))?;
+            run(&["sleep"])
+        }
+        ["echo-stdin"] => {
+            let text = std::io::read_to_string(std::io::stdin()).map_err(|e| e.to_string())?;
+            print!("{text}");
+            Ok(0)
+        }
+        ["die-by-signal", signal] => die_by_signal(signal),
+        _ => Err(format!("no such verb: {words:?}")),
+    }
+}
+
+/// Ends by a signal: by a child's, as the first process of a pid namespace is
+/// protected from its own.
+fn die_by_signal(signal: &str) -> Done {
+    let signal: i32 = signal.parse().map_err(|e| format!("{signal}: {e}"))?;
+    let signal = nix::sys::signal::Signal::try_from(signal).map_err(|e| e.to_string())?;
+    nix::sys::signal::raise(signal).map_err(|e| e.to_string())?;
+    Err("still alive".to_owned())
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+fn report() -> Report {
+    let status: BTreeMap<String, String> = read("/proc/self/status")
+        .lines()
+        .filter_map(|line| line.split_once(':').map(|(k, v)| (k.to_owned(), v.trim().to_owned())))
+        .collect();
+    let numbers = |field: &str| -> Vec<u32> {
+        status
+            .get(field)
+            .map(|v| v.split_ascii_whitespace().filter_map(|n| n.parse().ok()).collect())
+            .unwrap_or_default()
+    };
+    let uname = nix::sys::utsname::uname();
+    Report {
+        pid: std::process::id() as i32,
+        ppid: nix::unistd::getppid().as_raw(),
+        sid: nix::unistd::getsid(None).map(nix::unistd::Pid::as_raw).unwrap_or(-1),
+        uids: numbers("Uid"),
+        gids: numbers("Gid"),
+        groups: numbers("Groups"),
+        capabilities: status
+            .iter()
+            .filter(|(k, _)| k.starts_with("Cap"))
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect(),
+        umask: status.get("Umask").and_then(|v| u32::from_str_radix(v, 8).ok()).unwrap_or(u32::MAX),
+        cwd: std::env::current_dir().map(|d| d.display().to_string()).unwrap_or_default(),
+        args: std::env::args().collect(),
+        env: read("/proc/self/environ").split_terminator('\0').map(str::to_owned).collect(),
+        hostname: uname.as_ref().map(|u| u.nodename().to_string_lossy().into_owned()).unwrap_or_default(),
+        domainname: read("/proc/sys/kernel/domainname").trim().to_owned(),
+        fds: links("/proc/self/fd").into_iter().filter_map(|(k, v)| Some((k.parse().ok()?, v))).collect(),
+        rlimits: rlimits(),
+        mounts: read("/proc/self/mountinfo").lines().filter_map(mount).collect(),
+        dev: dev(),
+        interfaces: interfaces(),
+        namespaces: links("/proc/self/ns"),
+        cgroup: read("/proc/self/cgroup")
+            .lines()
+            .find_map(|l| l.strip_prefix("0::"))
+            .unwrap_or_default()
+            .to_owned(),
+        oom_score_adj: read("/proc/self/oom_score_adj").trim().parse().unwrap_or(i32::MIN),
+        keyring: read("/proc/keys"),
+        processes: links("/proc").into_keys().filter_map(|name| name.parse().ok()).collect(),
+        status,
+    }
+}
+
+/// The entries of a directory, and where those lead that are links.
+fn links(dir: &str) -> BTreeMap<String, String> {
+    let Ok(entries) = fs::read_dir(dir) else { return BTreeMap::new() };
+    // The directory itself is open while it is read.
+    entries
+        .flatten()
+        .map(|entry| {
+            let target = fs::read_link(entry.path()).map(|t| t.display().to_string()).unwrap_or_default();
+            (entry.file_name().to_string_lossy().into_owned(), target)
+        })
+        .filter(|(_, target)| target != dir && !(dir == "/proc/self/fd" && target.ends_with("/fd")))
+        .collect()
+}
+
+fn rlimits() -> BTreeMap<String, (u64, u64)> {
+    let all = [
+        ("RLIMIT_AS", Resource::RLIMIT_AS),
+        ("RLIMIT_CORE", Resource::RLIMIT_CORE),
+        ("RLIMIT_CPU", Resource::RLIMIT_CPU),
+        ("RLIMIT_FSIZE", Resource::RLIMIT_FSIZE),
+        ("RLIMIT_NOFILE", Resource::RLIMIT_NOFILE),
+        ("RLIMIT_NPROC", Resource::RLIMIT_NPROC),
+        ("RLIMIT_STACK", Resource::RLIMIT_STACK),
+    ];
+    all.into_iter()
+        .filter_map(|(name, resource)| Some((name.to_owned(), getrlimit(resource).ok()?)))
+        .collect()
+}
+
+/// Parses a line of mountinfo (proc(5)).
+fn mount(line: &str) -> Option<Mount> {
+    let (left, right) = line.split_once(" - ")?;
+    let left: Vec<&str> = left.split(' ').collect();
+    let mut right = right.split(' ');
+    let list = |text: &str| text.split(',').map(str::to_owned).collect();
+    Some(Mount {
+        target: (*left.get(4)?).to_owned(),
+        options: list(left.get(5)?),
+        propagation: left.get(6..)?.iter().map(|s| (*s).to_owned()).collect(),
+        fstype: right.next()?.to_owned(),
+        super_options: list(right.nth(1)?),
+    })
+}
+
+fn dev() -> BTreeMap<String, Node> {
+    let Ok(entries) = fs::read_dir("/dev") else { return BTreeMap::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let meta = fs::symlink_metadata(entry.path()).ok()?;
+            let number =
+                || format!("{}:{}", nix::sys::stat::major(meta.rdev()), nix::sys::stat::minor(meta.rdev()));
+            let kind = match meta.file_type() {
+                t if t.is_char_device() => format!("char {}", number()),
+                t if t.is_block_device() => format!("block {}", number()),
+                t if t.is_fifo() => "fifo".to_owned(),
+                t if t.is_dir() => "dir".to_owned(),
+                t if t.is_symlink() => format!("link {}", fs::read_link(entry.path()).ok()?.display()),
+                _ => "file".to_owned(),
+            };
+            let node =
+                Node { kind, mode: meta.permissions().mode() & 0o7777, owner: (meta.uid(), meta.gid()) };
+            Some((entry.file_name().to_string_lossy().into_owned(), node))
+        })
+        .collect()
+}
+
+fn interfaces() -> BTreeMap<String, bool> {
+    let Ok(addresses) = nix::ifaddrs::getifaddrs() else { return BTreeMap::new() };
+    addresses.map(|a| (a.interface_name, a.flags.contains(nix::net::if_::InterfaceFlags::IFF_UP))).collect()
+}

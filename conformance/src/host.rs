@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The host under test: what of a container can be seen there, and whether
+//! anything was left behind.
+
+use crate::{Doing, Result, Runtime, ensure};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Gives the calling program a mount namespace of its own and makes it the
+/// parent of its orphaned descendants. Before any thread is started.
+pub fn isolate() -> Result {
+    unshare(CloneFlags::CLONE_NEWNS).doing("unshare (root is needed)")?;
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
+        .doing("mount")?;
+    nix::sys::prctl::set_child_subreaper(true).doing("prctl")
+}
+
+/// What may not change by a container that was made and deleted.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    mounts: BTreeSet<String>,
+    cgroups: BTreeSet<PathBuf>,
+}
+
+impl Snapshot {
+    /// The state of now.
+    pub fn take() -> Result<Self> {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").doing("mountinfo")?;
+        let mut cgroups = BTreeSet::new();
+        walk(&hierarchy(), &mut cgroups);
+        Ok(Snapshot { mounts: mounts.lines().map(str::to_owned).collect(), cgroups })
+    }
+
+    /// Fails if there is anything now that was not there then: a mount, a
+    /// cgroup, a process, or an entry in the runtime's state directory.
+    pub fn check(&self, runtime: &Runtime) -> Result {
+        let left: Vec<_> = std::fs::read_dir(runtime.root())
+            .doing("state directory")?
+            .filter_map(|entry| entry.ok().map(|entry| entry.file_name()))
+            .collect();
+        ensure!(left.is_empty(), "left in the state directory: {left:?}");
+        let end = Instant::now() + Duration::from_secs(5);
+        while !reap() {
+            ensure!(Instant::now() < end, "a process is left: {}", children());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let now = Snapshot::take()?;
+        let mounts: Vec<_> = now.mounts.difference(&self.mounts).collect();
+        ensure!(mounts.is_empty(), "left mounts: {mounts:?}");
+        let cgroups: Vec<_> = now.cgroups.difference(&self.cgroups).collect();
+        ensure!(cgroups.is_empty(), "left cgroups: {cgroups:?}");
+        Ok(())
+    }
+}
+
+/// Reaps ended children, true if there are no others.
+fn reap() -> bool {
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) => return false,
+            Ok(_) => {}
+            Err(_) => return true,
+        }
+    }
+}
+
+fn children() -> String {
+    let own = std::process::id();
+    std::fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default()
+}
+
+/// The mount point of cgroup2.
+pub fn hierarchy() -> PathBuf {
+    let unified = Path::new("/sys/fs/cgroup/unified");
+    if unified.join("cgroup.procs").exists() { unified.into() } else { "/sys/fs/cgroup".into() }
+}
+
+fn walk(dir: &Path, all: &mut BTreeSet<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        all.insert(entry.path());
+        walk(&entry.path(), all);
+    }
+}
+
+/// A field of /proc/PID/status.
+pub fn process_status(pid: i64, field: &str) -> Option<String> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| Some(line.strip_prefix(field)?.strip_prefix(':')?.trim().to_owned()))
+}

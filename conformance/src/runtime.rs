@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Running a runtime's command line, with everything that it says captured.
+
+use crate::{Bundle, Doing, Report, Result, ensure};
+use serde_json::Value;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// A runtime with a state directory of its own.
+#[derive(Debug)]
+pub struct Runtime {
+    program: PathBuf,
+    root: tempfile::TempDir,
+}
+
+/// How a command ended, and all that it (and its container) said until then.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// The command, for messages.
+    pub command: String,
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+impl Output {
+    /// The output, if the command has succeeded.
+    pub fn ok(self) -> Result<Self> {
+        ensure!(self.status.success(), "{self}");
+        Ok(self)
+    }
+
+    /// The output, if the command has failed with status 1 to 255.
+    pub fn failed(self) -> Result<Self> {
+        ensure!(self.status.code().is_some_and(|code| code != 0), "must fail: {self}");
+        Ok(self)
+    }
+
+    /// The output, if the command has failed with this status and has said this.
+    pub fn failed_with(self, status: i32, text: &str) -> Result<Self> {
+        ensure!(self.status.code() == Some(status), "must fail with {status}: {self}");
+        ensure!(self.stderr.contains(text), "must say {text:?}: {self}");
+        Ok(self)
+    }
+}
+
+impl std::fmt::Display for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Output { command, status, stdout, stderr } = self;
+        write!(f, "`{command}` ended with {status}\nstdout: {stdout}\nstderr: {stderr}")
+    }
+}
+
+/// How long any command may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Runtime {
+    /// The runtime that the environment variable RUNTIME names, or the one of
+    /// this workspace.
+    pub fn from_env() -> Result<Self> {
+        let program =
+            std::env::var_os("RUNTIME").map_or_else(|| crate::bundle::beside("runtime-cli"), PathBuf::from);
+        Self::new(&program)
+    }
+
+    /// The runtime at a path.
+    pub fn new(program: &Path) -> Result<Self> {
+        ensure!(program.is_file(), "no runtime at {} (set RUNTIME)", program.display());
+        let root = tempfile::Builder::new().prefix("state-").tempdir().doing("temporary directory")?;
+        let program = std::path::absolute(program).doing("absolute path")?;
+        Ok(Runtime { program, root })
+    }
+
+    /// Its program.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Its state directory.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// A command of it, to be changed before it is run by [`finish`].
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("--root").arg(self.root.path()).args(args).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, args: &[&str]) -> Result<Output> {
+        finish(self.command(args))
+    }
+
+    /// Runs a command to its end, in the bundle's directory.
+    pub fn run_in(&self, bundle: &Bundle, args: &[&str]) -> Result<Output> {
+        let mut command = self.command(args);
+        command.current_dir(bundle.path());
+        finish(command)
+    }
+
+    /// Runs the bundle in the foreground, whose program is `probe report`.
+    pub fn report(&self, bundle: &Bundle) -> Result<Report> {
+        let output = self.run_in(bundle, &["run", "report"])?.ok()?;
+        serde_json::from_str(&output.stdout).doing(&format!("the probe's report {:?}", output.stdout))
+    }
+
+    /// The state of a container.
+    pub fn state(&self, id: &str) -> Result<Value> {
+        let output = self.run(&["state", id])?.ok()?;
+        serde_json::from_str(&output.stdout).doing(&format!("state {:?}", output.stdout))
+    }
+
+    /// The status of a container.
+    pub fn status(&self, id: &str) -> Result<String> {
+        Ok(self.state(id)?["status"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Waits until a container has a status.
+    pub fn await_status(&self, id: &str, status: &str) -> Result {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let now = self.status(id)?;
+            if now == status {
+                return Ok(());
+            }
+            ensure!(Instant::now() < end, "container {id} is {now} and does not become {status}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Runs a command to its end. Its output goes to files: a container that lives
+/// on would keep a pipe open.
+pub fn finish(mut command: Command) -> Result<Output> {
+    let line = format!("{command:?}");
+    let mut stdout = tempfile::tempfile().doing("temporary file")?;
+    let mut stderr = tempfile::tempfile().doing("temporary file")?;
+    command.stdout(stdout.try_clone().doing("dup")?).stderr(stderr.try_clone().doing("dup")?);
+    let mut child = command.spawn().doing(&line)?;
+    let status = wait(&mut child).map_err(|error| {
+        format!("{line}: {error}\nstdout: {}\nstderr: {}", text(&mut stdout), text(&mut stderr))
+    })?;
+    Ok(Output { command: line, status, stdout: text(&mut stdout), stderr: text(&mut stderr) })
+}
+
+/// Waits for a child, and ends it when it takes too long.
+pub fn wait(child: &mut Child) -> Result<ExitStatus> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(status) = child.try_wait().doing("wait")? {
+            return Ok(status);
+        }
+        if Instant::now() > end {
+            child.kill().doing("kill")?;
+            child.wait().doing("wait")?;
+            return Err(format!("did not end within {PATIENCE:?}"));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn text(file: &mut File) -> String {
+    let mut bytes = Vec::new();
+    match file.rewind().and_then(|()| file.read_to_end(&mut bytes)) {
+        Ok(_) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) => format!("<{error}>"),
+    }
+}
