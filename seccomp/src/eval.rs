@@ -64,10 +64,10 @@ fn readings(rule: &Rule, arch: Arch, nr: u32) -> Vec<Alternative> {
         {
             // Its first argument says which call is meant; a condition on the
             // first argument of that call cannot be tested, for it is in memory.
-            let selects = Condition::new(0, Operator::Eq, inner, 0);
+            let selects = Condition::new(0, Operator::Eq, u64::from(inner), 0);
             let behind = |all: &Alternative| {
-                let others = all.iter().filter(|c| c.argument != 0).filter_map(|c| c.on(arch));
-                std::iter::once(selects).chain(others).collect()
+                let others = all.iter().copied().filter(|c| c.argument != 0);
+                std::iter::once(selects).chain(others).filter_map(|c| c.on(arch)).collect()
             };
             readings.extend(rule.any.iter().map(behind));
         }

@@ -56,7 +56,7 @@ struct Tally {
     defects: usize,
     /// Calls for which several rules hold, and libseccomp prefers another one.
     preferred: usize,
-    /// Profiles that libseccomp refuses.
+    /// Profiles that libseccomp refuses, or that are too much for it.
     refused: usize,
 }
 
@@ -72,7 +72,7 @@ impl Pair {
     fn new(profile: LinuxSeccomp, native: Arch) -> Pair {
         let policy = Policy::new(&profile.profile(), native).unwrap();
         let ours = compile(&policy).unwrap();
-        let theirs = oracle::filter(&profile.profile(), policy.architectures()).and_then(|f| f.export()).ok();
+        let theirs = oracle::compile(&profile.profile(), policy.architectures());
         Pair { profile, policy, ours, theirs }
     }
 
@@ -144,7 +144,8 @@ impl Pair {
                     let alone =
                         LinuxSyscall { names: vec![name.clone()], args: args.clone(), ..rule.clone() };
                     let alone = with_anchor(LinuxSeccomp { syscalls: vec![alone], ..self.profile.clone() });
-                    let filter = oracle::filter(&alone.profile(), self.policy.architectures()).unwrap();
+                    let filter =
+                        oracle::filter(&alone.profile(), self.policy.architectures(), false).unwrap();
                     let verdict = interp(&filter.export().unwrap(), data);
                     if verdict != self.policy.default_action().ret() {
                         verdicts.push(verdict);
@@ -285,7 +286,7 @@ fn generated<A: Strategy<Value = Vec<LinuxSeccompArg>>>(
                 for _ in 0..6 {
                     let mut data = generate::call(&mut random, arch.audit(), nr, &values);
                     if matches!(nr, 102 | 117) {
-                        data.args[0] = random.next() % 26;
+                        data.args[0] = (random.next() % 26) | ((random.next() & 1) << 32);
                     }
                     pair.compare(&data, &mut tally);
                 }
@@ -314,30 +315,81 @@ fn one_action(profile: &mut LinuxSeccomp) {
     }
 }
 
+// At most one call in a thousand may be an exception.
+
 #[test]
 fn generated_one_condition_one_action() {
     let tally = generated(1, 250_000, up_to_one, one_action);
     assert_eq!((tally.preferred, tally.refused), (0, 0), "{tally:?}");
-    assert!(tally.defects < 100, "{tally:?}");
+    assert!(tally.defects < 300, "{tally:?}");
 }
 
 #[test]
 fn generated_one_condition_many_actions() {
     let tally = generated(2, 250_000, up_to_one, |_| ());
-    assert!(tally.preferred < 250 && tally.defects < 250, "{tally:?}");
+    assert!(tally.preferred + tally.defects < 300, "{tally:?}");
 }
 
 #[test]
 fn generated_many_conditions_one_action() {
     let tally = generated(3, 250_000, several, one_action);
     assert_eq!((tally.preferred, tally.refused), (0, 0), "{tally:?}");
-    assert!(tally.defects < 2500, "{tally:?}");
+    assert!(tally.defects < 300, "{tally:?}");
 }
 
 #[test]
 fn generated_many_conditions_many_actions() {
     let tally = generated(4, 250_000, several, |_| ());
-    assert!(tally.preferred < 2500 && tally.defects < 2500, "{tally:?}");
+    assert!(tally.preferred + tally.defects < 300, "{tally:?}");
+}
+
+/// Many rules about one call, with one condition each, of which several hold: which one decides?
+///
+/// Exactly as in libseccomp, but for the two exceptions that docs/seccomp.md has about this.
+#[test]
+fn generated_competition() {
+    let mut runner =
+        TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &[5; 32]));
+    let one = || prop::collection::vec(generate::competing_arg(), 1..=1);
+    let profiles = generate::profile(&[Arch::X86], 2..8, one);
+    let mut tally = Tally::default();
+    while tally.agreed < 150_000 {
+        let mut profile = profiles.new_tree(&mut runner).unwrap().current();
+        profile.architectures = vec!["SCMP_ARCH_X86".to_owned()];
+        profile.syscalls.iter_mut().for_each(|rule| rule.names = vec!["read".to_owned()]);
+        if has_opposites(&profile) {
+            continue;
+        }
+        let splits = |arg: &LinuxSeccompArg| ["SCMP_CMP_NE", "SCMP_CMP_MASKED_EQ"].contains(&arg.op.as_str());
+        let wide = !profile.syscalls.iter().flat_map(|rule| &rule.args).any(splits);
+        let pair = Pair::new(with_anchor(with_ceiling(profile)), Arch::X86_64);
+        tally.refused += usize::from(pair.theirs.is_none());
+        for arch in [Arch::X86, Arch::X86_64].into_iter().take(if wide { 2 } else { 1 }) {
+            for (first, second) in (0..9).flat_map(|first| (0..9).map(move |second| (first, second))) {
+                let data = SeccompData {
+                    nr: arch.number("read").unwrap(),
+                    arch: arch.audit(),
+                    instruction_pointer: 0,
+                    args: [first, second, 0, 0, 0, 0],
+                };
+                pair.compare(&data, &mut tally);
+            }
+        }
+    }
+    eprintln!("{tally:?}");
+    assert_eq!((tally.preferred, tally.defects), (0, 0), "{tally:?}");
+}
+
+/// Whether a condition is the exact opposite of another one.
+fn has_opposites(profile: &LinuxSeccomp) -> bool {
+    let args = || profile.syscalls.iter().flat_map(|rule| &rule.args);
+    let opposite = |a: &LinuxSeccompArg, b: &LinuxSeccompArg| {
+        let pair = (a.op.as_str(), b.op.as_str());
+        let opposites =
+            [("SCMP_CMP_LE", "SCMP_CMP_GT"), ("SCMP_CMP_LT", "SCMP_CMP_GE"), ("SCMP_CMP_EQ", "SCMP_CMP_NE")];
+        a.index == b.index && a.value == b.value && opposites.contains(&pair)
+    };
+    args().any(|a| args().any(|b| opposite(a, b)))
 }
 
 /// The exceptions of docs/seccomp.md: each is here so that the list stays true.
@@ -348,7 +400,7 @@ mod defects_of_libseccomp {
     fn both(json: &str, data: SeccompData) -> (Action, u32) {
         let profile = LinuxSeccomp::parse(json);
         let policy = common::policy(&profile.profile());
-        let filter = oracle::filter(&profile.profile(), policy.architectures()).unwrap();
+        let filter = oracle::filter(&profile.profile(), policy.architectures(), false).unwrap();
         (eval(&policy, &data), interp(&filter.export().unwrap(), &data))
     }
 
@@ -404,6 +456,20 @@ mod defects_of_libseccomp {
         assert_eq!(both(json, call(0, [7 << 32, 0, 0, 0, 0, 0])), (Action::Errno(3), Action::Errno(2).ret()));
     }
 
+    /// A "greater" that is the opposite of another rule's "less" is tested where that one is: before another
+    /// "greater" that is narrower. Here the narrower one decides.
+    #[test]
+    fn opposites_share_a_place() {
+        let json = r#"{ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+            { "names": ["read"], "action": "SCMP_ACT_LOG", "args": [{ "index": 0, "value": 3, "op": "SCMP_CMP_LE" }] },
+            { "names": ["read"], "action": "SCMP_ACT_ERRNO", "errnoRet": 2,
+              "args": [{ "index": 0, "value": 3, "op": "SCMP_CMP_GT" }] },
+            { "names": ["read"], "action": "SCMP_ACT_ERRNO", "errnoRet": 3,
+              "args": [{ "index": 0, "value": 4, "op": "SCMP_CMP_GT" }] }
+        ]}"#;
+        assert_eq!(both(json, call(0, [5, 0, 0, 0, 0, 0])), (Action::Errno(3), Action::Errno(2).ret()));
+    }
+
     /// The same conditions with two actions: libseccomp refuses the second rule, here the first one decides.
     #[test]
     fn contradiction_refused() {
@@ -414,8 +480,25 @@ mod defects_of_libseccomp {
         ]}"#,
         );
         const EEXIST: i32 = -17;
-        assert_eq!(oracle::filter(&profile.profile(), &[Arch::X86_64]).unwrap_err(), EEXIST);
+        assert_eq!(oracle::filter(&profile.profile(), &[Arch::X86_64], false).unwrap_err(), EEXIST);
         let policy = common::policy(&profile.profile());
         assert_eq!(eval(&policy, &call(0, [5, 0, 0, 0, 0, 0])), Action::Allow);
+    }
+
+    /// Two rules that begin with the same "not equal" and go on differently: libseccomp never returns.
+    #[test]
+    fn never_returns() {
+        let profile = LinuxSeccomp::parse(
+            r#"{ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+            { "names": ["ioctl"], "action": "SCMP_ACT_ERRNO", "args": [
+                { "index": 0, "value": 5, "op": "SCMP_CMP_NE" }, { "index": 2, "value": 4294967295, "op": "SCMP_CMP_LE" }] },
+            { "names": ["ioctl"], "action": "SCMP_ACT_LOG", "args": [
+                { "index": 0, "value": 5, "op": "SCMP_CMP_NE" }, { "index": 5, "value": 7, "op": "SCMP_CMP_EQ" }] }
+        ]}"#,
+        );
+        assert_eq!(oracle::compile(&profile.profile(), &[Arch::X86_64]), None);
+        let policy = common::policy(&profile.profile());
+        assert_eq!(eval(&policy, &call(16, [1, 0, 0, 0, 0, 7])), Action::Log);
+        assert_eq!(eval(&policy, &call(16, [1, 0, 0, 0, 0, 8])), Action::Errno(1));
     }
 }

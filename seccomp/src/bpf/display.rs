@@ -73,3 +73,26 @@ fn word(offset: u32) -> String {
         _ => format!("arg{}.{half}", (offset - 16) / 8),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_reads_like_a_program() {
+        let instruction = |code, jt, jf, k| Instruction { code, jt, jf, k };
+        let program = Program::new(vec![
+            instruction(0x20, 0, 0, 4),
+            instruction(0x15, 1, 0, 0xc000_003e),
+            instruction(0x05, 0, 0, 4),
+            instruction(0x20, 0, 0, 36),
+            instruction(0x54, 0, 0, 0xff),
+            instruction(0x2d, 0, 1, 0),
+            instruction(0x16, 0, 0, 0),
+            instruction(0x06, 0, 0, 0x7fff_0000),
+        ]);
+        let text = "   0  ld   arch\n   1  jeq  0xc000003e, 3, 2\n   2  ja   7\n   3  ld   arg2.high\n   4  and  0xff\n   \
+                    5  jgt  x, 6, 7\n   6  ret  a\n   7  ret  0x7fff0000\n";
+        assert_eq!(program.unwrap().to_string(), text);
+    }
+}

@@ -86,3 +86,42 @@ impl Intervals<u64> {
         highs.tree(graph, high)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::Action;
+
+    #[test]
+    fn neighbours_differ_and_a_start_is_there_once() {
+        let mut graph = Graph::default();
+        let (log, allow) = (graph.action(Action::Log), graph.action(Action::Allow));
+        let mut line = Intervals::<u32>::all(log);
+        line.from(5, allow);
+        line.from(6, allow);
+        line.from(7, log);
+        line.from(7, allow);
+        assert_eq!(line.0, [(0, log), (5, allow)]);
+        line.from(9, log);
+        line.from(u32::MAX, log);
+        assert_eq!(line.0, [(0, log), (5, allow), (9, log)]);
+    }
+
+    #[test]
+    fn a_single_number_is_one_test() {
+        let mut graph = Graph::default();
+        let (log, allow) = (graph.action(Action::Log), graph.action(Action::Allow));
+        let mut line = Intervals::<u32>::all(log);
+        line.from(5, allow);
+        line.from(6, log);
+        let root = line.tree(&mut graph, 0);
+        assert_eq!(root, graph.equal(0, 5, allow, log));
+        // And in 64 bits one for each half.
+        let mut line = Intervals::<u64>::all(log);
+        line.from(5 << 32 | 7, allow);
+        line.from(5 << 32 | 8, log);
+        let root = line.wide_tree(&mut graph, 20, 16);
+        let low = graph.equal(16, 7, allow, log);
+        assert_eq!(root, graph.equal(20, 5, low, log));
+    }
+}

@@ -94,12 +94,12 @@ impl Syscall {
     }
 
     /// The other way to make the call: the number of the multiplexer, and what its first argument then is.
-    pub(crate) fn multiplexed(self, arch: Arch) -> Option<(u32, u64)> {
+    pub(crate) fn multiplexed(self, arch: Arch) -> Option<(u32, u8)> {
         let Multiplexers { socketcall, ipc } = arch.multiplexers()?;
         match CARRIED[usize::from(self.0)] {
             0 => None,
-            call if call & IN_IPC == 0 => Some((socketcall, u64::from(call))),
-            call => Some((ipc, u64::from(call & !IN_IPC))),
+            call if call & IN_IPC == 0 => Some((socketcall, call)),
+            call => Some((ipc, call & !IN_IPC)),
         }
     }
 

@@ -56,7 +56,7 @@ const OPERATORS: [&str; 7] = [
 ];
 
 /// Values that meet each other, and the edges of the two halves of an argument.
-pub(crate) fn value() -> impl Strategy<Value = u64> {
+pub(crate) fn value() -> impl Strategy<Value = u64> + Clone {
     prop_oneof![
         4 => 0_u64..6,
         2 => prop::sample::select(vec![
@@ -67,7 +67,19 @@ pub(crate) fn value() -> impl Strategy<Value = u64> {
 }
 
 pub(crate) fn arg() -> impl Strategy<Value = LinuxSeccompArg> {
-    (0_u32..6, value(), value(), prop::sample::select(&OPERATORS[..])).prop_map(
+    arg_of(0..6, value())
+}
+
+/// Conditions of which many hold at once.
+pub(crate) fn competing_arg() -> impl Strategy<Value = LinuxSeccompArg> {
+    arg_of(0..2, 0_u64..8)
+}
+
+fn arg_of(
+    index: std::ops::Range<u32>,
+    value: impl Strategy<Value = u64> + Clone,
+) -> impl Strategy<Value = LinuxSeccompArg> {
+    (index, value.clone(), value, prop::sample::select(&OPERATORS[..])).prop_map(
         |(index, value, value_two, op)| LinuxSeccompArg { index, value, value_two, op: op.to_owned() },
     )
 }

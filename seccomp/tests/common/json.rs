@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `linux.seccomp` as serde sees it, and how it becomes a `Profile`: what a runtime has to write.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use serde::Deserialize;
 

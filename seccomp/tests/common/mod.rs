@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What several test programs share.
 #![allow(dead_code, reason = "each test program uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 pub(crate) mod generate;
 pub(crate) mod json;

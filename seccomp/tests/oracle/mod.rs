@@ -34,6 +34,14 @@ unsafe extern "C" {
     fn seccomp_export_bpf(ctx: *mut c_void, fd: c_int) -> c_int;
 }
 
+unsafe extern "C" {
+    /// POSIX once had it, the C library still does: SIGALRM after so many microseconds.
+    fn ualarm(micros: u32, interval: u32) -> u32;
+}
+
+/// A hundred times what libseccomp needs for what is compiled in a child here.
+const PATIENCE: u32 = 300_000;
+
 #[repr(C)]
 struct Version {
     major: u32,
@@ -107,12 +115,6 @@ impl Filter {
         Ok(filter)
     }
 
-    /// Asks for a binary tree instead of a chain of comparisons.
-    pub(crate) fn optimize(&self) -> Result<(), Refused> {
-        // SAFETY: the filter is alive.
-        ok(unsafe { seccomp_attr_set(self.0, OPTIMIZE, 2) })
-    }
-
     /// Adds a rule, unless the name is unknown.
     fn add(&self, name: &str, action: Action, args: &[ArgCmp]) -> Result<(), Refused> {
         let Ok(name) = CString::new(name) else { return Ok(()) };
@@ -128,23 +130,55 @@ impl Filter {
     /// The program.
     pub(crate) fn export(&self) -> Result<Program, Refused> {
         // 4096 instructions are half of what a pipe holds.
-        let (mut reader, writer) = std::io::pipe().unwrap();
+        let (reader, writer) = std::io::pipe().unwrap();
         // SAFETY: the filter is alive; the descriptor is open and stays ours.
         ok(unsafe { seccomp_export_bpf(self.0, writer.as_raw_fd()) })?;
         drop(writer);
-        let mut bytes = Vec::new();
-        reader.read_to_end(&mut bytes).unwrap();
-        let instructions = bytes
-            .chunks_exact(8)
-            .map(|b| Instruction {
-                code: u16::from_ne_bytes([b[0], b[1]]),
-                jt: b[2],
-                jf: b[3],
-                k: u32::from_ne_bytes([b[4], b[5], b[6], b[7]]),
-            })
-            .collect();
-        Ok(Program::new(instructions).unwrap())
+        Ok(program(reader))
     }
+}
+
+/// What was exported into a pipe.
+fn program(mut reader: std::io::PipeReader) -> Program {
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes).unwrap();
+    let instructions = bytes
+        .chunks_exact(8)
+        .map(|b| Instruction {
+            code: u16::from_ne_bytes([b[0], b[1]]),
+            jt: b[2],
+            jf: b[3],
+            k: u32::from_ne_bytes([b[4], b[5], b[6], b[7]]),
+        })
+        .collect();
+    Program::new(instructions).unwrap()
+}
+
+/// What libseccomp makes of any profile, if it makes something of it.
+///
+/// In a child: there are profiles with which libseccomp destroys its own lists,
+/// and then never returns.
+pub(crate) fn compile(profile: &Profile<'_>, archs: &[Arch]) -> Option<Program> {
+    let (reader, writer) = std::io::pipe().unwrap();
+    // SAFETY: the child uses no more than memory, and the C library sees to it that
+    // its allocator works there.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        // SAFETY: takes integers.
+        unsafe { ualarm(PATIENCE, 0) };
+        let exported = filter(profile, archs, false).and_then(|filter| {
+            // SAFETY: the filter is alive; the descriptor is open and stays ours.
+            ok(unsafe { seccomp_export_bpf(filter.0, writer.as_raw_fd()) })
+        });
+        // SAFETY: ends this process at once.
+        unsafe { libc::_exit(i32::from(exported.is_err())) };
+    }
+    assert!(pid > 0);
+    drop(writer);
+    let mut status = 0;
+    // SAFETY: waits for our own child; the status is ours to write.
+    assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+    (status == 0).then(|| program(reader))
 }
 
 impl Drop for Filter {
@@ -163,9 +197,15 @@ fn ok(answer: c_int) -> Result<(), Refused> {
 /// The order of calls, the skipped rules and the treatment of repeated argument
 /// indices are runc's (libcontainer/seccomp), written down here once more so that
 /// the crate's own reading of a profile is compared with another one.
-pub(crate) fn filter(profile: &Profile<'_>, archs: &[Arch]) -> Result<Filter, Refused> {
+///
+/// `optimize` asks for a binary tree instead of a chain of comparisons.
+pub(crate) fn filter(profile: &Profile<'_>, archs: &[Arch], optimize: bool) -> Result<Filter, Refused> {
     let default = action(profile.default_action, profile.default_errno_ret);
     let filter = Filter::new(default, archs)?;
+    if optimize {
+        // SAFETY: the filter is alive.
+        ok(unsafe { seccomp_attr_set(filter.0, OPTIMIZE, 2) })?;
+    }
     for rule in &profile.syscalls {
         let action = action(rule.action, rule.errno_ret);
         if action == default {
