@@ -319,27 +319,27 @@ fn one_action(profile: &mut LinuxSeccomp) {
 
 #[test]
 fn generated_one_condition_one_action() {
-    let tally = generated(1, 250_000, up_to_one, one_action);
+    let tally = generated(1, 200_000, up_to_one, one_action);
     assert_eq!((tally.preferred, tally.refused), (0, 0), "{tally:?}");
     assert!(tally.defects < 300, "{tally:?}");
 }
 
 #[test]
 fn generated_one_condition_many_actions() {
-    let tally = generated(2, 250_000, up_to_one, |_| ());
+    let tally = generated(2, 200_000, up_to_one, |_| ());
     assert!(tally.preferred + tally.defects < 300, "{tally:?}");
 }
 
 #[test]
 fn generated_many_conditions_one_action() {
-    let tally = generated(3, 250_000, several, one_action);
+    let tally = generated(3, 200_000, several, one_action);
     assert_eq!((tally.preferred, tally.refused), (0, 0), "{tally:?}");
     assert!(tally.defects < 300, "{tally:?}");
 }
 
 #[test]
 fn generated_many_conditions_many_actions() {
-    let tally = generated(4, 250_000, several, |_| ());
+    let tally = generated(4, 200_000, several, |_| ());
     assert!(tally.preferred + tally.defects < 300, "{tally:?}");
 }
 

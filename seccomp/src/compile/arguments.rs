@@ -11,31 +11,23 @@ use std::collections::BTreeSet;
 
 /// The decision among alternatives that are sorted by rank; `rest` if none holds.
 pub(super) fn decide(graph: &mut Graph, arch: Arch, sorted: &[(Alternative, Id)], rest: Id) -> Id {
-    // From the last to the first, each leading to the one after it.
-    let mut next = rest;
-    let mut sorted = sorted;
-    while let [before @ .., (all, then)] = sorted {
-        let run = match *all.as_slice() {
-            [last] if last.operator != Operator::MaskedEq => trailing_run(sorted, last.argument),
-            _ => 0,
-        };
-        if run > 0 {
-            let (before, run) = sorted.split_at(sorted.len() - run);
-            let conditions: Vec<_> = run.iter().map(|(all, then)| (all[0], *then)).collect();
-            next = compare(graph, arch, &conditions, next);
-            sorted = before;
-        } else {
-            next = conjunction(graph, arch, all, *then, next);
-            sorted = before;
+    // From the last to the first, each leading to the one after it; comparisons of one argument go together.
+    let groups = sorted.chunk_by(|(a, _), (b, _)| compared(a).is_some() && compared(a) == compared(b));
+    groups.rev().fold(rest, |next, group| match group {
+        [(all, then)] => conjunction(graph, arch, all, *then, next),
+        _ => {
+            let conditions: Vec<_> = group.iter().map(|(all, then)| (all[0], *then)).collect();
+            compare(graph, arch, &conditions, next)
         }
-    }
-    next
+    })
 }
 
-/// How many alternatives at the end are a single comparison of this argument.
-fn trailing_run(sorted: &[(Alternative, Id)], argument: u8) -> usize {
-    let compares = |all: &Alternative| matches!(*all.as_slice(), [c] if c.argument == argument && c.operator != Operator::MaskedEq);
-    sorted.iter().rev().take_while(|(all, _)| compares(all)).count()
+/// The argument that an alternative compares, if it does nothing else.
+fn compared(all: &Alternative) -> Option<u8> {
+    match *all.as_slice() {
+        [condition] if condition.operator != Operator::MaskedEq => Some(condition.argument),
+        _ => None,
+    }
 }
 
 /// All conditions must hold.

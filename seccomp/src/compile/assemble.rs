@@ -74,8 +74,12 @@ impl Backward {
     fn test(&mut self, graph: &Graph, test: &Test, loaded: bool) {
         let no = self.near(graph, test.no);
         let yes = self.near(graph, test.yes);
-        // Bounded by REACH plus what the line above may have put in between.
-        let skip = |place: usize| u8::try_from(self.code.len() - place).unwrap_or(u8::MAX);
+        let skip = |place: usize| {
+            let distance = self.code.len() - place;
+            // REACH sees to it; better no filter than one that jumps elsewhere.
+            assert!(distance <= usize::from(u8::MAX), "a jump over {distance} instructions");
+            distance as u8
+        };
         let (jt, jf) = (skip(yes), skip(no));
         self.code.push(Instruction { code: op::JMP | test.jump | op::K, jt, jf, k: test.k });
         if test.mask != u32::MAX {
@@ -96,11 +100,8 @@ impl Backward {
         }
         let bridge = match (graph.nodes()[to.index()], place) {
             (Node::Return(value), _) => instruction(op::RET | op::K, value),
-            // Tests are put down before those that lead to them.
-            (Node::Test(_), place) => {
-                let distance = self.code.len() - place.unwrap_or_default();
-                instruction(op::JMP | op::JA, u32::try_from(distance).unwrap_or(u32::MAX))
-            }
+            (Node::Test(_), Some(place)) => instruction(op::JMP | op::JA, (self.code.len() - place) as u32),
+            (Node::Test(_), None) => unreachable!("a test is put down before those that lead to it"),
         };
         self.code.push(bridge);
         let place = self.code.len();
