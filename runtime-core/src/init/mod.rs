@@ -99,8 +99,8 @@ fn hide() -> Result<(), Failure> {
 }
 
 fn seal(plan: &mut Plan) -> Result<(), Failure> {
-    match plan.seal.take() {
-        Some(seal) => self_exe::apply(&seal).step(Step::SealExe),
+    match &mut plan.seal {
+        Some(seal) => self_exe::apply(seal).step(Step::SealExe),
         None => Ok(()),
     }
 }

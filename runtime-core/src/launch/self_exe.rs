@@ -33,6 +33,8 @@ const EXE: &std::ffi::CStr = c"/proc/self/exe";
 pub(crate) struct Seal {
     file: OwnedFd,
     image: Image,
+    /// By the stage, for the init that it clones.
+    applied: bool,
 }
 
 /// How the program that calls this library hides its file, in words for a log.
@@ -111,10 +113,13 @@ pub(crate) fn prepare() -> Result<Option<Seal>> {
     let file =
         fd::open_follow(fd::CWD, &path, libc::O_RDONLY, 0).context(|| "open the copy of /proc/self/exe")?;
     let image = Image::of_self(&file).context(|| "reading /proc/self/maps and /proc/self/stat")?;
-    Ok(Some(Seal { file, image }))
+    Ok(Some(Seal { file, image, applied: false }))
 }
 
 /// In the child: runs from the copy from now on.
-pub(crate) fn apply(seal: &Seal) -> StepResult {
-    exe::run_from(&seal.file, &seal.image).during(Call::Mmap)
+pub(crate) fn apply(seal: &mut Seal) -> StepResult {
+    if !std::mem::replace(&mut seal.applied, true) {
+        exe::run_from(&seal.file, &seal.image).during(Call::Mmap)?;
+    }
+    Ok(())
 }

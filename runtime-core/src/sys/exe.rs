@@ -2,12 +2,12 @@
 //! The program file that a process runs from, and how to let go of it.
 
 use super::process::{MmMap, set_mm_map};
-use super::{Errno, Result, check};
+use super::{Errno, Result, check, fd};
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr;
 
 /// A part of the address space that the program file is mapped to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Segment {
     start: usize,
     len: usize,
@@ -19,23 +19,97 @@ struct Segment {
     written: bool,
 }
 
-/// How the running program lies in memory.
+/// What is known of a program before the clone, to change its file after it.
 #[derive(Debug)]
 pub(crate) struct Image {
-    segments: Box<[Segment]>,
+    /// The program file, as lines of /proc/PID/maps name it.
+    device: (u32, u32),
+    inode: u64,
+    /// Where the program may have written.
+    writable: Box<[(usize, usize)]>,
     map: MmMap,
 }
 
 impl Image {
     /// That of the calling process, whose program file is `file`. Parent only (heap).
     pub(crate) fn of_self(file: impl AsFd) -> Result<Self> {
-        let read = |path| super::fd::read_file(super::fd::CWD, path, 16 << 20);
-        let maps = read(c"/proc/self/maps")?;
-        let stat = read(c"/proc/self/stat")?;
-        let file = super::fd::stat(file)?;
-        let segments = segments(&String::from_utf8_lossy(&maps), &file, &writable_ranges());
+        let stat = fd::read_file(fd::CWD, c"/proc/self/stat", 1 << 16)?;
         let map = memory_map(&String::from_utf8_lossy(&stat)).ok_or(Errno::EINVAL)?;
-        Ok(Image { segments: segments.into(), map: MmMap { brk: program_break(), ..map } })
+        let file = fd::stat(file)?;
+        Ok(Image {
+            device: (libc::major(file.st_dev), libc::minor(file.st_dev)),
+            inode: file.st_ino,
+            writable: writable_ranges().into(),
+            map: MmMap { brk: program_break(), ..map },
+        })
+    }
+
+    /// The segment in a line of /proc/PID/maps (proc(5)), if it is of the file.
+    fn segment(&self, line: &[u8]) -> Option<Segment> {
+        let mut fields = line.split(|b| *b == b' ').filter(|field| !field.is_empty());
+        let (start, end) = split_hex(fields.next()?, b'-')?;
+        let permissions = fields.next()?;
+        let offset = hex(fields.next()?)?;
+        let device = split_hex(fields.next()?, b':')?;
+        let inode = fields.next()?.iter().try_fold(0u64, |n, b| {
+            n.checked_mul(10)?.checked_add(u64::from(b.checked_sub(b'0').filter(|d| *d < 10)?))
+        })?;
+        if device != (u64::from(self.device.0), u64::from(self.device.1)) || inode != self.inode {
+            return None;
+        }
+        let (start, end) = (start as usize, end as usize);
+        let bit = |c: u8, bit: i32| if permissions.contains(&c) { bit } else { 0 };
+        Some(Segment {
+            start,
+            len: end.checked_sub(start)?,
+            file_offset: offset as i64,
+            protection: bit(b'r', libc::PROT_READ) | bit(b'w', libc::PROT_WRITE) | bit(b'x', libc::PROT_EXEC),
+            written: self.writable.iter().any(|(first, last)| start < *last && *first < end),
+        })
+    }
+}
+
+fn hex(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0u64, |n, b| Some(n.checked_mul(16)? + u64::from((*b as char).to_digit(16)?)))
+}
+
+fn split_hex(text: &[u8], separator: u8) -> Option<(u64, u64)> {
+    let at = text.iter().position(|b| *b == separator)?;
+    Some((hex(text.get(..at)?)?, hex(text.get(at + 1..)?)?))
+}
+
+/// More mappings of one file than any program has.
+const SEGMENTS_MAX: usize = 64;
+
+/// The mappings of the program file in the calling process. Asked by the child
+/// itself: a thread of the parent may have mapped the file once more since
+/// [`Image::of_self`] (for a backtrace, say).
+fn segments<'a>(image: &Image, all: &'a mut [Segment; SEGMENTS_MAX]) -> Result<&'a [Segment]> {
+    let maps = fd::open(fd::CWD, c"/proc/self/maps", libc::O_RDONLY, 0)?;
+    let mut count = 0;
+    let mut line = [0u8; 128];
+    let mut len = 0;
+    let mut buf = [0u8; 4096];
+    loop {
+        let n = fd::read(&maps, &mut buf)?;
+        if n == 0 {
+            return all.get(..count).ok_or(Errno::E2BIG);
+        }
+        for byte in buf.get(..n).unwrap_or_default() {
+            if *byte != b'\n' {
+                // Of a long line only the path is cut off.
+                if let Some(place) = line.get_mut(len) {
+                    *place = *byte;
+                    len += 1;
+                }
+                continue;
+            }
+            if let Some(segment) = image.segment(line.get(..len).unwrap_or_default()) {
+                *all.get_mut(count).ok_or(Errno::E2BIG)? = segment;
+                count += 1;
+            }
+            len = 0;
+        }
     }
 }
 
@@ -48,11 +122,12 @@ impl Image {
 /// `file` is the program file that `image` was made with, on whatever mount.
 pub(crate) fn run_from(file: impl AsFd, image: &Image) -> Result<()> {
     let fd = file.as_fd().as_raw_fd();
-    for segment in &image.segments {
+    let mut all = [Segment::default(); SEGMENTS_MAX];
+    for segment in segments(image, &mut all)? {
         if segment.written {
             copy_to_memory(segment)?;
         } else {
-            // SAFETY: the mapping is one of the file's (Image::of_self), and is
+            // SAFETY: the mapping is one of the file's (segments), and is
             // replaced in one step by one of the same bytes, so whatever reads or
             // executes it, this code included, sees no change.
             let mapped = unsafe {
@@ -84,7 +159,7 @@ fn copy_to_memory(segment: &Segment) -> Result<()> {
     };
     mapped_ok(copy)?;
     let original = ptr::with_exposed_provenance::<u8>(segment.start);
-    // SAFETY: both are `len` bytes, mapped (Image::of_self) and apart from each
+    // SAFETY: both are `len` bytes, mapped (segments) and apart from each
     // other; nobody writes to the original meanwhile: this thread is the only one.
     unsafe { ptr::copy_nonoverlapping(original, copy.cast::<u8>(), segment.len) };
     // SAFETY: our own mapping.
@@ -179,35 +254,6 @@ pub(crate) fn environment() -> Vec<std::ffi::CString> {
         .collect()
 }
 
-/// The mappings of one file in the text of /proc/PID/maps (proc(5)).
-fn segments(maps: &str, file: &libc::stat, writable: &[(usize, usize)]) -> Vec<Segment> {
-    let device = format!("{:02x}:{:02x}", libc::major(file.st_dev), libc::minor(file.st_dev));
-    let inode = file.st_ino.to_string();
-    maps.lines()
-        .filter_map(|line| {
-            let mut fields = line.split_ascii_whitespace();
-            let (range, permissions) = (fields.next()?, fields.next()?);
-            let (offset, dev, ino) = (fields.next()?, fields.next()?, fields.next()?);
-            if dev != device || ino != inode {
-                return None;
-            }
-            let (start, end) = range.split_once('-')?;
-            let start = usize::from_str_radix(start, 16).ok()?;
-            let end = usize::from_str_radix(end, 16).ok()?;
-            let bit = |c: char, bit: i32| if permissions.contains(c) { bit } else { 0 };
-            Some(Segment {
-                start,
-                len: end - start,
-                file_offset: i64::from_str_radix(offset, 16).ok()?,
-                protection: bit('r', libc::PROT_READ)
-                    | bit('w', libc::PROT_WRITE)
-                    | bit('x', libc::PROT_EXEC),
-                written: writable.iter().any(|(first, last)| start < *last && *first < end),
-            })
-        })
-        .collect()
-}
-
 /// The addresses that PR_SET_MM_MAP wants, from the text of /proc/PID/stat.
 fn memory_map(stat: &str) -> Option<MmMap> {
     // Behind the name, which may hold anything, the fields count from 3 (proc(5)).
@@ -234,21 +280,31 @@ mod tests {
 
     #[test]
     fn segments_are_those_of_the_file() {
-        let mut st = super::super::fd::stat(super::super::fd::stdio(0)).unwrap();
-        st.st_dev = libc::makedev(0xfe, 0);
-        st.st_ino = 77;
-        let maps = "400000-401000 r--p 00000000 fe:00 77 /bin/x y\n\
-                    401000-402000 r-xp 00001000 fe:00 77 /bin/x y\n\
-                    402000-403000 rw-p 00002000 fe:00 77 /bin/x y\n\
-                    500000-501000 r-xp 00000000 fe:00 78 /lib/z\n\
-                    600000-601000 rw-p 00000000 00:00 0 [heap]\n";
-        let found = segments(maps, &st, &[(0x402800, 0x402900)]);
-        assert_eq!(found.len(), 3);
+        let image = Image {
+            device: (0xfe, 0),
+            inode: 77,
+            writable: Box::new([(0x40_2800, 0x40_2900)]),
+            map: MmMap::default(),
+        };
+        let segment = |line: &str| image.segment(line.as_bytes());
         assert_eq!(
-            found[1],
-            Segment { start: 0x401000, len: 0x1000, file_offset: 0x1000, protection: 5, written: false }
+            segment("401000-402000 r-xp 00001000 fe:00 77                         /bin/x y"),
+            Some(Segment { start: 0x40_1000, len: 0x1000, file_offset: 0x1000, protection: 5, written: false })
         );
-        assert!(found[2].written);
+        assert!(segment("402000-403000 rw-p 00002000 fe:00 77 /bin/x").unwrap().written);
+        for other in ["500000-501000 r-xp 00000000 fe:00 78 /lib/z", "600000-601000 rw-p 00000000 00:00 0 [heap]", "", "x-y"] {
+            assert_eq!(segment(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn our_own_segments() {
+        let exe = fd::open_follow(fd::CWD, c"/proc/self/exe", libc::O_RDONLY, 0).unwrap();
+        let mut all = [Segment::default(); SEGMENTS_MAX];
+        let found = segments(&Image::of_self(exe).unwrap(), &mut all).unwrap();
+        let code = segments as *const () as usize;
+        assert!(found.iter().any(|s| (s.start..s.start + s.len).contains(&code) && s.protection & libc::PROT_EXEC != 0));
+        assert!(found.iter().any(|s| s.written) && found.iter().any(|s| !s.written));
     }
 
     #[test]
@@ -265,6 +321,6 @@ mod tests {
         static DATA: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(7);
         let address = (&raw const DATA).addr();
         assert!(writable_ranges().iter().any(|(start, end)| (*start..*end).contains(&address)));
-        assert!(!writable_ranges().iter().any(|(start, end)| (*start..*end).contains(&(segments as usize))));
+        assert!(!writable_ranges().iter().any(|(start, end)| (*start..*end).contains(&(segments as *const () as usize))));
     }
 }

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The library in a program of somebody else's: it changes nothing of its
+//! caller, and works from the threads of an asynchronous runtime.
+#![allow(clippy::disallowed_methods)]
+
+use conformance::Bundle;
+use runtime_core::{ContainerId, ErrorKind, Protection, Runtime, spec::Status};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+
+/// What a library must leave alone.
+fn caller() -> BTreeMap<&'static str, String> {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let link = |path: &str| std::fs::read_link(path).unwrap().display().to_string();
+    let status = read("/proc/thread-self/status");
+    let field = |name: &str| status.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+    let mut state = BTreeMap::from([
+        ("cwd", link("/proc/thread-self/cwd")),
+        ("root", link("/proc/thread-self/root")),
+        ("exe", link("/proc/thread-self/exe")),
+        ("oom", read("/proc/thread-self/oom_score_adj")),
+        ("cgroup", read("/proc/thread-self/cgroup")),
+        // Files of an undumpable process belong to root; here everything does,
+        // so look at the flag itself.
+        ("dumpable", nix::sys::prctl::get_dumpable().unwrap().to_string()),
+    ]);
+    for name in ["SigBlk", "SigIgn", "SigCgt", "Umask", "Uid", "Gid", "Groups", "CapEff", "CapBnd", "NoNewPrivs"] {
+        state.insert(name, field(name));
+    }
+    for name in ["pid_for_children", "net", "mnt", "uts", "ipc", "cgroup", "user", "time_for_children"] {
+        state.insert(name, link(&format!("/proc/thread-self/ns/{name}")));
+    }
+    state
+}
+
+/// One test at a time: they watch the process.
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn fds() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+#[test]
+fn the_caller_is_as_it_was() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(root.path().join("made/on/demand"));
+    let bundle = Bundle::new(&["sleep"]).unwrap();
+    let id = ContainerId::new("caller").unwrap();
+    let container = runtime.container(id.clone());
+    let before = (caller(), fds());
+    let created = runtime.create(id.clone(), bundle.path()).create().unwrap();
+    assert_eq!(container.state().unwrap().status, Status::Created);
+    assert_eq!(container.state().unwrap().pid, created.process.pid());
+    container.start().unwrap();
+    assert_eq!(container.state().unwrap().status, Status::Running);
+    assert_eq!(container.pids().unwrap(), [created.process.pid()]);
+    container.kill(15).unwrap();
+    container.kill(9).unwrap();
+    created.process.wait().unwrap();
+    assert_eq!(container.state().unwrap().status, Status::Stopped);
+    assert_eq!(container.kill(9).unwrap_err().kind(), ErrorKind::NotRunning);
+    container.delete(false).unwrap();
+    assert_eq!(container.state().unwrap_err().kind(), ErrorKind::NotFound);
+    // Nor does a failure.
+    let broken = bundle.with(|config| config["root"]["path"] = json!("nowhere")).unwrap();
+    let error = runtime.create(id, broken.path()).create().unwrap_err();
+    assert!(error.report().starts_with("invalid rootfs: stat "), "{error:?}");
+    drop(created);
+    assert_eq!((caller(), fds()), before);
+}
+
+#[test]
+fn the_program_that_links_the_library_is_protected() {
+    let _alone = alone();
+    assert_eq!(runtime_core::protection().unwrap(), Protection::PerInit);
+    let root = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(root.path());
+    let bundle = Bundle::new(&["sleep"]).unwrap();
+    let id = ContainerId::new("exe").unwrap();
+    let created = runtime.create(id.clone(), bundle.path()).create().unwrap();
+    let exe = std::fs::File::open(format!("/proc/{}/exe", created.process.pid())).unwrap();
+    runtime.container(id).delete(true).unwrap();
+    created.process.wait().unwrap();
+    let again = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&exe));
+    let error = std::fs::OpenOptions::new().write(true).open(again).unwrap_err();
+    // Ours is still busy, being executed by this test; on another mount than
+    // the one that the init had, where the answer is this.
+    assert!(matches!(error.raw_os_error(), Some(libc::EROFS | libc::ETXTBSY)), "{error}");
+    let flags = nix::sys::statvfs::fstatvfs(&exe).unwrap().flags();
+    assert!(flags.contains(nix::sys::statvfs::FsFlags::ST_RDONLY));
+}
+
+#[test]
+fn from_the_tasks_of_tokio() {
+    let _alone = alone();
+    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(root.path());
+    tokio.block_on(async {
+        let tasks: Vec<_> = (0..8)
+            .map(|n| {
+                let runtime = runtime.clone();
+                tokio::spawn(async move {
+                    let bundle = Bundle::new(&["exit", &n.to_string()]).unwrap();
+                    let id = ContainerId::new(&format!("task{n}")).unwrap();
+                    let created = runtime.create(id.clone(), bundle.path()).run().unwrap();
+                    // Waiting takes no thread.
+                    let ended = tokio::io::unix::AsyncFd::new(created.process.as_fd().try_clone_to_owned().unwrap()).unwrap();
+                    drop(ended.readable().await.unwrap());
+                    assert_eq!(created.process.wait().unwrap().code(), n);
+                    runtime.container(id).delete(false).unwrap();
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+    assert!(runtime.list().unwrap().is_empty());
+}

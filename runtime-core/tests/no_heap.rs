@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The child of the clone never touches the heap: this program's allocator ends
+//! any process but the first that uses it, while other threads hold its locks as
+//! often as they can. What a library in a program with threads must stand.
+#![allow(unsafe_code, clippy::disallowed_methods)]
+
+use conformance::Bundle;
+use runtime_core::{ContainerId, Runtime, spec};
+use serde_json::json;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+struct Tripwire;
+
+/// The process that may use the heap.
+static OWNER: AtomicI32 = AtomicI32::new(0);
+
+fn check() {
+    let owner = OWNER.load(Ordering::Relaxed);
+    // SAFETY: getpid and abort may be called anywhere.
+    if owner != 0 && owner != unsafe { libc::getpid() } {
+        // SAFETY: as above.
+        unsafe { libc::abort() };
+    }
+}
+
+// SAFETY: everything is handed to the system's allocator.
+unsafe impl GlobalAlloc for Tripwire {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        check();
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        check();
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Tripwire = Tripwire;
+
+/// A configuration that takes the child through every step of its script that
+/// this machine can do.
+fn bundle(args: &[&str]) -> Bundle {
+    let bundle = Bundle::new(args).unwrap();
+    let source = bundle.path().join("config.json");
+    bundle
+        .with(|config| {
+            config["hostname"] = json!("no-heap");
+            config["domainname"] = json!("example.org");
+            config["root"]["readonly"] = json!(true);
+            config["process"]["env"] = json!(["PATH=/nowhere:/"]);
+            config["process"]["args"][0] = json!("probe");
+            config["process"]["user"] = json!({ "uid": 1000, "gid": 1000, "additionalGids": [5, 6] });
+            config["process"]["cwd"] = json!("/tmp/made");
+            config["linux"]["sysctl"] = json!({ "net.ipv4.ip_forward": "0", "kernel.shm_rmid_forced": "0" });
+            config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({ "type": "time" }));
+            config["linux"]["timeOffsets"] = json!({ "monotonic": { "secs": 100 } });
+            config["linux"]["rootfsPropagation"] = json!("shared");
+            config["hooks"] = json!({ "createRuntime": [{ "path": "/bin/true" }] });
+            let mounts = config["mounts"].as_array_mut().unwrap();
+            mounts.push(json!({ "destination": "/made/dir", "type": "tmpfs", "source": "t", "options": ["ro", "rslave"] }));
+            mounts.push(json!({ "destination": "/made/file", "source": source, "options": ["bind", "ro", "rnosuid"] }));
+            mounts.push(json!({ "destination": "/tmp", "type": "tmpfs", "source": "t" }));
+        })
+        .unwrap()
+}
+
+#[test]
+fn create_exec_and_run_under_an_allocator_that_aborts() {
+    // SAFETY: getpid cannot fail.
+    OWNER.store(unsafe { libc::getpid() }, Ordering::Relaxed);
+    static STOP: AtomicBool = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !STOP.load(Ordering::Relaxed) {
+                    std::hint::black_box(vec![0u8; 1000]);
+                }
+            });
+        }
+        let result = std::panic::catch_unwind(containers);
+        STOP.store(true, Ordering::Relaxed);
+        result.unwrap();
+    });
+}
+
+fn containers() {
+    let root = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(root.path());
+    let id = ContainerId::new("no-heap").unwrap();
+    let container = runtime.container(id.clone());
+
+    for round in 0..10 {
+        let bundle = bundle(&["sleep"]);
+        let created = runtime.create(id.clone(), bundle.path()).create().unwrap_or_else(|e| panic!("{round}: {e:?}"));
+        container.start().unwrap();
+        let process = spec::Process {
+            args: vec!["probe".into(), "exit".into(), "7".into()],
+            env: vec!["PATH=/".into()],
+            cwd: "/".into(),
+            ..Default::default()
+        };
+        let executed = container.exec(process).spawn().unwrap_or_else(|e| panic!("{round}: {e:?}"));
+        assert_eq!(executed.process.wait().unwrap().code(), 7);
+        container.kill(libc::SIGKILL).unwrap();
+        created.process.wait().unwrap();
+        container.delete(false).unwrap();
+    }
+
+    // What fails in the child has to come back without the heap, too.
+    let broken = bundle(&[]).with(|config| config["process"]["args"] = json!(["nonexistent"])).unwrap();
+    let error = runtime.create(id.clone(), broken.path()).create().unwrap_err();
+    assert!(error.report().ends_with("exec: \"nonexistent\": executable file not found in $PATH"), "{error:?}");
+
+    // So has a program that cannot be executed after all.
+    let script = bundle(&[]).with(|config| config["process"]["args"] = json!(["/script"])).unwrap();
+    std::fs::write(script.rootfs("script"), "#!/nonexistent\n").unwrap();
+    std::fs::set_permissions(script.rootfs("script"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let created = runtime.create(id, script.path()).run().unwrap();
+    assert_eq!(created.process.wait().unwrap().code(), 255);
+    container.delete(false).unwrap();
+}
