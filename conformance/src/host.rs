@@ -19,6 +19,18 @@ pub fn isolate() -> Result {
     nix::sys::prctl::set_child_subreaper(true).doing("prctl")
 }
 
+/// For tests that watch the host from threads of one program: one at a time.
+/// Orphaned descendants become children of the program.
+pub fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let guard = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Err(errno) = nix::sys::prctl::set_child_subreaper(true) {
+        // Only an argument that is not ours can make this fail.
+        unreachable!("prctl: {errno}");
+    }
+    guard
+}
+
 /// What may not change by a container that was made and deleted.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Snapshot {

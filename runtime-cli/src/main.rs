@@ -11,14 +11,14 @@ mod log;
 mod output;
 mod relay;
 
-use args::{Invocation, Request};
+use args::{Invocation, Request, Usage};
 use log::Log;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let invocation = match args::parse(std::env::args_os()) {
         Ok(invocation) => invocation,
-        Err(usage) => return usage.report(),
+        Err(usage) => return report(&usage),
     };
     match &invocation.request {
         Request::Help(topic) => {
@@ -33,7 +33,18 @@ fn main() -> ExitCode {
     }
 }
 
+/// The arguments are wrong, so it is not known where the log is.
+fn report(usage: &Usage) -> ExitCode {
+    let (help, complaint) = usage.advice();
+    output::complain(&complaint);
+    output::print(&help);
+    Log::to_stderr().fatal(&usage.text());
+    ExitCode::from(usage.status())
+}
+
 fn run(invocation: &Invocation) -> ExitCode {
+    // Before the log, or anything else, takes one of their numbers.
+    let preserved = cmd::check_preserved_fds(invocation);
     let log = match Log::open(&invocation.globals) {
         Ok(log) => log,
         Err(error) => {
@@ -41,7 +52,7 @@ fn run(invocation: &Invocation) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match cmd::run(invocation, &log) {
+    match preserved.and_then(|()| cmd::run(invocation, &log)) {
         Ok(status) => ExitCode::from(status),
         Err(failure) => {
             log.fatal(&failure.text);

@@ -5,6 +5,8 @@ mod cgroup;
 mod config;
 pub mod console;
 mod error;
+#[doc(hidden)]
+pub mod for_fuzzing;
 mod id;
 mod init;
 mod launch;
@@ -19,5 +21,5 @@ pub use cgroup::is_unified;
 pub use error::{Error, ErrorKind, OsError, Result, Warning};
 pub use id::ContainerId;
 pub use launch::self_exe::{Protection, protect_program, protection};
-pub use ops::{Container, Create, Created, Exec, Held, Listed, Process, Runtime, State};
+pub use ops::{Container, Create, Created, Exec, Held, Listed, Process, Runtime, State, check_preserved_fds};
 pub use sys::process::ExitStatus;

@@ -14,7 +14,8 @@ fn caller() -> BTreeMap<&'static str, String> {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let link = |path: &str| std::fs::read_link(path).unwrap().display().to_string();
     let status = read("/proc/thread-self/status");
-    let field = |name: &str| status.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+    let field =
+        |name: &str| status.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
     let mut state = BTreeMap::from([
         ("cwd", link("/proc/thread-self/cwd")),
         ("root", link("/proc/thread-self/root")),
@@ -25,7 +26,9 @@ fn caller() -> BTreeMap<&'static str, String> {
         // so look at the flag itself.
         ("dumpable", nix::sys::prctl::get_dumpable().unwrap().to_string()),
     ]);
-    for name in ["SigBlk", "SigIgn", "SigCgt", "Umask", "Uid", "Gid", "Groups", "CapEff", "CapBnd", "NoNewPrivs"] {
+    for name in
+        ["SigBlk", "SigIgn", "SigCgt", "Umask", "Uid", "Gid", "Groups", "CapEff", "CapBnd", "NoNewPrivs"]
+    {
         state.insert(name, field(name));
     }
     for name in ["pid_for_children", "net", "mnt", "uts", "ipc", "cgroup", "user", "time_for_children"] {
@@ -110,7 +113,9 @@ fn from_the_tasks_of_tokio() {
                     let id = ContainerId::new(&format!("task{n}")).unwrap();
                     let created = runtime.create(id.clone(), bundle.path()).run().unwrap();
                     // Waiting takes no thread.
-                    let ended = tokio::io::unix::AsyncFd::new(created.process.as_fd().try_clone_to_owned().unwrap()).unwrap();
+                    let ended =
+                        tokio::io::unix::AsyncFd::new(created.process.as_fd().try_clone_to_owned().unwrap())
+                            .unwrap();
                     drop(ended.readable().await.unwrap());
                     assert_eq!(created.process.wait().unwrap().code(), n);
                     runtime.container(id).delete(false).unwrap();

@@ -96,7 +96,8 @@ fn containers() {
 
     for round in 0..10 {
         let bundle = bundle(&["sleep"]);
-        let created = runtime.create(id.clone(), bundle.path()).create().unwrap_or_else(|e| panic!("{round}: {e:?}"));
+        let created =
+            runtime.create(id.clone(), bundle.path()).create().unwrap_or_else(|e| panic!("{round}: {e:?}"));
         container.start().unwrap();
         let process = spec::Process {
             args: vec!["probe".into(), "exit".into(), "7".into()],
@@ -114,12 +115,16 @@ fn containers() {
     // What fails in the child has to come back without the heap, too.
     let broken = bundle(&[]).with(|config| config["process"]["args"] = json!(["nonexistent"])).unwrap();
     let error = runtime.create(id.clone(), broken.path()).create().unwrap_err();
-    assert!(error.report().ends_with("exec: \"nonexistent\": executable file not found in $PATH"), "{error:?}");
+    assert!(
+        error.report().ends_with("exec: \"nonexistent\": executable file not found in $PATH"),
+        "{error:?}"
+    );
 
     // So has a program that cannot be executed after all.
     let script = bundle(&[]).with(|config| config["process"]["args"] = json!(["/script"])).unwrap();
     std::fs::write(script.rootfs("script"), "#!/nonexistent\n").unwrap();
-    std::fs::set_permissions(script.rootfs("script"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(script.rootfs("script"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
     let created = runtime.create(id, script.path()).run().unwrap();
     assert_eq!(created.process.wait().unwrap().code(), 255);
     container.delete(false).unwrap();

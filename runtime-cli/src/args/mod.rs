@@ -11,10 +11,8 @@ pub(crate) mod table;
 
 pub(crate) use help::help;
 
-use crate::{log::Log, output};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::process::ExitCode;
 use table::{COMMANDS, Command, Flag, GLOBALS, Order, Takes};
 
 /// What the arguments ask for.
@@ -97,31 +95,31 @@ enum UsageKind {
 }
 
 impl Usage {
-    /// Prints what is wrong: help on standard output, an error in the log's
-    /// format on standard error (the log file is not known yet).
-    pub(crate) fn report(&self) -> ExitCode {
-        let log = Log::to_stderr();
-        let print_help = |name: Option<&str>| {
-            let topic = name.and_then(find_command);
-            output::print(&help(&self.program, topic));
-        };
+    /// What is wrong.
+    pub(crate) fn text(&self) -> String {
         match &self.kind {
-            UsageKind::Flag { command, text } => {
-                output::complain(&format!("Incorrect Usage: {text}\n\n"));
-                print_help(*command);
-                log.fatal(text);
-                ExitCode::from(1)
+            UsageKind::Flag { text, .. } | UsageKind::Count { text, .. } => text.clone(),
+            UsageKind::UnknownCommand(name) => format!("No help topic for '{name}'"),
+        }
+    }
+
+    /// What is printed besides: on standard output and on standard error.
+    pub(crate) fn advice(&self) -> (String, String) {
+        let help_for = |name: Option<&str>| help(&self.program, name.and_then(find_command));
+        match &self.kind {
+            UsageKind::Flag { command, text } => (help_for(*command), format!("Incorrect Usage: {text}\n\n")),
+            UsageKind::Count { command, .. } => {
+                (format!("Incorrect Usage.\n\n{}", help_for(Some(command))), String::new())
             }
-            UsageKind::Count { command, text } => {
-                output::print("Incorrect Usage.\n\n");
-                print_help(Some(command));
-                log.fatal(text);
-                ExitCode::from(1)
-            }
-            UsageKind::UnknownCommand(name) => {
-                log.fatal(&format!("No help topic for '{name}'"));
-                ExitCode::from(3)
-            }
+            UsageKind::UnknownCommand(_) => (String::new(), String::new()),
+        }
+    }
+
+    /// The exit status.
+    pub(crate) fn status(&self) -> u8 {
+        match self.kind {
+            UsageKind::UnknownCommand(_) => 3,
+            _ => 1,
         }
     }
 }

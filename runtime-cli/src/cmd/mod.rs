@@ -91,6 +91,19 @@ impl Context<'_> {
     }
 }
 
+/// Whether the descriptors are open that `create`, `run` or `exec` are to pass on.
+pub(crate) fn check_preserved_fds(invocation: &Invocation) -> Result<(), Failure> {
+    let Request::Run(Call { command, flags, .. }) = &invocation.request else { return Ok(()) };
+    let checked = preserved_fds(flags).and_then(|(count, _)| Ok(runtime_core::check_preserved_fds(count)?));
+    match command.name {
+        "create" | "run" => {
+            checked.map_err(|failure| failure.during(&format!("runc {} failed", command.name)))
+        }
+        "exec" => checked.map_err(|failure| Failure { status: 255, ..failure.during("exec failed") }),
+        _ => Ok(()),
+    }
+}
+
 /// How many descriptors from 3 on a process gets, and how many of them are
 /// sockets that a service manager has passed to us (sd_listen_fds(3)).
 fn preserved_fds(flags: &Values) -> Result<(u16, Option<u16>), Failure> {

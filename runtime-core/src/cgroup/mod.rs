@@ -252,6 +252,12 @@ impl Cgroup {
     }
 }
 
+/// For the fuzz target: reads any text as the files that are read here.
+pub(crate) fn parse_files(text: &[u8]) {
+    parse_events(text);
+    own_path(&String::from_utf8_lossy(text));
+}
+
 fn parse_events(text: &[u8]) -> Events {
     let has = |line: &[u8]| text.split(|b| *b == b'\n').any(|l| l == line);
     Events { populated: has(b"populated 1"), frozen: has(b"frozen 1") }

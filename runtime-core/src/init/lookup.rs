@@ -21,11 +21,24 @@ pub(super) fn home<T>(uid: u32, found: impl FnOnce(&[u8]) -> T) -> T {
                 }
             }
         }
+        // The last line may lack its end.
         if let Some(home) = line.push(b'\n').and_then(|entry| home_in(entry, uid)) {
             return found(home);
         }
     }
     found(b"/")
+}
+
+/// For the fuzz target: reads a passwd file for a few users.
+pub(crate) fn parse_passwd(text: &[u8]) {
+    let mut line = Line::default();
+    for byte in text.iter().chain(b"\n") {
+        if let Some(entry) = line.push(*byte) {
+            for home in [0, 1, 1000].into_iter().filter_map(|uid| home_in(entry, uid)) {
+                assert!(home.len() < super::plan::HOME_MAX && !home.contains(&0));
+            }
+        }
+    }
 }
 
 /// One line of a file, as far as it fits.

@@ -18,6 +18,8 @@ mod paths;
 mod process;
 mod rootfs;
 
+pub(crate) use lookup::parse_passwd;
+
 use crate::launch::channel::{ChildEnd, Reply};
 use crate::launch::self_exe;
 use crate::sys;

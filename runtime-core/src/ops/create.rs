@@ -133,7 +133,7 @@ impl Create {
 
     /// Gives the program the caller's descriptors 3 to 2 + `count` too.
     pub fn preserve_fds(mut self, count: u16) -> Self {
-        self.extras.preserve_fds = count.into();
+        self.extras.preserve_fds = count;
         self
     }
 
@@ -173,6 +173,7 @@ impl Create {
     }
 
     fn make(self, waits: Waits) -> Result<Held> {
+        check_preserved_fds(self.extras.preserve_fds)?;
         let bundle = Bundle::open(&self.bundle)?;
         let spec = match self.spec {
             Some(spec) => spec,
@@ -180,7 +181,6 @@ impl Create {
         };
         let (config, warnings) = Config::new(&spec, &bundle.path, available_capabilities(&spec)?)?;
         let inherited = Inherited::new(spec);
-        check_preserved(self.extras.preserve_fds)?;
         let extras = Extras {
             console: connect_console(self.console_socket.as_deref(), self.extras.console)?,
             ..self.extras
@@ -383,8 +383,12 @@ pub(super) fn connect_console(path: Option<&Path>, connected: Option<OwnedFd>) -
     }
 }
 
-pub(super) fn check_preserved(count: i32) -> Result<()> {
-    for n in 0..count {
+/// Whether the descriptors 3 to 2 + `count`, which [`Create::preserve_fds`] gives
+/// to the container, are open. For a program that opens others before it calls
+/// the library: a number that is free now would be given to one of those, and
+/// that to the container.
+pub fn check_preserved_fds(count: u16) -> Result<()> {
+    for n in 0..i32::from(count) {
         let number: RawFd = 3 + n;
         if !fd::is_open(number) {
             let text = format!("unable to stat preserved-fd {n} (of {count}): fd {number} is not open");

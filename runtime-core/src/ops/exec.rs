@@ -3,7 +3,7 @@
 //! with "join"; both end in the same function of `init`.
 
 use super::Container;
-use super::create::{Created, Held, announce, check_preserved, connect_console, start_failed};
+use super::create::{Created, Held, announce, check_preserved_fds, connect_console, start_failed};
 use super::state::status;
 use crate::cgroup::{Cgroup, Hierarchy};
 use crate::config::namespaces::Kind;
@@ -85,7 +85,7 @@ impl Exec {
 
     /// Gives the process the caller's descriptors 3 to 2 + `count` too.
     pub fn preserve_fds(mut self, count: u16) -> Self {
-        self.extras.preserve_fds = count.into();
+        self.extras.preserve_fds = count;
         self
     }
 
@@ -115,6 +115,7 @@ impl Exec {
     /// Makes the process, which waits for [`Held::release`] to execute its
     /// program: for a caller that wants to set up the terminal first.
     pub fn hold(mut self) -> Result<Held> {
+        check_preserved_fds(self.extras.preserve_fds)?;
         let entry = self.container.store.entry(&self.container.id)?;
         let record = entry.record()?;
         let refuse = |why: &str| Err(Error::new(ErrorKind::InvalidState, why));
@@ -131,7 +132,6 @@ impl Exec {
         let mut warnings = Vec::new();
         record.inherited.complete(&mut self.process);
         let config = ProcessConfig::new(&self.process, available_capabilities(&record)?, &mut warnings)?;
-        check_preserved(self.extras.preserve_fds)?;
         let console = connect_console(self.console_socket.as_deref(), self.extras.console.take())?;
         let extras =
             Extras { console, no_new_keyring: record.no_new_keyring, ..std::mem::take(&mut self.extras) };

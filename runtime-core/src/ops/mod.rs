@@ -12,7 +12,7 @@ mod ps;
 mod start;
 mod state;
 
-pub use create::{Create, Created, Held, Process};
+pub use create::{Create, Created, Held, Process, check_preserved_fds};
 pub use exec::Exec;
 pub use list::Listed;
 pub use state::State;

@@ -25,7 +25,7 @@ pub(crate) struct Extras {
     /// What becomes standard input, output and error.
     pub(crate) stdio: [Option<OwnedFd>; 3],
     /// Descriptors from 3 on that the program gets.
-    pub(crate) preserve_fds: i32,
+    pub(crate) preserve_fds: u16,
     /// Added to the environment.
     pub(crate) env: Vec<CString>,
     pub(crate) no_pivot: bool,

@@ -92,7 +92,7 @@ fn process(
         uid: config.uid,
         gid: config.gid,
         groups: Some(config.groups.clone().into()),
-        preserve_fds: extras.preserve_fds,
+        preserve_fds: extras.preserve_fds.into(),
         fifo: extras.fifo,
     })
 }

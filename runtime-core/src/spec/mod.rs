@@ -147,6 +147,12 @@ impl Spec {
         from_json(json)
     }
 
+    /// Checks the configuration as a create would, as far as that can be done
+    /// without looking at the host. `bundle` is where relative paths begin.
+    pub fn validate(&self, bundle: &str) -> crate::Result<Vec<crate::Warning>> {
+        crate::config::Config::new(self, bundle, u64::MAX).map(|(_, warnings)| warnings)
+    }
+
     /// The properties in `json` that this library does not know, as JSON paths.
     /// They are ignored, as config.md ("Extensibility") asks; a caller may want
     /// to show them to whoever mistyped one.
@@ -173,9 +179,14 @@ impl Process {
 /// Parses any of the types of this module; the error names the JSON path.
 pub(crate) fn from_json<'a, T: Deserialize<'a>>(json: &'a [u8]) -> crate::Result<T> {
     use crate::error::{Error, ErrorKind};
+    // serde would take a list for an object, field by field.
+    if json.trim_ascii_start().first().is_some_and(|b| *b != b'{') {
+        return Err(Error::new(ErrorKind::InvalidConfig, "expected a JSON object"));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
+        // A name in the document may hold anything.
+        let path = error.path().to_string().replace(char::is_control, "?");
         let inner = error.into_inner();
         let text = if path == "." { inner.to_string() } else { format!("{path}: {inner}") };
         Error::new(ErrorKind::InvalidConfig, text)

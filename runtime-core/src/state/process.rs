@@ -64,7 +64,7 @@ pub(crate) fn await_end(pidfd: impl AsFd, limit_ms: i32) -> Result<bool> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stat {
+pub(crate) struct Stat {
     state: u8,
     start: u64,
 }
@@ -82,7 +82,7 @@ fn stat(pid: i32) -> Result<Option<Stat>> {
 
 /// Fields 3 and 22 of /proc/PID/stat (proc(5)). They are counted from the last
 /// bracket, because the name before it may hold anything.
-fn parse_stat(text: &[u8]) -> Option<Stat> {
+pub(crate) fn parse_stat(text: &[u8]) -> Option<Stat> {
     let rest = text.get(text.iter().rposition(|b| *b == b')')? + 2..)?;
     let mut fields = rest.split(|b| *b == b' ');
     let state = *fields.next()?.first()?;

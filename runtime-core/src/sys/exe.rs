@@ -254,6 +254,16 @@ pub(crate) fn environment() -> Vec<std::ffi::CString> {
         .collect()
 }
 
+/// For the fuzz target: reads any text as the files that are read here.
+pub(crate) fn parse_maps(text: &[u8]) {
+    let image =
+        Image { device: (0xfe, 0), inode: 7, writable: Box::new([(4096, 8192)]), map: MmMap::default() };
+    for line in text.split(|b| *b == b'\n') {
+        image.segment(line);
+    }
+    memory_map(&String::from_utf8_lossy(text));
+}
+
 /// The addresses that PR_SET_MM_MAP wants, from the text of /proc/PID/stat.
 fn memory_map(stat: &str) -> Option<MmMap> {
     // Behind the name, which may hold anything, the fields count from 3 (proc(5)).
@@ -289,10 +299,21 @@ mod tests {
         let segment = |line: &str| image.segment(line.as_bytes());
         assert_eq!(
             segment("401000-402000 r-xp 00001000 fe:00 77                         /bin/x y"),
-            Some(Segment { start: 0x40_1000, len: 0x1000, file_offset: 0x1000, protection: 5, written: false })
+            Some(Segment {
+                start: 0x40_1000,
+                len: 0x1000,
+                file_offset: 0x1000,
+                protection: 5,
+                written: false
+            })
         );
         assert!(segment("402000-403000 rw-p 00002000 fe:00 77 /bin/x").unwrap().written);
-        for other in ["500000-501000 r-xp 00000000 fe:00 78 /lib/z", "600000-601000 rw-p 00000000 00:00 0 [heap]", "", "x-y"] {
+        for other in [
+            "500000-501000 r-xp 00000000 fe:00 78 /lib/z",
+            "600000-601000 rw-p 00000000 00:00 0 [heap]",
+            "",
+            "x-y",
+        ] {
             assert_eq!(segment(other), None, "{other}");
         }
     }
@@ -303,7 +324,11 @@ mod tests {
         let mut all = [Segment::default(); SEGMENTS_MAX];
         let found = segments(&Image::of_self(exe).unwrap(), &mut all).unwrap();
         let code = segments as *const () as usize;
-        assert!(found.iter().any(|s| (s.start..s.start + s.len).contains(&code) && s.protection & libc::PROT_EXEC != 0));
+        assert!(
+            found
+                .iter()
+                .any(|s| (s.start..s.start + s.len).contains(&code) && s.protection & libc::PROT_EXEC != 0)
+        );
         assert!(found.iter().any(|s| s.written) && found.iter().any(|s| !s.written));
     }
 
@@ -321,6 +346,10 @@ mod tests {
         static DATA: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(7);
         let address = (&raw const DATA).addr();
         assert!(writable_ranges().iter().any(|(start, end)| (*start..*end).contains(&address)));
-        assert!(!writable_ranges().iter().any(|(start, end)| (*start..*end).contains(&(segments as *const () as usize))));
+        assert!(
+            !writable_ranges()
+                .iter()
+                .any(|(start, end)| (*start..*end).contains(&(segments as *const () as usize)))
+        );
     }
 }

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make` builds; `make demo` shows a container; `make test` runs every test.
+
+CARGO ?= cargo
+TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
+# Containers, and the tests that make them, need root.
+SUDO := $(shell test "$$(id -u)" = 0 || echo sudo -E env "PATH=$$PATH")
+# Nothing that a test mounts may show on the host.
+ISOLATED := $(SUDO) unshare --mount --propagation private
+RUNTIME ?= target/release/runtime-cli
+
+.PHONY: all
+all:
+	$(CARGO) build --release
+
+.PHONY: install
+PREFIX ?= /usr/local
+install: all
+	install -D -m 755 target/release/runtime-cli $(DESTDIR)$(PREFIX)/bin/runtime-cli
+
+# --- a container to look at ---
+
+.PHONY: demo
+demo: all
+	$(SUDO) conformance/demo.sh target/release/runtime-cli
+
+# --- tests ---
+
+.PHONY: test
+test:
+	.ci/test
+
+.PHONY: lint
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+
+# The conformance cases for any runtime: make conformance RUNTIME=/usr/bin/runc
+.PHONY: conformance
+conformance:
+	$(CARGO) build --quiet -p conformance --all-targets
+	$(ISOLATED) env RUNTIME=$(abspath $(RUNTIME)) $(CARGO) test --quiet -p conformance --test cases
+
+# --- fuzzing: make fuzz-config SECONDS=600 ---
+
+SECONDS ?= 60
+# What cargo-fuzz passes on a stable toolchain (without sanitizers).
+COVERAGE := -Cpasses=sancov-module -Ccodegen-units=1 --cfg fuzzing \
+	-Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+	-Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares
+
+fuzz-%:
+	mkdir -p fuzz/corpus/$*
+	cd fuzz && RUSTFLAGS="$(COVERAGE)" $(CARGO) run --release --quiet --target $(TARGET) --bin $* -- \
+		-max_total_time=$(SECONDS) -artifact_prefix=artifacts/ corpus/$* seeds/$*
+
+# Every target once over its seeds, without looking for more.
+.PHONY: fuzz-seeds
+fuzz-seeds:
+	cd fuzz && $(CARGO) build --release --quiet
+	cd fuzz && for target in seeds/*; do \
+		target/release/$${target#seeds/} $$target/* >/dev/null 2>&1 || { echo "fuzz target $$target fails"; exit 1; }; \
+	done
+
+.PHONY: clean
+clean:
+	$(CARGO) clean
+	rm -rf fuzz/target

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The command line: no arguments make the parser panic, and every flag that it
+//! accepts can be found again.
+#![no_main]
+#![allow(dead_code)]
+
+#[path = "../../runtime-cli/src/args/mod.rs"]
+mod args;
+
+use libfuzzer_sys::fuzz_target;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+fuzz_target!(|bytes: &[u8]| {
+    let words = bytes.split(|b| *b == 0).map(|word| OsString::from_vec(word.to_vec()));
+    match args::parse(words) {
+        Ok(invocation) => {
+            let topic = match &invocation.request {
+                args::Request::Run(call) => {
+                    for flag in call.command.flags {
+                        let _value = call.flags.all(flag.names[0]);
+                        let _number = call.flags.integer(flag.names[0]);
+                    }
+                    Some(call.command)
+                }
+                args::Request::Help(topic) => *topic,
+                args::Request::Version => None,
+            };
+            assert!(args::help(&invocation.program, topic).starts_with("NAME:"));
+        }
+        Err(usage) => assert!(!usage.text().is_empty()),
+    }
+});

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Bad input: one clear error, the exit status that callers expect, and nothing left.
+#![allow(clippy::disallowed_methods)]
+
+use conformance::host::{self, Snapshot};
+use conformance::runtime::finish;
+use conformance::{Bundle, Output, Runtime};
+use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+/// Not by CARGO_BIN_EXE_runtime-cli: a shell, as in .cargo/rustc-static, loses
+/// variables with such a name.
+fn program() -> std::path::PathBuf {
+    conformance::bundle::beside("runtime-cli")
+}
+
+/// One test at a time: they watch the host.
+struct Host {
+    runtime: Runtime,
+    before: Snapshot,
+    _alone: std::sync::MutexGuard<'static, ()>,
+}
+
+impl Host {
+    fn new() -> Self {
+        let alone = host::alone();
+        Host { runtime: Runtime::new(&program()).unwrap(), before: Snapshot::take().unwrap(), _alone: alone }
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.runtime.run(args).unwrap()
+    }
+
+    /// create and run fail with status 1 and this text, and leave nothing.
+    fn refuses(&self, bundle: &Bundle, text: &str) {
+        for (verb, prefix) in [("create", "runc create failed: "), ("run", "runc run failed: ")] {
+            let output = self.runtime.run_in(bundle, &[verb, "bad"]).unwrap().failed_with(1, text).unwrap();
+            assert!(output.stderr.contains(&format!("level=error msg=\"{prefix}")), "{output}");
+            assert_eq!(output.stderr.lines().count(), 1, "{output}");
+            assert_eq!(output.stdout, "", "{output}");
+            self.run(&["state", "bad"]).failed_with(1, "container does not exist").unwrap();
+        }
+        self.before.check(&self.runtime).unwrap();
+    }
+
+    fn refuses_config(&self, change: impl FnOnce(&mut Value), text: &str) {
+        self.refuses(&Bundle::new(&["exit", "0"]).unwrap().with(change).unwrap(), text);
+    }
+
+    fn done(self) {
+        self.before.check(&self.runtime).unwrap();
+    }
+}
+
+#[test]
+fn config_json_that_is_missing_broken_or_wrong() {
+    let host = Host::new();
+    let bundle = Bundle::new(&["exit", "0"]).unwrap();
+    let config = bundle.path().join("config.json");
+    std::fs::remove_file(&config).unwrap();
+    host.refuses(&bundle, "JSON specification file config.json not found");
+    let whole = bundle.config.to_string();
+    for (text, error) in [
+        ("", "EOF while parsing a value at line 1 column 0"),
+        ("null", "config cannot be null"),
+        ("[]", "expected a JSON object"),
+        (&whole[..whole.len() / 2], "EOF while parsing"),
+        (&(whole.clone() + "}"), "trailing characters"),
+    ] {
+        std::fs::write(&config, text).unwrap();
+        host.refuses(&bundle, error);
+    }
+    std::fs::remove_file(&config).unwrap();
+    std::fs::create_dir(&config).unwrap();
+    host.refuses(&bundle, "config.json: is a directory");
+    host.refuses_config(
+        |c| c["process"]["user"]["uid"] = json!("root"),
+        "process.user.uid: invalid type: string",
+    );
+    host.refuses_config(|c| c["mounts"][2]["options"] = json!({}), "mounts[2].options: invalid type: map");
+    host.refuses_config(|c| c["process"]["args"] = json!([]), "process.args: args must not be empty");
+    host.refuses_config(|c| c["process"]["cwd"] = json!("x"), "process.cwd: Cwd must be an absolute path");
+    host.refuses_config(
+        |c| drop(c.as_object_mut().unwrap().remove("process")),
+        "process property must not be empty",
+    );
+    host.refuses_config(|c| c["ociVersion"] = json!("one"), "ociVersion: \\\"one\\\" is not a version");
+    host.refuses_config(
+        |c| c["linux"]["namespaces"][0]["type"] = json!("bogus"),
+        "linux.namespaces[0].type: no such namespace type: \\\"bogus\\\" (known: cgroup, ipc, mount",
+    );
+    host.done();
+}
+
+#[test]
+fn a_rootfs_that_is_not_there() {
+    let host = Host::new();
+    host.refuses_config(|c| c["root"]["path"] = json!("nope"), "/nope: no such file or directory");
+    host.refuses_config(|c| c["root"]["path"] = json!("config.json"), "/config.json: not a directory");
+    host.done();
+}
+
+#[test]
+fn bundles_that_are_none() {
+    let host = Host::new();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for (bundle, error) in [
+        ("/nonexistent", "chdir /nonexistent: no such file or directory"),
+        (file.path().to_str().unwrap(), ": not a directory"),
+    ] {
+        host.run(&["create", "--bundle", bundle, "bad"]).failed_with(1, error).unwrap();
+        host.run(&["spec", "--bundle", bundle]).failed_with(1, error).unwrap();
+    }
+    host.done();
+}
+
+#[test]
+fn ids() {
+    let host = Host::new();
+    let bundle = Bundle::new(&["sleep"]).unwrap();
+    for (id, error) in [
+        ("", "container id cannot be empty"),
+        ("..", "invalid container ID format"),
+        ("a/b", "invalid container ID format"),
+    ] {
+        for verb in ["create", "state", "start", "delete", "kill"] {
+            host.runtime.run_in(&bundle, &[verb, id]).unwrap().failed_with(1, error).unwrap();
+        }
+    }
+    host.runtime.run_in(&bundle, &["create", "taken"]).unwrap().ok().unwrap();
+    host.runtime
+        .run_in(&bundle, &["create", "taken"])
+        .unwrap()
+        .failed_with(1, "runc create failed: container with given ID already exists")
+        .unwrap();
+    for verb in ["state", "start", "delete"] {
+        host.run(&[verb, "nobody"]).failed_with(1, "msg=\"container does not exist\"").unwrap();
+    }
+    host.run(&["delete", "--force", "nobody"]).ok().unwrap();
+    host.run(&["kill", "taken", "BADSIG"]).failed_with(1, "unknown signal \\\"BADSIG\\\"").unwrap();
+    host.run(&["kill", "nobody", "BADSIG"]).failed_with(1, "container does not exist").unwrap();
+    host.run(&["delete", "taken"]).ok().unwrap();
+    host.done();
+}
+
+#[test]
+fn entrypoints() {
+    let host = Host::new();
+    let args = |value: Value| move |config: &mut Value| config["process"]["args"] = value;
+    let init = "unable to start container process: error during container init: ";
+    host.refuses_config(
+        args(json!(["nope"])),
+        &format!("{init}exec: \\\"nope\\\": executable file not found in $PATH"),
+    );
+    host.refuses_config(
+        args(json!(["/x"])),
+        &format!("{init}exec: \\\"/x\\\": stat /x: no such file or directory"),
+    );
+    host.refuses_config(args(json!(["/proc"])), &format!("{init}exec: \\\"/proc\\\": is a directory"));
+    host.refuses_config(
+        args(json!(["/etc/passwd"])),
+        &format!("{init}exec: \\\"/etc/passwd\\\": permission denied"),
+    );
+    host.refuses_config(
+        args(json!(["/probe/x"])),
+        &format!("{init}exec: \\\"/probe/x\\\": stat /probe/x: not a directory"),
+    );
+    // What only execve finds out is said by the container, and is its exit status.
+    let bundle = Bundle::new(&[]).unwrap().with(args(json!(["/script"]))).unwrap();
+    for (text, error) in [("#!/nonexistent\n", "no such file or directory"), ("garbage", "exec format error")]
+    {
+        std::fs::write(bundle.rootfs("script"), text).unwrap();
+        std::fs::set_permissions(bundle.rootfs("script"), PermissionsExt::from_mode(0o755)).unwrap();
+        let output = host.runtime.run_in(&bundle, &["run", "bad"]).unwrap();
+        assert_eq!(output.status.code(), Some(255), "{output}");
+        assert_eq!(output.stderr, format!("exec /script: {error}\n"));
+    }
+    host.done();
+}
+
+#[test]
+fn records_that_are_torn_or_foreign() {
+    let host = Host::new();
+    let root = host.runtime.root();
+    let bundle = Bundle::new(&["exit", "0"]).unwrap();
+    for (id, record) in [("torn", "{\"version\":1,"), ("foreign", "{\"id\":\"x\"}"), ("empty", "")] {
+        std::fs::create_dir(root.join(id)).unwrap();
+        std::fs::write(root.join(id).join("state.json"), record).unwrap();
+        for verb in ["state", "start", "kill", "delete"] {
+            host.run(&[verb, id]).failed_with(1, &format!("load container {id}: state.json: ")).unwrap();
+        }
+        host.runtime.run_in(&bundle, &["create", id]).unwrap().failed_with(1, "already exists").unwrap();
+    }
+    // An interrupted create that had not written anything, and things that are no containers.
+    std::fs::create_dir(root.join("bare")).unwrap();
+    std::fs::write(root.join("file"), "").unwrap();
+    std::os::unix::fs::symlink("bare", root.join("link")).unwrap();
+    host.run(&["state", "bare"]).failed_with(1, "container does not exist").unwrap();
+    host.run(&["state", "file"]).failed_with(1, "container does not exist").unwrap();
+    host.run(&["state", "link"]).failed_with(1, "container does not exist").unwrap();
+    let list = host.run(&["list", "-q"]).ok().unwrap();
+    assert_eq!(list.stdout, "");
+    assert_eq!(list.stderr.lines().count(), 4, "{list}");
+    for id in ["torn", "foreign", "empty", "bare"] {
+        host.run(&["delete", "--force", id]).ok().unwrap();
+    }
+    std::fs::remove_file(root.join("file")).unwrap();
+    std::fs::remove_file(root.join("link")).unwrap();
+    host.done();
+}
+
+#[test]
+fn arguments() {
+    let host = Host::new();
+    let plain = |args: &[&str]| {
+        finish({
+            let mut command = Command::new(program());
+            command.args(args);
+            command
+        })
+        .unwrap()
+    };
+    let unknown = plain(&["foo", "-h"]).failed_with(3, "No help topic for 'foo'").unwrap();
+    assert_eq!(unknown.stdout, "");
+    let flag = plain(&["create", "--bogus", "x"])
+        .failed_with(1, "Incorrect Usage: flag provided but not defined: -bogus")
+        .unwrap();
+    assert!(flag.stdout.starts_with("NAME:\n   runtime-cli create - "), "{flag}");
+    plain(&["create", "--bundle"]).failed_with(1, "flag needs an argument: --bundle").unwrap();
+    let count = plain(&["kill"]).failed_with(1, "\\\"kill\\\" requires a minimum of 1 argument(s)").unwrap();
+    assert!(count.stdout.starts_with("Incorrect Usage.\n"), "{count}");
+    plain(&["--log-format", "xml", "list"]).failed_with(1, "invalid log-format: xml").unwrap();
+    plain(&["--root", "/", "list"]).failed_with(1, "Option --root argument should not be set to /").unwrap();
+    plain(&["--root", "/nonexistent", "list"])
+        .failed_with(1, "open /nonexistent: no such file or directory")
+        .unwrap();
+    plain(&["list", "--format", "xml"]).failed_with(1, "invalid format option").unwrap();
+    // What engines ask to find out about checkpoint and restore, which are not offered.
+    plain(&["checkpoint", "--help"]).failed_with(3, "No help topic for 'checkpoint'").unwrap();
+    plain(&["restore", "--lsm-mount-context"]).failed_with(3, "No help topic for 'restore'").unwrap();
+    assert!(plain(&[]).ok().unwrap().stdout.contains("COMMANDS:"));
+    host.done();
+}
+
+#[test]
+fn terminals_and_sockets() {
+    let host = Host::new();
+    let terminal =
+        Bundle::new(&["exit", "0"]).unwrap().with(|c| c["process"]["terminal"] = json!(true)).unwrap();
+    let refuse = |args: &[&str], text: &str, bundle: &Bundle| {
+        host.runtime.run_in(bundle, args).unwrap().failed_with(1, text).unwrap();
+    };
+    let detached = "cannot allocate tty if runc will detach without setting console socket";
+    refuse(&["create", "bad"], detached, &terminal);
+    refuse(&["run", "--detach", "bad"], detached, &terminal);
+    refuse(
+        &["create", "--console-socket", "/nonexistent", "bad"],
+        "dial unix /nonexistent: connect: no such file",
+        &terminal,
+    );
+    let plain = Bundle::new(&["exit", "0"]).unwrap();
+    let socket = plain.path().join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let unused = "cannot use console socket if runc will not detach or allocate tty";
+    refuse(&["create", "--console-socket", socket.to_str().unwrap(), "bad"], unused, &plain);
+    refuse(&["run", "--console-socket", socket.to_str().unwrap(), "bad"], unused, &terminal);
+    refuse(&["create", "--pidfd-socket", "/nonexistent", "bad"], "/nonexistent", &plain);
+    refuse(
+        &["create", "--pid-file", "/nonexistent/pid", "bad"],
+        "write /nonexistent/pid: no such file",
+        &plain,
+    );
+    refuse(&["create", "--preserve-fds", "2", "bad"], "unable to stat preserved-fd 0 (of 2)", &plain);
+    host.done();
+}
+
+#[test]
+fn what_is_not_supported_is_refused_by_name() {
+    let host = Host::new();
+    host.refuses_config(
+        |c| c["linux"]["intelRdt"] = json!({ "closID": "x" }),
+        "linux.intelRdt: not supported yet",
+    );
+    host.done();
+}
+
+#[test]
+fn the_log_has_one_object_for_an_error_and_standard_error_the_text() {
+    let host = Host::new();
+    let log = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(log.path(), "kept\n").unwrap();
+    let log_path = log.path().to_str().unwrap();
+    let mut command = Command::new(program());
+    command.args([
+        "--root",
+        host.runtime.root().to_str().unwrap(),
+        "--log",
+        log_path,
+        "--log-format",
+        "json",
+        "state",
+        "nobody",
+    ]);
+    let output = finish(command).unwrap().failed_with(1, "").unwrap();
+    assert_eq!(output.stderr, "container does not exist\n");
+    let text = std::fs::read_to_string(log.path()).unwrap();
+    let object = text.strip_prefix("kept\n").unwrap();
+    let object: Value = serde_json::from_str(object).unwrap();
+    assert_eq!((&object["level"], &object["msg"]), (&json!("error"), &json!("container does not exist")));
+    assert!(object["time"].as_str().unwrap().ends_with('Z'));
+    host.done();
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Killed at any moment, the runtime leaves nothing that `delete --force` does
+//! not find: no process, no cgroup, no mount, no state.
+#![allow(clippy::disallowed_methods)]
+
+use conformance::host::{self, Snapshot};
+use conformance::{Bundle, Runtime};
+use serde_json::json;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+fn runtime() -> Runtime {
+    Runtime::new(&conformance::bundle::beside("runtime-cli")).unwrap()
+}
+
+/// Kills `verb` after each of `rounds` delays between nothing and the time that
+/// it takes, and cleans up.
+fn kill_at_any_moment(verb: &str, bundle: &Bundle, rounds: u32) {
+    let _alone = host::alone();
+    let runtime = runtime();
+    let before = Snapshot::take().unwrap();
+    let begin = Instant::now();
+    runtime.run_in(bundle, &[verb, "first"]).unwrap().ok().unwrap();
+    let whole = begin.elapsed();
+    runtime.run(&["delete", "--force", "first"]).unwrap().ok().unwrap();
+    let (mut early, mut late) = (0, 0);
+    for round in 0..rounds {
+        let mut command = runtime.command(&[verb, "killed"]);
+        command.current_dir(bundle.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        std::thread::sleep(whole * round / rounds);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        match runtime.run(&["state", "killed"]).unwrap().status.success() {
+            true => late += 1,
+            false => early += 1,
+        }
+        let deleted = runtime.run(&["delete", "--force", "killed"]).unwrap();
+        assert!(deleted.status.success(), "round {round}: {deleted}");
+        before.check(&runtime).unwrap_or_else(|why| panic!("round {round}: {why}"));
+        // The id is free again.
+        if round % 10 == 0 {
+            runtime.run_in(bundle, &[verb, "killed"]).unwrap().ok().unwrap();
+            runtime.run(&["delete", "--force", "killed"]).unwrap().ok().unwrap();
+        }
+    }
+    assert!(early > 0 && late > 0, "{early} rounds ended before there was a record, {late} after");
+}
+
+#[test]
+fn create() {
+    kill_at_any_moment("create", &Bundle::new(&["sleep"]).unwrap(), 80);
+}
+
+#[test]
+fn create_while_a_hook_runs() {
+    let _alone = host::alone();
+    let runtime = runtime();
+    let before = Snapshot::take().unwrap();
+    let bundle = Bundle::new(&["sleep"]).unwrap();
+    let mark = bundle.path().join("mark");
+    let sleep = format!("sleep 1000.{}", std::process::id());
+    let script = format!("touch {}; exec {sleep}", mark.display());
+    let bundle = bundle
+        .with(|c| c["hooks"] = json!({ "createRuntime": [{ "path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"] }] }))
+        .unwrap();
+    let mut command = runtime.command(&["create", "hook"]);
+    command.current_dir(bundle.path()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let end = Instant::now() + Duration::from_secs(30);
+    while !mark.exists() {
+        assert!(Instant::now() < end);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(runtime.status("hook").unwrap(), "creating");
+    // It is refused while somebody makes it, and what is forced makes that one fail.
+    runtime.run(&["delete", "hook"]).unwrap().failed_with(1, "that is not stopped: creating").unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // The hook outlives the runtime; it is not the container's.
+    let _hook = std::process::Command::new("pkill").args(["-f", &sleep]).status().unwrap();
+    runtime.run(&["delete", "--force", "hook"]).unwrap().ok().unwrap();
+    before.check(&runtime).unwrap();
+}
