@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Bad input: one clear error, the exit status that callers expect, and nothing left.
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::host::{self, Snapshot};
 use conformance::runtime::finish;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Killed at any moment, the runtime leaves nothing that `delete --force` does
 //! not find: no process, no cgroup, no mount, no state.
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::host::{self, Snapshot};
 use conformance::{Bundle, Runtime};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The library in a program of somebody else's: it changes nothing of its
 //! caller, and works from the threads of an asynchronous runtime.
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::Bundle;
 use runtime_core::{ContainerId, ErrorKind, Protection, Runtime, spec::Status};
@@ -113,9 +113,9 @@ fn from_the_tasks_of_tokio() {
                     let id = ContainerId::new(&format!("task{n}")).unwrap();
                     let created = runtime.create(id.clone(), bundle.path()).run().unwrap();
                     // Waiting takes no thread.
-                    let ended =
-                        tokio::io::unix::AsyncFd::new(created.process.as_fd().try_clone_to_owned().unwrap())
-                            .unwrap();
+                    let pidfd = created.process.as_fd().try_clone_to_owned().unwrap();
+                    // SAFETY: AsyncFd owns the pidfd, so that it stays open and the same.
+                    let ended = unsafe { tokio::io::unix::AsyncFd::register(pidfd).unwrap() };
                     drop(ended.readable().await.unwrap());
                     assert_eq!(created.process.wait().unwrap().code(), n);
                     runtime.container(id).delete(false).unwrap();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Facts about the kernel that the design stands on. If one of these fails, it is
 //! the design that is wrong, not the code.
-#![allow(unsafe_code, clippy::disallowed_methods)]
+#![allow(unsafe_code, clippy::unwrap_used, clippy::disallowed_methods)]
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns, unshare};
@@ -25,7 +25,7 @@ fn in_child(body: impl FnOnce() -> bool) {
             unsafe { libc::_exit(status) }
         }
         ForkResult::Parent { child } => {
-            assert_eq!(waitpid(child, None).unwrap(), WaitStatus::Exited(child, 0))
+            assert_eq!(waitpid(child, None).unwrap(), WaitStatus::Exited(child, 0));
         }
     }
 }

@@ -2,7 +2,7 @@
 //! The child of the clone never touches the heap: this program's allocator ends
 //! any process but the first that uses it, while other threads hold its locks as
 //! often as they can. What a library in a program with threads must stand.
-#![allow(unsafe_code, clippy::disallowed_methods)]
+#![allow(unsafe_code, clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::Bundle;
 use runtime_core::{ContainerId, Runtime, spec};

@@ -454,7 +454,7 @@ fn hostile_links(runtime: &Runtime) -> Result {
     // Nothing but procfs may be mounted on it (CVE-2019-16884).
     for destination in ["/proc", "/proc/self", "/proc/sys"] {
         let bundle = Bundle::new(&["exit", "0"])?.with(|config| {
-            push(config, json!({ "destination": destination, "type": "tmpfs", "source": "x" }))
+            push(config, json!({ "destination": destination, "type": "tmpfs", "source": "x" }));
         })?;
         runtime.run_in(&bundle, &["run", "c"])?.failed()?;
     }

@@ -379,10 +379,10 @@ fn failures_leave_nothing(runtime: &Runtime) -> Result {
         ("a directory as program", |c| c["process"]["args"] = json!(["/proc"])),
         ("no rootfs", |c| c["root"]["path"] = json!("nonexistent")),
         ("no source", |c| {
-            push(c, json!({ "destination": "/x", "source": "/nonexistent", "options": ["bind"] }))
+            push(c, json!({ "destination": "/x", "source": "/nonexistent", "options": ["bind"] }));
         }),
         ("no such file system", |c| {
-            push(c, json!({ "destination": "/tmp", "type": "nosuchfs", "source": "x" }))
+            push(c, json!({ "destination": "/tmp", "type": "nosuchfs", "source": "x" }));
         }),
         ("a wrong option", |c| {
             push(c, json!({ "destination": "/tmp", "type": "tmpfs", "source": "x", "options": ["size=x"] }));

@@ -174,7 +174,7 @@ fn parse_all(args: &[OsString], argv0: &str) -> Result<(Values, Request), UsageK
 
 fn check_count(command: &'static Command, given: usize, argv0: &str) -> Result<(), UsageKind> {
     let (least, most) = command.arguments;
-    let what = if given < least && least == most || given > most && least == most {
+    let what = if least == most && given != least {
         format!("requires exactly {least} argument(s)")
     } else if given < least {
         format!("requires a minimum of {least} argument(s)")

@@ -139,7 +139,7 @@ fn from_flags(context: &Context<'_>, container: &Container) -> Result<Process, F
                 return Err(Failure::new(format!("additional-gids must be a positive number {n}")));
             }
             Ok(n) => {
-                process.user.additional_gids.push(u32::try_from(n).map_err(|_too_large| bad("gid", &gid))?)
+                process.user.additional_gids.push(u32::try_from(n).map_err(|_too_large| bad("gid", &gid))?);
             }
             Err(_) => return Err(bad("gid", &gid)),
         }

@@ -39,11 +39,6 @@ impl Proc {
         let file = self.open(path, libc::O_WRONLY)?;
         if fd::write(file, content)? == content.len() { Ok(()) } else { Err(Errno::EIO) }
     }
-
-    /// Reads a file below the root. Parent only (heap).
-    pub(crate) fn read(&self, path: &CStr) -> Result<Vec<u8>> {
-        fd::read_all(self.open(path, libc::O_RDONLY)?, 1 << 20)
-    }
 }
 
 impl AsFd for Proc {

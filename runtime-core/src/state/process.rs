@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn ourselves() {
-        let own = ProcessId::of(process::getpid()).unwrap();
+        let own = ProcessId::of(std::process::id() as i32).unwrap();
         assert!(own.is_alive().unwrap());
         assert!(own.signal(0).unwrap());
         let other = ProcessId { start: own.start + 1, ..own };

@@ -42,10 +42,6 @@ impl Store {
         Store { path }
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     fn open_root(&self) -> crate::sys::Result<OwnedFd> {
         fd::open_follow(fd::CWD, &path::c_path(&self.path), libc::O_RDONLY | libc::O_DIRECTORY, 0)
     }
@@ -115,10 +111,6 @@ impl Store {
 }
 
 impl Entry {
-    pub(crate) fn id(&self) -> &ContainerId {
-        &self.id
-    }
-
     pub(crate) fn dir(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
     }

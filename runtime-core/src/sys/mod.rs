@@ -32,7 +32,7 @@ pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod tty;
 
-pub use nix::errno::Errno;
+pub(crate) use nix::errno::Errno;
 
 use std::os::fd::{FromRawFd, OwnedFd};
 

@@ -6,12 +6,6 @@ use nix::errno::Errno;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-/// `pid_t getpid(void)`: in the caller's pid namespace.
-pub(crate) fn getpid() -> i32 {
-    // SAFETY: cannot fail.
-    unsafe { libc::syscall(libc::SYS_getpid) as i32 }
-}
-
 /// `int pidfd_open(pid_t pid, unsigned flags)`, since 5.3. ESRCH: no such process.
 pub(crate) fn pidfd_open(pid: i32) -> Result<OwnedFd> {
     // SAFETY: plain integers.

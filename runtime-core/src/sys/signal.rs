@@ -63,9 +63,13 @@ pub(crate) fn exit_when_terminated() {
     extern "C" fn exit(signal: libc::c_int) {
         super::exec::exit(128 + signal);
     }
+    let handler = exit as extern "C" fn(libc::c_int);
     for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+        #[expect(clippy::fn_to_numeric_cast_any, reason = "sighandler_t is an integer")]
         // SAFETY: the handler only calls _exit, which any handler may.
-        unsafe { libc::signal(signal, exit as extern "C" fn(libc::c_int) as libc::sighandler_t) };
+        unsafe {
+            libc::signal(signal, handler as libc::sighandler_t)
+        };
     }
 }
 
