@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The library in a program of somebody else's: it changes nothing of its
 //! caller, and works from the threads of an asynchronous runtime.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+#![allow(unsafe_code, clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::Bundle;
 use runtime_core::{ContainerId, ErrorKind, Protection, Runtime, spec::Status};
