@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! config.json as written: the OCI runtime specification 1.3 for Linux as plain
-//! data. Nothing is checked here, and nothing behind [`config`](crate::config)
+//! data. Nothing is checked here, and nothing behind `config`
 //! sees these types.
 //!
 //! The types keep what the specification distinguishes: a field that may be
