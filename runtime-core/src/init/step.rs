@@ -247,4 +247,15 @@ mod tests {
         }
         assert!(Step::ALL.len() < 250, "the channel needs some bytes for itself");
     }
+
+    /// A list in a document that nothing compares with the code is wrong soon.
+    #[test]
+    fn the_documents_table_is_the_code() {
+        let document = include_str!("../../../docs/architecture.md");
+        let rows = document.split("\n## ").find(|section| section.starts_with("The steps")).unwrap();
+        let in_document: Vec<_> =
+            rows.lines().filter_map(|row| row.strip_prefix("| `")?.split('`').next()).collect();
+        let in_code: Vec<_> = Step::ALL.iter().map(|step| format!("{step:?}")).collect();
+        assert_eq!(in_document, in_code);
+    }
 }
