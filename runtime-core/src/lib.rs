@@ -1,5 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A low-level OCI container runtime for Linux, as a library.
+//! A low-level OCI container runtime for Linux, as a library: what
+//! `runtime-cli` does, for Rust programs.
+//!
+//! ```no_run
+//! use runtime_core::{ContainerId, Runtime};
+//!
+//! # fn main() -> runtime_core::Result<()> {
+//! let runtime = Runtime::new("/run/my-program");
+//! let id = ContainerId::new("web-1")?;
+//!
+//! let created = runtime.create(id.clone(), "/path/to/bundle").create()?;
+//! let container = runtime.container(id);
+//! container.start()?;
+//! let status = created.process.wait()?; // or poll its pidfd, from any event loop
+//! container.delete(false)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it does to its caller
+//!
+//! Nothing. No working directory, signal mask, namespace, `oom_score_adj` or
+//! dumpable flag of the calling process is changed, not even for a moment; it has
+//! no threads of its own, no global state, and logs nothing. Any thread may call
+//! it, also in a program with hundreds of them. Two things are the caller's: the
+//! first process of a container is a child of the calling process and has to be
+//! waited for (see [`Process`]), and root, or what stands in for it, is needed for
+//! most containers.
+//!
+//! # One `create`, in prose
+//!
+//! `ops/create.rs` opens the bundle and reads config.json into a [`spec::Spec`].
+//! `config/` checks it, every error with its JSON path. `state/` reserves the id and
+//! writes down what will be made. `cgroup/` makes the cgroup. `plan/` opens the
+//! sources of mounts, makes C strings, compiles the filter of system calls: what can
+//! fail for want of memory or sense has failed by now. `launch/` clones the child,
+//! in its cgroup and its namespaces. The child, `init/`, mounts, pivots, drops what it
+//! must not keep, and says that it is ready, or which step failed and with
+//! which error number. Then the record is completed, and the program waits for
+//! `start`.
+//!
+//! The repository's `docs/architecture.md` has the picture.
 
 mod cgroup;
 mod config;
