@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods)] // It tests; it guards nothing.
 
 pub mod bundle;
+pub mod console;
 pub mod host;
 pub mod report;
 pub mod runtime;

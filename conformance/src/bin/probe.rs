@@ -59,6 +59,7 @@ fn run(words: &[&str]) -> Done {
             print!("{text}");
             Ok(0)
         }
+        ["watch", found, of_the_host] => watch(found, of_the_host),
         ["die-by-signal", signal] => die_by_signal(signal),
         _ => Err(format!("no such verb: {words:?}")),
     }
@@ -71,6 +72,28 @@ fn die_by_signal(signal: &str) -> Done {
     let signal = nix::sys::signal::Signal::try_from(signal).map_err(|e| e.to_string())?;
     nix::sys::signal::raise(signal).map_err(|e| e.to_string())?;
     Err("still alive".to_owned())
+}
+
+/// Looks, until it is killed, into every other process that it can see, and writes
+/// down through which descriptors and links a file of the host can be reached.
+fn watch(found: &str, of_the_host: &str) -> Done {
+    let own = std::process::id().to_string();
+    let way_up = "/..".repeat(20);
+    let mut ways = std::collections::BTreeSet::new();
+    loop {
+        fs::write(found, ways.iter().map(String::as_str).collect::<Vec<_>>().join("\n"))
+            .map_err(|e| format!("{found}: {e}"))?;
+        let processes = links("/proc").into_keys().filter(|name| *name != own && name.parse::<u32>().is_ok());
+        for pid in processes {
+            let fds = links(&format!("/proc/{pid}/fd")).into_keys().map(|fd| format!("fd/{fd}"));
+            for link in fds.chain(["cwd".to_owned(), "root".to_owned()]) {
+                let way = format!("/proc/{pid}/{link}");
+                if fs::metadata(format!("{way}{way_up}{of_the_host}")).is_ok() {
+                    ways.insert(way);
+                }
+            }
+        }
+    }
 }
 
 fn read(path: &str) -> String {

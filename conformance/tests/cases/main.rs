@@ -11,6 +11,7 @@
 
 mod defaults;
 mod lifecycle;
+mod security;
 
 use conformance::host::{self, Snapshot};
 use conformance::{Result, Runtime};
@@ -36,7 +37,8 @@ fn main() -> ExitCode {
         let trial = Trial::test("isolation", move || Err(Failed::from(error)));
         return libtest_mimic::run(&arguments, vec![trial]).exit_code();
     }
-    let groups = [("lifecycle", lifecycle::CASES), ("defaults", defaults::CASES)];
+    let groups =
+        [("lifecycle", lifecycle::CASES), ("defaults", defaults::CASES), ("security", security::CASES)];
     let trials = groups
         .iter()
         .flat_map(|(group, cases)| cases.iter().map(move |case| (format!("{group}::{}", case.name), case)))
