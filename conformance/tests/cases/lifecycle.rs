@@ -175,6 +175,24 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "a failing poststop hook",
+        quote: "If any `poststop` hook fails, the runtime MUST log a warning, but the remaining hooks and lifecycle \
+                continue as if the hook had succeeded (runtime.md, Lifecycle, 13)",
+        run: |runtime| {
+            let bundle = Bundle::new(&["exit", "0"])?;
+            let mark = bundle.path().join("mark");
+            let touch = sh(&format!("touch {}", mark.display()));
+            let bundle =
+                bundle.with(|config| config["hooks"] = json!({ "poststop": [sh("exit 7"), touch] }))?;
+            runtime.run_in(&bundle, &["create", "c"])?.ok()?;
+            runtime.run(&["start", "c"])?.ok()?;
+            runtime.await_status("c", "stopped")?;
+            runtime.run(&["delete", "c"])?.ok()?;
+            ensure!(mark.exists(), "the hook behind the failing one did not run");
+            runtime.run(&["state", "c"])?.failed().map(drop)
+        },
+    },
+    Case {
         name: "the exit status of a foreground run",
         quote: "runc: the container process's status, 128+N if it was killed by signal N",
         run: |runtime| {

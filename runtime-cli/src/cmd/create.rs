@@ -58,10 +58,13 @@ fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
     let held = give(create, given).hold()?;
     let status = serve(context, &container, foreground, held);
     // An error leaves nothing behind.
-    if status.is_err() {
-        container.delete(true)?;
-    } else if !context.flags.is_set("keep") {
-        container.delete_stopped()?;
+    let warnings = match status {
+        Err(_) => container.delete(true)?,
+        Ok(_) if context.flags.is_set("keep") => Vec::new(),
+        Ok(_) => container.delete_stopped()?,
+    };
+    for warning in warnings {
+        context.log.warning(&warning.to_string());
     }
     status
 }

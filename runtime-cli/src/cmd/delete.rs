@@ -4,6 +4,8 @@
 use super::{Context, Failure};
 
 pub(super) fn delete(context: &Context<'_>) -> Result<u8, Failure> {
-    context.container()?.delete(context.flags.is_set("force"))?;
+    for warning in context.container()?.delete(context.flags.is_set("force"))? {
+        context.log.warning(&warning.to_string());
+    }
     Ok(0)
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The file-system driver: the runtime itself makes and removes directories.
 
-use super::{Cgroup, Events, Hierarchy};
+use super::{Cgroup, Events, Hierarchy, controllers};
 use crate::config::CgroupsPath;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path;
@@ -47,14 +47,22 @@ pub(crate) fn place(hierarchy: &Hierarchy, path: &CgroupsPath, id: &str) -> Resu
     Ok(Place { path, missing })
 }
 
-/// Makes the cgroup. One that is there already must be empty and not frozen.
+/// Makes the cgroup, with all controllers. One that is there already must be
+/// empty and not frozen.
 pub(crate) fn make(hierarchy: &Hierarchy, place: &Place) -> Result<Cgroup> {
-    if place.missing == 0
-        && let Some(cgroup) = hierarchy.open(&place.path)?
-    {
-        check_unused(&cgroup)?;
-        return Ok(cgroup);
-    }
+    let cgroup = match hierarchy.open(&place.path)? {
+        Some(cgroup) if place.missing == 0 => {
+            check_unused(&cgroup)?;
+            cgroup
+        }
+        _ => make_new(hierarchy, place)?,
+    };
+    controllers::enable_all(hierarchy, &place.path, &cgroup)
+        .context(|| format!("enable controllers for {}", cgroup.path))?;
+    Ok(cgroup)
+}
+
+fn make_new(hierarchy: &Hierarchy, place: &Place) -> Result<Cgroup> {
     let mut tries = 0;
     loop {
         match make_all(hierarchy, &place.path) {
@@ -79,7 +87,7 @@ fn make_all(hierarchy: &Hierarchy, path: &str) -> crate::sys::Result<OwnedFd> {
     let open = |dir: std::os::fd::BorrowedFd<'_>, name: &CString| {
         fd::openat2(dir, name, libc::O_RDONLY | libc::O_DIRECTORY, 0, resolve::BENEATH | resolve::NO_SYMLINKS)
     };
-    let mut dir = open(hierarchy.root.as_fd(), &c".".to_owned())?;
+    let mut dir = hierarchy.open_dir(c".")?;
     for part in path.split('/') {
         let name = CString::new(part).unwrap_or_default();
         dir = match open(dir.as_fd(), &name) {

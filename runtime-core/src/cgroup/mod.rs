@@ -4,8 +4,11 @@
 //! A [`Cgroup`] is a directory descriptor; all that is done to a container as a
 //! whole (kill, freeze, list) is done through the files in it.
 
+mod apply;
+mod controllers;
 pub(crate) mod devices;
 pub(crate) mod fs;
+pub(crate) mod limits;
 
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path;
@@ -57,6 +60,22 @@ impl Hierarchy {
         format!("{}/{relative}", path::show(self.mount_point))
     }
 
+    /// The path relative to the root, of an absolute one.
+    fn relative<'a>(&self, absolute: &'a str) -> Option<&'a str> {
+        absolute.strip_prefix(self.mount_point.to_str().ok()?)?.strip_prefix('/')
+    }
+
+    /// Whether version 1 is there as well.
+    fn is_hybrid(&self) -> bool {
+        self.mount_point != MOUNT_POINTS[0]
+    }
+
+    /// Opens a directory below the root.
+    fn open_dir(&self, relative: &CStr) -> crate::sys::Result<OwnedFd> {
+        let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+        fd::openat2(&self.root, relative, flags, 0, resolve::BENEATH | resolve::NO_SYMLINKS)
+    }
+
     /// The cgroup of the calling process, relative to the root.
     pub(crate) fn own() -> Result<String> {
         Self::read_proc("/proc/self/cgroup")
@@ -76,9 +95,7 @@ impl Hierarchy {
 
     /// Opens an existing cgroup by its path relative to the root; `None` if there is none.
     pub(crate) fn open(&self, relative: &str) -> Result<Option<Cgroup>> {
-        let path = CString::new(relative).unwrap_or_default();
-        let flags = libc::O_RDONLY | libc::O_DIRECTORY;
-        match fd::openat2(&self.root, &path, flags, 0, resolve::BENEATH | resolve::NO_SYMLINKS) {
+        match self.open_dir(&CString::new(relative).unwrap_or_default()) {
             Ok(dir) => Ok(Some(Cgroup { dir, path: self.absolute(relative) })),
             Err(Errno::ENOENT | Errno::ENODEV) => Ok(None),
             Err(errno) => Err(Error::os(errno, format!("open cgroup {}", self.absolute(relative)))),
@@ -88,7 +105,7 @@ impl Hierarchy {
 
 /// True if cgroup2 is at /sys/fs/cgroup itself, and not beside version 1.
 pub fn is_unified() -> bool {
-    Hierarchy::find().is_ok_and(|hierarchy| hierarchy.mount_point == c"/sys/fs/cgroup")
+    Hierarchy::find().is_ok_and(|hierarchy| !hierarchy.is_hybrid())
 }
 
 /// The path in the line `0::/path` of cgroups(7), without its leading slash.

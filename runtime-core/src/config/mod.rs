@@ -12,6 +12,7 @@ pub(crate) mod hooks;
 pub(crate) mod mounts;
 pub(crate) mod namespaces;
 pub(crate) mod process;
+pub(crate) mod resources;
 pub(crate) mod sysctl;
 
 use crate::error::{Error, ErrorKind, Result, Warning};
@@ -23,6 +24,7 @@ use hooks::Hooks;
 use mounts::Mount;
 use namespaces::{Kind, Namespaces};
 use process::Process;
+use resources::Resources;
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use sysctl::Sysctl;
@@ -40,6 +42,7 @@ pub(crate) struct Config {
     pub(crate) mounts: Vec<Mount>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) device_rules: Vec<Rule>,
+    pub(crate) resources: Resources,
     pub(crate) masked_paths: Vec<CString>,
     pub(crate) readonly_paths: Vec<CString>,
     pub(crate) sysctls: Vec<Sysctl>,
@@ -90,7 +93,8 @@ impl Config {
         needs_mount("linux.maskedPaths", linux.masked_paths.is_empty())?;
         needs_mount("linux.readonlyPaths", linux.readonly_paths.is_empty())?;
 
-        let resources = linux.resources.as_ref();
+        let no_resources = spec::Resources::default();
+        let resources = linux.resources.as_ref().unwrap_or(&no_resources);
         let config = Config {
             rootfs: no_nul("root.path", &root.path)?.to_owned(),
             rootfs_readonly: root.readonly,
@@ -104,7 +108,8 @@ impl Config {
                 .map(|(i, m)| Mount::new(i, m, bundle))
                 .collect::<Result<_>>()?,
             nodes: devices::nodes(&linux.devices)?,
-            device_rules: devices::rules(resources.map_or(&[], |r| &r.devices))?,
+            device_rules: devices::rules(&resources.devices)?,
+            resources: Resources::new(resources, &mut warnings)?,
             masked_paths: paths("linux.maskedPaths", &linux.masked_paths)?,
             readonly_paths: paths("linux.readonlyPaths", &linux.readonly_paths)?,
             sysctls: sysctl::sysctls(&linux.sysctl, &namespaces)?,
@@ -144,8 +149,6 @@ fn check_version(version: &str) -> Result<()> {
 
 /// What the specification has and this library does not do yet.
 fn refuse_unsupported(linux: &spec::Linux, process: &spec::Process) -> Result<()> {
-    let no_resources = spec::Resources::default();
-    let resources = linux.resources.as_ref().unwrap_or(&no_resources);
     let asked = [
         ("linux.seccomp", linux.seccomp.is_some()),
         ("linux.netDevices", !linux.net_devices.is_empty()),
@@ -153,14 +156,6 @@ fn refuse_unsupported(linux: &spec::Linux, process: &spec::Process) -> Result<()
         ("linux.intelRdt", linux.intel_rdt.is_some()),
         ("linux.memoryPolicy", linux.memory_policy.is_some()),
         ("linux.personality", linux.personality.is_some()),
-        ("linux.resources.memory", resources.memory.is_some()),
-        ("linux.resources.cpu", resources.cpu.is_some()),
-        ("linux.resources.pids", resources.pids.is_some()),
-        ("linux.resources.blockIO", resources.block_io.is_some()),
-        ("linux.resources.hugepageLimits", !resources.hugepage_limits.is_empty()),
-        ("linux.resources.network", resources.network.is_some()),
-        ("linux.resources.rdma", !resources.rdma.is_empty()),
-        ("linux.resources.unified", !resources.unified.is_empty()),
         ("process.apparmorProfile", !process.apparmor_profile.is_empty()),
         ("process.selinuxLabel", !process.selinux_label.is_empty()),
     ];

@@ -2,7 +2,7 @@
 //! Hooks that run in the runtime's namespaces (config.md, "POSIX-platform Hooks").
 
 use crate::config::hooks::{Hook, Kind};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, Warning};
 use crate::spec::StateDocument;
 use crate::sys::{Errno, fd, process};
 use std::os::fd::AsFd;
@@ -14,17 +14,24 @@ const OUTPUT_MAX: usize = 64 << 10;
 
 /// Runs the hooks of one kind in their order; the first that fails ends it.
 pub(crate) fn run(kind: Kind, hooks: &[Hook], state: &StateDocument<'_>) -> Result<()> {
-    if hooks.is_empty() {
-        return Ok(());
-    }
-    let state = serde_json::to_vec(state)
-        .map_err(|error| Error::new(ErrorKind::Hook, format!("serializing the state: {error}")))?;
-    for (i, hook) in hooks.iter().enumerate() {
+    results(kind, hooks, state).collect()
+}
+
+/// Runs all hooks of one kind, whether or not one fails (runtime.md, "Lifecycle",
+/// step 13): the failures.
+pub(crate) fn run_all(kind: Kind, hooks: &[Hook], state: &StateDocument<'_>) -> Vec<Warning> {
+    results(kind, hooks, state).filter_map(Result::err).map(|error| Warning(error.report())).collect()
+}
+
+/// Each hook is run when its result is asked for.
+fn results(kind: Kind, hooks: &[Hook], state: &StateDocument<'_>) -> impl Iterator<Item = Result<()>> {
+    // Only maps with keys that are no strings cannot be written.
+    let state = if hooks.is_empty() { Vec::new() } else { serde_json::to_vec(state).unwrap_or_default() };
+    hooks.iter().enumerate().map(move |(i, hook)| {
         run_one(hook, &state).map_err(|error| {
             error.wrap_as(ErrorKind::Hook, format!("error running {} hook #{i}", kind.name()))
-        })?;
-    }
-    Ok(())
+        })
+    })
 }
 
 fn run_one(hook: &Hook, state: &[u8]) -> Result<()> {
@@ -207,6 +214,31 @@ mod tests {
         assert_eq!(
             run_with("v", &[missing]).unwrap_err().report(),
             "error running createRuntime hook #0: fork/exec /nonexistent: no such file or directory"
+        );
+    }
+
+    #[test]
+    fn poststop_hooks_run_whatever_the_others_do() {
+        let state = StateDocument {
+            oci_version: "1.3.0",
+            id: "x",
+            status: Status::Stopped,
+            pid: 0,
+            bundle: "/b",
+            annotations: &BTreeMap::new(),
+        };
+        let warnings = run_all(
+            Kind::Poststop,
+            &[sh("exit 3", None), sh("true", None), sh("echo no >&2; exit 4", None)],
+            &state,
+        );
+        let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            warnings,
+            [
+                "error running poststop hook #0: exit status 3, stdout: , stderr: ",
+                "error running poststop hook #2: exit status 4, stdout: , stderr: no\n"
+            ]
         );
     }
 

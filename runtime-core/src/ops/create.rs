@@ -280,6 +280,10 @@ impl Attempt<'_> {
             child.go()?;
         }
         // While the child mounts.
+        if let Some(check) = &self.config.resources.memory.check {
+            cgroup.check_memory(check)?;
+        }
+        cgroup.apply(&cgroup::limits::writes(&self.config.resources))?;
         cgroup::devices::apply(cgroup.dir(), &self.config.device_rules)?;
         loop {
             match child.progress(plan)? {

@@ -6,7 +6,7 @@ use super::kill::kill_everything;
 use super::state::status;
 use crate::cgroup;
 use crate::config::hooks::Kind;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, Warning};
 use crate::launch::hooks;
 use crate::spec::{OCI_VERSION, StateDocument, Status};
 use crate::state::process::await_end;
@@ -21,10 +21,11 @@ impl Container {
     /// `force` also one that runs, is paused, was left half-made, or whose
     /// record cannot be read; one that is not there is then no error.
     ///
-    /// A failing poststop hook is an error, but the container is gone.
-    pub fn delete(&self, force: bool) -> Result<()> {
+    /// A failing poststop hook is a warning: the container is gone.
+    pub fn delete(&self, force: bool) -> Result<Vec<Warning>> {
+        let nothing = Ok(Vec::new());
         let entry = match self.store.entry(&self.id) {
-            Err(error) if force && error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) if force && error.kind() == ErrorKind::NotFound => return nothing,
             other => other?,
         };
         let record = match entry.record() {
@@ -32,9 +33,12 @@ impl Container {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 // An interrupted creation that had not begun to make anything.
                 entry.lock()?.remove()?;
-                return if force { Ok(()) } else { Err(error) };
+                return if force { nothing } else { Err(error) };
             }
-            Err(error) if force && error.kind() == ErrorKind::BadRecord => return entry.lock()?.remove(),
+            Err(error) if force && error.kind() == ErrorKind::BadRecord => {
+                entry.lock()?.remove()?;
+                return nothing;
+            }
             Err(error) => return Err(error),
         };
         match status(&entry, &record)? {
@@ -52,14 +56,17 @@ impl Container {
         // what it has made and removes the record, or finds the lock taken.
         let entry = entry.lock()?;
         let record = match entry.record() {
-            Err(error) if error.kind() == ErrorKind::NotFound => return entry.remove(),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                entry.remove()?;
+                return nothing;
+            }
             other => other?,
         };
         destroy(entry, &record)
     }
 
     /// Deletes a container whose first process has ended and was waited for.
-    pub fn delete_stopped(&self) -> Result<()> {
+    pub fn delete_stopped(&self) -> Result<Vec<Warning>> {
         let entry = self.store.entry(&self.id)?.lock()?;
         let record = entry.record()?;
         destroy(entry, &record)
@@ -80,12 +87,12 @@ fn stop(record: &Record) -> Result<()> {
 
 /// Removes what the record names. If the cgroup cannot be removed the record
 /// stays, so that it can be tried again.
-fn destroy(entry: Locked, record: &Record) -> Result<()> {
+fn destroy(entry: Locked, record: &Record) -> Result<Vec<Warning>> {
     cgroup::fs::remove(record.cgroup_path(), record.cgroup.made)?;
     entry.remove()?;
     if record.phase == Phase::Creating {
         // It never was a container (runtime.md, "Lifecycle", step 13).
-        return Ok(());
+        return Ok(Vec::new());
     }
     let state = StateDocument {
         oci_version: OCI_VERSION,
@@ -95,5 +102,5 @@ fn destroy(entry: Locked, record: &Record) -> Result<()> {
         bundle: &record.bundle,
         annotations: &record.annotations,
     };
-    hooks::run(Kind::Poststop, &record.poststop, &state)
+    Ok(hooks::run_all(Kind::Poststop, &record.poststop, &state))
 }

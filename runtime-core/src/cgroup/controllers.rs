@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Controllers, which each cgroup has from its parent: enabled from the top
+//! down, and if one that a limit needs cannot be had, the reason.
+
+use super::{Cgroup, Hierarchy};
+use crate::error::{Error, ErrorKind, Result};
+use crate::path;
+use crate::sys::{Errno, fd};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, OwnedFd};
+
+const AVAILABLE: &CStr = c"cgroup.controllers";
+const ENABLED: &CStr = c"cgroup.subtree_control";
+
+fn list(dir: impl AsFd, file: &CStr) -> crate::sys::Result<Vec<String>> {
+    let text = fd::read_file(dir, file, 1 << 16)?;
+    Ok(String::from_utf8_lossy(&text).split_ascii_whitespace().map(str::to_owned).collect())
+}
+
+fn enable(dir: impl AsFd, controllers: &[String]) -> crate::sys::Result<()> {
+    fd::write_file(dir, ENABLED, format!("+{}", controllers.join(" +")).as_bytes())
+}
+
+/// The directories from the root of the hierarchy to the parent of `path`.
+fn ancestors(
+    hierarchy: &Hierarchy,
+    path: &str,
+) -> impl Iterator<Item = crate::sys::Result<(String, OwnedFd)>> {
+    let parts: Vec<&str> = path.split('/').collect();
+    let above = (0..parts.len()).map(move |n| parts.get(..n).unwrap_or_default().join("/"));
+    above.map(|name| {
+        let relative =
+            if name.is_empty() { c".".to_owned() } else { CString::new(name.as_str()).unwrap_or_default() };
+        Ok((hierarchy.absolute(&name), hierarchy.open_dir(&relative)?))
+    })
+}
+
+/// Gives the cgroup at `path` every controller that there is, as far as that
+/// can be done. It is for whoever needs one to find out that it is not there.
+pub(super) fn enable_all(hierarchy: &Hierarchy, path: &str, cgroup: &Cgroup) -> crate::sys::Result<()> {
+    let all = list(&hierarchy.root, AVAILABLE)?;
+    if list(&cgroup.dir, AVAILABLE)?.len() == all.len() {
+        return Ok(());
+    }
+    for ancestor in ancestors(hierarchy, path) {
+        let (_, dir) = ancestor?;
+        let enabled = list(&dir, ENABLED)?;
+        let mut missing = list(&dir, AVAILABLE)?;
+        missing.retain(|controller| !enabled.contains(controller));
+        if missing.is_empty() {
+            continue;
+        }
+        match enable(&dir, &missing) {
+            Ok(()) => {}
+            // It has processes. One by one the threaded controllers could be
+            // had, but they would make it the root of a threaded subtree, in
+            // which no container can be (cgroups(7), "Thread mode").
+            Err(Errno::EBUSY) => break,
+            Err(_) => {
+                for controller in missing {
+                    // A controller that nobody needs may be missing.
+                    crate::sys::ignore(enable(&dir, &[controller]));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Checks that the cgroup has a controller that `field` needs.
+pub(super) fn check(cgroup: &Cgroup, needs: &[(&str, &str)]) -> Result<()> {
+    if needs.is_empty() {
+        return Ok(());
+    }
+    let have = list(&cgroup.dir, AVAILABLE)
+        .map_err(|errno| Error::os(errno, format!("read {}/cgroup.controllers", cgroup.path)))?;
+    match needs.iter().find(|(_, controller)| have.iter().all(|one| one != controller)) {
+        None => Ok(()),
+        Some((field, controller)) => Err(missing(cgroup, field, controller)),
+    }
+}
+
+/// Why the cgroup does not have the controller.
+fn missing(cgroup: &Cgroup, field: &str, controller: &str) -> Error {
+    let error = Error::new(
+        ErrorKind::Unsupported,
+        format!("{field}: controller {controller:?} not available in {}", cgroup.path),
+    );
+    match find_break(cgroup, controller) {
+        Ok(why) => error.with_hint(why),
+        // What there is to know is known.
+        Err(_) => error,
+    }
+}
+
+/// Where on the way from the root the controller is lost, and by what.
+fn find_break(cgroup: &Cgroup, controller: &str) -> Result<String> {
+    let hierarchy = Hierarchy::find()?;
+    let Some(path) = hierarchy.relative(&cgroup.path) else { return Ok(String::new()) };
+    let system = |errno| Error::os(errno, "read cgroup.controllers");
+    let all = list(&hierarchy.root, AVAILABLE).map_err(system)?;
+    if all.iter().all(|one| one != controller) {
+        let beside =
+            if hierarchy.is_hybrid() { "; on this host cgroup version 1 has the others" } else { "" };
+        return Ok(format!("cgroup2 has these here: {}{beside}", all.join(", ")));
+    }
+    for ancestor in ancestors(&hierarchy, path) {
+        let (name, dir) = ancestor.map_err(system)?;
+        if list(&dir, ENABLED).map_err(system)?.iter().any(|one| one == controller) {
+            continue;
+        }
+        return Ok(match enable(&dir, &[controller.to_owned()]) {
+            Ok(()) => continue,
+            Err(Errno::EBUSY) => format!(
+                "{name} has processes of its own, so it cannot have controllers for cgroups below it; \
+                 choose another linux.cgroupsPath"
+            ),
+            Err(errno) => {
+                let errno = crate::error::OsError(errno as i32);
+                format!("it cannot be enabled in {name}/{}: {errno}", path::show(ENABLED))
+            }
+        });
+    }
+    Ok(String::new())
+}
