@@ -42,6 +42,19 @@ conformance:
 	$(CARGO) build --quiet -p conformance --all-targets
 	$(ISOLATED) env RUNTIME=$(abspath $(RUNTIME)) $(CARGO) test --quiet -p conformance --test cases
 
+# --- in a virtual machine: Debian 13, systemd, all controllers (docs/vm.md) ---
+
+.PHONY: vm-deps
+vm-deps:
+	$(SUDO) conformance/vm/host-packages
+
+# Any tests of the workspace: make vm-test TESTS='-p conformance --test cases -- lifecycle'
+TESTS ?= -p runtime-core -p runtime-cli -p conformance --test '*'
+.PHONY: vm-test
+vm-test: all
+	$(SUDO) conformance/vm/image base
+	RUNTIME=$(abspath $(RUNTIME)) conformance/vm/test $(TESTS)
+
 # --- fuzzing: make fuzz-config SECONDS=600 ---
 
 SECONDS ?= 60
