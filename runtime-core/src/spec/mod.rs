@@ -147,6 +147,24 @@ impl Spec {
         from_json(json)
     }
 
+    /// Takes any value that serializes as a config.json, such as a
+    /// `oci_spec::runtime::Spec`:
+    ///
+    /// ```
+    /// let theirs = oci_spec::runtime::Spec::default();
+    /// let spec = runtime_core::spec::Spec::from_serialize(&theirs)?;
+    /// # Ok::<_, runtime_core::Error>(())
+    /// ```
+    ///
+    /// What the other type cannot express is lost before it comes here: those of
+    /// oci-spec 0.10 make an absent `pids.limit` a 0, for example.
+    pub fn from_serialize(value: &impl Serialize) -> crate::Result<Self> {
+        use crate::error::{Error, ErrorKind};
+        let json = serde_json::to_vec(value)
+            .map_err(|error| Error::new(ErrorKind::InvalidConfig, error.to_string()))?;
+        Self::from_json(&json)
+    }
+
     /// Checks the configuration as a create would, as far as that can be done
     /// without looking at the host. `bundle` is where relative paths begin.
     pub fn validate(&self, bundle: &str) -> crate::Result<Vec<crate::Warning>> {
