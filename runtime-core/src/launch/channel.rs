@@ -4,7 +4,8 @@
 //! ```text
 //!  parent                                       child
 //!    |   <- Cloned(pid) ----------------------   |   only if namespaces are joined: the pid is init's,
-//!    |                                           |   whose parent we are (CLONE_PARENT)
+//!    |                                           |   whose parent we are (CLONE_PARENT); and whose next
+//!    |                                           |   reply may be here before this one
 //!    |   -- Go ------------------------------>   |   only if the plan says so (id maps, systemd)
 //!    |   <- Barrier --------------------------   |   only if there are hooks for the parent to run
 //!    |   -- Go ------------------------------>   |

@@ -11,7 +11,7 @@ pub(crate) mod self_exe;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::init::First;
 use crate::init::plan::Plan;
-use crate::sys::{clone, ignore, process, signal};
+use crate::sys::{clone, fd, ignore, process, signal};
 use channel::{ParentEnd, Reply};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -21,6 +21,8 @@ pub(crate) struct Child {
     pub(crate) pid: i32,
     guard: Guard,
     channel: ParentEnd,
+    /// What the init has said before its pid was known.
+    early: Option<Reply>,
 }
 
 /// A process that lives without us. The pidfd stays good for waiting for it.
@@ -79,23 +81,35 @@ pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<C
     drop(blocked);
     drop(child);
     let (pid, pidfd) = cloned.map_err(explain::clone)?;
-    let first = Child { pid, guard: Guard(Some(pidfd)), channel: parent };
+    let first = Child { pid, guard: Guard(Some(pidfd)), channel: parent, early: None };
     if joins { first.await_sibling(plan) } else { Ok(first) }
 }
 
 impl Child {
     /// From the stage to the init that it has cloned as its sibling, our child.
     fn await_sibling(self, plan: &Plan) -> Result<Self> {
-        let pid = match self.channel.receive().context(|| "recv")? {
-            Some(Reply::Cloned(pid)) => pid,
-            other => return Err(self.failed(other, plan)),
+        let mut early = None;
+        let pid = loop {
+            match self.channel.receive().context(|| "recv")? {
+                Some(Reply::Cloned(pid)) => break pid,
+                // The init runs since the clone: what it says may come before
+                // what the stage says about it.
+                Some(reply) if early.is_none() => early = Some(reply),
+                other => return Err(self.failed(early.or(other), plan)),
+            }
+            // By its end the stage has said all that it will, and a killed one
+            // does not leave us waiting for more.
+            process::wait(self.guard.pidfd(), libc::WNOWAIT).context(|| "waitid")?;
+            if fd::poll(&self.channel, libc::POLLIN, 0).context(|| "poll")? & libc::POLLIN == 0 {
+                return Err(self.failed(early, plan));
+            }
         };
         // It is our child, so the pid stays its own until we have waited for it.
         let pidfd = process::pidfd_open(pid).context(|| "pidfd_open")?;
         let init = Guard(Some(pidfd));
         process::wait(self.guard.pidfd(), 0).context(|| "waitid")?;
         drop(self.guard.disarm());
-        Ok(Child { pid, guard: init, channel: self.channel })
+        Ok(Child { pid, guard: init, channel: self.channel, early })
     }
 
     /// The pidfd of the process.
@@ -104,8 +118,12 @@ impl Child {
     }
 
     /// Waits until the child has come to its next stop.
-    pub(crate) fn progress(&self, plan: &Plan) -> Result<Progress> {
-        match self.channel.receive().context(|| "recv")? {
+    pub(crate) fn progress(&mut self, plan: &Plan) -> Result<Progress> {
+        let reply = match self.early.take() {
+            None => self.channel.receive().context(|| "recv")?,
+            early => early,
+        };
+        match reply {
             Some(Reply::Barrier) => Ok(Progress::Barrier),
             Some(Reply::Ready) => Ok(Progress::Ready),
             other => Err(self.failed(other, plan)),

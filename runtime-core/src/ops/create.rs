@@ -252,8 +252,8 @@ impl Attempt<'_> {
         if let Some(container) = &mut plan.container {
             container.barrier = self.has_hooks(&[HookKind::Prestart, HookKind::CreateRuntime]);
         }
-        let child = launch::spawn(&mut plan, Some(cgroup.dir()))?;
-        self.drive(&child, &plan, &cgroup).map_err(start_failed)?;
+        let mut child = launch::spawn(&mut plan, Some(cgroup.dir()))?;
+        self.drive(&mut child, &plan, &cgroup).map_err(start_failed)?;
         record.init = ProcessId::of(child.pid)?;
         record.phase = Phase::Created;
         record.namespace_paths = self.namespace_paths(child.pid);
@@ -271,7 +271,7 @@ impl Attempt<'_> {
     }
 
     /// From the clone to the point where the program could be executed.
-    fn drive(&self, child: &Child, plan: &Plan, cgroup: &Cgroup) -> Result<()> {
+    fn drive(&self, child: &mut Child, plan: &Plan, cgroup: &Cgroup) -> Result<()> {
         let proc =
             plan.proc.as_ref().ok_or_else(|| Error::new(ErrorKind::Setup, "the plan has no procfs"))?;
         if plan.wait_go {

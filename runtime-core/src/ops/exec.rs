@@ -138,17 +138,17 @@ impl Exec {
         let in_user_namespace = record.namespace_paths.contains_key(Kind::User.clone_name());
         let joins = joins(&record, init)?;
         let mut plan = plan::for_exec(&config, &record.id, in_user_namespace, joins, extras)?;
-        let child = match self.cgroup.as_deref().filter(|below| !below.is_empty()) {
+        let mut child = match self.cgroup.as_deref().filter(|below| !below.is_empty()) {
             Some(below) => spawn_below(&mut plan, below, &record)?,
             None => spawn_beside_init(&mut plan, &record)?,
         };
-        self.drive(&child, &plan, &config, in_user_namespace).map_err(start_failed)?;
+        self.drive(&mut child, &plan, &config, in_user_namespace).map_err(start_failed)?;
         Ok(Held::new(child, warnings))
     }
 
     fn drive(
         &self,
-        child: &Child,
+        child: &mut Child,
         plan: &Plan,
         config: &ProcessConfig,
         in_user_namespace: bool,

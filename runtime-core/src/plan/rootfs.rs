@@ -99,12 +99,11 @@ fn plan_mount(i: usize, m: &MountConfig, config: &Config) -> Result<Mount> {
                     "tmpcopyup is not supported yet",
                 ));
             }
-            if *kind == Filesystem::Cgroup
-                && config.namespaces.is_own(Kind::User)
-                && !config.namespaces.is_own(Kind::Cgroup)
-            {
-                // Root of a user namespace may mount the hierarchy only as its
-                // own cgroup namespace shows it.
+            if *kind == Filesystem::Cgroup && !config.namespaces.is_own(Kind::Cgroup) {
+                // Not a new mount: in the host's first cgroup namespace that sets
+                // the options of the whole hierarchy anew, and takes nsdelegate
+                // and memory_recursiveprot from the host. And root of a user
+                // namespace may mount only what its own cgroup namespace shows.
                 plan.attr = Some(MountAttr { set: m.new_attr(), ..MountAttr::default() });
                 plan.what = What::Tree { tree: Some(host_hierarchy(i)?), leaf: Leaf::Directory };
                 return Ok(plan);
