@@ -97,6 +97,9 @@ fn report(context: &Context<'_>, created: &Created) {
     for warning in &created.warnings {
         context.log.warning(&warning.to_string());
     }
+    for note in &created.notes {
+        context.log.debug(note);
+    }
     context.log.debug(READY);
 }
 

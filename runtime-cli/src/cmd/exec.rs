@@ -54,6 +54,9 @@ fn report(context: &Context<'_>, created: &runtime_core::Created) {
     for warning in &created.warnings {
         context.log.warning(&warning.to_string());
     }
+    for note in &created.notes {
+        context.log.debug(note);
+    }
     context.log.debug("exec: the process is ready (for setns_init: about to exec)");
 }
 

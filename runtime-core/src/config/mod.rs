@@ -13,6 +13,7 @@ pub(crate) mod mounts;
 pub(crate) mod namespaces;
 pub(crate) mod process;
 pub(crate) mod resources;
+mod seccomp;
 pub(crate) mod sysctl;
 
 use crate::error::{Error, ErrorKind, Result, Warning};
@@ -47,6 +48,7 @@ pub(crate) struct Config {
     pub(crate) readonly_paths: Vec<CString>,
     pub(crate) sysctls: Vec<Sysctl>,
     pub(crate) process: Process,
+    pub(crate) seccomp: Option<::seccomp::Policy>,
     pub(crate) cgroups_path: CgroupsPath,
     pub(crate) hooks: Hooks,
     pub(crate) annotations: BTreeMap<String, String>,
@@ -114,6 +116,7 @@ impl Config {
             readonly_paths: paths("linux.readonlyPaths", &linux.readonly_paths)?,
             sysctls: sysctl::sysctls(&linux.sysctl, &namespaces)?,
             process: Process::new(process, available, &mut warnings)?,
+            seccomp: linux.seccomp.as_ref().map(seccomp::policy).transpose()?,
             cgroups_path: cgroups_path(&linux.cgroups_path)?,
             hooks: Hooks::new(spec.hooks.as_ref())?,
             annotations: annotations(&spec.annotations)?,
@@ -150,7 +153,6 @@ fn check_version(version: &str) -> Result<()> {
 /// What the specification has and this library does not do yet.
 fn refuse_unsupported(linux: &spec::Linux, process: &spec::Process) -> Result<()> {
     let asked = [
-        ("linux.seccomp", linux.seccomp.is_some()),
         ("linux.netDevices", !linux.net_devices.is_empty()),
         ("linux.mountLabel", !linux.mount_label.is_empty()),
         ("linux.intelRdt", linux.intel_rdt.is_some()),
@@ -297,10 +299,10 @@ mod tests {
 
     #[test]
     fn what_is_not_done_is_refused_by_name() {
-        let error = check(linux(|l| l.seccomp = Some(spec::Seccomp::default()))).unwrap_err();
+        let error = check(linux(|l| l.mount_label = "label".into())).unwrap_err();
         assert_eq!(
             (error.kind(), error.report().as_str()),
-            (ErrorKind::Unsupported, "linux.seccomp: not supported yet")
+            (ErrorKind::Unsupported, "linux.mountLabel: not supported yet")
         );
     }
 }

@@ -126,11 +126,15 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
         }
     }
     process::become_user(&mut plan.process, channel, |program, process| {
+        process::load_notifying(process, channel)?;
         channel.send(Reply::Ready).during(Call::Write).step(Step::Ready)?;
         channel.wait_go().during(Call::Read).step(Step::Ready)?;
         process::wait_start(process)?;
-        let errno = sys::exec::execve(program, &process.args, &process.env);
-        process::complain(program, errno);
+        let (doing, errno) = match process::load_plain(process) {
+            Ok(()) => ("", sys::exec::execve(program, &process.args, &process.env)),
+            Err(errno) => ("loading the system call filter: ", errno),
+        };
+        process::complain(program, doing, errno);
         sys::exec::exit(EXEC_FAILED)
     })
 }

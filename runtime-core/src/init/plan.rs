@@ -168,6 +168,7 @@ pub(crate) struct Process {
     pub(crate) home: Option<usize>,
     pub(crate) program: Program,
     pub(crate) no_new_privileges: bool,
+    pub(crate) filter: Option<Filter>,
     pub(crate) capabilities: Option<Capabilities>,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
@@ -177,6 +178,20 @@ pub(crate) struct Process {
     pub(crate) preserve_fds: i32,
     /// The fifo of `start`, or `None` if the parent itself gives the word.
     pub(crate) fifo: Option<OwnedFd>,
+}
+
+/// The system call filter.
+#[derive(Debug)]
+pub(crate) struct Filter {
+    /// As the kernel takes it.
+    pub(crate) program: Box<[seccomp::Instruction]>,
+    /// SECCOMP_FILTER_FLAG_*.
+    pub(crate) flags: u32,
+    /// Some calls wait for an agent's answer, to whom the parent hands the listener.
+    pub(crate) notifies: bool,
+    /// Loading it takes CAP_SYS_ADMIN: without it the kernel lets filters only be
+    /// loaded by processes that cannot gain rights.
+    pub(crate) privileged: bool,
 }
 
 /// The session keyring to join.

@@ -4,11 +4,12 @@
 use super::lookup;
 use super::plan::{Plan, Process};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
-use crate::launch::channel::ChildEnd;
+use crate::config::caps::Capabilities;
+use crate::launch::channel::{ChildEnd, Reply};
 use crate::path::root::{Leaf, PathBuffer, Root};
 use crate::sys::cred::{self, CapSets};
 use crate::sys::process::{set_personality, set_rlimit, setsid};
-use crate::sys::{self, Errno, fd, keyctl};
+use crate::sys::{self, Errno, fd, keyctl, seccomp};
 use std::convert::Infallible;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -154,7 +155,8 @@ fn set_user(process: &Process) -> StepResult {
     for n in 0..3u8 {
         own_stdio(n, process.uid)?;
     }
-    if process.capabilities.is_some() && process.uid != 0 {
+    let keeps = process.capabilities.is_some() || loads_privileged(process);
+    if keeps && process.uid != 0 {
         cred::set_keep_caps(true).during(Call::Prctl)?;
     }
     if let Some(groups) = &process.groups {
@@ -178,11 +180,28 @@ fn own_stdio(n: u8, uid: u32) -> StepResult {
     }
 }
 
+fn loads_privileged(process: &Process) -> bool {
+    process.filter.as_ref().is_some_and(|filter| filter.privileged)
+}
+
+/// With CAP_SYS_ADMIN in addition, if the filter needs it. It ends with execve,
+/// which makes the new sets from the inheritable, bounding and ambient ones, not
+/// from what the process had (capabilities(7)): so no call is needed behind the
+/// filter, which may forbid it.
 fn set_capabilities(process: &Process) -> StepResult {
-    let Some(capabilities) = process.capabilities else { return Ok(()) };
+    let more = if loads_privileged(process) { 1 << cred::CAP_SYS_ADMIN } else { 0 };
+    let capabilities = match process.capabilities {
+        Some(capabilities) => capabilities,
+        // Without sets in config.json only a change from root to another user takes any away.
+        None if more == 0 || process.uid == 0 => return Ok(()),
+        None => Capabilities {
+            inheritable: cred::cap_get().during(Call::Capget)?.inheritable,
+            ..Capabilities::default()
+        },
+    };
     let sets = CapSets {
-        effective: capabilities.effective,
-        permitted: capabilities.permitted,
+        effective: capabilities.effective | more,
+        permitted: capabilities.permitted | more,
         inheritable: capabilities.inheritable,
     };
     cred::cap_set(&sets).during(Call::Capset)?;
@@ -231,6 +250,27 @@ fn close_all_but(first: RawFd, keep: &mut [RawFd]) -> sys::Result<()> {
     fd::close_range(start, RawFd::MAX, 0)
 }
 
+/// Loads a filter that notifies, while the parent is there to hand its listener
+/// to the agent. All calls that follow may have to wait for the agent's answer.
+pub(super) fn load_notifying(process: &Process, channel: &ChildEnd) -> Result<(), Failure> {
+    let Some(filter) = process.filter.as_ref().filter(|filter| filter.notifies) else { return Ok(()) };
+    let load = || -> StepResult {
+        let listener = fd::lowest_free().during(Call::Dup)?;
+        channel.send(Reply::Listener(listener)).during(Call::Write)?;
+        seccomp::load(&filter.program, filter.flags).during(Call::Seccomp)
+    };
+    load().step(Step::Seccomp)
+}
+
+/// Loads any other filter, as late as can be: a profile need allow what the
+/// program does and execve, but nothing that only the runtime does.
+pub(super) fn load_plain(process: &Process) -> sys::Result<()> {
+    match &process.filter {
+        Some(filter) if !filter.notifies => seccomp::load(&filter.program, filter.flags),
+        _ => Ok(()),
+    }
+}
+
 /// Waits for `start` to write into the fifo, if there is one. Until then a
 /// signal that would end any other process shall end this one too, although it
 /// is the first of its pid namespace (pid_namespaces(7)).
@@ -242,11 +282,19 @@ pub(super) fn wait_start(process: &Process) -> Result<(), Failure> {
 }
 
 /// Nobody listens any more: the container's standard error is all there is.
-pub(super) fn complain(program: &CStr, errno: Errno) {
+pub(super) fn complain(program: &CStr, doing: &str, errno: Errno) {
     let (first, rest) = sys::errno_text(errno);
     let mut letter = [0; 4];
     let first = first.encode_utf8(&mut letter);
-    let parts = [b"exec ", program.to_bytes(), b": ", first.as_bytes(), rest.as_bytes(), b"\n"];
+    let parts = [
+        b"exec ",
+        program.to_bytes(),
+        b": ",
+        doing.as_bytes(),
+        first.as_bytes(),
+        rest.as_bytes(),
+        b"\n",
+    ];
     // One write, so that nothing comes between; a failure has nobody to be told to.
     sys::ignore(sys::fd::write_parts(fd::stdio(2), parts));
 }

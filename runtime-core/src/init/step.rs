@@ -102,7 +102,8 @@ byte_enum! {
         FindProgram,
         /// Close what the program must not have.
         CloseFds,
-        /// Load the system call filter.
+        /// Load the system call filter, if it notifies. Any other one is loaded
+        /// after `Ready`, when there is nobody left to report to.
         Seccomp,
         /// Tell the parent that all is done, and wait for the word to start.
         Ready,
@@ -116,7 +117,7 @@ byte_enum! {
 byte_enum! {
     /// What was being done inside of a step: the system call, or a check.
     Call {
-        Access, Affinity, AttachMount, Bind, Capset, Chdir, Chown, Chroot, Clone3, CloneTree, CloseRange,
+        Access, Affinity, AttachMount, Bind, Capget, Capset, Chdir, Chown, Chroot, Clone3, CloneTree, CloseRange,
         CheckCwd, CheckDevNull, CheckDevice, CheckDevpts, CheckExecutable, CheckProc, CheckProgram,
         Dup, Execve, Fsconfig, FsconfigCreate, FsconfigMode, Fsmount, Fsopen, Getcwd, Ioctl, Keyctl, Mkdir,
         Mknod, Mmap, MountPropagation, MountSetattr, Open, PivotRoot, Prctl, Prlimit, Read, Seccomp, SendFd, Setdomainname,
@@ -133,6 +134,7 @@ impl Call {
             Call::Affinity => "sched_setaffinity",
             Call::AttachMount => "move_mount",
             Call::Bind => "bind",
+            Call::Capget => "capget",
             Call::Capset => "capset",
             Call::Chdir => "chdir",
             Call::Chown => "fchownat",

@@ -9,6 +9,8 @@
 //!    |   -- Go ------------------------------>   |   only if the plan says so (id maps, systemd)
 //!    |   <- Barrier --------------------------   |   only if there are hooks for the parent to run
 //!    |   -- Go ------------------------------>   |
+//!    |   <- Listener(n) ----------------------   |   only if the filter notifies: it is loaded next, and its
+//!    |      (pidfd_getfd, agent)                 |   listener will be descriptor n of the child
 //!    |   <- Ready ----------------------------   |   the container is made, the program was found
 //!    |      (limits, record, pid file)           |
 //!    |   -- Go ------------------------------>   |   from now on init lives without us
@@ -30,6 +32,9 @@ pub(crate) enum Reply {
     Cloned(i32),
     /// The parent is to run its hooks.
     Barrier,
+    /// Once the filter is loaded, its listener has this number in the child. Said
+    /// before, because then every call of the child may wait for the agent.
+    Listener(i32),
     /// All is done.
     Ready,
     /// Something failed, and the child exits.
@@ -37,11 +42,12 @@ pub(crate) enum Reply {
 }
 
 /// First bytes of messages that are not failures; steps come before them.
+const LISTENER: u8 = 252;
 const CLONED: u8 = 253;
 const BARRIER: u8 = 254;
 const READY: u8 = 255;
 
-/// The size of a reply on the wire: step or kind, call, item, and errno or pid.
+/// The size of a reply on the wire: step or kind, call, item, and errno, pid or descriptor.
 pub(crate) const WIRE_LEN: usize = 8;
 
 impl Reply {
@@ -54,6 +60,7 @@ impl Reply {
         match self {
             Reply::Cloned(pid) => pack(CLONED, 0, 0, pid),
             Reply::Barrier => pack(BARRIER, 0, 0, 0),
+            Reply::Listener(fd) => pack(LISTENER, 0, 0, fd),
             Reply::Ready => pack(READY, 0, 0, 0),
             Reply::Failed(f) => pack(f.step as u8, f.call as u8, f.item, f.errno as i32),
         }
@@ -66,6 +73,7 @@ impl Reply {
         Some(match kind {
             CLONED => Reply::Cloned(value),
             BARRIER => Reply::Barrier,
+            LISTENER => Reply::Listener(value),
             READY => Reply::Ready,
             step => Reply::Failed(Failure {
                 step: Step::from_byte(step)?,
@@ -150,7 +158,7 @@ mod tests {
     #[test]
     fn replies_survive_the_wire() {
         let failure = Failure { step: Step::Mount, item: 513, call: Call::Fsopen, errno: Errno::ENODEV };
-        for reply in [Reply::Cloned(70_000), Reply::Barrier, Reply::Ready, Reply::Failed(failure)] {
+        for reply in [Reply::Cloned(70_000), Reply::Barrier, Reply::Listener(7), Reply::Ready, Reply::Failed(failure)] {
             assert_eq!(Reply::decode(reply.encode()), Some(reply));
         }
         assert_eq!(Reply::decode([Step::ALL.len() as u8, 0, 0, 0, 0, 0, 0, 0]), None);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The parent's side of the clone: before it, around it, and until the child is ready.
 
+pub(crate) mod agent;
 pub(crate) mod channel;
 pub(crate) mod explain;
 pub(crate) mod hooks;
@@ -11,8 +12,9 @@ pub(crate) mod self_exe;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::init::First;
 use crate::init::plan::Plan;
-use crate::sys::{clone, fd, ignore, process, signal};
+use crate::sys::{Errno, clone, fd, ignore, process, signal};
 use channel::{ParentEnd, Reply};
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// A process between its clone and its release. Dropped, it is killed and reaped.
@@ -22,7 +24,7 @@ pub(crate) struct Child {
     guard: Guard,
     channel: ParentEnd,
     /// What the init has said before its pid was known.
-    early: Option<Reply>,
+    early: VecDeque<Reply>,
 }
 
 /// A process that lives without us. The pidfd stays good for waiting for it.
@@ -35,10 +37,12 @@ pub(crate) struct Running {
 }
 
 /// What a child is waiting for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Progress {
     /// That the parent has run its hooks.
     Barrier,
+    /// For nothing, or for the agent of its filter, who needs this listener.
+    Listener(OwnedFd),
     /// That the parent has written everything down.
     Ready,
 }
@@ -81,27 +85,27 @@ pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<C
     drop(blocked);
     drop(child);
     let (pid, pidfd) = cloned.map_err(explain::clone)?;
-    let first = Child { pid, guard: Guard(Some(pidfd)), channel: parent, early: None };
+    let first = Child { pid, guard: Guard(Some(pidfd)), channel: parent, early: VecDeque::new() };
     if joins { first.await_sibling(plan) } else { Ok(first) }
 }
 
 impl Child {
     /// From the stage to the init that it has cloned as its sibling, our child.
     fn await_sibling(self, plan: &Plan) -> Result<Self> {
-        let mut early = None;
+        let mut early = VecDeque::new();
         let pid = loop {
             match self.channel.receive().context(|| "recv")? {
                 Some(Reply::Cloned(pid)) => break pid,
                 // The init runs since the clone: what it says may come before
                 // what the stage says about it.
-                Some(reply) if early.is_none() => early = Some(reply),
-                other => return Err(self.failed(early.or(other), plan)),
+                Some(reply) => early.push_back(reply),
+                None => return Err(self.failed(early.pop_front(), plan)),
             }
             // By its end the stage has said all that it will, and a killed one
             // does not leave us waiting for more.
             process::wait(self.guard.pidfd(), libc::WNOWAIT).context(|| "waitid")?;
             if fd::poll(&self.channel, libc::POLLIN, 0).context(|| "poll")? & libc::POLLIN == 0 {
-                return Err(self.failed(early, plan));
+                return Err(self.failed(early.pop_front(), plan));
             }
         };
         // It is our child, so the pid stays its own until we have waited for it.
@@ -117,16 +121,47 @@ impl Child {
         self.guard.pidfd()
     }
 
+    fn next(&mut self) -> Result<Option<Reply>> {
+        match self.early.pop_front() {
+            None => self.channel.receive().context(|| "recv"),
+            early => Ok(early),
+        }
+    }
+
     /// Waits until the child has come to its next stop.
     pub(crate) fn progress(&mut self, plan: &Plan) -> Result<Progress> {
-        let reply = match self.early.take() {
-            None => self.channel.receive().context(|| "recv")?,
-            early => early,
-        };
-        match reply {
+        match self.next()? {
             Some(Reply::Barrier) => Ok(Progress::Barrier),
+            Some(Reply::Listener(fd)) => self.listener(fd, plan).map(Progress::Listener),
             Some(Reply::Ready) => Ok(Progress::Ready),
             other => Err(self.failed(other, plan)),
+        }
+    }
+
+    /// Fetches the listener of the filter that the child is about to load: it will
+    /// have the number `fd`. The child cannot say when it is there, because that
+    /// may be a call that waits for the agent; nor can anything else, so we look.
+    fn listener(&mut self, fd: i32, plan: &Plan) -> Result<OwnedFd> {
+        const PAUSE_MS: i32 = 1;
+        loop {
+            // In this order: what the child says may follow right upon the filter.
+            let news = !self.early.is_empty()
+                || fd::poll(&self.channel, libc::POLLIN, PAUSE_MS).context(|| "poll")? != 0;
+            match process::pidfd_getfd(self.pidfd(), fd) {
+                Ok(listener) => return Ok(listener),
+                Err(Errno::EBADF) if !news => {}
+                Err(Errno::EBADF | Errno::ESRCH) => {
+                    let reply = self.next()?;
+                    return Err(self.failed(reply, plan));
+                }
+                Err(errno) => {
+                    let error = Error::os(errno, "fetching the seccomp listener: pidfd_getfd");
+                    return Err(match errno {
+                        Errno::EPERM => error.with_hint("it takes CAP_SYS_PTRACE to hand over a listener"),
+                        _ => error,
+                    });
+                }
+            }
         }
     }
 

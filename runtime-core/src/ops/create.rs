@@ -15,14 +15,16 @@ use crate::config::hooks::Kind as HookKind;
 use crate::config::namespaces::{Kind as NamespaceKind, Origin};
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::init::plan::Plan;
-use crate::launch::{self, Child, Progress, Running, hooks, ids, outside};
+use crate::launch::{self, Child, Progress, Running, agent, hooks, ids, outside};
 use crate::plan::{self, Extras};
 use crate::spec::{OCI_VERSION, Spec, StateDocument, Status};
+use crate::state::filter::CompiledFilter;
 use crate::state::process::ProcessId;
 use crate::state::record::{CgroupRecord, DriverKind, Inherited, Phase, Record};
 use crate::state::store::{Locked, write_atomically};
 use crate::sys::process::ExitStatus;
 use crate::sys::{Errno, cred, fd, process, socket};
+use seccomp::Policy;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
@@ -47,6 +49,8 @@ pub struct Created {
     pub process: Process,
     /// What was asked for and left out, where the specification says to warn.
     pub warnings: Vec<Warning>,
+    /// What somebody who looks for a mistake in a configuration may want to know.
+    pub notes: Vec<String>,
 }
 
 /// A container, or a process in one, that is ready to execute its program.
@@ -56,16 +60,18 @@ pub struct Created {
 pub struct Held {
     child: Child,
     warnings: Vec<Warning>,
+    notes: Vec<String>,
 }
 
 impl Held {
-    pub(super) fn new(child: Child, warnings: Vec<Warning>) -> Self {
-        Held { child, warnings }
+    pub(super) fn new(child: Child, warnings: Vec<Warning>, notes: Vec<String>) -> Self {
+        Held { child, warnings, notes }
     }
 
     /// Lets the program be executed.
     pub fn release(self) -> Result<Created> {
-        Ok(Created { process: Process { running: self.child.release()? }, warnings: self.warnings })
+        let process = Process { running: self.child.release()? };
+        Ok(Created { process, warnings: self.warnings, notes: self.notes })
     }
 }
 
@@ -181,8 +187,12 @@ impl Create {
         };
         let (config, warnings) = Config::new(&spec, &bundle.path, available_capabilities(&spec)?)?;
         let inherited = Inherited::new(spec);
+        let filter = config.seccomp.as_ref().map(plan::seccomp::compile).transpose()?;
+        let ignored = config.seccomp.iter().flat_map(Policy::notes).map(|note| format!("linux.seccomp.{note}"));
+        let notes = ignored.chain(filter.as_ref().map(CompiledFilter::note)).collect();
         let extras = Extras {
             console: connect_console(self.console_socket.as_deref(), self.extras.console)?,
+            filter,
             ..self.extras
         };
         let hierarchy = Hierarchy::find()?;
@@ -202,7 +212,7 @@ impl Create {
             waits,
         };
         match attempt.make(&entry, extras) {
-            Ok(child) => Ok(Held { child, warnings }),
+            Ok(child) => Ok(Held { child, warnings, notes }),
             Err(error) => {
                 // The child is gone by now. The first error is the one to
                 // report; what cannot be undone stays in the record.
@@ -244,6 +254,9 @@ impl Attempt<'_> {
     fn make(&self, entry: &Locked, mut extras: Extras) -> Result<Child> {
         let mut record = self.record(&extras);
         entry.write(&record)?;
+        if let Some(filter) = &extras.filter {
+            entry.write_filter(filter)?;
+        }
         let cgroup = cgroup::fs::make(self.hierarchy, self.place)?;
         if self.waits == Waits::ForStart {
             extras.fifo = Some(entry.make_fifo()?);
@@ -294,6 +307,11 @@ impl Attempt<'_> {
                     }
                     child.go()?;
                 }
+                Progress::Listener(listener) => {
+                    if let Some(agent) = self.config.seccomp.as_ref().and_then(Policy::listener) {
+                        agent::hand_over(agent, listener, child.pid, self.state(child.pid))?;
+                    }
+                }
                 Progress::Ready => {
                     return outside::apply(&self.config.process, proc, child.pid, self.in_user_namespace());
                 }
@@ -322,6 +340,7 @@ impl Attempt<'_> {
         record.inherited.clone_from(self.inherited);
         record.shared_pid_namespace = !config.namespaces.is_new(NamespaceKind::Pid);
         record.no_new_keyring = extras.no_new_keyring;
+        record.seccomp = extras.filter.as_ref().map(CompiledFilter::record);
         record.poststart = config.hooks.of(HookKind::Poststart).to_vec();
         record.poststop = config.hooks.of(HookKind::Poststop).to_vec();
         record

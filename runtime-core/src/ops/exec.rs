@@ -10,12 +10,14 @@ use crate::config::namespaces::Kind;
 use crate::config::process::Process as ProcessConfig;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::init::plan::{Join, Plan};
-use crate::launch::{self, Child, Progress, outside};
+use crate::launch::{self, Child, Progress, agent, outside};
 use crate::path::proc::Proc;
 use crate::plan::{self, Extras};
-use crate::spec::{self, Status};
+use crate::spec::{self, OCI_VERSION, StateDocument, Status};
+use crate::state::filter::CompiledFilter;
 use crate::state::record::Record;
 use crate::sys::{Errno, cred, fd};
+use seccomp::Listener;
 use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -119,7 +121,8 @@ impl Exec {
         let entry = self.container.store.entry(&self.container.id)?;
         let record = entry.record()?;
         let refuse = |why: &str| Err(Error::new(ErrorKind::InvalidState, why));
-        match status(&entry, &record)? {
+        let status = status(&entry, &record)?;
+        match status {
             Status::Created | Status::Running => {}
             Status::Paused if self.ignore_paused => {}
             Status::Paused => {
@@ -133,17 +136,25 @@ impl Exec {
         record.inherited.complete(&mut self.process);
         let config = ProcessConfig::new(&self.process, available_capabilities(&record)?, &mut warnings)?;
         let console = connect_console(self.console_socket.as_deref(), self.extras.console.take())?;
-        let extras =
-            Extras { console, no_new_keyring: record.no_new_keyring, ..std::mem::take(&mut self.extras) };
-        let in_user_namespace = record.namespace_paths.contains_key(Kind::User.clone_name());
+        let filter = entry.filter(&record)?;
+        let notes = filter.iter().map(CompiledFilter::note).collect();
+        let agent = filter.as_ref().and_then(|filter| filter.agent.clone());
+        let extras = Extras {
+            console,
+            filter,
+            no_new_keyring: record.no_new_keyring,
+            ..std::mem::take(&mut self.extras)
+        };
+        let found = Found { record: &record, status, agent };
+        let in_user_namespace = found.in_user_namespace();
         let joins = joins(&record, init)?;
         let mut plan = plan::for_exec(&config, &record.id, in_user_namespace, joins, extras)?;
         let mut child = match self.cgroup.as_deref().filter(|below| !below.is_empty()) {
             Some(below) => spawn_below(&mut plan, below, &record)?,
             None => spawn_beside_init(&mut plan, &record)?,
         };
-        self.drive(&mut child, &plan, &config, in_user_namespace).map_err(start_failed)?;
-        Ok(Held::new(child, warnings))
+        self.drive(&mut child, &plan, &config, &found).map_err(start_failed)?;
+        Ok(Held::new(child, warnings, notes))
     }
 
     fn drive(
@@ -151,14 +162,48 @@ impl Exec {
         child: &mut Child,
         plan: &Plan,
         config: &ProcessConfig,
-        in_user_namespace: bool,
+        found: &Found<'_>,
     ) -> Result<()> {
-        // Only create has a barrier.
-        while child.progress(plan)? == Progress::Barrier {
-            child.go()?;
+        loop {
+            match child.progress(plan)? {
+                Progress::Ready => break,
+                // Only create has one.
+                Progress::Barrier => child.go()?,
+                Progress::Listener(listener) => {
+                    if let Some(agent) = &found.agent {
+                        agent::hand_over(agent, listener, child.pid, found.state())?;
+                    }
+                }
+            }
         }
-        outside::apply(config, &Proc::host().context(|| "open /proc")?, child.pid, in_user_namespace)?;
+        let proc = Proc::host().context(|| "open /proc")?;
+        outside::apply(config, &proc, child.pid, found.in_user_namespace())?;
         announce(child, b"setns", self.pidfd_socket.as_deref(), self.pid_file.as_deref())
+    }
+}
+
+/// The container as it was found.
+struct Found<'a> {
+    record: &'a Record,
+    status: Status,
+    /// Who answers for its filter.
+    agent: Option<Listener>,
+}
+
+impl Found<'_> {
+    fn in_user_namespace(&self) -> bool {
+        self.record.namespace_paths.contains_key(Kind::User.clone_name())
+    }
+
+    fn state(&self) -> StateDocument<'_> {
+        StateDocument {
+            oci_version: OCI_VERSION,
+            id: &self.record.id,
+            status: self.status,
+            pid: self.record.init.pid,
+            bundle: &self.record.bundle,
+            annotations: &self.record.annotations,
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 mod namespaces;
 mod process;
 mod rootfs;
+pub(crate) mod seccomp;
 
 use crate::config::Config;
 use crate::config::namespaces::Kind;
@@ -13,11 +14,12 @@ use crate::error::{Context, Result};
 use crate::init::plan::{Container, Join, Plan, Sysctl};
 use crate::launch::self_exe;
 use crate::path::proc::Proc;
+use crate::state::filter::CompiledFilter;
 use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
-/// What the caller of create adds to config.json.
+/// What create and exec add to the configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Extras {
     /// Where the terminal's master goes.
@@ -32,6 +34,8 @@ pub(crate) struct Extras {
     pub(crate) no_new_keyring: bool,
     /// The fifo of `start`.
     pub(crate) fifo: Option<OwnedFd>,
+    /// The system call filter.
+    pub(crate) filter: Option<CompiledFilter>,
 }
 
 impl Extras {

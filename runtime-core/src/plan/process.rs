@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The process: its strings, and where its program is looked for.
 
-use super::Extras;
+use super::{Extras, seccomp};
 use crate::config::Config;
 use crate::config::namespaces::Kind;
 use crate::config::process::Process as ProcessConfig;
@@ -88,6 +88,7 @@ fn process(
         env: StringArray::new(env),
         home,
         no_new_privileges: config.no_new_privileges,
+        filter: extras.filter.map(|filter| seccomp::filter(&filter, config)).transpose()?,
         capabilities: config.capabilities,
         uid: config.uid,
         gid: config.gid,

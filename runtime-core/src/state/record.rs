@@ -2,6 +2,7 @@
 //! state.json: a format of its own, not the configuration. Field names are
 //! runc's where programs are known to read them.
 
+use super::filter::FilterRecord;
 use super::process::ProcessId;
 use crate::config::hooks::Hook;
 use crate::error::{Error, ErrorKind, Result};
@@ -38,6 +39,9 @@ pub(crate) struct Record {
     pub(crate) no_new_keyring: bool,
     /// What an exec'd process gets if it says nothing else.
     pub(crate) inherited: Inherited,
+    /// The filter that every process of the container loads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) seccomp: Option<FilterRecord>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) poststart: Vec<Hook>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -161,6 +165,7 @@ impl Record {
             shared_pid_namespace: false,
             no_new_keyring: false,
             inherited: Inherited::default(),
+            seccomp: None,
             poststart: Vec::new(),
             poststop: Vec::new(),
         }

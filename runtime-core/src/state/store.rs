@@ -2,6 +2,7 @@
 //! The state directory: a directory for each container, with a record that is
 //! whole at every moment, and a lock.
 
+use super::filter::{self, CompiledFilter};
 use super::record::Record;
 use crate::ContainerId;
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -15,6 +16,8 @@ const RECORD: &CStr = c"state.json";
 const NEW_RECORD: &CStr = c"state.json.new";
 /// What a created container's init waits at.
 pub(crate) const FIFO: &CStr = c"exec.fifo";
+/// The container's system call filter, for `exec`.
+const FILTER: &CStr = c"seccomp.bpf";
 /// No record is nearly that large.
 const RECORD_MAX: usize = 64 << 20;
 
@@ -137,6 +140,22 @@ impl Entry {
         }
     }
 
+    /// Reads the container's filter; `None` if it has none. One that is named but
+    /// not there, or not whole, is an error: nothing may run without it.
+    pub(crate) fn filter(&self, record: &Record) -> Result<Option<CompiledFilter>> {
+        let Some(filter) = &record.seccomp else { return Ok(None) };
+        let what = || format!("read seccomp.bpf of container {}", self.id);
+        fd::open(&self.dir, FILTER, libc::O_RDONLY, 0)
+            .and_then(|file| fd::read_all(file, filter::PROGRAM_MAX))
+            .map_err(|errno| Error::os(errno, what()))
+            .and_then(|bytes| {
+                CompiledFilter::read(filter, &bytes)
+                    .map_err(|why| Error::new(ErrorKind::BadRecord, format!("{}: {why}", what())))
+            })
+            .map_err(|error| error.of_kind(ErrorKind::BadRecord))
+            .map(Some)
+    }
+
     /// Waits for the lock.
     pub(crate) fn lock(self) -> Result<Locked> {
         fd::flock(&self.dir, libc::LOCK_EX).context(|| format!("flock container {}", self.id))?;
@@ -162,6 +181,14 @@ impl Locked {
             fd::rename(&self.dir, NEW_RECORD, &self.dir, RECORD)
         };
         write().context(|| format!("write state.json of container {}", self.id))
+    }
+
+    /// Keeps the container's filter for `exec`. Readers come after the record that
+    /// says that the container is made, so the file need not appear at once.
+    pub(crate) fn write_filter(&self, filter: &CompiledFilter) -> Result<()> {
+        fd::open(&self.dir, FILTER, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL, 0o600)
+            .and_then(|file| fd::write_all(file, &filter.to_bytes()))
+            .context(|| format!("write seccomp.bpf of container {}", self.id))
     }
 
     /// Makes the fifo at which init will wait, and opens it for init: for

@@ -38,6 +38,9 @@ pub(crate) fn effective_gid() -> u32 {
     unsafe { libc::getegid() }
 }
 
+/// The number of CAP_SYS_ADMIN.
+pub(crate) const CAP_SYS_ADMIN: u8 = 21;
+
 /// The three sets of capget(2) and capset(2), bit n for capability n.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CapSets {
@@ -117,6 +120,11 @@ pub(crate) fn set_keep_caps(keep: bool) -> Result<()> {
 /// Sets no_new_privs for good.
 pub(crate) fn set_no_new_privs() -> Result<()> {
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop)
+}
+
+/// Whether no_new_privs is set. It never goes away, and children have it too.
+pub(crate) fn has_no_new_privs() -> Result<bool> {
+    prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0).map(|set| set != 0)
 }
 
 /// Hides the process from ptrace and /proc/PID/fd of all that lack

@@ -302,6 +302,14 @@ pub(crate) fn dup_onto(old: impl AsFd, new: RawFd) -> Result<()> {
     done(unsafe { libc::syscall(libc::SYS_dup3, old, new, 0) })
 }
 
+/// The number that the next new descriptor will have. Child only: in a process
+/// with threads it would be out of date at once.
+pub(crate) fn lowest_free() -> Result<RawFd> {
+    // SAFETY: copies a descriptor to a new number, which is closed right here.
+    let fd = new_fd(check_int(unsafe { libc::fcntl(0, libc::F_DUPFD_CLOEXEC, 0) })?.into())?;
+    Ok(fd.as_raw_fd())
+}
+
 /// True if descriptor number `fd` is open.
 pub(crate) fn is_open(fd: RawFd) -> bool {
     // SAFETY: F_GETFD only asks; a closed number is EBADF.

@@ -28,6 +28,7 @@ pub(crate) mod mount;
 pub(crate) mod net;
 pub(crate) mod ns;
 pub(crate) mod process;
+pub(crate) mod seccomp;
 pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod tty;

@@ -129,3 +129,15 @@ pub(crate) fn send(socket: impl AsFd, payload: &[u8]) -> Result<usize> {
     };
     check(sent as libc::c_long).map(|n| n as usize)
 }
+
+/// Sends all of `payload`; what a signal or a full buffer has left goes with
+/// another call.
+pub(crate) fn send_all(socket: impl AsFd, mut payload: &[u8]) -> Result<()> {
+    while !payload.is_empty() {
+        match send(&socket, payload) {
+            Err(Errno::EINTR) => {}
+            sent => payload = payload.get(sent?..).unwrap_or_default(),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Handing the listener of a filter to the agent that answers for it
+//! (config-linux.md, "Seccomp", `listenerPath`).
+
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::spec::{ContainerProcessState, OCI_VERSION, StateDocument};
+use crate::sys::socket;
+use seccomp::Listener;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+/// The name of the one descriptor that goes along.
+const LISTENER: &str = "seccompFd";
+
+/// Sends the listener of process `pid` to the agent: one connection, one
+/// document, closed afterwards.
+pub(crate) fn hand_over(agent: &Listener, listener: OwnedFd, pid: i32, state: StateDocument<'_>) -> Result<()> {
+    let document = ContainerProcessState {
+        oci_version: OCI_VERSION,
+        fds: &[LISTENER],
+        pid,
+        metadata: agent.metadata.as_deref().unwrap_or_default(),
+        state,
+    };
+    let json = serde_json::to_vec(&document)
+        .map_err(|error| Error::new(ErrorKind::Setup, format!("writing the container process state: {error}")))?;
+    let path = &agent.path;
+    let socket = socket::connect(Path::new(path))
+        .context(|| format!("failed to connect with seccomp agent (linux.seccomp.listenerPath): dial unix {path}"))?;
+    let send = || {
+        // The descriptor goes with the first byte; a long document may need several calls.
+        let sent = socket::send_fd(&socket, &json, &listener)?;
+        socket::send_all(&socket, json.get(sent..).unwrap_or_default())
+    };
+    send().context(|| format!("cannot send the seccomp listener to the agent at {path}"))
+}

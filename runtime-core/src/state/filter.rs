@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The system call filter as `exec` finds it again: the very program that the
+//! container's first process has, so that a later version of this library, or of
+//! config.json, changes nothing.
+//!
+//! The program is a file of its own, that only exec reads: `seccomp.bpf`, the
+//! kernel's `struct sock_filter` one after the other, 2 KiB for Docker's profile.
+//! The record has the rest.
+
+use seccomp::{Instruction, Listener, Program};
+use serde::{Deserialize, Serialize};
+
+/// Bytes of one instruction.
+const INSTRUCTION: usize = 8;
+
+/// The size of the longest program.
+pub(super) const PROGRAM_MAX: usize = seccomp::MAX_INSTRUCTIONS * INSTRUCTION;
+
+/// A filter that is ready to be loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CompiledFilter {
+    pub(crate) program: Program,
+    /// SECCOMP_FILTER_FLAG_*.
+    pub(crate) flags: u32,
+    /// Who answers calls that the filter does not decide.
+    pub(crate) agent: Option<Listener>,
+}
+
+/// What the record remembers of a filter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FilterRecord {
+    flags: u32,
+    /// How many there are in the file.
+    instructions: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agent: Option<AgentRecord>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct AgentRecord {
+    path: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    metadata: Option<String>,
+}
+
+impl CompiledFilter {
+    /// What goes into the record.
+    pub(crate) fn record(&self) -> FilterRecord {
+        let agent = self.agent.clone().map(|Listener { path, metadata }| AgentRecord { path, metadata });
+        FilterRecord { flags: self.flags, instructions: self.program.instructions().len(), agent }
+    }
+
+    /// How it is loaded, for a debug log; in runc's words, which its tests read.
+    pub(crate) fn note(&self) -> String {
+        format!("seccomp filter flags: {}", self.flags)
+    }
+
+    /// What goes into the file.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let bytes = |i: &Instruction| {
+            let ([c0, c1], [k0, k1, k2, k3]) = (i.code.to_ne_bytes(), i.k.to_ne_bytes());
+            [c0, c1, i.jt, i.jf, k0, k1, k2, k3]
+        };
+        self.program.instructions().iter().flat_map(bytes).collect()
+    }
+
+    /// Puts the two together again. A program that the kernel would not take is
+    /// an error, in words.
+    pub(super) fn read(record: &FilterRecord, file: &[u8]) -> Result<Self, String> {
+        let (chunks, rest) = file.as_chunks::<INSTRUCTION>();
+        if chunks.len() != record.instructions || !rest.is_empty() {
+            return Err(format!("{} bytes are not {} instructions", file.len(), record.instructions));
+        }
+        let instruction = |[c0, c1, jt, jf, k @ ..]: &[u8; INSTRUCTION]| Instruction {
+            code: u16::from_ne_bytes([*c0, *c1]),
+            jt: *jt,
+            jf: *jf,
+            k: u32::from_ne_bytes(*k),
+        };
+        let program =
+            Program::new(chunks.iter().map(instruction).collect()).map_err(|error| error.to_string())?;
+        let agent = record
+            .agent
+            .clone()
+            .map(|AgentRecord { path, metadata }| Listener { path, metadata });
+        Ok(CompiledFilter { program, flags: record.flags, agent })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use seccomp::{Arch, Policy, Profile, SyscallRule, compile};
+
+    fn filter() -> CompiledFilter {
+        let profile = Profile {
+            default_action: "SCMP_ACT_ERRNO",
+            listener_path: "/run/agent",
+            listener_metadata: "m",
+            syscalls: vec![SyscallRule {
+                names: vec!["mkdir", "execve"],
+                action: "SCMP_ACT_NOTIFY",
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let policy = Policy::new(&profile, Arch::X86_64).unwrap();
+        let program = compile(&policy).unwrap();
+        CompiledFilter { program, flags: policy.filter_flags(), agent: policy.listener().cloned() }
+    }
+
+    #[test]
+    fn there_and_back() {
+        let filter = filter();
+        let json = serde_json::to_string(&filter.record()).unwrap();
+        assert_eq!(json, r#"{"flags":12,"instructions":9,"agent":{"path":"/run/agent","metadata":"m"}}"#);
+        let record = serde_json::from_str(&json).unwrap();
+        assert_eq!(CompiledFilter::read(&record, &filter.to_bytes()), Ok(filter));
+    }
+
+    #[test]
+    fn torn_and_foreign_programs_are_refused() {
+        let filter = filter();
+        let (record, mut bytes) = (filter.record(), filter.to_bytes());
+        for torn in 0..bytes.len() {
+            assert!(CompiledFilter::read(&record, &bytes[..torn]).is_err(), "{torn}");
+        }
+        bytes[0] = 0xff;
+        assert!(CompiledFilter::read(&record, &bytes).unwrap_err().contains("instruction"));
+    }
+}

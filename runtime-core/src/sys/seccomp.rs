@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//! seccomp(2): system call filters.
+
+use super::{Result, done};
+use nix::errno::Errno;
+use seccomp::Instruction;
+
+const SECCOMP_SET_MODE_FILTER: u32 = 1;
+
+/// `struct sock_fprog`.
+#[repr(C)]
+struct Fprog {
+    len: u16,
+    filter: *const Instruction,
+}
+
+/// `int seccomp(SECCOMP_SET_MODE_FILTER, flags, const struct sock_fprog *args)`:
+/// from now on the filter judges every call of the calling thread, for good.
+/// Child only.
+///
+/// With SECCOMP_FILTER_FLAG_NEW_LISTENER the filter's listener is the lowest free
+/// descriptor, close-on-exec. It stays open: closing it would be a call that the
+/// filter judges.
+///
+/// EACCES: neither CAP_SYS_ADMIN nor no_new_privs. EINVAL: a flag or instruction
+/// that the kernel does not know. ENOMEM: too long together with those that are
+/// in force already. EBUSY: one of those has a listener.
+pub(crate) fn load(program: &[Instruction], flags: u32) -> Result<()> {
+    let program = Fprog { len: program.len() as u16, filter: program.as_ptr() };
+    // SAFETY: a whole sock_fprog. Instruction is laid out as struct sock_filter,
+    // and no program is longer than its 16 bit length can say.
+    done(unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &raw const program) })
+}
+
+/// Whether the kernel knows the flags. It looks at them first, so that without a
+/// program EFAULT says yes. EINVAL: it does not.
+pub(crate) fn check_flags(flags: u32) -> Result<()> {
+    let none = std::ptr::null::<Fprog>();
+    // SAFETY: the kernel refuses to read from a null pointer, so nothing changes.
+    match done(unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, none) }) {
+        Err(Errno::EFAULT) => Ok(()),
+        Err(errno) => Err(errno),
+        Ok(()) => Err(Errno::EINVAL),
+    }
+}
