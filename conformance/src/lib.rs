@@ -6,12 +6,14 @@
 //! The cases are in `tests/`; each quotes the sentence that it checks.
 #![allow(clippy::disallowed_methods)] // It tests; it guards nothing.
 
+pub mod agent;
 pub mod bundle;
 pub mod console;
 pub mod host;
 pub mod report;
 pub mod runtime;
 
+pub use agent::Agent;
 pub use bundle::Bundle;
 pub use report::Report;
 pub use runtime::{Output, Runtime};

@@ -60,9 +60,28 @@ fn run(words: &[&str]) -> Done {
             Ok(0)
         }
         ["watch", found, of_the_host] => watch(found, of_the_host),
+        ["syscalls", calls @ ..] => syscalls(calls),
         ["die-by-signal", signal] => die_by_signal(signal),
         _ => Err(format!("no such verb: {words:?}")),
     }
+}
+
+/// Makes system calls, each written as NUMBER[,ARGUMENT...], and prints the error
+/// numbers that they give, 0 for none, as a JSON list.
+fn syscalls(calls: &[&str]) -> Done {
+    let mut results = Vec::new();
+    for call in calls {
+        let words: Vec<i64> =
+            call.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|e| format!("{call}: {e}"))?;
+        let word = |n| words.get(n).copied().unwrap_or(0);
+        // SAFETY: the caller chooses calls that fail, or that touch no memory.
+        #[allow(unsafe_code)]
+        let result =
+            unsafe { nix::libc::syscall(word(0), word(1), word(2), word(3), word(4), word(5), word(6)) };
+        results.push(if result == -1 { nix::errno::Errno::last_raw() } else { 0 });
+    }
+    println!("{results:?}");
+    Ok(0)
 }
 
 /// Ends by a signal: by a child's, as the first process of a pid namespace is

@@ -11,6 +11,7 @@
 
 mod defaults;
 mod lifecycle;
+mod seccomp;
 mod security;
 
 use conformance::host::{self, Snapshot};
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
         return libtest_mimic::run(&arguments, vec![trial]).exit_code();
     }
     let groups =
-        [("lifecycle", lifecycle::CASES), ("defaults", defaults::CASES), ("security", security::CASES)];
+        [("lifecycle", lifecycle::CASES), ("defaults", defaults::CASES), ("seccomp", seccomp::CASES), ("security", security::CASES)];
     let trials = groups
         .iter()
         .flat_map(|(group, cases)| cases.iter().map(move |case| (format!("{group}::{}", case.name), case)))

@@ -14,7 +14,12 @@ const LISTENER: &str = "seccompFd";
 
 /// Sends the listener of process `pid` to the agent: one connection, one
 /// document, closed afterwards.
-pub(crate) fn hand_over(agent: &Listener, listener: OwnedFd, pid: i32, state: StateDocument<'_>) -> Result<()> {
+pub(crate) fn hand_over(
+    agent: &Listener,
+    listener: OwnedFd,
+    pid: i32,
+    state: StateDocument<'_>,
+) -> Result<()> {
     let document = ContainerProcessState {
         oci_version: OCI_VERSION,
         fds: &[LISTENER],
@@ -22,11 +27,13 @@ pub(crate) fn hand_over(agent: &Listener, listener: OwnedFd, pid: i32, state: St
         metadata: agent.metadata.as_deref().unwrap_or_default(),
         state,
     };
-    let json = serde_json::to_vec(&document)
-        .map_err(|error| Error::new(ErrorKind::Setup, format!("writing the container process state: {error}")))?;
+    let json = serde_json::to_vec(&document).map_err(|error| {
+        Error::new(ErrorKind::Setup, format!("writing the container process state: {error}"))
+    })?;
     let path = &agent.path;
-    let socket = socket::connect(Path::new(path))
-        .context(|| format!("failed to connect with seccomp agent (linux.seccomp.listenerPath): dial unix {path}"))?;
+    let socket = socket::connect(Path::new(path)).context(|| {
+        format!("failed to connect with seccomp agent (linux.seccomp.listenerPath): dial unix {path}")
+    })?;
     let send = || {
         // The descriptor goes with the first byte; a long document may need several calls.
         let sent = socket::send_fd(&socket, &json, &listener)?;

@@ -158,7 +158,9 @@ mod tests {
     #[test]
     fn replies_survive_the_wire() {
         let failure = Failure { step: Step::Mount, item: 513, call: Call::Fsopen, errno: Errno::ENODEV };
-        for reply in [Reply::Cloned(70_000), Reply::Barrier, Reply::Listener(7), Reply::Ready, Reply::Failed(failure)] {
+        for reply in
+            [Reply::Cloned(70_000), Reply::Barrier, Reply::Listener(7), Reply::Ready, Reply::Failed(failure)]
+        {
             assert_eq!(Reply::decode(reply.encode()), Some(reply));
         }
         assert_eq!(Reply::decode([Step::ALL.len() as u8, 0, 0, 0, 0, 0, 0, 0]), None);

@@ -188,7 +188,8 @@ impl Create {
         let (config, warnings) = Config::new(&spec, &bundle.path, available_capabilities(&spec)?)?;
         let inherited = Inherited::new(spec);
         let filter = config.seccomp.as_ref().map(plan::seccomp::compile).transpose()?;
-        let ignored = config.seccomp.iter().flat_map(Policy::notes).map(|note| format!("linux.seccomp.{note}"));
+        let ignored =
+            config.seccomp.iter().flat_map(Policy::notes).map(|note| format!("linux.seccomp.{note}"));
         let notes = ignored.chain(filter.as_ref().map(CompiledFilter::note)).collect();
         let extras = Extras {
             console: connect_console(self.console_socket.as_deref(), self.extras.console)?,

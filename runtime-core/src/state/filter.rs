@@ -79,10 +79,7 @@ impl CompiledFilter {
         };
         let program =
             Program::new(chunks.iter().map(instruction).collect()).map_err(|error| error.to_string())?;
-        let agent = record
-            .agent
-            .clone()
-            .map(|AgentRecord { path, metadata }| Listener { path, metadata });
+        let agent = record.agent.clone().map(|AgentRecord { path, metadata }| Listener { path, metadata });
         Ok(CompiledFilter { program, flags: record.flags, agent })
     }
 }

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A seccomp agent: receives listeners, answers for them, remembers what came.
+
+use crate::{Doing, Result, ensure};
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use serde_json::Value;
+use std::io::IoSliceMut;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// What came by one connection.
+#[derive(Clone, Debug, Default)]
+pub struct Connection {
+    /// The payload, as far as it is one JSON document; null if it is none.
+    pub document: Value,
+    /// How many descriptors came with each message.
+    pub descriptors: Vec<usize>,
+    /// What came behind the document.
+    pub rest: Vec<u8>,
+    /// Whether the runtime has closed it.
+    pub closed: bool,
+    /// The numbers of the system calls that were asked about so far.
+    pub calls: Vec<i32>,
+}
+
+/// A running agent. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Agent {
+    _dir: tempfile::TempDir,
+    path: PathBuf,
+    connections: Arc<Mutex<Vec<Connection>>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// How often a thread looks whether it is to end.
+const TICK_MS: u8 = 20;
+
+impl Agent {
+    /// Starts an agent that lets all calls pass but those of `denied`, which get
+    /// ENOMEDIUM: an error that no kernel gives for them.
+    pub fn start(denied: &'static [i64]) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("agent-").tempdir().doing("temporary directory")?;
+        let path = dir.path().join("socket");
+        let socket = UnixListener::bind(&path).doing("bind")?;
+        let connections = Arc::new(Mutex::new(Vec::new()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let thread = std::thread::spawn({
+            let (connections, stop) = (connections.clone(), stop.clone());
+            move || accept(&socket, denied, &connections, &stop)
+        });
+        Ok(Agent { _dir: dir, path, connections, stop, thread: Some(thread) })
+    }
+
+    /// Its socket.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What came by `count` connections, once they are closed. A runtime may be
+    /// done before its message is read.
+    pub fn connections(&self, count: usize) -> Result<Vec<Connection>> {
+        let end = Instant::now() + Duration::from_secs(5);
+        loop {
+            let connections = lock(&self.connections).clone();
+            if connections.len() == count && connections.iter().all(|connection| connection.closed) {
+                return Ok(connections);
+            }
+            ensure!(Instant::now() < end, "not {count} closed connections, but {connections:?}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // A panic in there has been printed.
+            let _joined = thread.join();
+        }
+    }
+}
+
+fn lock(connections: &Mutex<Vec<Connection>>) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+    connections.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// True when there is something to read, false when it is time to end.
+fn await_input(fd: &impl AsFd, stop: &AtomicBool) -> bool {
+    while !stop.load(Ordering::Relaxed) {
+        let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, PollTimeout::from(TICK_MS)) {
+            Ok(0) | Err(nix::Error::EINTR) => {}
+            Ok(_) => return fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLIN)),
+            Err(_) => return false,
+        }
+    }
+    false
+}
+
+type Connections = Mutex<Vec<Connection>>;
+
+fn accept(socket: &UnixListener, denied: &[i64], connections: &Connections, stop: &AtomicBool) {
+    std::thread::scope(|scope| {
+        while await_input(socket, stop) {
+            let Ok((stream, _)) = socket.accept() else { return };
+            scope.spawn(move || serve(&stream, denied, connections, stop));
+        }
+    });
+}
+
+/// Answers for one listener, from its document on, and sees whether the
+/// connection is closed.
+fn serve(stream: &UnixStream, denied: &[i64], connections: &Connections, stop: &AtomicBool) {
+    let (mut connection, mut payload, mut listener) = (Connection::default(), Vec::new(), None);
+    while connection.document.is_null() {
+        if !await_input(stream, stop) {
+            return;
+        }
+        let Ok((bytes, mut fds)) = receive(stream) else { return };
+        if bytes.is_empty() {
+            break;
+        }
+        connection.descriptors.push(fds.len());
+        payload.extend(bytes);
+        listener = listener.or(fds.pop());
+        connection.document = serde_json::from_slice(&payload).unwrap_or_default();
+    }
+    let index = {
+        let mut connections = lock(connections);
+        connections.push(connection);
+        connections.len() - 1
+    };
+    let change = |change: &mut dyn FnMut(&mut Connection)| {
+        if let Some(connection) = lock(connections).get_mut(index) {
+            change(connection);
+        }
+    };
+    std::thread::scope(|scope| {
+        if let Some(listener) = &listener {
+            scope.spawn(|| answer(listener, denied, stop, &change));
+        }
+        while await_input(stream, stop) {
+            let Ok((bytes, fds)) = receive(stream) else { return };
+            if bytes.is_empty() {
+                return change(&mut |connection| connection.closed = true);
+            }
+            change(&mut |connection| {
+                connection.descriptors.push(fds.len());
+                connection.rest.extend(&bytes);
+            });
+        }
+    });
+}
+
+/// Reads one message.
+fn receive(stream: &UnixStream) -> nix::Result<(Vec<u8>, Vec<OwnedFd>)> {
+    let mut bytes = vec![0; 4096];
+    let mut iov = [IoSliceMut::new(&mut bytes)];
+    let mut control = nix::cmsg_space!([RawFd; 8]);
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<()>(stream.as_raw_fd(), &mut iov, Some(&mut control), flags)?;
+    let mut listeners = Vec::new();
+    for part in message.cmsgs()? {
+        let ControlMessageOwned::ScmRights(fds) = part else { continue };
+        // SAFETY: the kernel has made these descriptors for us with the message.
+        #[allow(unsafe_code)]
+        listeners.extend(fds.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+    }
+    let length = message.bytes;
+    bytes.truncate(length);
+    Ok((bytes, listeners))
+}
+
+/// Answers until no process with the filter is left.
+fn answer(
+    listener: &OwnedFd,
+    denied: &[i64],
+    stop: &AtomicBool,
+    change: &dyn Fn(&mut dyn FnMut(&mut Connection)),
+) {
+    while await_input(listener, stop) {
+        // SAFETY: all zeros is a valid value, and the one that the kernel asks for.
+        #[allow(unsafe_code)]
+        let mut call: libc::seccomp_notif = unsafe { std::mem::zeroed() };
+        // SAFETY: the kernel fills a whole seccomp_notif.
+        #[allow(unsafe_code)]
+        if unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut call) } == -1 {
+            // The caller was killed meanwhile.
+            continue;
+        }
+        change(&mut |connection| connection.calls.push(call.data.nr));
+        let deny = denied.contains(&i64::from(call.data.nr));
+        let reply = libc::seccomp_notif_resp {
+            id: call.id,
+            val: 0,
+            error: if deny { -libc::ENOMEDIUM } else { 0 },
+            flags: if deny { 0 } else { libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32 },
+        };
+        // SAFETY: the kernel reads a whole seccomp_notif_resp. A caller that was
+        // killed meanwhile needs no answer.
+        #[allow(unsafe_code)]
+        unsafe {
+            libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw const reply);
+        }
+    }
+}
