@@ -4,10 +4,11 @@
 //! often as they can. What a library in a program with threads must stand.
 #![allow(unsafe_code, clippy::unwrap_used, clippy::disallowed_methods)]
 
-use conformance::Bundle;
+use conformance::{Agent, Bundle};
 use runtime_core::{ContainerId, Runtime, spec};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 struct Tripwire;
@@ -65,8 +66,23 @@ fn bundle(args: &[&str]) -> Bundle {
             mounts.push(json!({ "destination": "/made/dir", "type": "tmpfs", "source": "t", "options": ["ro", "rslave"] }));
             mounts.push(json!({ "destination": "/made/file", "source": source, "options": ["bind", "ro", "rnosuid"] }));
             mounts.push(json!({ "destination": "/tmp", "type": "tmpfs", "source": "t" }));
+            config["linux"]["seccomp"] = filter(None);
         })
         .unwrap()
+}
+
+/// A system call filter; with an agent one that asks about every call that the
+/// child makes under it.
+fn filter(agent: Option<&Path>) -> Value {
+    json!({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "architectures": ["SCMP_ARCH_X86", "SCMP_ARCH_X32"],
+        "listenerPath": agent.unwrap_or(Path::new("")),
+        "syscalls": [
+            { "names": ["acct", "swapon"], "action": "SCMP_ACT_ERRNO" },
+            { "names": ["read", "write", "execve"], "action": if agent.is_some() { "SCMP_ACT_NOTIFY" } else { "SCMP_ACT_ALLOW" } },
+        ],
+    })
 }
 
 #[test]
@@ -94,8 +110,17 @@ fn containers() {
     let id = ContainerId::new("no-heap").unwrap();
     let container = runtime.container(id.clone());
 
-    for round in 0..10 {
-        let bundle = bundle(&["sleep"]);
+    // The last rounds with an agent, and with rights that only the filter needs.
+    let agent = Agent::start(&[]).unwrap();
+    for round in 0..12 {
+        let bundle = bundle(&["sleep"])
+            .with(|config| {
+                if round >= 10 {
+                    config["linux"]["seccomp"] = filter(Some(agent.path()));
+                    config["process"]["noNewPrivileges"] = json!(false);
+                }
+            })
+            .unwrap();
         let created =
             runtime.create(id.clone(), bundle.path()).create().unwrap_or_else(|e| panic!("{round}: {e:?}"));
         container.start().unwrap();

@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: Apache-2.0
+//! System call filters: what this library promises beyond the specification.
+//! (What the specification demands is in the conformance cases.)
+#![allow(unsafe_code, clippy::disallowed_methods)]
+
+use conformance::{Agent, Bundle, host};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, fork};
+use runtime_core::{Container, ContainerId, ErrorKind, Runtime, spec};
+use seccomp::Instruction;
+use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// A container to be, and the directory of its record.
+struct Scene {
+    root: tempfile::TempDir,
+    bundle: Bundle,
+    container: Container,
+}
+
+/// Its cgroup has the same name, and other tests may run on the same machine.
+fn id() -> String {
+    format!("seccomp-{}", std::process::id())
+}
+
+impl Scene {
+    fn new(args: &[&str], profile: Value) -> Self {
+        let bundle = Bundle::new(args).unwrap().with(|config| config["linux"]["seccomp"] = profile).unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let container = Runtime::new(root.path()).container(ContainerId::new(&id()).unwrap());
+        Scene { root, bundle, container }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Value)) -> Self {
+        self.bundle = self.bundle.with(change).unwrap();
+        self
+    }
+
+    fn create(&self) -> runtime_core::Create {
+        Runtime::new(self.root.path()).create(self.container.id().clone(), self.bundle.path())
+    }
+
+    /// Runs the container to its end: the exit status.
+    fn run(&self) -> i32 {
+        let created = self.create().run().unwrap();
+        let status = created.process.wait().unwrap().code();
+        self.container.delete(false).unwrap();
+        status
+    }
+
+    fn exec(&self, args: &[&str], no_new_privileges: bool) -> runtime_core::Result<i32> {
+        let process = spec::Process {
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            cwd: "/".into(),
+            no_new_privileges,
+            ..Default::default()
+        };
+        Ok(self.container.exec(process).spawn()?.process.wait().unwrap().code())
+    }
+
+    /// Writes a program into the rootfs that consists of one `exit_group`, so
+    /// that nothing but execve comes before it.
+    fn with_exit_program(self, status: u8) -> Self {
+        let path = self.bundle.rootfs("exit");
+        std::fs::write(&path, exit_program(status)).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        self
+    }
+}
+
+/// An ELF program for x86_64: `mov edi, status; mov eax, SYS_exit_group; syscall`.
+fn exit_program(status: u8) -> Vec<u8> {
+    const BASE: u64 = 0x40_0000;
+    const HEADERS: u64 = 64 + 56;
+    let code = [0xbf, status, 0, 0, 0, 0xb8, 231, 0, 0, 0, 0x0f, 0x05];
+    let size = HEADERS + code.len() as u64;
+    let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    for (value, bytes) in [
+        // e_type, e_machine, e_version, e_entry, e_phoff, e_shoff, e_flags, e_ehsize, e_phentsize, e_phnum, e_shentsize, ...
+        (2, 2),
+        (62, 2),
+        (1, 4),
+        (BASE + HEADERS, 8),
+        (64, 8),
+        (0, 8),
+        (0, 4),
+        (64, 2),
+        (56, 2),
+        (1, 2),
+        (0, 2),
+        (0, 2),
+        (0, 2),
+        // p_type, p_flags, p_offset, p_vaddr, p_paddr, p_filesz, p_memsz, p_align
+        (1, 4),
+        (5, 4),
+        (0, 8),
+        (BASE, 8),
+        (BASE, 8),
+        (size, 8),
+        (size, 8),
+        (0x1000, 8),
+    ] {
+        file.extend(&u64::to_le_bytes(value)[..bytes]);
+    }
+    file.extend(code);
+    file
+}
+
+/// Both ways to become a process that may load a filter, as two users.
+fn all_ways() -> impl Iterator<Item = (bool, u32)> {
+    [(true, 0), (true, 1000), (false, 0), (false, 1000)].into_iter()
+}
+
+fn become_so(config: &mut Value, no_new_privileges: bool, uid: u32) {
+    config["process"]["noNewPrivileges"] = json!(no_new_privileges);
+    config["process"]["user"] = json!({ "uid": uid, "gid": uid });
+}
+
+#[test]
+fn a_profile_need_allow_nothing_that_only_the_runtime_does() {
+    let _alone = host::alone();
+    let profile = json!({ "defaultAction": "SCMP_ACT_KILL_PROCESS", "syscalls": [
+        { "names": ["execve", "exit_group"], "action": "SCMP_ACT_ALLOW" }] });
+    for (no_new_privileges, uid) in all_ways() {
+        let scene = Scene::new(&[], profile.clone()).with_exit_program(7).with(|config| {
+            become_so(config, no_new_privileges, uid);
+            config["process"]["args"] = json!(["/exit"]);
+        });
+        assert_eq!(scene.run(), 7, "uid {uid}, noNewPrivileges {no_new_privileges}");
+    }
+    // The same for exec, in a container whose first process only sleeps.
+    let mut names = vec!["execve", "exit_group"];
+    let sleeper = [
+        "arch_prctl",
+        "brk",
+        "close",
+        "clock_nanosleep",
+        "clone3",
+        "fstat",
+        "futex",
+        "getrandom",
+        "gettid",
+        "madvise",
+        "mmap",
+        "mprotect",
+        "munmap",
+        "newfstatat",
+        "openat",
+        "poll",
+        "prlimit64",
+        "read",
+        "readlink",
+        "readlinkat",
+        "rseq",
+        "rt_sigaction",
+        "rt_sigprocmask",
+        "sched_getaffinity",
+        "set_robust_list",
+        "set_tid_address",
+        "sigaltstack",
+    ];
+    names.extend(sleeper);
+    let profile = json!({ "defaultAction": "SCMP_ACT_KILL_PROCESS", "syscalls": [
+        { "names": names, "action": "SCMP_ACT_ALLOW" }] });
+    let scene = Scene::new(&["sleep"], profile).with_exit_program(9);
+    let created = scene.create().run().unwrap();
+    for no_new_privileges in [true, false] {
+        assert_eq!(scene.exec(&["/exit"], no_new_privileges).unwrap(), 9);
+        // write is not among them.
+        assert_eq!(scene.exec(&["/probe", "print", "x"], no_new_privileges).unwrap(), 128 + libc::SIGSYS);
+    }
+    scene.container.delete(true).unwrap();
+    created.process.wait().unwrap();
+}
+
+#[test]
+fn everything_may_be_notified() {
+    let _alone = host::alone();
+    for (no_new_privileges, uid) in all_ways() {
+        let agent = Agent::start(&[libc::SYS_mkdirat]).unwrap();
+        let profile = json!({ "defaultAction": "SCMP_ACT_NOTIFY", "listenerPath": agent.path() });
+        let scene = Scene::new(&["exit", "7"], profile.clone())
+            .with(|config| become_so(config, no_new_privileges, uid));
+        assert_eq!(scene.run(), 7);
+        let scene = Scene::new(&["sleep"], profile).with(|config| become_so(config, no_new_privileges, uid));
+        let created = scene.create().create().unwrap();
+        scene.container.start().unwrap();
+        assert_eq!(scene.exec(&["/probe", "exit", "8"], no_new_privileges).unwrap(), 8);
+        scene.container.delete(true).unwrap();
+        created.process.wait().unwrap();
+        let connections = agent.connections(3).unwrap();
+        for connection in connections {
+            for call in [libc::SYS_write, libc::SYS_read, libc::SYS_execve] {
+                assert!(connection.calls.contains(&(call as i32)), "{connection:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn without_an_agent_nothing_is_made() {
+    let _alone = host::alone();
+    let notify = |path: &Path| {
+        json!({ "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": path, "syscalls": [
+        { "names": ["mkdirat"], "action": "SCMP_ACT_NOTIFY" }] })
+    };
+    let scene = Scene::new(&["exit", "0"], notify(Path::new("/nonexistent/agent")));
+    let error = scene.create().create().unwrap_err();
+    assert!(error.report().contains("failed to connect with seccomp agent"), "{error:?}");
+    assert!(error.report().ends_with("dial unix /nonexistent/agent: no such file or directory"), "{error:?}");
+    assert_eq!(scene.container.state().unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(std::fs::read_dir(scene.root.path()).unwrap().count(), 0);
+
+    // An agent that is gone when somebody is to be executed.
+    let agent = Agent::start(&[]).unwrap();
+    let scene = Scene::new(&["sleep"], notify(agent.path()));
+    let created = scene.create().run().unwrap();
+    drop(agent);
+    let error = scene.exec(&["/probe", "exit", "0"], true).unwrap_err();
+    assert!(error.report().contains("failed to connect with seccomp agent"), "{error:?}");
+    scene.container.delete(true).unwrap();
+    created.process.wait().unwrap();
+}
+
+#[test]
+fn exec_never_goes_without_the_filter() {
+    let _alone = host::alone();
+    let scene = Scene::new(
+        &["sleep"],
+        json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+        { "names": ["acct"], "action": "SCMP_ACT_ERRNO" }] }),
+    );
+    let created = scene.create().run().unwrap();
+    assert_eq!(scene.exec(&["/probe", "exit", "0"], true).unwrap(), 0);
+    // What config.json says now does not matter.
+    std::fs::write(scene.bundle.path().join("config.json"), "{}").unwrap();
+    let file = scene.root.path().join(id()).join("seccomp.bpf");
+    let program = std::fs::read(&file).unwrap();
+    let refused = |why: &str| {
+        let error = scene.exec(&["/probe", "exit", "0"], true).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BadRecord);
+        assert!(error.report().contains(why), "{error:?}");
+    };
+    std::fs::write(&file, &program[8..]).unwrap();
+    refused("read seccomp.bpf of container seccomp-");
+    std::fs::write(&file, vec![0xff; program.len()]).unwrap();
+    refused("read seccomp.bpf of container seccomp-");
+    std::fs::remove_file(&file).unwrap();
+    refused("no such file or directory");
+    scene.container.delete(true).unwrap();
+    created.process.wait().unwrap();
+}
+
+#[test]
+fn what_can_be_known_is_refused_before_anything_is_made() {
+    let _alone = host::alone();
+    // More alternatives than 4096 instructions have room for.
+    let args = |value: u64| json!([{ "index": 0, "value": value * 7, "op": "SCMP_CMP_EQ" }, { "index": 1, "value": value * 5, "op": "SCMP_CMP_NE" }]);
+    let rules: Vec<Value> = (0..3000)
+        .map(|n| json!({ "names": ["dup"], "action": "SCMP_ACT_ERRNO", "errnoRet": n % 1000, "args": args(n) }))
+        .collect();
+    let scene = Scene::new(&["exit", "0"], json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules }));
+    let error = scene.create().create().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.report().starts_with("linux.seccomp.syscalls: the filter needs "), "{error:?}");
+    assert_eq!(std::fs::read_dir(scene.root.path()).unwrap().count(), 0);
+}
+
+/// Loads a filter that allows everything in this many instructions.
+fn load_filter(len: u16) -> bool {
+    #[repr(C)]
+    struct Fprog {
+        len: u16,
+        filter: *const Instruction,
+    }
+    let allow = Instruction { code: 0x06, jt: 0, jf: 0, k: 0x7fff_0000 };
+    let program = [allow; 4096];
+    let program = Fprog { len, filter: program.as_ptr() };
+    // SAFETY: a whole sock_fprog.
+    unsafe { libc::syscall(libc::SYS_seccomp, 1, 0, &raw const program) == 0 }
+}
+
+#[test]
+fn a_program_whose_filter_cannot_be_loaded_is_not_executed() {
+    let _alone = host::alone();
+    // 32,768 instructions is what the kernel allows all filters of a process
+    // together, those that it was born with included: these leave room for none.
+    let profile = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{
+        "names": ["dup"], "action": "SCMP_ACT_ERRNO",
+        "args": (0..400).map(|n| json!({ "index": 0, "value": n * 3, "op": "SCMP_CMP_EQ" })).collect::<Vec<_>>() }] });
+    let stderr = tempfile::NamedTempFile::new().unwrap();
+    let scene = Scene::new(&["touch-then-sleep", "/ran"], profile)
+        .with(|config| config["root"]["readonly"] = json!(false));
+    // SAFETY: the child leaves by _exit.
+    match unsafe { fork() }.unwrap() {
+        ForkResult::Child => {
+            let status = std::panic::catch_unwind(|| {
+                nix::sys::prctl::set_no_new_privs().unwrap();
+                for len in [4096, 1024, 256, 64, 16] {
+                    while load_filter(len) {}
+                }
+                let file = || Some(stderr.reopen().unwrap().into());
+                let created = scene.create().stdio([None, None, file()]).create().unwrap();
+                scene.container.start().unwrap();
+                let status = created.process.wait().unwrap().code();
+                scene.container.delete(false).unwrap();
+                status
+            });
+            // SAFETY: ends the child without running the test harness's end.
+            unsafe { libc::_exit(status.unwrap_or(101)) }
+        }
+        ForkResult::Parent { child } => {
+            assert_eq!(waitpid(child, None).unwrap(), WaitStatus::Exited(child, 255));
+        }
+    }
+    assert!(!scene.bundle.rootfs("ran").exists());
+    assert_eq!(
+        std::fs::read_to_string(stderr.path()).unwrap(),
+        "exec /probe: loading the system call filter: cannot allocate memory\n"
+    );
+}
+
+#[test]
+fn a_small_limit_on_memory_is_the_programs_alone() {
+    let _alone = host::alone();
+    let profile: Value = serde_json::from_str(include_str!("../../seccomp/tests/data/docker.json")).unwrap();
+    for (no_new_privileges, uid) in all_ways() {
+        let scene = Scene::new(&[], profile.clone()).with_exit_program(3).with(|config| {
+            become_so(config, no_new_privileges, uid);
+            config["process"]["args"] = json!(["/exit"]);
+            config["process"]["rlimits"] = json!([{ "type": "RLIMIT_AS", "soft": 1 << 20, "hard": 1 << 20 }]);
+        });
+        assert_eq!(scene.run(), 3);
+    }
+}
+
+#[test]
+fn notes_say_what_was_ignored() {
+    let _alone = host::alone();
+    let scene = Scene::new(
+        &["exit", "0"],
+        json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+        { "names": ["acct", "no_such_call"], "action": "SCMP_ACT_ERRNO" }] }),
+    );
+    let created = scene.create().run().unwrap();
+    assert_eq!(
+        created.notes,
+        [
+            "linux.seccomp.syscalls[0].names[1]: the unknown system call \"no_such_call\" is ignored",
+            "seccomp filter flags: 4",
+        ]
+    );
+    assert!(created.warnings.is_empty());
+    created.process.wait().unwrap();
+    scene.container.delete(false).unwrap();
+}
