@@ -108,6 +108,26 @@ fn await_input(fd: &impl AsFd, stop: &AtomicBool) -> bool {
 
 type Connections = Mutex<Vec<Connection>>;
 
+/// One of the connections, as the threads that serve it see it.
+struct Entry<'a> {
+    connections: &'a Connections,
+    index: usize,
+}
+
+impl<'a> Entry<'a> {
+    fn new(connections: &'a Connections, connection: Connection) -> Self {
+        let mut list = lock(connections);
+        list.push(connection);
+        Entry { connections, index: list.len() - 1 }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Connection)) {
+        if let Some(connection) = lock(self.connections).get_mut(self.index) {
+            change(connection);
+        }
+    }
+}
+
 fn accept(socket: &UnixListener, denied: &[i64], connections: &Connections, stop: &AtomicBool) {
     std::thread::scope(|scope| {
         while await_input(socket, stop) {
@@ -134,26 +154,17 @@ fn serve(stream: &UnixStream, denied: &[i64], connections: &Connections, stop: &
         listener = listener.or(fds.pop());
         connection.document = serde_json::from_slice(&payload).unwrap_or_default();
     }
-    let index = {
-        let mut connections = lock(connections);
-        connections.push(connection);
-        connections.len() - 1
-    };
-    let change = |change: &mut dyn FnMut(&mut Connection)| {
-        if let Some(connection) = lock(connections).get_mut(index) {
-            change(connection);
-        }
-    };
+    let entry = Entry::new(connections, connection);
     std::thread::scope(|scope| {
         if let Some(listener) = &listener {
-            scope.spawn(|| answer(listener, denied, stop, &change));
+            scope.spawn(|| answer(listener, denied, stop, &entry));
         }
         while await_input(stream, stop) {
             let Ok((bytes, fds)) = receive(stream) else { return };
             if bytes.is_empty() {
-                return change(&mut |connection| connection.closed = true);
+                return entry.change(|connection| connection.closed = true);
             }
-            change(&mut |connection| {
+            entry.change(|connection| {
                 connection.descriptors.push(fds.len());
                 connection.rest.extend(&bytes);
             });
@@ -181,12 +192,7 @@ fn receive(stream: &UnixStream) -> nix::Result<(Vec<u8>, Vec<OwnedFd>)> {
 }
 
 /// Answers until no process with the filter is left.
-fn answer(
-    listener: &OwnedFd,
-    denied: &[i64],
-    stop: &AtomicBool,
-    change: &dyn Fn(&mut dyn FnMut(&mut Connection)),
-) {
+fn answer(listener: &OwnedFd, denied: &[i64], stop: &AtomicBool, entry: &Entry<'_>) {
     while await_input(listener, stop) {
         // SAFETY: all zeros is a valid value, and the one that the kernel asks for.
         #[allow(unsafe_code)]
@@ -197,7 +203,7 @@ fn answer(
             // The caller was killed meanwhile.
             continue;
         }
-        change(&mut |connection| connection.calls.push(call.data.nr));
+        entry.change(|connection| connection.calls.push(call.data.nr));
         let deny = denied.contains(&i64::from(call.data.nr));
         let reply = libc::seccomp_notif_resp {
             id: call.id,

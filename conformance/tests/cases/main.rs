@@ -38,8 +38,12 @@ fn main() -> ExitCode {
         let trial = Trial::test("isolation", move || Err(Failed::from(error)));
         return libtest_mimic::run(&arguments, vec![trial]).exit_code();
     }
-    let groups =
-        [("lifecycle", lifecycle::CASES), ("defaults", defaults::CASES), ("seccomp", seccomp::CASES), ("security", security::CASES)];
+    let groups = [
+        ("lifecycle", lifecycle::CASES),
+        ("defaults", defaults::CASES),
+        ("seccomp", seccomp::CASES),
+        ("security", security::CASES),
+    ];
     let trials = groups
         .iter()
         .flat_map(|(group, cases)| cases.iter().map(move |case| (format!("{group}::{}", case.name), case)))

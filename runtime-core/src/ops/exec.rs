@@ -157,13 +157,7 @@ impl Exec {
         Ok(Held::new(child, warnings, notes))
     }
 
-    fn drive(
-        &self,
-        child: &mut Child,
-        plan: &Plan,
-        config: &ProcessConfig,
-        found: &Found<'_>,
-    ) -> Result<()> {
+    fn drive(&self, child: &mut Child, plan: &Plan, config: &ProcessConfig, found: &Found<'_>) -> Result<()> {
         loop {
             match child.progress(plan)? {
                 Progress::Ready => break,
