@@ -110,7 +110,7 @@ mod tests {
     fn there_and_back() {
         let filter = filter();
         let json = serde_json::to_string(&filter.record()).unwrap();
-        assert_eq!(json, r#"{"flags":12,"instructions":9,"agent":{"path":"/run/agent","metadata":"m"}}"#);
+        assert_eq!(json, r#"{"flags":12,"instructions":12,"agent":{"path":"/run/agent","metadata":"m"}}"#);
         let record = serde_json::from_str(&json).unwrap();
         assert_eq!(CompiledFilter::read(&record, &filter.to_bytes()), Ok(filter));
     }
