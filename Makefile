@@ -55,6 +55,17 @@ vm-test: all
 	$(SUDO) conformance/vm/image base
 	RUNTIME=$(abspath $(RUNTIME)) conformance/vm/test $(TESTS)
 
+# --- measurements: make bench RUNTIMES="/usr/bin/crun /usr/sbin/runc" ---
+
+# The runtimes to measure beside ours, as PATH or NAME=PATH.
+RUNTIMES ?= $(wildcard /usr/bin/crun /usr/bin/runc /usr/sbin/runc /usr/bin/youki)
+ROUNDS ?= 40
+.PHONY: bench
+bench: all
+	$(CARGO) build --quiet --release -p conformance --bins
+	$(SUDO) target/release/bench --rounds $(ROUNDS) --json target/bench.json --markdown target/bench.md \
+		--svg target/bench ours=target/release/runtime-cli $(RUNTIMES)
+
 # --- fuzzing: make fuzz-config SECONDS=600 ---
 
 SECONDS ?= 60

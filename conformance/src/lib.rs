@@ -10,8 +10,10 @@ pub mod agent;
 pub mod bundle;
 pub mod console;
 pub mod host;
+pub mod payload;
 pub mod report;
 pub mod runtime;
+pub mod tally;
 
 pub use agent::Agent;
 pub use bundle::Bundle;

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Many containers, several at a time.
+
+use crate::clock::Clock;
+use crate::yard::Yard;
+use conformance::{Doing, Result, ensure};
+use std::process::Child;
+use std::time::Instant;
+
+pub(crate) const RUNS: usize = 60;
+pub(crate) const AT_A_TIME: usize = 4;
+
+/// Runs RUNS containers, AT_A_TIME at once: how many in a second.
+pub(crate) fn rate(yard: &Yard, clock: &Clock) -> Result<f64> {
+    let mut running: Vec<Child> = Vec::with_capacity(AT_A_TIME);
+    let start = Instant::now();
+    for n in 0..RUNS {
+        if running.len() == AT_A_TIME {
+            end_one(&mut running)?;
+        }
+        let mut command = yard.run(&format!("parallel-{n}"));
+        clock.connect(&mut command)?;
+        running.push(command.spawn().doing("spawn")?);
+    }
+    while !running.is_empty() {
+        end_one(&mut running)?;
+    }
+    Ok(RUNS as f64 / start.elapsed().as_secs_f64())
+}
+
+/// Waits until any of them has ended.
+fn end_one(running: &mut Vec<Child>) -> Result {
+    use nix::sys::wait::{Id, WaitPidFlag, waitid};
+    loop {
+        // Only looks: the child is waited for by its own handle. Orphans, which
+        // are not in the list, do not appear in a run in the foreground.
+        waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).doing("waitid")?;
+        let mut ended = None;
+        for (i, child) in running.iter_mut().enumerate() {
+            if let Some(status) = child.try_wait().doing("wait")? {
+                ensure!(status.success(), "a run in parallel: {status}");
+                ended = Some(i);
+                break;
+            }
+        }
+        if let Some(i) = ended {
+            drop(running.swap_remove(i));
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Where one subject does its work: bundles and a state directory of its own.
+
+use crate::filter;
+use crate::subject::{Role, Subject};
+use conformance::{Bundle, Doing, Result, payload};
+use serde_json::json;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The compiled filter in the floor's bundle.
+const FILTER: &str = "filter.bpf";
+
+#[derive(Debug)]
+pub(crate) struct Yard {
+    pub(crate) subject: Subject,
+    root: tempfile::TempDir,
+    /// Its program exits.
+    exits: Bundle,
+    /// Its program waits for ever.
+    waits: Bundle,
+    filtered: bool,
+}
+
+impl Yard {
+    pub(crate) fn new(subject: &Subject, filtered: bool) -> Result<Self> {
+        let root = tempfile::Builder::new().prefix("bench-").tempdir().doing("temporary directory")?;
+        let yard = Yard {
+            subject: subject.clone(),
+            root,
+            exits: bundle("/exits", filtered)?,
+            waits: bundle("/waits", filtered)?,
+            filtered,
+        };
+        if filtered {
+            let instructions = filter::instructions(&filter::json()?)?;
+            std::fs::write(yard.exits.path().join(FILTER), instructions).doing(FILTER)?;
+        }
+        Ok(yard)
+    }
+
+    /// The state directory.
+    pub(crate) fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// The program of the container that exits.
+    pub(crate) fn payload(&self) -> PathBuf {
+        self.exits.rootfs("exits")
+    }
+
+    /// The program in the container that waits that exits.
+    pub(crate) fn exec_payload(&self) -> PathBuf {
+        self.waits.rootfs("exits")
+    }
+
+    /// The program of the container that waits.
+    pub(crate) fn waiting_payload(&self) -> PathBuf {
+        self.waits.rootfs("waits")
+    }
+
+    /// A command of the subject, in the directory of the bundle whose program exits.
+    pub(crate) fn run(&self, id: &str) -> Command {
+        let mut command = self.command(&["run", id]);
+        if self.subject.role == Role::Floor && self.filtered {
+            command.arg(FILTER);
+        }
+        command.current_dir(self.exits.path());
+        command
+    }
+
+    /// `create` of the container that waits.
+    pub(crate) fn create(&self, id: &str) -> Command {
+        let mut command = self.command(&["create", "--pid-file"]);
+        command.arg(self.pid_file()).arg(id).current_dir(self.waits.path());
+        command
+    }
+
+    /// Any other command.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.subject.program);
+        if self.subject.role != Role::Nothing {
+            command.arg("--root").arg(self.root.path()).args(args);
+        }
+        command
+    }
+
+    fn pid_file(&self) -> PathBuf {
+        self.waits.path().join("pid")
+    }
+
+    /// The process of the container that was created last.
+    pub(crate) fn pid(&self) -> Result<i32> {
+        std::fs::read_to_string(self.pid_file()).doing("pid file")?.trim().parse().doing("pid file")
+    }
+}
+
+fn bundle(program: &str, filtered: bool) -> Result<Bundle> {
+    let profile = if filtered { Some(filter::json()?) } else { None };
+    let bundle = Bundle::new(&[])?.with(|config| {
+        config["process"]["args"] = json!([program]);
+        if let Some(profile) = profile {
+            config["linux"]["seccomp"] = profile;
+        }
+    })?;
+    for (name, content) in [("exits", payload::exits()), ("waits", payload::waits())] {
+        let path = bundle.rootfs(name);
+        std::fs::write(&path, content).doing(name)?;
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).doing(name)?;
+    }
+    Ok(bundle)
+}
