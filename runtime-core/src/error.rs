@@ -16,7 +16,7 @@ pub enum ErrorKind {
     InvalidId,
     /// No container with that id.
     NotFound,
-    /// The id is taken.
+    /// The id is taken, or the cgroup in use.
     AlreadyExists,
     /// The container is not in a state in which this can be done.
     InvalidState,

@@ -26,9 +26,6 @@ enum Mode {
 fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
     runtime_core::protect_program()?;
     context.log.debug(EXE_SEALED);
-    if context.globals.is_set("systemd-cgroup") {
-        return Err(Failure::new("--systemd-cgroup: the systemd cgroup driver is not supported yet"));
-    }
     let container = context.container()?;
     let bundle = context.flags.path("bundle").unwrap_or(Path::new("."));
     let spec = Spec::load(bundle)?;
@@ -132,6 +129,7 @@ fn options(context: &Context<'_>, mut create: Create) -> Result<Create, Failure>
         create = create.env("LISTEN_FDS", listening.to_string()).env("LISTEN_PID", "1");
     }
     Ok(create
+        .systemd(context.globals.is_set("systemd-cgroup"))
         .preserve_fds(fds)
         .no_pivot(flags.is_set("no-pivot"))
         .no_new_keyring(flags.is_set("no-new-keyring")))

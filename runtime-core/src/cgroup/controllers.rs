@@ -3,7 +3,7 @@
 //! down, and if one that a limit needs cannot be had, the reason.
 
 use super::{Cgroup, Hierarchy};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path;
 use crate::sys::{Errno, fd};
 use std::ffi::{CStr, CString};
@@ -35,9 +35,16 @@ fn ancestors(
     })
 }
 
-/// Gives the cgroup at `path` every controller that there is, as far as that
-/// can be done. It is for whoever needs one to find out that it is not there.
-pub(super) fn enable_all(hierarchy: &Hierarchy, path: &str, cgroup: &Cgroup) -> crate::sys::Result<()> {
+impl Cgroup {
+    /// Gives the cgroup every controller that there is, as far as that can be
+    /// done. It is for whoever needs one to find out that it is not there.
+    pub(super) fn enable_controllers(&self, hierarchy: &Hierarchy) -> Result<()> {
+        let Some(path) = hierarchy.relative(&self.path) else { return Ok(()) };
+        enable_all(hierarchy, path, self).context(|| format!("enable controllers for {}", self.path))
+    }
+}
+
+fn enable_all(hierarchy: &Hierarchy, path: &str, cgroup: &Cgroup) -> crate::sys::Result<()> {
     let all = list(&hierarchy.root, AVAILABLE)?;
     if list(&cgroup.dir, AVAILABLE)?.len() == all.len() {
         return Ok(());

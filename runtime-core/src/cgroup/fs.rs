@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The file-system driver: the runtime itself makes and removes directories.
 
-use super::{Cgroup, Events, Hierarchy, controllers};
+use super::{Cgroup, Events, Hierarchy};
 use crate::config::CgroupsPath;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path;
@@ -51,14 +51,13 @@ pub(crate) fn place(hierarchy: &Hierarchy, path: &CgroupsPath, id: &str) -> Resu
 /// empty and not frozen.
 pub(crate) fn make(hierarchy: &Hierarchy, place: &Place) -> Result<Cgroup> {
     let cgroup = match hierarchy.open(&place.path)? {
-        Some(cgroup) if place.missing == 0 => {
+        Some(cgroup) => {
             check_unused(&cgroup)?;
             cgroup
         }
-        _ => make_new(hierarchy, place)?,
+        None => make_new(hierarchy, place)?,
     };
-    controllers::enable_all(hierarchy, &place.path, &cgroup)
-        .context(|| format!("enable controllers for {}", cgroup.path))?;
+    cgroup.enable_controllers(hierarchy)?;
     Ok(cgroup)
 }
 
@@ -104,12 +103,13 @@ fn make_all(hierarchy: &Hierarchy, path: &str) -> crate::sys::Result<OwnedFd> {
     Ok(dir)
 }
 
-fn check_unused(cgroup: &Cgroup) -> Result<()> {
+/// Refuses a cgroup that has processes, or that would freeze ours.
+pub(super) fn check_unused(cgroup: &Cgroup) -> Result<()> {
     let Events { populated, frozen } = cgroup.events()?;
     if populated {
         let count = cgroup.pids()?.len();
         return Err(Error::new(
-            ErrorKind::Setup,
+            ErrorKind::AlreadyExists,
             format!("container's cgroup is not empty: {count} process(es) found"),
         )
         .with_hint(format!(
@@ -120,7 +120,7 @@ fn check_unused(cgroup: &Cgroup) -> Result<()> {
     // An empty cgroup never counts as frozen in cgroup.events; the wish does.
     let wish = cgroup.read(c"cgroup.freeze").unwrap_or_default();
     if frozen || wish.starts_with(b"1") {
-        return Err(Error::new(ErrorKind::Setup, "container's cgroup unexpectedly frozen"));
+        return Err(Error::new(ErrorKind::AlreadyExists, "container's cgroup unexpectedly frozen"));
     }
     Ok(())
 }
@@ -129,13 +129,7 @@ fn check_unused(cgroup: &Cgroup) -> Result<()> {
 /// parents as many as `missing` says were made for it, unless others use them.
 /// Whatever still runs in it is killed.
 pub(crate) fn remove(path: &str, missing: usize) -> Result<()> {
-    let Some(cgroup) = Cgroup::from_record(path)? else { return Ok(()) };
-    if cgroup.events()?.populated {
-        cgroup.kill()?;
-        if !cgroup.await_events(Duration::from_secs(10), |events| !events.populated)? {
-            return Err(Error::new(ErrorKind::System, format!("processes in {path} do not end")));
-        }
-    }
+    let Some(cgroup) = end_all(path)? else { return Ok(()) };
     remove_below(&cgroup)?;
     let mut path = path;
     for removed in 0..missing {
@@ -155,6 +149,18 @@ pub(crate) fn remove(path: &str, missing: usize) -> Result<()> {
         path = parent;
     }
     Ok(())
+}
+
+/// Ends every process in a cgroup, frozen ones too; `None` if it is gone.
+pub(super) fn end_all(path: &str) -> Result<Option<Cgroup>> {
+    let Some(cgroup) = Cgroup::from_record(path)? else { return Ok(None) };
+    if cgroup.events()?.populated {
+        cgroup.kill()?;
+        if !cgroup.await_events(Duration::from_secs(10), |events| !events.populated)? {
+            return Err(Error::new(ErrorKind::System, format!("processes in {path} do not end")));
+        }
+    }
+    Ok(Some(cgroup))
 }
 
 fn remove_below(cgroup: &Cgroup) -> Result<()> {

@@ -7,8 +7,10 @@
 mod apply;
 mod controllers;
 pub(crate) mod devices;
+pub(crate) mod driver;
 pub(crate) mod fs;
 pub(crate) mod limits;
+pub(crate) mod systemd;
 
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path;
@@ -84,6 +86,14 @@ impl Hierarchy {
     /// The cgroup of a process, relative to the root.
     pub(crate) fn of(pid: i32) -> Result<String> {
         Self::read_proc(&format!("/proc/{pid}/cgroup"))
+    }
+
+    /// The cgroup that a process is in.
+    pub(crate) fn of_process(&self, pid: i32) -> Result<Cgroup> {
+        let path = Self::of(pid)?;
+        self.open(&path)?.ok_or_else(|| {
+            Error::new(ErrorKind::System, format!("the cgroup {path} of process {pid} is not here"))
+        })
     }
 
     fn read_proc(path: &str) -> Result<String> {
@@ -273,6 +283,7 @@ impl Cgroup {
 pub(crate) fn parse_files(text: &[u8]) {
     parse_events(text);
     own_path(&String::from_utf8_lossy(text));
+    systemd::check_parsers(text);
 }
 
 fn parse_events(text: &[u8]) -> Events {

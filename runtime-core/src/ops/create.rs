@@ -9,7 +9,8 @@
 use super::bundle::Bundle;
 use super::{Container, Runtime};
 use crate::ContainerId;
-use crate::cgroup::{self, Cgroup, Hierarchy};
+use crate::cgroup::driver::{self, Driver};
+use crate::cgroup::{self, Cgroup, Hierarchy, limits};
 use crate::config::Config;
 use crate::config::hooks::Kind as HookKind;
 use crate::config::namespaces::{Kind as NamespaceKind, Origin};
@@ -17,14 +18,15 @@ use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::init::plan::Plan;
 use crate::launch::{self, Child, Progress, Running, agent, hooks, ids, outside};
 use crate::plan::{self, Extras};
-use crate::spec::{OCI_VERSION, Spec, StateDocument, Status};
+use crate::spec::{OCI_VERSION, Resources, Spec, StateDocument, Status};
 use crate::state::filter::CompiledFilter;
 use crate::state::process::ProcessId;
-use crate::state::record::{CgroupRecord, DriverKind, Inherited, Phase, Record};
+use crate::state::record::{Inherited, Phase, Record};
 use crate::state::store::{Locked, write_atomically};
 use crate::sys::process::ExitStatus;
 use crate::sys::{Errno, cred, fd, process, socket};
 use seccomp::Policy;
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
@@ -39,6 +41,7 @@ pub struct Create {
     console_socket: Option<PathBuf>,
     pidfd_socket: Option<PathBuf>,
     pid_file: Option<PathBuf>,
+    systemd: bool,
     extras: Extras,
 }
 
@@ -93,6 +96,7 @@ impl Runtime {
             console_socket: None,
             pidfd_socket: None,
             pid_file: None,
+            systemd: false,
             extras: Extras::default(),
         }
     }
@@ -127,6 +131,13 @@ impl Create {
     /// Writes the pid of the first process, in decimal, to the file at `path`.
     pub fn pid_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.pid_file = Some(path.into());
+        self
+    }
+
+    /// Lets systemd make the cgroup: a scope, which `linux.cgroupsPath` names in the
+    /// form `slice:prefix:name`. A user's own systemd does it for users.
+    pub fn systemd(mut self, systemd: bool) -> Self {
+        self.systemd = systemd;
         self
     }
 
@@ -186,6 +197,20 @@ impl Create {
             None => bundle.spec()?,
         };
         let (config, warnings) = Config::new(&spec, &bundle.path, available_capabilities(&spec)?)?;
+        // Early, for the sake of the message; `reserve` makes sure of it.
+        if self.container.store.entry(&self.container.id).is_ok() {
+            return Err(Error::new(ErrorKind::AlreadyExists, "container with given ID already exists"));
+        }
+        let hierarchy = Hierarchy::find()?;
+        let linux = spec.linux.as_ref();
+        let id = self.container.id.as_str();
+        let place = if self.systemd {
+            let path = linux.map_or("", |linux| linux.cgroups_path.as_str());
+            driver::Plan::systemd(&hierarchy, path, &config, id)?
+        } else {
+            driver::Plan::fs(&hierarchy, &config, id)?
+        };
+        let resources = linux.and_then(|linux| linux.resources.clone()).unwrap_or_default();
         let inherited = Inherited::new(spec);
         let filter = config.seccomp.as_ref().map(plan::seccomp::compile).transpose()?;
         let ignored =
@@ -196,8 +221,6 @@ impl Create {
             filter,
             ..self.extras
         };
-        let hierarchy = Hierarchy::find()?;
-        let place = cgroup::fs::place(&hierarchy, &config.cgroups_path, self.container.id.as_str())?;
 
         let entry = self.container.store.reserve(&self.container.id)?;
         let attempt = Attempt {
@@ -210,6 +233,8 @@ impl Create {
             pid_file: self.pid_file.as_deref(),
             pidfd_socket: self.pidfd_socket.as_deref(),
             inherited: &inherited,
+            resources: &resources,
+            owns_cgroup: Cell::new(false),
             waits,
         };
         match attempt.make(&entry, extras) {
@@ -217,8 +242,7 @@ impl Create {
             Err(error) => {
                 // The child is gone by now. The first error is the one to
                 // report; what cannot be undone stays in the record.
-                let undone = cgroup::fs::remove(&hierarchy.absolute(&place.path), place.missing);
-                match undone.and_then(|()| entry.remove()) {
+                match attempt.undo().and_then(|()| entry.remove()) {
                     Ok(()) => Err(error),
                     Err(left) => {
                         Err(error.with_hint(format!("not everything could be undone: {}", left.report())))
@@ -243,22 +267,27 @@ struct Attempt<'a> {
     rootfs: String,
     config: &'a Config,
     hierarchy: &'a Hierarchy,
-    place: &'a cgroup::fs::Place,
+    place: &'a driver::Plan,
     pid_file: Option<&'a Path>,
     pidfd_socket: Option<&'a Path>,
     inherited: &'a Inherited,
+    resources: &'a Resources,
+    /// The cgroup is not somebody else's.
+    owns_cgroup: Cell<bool>,
     waits: Waits,
 }
 
 impl Attempt<'_> {
     /// Makes the container, or fails; then the caller undoes what is left.
     fn make(&self, entry: &Locked, mut extras: Extras) -> Result<Child> {
-        let mut record = self.record(&extras);
+        let mut record = self.record();
+        record.no_new_keyring = extras.no_new_keyring;
+        record.seccomp = extras.filter.as_ref().map(CompiledFilter::record);
         entry.write(&record)?;
         if let Some(filter) = &extras.filter {
             entry.write_filter(filter)?;
         }
-        let cgroup = cgroup::fs::make(self.hierarchy, self.place)?;
+        let cgroup = self.owning(self.place.prepare(self.hierarchy))?;
         if self.waits == Waits::ForStart {
             extras.fifo = Some(entry.make_fifo()?);
         }
@@ -266,8 +295,9 @@ impl Attempt<'_> {
         if let Some(container) = &mut plan.container {
             container.barrier = self.has_hooks(&[HookKind::Prestart, HookKind::CreateRuntime]);
         }
-        let mut child = launch::spawn(&mut plan, Some(cgroup.dir()))?;
-        self.drive(&mut child, &plan, &cgroup).map_err(start_failed)?;
+        plan.wait_go |= self.place.adopts();
+        let mut child = launch::spawn(&mut plan, cgroup.as_ref().map(Cgroup::dir))?;
+        self.drive(&mut child, &plan, cgroup).map_err(start_failed)?;
         record.init = ProcessId::of(child.pid)?;
         record.phase = Phase::Created;
         record.namespace_paths = self.namespace_paths(child.pid);
@@ -285,20 +315,21 @@ impl Attempt<'_> {
     }
 
     /// From the clone to the point where the program could be executed.
-    fn drive(&self, child: &mut Child, plan: &Plan, cgroup: &Cgroup) -> Result<()> {
+    fn drive(&self, child: &mut Child, plan: &Plan, cgroup: Option<Cgroup>) -> Result<()> {
         let proc =
             plan.proc.as_ref().ok_or_else(|| Error::new(ErrorKind::Setup, "the plan has no procfs"))?;
-        if plan.wait_go {
-            let namespaces = &self.config.namespaces;
+        let namespaces = &self.config.namespaces;
+        if namespaces.is_new(NamespaceKind::User) {
             ids::write_maps(proc, child.pid, &namespaces.uid_map, &namespaces.gid_map)?;
+        }
+        // A child that was born in its cgroup goes on meanwhile.
+        if plan.wait_go && !self.place.adopts() {
             child.go()?;
         }
-        // While the child mounts.
-        if let Some(check) = &self.config.resources.memory.check {
-            cgroup.check_memory(check)?;
+        self.limit(child, cgroup)?;
+        if self.place.adopts() {
+            child.go()?;
         }
-        cgroup.apply(&cgroup::limits::writes(&self.config.resources))?;
-        cgroup::devices::apply(cgroup.dir(), &self.config.device_rules)?;
         loop {
             match child.progress(plan)? {
                 Progress::Barrier => {
@@ -320,6 +351,29 @@ impl Attempt<'_> {
         }
     }
 
+    /// Puts limits on the child.
+    fn limit(&self, child: &Child, cgroup: Option<Cgroup>) -> Result<()> {
+        let resources = &self.config.resources;
+        if let (Some(check), Some(cgroup)) = (&resources.memory.check, &cgroup) {
+            cgroup.check_memory(check)?;
+        }
+        let adopted = self.place.adopt(self.hierarchy, cgroup, child.pid, &limits::writes(resources));
+        let cgroup = self.owning(adopted)?;
+        cgroup::devices::apply(cgroup.dir(), &self.config.device_rules)
+    }
+
+    /// Remembers whether there is anything of ours to undo.
+    fn owning<T>(&self, made: Result<T>) -> Result<T> {
+        let others = made.as_ref().is_err_and(|error| error.kind() == ErrorKind::AlreadyExists);
+        self.owns_cgroup.set(!others);
+        made
+    }
+
+    /// Removes what an attempt has made that failed.
+    fn undo(&self) -> Result<()> {
+        if self.owns_cgroup.get() { Driver::of(&self.record()).remove() } else { Ok(()) }
+    }
+
     fn state(&self, pid: i32) -> StateDocument<'_> {
         StateDocument {
             oci_version: OCI_VERSION,
@@ -331,17 +385,16 @@ impl Attempt<'_> {
         }
     }
 
-    fn record(&self, extras: &Extras) -> Record {
-        let cgroup = CgroupRecord { driver: DriverKind::Fs, made: self.place.missing };
-        let path = self.hierarchy.absolute(&self.place.path);
+    fn record(&self) -> Record {
+        let cgroup = self.place.record();
+        let path = self.place.path(self.hierarchy);
         let config = self.config;
         let mut record =
             Record::creating(self.id.as_str(), self.bundle.clone(), self.rootfs.clone(), path, cgroup);
         record.annotations.clone_from(&config.annotations);
         record.inherited.clone_from(self.inherited);
         record.shared_pid_namespace = !config.namespaces.is_new(NamespaceKind::Pid);
-        record.no_new_keyring = extras.no_new_keyring;
-        record.seccomp = extras.filter.as_ref().map(CompiledFilter::record);
+        record.resources.clone_from(self.resources);
         record.poststart = config.hooks.of(HookKind::Poststart).to_vec();
         record.poststop = config.hooks.of(HookKind::Poststop).to_vec();
         record

@@ -4,7 +4,7 @@
 use super::Container;
 use super::kill::kill_everything;
 use super::state::status;
-use crate::cgroup;
+use crate::cgroup::driver::Driver;
 use crate::config::hooks::Kind;
 use crate::error::{Error, ErrorKind, Result, Warning};
 use crate::launch::hooks;
@@ -88,7 +88,7 @@ fn stop(record: &Record) -> Result<()> {
 /// Removes what the record names. If the cgroup cannot be removed the record
 /// stays, so that it can be tried again.
 fn destroy(entry: Locked, record: &Record) -> Result<Vec<Warning>> {
-    cgroup::fs::remove(record.cgroup_path(), record.cgroup.made)?;
+    Driver::of(record).remove()?;
     entry.remove()?;
     if record.phase == Phase::Creating {
         // It never was a container (runtime.md, "Lifecycle", step 13).

@@ -4,6 +4,7 @@
 
 use super::filter::FilterRecord;
 use super::process::ProcessId;
+use crate::cgroup::systemd::Manager;
 use crate::config::hooks::Hook;
 use crate::error::{Error, ErrorKind, Result};
 use crate::spec;
@@ -32,6 +33,9 @@ pub(crate) struct Record {
     /// `{"": path}`: the one hierarchy of cgroup2.
     pub(crate) cgroup_paths: BTreeMap<String, String>,
     pub(crate) cgroup: CgroupRecord,
+    /// What is limited, as config.json and later updates have it.
+    #[serde(default)]
+    pub(crate) resources: spec::Resources,
     /// `{"NEWPID": "/proc/1/ns/pid", ...}` for those that are not the host's.
     pub(crate) namespace_paths: BTreeMap<String, String>,
     /// Killing init does not end the others: it has no pid namespace of its own.
@@ -128,17 +132,16 @@ pub(crate) enum Phase {
 
 /// Which driver made the cgroup, and what there is to remove.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct CgroupRecord {
-    pub(crate) driver: DriverKind,
-    /// How many components at the end of the path the container made.
-    pub(crate) made: usize,
-}
-
-/// The drivers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum DriverKind {
-    Fs,
+#[serde(tag = "driver", rename_all = "lowercase")]
+pub(crate) enum CgroupRecord {
+    Fs {
+        /// How many components at the end of the path the container made.
+        made: usize,
+    },
+    Systemd {
+        manager: Manager,
+        unit: String,
+    },
 }
 
 impl Record {
@@ -161,6 +164,7 @@ impl Record {
             annotations: BTreeMap::new(),
             cgroup_paths: BTreeMap::from([(String::new(), cgroup_path)]),
             cgroup,
+            resources: spec::Resources::default(),
             namespace_paths: BTreeMap::new(),
             shared_pid_namespace: false,
             no_new_keyring: false,
@@ -212,7 +216,7 @@ mod tests {
     use super::*;
 
     fn record() -> Record {
-        let cgroup = CgroupRecord { driver: DriverKind::Fs, made: 1 };
+        let cgroup = CgroupRecord::Fs { made: 1 };
         Record::creating("x", "/b".into(), "/b/rootfs".into(), "/sys/fs/cgroup/x".into(), cgroup)
     }
 
@@ -224,6 +228,9 @@ mod tests {
         let text = String::from_utf8(json).unwrap();
         assert!(text.contains(r#""init_process_pid":0,"init_process_start":0,"#), "{text}");
         assert!(text.contains(r#""cgroup_paths":{"":"/sys/fs/cgroup/x"}"#), "{text}");
+        let scope = CgroupRecord::Systemd { manager: Manager::User, unit: "runc-x.scope".into() };
+        let record = Record { cgroup: scope, ..record };
+        assert_eq!(Record::from_json("x", &record.to_json()).unwrap(), record);
     }
 
     #[test]

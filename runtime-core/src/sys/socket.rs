@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
+use std::time::Duration;
 
 /// `int socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, int sv[2])`
 pub(crate) fn pair(kind: i32) -> Result<(OwnedFd, OwnedFd)> {
@@ -20,7 +21,16 @@ pub(crate) fn pair(kind: i32) -> Result<(OwnedFd, OwnedFd)> {
 /// Connects to the AF_UNIX SOCK_STREAM socket at `path`. ENAMETOOLONG beyond
 /// the 107 bytes that an address holds. Parent only.
 pub(crate) fn connect(path: &Path) -> Result<OwnedFd> {
-    let bytes = path.as_os_str().as_bytes();
+    connect_to(path.as_os_str().as_bytes(), None)
+}
+
+/// As [`connect`], to a path or, with a leading NUL, to an abstract name. If the
+/// other end takes no more connections, EAGAIN comes after `patience`.
+pub(crate) fn connect_within(address: &[u8], patience: Duration) -> Result<OwnedFd> {
+    connect_to(address, Some(patience))
+}
+
+fn connect_to(bytes: &[u8], patience: Option<Duration>) -> Result<OwnedFd> {
     // SAFETY: a sockaddr_un of zeros is an empty address.
     let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
     address.sun_family = libc::AF_UNIX as libc::sa_family_t;
@@ -35,13 +45,28 @@ pub(crate) fn connect(path: &Path) -> Result<OwnedFd> {
     let socket = new_fd(libc::c_long::from(unsafe {
         libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0)
     }))?;
-    // SAFETY: `address` is a whole sockaddr_un.
+    if let Some(patience) = patience {
+        let time = libc::timeval { tv_sec: patience.as_secs() as _, tv_usec: patience.subsec_micros() as _ };
+        // SAFETY: `time` is a whole timeval.
+        check_int(unsafe {
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_SNDTIMEO,
+                (&raw const time).cast(),
+                size_of::<libc::timeval>() as libc::socklen_t,
+            )
+        })?;
+    }
+    // An abstract name is as long as the length says; a path may be shorter.
+    let length = if bytes.first() == Some(&0) {
+        std::mem::offset_of!(libc::sockaddr_un, sun_path) + bytes.len()
+    } else {
+        size_of::<libc::sockaddr_un>()
+    };
+    // SAFETY: `address` is a whole sockaddr_un, and `length` not above its size.
     check_int(unsafe {
-        libc::connect(
-            socket.as_raw_fd(),
-            (&raw const address).cast(),
-            size_of::<libc::sockaddr_un>() as libc::socklen_t,
-        )
+        libc::connect(socket.as_raw_fd(), (&raw const address).cast(), length as libc::socklen_t)
     })?;
     Ok(socket)
 }

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Who makes and removes the cgroup: the runtime itself, or systemd. All else is
+//! done through the files of the [`Cgroup`].
+
+use super::limits::Write;
+use super::systemd::{Manager, Scope, Wanted, unit};
+use super::{Cgroup, Hierarchy, fs};
+use crate::config::Config;
+use crate::error::{Error, ErrorKind, Result};
+use crate::state::record::{CgroupRecord, Record};
+
+/// The driver of one container.
+#[derive(Debug)]
+pub(crate) enum Driver {
+    Fs { path: String, made: usize },
+    Systemd(Scope),
+}
+
+/// A cgroup that is to be. It does not exist, or nobody uses it: what was made
+/// by this plan can be told from what was there before.
+#[derive(Debug)]
+pub(crate) enum Plan {
+    Fs(fs::Place),
+    Systemd { scope: Scope, wanted: Wanted },
+}
+
+impl Plan {
+    /// Where the file-system driver will make the cgroup.
+    pub(crate) fn fs(hierarchy: &Hierarchy, config: &Config, id: &str) -> Result<Self> {
+        let place = fs::place(hierarchy, &config.cgroups_path, id)?;
+        check_unused(&hierarchy.absolute(&place.path))?;
+        Ok(Plan::Fs(place))
+    }
+
+    /// Which scope systemd will be asked for. `path` is `linux.cgroupsPath`.
+    pub(crate) fn systemd(hierarchy: &Hierarchy, path: &str, config: &Config, id: &str) -> Result<Self> {
+        let name = unit::name(path, id)?;
+        let properties = unit::properties(&config.annotations)?;
+        let manager = Manager::ours()?;
+        let (scope, wanted) = Scope::plan(hierarchy, manager, name, id, properties)?;
+        check_unused(&scope.path)?;
+        Ok(Plan::Systemd { scope, wanted })
+    }
+
+    /// What the record says of it.
+    pub(crate) fn record(&self) -> CgroupRecord {
+        match self {
+            Plan::Fs(place) => CgroupRecord::Fs { made: place.missing },
+            Plan::Systemd { scope, .. } => {
+                CgroupRecord::Systemd { manager: scope.manager, unit: scope.unit.clone() }
+            }
+        }
+    }
+
+    /// Its absolute path.
+    pub(crate) fn path(&self, hierarchy: &Hierarchy) -> String {
+        match self {
+            Plan::Fs(place) => hierarchy.absolute(&place.path),
+            Plan::Systemd { scope, .. } => scope.path.clone(),
+        }
+    }
+
+    /// Whether the process has to wait until it was [adopted](Self::adopt).
+    pub(crate) fn adopts(&self) -> bool {
+        matches!(self, Plan::Systemd { .. })
+    }
+
+    /// Before the process is cloned: the cgroup that it is to be born in, if
+    /// this driver can make it by then.
+    pub(crate) fn prepare(&self, hierarchy: &Hierarchy) -> Result<Option<Cgroup>> {
+        match self {
+            Plan::Fs(place) => fs::make(hierarchy, place).map(Some),
+            Plan::Systemd { scope, .. } => check_unused(&scope.path).map(|()| None),
+        }
+    }
+
+    /// After that: the cgroup, with the process in it and the limits at work.
+    /// [`ErrorKind::AlreadyExists`] if it has become somebody else's.
+    pub(crate) fn adopt(
+        &self,
+        hierarchy: &Hierarchy,
+        prepared: Option<Cgroup>,
+        pid: i32,
+        writes: &[Write],
+    ) -> Result<Cgroup> {
+        match (self, prepared) {
+            (Plan::Fs(_), Some(cgroup)) => {
+                cgroup.apply(writes)?;
+                Ok(cgroup)
+            }
+            (Plan::Fs(place), None) => {
+                Err(Error::new(ErrorKind::Setup, format!("cgroup {} was not made", place.path)))
+            }
+            (Plan::Systemd { scope, wanted }, _) => {
+                let writes = scope.start(wanted, pid, writes)?;
+                let cgroup = hierarchy.of_process(pid)?;
+                if cgroup.path() != scope.path {
+                    let text = format!(
+                        "systemd has put the process into {}, and not into {}",
+                        cgroup.path(),
+                        scope.path
+                    );
+                    return Err(Error::new(ErrorKind::Setup, text));
+                }
+                cgroup.enable_controllers(hierarchy)?;
+                cgroup.apply(&writes)?;
+                Ok(cgroup)
+            }
+        }
+    }
+}
+
+fn check_unused(path: &str) -> Result<()> {
+    match Cgroup::from_record(path)? {
+        Some(cgroup) => fs::check_unused(&cgroup),
+        None => Ok(()),
+    }
+}
+
+impl Driver {
+    /// That of a container, by its record and never by what the caller says now.
+    pub(crate) fn of(record: &Record) -> Self {
+        let path = record.cgroup_path().to_owned();
+        match &record.cgroup {
+            CgroupRecord::Fs { made } => Driver::Fs { path, made: *made },
+            CgroupRecord::Systemd { manager, unit } => {
+                Driver::Systemd(Scope { manager: *manager, unit: unit.clone(), path })
+            }
+        }
+    }
+
+    /// Sets limits of a container that is there.
+    pub(crate) fn apply(&self, cgroup: &Cgroup, writes: &[Write]) -> Result<()> {
+        match self {
+            Driver::Fs { .. } => cgroup.apply(writes),
+            Driver::Systemd(scope) => cgroup.apply(&scope.set(writes)?),
+        }
+    }
+
+    /// Ends what is in the cgroup, and removes it.
+    pub(crate) fn remove(&self) -> Result<()> {
+        match self {
+            Driver::Fs { path, made } => fs::remove(path, *made),
+            Driver::Systemd(scope) => scope.remove(),
+        }
+    }
+}

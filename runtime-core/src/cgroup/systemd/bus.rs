@@ -1,0 +1,464 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A connection to systemd over D-Bus, with a deadline on everything.
+
+use super::wire::{self, Kind, MESSAGE_MAX, Message, PREFIX, Value};
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::sys::{Errno, fd, socket};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Which manager makes the unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Manager {
+    /// pid 1, by the system bus.
+    System,
+    /// A user's, by the session bus.
+    User,
+}
+
+/// How long systemd may take for one call, or for one job.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const SYSTEMD: &str = "org.freedesktop.systemd1";
+const OBJECT: &str = "/org/freedesktop/systemd1";
+const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+
+/// Why a call failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It was answered, with an error of this name.
+    Refused { name: String, text: String },
+    /// It was not answered.
+    Broken(Error),
+}
+
+impl Failure {
+    /// Whether systemd has answered with this error.
+    pub(super) fn is(&self, short: &str) -> bool {
+        matches!(self, Failure::Refused { name, .. } if name.rsplit('.').next() == Some(short))
+    }
+
+    /// As an error of doing `what`.
+    pub(super) fn into_error(self, what: impl std::fmt::Display) -> Error {
+        match self {
+            Failure::Refused { name, text } => {
+                Error::new(ErrorKind::Setup, format!("systemd: {what}: {text} ({name})"))
+            }
+            Failure::Broken(error) => error.wrap_as(ErrorKind::Setup, format!("systemd: {what}")),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Broken(error)
+    }
+}
+
+type Answer<T> = std::result::Result<T, Failure>;
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Bus {
+    socket: OwnedFd,
+    serial: u32,
+    /// What came and is not a whole message yet.
+    input: Vec<u8>,
+    /// Signals that came before somebody waited for them.
+    signals: VecDeque<Message>,
+    patience: Duration,
+    /// What the bus calls us.
+    name: String,
+}
+
+impl Bus {
+    /// Connects to a manager.
+    pub(super) fn connect(manager: Manager) -> Result<Self> {
+        let hint = match manager {
+            Manager::System => "is this host run by systemd?",
+            Manager::User => {
+                "containers of a user need a systemd of that user and its bus: \
+                 dbus-user-session, and a login or `loginctl enable-linger`"
+            }
+        };
+        Self::connect_within(manager, PATIENCE)
+            .map_err(|error| error.wrap_as(ErrorKind::Setup, "connecting to systemd").with_hint(hint))
+    }
+
+    fn connect_within(manager: Manager, patience: Duration) -> Result<Self> {
+        let mut last = Error::new(ErrorKind::Unsupported, "no address of a bus");
+        for address in addresses(manager)? {
+            match socket::connect_within(&address, patience) {
+                Ok(socket) => return Self::greet(socket, patience, true),
+                Err(errno) => {
+                    last = Error::os(errno, format!("connect {}", show(&address)));
+                    if !matches!(errno, Errno::ENOENT | Errno::ECONNREFUSED) {
+                        return Err(last);
+                    }
+                }
+            }
+        }
+        // systemd itself listens too, for early boot and for hosts without a bus.
+        let private = Path::new("/run/systemd/private").as_os_str().as_bytes();
+        match manager {
+            Manager::System => match socket::connect_within(private, patience) {
+                Ok(socket) => Self::greet(socket, patience, false),
+                Err(_) => Err(last),
+            },
+            Manager::User => Err(last),
+        }
+    }
+
+    /// Says who we are, and which signals we want.
+    fn greet(socket: OwnedFd, patience: Duration, is_bus: bool) -> Result<Self> {
+        fd::set_nonblocking(&socket).context(|| "fcntl")?;
+        let mut bus = Bus::new(socket, patience);
+        bus.authenticate().context(|| "D-Bus authentication")?;
+        if is_bus {
+            let hello = bus.ask_bus("Hello", Vec::new());
+            let hello = hello.map_err(|failure| failure.into_error("Hello"))?;
+            bus.name = hello.body.first().and_then(Value::as_str).unwrap_or_default().to_owned();
+            let wanted = format!(
+                "type='signal',sender='{SYSTEMD}',path='{OBJECT}',interface='{MANAGER}',member='JobRemoved'"
+            );
+            let added = bus.ask_bus("AddMatch", vec![Value::Str(wanted)]);
+            added.map_err(|failure| failure.into_error("AddMatch"))?;
+        }
+        Ok(bus)
+    }
+
+    fn new(socket: OwnedFd, patience: Duration) -> Self {
+        Bus { socket, serial: 0, input: Vec::new(), signals: VecDeque::new(), patience, name: String::new() }
+    }
+
+    /// By the credentials that the kernel passes on with the socket: without a
+    /// name, so that it does not matter what our uid is called in the name
+    /// space of who listens (D-Bus Specification, "EXTERNAL").
+    fn authenticate(&mut self) -> Result<()> {
+        let end = Instant::now() + self.patience;
+        self.write_all(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n", end)?;
+        for expected in ["DATA", "OK "] {
+            let line = loop {
+                if let Some(at) = self.input.windows(2).position(|pair| pair == b"\r\n") {
+                    let line: Vec<u8> = self.input.drain(..at + 2).collect();
+                    break String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
+                }
+                if self.input.len() > 4096 {
+                    return Err(Error::new(ErrorKind::System, "an answer without end"));
+                }
+                self.read_some(end)?;
+            };
+            if !(line == expected || line.starts_with("OK ") && expected == "OK ") {
+                return Err(Error::new(ErrorKind::System, format!("{line:?}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&self, events: i16, end: Instant) -> Result<()> {
+        let left = end.saturating_duration_since(Instant::now());
+        let ready = if left.is_zero() {
+            0
+        } else {
+            fd::poll(&self.socket, events, left.as_millis() as i32 + 1).context(|| "poll")?
+        };
+        match ready {
+            0 => Err(Error::new(ErrorKind::System, format!("no answer within {:?}", self.patience))),
+            _ => Ok(()),
+        }
+    }
+
+    fn write_all(&self, mut bytes: &[u8], end: Instant) -> Result<()> {
+        while !bytes.is_empty() {
+            match socket::send(&self.socket, bytes) {
+                Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
+                Err(Errno::EAGAIN) => self.wait(libc::POLLOUT, end)?,
+                Err(errno) => return Err(Error::os(errno, "send")),
+            }
+        }
+        Ok(())
+    }
+
+    fn read_some(&mut self, end: Instant) -> Result<()> {
+        let mut buffer = [0; 4096];
+        loop {
+            match fd::read(&self.socket, &mut buffer) {
+                Ok(0) => return Err(Error::new(ErrorKind::System, "the connection was closed")),
+                Ok(n) => {
+                    self.input.extend(buffer.get(..n).unwrap_or_default());
+                    return Ok(());
+                }
+                Err(Errno::EAGAIN) => self.wait(libc::POLLIN, end)?,
+                Err(errno) => return Err(Error::os(errno, "read")),
+            }
+        }
+    }
+
+    fn receive(&mut self, end: Instant) -> Result<Message> {
+        let garbage = || Error::new(ErrorKind::System, "what came is not a D-Bus message");
+        loop {
+            if let Some(prefix) = self.input.get(..PREFIX) {
+                let length = wire::message_length(prefix).ok_or_else(garbage)?;
+                if self.input.len() >= length {
+                    let bytes: Vec<u8> = self.input.drain(..length).collect();
+                    return wire::decode(&bytes).ok_or_else(garbage);
+                }
+            }
+            self.read_some(end)?;
+        }
+    }
+
+    /// Makes a call and waits for its answer.
+    fn ask(&mut self, mut message: Message) -> Answer<Message> {
+        let end = Instant::now() + self.patience;
+        self.serial += 1;
+        message.serial = self.serial;
+        let bytes = message.encode();
+        if bytes.len() > MESSAGE_MAX {
+            return Err(Error::new(ErrorKind::Setup, "more than a D-Bus message holds").into());
+        }
+        self.write_all(&bytes, end)?;
+        loop {
+            let answer = self.receive(end)?;
+            match answer.kind {
+                Kind::Return if answer.reply_serial == message.serial => return Ok(answer),
+                Kind::Error if answer.reply_serial == message.serial => {
+                    let text = answer.body.first().and_then(Value::as_str).unwrap_or_default().to_owned();
+                    return Err(Failure::Refused { name: answer.error_name, text });
+                }
+                Kind::Signal => self.signals.push_back(answer),
+                _ => {}
+            }
+        }
+    }
+
+    /// Calls a method of the bus itself.
+    fn ask_bus(&mut self, member: &str, body: Vec<Value>) -> Answer<Message> {
+        let (name, path) = ("org.freedesktop.DBus", "/org/freedesktop/DBus");
+        self.ask(Message::call(name, path, name, member, body))
+    }
+
+    /// Our user id, as the bus sees it.
+    pub(super) fn own_uid(&mut self) -> Answer<u32> {
+        let own = Value::str(&self.name.clone());
+        match self.ask_bus("GetConnectionUnixUser", vec![own])?.body.first() {
+            Some(Value::Uint32(uid)) => Ok(*uid),
+            _ => Err(Error::new(ErrorKind::System, "the answer has no user id").into()),
+        }
+    }
+
+    /// Calls a method of the manager.
+    pub(super) fn call(&mut self, member: &str, body: Vec<Value>) -> Answer<Vec<Value>> {
+        Ok(self.ask(Message::call(SYSTEMD, OBJECT, MANAGER, member, body))?.body)
+    }
+
+    /// Reads a property of the manager, a string.
+    pub(super) fn property(&mut self, name: &str) -> Answer<String> {
+        let body = vec![Value::str(MANAGER), Value::str(name)];
+        let call = Message::call(SYSTEMD, OBJECT, "org.freedesktop.DBus.Properties", "Get", body);
+        let answer = self.ask(call)?;
+        Ok(answer.body.first().and_then(Value::as_str).unwrap_or_default().to_owned())
+    }
+
+    /// Calls a method that starts a job, and waits for the end of it: its result,
+    /// which should be `done`.
+    pub(super) fn job(&mut self, member: &str, body: Vec<Value>) -> Answer<String> {
+        let answer = self.ask(Message::call(SYSTEMD, OBJECT, MANAGER, member, body))?;
+        let Some(Value::Path(job)) = answer.body.into_iter().next() else {
+            return Err(Error::new(ErrorKind::System, "the answer names no job").into());
+        };
+        let end = Instant::now() + self.patience;
+        loop {
+            let signal = match self.signals.pop_front() {
+                Some(signal) => signal,
+                None => self.receive(end)?,
+            };
+            // The bus delivers what anybody sends to us; only the manager's word counts.
+            if signal.kind != Kind::Signal || signal.member != "JobRemoved" || signal.sender != answer.sender
+            {
+                continue;
+            }
+            if let [_, Value::Path(path), _, Value::Str(result)] = signal.body.as_slice()
+                && *path == job
+            {
+                return Ok(result.clone());
+            }
+        }
+    }
+}
+
+/// The addresses to try: of AF_UNIX sockets, an abstract one with a leading NUL.
+fn addresses(manager: Manager) -> Result<Vec<Vec<u8>>> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let (name, default) = match manager {
+        Manager::System => ("DBUS_SYSTEM_BUS_ADDRESS", Some(PathBuf::from("/run/dbus/system_bus_socket"))),
+        Manager::User => (
+            "DBUS_SESSION_BUS_ADDRESS",
+            variable("XDG_RUNTIME_DIR").map(|directory| Path::new(&directory).join("bus")),
+        ),
+    };
+    if let Some(list) = variable(name) {
+        let addresses: Vec<_> = list.as_bytes().split(|b| *b == b';').filter_map(parse_address).collect();
+        if addresses.is_empty() {
+            let text = format!("{name}={} has no address of the form unix:path=...", list.display());
+            return Err(Error::new(ErrorKind::Unsupported, text));
+        }
+        return Ok(addresses);
+    }
+    match default {
+        Some(path) => Ok(vec![path.into_os_string().into_encoded_bytes()]),
+        None => Err(Error::new(
+            ErrorKind::Unsupported,
+            "neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR is set",
+        )),
+    }
+}
+
+/// `unix:path=/run/x,guid=...` (D-Bus Specification, "Server Addresses").
+fn parse_address(address: &[u8]) -> Option<Vec<u8>> {
+    let pairs = address.strip_prefix(b"unix:")?;
+    pairs.split(|b| *b == b',').find_map(|pair| {
+        if let Some(path) = pair.strip_prefix(b"path=") {
+            return unescape(path).filter(|path| !path.is_empty());
+        }
+        let name = unescape(pair.strip_prefix(b"abstract=")?)?;
+        Some([b"\0", name.as_slice()].concat())
+    })
+}
+
+/// %xx.
+fn unescape(text: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, more @ ..] = rest {
+        rest = more;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        rest = rest.get(2..)?;
+    }
+    Some(bytes)
+}
+
+fn show(address: &[u8]) -> String {
+    let text = String::from_utf8_lossy(address);
+    text.strip_prefix('\0').map_or_else(|| text.to_string(), |name| format!("@{name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bus_addresses() {
+        let parse = |text: &str| parse_address(text.as_bytes()).map(|bytes| show(&bytes));
+        assert_eq!(parse("unix:path=/run/user/1000/bus").as_deref(), Some("/run/user/1000/bus"));
+        assert_eq!(parse("unix:guid=1,path=/a%20b%2c").as_deref(), Some("/a b,"));
+        assert_eq!(parse("unix:abstract=/tmp/x,guid=2").as_deref(), Some("@/tmp/x"));
+        for none in
+            ["", "tcp:host=x", "unix:", "unix:tmpdir=/x", "unix:path=", "unix:path=%2", "unix:path=%zz"]
+        {
+            assert_eq!(parse(none), None, "{none}");
+        }
+    }
+
+    /// A manager that answers what the test wants.
+    fn talk(script: impl FnOnce(&mut Bus) + Send + 'static) -> Bus {
+        let (ours, theirs) = socket::pair(libc::SOCK_STREAM).unwrap();
+        fd::set_nonblocking(&ours).unwrap();
+        fd::set_nonblocking(&theirs).unwrap();
+        let mut manager = Bus::new(theirs, Duration::from_secs(5));
+        std::thread::Builder::new().spawn(move || script(&mut manager)).unwrap();
+        Bus::new(ours, Duration::from_millis(300))
+    }
+
+    fn answer(manager: &mut Bus, kind: Kind, body: Vec<Value>) {
+        let end = Instant::now() + Duration::from_secs(5);
+        let call = manager.receive(end).unwrap();
+        let mut answer = Message::call("", "", "", "", body);
+        (answer.kind, answer.reply_serial, answer.serial) = (kind, call.serial, 1);
+        answer.sender = ":1.0".to_owned();
+        if kind == Kind::Error {
+            answer.error_name = "org.freedesktop.systemd1.UnitExists".to_owned();
+        }
+        manager.write_all(&answer.encode(), end).unwrap();
+    }
+
+    fn job_removed(manager: &Bus, sender: &str, job: &str, result: &str) {
+        let body =
+            vec![Value::Uint32(1), Value::Path(job.to_owned()), Value::str("x.scope"), Value::str(result)];
+        let mut signal = Message::call("", OBJECT, MANAGER, "JobRemoved", body);
+        (signal.kind, signal.serial, signal.sender) = (Kind::Signal, 2, sender.to_owned());
+        manager.write_all(&signal.encode(), Instant::now() + Duration::from_secs(5)).unwrap();
+    }
+
+    #[test]
+    fn jobs_are_matched_by_path_and_sender() {
+        let mut bus = talk(|manager| {
+            job_removed(manager, ":1.0", "/job/6", "canceled");
+            answer(manager, Kind::Return, vec![Value::Path("/job/7".into())]);
+            job_removed(manager, ":1.9", "/job/7", "forged");
+            job_removed(manager, ":1.0", "/job/8", "failed");
+            job_removed(manager, ":1.0", "/job/7", "done");
+        });
+        assert_eq!(bus.job("StartTransientUnit", Vec::new()).unwrap(), "done");
+    }
+
+    #[test]
+    fn errors_have_a_name_and_a_text() {
+        let mut bus =
+            talk(|manager| answer(manager, Kind::Error, vec![Value::str("Unit x.scope already exists.")]));
+        let failure = bus.call("StartTransientUnit", Vec::new()).unwrap_err();
+        assert!(failure.is("UnitExists") && !failure.is("Exists"));
+        assert_eq!(
+            failure.into_error("starting x.scope").report(),
+            "systemd: starting x.scope: Unit x.scope already exists. (org.freedesktop.systemd1.UnitExists)"
+        );
+    }
+
+    #[test]
+    fn who_does_not_answer_is_not_waited_for() {
+        let begin = Instant::now();
+        let silent = |manager: &mut Bus| {
+            let _call = manager.receive(Instant::now() + Duration::from_secs(5));
+            std::thread::park_timeout(Duration::from_secs(2));
+        };
+        let error = |failure: Failure| failure.into_error("Hello").report();
+        let mut bus = talk(silent);
+        assert_eq!(
+            error(bus.call("Hello", Vec::new()).unwrap_err()),
+            "systemd: Hello: no answer within 300ms"
+        );
+        let mut bus = talk(|manager| answer(manager, Kind::Return, vec![Value::Path("/job/7".into())]));
+        let report = error(bus.job("StartUnit", Vec::new()).unwrap_err());
+        assert_eq!(report, "systemd: Hello: the connection was closed");
+        let mut bus = talk(silent);
+        assert_eq!(bus.authenticate().unwrap_err().report(), "no answer within 300ms");
+        assert!(begin.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn who_talks_nonsense_is_not_listened_to() {
+        let mut bus = talk(|manager| manager.write_all(&[b'x'; 100], Instant::now() + PATIENCE).unwrap());
+        let report = bus.call("Hello", Vec::new()).unwrap_err().into_error("Hello").report();
+        assert_eq!(report, "systemd: Hello: what came is not a D-Bus message");
+        let mut bus = talk(|manager| {
+            manager.write_all(b"DATA\r\nREJECTED EXTERNAL\r\n", Instant::now() + PATIENCE).unwrap();
+            std::thread::park_timeout(Duration::from_secs(1));
+        });
+        assert_eq!(bus.authenticate().unwrap_err().report(), "\"REJECTED EXTERNAL\"");
+        let mut bus = talk(|manager| {
+            manager.write_all(&[b'x'; 10_000], Instant::now() + PATIENCE).unwrap();
+            std::thread::park_timeout(Duration::from_secs(1));
+        });
+        assert_eq!(bus.authenticate().unwrap_err().report(), "an answer without end");
+    }
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The systemd driver: the cgroup is that of a transient scope, which systemd
+//! makes around the container's process and is asked to leave to us (Delegate).
+
+mod bus;
+pub(crate) mod properties;
+pub(crate) mod unit;
+mod variant;
+mod wire;
+
+pub(crate) use bus::Manager;
+pub(crate) use wire::Value;
+
+use super::limits::Write;
+use super::{Hierarchy, fs};
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::sys::{cred, fd};
+use bus::Bus;
+use properties::Translated;
+
+impl Manager {
+    /// The one that makes units for the calling process.
+    pub(crate) fn ours() -> Result<Self> {
+        if cred::effective_uid() != 0 {
+            return Ok(Manager::User);
+        }
+        let map =
+            fd::read_file(fd::CWD, c"/proc/self/uid_map", 4096).context(|| "read /proc/self/uid_map")?;
+        if String::from_utf8_lossy(&map).split_ascii_whitespace().eq(["0", "0", "4294967295"]) {
+            return Ok(Manager::System);
+        }
+        // Root of a user namespace: a system in a container, or a user with more
+        // than one id. The user's bus knows who we are outside.
+        match Bus::connect(Manager::User).map(|mut bus| bus.own_uid()) {
+            Ok(Ok(uid)) if uid != 0 => Ok(Manager::User),
+            _ => Ok(Manager::System),
+        }
+    }
+}
+
+/// A scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Scope {
+    pub(crate) manager: Manager,
+    pub(crate) unit: String,
+    /// The absolute path of its cgroup.
+    pub(crate) path: String,
+}
+
+/// What else a new scope is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Wanted {
+    slice: String,
+    description: String,
+    /// Those of annotations.
+    properties: Vec<(String, Value)>,
+}
+
+impl Scope {
+    /// The scope that a container is to have. Nothing is made.
+    pub(crate) fn plan(
+        hierarchy: &Hierarchy,
+        manager: Manager,
+        name: unit::Name,
+        id: &str,
+        properties: Vec<(String, Value)>,
+    ) -> Result<(Self, Wanted)> {
+        let default = match manager {
+            Manager::System => "system.slice",
+            Manager::User => "user.slice",
+        };
+        let slice = name.slice.unwrap_or_else(|| default.to_owned());
+        let above = match manager {
+            Manager::System => String::new(),
+            Manager::User => {
+                let own = Bus::connect(manager)?.property("ControlGroup");
+                own.map_err(|failure| failure.into_error("asking for its cgroup"))?
+            }
+        };
+        let path = crate::path::clean(&format!("{above}/{}/{}", unit::slice_path(&slice)?, name.unit));
+        let scope = Scope { manager, unit: name.unit, path: hierarchy.absolute(&path) };
+        Ok((scope, Wanted { slice, description: format!("container {id}"), properties }))
+    }
+
+    /// Makes the scope around a process, with limits.
+    pub(crate) fn start(&self, wanted: &Wanted, pid: i32, writes: &[Write]) -> Result<Vec<Write>> {
+        let mut bus = Bus::connect(self.manager)?;
+        let Translated { properties, writes } = self.translate(&mut bus, writes, true)?;
+        let yes = |name: &str| (name.to_owned(), Value::Bool(true));
+        let mut all = vec![
+            ("Description".to_owned(), Value::str(&wanted.description)),
+            ("Slice".to_owned(), Value::str(&wanted.slice)),
+            yes("Delegate"),
+            ("PIDs".to_owned(), Value::Array("u".to_owned(), vec![Value::Uint32(pid.unsigned_abs())])),
+            yes("MemoryAccounting"),
+            yes("CPUAccounting"),
+            yes("IOAccounting"),
+            yes("TasksAccounting"),
+            ("DefaultDependencies".to_owned(), Value::Bool(false)),
+        ];
+        all.extend(wanted.properties.iter().cloned());
+        all.extend(properties);
+        let body = [
+            Value::str(&self.unit),
+            Value::str("replace"),
+            property_list(all),
+            Value::Array("(sa(sv))".to_owned(), Vec::new()),
+        ];
+        let start = |bus: &mut Bus| bus.job("StartTransientUnit", body.to_vec());
+        let result = match start(&mut bus) {
+            // It may be what is left of one that has failed.
+            Err(failure) if failure.is("UnitExists") => {
+                self.reset(&mut bus)?;
+                start(&mut bus)
+            }
+            other => other,
+        };
+        let result = result.map_err(|failure| {
+            let exists = failure.is("UnitExists");
+            let error = failure.into_error(format_args!("starting {}", self.unit));
+            if exists { error.of_kind(ErrorKind::AlreadyExists) } else { error }
+        });
+        match result?.as_str() {
+            "done" => Ok(writes),
+            other => {
+                let text = format!("systemd: starting {}: the job ended with {other:?}", self.unit);
+                Err(Error::new(ErrorKind::Setup, text))
+            }
+        }
+    }
+
+    /// Tells systemd of other limits: what is to be written besides.
+    pub(crate) fn set(&self, writes: &[Write]) -> Result<Vec<Write>> {
+        if writes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut bus = Bus::connect(self.manager)?;
+        let Translated { properties, writes } = self.translate(&mut bus, writes, false)?;
+        if !properties.is_empty() {
+            // Until the next boot, as the scope itself.
+            let body = vec![Value::str(&self.unit), Value::Bool(true), property_list(properties)];
+            bus.call("SetUnitProperties", body).map_err(|failure| {
+                failure.into_error(format_args!("unable to set unit properties of {}", self.unit))
+            })?;
+        }
+        Ok(writes)
+    }
+
+    /// Moves a process into the scope, or into a cgroup below it, which only
+    /// systemd may do where we have come from a cgroup that is not ours.
+    pub(crate) fn attach(&self, below: &str, pid: i32) -> Result<()> {
+        let body = vec![
+            Value::str(&self.unit),
+            Value::Str(format!("/{}", below.trim_matches('/'))),
+            Value::Array("u".to_owned(), vec![Value::Uint32(pid.unsigned_abs())]),
+        ];
+        let attached = Bus::connect(self.manager)?.call("AttachProcessesToUnit", body);
+        attached.map(drop).map_err(|failure| failure.into_error(format_args!("attaching to {}", self.unit)))
+    }
+
+    /// Removes the scope and all that is in it.
+    pub(crate) fn remove(&self) -> Result<()> {
+        fs::end_all(&self.path)?;
+        let mut bus = Bus::connect(self.manager)?;
+        match bus.job("StopUnit", vec![Value::str(&self.unit), Value::str("replace")]) {
+            // With its last process it goes by itself.
+            Err(failure) if failure.is("NoSuchUnit") => {}
+            other => {
+                other.map_err(|failure| failure.into_error(format_args!("stopping {}", self.unit)))?;
+            }
+        }
+        self.reset(&mut bus)?;
+        // Some versions leave what is below.
+        fs::remove(&self.path, 1)
+    }
+
+    /// Lets systemd forget a unit that has failed.
+    fn reset(&self, bus: &mut Bus) -> Result<()> {
+        match bus.call("ResetFailedUnit", vec![Value::str(&self.unit)]) {
+            Err(failure) if failure.is("NoSuchUnit") => Ok(()),
+            other => {
+                other.map(drop).map_err(|failure| failure.into_error(format_args!("resetting {}", self.unit)))
+            }
+        }
+    }
+
+    fn translate(&self, bus: &mut Bus, writes: &[Write], new: bool) -> Result<Translated> {
+        let version = if properties::depends_on_version(writes) {
+            let text = bus.property("Version");
+            version(&text.map_err(|failure| failure.into_error("asking for its version"))?)
+        } else {
+            0
+        };
+        Ok(properties::translate(writes, version, new))
+    }
+}
+
+fn property_list(properties: Vec<(String, Value)>) -> Value {
+    let pair = |(name, value)| Value::Struct(vec![Value::Str(name), Value::Variant(Box::new(value))]);
+    Value::Array("(sv)".to_owned(), properties.into_iter().map(pair).collect())
+}
+
+/// `252.39-1~deb12u2`, `v245.4-1.fc32`: the number. 0 for what is none.
+fn version(text: &str) -> u32 {
+    let text = text.trim_start_matches(['"', 'v']);
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    text.get(..end).and_then(|digits| digits.parse().ok()).unwrap_or(0)
+}
+
+/// For the fuzz target.
+pub(crate) fn check_parsers(bytes: &[u8]) {
+    wire::check(bytes);
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _value = variant::parse(text);
+        if let Ok(name) = unit::name(text, "id") {
+            assert!(!name.unit.contains('/'));
+        }
+        if let Ok(path) = unit::slice_path(text) {
+            assert!(path.split('/').all(|part| part.is_empty() || part.ends_with(".slice")));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        for (text, want) in [
+            ("252.39-1~deb12u2", 252),
+            ("v245.4-1.fc32", 245),
+            ("\"v245", 245),
+            ("257", 257),
+            ("", 0),
+            ("x", 0),
+        ] {
+            assert_eq!(version(text), want, "{text}");
+        }
+    }
+}

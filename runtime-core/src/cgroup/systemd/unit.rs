@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Names of systemd's units, and where their cgroups are.
+
+use super::variant;
+use super::wire::Value;
+use crate::config::field::invalid;
+use crate::error::Result;
+use std::collections::BTreeMap;
+
+const FIELD: &str = "linux.cgroupsPath";
+
+/// A scope that is to be: what `linux.cgroupsPath` says to the systemd driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Name {
+    /// `machine.slice`; `None`: the manager's default.
+    pub(crate) slice: Option<String>,
+    /// `libpod-1234.scope`
+    pub(crate) unit: String,
+}
+
+/// Reads `slice:prefix:name`. Without a path the container's id is the name.
+pub(crate) fn name(path: &str, id: &str) -> Result<Name> {
+    let (slice, prefix, name) = match path.split(':').collect::<Vec<_>>()[..] {
+        [""] => ("", "runc", id),
+        [slice, prefix, name] => (slice, prefix, name),
+        _ => {
+            let why = format_args!(
+                "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got {path:?} instead"
+            );
+            return Err(invalid(FIELD, why));
+        }
+    };
+    if name.is_empty() {
+        return Err(invalid(FIELD, format_args!("{path:?} has no name")));
+    }
+    if name.ends_with(".slice") {
+        let why = format_args!("{path:?} names a slice, in which no process can be");
+        return Err(invalid(FIELD, why));
+    }
+    let unit = format!("{prefix}-{name}.scope");
+    // systemd.unit(5).
+    let known = |b: u8| b.is_ascii_alphanumeric() || b":-_.\\".contains(&b);
+    if unit.len() > 255 || !unit.bytes().all(known) {
+        let why = format_args!(
+            "{unit:?} is not the name of a unit: at most 255 ASCII letters, digits, and : - _ . \\"
+        );
+        return Err(invalid(FIELD, why));
+    }
+    if !slice.is_empty() {
+        slice_path(slice)?;
+    }
+    Ok(Name { slice: (!slice.is_empty()).then(|| slice.to_owned()), unit })
+}
+
+/// Where a slice is below the manager's cgroup: `a-b.slice` is in `a.slice`
+/// (systemd.slice(5)).
+pub(crate) fn slice_path(slice: &str) -> Result<String> {
+    let bad = || invalid(FIELD, format_args!("invalid slice name: {slice}"));
+    let name = slice.strip_suffix(".slice").ok_or_else(bad)?;
+    if name == "-" {
+        return Ok(String::new());
+    }
+    let known = |b: u8| b.is_ascii_alphanumeric() || b":_.\\".contains(&b);
+    let mut path = String::new();
+    let mut prefix = String::new();
+    for part in name.split('-') {
+        // `..` cannot be one: the suffix follows.
+        if part.is_empty() || !part.bytes().all(known) || slice.len() > 255 {
+            return Err(bad());
+        }
+        if !path.is_empty() {
+            path.push('/');
+            prefix.push('-');
+        }
+        prefix.push_str(part);
+        path.push_str(&prefix);
+        path.push_str(".slice");
+    }
+    Ok(path)
+}
+
+/// The properties that annotations ask for.
+pub(crate) fn properties(annotations: &BTreeMap<String, String>) -> Result<Vec<(String, Value)>> {
+    let mut properties = Vec::new();
+    for (key, text) in annotations {
+        let Some(name) = key.strip_prefix("org.systemd.property.") else { continue };
+        let at = || format!("annotations.{key:?}");
+        if name.len() < 3 || !name.bytes().all(|b| b.is_ascii_alphabetic()) {
+            return Err(invalid(at(), "the name of a property has letters only, at least 3"));
+        }
+        let value =
+            variant::parse(text).map_err(|why| invalid(at(), format_args!("value parse error: {why}")))?;
+        let seconds =
+            name.strip_suffix("Sec").filter(|stem| stem.ends_with(|c: char| c.is_ascii_lowercase()));
+        properties.push(match seconds {
+            None => (name.to_owned(), value),
+            Some(stem) => {
+                let value = variant::microseconds(&value)
+                    .ok_or_else(|| invalid(at(), "value parse error: not a number of seconds"))?;
+                (format!("{stem}USec"), value)
+            }
+        });
+    }
+    Ok(properties)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        let of = |path: &str| name(path, "id").map_err(|error| error.report());
+        let want =
+            |slice: Option<&str>, unit: &str| Name { slice: slice.map(str::to_owned), unit: unit.into() };
+        assert_eq!(of(""), Ok(want(None, "runc-id.scope")));
+        assert_eq!(of("system.slice:docker:1234"), Ok(want(Some("system.slice"), "docker-1234.scope")));
+        assert_eq!(of(":libpod:1"), Ok(want(None, "libpod-1.scope")));
+        for (path, error) in [
+            ("/a/b", "expected cgroupsPath to be of format"),
+            ("a:b", "expected cgroupsPath to be of format"),
+            ("a.slice:b:c:d", "expected cgroupsPath to be of format"),
+            ("a.slice:b:", "has no name"),
+            ("a.slice:b:c.slice", "names a slice"),
+            ("a.slice:b:c/d", "is not the name of a unit"),
+            ("a.slice:b:ä", "is not the name of a unit"),
+            ("a:b:c", "invalid slice name: a"),
+            ("../x.slice:b:c", "invalid slice name"),
+        ] {
+            let report = of(path).unwrap_err();
+            assert!(report.starts_with("linux.cgroupsPath: ") && report.contains(error), "{path}: {report}");
+        }
+        assert!(of(&format!("a.slice:b:{}", "c".repeat(300))).is_err());
+    }
+
+    #[test]
+    fn slices_are_nested_by_their_names() {
+        let of = |slice: &str| slice_path(slice).map_err(|error| error.report());
+        assert_eq!(of("system.slice"), Ok("system.slice".into()));
+        assert_eq!(of("a-b-c.slice"), Ok("a.slice/a-b.slice/a-b-c.slice".into()));
+        assert_eq!(of("-.slice"), Ok(String::new()));
+        for bad in [
+            "",
+            ".slice",
+            "a",
+            "a.scope",
+            "-a.slice",
+            "a--b.slice",
+            "a-.slice",
+            "a/b.slice",
+            "..",
+            "a b.slice",
+        ] {
+            assert_eq!(of(bad), Err(format!("linux.cgroupsPath: invalid slice name: {bad}")));
+        }
+    }
+
+    #[test]
+    fn properties_of_annotations() {
+        let of = |key: &str, value: &str| {
+            properties(&BTreeMap::from([(key.to_owned(), value.to_owned())])).map_err(|error| error.report())
+        };
+        assert_eq!(of("other", "x"), Ok(Vec::new()));
+        assert_eq!(
+            of("org.systemd.property.CollectMode", "'inactive-or-failed'"),
+            Ok(vec![("CollectMode".into(), Value::str("inactive-or-failed"))])
+        );
+        assert_eq!(
+            of("org.systemd.property.TimeoutStopSec", "uint64 3"),
+            Ok(vec![("TimeoutStopUSec".into(), Value::Uint64(3_000_000))])
+        );
+        // Not a number of seconds, whatever it ends in.
+        assert_eq!(of("org.systemd.property.FooSEC", "1"), Ok(vec![("FooSEC".into(), Value::Int32(1))]));
+        assert!(of("org.systemd.property.A", "1").unwrap_err().contains("letters only"));
+        assert!(of("org.systemd.property.Exec-Start", "1").unwrap_err().contains("letters only"));
+        assert!(of("org.systemd.property.TimeoutStopSec", "'x'").unwrap_err().contains("seconds"));
+        assert_eq!(
+            of("org.systemd.property.CollectMode", "inactive").unwrap_err(),
+            "annotations.\"org.systemd.property.CollectMode\": value parse error: expected a value at byte 0 of \"inactive\""
+        );
+    }
+}
