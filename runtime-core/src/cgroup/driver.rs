@@ -2,6 +2,7 @@
 //! Who makes and removes the cgroup: the runtime itself, or systemd. All else is
 //! done through the files of the [`Cgroup`].
 
+use super::fs::Occupants;
 use super::limits::Write;
 use super::systemd::{Manager, Scope, Wanted, unit};
 use super::{Cgroup, Hierarchy, fs};
@@ -137,11 +138,11 @@ impl Driver {
         }
     }
 
-    /// Ends what is in the cgroup, and removes it.
-    pub(crate) fn remove(&self) -> Result<()> {
+    /// Removes the cgroup.
+    pub(crate) fn remove(&self, occupants: Occupants) -> Result<()> {
         match self {
-            Driver::Fs { path, made } => fs::remove(path, *made),
-            Driver::Systemd(scope) => scope.remove(),
+            Driver::Fs { path, made } => fs::remove(path, *made, occupants),
+            Driver::Systemd(scope) => scope.remove(occupants),
         }
     }
 }

@@ -52,7 +52,8 @@ pub(crate) fn place(hierarchy: &Hierarchy, path: &CgroupsPath, id: &str) -> Resu
 pub(crate) fn make(hierarchy: &Hierarchy, place: &Place) -> Result<Cgroup> {
     let cgroup = match hierarchy.open(&place.path)? {
         Some(cgroup) => {
-            check_unused(&cgroup)?;
+            // If that cannot be told, it is not ours either.
+            check_unused(&cgroup).map_err(|error| error.of_kind(ErrorKind::AlreadyExists))?;
             cgroup
         }
         None => make_new(hierarchy, place)?,
@@ -61,6 +62,8 @@ pub(crate) fn make(hierarchy: &Hierarchy, place: &Place) -> Result<Cgroup> {
     Ok(cgroup)
 }
 
+/// A cgroup that has come since its place was chosen belongs to somebody else:
+/// [`ErrorKind::AlreadyExists`].
 fn make_new(hierarchy: &Hierarchy, place: &Place) -> Result<Cgroup> {
     let mut tries = 0;
     loop {
@@ -69,25 +72,27 @@ fn make_new(hierarchy: &Hierarchy, place: &Place) -> Result<Cgroup> {
             // The delete of another container took an empty parent away.
             Err(Errno::ENOENT | Errno::ENODEV) if tries < 10 => tries += 1,
             Err(errno) => {
-                let error = Error::os(
-                    errno,
-                    format!(
-                        "unable to apply cgroup configuration: mkdir {}",
-                        hierarchy.absolute(&place.path)
-                    ),
-                );
-                return Err(error.of_kind(ErrorKind::Setup));
+                let path = hierarchy.absolute(&place.path);
+                let error = Error::os(errno, format!("unable to apply cgroup configuration: mkdir {path}"));
+                return Err(match errno {
+                    Errno::EEXIST => error
+                        .of_kind(ErrorKind::AlreadyExists)
+                        .with_hint("another container is being made in the same cgroup"),
+                    _ => error.of_kind(ErrorKind::Setup),
+                });
             }
         }
     }
 }
 
+/// Makes the last component of `path`, and those before it that are missing.
 fn make_all(hierarchy: &Hierarchy, path: &str) -> crate::sys::Result<OwnedFd> {
     let open = |dir: std::os::fd::BorrowedFd<'_>, name: &CString| {
         fd::openat2(dir, name, libc::O_RDONLY | libc::O_DIRECTORY, 0, resolve::BENEATH | resolve::NO_SYMLINKS)
     };
     let mut dir = hierarchy.open_dir(c".")?;
-    for part in path.split('/') {
+    let (parents, name) = path.rsplit_once('/').unwrap_or(("", path));
+    for part in parents.split('/').filter(|part| !part.is_empty()) {
         let name = CString::new(part).unwrap_or_default();
         dir = match open(dir.as_fd(), &name) {
             Err(Errno::ENOENT) => {
@@ -100,7 +105,9 @@ fn make_all(hierarchy: &Hierarchy, path: &str) -> crate::sys::Result<OwnedFd> {
             other => other?,
         };
     }
-    Ok(dir)
+    let name = CString::new(name).unwrap_or_default();
+    fd::mkdir(&dir, &name, 0o755)?;
+    open(dir.as_fd(), &name)
 }
 
 /// Refuses a cgroup that has processes, or that would freeze ours.
@@ -125,11 +132,19 @@ pub(super) fn check_unused(cgroup: &Cgroup) -> Result<()> {
     Ok(())
 }
 
+/// What is done about processes that are in a cgroup when it is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Occupants {
+    /// They are the container's.
+    Kill,
+    /// The container's are gone: they are on their way out, or somebody else's.
+    Await,
+}
+
 /// Removes the cgroup at an absolute path, everything below it, and of its
 /// parents as many as `missing` says were made for it, unless others use them.
-/// Whatever still runs in it is killed.
-pub(crate) fn remove(path: &str, missing: usize) -> Result<()> {
-    let Some(cgroup) = end_all(path)? else { return Ok(()) };
+pub(crate) fn remove(path: &str, missing: usize, occupants: Occupants) -> Result<()> {
+    let Some(cgroup) = end_all(path, occupants)? else { return Ok(()) };
     remove_below(&cgroup)?;
     let mut path = path;
     for removed in 0..missing {
@@ -151,16 +166,31 @@ pub(crate) fn remove(path: &str, missing: usize) -> Result<()> {
     Ok(())
 }
 
-/// Ends every process in a cgroup, frozen ones too; `None` if it is gone.
-pub(super) fn end_all(path: &str) -> Result<Option<Cgroup>> {
+/// Waits until no process is in a cgroup; `None` if it is gone.
+pub(super) fn end_all(path: &str, occupants: Occupants) -> Result<Option<Cgroup>> {
     let Some(cgroup) = Cgroup::from_record(path)? else { return Ok(None) };
-    if cgroup.events()?.populated {
-        cgroup.kill()?;
-        if !cgroup.await_events(Duration::from_secs(10), |events| !events.populated)? {
-            return Err(Error::new(ErrorKind::System, format!("processes in {path} do not end")));
-        }
+    if !cgroup.events()?.populated {
+        return Ok(Some(cgroup));
     }
-    Ok(Some(cgroup))
+    let patience = match occupants {
+        Occupants::Kill => {
+            // Frozen ones too.
+            cgroup.kill()?;
+            Duration::from_secs(10)
+        }
+        Occupants::Await => Duration::from_secs(1),
+    };
+    if cgroup.await_events(patience, |events| !events.populated)? {
+        return Ok(Some(cgroup));
+    }
+    Err(match occupants {
+        Occupants::Kill => Error::new(ErrorKind::System, format!("processes in {path} do not end")),
+        Occupants::Await => Error::new(
+            ErrorKind::InvalidState,
+            format!("cgroup {path} has processes in it that are not the container's"),
+        )
+        .with_hint("delete --force kills them"),
+    })
 }
 
 fn remove_below(cgroup: &Cgroup) -> Result<()> {

@@ -10,6 +10,7 @@ use super::bundle::Bundle;
 use super::{Container, Runtime};
 use crate::ContainerId;
 use crate::cgroup::driver::{self, Driver};
+use crate::cgroup::fs::Occupants;
 use crate::cgroup::{self, Cgroup, Hierarchy, limits};
 use crate::config::Config;
 use crate::config::hooks::Kind as HookKind;
@@ -371,7 +372,7 @@ impl Attempt<'_> {
 
     /// Removes what an attempt has made that failed.
     fn undo(&self) -> Result<()> {
-        if self.owns_cgroup.get() { Driver::of(&self.record()).remove() } else { Ok(()) }
+        if self.owns_cgroup.get() { Driver::of(&self.record()).remove(Occupants::Kill) } else { Ok(()) }
     }
 
     fn state(&self, pid: i32) -> StateDocument<'_> {

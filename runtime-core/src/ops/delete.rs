@@ -5,13 +5,14 @@ use super::Container;
 use super::kill::kill_everything;
 use super::state::status;
 use crate::cgroup::driver::Driver;
+use crate::cgroup::fs::{self, Occupants};
 use crate::config::hooks::Kind;
 use crate::error::{Error, ErrorKind, Result, Warning};
 use crate::launch::hooks;
 use crate::spec::{OCI_VERSION, StateDocument, Status};
 use crate::state::process::await_end;
 use crate::state::record::{Phase, Record};
-use crate::state::store::Locked;
+use crate::state::store::{Entry, Locked};
 
 /// How long init may take to end once it was killed, in milliseconds.
 const PATIENCE_MS: i32 = 10_000;
@@ -28,23 +29,41 @@ impl Container {
             Err(error) if force && error.kind() == ErrorKind::NotFound => return nothing,
             other => other?,
         };
+        // What cannot be deleted is refused at once, and what is making or starting
+        // the container, and has the lock, comes to its end when that is killed.
+        if let Ok(record) = entry.record() {
+            self.end(&entry, &record, force)?;
+        }
+        let entry = entry.lock()?;
         let record = match entry.record() {
             Ok(record) => record,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                // An interrupted creation that had not begun to make anything.
-                entry.lock()?.remove()?;
+                // A creation that was interrupted before it made anything.
+                entry.remove()?;
                 return if force { nothing } else { Err(error) };
             }
             Err(error) if force && error.kind() == ErrorKind::BadRecord => {
-                entry.lock()?.remove()?;
+                if let Some(remains) = entry.remains() {
+                    remains.init.signal(libc::SIGKILL)?;
+                    fs::remove(&remains.cgroup_path, remains.cgroup_made, Occupants::Kill)?;
+                }
+                entry.remove()?;
                 return nothing;
             }
             Err(error) => return Err(error),
         };
-        match status(&entry, &record)? {
+        // It may have been made, or started, until we had the lock.
+        let occupants = self.end(&entry, &record, force)?;
+        destroy(entry, &record, occupants)
+    }
+
+    /// Kills what is left of the container, if `force` or its state allow that.
+    fn end(&self, entry: &Entry, record: &Record, force: bool) -> Result<Occupants> {
+        match status(entry, record)? {
+            Status::Stopped if !force => return Ok(occupants_of_stopped(record)),
             Status::Stopped => {}
-            Status::Created => stop(&record)?,
-            _ if force => stop(&record)?,
+            Status::Created => stop(record)?,
+            _ if force => stop(record)?,
             status => {
                 return Err(Error::new(
                     ErrorKind::InvalidState,
@@ -52,25 +71,22 @@ impl Container {
                 ));
             }
         }
-        // A creation that is still going on has just lost its child; it undoes
-        // what it has made and removes the record, or finds the lock taken.
-        let entry = entry.lock()?;
-        let record = match entry.record() {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                entry.remove()?;
-                return nothing;
-            }
-            other => other?,
-        };
-        destroy(entry, &record)
+        Ok(Occupants::Kill)
     }
 
     /// Deletes a container whose first process has ended and was waited for.
     pub fn delete_stopped(&self) -> Result<Vec<Warning>> {
         let entry = self.store.entry(&self.id)?.lock()?;
         let record = entry.record()?;
-        destroy(entry, &record)
+        let occupants = occupants_of_stopped(&record);
+        destroy(entry, &record, occupants)
     }
+}
+
+/// A pid namespace takes all its processes with it when its first one ends. So
+/// what is in the cgroup of such a container then has come from elsewhere.
+fn occupants_of_stopped(record: &Record) -> Occupants {
+    if record.shared_pid_namespace { Occupants::Kill } else { Occupants::Await }
 }
 
 /// Kills everything and waits until init has ended.
@@ -87,8 +103,8 @@ fn stop(record: &Record) -> Result<()> {
 
 /// Removes what the record names. If the cgroup cannot be removed the record
 /// stays, so that it can be tried again.
-fn destroy(entry: Locked, record: &Record) -> Result<Vec<Warning>> {
-    Driver::of(record).remove()?;
+fn destroy(entry: Locked, record: &Record, occupants: Occupants) -> Result<Vec<Warning>> {
+    Driver::of(record).remove(occupants)?;
     entry.remove()?;
     if record.phase == Phase::Creating {
         // It never was a container (runtime.md, "Lifecycle", step 13).

@@ -189,7 +189,7 @@ impl Record {
     pub(crate) fn from_json(id: &str, json: &[u8]) -> Result<Self> {
         let bad = |why: &dyn std::fmt::Display| {
             Error::new(ErrorKind::BadRecord, format!("load container {id}: state.json: {why}"))
-                .with_hint("delete --force removes the record and whatever it still names")
+                .with_hint("delete --force removes the record and what can be made out in it")
         };
         let record: Record = serde_json::from_slice(json).map_err(|error| bad(&error))?;
         if record.version != VERSION {
@@ -199,6 +199,31 @@ impl Record {
             return Err(bad(&format_args!("it is the record of {:?}", record.id)));
         }
         Ok(record)
+    }
+}
+
+/// What is to be ended and removed with a record that cannot be read, because
+/// another version of the runtime has written it.
+#[derive(Debug)]
+pub(crate) struct Remains {
+    pub(crate) init: ProcessId,
+    pub(crate) cgroup_path: String,
+    pub(crate) cgroup_made: usize,
+}
+
+impl Remains {
+    /// `None` if not even the container's name can be found in it.
+    pub(crate) fn from_json(id: &str, json: &[u8]) -> Option<Self> {
+        let json: serde_json::Value = serde_json::from_slice(json).ok()?;
+        let number = |pointer: &str| json.pointer(pointer).and_then(serde_json::Value::as_u64).unwrap_or(0);
+        (json.get("id")?.as_str()? == id).then(|| Remains {
+            init: ProcessId {
+                pid: i32::try_from(number("/init_process_pid")).unwrap_or(0),
+                start: number("/init_process_start"),
+            },
+            cgroup_path: json.pointer("/cgroup_paths/").and_then(|p| p.as_str()).unwrap_or("").to_owned(),
+            cgroup_made: number("/cgroup/made") as usize,
+        })
     }
 }
 
@@ -244,6 +269,17 @@ mod tests {
         let future = String::from_utf8(json.clone()).unwrap().replace("\"version\":1", "\"version\":2");
         assert!(report(future.as_bytes()).report().contains("version 2 (known: 1)"));
         assert!(Record::from_json("y", &json).unwrap_err().report().contains("it is the record of \"x\""));
+    }
+
+    #[test]
+    fn remains_of_another_version() {
+        let json = String::from_utf8(record().to_json()).unwrap();
+        let future = json.replace("\"version\":1", "\"version\":2").replace("\"rootfs\"", "\"root\"");
+        let remains = Remains::from_json("x", future.as_bytes()).unwrap();
+        assert_eq!((remains.cgroup_path.as_str(), remains.cgroup_made), ("/sys/fs/cgroup/x", 1));
+        assert_eq!(remains.init, ProcessId { pid: 0, start: 0 });
+        assert!(Remains::from_json("y", future.as_bytes()).is_none(), "the record of another container");
+        assert!(Remains::from_json("x", b"{\"id\":\"x\"").is_none());
     }
 
     #[test]

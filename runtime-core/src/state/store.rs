@@ -3,7 +3,7 @@
 //! whole at every moment, and a lock.
 
 use super::filter::{self, CompiledFilter};
-use super::record::Record;
+use super::record::{Record, Remains};
 use crate::ContainerId;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path;
@@ -121,12 +121,21 @@ impl Entry {
     /// Reads the record. A directory without one is a creation that was
     /// interrupted before it made anything: `NotFound`, as for runc.
     pub(crate) fn record(&self) -> Result<Record> {
-        match fd::open(&self.dir, RECORD, libc::O_RDONLY, 0).and_then(|file| fd::read_all(file, RECORD_MAX)) {
+        match self.json() {
             Ok(json) => Record::from_json(self.id.as_str(), &json),
             Err(Errno::ENOENT) => Err(Error::new(ErrorKind::NotFound, "container does not exist")),
             Err(errno) => Err(Error::os(errno, format!("read state.json of container {}", self.id))
                 .of_kind(ErrorKind::BadRecord)),
         }
+    }
+
+    /// What a record that cannot be read still names, if it is this container's.
+    pub(crate) fn remains(&self) -> Option<Remains> {
+        Remains::from_json(self.id.as_str(), &self.json().ok()?)
+    }
+
+    fn json(&self) -> crate::sys::Result<Vec<u8>> {
+        fd::read_all(fd::open(&self.dir, RECORD, libc::O_RDONLY, 0)?, RECORD_MAX)
     }
 
     /// Opens the fifo at which the container's init waits to be started; `None`

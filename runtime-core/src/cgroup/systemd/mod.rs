@@ -11,6 +11,7 @@ mod wire;
 pub(crate) use bus::Manager;
 pub(crate) use wire::Value;
 
+use super::fs::Occupants;
 use super::limits::Write;
 use super::{Hierarchy, fs};
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -158,9 +159,9 @@ impl Scope {
         attached.map(drop).map_err(|failure| failure.into_error(format_args!("attaching to {}", self.unit)))
     }
 
-    /// Removes the scope and all that is in it.
-    pub(crate) fn remove(&self) -> Result<()> {
-        fs::end_all(&self.path)?;
+    /// Removes the scope and all cgroups that are in it.
+    pub(crate) fn remove(&self, occupants: Occupants) -> Result<()> {
+        fs::end_all(&self.path, occupants)?;
         let mut bus = Bus::connect(self.manager)?;
         match bus.job("StopUnit", vec![Value::str(&self.unit), Value::str("replace")]) {
             // With its last process it goes by itself.
@@ -171,7 +172,7 @@ impl Scope {
         }
         self.reset(&mut bus)?;
         // Some versions leave what is below.
-        fs::remove(&self.path, 1)
+        fs::remove(&self.path, 1, occupants)
     }
 
     /// Lets systemd forget a unit that has failed.

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What one command does while another is at the same container, or at the same
+//! cgroup: no process of anybody else ends, and no container loses its record.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+use conformance::host::{self, Snapshot};
+use conformance::{Bundle, Runtime};
+use nix::fcntl::{Flock, FlockArg};
+use serde_json::json;
+use std::fs::{self, File};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+fn runtime() -> Runtime {
+    Runtime::new(&conformance::bundle::beside("runtime-cli")).unwrap()
+}
+
+/// A process that has nothing to do with containers. Dropped, it is killed.
+struct Bystander(Child);
+
+impl Bystander {
+    fn new() -> Self {
+        Bystander(Command::new("sleep").arg("1000").spawn().unwrap())
+    }
+
+    fn pid(&self) -> i64 {
+        self.0.id().into()
+    }
+}
+
+impl Drop for Bystander {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+fn is_alive(pid: i64) -> bool {
+    conformance::host::process_status(pid, "State").is_some_and(|state| !state.starts_with(['Z', 'X']))
+}
+
+fn in_cgroup(path: &str) -> Bundle {
+    Bundle::new(&["sleep"]).unwrap().with(|c| c["linux"]["cgroupsPath"] = json!(path)).unwrap()
+}
+
+#[test]
+fn a_cgroup_in_use_is_refused_and_left_alone() {
+    let _alone = host::alone();
+    let before = Snapshot::take().unwrap();
+    let runtime = runtime();
+    let name = format!("in-use-{}", std::process::id());
+    let cgroup = host::hierarchy().join(&name);
+    fs::create_dir(&cgroup).unwrap();
+    let bystander = Bystander::new();
+    fs::write(cgroup.join("cgroup.procs"), bystander.pid().to_string()).unwrap();
+    let bundle = in_cgroup(&format!("/{name}"));
+    runtime.run_in(&bundle, &["create", "c"]).unwrap().failed_with(1, "cgroup is not empty").unwrap();
+    runtime.run(&["delete", "--force", "c"]).unwrap().ok().unwrap();
+    assert!(is_alive(bystander.pid()), "the runtime has killed a process that is not the container's");
+    drop(bystander);
+    fs::remove_dir(&cgroup).unwrap();
+    before.check(&runtime).unwrap();
+}
+
+#[test]
+fn two_containers_do_not_share_a_cgroup() {
+    let _alone = host::alone();
+    let before = Snapshot::take().unwrap();
+    let runtime = runtime();
+    let bundle = in_cgroup(&format!("/shared-{}/c", std::process::id()));
+    runtime.run_in(&bundle, &["create", "first"]).unwrap().ok().unwrap();
+    runtime.run_in(&bundle, &["create", "second"]).unwrap().failed_with(1, "cgroup is not empty").unwrap();
+    assert_eq!(runtime.status("first").unwrap(), "created");
+
+    // The first has stopped, the second has taken its place; deleting the first
+    // does not end the second.
+    runtime.run(&["kill", "first", "KILL"]).unwrap().ok().unwrap();
+    runtime.await_status("first", "stopped").unwrap();
+    runtime.run_in(&bundle, &["create", "second"]).unwrap().ok().unwrap();
+    runtime.run(&["delete", "first"]).unwrap().failed_with(1, "has processes in it").unwrap();
+    assert_eq!(runtime.status("second").unwrap(), "created");
+    runtime.run(&["delete", "second"]).unwrap().ok().unwrap();
+    runtime.run(&["delete", "first"]).unwrap().ok().unwrap();
+    before.check(&runtime).unwrap();
+}
+
+/// `delete` comes when `create` has its directory and its lock, but has not yet
+/// written its record.
+#[test]
+fn delete_waits_for_a_creation_that_has_just_begun() {
+    let _alone = host::alone();
+    let before = Snapshot::take().unwrap();
+    let runtime = runtime();
+    let bundle = in_cgroup(&format!("/late-record-{}", std::process::id()));
+    runtime.run_in(&bundle, &["create", "c"]).unwrap().ok().unwrap();
+    let pid = runtime.state("c").unwrap()["pid"].as_i64().unwrap();
+
+    let dir = runtime.root().join("c");
+    let record = dir.join("state.json");
+    let hidden = runtime.root().join("record");
+    let lock = Flock::lock(File::open(&dir).unwrap(), FlockArg::LockExclusive).unwrap();
+    fs::rename(&record, &hidden).unwrap();
+    let mut delete = runtime.command(&["delete", "c"]).spawn().unwrap();
+    await_flock(&delete);
+    fs::rename(&hidden, &record).unwrap();
+    drop(lock);
+    delete.wait().unwrap();
+    assert!(record.exists() || !is_alive(pid), "the record is gone, and process {pid} lives");
+    runtime.run(&["delete", "--force", "c"]).unwrap().ok().unwrap();
+    before.check(&runtime).unwrap();
+}
+
+/// Waits until the process waits for a lock (proc(5): a `->` in /proc/locks).
+fn await_flock(child: &Child) {
+    let end = Instant::now() + Duration::from_secs(30);
+    let waiting = |line: &str| line.contains("->") && line.contains(&format!(" {} ", child.id()));
+    while !fs::read_to_string("/proc/locks").unwrap().lines().any(waiting) {
+        assert!(Instant::now() < end);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// After an upgrade, or the way back from one.
+#[test]
+fn a_record_of_another_version_still_names_what_to_remove() {
+    let _alone = host::alone();
+    let before = Snapshot::take().unwrap();
+    let runtime = runtime();
+    let bundle = in_cgroup(&format!("/other-version-{}", std::process::id()));
+    runtime.run_in(&bundle, &["run", "--detach", "c"]).unwrap().ok().unwrap();
+    let record = runtime.root().join("c/state.json");
+    let text = fs::read_to_string(&record).unwrap();
+    fs::write(&record, text.replace("\"version\":1", "\"version\":999")).unwrap();
+    runtime.run(&["delete", "c"]).unwrap().failed_with(1, "version 999").unwrap();
+    runtime.run(&["delete", "--force", "c"]).unwrap().ok().unwrap();
+    before.check(&runtime).unwrap();
+}
