@@ -485,6 +485,20 @@ mod defects_of_libseccomp {
         assert_eq!(eval(&policy, &call(0, [5, 0, 0, 0, 0, 0])), Action::Allow);
     }
 
+    /// The largest error number that the kernel passes on.
+    #[test]
+    fn largest_errno_refused() {
+        let profile = LinuxSeccomp::parse(
+            r#"{ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+            { "names": ["read"], "action": "SCMP_ACT_ERRNO", "errnoRet": 4095 }
+        ]}"#,
+        );
+        const EINVAL: i32 = -22;
+        assert_eq!(oracle::filter(&profile.profile(), &[Arch::X86_64], false).unwrap_err(), EINVAL);
+        let policy = common::policy(&profile.profile());
+        assert_eq!(eval(&policy, &call(0, [0; 6])), Action::Errno(4095));
+    }
+
     /// Two rules that begin with the same "not equal" and go on differently: libseccomp never returns.
     #[test]
     fn never_returns() {
