@@ -233,3 +233,86 @@ fn cgroup_events_reports_changes_as_urgent_data() {
     child.wait().unwrap();
     fs::remove_dir(&dir).unwrap();
 }
+
+#[repr(C)]
+struct Fprog {
+    len: u16,
+    filter: *const seccomp::Instruction,
+}
+
+/// seccomp(SECCOMP_SET_MODE_FILTER, flags, program).
+fn set_filter(flags: u32, program: Option<&[seccomp::Instruction]>) -> Result<i32, Errno> {
+    let program = program.map(|p| Fprog { len: p.len() as u16, filter: p.as_ptr() });
+    let pointer = program.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: a whole sock_fprog, or null, which the kernel refuses to read.
+    Errno::result(unsafe { libc::syscall(libc::SYS_seccomp, 1, flags, pointer) }).map(|fd| fd as i32)
+}
+
+#[test]
+fn the_kernel_says_which_flags_of_filters_it_knows() {
+    const SPEC_ALLOW: u32 = 1 << 2;
+    assert_eq!(set_filter(SPEC_ALLOW, None), Err(Errno::EFAULT));
+    assert_eq!(set_filter(1 << 30, None), Err(Errno::EINVAL));
+    assert!(fs::read_to_string("/proc/thread-self/status").unwrap().contains("Seccomp:\t0\n"));
+}
+
+#[test]
+fn a_listener_takes_the_lowest_free_number_and_can_be_fetched_from_a_process_that_it_stops() {
+    const NEW_LISTENER: u32 = 1 << 3;
+    const NOTIFY: u32 = 0x7fc0_0000;
+    let ask_always = [seccomp::Instruction { code: 0x06, jt: 0, jf: 0, k: NOTIFY }];
+    // SAFETY: the child makes four system calls and is stopped in the last one.
+    match unsafe { fork() }.unwrap() {
+        ForkResult::Child => {
+            // SAFETY: plain integers.
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+            // SAFETY: nobody in the child uses these descriptors.
+            unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) };
+            let _loaded = set_filter(NEW_LISTENER, Some(&ask_always));
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(1) }
+        }
+        ForkResult::Parent { child } => {
+            // SAFETY: plain integers.
+            let pidfd = fd(unsafe { libc::syscall(libc::SYS_pidfd_open, child.as_raw(), 0) });
+            let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+            let is_listener = || {
+                // SAFETY: plain integers.
+                let third = unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), 3, 0) };
+                if third == -1 {
+                    assert_eq!(Errno::last(), Errno::EBADF);
+                    return false;
+                }
+                // Before the child has closed it, this is a file of some test.
+                let third = fd(third);
+                let link = fs::read_link(format!("/proc/self/fd/{}", third.as_raw_fd())).unwrap();
+                link.to_str() == Some("anon_inode:seccomp notify")
+            };
+            while !is_listener() {
+                assert!(std::time::Instant::now() < end, "there is no listener");
+            }
+            nix::sys::signal::kill(child, nix::sys::signal::SIGKILL).unwrap();
+            waitpid(child, None).unwrap();
+        }
+    }
+}
+
+#[test]
+fn execve_ends_what_is_only_effective_and_permitted() {
+    const CAP_SYS_ADMIN: u32 = 21;
+    let capabilities = |status: &str, set: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(set)?.strip_prefix(":\t")).unwrap();
+        u64::from_str_radix(line, 16).unwrap()
+    };
+    in_child(|| {
+        // SAFETY: plain integers.
+        call(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAP_SYS_ADMIN, 0, 0, 0) }.into());
+        let before = fs::read_to_string("/proc/self/status").unwrap();
+        let after = std::process::Command::new("cat").arg("/proc/self/status").output().unwrap();
+        let after = String::from_utf8(after.stdout).unwrap();
+        ["CapPrm", "CapEff"].iter().all(|set| {
+            capabilities(&before, set) >> CAP_SYS_ADMIN & 1 == 1
+                && capabilities(&after, set) >> CAP_SYS_ADMIN & 1 == 0
+        })
+    });
+}
