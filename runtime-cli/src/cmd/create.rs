@@ -5,6 +5,7 @@ use super::{Context, Failure};
 use crate::foreground::{Foreground, Given};
 use runtime_core::spec::Spec;
 use runtime_core::{Container, Create, Created, Held};
+use std::ffi::OsStr;
 use std::path::Path;
 
 pub(super) fn create(context: &Context<'_>) -> Result<u8, Failure> {
@@ -130,7 +131,20 @@ fn options(context: &Context<'_>, mut create: Create) -> Result<Create, Failure>
     }
     Ok(create
         .systemd(context.globals.is_set("systemd-cgroup"))
+        .rootless(rootless(context)?)
         .preserve_fds(fds)
         .no_pivot(flags.is_set("no-pivot"))
         .no_new_keyring(flags.is_set("no-new-keyring")))
+}
+
+/// The global flag: `None` is "auto".
+fn rootless(context: &Context<'_>) -> Result<Option<bool>, Failure> {
+    let given = context.globals.get("rootless").map(OsStr::to_string_lossy);
+    match given.as_deref().unwrap_or("auto") {
+        "auto" => Ok(None),
+        // What Go's strconv.ParseBool takes.
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Some(true)),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Some(false)),
+        other => Err(Failure::new(format!("strconv.ParseBool: parsing {other:?}: invalid syntax"))),
+    }
 }

@@ -5,15 +5,20 @@
 use super::fs::Occupants;
 use super::limits::Write;
 use super::systemd::{Manager, Scope, Wanted, unit};
-use super::{Cgroup, Hierarchy, fs};
-use crate::config::Config;
+use super::{Cgroup, Hierarchy, fs, limits};
+use crate::config::{CgroupsPath, Config};
 use crate::error::{Error, ErrorKind, Result};
 use crate::state::record::{CgroupRecord, Record};
 
 /// The driver of one container.
 #[derive(Debug)]
 pub(crate) enum Driver {
-    Fs { path: String, made: usize },
+    /// The container has no cgroup of its own.
+    None,
+    Fs {
+        path: String,
+        made: usize,
+    },
     Systemd(Scope),
 }
 
@@ -21,8 +26,13 @@ pub(crate) enum Driver {
 /// by this plan can be told from what was there before.
 #[derive(Debug)]
 pub(crate) enum Plan {
+    /// None: the process stays in the caller's.
+    None,
     Fs(fs::Place),
-    Systemd { scope: Scope, wanted: Wanted },
+    Systemd {
+        scope: Scope,
+        wanted: Wanted,
+    },
 }
 
 impl Plan {
@@ -46,6 +56,7 @@ impl Plan {
     /// What the record says of it.
     pub(crate) fn record(&self) -> CgroupRecord {
         match self {
+            Plan::None => CgroupRecord::None,
             Plan::Fs(place) => CgroupRecord::Fs { made: place.missing },
             Plan::Systemd { scope, .. } => {
                 CgroupRecord::Systemd { manager: scope.manager, unit: scope.unit.clone() }
@@ -53,9 +64,10 @@ impl Plan {
         }
     }
 
-    /// Its absolute path.
+    /// Its absolute path; empty if it is to be none.
     pub(crate) fn path(&self, hierarchy: &Hierarchy) -> String {
         match self {
+            Plan::None => String::new(),
             Plan::Fs(place) => hierarchy.absolute(&place.path),
             Plan::Systemd { scope, .. } => scope.path.clone(),
         }
@@ -70,6 +82,7 @@ impl Plan {
     /// this driver can make it by then.
     pub(crate) fn prepare(&self, hierarchy: &Hierarchy) -> Result<Option<Cgroup>> {
         match self {
+            Plan::None => Ok(None),
             Plan::Fs(place) => fs::make(hierarchy, place).map(Some),
             Plan::Systemd { scope, .. } => check_unused(&scope.path).map(|()| None),
         }
@@ -83,11 +96,12 @@ impl Plan {
         prepared: Option<Cgroup>,
         pid: i32,
         writes: &[Write],
-    ) -> Result<Cgroup> {
+    ) -> Result<Option<Cgroup>> {
         match (self, prepared) {
+            (Plan::None, _) => Ok(None),
             (Plan::Fs(_), Some(cgroup)) => {
                 cgroup.apply(writes)?;
-                Ok(cgroup)
+                Ok(Some(cgroup))
             }
             (Plan::Fs(place), None) => {
                 Err(Error::new(ErrorKind::Setup, format!("cgroup {} was not made", place.path)))
@@ -105,9 +119,18 @@ impl Plan {
                 }
                 cgroup.enable_controllers(hierarchy)?;
                 cgroup.apply(&writes)?;
-                Ok(cgroup)
+                Ok(Some(cgroup))
             }
         }
+    }
+
+    /// What is left to do if the cgroup could not be made for want of rights: a
+    /// container that asks for nothing of it can go without.
+    pub(crate) fn without(config: &Config, denied: Error) -> Result<Self> {
+        if config.cgroups_path == CgroupsPath::Default && limits::writes(&config.resources).is_empty() {
+            return Ok(Plan::None);
+        }
+        Err(denied.wrap("rootless needs no limits + no cgrouppath when no permission is granted for cgroups"))
     }
 }
 
@@ -123,6 +146,7 @@ impl Driver {
     pub(crate) fn of(record: &Record) -> Self {
         let path = record.cgroup_path().to_owned();
         match &record.cgroup {
+            CgroupRecord::None => Driver::None,
             CgroupRecord::Fs { made } => Driver::Fs { path, made: *made },
             CgroupRecord::Systemd { manager, unit } => {
                 Driver::Systemd(Scope { manager: *manager, unit: unit.clone(), path })
@@ -133,7 +157,7 @@ impl Driver {
     /// Sets limits of a container that is there.
     pub(crate) fn apply(&self, cgroup: &Cgroup, writes: &[Write]) -> Result<()> {
         match self {
-            Driver::Fs { .. } => cgroup.apply(writes),
+            Driver::None | Driver::Fs { .. } => cgroup.apply(writes),
             Driver::Systemd(scope) => cgroup.apply(&scope.set(writes)?),
         }
     }
@@ -141,6 +165,7 @@ impl Driver {
     /// Removes the cgroup.
     pub(crate) fn remove(&self, occupants: Occupants) -> Result<()> {
         match self {
+            Driver::None => Ok(()),
             Driver::Fs { path, made } => fs::remove(path, *made, occupants),
             Driver::Systemd(scope) => scope.remove(occupants),
         }

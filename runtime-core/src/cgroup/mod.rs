@@ -144,8 +144,11 @@ pub(crate) struct Events {
 
 impl Cgroup {
     /// Opens the cgroup of a record by the absolute path that was put there.
-    /// `None` if it is gone.
+    /// `None` if it is gone, or if the container has none: then the path is empty.
     pub(crate) fn from_record(path: &str) -> Result<Option<Self>> {
+        if path.is_empty() {
+            return Ok(None);
+        }
         let c_path = CString::new(path).unwrap_or_default();
         match fd::open(fd::CWD, &c_path, libc::O_RDONLY | libc::O_DIRECTORY, 0) {
             Ok(dir) => Ok(Some(Cgroup { dir, path: path.to_owned() })),
@@ -156,6 +159,9 @@ impl Cgroup {
 
     /// Whether the cgroup at the absolute path of a record is frozen.
     pub(crate) fn is_frozen(path: &str) -> Result<bool> {
+        if path.is_empty() {
+            return Ok(false);
+        }
         let file = CString::new(format!("{path}/cgroup.events")).unwrap_or_default();
         match fd::read_file(fd::CWD, &file, 4096) {
             Ok(text) => Ok(parse_events(&text).frozen),

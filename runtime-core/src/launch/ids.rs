@@ -5,9 +5,20 @@
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path::proc::Proc;
 use crate::spec::IdMapping;
-use crate::sys::{Errno, cred};
+use crate::sys::{Errno, cred, fd};
 use std::ffi::CString;
 use std::process::Command;
+
+/// Whether the caller is anybody but the root of the initial user namespace.
+pub(crate) fn is_rootless() -> Result<bool> {
+    if cred::effective_uid() != 0 {
+        return Ok(true);
+    }
+    let path = c"/proc/self/uid_map";
+    let map = fd::read_file(fd::CWD, path, 1 << 16).context(|| "read /proc/self/uid_map")?;
+    // The initial one maps every id that there is to itself.
+    Ok(!String::from_utf8_lossy(&map).split_ascii_whitespace().eq(["0", "0", "4294967295"]))
+}
 
 /// Whether the process `pid` may change its supplementary groups afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

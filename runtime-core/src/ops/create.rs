@@ -27,7 +27,6 @@ use crate::state::store::{Locked, write_atomically};
 use crate::sys::process::ExitStatus;
 use crate::sys::{Errno, cred, fd, process, socket};
 use seccomp::Policy;
-use std::cell::Cell;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
@@ -43,6 +42,7 @@ pub struct Create {
     pidfd_socket: Option<PathBuf>,
     pid_file: Option<PathBuf>,
     systemd: bool,
+    rootless: Option<bool>,
     extras: Extras,
 }
 
@@ -98,6 +98,7 @@ impl Runtime {
             pidfd_socket: None,
             pid_file: None,
             systemd: false,
+            rootless: None,
             extras: Extras::default(),
         }
     }
@@ -132,6 +133,15 @@ impl Create {
     /// Writes the pid of the first process, in decimal, to the file at `path`.
     pub fn pid_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.pid_file = Some(path.into());
+        self
+    }
+
+    /// Whether a container that asks for nothing of its cgroup, neither limits nor a
+    /// place, goes without one, and without a device filter, if there are no
+    /// rights to make them. `None`, the default: if the caller is not the root of
+    /// the initial user namespace.
+    pub fn rootless(mut self, rootless: Option<bool>) -> Self {
+        self.rootless = rootless;
         self
     }
 
@@ -224,22 +234,24 @@ impl Create {
         };
 
         let entry = self.container.store.reserve(&self.container.id)?;
-        let attempt = Attempt {
+        let mut attempt = Attempt {
             id: &self.container.id,
             rootfs: bundle.resolve(&config.rootfs),
             bundle: bundle.path,
             config: &config,
             hierarchy: &hierarchy,
-            place: &place,
+            place,
             pid_file: self.pid_file.as_deref(),
             pidfd_socket: self.pidfd_socket.as_deref(),
             inherited: &inherited,
             resources: &resources,
-            owns_cgroup: Cell::new(false),
+            owns_cgroup: false,
+            rootless: self.rootless,
+            notes,
             waits,
         };
         match attempt.make(&entry, extras) {
-            Ok(child) => Ok(Held { child, warnings, notes }),
+            Ok(child) => Ok(Held { child, warnings, notes: attempt.notes }),
             Err(error) => {
                 // The child is gone by now. The first error is the one to
                 // report; what cannot be undone stays in the record.
@@ -268,19 +280,21 @@ struct Attempt<'a> {
     rootfs: String,
     config: &'a Config,
     hierarchy: &'a Hierarchy,
-    place: &'a driver::Plan,
+    place: driver::Plan,
     pid_file: Option<&'a Path>,
     pidfd_socket: Option<&'a Path>,
     inherited: &'a Inherited,
     resources: &'a Resources,
     /// The cgroup is not somebody else's.
-    owns_cgroup: Cell<bool>,
+    owns_cgroup: bool,
+    rootless: Option<bool>,
+    notes: Vec<String>,
     waits: Waits,
 }
 
 impl Attempt<'_> {
     /// Makes the container, or fails; then the caller undoes what is left.
-    fn make(&self, entry: &Locked, mut extras: Extras) -> Result<Child> {
+    fn make(&mut self, entry: &Locked, mut extras: Extras) -> Result<Child> {
         let mut record = self.record();
         record.no_new_keyring = extras.no_new_keyring;
         record.seccomp = extras.filter.as_ref().map(CompiledFilter::record);
@@ -288,7 +302,7 @@ impl Attempt<'_> {
         if let Some(filter) = &extras.filter {
             entry.write_filter(filter)?;
         }
-        let cgroup = self.owning(self.place.prepare(self.hierarchy))?;
+        let cgroup = self.prepare(entry, &mut record)?;
         if self.waits == Waits::ForStart {
             extras.fifo = Some(entry.make_fifo()?);
         }
@@ -297,7 +311,7 @@ impl Attempt<'_> {
             container.barrier = self.has_hooks(&[HookKind::Prestart, HookKind::CreateRuntime]);
         }
         plan.wait_go |= self.place.adopts();
-        let mut child = launch::spawn(&mut plan, cgroup.as_ref().map(Cgroup::dir))?;
+        let (mut child, cgroup) = self.spawn(&mut plan, cgroup, entry, &mut record)?;
         self.drive(&mut child, &plan, cgroup).map_err(start_failed)?;
         record.init = ProcessId::of(child.pid)?;
         record.phase = Phase::Created;
@@ -316,7 +330,7 @@ impl Attempt<'_> {
     }
 
     /// From the clone to the point where the program could be executed.
-    fn drive(&self, child: &mut Child, plan: &Plan, cgroup: Option<Cgroup>) -> Result<()> {
+    fn drive(&mut self, child: &mut Child, plan: &Plan, cgroup: Option<Cgroup>) -> Result<()> {
         let proc =
             plan.proc.as_ref().ok_or_else(|| Error::new(ErrorKind::Setup, "the plan has no procfs"))?;
         let namespaces = &self.config.namespaces;
@@ -352,27 +366,80 @@ impl Attempt<'_> {
         }
     }
 
+    /// Makes the cgroup, or goes without.
+    fn prepare(&mut self, entry: &Locked, record: &mut Record) -> Result<Option<Cgroup>> {
+        let prepared = self.place.prepare(self.hierarchy);
+        match self.owning(prepared) {
+            Err(error) if is_denied(&error) && self.is_rootless()? => {
+                self.go_without(error, entry, record).map(|()| None)
+            }
+            other => other,
+        }
+    }
+
+    /// Clones the child, in its cgroup if it has one by now.
+    fn spawn(
+        &mut self,
+        plan: &mut Plan,
+        cgroup: Option<Cgroup>,
+        entry: &Locked,
+        record: &mut Record,
+    ) -> Result<(Child, Option<Cgroup>)> {
+        match launch::spawn(plan, cgroup.as_ref().map(Cgroup::dir)) {
+            // Who may make a cgroup may not yet move a process there from his own
+            // (cgroups(7), "Delegation containment").
+            Err(error)
+                if cgroup.is_some()
+                    && error.errno() == Some(Errno::EACCES as i32)
+                    && self.is_rootless()? =>
+            {
+                Driver::of(record).remove(Occupants::Kill)?;
+                self.go_without(error, entry, record)?;
+                Ok((launch::spawn(plan, None)?, None))
+            }
+            spawned => Ok((spawned?, cgroup)),
+        }
+    }
+
+    fn go_without(&mut self, denied: Error, entry: &Locked, record: &mut Record) -> Result<()> {
+        self.notes.push(format!("the container has no cgroup of its own: {}", denied.report()));
+        self.place = driver::Plan::without(self.config, denied)?;
+        self.owns_cgroup = false;
+        record.set_cgroup(self.place.path(self.hierarchy), self.place.record());
+        entry.write(record)
+    }
+
+    fn is_rootless(&self) -> Result<bool> {
+        self.rootless.map_or_else(ids::is_rootless, Ok)
+    }
+
     /// Puts limits on the child.
-    fn limit(&self, child: &Child, cgroup: Option<Cgroup>) -> Result<()> {
+    fn limit(&mut self, child: &Child, cgroup: Option<Cgroup>) -> Result<()> {
         let resources = &self.config.resources;
         if let (Some(check), Some(cgroup)) = (&resources.memory.check, &cgroup) {
             cgroup.check_memory(check)?;
         }
         let adopted = self.place.adopt(self.hierarchy, cgroup, child.pid, &limits::writes(resources));
-        let cgroup = self.owning(adopted)?;
-        cgroup::devices::apply(cgroup.dir(), &self.config.device_rules)
+        let Some(cgroup) = self.owning(adopted)? else { return Ok(()) };
+        match cgroup::devices::apply(cgroup.dir(), &self.config.device_rules) {
+            // Who may not load such programs may not make devices either.
+            Err(error) if error.errno() == Some(Errno::EPERM as i32) && self.is_rootless()? => {
+                self.notes.push(format!("the container has no device filter: {}", error.report()));
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// Remembers whether there is anything of ours to undo.
-    fn owning<T>(&self, made: Result<T>) -> Result<T> {
-        let others = made.as_ref().is_err_and(|error| error.kind() == ErrorKind::AlreadyExists);
-        self.owns_cgroup.set(!others);
+    fn owning<T>(&mut self, made: Result<T>) -> Result<T> {
+        self.owns_cgroup = !made.as_ref().is_err_and(|error| error.kind() == ErrorKind::AlreadyExists);
         made
     }
 
     /// Removes what an attempt has made that failed.
     fn undo(&self) -> Result<()> {
-        if self.owns_cgroup.get() { Driver::of(&self.record()).remove(Occupants::Kill) } else { Ok(()) }
+        if self.owns_cgroup { Driver::of(&self.record()).remove(Occupants::Kill) } else { Ok(()) }
     }
 
     fn state(&self, pid: i32) -> StateDocument<'_> {
@@ -408,6 +475,12 @@ impl Attempt<'_> {
             .map(|kind| (kind.clone_name().to_owned(), format!("/proc/{pid}/ns/{}", kind.file())))
             .collect()
     }
+}
+
+/// Whether the kernel says that the caller may not do this.
+fn is_denied(error: &Error) -> bool {
+    let denied = [Errno::EACCES, Errno::EPERM, Errno::EROFS].map(|errno| Some(errno as i32));
+    denied.contains(&error.errno())
 }
 
 /// Tells those who asked which process it is.

@@ -2,9 +2,9 @@
 //! exec(1): one more process in a container. It is create without "make" and
 //! with "join"; both end in the same function of `init`.
 
-use super::Container;
 use super::create::{Created, Held, announce, check_preserved_fds, connect_console, start_failed};
 use super::state::status;
+use super::{Container, NO_CGROUP};
 use crate::cgroup::{Cgroup, Hierarchy};
 use crate::config::namespaces::Kind;
 use crate::config::process::Process as ProcessConfig;
@@ -15,7 +15,7 @@ use crate::path::proc::Proc;
 use crate::plan::{self, Extras};
 use crate::spec::{self, OCI_VERSION, StateDocument, Status};
 use crate::state::filter::CompiledFilter;
-use crate::state::record::Record;
+use crate::state::record::{CgroupRecord, Record};
 use crate::sys::{Errno, cred, fd};
 use seccomp::Listener;
 use std::ffi::{CString, OsStr};
@@ -205,6 +205,9 @@ impl Found<'_> {
 /// that cannot have processes any more because it has cgroups with controllers
 /// below it; then the process goes where the container's init is.
 fn spawn_beside_init(plan: &mut Plan, record: &Record) -> Result<Child> {
+    if record.cgroup == CgroupRecord::None {
+        return launch::spawn(plan, None);
+    }
     if let Some(cgroup) = Cgroup::from_record(record.cgroup_path())? {
         match launch::spawn(plan, Some(cgroup.dir())) {
             Err(error) if matches!(error.errno(), Some(libc::EBUSY | libc::ENOENT | libc::ENODEV)) => {}
@@ -224,6 +227,9 @@ fn spawn_below(plan: &mut Plan, below: &str, record: &Record) -> Result<Child> {
     // lead elsewhere.
     if below.split('/').any(|part| part == "..") {
         return Err(Error::new(ErrorKind::InvalidConfig, format!("bad sub cgroup path: {below}")));
+    }
+    if record.cgroup == CgroupRecord::None {
+        return Err(Error::new(ErrorKind::InvalidState, NO_CGROUP));
     }
     let path = format!("{}/{}", record.cgroup_path(), crate::path::clean(below));
     let cgroup = Cgroup::from_record(path.trim_end_matches('/'))?.ok_or_else(|| {

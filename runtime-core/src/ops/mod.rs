@@ -21,6 +21,9 @@ use crate::ContainerId;
 use crate::state::store::Store;
 use std::path::PathBuf;
 
+/// Of a container without the rights to make one.
+const NO_CGROUP: &str = "the container has no cgroup of its own";
+
 /// A directory with the state of containers, and with that the containers in it.
 ///
 /// Everything can be done from any thread, and from several programs at once.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! pause(1) and resume(1): freezes a container, and thaws it.
 
-use super::Container;
 use super::state::status;
+use super::{Container, NO_CGROUP};
 use crate::cgroup::Cgroup;
 use crate::error::{Error, ErrorKind, Result};
 use crate::spec::Status;
@@ -30,6 +30,9 @@ impl Container {
 }
 
 fn cgroup(path: &str) -> Result<Cgroup> {
+    if path.is_empty() {
+        return Err(Error::new(ErrorKind::Unsupported, NO_CGROUP));
+    }
     Cgroup::from_record(path)?
         .ok_or_else(|| Error::new(ErrorKind::InvalidState, format!("the container's cgroup {path} is gone")))
 }

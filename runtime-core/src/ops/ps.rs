@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //! ps(1): the processes of a container.
 
-use super::Container;
+use super::{Container, NO_CGROUP};
 use crate::cgroup::Cgroup;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+use crate::state::record::CgroupRecord;
 
 impl Container {
     /// The pids of all processes in the container's cgroup and below it, in the
     /// caller's pid namespace. Empty if the container has stopped.
     pub fn pids(&self) -> Result<Vec<i32>> {
         let record = self.store.entry(&self.id)?.record()?;
+        if record.cgroup == CgroupRecord::None {
+            return Err(Error::new(ErrorKind::Unsupported, NO_CGROUP));
+        }
         match Cgroup::from_record(record.cgroup_path())? {
             Some(cgroup) => cgroup.pids(),
             None => Ok(Vec::new()),

@@ -134,6 +134,8 @@ pub(crate) enum Phase {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "driver", rename_all = "lowercase")]
 pub(crate) enum CgroupRecord {
+    /// There is none: the container is where its creator was.
+    None,
     Fs {
         /// How many components at the end of the path the container made.
         made: usize,
@@ -162,7 +164,7 @@ impl Record {
             bundle,
             rootfs,
             annotations: BTreeMap::new(),
-            cgroup_paths: BTreeMap::from([(String::new(), cgroup_path)]),
+            cgroup_paths: cgroup_paths(cgroup_path),
             cgroup,
             resources: spec::Resources::default(),
             namespace_paths: BTreeMap::new(),
@@ -175,7 +177,13 @@ impl Record {
         }
     }
 
-    /// The absolute path of the container's cgroup.
+    /// Says where the container's cgroup is now.
+    pub(crate) fn set_cgroup(&mut self, path: String, cgroup: CgroupRecord) {
+        self.cgroup_paths = cgroup_paths(path);
+        self.cgroup = cgroup;
+    }
+
+    /// The absolute path of the container's cgroup; empty if it has none.
     pub(crate) fn cgroup_path(&self) -> &str {
         self.cgroup_paths.get("").map_or("", String::as_str)
     }
@@ -234,6 +242,10 @@ fn now() -> String {
         Some(text) => format!("{}Z", text.trim_end_matches('0').trim_end_matches('.')),
         None => text,
     }
+}
+
+fn cgroup_paths(path: String) -> BTreeMap<String, String> {
+    if path.is_empty() { BTreeMap::new() } else { BTreeMap::from([(String::new(), path)]) }
 }
 
 #[cfg(test)]
