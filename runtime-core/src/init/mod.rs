@@ -116,6 +116,9 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     if let (Some(container), Some(proc)) = (&plan.container, &plan.proc) {
         namespaces::set_clocks(container, proc)?;
     }
+    if let (Some(plan::Container { namespace_root: true, .. }), Some(proc)) = (&plan.container, &plan.proc) {
+        plan.process.groups_denied = namespaces::denies_groups(proc)?;
+    }
     // Not before: an unprivileged parent writes our id maps.
     hide()?;
     match (&mut plan.container, &plan.proc) {

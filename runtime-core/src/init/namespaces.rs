@@ -2,10 +2,12 @@
 //! What is left to do in new namespaces once the process is in them.
 
 use super::plan::Container;
-use super::step::{Call, During, Failure, InStep, Step};
+use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::path::proc::Proc;
 use crate::sys::fd::resolve;
 use crate::sys::{cred, fd, net, ns};
+use std::ffi::CStr;
+use std::os::fd::OwnedFd;
 
 /// Makes and enters the time namespace. Before the process hides itself, for
 /// then its own files in /proc belong to somebody else.
@@ -14,6 +16,19 @@ pub(super) fn set_clocks(container: &Container, proc: &Proc) -> Result<(), Failu
         Some(offsets) => enter_time_namespace(offsets.to_bytes(), proc).step(Step::TimeNamespace),
         None => Ok(()),
     }
+}
+
+/// Whether the new user namespace denies setgroups(2): an unprivileged parent has
+/// to do that, and it is inherited (user_namespaces(7)). The groups of the caller,
+/// which nobody can drop then, stay.
+pub(super) fn denies_groups(proc: &Proc) -> Result<bool, Failure> {
+    let read = || -> StepResult<bool> {
+        let file = open_own(proc, c"self/setgroups", libc::O_RDONLY)?;
+        let mut text = [0; 8];
+        let n = fd::read(&file, &mut text).during(Call::Read)?;
+        Ok(text.get(..n).is_some_and(|text| text.starts_with(b"deny")))
+    };
+    read().step(Step::NamespaceRoot)
 }
 
 /// All the other namespaces.
@@ -46,15 +61,19 @@ pub(super) fn finish(container: &Container) -> Result<(), Failure> {
 
 /// Offsets can be set as long as nobody is in the namespace, and unshare puts
 /// only future children there (time_namespaces(7)). So: make it, set it, enter it.
-fn enter_time_namespace(offsets: &[u8], proc: &Proc) -> super::step::StepResult {
+fn enter_time_namespace(offsets: &[u8], proc: &Proc) -> StepResult {
     ns::unshare(libc::CLONE_NEWTIME).during(Call::Unshare)?;
-    let own = |path, flags| fd::openat2(proc, path, flags, 0, resolve::BENEATH | resolve::NO_XDEV);
     if !offsets.is_empty() {
-        let file = own(c"self/timens_offsets", libc::O_WRONLY).during(Call::Open)?;
+        let file = open_own(proc, c"self/timens_offsets", libc::O_WRONLY)?;
         fd::write_all(file, offsets).during(Call::Write)?;
     }
     // A namespace file is what NO_MAGICLINKS is there to refuse; this one is our own.
     let namespace =
         fd::openat2(proc, c"self/ns/time_for_children", libc::O_RDONLY, 0, 0).during(Call::Open)?;
     ns::setns(namespace, libc::CLONE_NEWTIME).during(Call::Setns)
+}
+
+/// Opens a file of the process's own, to which "self" is a link.
+fn open_own(proc: &Proc, path: &CStr, flags: i32) -> StepResult<OwnedFd> {
+    fd::openat2(proc, path, flags, 0, resolve::BENEATH | resolve::NO_XDEV).during(Call::Open)
 }

@@ -172,8 +172,9 @@ pub(crate) struct Process {
     pub(crate) capabilities: Option<Capabilities>,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    /// `None`: the user namespace does not allow to set any.
-    pub(crate) groups: Option<Box<[u32]>>,
+    pub(crate) groups: Box<[u32]>,
+    /// The user namespace does not allow to set any groups.
+    pub(crate) groups_denied: bool,
     /// Descriptors from 3 on that the program gets.
     pub(crate) preserve_fds: i32,
     /// The fifo of `start`, or `None` if the parent itself gives the word.

@@ -159,8 +159,10 @@ fn set_user(process: &Process) -> StepResult {
     if keeps && process.uid != 0 {
         cred::set_keep_caps(true).during(Call::Prctl)?;
     }
-    if let Some(groups) = &process.groups {
-        cred::set_groups(groups).during(Call::Setgroups)?;
+    if !process.groups_denied {
+        cred::set_groups(&process.groups).during(Call::Setgroups)?;
+    } else if !process.groups.is_empty() {
+        return Err((Call::Setgroups, Errno::EPERM));
     }
     cred::set_gid(process.gid).during(Call::Setgid)?;
     cred::set_uid(process.uid).during(Call::Setuid)

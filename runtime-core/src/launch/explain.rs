@@ -48,6 +48,9 @@ fn plain(call: Call, errno: Errno) -> Error {
     let error = Error::os(errno, call.name());
     match (call, errno) {
         (Call::Prlimit, Errno::EPERM) => error.with_hint("raising the hard limit needs CAP_SYS_RESOURCE"),
+        (Call::Setgroups, Errno::EPERM) => error.with_hint(
+            "process.user.additionalGids: no groups can be set in a user namespace of an unprivileged user",
+        ),
         (Call::CheckDevice, _) => error.with_hint("the image has another kind of file there"),
         _ => error,
     }

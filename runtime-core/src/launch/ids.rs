@@ -5,7 +5,7 @@
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path::proc::Proc;
 use crate::spec::IdMapping;
-use crate::sys::{Errno, cred, fd};
+use crate::sys::{Errno, cred, fd, ns};
 use std::ffi::CString;
 use std::process::Command;
 
@@ -14,42 +14,42 @@ pub(crate) fn is_rootless() -> Result<bool> {
     if cred::effective_uid() != 0 {
         return Ok(true);
     }
-    let path = c"/proc/self/uid_map";
-    let map = fd::read_file(fd::CWD, path, 1 << 16).context(|| "read /proc/self/uid_map")?;
-    // The initial one maps every id that there is to itself.
-    Ok(!String::from_utf8_lossy(&map).split_ascii_whitespace().eq(["0", "0", "4294967295"]))
+    ns::is_initial_user_namespace().map(|initial| !initial).context(|| "stat /proc/self/ns/user")
 }
 
-/// Whether the process `pid` may change its supplementary groups afterwards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Groups {
-    Allowed,
-    Denied,
+/// Whether setgroups(2) is denied to what is cloned or joins from here: by the
+/// user namespace of the process `target`, or of the caller.
+pub(crate) fn denies_groups(target: Option<i32>) -> Result<bool> {
+    let path = match target {
+        Some(pid) => format!("/proc/{pid}/setgroups"),
+        None if ns::is_initial_user_namespace().context(|| "stat /proc/self/ns/user")? => return Ok(false),
+        None => "/proc/self/setgroups".to_owned(),
+    };
+    let text = fd::read_file(fd::CWD, &CString::new(path.as_str()).unwrap_or_default(), 16)
+        .context(|| format!("read {path}"))?;
+    Ok(text.starts_with(b"deny"))
 }
 
 /// Writes both maps of the user namespace that process `pid` is in.
 ///
 /// The privileged write them; the others ask newuidmap(1) and newgidmap(1), and
 /// where those are missing can map themselves only, and no groups.
-pub(crate) fn write_maps(proc: &Proc, pid: i32, uid: &[IdMapping], gid: &[IdMapping]) -> Result<Groups> {
+pub(crate) fn write_maps(proc: &Proc, pid: i32, uid: &[IdMapping], gid: &[IdMapping]) -> Result<()> {
     if cred::effective_uid() == 0 {
         write(proc, pid, "uid_map", uid)?;
-        write(proc, pid, "gid_map", gid)?;
-        return Ok(Groups::Allowed);
+        return write(proc, pid, "gid_map", gid);
     }
     helper("newuidmap", pid, uid).or_else(|helper| {
         own_only(uid, cred::effective_uid(), helper, || write(proc, pid, "uid_map", uid))
     })?;
-    match helper("newgidmap", pid, gid) {
-        Ok(()) => Ok(Groups::Allowed),
-        Err(helper) => own_only(gid, cred::effective_gid(), helper, || {
+    helper("newgidmap", pid, gid).or_else(|helper| {
+        own_only(gid, cred::effective_gid(), helper, || {
             // Without it an unprivileged process could drop a group that denies it something.
             let file = file(pid, "setgroups");
             proc.write(&file, b"deny").context(|| format!("write /proc/{pid}/setgroups"))?;
             write(proc, pid, "gid_map", gid)
         })
-        .map(|()| Groups::Denied),
-    }
+    })
 }
 
 /// `map` maps the caller's own id and nothing else: the kernel lets everybody

@@ -228,6 +228,8 @@ impl Create {
             config.seccomp.iter().flat_map(Policy::notes).map(|note| format!("linux.seccomp.{note}"));
         let notes = ignored.chain(filter.as_ref().map(CompiledFilter::note)).collect();
         let extras = Extras {
+            // Of a new user namespace the child finds out.
+            groups_denied: !config.namespaces.is_own(NamespaceKind::User) && ids::denies_groups(None)?,
             console: connect_console(self.console_socket.as_deref(), self.extras.console)?,
             filter,
             ..self.extras

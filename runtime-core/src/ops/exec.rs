@@ -10,7 +10,7 @@ use crate::config::namespaces::Kind;
 use crate::config::process::Process as ProcessConfig;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::init::plan::{Join, Plan};
-use crate::launch::{self, Child, Progress, agent, outside};
+use crate::launch::{self, Child, Progress, agent, ids, outside};
 use crate::path::proc::Proc;
 use crate::plan::{self, Extras};
 use crate::spec::{self, OCI_VERSION, StateDocument, Status};
@@ -139,14 +139,15 @@ impl Exec {
         let filter = entry.filter(&record)?;
         let notes = filter.iter().map(CompiledFilter::note).collect();
         let agent = filter.as_ref().and_then(|filter| filter.agent.clone());
+        let in_user_namespace = record.namespace_paths.contains_key(Kind::User.clone_name());
         let extras = Extras {
+            groups_denied: ids::denies_groups(in_user_namespace.then_some(record.init.pid))?,
             console,
             filter,
             no_new_keyring: record.no_new_keyring,
             ..std::mem::take(&mut self.extras)
         };
         let found = Found { record: &record, status, agent };
-        let in_user_namespace = found.in_user_namespace();
         let joins = joins(&record, init)?;
         let mut plan = plan::for_exec(&config, &record.id, in_user_namespace, joins, extras)?;
         let mut child = match self.cgroup.as_deref().filter(|below| !below.is_empty()) {

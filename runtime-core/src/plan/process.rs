@@ -92,7 +92,8 @@ fn process(
         capabilities: config.capabilities,
         uid: config.uid,
         gid: config.gid,
-        groups: Some(config.groups.clone().into()),
+        groups: config.groups.clone().into(),
+        groups_denied: extras.groups_denied,
         preserve_fds: extras.preserve_fds.into(),
         fifo: extras.fifo,
     })

@@ -28,6 +28,13 @@ pub(crate) fn namespace_type(fd: impl AsFd) -> Result<i32> {
     check_int(unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), NS_GET_NSTYPE as _) })
 }
 
+/// Whether the calling process is in the initial user namespace, whose file has
+/// had the same number since 3.8 (PROC_USER_INIT_INO; since 6.18 in linux/nsfs.h).
+pub(crate) fn is_initial_user_namespace() -> Result<bool> {
+    const USER_NS_INIT_INO: u64 = 0xEFFF_FFFD;
+    Ok(super::fd::stat_at(super::fd::CWD, c"/proc/self/ns/user", 0)?.st_ino == USER_NS_INIT_INO)
+}
+
 /// `int sethostname(const char *name, size_t len)`: at most 64 bytes.
 pub(crate) fn set_hostname(name: &[u8]) -> Result<()> {
     // SAFETY: the buffer is valid for reads of its length.
