@@ -10,10 +10,12 @@ mod foreground;
 mod log;
 mod output;
 mod relay;
+mod timeline;
 
 use args::{Invocation, Request, Usage};
 use log::Log;
 use std::process::ExitCode;
+use timeline::Timeline;
 
 fn main() -> ExitCode {
     let invocation = match args::parse(std::env::args_os()) {
@@ -52,7 +54,15 @@ fn run(invocation: &Invocation) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match preserved.and_then(|()| cmd::run(invocation, &log)) {
+    let timeline = preserved.and_then(|()| Timeline::begin(&invocation.globals));
+    let result = timeline.and_then(|timeline| {
+        let result = cmd::run(invocation, &log);
+        if let Some(timeline) = timeline {
+            timeline.write(&log);
+        }
+        result
+    });
+    match result {
         Ok(status) => ExitCode::from(status),
         Err(failure) => {
             log.fatal(&failure.text);

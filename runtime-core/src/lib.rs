@@ -57,6 +57,7 @@ mod plan;
 pub mod spec;
 mod state;
 mod sys;
+pub mod trace;
 
 pub use cgroup::is_unified;
 pub use error::{Error, ErrorKind, OsError, Result, Warning};

@@ -5,6 +5,7 @@
 #![allow(unsafe_code, clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::{Agent, Bundle};
+use runtime_core::trace::Trace;
 use runtime_core::{ContainerId, Runtime, spec};
 use serde_json::{Value, json};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -105,6 +106,7 @@ fn create_exec_and_run_under_an_allocator_that_aborts() {
 }
 
 fn containers() {
+    let trace = Trace::begin().unwrap();
     let root = tempfile::tempdir().unwrap();
     let runtime = Runtime::new(root.path());
     let id = ContainerId::new("no-heap").unwrap();
@@ -153,4 +155,11 @@ fn containers() {
     let created = runtime.create(id, script.path()).run().unwrap();
     assert_eq!(created.process.wait().unwrap().code(), 255);
     container.delete(false).unwrap();
+
+    // All processes have marked what they did.
+    let timeline = trace.to_json();
+    for step in ["\"name\":\"Join\"", "\"name\":\"Mount\"", "\"name\":\"Seccomp\"", "\"name\":\"Clone\""] {
+        assert!(timeline.contains(step), "no {step}");
+    }
+    assert!(timeline.contains("\"0 marks lost\""), "{timeline}");
 }

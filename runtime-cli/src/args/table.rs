@@ -76,6 +76,11 @@ pub(crate) const GLOBALS: &[Flag] = &[
         Takes::Text,
         "ignore missing permissions for cgroups: 'true', 'false' or 'auto' (default)",
     ),
+    flag(
+        &["trace"],
+        Takes::Text,
+        "write a timeline of the steps of the operation to this file, in the trace event format of Chrome (not in runc)",
+    ),
 ];
 
 /// The flags that create and run have in common.

@@ -24,6 +24,7 @@ use crate::launch::channel::{ChildEnd, Reply};
 use crate::launch::self_exe;
 use crate::sys;
 use crate::sys::clone::Child;
+use crate::trace::{self, Track};
 use plan::Plan;
 use std::convert::Infallible;
 use std::os::fd::RawFd;
@@ -48,6 +49,7 @@ impl Child for First<'_> {
         sys::ignore(sys::fd::close_range(self.parent_end, self.parent_end, 0));
         sys::signal::reset_in_child();
         let joins = !self.plan.joins.is_empty();
+        trace::enter(if joins { Track::Stage } else { Track::Init });
         let result = if joins { stage(self.plan, self.channel) } else { init(self.plan, self.channel) };
         give_up(result, self.channel)
     }
@@ -61,6 +63,7 @@ struct Init<'a> {
 
 impl Child for Init<'_> {
     fn run(self) -> ! {
+        trace::enter(Track::Init);
         give_up(init(self.plan, self.channel), self.channel)
     }
 }

@@ -84,7 +84,7 @@ pub(super) fn become_user(
     }
     fd::umask(process.umask);
     let changed = enter_cwd(process).step(Step::Cwd)?;
-    find_home(process);
+    find_home(process).step(Step::Home)?;
     if process.no_new_privileges {
         cred::set_no_new_privs().during(Call::Prctl).step(Step::NoNewPrivileges)?;
     }
@@ -130,10 +130,11 @@ fn check_cwd() -> StepResult {
     }
 }
 
-fn find_home(process: &mut Process) {
+fn find_home(process: &mut Process) -> StepResult {
     if let Some(index) = process.home {
         lookup::home(process.uid, |home| process.env.patch(index, b"HOME=".len(), home));
     }
+    Ok(())
 }
 
 fn drop_bounding(process: &Process) -> StepResult {

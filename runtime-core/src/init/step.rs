@@ -2,6 +2,7 @@
 //! What the child does, by name, and how it says that something failed.
 
 use crate::sys::Errno;
+use crate::trace;
 
 /// Declares an enum of one byte with the list of all its values.
 macro_rules! byte_enum {
@@ -20,6 +21,8 @@ macro_rules! byte_enum {
         }
     };
 }
+
+pub(crate) use byte_enum;
 
 byte_enum! {
     /// A step of the child's scripts, in the order of the script for create;
@@ -230,7 +233,13 @@ impl<T> InStep<T> for StepResult<T> {
     }
 
     fn item(self, step: Step, item: usize) -> Result<T, Failure> {
-        self.map_err(|(call, errno)| Failure { step, item: item as u16, call, errno })
+        match self {
+            Ok(value) => {
+                trace::step(step, item as u16);
+                Ok(value)
+            }
+            Err((call, errno)) => Err(Failure { step, item: item as u16, call, errno }),
+        }
     }
 }
 

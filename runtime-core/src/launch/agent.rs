@@ -5,6 +5,7 @@
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::spec::{ContainerProcessState, OCI_VERSION, StateDocument};
 use crate::sys::socket;
+use crate::trace::{Mark, Traced};
 use seccomp::Listener;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -39,5 +40,7 @@ pub(crate) fn hand_over(
         let sent = socket::send_fd(&socket, &json, &listener)?;
         socket::send_all(&socket, json.get(sent..).unwrap_or_default())
     };
-    send().context(|| format!("cannot send the seccomp listener to the agent at {path}"))
+    send()
+        .context(|| format!("cannot send the seccomp listener to the agent at {path}"))
+        .traced(Mark::SeccompAgent)
 }

@@ -5,6 +5,7 @@ use crate::config::hooks::{Hook, Kind};
 use crate::error::{Error, ErrorKind, Result, Warning};
 use crate::spec::StateDocument;
 use crate::sys::{Errno, fd, process};
+use crate::trace::{Mark, Traced};
 use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -28,7 +29,7 @@ fn results(kind: Kind, hooks: &[Hook], state: &StateDocument<'_>) -> impl Iterat
     // Only maps with keys that are no strings cannot be written.
     let state = if hooks.is_empty() { Vec::new() } else { serde_json::to_vec(state).unwrap_or_default() };
     hooks.iter().enumerate().map(move |(i, hook)| {
-        run_one(hook, &state).map_err(|error| {
+        run_one(hook, &state).traced(Mark::Hook).map_err(|error| {
             error.wrap_as(ErrorKind::Hook, format!("error running {} hook #{i}", kind.name()))
         })
     })

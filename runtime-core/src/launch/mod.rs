@@ -13,6 +13,7 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use crate::init::First;
 use crate::init::plan::Plan;
 use crate::sys::{Errno, clone, fd, ignore, process, signal};
+use crate::trace::{Mark, Traced};
 use channel::{ParentEnd, Reply};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -84,9 +85,9 @@ pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<C
     let cloned = clone::clone3(flags, false, cgroup, first);
     drop(blocked);
     drop(child);
-    let (pid, pidfd) = cloned.map_err(explain::clone)?;
+    let (pid, pidfd) = cloned.map_err(explain::clone).traced(Mark::Clone)?;
     let first = Child { pid, guard: Guard(Some(pidfd)), channel: parent, early: VecDeque::new() };
-    if joins { first.await_sibling(plan) } else { Ok(first) }
+    if joins { first.await_sibling(plan).traced(Mark::AwaitStage) } else { Ok(first) }
 }
 
 impl Child {
@@ -130,7 +131,7 @@ impl Child {
 
     /// Waits until the child has come to its next stop.
     pub(crate) fn progress(&mut self, plan: &Plan) -> Result<Progress> {
-        match self.next()? {
+        match self.next().traced(Mark::AwaitChild)? {
             Some(Reply::Barrier) => Ok(Progress::Barrier),
             Some(Reply::Listener(fd)) => self.listener(fd, plan).map(Progress::Listener),
             Some(Reply::Ready) => Ok(Progress::Ready),
@@ -172,7 +173,7 @@ impl Child {
 
     /// Lets the child go on for good: from now on it lives without us.
     pub(crate) fn release(self) -> Result<Running> {
-        self.go()?;
+        self.go().traced(Mark::Release)?;
         match self.guard.disarm() {
             Some(pidfd) => Ok(Running { pid: self.pid, pidfd, channel: self.channel }),
             None => Err(Error::new(ErrorKind::Setup, "the child was released twice")),

@@ -5,6 +5,7 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path;
 use crate::spec::Spec;
 use crate::sys::{Errno, fd};
+use crate::trace::{Mark, Traced};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -38,7 +39,9 @@ impl Bundle {
         if json.trim_ascii() == b"null" {
             return Err(Error::new(ErrorKind::InvalidConfig, "config cannot be null"));
         }
-        Spec::from_json(&json).map_err(|error| error.wrap(format!("{}/config.json", self.path)))
+        Spec::from_json(&json)
+            .map_err(|error| error.wrap(format!("{}/config.json", self.path)))
+            .traced(Mark::LoadConfig)
     }
 
     fn json(&self) -> Result<Vec<u8>> {

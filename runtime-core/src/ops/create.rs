@@ -26,6 +26,7 @@ use crate::state::record::{Inherited, Phase, Record};
 use crate::state::store::{Locked, write_atomically};
 use crate::sys::process::ExitStatus;
 use crate::sys::{Errno, cred, fd, process, socket};
+use crate::trace::{Mark, Traced};
 use seccomp::Policy;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
@@ -207,7 +208,8 @@ impl Create {
             Some(spec) => spec,
             None => bundle.spec()?,
         };
-        let (config, warnings) = Config::new(&spec, &bundle.path, available_capabilities(&spec)?)?;
+        let (config, warnings) =
+            Config::new(&spec, &bundle.path, available_capabilities(&spec)?).traced(Mark::CheckConfig)?;
         // Early, for the sake of the message; `reserve` makes sure of it.
         if self.container.store.entry(&self.container.id).is_ok() {
             return Err(Error::new(ErrorKind::AlreadyExists, "container with given ID already exists"));
@@ -217,13 +219,14 @@ impl Create {
         let id = self.container.id.as_str();
         let place = if self.systemd {
             let path = linux.map_or("", |linux| linux.cgroups_path.as_str());
-            driver::Plan::systemd(&hierarchy, path, &config, id)?
+            driver::Plan::systemd(&hierarchy, path, &config, id).traced(Mark::FindCgroup)?
         } else {
-            driver::Plan::fs(&hierarchy, &config, id)?
+            driver::Plan::fs(&hierarchy, &config, id).traced(Mark::FindCgroup)?
         };
         let resources = linux.and_then(|linux| linux.resources.clone()).unwrap_or_default();
         let inherited = Inherited::new(spec);
-        let filter = config.seccomp.as_ref().map(plan::seccomp::compile).transpose()?;
+        let filter =
+            config.seccomp.as_ref().map(plan::seccomp::compile).transpose().traced(Mark::CompileFilter)?;
         let ignored =
             config.seccomp.iter().flat_map(Policy::notes).map(|note| format!("linux.seccomp.{note}"));
         let notes = ignored.chain(filter.as_ref().map(CompiledFilter::note)).collect();
@@ -235,7 +238,7 @@ impl Create {
             ..self.extras
         };
 
-        let entry = self.container.store.reserve(&self.container.id)?;
+        let entry = self.container.store.reserve(&self.container.id).traced(Mark::Reserve)?;
         let mut attempt = Attempt {
             id: &self.container.id,
             rootfs: bundle.resolve(&config.rootfs),
@@ -304,11 +307,12 @@ impl Attempt<'_> {
         if let Some(filter) = &extras.filter {
             entry.write_filter(filter)?;
         }
-        let cgroup = self.prepare(entry, &mut record)?;
+        let cgroup = self.prepare(entry, &mut record).traced(Mark::MakeCgroup)?;
         if self.waits == Waits::ForStart {
             extras.fifo = Some(entry.make_fifo()?);
         }
-        let mut plan = plan::for_create(self.config, self.id.as_str(), &self.rootfs, extras)?;
+        let mut plan =
+            plan::for_create(self.config, self.id.as_str(), &self.rootfs, extras).traced(Mark::Plan)?;
         if let Some(container) = &mut plan.container {
             container.barrier = self.has_hooks(&[HookKind::Prestart, HookKind::CreateRuntime]);
         }
@@ -319,7 +323,7 @@ impl Attempt<'_> {
         record.phase = Phase::Created;
         record.namespace_paths = self.namespace_paths(child.pid);
         entry.write(&record)?;
-        announce(&child, b"standard", self.pidfd_socket, self.pid_file)?;
+        announce(&child, b"standard", self.pidfd_socket, self.pid_file).traced(Mark::Announce)?;
         Ok(child)
     }
 
@@ -337,7 +341,8 @@ impl Attempt<'_> {
             plan.proc.as_ref().ok_or_else(|| Error::new(ErrorKind::Setup, "the plan has no procfs"))?;
         let namespaces = &self.config.namespaces;
         if namespaces.is_new(NamespaceKind::User) {
-            ids::write_maps(proc, child.pid, &namespaces.uid_map, &namespaces.gid_map)?;
+            ids::write_maps(proc, child.pid, &namespaces.uid_map, &namespaces.gid_map)
+                .traced(Mark::IdMaps)?;
         }
         // A child that was born in its cgroup goes on meanwhile.
         if plan.wait_go && !self.place.adopts() {
@@ -362,7 +367,8 @@ impl Attempt<'_> {
                     }
                 }
                 Progress::Ready => {
-                    return outside::apply(&self.config.process, proc, child.pid, self.in_user_namespace());
+                    return outside::apply(&self.config.process, proc, child.pid, self.in_user_namespace())
+                        .traced(Mark::SetFromOutside);
                 }
             }
         }
@@ -422,8 +428,8 @@ impl Attempt<'_> {
             cgroup.check_memory(check)?;
         }
         let adopted = self.place.adopt(self.hierarchy, cgroup, child.pid, &limits::writes(resources));
-        let Some(cgroup) = self.owning(adopted)? else { return Ok(()) };
-        match cgroup::devices::apply(cgroup.dir(), &self.config.device_rules) {
+        let Some(cgroup) = self.owning(adopted).traced(Mark::Limits)? else { return Ok(()) };
+        match cgroup::devices::apply(cgroup.dir(), &self.config.device_rules).traced(Mark::DeviceFilter) {
             // Who may not load such programs may not make devices either.
             Err(error) if error.errno() == Some(Errno::EPERM as i32) && self.is_rootless()? => {
                 self.notes.push(format!("the container has no device filter: {}", error.report()));
@@ -560,7 +566,7 @@ impl Process {
     /// Waits until it has ended. Waiting without a thread: poll the pidfd that
     /// [`AsFd`] gives for POLLIN (pidfd_open(2)), then call this.
     pub fn wait(&self) -> Result<ExitStatus> {
-        process::wait(&self.running.pidfd, 0).context(|| "waitid")
+        process::wait(&self.running.pidfd, 0).context(|| "waitid").traced(Mark::AwaitEnd)
     }
 
     /// Sends it a signal. False if it has ended.

@@ -13,6 +13,7 @@ use crate::spec::{OCI_VERSION, StateDocument, Status};
 use crate::state::process::await_end;
 use crate::state::record::{Phase, Record};
 use crate::state::store::{Entry, Locked};
+use crate::trace::{Mark, Traced};
 
 /// How long init may take to end once it was killed, in milliseconds.
 const PATIENCE_MS: i32 = 10_000;
@@ -104,8 +105,8 @@ fn stop(record: &Record) -> Result<()> {
 /// Removes what the record names. If the cgroup cannot be removed the record
 /// stays, so that it can be tried again.
 fn destroy(entry: Locked, record: &Record, occupants: Occupants) -> Result<Vec<Warning>> {
-    Driver::of(record).remove(occupants)?;
-    entry.remove()?;
+    Driver::of(record).remove(occupants).traced(Mark::RemoveCgroup)?;
+    entry.remove().traced(Mark::RemoveRecord)?;
     if record.phase == Phase::Creating {
         // It never was a container (runtime.md, "Lifecycle", step 13).
         return Ok(Vec::new());

@@ -17,6 +17,7 @@ use crate::spec::{self, OCI_VERSION, StateDocument, Status};
 use crate::state::filter::CompiledFilter;
 use crate::state::record::{CgroupRecord, Record};
 use crate::sys::{Errno, cred, fd};
+use crate::trace::{Mark, Traced};
 use seccomp::Listener;
 use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
@@ -134,7 +135,8 @@ impl Exec {
         let Some(init) = record.init.open()? else { return refuse("cannot exec in a stopped container") };
         let mut warnings = Vec::new();
         record.inherited.complete(&mut self.process);
-        let config = ProcessConfig::new(&self.process, available_capabilities(&record)?, &mut warnings)?;
+        let config = ProcessConfig::new(&self.process, available_capabilities(&record)?, &mut warnings)
+            .traced(Mark::CheckConfig)?;
         let console = connect_console(self.console_socket.as_deref(), self.extras.console.take())?;
         let filter = entry.filter(&record)?;
         let notes = filter.iter().map(CompiledFilter::note).collect();
@@ -149,7 +151,8 @@ impl Exec {
         };
         let found = Found { record: &record, status, agent };
         let joins = joins(&record, init)?;
-        let mut plan = plan::for_exec(&config, &record.id, in_user_namespace, joins, extras)?;
+        let mut plan =
+            plan::for_exec(&config, &record.id, in_user_namespace, joins, extras).traced(Mark::Plan)?;
         let mut child = match self.cgroup.as_deref().filter(|below| !below.is_empty()) {
             Some(below) => spawn_below(&mut plan, below, &record)?,
             None => spawn_beside_init(&mut plan, &record)?,
@@ -172,8 +175,9 @@ impl Exec {
             }
         }
         let proc = Proc::host().context(|| "open /proc")?;
-        outside::apply(config, &proc, child.pid, found.in_user_namespace())?;
+        outside::apply(config, &proc, child.pid, found.in_user_namespace()).traced(Mark::SetFromOutside)?;
         announce(child, b"setns", self.pidfd_socket.as_deref(), self.pid_file.as_deref())
+            .traced(Mark::Announce)
     }
 }
 

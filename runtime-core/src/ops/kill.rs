@@ -5,6 +5,7 @@ use super::Container;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, ErrorKind, Result};
 use crate::state::record::Record;
+use crate::trace::{Mark, Traced};
 
 impl Container {
     /// Sends `signal` to the container's first process; 0 only asks whether it
@@ -25,7 +26,7 @@ impl Container {
 }
 
 fn signal_init(record: &Record, signal: i32) -> Result<()> {
-    if record.init.signal(signal)? {
+    if record.init.signal(signal).traced(Mark::Signal)? {
         Ok(())
     } else {
         Err(Error::new(ErrorKind::NotRunning, "container not running"))

@@ -11,6 +11,7 @@ use crate::launch::hooks;
 use crate::spec::{OCI_VERSION, StateDocument, Status};
 use crate::state::record::Record;
 use crate::sys::fd;
+use crate::trace::{Mark, Traced};
 
 impl Container {
     /// Starts the container's program, and runs the poststart hooks when it has
@@ -29,7 +30,7 @@ impl Container {
         let Some(fifo) = entry.fifo()? else {
             return refuse("container init did not wait to be started: it has ended");
         };
-        fd::write_all(&fifo, b"0").context(|| "write exec.fifo")?;
+        fd::write_all(&fifo, b"0").context(|| "write exec.fifo").traced(Mark::WriteFifo)?;
         entry.remove_fifo()?;
         if record.poststart.is_empty() {
             return Ok(());

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::spec::{OCI_VERSION, Status};
 use crate::state::record::{Phase, Record};
 use crate::state::store::Entry;
+use crate::trace::{Mark, Traced};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -70,5 +71,6 @@ pub(super) fn status(entry: &Entry, record: &Record) -> Result<Status> {
     if Cgroup::is_frozen(record.cgroup_path())? {
         return Ok(Status::Paused);
     }
-    Ok(if entry.fifo()?.is_some() { Status::Created } else { Status::Running })
+    let fifo = entry.fifo().traced(Mark::Status)?;
+    Ok(if fifo.is_some() { Status::Created } else { Status::Running })
 }

@@ -8,6 +8,7 @@ use crate::ContainerId;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path;
 use crate::sys::{Errno, dir, fd};
+use crate::trace::{Mark, Traced};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -122,7 +123,7 @@ impl Entry {
     /// interrupted before it made anything: `NotFound`, as for runc.
     pub(crate) fn record(&self) -> Result<Record> {
         match self.json() {
-            Ok(json) => Record::from_json(self.id.as_str(), &json),
+            Ok(json) => Record::from_json(self.id.as_str(), &json).traced(Mark::ReadRecord),
             Err(Errno::ENOENT) => Err(Error::new(ErrorKind::NotFound, "container does not exist")),
             Err(errno) => Err(Error::os(errno, format!("read state.json of container {}", self.id))
                 .of_kind(ErrorKind::BadRecord)),
@@ -189,7 +190,7 @@ impl Locked {
             fd::write_all(file, &record.to_json())?;
             fd::rename(&self.dir, NEW_RECORD, &self.dir, RECORD)
         };
-        write().context(|| format!("write state.json of container {}", self.id))
+        write().context(|| format!("write state.json of container {}", self.id)).traced(Mark::WriteRecord)
     }
 
     /// Keeps the container's filter for `exec`. Readers come after the record that

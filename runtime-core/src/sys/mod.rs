@@ -29,6 +29,7 @@ pub(crate) mod net;
 pub(crate) mod ns;
 pub(crate) mod process;
 pub(crate) mod seccomp;
+pub(crate) mod shared;
 pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod tty;

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `--trace FILE`.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+use conformance::{Bundle, Runtime};
+use serde_json::Value;
+
+/// The spans of a track, in the order of their ends.
+fn spans(timeline: &Value, track: u64) -> Vec<&Value> {
+    timeline.as_array().unwrap().iter().filter(|e| e["ph"] == "X" && e["tid"] == track).collect()
+}
+
+#[test]
+fn a_run_is_traced_in_both_processes() {
+    let _alone = conformance::host::alone();
+    let runtime = Runtime::from_env().unwrap();
+    let bundle = Bundle::new(&["exit", "3"]).unwrap();
+    let file = bundle.path().join("timeline.json");
+    let args = ["--trace", file.to_str().unwrap(), "run", "traced"];
+    assert_eq!(runtime.run_in(&bundle, &args).unwrap().status.code(), Some(3));
+
+    let timeline: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let names = |track| -> Vec<&str> {
+        spans(&timeline, track).iter().map(|span| span["name"].as_str().unwrap()).collect()
+    };
+    let (parent, child) = (names(0), names(2));
+    for mark in ["LoadConfig", "Clone", "AwaitChild", "Release", "RemoveRecord"] {
+        assert!(parent.contains(&mark), "no {mark}: {parent:?}");
+    }
+    let mounts = bundle.config["mounts"].as_array().unwrap().len();
+    assert_eq!(child.iter().filter(|name| **name == "Mount").count(), mounts);
+    assert_eq!(child.last(), Some(&"Ready"));
+    assert!(names(1).is_empty(), "nothing is joined, so there is no stage");
+    // A span begins where the one before has ended.
+    for pair in spans(&timeline, 2).windows(2) {
+        let end = pair[0]["ts"].as_f64().unwrap() + pair[0]["dur"].as_f64().unwrap();
+        assert!((end - pair[1]["ts"].as_f64().unwrap()).abs() < 0.01, "{pair:?}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_known_before_anything_is_made() {
+    let _alone = conformance::host::alone();
+    let runtime = Runtime::from_env().unwrap();
+    let bundle = Bundle::new(&["exit", "0"]).unwrap();
+    let output = runtime.run_in(&bundle, &["--trace", "/nonexistent/file", "create", "untraced"]).unwrap();
+    output.failed_with(1, "--trace: open /nonexistent/file: no such file or directory").unwrap();
+    runtime.run(&["state", "untraced"]).unwrap().failed().unwrap();
+}
