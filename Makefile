@@ -13,10 +13,20 @@ RUNTIME ?= target/release/runtime-cli
 all:
 	$(CARGO) build --release
 
+# Man pages and completions, from the table of arguments: target/reference.
+.PHONY: reference
+reference:
+	$(CARGO) run --quiet -p runtime-cli --example reference target/reference
+
 .PHONY: install
 PREFIX ?= /usr/local
-install: all
+SHARE = $(DESTDIR)$(PREFIX)/share
+install: all reference
 	install -D -m 755 target/release/runtime-cli $(DESTDIR)$(PREFIX)/bin/runtime-cli
+	install -D -m 644 -t $(SHARE)/man/man8 target/reference/man/*.8
+	install -D -m 644 target/reference/completions/runtime-cli.bash $(SHARE)/bash-completion/completions/runtime-cli
+	install -D -m 644 -t $(SHARE)/zsh/site-functions target/reference/completions/_runtime-cli
+	install -D -m 644 -t $(SHARE)/fish/vendor_completions.d target/reference/completions/runtime-cli.fish
 
 # --- a container to look at ---
 
