@@ -99,6 +99,9 @@ impl Usage {
     pub(crate) fn text(&self) -> String {
         match &self.kind {
             UsageKind::Flag { text, .. } | UsageKind::Count { text, .. } => text.clone(),
+            UsageKind::UnknownCommand(name) if NOT_OFFERED.contains(&name.as_str()) => {
+                format!("{name}: this runtime cannot checkpoint or restore containers")
+            }
             UsageKind::UnknownCommand(name) => format!("No help topic for '{name}'"),
         }
     }
@@ -123,6 +126,10 @@ impl Usage {
         }
     }
 }
+
+/// Commands of runc that are not in the table. Programs ask `checkpoint --help` and
+/// `restore --lsm-mount-context`; the answer is that there is no such command.
+const NOT_OFFERED: &[&str] = &["checkpoint", "restore"];
 
 fn find_command(name: &str) -> Option<&'static Command> {
     COMMANDS.iter().find(|command| command.name == name)
@@ -342,6 +349,14 @@ mod tests {
             flag_error(&["create", "--preserve-fds", "x", "y"]).contains("strconv.ParseInt: parsing \"x\"")
         );
         assert_eq!(run(&["foo", "-h"]).unwrap_err(), UsageKind::UnknownCommand("foo".into()));
+        for probe in
+            [&["checkpoint", "--help"][..], &["restore", "--lsm-mount-context"], &["help", "restore"]]
+        {
+            let args = ["runc"].iter().chain(probe).map(OsString::from);
+            let usage = parse(args).unwrap_err();
+            assert!(usage.text().ends_with(": this runtime cannot checkpoint or restore containers"));
+            assert_eq!((usage.status(), usage.advice()), (3, (String::new(), String::new())));
+        }
         let count = |args: &[&str]| match run(args).unwrap_err() {
             UsageKind::Count { text, .. } => text,
             other => panic!("{other:?}"),
