@@ -11,7 +11,7 @@ use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios::{self, OutputFlags, SetArg, Termios};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use runtime_core::{Process, console};
+use runtime_core::{ExitStatus, Process, console};
 use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -87,9 +87,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Serves the process until it has ended: its exit status, 128 + N if signal
-    /// N ended it.
-    pub(crate) fn supervise(mut self, process: &Process) -> Result<u8, Failure> {
+    /// Serves the process until it has ended: how.
+    pub(crate) fn supervise(mut self, process: &Process) -> Result<ExitStatus, Failure> {
         loop {
             let ended = wait_and_copy(
                 &mut self.pumps,
@@ -112,7 +111,7 @@ impl Session {
         let status = process.wait()?;
         // What it has written before its end is still to come.
         while wait_and_copy(&mut self.pumps, None, PollTimeout::ZERO)? {}
-        Ok(status.code() as u8)
+        Ok(status)
     }
 
     fn resize(&self) {

@@ -59,9 +59,12 @@ mod state;
 mod sys;
 pub mod trace;
 
-pub use cgroup::is_unified;
+pub use cgroup::{is_unified, stats};
 pub use error::{Error, ErrorKind, OsError, Result, Warning};
 pub use id::ContainerId;
 pub use launch::self_exe::{Protection, protect_program, protection};
-pub use ops::{Container, Create, Created, Exec, Held, Listed, Process, Runtime, State, check_preserved_fds};
+pub use ops::{
+    Container, Create, Created, Event, Events, Exec, Held, Listed, Process, Runtime, State,
+    check_preserved_fds,
+};
 pub use sys::process::ExitStatus;

@@ -119,6 +119,18 @@ const BUNDLE: &str = "\
 A bundle is a directory with a configuration file named \"config.json\" and the
 root file system that it names. `spec` writes a first configuration.";
 
+const RESOURCES: &str = "\
+What is not given stays as it is. The file has the format of \"linux.resources\" in a
+configuration; each of its parts can be omitted:
+
+    {
+      \"memory\": { \"limit\": 0, \"reservation\": 0, \"swap\": 0, \"checkBeforeUpdate\": true },
+      \"cpu\": { \"shares\": 0, \"quota\": 0, \"burst\": 0, \"period\": 0, \"cpus\": \"\", \"mems\": \"\", \"idle\": 0 },
+      \"pids\": { \"limit\": 0 },
+      \"blockIO\": { \"weight\": 0 },
+      \"unified\": { \"memory.high\": \"max\" }
+    }";
+
 pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "create",
@@ -139,6 +151,24 @@ pub(crate) const COMMANDS: &[Command] = &[
             Takes::Nothing,
             "kill the container with SIGKILL if it is still running",
         )],
+        order: Order::Mixed,
+        arguments: (1, 1),
+    },
+    Command {
+        name: "events",
+        summary: "display what a container uses, and that it ran out of memory",
+        usage: "<container-id>",
+        description: "\
+Prints an object of JSON in a line for each event: what the container uses, at
+intervals, and each time that one of its processes was killed for memory. It ends when no process is left.",
+        flags: &[
+            flag(
+                &["interval"],
+                Takes::Text,
+                "time between two displays, such as 100ms or 1m30s (default: 5s)",
+            ),
+            flag(&["stats"], Takes::Nothing, "display what the container uses now, then exit"),
+        ],
         order: Order::Mixed,
         arguments: (1, 1),
     },
@@ -279,6 +309,43 @@ with namespaces of its own, in the directory \"rootfs\". To try it:
         usage: "<container-id>",
         description: CONTAINER,
         flags: &[],
+        order: Order::Mixed,
+        arguments: (1, 1),
+    },
+    Command {
+        name: "update",
+        summary: "update container resource constraints",
+        usage: "<container-id>",
+        description: RESOURCES,
+        flags: &[
+            flag(
+                &["resources", "r"],
+                Takes::Text,
+                "file with the resources to update, or '-' for standard input; all other options are then ignored",
+            ),
+            flag(&["blkio-weight"], Takes::Integer, "relative share of block devices, 10 to 1000"),
+            flag(&["cpu-period"], Takes::Text, "period of the CPU limit, in microseconds"),
+            flag(&["cpu-quota"], Takes::Text, "CPU time in each period, in microseconds; -1: no limit"),
+            flag(&["cpu-burst"], Takes::Text, "CPU time that may be saved up, in microseconds"),
+            flag(&["cpu-share"], Takes::Text, "relative share of CPU time, 2 to 262144"),
+            flag(&["cpu-rt-period"], Takes::Text, "period of the realtime limit (cgroup v1 only)"),
+            flag(&["cpu-rt-runtime"], Takes::Text, "realtime CPU time in each period (cgroup v1 only)"),
+            flag(&["cpuset-cpus"], Takes::Text, "CPUs to use, such as 0-3,7"),
+            flag(&["cpuset-mems"], Takes::Text, "memory nodes to use"),
+            hidden(&["kernel-memory"], Takes::Text),
+            hidden(&["kernel-memory-tcp"], Takes::Text),
+            flag(
+                &["memory"],
+                Takes::Text,
+                "memory limit, in bytes or with a unit such as 100M; -1: no limit",
+            ),
+            flag(&["cpu-idle"], Takes::Text, "1: run only when nothing else wants to; 0: as usual"),
+            flag(&["memory-reservation"], Takes::Text, "memory that is not reclaimed from the container"),
+            flag(&["memory-swap"], Takes::Text, "limit on memory and swap together; -1: no limit on swap"),
+            flag(&["pids-limit"], Takes::Integer, "maximum number of processes; -1: no limit"),
+            flag(&["l3-cache-schema"], Takes::Text, "Intel RDT/CAT L3 cache schema"),
+            flag(&["mem-bw-schema"], Takes::Text, "Intel RDT/MBA memory bandwidth schema"),
+        ],
         order: Order::Mixed,
         arguments: (1, 1),
     },

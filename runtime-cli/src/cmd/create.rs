@@ -82,7 +82,7 @@ fn serve(
         created.process.signal(nix::libc::SIGKILL)?;
         created.process.wait()?;
     }
-    served
+    Ok(super::exit_code(context, &created.process, served?))
 }
 
 /// The lines of runc that people grep a debug log for, and what they are here.

@@ -43,7 +43,8 @@ fn run(context: &Context<'_>) -> Result<u8, Failure> {
     let session = foreground.begin()?;
     let created = held.release()?;
     report(context, &created);
-    session.supervise(&created.process)
+    let status = session.supervise(&created.process)?;
+    Ok(super::exit_code(context, &created.process, status))
 }
 
 /// The line of runc that people grep a debug log for, and what it is here.

@@ -4,6 +4,7 @@
 
 mod create;
 mod delete;
+mod events;
 mod exec;
 mod kill;
 mod list;
@@ -12,10 +13,11 @@ mod ps;
 mod spec;
 mod start;
 mod state;
+mod update;
 
 use crate::args::{Call, Invocation, Request, Values};
 use crate::log::Log;
-use runtime_core::{Container, ContainerId, Runtime};
+use runtime_core::{Container, ContainerId, ExitStatus, Process, Runtime};
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
@@ -61,6 +63,7 @@ pub(crate) fn run(invocation: &Invocation, log: &Log) -> Result<u8, Failure> {
     match command.name {
         "create" => create::create(&context),
         "delete" => delete::delete(&context),
+        "events" => events::events(&context),
         "exec" => exec::exec(&context),
         "kill" => kill::kill(&context),
         "list" => list::list(&context),
@@ -71,6 +74,7 @@ pub(crate) fn run(invocation: &Invocation, log: &Log) -> Result<u8, Failure> {
         "spec" => spec::spec(&context),
         "start" => start::start(&context),
         "state" => state::state(&context),
+        "update" => update::update(&context),
         other => Err(Failure::new(format!("the command {other} is in the table, but not here"))),
     }
 }
@@ -89,6 +93,15 @@ impl Context<'_> {
     fn container(&self) -> Result<Container, Failure> {
         Ok(self.runtime().container(self.id()?))
     }
+}
+
+/// The exit status for a process that we have served. That of one that was
+/// killed for memory says nothing, so it is said.
+fn exit_code(context: &Context<'_>, process: &Process, status: ExitStatus) -> u8 {
+    if let Some(warning) = process.killed_for_memory(status) {
+        context.log.warning(&warning.to_string());
+    }
+    status.code() as u8
 }
 
 /// Whether the descriptors are open that `create`, `run` or `exec` are to pass on.

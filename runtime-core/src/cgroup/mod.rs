@@ -6,10 +6,14 @@
 
 mod apply;
 mod controllers;
+mod delegate;
 pub(crate) mod devices;
 pub(crate) mod driver;
 pub(crate) mod fs;
 pub(crate) mod limits;
+pub(crate) mod oom;
+mod snapshot;
+pub mod stats;
 pub(crate) mod systemd;
 
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -290,11 +294,20 @@ pub(crate) fn parse_files(text: &[u8]) {
     parse_events(text);
     own_path(&String::from_utf8_lossy(text));
     systemd::check_parsers(text);
+    stats::check_parsers(&String::from_utf8_lossy(text));
 }
 
-fn parse_events(text: &[u8]) -> Events {
-    let has = |line: &[u8]| text.split(|b| *b == b'\n').any(|l| l == line);
-    Events { populated: has(b"populated 1"), frozen: has(b"frozen 1") }
+pub(crate) fn parse_events(text: &[u8]) -> Events {
+    Events { populated: keyed(text, "populated") == 1, frozen: keyed(text, "frozen") == 1 }
+}
+
+/// The number behind a key in a file of `key number` lines; 0 if there is none.
+pub(crate) fn keyed(text: &[u8], key: &str) -> u64 {
+    let number = |line: &[u8]| {
+        let rest = line.strip_prefix(key.as_bytes())?.strip_prefix(b" ")?;
+        std::str::from_utf8(rest).ok()?.trim().parse().ok()
+    };
+    text.split(|b| *b == b'\n').find_map(number).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub(crate) mod process;
 pub(crate) mod resources;
 mod seccomp;
 pub(crate) mod sysctl;
+pub(crate) mod update;
 
 use crate::error::{Error, ErrorKind, Result, Warning};
 use crate::spec::{self, Spec};
@@ -50,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) process: Process,
     pub(crate) seccomp: Option<::seccomp::Policy>,
     pub(crate) cgroups_path: CgroupsPath,
+    /// The user of the container that its cgroup is to belong to.
+    pub(crate) cgroup_owner: Option<u32>,
     pub(crate) hooks: Hooks,
     pub(crate) annotations: BTreeMap<String, String>,
 }
@@ -118,6 +121,7 @@ impl Config {
             process: Process::new(process, available, &mut warnings)?,
             seccomp: linux.seccomp.as_ref().map(seccomp::policy).transpose()?,
             cgroups_path: cgroups_path(&linux.cgroups_path)?,
+            cgroup_owner: cgroup_owner(spec, &namespaces),
             hooks: Hooks::new(spec.hooks.as_ref())?,
             annotations: annotations(&spec.annotations)?,
             namespaces,
@@ -217,6 +221,18 @@ fn cgroups_path(path: &str) -> Result<CgroupsPath> {
     }
 }
 
+/// Who owns the cgroup, if the container can see and write its own and nothing
+/// above it (config-linux.md, "Cgroup ownership").
+fn cgroup_owner(spec: &Spec, namespaces: &Namespaces) -> Option<u32> {
+    let is_writable = |mount: &spec::Mount| {
+        mount.source == "cgroup"
+            && crate::path::clean(&mount.destination) == "sys/fs/cgroup"
+            && !mount.options.iter().any(|option| option == "ro")
+    };
+    let delegated = namespaces.is_new(Kind::Cgroup) && spec.mounts.iter().any(is_writable);
+    spec.process.as_ref().filter(|_| delegated).map(|process| process.user.uid)
+}
+
 fn annotations(annotations: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
     if annotations.contains_key("") {
         return Err(Error::new(ErrorKind::InvalidConfig, "annotations: a key must not be empty"));
@@ -295,6 +311,41 @@ mod tests {
         assert!(path("/../x").unwrap_err().contains("\"..\""));
         assert!(path("a/../../x").unwrap_err().contains("\"..\""));
         assert!(path("/").unwrap_err().contains("root of the hierarchy"));
+    }
+
+    #[test]
+    fn who_owns_the_cgroup() {
+        let owner = |change: fn(&mut Spec)| {
+            check(|spec| {
+                change(spec);
+                spec.process.as_mut().unwrap().user.uid = 7;
+            })
+            .unwrap()
+            .0
+            .cgroup_owner
+        };
+        let writable = |spec: &mut Spec| {
+            let mount = spec.mounts.iter_mut().find(|m| m.source == "cgroup").unwrap();
+            mount.options.retain(|option| option != "ro");
+        };
+        assert_eq!(owner(|_| ()), None);
+        assert_eq!(owner(writable), Some(7));
+        assert_eq!(
+            owner(|spec| {
+                spec.mounts.retain(|m| m.source != "cgroup");
+            }),
+            None
+        );
+        assert_eq!(
+            check(|spec| {
+                writable(spec);
+                spec.linux.as_mut().unwrap().namespaces.retain(|ns| ns.kind != "cgroup");
+            })
+            .unwrap()
+            .0
+            .cgroup_owner,
+            None
+        );
     }
 
     #[test]

@@ -52,6 +52,24 @@ pub(crate) fn write_maps(proc: &Proc, pid: i32, uid: &[IdMapping], gid: &[IdMapp
     })
 }
 
+/// What user `uid` of the user namespace that process `pid` is in is on the host.
+pub(crate) fn on_host(proc: &Proc, pid: i32, uid: u32) -> Result<u32> {
+    let map = proc.read(&file(pid, "uid_map")).context(|| format!("read /proc/{pid}/uid_map"))?;
+    find(&String::from_utf8_lossy(&map), uid).ok_or_else(|| {
+        Error::new(ErrorKind::Setup, format!("process.user.uid: {uid} has no mapping (linux.uidMappings)"))
+    })
+}
+
+/// Looks an id up in a uid_map (user_namespaces(7)).
+fn find(map: &str, uid: u32) -> Option<u32> {
+    map.lines().find_map(|line| {
+        let mut numbers = line.split_ascii_whitespace().map(|word| word.parse::<u32>().ok());
+        let (inside, outside, size) = (numbers.next()??, numbers.next()??, numbers.next()??);
+        let offset = uid.checked_sub(inside).filter(|offset| *offset < size)?;
+        outside.checked_add(offset)
+    })
+}
+
 /// `map` maps the caller's own id and nothing else: the kernel lets everybody
 /// write that. If it does not, the helper's error is the one to show.
 fn own_only(map: &[IdMapping], own: u32, helper: Error, write: impl FnOnce() -> Result<()>) -> Result<()> {
@@ -96,4 +114,20 @@ fn helper(program: &str, pid: i32, map: &[IdMapping]) -> Result<()> {
     }
     let said = String::from_utf8_lossy(&output.stderr);
     Err(Error::new(ErrorKind::Setup, format!("{program} failed ({}): {}", output.status, said.trim())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_in_a_map() {
+        let map = "         0       1000          1\n         1     100000      65536\n";
+        assert_eq!(find(map, 0), Some(1000));
+        assert_eq!(find(map, 1), Some(100_000));
+        assert_eq!(find(map, 65_536), Some(165_535));
+        assert_eq!(find(map, 65_537), None);
+        assert_eq!(find("0 0 4294967295\n", 7), Some(7));
+        assert_eq!(find("x", 0), None);
+    }
 }

@@ -12,6 +12,7 @@ pub(crate) mod self_exe;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::init::First;
 use crate::init::plan::Plan;
+use crate::sys::process::ExitStatus;
 use crate::sys::{Errno, clone, fd, ignore, process, signal};
 use crate::trace::{Mark, Traced};
 use channel::{ParentEnd, Reply};
@@ -178,6 +179,13 @@ impl Child {
             Some(pidfd) => Ok(Running { pid: self.pid, pidfd, channel: self.channel }),
             None => Err(Error::new(ErrorKind::Setup, "the child was released twice")),
         }
+    }
+
+    /// Whether it has been killed, as for memory.
+    pub(crate) fn is_killed(&self) -> bool {
+        let ended = fd::poll(self.guard.pidfd(), libc::POLLIN, 0).is_ok_and(|events| events != 0);
+        let status = || process::wait(self.guard.pidfd(), libc::WNOWAIT);
+        ended && status() == Ok(ExitStatus::Signaled(libc::SIGKILL))
     }
 
     /// What a reply that was not expected means.

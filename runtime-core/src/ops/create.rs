@@ -11,6 +11,7 @@ use super::{Container, Runtime};
 use crate::ContainerId;
 use crate::cgroup::driver::{self, Driver};
 use crate::cgroup::fs::Occupants;
+use crate::cgroup::oom::OomWatch;
 use crate::cgroup::{self, Cgroup, Hierarchy, limits};
 use crate::config::Config;
 use crate::config::hooks::Kind as HookKind;
@@ -18,6 +19,7 @@ use crate::config::namespaces::{Kind as NamespaceKind, Origin};
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::init::plan::Plan;
 use crate::launch::{self, Child, Progress, Running, agent, hooks, ids, outside};
+use crate::path::proc::Proc;
 use crate::plan::{self, Extras};
 use crate::spec::{OCI_VERSION, Resources, Spec, StateDocument, Status};
 use crate::state::filter::CompiledFilter;
@@ -64,18 +66,24 @@ pub struct Created {
 #[must_use]
 pub struct Held {
     child: Child,
+    watch: Option<OomWatch>,
     warnings: Vec<Warning>,
     notes: Vec<String>,
 }
 
 impl Held {
-    pub(super) fn new(child: Child, warnings: Vec<Warning>, notes: Vec<String>) -> Self {
-        Held { child, warnings, notes }
+    pub(super) fn new(
+        child: Child,
+        watch: Option<OomWatch>,
+        warnings: Vec<Warning>,
+        notes: Vec<String>,
+    ) -> Self {
+        Held { child, watch, warnings, notes }
     }
 
     /// Lets the program be executed.
     pub fn release(self) -> Result<Created> {
-        let process = Process { running: self.child.release()? };
+        let process = Process { running: self.child.release()?, watch: self.watch };
         Ok(Created { process, warnings: self.warnings, notes: self.notes })
     }
 }
@@ -86,6 +94,7 @@ impl Held {
 #[derive(Debug)]
 pub struct Process {
     running: Running,
+    watch: Option<OomWatch>,
 }
 
 impl Runtime {
@@ -251,12 +260,13 @@ impl Create {
             inherited: &inherited,
             resources: &resources,
             owns_cgroup: false,
+            watch: None,
             rootless: self.rootless,
             notes,
             waits,
         };
         match attempt.make(&entry, extras) {
-            Ok(child) => Ok(Held { child, warnings, notes: attempt.notes }),
+            Ok(child) => Ok(Held::new(child, attempt.watch, warnings, attempt.notes)),
             Err(error) => {
                 // The child is gone by now. The first error is the one to
                 // report; what cannot be undone stays in the record.
@@ -292,6 +302,8 @@ struct Attempt<'a> {
     resources: &'a Resources,
     /// The cgroup is not somebody else's.
     owns_cgroup: bool,
+    /// Since the child is in its cgroup.
+    watch: Option<OomWatch>,
     rootless: Option<bool>,
     notes: Vec<String>,
     waits: Waits,
@@ -318,7 +330,16 @@ impl Attempt<'_> {
         }
         plan.wait_go |= self.place.adopts();
         let (mut child, cgroup) = self.spawn(&mut plan, cgroup, entry, &mut record)?;
-        self.drive(&mut child, &plan, cgroup).map_err(start_failed)?;
+        self.drive(&mut child, &plan, cgroup).map_err(|error| {
+            let limit = self.watch.as_ref().filter(|_| child.is_killed()).and_then(OomWatch::limit);
+            start_failed(match limit {
+                None => error,
+                Some(limit) => Error::new(
+                    ErrorKind::Setup,
+                    format!("container init was OOM-killed (memory limit too low?): {limit}"),
+                ),
+            })
+        })?;
         record.init = ProcessId::of(child.pid)?;
         record.phase = Phase::Created;
         record.namespace_paths = self.namespace_paths(child.pid);
@@ -348,7 +369,7 @@ impl Attempt<'_> {
         if plan.wait_go && !self.place.adopts() {
             child.go()?;
         }
-        self.limit(child, cgroup)?;
+        self.limit(child, proc, cgroup)?;
         if self.place.adopts() {
             child.go()?;
         }
@@ -422,21 +443,27 @@ impl Attempt<'_> {
     }
 
     /// Puts limits on the child.
-    fn limit(&mut self, child: &Child, cgroup: Option<Cgroup>) -> Result<()> {
+    fn limit(&mut self, child: &Child, proc: &Proc, cgroup: Option<Cgroup>) -> Result<()> {
         let resources = &self.config.resources;
         if let (Some(check), Some(cgroup)) = (&resources.memory.check, &cgroup) {
             cgroup.check_memory(check)?;
         }
+        let before = cgroup.as_ref().map(Cgroup::memory_events).unwrap_or_default();
         let adopted = self.place.adopt(self.hierarchy, cgroup, child.pid, &limits::writes(resources));
         let Some(cgroup) = self.owning(adopted).traced(Mark::Limits)? else { return Ok(()) };
         match cgroup::devices::apply(cgroup.dir(), &self.config.device_rules).traced(Mark::DeviceFilter) {
             // Who may not load such programs may not make devices either.
             Err(error) if error.errno() == Some(Errno::EPERM as i32) && self.is_rootless()? => {
                 self.notes.push(format!("the container has no device filter: {}", error.report()));
-                Ok(())
             }
-            other => other,
+            other => other?,
         }
+        if let Some(owner) = self.config.cgroup_owner {
+            let mapped = self.in_user_namespace();
+            cgroup.delegate(if mapped { ids::on_host(proc, child.pid, owner)? } else { owner })?;
+        }
+        self.watch = Some(OomWatch::new(cgroup, before));
+        Ok(())
     }
 
     /// Remembers whether there is anything of ours to undo.
@@ -576,6 +603,13 @@ impl Process {
             Err(Errno::ESRCH) => Ok(false),
             Err(errno) => Err(Error::os(errno, format!("pidfd_send_signal {signal}"))),
         }
+    }
+
+    /// After it was killed: the limit on memory for which it was, if it was that.
+    /// (If others of the container were meanwhile, it cannot be told apart.)
+    pub fn killed_for_memory(&self, status: ExitStatus) -> Option<Warning> {
+        let limit = self.watch.as_ref().filter(|_| status == ExitStatus::Signaled(libc::SIGKILL))?.limit()?;
+        Some(Warning(format!("process {} was OOM-killed: {limit}", self.running.pid)))
     }
 
     /// Waits until the program has been executed. Only after [`Create::run`].

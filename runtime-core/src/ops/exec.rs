@@ -5,6 +5,8 @@
 use super::create::{Created, Held, announce, check_preserved_fds, connect_console, start_failed};
 use super::state::status;
 use super::{Container, NO_CGROUP};
+use crate::cgroup::driver::Driver;
+use crate::cgroup::oom::OomWatch;
 use crate::cgroup::{Cgroup, Hierarchy};
 use crate::config::namespaces::Kind;
 use crate::config::process::Process as ProcessConfig;
@@ -153,12 +155,21 @@ impl Exec {
         let joins = joins(&record, init)?;
         let mut plan =
             plan::for_exec(&config, &record.id, in_user_namespace, joins, extras).traced(Mark::Plan)?;
-        let mut child = match self.cgroup.as_deref().filter(|below| !below.is_empty()) {
-            Some(below) => spawn_below(&mut plan, below, &record)?,
-            None => spawn_beside_init(&mut plan, &record)?,
-        };
-        self.drive(&mut child, &plan, &config, &found).map_err(start_failed)?;
-        Ok(Held::new(child, warnings, notes))
+        let watch = Cgroup::from_record(record.cgroup_path())?.map(|cgroup| {
+            let before = cgroup.memory_events();
+            OomWatch::new(cgroup, before)
+        });
+        let mut child = spawn(&mut plan, self.cgroup.as_deref(), &record)?;
+        self.drive(&mut child, &plan, &config, &found).map_err(|error| {
+            let limit = watch.as_ref().filter(|_| child.is_killed()).and_then(OomWatch::limit);
+            start_failed(match limit {
+                None => error,
+                Some(limit) => {
+                    Error::new(ErrorKind::Setup, format!("{} (possibly OOM-killed): {limit}", error.report()))
+                }
+            })
+        })?;
+        Ok(Held::new(child, watch, warnings, notes))
     }
 
     fn drive(&self, child: &mut Child, plan: &Plan, config: &ProcessConfig, found: &Found<'_>) -> Result<()> {
@@ -206,44 +217,57 @@ impl Found<'_> {
     }
 }
 
-/// Clones the process into the container's cgroup. That may be gone, or be one
-/// that cannot have processes any more because it has cgroups with controllers
-/// below it; then the process goes where the container's init is.
-fn spawn_beside_init(plan: &mut Plan, record: &Record) -> Result<Child> {
-    if record.cgroup == CgroupRecord::None {
-        return launch::spawn(plan, None);
-    }
-    if let Some(cgroup) = Cgroup::from_record(record.cgroup_path())? {
-        match launch::spawn(plan, Some(cgroup.dir())) {
-            Err(error) if matches!(error.errno(), Some(libc::EBUSY | libc::ENOENT | libc::ENODEV)) => {}
-            other => return other,
-        }
-    }
-    let path = Hierarchy::of(record.init.pid)?;
-    let own = Hierarchy::find()?.open(&path)?;
-    let own =
-        own.ok_or_else(|| Error::new(ErrorKind::InvalidState, format!("the init's cgroup {path} is gone")))?;
-    launch::spawn(plan, Some(own.dir()))
-}
-
-/// Clones the process into a cgroup below the container's.
-fn spawn_below(plan: &mut Plan, below: &str, record: &Record) -> Result<Child> {
+/// Clones the process into the container's cgroup, or one below it.
+///
+/// That may be gone, or be one that cannot have processes any more because it
+/// has cgroups with controllers below it; then, unless `below` was asked for, the
+/// process goes where the container's init is.
+fn spawn(plan: &mut Plan, below: Option<&str>, record: &Record) -> Result<Child> {
+    let below = below.filter(|below| !below.is_empty());
     // By components: `..`, and a name that only begins like the container's,
     // lead elsewhere.
-    if below.split('/').any(|part| part == "..") {
+    if let Some(below) = below
+        && below.split('/').any(|part| part == "..")
+    {
         return Err(Error::new(ErrorKind::InvalidConfig, format!("bad sub cgroup path: {below}")));
     }
     if record.cgroup == CgroupRecord::None {
-        return Err(Error::new(ErrorKind::InvalidState, NO_CGROUP));
+        return match below {
+            None => launch::spawn(plan, None),
+            Some(_) => Err(Error::new(ErrorKind::InvalidState, NO_CGROUP)),
+        };
     }
-    let path = format!("{}/{}", record.cgroup_path(), crate::path::clean(below));
-    let cgroup = Cgroup::from_record(path.trim_end_matches('/'))?.ok_or_else(|| {
-        Error::os(Errno::ENOENT, format!("can't open cgroup: open {path}")).of_kind(ErrorKind::InvalidConfig)
-    })?;
-    launch::spawn(plan, Some(cgroup.dir())).map_err(|error| match error.errno() {
-        Some(libc::EBUSY) => error.wrap(format!("error adding pid of the process to cgroups [{path}]")),
-        _ => error,
-    })
+    let clean = crate::path::clean(below.unwrap_or_default());
+    let path = format!("{}/{clean}", record.cgroup_path());
+    let path = path.trim_end_matches('/');
+    let error = match Cgroup::from_record(path)? {
+        None => Error::os(Errno::ENOENT, format!("can't open cgroup: open {path}"))
+            .of_kind(ErrorKind::InvalidConfig),
+        Some(cgroup) => match launch::spawn(plan, Some(cgroup.dir())) {
+            Ok(child) => return Ok(child),
+            Err(error) => error,
+        },
+    };
+    match (error.errno(), below, Driver::of(record)) {
+        (Some(libc::EBUSY | libc::ENOENT | libc::ENODEV), None, _) => spawn_beside_init(plan, record),
+        (Some(libc::EBUSY), Some(_), _) => {
+            Err(error.wrap(format!("error adding pid of the process to cgroups [{path}]")))
+        }
+        // A user may not move processes from outside into what systemd made.
+        (Some(libc::EACCES | libc::EPERM), _, Driver::Systemd(scope)) => {
+            plan.wait_go = true;
+            let child = launch::spawn(plan, None)?;
+            scope.attach(&clean, child.pid)?;
+            child.go()?;
+            Ok(child)
+        }
+        _ => Err(error),
+    }
+}
+
+fn spawn_beside_init(plan: &mut Plan, record: &Record) -> Result<Child> {
+    let cgroup = Hierarchy::find()?.of_process(record.init.pid)?;
+    launch::spawn(plan, Some(cgroup.dir()))
 }
 
 /// The namespaces of init that are not the runtime's own.

@@ -4,6 +4,7 @@
 mod bundle;
 mod create;
 mod delete;
+mod events;
 mod exec;
 mod kill;
 mod list;
@@ -11,8 +12,10 @@ mod pause;
 mod ps;
 mod start;
 mod state;
+mod update;
 
 pub use create::{Create, Created, Held, Process, check_preserved_fds};
+pub use events::{Event, Events};
 pub use exec::Exec;
 pub use list::Listed;
 pub use state::State;

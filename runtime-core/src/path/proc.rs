@@ -34,6 +34,11 @@ impl Proc {
         fd::openat2(&self.0, path, flags, 0, resolve::BENEATH | resolve::NO_XDEV | resolve::NO_SYMLINKS)
     }
 
+    /// Reads a file below the root. Parent only (heap).
+    pub(crate) fn read(&self, path: &CStr) -> Result<Vec<u8>> {
+        fd::read_all(self.open(path, libc::O_RDONLY)?, 1 << 20)
+    }
+
     /// Writes a file below the root in one piece.
     pub(crate) fn write(&self, path: &CStr, content: &[u8]) -> Result<()> {
         let file = self.open(path, libc::O_WRONLY)?;

@@ -194,6 +194,13 @@ impl Process {
     }
 }
 
+impl Resources {
+    /// Parses the document of `update --resources`.
+    pub fn from_json(json: &[u8]) -> crate::Result<Self> {
+        from_json(json)
+    }
+}
+
 /// Parses any of the types of this module; the error names the JSON path.
 pub(crate) fn from_json<'a, T: Deserialize<'a>>(json: &'a [u8]) -> crate::Result<T> {
     use crate::error::{Error, ErrorKind};

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `update`.
+
+use super::{Context, Failure};
+use crate::args::Values;
+use crate::output::io_text;
+use runtime_core::spec::{BlockIo, Cpu, Memory, Pids, Resources};
+use std::io::Read;
+use std::path::Path;
+
+pub(super) fn update(context: &Context<'_>) -> Result<u8, Failure> {
+    let flags = context.flags;
+    let container = context.container()?;
+    // An unknown container is the error to report, even with a wrong value.
+    container.state()?;
+    let resources = match flags.path("resources") {
+        Some(path) => Resources::from_json(&read(path)?)?,
+        None => from_flags(flags)?,
+    };
+    // What this host does not have, in runc's words.
+    if flags.path("l3-cache-schema").is_some() {
+        return Err(Failure::new("Intel RDT/CAT: l3 cache schema is not enabled"));
+    }
+    if flags.path("mem-bw-schema").is_some() {
+        return Err(Failure::new("Intel RDT/MBA: memory bandwidth schema is not enabled"));
+    }
+    if flags.path("kernel-memory").is_some() || flags.path("kernel-memory-tcp").is_some() {
+        context.log.warning("Kernel memory settings are ignored: Linux has none any more");
+    }
+    for warning in container.update(&resources)? {
+        context.log.warning(&warning.to_string());
+    }
+    Ok(0)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut json = Vec::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin().read_to_end(&mut json).map(|_| json)
+    } else {
+        std::fs::read(path)
+    };
+    read.map_err(|error| Failure::new(format!("open {}: {}", path.display(), io_text(&error))))
+}
+
+fn from_flags(flags: &Values) -> Result<Resources, Failure> {
+    let weight = match flags.integer("blkio-weight") {
+        0 => None,
+        weight => Some(u16::try_from(weight).map_err(|_out_of_range| {
+            Failure::new(format!("invalid value for blkio-weight: expected 10 to 1000, got {weight}"))
+        })?),
+    };
+    Ok(Resources {
+        memory: Some(Memory {
+            limit: size(flags, "memory")?,
+            reservation: size(flags, "memory-reservation")?,
+            swap: size(flags, "memory-swap")?,
+            ..Memory::default()
+        }),
+        cpu: Some(Cpu {
+            shares: number(flags, "cpu-share")?,
+            quota: number(flags, "cpu-quota")?,
+            burst: number(flags, "cpu-burst")?,
+            period: number(flags, "cpu-period")?,
+            realtime_runtime: number(flags, "cpu-rt-runtime")?,
+            realtime_period: number(flags, "cpu-rt-period")?,
+            cpus: text(flags, "cpuset-cpus")?,
+            mems: text(flags, "cpuset-mems")?,
+            idle: number(flags, "cpu-idle")?,
+        }),
+        pids: flags.get("pids-limit").map(|_| Pids { limit: Some(flags.integer("pids-limit")) }),
+        block_io: Some(BlockIo { weight, ..BlockIo::default() }),
+        ..Resources::default()
+    })
+}
+
+fn invalid(name: &str, value: &str, why: &str) -> Failure {
+    Failure::new(format!("invalid value for {name}: {why}: {value:?}"))
+}
+
+/// The value of a flag; an empty one counts as none.
+fn text(flags: &Values, name: &str) -> Result<String, Failure> {
+    let value = flags.get(name).unwrap_or_default();
+    let text = value.to_str().ok_or_else(|| invalid(name, &value.to_string_lossy(), "not UTF-8"))?;
+    Ok(text.to_owned())
+}
+
+fn number<T: std::str::FromStr>(flags: &Values, name: &str) -> Result<Option<T>, Failure> {
+    let value = text(flags, name)?;
+    if value.is_empty() {
+        return Ok(None);
+    }
+    value.parse().map(Some).map_err(|_not_a_number| invalid(name, &value, "not a number in range"))
+}
+
+fn size(flags: &Values, name: &str) -> Result<Option<i64>, Failure> {
+    let value = text(flags, name)?;
+    match value.as_str() {
+        "" => Ok(None),
+        "-1" => Ok(Some(-1)),
+        _ => parse_size(&value).map(Some).ok_or_else(|| invalid(name, &value, "invalid size")),
+    }
+}
+
+/// As Docker's RAMInBytes: a number, possibly with a fraction, and a unit that
+/// counts by 1024: `32`, `32b`, `32k`, `32 KB`, `32MiB`, `1.5g`.
+fn parse_size(text: &str) -> Option<i64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    if !number.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();
+    let power = match unit.as_str() {
+        "" | "b" => 0,
+        unit => {
+            let power = ["k", "m", "g", "t", "p"].iter().position(|prefix| unit.starts_with(prefix))?;
+            if !["", "b", "ib"].contains(&unit.get(1..)?) {
+                return None;
+            }
+            power as u32 + 1
+        }
+    };
+    let scale = 1i64 << (10 * power);
+    match number.parse::<i64>() {
+        Ok(whole) => whole.checked_mul(scale),
+        Err(_) => {
+            let bytes = number.parse::<f64>().ok()? * scale as f64;
+            (bytes < i64::MAX as f64).then_some(bytes as i64)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, want) in [
+            ("32", 32),
+            ("32b", 32),
+            ("32B", 32),
+            ("32k", 32 << 10),
+            ("32KB", 32 << 10),
+            ("32 kb", 32 << 10),
+            ("100M", 100 << 20),
+            ("50Mb", 50 << 20),
+            ("2GiB", 2 << 30),
+            ("1.5g", 3 << 29),
+            ("3t", 3 << 40),
+            ("1p", 1 << 50),
+            ("0", 0),
+        ] {
+            assert_eq!(parse_size(text), Some(want), "{text}");
+        }
+        for text in ["", "x", "-2", "1x", "1kx", "1.2.3", ".5", "9999999p", "1  k", "k", "1ki"] {
+            assert_eq!(parse_size(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Who was killed for memory, and by which limit.
+
+use super::{Cgroup, keyed};
+use crate::sys::fd;
+use std::ffi::CString;
+
+/// What memory.events has counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MemoryEvents {
+    /// How often a limit of the cgroup, or of one below it, was hit for good.
+    oom: u64,
+    /// How many of its processes were killed, by whatever limit.
+    pub(crate) oom_kill: u64,
+}
+
+impl MemoryEvents {
+    fn parse(text: &[u8]) -> Self {
+        MemoryEvents { oom: keyed(text, "oom"), oom_kill: keyed(text, "oom_kill") }
+    }
+}
+
+impl Cgroup {
+    /// What has been counted so far; nothing where memory is not accounted for.
+    pub(crate) fn memory_events(&self) -> MemoryEvents {
+        let text = fd::read_file(&self.dir, c"memory.events", 4096);
+        text.map(|text| MemoryEvents::parse(&text)).unwrap_or_default()
+    }
+}
+
+/// Watches over a process: whether it is for memory that it was killed.
+#[derive(Debug)]
+pub(crate) struct OomWatch {
+    cgroup: Cgroup,
+    before: MemoryEvents,
+}
+
+impl OomWatch {
+    /// Begins, with what had been counted before the process was there.
+    pub(crate) fn new(cgroup: Cgroup, before: MemoryEvents) -> Self {
+        OomWatch { cgroup, before }
+    }
+
+    /// The limit for which a process was killed since then, in words.
+    pub(crate) fn limit(&self) -> Option<String> {
+        let now = self.cgroup.memory_events();
+        if now.oom_kill <= self.before.oom_kill {
+            return None;
+        }
+        let own = max(&self.cgroup.path);
+        Some(match own {
+            Some(max) if now.oom > self.before.oom => {
+                format!("memory.max of the container is {max} (linux.resources.memory.limit)")
+            }
+            _ => above(&self.cgroup.path),
+        })
+    }
+}
+
+/// The limit of a cgroup by its absolute path, if it has one.
+fn max(path: &str) -> Option<u64> {
+    let file = CString::new(format!("{path}/memory.max")).ok()?;
+    let text = fd::read_file(fd::CWD, &file, 64).ok()?;
+    std::str::from_utf8(&text).ok()?.trim().parse().ok()
+}
+
+/// The nearest limit above a cgroup.
+fn above(path: &str) -> String {
+    let mut path = path;
+    while let Some((parent, _)) = path.rsplit_once('/') {
+        if let Some(max) = max(parent) {
+            return format!("memory.max of {parent} is {max}");
+        }
+        path = parent;
+    }
+    "the host has no more memory".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_of_memory() {
+        let text = b"low 0\nhigh 3\nmax 14\noom 2\noom_kill 1\noom_group_kill 7\n";
+        assert_eq!(MemoryEvents::parse(text), MemoryEvents { oom: 2, oom_kill: 1 });
+        assert_eq!(MemoryEvents::parse(b"oom_kill x\noom"), MemoryEvents::default());
+    }
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The limits that were there before others are set, to be put back if only half
+//! of those can be.
+
+use super::Cgroup;
+use super::limits::{IfAbsent, Write, is_keyed};
+use crate::sys::fd;
+use std::ffi::CString;
+
+/// What files of a cgroup held.
+#[derive(Debug)]
+pub(crate) struct Snapshot(Vec<(String, String)>);
+
+impl Cgroup {
+    /// Reads all files that `writes` could change.
+    pub(crate) fn snapshot(&self, writes: &[Write]) -> Snapshot {
+        let mut files: Vec<&str> = Vec::new();
+        for write in writes {
+            let instead = match write.if_absent {
+                IfAbsent::Instead { file, .. } => Some(file),
+                _ => None,
+            };
+            for file in [write.file.as_str()].into_iter().chain(instead) {
+                if !files.contains(&file) {
+                    files.push(file);
+                }
+            }
+        }
+        // A file that is not there, or cannot be read, cannot be put back.
+        let read = |file: &str| Some((file.to_owned(), self.content(file)?));
+        Snapshot(files.into_iter().filter_map(read).collect())
+    }
+
+    fn content(&self, file: &str) -> Option<String> {
+        let content = fd::read_file(&self.dir, &CString::new(file).ok()?, 1 << 16).ok()?;
+        String::from_utf8(content).ok()
+    }
+}
+
+impl Snapshot {
+    /// What is to be written to have it all as it was.
+    pub(crate) fn undo(&self, cgroup: &Cgroup) -> Vec<Write> {
+        let changed = self.0.iter().filter_map(|(file, old)| {
+            let now = cgroup.content(file)?;
+            (now != *old).then(|| (file.as_str(), old.as_str(), now))
+        });
+        let changed: Vec<_> = changed.collect();
+        let mut undo = Vec::new();
+        let is_changed = |wanted: &str| changed.iter().any(|(file, ..)| *file == wanted);
+        if is_changed("cpu.max") && is_changed("cpu.max.burst") {
+            // Never a burst above the quota, on the way back either.
+            undo.push(write("cpu.max.burst", "0"));
+        }
+        for (file, old, now) in changed.iter().rev() {
+            undo.extend(lines(file, old, now).iter().map(|line| write(file, line)));
+        }
+        undo.sort_by_key(|write| write.file == "cpu.max.burst" && write.value != "0");
+        undo
+    }
+}
+
+fn write(file: &str, value: &str) -> Write {
+    Write {
+        file: file.to_owned(),
+        value: value.to_owned(),
+        field: format!("the old value of {file}"),
+        if_absent: IfAbsent::Fail,
+    }
+}
+
+/// What turns the content `now` of a file into `old`, write by write.
+fn lines(file: &str, old: &str, now: &str) -> Vec<String> {
+    if !is_keyed(file) {
+        return match old.trim() {
+            // The weight of an idle cgroup, which it gets by being idle.
+            "0" if file == "cpu.weight" => Vec::new(),
+            "" => vec!["\n".to_owned()],
+            old => old.lines().map(str::to_owned).collect(),
+        };
+    }
+    let key = |line: &str| line.split_ascii_whitespace().next().unwrap_or_default().to_owned();
+    let line_of = |content: &str, wanted: &str| -> Option<String> {
+        content.lines().find(|line| key(line) == wanted).map(str::to_owned)
+    };
+    let mut keys: Vec<String> =
+        old.lines().chain(now.lines()).map(key).filter(|key| !key.is_empty()).collect();
+    keys.sort();
+    keys.dedup();
+    keys.into_iter()
+        .filter(|key| line_of(old, key) != line_of(now, key))
+        .map(|key| {
+            line_of(old, &key).unwrap_or_else(|| match file {
+                "io.max" => format!("{key} rbps=max wbps=max riops=max wiops=max"),
+                "io.latency" => format!("{key} target=0"),
+                "rdma.max" => format!("{key} hca_handle=max hca_object=max"),
+                "misc.max" | "dmem.max" => format!("{key} max"),
+                _ => format!("{key} default"),
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_to_go_back() {
+        for (file, old, now, want) in [
+            ("memory.max", "max\n", "4096\n", &["max"][..]),
+            ("cpuset.cpus", "\n", "1\n", &["\n"]),
+            ("cpu.max", "max 100000\n", "5000 100000\n", &["max 100000"]),
+            ("cpu.weight", "0\n", "100\n", &[]),
+            ("cpu.weight", "17\n", "100\n", &["17"]),
+            (
+                "io.max",
+                "8:0 rbps=1 wbps=max riops=max wiops=max\n8:16 rbps=2 wbps=max riops=max wiops=max\n",
+                "8:0 rbps=3 wbps=max riops=max wiops=max\n8:16 rbps=2 wbps=max riops=max wiops=max\n",
+                &["8:0 rbps=1 wbps=max riops=max wiops=max"],
+            ),
+            (
+                "io.max",
+                "",
+                "7:1 rbps=3 wbps=max riops=max wiops=max\n",
+                &["7:1 rbps=max wbps=max riops=max wiops=max"],
+            ),
+            ("io.weight", "default 100\n", "default 50\n8:0 7\n", &["8:0 default", "default 100"]),
+            ("io.bfq.weight", "default 100\n8:0 9\n", "default 100\n", &["8:0 9"]),
+            ("misc.max", "sev 5\n", "sev 7\n", &["sev 5"]),
+        ] {
+            assert_eq!(lines(file, old, now), want, "{file}: {now:?} -> {old:?}");
+        }
+    }
+}

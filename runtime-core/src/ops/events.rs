@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+//! events(1): what a container uses, and that it runs out of memory.
+
+use super::state::status;
+use super::{Container, NO_CGROUP};
+use crate::cgroup::stats::Stats;
+use crate::cgroup::{Cgroup, parse_events};
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::spec::Status;
+use crate::state::record::CgroupRecord;
+use crate::sys::{Errno, fd};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// Something to know about a container.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// What it uses.
+    Stats(Box<Stats>),
+    /// One of its processes was killed for memory.
+    OutOfMemory,
+}
+
+/// The events of a container, until no process is left in it. The iterator waits
+/// for the next, by poll(2).
+#[derive(Debug)]
+pub struct Events {
+    cgroup: Cgroup,
+    /// cgroup.events and, if memory is accounted for, memory.events.
+    files: (OwnedFd, Option<OwnedFd>),
+    kills: u64,
+    interval: Duration,
+    next_stats: Instant,
+}
+
+impl Container {
+    /// What the container uses now.
+    pub fn stats(&self) -> Result<Stats> {
+        self.running_cgroup()?.stats()
+    }
+
+    /// The events of the container, with its use every `interval`.
+    pub fn events(&self, interval: Duration) -> Result<Events> {
+        let cgroup = self.running_cgroup()?;
+        let open = |name| fd::open(cgroup.dir(), name, libc::O_RDONLY, 0);
+        let events = open(c"cgroup.events").context(|| "open cgroup.events")?;
+        let memory = match open(c"memory.events") {
+            Err(Errno::ENOENT) => None,
+            other => Some(other.context(|| "open memory.events")?),
+        };
+        let kills = cgroup.memory_events().oom_kill;
+        // A time of the clock has an end.
+        let interval = interval.min(Duration::from_secs(u32::MAX.into()));
+        let next_stats = Instant::now() + interval;
+        Ok(Events { cgroup, files: (events, memory), kills, interval, next_stats })
+    }
+
+    fn running_cgroup(&self) -> Result<Cgroup> {
+        let entry = self.store.entry(&self.id)?;
+        let record = entry.record()?;
+        let gone = || {
+            let text = format!("container with id {} is not running", self.id);
+            Error::new(ErrorKind::NotRunning, text)
+        };
+        match status(&entry, &record)? {
+            Status::Stopped => Err(gone()),
+            _ if record.cgroup == CgroupRecord::None => Err(Error::new(ErrorKind::Unsupported, NO_CGROUP)),
+            _ => Cgroup::from_record(record.cgroup_path())?.ok_or_else(gone),
+        }
+    }
+}
+
+impl Events {
+    fn wait(&mut self) -> Result<Option<Event>> {
+        loop {
+            // Both are read before each wait: the kernel reports what came after.
+            let populated = read(&self.files.0)?.is_some_and(|text| parse_events(&text).populated);
+            if let Some(file) = &self.files.1
+                && let Some(text) = read(file)?
+            {
+                let kills = crate::cgroup::keyed(&text, "oom_kill");
+                if kills > self.kills {
+                    self.kills = kills;
+                    return Ok(Some(Event::OutOfMemory));
+                }
+            }
+            if !populated {
+                return Ok(None);
+            }
+            let left = self.next_stats.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                self.next_stats = Instant::now() + self.interval;
+                return match self.cgroup.stats() {
+                    // It has just been removed.
+                    Err(error) if error.errno() == Some(libc::ENODEV) => Ok(None),
+                    other => Ok(Some(Event::Stats(Box::new(other?)))),
+                };
+            }
+            let wait_ms = i32::try_from(left.as_millis()).unwrap_or(i32::MAX - 1) + 1;
+            // The kernel reports a change of the files as POLLPRI (cgroups(7)).
+            let (events, memory) = &self.files;
+            let wanted = [Some(events), memory.as_ref()].map(|file| Some((file?.as_fd(), libc::POLLPRI)));
+            fd::poll_many(wanted, wait_ms).context(|| "poll cgroup.events")?;
+        }
+    }
+}
+
+impl Iterator for Events {
+    type Item = Result<Event>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.wait().transpose()
+    }
+}
+
+/// What a file of a cgroup says now; `None` if the cgroup is gone.
+fn read(file: &OwnedFd) -> Result<Option<Vec<u8>>> {
+    let mut text = [0; 4096];
+    match fd::read_at_start(file, &mut text) {
+        Ok(n) => Ok(Some(text.get(..n).unwrap_or_default().to_vec())),
+        Err(Errno::ENODEV) => Ok(None),
+        Err(errno) => Err(Error::os(errno, "read cgroup.events")),
+    }
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+//! update(1): other limits for a container that is there.
+
+use super::state::status;
+use super::{Container, NO_CGROUP};
+use crate::cgroup::driver::Driver;
+use crate::cgroup::limits::{self, Write};
+use crate::cgroup::{self, Cgroup};
+use crate::config::devices::{self, Rule};
+use crate::config::{resources, update};
+use crate::error::{Error, ErrorKind, Result, Warning};
+use crate::spec::{Resources, Status};
+use crate::state::record::CgroupRecord;
+
+impl Container {
+    /// Sets limits; what `request` leaves out stays as it is. If one of them
+    /// cannot be set, all of the old ones are put back.
+    ///
+    /// The rules of `devices` take the place of the old ones, in one step, if
+    /// they are others: a filter that somebody has changed since is otherwise
+    /// left alone.
+    pub fn update(&self, request: &Resources) -> Result<Vec<Warning>> {
+        let entry = self.store.entry(&self.id)?.lock()?;
+        let mut record = entry.record()?;
+        match status(&entry, &record)? {
+            Status::Running | Status::Created | Status::Paused => {}
+            _ => return Err(Error::new(ErrorKind::NotRunning, "container not running")),
+        }
+        if record.cgroup == CgroupRecord::None {
+            return Err(Error::new(ErrorKind::Unsupported, NO_CGROUP));
+        }
+        let mut warnings = Vec::new();
+        let wanted = update::complete(&record.resources, request);
+        let wanted = resources::Resources::new(&wanted, &mut warnings)?;
+        let rules = match request.devices == record.resources.devices || request.devices.is_empty() {
+            true => None,
+            false => Some(devices::rules(&request.devices)?),
+        };
+        let cgroup = Cgroup::from_record(record.cgroup_path())?
+            .ok_or_else(|| Error::new(ErrorKind::NotRunning, "container not running"))?;
+        if let Some(check) = &wanted.memory.check {
+            cgroup.check_memory(check)?;
+        }
+        let mut writes = limits::writes(&wanted);
+        writes.retain(|write| !update::is_only_partner(request, &write.file));
+        let driver = Driver::of(&record);
+        let old_rules = devices::rules(&record.resources.devices)?;
+        record.resources = update::merge(&record.resources, request);
+
+        let before = cgroup.snapshot(&writes);
+        let set = |writes: &[Write], rules: Option<&[Rule]>| {
+            driver.apply(&cgroup, writes)?;
+            match rules {
+                Some(rules) => cgroup::devices::apply(cgroup.dir(), rules),
+                None => Ok(()),
+            }
+        };
+        let Err(error) = set(&writes, rules.as_deref()).and_then(|()| entry.write(&record)) else {
+            return Ok(warnings);
+        };
+        // The first error is the one to report.
+        Err(match set(&before.undo(&cgroup), rules.is_some().then_some(old_rules.as_slice())) {
+            Ok(()) => error,
+            Err(left) => error.with_hint(format!("not all old limits could be put back: {}", left.report())),
+        })
+    }
+}
