@@ -62,7 +62,13 @@ fn bundle(args: &[&str]) -> Bundle {
             config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({ "type": "time" }));
             config["linux"]["timeOffsets"] = json!({ "monotonic": { "secs": 100 } });
             config["linux"]["rootfsPropagation"] = json!("shared");
-            config["hooks"] = json!({ "createRuntime": [{ "path": "/bin/true" }] });
+            config["linux"]["personality"] = json!({ "domain": "LINUX" });
+            config["linux"]["memoryPolicy"] = json!({ "mode": "MPOL_PREFERRED", "nodes": "0" });
+            config["hooks"] = json!({
+                "createRuntime": [{ "path": "/bin/true" }],
+                "createContainer": [{ "path": "/bin/true" }],
+                "startContainer": [{ "path": "/probe", "args": ["probe", "exit", "0"] }],
+            });
             let mounts = config["mounts"].as_array_mut().unwrap();
             mounts.push(json!({ "destination": "/made/dir", "type": "tmpfs", "source": "t", "options": ["ro", "rslave"] }));
             mounts.push(json!({ "destination": "/made/file", "source": source, "options": ["bind", "ro", "rnosuid"] }));

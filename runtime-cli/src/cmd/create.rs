@@ -46,7 +46,10 @@ fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
     if mode == Mode::Detached {
         let created = create.run()?;
         report(context, &created);
-        finish_start(&container, &created)?;
+        if let Err(failure) = finish_start(&container, &created) {
+            context.warn(&container.delete(true)?);
+            return Err(failure);
+        }
         return Ok(0);
     }
     if context.flags.path("console-socket").is_some() {
@@ -56,13 +59,10 @@ fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
     let held = give(create, given).hold()?;
     let status = serve(context, &container, foreground, held);
     // An error leaves nothing behind.
-    let warnings = match status {
-        Err(_) => container.delete(true)?,
-        Ok(_) if context.flags.is_set("keep") => Vec::new(),
-        Ok(_) => container.delete_stopped()?,
-    };
-    for warning in warnings {
-        context.log.warning(&warning.to_string());
+    match status {
+        Err(_) => context.warn(&container.delete(true)?),
+        Ok(_) if context.flags.is_set("keep") => {}
+        Ok(_) => context.warn(&container.delete_stopped()?),
     }
     status
 }
@@ -92,9 +92,7 @@ const CLONING: &str = "create: cloning the init (for nsexec container setup; for
 const READY: &str = "create: the init is ready (for init: closing the pipe to signal completion)";
 
 fn report(context: &Context<'_>, created: &Created) {
-    for warning in &created.warnings {
-        context.log.warning(&warning.to_string());
-    }
+    context.warn(&created.warnings);
     for note in &created.notes {
         context.log.debug(note);
     }

@@ -4,8 +4,7 @@
 use super::{Context, Failure};
 
 pub(super) fn delete(context: &Context<'_>) -> Result<u8, Failure> {
-    for warning in context.container()?.delete(context.flags.is_set("force"))? {
-        context.log.warning(&warning.to_string());
-    }
+    let warnings = context.container()?.delete(context.flags.is_set("force"))?;
+    context.warn(&warnings);
     Ok(0)
 }

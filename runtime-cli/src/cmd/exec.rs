@@ -52,9 +52,7 @@ const JOINING: &str =
     "exec: cloning a process into the container (for nsexec container setup; for child process in init())";
 
 fn report(context: &Context<'_>, created: &runtime_core::Created) {
-    for warning in &created.warnings {
-        context.log.warning(&warning.to_string());
-    }
+    context.warn(&created.warnings);
     for note in &created.notes {
         context.log.debug(note);
     }

@@ -17,7 +17,7 @@ mod update;
 
 use crate::args::{Call, Invocation, Request, Values};
 use crate::log::Log;
-use runtime_core::{Container, ContainerId, ExitStatus, Process, Runtime};
+use runtime_core::{Container, ContainerId, ExitStatus, Process, Runtime, Warning};
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
@@ -88,6 +88,12 @@ impl Context<'_> {
     fn id(&self) -> Result<ContainerId, Failure> {
         let id = self.arguments.first().map(|id| id.to_string_lossy()).unwrap_or_default();
         Ok(ContainerId::new(&id)?)
+    }
+
+    fn warn(&self, warnings: &[Warning]) {
+        for warning in warnings {
+            self.log.warning(&warning.to_string());
+        }
     }
 
     fn container(&self) -> Result<Container, Failure> {

@@ -78,6 +78,13 @@ impl Hooks {
         Ok(all)
     }
 
+    /// True if there is a hook to run between the mounts and pivot_root.
+    pub(crate) fn are_before_pivot(&self) -> bool {
+        [Kind::Prestart, Kind::CreateRuntime, Kind::CreateContainer]
+            .into_iter()
+            .any(|kind| !self.of(kind).is_empty())
+    }
+
     /// The hooks of one kind, in their order.
     pub(crate) fn of(&self, kind: Kind) -> &[Hook] {
         self.0.get(kind as usize).map_or(&[], Vec::as_slice)

@@ -9,6 +9,7 @@ pub(crate) mod caps;
 pub(crate) mod devices;
 pub(crate) mod field;
 pub(crate) mod hooks;
+pub(crate) mod memory_policy;
 pub(crate) mod mounts;
 pub(crate) mod namespaces;
 pub(crate) mod process;
@@ -23,7 +24,7 @@ use crate::sys::mount::Depth;
 use devices::{Node, Rule};
 use field::{c_string, invalid, unsupported};
 use hooks::Hooks;
-use mounts::Mount;
+use mounts::{Mount, MountLabel};
 use namespaces::{Kind, Namespaces};
 use process::Process;
 use resources::Resources;
@@ -38,6 +39,7 @@ pub(crate) struct Config {
     pub(crate) rootfs: String,
     pub(crate) rootfs_readonly: bool,
     pub(crate) rootfs_propagation: Option<(libc::c_ulong, Depth)>,
+    pub(crate) mount_label: Option<MountLabel>,
     pub(crate) namespaces: Namespaces,
     pub(crate) hostname: Option<String>,
     pub(crate) domainname: Option<String>,
@@ -83,7 +85,7 @@ impl Config {
         };
         let no_linux = spec::Linux::default();
         let linux = spec.linux.as_ref().unwrap_or(&no_linux);
-        refuse_unsupported(linux, process)?;
+        refuse_unsupported(linux)?;
 
         let namespaces = Namespaces::new(linux)?;
         let has_mount = namespaces.is_own(Kind::Mount);
@@ -94,7 +96,6 @@ impl Config {
                 Err(invalid(field, "needs an own mount namespace: it would change the host"))
             }
         };
-        needs_mount("mounts", spec.mounts.is_empty())?;
         needs_mount("linux.maskedPaths", linux.masked_paths.is_empty())?;
         needs_mount("linux.readonlyPaths", linux.readonly_paths.is_empty())?;
 
@@ -104,6 +105,7 @@ impl Config {
             rootfs: no_nul("root.path", &root.path)?.to_owned(),
             rootfs_readonly: root.readonly,
             rootfs_propagation: mounts::rootfs_propagation(&linux.rootfs_propagation)?,
+            mount_label: mounts::label(&linux.mount_label, &spec.annotations)?,
             hostname: uts_name("hostname", &spec.hostname, &namespaces)?,
             domainname: uts_name("domainname", &spec.domainname, &namespaces)?,
             mounts: spec
@@ -118,7 +120,8 @@ impl Config {
             masked_paths: paths("linux.maskedPaths", &linux.masked_paths)?,
             readonly_paths: paths("linux.readonlyPaths", &linux.readonly_paths)?,
             sysctls: sysctl::sysctls(&linux.sysctl, &namespaces)?,
-            process: Process::new(process, available, &mut warnings)?,
+            process: Process::new(process, available, &mut warnings)?
+                .with_linux(linux.personality.as_ref(), linux.memory_policy.as_ref())?,
             seccomp: linux.seccomp.as_ref().map(seccomp::policy).transpose()?,
             cgroups_path: cgroups_path(&linux.cgroups_path)?,
             cgroup_owner: cgroup_owner(spec, &namespaces),
@@ -155,15 +158,10 @@ fn check_version(version: &str) -> Result<()> {
 }
 
 /// What the specification has and this library does not do yet.
-fn refuse_unsupported(linux: &spec::Linux, process: &spec::Process) -> Result<()> {
+fn refuse_unsupported(linux: &spec::Linux) -> Result<()> {
     let asked = [
         ("linux.netDevices", !linux.net_devices.is_empty()),
-        ("linux.mountLabel", !linux.mount_label.is_empty()),
         ("linux.intelRdt", linux.intel_rdt.is_some()),
-        ("linux.memoryPolicy", linux.memory_policy.is_some()),
-        ("linux.personality", linux.personality.is_some()),
-        ("process.apparmorProfile", !process.apparmor_profile.is_empty()),
-        ("process.selinuxLabel", !process.selinux_label.is_empty()),
     ];
     match asked.iter().find(|(_, asked)| *asked) {
         Some((field, _)) => Err(unsupported(field, "not supported yet")),
@@ -289,7 +287,7 @@ mod tests {
         let without =
             |kind: &'static str| move |l: &mut spec::Linux| l.namespaces.retain(|ns| ns.kind != kind);
         assert!(report(linux(without("uts"))).starts_with("hostname: needs an own uts namespace"));
-        assert!(report(linux(without("mount"))).starts_with("mounts: needs an own mount namespace"));
+        assert!(report(linux(without("mount"))).starts_with("linux.maskedPaths: needs an own mount namespace"));
     }
 
     #[test]
@@ -350,10 +348,10 @@ mod tests {
 
     #[test]
     fn what_is_not_done_is_refused_by_name() {
-        let error = check(linux(|l| l.mount_label = "label".into())).unwrap_err();
+        let error = check(linux(|l| l.intel_rdt = Some(spec::IntelRdt::default()))).unwrap_err();
         assert_eq!(
             (error.kind(), error.report().as_str()),
-            (ErrorKind::Unsupported, "linux.mountLabel: not supported yet")
+            (ErrorKind::Unsupported, "linux.intelRdt: not supported yet")
         );
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `mounts`: options as in mount(8), destinations, and what may be below /proc.
 
-use super::field::{c_string, invalid, unsupported};
+use super::field::{c_string, invalid, lookup, unsupported};
 use super::namespaces::check_map;
 use crate::error::Result;
 use crate::path::clean;
@@ -12,6 +12,7 @@ use libc::{
     MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_RDONLY, MS_REC, MS_RELATIME, MS_REMOUNT, MS_SHARED, MS_SILENT,
     MS_SLAVE, MS_STRICTATIME, MS_SYNCHRONOUS, MS_UNBINDABLE, c_ulong,
 };
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 
 /// MS_NOSYMFOLLOW of mount(2), since 5.10.
@@ -188,6 +189,14 @@ pub(crate) enum Filesystem {
     Cgroup,
     Mqueue,
     Other,
+}
+
+impl Filesystem {
+    /// Whether a label can be a mount option. procfs, sysfs and cgroup2 have
+    /// labels for each file by the policy, mqueue takes an extended attribute.
+    pub(crate) fn takes_label(self) -> bool {
+        matches!(self, Filesystem::Tmpfs | Filesystem::Other)
+    }
 }
 
 /// An option for the file system: `key=value`, or a word.
@@ -501,6 +510,36 @@ pub(crate) fn is_proc_file(path: &[u8]) -> bool {
     PROC_FILES.iter().any(|file| file.as_bytes() == path)
 }
 
+/// crun's annotation for which of a mount's labels `linux.mountLabel` is.
+const LABEL_ANNOTATION: &str = "run.oci.mount_context_type";
+
+/// `linux.mountLabel`: the label, and the mount option that sets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MountLabel {
+    pub(crate) option: &'static CStr,
+    pub(crate) label: CString,
+}
+
+/// Reads `linux.mountLabel` and the annotation that goes with it.
+pub(crate) fn label(label: &str, annotations: &BTreeMap<String, String>) -> Result<Option<MountLabel>> {
+    let kinds = [
+        ("context", c"context"),
+        ("defcontext", c"defcontext"),
+        ("fscontext", c"fscontext"),
+        ("rootcontext", c"rootcontext"),
+    ];
+    let option = match annotations.get(LABEL_ANNOTATION) {
+        None => c"context",
+        Some(kind) => {
+            lookup(format_args!("annotations.{LABEL_ANNOTATION}"), "no such mount option:", kind, &kinds)?
+        }
+    };
+    if label.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(MountLabel { option, label: c_string("linux.mountLabel", label)? }))
+}
+
 /// `linux.rootfsPropagation`: the flag and how deep it goes.
 pub(crate) fn rootfs_propagation(value: &str) -> Result<Option<(c_ulong, Depth)>> {
     if value.is_empty() {
@@ -626,6 +665,16 @@ mod tests {
         let mut half = spec("/x", "", "/y", &["rbind"]);
         half.uid_mappings = vec![spec::IdMapping { container_id: 0, host_id: 0, size: 1 }];
         assert!(Mount::new(0, &half, "/").unwrap_err().report().starts_with("mounts[0]: uidMappings and"));
+    }
+
+    #[test]
+    fn labels() {
+        let annotated = |kind: &str| BTreeMap::from([(LABEL_ANNOTATION.to_owned(), kind.to_owned())]);
+        assert_eq!(label("", &BTreeMap::new()).unwrap(), None);
+        assert_eq!(label("a:b", &BTreeMap::new()).unwrap().unwrap().option, c"context");
+        assert_eq!(label("a:b", &annotated("rootcontext")).unwrap().unwrap().option, c"rootcontext");
+        let report = label("", &annotated("x")).unwrap_err().report();
+        assert!(report.starts_with("annotations.run.oci.mount_context_type: no such"), "{report}");
     }
 
     #[test]

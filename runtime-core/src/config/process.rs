@@ -2,7 +2,8 @@
 //! `process`, of config.json or of `exec --process`: checked.
 
 use super::caps::Capabilities;
-use super::field::{c_string, invalid, lookup, number_list};
+use super::field::{c_string, invalid, lookup, number_list, unsupported};
+use super::memory_policy::MemoryPolicy;
 use crate::error::{Result, Warning};
 use crate::spec;
 use crate::sys::process::SchedAttr;
@@ -35,6 +36,9 @@ pub(crate) struct Process {
     pub(crate) scheduler: Option<SchedAttr>,
     pub(crate) io_priority: Option<u16>,
     pub(crate) exec_affinity: Affinity,
+    /// The execution domain of personality(2).
+    pub(crate) personality: Option<u32>,
+    pub(crate) memory_policy: Option<MemoryPolicy>,
 }
 
 /// A pseudoterminal is wanted.
@@ -134,6 +138,21 @@ impl Process {
             scheduler: spec.scheduler.as_ref().map(scheduler).transpose()?,
             io_priority: spec.io_priority.as_ref().map(io_priority).transpose()?,
             exec_affinity: affinity(spec.exec_cpu_affinity.as_ref())?,
+            personality: None,
+            memory_policy: None,
+        })
+    }
+
+    /// What `linux` says about every process of the container.
+    pub(crate) fn with_linux(
+        self,
+        personality: Option<&spec::Personality>,
+        memory_policy: Option<&spec::MemoryPolicy>,
+    ) -> Result<Self> {
+        Ok(Process {
+            personality: personality.map(domain).transpose()?,
+            memory_policy: memory_policy.map(MemoryPolicy::new).transpose()?,
+            ..self
         })
     }
 
@@ -304,6 +323,16 @@ fn io_priority(spec: &spec::IoPriority) -> Result<u16> {
     }
 }
 
+/// PER_LINUX and PER_LINUX32 of personality(2).
+const DOMAINS: &[(&str, u32)] = &[("LINUX", 0x0000), ("LINUX32", 0x0008)];
+
+fn domain(spec: &spec::Personality) -> Result<u32> {
+    if !spec.flags.is_empty() {
+        return Err(unsupported("linux.personality.flags", "the specification defines none"));
+    }
+    lookup("linux.personality.domain", "unknown execution domain", &spec.domain, DOMAINS)
+}
+
 fn affinity(spec: Option<&spec::CpuAffinity>) -> Result<Affinity> {
     let Some(spec) = spec else { return Ok(Affinity::default()) };
     let what = "invalid list of CPUs";
@@ -373,6 +402,20 @@ mod tests {
             report(|p| p.console_size = Some(spec::ConsoleSize { height: 70_000, width: 1 }))
                 .starts_with("process.consoleSize.height: ")
         );
+    }
+
+    #[test]
+    fn domains() {
+        let with = |domain: &str, flags: &[&str]| {
+            let flags = flags.iter().map(|flag| (*flag).into()).collect();
+            check(|_| ()).unwrap().with_linux(Some(&spec::Personality { domain: domain.into(), flags }), None)
+        };
+        assert_eq!(with("LINUX32", &[]).unwrap().personality, Some(8));
+        assert_eq!(
+            with("linux", &[]).unwrap_err().report(),
+            "linux.personality.domain: unknown execution domain \"linux\" (known: LINUX, LINUX32)"
+        );
+        assert!(with("LINUX", &["x"]).unwrap_err().report().starts_with("linux.personality.flags: "));
     }
 
     #[test]

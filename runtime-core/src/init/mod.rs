@@ -50,8 +50,7 @@ impl Child for First<'_> {
         sys::signal::reset_in_child();
         let joins = !self.plan.joins.is_empty();
         trace::enter(if joins { Track::Stage } else { Track::Init });
-        let result = if joins { stage(self.plan, self.channel) } else { init(self.plan, self.channel) };
-        give_up(result, self.channel)
+        give_up(first(self.plan, self.channel), self.channel)
     }
 }
 
@@ -73,6 +72,14 @@ fn give_up(result: Result<Infallible, Failure>, channel: &ChildEnd) -> ! {
     // If the parent is gone too, there is nobody left to tell.
     sys::ignore(channel.send(Reply::Failed(failure)));
     sys::exec::exit(1)
+}
+
+fn first(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
+    // While the host's procfs is at hand; a clone inherits it.
+    if let Some(labels) = &plan.labels {
+        process::write_labels(labels)?;
+    }
+    if plan.joins.is_empty() { init(plan, channel) } else { stage(plan, channel) }
 }
 
 /// The process that joins existing namespaces and then clones the init as its
@@ -155,18 +162,16 @@ fn make(
     namespaces::finish(container)?;
     process::join_session(process)?;
     sys::fd::umask(0);
-    if container.rootfs.attach {
-        rootfs::attach(&container.rootfs)?;
-        mounts::attach_all(&mut container.rootfs)?;
-        devices::make(&container.rootfs)?;
-    }
+    rootfs::attach(&container.rootfs)?;
+    mounts::attach_all(&mut container.rootfs)?;
+    devices::make(&container.rootfs)?;
     paths::set_sysctls(&container.sysctls, proc)?;
     if container.barrier {
         channel.send(Reply::Barrier).during(Call::Write).step(Step::Barrier)?;
         channel.wait_go().during(Call::Read).step(Step::Barrier)?;
     }
     rootfs::pivot(&container.rootfs)?;
-    console::open(process, container.rootfs.attach.then_some(&container.rootfs.root))?;
+    console::open(process, Some(&container.rootfs.root))?;
     paths::mask_and_lock(container)?;
     rootfs::lock(&mut container.rootfs)?;
     process::replace_dev_null(&container.rootfs.root)

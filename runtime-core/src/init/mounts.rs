@@ -105,14 +105,22 @@ fn new_tree(new: &NewMount, target: Option<&OwnedFd>) -> StepResult<OwnedFd> {
         mount::fsconfig_set(&context, key, value.as_deref()).during(Call::Fsconfig)?;
     }
     mount::fsconfig_create(&context).during(Call::FsconfigCreate)?;
-    mount::fsmount(&context, new.attr).during(Call::Fsmount)
+    let tree = mount::fsmount(&context, new.attr).during(Call::Fsmount)?;
+    if let Some(label) = &new.label {
+        let dir = fd::open(&tree, c".", libc::O_RDONLY | libc::O_DIRECTORY, 0).during(Call::Open)?;
+        fd::set_xattr(dir, c"security.selinux", label.to_bytes()).during(Call::SetXattr)?;
+    }
+    Ok(tree)
 }
 
 /// A detached, empty, read-only directory.
-pub(super) fn empty_tmpfs() -> StepResult<OwnedFd> {
+pub(super) fn empty_tmpfs(label: Option<(&CStr, &CStr)>) -> StepResult<OwnedFd> {
     let context = mount::fsopen(c"tmpfs").during(Call::Fsopen)?;
     for key in [c"nr_blocks", c"nr_inodes"] {
         mount::fsconfig_set(&context, key, Some(c"1")).during(Call::Fsconfig)?;
+    }
+    if let Some((option, label)) = label {
+        mount::fsconfig_set(&context, option, Some(label)).during(Call::Fsconfig)?;
     }
     mount::fsconfig_create(&context).during(Call::FsconfigCreate)?;
     mount::fsmount(&context, attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC).during(Call::Fsmount)

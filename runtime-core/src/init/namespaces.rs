@@ -4,10 +4,7 @@
 use super::plan::Container;
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::path::proc::Proc;
-use crate::sys::fd::resolve;
 use crate::sys::{cred, fd, net, ns};
-use std::ffi::CStr;
-use std::os::fd::OwnedFd;
 
 /// Makes and enters the time namespace. Before the process hides itself, for
 /// then its own files in /proc belong to somebody else.
@@ -23,7 +20,7 @@ pub(super) fn set_clocks(container: &Container, proc: &Proc) -> Result<(), Failu
 /// which nobody can drop then, stay.
 pub(super) fn denies_groups(proc: &Proc) -> Result<bool, Failure> {
     let read = || -> StepResult<bool> {
-        let file = open_own(proc, c"self/setgroups", libc::O_RDONLY)?;
+        let file = proc.open_own(c"self/setgroups", libc::O_RDONLY).during(Call::Open)?;
         let mut text = [0; 8];
         let n = fd::read(&file, &mut text).during(Call::Read)?;
         Ok(text.get(..n).is_some_and(|text| text.starts_with(b"deny")))
@@ -64,16 +61,11 @@ pub(super) fn finish(container: &Container) -> Result<(), Failure> {
 fn enter_time_namespace(offsets: &[u8], proc: &Proc) -> StepResult {
     ns::unshare(libc::CLONE_NEWTIME).during(Call::Unshare)?;
     if !offsets.is_empty() {
-        let file = open_own(proc, c"self/timens_offsets", libc::O_WRONLY)?;
+        let file = proc.open_own(c"self/timens_offsets", libc::O_WRONLY).during(Call::Open)?;
         fd::write_all(file, offsets).during(Call::Write)?;
     }
     // A namespace file is what NO_MAGICLINKS is there to refuse; this one is our own.
     let namespace =
         fd::openat2(proc, c"self/ns/time_for_children", libc::O_RDONLY, 0, 0).during(Call::Open)?;
     ns::setns(namespace, libc::CLONE_NEWTIME).during(Call::Setns)
-}
-
-/// Opens a file of the process's own, to which "self" is a link.
-fn open_own(proc: &Proc, path: &CStr, flags: i32) -> StepResult<OwnedFd> {
-    fd::openat2(proc, path, flags, 0, resolve::BENEATH | resolve::NO_XDEV).during(Call::Open)
 }

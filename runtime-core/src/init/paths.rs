@@ -29,7 +29,8 @@ pub(super) fn mask_and_lock(container: &Container) -> Result<(), Failure> {
     for (i, path) in container.readonly_paths.iter().enumerate() {
         make_readonly(root, path).item(Step::ReadonlyPath, i)?;
     }
-    let mut covers = Covers { root, null: None, empty: None };
+    let label = container.mask_label.as_ref().map(|(option, label)| (*option, label.as_c_str()));
+    let mut covers = Covers { root, label, null: None, empty: None };
     for (i, path) in container.masked_paths.iter().enumerate() {
         covers.mask(path).item(Step::MaskedPath, i)?;
     }
@@ -57,6 +58,7 @@ fn make_readonly(root: Root<'_>, path: &CStr) -> StepResult {
 /// all of them (a file system for each would cost a superblock each).
 struct Covers<'a> {
     root: Root<'a>,
+    label: Option<(&'a CStr, &'a CStr)>,
     null: Option<OwnedFd>,
     /// Attached at the first masked directory: before Linux 6.15 only a mount
     /// of the own namespace can be cloned.
@@ -69,7 +71,7 @@ impl Covers<'_> {
         let is_dir = fd::stat(&target).during(Call::Stat)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
         let cover = match (is_dir, &self.empty) {
             (true, None) => {
-                let empty = empty_tmpfs()?;
+                let empty = empty_tmpfs(self.label)?;
                 mount::attach(&empty, target).during(Call::AttachMount)?;
                 self.empty = Some(empty);
                 return Ok(());

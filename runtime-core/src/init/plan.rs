@@ -6,6 +6,7 @@
 //! copy to turn a [`Failure`](super::step::Failure) into a sentence.
 
 use crate::config::caps::Capabilities;
+use crate::config::memory_policy::MemoryPolicy;
 use crate::config::process::Rlimit;
 use crate::launch::self_exe::Seal;
 use crate::path::proc::Proc;
@@ -24,6 +25,8 @@ pub(crate) struct Plan {
     pub(crate) clone_flags: i32,
     /// How to hide the program file; `None` if the parent's is hidden already.
     pub(crate) seal: Option<Seal>,
+    /// What security modules are told about the process.
+    pub(crate) labels: Option<Labels>,
     /// Whether the parent has something to do before the child may go on.
     pub(crate) wait_go: bool,
     /// The host's procfs; `None` for exec, which must not bring it along.
@@ -38,6 +41,23 @@ pub(crate) struct Plan {
 pub(crate) struct Join {
     pub(crate) fd: OwnedFd,
     pub(crate) flags: i32,
+}
+
+/// What the process writes about itself into the host's procfs.
+#[derive(Debug)]
+pub(crate) struct Labels {
+    pub(crate) proc: Proc,
+    pub(crate) writes: Box<[Label]>,
+}
+
+/// One of proc_pid_attr(5).
+#[derive(Debug)]
+pub(crate) struct Label {
+    /// The field of config.json, for messages.
+    pub(crate) field: &'static str,
+    /// Relative to /proc.
+    pub(crate) file: CString,
+    pub(crate) content: CString,
 }
 
 /// What only the first process of a container does.
@@ -57,6 +77,8 @@ pub(crate) struct Container {
     pub(crate) barrier: bool,
     pub(crate) readonly_paths: Box<[CString]>,
     pub(crate) masked_paths: Box<[CString]>,
+    /// The mount option that labels what covers masked directories.
+    pub(crate) mask_label: Option<(&'static CStr, CString)>,
 }
 
 /// A kernel parameter.
@@ -70,10 +92,12 @@ pub(crate) struct Sysctl {
 /// The root file system and what goes into it.
 #[derive(Debug)]
 pub(crate) struct Rootfs {
-    /// A detached clone of it, or with `attach` false the directory itself.
+    /// A detached clone of it.
     pub(crate) root: OwnedFd,
-    /// Whether there is a mount namespace to attach it in.
-    pub(crate) attach: bool,
+    /// Whether the mount namespace is the container's: then it has no other tree.
+    pub(crate) own_namespace: bool,
+    /// Where it is attached.
+    pub(crate) mount_point: CString,
     pub(crate) pivot: bool,
     pub(crate) readonly: bool,
     /// The propagation that it gets at the end.
@@ -144,6 +168,8 @@ pub(crate) struct NewMount {
     pub(crate) fstype: CString,
     pub(crate) options: Box<[(CString, Option<CString>)]>,
     pub(crate) attr: u64,
+    /// The SELinux label of its root, where no option sets it.
+    pub(crate) label: Option<CString>,
     /// tmpfs gets the permissions of the directory that it covers.
     pub(crate) mode_of_target: bool,
 }
@@ -156,12 +182,11 @@ pub(crate) struct Process {
     /// What becomes standard input, output and error; `None`: what the parent has.
     pub(crate) stdio: [Option<OwnedFd>; 3],
     pub(crate) personality: Option<u32>,
+    pub(crate) memory_policy: Option<MemoryPolicy>,
     /// Limits that the process sets itself (see `launch::outside`).
     pub(crate) rlimits: Box<[Rlimit]>,
     pub(crate) umask: u32,
-    pub(crate) cwd: CString,
-    /// Make the working directory if it is missing.
-    pub(crate) make_cwd: bool,
+    pub(crate) cwd: Cwd,
     pub(crate) args: StringArray,
     pub(crate) env: StringArray,
     /// Where in `env` HOME has to be filled in, if it has.
@@ -193,6 +218,15 @@ pub(crate) struct Filter {
     /// Loading it takes CAP_SYS_ADMIN: without it the kernel lets filters only be
     /// loaded by processes that cannot gain rights.
     pub(crate) privileged: bool,
+}
+
+/// The working directory.
+#[derive(Debug)]
+pub(crate) enum Cwd {
+    /// A path of the container, made there if it is missing and `make` says so.
+    Path { path: CString, make: bool },
+    /// A directory that the parent has opened.
+    Opened(OwnedFd),
 }
 
 /// The session keyring to join.

@@ -2,13 +2,13 @@
 //! Becoming the container's process: create and exec end here.
 
 use super::lookup;
-use super::plan::{Plan, Process};
+use super::plan::{Cwd, Labels, Plan, Process};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::config::caps::Capabilities;
 use crate::launch::channel::{ChildEnd, Reply};
 use crate::path::root::{Leaf, PathBuffer, Root};
 use crate::sys::cred::{self, CapSets};
-use crate::sys::process::{set_personality, set_rlimit, setsid};
+use crate::sys::process::{set_mempolicy, set_personality, set_rlimit, setsid};
 use crate::sys::{self, Errno, fd, keyctl, seccomp};
 use std::convert::Infallible;
 use std::ffi::CStr;
@@ -31,6 +31,19 @@ pub(super) fn join_session(process: &Process) -> Result<(), Failure> {
         }
     };
     join().step(Step::Keyring)
+}
+
+/// Tells the security modules what the program, and the keyring, shall be
+/// labelled with. They keep it until execve.
+pub(super) fn write_labels(labels: &Labels) -> Result<(), Failure> {
+    for (i, label) in labels.writes.iter().enumerate() {
+        let write = || -> StepResult {
+            let file = labels.proc.open_own(&label.file, libc::O_WRONLY).during(Call::Open)?;
+            fd::write(file, label.content.to_bytes()).during(Call::Write).map(drop)
+        };
+        write().item(Step::Label, i)?;
+    }
+    Ok(())
 }
 
 /// Puts the given descriptors in the place of the standard ones.
@@ -79,20 +92,23 @@ pub(super) fn become_user(
     if let Some(persona) = process.personality {
         set_personality(persona).during(Call::SetPersonality).step(Step::Personality)?;
     }
+    if let Some(policy) = &process.memory_policy {
+        set_mempolicy(policy.mode, &policy.nodes).during(Call::SetMempolicy).step(Step::MemoryPolicy)?;
+    }
     for (i, limit) in process.rlimits.iter().enumerate() {
         set_rlimit(0, limit.resource, limit.soft, limit.hard).during(Call::Prlimit).item(Step::Rlimit, i)?;
     }
     fd::umask(process.umask);
-    let changed = enter_cwd(process).step(Step::Cwd)?;
+    let entered = enter_cwd(process).step(Step::Cwd)?;
     find_home(process).step(Step::Home)?;
     if process.no_new_privileges {
         cred::set_no_new_privs().during(Call::Prctl).step(Step::NoNewPrivileges)?;
     }
     drop_bounding(process).step(Step::BoundingSet)?;
     set_user(process).step(Step::User)?;
-    if !changed {
+    if let (false, Cwd::Path { path, .. }) = (entered, &process.cwd) {
         // Only the container's user may enter it, as with a root-squashed share.
-        fd::chdir(&process.cwd).during(Call::Chdir).step(Step::Cwd)?;
+        fd::chdir(path).during(Call::Chdir).step(Step::Cwd)?;
     }
     check_cwd().step(Step::Cwd)?;
     set_capabilities(process).step(Step::Capabilities)?;
@@ -107,12 +123,16 @@ pub(super) fn become_user(
 
 /// Changes to the working directory; false if only its owner may enter it.
 fn enter_cwd(process: &Process) -> StepResult<bool> {
-    match fd::chdir(&process.cwd) {
+    let (path, make) = match &process.cwd {
+        Cwd::Opened(dir) => return fd::chdir_fd(dir).during(Call::Chdir).map(|()| true),
+        Cwd::Path { path, make } => (path, *make),
+    };
+    match fd::chdir(path) {
         Ok(()) => Ok(true),
         Err(Errno::EACCES) => Ok(false),
-        Err(Errno::ENOENT) if process.make_cwd => {
+        Err(Errno::ENOENT) if make => {
             let root = fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0).during(Call::Open)?;
-            let made = Root::new(&root).open_or_make(&process.cwd, Leaf::Directory).during(Call::Mkdir)?;
+            let made = Root::new(&root).open_or_make(path, Leaf::Directory).during(Call::Mkdir)?;
             fd::chdir_fd(made).during(Call::Chdir).map(|()| true)
         }
         Err(errno) => Err((Call::Chdir, errno)),
@@ -235,6 +255,10 @@ pub(super) fn close_before_joining(plan: &Plan, channel: &ChildEnd) -> StepResul
         .map(|join| join.fd.as_raw_fd())
         .chain(process.stdio.iter().flatten().map(AsRawFd::as_raw_fd))
         .chain(process.terminal.iter().map(|terminal| terminal.socket.as_raw_fd()))
+        .chain(match &process.cwd {
+            Cwd::Opened(dir) => Some(dir.as_raw_fd()),
+            Cwd::Path { .. } => None,
+        })
         .chain(process.fifo.iter().map(AsRawFd::as_raw_fd));
     for (place, fd) in keep.iter_mut().skip(1).zip(needed) {
         *place = fd;

@@ -7,26 +7,37 @@ use crate::sys::mount::{self, Depth, MountAttr, attr};
 use crate::sys::{Errno, fd};
 use libc::{MNT_DETACH, MS_REC, MS_SLAVE};
 
-/// Attaches the rootfs on top of the root directory, where no path of the host
-/// has to be looked up again. The process's own root stays what it was.
+/// Attaches the rootfs: on top of the root directory, where no path of the host
+/// has to be looked up again. Not with hooks, which may enter the mount namespace
+/// and expect the host's tree in it, with the rootfs where config.json says; and
+/// not in the host's mount namespace. The process's own root stays what it was.
 pub(super) fn attach(rootfs: &Rootfs) -> Result<(), Failure> {
-    // Nothing that happens here may show on the host. Slaves, not private
-    // mounts: hooks rely on seeing what the host mounts.
-    mount::set_propagation(c"/", MS_REC | MS_SLAVE).during(Call::MountPropagation).step(Step::Propagation)?;
-    mount::attach_at(&rootfs.root, fd::CWD, c"/").during(Call::AttachMount).step(Step::Rootfs)
+    if rootfs.own_namespace {
+        // Nothing that happens here may show on the host. Slaves, not private
+        // mounts: hooks rely on seeing what the host mounts.
+        mount::set_propagation(c"/", MS_REC | MS_SLAVE)
+            .during(Call::MountPropagation)
+            .step(Step::Propagation)?;
+    }
+    let attach = || -> StepResult {
+        let flags = libc::O_PATH | libc::O_DIRECTORY;
+        let target = fd::open_follow(fd::CWD, &rootfs.mount_point, flags, 0).during(Call::Open)?;
+        mount::attach(&rootfs.root, target).during(Call::AttachMount)
+    };
+    attach().step(Step::Rootfs)
 }
 
 /// Makes the rootfs the root directory, and with pivot_root takes everything
-/// else out of the mount namespace.
+/// else out of the mount namespace, if that is the container's.
 pub(super) fn pivot(rootfs: &Rootfs) -> Result<(), Failure> {
     let change = || -> StepResult {
         fd::chdir_fd(&rootfs.root).during(Call::Chdir)?;
-        if rootfs.attach && rootfs.pivot {
+        if rootfs.own_namespace && rootfs.pivot {
             // The old root lands on top of the new one, where "." is (pivot_root(2)).
             mount::pivot_root(c".", c".").during(Call::PivotRoot)?;
             mount::umount(c".", MNT_DETACH).during(Call::Umount)?;
         } else {
-            if rootfs.attach {
+            if rootfs.own_namespace {
                 hide_bare_procfs()?;
             }
             fd::chroot(c".").during(Call::Chroot)?;
@@ -44,7 +55,7 @@ fn hide_bare_procfs() -> StepResult {
         match mount::umount(path, MNT_DETACH) {
             Ok(()) | Err(Errno::ENOENT | Errno::EINVAL) => {}
             Err(_locked) => {
-                let cover = super::mounts::empty_tmpfs()?;
+                let cover = super::mounts::empty_tmpfs(None)?;
                 mount::attach_at(cover, fd::CWD, path).during(Call::AttachMount)?;
             }
         }
@@ -61,9 +72,6 @@ pub(super) fn lock(rootfs: &mut Rootfs) -> Result<(), Failure> {
                 .during(Call::MountSetattr)
                 .item(Step::ReadonlyMount, i)?;
         }
-    }
-    if !rootfs.attach {
-        return Ok(());
     }
     if rootfs.readonly {
         mount::set_attr(&rootfs.root, Depth::One, &readonly)

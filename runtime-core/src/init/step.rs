@@ -29,6 +29,8 @@ byte_enum! {
     /// exec uses some of them in the same order. docs/architecture.md has the
     /// same table, and a test compares the two.
     Step {
+        /// Write one label that execve, or a new keyring, will get.
+        Label,
         /// Join existing namespaces, in a process of their own.
         Join,
         /// Clone the init from that process.
@@ -63,8 +65,6 @@ byte_enum! {
         Sysctl,
         /// Let the parent run its hooks.
         Barrier,
-        /// Run one createContainer hook.
-        CreateContainerHook,
         /// Make the root file system the root directory.
         PivotRoot,
         /// Make the terminal and send it away.
@@ -81,14 +81,12 @@ byte_enum! {
         RootPropagation,
         /// Replace the host's /dev/null by the container's.
         Stdio,
-        /// Set one resource limit.
-        Rlimit,
         /// Set the execution domain.
         Personality,
         /// Set the NUMA memory policy.
         MemoryPolicy,
-        /// Set the label that execve will give.
-        Label,
+        /// Set one resource limit.
+        Rlimit,
         /// Change the working directory.
         Cwd,
         /// Find HOME.
@@ -110,8 +108,6 @@ byte_enum! {
         Seccomp,
         /// Tell the parent that all is done, and wait for the word to start.
         Ready,
-        /// Run one startContainer hook.
-        StartContainerHook,
         /// Execute the program.
         Exec,
     }
@@ -124,7 +120,7 @@ byte_enum! {
         CheckCwd, CheckDevNull, CheckDevice, CheckDevpts, CheckExecutable, CheckProc, CheckProgram,
         Dup, Execve, Fsconfig, FsconfigCreate, FsconfigMode, Fsmount, Fsopen, Getcwd, Ioctl, Keyctl, Mkdir,
         Mknod, Mmap, MountPropagation, MountSetattr, Open, PivotRoot, Prctl, Prlimit, Read, Seccomp, SendFd, Setdomainname,
-        Setgid, Setgroups, Sethostname, Setns, Setsid, Setuid, SetMempolicy, SetPersonality, Socket, Stat,
+        Setgid, Setgroups, Sethostname, Setns, Setsid, Setuid, SetMempolicy, SetPersonality, SetXattr, Socket, Stat,
         Statfs, Symlink, Umount, Unlink, Unshare, Wait, Write,
     }
 }
@@ -183,6 +179,7 @@ impl Call {
             Call::Setuid => "setresuid",
             Call::SetMempolicy => "set_mempolicy",
             Call::SetPersonality => "personality",
+            Call::SetXattr => "fsetxattr",
             Call::Socket => "socket",
             Call::Stat => "fstatat",
             Call::Statfs => "fstatfs",

@@ -3,7 +3,7 @@
 
 use crate::config::process::rlimit_name;
 use crate::error::{Error, ErrorKind};
-use crate::init::plan::{Plan, Program, What};
+use crate::init::plan::{Cwd, Plan, Program, What};
 use crate::init::step::{Call, Failure, Step};
 use crate::path::show;
 use crate::sys::Errno;
@@ -51,6 +51,10 @@ fn plain(call: Call, errno: Errno) -> Error {
         (Call::Setgroups, Errno::EPERM) => error.with_hint(
             "process.user.additionalGids: no groups can be set in a user namespace of an unprivileged user",
         ),
+        (Call::SetMempolicy, Errno::EINVAL) => {
+            error.with_hint("the host lacks one of the nodes, or the kernel the mode or a flag")
+        }
+        (Call::SetMempolicy, Errno::ENOSYS) => error.with_hint("the kernel was built without CONFIG_NUMA"),
         (Call::CheckDevice, _) => error.with_hint("the image has another kind of file there"),
         _ => error,
     }
@@ -111,15 +115,18 @@ fn subject(step: Step, item: usize, plan: &Plan) -> String {
         }
         Step::Personality => "linux.personality".to_owned(),
         Step::MemoryPolicy => "linux.memoryPolicy".to_owned(),
-        Step::Label => "setting the security label".to_owned(),
+        Step::Label => match plan.labels.as_ref().and_then(|labels| labels.writes.get(item)) {
+            Some(label) => {
+                format!("{}: /proc/{}: {}", label.field, show(&label.file), label.content.to_string_lossy())
+            }
+            None => "setting the security label".to_owned(),
+        },
         Step::NoNewPrivileges => "process.noNewPrivileges".to_owned(),
         Step::BoundingSet => "process.capabilities.bounding".to_owned(),
         Step::User => format!("process.user (uid {}, gid {})", plan.process.uid, plan.process.gid),
         Step::Capabilities => "can't apply capabilities".to_owned(),
         Step::CloseFds => "closing descriptors".to_owned(),
         Step::Seccomp => "loading the system call filter (linux.seccomp)".to_owned(),
-        Step::CreateContainerHook => format!("error running createContainer hook #{item}"),
-        Step::StartContainerHook => format!("error running startContainer hook #{item}"),
         Step::Mount | Step::ReadonlyMount => format!("mounts[{item}]"),
         Step::Cwd | Step::Home => "process.cwd".to_owned(),
         Step::FindProgram | Step::Exec => "process.args[0]".to_owned(),
@@ -190,6 +197,9 @@ fn cwd(call: Call, errno: Errno, plan: &Plan) -> Error {
             "current working directory is outside of container mount namespace root -- possible container breakout detected",
         );
     }
-    let cwd = plan.process.cwd.to_string_lossy();
+    let cwd = match &plan.process.cwd {
+        Cwd::Path { path, .. } => path.to_string_lossy(),
+        Cwd::Opened(_) => "/".into(),
+    };
     plain(call, errno).wrap(format!("chdir to cwd ({cwd:?}) set in config.json failed"))
 }

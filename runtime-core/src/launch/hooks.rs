@@ -1,41 +1,66 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Hooks that run in the runtime's namespaces (config.md, "POSIX-platform Hooks").
+//! Hooks: started, fed, listened to, ended (config.md, "POSIX-platform Hooks").
+//!
+//! Those of the runtime's namespaces are children like any other. Those of the
+//! container's join it as an exec'd process does (`ops::container_hooks`): the one
+//! who waits for them, with a heap and a clock, is always the parent.
 
 use crate::config::hooks::{Hook, Kind};
-use crate::error::{Error, ErrorKind, Result, Warning};
+use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::spec::StateDocument;
 use crate::sys::{Errno, fd, process};
 use crate::trace::{Mark, Traced};
-use std::os::fd::AsFd;
-use std::process::{Child, Command, Stdio};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How much of what a hook prints is kept for an error.
 const OUTPUT_MAX: usize = 64 << 10;
 
-/// Runs the hooks of one kind in their order; the first that fails ends it.
+/// Starts a hook with these as its standard input, output and error: its pidfd.
+pub(crate) type Start<'a> = dyn FnMut(&Hook, [OwnedFd; 3]) -> Result<OwnedFd> + 'a;
+
+/// Runs the hooks of one kind in their order, in the caller's namespaces; the
+/// first that fails ends it.
 pub(crate) fn run(kind: Kind, hooks: &[Hook], state: &StateDocument<'_>) -> Result<()> {
-    results(kind, hooks, state).collect()
+    run_with(kind, hooks, state, &mut here)
+}
+
+/// As [`run`], wherever `start` starts them.
+pub(crate) fn run_with(
+    kind: Kind,
+    hooks: &[Hook],
+    state: &StateDocument<'_>,
+    start: &mut Start<'_>,
+) -> Result<()> {
+    let state = document(hooks, state);
+    hooks.iter().enumerate().try_for_each(|(i, hook)| {
+        run_one(hook, &state, start).traced(Mark::Hook).map_err(|error| numbered(kind, i, error))
+    })
 }
 
 /// Runs all hooks of one kind, whether or not one fails (runtime.md, "Lifecycle",
 /// step 13): the failures.
 pub(crate) fn run_all(kind: Kind, hooks: &[Hook], state: &StateDocument<'_>) -> Vec<Warning> {
-    results(kind, hooks, state).filter_map(Result::err).map(|error| Warning(error.report())).collect()
+    let state = document(hooks, state);
+    let failures = hooks.iter().enumerate().filter_map(|(i, hook)| {
+        let error = run_one(hook, &state, &mut here).traced(Mark::Hook).err()?;
+        Some(Warning(numbered(kind, i, error).report()))
+    });
+    failures.collect()
 }
 
-/// Each hook is run when its result is asked for.
-fn results(kind: Kind, hooks: &[Hook], state: &StateDocument<'_>) -> impl Iterator<Item = Result<()>> {
+fn document(hooks: &[Hook], state: &StateDocument<'_>) -> Vec<u8> {
     // Only maps with keys that are no strings cannot be written.
-    let state = if hooks.is_empty() { Vec::new() } else { serde_json::to_vec(state).unwrap_or_default() };
-    hooks.iter().enumerate().map(move |(i, hook)| {
-        run_one(hook, &state).traced(Mark::Hook).map_err(|error| {
-            error.wrap_as(ErrorKind::Hook, format!("error running {} hook #{i}", kind.name()))
-        })
-    })
+    if hooks.is_empty() { Vec::new() } else { serde_json::to_vec(state).unwrap_or_default() }
 }
 
-fn run_one(hook: &Hook, state: &[u8]) -> Result<()> {
+fn numbered(kind: Kind, i: usize, error: Error) -> Error {
+    error.wrap_as(ErrorKind::Hook, format!("error running {} hook #{i}", kind.name()))
+}
+
+/// Starts a hook as a child in the caller's namespaces.
+fn here(hook: &Hook, stdio: [OwnedFd; 3]) -> Result<OwnedFd> {
     use std::os::unix::process::CommandExt;
     let mut command = Command::new(&hook.path);
     if let [name, args @ ..] = hook.args.as_slice() {
@@ -49,47 +74,51 @@ fn run_one(hook: &Hook, state: &[u8]) -> Result<()> {
             None => command.env(entry, ""),
         };
     }
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| {
+    let [stdin, stdout, stderr] = stdio;
+    command.stdin(stdin).stdout(stdout).stderr(stderr);
+    let child = command.spawn().map_err(|error| {
         let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
         Error::os(errno, format!("fork/exec {}", hook.path))
     })?;
-    let supervised = supervise(&mut child, state, hook.timeout);
-    if supervised.is_err() {
-        // Not started by us to outlive an error; it may be gone already.
-        drop(child.kill());
-    }
-    let status = child.wait().map_err(|error| Error::new(ErrorKind::Hook, format!("wait: {error}")))?;
-    let (stdout, stderr) = supervised?;
-    if status.success() {
-        return Ok(());
-    }
-    let how = status_text(status);
-    Err(Error::new(ErrorKind::Hook, format!("{how}, stdout: {stdout}, stderr: {stderr}")))
+    // Nobody has waited for it, so the pid is its own.
+    process::pidfd_open(child.id() as i32).context(|| "pidfd_open")
 }
 
-fn status_text(status: std::process::ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.code(), status.signal()) {
-        (Some(code), _) => process::ExitStatus::Exited(code),
-        (None, signal) => process::ExitStatus::Signaled(signal.unwrap_or(0)),
+fn run_one(hook: &Hook, state: &[u8], start: &mut Start<'_>) -> Result<()> {
+    let pipe = || fd::pipe().context(|| "pipe2");
+    let ((stdin, input), (stdout, out), (stderr, err)) = (pipe()?, pipe()?, pipe()?);
+    let pidfd = start(hook, [stdin, out, err])?;
+    let supervised = supervise(&pidfd, Pipes { input: Some(input), stdout, stderr }, state, hook.timeout);
+    if supervised.is_err() {
+        // Not started by us to outlive an error; ESRCH if it is gone already.
+        crate::sys::ignore(process::pidfd_send_signal(&pidfd, libc::SIGKILL));
     }
-    .to_string()
+    let status = process::wait(&pidfd, 0).context(|| "waitid")?;
+    let (stdout, stderr) = supervised?;
+    match status {
+        process::ExitStatus::Exited(0) => Ok(()),
+        status => Err(Error::new(ErrorKind::Hook, format!("{status}, stdout: {stdout}, stderr: {stderr}"))),
+    }
+}
+
+/// Our ends of a hook's standard descriptors.
+struct Pipes {
+    input: Option<OwnedFd>,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
 }
 
 /// Feeds a hook its standard input and takes its output until it has ended.
-fn supervise(child: &mut Child, state: &[u8], timeout: Option<Duration>) -> Result<(String, String)> {
+fn supervise(
+    pidfd: &OwnedFd,
+    pipes: Pipes,
+    state: &[u8],
+    timeout: Option<Duration>,
+) -> Result<(String, String)> {
     let fail = |errno| Error::os(errno, "talking to the hook");
-    let pidfd = process::pidfd_open(child.id() as i32).map_err(fail)?;
-    let mut input = child.stdin.take();
-    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-        return Err(fail(Errno::EBADF));
-    };
-    for pipe in [stdout.as_fd(), stderr.as_fd()] {
+    let Pipes { mut input, stdout, stderr } = pipes;
+    for pipe in [Some(&stdout), Some(&stderr), input.as_ref()].into_iter().flatten() {
         fd::set_nonblocking(pipe).map_err(fail)?;
-    }
-    if let Some(input) = &input {
-        fd::set_nonblocking(input).map_err(fail)?;
     }
     let mut left = state;
     let mut outputs = [(true, Vec::new()), (true, Vec::new())];

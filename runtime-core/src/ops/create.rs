@@ -7,7 +7,7 @@
 //! any point, nothing is left that `delete --force` does not find.
 
 use super::bundle::Bundle;
-use super::{Container, Runtime};
+use super::{Container, Runtime, container_hooks, host_mount};
 use crate::ContainerId;
 use crate::cgroup::driver::{self, Driver};
 use crate::cgroup::fs::Occupants;
@@ -24,7 +24,7 @@ use crate::plan::{self, Extras};
 use crate::spec::{OCI_VERSION, Resources, Spec, StateDocument, Status};
 use crate::state::filter::CompiledFilter;
 use crate::state::process::ProcessId;
-use crate::state::record::{Inherited, Phase, Record};
+use crate::state::record::{Inherited, Phase, Record, StartContainer};
 use crate::state::store::{Locked, write_atomically};
 use crate::sys::process::ExitStatus;
 use crate::sys::{Errno, cred, fd, process, socket};
@@ -233,6 +233,7 @@ impl Create {
             driver::Plan::fs(&hierarchy, &config, id).traced(Mark::FindCgroup)?
         };
         let resources = linux.and_then(|linux| linux.resources.clone()).unwrap_or_default();
+        let start_container = start_container(&config, &spec);
         let inherited = Inherited::new(spec);
         let filter =
             config.seccomp.as_ref().map(plan::seccomp::compile).transpose().traced(Mark::CompileFilter)?;
@@ -247,10 +248,17 @@ impl Create {
             ..self.extras
         };
 
+        let rootfs = bundle.resolve(&config.rootfs);
+        let host_mount = match config.namespaces.origin(NamespaceKind::Mount) {
+            Origin::Shared => Some(host_mount::id_at(&rootfs)?),
+            Origin::New | Origin::Path(_) => None,
+        };
+
         let entry = self.container.store.reserve(&self.container.id).traced(Mark::Reserve)?;
         let mut attempt = Attempt {
-            id: &self.container.id,
-            rootfs: bundle.resolve(&config.rootfs),
+            container: &self.container,
+            host_mount,
+            rootfs,
             bundle: bundle.path,
             config: &config,
             hierarchy: &hierarchy,
@@ -259,6 +267,7 @@ impl Create {
             pidfd_socket: self.pidfd_socket.as_deref(),
             inherited: &inherited,
             resources: &resources,
+            start_container,
             owns_cgroup: false,
             watch: None,
             rootless: self.rootless,
@@ -290,7 +299,7 @@ enum Waits {
 
 /// One attempt to make a container: all that is known before anything is made.
 struct Attempt<'a> {
-    id: &'a ContainerId,
+    container: &'a Container,
     bundle: String,
     rootfs: String,
     config: &'a Config,
@@ -300,6 +309,9 @@ struct Attempt<'a> {
     pidfd_socket: Option<&'a Path>,
     inherited: &'a Inherited,
     resources: &'a Resources,
+    start_container: Option<StartContainer>,
+    /// See [`Record::host_mount_below`].
+    host_mount: Option<u64>,
     /// The cgroup is not somebody else's.
     owns_cgroup: bool,
     /// Since the child is in its cgroup.
@@ -323,11 +335,7 @@ impl Attempt<'_> {
         if self.waits == Waits::ForStart {
             extras.fifo = Some(entry.make_fifo()?);
         }
-        let mut plan =
-            plan::for_create(self.config, self.id.as_str(), &self.rootfs, extras).traced(Mark::Plan)?;
-        if let Some(container) = &mut plan.container {
-            container.barrier = self.has_hooks(&[HookKind::Prestart, HookKind::CreateRuntime]);
-        }
+        let mut plan = plan::for_create(self.config, self.id(), &self.rootfs, extras).traced(Mark::Plan)?;
         plan.wait_go |= self.place.adopts();
         let (mut child, cgroup) = self.spawn(&mut plan, cgroup, entry, &mut record)?;
         self.drive(&mut child, &plan, cgroup).map_err(|error| {
@@ -345,6 +353,9 @@ impl Attempt<'_> {
         record.namespace_paths = self.namespace_paths(child.pid);
         entry.write(&record)?;
         announce(&child, b"standard", self.pidfd_socket, self.pid_file).traced(Mark::Announce)?;
+        if self.waits == Waits::ForRelease {
+            self.container.start_container_hooks(&record)?;
+        }
         Ok(child)
     }
 
@@ -352,8 +363,8 @@ impl Attempt<'_> {
         self.config.namespaces.is_own(NamespaceKind::User)
     }
 
-    fn has_hooks(&self, kinds: &[HookKind]) -> bool {
-        kinds.iter().any(|kind| !self.config.hooks.of(*kind).is_empty())
+    fn id(&self) -> &str {
+        self.container.id.as_str()
     }
 
     /// From the clone to the point where the program could be executed.
@@ -380,6 +391,13 @@ impl Attempt<'_> {
                     for kind in [HookKind::Prestart, HookKind::CreateRuntime] {
                         hooks::run(kind, self.config.hooks.of(kind), &state)?;
                     }
+                    container_hooks::create_container(
+                        self.config.hooks.of(HookKind::CreateContainer),
+                        &state,
+                        child,
+                        plan,
+                        &self.namespace_paths(child.pid),
+                    )?;
                     child.go()?;
                 }
                 Progress::Listener(listener) => {
@@ -474,13 +492,18 @@ impl Attempt<'_> {
 
     /// Removes what an attempt has made that failed.
     fn undo(&self) -> Result<()> {
-        if self.owns_cgroup { Driver::of(&self.record()).remove(Occupants::Kill) } else { Ok(()) }
+        let record = self.record();
+        let unmounted = host_mount::remove(&record);
+        match self.owns_cgroup {
+            true => Driver::of(&record).remove(Occupants::Kill).and(unmounted),
+            false => unmounted,
+        }
     }
 
     fn state(&self, pid: i32) -> StateDocument<'_> {
         StateDocument {
             oci_version: OCI_VERSION,
-            id: self.id.as_str(),
+            id: self.id(),
             status: Status::Creating,
             pid,
             bundle: &self.bundle,
@@ -493,11 +516,13 @@ impl Attempt<'_> {
         let path = self.place.path(self.hierarchy);
         let config = self.config;
         let mut record =
-            Record::creating(self.id.as_str(), self.bundle.clone(), self.rootfs.clone(), path, cgroup);
+            Record::creating(self.id(), self.bundle.clone(), self.rootfs.clone(), path, cgroup);
         record.annotations.clone_from(&config.annotations);
         record.inherited.clone_from(self.inherited);
         record.shared_pid_namespace = !config.namespaces.is_new(NamespaceKind::Pid);
         record.resources.clone_from(self.resources);
+        record.host_mount_below = self.host_mount;
+        record.start_container.clone_from(&self.start_container);
         record.poststart = config.hooks.of(HookKind::Poststart).to_vec();
         record.poststop = config.hooks.of(HookKind::Poststop).to_vec();
         record
@@ -516,6 +541,13 @@ impl Attempt<'_> {
 fn is_denied(error: &Error) -> bool {
     let denied = [Errno::EACCES, Errno::EPERM, Errno::EROFS].map(|errno| Some(errno as i32));
     denied.contains(&error.errno())
+}
+
+/// What will be needed to run the startContainer hooks; `None` without hooks.
+fn start_container(config: &Config, spec: &Spec) -> Option<StartContainer> {
+    let hooks = config.hooks.of(HookKind::StartContainer);
+    let process = spec.process.as_ref().filter(|_| !hooks.is_empty())?;
+    Some(StartContainer { hooks: hooks.to_vec(), process: process.clone() })
 }
 
 /// Tells those who asked which process it is.
@@ -615,6 +647,13 @@ impl Process {
     /// Waits until the program has been executed. Only after [`Create::run`].
     pub(crate) fn await_exec(&self) -> Result<()> {
         self.running.await_exec()
+    }
+}
+
+impl From<Process> for OwnedFd {
+    /// Its pidfd.
+    fn from(process: Process) -> Self {
+        process.running.pidfd
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! delete(1): removes all that is left of a container.
 
-use super::Container;
+use super::{Container, host_mount};
 use super::kill::kill_everything;
 use super::state::status;
 use crate::cgroup::driver::Driver;
@@ -106,6 +106,7 @@ fn stop(record: &Record) -> Result<()> {
 /// stays, so that it can be tried again.
 fn destroy(entry: Locked, record: &Record, occupants: Occupants) -> Result<Vec<Warning>> {
     Driver::of(record).remove(occupants).traced(Mark::RemoveCgroup)?;
+    host_mount::remove(record)?;
     entry.remove().traced(Mark::RemoveRecord)?;
     if record.phase == Phase::Creating {
         // It never was a container (runtime.md, "Lifecycle", step 13).

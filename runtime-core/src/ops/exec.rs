@@ -8,6 +8,7 @@ use super::{Container, NO_CGROUP};
 use crate::cgroup::driver::Driver;
 use crate::cgroup::oom::OomWatch;
 use crate::cgroup::{Cgroup, Hierarchy};
+use crate::config::hooks::Hook;
 use crate::config::namespaces::Kind;
 use crate::config::process::Process as ProcessConfig;
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -21,6 +22,7 @@ use crate::state::record::{CgroupRecord, Record};
 use crate::sys::{Errno, cred, fd};
 use crate::trace::{Mark, Traced};
 use seccomp::Listener;
+use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -36,6 +38,7 @@ pub struct Exec {
     pid_file: Option<PathBuf>,
     cgroup: Option<String>,
     ignore_paused: bool,
+    hook: Option<Hook>,
     extras: Extras,
 }
 
@@ -52,6 +55,7 @@ impl Container {
             pid_file: None,
             cgroup: None,
             ignore_paused: false,
+            hook: None,
             extras: Extras::default(),
         }
     }
@@ -112,6 +116,12 @@ impl Exec {
         self
     }
 
+    /// Executes a startContainer hook instead of the process's program.
+    pub(super) fn as_hook(mut self, hook: Hook) -> Self {
+        self.hook = Some(hook);
+        self
+    }
+
     /// Starts the process.
     pub fn spawn(self) -> Result<Created> {
         self.hold()?.release()
@@ -138,6 +148,10 @@ impl Exec {
         let mut warnings = Vec::new();
         record.inherited.complete(&mut self.process);
         let config = ProcessConfig::new(&self.process, available_capabilities(&record)?, &mut warnings)
+            .and_then(|config| {
+                let inherited = &record.inherited;
+                config.with_linux(inherited.personality.as_ref(), inherited.memory_policy.as_ref())
+            })
             .traced(Mark::CheckConfig)?;
         let console = connect_console(self.console_socket.as_deref(), self.extras.console.take())?;
         let filter = entry.filter(&record)?;
@@ -152,9 +166,12 @@ impl Exec {
             ..std::mem::take(&mut self.extras)
         };
         let found = Found { record: &record, status, agent };
-        let joins = joins(&record, init)?;
+        let joins = joins(&record.namespace_paths, init)?;
         let mut plan =
             plan::for_exec(&config, &record.id, in_user_namespace, joins, extras).traced(Mark::Plan)?;
+        if let Some(hook) = &self.hook {
+            plan::hook::for_start_container(&mut plan, hook);
+        }
         let watch = Cgroup::from_record(record.cgroup_path())?.map(|cgroup| {
             let before = cgroup.memory_events();
             OomWatch::new(cgroup, before)
@@ -270,11 +287,14 @@ fn spawn_beside_init(plan: &mut Plan, record: &Record) -> Result<Child> {
     launch::spawn(plan, Some(cgroup.dir()))
 }
 
-/// The namespaces of init that are not the runtime's own.
-fn joins(record: &Record, init: OwnedFd) -> Result<Box<[Join]>> {
+/// The namespaces of `init` that are not the runtime's own.
+pub(super) fn joins(
+    namespace_paths: &BTreeMap<String, String>,
+    init: OwnedFd,
+) -> Result<Box<[Join]>> {
     let mut flags = 0;
     for kind in Kind::ALL {
-        let Some(path) = record.namespace_paths.get(kind.clone_name()) else { continue };
+        let Some(path) = namespace_paths.get(kind.clone_name()) else { continue };
         // The kernel refuses to enter the user namespace that one is in.
         if kind == Kind::User && is_own_user_namespace(path)? {
             continue;

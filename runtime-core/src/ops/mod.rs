@@ -2,10 +2,12 @@
 //! What can be done to containers: one verb in each file.
 
 mod bundle;
+mod container_hooks;
 mod create;
 mod delete;
 mod events;
 mod exec;
+mod host_mount;
 mod kill;
 mod list;
 mod pause;

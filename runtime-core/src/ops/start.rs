@@ -14,8 +14,9 @@ use crate::sys::fd;
 use crate::trace::{Mark, Traced};
 
 impl Container {
-    /// Starts the container's program, and runs the poststart hooks when it has
-    /// been executed. Of two that start at once, one fails.
+    /// Runs the startContainer hooks, starts the container's program, and runs the
+    /// poststart hooks when it has been executed. If a hook fails, the container is
+    /// stopped. Of two that start at once, one fails.
     pub fn start(&self) -> Result<()> {
         let entry = self.store.entry(&self.id)?.lock()?;
         let record = entry.record()?;
@@ -30,6 +31,7 @@ impl Container {
         let Some(fifo) = entry.fifo()? else {
             return refuse("container init did not wait to be started: it has ended");
         };
+        self.start_container_hooks(&record).map_err(|error| stop(&record, error))?;
         fd::write_all(&fifo, b"0").context(|| "write exec.fifo").traced(Mark::WriteFifo)?;
         entry.remove_fifo()?;
         if record.poststart.is_empty() {
@@ -53,7 +55,7 @@ impl Container {
     }
 
     /// Runs the hooks; if one fails, the container is stopped (runtime.md,
-    /// "Lifecycle", step 9, since 1.3).
+    /// "Lifecycle", step 9, since 1.3; earlier versions warned and went on).
     fn poststart(&self, record: &Record) -> Result<()> {
         let state = StateDocument {
             oci_version: OCI_VERSION,
@@ -63,13 +65,14 @@ impl Container {
             bundle: &record.bundle,
             annotations: &record.annotations,
         };
-        hooks::run(Kind::Poststart, &record.poststart, &state).map_err(|error| {
-            match kill_everything(record) {
-                Ok(()) => error,
-                Err(left) => {
-                    error.with_hint(format!("the container could not be stopped: {}", left.report()))
-                }
-            }
-        })
+        hooks::run(Kind::Poststart, &record.poststart, &state).map_err(|error| stop(record, error))
+    }
+}
+
+/// Stops the container because of `error`.
+fn stop(record: &Record, error: Error) -> Error {
+    match kill_everything(record) {
+        Ok(()) => error,
+        Err(left) => error.with_hint(format!("the container could not be stopped: {}", left.report())),
     }
 }

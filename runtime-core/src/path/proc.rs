@@ -39,6 +39,11 @@ impl Proc {
         fd::read_all(self.open(path, libc::O_RDONLY)?, 1 << 20)
     }
 
+    /// Opens a file of the calling process's own: below `self`, which is a link.
+    pub(crate) fn open_own(&self, path: &CStr, flags: i32) -> Result<OwnedFd> {
+        fd::openat2(&self.0, path, flags, 0, resolve::BENEATH | resolve::NO_XDEV | resolve::NO_MAGICLINKS)
+    }
+
     /// Writes a file below the root in one piece.
     pub(crate) fn write(&self, path: &CStr, content: &[u8]) -> Result<()> {
         let file = self.open(path, libc::O_WRONLY)?;

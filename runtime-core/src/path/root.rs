@@ -72,29 +72,52 @@ impl<'a> Root<'a> {
 
     /// Makes the components of `path` one by one. Each is looked up from the
     /// root, so that links on the way work, and made in the directory that was
-    /// found, so that nothing is ever made where a link points.
+    /// found. Where a link leads to nothing, that is made, inside of the root.
     fn make(self, path: &CStr, leaf: Leaf) -> Result<OwnedFd> {
-        let bytes = path.to_bytes();
-        let mut buf = PathBuffer::new();
+        let mut path = PathBuffer::holding(path.to_bytes())?;
+        // The kernel's limit, too (path_resolution(7)).
+        for _ in 0..=40 {
+            match self.make_up_to_link(&mut path, leaf)? {
+                Some(made) => return Ok(made),
+                None => continue,
+            }
+        }
+        Err(Errno::ELOOP)
+    }
+
+    /// Makes `path` as far as there is no dangling link in it. If there is one,
+    /// `None`, and `path` has what it leads to in its place.
+    fn make_up_to_link(self, path: &mut PathBuffer, leaf: Leaf) -> Result<Option<OwnedFd>> {
         let mut dir = self.open(c".", libc::O_PATH | libc::O_DIRECTORY)?;
+        let mut buf = PathBuffer::new();
+        let bytes = path.text();
         let mut start = 0;
         while start < bytes.len() {
             let rest = bytes.get(start..).unwrap_or_default();
             let end = start + rest.iter().position(|b| *b == b'/').unwrap_or(rest.len());
-            let is_last = end == bytes.len();
             if end > start {
-                let leaf = if is_last { leaf } else { Leaf::Directory };
-                let so_far = buf.set(bytes.get(..end).unwrap_or_default())?;
-                let mut next = self.open(so_far, libc::O_PATH);
+                let leaf = if end == bytes.len() { leaf } else { Leaf::Directory };
+                let mut next = self.open(buf.set(bytes.get(..end).unwrap_or_default())?, libc::O_PATH);
                 if matches!(next, Err(Errno::ENOENT)) {
                     let name = buf.set(bytes.get(start..end).unwrap_or_default())?;
+                    let mut target = [0; libc::PATH_MAX as usize];
+                    if let Ok(target) = fd::readlink(&dir, name, &mut target) {
+                        let tail = bytes.get(end..).unwrap_or_default();
+                        // What is before it exists, so `..` in the link is the kernel's to resolve.
+                        let head = if target.starts_with(b"/") { 0 } else { start };
+                        let mut whole = PathBuffer::holding(bytes.get(..head).unwrap_or_default())?;
+                        whole.push(target)?;
+                        whole.push(tail)?;
+                        *path = whole;
+                        return Ok(None);
+                    }
                     next = make_leaf(&dir, name, leaf);
                 }
                 dir = next?;
             }
             start = end + 1;
         }
-        Ok(dir)
+        Ok(Some(dir))
     }
 }
 
@@ -115,11 +138,39 @@ fn make_leaf(dir: &OwnedFd, name: &CStr, leaf: Leaf) -> Result<OwnedFd> {
 }
 
 /// A C string on the stack, for parts of paths.
-pub(crate) struct PathBuffer([u8; libc::PATH_MAX as usize]);
+pub(crate) struct PathBuffer {
+    bytes: [u8; libc::PATH_MAX as usize],
+    len: usize,
+}
 
 impl PathBuffer {
     pub(crate) fn new() -> Self {
-        PathBuffer([0; libc::PATH_MAX as usize])
+        PathBuffer { bytes: [0; libc::PATH_MAX as usize], len: 0 }
+    }
+
+    /// A buffer that holds `path`.
+    fn holding(path: &[u8]) -> Result<Self> {
+        let mut buf = PathBuffer::new();
+        buf.push(path)?;
+        Ok(buf)
+    }
+
+    fn text(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// Adds `part`, with nothing between. ENAMETOOLONG at PATH_MAX.
+    fn push(&mut self, part: &[u8]) -> Result<()> {
+        let end = self.len + part.len();
+        match self.bytes.get_mut(self.len..=end).and_then(<[u8]>::split_last_mut) {
+            Some((nul, place)) => {
+                place.copy_from_slice(part);
+                *nul = 0;
+                self.len = end;
+                Ok(())
+            }
+            None => Err(Errno::ENAMETOOLONG),
+        }
     }
 
     /// Holds `path` from now on. ENAMETOOLONG at PATH_MAX.
@@ -129,14 +180,10 @@ impl PathBuffer {
 
     /// Holds `first` and `second` from now on, with nothing between them.
     pub(crate) fn join(&mut self, first: &[u8], second: &[u8]) -> Result<&CStr> {
-        let len = first.len() + second.len();
-        let whole = self.0.get_mut(..=len).ok_or(Errno::ENAMETOOLONG)?;
-        let (head, tail) = whole.split_at_mut(first.len());
-        head.copy_from_slice(first);
-        if let Some((end, tail)) = tail.split_last_mut() {
-            tail.copy_from_slice(second);
-            *end = 0;
-        }
+        self.len = 0;
+        self.push(first)?;
+        self.push(second)?;
+        let whole = self.bytes.get(..=self.len).unwrap_or_default();
         CStr::from_bytes_with_nul(whole).map_err(|_inner_nul| Errno::EINVAL)
     }
 }
@@ -174,13 +221,32 @@ mod tests {
         symlink(&outside, dir.path().join("root/absolute")).unwrap();
         symlink("../../../..", dir.path().join("root/a/up")).unwrap();
         symlink("/nowhere", dir.path().join("root/dangling")).unwrap();
-        // An absolute link is taken from the root, where its target does not exist.
-        assert_eq!(root.open_or_make(c"absolute/x", Leaf::Directory).unwrap_err(), Errno::ENOENT);
+        // An absolute link is taken from the root, and what it leads to made there.
+        root.open_or_make(c"absolute/x", Leaf::Directory).unwrap();
+        assert!(dir.path().join("root").join(outside.strip_prefix("/").unwrap()).join("x").is_dir());
         root.open_or_make(c"a/up/made", Leaf::Directory).unwrap();
         assert!(dir.path().join("root/made").is_dir());
-        assert_eq!(root.open_or_make(c"dangling", Leaf::File).unwrap_err(), Errno::ENOENT);
+        root.open_or_make(c"dangling", Leaf::File).unwrap();
+        assert!(dir.path().join("root/nowhere").is_file());
         assert_eq!(root.open_proper(c"a/up", libc::O_PATH).unwrap_err(), Errno::ELOOP);
         assert_eq!(std::fs::read_dir(outside).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn dangling_links_are_made_up_for() {
+        let (dir, fd) = sandbox();
+        let root = Root::new(&fd);
+        let at = |path: &str| dir.path().join("root").join(path);
+        symlink("../../up/./b", at("a/link")).unwrap();
+        symlink("/a/link/c", at("far")).unwrap();
+        root.open_or_make(c"far/d/e", Leaf::File).unwrap();
+        assert!(at("up/b/c/d/e").is_file());
+        symlink("loop", at("loop")).unwrap();
+        assert_eq!(root.open_or_make(c"loop/x", Leaf::Directory).unwrap_err(), Errno::ELOOP);
+        // Each makes way for one that is longer.
+        symlink("grow/x", at("grow")).unwrap();
+        assert_eq!(root.open_or_make(c"grow", Leaf::Directory).unwrap_err(), Errno::ELOOP);
+        assert_eq!(std::fs::read_dir(dir.path().join("outside")).unwrap().count(), 0);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! From a checked [`Config`] to the child's [`Plan`]: opens what is to be opened,
 //! makes C strings of what is text. **The last place that allocates or refuses.**
 
+pub(crate) mod hook;
+mod labels;
 mod namespaces;
 mod process;
 mod rootfs;
@@ -68,7 +70,8 @@ pub(crate) fn for_create(config: &Config, id: &str, rootfs: &str, extras: Extras
             .iter()
             .map(|s| Sysctl { path: s.path.clone(), value: s.value.clone() })
             .collect(),
-        barrier: false,
+        barrier: config.hooks.are_before_pivot(),
+        mask_label: config.mount_label.clone().map(|label| (label.option, label.label)),
         readonly_paths: config.readonly_paths.clone().into(),
         masked_paths: config.masked_paths.clone().into(),
     };
@@ -76,6 +79,7 @@ pub(crate) fn for_create(config: &Config, id: &str, rootfs: &str, extras: Extras
         joins,
         clone_flags: namespaces::clone_flags(namespaces),
         seal: self_exe::prepare()?,
+        labels: labels::labels(&config.process, !extras.no_new_keyring)?,
         wait_go: is_new(Kind::User),
         proc: Some(Proc::host().context(|| "open /proc")?),
         container: Some(container),
@@ -95,6 +99,7 @@ pub(crate) fn for_exec(
         joins,
         clone_flags: 0,
         seal: self_exe::prepare()?,
+        labels: labels::labels(config, !extras.no_new_keyring)?,
         wait_go: false,
         proc: None,
         container: None,

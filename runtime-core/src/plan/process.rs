@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::config::namespaces::Kind;
 use crate::config::process::Process as ProcessConfig;
 use crate::error::{Error, ErrorKind, Result};
-use crate::init::plan::{HOME_MAX, Keyring, Process, Program, Terminal};
+use crate::init::plan::{Cwd, HOME_MAX, Keyring, Process, Program, Terminal};
 use crate::sys::exec::StringArray;
 use std::ffi::{CStr, CString};
 
@@ -78,11 +78,11 @@ fn process(
         keyring,
         terminal,
         stdio: extras.stdio,
-        personality: None,
+        personality: config.personality,
+        memory_policy: config.memory_policy.clone(),
         rlimits: if in_user_namespace { Box::default() } else { config.rlimits.clone().into() },
         umask: config.umask,
-        cwd: config.cwd.clone(),
-        make_cwd,
+        cwd: Cwd::Path { path: config.cwd.clone(), make: make_cwd },
         program: program(config.args.first().map_or(c"", CString::as_c_str), config.search_path()),
         args: StringArray::new(config.args.clone()),
         env: StringArray::new(env),

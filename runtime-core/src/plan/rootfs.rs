@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The root file system, its mounts and devices: sources opened and cloned.
 
+use super::labels;
 use crate::cgroup::Hierarchy;
 use crate::config::Config;
 use crate::config::devices::{Node as NodeConfig, NodeKind};
 use crate::config::field::{invalid, unsupported};
-use crate::config::mounts::{Filesystem, Follow, Mount as MountConfig, Source};
+use crate::config::mounts::{Filesystem, Follow, FsOption, Mount as MountConfig, MountLabel, Source};
 use crate::config::namespaces::Kind;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::init::plan::{Dev, Mount, NewMount, Node, Rootfs, What};
@@ -19,16 +20,23 @@ use std::os::fd::OwnedFd;
 
 pub(super) fn rootfs(config: &Config, path: &str, no_pivot: bool) -> Result<Rootfs> {
     let dir = open_rootfs(path)?;
-    let attach = config.namespaces.is_own(Kind::Mount);
+    let own_namespace = config.namespaces.is_own(Kind::Mount);
     if no_pivot && matches!(config.rootfs_propagation, Some((MS_PRIVATE, _))) {
         return Err(invalid("linux.rootfsPropagation", "[r]private is not safe without pivot_root"));
     }
-    let root = if attach { clone_rootfs(&dir, path, config)? } else { dir };
+    if config.mount_label.is_some() {
+        labels::require_selinux("linux.mountLabel")?;
+    }
     let mounts =
         config.mounts.iter().enumerate().map(|(i, m)| plan_mount(i, m, config)).collect::<Result<_>>()?;
     Ok(Rootfs {
-        root,
-        attach,
+        root: clone_rootfs(&dir, path, config)?,
+        own_namespace,
+        mount_point: if own_namespace && !config.hooks.are_before_pivot() {
+            c"/".to_owned()
+        } else {
+            super::c_string(path)
+        },
         pivot: !no_pivot,
         readonly: config.rootfs_readonly,
         // The others are what the clone has already.
@@ -115,7 +123,12 @@ fn plan_mount(i: usize, m: &MountConfig, config: &Config) -> Result<Mount> {
             plan.attr = None;
             plan.what = What::New(NewMount {
                 fstype: fstype.clone(),
-                options: filesystem_options(m, *kind, source, options),
+                options: filesystem_options(m, *kind, source, options, config.mount_label.as_ref()),
+                label: match &config.mount_label {
+                    // It has no mount options at all.
+                    Some(label) if *kind == Filesystem::Mqueue => Some(label.label.clone()),
+                    _ => None,
+                },
                 attr: m.new_attr() & !later,
                 mode_of_target: *kind == Filesystem::Tmpfs
                     && options.iter().all(|o| o.key.as_c_str() != c"mode"),
@@ -138,7 +151,8 @@ fn filesystem_options(
     m: &MountConfig,
     kind: Filesystem,
     source: &CStr,
-    options: &[crate::config::mounts::FsOption],
+    options: &[FsOption],
+    label: Option<&MountLabel>,
 ) -> Box<[(CString, Option<CString>)]> {
     let mut all = vec![(c"source".to_owned(), Some(source.to_owned()))];
     // Kernel file systems are one for many mounts: there, read-only is a
@@ -148,6 +162,9 @@ fn filesystem_options(
     }
     all.extend(m.superblock_flags().map(|flag| (flag.to_owned(), None)));
     all.extend(options.iter().map(|o| (o.key.clone(), o.value.clone())));
+    if let Some(MountLabel { option, label }) = label.filter(|_| kind.takes_label()) {
+        all.push(((*option).to_owned(), Some(label.clone())));
+    }
     all.into()
 }
 

@@ -41,15 +41,28 @@ pub(crate) struct Record {
     /// Killing init does not end the others: it has no pid namespace of its own.
     pub(crate) shared_pid_namespace: bool,
     pub(crate) no_new_keyring: bool,
+    /// Of a container in the host's mount namespace: the id of the mount that
+    /// `rootfs` was on before the container's own was mounted there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) host_mount_below: Option<u64>,
     /// What an exec'd process gets if it says nothing else.
     pub(crate) inherited: Inherited,
     /// The filter that every process of the container loads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) seccomp: Option<FilterRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) start_container: Option<StartContainer>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) poststart: Vec<Hook>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) poststop: Vec<Hook>,
+}
+
+/// The startContainer hooks, and the process as whom they run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StartContainer {
+    pub(crate) hooks: Vec<Hook>,
+    pub(crate) process: spec::Process,
 }
 
 /// What later processes of a container have from its first. As written in
@@ -75,12 +88,17 @@ pub(crate) struct Inherited {
     exec_cpu_affinity: Option<spec::CpuAffinity>,
     #[serde(skip_serializing_if = "Option::is_none")]
     umask: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) personality: Option<spec::Personality>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) memory_policy: Option<spec::MemoryPolicy>,
 }
 
 impl Inherited {
     /// Takes what it needs out of config.json.
     pub(crate) fn new(spec: spec::Spec) -> Self {
         let process = spec.process.unwrap_or_default();
+        let linux = spec.linux.unwrap_or_default();
         Inherited {
             capabilities: process.capabilities,
             rlimits: process.rlimits,
@@ -91,6 +109,8 @@ impl Inherited {
             io_priority: process.io_priority,
             exec_cpu_affinity: process.exec_cpu_affinity,
             umask: process.user.umask,
+            personality: linux.personality,
+            memory_policy: linux.memory_policy,
         }
     }
 
@@ -170,8 +190,10 @@ impl Record {
             namespace_paths: BTreeMap::new(),
             shared_pid_namespace: false,
             no_new_keyring: false,
+            host_mount_below: None,
             inherited: Inherited::default(),
             seccomp: None,
+            start_container: None,
             poststart: Vec::new(),
             poststop: Vec::new(),
         }

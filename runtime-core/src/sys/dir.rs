@@ -13,6 +13,40 @@ pub(crate) struct Entry {
     pub(crate) is_dir: bool,
 }
 
+/// `ssize_t getdents64(int fd, void *dirp, size_t count)`: some entries of a
+/// directory, 0 bytes at its end. No heap, for the child.
+pub(crate) fn read_some<'a>(dir: impl AsFd, buf: &'a mut [u8]) -> Result<RawEntries<'a>> {
+    // SAFETY: the buffer is valid for writes of its length.
+    let n = super::check(unsafe {
+        libc::syscall(libc::SYS_getdents64, dir.as_fd().as_raw_fd(), buf.as_mut_ptr(), buf.len())
+    })?;
+    Ok(RawEntries(buf.get(..n as usize).unwrap_or_default()))
+}
+
+/// The names in a buffer that getdents64(2) has filled.
+#[derive(Debug)]
+pub(crate) struct RawEntries<'a>(&'a [u8]);
+
+impl RawEntries<'_> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<'a> Iterator for RawEntries<'a> {
+    type Item = &'a CStr;
+
+    fn next(&mut self) -> Option<&'a CStr> {
+        // struct linux_dirent64: u64 ino, s64 off, u16 reclen, u8 type, name.
+        const LENGTH: usize = 16;
+        const NAME: usize = 19;
+        let length = u16::from_ne_bytes([*self.0.get(LENGTH)?, *self.0.get(LENGTH + 1)?]);
+        let (entry, rest) = self.0.split_at_checked(usize::from(length))?;
+        self.0 = rest;
+        CStr::from_bytes_until_nul(entry.get(NAME..)?).ok()
+    }
+}
+
 /// `struct dirent *readdir(DIR *dir)` until its end. Parent only (heap).
 pub(crate) fn entries(dir: impl AsFd) -> Result<Vec<Entry>> {
     // A description of its own: reading moves the position.

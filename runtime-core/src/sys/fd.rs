@@ -180,6 +180,27 @@ pub(crate) fn statfs(fd: impl AsFd) -> Result<libc::statfs> {
     Ok(unsafe { st.assume_init() })
 }
 
+/// `int statx(int fd, "", AT_EMPTY_PATH, STATX_MNT_ID, struct statx *st)`, since
+/// 5.8: the id of the mount that the descriptor is on.
+pub(crate) fn mount_id(fd: impl AsFd) -> Result<u64> {
+    let mut st = MaybeUninit::<libc::statx>::uninit();
+    let (fd, flags) = (fd.as_fd().as_raw_fd(), libc::AT_EMPTY_PATH);
+    // SAFETY: the path is a C string, `st` has room for a struct statx.
+    check_int(unsafe { libc::statx(fd, c"".as_ptr(), flags, libc::STATX_MNT_ID, st.as_mut_ptr()) })?;
+    // SAFETY: statx has succeeded, so it has filled the struct.
+    Ok(unsafe { st.assume_init() }.stx_mnt_id)
+}
+
+/// `int fstatvfs(int fd, struct statvfs *buf)`: the ST_* flags of the mount that
+/// the descriptor is on, and of its file system.
+pub(crate) fn mount_flags_of(fd: impl AsFd) -> Result<u64> {
+    let mut st = MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: `st` has room for a struct statvfs.
+    check_int(unsafe { libc::fstatvfs(fd.as_fd().as_raw_fd(), st.as_mut_ptr()) })?;
+    // SAFETY: fstatvfs has succeeded, so it has filled the struct.
+    Ok(unsafe { st.assume_init() }.f_flag)
+}
+
 /// `int statvfs(const char *path, struct statvfs *buf)`: the ST_* flags of the
 /// mount that `path` is on, and of its file system.
 pub(crate) fn mount_flags(path: &CStr) -> Result<u64> {
@@ -250,10 +271,33 @@ pub(crate) fn chown_at(dir: impl AsFd, path: &CStr, uid: u32, gid: u32, flags: i
     })
 }
 
+/// `int fchmod(int fd, mode_t mode)`
+pub(crate) fn chmod(fd: impl AsFd, mode: u32) -> Result<()> {
+    // SAFETY: plain integers.
+    done(unsafe { libc::syscall(libc::SYS_fchmod, fd.as_fd().as_raw_fd(), mode) })
+}
+
 /// `int faccessat2(int dirfd, const char *path, int mode, int flags)`, since 5.8.
 pub(crate) fn access(dir: impl AsFd, path: &CStr, mode: i32, flags: i32) -> Result<()> {
     // SAFETY: `path` is a C string.
     done(unsafe { libc::syscall(libc::SYS_faccessat2, dir.as_fd().as_raw_fd(), path.as_ptr(), mode, flags) })
+}
+
+/// `ssize_t fgetxattr(int fd, const char *name, void *value, size_t size)`: the
+/// part of `buf` that holds it. ENODATA: there is none.
+pub(crate) fn get_xattr<'a>(fd: impl AsFd, name: &CStr, buf: &'a mut [u8]) -> Result<&'a [u8]> {
+    let fd = fd.as_fd().as_raw_fd();
+    // SAFETY: `name` is a C string, the buffer is valid for writes of its length.
+    let n =
+        check(unsafe { libc::syscall(libc::SYS_fgetxattr, fd, name.as_ptr(), buf.as_mut_ptr(), buf.len()) })?;
+    Ok(buf.get(..n as usize).unwrap_or_default())
+}
+
+/// `int fsetxattr(int fd, const char *name, const void *value, size_t size, 0)`
+pub(crate) fn set_xattr(fd: impl AsFd, name: &CStr, value: &[u8]) -> Result<()> {
+    let fd = fd.as_fd().as_raw_fd();
+    // SAFETY: `name` is a C string, the value is valid for reads of its length.
+    done(unsafe { libc::syscall(libc::SYS_fsetxattr, fd, name.as_ptr(), value.as_ptr(), value.len(), 0) })
 }
 
 /// `int fchdir(int fd)`. Child only: the working directory belongs to the process.
@@ -308,6 +352,14 @@ pub(crate) fn lowest_free() -> Result<RawFd> {
     // SAFETY: copies a descriptor to a new number, which is closed right here.
     let fd = new_fd(check_int(unsafe { libc::fcntl(0, libc::F_DUPFD_CLOEXEC, 0) })?.into())?;
     Ok(fd.as_raw_fd())
+}
+
+/// `int pipe2(int fds[2], O_CLOEXEC)`: the end to read from, the end to write to.
+pub(crate) fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+    let mut fds = [0; 2];
+    // SAFETY: `fds` has room for two descriptors.
+    check_int(unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC) })?;
+    Ok((new_fd(fds[0].into())?, new_fd(fds[1].into())?))
 }
 
 /// True if descriptor number `fd` is open.

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Hooks that run in the container's namespaces: createContainer before its init
+//! enters the root file system, startContainer before the program is executed.
+//!
+//! Each is a process of its own that joins the init's namespaces, as exec's do,
+//! so that this side can feed it, listen to it, and end it in time. (The init
+//! could only wait: it has no heap, and after `start` nobody listens to it.)
+
+use super::Container;
+use super::exec::joins;
+use crate::cgroup::Hierarchy;
+use crate::config::hooks::{Hook, Kind};
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::init::plan::Plan;
+use crate::launch::{self, Child, Progress, Running, hooks};
+use crate::plan;
+use crate::spec::{OCI_VERSION, StateDocument, Status};
+use crate::state::record::Record;
+use crate::sys::{Errno, fd};
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Runs the createContainer hooks in the namespaces of `init`, whose plan is `plan`.
+pub(super) fn create_container(
+    hooks: &[Hook],
+    state: &StateDocument<'_>,
+    init: &Child,
+    plan: &Plan,
+    namespace_paths: &BTreeMap<String, String>,
+) -> Result<()> {
+    if hooks.is_empty() {
+        return Ok(());
+    }
+    let Some(container) = &plan.container else { return Ok(()) };
+    let state = StateDocument { pid: pid_inside(state.pid)?, ..state.clone() };
+    hooks::run_with(Kind::CreateContainer, hooks, &state, &mut |hook, stdio| {
+        let dup = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map_err(|error| io(&error, "dup"));
+        let root = dup(container.rootfs.root.as_fd())?;
+        let joins = joins(namespace_paths, dup(init.pidfd())?)?;
+        let mut plan = plan::hook::for_create_container(hook, joins, root, stdio)?;
+        let child = spawn_beside(&mut plan, init.pid)?;
+        Ok(begin(child, &plan)?.pidfd)
+    })
+}
+
+fn io(error: &std::io::Error, call: &str) -> Error {
+    let errno = error.raw_os_error().unwrap_or(libc::EIO);
+    Error::os(Errno::from_raw(errno), call)
+}
+
+/// In the init's cgroup, if the caller may put a process there.
+fn spawn_beside(plan: &mut Plan, init: i32) -> Result<Child> {
+    let cgroup = Hierarchy::find()?.of_process(init)?;
+    match launch::spawn(plan, Some(cgroup.dir())) {
+        Err(error) if matches!(error.errno(), Some(libc::EACCES | libc::EPERM)) => launch::spawn(plan, None),
+        other => other,
+    }
+}
+
+/// From the clone to execve.
+fn begin(mut child: Child, plan: &Plan) -> Result<Running> {
+    match child.progress(plan)? {
+        Progress::Ready => child.release(),
+        // It has neither hooks nor a filter of its own.
+        other => Err(Error::new(ErrorKind::Setup, format!("unexpected {other:?} from the hook's process"))),
+    }
+}
+
+impl Container {
+    /// Runs the startContainer hooks, as whom and with all that the container's
+    /// program will have, and nothing more.
+    pub(super) fn start_container_hooks(&self, record: &Record) -> Result<()> {
+        let Some(start) = &record.start_container else { return Ok(()) };
+        let state = StateDocument {
+            oci_version: OCI_VERSION,
+            id: &record.id,
+            status: Status::Created,
+            pid: pid_inside(record.init.pid)?,
+            bundle: &record.bundle,
+            annotations: &record.annotations,
+        };
+        hooks::run_with(Kind::StartContainer, &start.hooks, &state, &mut |hook, stdio| {
+            let mut process = start.process.clone();
+            process.terminal = false;
+            let created = self.exec(process).stdio(stdio.map(Some)).as_hook(hook.clone()).spawn()?;
+            Ok(OwnedFd::from(created.process))
+        })
+    }
+}
+
+/// The pid of a process in the innermost pid namespace that it is in (proc(5), NSpid).
+fn pid_inside(pid: i32) -> Result<i32> {
+    let path = format!("/proc/{pid}/status");
+    let c_path = CString::new(path.as_str()).unwrap_or_default();
+    let text = fd::read_file(fd::CWD, &c_path, 1 << 16).context(|| format!("read {path}"))?;
+    parse_nspid(&String::from_utf8_lossy(&text))
+        .ok_or_else(|| Error::new(ErrorKind::System, format!("{path} has no NSpid")))
+}
+
+fn parse_nspid(status: &str) -> Option<i32> {
+    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    line.split_ascii_whitespace().last()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_innermost_pid() {
+        assert_eq!(parse_nspid("Name:\tx\nNSpid:\t4711\t12\t1\nNSsid:\t0\n"), Some(1));
+        assert_eq!(parse_nspid("NSpid:\t4711\n"), Some(4711));
+        assert_eq!(parse_nspid("NSpid:\n"), None);
+        assert_eq!(parse_nspid("Name:\tNSpid\n"), None);
+    }
+}

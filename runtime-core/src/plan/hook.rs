@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The process of a hook that runs in the container's namespaces.
+
+use crate::config::hooks::Hook;
+use crate::error::Result;
+use crate::init::plan::{Cwd, Join, Plan, Process, Program};
+use crate::launch::self_exe;
+use crate::sys::exec::StringArray;
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+
+/// runc's, too.
+const UMASK: u32 = 0o022;
+
+/// The plan of a createContainer hook: a process in the namespaces of an init
+/// that has not entered its root file system yet, in whose directory `root` the
+/// hook begins. Like that init it is root there, and nothing is taken from it.
+pub(crate) fn for_create_container(
+    hook: &Hook,
+    joins: Box<[Join]>,
+    root: OwnedFd,
+    stdio: [OwnedFd; 3],
+) -> Result<Plan> {
+    let process = Process {
+        keyring: None,
+        terminal: None,
+        stdio: stdio.map(Some),
+        personality: None,
+        memory_policy: None,
+        rlimits: Box::default(),
+        umask: UMASK,
+        cwd: Cwd::Opened(root),
+        args: StringArray::new(strings(&hook.args)),
+        env: StringArray::new(strings(hook.env.as_deref().unwrap_or_default())),
+        home: None,
+        program: Program::Path(super::c_string(&hook.path)),
+        no_new_privileges: false,
+        filter: None,
+        capabilities: None,
+        uid: 0,
+        gid: 0,
+        // The init still has the caller's.
+        groups: Box::default(),
+        groups_denied: true,
+        preserve_fds: 0,
+        fifo: None,
+    };
+    Ok(Plan {
+        joins,
+        clone_flags: 0,
+        seal: self_exe::prepare()?,
+        labels: None,
+        wait_go: false,
+        proc: None,
+        container: None,
+        process,
+    })
+}
+
+/// Makes the plan of an exec'd process that of a startContainer hook. What the
+/// process may do stays as it is: that of the container's first one.
+pub(crate) fn for_start_container(plan: &mut Plan, hook: &Hook) {
+    let process = &mut plan.process;
+    process.program = Program::Path(super::c_string(&hook.path));
+    process.args = StringArray::new(strings(&hook.args));
+    // Without `env` it has the program's environment, as with runc.
+    if let Some(env) = &hook.env {
+        process.env = StringArray::new(strings(env));
+        process.home = None;
+    }
+}
+
+/// Texts that `config` has checked for NUL bytes.
+fn strings(texts: &[String]) -> Vec<CString> {
+    texts.iter().map(|text| super::c_string(text)).collect()
+}
