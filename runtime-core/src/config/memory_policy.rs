@@ -52,8 +52,7 @@ fn nodes_of(mode: &str) -> Nodes {
 impl MemoryPolicy {
     pub(crate) fn new(spec: &spec::MemoryPolicy) -> Result<Self> {
         let at = "linux.memoryPolicy";
-        let mut mode =
-            lookup(format_args!("{at}.mode"), "invalid memory policy mode", &spec.mode, MODES)?;
+        let mut mode = lookup(format_args!("{at}.mode"), "invalid memory policy mode", &spec.mode, MODES)?;
         for (i, flag) in spec.flags.iter().enumerate() {
             let at = format_args!("{at}.flags[{i}]").to_string();
             mode |= lookup(at, "invalid memory policy flag", flag, FLAGS)?;
@@ -96,9 +95,7 @@ mod tests {
     #[test]
     fn refusals() {
         let report = |mode, nodes, flags: &[&str]| policy(mode, nodes, flags).unwrap_err().report();
-        assert!(
-            report("", "0", &[]).starts_with("linux.memoryPolicy.mode: invalid memory policy mode \"\"")
-        );
+        assert!(report("", "0", &[]).starts_with("linux.memoryPolicy.mode: invalid memory policy mode \"\""));
         assert!(report("MPOL_BIND", "0", &["x"]).starts_with("linux.memoryPolicy.flags[0]: invalid"));
         assert!(
             report("MPOL_BIND", "0-9876543210", &[])

@@ -159,10 +159,8 @@ fn check_version(version: &str) -> Result<()> {
 
 /// What the specification has and this library does not do yet.
 fn refuse_unsupported(linux: &spec::Linux) -> Result<()> {
-    let asked = [
-        ("linux.netDevices", !linux.net_devices.is_empty()),
-        ("linux.intelRdt", linux.intel_rdt.is_some()),
-    ];
+    let asked =
+        [("linux.netDevices", !linux.net_devices.is_empty()), ("linux.intelRdt", linux.intel_rdt.is_some())];
     match asked.iter().find(|(_, asked)| *asked) {
         Some((field, _)) => Err(unsupported(field, "not supported yet")),
         None => Ok(()),
@@ -287,7 +285,9 @@ mod tests {
         let without =
             |kind: &'static str| move |l: &mut spec::Linux| l.namespaces.retain(|ns| ns.kind != kind);
         assert!(report(linux(without("uts"))).starts_with("hostname: needs an own uts namespace"));
-        assert!(report(linux(without("mount"))).starts_with("linux.maskedPaths: needs an own mount namespace"));
+        assert!(
+            report(linux(without("mount"))).starts_with("linux.maskedPaths: needs an own mount namespace")
+        );
     }
 
     #[test]

@@ -515,8 +515,7 @@ impl Attempt<'_> {
         let cgroup = self.place.record();
         let path = self.place.path(self.hierarchy);
         let config = self.config;
-        let mut record =
-            Record::creating(self.id(), self.bundle.clone(), self.rootfs.clone(), path, cgroup);
+        let mut record = Record::creating(self.id(), self.bundle.clone(), self.rootfs.clone(), path, cgroup);
         record.annotations.clone_from(&config.annotations);
         record.inherited.clone_from(self.inherited);
         record.shared_pid_namespace = !config.namespaces.is_new(NamespaceKind::Pid);

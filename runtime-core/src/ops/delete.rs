@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! delete(1): removes all that is left of a container.
 
-use super::{Container, host_mount};
 use super::kill::kill_everything;
 use super::state::status;
+use super::{Container, host_mount};
 use crate::cgroup::driver::Driver;
 use crate::cgroup::fs::{self, Occupants};
 use crate::config::hooks::Kind;

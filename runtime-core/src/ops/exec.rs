@@ -288,10 +288,7 @@ fn spawn_beside_init(plan: &mut Plan, record: &Record) -> Result<Child> {
 }
 
 /// The namespaces of `init` that are not the runtime's own.
-pub(super) fn joins(
-    namespace_paths: &BTreeMap<String, String>,
-    init: OwnedFd,
-) -> Result<Box<[Join]>> {
+pub(super) fn joins(namespace_paths: &BTreeMap<String, String>, init: OwnedFd) -> Result<Box<[Join]>> {
     let mut flags = 0;
     for kind in Kind::ALL {
         let Some(path) = namespace_paths.get(kind.clone_name()) else { continue };
