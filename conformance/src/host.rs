@@ -93,6 +93,24 @@ pub fn hierarchy() -> PathBuf {
     if unified.join("cgroup.procs").exists() { unified.into() } else { "/sys/fs/cgroup".into() }
 }
 
+/// The controllers of cgroup2, as cgroup.controllers lists them.
+pub fn controllers() -> Vec<String> {
+    let text = std::fs::read_to_string(hierarchy().join("cgroup.controllers")).unwrap_or_default();
+    text.split_ascii_whitespace().map(str::to_owned).collect()
+}
+
+/// Whether systemd runs this host (sd_booted(3)).
+pub fn has_systemd() -> bool {
+    Path::new("/run/systemd/system").is_dir()
+}
+
+/// The directory of the cgroup of a process.
+pub fn cgroup_of(pid: i64) -> Result<PathBuf> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).doing("cgroup")?;
+    let path = text.lines().find_map(|line| line.strip_prefix("0::/")).ok_or("no line for cgroup2")?;
+    Ok(hierarchy().join(path))
+}
+
 fn walk(dir: &Path, all: &mut BTreeSet<PathBuf>) {
     let Ok(entries) = std::fs::read_dir(dir) else { return };
     for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {

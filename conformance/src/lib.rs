@@ -10,6 +10,7 @@ pub mod agent;
 pub mod bundle;
 pub mod console;
 pub mod host;
+pub mod load;
 pub mod payload;
 pub mod report;
 pub mod runtime;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 pub struct Runtime {
     program: PathBuf,
     root: tempfile::TempDir,
+    systemd: bool,
 }
 
 /// How a command ended, and all that it (and its container) said until then.
@@ -62,11 +63,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Runtime {
     /// The runtime that the environment variable RUNTIME names, or the one of
-    /// this workspace.
+    /// this workspace; if SYSTEMD_CGROUP is set, with systemd's cgroups.
     pub fn from_env() -> Result<Self> {
         let program =
             std::env::var_os("RUNTIME").map_or_else(|| crate::bundle::beside("runtime-cli"), PathBuf::from);
-        Self::new(&program)
+        Ok(Self::new(&program)?.with_systemd(std::env::var_os("SYSTEMD_CGROUP").is_some()))
+    }
+
+    /// Lets systemd make the cgroups, or not.
+    pub fn with_systemd(mut self, systemd: bool) -> Self {
+        self.systemd = systemd;
+        self
     }
 
     /// The runtime at a path.
@@ -74,7 +81,12 @@ impl Runtime {
         ensure!(program.is_file(), "no runtime at {} (set RUNTIME)", program.display());
         let root = tempfile::Builder::new().prefix("state-").tempdir().doing("temporary directory")?;
         let program = std::path::absolute(program).doing("absolute path")?;
-        Ok(Runtime { program, root })
+        Ok(Runtime { program, root, systemd: false })
+    }
+
+    /// Whether systemd makes the cgroups.
+    pub fn has_systemd_cgroups(&self) -> bool {
+        self.systemd
     }
 
     /// Its program.
@@ -90,7 +102,11 @@ impl Runtime {
     /// A command of it, to be changed before it is run by [`finish`].
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("--root").arg(self.root.path()).args(args).stdin(Stdio::null());
+        command.arg("--root").arg(self.root.path());
+        if self.systemd {
+            command.arg("--systemd-cgroup");
+        }
+        command.args(args).stdin(Stdio::null());
         command
     }
 

@@ -5,6 +5,7 @@
 //! An unknown verb, and anything that does not work, is an exit status of its own.
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
 
+use conformance::load;
 use conformance::report::{Mount, Node, Report};
 use nix::sys::resource::{Resource, getrlimit};
 use std::collections::BTreeMap;
@@ -62,6 +63,27 @@ fn run(words: &[&str]) -> Done {
         ["watch", found, of_the_host] => watch(found, of_the_host),
         ["syscalls", calls @ ..] => syscalls(calls),
         ["die-by-signal", signal] => die_by_signal(signal),
+        ["allocate", mebibytes] => {
+            println!("{}", load::allocate(mebibytes.parse().map_err(|e| format!("{mebibytes}: {e}"))?));
+            Ok(0)
+        }
+        ["burn", milliseconds] => {
+            let time = milliseconds.parse().map_err(|e| format!("{milliseconds}: {e}"))?;
+            println!("{}", load::burn(Duration::from_millis(time))?);
+            Ok(0)
+        }
+        ["spawn", count] => {
+            println!("{}", load::spawn(count.parse().map_err(|e| format!("{count}: {e}"))?));
+            Ok(0)
+        }
+        ["read-direct", path, bytes] => {
+            println!("{}", load::read_direct(path, bytes.parse().map_err(|e| format!("{bytes}: {e}"))?)?);
+            Ok(0)
+        }
+        ["huge-pages", directory, count] => {
+            println!("{}", load::huge_pages(directory, count.parse().map_err(|e| format!("{count}: {e}"))?)?);
+            Ok(0)
+        }
         _ => Err(format!("no such verb: {words:?}")),
     }
 }

@@ -193,6 +193,22 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "a cgroup that another container uses",
+        quote: "If the fitness check fails, the runtime MUST generate an error (config-linux.md, Control groups); \
+                the runtime MUST leave the state of the environment as if the operation were never attempted \
+                (runtime.md, Errors)",
+        run: |runtime| {
+            let path = if runtime.has_systemd_cgroups() { "system.slice:one:shared" } else { "/one-shared" };
+            let bundle = Bundle::new(&["sleep"])?.with(|config| config["linux"]["cgroupsPath"] = json!(path))?;
+            runtime.run_in(&bundle, &["run", "--detach", "first"])?.ok()?;
+            runtime.run_in(&bundle, &["create", "second"])?.failed()?;
+            runtime.run_in(&bundle, &["run", "--detach", "second"])?.failed()?;
+            runtime.run(&["delete", "--force", "second"])?;
+            ensure_eq!(runtime.status("first")?, "running");
+            runtime.run(&["delete", "--force", "first"])?.ok().map(drop)
+        },
+    },
+    Case {
         name: "the exit status of a foreground run",
         quote: "runc: the container process's status, 128+N if it was killed by signal N",
         run: |runtime| {

@@ -11,6 +11,7 @@
 
 mod defaults;
 mod lifecycle;
+mod limits;
 mod seccomp;
 mod security;
 
@@ -38,9 +39,12 @@ fn main() -> ExitCode {
         let trial = Trial::test("isolation", move || Err(Failed::from(error)));
         return libtest_mimic::run(&arguments, vec![trial]).exit_code();
     }
+    // A host without the controllers cannot tell: the virtual machine has them.
+    let limits = if limits::can_be_judged() { limits::CASES } else { &[] };
     let groups = [
         ("lifecycle", lifecycle::CASES),
         ("defaults", defaults::CASES),
+        ("limits", limits),
         ("seccomp", seccomp::CASES),
         ("security", security::CASES),
     ];

@@ -377,7 +377,12 @@ mod tests {
         fd::set_nonblocking(&theirs).unwrap();
         let mut manager = Bus::new(theirs, Duration::from_secs(5));
         std::thread::Builder::new().spawn(move || script(&mut manager)).unwrap();
-        Bus::new(ours, Duration::from_millis(300))
+        Bus::new(ours, Duration::from_secs(5))
+    }
+
+    fn impatient(mut bus: Bus) -> Bus {
+        bus.patience = Duration::from_millis(300);
+        bus
     }
 
     fn answer(manager: &mut Bus, kind: Kind, body: Vec<Value>) {
@@ -432,7 +437,7 @@ mod tests {
             std::thread::park_timeout(Duration::from_secs(2));
         };
         let error = |failure: Failure| failure.into_error("Hello").report();
-        let mut bus = talk(silent);
+        let mut bus = impatient(talk(silent));
         assert_eq!(
             error(bus.call("Hello", Vec::new()).unwrap_err()),
             "systemd: Hello: no answer within 300ms"
@@ -440,7 +445,7 @@ mod tests {
         let mut bus = talk(|manager| answer(manager, Kind::Return, vec![Value::Path("/job/7".into())]));
         let report = error(bus.job("StartUnit", Vec::new()).unwrap_err());
         assert_eq!(report, "systemd: Hello: the connection was closed");
-        let mut bus = talk(silent);
+        let mut bus = impatient(talk(silent));
         assert_eq!(bus.authenticate().unwrap_err().report(), "no answer within 300ms");
         assert!(begin.elapsed() < Duration::from_secs(5));
     }
