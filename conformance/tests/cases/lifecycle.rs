@@ -199,7 +199,8 @@ pub(crate) const CASES: &[Case] = &[
                 (runtime.md, Errors)",
         run: |runtime| {
             let path = if runtime.has_systemd_cgroups() { "system.slice:one:shared" } else { "/one-shared" };
-            let bundle = Bundle::new(&["sleep"])?.with(|config| config["linux"]["cgroupsPath"] = json!(path))?;
+            let bundle =
+                Bundle::new(&["sleep"])?.with(|config| config["linux"]["cgroupsPath"] = json!(path))?;
             runtime.run_in(&bundle, &["run", "--detach", "first"])?.ok()?;
             runtime.run_in(&bundle, &["create", "second"])?.failed()?;
             runtime.run_in(&bundle, &["run", "--detach", "second"])?.failed()?;

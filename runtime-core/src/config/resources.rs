@@ -594,6 +594,14 @@ mod tests {
     }
 
     #[test]
+    fn names_in_the_case_that_runc_s_callers_use() {
+        let cpu = ok(r#"{"cpu": {"shares": 100, "cpus": "0"}, "CPU": {"Cpus": "1", "Mems": "0"}}"#).cpu;
+        assert_eq!((cpu.weight, cpu.cpus.as_deref(), cpu.mems.as_deref()), (Some(17), Some("1"), Some("0")));
+        let huge = ok(r#"{"hugepageLimits": [{"pagesize": "2MB", "limit": 1}]}"#).hugepages;
+        assert_eq!(huge[0].size, "2MB");
+    }
+
+    #[test]
     fn check_before_update() {
         let memory = ok(r#"{"memory": {"limit": 1024, "swap": 2048, "checkBeforeUpdate": true}}"#).memory;
         let want = MemoryCheck { memory: Some(1024), memory_and_swap: Some(2048) };

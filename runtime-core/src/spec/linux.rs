@@ -135,7 +135,7 @@ pub struct NetDevice {
 
 /// Limits (config-linux.md, "Control groups").
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, from = "Written")]
 pub struct Resources {
     /// Which devices may be used.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
@@ -164,6 +164,68 @@ pub struct Resources {
     /// Files of cgroup v2 and what to write into them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_default")]
     pub unified: BTreeMap<String, String>,
+}
+
+/// [`Resources`] as they may be written. runc reads names whatever their case, and
+/// its own callers and tests write some of them in another than the
+/// specification's; where both are there, it takes one after the other.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Written {
+    #[serde(deserialize_with = "null_default")]
+    devices: Vec<DeviceCgroup>,
+    memory: Option<Memory>,
+    cpu: Option<Cpu>,
+    #[serde(rename = "CPU")]
+    cpu_in_capitals: Option<Cpu>,
+    pids: Option<Pids>,
+    #[serde(rename = "blockIO")]
+    block_io: Option<BlockIo>,
+    #[serde(deserialize_with = "null_default")]
+    hugepage_limits: Vec<HugepageLimit>,
+    network: Option<NetworkClass>,
+    #[serde(deserialize_with = "null_default")]
+    rdma: BTreeMap<String, Rdma>,
+    #[serde(deserialize_with = "null_default")]
+    unified: BTreeMap<String, String>,
+}
+
+impl From<Written> for Resources {
+    fn from(written: Written) -> Self {
+        let cpu = match (written.cpu, written.cpu_in_capitals) {
+            (Some(first), Some(second)) => Some(second.or(first)),
+            (first, second) => first.or(second),
+        };
+        Resources {
+            devices: written.devices,
+            memory: written.memory,
+            cpu,
+            pids: written.pids,
+            block_io: written.block_io,
+            hugepage_limits: written.hugepage_limits,
+            network: written.network,
+            rdma: written.rdma,
+            unified: written.unified,
+        }
+    }
+}
+
+impl Cpu {
+    /// These, and those of `others` where these say nothing.
+    fn or(self, others: Cpu) -> Cpu {
+        let text = |own: String, other| if own.is_empty() { other } else { own };
+        Cpu {
+            shares: self.shares.or(others.shares),
+            quota: self.quota.or(others.quota),
+            burst: self.burst.or(others.burst),
+            period: self.period.or(others.period),
+            realtime_runtime: self.realtime_runtime.or(others.realtime_runtime),
+            realtime_period: self.realtime_period.or(others.realtime_period),
+            cpus: text(self.cpus, others.cpus),
+            mems: text(self.mems, others.mems),
+            idle: self.idle.or(others.idle),
+        }
+    }
 }
 
 /// A rule of the device filter.
@@ -242,10 +304,10 @@ pub struct Cpu {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub realtime_period: Option<u64>,
     /// Which CPUs, as a list.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty", alias = "Cpus")]
     pub cpus: String,
     /// Which memory nodes, as a list.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty", alias = "Mems")]
     pub mems: String,
     /// 1: run only when nothing else wants to.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -329,6 +391,7 @@ pub struct ThrottleDevice {
 #[serde(rename_all = "camelCase", default)]
 pub struct HugepageLimit {
     /// `2MB`, `1GB`, ... as the kernel names its files.
+    #[serde(alias = "pagesize")]
     pub page_size: String,
     /// Bytes.
     pub limit: u64,

@@ -452,7 +452,10 @@ mod tests {
 
     #[test]
     fn who_talks_nonsense_is_not_listened_to() {
-        let mut bus = talk(|manager| manager.write_all(&[b'x'; 100], Instant::now() + PATIENCE).unwrap());
+        let mut bus = talk(|manager| {
+            manager.write_all(&[b'x'; 100], Instant::now() + PATIENCE).unwrap();
+            std::thread::park_timeout(Duration::from_secs(1));
+        });
         let report = bus.call("Hello", Vec::new()).unwrap_err().into_error("Hello").report();
         assert_eq!(report, "systemd: Hello: what came is not a D-Bus message");
         let mut bus = talk(|manager| {
