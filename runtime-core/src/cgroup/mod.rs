@@ -19,7 +19,7 @@ pub(crate) mod systemd;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path;
 use crate::sys::fd::resolve;
-use crate::sys::{Errno, fd, mount};
+use crate::sys::{Errno, fd};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -56,9 +56,8 @@ impl Hierarchy {
         .with_hint("control groups of version 1 are not supported"))
     }
 
-    /// A detached clone of the hierarchy's mount.
-    pub(crate) fn clone_mount(&self) -> crate::sys::Result<OwnedFd> {
-        mount::clone_tree(&self.root, c"", mount::Depth::One, 0)
+    pub(crate) fn mount_point(&self) -> &CStr {
+        self.mount_point
     }
 
     /// The absolute path of a cgroup.

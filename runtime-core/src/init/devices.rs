@@ -8,10 +8,10 @@ use crate::sys::{Errno, fd, mount};
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
-pub(super) fn make(rootfs: &Rootfs) -> Result<(), Failure> {
-    let Some(dev) = &rootfs.dev else { return Ok(()) };
+pub(super) fn make(rootfs: &mut Rootfs) -> Result<(), Failure> {
+    let Some(dev) = &mut rootfs.dev else { return Ok(()) };
     let mut parents = Parents { root: Root::new(&rootfs.root), last: None };
-    for (i, node) in dev.nodes.iter().enumerate() {
+    for (i, node) in dev.nodes.iter_mut().enumerate() {
         make_node(&mut parents, node).item(Step::Device, i)?;
     }
     for (i, (target, path)) in dev.links.iter().enumerate() {
@@ -41,14 +41,15 @@ impl<'a> Parents<'a> {
     }
 }
 
-fn make_node<'a>(parents: &mut Parents<'a>, node: &'a Node) -> StepResult {
-    let (dir, name) = parents.of(&node.path)?;
-    if let Some(host) = &node.host {
-        return bind_node(dir, name, host);
+fn make_node<'a>(parents: &mut Parents<'a>, node: &'a mut Node) -> StepResult {
+    let Node { path, host, .. } = node;
+    let (dir, name) = parents.of(path)?;
+    if let Some(host) = host {
+        return bind_node(dir, name, host.get()?);
     }
     match fd::mknod(dir, name, node.mode, node.dev) {
         Ok(()) => {}
-        Err(Errno::EEXIST) => return check_existing(dir, name, node),
+        Err(Errno::EEXIST) => return check_existing(dir, name, node.mode, node.dev),
         Err(errno) => return Err((Call::Mknod, errno)),
     }
     if node.uid != 0 || node.gid != 0 {
@@ -58,15 +59,11 @@ fn make_node<'a>(parents: &mut Parents<'a>, node: &'a Node) -> StepResult {
 }
 
 /// What the image has at the path must be the device that was asked for.
-fn check_existing(dir: &OwnedFd, name: &CStr, node: &Node) -> StepResult {
+fn check_existing(dir: &OwnedFd, name: &CStr, mode: u32, dev: u64) -> StepResult {
     let st = fd::stat_at(dir, name, libc::AT_SYMLINK_NOFOLLOW).during(Call::Stat)?;
-    let same_type = st.st_mode & libc::S_IFMT == node.mode & libc::S_IFMT;
-    let is_fifo = node.mode & libc::S_IFMT == libc::S_IFIFO;
-    if same_type && (is_fifo || st.st_rdev == node.dev) {
-        Ok(())
-    } else {
-        Err((Call::CheckDevice, Errno::EEXIST))
-    }
+    let same_type = st.st_mode & libc::S_IFMT == mode & libc::S_IFMT;
+    let is_fifo = mode & libc::S_IFMT == libc::S_IFIFO;
+    if same_type && (is_fifo || st.st_rdev == dev) { Ok(()) } else { Err((Call::CheckDevice, Errno::EEXIST)) }
 }
 
 fn bind_node(dir: &OwnedFd, name: &CStr, host: &OwnedFd) -> StepResult {

@@ -17,6 +17,7 @@ mod namespaces;
 mod paths;
 mod process;
 mod rootfs;
+pub(crate) mod tree;
 
 pub(crate) use lookup::parse_passwd;
 
@@ -162,9 +163,9 @@ fn make(
     namespaces::finish(container)?;
     process::join_session(process)?;
     sys::fd::umask(0);
-    rootfs::attach(&container.rootfs)?;
+    rootfs::attach(&mut container.rootfs)?;
     mounts::attach_all(&mut container.rootfs)?;
-    devices::make(&container.rootfs)?;
+    devices::make(&mut container.rootfs)?;
     paths::set_sysctls(&container.sysctls, proc)?;
     if container.barrier {
         channel.send(Reply::Barrier).during(Call::Write).step(Step::Barrier)?;

@@ -26,7 +26,7 @@ fn attach(root: Root<'_>, m: &mut Mount) -> StepResult {
         What::Remount => return remount(root, m),
         What::Tree { tree, leaf } => {
             let target = target(root, &m.destination, *leaf, m.no_follow)?;
-            let tree = tree.take().ok_or((Call::CloneTree, Errno::EBADF))?;
+            let tree = tree.take()?;
             set_attributes(&tree, m.attr.as_ref(), &m.all)?;
             mount::attach(&tree, target).during(Call::AttachMount)?;
             tree

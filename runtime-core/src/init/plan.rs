@@ -5,6 +5,7 @@
 //! to format, no map to look into, no question left to ask. The parent keeps its
 //! copy to turn a [`Failure`](super::step::Failure) into a sentence.
 
+use super::tree::Tree;
 use crate::config::caps::Capabilities;
 use crate::config::memory_policy::MemoryPolicy;
 use crate::config::process::Rlimit;
@@ -92,8 +93,9 @@ pub(crate) struct Sysctl {
 /// The root file system and what goes into it.
 #[derive(Debug)]
 pub(crate) struct Rootfs {
-    /// A detached clone of it.
+    /// The directory; once it is attached, a clone of it that is the mount.
     pub(crate) root: OwnedFd,
+    pub(crate) tree: Tree,
     /// Whether the mount namespace is the container's: then it has no other tree.
     pub(crate) own_namespace: bool,
     /// Where it is attached.
@@ -124,8 +126,8 @@ pub(crate) struct Node {
     pub(crate) dev: u64,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    /// A detached clone of the host's node, where nodes cannot be made.
-    pub(crate) host: Option<OwnedFd>,
+    /// The host's node, where nodes cannot be made.
+    pub(crate) host: Option<Tree>,
 }
 
 /// One entry of `mounts`.
@@ -152,8 +154,8 @@ pub(crate) struct Mount {
 /// What a mount is made of.
 #[derive(Debug)]
 pub(crate) enum What {
-    /// A detached tree that the parent has cloned.
-    Tree { tree: Option<OwnedFd>, leaf: Leaf },
+    /// A clone of what the host has.
+    Tree { tree: Tree, leaf: Leaf },
     /// A new file system.
     New(NewMount),
     /// A symbolic link in the place of a mount.

@@ -11,7 +11,7 @@ use libc::{MNT_DETACH, MS_REC, MS_SLAVE};
 /// has to be looked up again. Not with hooks, which may enter the mount namespace
 /// and expect the host's tree in it, with the rootfs where config.json says; and
 /// not in the host's mount namespace. The process's own root stays what it was.
-pub(super) fn attach(rootfs: &Rootfs) -> Result<(), Failure> {
+pub(super) fn attach(rootfs: &mut Rootfs) -> Result<(), Failure> {
     if rootfs.own_namespace {
         // Nothing that happens here may show on the host. Slaves, not private
         // mounts: hooks rely on seeing what the host mounts.
@@ -19,7 +19,8 @@ pub(super) fn attach(rootfs: &Rootfs) -> Result<(), Failure> {
             .during(Call::MountPropagation)
             .step(Step::Propagation)?;
     }
-    let attach = || -> StepResult {
+    let mut attach = || -> StepResult {
+        rootfs.root = rootfs.tree.take()?;
         let flags = libc::O_PATH | libc::O_DIRECTORY;
         let target = fd::open_follow(fd::CWD, &rootfs.mount_point, flags, 0).during(Call::Open)?;
         mount::attach(&rootfs.root, target).during(Call::AttachMount)

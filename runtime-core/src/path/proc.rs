@@ -58,6 +58,6 @@ impl AsFd for Proc {
 }
 
 /// True if the descriptor is on a procfs.
-pub(crate) fn is_procfs(file: &OwnedFd) -> Result<bool> {
+pub(crate) fn is_procfs(file: impl AsFd) -> Result<bool> {
     Ok(fd::statfs(file)?.f_type as i64 == MAGIC)
 }

@@ -10,10 +10,12 @@ use crate::config::mounts::{Filesystem, Follow, FsOption, Mount as MountConfig, 
 use crate::config::namespaces::Kind;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::init::plan::{Dev, Mount, NewMount, Node, Rootfs, What};
+use crate::init::step::Call;
+use crate::init::tree::{self, Cloner, Tree};
 use crate::path::root::Leaf;
 use crate::path::{proc, show};
-use crate::sys::mount::{self, Depth, MountAttr, attr};
-use crate::sys::{Errno, fd};
+use crate::sys::mount::{Depth, MountAttr, attr};
+use crate::sys::{Errno, cred, fd};
 use libc::{MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
 use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
@@ -21,16 +23,22 @@ use std::os::fd::OwnedFd;
 pub(super) fn rootfs(config: &Config, path: &str, no_pivot: bool) -> Result<Rootfs> {
     let dir = open_rootfs(path)?;
     let own_namespace = config.namespaces.is_own(Kind::Mount);
+    let cloner = cloner(config)?;
     if no_pivot && matches!(config.rootfs_propagation, Some((MS_PRIVATE, _))) {
         return Err(invalid("linux.rootfsPropagation", "[r]private is not safe without pivot_root"));
     }
     if config.mount_label.is_some() {
         labels::require_selinux("linux.mountLabel")?;
     }
-    let mounts =
-        config.mounts.iter().enumerate().map(|(i, m)| plan_mount(i, m, config)).collect::<Result<_>>()?;
+    let mounts = config
+        .mounts
+        .iter()
+        .enumerate()
+        .map(|(i, m)| plan_mount(i, m, config, cloner))
+        .collect::<Result<_>>()?;
     Ok(Rootfs {
-        root: clone_rootfs(&dir, path, config)?,
+        tree: rootfs_tree(path, config, cloner)?,
+        root: dir,
         own_namespace,
         mount_point: if own_namespace && !config.hooks.are_before_pivot() {
             c"/".to_owned()
@@ -42,7 +50,7 @@ pub(super) fn rootfs(config: &Config, path: &str, no_pivot: bool) -> Result<Root
         // The others are what the clone has already.
         propagation: config.rootfs_propagation.filter(|(flag, _)| matches!(*flag, MS_SHARED | MS_UNBINDABLE)),
         mounts,
-        dev: if brings_own_dev(config) { None } else { Some(dev(config)?) },
+        dev: if brings_own_dev(config) { None } else { Some(dev(config, cloner)?) },
     })
 }
 
@@ -53,29 +61,39 @@ fn open_rootfs(path: &str) -> Result<OwnedFd> {
         .map_err(|error| error.wrap_as(ErrorKind::InvalidConfig, "invalid rootfs"))
 }
 
-/// A detached clone of the rootfs, with all that is mounted below it. It is not
-/// a peer of the host's mount, or pivot_root would refuse it and mounts in the
-/// container would show on the host; what is mounted below still receives from
-/// the host, as a hook or a volume plugin may expect.
-fn clone_rootfs(dir: &OwnedFd, path: &str, config: &Config) -> Result<OwnedFd> {
-    let what = || format!("cloning the mount of rootfs {path}");
-    let root = mount::clone_tree(dir, c"", Depth::All, 0).map_err(|errno| {
-        let error = Error::os(errno, "open_tree").wrap_as(ErrorKind::Setup, what());
+/// Only the privileged can clone mounts where they are.
+fn cloner(config: &Config) -> Result<Cloner> {
+    if !config.namespaces.is_new(Kind::User) {
+        return Ok(Cloner::Parent);
+    }
+    let effective = cred::cap_get().context(|| "capget")?.effective;
+    Ok(if effective & 1 << cred::CAP_SYS_ADMIN == 0 { Cloner::Child } else { Cloner::Parent })
+}
+
+/// The rootfs, with all that is mounted below it. It is not a peer of the host's
+/// mount, or pivot_root would refuse it and mounts in the container would show on
+/// the host; what is mounted below still receives from the host, as a hook or a
+/// volume plugin may expect.
+fn rootfs_tree(path: &str, config: &Config, cloner: Cloner) -> Result<Tree> {
+    let private = !matches!(config.rootfs_propagation, Some((MS_SLAVE, _)));
+    let source = tree::Source {
+        path: super::c_string(path),
+        depth: Depth::All,
+        flags: 0,
+        propagation: [Some((MS_SLAVE, Depth::All)), private.then_some((MS_PRIVATE, Depth::One))],
+    };
+    Tree::new(source, cloner).map_err(|(call, errno)| {
+        let what = format!("cloning the mount of rootfs {path}");
+        let error = Error::os(errno, call.name()).wrap_as(ErrorKind::Setup, what);
         if errno == Errno::EINVAL {
             error.with_hint("the mount that the rootfs is on is unbindable")
         } else {
             error
         }
-    })?;
-    let propagation = |flag| MountAttr { propagation: flag, ..MountAttr::default() };
-    mount::set_attr(&root, Depth::All, &propagation(MS_SLAVE)).context(what)?;
-    if !matches!(config.rootfs_propagation, Some((MS_SLAVE, _))) {
-        mount::set_attr(&root, Depth::One, &propagation(MS_PRIVATE)).context(what)?;
-    }
-    Ok(root)
+    })
 }
 
-fn plan_mount(i: usize, m: &MountConfig, config: &Config) -> Result<Mount> {
+fn plan_mount(i: usize, m: &MountConfig, config: &Config, cloner: Cloner) -> Result<Mount> {
     let mut plan = Mount {
         destination: m.destination.clone(),
         source: CString::default(),
@@ -97,7 +115,7 @@ fn plan_mount(i: usize, m: &MountConfig, config: &Config) -> Result<Mount> {
                     "id-mapped mounts are not supported yet",
                 ));
             }
-            plan.what = bind(i, m, path, *depth, *follow, config)?;
+            plan.what = bind(i, m, path, *depth, *follow, config, cloner)?;
         }
         Source::New { kind, fstype, source, options, copy_up } => {
             plan.source = source.clone();
@@ -113,7 +131,7 @@ fn plan_mount(i: usize, m: &MountConfig, config: &Config) -> Result<Mount> {
                 // and memory_recursiveprot from the host. And root of a user
                 // namespace may mount only what its own cgroup namespace shows.
                 plan.attr = Some(MountAttr { set: m.new_attr(), ..MountAttr::default() });
-                plan.what = What::Tree { tree: Some(host_hierarchy(i)?), leaf: Leaf::Directory };
+                plan.what = What::Tree { tree: host_hierarchy(i, cloner)?, leaf: Leaf::Directory };
                 return Ok(plan);
             }
             // Mount points below it must still be made, so this waits.
@@ -138,12 +156,16 @@ fn plan_mount(i: usize, m: &MountConfig, config: &Config) -> Result<Mount> {
     Ok(plan)
 }
 
-fn host_hierarchy(i: usize) -> Result<OwnedFd> {
-    let what = || format!("mounts[{i}]: cloning the mount of the cgroup hierarchy");
-    let tree = Hierarchy::find()?.clone_mount().context(what)?;
-    mount::set_attr(&tree, Depth::One, &MountAttr { propagation: MS_PRIVATE, ..MountAttr::default() })
-        .context(what)?;
-    Ok(tree)
+fn host_hierarchy(i: usize, cloner: Cloner) -> Result<Tree> {
+    let source = tree::Source {
+        path: Hierarchy::find()?.mount_point().to_owned(),
+        depth: Depth::One,
+        flags: 0,
+        propagation: [Some((MS_PRIVATE, Depth::One)), None],
+    };
+    Tree::new(source, cloner).map_err(|(call, errno)| {
+        Error::os(errno, call.name()).wrap(format!("mounts[{i}]: cloning the mount of the cgroup hierarchy"))
+    })
 }
 
 /// The options for fsconfig(2): the source, the flags of the file system, its own.
@@ -175,6 +197,7 @@ fn bind(
     depth: Depth,
     follow: Follow,
     config: &Config,
+    cloner: Cloner,
 ) -> Result<What> {
     let failed = |errno: Errno, call: &str| {
         let error = Error::os(errno, format!("{call} {}", show(path))).wrap("failed to fulfil mount request");
@@ -194,28 +217,26 @@ fn bind(
             Err(errno) => return Err(failed(errno, "readlink")),
         }
     }
+    // Peers of the host's mounts only where the configuration wants the whole
+    // rootfs to be one (config-linux.md, "Rootfs Mount Propagation").
+    let propagation = match config.rootfs_propagation {
+        Some((MS_SHARED, _)) => None,
+        Some((MS_PRIVATE, _)) => Some((MS_PRIVATE, Depth::All)),
+        _ => Some((MS_SLAVE, Depth::All)),
+    };
     let flags = if follow == Follow::No { libc::AT_SYMLINK_NOFOLLOW } else { 0 };
-    let tree = mount::clone_tree(fd::CWD, path, depth, flags).map_err(|errno| failed(errno, "open"))?;
+    let source = tree::Source { path: path.to_owned(), depth, flags, propagation: [propagation, None] };
+    let tree = Tree::new(source, cloner)
+        .map_err(|(call, errno)| failed(errno, if call == Call::CloneTree { "open" } else { call.name() }))?;
     if m.destination.as_c_str() == c"proc"
-        && !proc::is_procfs(&tree).map_err(|errno| failed(errno, "statfs"))?
+        && !tree.look(|root| proc::is_procfs(root)).map_err(|errno| failed(errno, "statfs"))?
     {
         let at = format!("mounts[{i}].destination");
         return Err(invalid(at, "\"/proc\" cannot be mounted because it is not of type proc"));
     }
-    // Peers of the host's mounts only where the configuration wants the whole
-    // rootfs to be one (config-linux.md, "Rootfs Mount Propagation").
-    let flag = match config.rootfs_propagation {
-        Some((MS_SHARED, _)) => None,
-        Some((MS_PRIVATE, _)) => Some(MS_PRIVATE),
-        _ => Some(MS_SLAVE),
-    };
-    if let Some(propagation) = flag {
-        mount::set_attr(&tree, Depth::All, &MountAttr { propagation, ..MountAttr::default() })
-            .map_err(|errno| failed(errno, "mount_setattr"))?;
-    }
-    let st = fd::stat(&tree).map_err(|errno| failed(errno, "stat"))?;
+    let st = tree.look(|root| fd::stat(root)).map_err(|errno| failed(errno, "stat"))?;
     let leaf = if st.st_mode & libc::S_IFMT == libc::S_IFDIR { Leaf::Directory } else { Leaf::File };
-    Ok(What::Tree { tree: Some(tree), leaf })
+    Ok(What::Tree { tree, leaf })
 }
 
 /// With a bind mount on /dev, what is in it is the configuration's business.
@@ -226,7 +247,7 @@ fn brings_own_dev(config: &Config) -> bool {
         .any(|m| m.destination.as_c_str() == c"dev" && matches!(m.source, Source::Bind { .. }))
 }
 
-fn dev(config: &Config) -> Result<Dev> {
+fn dev(config: &Config, cloner: Cloner) -> Result<Dev> {
     let by_binding = config.namespaces.is_own(Kind::User);
     let mut links = vec![
         (c"/proc/self/fd", c"dev/fd"),
@@ -243,35 +264,37 @@ fn dev(config: &Config) -> Result<Dev> {
         .nodes
         .iter()
         .filter(|node| !is_ptmx(node))
-        .map(|n| node(n, by_binding))
+        .map(|n| node(n, by_binding.then_some(cloner)))
         .collect::<Result<_>>()?;
     Ok(Dev { nodes, links: links.into() })
 }
 
-fn node(node: &NodeConfig, by_binding: bool) -> Result<Node> {
+/// `bind`: the kernel lets nobody make device nodes in a user namespace, so the
+/// container gets a mount of the host's.
+fn node(node: &NodeConfig, bind: Option<Cloner>) -> Result<Node> {
     let dev = libc::makedev(node.major, node.minor);
+    // A fifo is no device: everybody may make one.
+    let bind = bind.filter(|_| node.kind != NodeKind::Fifo);
     Ok(Node {
         path: node.path.clone(),
         mode: node.kind.mode() | node.mode,
         dev,
         uid: node.uid,
         gid: node.gid,
-        // A fifo is no device: everybody may make one.
-        host: if by_binding && node.kind != NodeKind::Fifo { Some(host_node(node, dev)?) } else { None },
+        host: bind.map(|cloner| host_node(node, dev, cloner)).transpose()?,
     })
 }
 
-/// The kernel lets nobody make device nodes in a user namespace, so the
-/// container gets a mount of the host's.
-fn host_node(node: &NodeConfig, dev: u64) -> Result<OwnedFd> {
+fn host_node(node: &NodeConfig, dev: u64, cloner: Cloner) -> Result<Tree> {
     let path = CString::new([b"/", node.path.to_bytes()].concat()).unwrap_or_default();
-    let at = || format!("device {} of the host", show(&path));
-    let tree = mount::clone_tree(fd::CWD, &path, Depth::One, 0).context(at)?;
-    let st = fd::stat(&tree).context(at)?;
+    let at = format!("device {} of the host", show(&path));
+    let propagation = [Some((MS_PRIVATE, Depth::One)), None];
+    let source = tree::Source { path, depth: Depth::One, flags: 0, propagation };
+    let tree =
+        Tree::new(source, cloner).map_err(|(call, errno)| Error::os(errno, call.name()).wrap(at.clone()))?;
+    let st = tree.look(|root| fd::stat(root)).context(|| at.clone())?;
     if st.st_mode & libc::S_IFMT != node.kind.mode() || st.st_rdev != dev {
-        return Err(invalid("linux.devices", format_args!("{} is not {}:{}", at(), node.major, node.minor)));
+        return Err(invalid("linux.devices", format_args!("{at} is not {}:{}", node.major, node.minor)));
     }
-    mount::set_attr(&tree, Depth::One, &MountAttr { propagation: MS_PRIVATE, ..MountAttr::default() })
-        .context(at)?;
     Ok(tree)
 }

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Containers of a user without any rights: everything that needs some is done by
+//! the child, as root of its new user namespace, or left out, or refused by name.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+use conformance::{Bundle, Output, Report, host};
+use serde_json::json;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+const USER: u32 = 4321;
+
+/// A directory of the user's, with the runtime and its state in it.
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new() -> Self {
+        let dir = tempfile::Builder::new().prefix("home-").tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o777)).unwrap();
+        std::fs::copy(conformance::bundle::beside("runtime-cli"), dir.path().join("runtime")).unwrap();
+        Home(dir)
+    }
+
+    fn run(&self, bundle: &Bundle, args: &[&str]) -> Output {
+        let mut command = Command::new("setpriv");
+        command.args([format!("--reuid={USER}"), format!("--regid={USER}"), "--clear-groups".to_owned()]);
+        command.arg(self.0.path().join("runtime")).args(args).current_dir(bundle.path());
+        // Without --root: the state is where users have theirs.
+        command.env("XDG_RUNTIME_DIR", self.0.path()).stdin(Stdio::null());
+        conformance::runtime::finish(command).unwrap()
+    }
+}
+
+/// As `spec --rootless` has it.
+fn bundle(program: &[&str]) -> Bundle {
+    Bundle::new(program)
+        .unwrap()
+        .with(|config| {
+            let id = |host: u32| json!([{ "containerID": 0, "hostID": host, "size": 1 }]);
+            config["linux"]["uidMappings"] = id(USER);
+            config["linux"]["gidMappings"] = id(USER);
+            config["linux"]["resources"] = json!(null);
+            let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
+            namespaces.retain(|namespace| namespace["type"] != "network");
+            namespaces.push(json!({ "type": "user" }));
+            let mounts = config["mounts"].as_array_mut().unwrap();
+            mounts.retain(|mount| !mount["destination"].as_str().unwrap().starts_with("/sys"));
+            for mount in mounts {
+                // The group 5 has no mapping.
+                let options = mount["options"].as_array().cloned().unwrap_or_default();
+                mount["options"] = options.into_iter().filter(|option| option != "gid=5").collect();
+            }
+        })
+        .unwrap()
+}
+
+#[test]
+fn a_container_of_a_user() {
+    let _alone = host::alone();
+    let home = Home::new();
+    let output = home.run(&bundle(&["report"]), &["run", "c"]).ok().unwrap();
+    let report: Report = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!((report.pid, report.uids[0], report.gids[0]), (1, 0, 0));
+    assert_eq!(report.dev["null"].kind, "char 1:3", "a mount of the host's, which it could not make");
+    assert!(report.mount("/").unwrap().options.contains(&"ro".to_owned()));
+    assert_eq!(std::fs::read_dir(home.0.path().join("runc")).unwrap().count(), 0);
+}
+
+#[test]
+fn its_whole_life() {
+    let _alone = host::alone();
+    let home = Home::new();
+    let bundle = bundle(&["sleep"]);
+    home.run(&bundle, &["run", "--detach", "c"]).ok().unwrap();
+    let output = home.run(&bundle, &["exec", "c", "/probe", "report"]).ok().unwrap();
+    let report: Report = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!((report.uids[0], report.processes.contains(&1)), (0, true));
+    // What takes a cgroup says so.
+    for verb in ["pause", "ps"] {
+        home.run(&bundle, &[verb, "c"]).failed_with(1, "no cgroup of its own").unwrap();
+    }
+    home.run(&bundle, &["delete", "--force", "c"]).ok().unwrap();
+    home.run(&bundle, &["state", "c"]).failed_with(1, "does not exist").unwrap();
+}
+
+#[test]
+fn what_takes_rights_is_refused_by_name() {
+    let _alone = host::alone();
+    let home = Home::new();
+    let refused = |change: &dyn Fn(&mut serde_json::Value), text: &str| {
+        let bundle = bundle(&["exit", "0"]).with(|config| change(config)).unwrap();
+        home.run(&bundle, &["run", "c"]).failed_with(1, text).unwrap();
+        home.run(&bundle, &["state", "c"]).failed_with(1, "does not exist").unwrap();
+    };
+    refused(
+        &|config| config["linux"]["resources"] = json!({ "unified": { "cgroup.max.depth": "3" } }),
+        "rootless needs no limits + no cgrouppath when no permission is granted for cgroups",
+    );
+    refused(&|config| config["linux"]["cgroupsPath"] = json!("/of/mine"), "rootless needs no limits");
+    refused(
+        &|config| config["process"]["user"]["additionalGids"] = json!([0]),
+        "process.user.additionalGids: no groups can be set in a user namespace of an unprivileged user",
+    );
+    let output = home.run(&bundle(&["exit", "0"]), &["--rootless", "false", "run", "c"]);
+    output.failed_with(1, "unable to apply cgroup configuration: mkdir").unwrap();
+    let output = home.run(&bundle(&["exit", "0"]), &["--rootless", "maybe", "run", "c"]);
+    output.failed_with(1, "strconv.ParseBool: parsing").unwrap();
+}
