@@ -32,7 +32,7 @@ pub(crate) struct Foreground {
 #[derive(Debug)]
 enum Io {
     Terminal { socket: OwnedFd, host: HostTerminal },
-    Pipes(Vec<Pump>),
+    Pipes { input: Option<Pump>, outputs: Vec<Pump> },
 }
 
 impl Foreground {
@@ -46,7 +46,7 @@ impl Foreground {
             given.console = Some(theirs);
             Io::Terminal { socket: ours, host }
         } else {
-            Io::Pipes(pipes(&mut given.stdio)?)
+            pipes(&mut given.stdio)?
         };
         if subreaper {
             nix::sys::prctl::set_child_subreaper(true).map_err(|e| os("prctl(SET_CHILD_SUBREAPER)", e))?;
@@ -60,21 +60,20 @@ impl Foreground {
 
     /// When the process is ready, and before its program runs: takes the terminal.
     pub(crate) fn begin(self) -> Result<Session, Failure> {
-        let (pumps, terminal) = match self.io {
-            Io::Pipes(pumps) => (pumps, None),
+        let (input, outputs, terminal) = match self.io {
+            Io::Pipes { input, outputs } => (input, outputs, None),
             Io::Terminal { socket, host } => {
                 let master = receive_master(&socket)?;
-                let ends = [
-                    (End::Standard(stdin()), End::Owned(master.try_clone().map_err(|e| io("dup", &e))?)),
-                    (End::Owned(master.try_clone().map_err(|e| io("dup", &e))?), End::Standard(stdout())),
-                ];
+                let ours = || master.try_clone().map(End::Owned).map_err(|e| io("dup", &e));
+                let input = Pump::new(End::Standard(stdin()), ours()?);
+                let output = Pump::from_terminal(ours()?, unhurried(stdout()));
                 let raw = host.into_raw()?;
                 // Not every terminal has a size.
                 let _resized = console::copy_size(&raw.tty, &master);
-                (ends.map(|(from, to)| Pump::new(from, to)).into(), Some((raw, master)))
+                (Some(input), vec![output], Some((raw, master)))
             }
         };
-        Ok(Session { signals: self.signals, pumps, terminal })
+        Ok(Session { signals: self.signals, input, outputs, terminal })
     }
 }
 
@@ -82,21 +81,23 @@ impl Foreground {
 #[derive(Debug)]
 pub(crate) struct Session {
     signals: SignalFd,
-    pumps: Vec<Pump>,
+    input: Option<Pump>,
+    outputs: Vec<Pump>,
     terminal: Option<(RawTerminal, OwnedFd)>,
 }
+
+/// More than any pipe or terminal of ours holds.
+const UNREAD_MAX: usize = 1 << 20;
 
 impl Session {
     /// Serves the process until it has ended: how.
     pub(crate) fn supervise(mut self, process: &Process) -> Result<ExitStatus, Failure> {
         loop {
-            let ended = wait_and_copy(
-                &mut self.pumps,
-                Some((self.signals.as_fd(), process.as_fd())),
-                PollTimeout::NONE,
-            )?;
-            while let Some(info) = self.signals.read_signal().map_err(|e| os("read signalfd", e))? {
-                match info.ssi_signo as i32 {
+            let mut pumps: Vec<&mut Pump> = self.input.iter_mut().chain(&mut self.outputs).collect();
+            let others = [self.signals.as_fd(), process.as_fd()];
+            let ([_, ended], _) = wait_and_copy(&mut pumps, others, PollTimeout::NONE)?;
+            while let Some(signal) = self.next_signal()? {
+                match signal {
                     nix::libc::SIGWINCH => self.resize(),
                     nix::libc::SIGCHLD => reap_orphans(process.pid()),
                     nix::libc::SIGURG => {}
@@ -109,9 +110,40 @@ impl Session {
             }
         }
         let status = process.wait()?;
-        // What it has written before its end is still to come.
-        while wait_and_copy(&mut self.pumps, None, PollTimeout::ZERO)? {}
+        // What it has not read is for whoever reads our input next.
+        self.input = None;
+        self.flush()?;
         Ok(status)
+    }
+
+    /// Passes on what the process has written before its end, however long that
+    /// takes to be read; but not what others write that have its descriptors. A
+    /// signal that ends programs ends this too: the reader may never come.
+    fn flush(&mut self) -> Result<(), Failure> {
+        let mut read = 0;
+        while read <= UNREAD_MAX {
+            let holding = self.outputs.iter().any(Pump::is_holding);
+            let timeout = if holding { PollTimeout::NONE } else { PollTimeout::ZERO };
+            let mut pumps: Vec<&mut Pump> = self.outputs.iter_mut().collect();
+            let (_, copied) = wait_and_copy(&mut pumps, [self.signals.as_fd()], timeout)?;
+            while let Some(signal) = self.next_signal()? {
+                use nix::libc::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+                if matches!(signal, SIGHUP | SIGINT | SIGQUIT | SIGTERM) {
+                    return Ok(());
+                }
+            }
+            match copied {
+                Some(bytes) => read += bytes,
+                None if holding => {}
+                None => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    fn next_signal(&self) -> Result<Option<i32>, Failure> {
+        let info = self.signals.read_signal().map_err(|e| os("read signalfd", e))?;
+        Ok(info.map(|info| info.ssi_signo as i32))
     }
 
     fn resize(&self) {
@@ -146,45 +178,38 @@ fn io(what: &str, error: &std::io::Error) -> Failure {
     Failure::new(format!("{what}: {}", io_text(error)))
 }
 
-/// Waits for anything to do, and copies what can be copied. With a process:
-/// whether it has ended. Without: whether anything was copied.
-fn wait_and_copy(
-    pumps: &mut [Pump],
-    process: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>,
+/// Waits for anything to do, and copies what can be copied: which of `others` are
+/// ready, and how many bytes were read, `None` if there was nothing to do for a pump.
+fn wait_and_copy<const N: usize>(
+    pumps: &mut [&mut Pump],
+    others: [BorrowedFd<'_>; N],
     timeout: PollTimeout,
-) -> Result<bool, Failure> {
-    let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(5);
-    if let Some((signals, pidfd)) = process {
-        fds.extend([PollFd::new(pidfd, PollFlags::POLLIN), PollFd::new(signals, PollFlags::POLLIN)]);
-    }
-    let first = fds.len();
+) -> Result<([bool; N], Option<usize>), Failure> {
+    let mut fds: Vec<PollFd<'_>> = others.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).into();
     let active: Vec<bool> = pumps.iter().map(|pump| pump.interest().is_some()).collect();
     fds.extend(pumps.iter().filter_map(|pump| pump.interest().map(|(fd, events)| PollFd::new(fd, events))));
     match poll(&mut fds, timeout) {
-        Err(Errno::EINTR) => return Ok(false),
+        Err(Errno::EINTR) => return Ok(([false; N], None)),
         other => other.map_err(|e| os("poll", e))?,
     };
     let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(true)).collect();
     drop(fds);
-    let mut of_pumps = ready.get(first..).unwrap_or_default().iter();
-    let mut copied = false;
+    let mut ready = ready.into_iter();
+    let others = others.map(|_| ready.next().unwrap_or(false));
+    let mut copied = None;
     for (pump, _) in pumps.iter_mut().zip(active).filter(|(_, active)| *active) {
-        if of_pumps.next() == Some(&true) {
-            pump.step();
-            copied = true;
+        if ready.next() == Some(true) {
+            copied = Some(copied.unwrap_or(0) + pump.step());
         }
     }
-    match process {
-        Some(_) => Ok(ready.first() == Some(&true)),
-        None => Ok(copied),
-    }
+    Ok((others, copied))
 }
 
 /// Pipes between our standard descriptors and the container's, so that the
 /// container's user owns what /dev/stdout leads to, and nobody in the container
 /// can reach into our terminal. /dev/null is passed as it is.
-fn pipes(stdio: &mut [Option<OwnedFd>; 3]) -> Result<Vec<Pump>, Failure> {
-    let mut pumps = Vec::new();
+fn pipes(stdio: &mut [Option<OwnedFd>; 3]) -> Result<Io, Failure> {
+    let (mut input, mut outputs) = (None, Vec::new());
     let hosts = [stdin(), stdout(), stderr()];
     for (n, (given, host)) in stdio.iter_mut().zip(hosts).enumerate() {
         if is_dev_null(host) {
@@ -194,13 +219,31 @@ fn pipes(stdio: &mut [Option<OwnedFd>; 3]) -> Result<Vec<Pump>, Failure> {
         if n == 0 {
             *given = Some(read);
             set_nonblocking(&write)?;
-            pumps.push(Pump::new(End::Standard(host), End::Owned(write)));
+            input = Some(Pump::new(End::Standard(host), End::Owned(write)));
         } else {
             *given = Some(write);
-            pumps.push(Pump::new(End::Owned(read), End::Standard(host)));
+            outputs.push(Pump::new(End::Owned(read), End::Standard(host)));
         }
     }
-    Ok(pumps)
+    Ok(Io::Pipes { input, outputs })
+}
+
+/// Our terminal, opened once more, so that a write to it does not wait: it may be
+/// one that nobody looks at, and poll(2) promises room for one byte only. The mode
+/// of the descriptor itself belongs to whoever else has it.
+fn unhurried(fd: BorrowedFd<'static>) -> End {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::OpenOptionsExt;
+    if nix::unistd::isatty(fd) != Ok(true) {
+        return End::Standard(fd);
+    }
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
+    match OpenOptions::new().write(true).custom_flags(flags).open(path) {
+        Ok(own) => End::Owned(own.into()),
+        // It may be another user's, as after su(1).
+        Err(_) => End::Standard(fd),
+    }
 }
 
 fn set_nonblocking(fd: &OwnedFd) -> Result<(), Failure> {
@@ -214,9 +257,12 @@ fn is_dev_null(fd: BorrowedFd<'_>) -> bool {
 }
 
 /// The master of the container's terminal, without ONLCR as runc has it: what
-/// the container writes is what comes out.
+/// the container writes is what comes out. poll(2) promises room for one byte
+/// only, and a write that waits for more could wait for a program that waits for
+/// us to take its output.
 fn receive_master(socket: &OwnedFd) -> Result<OwnedFd, Failure> {
     let master = console::receive(socket)?;
+    set_nonblocking(&master)?;
     let mut modes = termios::tcgetattr(&master).map_err(|e| os("tcgetattr", e))?;
     modes.output_flags.remove(OutputFlags::ONLCR);
     termios::tcsetattr(&master, SetArg::TCSANOW, &modes).map_err(|e| os("tcsetattr", e))?;

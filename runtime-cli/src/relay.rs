@@ -22,13 +22,16 @@ impl AsFd for End {
 }
 
 /// One direction of a copy. Reads and writes happen when poll(2) has said that
-/// they will not wait; a write of at most PIPE_BUF bytes then does not wait
-/// either, whoever else uses the same open file.
+/// they will not wait. A write to a pipe of at most PIPE_BUF bytes does not wait
+/// then, unless others write to it too; other ends of ours do not wait at all.
 #[derive(Debug)]
 pub(crate) struct Pump {
     from: Option<End>,
     to: Option<End>,
-    buffer: [u8; Self::CHUNK],
+    /// Reads on when nobody listens any more: who writes to a terminal does not
+    /// learn of that, and shall not be held up.
+    discards: bool,
+    buffer: Box<[u8; Self::CHUNK]>,
     held: std::ops::Range<usize>,
 }
 
@@ -37,7 +40,23 @@ impl Pump {
     const CHUNK: usize = 4096;
 
     pub(crate) fn new(from: End, to: End) -> Self {
-        Pump { from: Some(from), to: Some(to), buffer: [0; Self::CHUNK], held: 0..0 }
+        Pump {
+            from: Some(from),
+            to: Some(to),
+            discards: false,
+            buffer: Box::new([0; Self::CHUNK]),
+            held: 0..0,
+        }
+    }
+
+    /// From a terminal.
+    pub(crate) fn from_terminal(from: End, to: End) -> Self {
+        Pump { discards: true, ..Pump::new(from, to) }
+    }
+
+    /// Whether something was read that is not yet written.
+    pub(crate) fn is_holding(&self) -> bool {
+        !self.held.is_empty()
     }
 
     /// What to wait for: a descriptor and an event. `None` when all is copied.
@@ -49,14 +68,20 @@ impl Pump {
         }
     }
 
-    /// Does what [`interest`](Self::interest) has waited for.
-    pub(crate) fn step(&mut self) {
-        if self.held.is_empty() { self.read() } else { self.write() }
+    /// Does what [`interest`](Self::interest) has waited for: how much was read.
+    pub(crate) fn step(&mut self) -> usize {
+        if self.held.is_empty() {
+            self.read();
+            self.held.len()
+        } else {
+            self.write();
+            0
+        }
     }
 
     fn read(&mut self) {
         let Some(from) = &self.from else { return };
-        match nix::unistd::read(from, &mut self.buffer) {
+        match nix::unistd::read(from, self.buffer.as_mut_slice()) {
             Err(Errno::EAGAIN | Errno::EINTR) => {}
             // EIO: the other side of a terminal is closed.
             Ok(0) | Err(_) => {
@@ -65,7 +90,6 @@ impl Pump {
                 self.to = None;
             }
             Ok(n) if self.to.is_some() => self.held = 0..n,
-            // Nobody wants it any more, but the writer must not be held up.
             Ok(_) => {}
         }
     }
@@ -78,6 +102,10 @@ impl Pump {
             Err(_) => {
                 self.to = None;
                 self.held = 0..0;
+                if !self.discards {
+                    // So that the writer learns of it.
+                    self.from = None;
+                }
             }
         }
     }
@@ -110,11 +138,25 @@ mod tests {
     }
 
     #[test]
-    fn goes_on_reading_when_nobody_listens() {
+    fn a_writer_learns_that_nobody_listens() {
         let (from, input) = pipe();
         let (output, to) = pipe();
         drop(output);
         let mut pump = Pump::new(End::Owned(from), End::Owned(to));
+        nix::unistd::write(&input, b"x").unwrap();
+        pump.step();
+        assert!(pump.is_holding());
+        pump.step();
+        assert!(pump.interest().is_none() && !pump.is_holding());
+        assert_eq!(nix::unistd::write(&input, b"x"), Err(Errno::EPIPE));
+    }
+
+    #[test]
+    fn a_terminal_is_read_even_if_nobody_listens() {
+        let (from, input) = pipe();
+        let (output, to) = pipe();
+        drop(output);
+        let mut pump = Pump::from_terminal(End::Owned(from), End::Owned(to));
         nix::unistd::write(&input, b"x").unwrap();
         pump.step();
         pump.step();

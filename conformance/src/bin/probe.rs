@@ -60,6 +60,7 @@ fn run(words: &[&str]) -> Done {
             print!("{text}");
             Ok(0)
         }
+        ["flood", count] => flood(count),
         ["watch", found, of_the_host] => watch(found, of_the_host),
         ["syscalls", calls @ ..] => syscalls(calls),
         ["die-by-signal", signal] => die_by_signal(signal),
@@ -103,6 +104,24 @@ fn syscalls(calls: &[&str]) -> Done {
         results.push(if result == -1 { nix::errno::Errno::last_raw() } else { 0 });
     }
     println!("{results:?}");
+    Ok(0)
+}
+
+/// Writes as many bytes to standard output, or `max`: without an end. Blocks
+/// SIGUSR1, so that it stays pending.
+fn flood(count: &str) -> Done {
+    let mut usr1 = nix::sys::signal::SigSet::empty();
+    usr1.add(nix::sys::signal::Signal::SIGUSR1);
+    usr1.thread_block().map_err(|e| e.to_string())?;
+    let mut left =
+        if count == "max" { u64::MAX } else { count.parse().map_err(|e| format!("{count}: {e}"))? };
+    let mut stdout = std::io::stdout();
+    while left > 0 {
+        let n = left.min(4096);
+        let text = &[b'x'; 4096][..n as usize];
+        std::io::Write::write_all(&mut stdout, text).map_err(|e| e.to_string())?;
+        left -= n;
+    }
     Ok(0)
 }
 

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `run` and `exec` in the foreground: nothing that is written gets lost, and
+//! nobody who does not read, or does not stop writing, holds up the others.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+use conformance::{Bundle, Runtime, runtime::wait};
+use nix::pty::openpty;
+use serde_json::json;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+fn runtime() -> Runtime {
+    Runtime::new(&conformance::bundle::beside("runtime-cli")).unwrap()
+}
+
+fn bundle(args: &[&str], terminal: bool) -> Bundle {
+    let cgroup = format!("/foreground-{}-{:?}", std::process::id(), std::thread::current().id());
+    Bundle::new(args)
+        .unwrap()
+        .with(|config| {
+            config["process"]["terminal"] = json!(terminal);
+            config["linux"]["cgroupsPath"] = json!(cgroup);
+        })
+        .unwrap()
+}
+
+fn run(runtime: &Runtime, bundle: &Bundle) -> Command {
+    let mut command = runtime.command(&["run", "c"]);
+    command.current_dir(bundle.path());
+    command
+}
+
+/// A foreground command that has come to its end by itself.
+fn end(runtime: &Runtime, mut child: Child) -> i32 {
+    let ended = wait(&mut child);
+    if ended.is_err() {
+        runtime.run(&["delete", "--force", "c"]).unwrap().ok().unwrap();
+    }
+    ended.unwrap().code().unwrap()
+}
+
+#[test]
+fn a_slow_reader_gets_all() {
+    let (runtime, bundle) = (runtime(), bundle(&["flood", "130000"], false));
+    let mut child = run(&runtime, &bundle).stdout(Stdio::piped()).spawn().unwrap();
+    // The container's program ends when a part of it is still on its way.
+    std::thread::sleep(Duration::from_millis(500));
+    let mut all = Vec::new();
+    child.stdout.take().unwrap().read_to_end(&mut all).unwrap();
+    assert_eq!(all.len(), 130_000);
+    assert_eq!(end(&runtime, child), 0);
+}
+
+#[test]
+fn a_reader_that_never_comes_does_not_keep_the_runtime_from_being_ended() {
+    let (runtime, bundle) = (runtime(), bundle(&["flood", "130000"], false));
+    let mut child = run(&runtime, &bundle).stdout(Stdio::piped()).spawn().unwrap();
+    let nobody_reads = child.stdout.take();
+    std::thread::sleep(Duration::from_millis(500));
+    signal(&child, nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(end(&runtime, child), 0);
+    drop(nobody_reads);
+}
+
+#[test]
+fn a_writer_learns_that_nobody_reads() {
+    let (runtime, bundle) = (runtime(), bundle(&["flood", "max"], false));
+    let mut child = run(&runtime, &bundle).stdout(Stdio::piped()).spawn().unwrap();
+    let mut some = [0; 100];
+    child.stdout.take().unwrap().read_exact(&mut some).unwrap();
+    assert_ne!(end(&runtime, child), 0);
+}
+
+#[test]
+fn endless_input_ends_with_the_program() {
+    let (runtime, bundle) = (runtime(), bundle(&["exit", "7"], false));
+    let child = run(&runtime, &bundle).stdin(File::open("/dev/zero").unwrap()).spawn().unwrap();
+    assert_eq!(end(&runtime, child), 7);
+}
+
+/// A terminal like the one that a person sits at.
+fn terminal() -> (File, OwnedFd) {
+    let pty = openpty(None, None).unwrap();
+    (pty.master.into(), pty.slave)
+}
+
+#[test]
+fn input_that_nobody_reads_does_not_hold_up_the_output_of_a_terminal() {
+    let (runtime, bundle) = (runtime(), bundle(&["flood", "300000"], true));
+    let (_master, slave) = terminal();
+    let mut command = run(&runtime, &bundle);
+    // The terminal is found by standard error.
+    command.stdin(File::open("/dev/zero").unwrap()).stdout(Stdio::piped()).stderr(slave);
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    let mut output = child.stdout.take().unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut all = Vec::new();
+        output.read_to_end(&mut all).map(|_| all.iter().filter(|b| **b == b'x').count())
+    });
+    assert_eq!(end(&runtime, child), 0);
+    assert_eq!(reader.join().unwrap().unwrap(), 300_000);
+}
+
+#[test]
+fn a_terminal_that_nobody_looks_at_does_not_hold_up_signals() {
+    let (runtime, bundle) = (runtime(), bundle(&["flood", "max"], true));
+    let (mut master, slave) = terminal();
+    let mut command = run(&runtime, &bundle);
+    command.stdin(slave.try_clone().unwrap()).stdout(slave.try_clone().unwrap()).stderr(slave);
+    let child = command.spawn().unwrap();
+    drop(command);
+    let mut some = [0; 100];
+    master.read_exact(&mut some).unwrap();
+    // From now on nobody looks.
+    std::thread::sleep(Duration::from_millis(500));
+    let init = runtime.state("c").unwrap()["pid"].as_i64().unwrap();
+    signal(&child, nix::sys::signal::Signal::SIGUSR1);
+    let pending = |field: &str| {
+        let mask = conformance::host::process_status(init, field).unwrap();
+        u64::from_str_radix(&mask, 16).unwrap() >> (nix::libc::SIGUSR1 - 1) & 1 == 1
+    };
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let mut arrived = false;
+    // The program blocks the signal, so that it stays where it can be seen.
+    while !arrived && Instant::now() < deadline {
+        arrived = pending("ShdPnd");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    runtime.run(&["kill", "c", "KILL"]).unwrap().ok().unwrap();
+    while conformance::host::process_status(init, "State").is_some() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    signal(&child, nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(end(&runtime, child), 137);
+    assert!(arrived, "the signal was not passed on");
+}
+
+fn signal(child: &Child, signal: nix::sys::signal::Signal) {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), signal).unwrap();
+}
