@@ -7,6 +7,8 @@
 //! any point, nothing is left that `delete --force` does not find.
 
 use super::bundle::Bundle;
+use super::handover::{Handover, handover_options};
+use super::process::{Created, Held};
 use super::{Container, Runtime, container_hooks, host_mount};
 use crate::ContainerId;
 use crate::cgroup::driver::{self, Driver};
@@ -16,22 +18,21 @@ use crate::cgroup::{self, Cgroup, Hierarchy, limits};
 use crate::config::Config;
 use crate::config::hooks::Kind as HookKind;
 use crate::config::namespaces::{Kind as NamespaceKind, Origin};
-use crate::error::{Context, Error, ErrorKind, Result, Warning};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::init::plan::Plan;
-use crate::launch::{self, Child, Progress, Running, agent, hooks, ids, outside};
+use crate::launch::{self, Child, Progress, agent, hooks, ids, outside};
 use crate::path::proc::Proc;
 use crate::plan::{self, Extras};
 use crate::spec::{OCI_VERSION, Resources, Spec, StateDocument, Status};
 use crate::state::filter::CompiledFilter;
 use crate::state::process::ProcessId;
 use crate::state::record::{Inherited, Phase, Record, StartContainer};
-use crate::state::store::{Locked, write_atomically};
-use crate::sys::process::ExitStatus;
-use crate::sys::{Errno, cred, fd, process, socket};
+use crate::state::store::Locked;
+use crate::sys::{Errno, cred, fd};
 use crate::trace::{Mark, Traced};
 use seccomp::Policy;
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 /// What a container is to be made of. Made by [`Runtime::create`].
@@ -41,60 +42,9 @@ pub struct Create {
     container: Container,
     bundle: PathBuf,
     spec: Option<Spec>,
-    console_socket: Option<PathBuf>,
-    pidfd_socket: Option<PathBuf>,
-    pid_file: Option<PathBuf>,
     systemd: bool,
     rootless: Option<bool>,
-    extras: Extras,
-}
-
-/// A container that has been made, whose first process is a child of the caller.
-#[derive(Debug)]
-pub struct Created {
-    /// Its first process.
-    pub process: Process,
-    /// What was asked for and left out, where the specification says to warn.
-    pub warnings: Vec<Warning>,
-    /// What somebody who looks for a mistake in a configuration may want to know.
-    pub notes: Vec<String>,
-}
-
-/// A container, or a process in one, that is ready to execute its program.
-/// Dropped, its process is killed.
-#[derive(Debug)]
-#[must_use]
-pub struct Held {
-    child: Child,
-    watch: Option<OomWatch>,
-    warnings: Vec<Warning>,
-    notes: Vec<String>,
-}
-
-impl Held {
-    pub(super) fn new(
-        child: Child,
-        watch: Option<OomWatch>,
-        warnings: Vec<Warning>,
-        notes: Vec<String>,
-    ) -> Self {
-        Held { child, watch, warnings, notes }
-    }
-
-    /// Lets the program be executed.
-    pub fn release(self) -> Result<Created> {
-        let process = Process { running: self.child.release()?, watch: self.watch };
-        Ok(Created { process, warnings: self.warnings, notes: self.notes })
-    }
-}
-
-/// A container's process that this library has started: a child of the calling
-/// process, which should [`wait`](Process::wait) for it, or end, so that somebody
-/// else does.
-#[derive(Debug)]
-pub struct Process {
-    running: Running,
-    watch: Option<OomWatch>,
+    handover: Handover,
 }
 
 impl Runtime {
@@ -104,45 +54,19 @@ impl Runtime {
             container: self.container(id),
             bundle: bundle.as_ref().to_owned(),
             spec: None,
-            console_socket: None,
-            pidfd_socket: None,
-            pid_file: None,
             systemd: false,
             rootless: None,
-            extras: Extras::default(),
+            handover: Handover::default(),
         }
     }
 }
 
 impl Create {
+    handover_options!();
+
     /// Takes `spec` for the content of the bundle's config.json.
     pub fn spec(mut self, spec: Spec) -> Self {
         self.spec = Some(spec);
-        self
-    }
-
-    /// Sends the master of the container's terminal to the AF_UNIX SOCK_STREAM
-    /// socket at `path`. Needed if and only if `process.terminal` is true.
-    pub fn console_socket(mut self, path: impl Into<PathBuf>) -> Self {
-        self.console_socket = Some(path.into());
-        self
-    }
-
-    /// As [`console_socket`](Self::console_socket), with a connected socket.
-    pub fn console(mut self, socket: OwnedFd) -> Self {
-        self.extras.console = Some(socket);
-        self
-    }
-
-    /// Sends a pidfd of the container's first process to the socket at `path`.
-    pub fn pidfd_socket(mut self, path: impl Into<PathBuf>) -> Self {
-        self.pidfd_socket = Some(path.into());
-        self
-    }
-
-    /// Writes the pid of the first process, in decimal, to the file at `path`.
-    pub fn pid_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.pid_file = Some(path.into());
         self
     }
 
@@ -162,35 +86,16 @@ impl Create {
         self
     }
 
-    /// What becomes the program's standard input, output and error; `None`: what
-    /// the caller has. Ignored with a terminal.
-    pub fn stdio(mut self, stdio: [Option<OwnedFd>; 3]) -> Self {
-        self.extras.stdio = stdio;
-        self
-    }
-
-    /// Gives the program the caller's descriptors 3 to 2 + `count` too.
-    pub fn preserve_fds(mut self, count: u16) -> Self {
-        self.extras.preserve_fds = count;
-        self
-    }
-
-    /// Adds a variable to the program's environment.
-    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-        self.extras.add_env(name.as_ref(), value.as_ref());
-        self
-    }
-
     /// Uses chroot(2) instead of pivot_root(2), for a rootfs on an initramfs.
     /// Less safe: the host's mounts stay in the mount namespace.
     pub fn no_pivot(mut self, no_pivot: bool) -> Self {
-        self.extras.no_pivot = no_pivot;
+        self.handover.extras.no_pivot = no_pivot;
         self
     }
 
     /// Leaves the container in the caller's session keyring.
     pub fn no_new_keyring(mut self, no_new_keyring: bool) -> Self {
-        self.extras.no_new_keyring = no_new_keyring;
+        self.handover.extras.no_new_keyring = no_new_keyring;
         self
     }
 
@@ -210,8 +115,8 @@ impl Create {
         self.make(Waits::ForRelease)
     }
 
-    fn make(self, waits: Waits) -> Result<Held> {
-        check_preserved_fds(self.extras.preserve_fds)?;
+    fn make(mut self, waits: Waits) -> Result<Held> {
+        self.handover.check()?;
         let bundle = Bundle::open(&self.bundle)?;
         let spec = match self.spec {
             Some(spec) => spec,
@@ -243,9 +148,8 @@ impl Create {
         let extras = Extras {
             // Of a new user namespace the child finds out.
             groups_denied: !config.namespaces.is_own(NamespaceKind::User) && ids::denies_groups(None)?,
-            console: connect_console(self.console_socket.as_deref(), self.extras.console)?,
             filter,
-            ..self.extras
+            ..self.handover.take_extras()?
         };
 
         let rootfs = bundle.resolve(&config.rootfs);
@@ -263,8 +167,7 @@ impl Create {
             config: &config,
             hierarchy: &hierarchy,
             place,
-            pid_file: self.pid_file.as_deref(),
-            pidfd_socket: self.pidfd_socket.as_deref(),
+            handover: &self.handover,
             inherited: &inherited,
             resources: &resources,
             start_container,
@@ -305,8 +208,7 @@ struct Attempt<'a> {
     config: &'a Config,
     hierarchy: &'a Hierarchy,
     place: driver::Plan,
-    pid_file: Option<&'a Path>,
-    pidfd_socket: Option<&'a Path>,
+    handover: &'a Handover,
     inherited: &'a Inherited,
     resources: &'a Resources,
     start_container: Option<StartContainer>,
@@ -352,7 +254,7 @@ impl Attempt<'_> {
         record.phase = Phase::Created;
         record.namespace_paths = self.namespace_paths(child.pid);
         entry.write(&record)?;
-        announce(&child, b"standard", self.pidfd_socket, self.pid_file).traced(Mark::Announce)?;
+        self.handover.announce(&child, b"standard").traced(Mark::Announce)?;
         if self.waits == Waits::ForRelease {
             self.container.start_container_hooks(&record)?;
         }
@@ -549,24 +451,6 @@ fn start_container(config: &Config, spec: &Spec) -> Option<StartContainer> {
     Some(StartContainer { hooks: hooks.to_vec(), process: process.clone() })
 }
 
-/// Tells those who asked which process it is.
-pub(super) fn announce(
-    child: &Child,
-    kind: &[u8],
-    pidfd_socket: Option<&Path>,
-    pid_file: Option<&Path>,
-) -> Result<()> {
-    if let Some(path) = pidfd_socket {
-        let what = || format!("sending the pidfd to {}", path.display());
-        let socket = socket::connect(path).context(what)?;
-        socket::send_fd(socket, kind, child.pidfd()).context(what)?;
-    }
-    match pid_file {
-        Some(path) => write_atomically(path, child.pid.to_string().as_bytes()),
-        None => Ok(()),
-    }
-}
-
 /// runc's words for what goes wrong inside of a container.
 pub(super) fn start_failed(error: Error) -> Error {
     error.wrap("unable to start container process: error during container init")
@@ -588,76 +472,4 @@ pub(super) fn all_capabilities() -> Result<u64> {
     let text = fd::read_file(fd::CWD, path, 64).context(|| "read /proc/sys/kernel/cap_last_cap")?;
     let last: u32 = String::from_utf8_lossy(&text).trim().parse().unwrap_or(63);
     Ok(u64::MAX >> 63u32.saturating_sub(last))
-}
-
-pub(super) fn connect_console(path: Option<&Path>, connected: Option<OwnedFd>) -> Result<Option<OwnedFd>> {
-    match path {
-        None => Ok(connected),
-        Some(path) => socket::connect(path)
-            .context(|| format!("dial unix {}: connect", path.display()))
-            .map_err(|error| error.of_kind(ErrorKind::InvalidConfig))
-            .map(Some),
-    }
-}
-
-/// Whether the descriptors 3 to 2 + `count`, which [`Create::preserve_fds`] gives
-/// to the container, are open. For a program that opens others before it calls
-/// the library: a number that is free now would be given to one of those, and
-/// that to the container.
-pub fn check_preserved_fds(count: u16) -> Result<()> {
-    for n in 0..i32::from(count) {
-        let number: RawFd = 3 + n;
-        if !fd::is_open(number) {
-            let text = format!("unable to stat preserved-fd {n} (of {count}): fd {number} is not open");
-            return Err(Error::new(ErrorKind::InvalidConfig, text));
-        }
-    }
-    Ok(())
-}
-
-impl Process {
-    /// Its pid, in the caller's pid namespace.
-    pub fn pid(&self) -> i32 {
-        self.running.pid
-    }
-
-    /// Waits until it has ended. Waiting without a thread: poll the pidfd that
-    /// [`AsFd`] gives for POLLIN (pidfd_open(2)), then call this.
-    pub fn wait(&self) -> Result<ExitStatus> {
-        process::wait(&self.running.pidfd, 0).context(|| "waitid").traced(Mark::AwaitEnd)
-    }
-
-    /// Sends it a signal. False if it has ended.
-    pub fn signal(&self, signal: i32) -> Result<bool> {
-        match process::pidfd_send_signal(&self.running.pidfd, signal) {
-            Ok(()) => Ok(true),
-            Err(Errno::ESRCH) => Ok(false),
-            Err(errno) => Err(Error::os(errno, format!("pidfd_send_signal {signal}"))),
-        }
-    }
-
-    /// After it was killed: the limit on memory for which it was, if it was that.
-    /// (If others of the container were meanwhile, it cannot be told apart.)
-    pub fn killed_for_memory(&self, status: ExitStatus) -> Option<Warning> {
-        let limit = self.watch.as_ref().filter(|_| status == ExitStatus::Signaled(libc::SIGKILL))?.limit()?;
-        Some(Warning(format!("process {} was OOM-killed: {limit}", self.running.pid)))
-    }
-
-    /// Waits until the program has been executed. Only after [`Create::run`].
-    pub(crate) fn await_exec(&self) -> Result<()> {
-        self.running.await_exec()
-    }
-}
-
-impl From<Process> for OwnedFd {
-    /// Its pidfd.
-    fn from(process: Process) -> Self {
-        process.running.pidfd
-    }
-}
-
-impl AsFd for Process {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.running.pidfd.as_fd()
-    }
 }

@@ -2,7 +2,9 @@
 //! exec(1): one more process in a container. It is create without "make" and
 //! with "join"; both end in the same function of `init`.
 
-use super::create::{Created, Held, announce, check_preserved_fds, connect_console, start_failed};
+use super::create::start_failed;
+use super::handover::{Handover, handover_options};
+use super::process::{Created, Held};
 use super::state::status;
 use super::{Container, NO_CGROUP};
 use crate::cgroup::driver::Driver;
@@ -33,13 +35,10 @@ use std::path::PathBuf;
 pub struct Exec {
     container: Container,
     process: spec::Process,
-    console_socket: Option<PathBuf>,
-    pidfd_socket: Option<PathBuf>,
-    pid_file: Option<PathBuf>,
     cgroup: Option<String>,
     ignore_paused: bool,
     hook: Option<Hook>,
-    extras: Extras,
+    handover: Handover,
 }
 
 impl Container {
@@ -50,59 +49,16 @@ impl Container {
         Exec {
             container: self.clone(),
             process,
-            console_socket: None,
-            pidfd_socket: None,
-            pid_file: None,
             cgroup: None,
             ignore_paused: false,
             hook: None,
-            extras: Extras::default(),
+            handover: Handover::default(),
         }
     }
 }
 
 impl Exec {
-    /// Sends the master of the process's terminal to the socket at `path`.
-    pub fn console_socket(mut self, path: impl Into<PathBuf>) -> Self {
-        self.console_socket = Some(path.into());
-        self
-    }
-
-    /// As [`console_socket`](Self::console_socket), with a connected socket.
-    pub fn console(mut self, socket: OwnedFd) -> Self {
-        self.extras.console = Some(socket);
-        self
-    }
-
-    /// Sends a pidfd of the process to the socket at `path`.
-    pub fn pidfd_socket(mut self, path: impl Into<PathBuf>) -> Self {
-        self.pidfd_socket = Some(path.into());
-        self
-    }
-
-    /// Writes the pid of the process, in decimal, to the file at `path`.
-    pub fn pid_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.pid_file = Some(path.into());
-        self
-    }
-
-    /// What becomes standard input, output and error; `None`: what the caller has.
-    pub fn stdio(mut self, stdio: [Option<OwnedFd>; 3]) -> Self {
-        self.extras.stdio = stdio;
-        self
-    }
-
-    /// Gives the process the caller's descriptors 3 to 2 + `count` too.
-    pub fn preserve_fds(mut self, count: u16) -> Self {
-        self.extras.preserve_fds = count;
-        self
-    }
-
-    /// Adds a variable to the environment of the process.
-    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-        self.extras.add_env(name.as_ref(), value.as_ref());
-        self
-    }
+    handover_options!();
 
     /// Runs the process in this cgroup below the container's.
     pub fn cgroup(mut self, path: impl Into<String>) -> Self {
@@ -130,7 +86,7 @@ impl Exec {
     /// Makes the process, which waits for [`Held::release`] to execute its
     /// program: for a caller that wants to set up the terminal first.
     pub fn hold(mut self) -> Result<Held> {
-        check_preserved_fds(self.extras.preserve_fds)?;
+        self.handover.check()?;
         let entry = self.container.store.entry(&self.container.id)?;
         let record = entry.record()?;
         let refuse = |why: &str| Err(Error::new(ErrorKind::InvalidState, why));
@@ -153,17 +109,16 @@ impl Exec {
                 config.with_linux(inherited.personality.as_ref(), inherited.memory_policy.as_ref())
             })
             .traced(Mark::CheckConfig)?;
-        let console = connect_console(self.console_socket.as_deref(), self.extras.console.take())?;
+        let given = self.handover.take_extras()?;
         let filter = entry.filter(&record)?;
         let notes = filter.iter().map(CompiledFilter::note).collect();
         let agent = filter.as_ref().and_then(|filter| filter.agent.clone());
         let in_user_namespace = record.namespace_paths.contains_key(Kind::User.clone_name());
         let extras = Extras {
             groups_denied: ids::denies_groups(in_user_namespace.then_some(record.init.pid))?,
-            console,
             filter,
             no_new_keyring: record.no_new_keyring,
-            ..std::mem::take(&mut self.extras)
+            ..given
         };
         let found = Found { record: &record, status, agent };
         let joins = joins(&record.namespace_paths, init)?;
@@ -204,8 +159,7 @@ impl Exec {
         }
         let proc = Proc::host().context(|| "open /proc")?;
         outside::apply(config, &proc, child.pid, found.in_user_namespace()).traced(Mark::SetFromOutside)?;
-        announce(child, b"setns", self.pidfd_socket.as_deref(), self.pid_file.as_deref())
-            .traced(Mark::Announce)
+        self.handover.announce(child, b"setns").traced(Mark::Announce)
     }
 }
 

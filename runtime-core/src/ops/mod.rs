@@ -7,19 +7,23 @@ mod create;
 mod delete;
 mod events;
 mod exec;
+mod handover;
 mod host_mount;
 mod kill;
 mod list;
 mod pause;
+mod process;
 mod ps;
 mod start;
 mod state;
 mod update;
 
-pub use create::{Create, Created, Held, Process, check_preserved_fds};
+pub use create::Create;
 pub use events::{Event, Events};
 pub use exec::Exec;
+pub use handover::check_preserved_fds;
 pub use list::Listed;
+pub use process::{Created, Held, Process};
 pub use state::State;
 
 use crate::ContainerId;

@@ -2,8 +2,8 @@
 //! start(1): gives a created container the word to execute its program.
 
 use super::Container;
-use super::create::Process;
 use super::kill::kill_everything;
+use super::process::Process;
 use super::state::status;
 use crate::config::hooks::Kind;
 use crate::error::{Context, Error, ErrorKind, Result};

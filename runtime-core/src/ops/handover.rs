@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the caller of create and of exec gives to the process, and wants to be
+//! told of it.
+
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::launch::Child;
+use crate::plan::Extras;
+use crate::state::store::write_atomically;
+use crate::sys::{fd, socket};
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+#[derive(Debug, Default)]
+pub(super) struct Handover {
+    pub(super) console_socket: Option<PathBuf>,
+    pub(super) pidfd_socket: Option<PathBuf>,
+    pub(super) pid_file: Option<PathBuf>,
+    pub(super) extras: Extras,
+}
+
+/// The methods of the two builders that set them.
+macro_rules! handover_options {
+    () => {
+        /// Sends the master of the process's terminal to the AF_UNIX SOCK_STREAM
+        /// socket at `path`. Needed if and only if `process.terminal` is true.
+        pub fn console_socket(mut self, path: impl Into<PathBuf>) -> Self {
+            self.handover.console_socket = Some(path.into());
+            self
+        }
+
+        /// As [`console_socket`](Self::console_socket), with a connected socket.
+        pub fn console(mut self, socket: OwnedFd) -> Self {
+            self.handover.extras.console = Some(socket);
+            self
+        }
+
+        /// Sends a pidfd of the process to the socket at `path`.
+        pub fn pidfd_socket(mut self, path: impl Into<PathBuf>) -> Self {
+            self.handover.pidfd_socket = Some(path.into());
+            self
+        }
+
+        /// Writes the pid of the process, in decimal, to the file at `path`.
+        pub fn pid_file(mut self, path: impl Into<PathBuf>) -> Self {
+            self.handover.pid_file = Some(path.into());
+            self
+        }
+
+        /// What becomes the program's standard input, output and error; `None`: what
+        /// the caller has. Ignored with a terminal.
+        pub fn stdio(mut self, stdio: [Option<OwnedFd>; 3]) -> Self {
+            self.handover.extras.stdio = stdio;
+            self
+        }
+
+        /// Gives the program the caller's descriptors 3 to 2 + `count` too.
+        pub fn preserve_fds(mut self, count: u16) -> Self {
+            self.handover.extras.preserve_fds = count;
+            self
+        }
+
+        /// Adds a variable to the program's environment.
+        pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+            self.handover.extras.add_env(name.as_ref(), value.as_ref());
+            self
+        }
+    };
+}
+pub(super) use handover_options;
+
+impl Handover {
+    /// Before anything is opened.
+    pub(super) fn check(&self) -> Result<()> {
+        check_preserved_fds(self.extras.preserve_fds)
+    }
+
+    /// What goes into the plan, with the console connected.
+    pub(super) fn take_extras(&mut self) -> Result<Extras> {
+        let mut extras = std::mem::take(&mut self.extras);
+        if let Some(path) = &self.console_socket {
+            let socket = socket::connect(path)
+                .context(|| format!("dial unix {}: connect", path.display()))
+                .map_err(|error| error.of_kind(ErrorKind::InvalidConfig))?;
+            extras.console = Some(socket);
+        }
+        Ok(extras)
+    }
+
+    /// Tells those who asked which process it is. `kind` goes with the pidfd.
+    pub(super) fn announce(&self, child: &Child, kind: &[u8]) -> Result<()> {
+        if let Some(path) = &self.pidfd_socket {
+            let what = || format!("sending the pidfd to {}", path.display());
+            let socket = socket::connect(path).context(what)?;
+            socket::send_fd(socket, kind, child.pidfd()).context(what)?;
+        }
+        match &self.pid_file {
+            Some(path) => write_atomically(path, child.pid.to_string().as_bytes()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether the descriptors 3 to 2 + `count`, which [`Create::preserve_fds`](crate::Create::preserve_fds) gives
+/// to the container, are open. For a program that opens others before it calls
+/// the library: a number that is free now would be given to one of those, and
+/// that to the container.
+pub fn check_preserved_fds(count: u16) -> Result<()> {
+    for n in 0..i32::from(count) {
+        let number: RawFd = 3 + n;
+        if !fd::is_open(number) {
+            let text = format!("unable to stat preserved-fd {n} (of {count}): fd {number} is not open");
+            return Err(Error::new(ErrorKind::InvalidConfig, text));
+        }
+    }
+    Ok(())
+}
