@@ -188,7 +188,9 @@ pub(crate) struct Process {
     /// Limits that the process sets itself (see `launch::outside`).
     pub(crate) rlimits: Box<[Rlimit]>,
     pub(crate) umask: u32,
-    pub(crate) cwd: Cwd,
+    pub(crate) cwd: CString,
+    /// Make the working directory if it is missing.
+    pub(crate) make_cwd: bool,
     pub(crate) args: StringArray,
     pub(crate) env: StringArray,
     /// Where in `env` HOME has to be filled in, if it has.
@@ -220,15 +222,6 @@ pub(crate) struct Filter {
     /// Loading it takes CAP_SYS_ADMIN: without it the kernel lets filters only be
     /// loaded by processes that cannot gain rights.
     pub(crate) privileged: bool,
-}
-
-/// The working directory.
-#[derive(Debug)]
-pub(crate) enum Cwd {
-    /// A path of the container, made there if it is missing and `make` says so.
-    Path { path: CString, make: bool },
-    /// A directory that the parent has opened.
-    Opened(OwnedFd),
 }
 
 /// The session keyring to join.

@@ -2,7 +2,7 @@
 //! Becoming the container's process: create and exec end here.
 
 use super::lookup;
-use super::plan::{Cwd, Labels, Plan, Process};
+use super::plan::{Labels, Plan, Process};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::config::caps::Capabilities;
 use crate::launch::channel::{ChildEnd, Reply};
@@ -106,9 +106,9 @@ pub(super) fn become_user(
     }
     drop_bounding(process).step(Step::BoundingSet)?;
     set_user(process).step(Step::User)?;
-    if let (false, Cwd::Path { path, .. }) = (entered, &process.cwd) {
+    if !entered {
         // Only the container's user may enter it, as with a root-squashed share.
-        fd::chdir(path).during(Call::Chdir).step(Step::Cwd)?;
+        fd::chdir(&process.cwd).during(Call::Chdir).step(Step::Cwd)?;
     }
     check_cwd().step(Step::Cwd)?;
     set_capabilities(process).step(Step::Capabilities)?;
@@ -123,14 +123,11 @@ pub(super) fn become_user(
 
 /// Changes to the working directory; false if only its owner may enter it.
 fn enter_cwd(process: &Process) -> StepResult<bool> {
-    let (path, make) = match &process.cwd {
-        Cwd::Opened(dir) => return fd::chdir_fd(dir).during(Call::Chdir).map(|()| true),
-        Cwd::Path { path, make } => (path, *make),
-    };
+    let path = &process.cwd;
     match fd::chdir(path) {
         Ok(()) => Ok(true),
         Err(Errno::EACCES) => Ok(false),
-        Err(Errno::ENOENT) if make => {
+        Err(Errno::ENOENT) if process.make_cwd => {
             let root = fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0).during(Call::Open)?;
             let made = Root::new(&root).open_or_make(path, Leaf::Directory).during(Call::Mkdir)?;
             fd::chdir_fd(made).during(Call::Chdir).map(|()| true)
@@ -255,10 +252,6 @@ pub(super) fn close_before_joining(plan: &Plan, channel: &ChildEnd) -> StepResul
         .map(|join| join.fd.as_raw_fd())
         .chain(process.stdio.iter().flatten().map(AsRawFd::as_raw_fd))
         .chain(process.terminal.iter().map(|terminal| terminal.socket.as_raw_fd()))
-        .chain(match &process.cwd {
-            Cwd::Opened(dir) => Some(dir.as_raw_fd()),
-            Cwd::Path { .. } => None,
-        })
         .chain(process.fifo.iter().map(AsRawFd::as_raw_fd));
     for (place, fd) in keep.iter_mut().skip(1).zip(needed) {
         *place = fd;

@@ -3,7 +3,7 @@
 
 use crate::config::process::rlimit_name;
 use crate::error::{Error, ErrorKind};
-use crate::init::plan::{Cwd, Plan, Program, What};
+use crate::init::plan::{Plan, Program, What};
 use crate::init::step::{Call, Failure, Step};
 use crate::path::show;
 use crate::sys::Errno;
@@ -197,9 +197,6 @@ fn cwd(call: Call, errno: Errno, plan: &Plan) -> Error {
             "current working directory is outside of container mount namespace root -- possible container breakout detected",
         );
     }
-    let cwd = match &plan.process.cwd {
-        Cwd::Path { path, .. } => path.to_string_lossy(),
-        Cwd::Opened(_) => "/".into(),
-    };
+    let cwd = plan.process.cwd.to_string_lossy();
     plain(call, errno).wrap(format!("chdir to cwd ({cwd:?}) set in config.json failed"))
 }

@@ -19,7 +19,7 @@ use crate::state::record::Record;
 use crate::sys::{Errno, fd};
 use std::collections::BTreeMap;
 use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 /// Runs the createContainer hooks in the namespaces of `init`, whose plan is `plan`.
 pub(super) fn create_container(
@@ -35,10 +35,10 @@ pub(super) fn create_container(
     let Some(container) = &plan.container else { return Ok(()) };
     let state = StateDocument { pid: pid_inside(state.pid)?, ..state.clone() };
     hooks::run_with(Kind::CreateContainer, hooks, &state, &mut |hook, stdio| {
-        let dup = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map_err(|error| io(&error, "dup"));
-        let root = dup(container.rootfs.root.as_fd())?;
-        let joins = joins(namespace_paths, dup(init.pidfd())?)?;
-        let mut plan = plan::hook::for_create_container(hook, joins, root, stdio)?;
+        let init_pidfd = init.pidfd().try_clone_to_owned().map_err(|error| io(&error, "dup"))?;
+        let joins = joins(namespace_paths, init_pidfd)?;
+        let mut plan =
+            plan::hook::for_create_container(hook, joins, container.rootfs.mount_point.clone(), stdio)?;
         let child = spawn_beside(&mut plan, init.pid)?;
         Ok(begin(child, &plan)?.pidfd)
     })

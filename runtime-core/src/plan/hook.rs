@@ -3,7 +3,7 @@
 
 use crate::config::hooks::Hook;
 use crate::error::Result;
-use crate::init::plan::{Cwd, Join, Plan, Process, Program};
+use crate::init::plan::{Join, Plan, Process, Program};
 use crate::launch::self_exe;
 use crate::sys::exec::StringArray;
 use std::ffi::CString;
@@ -13,12 +13,12 @@ use std::os::fd::OwnedFd;
 const UMASK: u32 = 0o022;
 
 /// The plan of a createContainer hook: a process in the namespaces of an init
-/// that has not entered its root file system yet, in whose directory `root` the
+/// that has not entered its root file system yet, which is at `root`: there the
 /// hook begins. Like that init it is root there, and nothing is taken from it.
 pub(crate) fn for_create_container(
     hook: &Hook,
     joins: Box<[Join]>,
-    root: OwnedFd,
+    root: CString,
     stdio: [OwnedFd; 3],
 ) -> Result<Plan> {
     let process = Process {
@@ -29,7 +29,8 @@ pub(crate) fn for_create_container(
         memory_policy: None,
         rlimits: Box::default(),
         umask: UMASK,
-        cwd: Cwd::Opened(root),
+        cwd: root,
+        make_cwd: false,
         args: StringArray::new(strings(&hook.args)),
         env: StringArray::new(strings(hook.env.as_deref().unwrap_or_default())),
         home: None,

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::config::namespaces::Kind;
 use crate::config::process::Process as ProcessConfig;
 use crate::error::{Error, ErrorKind, Result};
-use crate::init::plan::{Cwd, HOME_MAX, Keyring, Process, Program, Terminal};
+use crate::init::plan::{HOME_MAX, Keyring, Process, Program, Terminal};
 use crate::sys::exec::StringArray;
 use std::ffi::{CStr, CString};
 
@@ -82,7 +82,8 @@ fn process(
         memory_policy: config.memory_policy.clone(),
         rlimits: if in_user_namespace { Box::default() } else { config.rlimits.clone().into() },
         umask: config.umask,
-        cwd: Cwd::Path { path: config.cwd.clone(), make: make_cwd },
+        cwd: config.cwd.clone(),
+        make_cwd,
         program: program(config.args.first().map_or(c"", CString::as_c_str), config.search_path()),
         args: StringArray::new(config.args.clone()),
         env: StringArray::new(env),
