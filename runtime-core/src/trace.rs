@@ -215,24 +215,24 @@ mod tests {
 
     #[test]
     fn nothing_is_marked_unless_a_trace_was_begun() {
-        drop(Ok::<(), ()>(()).traced(Mark::Plan));
+        Ok::<(), ()>(()).traced(Mark::Plan).unwrap();
         let trace = Trace::begin().unwrap();
         assert_eq!(trace.events().0.len(), 1);
-        drop(Ok::<(), ()>(()).traced(Mark::Plan));
+        Ok::<(), ()>(()).traced(Mark::Plan).unwrap();
         step(Step::Mount, 7);
         let json: serde_json::Value = serde_json::from_str(&trace.to_json()).unwrap();
         let spans: Vec<_> = json.as_array().unwrap().iter().filter(|event| event["ph"] == "X").collect();
         assert_eq!(spans[0]["name"], "Plan");
         assert_eq!((&spans[1]["name"], &spans[1]["args"]["item"]), (&"Mount".into(), &7.into()));
         drop(trace);
-        drop(Ok::<(), ()>(()).traced(Mark::Plan));
+        Ok::<(), ()>(()).traced(Mark::Plan).unwrap();
     }
 
     #[test]
     fn what_does_not_fit_is_counted() {
         let trace = Trace::begin().unwrap();
         for _ in 0..shared::WORDS {
-            drop(Ok::<(), ()>(()).traced(Mark::Plan));
+            Ok::<(), ()>(()).traced(Mark::Plan).unwrap();
         }
         let (events, lost) = trace.events();
         assert_eq!(events.len(), (shared::WORDS - 1) / 2);

@@ -56,6 +56,9 @@ fn plain(call: Call, errno: Errno) -> Error {
         }
         (Call::SetMempolicy, Errno::ENOSYS) => error.with_hint("the kernel was built without CONFIG_NUMA"),
         (Call::CheckDevice, _) => error.with_hint("the image has another kind of file there"),
+        (Call::Mmap, Errno::EPERM) => {
+            error.with_hint("without CAP_SYS_ADMIN, call runtime_core::protect_program() first thing in main")
+        }
         _ => error,
     }
 }

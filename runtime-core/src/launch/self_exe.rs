@@ -7,21 +7,21 @@
 //! inside the container, from where its file can be written to once nothing
 //! executes it any more. So the init runs from a copy that cannot be written to.
 //!
-//! The copy costs nothing: a clone of the mount that the file is on, detached, so
-//! that no path leads to it, and read-only, so that opening it for writing is
-//! EROFS for everybody. A program has two ways to run from it:
+//! The copy is a clone of the mount that the file is on, detached, so that no path
+//! leads to it, and read-only, so that opening it for writing is EROFS for everybody.
+//! Each init changes over to it by itself ([`prepare`] and [`apply`]): it replaces
+//! its mappings of the file by mappings of the copy and tells the kernel (prctl(2),
+//! PR_SET_MM_MAP). The caller of the library, whoever it is, stays what it was.
 //!
-//! * [`protect_program`]: execute itself again from there. The binary does that.
-//! * [`prepare`] and [`apply`]: the child replaces its mappings of the file by
-//!   mappings of the copy and tells the kernel (prctl(2), PR_SET_MM_MAP). That is
-//!   what a library can do, whose caller cannot be executed again.
+//! A program without CAP_SYS_ADMIN can neither clone a mount nor change its file.
+//! It can call [`protect_program`], as the binary does.
 
 use crate::error::{Context, Error, Result};
 use crate::init::step::{Call, During, StepResult};
 use crate::sys::exe::{self, Image};
 use crate::sys::exec::{StringArray, execve_fd};
 use crate::sys::mount::{self, Depth, MountAttr, attr};
-use crate::sys::{self, Errno, fd};
+use crate::sys::{self, Errno, cred, fd};
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
@@ -48,33 +48,31 @@ pub enum Protection {
 
 /// Whether the running program's file is protected already.
 pub fn protection() -> Result<Protection> {
-    let flags = fd::mount_flags(EXE).context(|| "statvfs /proc/self/exe")?;
-    if flags & libc::ST_RDONLY != 0 {
-        return Ok(Protection::Sealed);
-    }
-    let file = open_exe()?;
-    Ok(if exe::is_sealed(&file) { Protection::Sealed } else { Protection::PerInit })
+    protection_of(&open_exe()?)
 }
 
-/// Executes the running program again from a place that no container can write
-/// to, unless it runs from such a place already. To be called first thing in
-/// `main`, by programs with one thread, as the binary does; it returns only if
-/// there is nothing to do, or on failure.
-///
-/// Programs that do not call it are protected too, at a cost for each container.
+fn protection_of(file: &OwnedFd) -> Result<Protection> {
+    let readonly = fd::mount_flags(file).context(|| "statvfs /proc/self/exe")? & libc::ST_RDONLY != 0;
+    Ok(if readonly || exe::is_sealed(file) { Protection::Sealed } else { Protection::PerInit })
+}
+
+/// Sees to it that no container can write to the file of the running program,
+/// where that cannot be left to each init: without CAP_SYS_ADMIN. It executes the
+/// program again, from a sealed copy in memory. To be called first thing in
+/// `main`, by programs with one thread, as the binary does; it returns if there is
+/// nothing to do, or on failure.
 pub fn protect_program() -> Result<()> {
-    if protection()? == Protection::Sealed {
+    if cred::cap_get().context(|| "capget")?.effective & 1 << cred::CAP_SYS_ADMIN != 0 {
         return Ok(());
     }
-    let copy = match readonly_clone() {
-        Ok(clone) => clone,
-        // Without the right to make mounts: an unprivileged user.
-        Err(Errno::EPERM) => memory_copy()?,
-        Err(errno) => return Err(Error::os(errno, "cloning the mount of /proc/self/exe")),
-    };
+    let file = open_exe()?;
+    if protection_of(&file)? == Protection::Sealed {
+        return Ok(());
+    }
+    let copy = memory_copy(file)?;
     let args = std::env::args_os().filter_map(|arg| CString::new(arg.into_vec()).ok()).collect();
     let (args, env) = (StringArray::new(args), StringArray::new(exe::environment()));
-    Err(Error::os(execve_fd(copy, &args, &env), "execve of a read-only copy of /proc/self/exe"))
+    Err(Error::os(execve_fd(copy, &args, &env), "execve of a sealed copy of /proc/self/exe"))
 }
 
 fn open_exe() -> Result<OwnedFd> {
@@ -82,15 +80,14 @@ fn open_exe() -> Result<OwnedFd> {
 }
 
 /// A detached, read-only mount of the program file alone.
-fn readonly_clone() -> sys::Result<OwnedFd> {
-    let clone = mount::clone_tree(fd::CWD, EXE, Depth::One, 0)?;
+fn readonly_clone(file: &OwnedFd) -> sys::Result<OwnedFd> {
+    let clone = mount::clone_tree(file, c"", Depth::One, 0)?;
     mount::set_attr(&clone, Depth::One, &MountAttr { set: attr::RDONLY, ..MountAttr::default() })?;
     Ok(clone)
 }
 
 /// A sealed copy of the program file in memory.
-fn memory_copy() -> Result<OwnedFd> {
-    let from = open_exe()?;
+fn memory_copy(from: OwnedFd) -> Result<OwnedFd> {
     let copy = || -> sys::Result<OwnedFd> {
         let to = exe::memfd(c"runtime:/proc/self/exe")?;
         while exe::copy_some(&from, &to)? > 0 {}
@@ -102,17 +99,21 @@ fn memory_copy() -> Result<OwnedFd> {
 
 /// What a child needs to exchange the program file; `None` if there is no need.
 pub(crate) fn prepare() -> Result<Option<Seal>> {
-    if protection()? == Protection::Sealed {
+    let exe = open_exe()?;
+    if protection_of(&exe)? == Protection::Sealed {
         return Ok(None);
     }
-    let clone = readonly_clone().map_err(|errno| {
-        Error::os(errno, "cloning the mount of /proc/self/exe")
-            .with_hint("call runtime_core::protect_program() first thing in main")
-    })?;
-    let path = CString::new(format!("/proc/self/fd/{}", clone.as_raw_fd())).unwrap_or_default();
-    let file =
-        fd::open_follow(fd::CWD, &path, libc::O_RDONLY, 0).context(|| "open the copy of /proc/self/exe")?;
-    let image = Image::of_self(&file).context(|| "reading /proc/self/maps and /proc/self/stat")?;
+    let image = Image::of_self(&exe).context(|| "reading /proc/self/stat")?;
+    let file = match readonly_clone(&exe) {
+        Ok(clone) => {
+            let path = CString::new(format!("/proc/self/fd/{}", clone.as_raw_fd())).unwrap_or_default();
+            fd::open_follow(fd::CWD, &path, libc::O_RDONLY, 0)
+                .context(|| "open the copy of /proc/self/exe")?
+        }
+        // In a user namespace that the mount namespace is not of.
+        Err(Errno::EPERM) => memory_copy(exe)?,
+        Err(errno) => return Err(Error::os(errno, "cloning the mount of /proc/self/exe")),
+    };
     Ok(Some(Seal { file, image, applied: false }))
 }
 

@@ -3,7 +3,7 @@
 
 use super::process::{MmMap, set_mm_map};
 use super::{Errno, Result, check, fd};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr;
 
 /// A part of the address space that the program file is mapped to.
@@ -25,8 +25,8 @@ pub(crate) struct Image {
     /// The program file, as lines of /proc/PID/maps name it.
     device: (u32, u32),
     inode: u64,
-    /// Where the program may have written.
-    writable: Box<[(usize, usize)]>,
+    /// The mappings that the program was started with.
+    segments: Box<[Segment]>,
     map: MmMap,
 }
 
@@ -39,7 +39,7 @@ impl Image {
         Ok(Image {
             device: (libc::major(file.st_dev), libc::minor(file.st_dev)),
             inode: file.st_ino,
-            writable: writable_ranges().into(),
+            segments: program_segments().into(),
             map: MmMap { brk: program_break(), ..map },
         })
     }
@@ -64,7 +64,7 @@ impl Image {
             len: end.checked_sub(start)?,
             file_offset: offset as i64,
             protection: bit(b'r', libc::PROT_READ) | bit(b'w', libc::PROT_WRITE) | bit(b'x', libc::PROT_EXEC),
-            written: self.writable.iter().any(|(first, last)| start < *last && *first < end),
+            written: self.segments.iter().any(|s| s.written && start < s.start + s.len && s.start < end),
         })
     }
 }
@@ -78,22 +78,53 @@ fn split_hex(text: &[u8], separator: u8) -> Option<(u64, u64)> {
     Some((hex(text.get(..at)?)?, hex(text.get(at + 1..)?)?))
 }
 
-/// More mappings of one file than any program has.
-const SEGMENTS_MAX: usize = 64;
+/// Makes the calling process run from `file`, which has the same content as the
+/// file that it was executed from: /proc/self/exe leads there from now on, and
+/// to the old file nothing does.
+///
+/// The kernel changes the file of a process only when no mapping of the old one
+/// is left (prctl(2), PR_SET_MM_EXE_FILE: EBUSY). Child only: it has one thread.
+/// `file` is the program file that `image` was made with, on whatever mount.
+pub(crate) fn run_from(file: impl AsFd, image: &Image) -> Result<()> {
+    for segment in &image.segments {
+        replace(segment, file.as_fd())?;
+    }
+    let map = MmMap { exe_fd: file.as_fd().as_raw_fd() as u32, ..image.map };
+    match set_mm_map(&map) {
+        // Somebody has mapped the file once more: for a backtrace, say.
+        Err(Errno::EBUSY) => {
+            replace_all(file.as_fd(), image)?;
+            set_mm_map(&map)
+        }
+        other => other,
+    }
+}
 
-/// The mappings of the program file in the calling process. Asked by the child
-/// itself: a thread of the parent may have mapped the file once more since
-/// [`Image::of_self`] (for a backtrace, say).
-fn segments<'a>(image: &Image, all: &'a mut [Segment; SEGMENTS_MAX]) -> Result<&'a [Segment]> {
-    let maps = fd::open(fd::CWD, c"/proc/self/maps", libc::O_RDONLY, 0)?;
+/// Replaces all mappings of the program file that /proc/self/maps shows.
+fn replace_all(file: BorrowedFd<'_>, image: &Image) -> Result<()> {
+    /// More mappings of one file than any program has.
+    const MAX: usize = 64;
+    let mut all = [Segment::default(); MAX];
     let mut count = 0;
+    // Changes of the table while it is read could hide lines of it.
+    each_segment(image, |segment| {
+        *all.get_mut(count).ok_or(Errno::E2BIG)? = segment;
+        count += 1;
+        Ok(())
+    })?;
+    all.iter().take(count).try_for_each(|segment| replace(segment, file))
+}
+
+/// Calls `found` with the mappings of the program file in the calling process.
+fn each_segment(image: &Image, mut found: impl FnMut(Segment) -> Result<()>) -> Result<()> {
+    let maps = fd::open(fd::CWD, c"/proc/self/maps", libc::O_RDONLY, 0)?;
     let mut line = [0u8; 128];
     let mut len = 0;
     let mut buf = [0u8; 4096];
     loop {
         let n = fd::read(&maps, &mut buf)?;
         if n == 0 {
-            return all.get(..count).ok_or(Errno::E2BIG);
+            return Ok(());
         }
         for byte in buf.get(..n).unwrap_or_default() {
             if *byte != b'\n' {
@@ -105,45 +136,33 @@ fn segments<'a>(image: &Image, all: &'a mut [Segment; SEGMENTS_MAX]) -> Result<&
                 continue;
             }
             if let Some(segment) = image.segment(line.get(..len).unwrap_or_default()) {
-                *all.get_mut(count).ok_or(Errno::E2BIG)? = segment;
-                count += 1;
+                found(segment)?;
             }
             len = 0;
         }
     }
 }
 
-/// Makes the calling process run from `file`, which has the same content as the
-/// file that it was executed from: /proc/self/exe leads there from now on, and
-/// to the old file nothing does.
-///
-/// The kernel changes the file of a process only when no mapping of the old one
-/// is left (prctl(2), PR_SET_MM_EXE_FILE: EBUSY). Child only: it has one thread.
-/// `file` is the program file that `image` was made with, on whatever mount.
-pub(crate) fn run_from(file: impl AsFd, image: &Image) -> Result<()> {
-    let fd = file.as_fd().as_raw_fd();
-    let mut all = [Segment::default(); SEGMENTS_MAX];
-    for segment in segments(image, &mut all)? {
-        if segment.written {
-            copy_to_memory(segment)?;
-        } else {
-            // SAFETY: the mapping is one of the file's (segments), and is
-            // replaced in one step by one of the same bytes, so whatever reads or
-            // executes it, this code included, sees no change.
-            let mapped = unsafe {
-                libc::mmap(
-                    ptr::with_exposed_provenance_mut(segment.start),
-                    segment.len,
-                    segment.protection,
-                    libc::MAP_PRIVATE | libc::MAP_FIXED,
-                    fd,
-                    segment.file_offset,
-                )
-            };
-            mapped_ok(mapped)?;
-        }
+/// Replaces a mapping of the program file by one of `file`, or, if the program
+/// has written into it, by memory.
+fn replace(segment: &Segment, file: BorrowedFd<'_>) -> Result<()> {
+    if segment.written {
+        return copy_to_memory(segment);
     }
-    set_mm_map(&MmMap { exe_fd: fd as u32, ..image.map })
+    // SAFETY: the mapping is one of the program file's, and is replaced in one
+    // step by one of the same bytes, so whatever reads or executes it, this code
+    // included, sees no change.
+    let mapped = unsafe {
+        libc::mmap(
+            ptr::with_exposed_provenance_mut(segment.start),
+            segment.len,
+            segment.protection,
+            libc::MAP_PRIVATE | libc::MAP_FIXED,
+            file.as_raw_fd(),
+            segment.file_offset,
+        )
+    };
+    mapped_ok(mapped)
 }
 
 fn mapped_ok(address: *mut libc::c_void) -> Result<()> {
@@ -152,7 +171,8 @@ fn mapped_ok(address: *mut libc::c_void) -> Result<()> {
 
 /// Replaces a private mapping of a file by plain memory with the same content.
 fn copy_to_memory(segment: &Segment) -> Result<()> {
-    let private = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // With its pages, each of which would be a fault of its own otherwise.
+    let private = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
     // SAFETY: a new mapping at an address of the kernel's choice.
     let copy = unsafe {
         libc::mmap(ptr::null_mut(), segment.len, libc::PROT_READ | libc::PROT_WRITE, private, -1, 0)
@@ -162,8 +182,10 @@ fn copy_to_memory(segment: &Segment) -> Result<()> {
     // SAFETY: both are `len` bytes, mapped (segments) and apart from each
     // other; nobody writes to the original meanwhile: this thread is the only one.
     unsafe { ptr::copy_nonoverlapping(original, copy.cast::<u8>(), segment.len) };
-    // SAFETY: our own mapping.
-    check(unsafe { libc::mprotect(copy, segment.len, segment.protection) }.into())?;
+    if segment.protection != libc::PROT_READ | libc::PROT_WRITE {
+        // SAFETY: our own mapping.
+        check(unsafe { libc::mprotect(copy, segment.len, segment.protection) }.into())?;
+    }
     // SAFETY: the original is replaced in one step by a mapping of the same bytes.
     let moved = unsafe {
         libc::mremap(
@@ -177,32 +199,58 @@ fn copy_to_memory(segment: &Segment) -> Result<()> {
     mapped_ok(moved)
 }
 
-/// The address ranges of the running program that it may write to, or may have
-/// written to before it gave that up (PT_LOAD with PF_W of elf(5)).
-fn writable_ranges() -> Vec<(usize, usize)> {
+/// The mappings that the kernel has made of the running program's file: the
+/// PT_LOAD headers of elf(5), and PT_GNU_RELRO, the part that is made read-only
+/// when all addresses are in it.
+fn program_segments() -> Vec<Segment> {
     // SAFETY: getauxval only looks into the auxiliary vector.
-    let headers = unsafe { libc::getauxval(libc::AT_PHDR) };
+    let address = unsafe { libc::getauxval(libc::AT_PHDR) } as usize;
     // SAFETY: as above.
-    let count = unsafe { libc::getauxval(libc::AT_PHNUM) };
-    if headers == 0 {
+    let count = unsafe { libc::getauxval(libc::AT_PHNUM) } as usize;
+    if address == 0 {
         return Vec::new();
     }
-    let first = ptr::with_exposed_provenance::<libc::Elf64_Phdr>(headers as usize);
     // SAFETY: the kernel passes the address and the number of the program's own
     // headers, which are part of its image and never change.
-    let headers_slice = unsafe { std::slice::from_raw_parts(first, count as usize) };
-    let base = headers_slice
+    let headers = unsafe {
+        std::slice::from_raw_parts(ptr::with_exposed_provenance::<libc::Elf64_Phdr>(address), count)
+    };
+    let base = headers
         .iter()
         .find(|h| h.p_type == libc::PT_PHDR)
-        .map_or(0, |h| (headers as usize).wrapping_sub(h.p_vaddr as usize));
-    headers_slice
-        .iter()
-        .filter(|h| h.p_type == libc::PT_LOAD && h.p_flags & libc::PF_W != 0)
-        .map(|h| {
-            let start = base.wrapping_add(h.p_vaddr as usize);
-            (start & !0xfff, start + h.p_memsz as usize)
-        })
-        .collect()
+        .map_or(0, |h| address.wrapping_sub(h.p_vaddr as usize));
+    segments_of(headers, base)
+}
+
+fn segments_of(headers: &[libc::Elf64_Phdr], base: usize) -> Vec<Segment> {
+    // SAFETY: getauxval only looks into the auxiliary vector.
+    let page = unsafe { libc::getauxval(libc::AT_PAGESZ) } as usize;
+    let down = |address: usize| address & !(page - 1);
+    let up = |address: usize| down(address + page - 1);
+    let relro = headers.iter().find(|h| h.p_type == libc::PT_GNU_RELRO).map_or((0, 0), |h| {
+        let start = base.wrapping_add(h.p_vaddr as usize);
+        (down(start), down(start + h.p_memsz as usize))
+    });
+    let mut segments = Vec::new();
+    for h in headers.iter().filter(|h| h.p_type == libc::PT_LOAD && h.p_filesz > 0) {
+        let address = base.wrapping_add(h.p_vaddr as usize);
+        let (start, end) = (down(address), up(address + h.p_filesz as usize));
+        let file_offset = h.p_offset as i64 - (address - start) as i64;
+        let bit = |flag: u32, bit: i32| if h.p_flags & flag != 0 { bit } else { 0 };
+        let protection = bit(libc::PF_R, libc::PROT_READ)
+            | bit(libc::PF_W, libc::PROT_WRITE)
+            | bit(libc::PF_X, libc::PROT_EXEC);
+        let written = h.p_flags & libc::PF_W != 0;
+        // A protection of its own makes a mapping of its own.
+        let cut = if written { relro.1.clamp(start, end) } else { start };
+        for (start, end, protection) in [(start, cut, libc::PROT_READ), (cut, end, protection)] {
+            if start < end {
+                let file_offset = file_offset + (start - down(address)) as i64;
+                segments.push(Segment { start, len: end - start, file_offset, protection, written });
+            }
+        }
+    }
+    segments
 }
 
 /// The current end of the heap (brk(2)).
@@ -256,8 +304,7 @@ pub(crate) fn environment() -> Vec<std::ffi::CString> {
 
 /// For the fuzz target: reads any text as the files that are read here.
 pub(crate) fn parse_maps(text: &[u8]) {
-    let image =
-        Image { device: (0xfe, 0), inode: 7, writable: Box::new([(4096, 8192)]), map: MmMap::default() };
+    let image = Image { device: (0xfe, 0), inode: 7, segments: Box::default(), map: MmMap::default() };
     for line in text.split(|b| *b == b'\n') {
         image.segment(line);
     }
@@ -290,12 +337,9 @@ mod tests {
 
     #[test]
     fn segments_are_those_of_the_file() {
-        let image = Image {
-            device: (0xfe, 0),
-            inode: 77,
-            writable: Box::new([(0x40_2800, 0x40_2900)]),
-            map: MmMap::default(),
-        };
+        let written = Segment { start: 0x40_2000, len: 0x1000, written: true, ..Segment::default() };
+        let image =
+            Image { device: (0xfe, 0), inode: 77, segments: Box::new([written]), map: MmMap::default() };
         let segment = |line: &str| image.segment(line.as_bytes());
         assert_eq!(
             segment("401000-402000 r-xp 00001000 fe:00 77                         /bin/x y"),
@@ -318,18 +362,29 @@ mod tests {
         }
     }
 
+    /// What the headers say is what the kernel shows.
     #[test]
     fn our_own_segments() {
         let exe = fd::open_follow(fd::CWD, c"/proc/self/exe", libc::O_RDONLY, 0).unwrap();
-        let mut all = [Segment::default(); SEGMENTS_MAX];
-        let found = segments(&Image::of_self(exe).unwrap(), &mut all).unwrap();
-        let code = segments as *const () as usize;
+        let image = Image::of_self(exe).unwrap();
+        let mut shown = Vec::new();
+        each_segment(&image, |segment| {
+            shown.push(segment);
+            Ok(())
+        })
+        .unwrap();
+        let mut found = image.segments.to_vec();
+        found.sort_by_key(|segment| segment.start);
+        assert_eq!(found, shown);
+        let code = replace as *const () as usize;
         assert!(
             found
                 .iter()
                 .any(|s| (s.start..s.start + s.len).contains(&code) && s.protection & libc::PROT_EXEC != 0)
         );
-        assert!(found.iter().any(|s| s.written) && found.iter().any(|s| !s.written));
+        static DATA: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(7);
+        let data = (&raw const DATA).addr();
+        assert!(found.iter().any(|s| s.written && (s.start..s.start + s.len).contains(&data)));
     }
 
     #[test]
@@ -339,17 +394,5 @@ mod tests {
         assert_eq!((map.start_code, map.env_end), (26, 51));
         assert!(memory_map("1 (x) R 1 2").is_none());
         assert!(memory_map("").is_none());
-    }
-
-    #[test]
-    fn our_own_data_is_writable() {
-        static DATA: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(7);
-        let address = (&raw const DATA).addr();
-        assert!(writable_ranges().iter().any(|(start, end)| (*start..*end).contains(&address)));
-        assert!(
-            !writable_ranges()
-                .iter()
-                .any(|(start, end)| (*start..*end).contains(&(segments as *const () as usize)))
-        );
     }
 }

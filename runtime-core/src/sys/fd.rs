@@ -192,22 +192,12 @@ pub(crate) fn mount_id(fd: impl AsFd) -> Result<u64> {
 }
 
 /// `int fstatvfs(int fd, struct statvfs *buf)`: the ST_* flags of the mount that
-/// the descriptor is on, and of its file system.
-pub(crate) fn mount_flags_of(fd: impl AsFd) -> Result<u64> {
+/// the file is on, and of its file system.
+pub(crate) fn mount_flags(fd: impl AsFd) -> Result<u64> {
     let mut st = MaybeUninit::<libc::statvfs>::uninit();
     // SAFETY: `st` has room for a struct statvfs.
     check_int(unsafe { libc::fstatvfs(fd.as_fd().as_raw_fd(), st.as_mut_ptr()) })?;
     // SAFETY: fstatvfs has succeeded, so it has filled the struct.
-    Ok(unsafe { st.assume_init() }.f_flag)
-}
-
-/// `int statvfs(const char *path, struct statvfs *buf)`: the ST_* flags of the
-/// mount that `path` is on, and of its file system.
-pub(crate) fn mount_flags(path: &CStr) -> Result<u64> {
-    let mut st = MaybeUninit::<libc::statvfs>::uninit();
-    // SAFETY: `path` is a C string, `st` has room for a struct statvfs.
-    check_int(unsafe { libc::statvfs(path.as_ptr(), st.as_mut_ptr()) })?;
-    // SAFETY: statvfs has succeeded, so it has filled the struct.
     Ok(unsafe { st.assume_init() }.f_flag)
 }
 
