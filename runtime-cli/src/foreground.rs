@@ -2,6 +2,7 @@
 //! Being a container's terminal, its pipes and its signals until it ends.
 
 use crate::cmd::Failure;
+use crate::notify::Proxy;
 use crate::output::io_text;
 use crate::relay::{End, Pump};
 use nix::errno::Errno;
@@ -73,7 +74,7 @@ impl Foreground {
                 (Some(input), vec![output], Some((raw, master)))
             }
         };
-        Ok(Session { signals: self.signals, input, outputs, terminal })
+        Ok(Session { signals: self.signals, input, outputs, terminal, proxy: None })
     }
 }
 
@@ -84,18 +85,29 @@ pub(crate) struct Session {
     input: Option<Pump>,
     outputs: Vec<Pump>,
     terminal: Option<(RawTerminal, OwnedFd)>,
+    proxy: Option<Proxy>,
 }
 
 /// More than any pipe or terminal of ours holds.
 const UNREAD_MAX: usize = 1 << 20;
 
 impl Session {
+    /// Passes the container's notifications on meanwhile.
+    pub(crate) fn notify(self, proxy: Option<Proxy>) -> Self {
+        Session { proxy, ..self }
+    }
+
     /// Serves the process until it has ended: how.
     pub(crate) fn supervise(mut self, process: &Process) -> Result<ExitStatus, Failure> {
         loop {
             let mut pumps: Vec<&mut Pump> = self.input.iter_mut().chain(&mut self.outputs).collect();
-            let others = [self.signals.as_fd(), process.as_fd()];
-            let ([_, ended], _) = wait_and_copy(&mut pumps, others, PollTimeout::NONE)?;
+            let notifications = self.proxy.as_ref().map_or(process.as_fd(), Proxy::descriptor);
+            let others = [self.signals.as_fd(), process.as_fd(), notifications];
+            let ([_, ended, notified], _) = wait_and_copy(&mut pumps, others, PollTimeout::NONE)?;
+            if notified && self.proxy.as_ref().is_some_and(|proxy| proxy.pass_on().is_err()) {
+                // A manager that does not listen any more is no reason to end.
+                self.proxy = None;
+            }
             while let Some(signal) = self.next_signal()? {
                 match signal {
                     nix::libc::SIGWINCH => self.resize(),

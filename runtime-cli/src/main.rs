@@ -8,6 +8,7 @@ mod args;
 mod cmd;
 mod foreground;
 mod log;
+mod notify;
 mod output;
 mod relay;
 mod timeline;

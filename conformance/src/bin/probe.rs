@@ -55,6 +55,12 @@ fn run(words: &[&str]) -> Done {
             fs::write(path, "").map_err(|e| format!("{path}: {e}"))?;
             run(&["sleep"])
         }
+        ["notify", message, rest @ ..] => {
+            let path = std::env::var("NOTIFY_SOCKET").map_err(|e| format!("NOTIFY_SOCKET: {e}"))?;
+            let socket = std::os::unix::net::UnixDatagram::unbound().map_err(|e| e.to_string())?;
+            socket.send_to(message.as_bytes(), &path).map_err(|e| format!("{path}: {e}"))?;
+            run(rest)
+        }
         ["echo-stdin"] => {
             let text = std::io::read_to_string(std::io::stdin()).map_err(|e| e.to_string())?;
             print!("{text}");

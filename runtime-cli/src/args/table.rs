@@ -298,7 +298,9 @@ with namespaces of its own, in the directory \"rootfs\". To try it:
         name: "start",
         summary: "execute the program of a created container",
         usage: "<container-id>",
-        description: CONTAINER,
+        description: "\
+With $NOTIFY_SOCKET set, as it was for create, waits until the container says that
+it is ready (sd_notify(3)), and tells the service manager so.",
         flags: &[],
         order: Order::Mixed,
         arguments: (1, 1),

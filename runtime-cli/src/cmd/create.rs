@@ -3,6 +3,7 @@
 
 use super::{Context, Failure};
 use crate::foreground::{Foreground, Given};
+use crate::notify::{self, Proxy};
 use runtime_core::spec::Spec;
 use runtime_core::{Container, Create, Created, Held};
 use std::ffi::OsStr;
@@ -43,28 +44,42 @@ fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
         report(context, &created);
         return Ok(0);
     }
-    if mode == Mode::Detached {
-        let created = create.run()?;
-        report(context, &created);
-        if let Err(failure) = finish_start(&container, &created) {
-            context.warn(&container.delete(true)?);
-            return Err(failure);
+    let (foreground, create) = match mode {
+        Mode::Foreground => {
+            if context.flags.path("console-socket").is_some() {
+                return Err(Failure::new(
+                    "cannot use console socket if runc will not detach or allocate tty",
+                ));
+            }
+            let (foreground, given) = Foreground::new(terminal, !context.flags.is_set("no-subreaper"))?;
+            (Some(foreground), give(create, given))
         }
-        return Ok(0);
-    }
-    if context.flags.path("console-socket").is_some() {
-        return Err(Failure::new("cannot use console socket if runc will not detach or allocate tty"));
-    }
-    let (foreground, given) = Foreground::new(terminal, !context.flags.is_set("no-subreaper"))?;
-    let held = give(create, given).hold()?;
-    let status = serve(context, &container, foreground, held);
+        _ => (None, create),
+    };
+    let held = create.hold()?;
+    let keeps = foreground.is_none() || context.flags.is_set("keep");
+    let status = match foreground {
+        Some(foreground) => serve(context, &container, foreground, held),
+        None => detach(context, &container, held),
+    };
     // An error leaves nothing behind.
     match status {
         Err(_) => context.warn(&container.delete(true)?),
-        Ok(_) if context.flags.is_set("keep") => {}
+        Ok(_) if keeps => {}
         Ok(_) => context.warn(&container.delete_stopped()?),
     }
     status
+}
+
+fn detach(context: &Context<'_>, container: &Container, held: Held) -> Result<u8, Failure> {
+    let proxy = Proxy::listen(container)?;
+    let created = held.release()?;
+    report(context, &created);
+    finish_start(container, &created)?;
+    if let Some(proxy) = proxy {
+        proxy.wait(container, created.process.pid(), context.log)?;
+    }
+    Ok(0)
 }
 
 fn serve(
@@ -73,7 +88,7 @@ fn serve(
     foreground: Foreground,
     held: Held,
 ) -> Result<u8, Failure> {
-    let session = foreground.begin()?;
+    let session = foreground.begin()?.notify(Proxy::listen(container)?);
     let created = held.release()?;
     report(context, &created);
     let served = finish_start(container, &created).and_then(|()| session.supervise(&created.process));
@@ -130,6 +145,7 @@ fn options(context: &Context<'_>, mut create: Create) -> Result<Create, Failure>
     Ok(create
         .systemd(context.globals.is_set("systemd-cgroup"))
         .rootless(rootless(context)?)
+        .notify(notify::address().is_some())
         .preserve_fds(fds)
         .no_pivot(flags.is_set("no-pivot"))
         .no_new_keyring(flags.is_set("no-new-keyring")))

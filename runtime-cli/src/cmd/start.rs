@@ -2,8 +2,19 @@
 //! `start`.
 
 use super::{Context, Failure};
+use crate::notify::Proxy;
+use runtime_core::spec::Status;
 
 pub(super) fn start(context: &Context<'_>) -> Result<u8, Failure> {
-    context.container()?.start()?;
+    let container = context.container()?;
+    // Whoever runs it listens already.
+    let proxy = match container.state()?.status {
+        Status::Created => Proxy::listen(&container)?,
+        _ => None,
+    };
+    container.start()?;
+    if let Some(proxy) = proxy {
+        proxy.wait(&container, container.state()?.pid, context.log)?;
+    }
     Ok(0)
 }

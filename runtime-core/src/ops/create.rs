@@ -9,7 +9,7 @@
 use super::bundle::Bundle;
 use super::handover::{Handover, handover_options};
 use super::process::{Created, Held};
-use super::{Container, Runtime, container_hooks, host_mount};
+use super::{Container, Runtime, container_hooks, host_mount, notify};
 use crate::ContainerId;
 use crate::cgroup::driver::{self, Driver};
 use crate::cgroup::fs::Occupants;
@@ -44,6 +44,7 @@ pub struct Create {
     spec: Option<Spec>,
     systemd: bool,
     rootless: Option<bool>,
+    notify: bool,
     handover: Handover,
 }
 
@@ -56,6 +57,7 @@ impl Runtime {
             spec: None,
             systemd: false,
             rootless: None,
+            notify: false,
             handover: Handover::default(),
         }
     }
@@ -83,6 +85,14 @@ impl Create {
     /// form `slice:prefix:name`. A user's own systemd does it for users.
     pub fn systemd(mut self, systemd: bool) -> Self {
         self.systemd = systemd;
+        self
+    }
+
+    /// Gives the program an address for notifications, such as that it is ready
+    /// (sd_notify(3)): its variable NOTIFY_SOCKET leads to the socket that whoever
+    /// starts it makes at [`Container::notify_socket`].
+    pub fn notify(mut self, notify: bool) -> Self {
+        self.notify = notify;
         self
     }
 
@@ -118,10 +128,13 @@ impl Create {
     fn make(mut self, waits: Waits) -> Result<Held> {
         self.handover.check()?;
         let bundle = Bundle::open(&self.bundle)?;
-        let spec = match self.spec {
+        let mut spec = match self.spec {
             Some(spec) => spec,
             None => bundle.spec()?,
         };
+        if self.notify {
+            notify::add(&mut spec, &self.container.store, &self.container.id)?;
+        }
         let (config, warnings) =
             Config::new(&spec, &bundle.path, available_capabilities(&spec)?).traced(Mark::CheckConfig)?;
         // Early, for the sake of the message; `reserve` makes sure of it.
@@ -174,6 +187,7 @@ impl Create {
             owns_cgroup: false,
             watch: None,
             rootless: self.rootless,
+            notify: self.notify,
             notes,
             waits,
         };
@@ -219,6 +233,7 @@ struct Attempt<'a> {
     /// Since the child is in its cgroup.
     watch: Option<OomWatch>,
     rootless: Option<bool>,
+    notify: bool,
     notes: Vec<String>,
     waits: Waits,
 }
@@ -232,6 +247,9 @@ impl Attempt<'_> {
         entry.write(&record)?;
         if let Some(filter) = &extras.filter {
             entry.write_filter(filter)?;
+        }
+        if self.notify {
+            entry.make_notify()?;
         }
         let cgroup = self.prepare(entry, &mut record).traced(Mark::MakeCgroup)?;
         if self.waits == Waits::ForStart {

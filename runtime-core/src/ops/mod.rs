@@ -11,6 +11,7 @@ mod handover;
 mod host_mount;
 mod kill;
 mod list;
+mod notify;
 mod pause;
 mod process;
 mod ps;

@@ -17,6 +17,8 @@ const RECORD: &CStr = c"state.json";
 const NEW_RECORD: &CStr = c"state.json.new";
 /// What a created container's init waits at.
 pub(crate) const FIFO: &CStr = c"exec.fifo";
+/// A directory that the container sees too, for the socket of its notifications.
+pub(crate) const NOTIFY: &str = "notify";
 /// The container's system call filter, for `exec`.
 const FILTER: &CStr = c"seccomp.bpf";
 /// No record is nearly that large.
@@ -44,6 +46,10 @@ pub(crate) struct Locked(Entry);
 impl Store {
     pub(crate) fn new(path: PathBuf) -> Self {
         Store { path }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     fn open_root(&self) -> crate::sys::Result<OwnedFd> {
@@ -199,6 +205,16 @@ impl Locked {
         fd::open(&self.dir, FILTER, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL, 0o600)
             .and_then(|file| fd::write_all(file, &filter.to_bytes()))
             .context(|| format!("write seccomp.bpf of container {}", self.id))
+    }
+
+    /// Makes the directory for the socket of notifications.
+    pub(crate) fn make_notify(&self) -> Result<()> {
+        let name = path::c_path(Path::new(NOTIFY));
+        let make = || {
+            fd::mkdir(&self.dir, &name, 0o755)?;
+            fd::chmod(fd::open(&self.dir, &name, libc::O_RDONLY | libc::O_DIRECTORY, 0)?, 0o755)
+        };
+        make().context(|| "mkdir notify")
     }
 
     /// Makes the fifo at which init will wait, and opens it for init: for

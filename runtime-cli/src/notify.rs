@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Passing a container's readiness on to the service manager that waits for it
+//! (sd_notify(3)): systemd does not listen to processes in containers, but to us.
+//!
+//! Only readiness: what else a container might tell the manager is about the
+//! manager's service, not about the container.
+
+use crate::cmd::Failure;
+use crate::log::Log;
+use crate::output::io_text;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use nix::sys::stat::Mode;
+use runtime_core::Container;
+use runtime_core::spec::Status;
+use std::ffi::{OsStr, OsString};
+use std::io::{ErrorKind, IoSlice, Read};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
+
+/// Longer messages than sd_notify(3) sends are nobody's.
+const MESSAGE_MAX: usize = 4096;
+/// How often we look whether the container is still there.
+const TICK_MS: u16 = 100;
+/// How long systemd may take to read what we have sent.
+const BARRIER_MS: u16 = 30_000;
+
+/// The manager's address, if there is a manager that waits.
+pub(crate) fn address() -> Option<OsString> {
+    std::env::var_os("NOTIFY_SOCKET").filter(|address| !address.is_empty())
+}
+
+/// Between a container and the manager.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    container: UnixDatagram,
+    manager: UnixDatagram,
+}
+
+impl Proxy {
+    /// Listens for the container, if there is a manager. Before the container's
+    /// program starts: what it says first shall not be lost.
+    pub(crate) fn listen(container: &Container) -> Result<Option<Self>, Failure> {
+        let Some(address) = address() else { return Ok(None) };
+        let fail = |what: &str, path: &OsStr, error: &std::io::Error| {
+            Failure::new(format!("{what} {}: {}", path.display(), io_text(error)))
+        };
+        let manager = connect(&address).map_err(|error| fail("dial unixgram", &address, &error))?;
+        let path = container.notify_socket();
+        let socket = bind(&path).map_err(|error| {
+            let mut failure = fail("listen unixgram", path.as_os_str(), &error);
+            if error.kind() == ErrorKind::NotFound {
+                failure.text += "; hint: NOTIFY_SOCKET was not set when the container was created";
+            }
+            failure
+        })?;
+        Ok(Some(Proxy { container: socket, manager }))
+    }
+
+    /// Waits until the container is ready, or has ended, and tells the manager,
+    /// and that it is to watch process `pid` from now on. A manager that does not
+    /// listen any more is no reason to end the container.
+    pub(crate) fn wait(&self, container: &Container, pid: i32, log: &Log) -> Result<(), Failure> {
+        loop {
+            let mut fds = [PollFd::new(self.container.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut fds, PollTimeout::from(TICK_MS)) {
+                Ok(0) | Err(nix::Error::EINTR) if container.state()?.status == Status::Stopped => {
+                    return Ok(());
+                }
+                Ok(0) | Err(nix::Error::EINTR) => {}
+                Err(errno) => return Err(Failure::new(format!("poll: {}", io_text(&errno.into())))),
+                Ok(_) if self.take() => {
+                    // Once we are gone, systemd would not know whose words these were.
+                    let told = self.tell(pid).and_then(|()| self.barrier());
+                    return told.or_else(|failure| {
+                        log.warning(&failure.text);
+                        Ok(())
+                    });
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// For a descriptor to poll. When it can be read, [`pass_on`](Self::pass_on).
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.container.as_fd()
+    }
+
+    /// Passes a message on, from a container that this program itself stays with.
+    pub(crate) fn pass_on(&self) -> Result<(), Failure> {
+        if self.take() { self.tell(std::process::id() as i32) } else { Ok(()) }
+    }
+
+    /// Reads one message: whether it says that the container is ready.
+    fn take(&self) -> bool {
+        let mut message = [0; MESSAGE_MAX];
+        let length = self.container.recv(&mut message).unwrap_or(0);
+        is_ready(message.get(..length).unwrap_or_default())
+    }
+
+    fn tell(&self, pid: i32) -> Result<(), Failure> {
+        for line in ["READY=1\n".to_owned(), format!("MAINPID={pid}\n")] {
+            self.manager
+                .send(line.as_bytes())
+                .map_err(|error| Failure::new(format!("write to NOTIFY_SOCKET: {}", io_text(&error))))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the manager has read everything (sd_notify_barrier(3)): it
+    /// then closes the descriptor that it gets. One that does not know of barriers
+    /// is not waited for for ever.
+    fn barrier(&self) -> Result<(), Failure> {
+        let fail =
+            |error: std::io::Error| Failure::new(format!("BARRIER=1 to NOTIFY_SOCKET: {}", io_text(&error)));
+        let (mut ours, theirs) = std::io::pipe().map_err(fail)?;
+        let theirs = OwnedFd::from(theirs);
+        let rights = [theirs.as_raw_fd()];
+        let (message, control) = ([IoSlice::new(b"BARRIER=1")], [ControlMessage::ScmRights(&rights)]);
+        sendmsg::<()>(self.manager.as_raw_fd(), &message, &control, MsgFlags::MSG_NOSIGNAL, None)
+            .map_err(|errno| fail(errno.into()))?;
+        drop(theirs);
+        let mut fds = [PollFd::new(ours.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, PollTimeout::from(BARRIER_MS)) {
+            Ok(0) | Err(nix::Error::EINTR) => Ok(()),
+            Err(errno) => Err(fail(errno.into())),
+            Ok(_) => match ours.read(&mut [0]).map_err(fail)? {
+                0 => Ok(()),
+                _ => Err(Failure::new("unexpected read from synchronization pipe")),
+            },
+        }
+    }
+}
+
+/// Of several lines one may say it. Not what else the container would like to say:
+/// `READY=1` is passed on in our own words.
+fn is_ready(message: &[u8]) -> bool {
+    message.split(|byte| *byte == b'\n').any(|line| line == b"READY=1")
+}
+
+/// Addresses that begin with @ are abstract (unix(7)).
+fn connect(address: &OsStr) -> std::io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    match address.as_bytes() {
+        [b'@', name @ ..] => socket.connect_addr(&SocketAddr::from_abstract_name(name)?)?,
+        _ => socket.connect(address)?,
+    }
+    Ok(socket)
+}
+
+/// Everybody in the container may write to it.
+fn bind(path: &Path) -> std::io::Result<UnixDatagram> {
+    // What a `start` that failed behind this point has left.
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // Not by chmod, which would follow a link that a container has put there.
+    let umask = nix::sys::stat::umask(Mode::empty());
+    let socket = UnixDatagram::bind(path);
+    nix::sys::stat::umask(umask);
+    let socket = socket?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readiness_is_a_line_of_its_own() {
+        for message in ["READY=1", "READY=1\n", "STATUS=here\nREADY=1\nMAINPID=7"] {
+            assert!(is_ready(message.as_bytes()), "{message}");
+        }
+        for message in ["", "READY=0", "READY=12", "STATUS=READY=1", "XREADY=1", "WATCHDOG=1"] {
+            assert!(!is_ready(message.as_bytes()), "{message}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Readiness of containers, for a service manager (sd_notify(3)).
+#![allow(clippy::disallowed_methods)]
+
+use conformance::{Bundle, Runtime, host, runtime};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use std::io::IoSliceMut;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::process::Command;
+use std::time::Duration;
+
+/// A service manager that listens.
+struct Manager {
+    socket: UnixDatagram,
+    address: String,
+    _dir: Option<tempfile::TempDir>,
+}
+
+impl Manager {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        Self::listening(socket, path.to_str().unwrap().to_owned(), Some(dir))
+    }
+
+    fn with_abstract_address() -> Self {
+        let name = format!("notify-{}", std::process::id());
+        let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+        Self::listening(socket, format!("@{name}"), None)
+    }
+
+    fn listening(socket: UnixDatagram, address: String, _dir: Option<tempfile::TempDir>) -> Self {
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        Manager { socket, address, _dir }
+    }
+
+    /// A command as the manager starts it.
+    fn command(&self, runtime: &Runtime, bundle: &Bundle, args: &[&str]) -> Command {
+        let mut command = runtime.command(args);
+        command.env("NOTIFY_SOCKET", &self.address).current_dir(bundle.path());
+        command
+    }
+
+    /// The next message, and the descriptor that came with it.
+    fn receive(&self) -> (String, Option<OwnedFd>) {
+        let mut bytes = [0; 4096];
+        let (length, mut descriptor) = {
+            let mut iov = [IoSliceMut::new(&mut bytes)];
+            let mut control = nix::cmsg_space!([RawFd; 1]);
+            let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+            let message =
+                recvmsg::<()>(self.socket.as_raw_fd(), &mut iov, Some(&mut control), flags).unwrap();
+            let rights = message.cmsgs().unwrap().find_map(|part| match part {
+                ControlMessageOwned::ScmRights(fds) => fds.first().copied(),
+                _ => None,
+            });
+            (message.bytes, rights)
+        };
+        // SAFETY: the kernel has just made this descriptor for us.
+        #[allow(unsafe_code)]
+        let descriptor = descriptor.take().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+        (String::from_utf8_lossy(&bytes[..length]).into_owned(), descriptor)
+    }
+
+    /// What there is to hear about a container that is ready.
+    fn expect_ready(&self, pid: &str) {
+        assert_eq!(self.receive().0, "READY=1\n");
+        assert_eq!(self.receive().0, format!("MAINPID={pid}\n"));
+    }
+
+    fn expect_nothing(&self) {
+        self.socket.set_nonblocking(true).unwrap();
+        assert_eq!(self.socket.recv(&mut [0; 1]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+        self.socket.set_nonblocking(false).unwrap();
+    }
+}
+
+fn runtime() -> Runtime {
+    Runtime::from_env().unwrap()
+}
+
+fn pid(runtime: &Runtime, id: &str) -> String {
+    runtime.state(id).unwrap()["pid"].to_string()
+}
+
+fn id(name: &str) -> String {
+    format!("notify-{name}-{}", std::process::id())
+}
+
+#[test]
+fn start_waits_until_the_container_is_ready() {
+    let _alone = host::alone();
+    for manager in [Manager::new(), Manager::with_abstract_address()] {
+        let (runtime, id) = (runtime(), id("start"));
+        let bundle = Bundle::new(&["notify", "STATUS=soon", "notify", "READY=1", "sleep"]).unwrap();
+        runtime::finish(manager.command(&runtime, &bundle, &["create", &id])).unwrap().ok().unwrap();
+        manager.expect_nothing();
+        let mut start = manager.command(&runtime, &bundle, &["start", &id]).spawn().unwrap();
+        manager.expect_ready(&pid(&runtime, &id));
+        let (message, barrier) = manager.receive();
+        assert_eq!(message, "BARRIER=1");
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(start.try_wait().unwrap().is_none(), "start does not wait for the manager");
+        drop(barrier.unwrap());
+        assert!(runtime::wait(&mut start).unwrap().success());
+        runtime.run(&["delete", "--force", &id]).unwrap().ok().unwrap();
+    }
+}
+
+#[test]
+fn a_detached_run_waits_and_a_foreground_one_stays() {
+    let _alone = host::alone();
+    let (manager, runtime, id) = (Manager::new(), runtime(), id("run"));
+    let bundle = Bundle::new(&["notify", "READY=1", "sleep"]).unwrap();
+    let mut run = manager.command(&runtime, &bundle, &["run", "--detach", &id]).spawn().unwrap();
+    assert_eq!(manager.receive().0, "READY=1\n");
+    assert_eq!(manager.receive().0, format!("MAINPID={}\n", pid(&runtime, &id)));
+    drop(manager.receive());
+    assert!(runtime::wait(&mut run).unwrap().success());
+    runtime.run(&["delete", "--force", &id]).unwrap().ok().unwrap();
+
+    let bundle = Bundle::new(&["notify", "READY=1", "exit", "7"]).unwrap();
+    let mut run = manager.command(&runtime, &bundle, &["run", &id]).spawn().unwrap();
+    manager.expect_ready(&run.id().to_string());
+    assert_eq!(runtime::wait(&mut run).unwrap().code(), Some(7));
+    manager.expect_nothing();
+}
+
+#[test]
+fn a_container_that_is_never_ready_holds_nobody_up() {
+    let _alone = host::alone();
+    let (manager, runtime, id) = (Manager::new(), runtime(), id("never"));
+    let bundle = Bundle::new(&["exit", "0"]).unwrap();
+    runtime::finish(manager.command(&runtime, &bundle, &["create", &id])).unwrap().ok().unwrap();
+    runtime::finish(manager.command(&runtime, &bundle, &["start", &id])).unwrap().ok().unwrap();
+    runtime.run(&["delete", &id]).unwrap().ok().unwrap();
+    runtime::finish(manager.command(&runtime, &bundle, &["run", &id])).unwrap().ok().unwrap();
+    manager.expect_nothing();
+}
+
+#[test]
+fn what_cannot_work_is_found_out_before_the_container_is_started() {
+    let _alone = host::alone();
+    let (manager, runtime, id) = (Manager::new(), runtime(), id("wrong"));
+    let bundle = Bundle::new(&["sleep"]).unwrap();
+    runtime.run_in(&bundle, &["create", &id]).unwrap().ok().unwrap();
+    let refused = |mut command: Command, words: &str| {
+        command.current_dir(bundle.path());
+        runtime::finish(command).unwrap().failed_with(1, words).unwrap();
+        assert_eq!(runtime.status(&id).unwrap(), "created");
+    };
+    refused(
+        manager.command(&runtime, &bundle, &["start", &id]),
+        "hint: NOTIFY_SOCKET was not set when the container was created",
+    );
+    let mut nowhere = runtime.command(&["start", &id]);
+    nowhere.env("NOTIFY_SOCKET", "/nonexistent/notify");
+    refused(nowhere, "dial unixgram /nonexistent/notify: no such file or directory");
+    runtime.run(&["delete", "--force", &id]).unwrap().ok().unwrap();
+
+    // A run leaves nothing behind.
+    let mut nowhere = runtime.command(&["run", "--detach", &id]);
+    nowhere.env("NOTIFY_SOCKET", "/nonexistent/notify").current_dir(bundle.path());
+    runtime::finish(nowhere).unwrap().failed_with(1, "dial unixgram").unwrap();
+    runtime.run(&["state", &id]).unwrap().failed_with(1, "container does not exist").unwrap();
+}
