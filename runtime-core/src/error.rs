@@ -86,6 +86,11 @@ impl Error {
         }))
     }
 
+    /// `what` failed, and std has asked the kernel why.
+    pub(crate) fn io(error: &std::io::Error, what: impl Into<String>) -> Self {
+        Error::os(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)), what)
+    }
+
     /// Wraps the error into an outer one of the same kind.
     pub(crate) fn wrap(self, text: impl Into<String>) -> Self {
         let kind = self.kind();

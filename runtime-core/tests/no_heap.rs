@@ -73,7 +73,25 @@ fn bundle(args: &[&str]) -> Bundle {
             mounts.push(json!({ "destination": "/made/dir", "type": "tmpfs", "source": "t", "options": ["ro", "rslave"] }));
             mounts.push(json!({ "destination": "/made/file", "source": source, "options": ["bind", "ro", "rnosuid"] }));
             mounts.push(json!({ "destination": "/tmp", "type": "tmpfs", "source": "t" }));
+            mounts.push(json!({ "destination": "/etc", "type": "tmpfs", "source": "t", "options": ["tmpcopyup"] }));
+            mounts.push(json!({ "destination": "/copy", "source": "rootfs/etc", "options": ["bind", "rprivate"] }));
             config["linux"]["seccomp"] = filter(None);
+        })
+        .unwrap()
+}
+
+/// The same in a user namespace, with a mount that only the parent can make.
+fn in_user_namespace(bundle: Bundle) -> Bundle {
+    let identity = json!([{ "containerID": 0, "hostID": 0, "size": 65536 }]);
+    bundle
+        .with(|config| {
+            config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({ "type": "user" }));
+            config["linux"]["uidMappings"] = identity.clone();
+            config["linux"]["gidMappings"] = identity;
+            let mounts = config["mounts"].as_array_mut().unwrap();
+            mounts.push(
+                json!({ "destination": "/mapped", "source": "rootfs/root", "options": ["bind", "idmap"] }),
+            );
         })
         .unwrap()
 }
@@ -129,6 +147,7 @@ fn containers() {
                 }
             })
             .unwrap();
+        let bundle = if round % 2 == 0 { bundle } else { in_user_namespace(bundle) };
         let created =
             runtime.create(id.clone(), bundle.path()).create().unwrap_or_else(|e| panic!("{round}: {e:?}"));
         container.start().unwrap();

@@ -100,6 +100,10 @@ impl Config {
         needs_mount("linux.readonlyPaths", linux.readonly_paths.is_empty())?;
 
         let no_resources = spec::Resources::default();
+        let rootfs = match root.path.starts_with('/') {
+            true => crate::path::clean(&root.path),
+            false => crate::path::clean(&format!("{bundle}/{}", root.path)),
+        };
         let resources = linux.resources.as_ref().unwrap_or(&no_resources);
         let config = Config {
             rootfs: no_nul("root.path", &root.path)?.to_owned(),
@@ -112,7 +116,7 @@ impl Config {
                 .mounts
                 .iter()
                 .enumerate()
-                .map(|(i, m)| Mount::new(i, m, bundle))
+                .map(|(i, m)| Mount::new(i, m, bundle, &rootfs))
                 .collect::<Result<_>>()?,
             nodes: devices::nodes(&linux.devices)?,
             device_rules: devices::rules(&resources.devices)?,
@@ -129,6 +133,12 @@ impl Config {
             annotations: annotations(&spec.annotations)?,
             namespaces,
         };
+        for (i, mount) in config.mounts.iter().enumerate() {
+            if mount.takes_mappings_of_container() && !config.namespaces.is_own(Kind::User) {
+                let why = "idmap without mappings takes those of a user namespace, and there is none";
+                return Err(invalid(format_args!("mounts[{i}].options"), why));
+            }
+        }
         for (i, mount) in spec.mounts.iter().enumerate() {
             if !mount.destination.starts_with('/') {
                 warnings.push(Warning(format!(

@@ -299,11 +299,12 @@ fn fs_option(at: &str, option: &str) -> Result<FsOption> {
 }
 
 impl Mount {
-    /// `bundle` is where a relative source begins.
-    pub(crate) fn new(i: usize, spec: &spec::Mount, bundle: &str) -> Result<Self> {
+    /// `bundle` is where a relative source begins; `rootfs` is the path of the
+    /// rootfs, as [`clean`] has it.
+    pub(crate) fn new(i: usize, spec: &spec::Mount, bundle: &str, rootfs: &str) -> Result<Self> {
         let at = format!("mounts[{i}]");
         let parsed = Parsed::new(&at, &spec.options)?;
-        let destination = clean(&spec.destination);
+        let destination = in_container(&clean(&spec.destination), rootfs).to_owned();
         if spec.destination.is_empty() || destination.is_empty() {
             return Err(invalid(
                 format_args!("{at}.destination"),
@@ -337,6 +338,11 @@ impl Mount {
         self.flags & MS_RDONLY != 0
     }
 
+    /// True for `idmap` and `ridmap` without mappings of the mount's own.
+    pub(crate) fn takes_mappings_of_container(&self) -> bool {
+        matches!(&self.source, Source::Bind { id_map: Some(map), .. } if map.uid.is_empty())
+    }
+
     /// The attributes of a new mount with these flags, as mount(2) derives them.
     pub(crate) fn new_attr(&self) -> u64 {
         attr_of(self.flags)
@@ -346,19 +352,36 @@ impl Mount {
     /// none was given. As with mount(8), one flag makes a remount, and a remount
     /// without a flag takes that flag away; but atime stays unless it is named.
     pub(crate) fn bind_attr(&self) -> Option<MountAttr> {
+        (self.flags != 0 || self.cleared != 0).then(|| change_to(self.flags))
+    }
+
+    /// As [`bind_attr`](Self::bind_attr), for a source with the flags `source` (ST_*
+    /// of statvfs(3)) that the kernel would lock in the container's mount namespace:
+    /// what is not named is kept. The name of a flag that would have to go.
+    pub(crate) fn locked_attr(&self, source: u64) -> std::result::Result<Option<MountAttr>, &'static str> {
         if self.flags == 0 && self.cleared == 0 {
-            return None;
+            return Ok(None);
         }
-        let mut clear = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC | attr::NOSYMFOLLOW;
-        if self.flags & ATIME_FLAGS != 0 {
-            clear |= attr::ATIME | attr::NODIRATIME;
+        let locked: c_ulong =
+            LOCKED.iter().filter(|(st, _, _)| source & st != 0).map(|(_, flag, _)| flag).sum();
+        let mut atime: c_ulong =
+            ATIME.iter().filter(|(st, _)| source & st != 0).map(|(_, flag)| flag).sum();
+        if atime & (MS_NOATIME | MS_RELATIME) == 0 {
+            atime |= MS_STRICTATIME;
         }
-        let set = attr_of(self.flags);
-        // The kernel refuses an atime value without the whole field cleared,
-        // and wants nothing else in both masks.
-        let clear = (clear & !set) | (clear & attr::ATIME);
-        let set = if clear & attr::ATIME == 0 { set & !attr::ATIME } else { set };
-        Some(MountAttr { set, clear, ..MountAttr::default() })
+        let wanted_atime = self.flags & ATIME_FLAGS;
+        let keeps_atime = wanted_atime == 0 || wanted_atime == atime;
+        if locked & !self.flags == 0 && keeps_atime {
+            return Ok(Some(change_to(self.flags)));
+        }
+        // Not of its own accord; atime has one name for all of its values.
+        if let Some((_, _, name)) = LOCKED.iter().find(|(_, flag, _)| locked & self.cleared & flag != 0) {
+            return Err(name);
+        }
+        if !keeps_atime || atime & self.cleared != 0 {
+            return Err("atime");
+        }
+        Ok(Some(change_to(self.flags | locked | atime)))
     }
 
     /// The flags of the file system itself, as words for fsconfig(2).
@@ -374,6 +397,35 @@ impl Mount {
         let flags = self.flags;
         kinds.into_iter().filter(move |(flag, _)| flags & flag != 0).map(|(_, word)| word)
     }
+}
+
+/// Flags that the kernel locks: as statvfs(3) has them, as mount(2) has them.
+const LOCKED: [(u64, c_ulong, &str); 4] = [
+    (libc::ST_RDONLY, MS_RDONLY, "ro"),
+    (libc::ST_NOSUID, MS_NOSUID, "nosuid"),
+    (libc::ST_NODEV, MS_NODEV, "nodev"),
+    (libc::ST_NOEXEC, MS_NOEXEC, "noexec"),
+];
+
+/// As [`LOCKED`], together.
+const ATIME: [(u64, c_ulong); 3] = [
+    (libc::ST_NOATIME, MS_NOATIME),
+    (libc::ST_NODIRATIME, MS_NODIRATIME),
+    (libc::ST_RELATIME, MS_RELATIME),
+];
+
+/// The change that gives a mount these flags and takes the others away.
+fn change_to(flags: c_ulong) -> MountAttr {
+    let mut clear = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC | attr::NOSYMFOLLOW;
+    if flags & ATIME_FLAGS != 0 {
+        clear |= attr::ATIME | attr::NODIRATIME;
+    }
+    let set = attr_of(flags);
+    // The kernel refuses an atime value without the whole field cleared,
+    // and wants nothing else in both masks.
+    let clear = (clear & !set) | (clear & attr::ATIME);
+    let set = if clear & attr::ATIME == 0 { set & !attr::ATIME } else { set };
+    MountAttr { set, clear, ..MountAttr::default() }
 }
 
 /// MOUNT_ATTR_* for MS_*.
@@ -484,6 +536,16 @@ fn new_filesystem(at: &str, spec: &spec::Mount, parsed: &Parsed) -> Result<Sourc
     })
 }
 
+/// A destination that begins with the path of the rootfs is taken from there:
+/// callers that know the container by its path on the host rely on runc for that.
+fn in_container<'a>(destination: &'a str, rootfs: &str) -> &'a str {
+    match destination.strip_prefix(rootfs).filter(|_| !rootfs.is_empty()) {
+        Some("") => "",
+        Some(rest) => rest.strip_prefix('/').unwrap_or(destination),
+        None => destination,
+    }
+}
+
 /// Nothing but procfs on /proc, and below it only files that the runtime never
 /// uses: its writes of labels and kernel parameters must reach the kernel
 /// (CVE-2019-16884). Where the path leads inside the image is checked again by
@@ -571,7 +633,7 @@ mod tests {
     }
 
     fn parse(destination: &str, kind: &str, source: &str, options: &[&str]) -> Result<Mount> {
-        Mount::new(3, &spec(destination, kind, source, options), "/bundle")
+        Mount::new(3, &spec(destination, kind, source, options), "/bundle", "bundle/rootfs")
     }
 
     fn report(destination: &str, kind: &str, source: &str, options: &[&str]) -> String {
@@ -633,6 +695,32 @@ mod tests {
     }
 
     #[test]
+    fn locked_flags_are_kept_or_refused() {
+        use libc::{ST_NODEV, ST_NOEXEC, ST_NOATIME, ST_RDONLY, ST_RELATIME};
+        let locked = |options: &[&str], source: u64| {
+            parse("/x", "", "/s", &[&["bind"], options].concat()).unwrap().locked_attr(source)
+        };
+        assert_eq!(locked(&[], ST_RDONLY).unwrap(), None);
+        // Nothing would have to go.
+        let change = locked(&["ro"], ST_RDONLY | ST_RELATIME).unwrap().unwrap();
+        assert_eq!((change.set, change.clear & attr::ATIME), (attr::RDONLY, 0));
+        let change = locked(&["nosuid"], ST_RDONLY | ST_NODEV | ST_NOATIME).unwrap().unwrap();
+        assert_eq!(change.set, attr::RDONLY | attr::NODEV | attr::NOSUID | attr::NOATIME);
+        assert_eq!(locked(&["rw"], ST_RDONLY).unwrap_err(), "ro");
+        assert_eq!(locked(&["ro", "exec"], ST_NOEXEC).unwrap_err(), "noexec");
+        assert_eq!(locked(&["noatime"], ST_RELATIME).unwrap_err(), "atime");
+        assert_eq!(locked(&["strictatime"], 0).unwrap().unwrap().set, attr::STRICTATIME);
+    }
+
+    #[test]
+    fn destinations_by_their_path_on_the_host() {
+        let destination = |path: &str| parse(path, "tmpfs", "", &[]).unwrap().destination;
+        assert_eq!(destination("/bundle/rootfs/a/../b").as_c_str(), c"b");
+        assert_eq!(destination("/bundle/rootfs2/a").as_c_str(), c"bundle/rootfs2/a");
+        assert_eq!(destination("/x/bundle/rootfs/a").as_c_str(), c"x/bundle/rootfs/a");
+    }
+
+    #[test]
     fn what_may_be_at_and_below_proc() {
         assert!(parse("/proc", "proc", "proc", &[]).unwrap().no_follow);
         assert!(parse("/proc", "", "/proc", &["rbind"]).is_ok());
@@ -664,7 +752,7 @@ mod tests {
         assert!(report("/x", "overlay", "", &[&"x".repeat(256)]).contains("255 bytes"));
         let mut half = spec("/x", "", "/y", &["rbind"]);
         half.uid_mappings = vec![spec::IdMapping { container_id: 0, host_id: 0, size: 1 }];
-        assert!(Mount::new(0, &half, "/").unwrap_err().report().starts_with("mounts[0]: uidMappings and"));
+        assert!(Mount::new(0, &half, "/", "").unwrap_err().report().starts_with("mounts[0]: uidMappings and"));
     }
 
     #[test]

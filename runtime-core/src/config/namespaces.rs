@@ -161,17 +161,6 @@ impl Namespaces {
         })
     }
 
-    /// What id `id` of the container's user namespace is on the host. The same,
-    /// if the container makes none.
-    pub(crate) fn host_uid(&self, id: u32) -> Option<u32> {
-        if self.is_new(Kind::User) { to_host(&self.uid_map, id) } else { Some(id) }
-    }
-
-    /// As [`host_uid`](Self::host_uid), for groups.
-    pub(crate) fn host_gid(&self, id: u32) -> Option<u32> {
-        if self.is_new(Kind::User) { to_host(&self.gid_map, id) } else { Some(id) }
-    }
-
     fn check_mappings(&self) -> Result<()> {
         let fields = [("linux.uidMappings", &self.uid_map), ("linux.gidMappings", &self.gid_map)];
         match self.origin(Kind::User) {
@@ -246,13 +235,6 @@ pub(crate) fn check_map(field: &str, map: &[spec::IdMapping]) -> Result<()> {
     Ok(())
 }
 
-fn to_host(map: &[spec::IdMapping], id: u32) -> Option<u32> {
-    map.iter().find_map(|range| {
-        let offset = id.checked_sub(range.container_id)?;
-        if offset < range.size { range.host_id.checked_add(offset) } else { None }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,7 +292,5 @@ mod tests {
         assert!(check(&[range(0, 100, 10), range(50, 109, 1)]).unwrap_err().starts_with("m[1]: overlaps"));
         assert!(check(&[range(u32::MAX, 0, 1)]).unwrap_err().starts_with("m[0].containerID"));
         assert!(check(&vec![range(0, 0, 1); 341]).unwrap_err().contains("340"));
-        assert_eq!(to_host(&[range(0, 1000, 10)], 9), Some(1009));
-        assert_eq!(to_host(&[range(0, 1000, 10)], 10), None);
     }
 }

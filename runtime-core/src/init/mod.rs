@@ -6,10 +6,12 @@
 //! [`Failure`](step::Failure). A test runs these scripts under an allocator that
 //! aborts (`tests/no_heap.rs`).
 
+pub(crate) mod helpers;
 pub(crate) mod plan;
 pub(crate) mod step;
 
 mod console;
+mod copy_up;
 mod devices;
 mod lookup;
 mod mounts;
@@ -164,7 +166,7 @@ fn make(
     process::join_session(process)?;
     sys::fd::umask(0);
     rootfs::attach(&mut container.rootfs)?;
-    mounts::attach_all(&mut container.rootfs)?;
+    mounts::attach_all(&mut container.rootfs, channel)?;
     devices::make(&mut container.rootfs)?;
     paths::set_sysctls(&container.sysctls, proc)?;
     if container.barrier {

@@ -2,9 +2,11 @@
 //! `mounts`: each one made, set up while nobody sees it, and attached at a
 //! descriptor that was opened below the root.
 
-use super::plan::{Mount, NewMount, Rootfs, What};
+use super::copy_up;
+use super::plan::{Inside, Mount, NewMount, Rootfs, What};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::config::mounts::is_proc_file;
+use crate::launch::channel::{ChildEnd, Reply};
 use crate::path::proc::is_procfs;
 use crate::path::root::{Leaf, Root};
 use crate::sys::mount::{self, Depth, MountAttr, attr};
@@ -12,18 +14,55 @@ use crate::sys::{Errno, fd};
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
-pub(super) fn attach_all(rootfs: &mut Rootfs) -> Result<(), Failure> {
+pub(super) fn attach_all(rootfs: &mut Rootfs, channel: &ChildEnd) -> Result<(), Failure> {
     let root = Root::new(&rootfs.root);
     for (i, m) in rootfs.mounts.iter_mut().enumerate() {
-        attach(root, m).item(Step::Mount, i)?;
+        let mut made = None;
+        if let What::Inside(inside) = &m.what {
+            made = Some(if inside.by_parent {
+                ask_for(i, channel).item(Step::Mount, i)?
+            } else {
+                clone_inside(root, inside).item(Step::Mount, i)?
+            });
+        }
+        attach(root, m, made).item(Step::Mount, i)?;
     }
     Ok(())
 }
 
-fn attach(root: Root<'_>, m: &mut Mount) -> StepResult {
+/// A detached clone of what is in the container at a path, its ids mapped.
+pub(super) fn clone_inside(root: Root<'_>, inside: &Inside) -> StepResult<OwnedFd> {
+    let flags = if inside.no_follow { libc::O_PATH | libc::O_NOFOLLOW } else { libc::O_PATH };
+    let source = root.open(&inside.path, flags).during(Call::OpenSource)?;
+    let tree = mount::clone_tree(source, c"", inside.depth, 0).during(Call::CloneTree)?;
+    if let Some(map) = &inside.id_map {
+        map.apply(&tree).during(Call::MapIds)?;
+    }
+    Ok(tree)
+}
+
+/// Lets the parent make the mount.
+fn ask_for(i: usize, channel: &ChildEnd) -> StepResult<OwnedFd> {
+    channel.send(Reply::NeedMount(i as u16)).during(Call::Write)?;
+    channel.receive_mount().during(Call::Read)
+}
+
+/// `made` is the mount, if it had to be cloned in the container.
+fn attach(root: Root<'_>, m: &mut Mount, made: Option<OwnedFd>) -> StepResult {
     let tree = match &mut m.what {
         What::Symlink { target } => return symlink(root, target, &m.destination),
         What::Remount => return remount(root, m),
+        What::Inside(_) => {
+            let tree = made.ok_or((Call::CloneTree, Errno::EBADF))?;
+            let leaf = match fd::stat(&tree).during(Call::Stat)?.st_mode & libc::S_IFMT {
+                libc::S_IFDIR => Leaf::Directory,
+                _ => Leaf::File,
+            };
+            let target = target(root, &m.destination, leaf, m.no_follow)?;
+            set_attributes(&tree, m.attr.as_ref(), &m.all)?;
+            mount::attach(&tree, target).during(Call::AttachMount)?;
+            tree
+        }
         What::Tree { tree, leaf } => {
             let target = target(root, &m.destination, *leaf, m.no_follow)?;
             let tree = tree.take()?;
@@ -34,6 +73,9 @@ fn attach(root: Root<'_>, m: &mut Mount) -> StepResult {
         What::New(new) => {
             let existing = existing_target(root, &m.destination, m.no_follow)?;
             let tree = new_tree(new, existing.as_ref())?;
+            if let Some(existing) = existing.as_ref().filter(|_| new.copy_up) {
+                copy_up::copy(existing, &tree)?;
+            }
             let target = match existing {
                 Some(target) => target,
                 None => target(root, &m.destination, Leaf::Directory, m.no_follow)?,

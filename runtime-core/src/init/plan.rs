@@ -13,9 +13,9 @@ use crate::launch::self_exe::Seal;
 use crate::path::proc::Proc;
 use crate::path::root::Leaf;
 use crate::sys::exec::StringArray;
-use crate::sys::mount::{Depth, MountAttr};
+use crate::sys::mount::{self, Depth, MountAttr, attr};
 use std::ffi::{CStr, CString};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 /// All that a child needs to become a container's process.
 #[derive(Debug)]
@@ -156,12 +156,46 @@ pub(crate) struct Mount {
 pub(crate) enum What {
     /// A clone of what the host has.
     Tree { tree: Tree, leaf: Leaf },
+    /// What the container itself has at a path when it is this mount's turn.
+    Inside(Inside),
     /// A new file system.
     New(NewMount),
     /// A symbolic link in the place of a mount.
     Symlink { target: CString },
     /// The mount that is there already, with other attributes.
     Remount,
+}
+
+/// A bind mount whose source is below the rootfs.
+#[derive(Debug)]
+pub(crate) struct Inside {
+    /// Relative to the root.
+    pub(crate) path: CString,
+    pub(crate) depth: Depth,
+    /// A link at the end of it is mounted itself.
+    pub(crate) no_follow: bool,
+    pub(crate) id_map: Option<IdMap>,
+    /// The child may not map ids, so the parent makes the mount for it.
+    pub(crate) by_parent: bool,
+}
+
+/// The id mappings of a mount: those of a user namespace.
+#[derive(Debug)]
+pub(crate) struct IdMap {
+    pub(crate) namespace: OwnedFd,
+    pub(crate) depth: Depth,
+}
+
+impl IdMap {
+    /// Maps the ids of a detached mount.
+    pub(crate) fn apply(&self, tree: &OwnedFd) -> crate::sys::Result<()> {
+        let change = MountAttr {
+            set: attr::IDMAP,
+            userns_fd: self.namespace.as_raw_fd() as u64,
+            ..MountAttr::default()
+        };
+        mount::set_attr(tree, self.depth, &change)
+    }
 }
 
 /// A file system to make.
@@ -172,6 +206,8 @@ pub(crate) struct NewMount {
     pub(crate) attr: u64,
     /// The SELinux label of its root, where no option sets it.
     pub(crate) label: Option<CString>,
+    /// It gets the content of the directory that it covers.
+    pub(crate) copy_up: bool,
     /// tmpfs gets the permissions of the directory that it covers.
     pub(crate) mode_of_target: bool,
 }

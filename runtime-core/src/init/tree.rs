@@ -67,6 +67,11 @@ impl Tree {
         look(path.as_fd())
     }
 
+    /// The tree, if the parent has cloned it.
+    pub(crate) fn cloned(&self) -> Option<&OwnedFd> {
+        self.cloned.as_ref()
+    }
+
     /// The tree, cloned by now.
     pub(crate) fn get(&mut self) -> StepResult<&OwnedFd> {
         Ok(match &mut self.cloned {

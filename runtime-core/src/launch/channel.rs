@@ -7,6 +7,8 @@
 //!    |                                           |   whose parent we are (CLONE_PARENT); and whose next
 //!    |                                           |   reply may be here before this one
 //!    |   -- Go ------------------------------>   |   only if the plan says so (id maps, systemd)
+//!    |   <- NeedMount(i) ---------------------   |   only for a mount that the child may not make itself:
+//!    |   -- the mount ----------------------->   |   the parent's helper sends it
 //!    |   <- Barrier --------------------------   |   only if there are hooks for the parent to run
 //!    |   -- Go ------------------------------>   |
 //!    |   <- Listener(n) ----------------------   |   only if the filter notifies: it is loaded next, and its
@@ -30,6 +32,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 pub(crate) enum Reply {
     /// The init has this pid.
     Cloned(i32),
+    /// The parent is to make this mount and send it.
+    NeedMount(u16),
     /// The parent is to run its hooks.
     Barrier,
     /// Once the filter is loaded, its listener has this number in the child. Said
@@ -42,6 +46,7 @@ pub(crate) enum Reply {
 }
 
 /// First bytes of messages that are not failures; steps come before them.
+const NEED_MOUNT: u8 = 251;
 const LISTENER: u8 = 252;
 const CLONED: u8 = 253;
 const BARRIER: u8 = 254;
@@ -59,6 +64,7 @@ impl Reply {
         };
         match self {
             Reply::Cloned(pid) => pack(CLONED, 0, 0, pid),
+            Reply::NeedMount(item) => pack(NEED_MOUNT, 0, item, 0),
             Reply::Barrier => pack(BARRIER, 0, 0, 0),
             Reply::Listener(fd) => pack(LISTENER, 0, 0, fd),
             Reply::Ready => pack(READY, 0, 0, 0),
@@ -72,6 +78,7 @@ impl Reply {
         let value = i32::from_ne_bytes([v0, v1, v2, v3]);
         Some(match kind {
             CLONED => Reply::Cloned(value),
+            NEED_MOUNT => Reply::NeedMount(u16::from_ne_bytes([i0, i1])),
             BARRIER => Reply::Barrier,
             LISTENER => Reply::Listener(value),
             READY => Reply::Ready,
@@ -133,6 +140,11 @@ impl ChildEnd {
     /// and what a program most likely may do is write.
     pub(crate) fn send(&self, reply: Reply) -> Result<()> {
         fd::write(&self.0, &reply.encode()).map(drop)
+    }
+
+    /// Waits for a mount from the parent. EPIPE if it is gone.
+    pub(crate) fn receive_mount(&self) -> Result<OwnedFd> {
+        socket::recv_fd(&self.0, &mut [0])?.1.ok_or(Errno::EPIPE)
     }
 
     /// Waits for the parent. EPIPE if it is gone.

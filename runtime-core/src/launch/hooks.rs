@@ -76,10 +76,7 @@ fn here(hook: &Hook, stdio: [OwnedFd; 3]) -> Result<OwnedFd> {
     }
     let [stdin, stdout, stderr] = stdio;
     command.stdin(stdin).stdout(stdout).stderr(stderr);
-    let child = command.spawn().map_err(|error| {
-        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
-        Error::os(errno, format!("fork/exec {}", hook.path))
-    })?;
+    let child = command.spawn().map_err(|error| Error::io(&error, format!("fork/exec {}", hook.path)))?;
     // Nobody has waited for it, so the pid is its own.
     process::pidfd_open(child.id() as i32).context(|| "pidfd_open")
 }

@@ -11,7 +11,10 @@ pub(crate) mod self_exe;
 
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::init::First;
+use crate::init::helpers::{Idle, Mapper};
 use crate::init::plan::Plan;
+use crate::path::proc::Proc;
+use crate::spec::IdMapping;
 use crate::sys::process::ExitStatus;
 use crate::sys::{Errno, clone, fd, ignore, process, signal};
 use crate::trace::{Mark, Traced};
@@ -41,6 +44,8 @@ pub(crate) struct Running {
 /// What a child is waiting for.
 #[derive(Debug)]
 pub(crate) enum Progress {
+    /// For this mount: [`Child::send_mount`].
+    NeedMount(usize),
     /// That the parent has run its hooks.
     Barrier,
     /// For nothing, or for the agent of its filter, who needs this listener.
@@ -91,6 +96,25 @@ pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<C
     if joins { first.await_sibling(plan).traced(Mark::AwaitStage) } else { Ok(first) }
 }
 
+/// A user namespace with these mappings, in which nobody lives: for a mount.
+pub(crate) fn user_namespace(uid: &[IdMapping], gid: &[IdMapping]) -> Result<OwnedFd> {
+    let (parent, child) = channel::channel().context(|| "socketpair")?;
+    let idle = Idle { channel: &child, parent_end: parent.as_fd().as_raw_fd() };
+    let idle = clone_helper(libc::CLONE_NEWUSER, parent, idle)?;
+    let proc = Proc::host().context(|| "open /proc")?;
+    ids::write_maps(&proc, idle.pid, uid, gid)?;
+    proc.open_namespace(idle.pid, c"user").context(|| format!("open /proc/{}/ns/user", idle.pid))
+}
+
+/// Clones a process that helps, in the caller's cgroup.
+fn clone_helper(namespaces: i32, channel: ParentEnd, helper: impl clone::Child) -> Result<Child> {
+    let blocked = signal::Blocked::all();
+    let cloned = clone::clone3(namespaces, false, None, helper);
+    drop(blocked);
+    let (pid, pidfd) = cloned.map_err(explain::clone)?;
+    Ok(Child { pid, guard: Guard(Some(pidfd)), channel, early: VecDeque::new() })
+}
+
 impl Child {
     /// From the stage to the init that it has cloned as its sibling, our child.
     fn await_sibling(self, plan: &Plan) -> Result<Self> {
@@ -134,6 +158,7 @@ impl Child {
     pub(crate) fn progress(&mut self, plan: &Plan) -> Result<Progress> {
         match self.next().traced(Mark::AwaitChild)? {
             Some(Reply::Barrier) => Ok(Progress::Barrier),
+            Some(Reply::NeedMount(item)) => Ok(Progress::NeedMount(item.into())),
             Some(Reply::Listener(fd)) => self.listener(fd, plan).map(Progress::Listener),
             Some(Reply::Ready) => Ok(Progress::Ready),
             other => Err(self.failed(other, plan)),
@@ -164,6 +189,26 @@ impl Child {
                     });
                 }
             }
+        }
+    }
+
+    /// Makes the mount number `item` in the child's mount namespace, with rights
+    /// that the child does not have, and sends it.
+    pub(crate) fn send_mount(&self, plan: &Plan, item: usize) -> Result<()> {
+        let (parent, child) = channel::channel().context(|| "socketpair")?;
+        let mapper = Mapper {
+            plan,
+            item,
+            init: self.pidfd(),
+            to_init: self.channel.as_fd(),
+            channel: &child,
+            parent_end: parent.as_fd().as_raw_fd(),
+        };
+        let mut helper = clone_helper(0, parent, mapper)?;
+        drop(child);
+        match helper.next()? {
+            Some(Reply::Ready) => Ok(()),
+            other => Err(helper.failed(other, plan)),
         }
     }
 

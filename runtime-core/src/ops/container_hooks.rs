@@ -16,7 +16,7 @@ use crate::launch::{self, Child, Progress, Running, hooks};
 use crate::plan;
 use crate::spec::{OCI_VERSION, StateDocument, Status};
 use crate::state::record::Record;
-use crate::sys::{Errno, fd};
+use crate::sys::fd;
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -35,18 +35,13 @@ pub(super) fn create_container(
     let Some(container) = &plan.container else { return Ok(()) };
     let state = StateDocument { pid: pid_inside(state.pid)?, ..state.clone() };
     hooks::run_with(Kind::CreateContainer, hooks, &state, &mut |hook, stdio| {
-        let init_pidfd = init.pidfd().try_clone_to_owned().map_err(|error| io(&error, "dup"))?;
+        let init_pidfd = init.pidfd().try_clone_to_owned().map_err(|error| Error::io(&error, "dup"))?;
         let joins = joins(namespace_paths, init_pidfd)?;
         let mut plan =
             plan::hook::for_create_container(hook, joins, container.rootfs.mount_point.clone(), stdio)?;
         let child = spawn_beside(&mut plan, init.pid)?;
         Ok(begin(child, &plan)?.pidfd)
     })
-}
-
-fn io(error: &std::io::Error, call: &str) -> Error {
-    let errno = error.raw_os_error().unwrap_or(libc::EIO);
-    Error::os(Errno::from_raw(errno), call)
 }
 
 /// In the init's cgroup, if the caller may put a process there.
@@ -83,7 +78,7 @@ impl Container {
         hooks::run_with(Kind::StartContainer, &start.hooks, &state, &mut |hook, stdio| {
             let mut process = start.process.clone();
             process.terminal = false;
-            let created = self.exec(process).stdio(stdio.map(Some)).as_hook(hook.clone()).spawn()?;
+            let created = self.exec(process).stdio(stdio.map(Some)).hook(hook.clone()).spawn()?;
             Ok(OwnedFd::from(created.process))
         })
     }

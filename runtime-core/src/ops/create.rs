@@ -255,7 +255,9 @@ impl Attempt<'_> {
         if self.waits == Waits::ForStart {
             extras.fifo = Some(entry.make_fifo()?);
         }
-        let mut plan = plan::for_create(self.config, self.id(), &self.rootfs, extras).traced(Mark::Plan)?;
+        let mut plan = plan::for_create(self.config, self.id(), &self.rootfs, extras)
+            .map_err(|error| if error.kind() == ErrorKind::Setup { start_failed(error) } else { error })
+            .traced(Mark::Plan)?;
         plan.wait_go |= self.place.adopts();
         let (mut child, cgroup) = self.spawn(&mut plan, cgroup, entry, &mut record)?;
         self.drive(&mut child, &plan, cgroup).map_err(|error| {
@@ -306,6 +308,7 @@ impl Attempt<'_> {
         }
         loop {
             match child.progress(plan)? {
+                Progress::NeedMount(item) => child.send_mount(plan, item)?,
                 Progress::Barrier => {
                     let state = self.state(child.pid);
                     for kind in [HookKind::Prestart, HookKind::CreateRuntime] {

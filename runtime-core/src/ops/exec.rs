@@ -73,7 +73,7 @@ impl Exec {
     }
 
     /// Executes a startContainer hook instead of the process's program.
-    pub(super) fn as_hook(mut self, hook: Hook) -> Self {
+    pub(super) fn hook(mut self, hook: Hook) -> Self {
         self.hook = Some(hook);
         self
     }
@@ -148,8 +148,8 @@ impl Exec {
         loop {
             match child.progress(plan)? {
                 Progress::Ready => break,
-                // Only create has one.
-                Progress::Barrier => child.go()?,
+                // Only create has these.
+                Progress::Barrier | Progress::NeedMount(_) => child.go()?,
                 Progress::Listener(listener) => {
                     if let Some(agent) = &found.agent {
                         agent::hand_over(agent, listener, child.pid, found.state())?;

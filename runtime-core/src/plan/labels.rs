@@ -57,7 +57,7 @@ pub(super) fn labels(config: &Process, keyring: bool) -> Result<Option<Labels>> 
 pub(super) fn require_selinux(field: &str) -> Result<()> {
     let enabled = fd::open_follow(fd::CWD, c"/sys/fs/selinux", libc::O_PATH, 0)
         .and_then(fd::statfs)
-        .is_ok_and(|st| st.f_type as i64 == SELINUX_MAGIC);
+        .is_ok_and(|st| st.f_type == SELINUX_MAGIC);
     if enabled {
         return Ok(());
     }

@@ -4,6 +4,7 @@
 
 pub(crate) mod hook;
 mod labels;
+mod mounts;
 mod namespaces;
 mod process;
 mod rootfs;

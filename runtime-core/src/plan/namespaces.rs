@@ -24,7 +24,7 @@ pub(super) fn joins(namespaces: &Namespaces) -> Result<Box<[Join]>> {
     Ok(joins.into())
 }
 
-fn open(kind: Kind, path: &CStr) -> Result<OwnedFd> {
+pub(super) fn open(kind: Kind, path: &CStr) -> Result<OwnedFd> {
     let at = || format!("linux.namespaces: {} namespace {}", kind.name(), show(path));
     let file = fd::open_follow(fd::CWD, path, libc::O_RDONLY | libc::O_NONBLOCK, 0)
         .context(|| format!("open {}", show(path)))

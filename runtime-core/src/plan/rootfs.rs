@@ -1,23 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The root file system, its mounts and devices: sources opened and cloned.
+//! The root file system and its devices: sources opened and cloned.
 
-use super::labels;
-use crate::cgroup::Hierarchy;
+use super::{labels, mounts};
 use crate::config::Config;
 use crate::config::devices::{Node as NodeConfig, NodeKind};
-use crate::config::field::{invalid, unsupported};
-use crate::config::mounts::{Filesystem, Follow, FsOption, Mount as MountConfig, MountLabel, Source};
+use crate::config::field::invalid;
+use crate::config::mounts::Source;
 use crate::config::namespaces::Kind;
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::init::plan::{Dev, Mount, NewMount, Node, Rootfs, What};
-use crate::init::step::Call;
+use crate::init::plan::{Dev, Node, Rootfs};
 use crate::init::tree::{self, Cloner, Tree};
-use crate::path::root::Leaf;
-use crate::path::{proc, show};
-use crate::sys::mount::{Depth, MountAttr, attr};
+use crate::path::show;
+use crate::sys::mount::Depth;
 use crate::sys::{Errno, cred, fd};
 use libc::{MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::os::fd::OwnedFd;
 
 pub(super) fn rootfs(config: &Config, path: &str, no_pivot: bool) -> Result<Rootfs> {
@@ -30,12 +27,6 @@ pub(super) fn rootfs(config: &Config, path: &str, no_pivot: bool) -> Result<Root
     if config.mount_label.is_some() {
         labels::require_selinux("linux.mountLabel")?;
     }
-    let mounts = config
-        .mounts
-        .iter()
-        .enumerate()
-        .map(|(i, m)| plan_mount(i, m, config, cloner))
-        .collect::<Result<_>>()?;
     Ok(Rootfs {
         tree: rootfs_tree(path, config, cloner)?,
         root: dir,
@@ -49,7 +40,7 @@ pub(super) fn rootfs(config: &Config, path: &str, no_pivot: bool) -> Result<Root
         readonly: config.rootfs_readonly,
         // The others are what the clone has already.
         propagation: config.rootfs_propagation.filter(|(flag, _)| matches!(*flag, MS_SHARED | MS_UNBINDABLE)),
-        mounts,
+        mounts: mounts::mounts(config, path, cloner)?,
         dev: if brings_own_dev(config) { None } else { Some(dev(config, cloner)?) },
     })
 }
@@ -91,152 +82,6 @@ fn rootfs_tree(path: &str, config: &Config, cloner: Cloner) -> Result<Tree> {
             error
         }
     })
-}
-
-fn plan_mount(i: usize, m: &MountConfig, config: &Config, cloner: Cloner) -> Result<Mount> {
-    let mut plan = Mount {
-        destination: m.destination.clone(),
-        source: CString::default(),
-        what: What::Remount,
-        no_follow: m.no_follow,
-        attr: m.bind_attr(),
-        all: m.all,
-        propagation: m.propagation.clone().into(),
-        readonly_later: false,
-        attached: None,
-    };
-    match &m.source {
-        Source::Remount => {}
-        Source::Bind { path, depth, follow, id_map } => {
-            plan.source = path.clone();
-            if id_map.is_some() {
-                return Err(unsupported(
-                    format_args!("mounts[{i}]"),
-                    "id-mapped mounts are not supported yet",
-                ));
-            }
-            plan.what = bind(i, m, path, *depth, *follow, config, cloner)?;
-        }
-        Source::New { kind, fstype, source, options, copy_up } => {
-            plan.source = source.clone();
-            if *copy_up {
-                return Err(unsupported(
-                    format_args!("mounts[{i}].options"),
-                    "tmpcopyup is not supported yet",
-                ));
-            }
-            if *kind == Filesystem::Cgroup && !config.namespaces.is_own(Kind::Cgroup) {
-                // Not a new mount: in the host's first cgroup namespace that sets
-                // the options of the whole hierarchy anew, and takes nsdelegate
-                // and memory_recursiveprot from the host. And root of a user
-                // namespace may mount only what its own cgroup namespace shows.
-                plan.attr = Some(MountAttr { set: m.new_attr(), ..MountAttr::default() });
-                plan.what = What::Tree { tree: host_hierarchy(i, cloner)?, leaf: Leaf::Directory };
-                return Ok(plan);
-            }
-            // Mount points below it must still be made, so this waits.
-            let is_dev = m.destination.as_c_str() == c"dev";
-            plan.readonly_later = m.is_readonly() && (*kind == Filesystem::Tmpfs || is_dev);
-            let later = if plan.readonly_later { attr::RDONLY } else { 0 };
-            plan.attr = None;
-            plan.what = What::New(NewMount {
-                fstype: fstype.clone(),
-                options: filesystem_options(m, *kind, source, options, config.mount_label.as_ref()),
-                label: match &config.mount_label {
-                    // It has no mount options at all.
-                    Some(label) if *kind == Filesystem::Mqueue => Some(label.label.clone()),
-                    _ => None,
-                },
-                attr: m.new_attr() & !later,
-                mode_of_target: *kind == Filesystem::Tmpfs
-                    && options.iter().all(|o| o.key.as_c_str() != c"mode"),
-            });
-        }
-    }
-    Ok(plan)
-}
-
-fn host_hierarchy(i: usize, cloner: Cloner) -> Result<Tree> {
-    let source = tree::Source {
-        path: Hierarchy::find()?.mount_point().to_owned(),
-        depth: Depth::One,
-        flags: 0,
-        propagation: [Some((MS_PRIVATE, Depth::One)), None],
-    };
-    Tree::new(source, cloner).map_err(|(call, errno)| {
-        Error::os(errno, call.name()).wrap(format!("mounts[{i}]: cloning the mount of the cgroup hierarchy"))
-    })
-}
-
-/// The options for fsconfig(2): the source, the flags of the file system, its own.
-fn filesystem_options(
-    m: &MountConfig,
-    kind: Filesystem,
-    source: &CStr,
-    options: &[FsOption],
-    label: Option<&MountLabel>,
-) -> Box<[(CString, Option<CString>)]> {
-    let mut all = vec![(c"source".to_owned(), Some(source.to_owned()))];
-    // Kernel file systems are one for many mounts: there, read-only is a
-    // property of the mount alone.
-    if m.is_readonly() && kind == Filesystem::Other {
-        all.push((c"ro".to_owned(), None));
-    }
-    all.extend(m.superblock_flags().map(|flag| (flag.to_owned(), None)));
-    all.extend(options.iter().map(|o| (o.key.clone(), o.value.clone())));
-    if let Some(MountLabel { option, label }) = label.filter(|_| kind.takes_label()) {
-        all.push(((*option).to_owned(), Some(label.clone())));
-    }
-    all.into()
-}
-
-fn bind(
-    i: usize,
-    m: &MountConfig,
-    path: &CStr,
-    depth: Depth,
-    follow: Follow,
-    config: &Config,
-    cloner: Cloner,
-) -> Result<What> {
-    let failed = |errno: Errno, call: &str| {
-        let error = Error::os(errno, format!("{call} {}", show(path))).wrap("failed to fulfil mount request");
-        let error = error.wrap_as(ErrorKind::Setup, format!("mounts[{i}].source"));
-        if errno == Errno::EINVAL {
-            error.with_hint("the mount that the source is on is unbindable")
-        } else {
-            error
-        }
-    };
-    if follow == Follow::Copy {
-        let mut buf = [0; libc::PATH_MAX as usize];
-        match fd::readlink(fd::CWD, path, &mut buf) {
-            Ok(target) => return Ok(What::Symlink { target: CString::new(target).unwrap_or_default() }),
-            // Not a link: mount it.
-            Err(Errno::EINVAL) => {}
-            Err(errno) => return Err(failed(errno, "readlink")),
-        }
-    }
-    // Peers of the host's mounts only where the configuration wants the whole
-    // rootfs to be one (config-linux.md, "Rootfs Mount Propagation").
-    let propagation = match config.rootfs_propagation {
-        Some((MS_SHARED, _)) => None,
-        Some((MS_PRIVATE, _)) => Some((MS_PRIVATE, Depth::All)),
-        _ => Some((MS_SLAVE, Depth::All)),
-    };
-    let flags = if follow == Follow::No { libc::AT_SYMLINK_NOFOLLOW } else { 0 };
-    let source = tree::Source { path: path.to_owned(), depth, flags, propagation: [propagation, None] };
-    let tree = Tree::new(source, cloner)
-        .map_err(|(call, errno)| failed(errno, if call == Call::CloneTree { "open" } else { call.name() }))?;
-    if m.destination.as_c_str() == c"proc"
-        && !tree.look(|root| proc::is_procfs(root)).map_err(|errno| failed(errno, "statfs"))?
-    {
-        let at = format!("mounts[{i}].destination");
-        return Err(invalid(at, "\"/proc\" cannot be mounted because it is not of type proc"));
-    }
-    let st = tree.look(|root| fd::stat(root)).map_err(|errno| failed(errno, "stat"))?;
-    let leaf = if st.st_mode & libc::S_IFMT == libc::S_IFDIR { Leaf::Directory } else { Leaf::File };
-    Ok(What::Tree { tree, leaf })
 }
 
 /// With a bind mount on /dev, what is in it is the configuration's business.
