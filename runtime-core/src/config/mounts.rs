@@ -364,8 +364,7 @@ impl Mount {
         }
         let locked: c_ulong =
             LOCKED.iter().filter(|(st, _, _)| source & st != 0).map(|(_, flag, _)| flag).sum();
-        let mut atime: c_ulong =
-            ATIME.iter().filter(|(st, _)| source & st != 0).map(|(_, flag)| flag).sum();
+        let mut atime: c_ulong = ATIME.iter().filter(|(st, _)| source & st != 0).map(|(_, flag)| flag).sum();
         if atime & (MS_NOATIME | MS_RELATIME) == 0 {
             atime |= MS_STRICTATIME;
         }
@@ -408,11 +407,8 @@ const LOCKED: [(u64, c_ulong, &str); 4] = [
 ];
 
 /// As [`LOCKED`], together.
-const ATIME: [(u64, c_ulong); 3] = [
-    (libc::ST_NOATIME, MS_NOATIME),
-    (libc::ST_NODIRATIME, MS_NODIRATIME),
-    (libc::ST_RELATIME, MS_RELATIME),
-];
+const ATIME: [(u64, c_ulong); 3] =
+    [(libc::ST_NOATIME, MS_NOATIME), (libc::ST_NODIRATIME, MS_NODIRATIME), (libc::ST_RELATIME, MS_RELATIME)];
 
 /// The change that gives a mount these flags and takes the others away.
 fn change_to(flags: c_ulong) -> MountAttr {
@@ -696,7 +692,7 @@ mod tests {
 
     #[test]
     fn locked_flags_are_kept_or_refused() {
-        use libc::{ST_NODEV, ST_NOEXEC, ST_NOATIME, ST_RDONLY, ST_RELATIME};
+        use libc::{ST_NOATIME, ST_NODEV, ST_NOEXEC, ST_RDONLY, ST_RELATIME};
         let locked = |options: &[&str], source: u64| {
             parse("/x", "", "/s", &[&["bind"], options].concat()).unwrap().locked_attr(source)
         };
@@ -752,7 +748,9 @@ mod tests {
         assert!(report("/x", "overlay", "", &[&"x".repeat(256)]).contains("255 bytes"));
         let mut half = spec("/x", "", "/y", &["rbind"]);
         half.uid_mappings = vec![spec::IdMapping { container_id: 0, host_id: 0, size: 1 }];
-        assert!(Mount::new(0, &half, "/", "").unwrap_err().report().starts_with("mounts[0]: uidMappings and"));
+        assert!(
+            Mount::new(0, &half, "/", "").unwrap_err().report().starts_with("mounts[0]: uidMappings and")
+        );
     }
 
     #[test]

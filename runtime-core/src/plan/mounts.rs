@@ -93,7 +93,7 @@ impl<'a> Planner<'a> {
                     },
                     attr: m.new_attr() & !later,
                     copy_up: *copy_up,
-                mode_of_target: *kind == Filesystem::Tmpfs
+                    mode_of_target: *kind == Filesystem::Tmpfs
                         && options.iter().all(|o| o.key.as_c_str() != c"mode"),
                 });
             }
@@ -134,7 +134,10 @@ impl<'a> Planner<'a> {
             Some((_, _, namespace)) => namespace.try_clone().map_err(|error| Error::io(&error, "dup"))?,
             None => {
                 let made = launch::user_namespace(uid, gid).map_err(|error| {
-                    error.wrap_as(ErrorKind::Setup, format!("mounts[{i}]: making a user namespace with its mappings"))
+                    error.wrap_as(
+                        ErrorKind::Setup,
+                        format!("mounts[{i}]: making a user namespace with its mappings"),
+                    )
                 })?;
                 let copy = made.try_clone().map_err(|error| Error::io(&error, "dup"))?;
                 self.user_namespaces.push((uid, gid, made));
