@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! System call filters: what this library promises beyond the specification.
 //! (What the specification demands is in the conformance cases.)
-#![allow(unsafe_code, clippy::disallowed_methods)]
+#![allow(unsafe_code, clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::{Agent, Bundle, host};
 use nix::sys::wait::{WaitStatus, waitpid};

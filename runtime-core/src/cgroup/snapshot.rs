@@ -42,7 +42,7 @@ impl Snapshot {
     pub(crate) fn undo(&self, cgroup: &Cgroup) -> Vec<Write> {
         let changed = self.0.iter().filter_map(|(file, old)| {
             let now = cgroup.content(file)?;
-            (now != *old).then(|| (file.as_str(), old.as_str(), now))
+            (now != *old).then_some((file.as_str(), old.as_str(), now))
         });
         let changed: Vec<_> = changed.collect();
         let mut undo = Vec::new();
