@@ -2,6 +2,7 @@
 //! What the program prints: the only place that writes to its own standard
 //! output and error.
 
+use crate::cmd::Failure;
 use runtime_core::{OsError, State};
 use std::io::Write;
 
@@ -18,6 +19,16 @@ pub(crate) fn complain(text: &str) {
 /// An error of the standard library in the words of the kernel.
 pub(crate) fn io_text(error: &std::io::Error) -> String {
     error.raw_os_error().map_or_else(|| error.to_string(), |errno| OsError(errno).to_string())
+}
+
+/// JSON as runc prints features, with four spaces for each level.
+pub(crate) fn pretty_json(value: &impl serde::Serialize) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    let format = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    value
+        .serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, format))
+        .map_err(|error| Failure::new(format!("writing JSON: {error}")))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned() + "\n")
 }
 
 /// What `--version` prints. go-runc, dockerd and others parse it.

@@ -65,6 +65,6 @@ pub use id::ContainerId;
 pub use launch::self_exe::{Protection, protect_program, protection};
 pub use ops::{
     Container, Create, Created, Event, Events, Exec, Held, Listed, Process, Runtime, State,
-    check_preserved_fds,
+    check_preserved_fds, features,
 };
 pub use sys::process::ExitStatus;

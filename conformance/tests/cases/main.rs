@@ -10,6 +10,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod defaults;
+mod features;
 mod lifecycle;
 mod limits;
 mod seccomp;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
     let groups = [
         ("lifecycle", lifecycle::CASES),
         ("defaults", defaults::CASES),
+        ("features", features::CASES),
         ("limits", limits),
         ("seccomp", seccomp::CASES),
         ("security", security::CASES),

@@ -215,6 +215,17 @@ one that a file in the format of its \"process\" describes.",
         arguments: (1, usize::MAX),
     },
     Command {
+        name: "features",
+        summary: "print what configurations may ask for, as JSON",
+        usage: "",
+        description: "\
+The format is that of the specification's features.md. Whether the host can do all of
+it is another question; only \"supportedFlags\" are those of the running kernel.",
+        flags: &[],
+        order: Order::Mixed,
+        arguments: (0, 0),
+    },
+    Command {
         name: "kill",
         summary: "send a signal (default: SIGTERM) to the container's init process",
         usage: "<container-id> [signal]",

@@ -6,6 +6,7 @@ mod create;
 mod delete;
 mod events;
 mod exec;
+mod features;
 mod kill;
 mod list;
 mod pause;
@@ -65,6 +66,7 @@ pub(crate) fn run(invocation: &Invocation, log: &Log) -> Result<u8, Failure> {
         "delete" => delete::delete(&context),
         "events" => events::events(&context),
         "exec" => exec::exec(&context),
+        "features" => features::features(&context),
         "kill" => kill::kill(&context),
         "list" => list::list(&context),
         "pause" => pause::pause(&context),

@@ -160,7 +160,7 @@ fn check_version(version: &str) -> Result<()> {
         [Some(1), Some(_), Some(_)] => Ok(()),
         [Some(_), Some(_), Some(_)] => Err(unsupported(
             "ociVersion",
-            format_args!("{version:?} (supported: 1.0.0 to {})", spec::OCI_VERSION),
+            format_args!("{version:?} (supported: {} to {})", spec::OCI_VERSION_MIN, spec::OCI_VERSION),
         )),
         _ if version.is_empty() => Err(invalid("ociVersion", "must be given")),
         _ => Err(invalid("ociVersion", format_args!("{version:?} is not a version of the form x.y.z"))),
@@ -168,7 +168,7 @@ fn check_version(version: &str) -> Result<()> {
 }
 
 /// What the specification has and this library does not do yet.
-fn refuse_unsupported(linux: &spec::Linux) -> Result<()> {
+pub(crate) fn refuse_unsupported(linux: &spec::Linux) -> Result<()> {
     let asked =
         [("linux.netDevices", !linux.net_devices.is_empty()), ("linux.intelRdt", linux.intel_rdt.is_some())];
     match asked.iter().find(|(_, asked)| *asked) {

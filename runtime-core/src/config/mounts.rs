@@ -569,7 +569,7 @@ pub(crate) fn is_proc_file(path: &[u8]) -> bool {
 }
 
 /// crun's annotation for which of a mount's labels `linux.mountLabel` is.
-const LABEL_ANNOTATION: &str = "run.oci.mount_context_type";
+pub(crate) const LABEL_ANNOTATION: &str = "run.oci.mount_context_type";
 
 /// `linux.mountLabel`: the label, and the mount option that sets it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -29,6 +29,13 @@ pub(super) fn filter(compiled: &CompiledFilter, process: &Process) -> Result<Fil
     })
 }
 
+/// Whether the running kernel knows the flag.
+pub(crate) fn is_supported(flag: Flag) -> bool {
+    // Which is refused without a listener.
+    let with = if flag == Flag::WaitKillableRecv { libc::SECCOMP_FILTER_FLAG_NEW_LISTENER as u32 } else { 0 };
+    sys::seccomp::check_flags(flag.bit() | with).is_ok()
+}
+
 /// Asks the kernel now for what it would otherwise refuse in the child.
 fn check_flags(flags: u32) -> Result<()> {
     let Err(errno) = sys::seccomp::check_flags(flags) else { return Ok(()) };

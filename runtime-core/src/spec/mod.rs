@@ -12,16 +12,21 @@
 //! specification tells to ignore.
 
 mod example;
+mod features;
 mod linux;
 mod process;
 mod state;
 
+pub use features::*;
 pub use linux::*;
 pub use process::*;
 pub use state::*;
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// The first version of the specification whose configurations this library takes.
+pub const OCI_VERSION_MIN: &str = "1.0.0";
 
 /// The version of the specification that this library implements.
 pub const OCI_VERSION: &str = "1.3.0";

@@ -79,11 +79,14 @@ pub(crate) fn slice_path(slice: &str) -> Result<String> {
     Ok(path)
 }
 
+/// What the names of annotations begin with that are properties of the unit.
+pub(crate) const PROPERTY: &str = "org.systemd.property.";
+
 /// The properties that annotations ask for.
 pub(crate) fn properties(annotations: &BTreeMap<String, String>) -> Result<Vec<(String, Value)>> {
     let mut properties = Vec::new();
     for (key, text) in annotations {
-        let Some(name) = key.strip_prefix("org.systemd.property.") else { continue };
+        let Some(name) = key.strip_prefix(PROPERTY) else { continue };
         let at = || format!("annotations.{key:?}");
         if name.len() < 3 || !name.bytes().all(|b| b.is_ascii_alphabetic()) {
             return Err(invalid(at(), "the name of a property has letters only, at least 3"));

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+//! features.md and features-linux.md: a runtime can do what it says.
+
+use crate::Case;
+use crate::lifecycle::push;
+use conformance::{Bundle, Doing, Result, Runtime, ensure, ensure_eq};
+use serde_json::{Value, json};
+
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "versions",
+        quote: "The runtime MUST accept this value as the ociVersion property of config.json (features.md, \
+                Specification version)",
+        run: |runtime| {
+            let features = features(runtime)?;
+            for end in ["ociVersionMin", "ociVersionMax"] {
+                let version = features[end].as_str().unwrap_or_default().to_owned();
+                ensure!(!version.is_empty(), "{end} is missing");
+                accepts(runtime, |config| config["ociVersion"] = json!(version))?;
+            }
+            Ok(())
+        },
+    },
+    Case {
+        name: "hooks",
+        quote: "The runtime MUST support the elements in this array as the hooks property of config.json \
+                (features.md, Hooks)",
+        run: |runtime| {
+            for hook in list(&features(runtime)?["hooks"]) {
+                let bundle = Bundle::new(&["exit", "0"])?;
+                let log = bundle.path().join("log");
+                // In the container there is nothing but the probe.
+                let program = match hook.as_str() {
+                    "startContainer" => json!({ "path": "/probe", "args": ["probe", "write", "/log", "x"] }),
+                    _ => {
+                        json!({ "path": "/bin/sh", "args": ["sh", "-c", format!("echo x > {}", log.display())] })
+                    }
+                };
+                let bundle = bundle.with(|config| {
+                    config["root"]["readonly"] = json!(false);
+                    config["hooks"] = json!({ &hook: [program] });
+                })?;
+                runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+                ensure!(log.exists() || bundle.rootfs("log").exists(), "the {hook} hook did not run");
+            }
+            Ok(())
+        },
+    },
+    Case {
+        name: "mount options",
+        quote: "The runtime MUST recognize the elements in this array as the options of mounts objects in \
+                config.json (features.md, Mount Options)",
+        run: mount_options,
+    },
+    Case {
+        name: "namespaces",
+        quote: "The runtime MUST recognize the elements in this array as the type of linux.namespaces objects \
+                (features-linux.md, Namespaces)",
+        run: |runtime| {
+            let kinds = list(&features(runtime)?["linux"]["namespaces"]);
+            accepts(runtime, |config| {
+                let own = |kind: &String| json!({ "type": kind });
+                config["linux"]["namespaces"] = kinds.iter().map(own).collect();
+                let all = json!([{ "containerID": 0, "hostID": 0, "size": 65536 }]);
+                config["linux"]["uidMappings"] = all.clone();
+                config["linux"]["gidMappings"] = all;
+            })
+        },
+    },
+    Case {
+        name: "capabilities",
+        quote: "The runtime MUST recognize the elements in this array in the process.capabilities object of \
+                config.json (features-linux.md, Capabilities)",
+        run: |runtime| {
+            let names = list(&features(runtime)?["linux"]["capabilities"]);
+            let bundle = Bundle::new(&["exit", "0"])?.with(|config| {
+                config["process"]["capabilities"] = json!({ "bounding": names });
+                config["process"]["user"] = json!({ "uid": 0, "gid": 0 });
+            })?;
+            let mut command = runtime.command(&["run", "c"]);
+            command.current_dir(bundle.path());
+            let output = conformance::runtime::finish(command)?.ok()?;
+            // What the runtime does not know, or may not give, it warns about.
+            for name in names.iter().filter(|name| output.stderr.contains(*name)) {
+                ensure!(!host_has(name)?, "{name} is not recognized: {output}");
+            }
+            Ok(())
+        },
+    },
+    Case {
+        name: "seccomp",
+        quote: "The runtime MUST recognize the elements in this array in [...] the linux.seccomp object in \
+                config.json (features-linux.md, Seccomp)",
+        run: seccomp,
+    },
+    Case {
+        name: "memory policies",
+        quote: "The runtime MUST recognize the elements in this array as the mode of linux.memoryPolicy objects \
+                in config.json (features-linux.md, MemoryPolicy)",
+        run: memory_policies,
+    },
+    Case {
+        name: "nothing is said besides",
+        quote: "CRI-O reads standard output and standard error of `features` together",
+        run: |runtime| {
+            ensure_eq!(runtime.run(&["features"])?.ok()?.stderr, "");
+            Ok(())
+        },
+    },
+];
+
+fn features(runtime: &Runtime) -> Result<Value> {
+    let output = runtime.run(&["features"])?.ok()?;
+    serde_json::from_str(&output.stdout).doing(&output.stdout)
+}
+
+fn list(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+}
+
+/// A container with the change is made, and runs.
+fn accepts(runtime: &Runtime, change: impl FnOnce(&mut Value)) -> Result {
+    runtime.run_in(&Bundle::new(&["exit", "0"])?.with(change)?, &["run", "c"])?.ok().map(drop)
+}
+
+/// Whether this host's kernel knows the capability and lets us have it.
+fn host_has(name: &str) -> Result<bool> {
+    let number = |cap: &str| caps_number(cap).ok_or_else(|| format!("no capability {cap}"));
+    let status = std::fs::read_to_string("/proc/self/status").doing("status")?;
+    let set = status.lines().find_map(|line| line.strip_prefix("CapPrm:\t")).unwrap_or_default();
+    Ok(u64::from_str_radix(set, 16).doing(set)? >> number(name)? & 1 == 1)
+}
+
+/// Linux numbers them in the order in which features-linux.md lists them.
+fn caps_number(name: &str) -> Option<usize> {
+    const NAMES: &str = "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP \
+        LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE \
+        SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME \
+        SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG \
+        WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE";
+    NAMES.split_whitespace().position(|known| name.strip_prefix("CAP_") == Some(known))
+}
+
+/// An option that the runtime does not know goes to the file system, and tmpfs
+/// refuses it.
+fn mount_options(runtime: &Runtime) -> Result {
+    let source = tempfile::tempdir().doing("temporary directory")?;
+    let tmpfs = |options: &[&str]| json!({ "destination": "/tmp", "type": "tmpfs", "source": "x", "options": options });
+    runtime
+        .run_in(
+            &Bundle::new(&["exit", "0"])?.with(|config| push(config, tmpfs(&["no-such-option"])))?,
+            &["run", "c"],
+        )?
+        .failed()?;
+    let options = list(&features(runtime)?["mountOptions"]);
+    ensure!(!options.is_empty(), "there are none");
+    for option in options {
+        let bind = json!({ "destination": "/tmp", "source": source.path(), "options": ["bind", option] });
+        let mount = match option.as_str() {
+            "bind" | "rbind" | "copy-symlink" | "src-nofollow" | "dest-nofollow" => bind,
+            // The kernel has none of these for tmpfs, or for anything any more.
+            "mand" | "iversion" | "noiversion" => continue,
+            "remount" => {
+                json!({ "destination": "/dev/shm", "type": "none", "source": "none", "options": ["remount", "ro"] })
+            }
+            option => tmpfs(&[option]),
+        };
+        accepts(runtime, |config| push(config, mount)).map_err(|why| format!("{option}: {why}"))?;
+    }
+    Ok(())
+}
+
+fn seccomp(runtime: &Runtime) -> Result {
+    let features = &features(runtime)?["linux"]["seccomp"];
+    let agent = conformance::Agent::start(&[])?;
+    let with = |profile: Value| accepts(runtime, |config| config["linux"]["seccomp"] = profile);
+    for action in list(&features["actions"]) {
+        with(json!({ "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": agent.path(),
+            "syscalls": [{ "names": ["acct"], "action": action }] }))?;
+    }
+    for op in list(&features["operators"]) {
+        with(json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{ "names": ["acct"],
+            "action": "SCMP_ACT_ERRNO", "args": [{ "index": 0, "value": 1, "op": op }] }] }))?;
+    }
+    for arch in list(&features["archs"]) {
+        with(json!({ "defaultAction": "SCMP_ACT_ALLOW", "architectures": [arch],
+            "syscalls": [{ "names": ["acct"], "action": "SCMP_ACT_ERRNO" }] }))?;
+    }
+    let known = list(&features["knownFlags"]);
+    for flag in list(&features["supportedFlags"]) {
+        ensure!(known.contains(&flag), "{flag} is supported, but not known");
+        with(json!({ "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": agent.path(), "flags": [flag],
+            "syscalls": [{ "names": ["acct"], "action": "SCMP_ACT_NOTIFY" }] }))?;
+    }
+    Ok(())
+}
+
+fn memory_policies(runtime: &Runtime) -> Result {
+    let features = &features(runtime)?["linux"]["memoryPolicy"];
+    // Whether the kernel does it is another question: it says EINVAL for a mode
+    // that is younger than itself. A mode that the runtime does not know never
+    // gets there.
+    let refused = |policy: &Value| -> Result<bool> {
+        let bundle =
+            Bundle::new(&["exit", "0"])?.with(|config| config["linux"]["memoryPolicy"] = policy.clone())?;
+        let output = runtime.run_in(&bundle, &["run", "c"])?;
+        Ok(output.stderr.contains("invalid memory policy"))
+    };
+    let nodes = |mode: &str| if matches!(mode, "MPOL_DEFAULT" | "MPOL_LOCAL") { "" } else { "0" };
+    ensure!(refused(&json!({ "mode": "MPOL_WHATEVER", "nodes": "0" }))?, "any mode is accepted");
+    for mode in list(&features["modes"]) {
+        let policy = json!({ "mode": mode, "nodes": nodes(&mode) });
+        ensure!(!refused(&policy)?, "{mode} is not recognized");
+    }
+    for flag in list(&features["flags"]) {
+        let policy = json!({ "mode": "MPOL_BIND", "nodes": "0", "flags": [flag] });
+        ensure!(!refused(&policy)?, "{flag} is not recognized");
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//! features(1): what this library can do, told by the tables and checks that
+//! decide it.
+
+use crate::cgroup::systemd::unit;
+use crate::config::{self, caps, hooks, memory_policy, mounts, namespaces};
+use crate::plan;
+use crate::spec::{
+    self, CgroupFeatures, Enabled, Features, IntelRdtFeatures, LinuxFeatures, MemoryPolicyFeatures,
+    MountExtensions, OCI_VERSION, OCI_VERSION_MIN, SeccompFeatures,
+};
+use seccomp::{Action, Arch, Flag, Operator};
+use std::collections::BTreeMap;
+
+/// What configurations may ask this library for, and, where the running kernel
+/// has a say in it, what it says (`supportedFlags`).
+pub fn features() -> Features {
+    Features {
+        oci_version_min: OCI_VERSION_MIN,
+        oci_version_max: OCI_VERSION,
+        hooks: hooks::Kind::ALL.map(hooks::Kind::name).to_vec(),
+        mount_options: mounts::known_options().collect(),
+        linux: linux(),
+        // By the name that programs know.
+        annotations: BTreeMap::from([("org.opencontainers.runc.checkpoint.enabled", "false")]),
+        potentially_unsafe_config_annotations: vec![unit::PROPERTY, mounts::LABEL_ANNOTATION],
+    }
+}
+
+fn linux() -> LinuxFeatures {
+    // Whether a configuration is refused for a field.
+    let can = |change: fn(&mut spec::Linux)| {
+        let mut linux = spec::Linux::default();
+        change(&mut linux);
+        Enabled { enabled: config::refuse_unsupported(&linux).is_ok() }
+    };
+    let rdt = can(|linux| linux.intel_rdt = Some(spec::IntelRdt::default())).enabled;
+    LinuxFeatures {
+        namespaces: names(namespaces::KINDS),
+        capabilities: caps::names(u64::MAX),
+        cgroup: CgroupFeatures { v1: false, v2: true, systemd: true, systemd_user: true, rdma: true },
+        seccomp: seccomp(),
+        apparmor: Enabled { enabled: true },
+        selinux: Enabled { enabled: true },
+        intel_rdt: IntelRdtFeatures { enabled: rdt, schemata: rdt, monitoring: rdt },
+        memory_policy: MemoryPolicyFeatures {
+            modes: names(memory_policy::MODES),
+            flags: names(memory_policy::FLAGS),
+        },
+        mount_extensions: MountExtensions { idmap: Enabled { enabled: true } },
+        net_devices: can(|linux| {
+            linux.net_devices.insert("eth0".to_owned(), spec::NetDevice::default());
+        }),
+    }
+}
+
+fn names<T>(table: &[(&'static str, T)]) -> Vec<&'static str> {
+    table.iter().map(|(name, _)| *name).collect()
+}
+
+fn seccomp() -> SeccompFeatures {
+    SeccompFeatures {
+        enabled: Arch::NATIVE.is_some(),
+        actions: Action::names().collect(),
+        operators: Operator::ALL.map(Operator::name).to_vec(),
+        archs: Arch::ALL.map(Arch::name).to_vec(),
+        known_flags: Flag::ALL.map(Flag::name).to_vec(),
+        supported_flags: Flag::ALL
+            .into_iter()
+            .filter(|flag| plan::seccomp::is_supported(*flag))
+            .map(Flag::name)
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_listed_is_there() {
+        let features = features();
+        assert!(features.mount_options.is_sorted() && features.mount_options.contains(&"rro"));
+        assert_eq!(features.linux.capabilities.len(), 41);
+        assert_eq!(features.linux.namespaces.len(), 8);
+        let seccomp = features.linux.seccomp;
+        assert!(seccomp.supported_flags.iter().all(|flag| seccomp.known_flags.contains(flag)));
+        assert!(seccomp.supported_flags.contains(&"SECCOMP_FILTER_FLAG_SPEC_ALLOW"));
+    }
+}
