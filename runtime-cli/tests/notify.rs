@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Readiness of containers, for a service manager (sd_notify(3)).
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::{Bundle, Runtime, host, runtime};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
