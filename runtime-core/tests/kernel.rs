@@ -4,6 +4,7 @@
 #![allow(unsafe_code, clippy::unwrap_used, clippy::disallowed_methods)]
 
 use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
@@ -65,12 +66,8 @@ fn attach(tree: &OwnedFd, dir: i32, path: &CStr) {
 }
 
 fn make_private() {
-    let flags = libc::MS_REC | libc::MS_PRIVATE;
-    // SAFETY: C strings and null pointers, as a change of propagation wants them.
-    assert_eq!(
-        unsafe { libc::mount(std::ptr::null(), c"/".as_ptr(), std::ptr::null(), flags, std::ptr::null()) },
-        0
-    );
+    let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).unwrap();
 }
 
 #[test]
@@ -96,12 +93,9 @@ fn a_rootfs_on_top_of_the_root_directory_can_be_pivoted_into() {
         unshare(CloneFlags::CLONE_NEWNS).unwrap();
         make_private();
         attach(&tree, libc::AT_FDCWD, c"/");
-        // SAFETY: plain system calls on C strings.
-        unsafe {
-            call(libc::fchdir(tree.as_raw_fd()).into());
-            call(libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()));
-            call(libc::umount2(c".".as_ptr(), libc::MNT_DETACH).into());
-        }
+        nix::unistd::fchdir(&tree).unwrap();
+        nix::unistd::pivot_root(".", ".").unwrap();
+        umount2(".", MntFlags::MNT_DETACH).unwrap();
         let mounts = fs::read_dir("/").unwrap().count();
         fs::read_to_string("/mark").unwrap() == "x" && mounts == 1
     });
@@ -186,10 +180,9 @@ fn a_child_can_be_born_in_a_cgroup() {
     let pid = call(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of_val(&args)) });
     if pid == 0 {
         // SAFETY: without heap, from here to the end.
-        unsafe {
-            libc::pause();
-            libc::_exit(0);
-        }
+        unsafe { libc::pause() };
+        // SAFETY: as above.
+        unsafe { libc::_exit(0) };
     }
     let inside = fs::read_to_string(dir.join("cgroup.procs")).unwrap();
     fs::write(dir.join("cgroup.kill"), "1").unwrap();

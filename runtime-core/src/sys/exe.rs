@@ -376,6 +376,7 @@ mod tests {
         let mut found = image.segments.to_vec();
         found.sort_by_key(|segment| segment.start);
         assert_eq!(found, shown);
+        #[expect(clippy::fn_to_numeric_cast_any, reason = "where the code is")]
         let code = replace as *const () as usize;
         assert!(
             found
