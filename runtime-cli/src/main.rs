@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use timeline::Timeline;
 
 fn main() -> ExitCode {
+    runtime_core::stop_ignoring_children();
     let invocation = match args::parse(std::env::args_os()) {
         Ok(invocation) => invocation,
         Err(usage) => return report(&usage),

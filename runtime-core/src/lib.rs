@@ -68,3 +68,4 @@ pub use ops::{
     check_preserved_fds, features,
 };
 pub use sys::process::ExitStatus;
+pub use sys::signal::stop_ignoring_children;

@@ -67,6 +67,18 @@ fn run(words: &[&str]) -> Done {
             Ok(0)
         }
         ["flood", count] => flood(count),
+        ["same-file", a, b, answer] => {
+            let id =
+                |path| fs::metadata(path).map(|m| (m.dev(), m.ino())).map_err(|e| format!("{path}: {e}"));
+            let same = id(a)? == id(b)?;
+            fs::write(format!("{answer}.new"), same.to_string()).map_err(|e| e.to_string())?;
+            fs::rename(format!("{answer}.new"), answer).map_err(|e| e.to_string())?;
+            Ok(0)
+        }
+        ["unlink", path] => {
+            fs::remove_file(path).map_err(|e| format!("{path}: {e}"))?;
+            Ok(0)
+        }
         ["watch", found, of_the_host] => watch(found, of_the_host),
         ["syscalls", calls @ ..] => syscalls(calls),
         ["die-by-signal", signal] => die_by_signal(signal),

@@ -9,6 +9,7 @@
 //! own, and fails if it leaves anything behind. Root is needed.
 #![allow(clippy::disallowed_methods)]
 
+mod caller;
 mod defaults;
 mod features;
 mod lifecycle;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         ("lifecycle", lifecycle::CASES),
         ("defaults", defaults::CASES),
         ("features", features::CASES),
+        ("caller", caller::CASES),
         ("limits", limits),
         ("seccomp", seccomp::CASES),
         ("security", security::CASES),

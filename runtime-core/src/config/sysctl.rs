@@ -15,6 +15,8 @@ pub(crate) struct Sysctl {
     /// Its file, relative to /proc.
     pub(crate) path: CString,
     pub(crate) value: CString,
+    /// The type of namespace that it is a parameter of.
+    pub(crate) namespace: Kind,
 }
 
 /// Parameters of an IPC namespace that have no prefix in common (ipc_namespaces(7)).
@@ -39,11 +41,17 @@ pub(crate) fn sysctls(spec: &BTreeMap<String, String>, namespaces: &Namespaces) 
             if crate::path::clean(&path) != path || path.is_empty() {
                 return Err(invalid(at, "not the name of a kernel parameter"));
             }
-            check(&at, &path, namespaces)?;
+            let namespace = namespace(&at, &path)?;
+            if !namespaces.is_own(namespace) {
+                let kind = namespace.name();
+                let why = format!("not allowed without an own {kind} namespace: it would change the host");
+                return Err(invalid(at, why));
+            }
             Ok(Sysctl {
                 name: name.clone(),
                 path: c_string(&at, &format!("sys/{path}"))?,
                 value: c_string(&at, value)?,
+                namespace,
             })
         })
         .collect()
@@ -66,34 +74,21 @@ fn path(name: &str) -> String {
     }
 }
 
-fn check(at: &str, path: &str, namespaces: &Namespaces) -> Result<()> {
-    let needs = |kind: Kind| {
-        if namespaces.is_own(kind) {
-            Ok(())
-        } else {
-            Err(invalid(
-                at,
-                format_args!(
-                    "not allowed without an own {} namespace: it would change the host",
-                    kind.name()
-                ),
-            ))
-        }
-    };
+fn namespace(at: &str, path: &str) -> Result<Kind> {
     if IPC.contains(&path) || path.starts_with("fs/mqueue/") {
-        return needs(Kind::Ipc);
+        return Ok(Kind::Ipc);
     }
     if path.starts_with("net/") {
-        return needs(Kind::Network);
+        return Ok(Kind::Network);
     }
     if path == "kernel/domainname" {
-        return needs(Kind::Uts);
+        return Ok(Kind::Uts);
     }
     if path == "kernel/hostname" {
         return Err(invalid(at, "conflicts with the field hostname, which sets it"));
     }
     if path.starts_with("user/") {
-        return needs(Kind::User);
+        return Ok(Kind::User);
     }
     Err(invalid(at, "is not in a separate kernel namespace: it would change the host"))
 }

@@ -6,20 +6,29 @@ use super::step::{Call, StepResult};
 use crate::path::root::PathBuffer;
 use crate::sys::{Errno, Result, fd};
 use std::ffi::CStr;
+use std::os::fd::OwnedFd;
+
+/// As much of the image's passwd file is read: hundreds of thousands of users.
+const PASSWD_MAX: usize = 16 << 20;
 
 /// Calls `found` with the home directory that /etc/passwd has for `uid`, or
 /// with `/`. The file is the image's: what does not read like passwd(5) is
 /// skipped, and a file that cannot be read counts as empty.
 pub(super) fn home<T>(uid: u32, found: impl FnOnce(&[u8]) -> T) -> T {
     let mut line = Line::default();
-    if let Ok(file) = fd::open_follow(fd::CWD, c"/etc/passwd", libc::O_RDONLY | libc::O_NONBLOCK, 0) {
+    if let Ok(file) = open_passwd() {
         let mut buf = [0; 4096];
+        let mut left = PASSWD_MAX;
         while let Ok(n @ 1..) = fd::read(&file, &mut buf) {
             for byte in buf.get(..n).unwrap_or_default() {
                 if let Some(home) = line.push(*byte).and_then(|entry| home_in(entry, uid)) {
                     return found(home);
                 }
             }
+            left = match left.checked_sub(n) {
+                Some(left) => left,
+                None => return found(b"/"),
+            };
         }
         // The last line may lack its end.
         if let Some(home) = line.push(b'\n').and_then(|entry| home_in(entry, uid)) {
@@ -27,6 +36,21 @@ pub(super) fn home<T>(uid: u32, found: impl FnOnce(&[u8]) -> T) -> T {
         }
     }
     found(b"/")
+}
+
+/// A regular file only: a device may have no end, or do something when it is
+/// opened. And no link of procfs, which could lead to a descriptor of ours.
+fn open_passwd() -> Result<OwnedFd> {
+    let path = c"/etc/passwd";
+    let check = |st: libc::stat| match st.st_mode & libc::S_IFMT {
+        libc::S_IFREG => Ok(()),
+        _ => Err(Errno::EINVAL),
+    };
+    check(fd::stat_at(fd::CWD, path, 0)?)?;
+    let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = fd::openat2(fd::CWD, path, flags, 0, fd::resolve::NO_MAGICLINKS)?;
+    check(fd::stat(&file)?)?;
+    Ok(file)
 }
 
 /// For the fuzz target: reads a passwd file for a few users.

@@ -139,6 +139,7 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
         _ => {
             process::join_session(&plan.process)?;
             console::open(&mut plan.process, None)?;
+            process::replace_dev_null(None)?;
         }
     }
     process::become_user(&mut plan.process, channel, |program, process| {
@@ -168,14 +169,14 @@ fn make(
     rootfs::attach(&mut container.rootfs)?;
     mounts::attach_all(&mut container.rootfs, channel)?;
     devices::make(&mut container.rootfs)?;
-    paths::set_sysctls(&container.sysctls, proc)?;
     if container.barrier {
         channel.send(Reply::Barrier).during(Call::Write).step(Step::Barrier)?;
         channel.wait_go().during(Call::Read).step(Step::Barrier)?;
     }
+    paths::set_sysctls(&container.sysctls, proc)?;
     rootfs::pivot(&container.rootfs)?;
     console::open(process, Some(&container.rootfs.root))?;
     paths::mask_and_lock(container)?;
     rootfs::lock(&mut container.rootfs)?;
-    process::replace_dev_null(&container.rootfs.root)
+    process::replace_dev_null(Some(&container.rootfs.root))
 }

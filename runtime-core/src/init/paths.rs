@@ -91,9 +91,14 @@ impl Covers<'_> {
 }
 
 /// The container's /dev/null, which must be that device, not a link or a file
-/// that an image or another container has put there (CVE-2025-31133).
+/// that an image or another container has put there (CVE-2025-31133). It is looked
+/// at before it is opened, for some devices do something then.
 pub(super) fn open_dev_null(root: Root<'_>, flags: i32) -> StepResult<OwnedFd> {
-    let null = root.open_proper(c"dev/null", flags).during(Call::Open)?;
-    let st = fd::stat(&null).during(Call::Stat)?;
-    if fd::is_dev_null(&st) { Ok(null) } else { Err((Call::CheckDevNull, Errno::ENODEV)) }
+    let open = |flags| -> StepResult<OwnedFd> {
+        let null = root.open_proper(c"dev/null", flags).during(Call::Open)?;
+        let st = fd::stat(&null).during(Call::Stat)?;
+        if fd::is_dev_null(&st) { Ok(null) } else { Err((Call::CheckDevNull, Errno::ENODEV)) }
+    };
+    let looked_at = open(libc::O_PATH)?;
+    if flags == libc::O_PATH { Ok(looked_at) } else { open(flags) }
 }

@@ -9,7 +9,7 @@ use crate::launch::channel::{ChildEnd, Reply};
 use crate::path::root::{Leaf, PathBuffer, Root};
 use crate::sys::cred::{self, CapSets};
 use crate::sys::process::{set_mempolicy, set_personality, set_rlimit, setsid};
-use crate::sys::{self, Errno, fd, keyctl, seccomp};
+use crate::sys::{self, Errno, fd, keyctl, seccomp, tty};
 use std::convert::Infallible;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -57,29 +57,39 @@ pub(super) fn set_stdio(stdio: &mut [Option<OwnedFd>; 3]) -> StepResult {
 }
 
 /// A standard descriptor that is the host's /dev/null becomes the container's:
-/// a program that reopens or changes it must not reach the host's.
-pub(super) fn replace_dev_null(root: &OwnedFd) -> Result<(), Failure> {
-    let replace = || -> StepResult {
-        let mut own = None;
-        for n in 0..3u8 {
-            if !fd::is_dev_null(&fd::stat(fd::stdio(n)).during(Call::Stat)?) {
-                continue;
-            }
-            if own.is_none() {
-                match super::paths::open_dev_null(Root::new(root), libc::O_RDWR) {
-                    Ok(null) => own = Some(null),
-                    // A container may have no /dev at all.
-                    Err((Call::Open, Errno::ENOENT)) => return Ok(()),
-                    Err(other) => return Err(other),
-                }
-            }
-            if let Some(own) = &own {
-                fd::dup_onto(own, RawFd::from(n)).during(Call::Dup)?;
-            }
+/// a program that reopens or changes it must not reach the host's. `root` is that
+/// of a container that is being made; otherwise it is the process's own.
+pub(super) fn replace_dev_null(root: Option<&OwnedFd>) -> Result<(), Failure> {
+    let mut own = None;
+    let mut replace = |n: u8| -> StepResult {
+        if !fd::is_dev_null(&fd::stat(fd::stdio(n)).during(Call::Stat)?) {
+            return Ok(());
         }
-        Ok(())
+        let null = match &own {
+            Some(null) => null,
+            None => match open_dev_null(root) {
+                Ok(null) => own.insert(null),
+                // config.json may have a /dev without it. Later on that may be
+                // the container's doing, to get hold of the host's.
+                Err((Call::Open, Errno::ENOENT)) if root.is_some() => return Ok(()),
+                Err(other) => return Err(other),
+            },
+        };
+        fd::dup_onto(null, RawFd::from(n)).during(Call::Dup)
     };
-    replace().step(Step::Stdio)
+    (0..3).try_for_each(&mut replace).step(Step::Stdio)
+}
+
+fn open_dev_null(root: Option<&OwnedFd>) -> StepResult<OwnedFd> {
+    let slash;
+    let root = match root {
+        Some(root) => root,
+        None => {
+            slash = fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0).during(Call::Open)?;
+            &slash
+        }
+    };
+    super::paths::open_dev_null(Root::new(root), libc::O_RDWR | libc::O_NOCTTY)
 }
 
 /// Gives up what the program must not have, becomes who it is to be, and calls
@@ -187,11 +197,13 @@ fn set_user(process: &Process) -> StepResult {
 }
 
 /// The container's user may open /dev/stdout again only if the file is its own.
-/// Never the host's /dev/null, nor where the file system says no.
+/// Of devices only terminals: /dev/zero and its like are everybody's, and the
+/// host's. Nor where the file system says no.
 fn own_stdio(n: u8, uid: u32) -> StepResult {
     let stdio = fd::stdio(n);
     let st = fd::stat(stdio).during(Call::Stat)?;
-    if st.st_uid == uid || fd::is_dev_null(&st) {
+    let is_device = matches!(st.st_mode & libc::S_IFMT, libc::S_IFCHR | libc::S_IFBLK);
+    if st.st_uid == uid || is_device && !tty::is_terminal(stdio) {
         return Ok(());
     }
     match fd::chown_at(stdio, c"", uid, u32::MAX, libc::AT_EMPTY_PATH) {
@@ -225,6 +237,8 @@ fn set_capabilities(process: &Process) -> StepResult {
         inheritable: capabilities.inheritable,
     };
     cred::cap_set(&sets).during(Call::Capset)?;
+    // Those of the caller, as far as they are still permitted and inheritable.
+    cred::clear_ambient().during(Call::Prctl)?;
     for cap in (0..64u8).filter(|cap| capabilities.ambient & 1 << cap != 0) {
         cred::raise_ambient(cap).during(Call::Prctl)?;
     }

@@ -61,10 +61,10 @@ byte_enum! {
         Device,
         /// Make one of the links in /dev.
         DeviceLink,
-        /// Set one kernel parameter.
-        Sysctl,
         /// Let the parent run its hooks.
         Barrier,
+        /// Set one kernel parameter.
+        Sysctl,
         /// Make the root file system the root directory.
         PivotRoot,
         /// Make the terminal and send it away.

@@ -95,7 +95,7 @@ fn subject(step: Step, item: usize, plan: &Plan) -> String {
         }
         Step::Sysctl => {
             let sysctl = container.and_then(|c| c.sysctls.get(item));
-            format!("setting {}", name(sysctl.map(|sysctl| sysctl.path.as_c_str())))
+            format!("linux.sysctl: setting /proc{}", name(sysctl.map(|sysctl| sysctl.path.as_c_str())))
         }
         Step::PivotRoot => "error jailing process inside rootfs".to_owned(),
         Step::Console => "setting up the terminal".to_owned(),

@@ -110,8 +110,9 @@ pub(crate) fn prepare() -> Result<Option<Seal>> {
             fd::open_follow(fd::CWD, &path, libc::O_RDONLY, 0)
                 .context(|| "open the copy of /proc/self/exe")?
         }
-        // In a user namespace that the mount namespace is not of.
-        Err(Errno::EPERM) => memory_copy(exe)?,
+        // EPERM: in a user namespace that the mount namespace is not of. EINVAL:
+        // the file is on a mount that is unbindable, or of another mount namespace.
+        Err(Errno::EPERM | Errno::EINVAL) => memory_copy(exe)?,
         Err(errno) => return Err(Error::os(errno, "cloning the mount of /proc/self/exe")),
     };
     Ok(Some(Seal { file, image, applied: false }))

@@ -55,7 +55,7 @@ impl Extras {
 /// of its root.
 pub(crate) fn for_create(config: &Config, id: &str, rootfs: &str, extras: Extras) -> Result<Plan> {
     let namespaces = &config.namespaces;
-    let joins = namespaces::joins(namespaces)?;
+    let joins = namespaces::joins(config)?;
     let has_user = namespaces.is_own(Kind::User);
     let is_new = |kind| namespaces.is_new(kind);
     let container = Container {

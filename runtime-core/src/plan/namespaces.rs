@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Namespaces: files to join, flags to clone with, clocks to set.
 
+use crate::config::Config;
 use crate::config::field::invalid;
 use crate::config::namespaces::{Kind, Namespaces};
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -11,17 +12,47 @@ use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 
 /// Opens the namespace files to join, in the order in which that works.
-pub(super) fn joins(namespaces: &Namespaces) -> Result<Box<[Join]>> {
+pub(super) fn joins(config: &Config) -> Result<Box<[Join]>> {
     let mut joins = Vec::new();
-    for (kind, path) in namespaces.paths() {
+    for (kind, path) in config.namespaces.paths() {
         let fd = open(kind, path)?;
-        // The kernel refuses to enter the user namespace that one is in.
-        if kind == Kind::User && is_own(kind, &fd)? {
-            continue;
+        if is_own(kind, &fd)? {
+            check_own(kind, path, config)?;
+            // The kernel refuses to enter the user namespace that one is in.
+            if kind == Kind::User {
+                continue;
+            }
         }
         joins.push(Join { fd, flags: kind.flag() });
     }
     Ok(joins.into())
+}
+
+/// A path that leads to the runtime's own namespace: what changes that is refused,
+/// as it is without the path.
+fn check_own(kind: Kind, path: &CStr, config: &Config) -> Result<()> {
+    let field = match kind {
+        // pivot_root(2) would change the root of every process in it.
+        Kind::Mount => Some("linux.namespaces".to_owned()),
+        Kind::Uts if config.hostname.is_some() => Some("hostname".to_owned()),
+        Kind::Uts if config.domainname.is_some() => Some("domainname".to_owned()),
+        _ => config
+            .sysctls
+            .iter()
+            .find(|sysctl| sysctl.namespace == kind)
+            .map(|sysctl| format!("linux.sysctl.{}", sysctl.name)),
+    };
+    match field {
+        None => Ok(()),
+        Some(field) => Err(invalid(
+            field,
+            format_args!(
+                "it would change the host: {} namespace {} is the runtime's own",
+                kind.name(),
+                show(path)
+            ),
+        )),
+    }
 }
 
 pub(super) fn open(kind: Kind, path: &CStr) -> Result<OwnedFd> {

@@ -112,6 +112,11 @@ pub(crate) fn raise_ambient(cap: u8) -> Result<()> {
     prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u64, cap.into()).map(drop)
 }
 
+/// Empties the ambient set.
+pub(crate) fn clear_ambient() -> Result<()> {
+    prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as u64, 0).map(drop)
+}
+
 /// Whether permitted capabilities survive a change from uid 0 to another.
 pub(crate) fn set_keep_caps(keep: bool) -> Result<()> {
     prctl(libc::PR_SET_KEEPCAPS, keep.into(), 0).map(drop)

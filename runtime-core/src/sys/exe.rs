@@ -259,12 +259,22 @@ fn program_break() -> u64 {
     unsafe { libc::syscall(libc::SYS_brk, 0) as u64 }
 }
 
-/// `int memfd_create(const char *name, MFD_CLOEXEC | MFD_ALLOW_SEALING)`
+/// `int memfd_create(const char *name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC)`:
+/// a file in memory that can be executed, whatever the sysctl vm.memfd_noexec says
+/// of those that do not ask for it.
 pub(crate) fn memfd(name: &std::ffi::CStr) -> Result<std::os::fd::OwnedFd> {
-    // SAFETY: `name` is a C string.
-    super::new_fd(
-        unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) }.into(),
-    )
+    let create = |flags| {
+        // SAFETY: `name` is a C string.
+        super::new_fd(
+            unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING | flags) }
+                .into(),
+        )
+    };
+    match create(libc::MFD_EXEC) {
+        // KERNEL(6.3): MFD_EXEC, and the sysctl with it.
+        Err(Errno::EINVAL) => create(0),
+        other => other,
+    }
 }
 
 const SEALS: i32 = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;

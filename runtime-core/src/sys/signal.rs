@@ -47,13 +47,30 @@ impl Drop for Blocked {
     }
 }
 
+/// The last signal (signal(7)).
+const LAST: libc::c_int = 64;
+
 /// For the child, before it executes another program: no signal is blocked, and
-/// SIGPIPE, which Rust programs ignore, has its default again. (Handlers were
-/// cleared by the clone.)
+/// none is ignored, whatever the caller ignores, and Rust programs ignore SIGPIPE.
+/// (Handlers were cleared by the clone.)
 pub(crate) fn reset_in_child() {
-    // SAFETY: SIG_DFL is a valid disposition; no handler is installed.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    // The kernel's struct sigaction, which is smaller, with SIG_DFL in it: 0.
+    let default = [0u64; 8];
+    let no_old = std::ptr::null_mut::<u64>();
+    for signal in 1..=LAST {
+        // SAFETY: a whole struct sigaction that names no handler. By a raw call,
+        // as libc keeps two signals to itself. EINVAL: SIGKILL, SIGSTOP.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), no_old, size_of::<u64>()) };
+    }
     set_mask(&empty_set());
+}
+
+/// Lets the calling program wait for its children, even if it was executed with
+/// SIGCHLD ignored, which is inherited: the kernel would reap them. To be called
+/// first thing in `main`.
+pub fn stop_ignoring_children() {
+    // SAFETY: SIG_DFL is a valid disposition; no handler is installed.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
 /// Makes the signals that people end programs with end this one, even if it is

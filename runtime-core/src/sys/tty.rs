@@ -5,6 +5,12 @@ use super::{Result, check_int, new_fd};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+/// `int isatty(int fd)`
+pub(crate) fn is_terminal(fd: impl AsFd) -> bool {
+    // SAFETY: isatty only asks (TCGETS).
+    unsafe { libc::isatty(fd.as_fd().as_raw_fd()) == 1 }
+}
+
 /// Unlocks the other side of the pty whose master this is (TIOCSPTLCK).
 pub(crate) fn unlock(master: impl AsFd) -> Result<()> {
     let unlock: libc::c_int = 0;

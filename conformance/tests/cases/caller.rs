@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Between the caller and the container: what the caller has, the container does
+//! not get, and what the image has does not hold up the caller.
+
+use crate::Case;
+use crate::lifecycle::without_namespace;
+use conformance::runtime::finish;
+use conformance::{Bundle, Doing, Report, Result, Runtime, ensure, ensure_eq};
+use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
+
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "no signal is ignored",
+        quote: "execve(2): \"The dispositions of any signals that are being ignored are left unchanged\": a \
+            container that has its caller's could not be ended by SIGTERM, or wait for its children",
+        run: |runtime| {
+            let report = run_by(runtime, &["sh", "-c", "trap '' CHLD TERM USR1; exec \"$@\"", "sh"], |_| ())?;
+            let ignored = u64::from_str_radix(&report.status["SigIgn"], 16).doing("SigIgn")?;
+            for signal in [nix::libc::SIGCHLD, nix::libc::SIGTERM, nix::libc::SIGUSR1] {
+                ensure!(ignored >> (signal - 1) & 1 == 0, "signal {signal} is ignored: {ignored:#x}");
+            }
+            ensure_eq!(report.status["SigBlk"], "0000000000000000");
+            Ok(())
+        },
+    },
+    Case {
+        name: "no ambient capability but those asked for",
+        quote: "config.md, \"Linux Process\": the `ambient` field is an array of ambient capabilities that are \
+            kept for the process",
+        run: |runtime| {
+            let caller = ["setpriv", "--inh-caps=+kill", "--ambient-caps=+kill"];
+            let report = run_by(runtime, &caller, |config| {
+                config["process"]["capabilities"]["inheritable"] = json!(["CAP_KILL"]);
+            })?;
+            ensure_eq!(report.capabilities["CapInh"], "0000000000000020");
+            ensure_eq!(report.capabilities["CapAmb"], "0000000000000000");
+            Ok(())
+        },
+    },
+    Case {
+        name: "kernel parameters of the caller's namespace, given by its path",
+        quote: "runtime.md, \"Operations\": the runtime changes nothing of its host that was not asked for; a path \
+            in linux.namespaces may lead to the namespace of the host",
+        run: |runtime| {
+            let bundle = Bundle::new(&["exit", "0"])?.with(|config| {
+                without_namespace(config, "network");
+                let path = format!("/proc/{}/ns/net", std::process::id());
+                if let Some(list) = config["linux"]["namespaces"].as_array_mut() {
+                    list.push(json!({ "type": "network", "path": path }));
+                }
+                config["linux"]["sysctl"] = json!({ "net.ipv4.ping_group_range": "1 0" });
+            })?;
+            runtime.run_in(&bundle, &["run", "c"])?.failed().map(drop)
+        },
+    },
+    Case {
+        name: "kernel parameters of interfaces that hooks make",
+        quote: "config.md, \"CreateRuntime Hooks\": hooks set up the network of a container, and `linux.sysctl` \
+            \"allows kernel parameters to be modified at runtime for the container\"",
+        run: |runtime| {
+            let parameter = "net.ipv4.conf.made.log_martians";
+            let script = "pid=$(sed 's/.*\"pid\": *\\([0-9]*\\).*/\\1/'); \
+                exec nsenter --net=/proc/$pid/ns/net ip link add made type veth peer other";
+            let bundle =
+                Bundle::new(&["cat", "/proc/sys/net/ipv4/conf/made/log_martians"])?.with(|config| {
+                    config["linux"]["sysctl"] = json!({ parameter: "1" });
+                    config["hooks"] = json!({ "createRuntime": [{
+                    "path": "/bin/sh", "args": ["sh", "-c", script],
+                    "env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]
+                }] });
+                })?;
+            let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+            ensure_eq!(output.stdout, "1\n");
+            Ok(())
+        },
+    },
+    Case {
+        name: "a passwd file without an end",
+        quote: "HOME is looked up in the image's /etc/passwd, which may be anything: here, a link to a device",
+        run: |runtime| {
+            let bundle = Bundle::new(&["report"])?;
+            fs::remove_file(bundle.rootfs("etc/passwd")).doing("unlink")?;
+            symlink("/dev/zero", bundle.rootfs("etc/passwd")).doing("symlink")?;
+            let report = runtime.report(&bundle)?;
+            ensure!(report.env.contains(&"HOME=/".to_owned()), "{:?}", report.env);
+            Ok(())
+        },
+    },
+];
+
+/// What a container sees whose runtime is executed by `caller`, a command that
+/// executes its arguments.
+fn run_by(runtime: &Runtime, caller: &[&str], change: impl FnOnce(&mut Value)) -> Result<Report> {
+    let bundle = Bundle::new(&["report"])?.with(change)?;
+    let (program, args) = caller.split_first().unwrap_or((&"env", &[]));
+    let mut command = Command::new(program);
+    command.args(args).arg(runtime.program()).arg("--root").arg(runtime.root()).args(["run", "c"]);
+    command.current_dir(bundle.path()).stdin(Stdio::null());
+    serde_json::from_str(&finish(command)?.ok()?.stdout).doing("the probe's report")
+}
