@@ -103,7 +103,8 @@ pub(crate) enum Origin {
 #[derive(Debug, Default)]
 pub(crate) struct Namespaces {
     origins: [Origin; 8],
-    /// The mappings of a new user namespace.
+    /// The mappings of a new user namespace, or those that an existing one is
+    /// said to have.
     pub(crate) uid_map: Vec<spec::IdMapping>,
     pub(crate) gid_map: Vec<spec::IdMapping>,
     /// The offsets of a new time namespace: (clock, seconds, nanoseconds).
@@ -163,21 +164,16 @@ impl Namespaces {
 
     fn check_mappings(&self) -> Result<()> {
         let fields = [("linux.uidMappings", &self.uid_map), ("linux.gidMappings", &self.gid_map)];
-        match self.origin(Kind::User) {
-            Origin::Shared | Origin::Path(_) => {
-                for (field, map) in fields {
-                    if !map.is_empty() {
-                        return Err(invalid(field, "there is no new user namespace that they could be for"));
-                    }
+        let origin = self.origin(Kind::User);
+        for (field, map) in fields {
+            match origin {
+                Origin::Shared if !map.is_empty() => {
+                    return Err(invalid(field, "there is no user namespace that they could be for"));
                 }
-            }
-            Origin::New => {
-                for (field, map) in fields {
-                    if map.is_empty() {
-                        return Err(invalid(field, "a new user namespace needs mappings"));
-                    }
-                    check_map(field, map)?;
+                Origin::New if map.is_empty() => {
+                    return Err(invalid(field, "a new user namespace needs mappings"));
                 }
+                _ => check_map(field, map)?,
             }
         }
         Ok(())

@@ -52,6 +52,27 @@ pub(crate) fn write_maps(proc: &Proc, pid: i32, uid: &[IdMapping], gid: &[IdMapp
     })
 }
 
+/// Fails if the user namespace that process `pid` is in has other maps than
+/// config.json says. An empty map says nothing.
+pub(crate) fn compare_maps(proc: &Proc, pid: i32, uid: &[IdMapping], gid: &[IdMapping]) -> Result<()> {
+    for (field, name, map) in [("linux.uidMappings", "uid_map", uid), ("linux.gidMappings", "gid_map", gid)] {
+        if map.is_empty() {
+            continue;
+        }
+        let text = proc.read(&file(pid, name)).context(|| format!("read /proc/{pid}/{name}"))?;
+        let text = String::from_utf8_lossy(&text);
+        let mut given: Vec<_> = map.iter().map(|m| (m.container_id, m.host_id, m.size)).collect();
+        let mut actual: Vec<_> = ranges(&text).collect();
+        given.sort_unstable();
+        actual.sort_unstable();
+        if given != actual {
+            let text = format!("{field}: the existing user namespace has other mappings: {actual:?}");
+            return Err(Error::new(ErrorKind::InvalidConfig, text));
+        }
+    }
+    Ok(())
+}
+
 /// What user `uid` of the user namespace that process `pid` is in is on the host.
 pub(crate) fn on_host(proc: &Proc, pid: i32, uid: u32) -> Result<u32> {
     let map = proc.read(&file(pid, "uid_map")).context(|| format!("read /proc/{pid}/uid_map"))?;
@@ -62,11 +83,17 @@ pub(crate) fn on_host(proc: &Proc, pid: i32, uid: u32) -> Result<u32> {
 
 /// Looks an id up in a uid_map (user_namespaces(7)).
 fn find(map: &str, uid: u32) -> Option<u32> {
-    map.lines().find_map(|line| {
-        let mut numbers = line.split_ascii_whitespace().map(|word| word.parse::<u32>().ok());
-        let (inside, outside, size) = (numbers.next()??, numbers.next()??, numbers.next()??);
+    ranges(map).find_map(|(inside, outside, size)| {
         let offset = uid.checked_sub(inside).filter(|offset| *offset < size)?;
         outside.checked_add(offset)
+    })
+}
+
+/// The ranges of a uid_map: first id inside, first id outside, how many.
+fn ranges(map: &str) -> impl Iterator<Item = (u32, u32, u32)> {
+    map.lines().filter_map(|line| {
+        let mut numbers = line.split_ascii_whitespace().map(|word| word.parse::<u32>().ok());
+        Some((numbers.next()??, numbers.next()??, numbers.next()??))
     })
 }
 

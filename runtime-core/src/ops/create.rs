@@ -297,6 +297,8 @@ impl Attempt<'_> {
         if namespaces.is_new(NamespaceKind::User) {
             ids::write_maps(proc, child.pid, &namespaces.uid_map, &namespaces.gid_map)
                 .traced(Mark::IdMaps)?;
+        } else {
+            ids::compare_maps(proc, child.pid, &namespaces.uid_map, &namespaces.gid_map)?;
         }
         // A child that was born in its cgroup goes on meanwhile.
         if plan.wait_go && !self.place.adopts() {

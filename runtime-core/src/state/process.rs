@@ -120,4 +120,18 @@ mod tests {
         assert!(!other.signal(libc::SIGKILL).unwrap(), "the same pid at another time is another process");
         assert!(ProcessId { pid: 0, start: 0 }.open().unwrap().is_none());
     }
+
+    #[test]
+    fn a_number_that_only_a_group_still_has() {
+        use std::os::unix::process::CommandExt;
+        let mut leader = std::process::Command::new("sh");
+        let leader = leader.args(["-c", "sleep 60 >/dev/null & echo $!"]).process_group(0);
+        let leader = leader.stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let id = ProcessId::of(leader.id() as i32).unwrap();
+        let output = leader.wait_with_output().unwrap();
+        let member = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
+
+        assert!(id.open().unwrap().is_none());
+        assert!(ProcessId::of(member).unwrap().signal(libc::SIGKILL).unwrap());
+    }
 }

@@ -9,7 +9,13 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 /// `int pidfd_open(pid_t pid, unsigned flags)`, since 5.3. ESRCH: no such process.
 pub(crate) fn pidfd_open(pid: i32) -> Result<OwnedFd> {
     // SAFETY: plain integers.
-    new_fd(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
+    match new_fd(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) }) {
+        // The process is gone, but its number is that of a session or a group
+        // that lives on, or of another process's thread.
+        // KERNEL(6.15): ENOENT for a thread, ESRCH for the rest.
+        Err(Errno::EINVAL | Errno::ENOENT) if pid > 0 => Err(Errno::ESRCH),
+        other => other,
+    }
 }
 
 /// `int pidfd_send_signal(int pidfd, int sig, NULL, 0)`, since 5.1. ESRCH: it is gone.
