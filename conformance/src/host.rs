@@ -57,11 +57,7 @@ impl Snapshot {
             .filter(|name| name != ".empty-directory" && name != ".cache")
             .collect();
         ensure!(left.is_empty(), "left in the state directory: {left:?}");
-        let end = Instant::now() + Duration::from_secs(5);
-        while !reap() {
-            ensure!(Instant::now() < end, "a process is left: {}", children());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        await_children()?;
         let now = Snapshot::take()?;
         let mounts: Vec<_> = now.mounts.difference(&self.mounts).collect();
         ensure!(mounts.is_empty(), "left mounts: {mounts:?}");
@@ -69,6 +65,18 @@ impl Snapshot {
         ensure!(cgroups.is_empty(), "left cgroups: {cgroups:?}");
         Ok(())
     }
+}
+
+/// Waits until all children of the calling program have ended. Orphans of a
+/// container are among them, and as long as one is not waited for, the kernel keeps
+/// the container's first process, too (pid_namespaces(7)).
+pub fn await_children() -> Result {
+    let end = Instant::now() + Duration::from_secs(5);
+    while !reap() {
+        ensure!(Instant::now() < end, "a process is left: {}", children());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
 }
 
 /// Reaps ended children, true if there are no others.

@@ -11,6 +11,7 @@
 
 mod caller;
 mod defaults;
+mod exec;
 mod features;
 mod lifecycle;
 mod limits;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
     let groups = [
         ("lifecycle", lifecycle::CASES),
         ("defaults", defaults::CASES),
+        ("exec", exec::CASES),
         ("features", features::CASES),
         ("caller", caller::CASES),
         ("limits", limits),

@@ -1,0 +1,519 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `exec`, which the specification does not have: every flag of runc's.
+
+use crate::Case;
+use conformance::runtime::finish;
+use conformance::{Bundle, Doing, Output, Report, Result, Runtime, ensure, ensure_eq, host};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use serde_json::{Value, json};
+use std::io::IoSliceMut;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::Command;
+
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "user and groups",
+        quote: "runc exec --user UID[:GID], --additional-gids GID",
+        run: |runtime| {
+            in_container(
+                runtime,
+                |_| (),
+                |scene| {
+                    let report =
+                        scene.report(&["--user", "1000:1001", "--additional-gids", "5", "-g", "6"])?;
+                    ensure_eq!(report.uids, [1000; 4]);
+                    ensure_eq!(report.gids, [1001; 4]);
+                    ensure_eq!(report.groups, [5, 6]);
+                    ensure_eq!(report.variable("HOME"), Some("/home/user"));
+                    // The group stays the container's.
+                    ensure_eq!(scene.report(&["-u", "1000"])?.gids, [0; 4]);
+                    for wrong in ["root", "1000:root", "-1", "4294967295"] {
+                        scene.exec(&["--user", wrong], &["exit", "0"])?.failed_with(255, "")?;
+                    }
+                    Ok(())
+                },
+            )
+        },
+    },
+    Case {
+        name: "environment and working directory",
+        quote: "runc exec --env NAME=value (a comma separates nothing), --cwd DIR",
+        run: |runtime| {
+            in_container(
+                runtime,
+                |_| (),
+                |scene| {
+                    let report =
+                        scene.report(&["--env", "A=1,B=2", "-e", "C=", "--env=D=x=y", "--cwd", "/tmp"])?;
+                    ensure_eq!(report.variable("A"), Some("1,B=2"));
+                    ensure_eq!(report.variable("B"), None);
+                    ensure_eq!(report.variable("C"), Some(""));
+                    ensure_eq!(report.variable("D"), Some("x=y"));
+                    ensure_eq!(report.variable("TERM"), Some("xterm"));
+                    ensure_eq!(report.cwd, "/tmp");
+                    scene
+                        .exec(&["--cwd", "tmp"], &["exit", "0"])?
+                        .failed_with(255, "Cwd must be an absolute path")?;
+                    scene.exec(&["--env", "A"], &["exit", "0"])?.failed_with(255, "")?;
+                    Ok(())
+                },
+            )
+        },
+    },
+    Case {
+        name: "capabilities",
+        quote: "runc exec --cap CAPABILITY adds it to the bounding, effective and permitted sets",
+        run: |runtime| {
+            in_container(
+                runtime,
+                |_| (),
+                |scene| {
+                    let (without, with) = (scene.report(&[])?, scene.report(&["--cap", "CAP_NET_RAW"])?);
+                    let set = |report: &Report, name: &str| -> Result<u64> {
+                        let text = report.capabilities.get(name).map(String::as_str).unwrap_or_default();
+                        u64::from_str_radix(text, 16).doing(text)
+                    };
+                    const NET_RAW: u64 = 1 << 13;
+                    for name in ["CapBnd", "CapEff", "CapPrm"] {
+                        ensure_eq!(set(&without, name)? & NET_RAW, 0);
+                        ensure_eq!(set(&with, name)?, set(&without, name)? | NET_RAW);
+                    }
+                    // CVE-2022-29162.
+                    ensure_eq!(set(&with, "CapInh")?, 0);
+                    Ok(())
+                },
+            )
+        },
+    },
+    Case {
+        name: "no new privileges",
+        quote: "runc exec --no-new-privs sets the flag; without it, it is the container's",
+        run: |runtime| {
+            for (container, flags, want) in [
+                (true, &[][..], "1"),
+                (false, &[], "0"),
+                (false, &["--no-new-privs"], "1"),
+                (true, &["--no-new-privs=false"], "0"),
+            ] {
+                let change = |config: &mut Value| config["process"]["noNewPrivileges"] = json!(container);
+                in_container(runtime, change, |scene| {
+                    let report = scene.report(flags)?;
+                    ensure!(
+                        report.status.get("NoNewPrivs").map(String::as_str) == Some(want),
+                        "container {container}, {flags:?}: not {want}"
+                    );
+                    Ok(())
+                })?;
+            }
+            Ok(())
+        },
+    },
+    Case {
+        name: "what the first process has",
+        quote: "runc: limits, oom_score_adj and umask of exec'd processes are the container's",
+        run: |runtime| {
+            let change = |config: &mut Value| {
+                config["process"]["rlimits"] = json!([{ "type": "RLIMIT_NOFILE", "soft": 100, "hard": 200 }]);
+                config["process"]["oomScoreAdj"] = json!(500);
+                config["process"]["user"]["umask"] = json!(0o27);
+            };
+            in_container(runtime, change, |scene| {
+                let report = scene.report(&[])?;
+                ensure_eq!(report.rlimits.get("RLIMIT_NOFILE"), Some(&(100, 200)));
+                ensure_eq!(report.oom_score_adj, 500);
+                ensure_eq!(report.umask, 0o27);
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "a process file",
+        quote: "runc exec --process FILE: the file has the format of config.json's process",
+        run: |runtime| {
+            in_container(
+                runtime,
+                |_| (),
+                |scene| {
+                    let process = json!({
+                        "args": ["/probe", "report"], "cwd": "/dev", "env": ["X=y"],
+                        "user": { "uid": 7, "gid": 8, "additionalGids": [9] }, "noNewPrivileges": true,
+                        "rlimits": [{ "type": "RLIMIT_NOFILE", "soft": 50, "hard": 60 }],
+                    });
+                    std::fs::write(scene.bundle.path().join("process.json"), process.to_string())
+                        .doing("write")?;
+                    let output = scene.command(&["exec", "--process", "process.json", "c"])?.ok()?;
+                    let report: Report = serde_json::from_str(&output.stdout).doing(&output.stdout)?;
+                    ensure_eq!(report.cwd, "/dev");
+                    ensure_eq!(report.uids, [7; 4]);
+                    ensure_eq!(report.gids, [8; 4]);
+                    ensure_eq!(report.groups, [9]);
+                    ensure_eq!(
+                        report.env.iter().filter(|e| !e.starts_with("HOME=")).collect::<Vec<_>>(),
+                        ["X=y"]
+                    );
+                    ensure_eq!(report.rlimits.get("RLIMIT_NOFILE"), Some(&(50, 60)));
+                    scene
+                        .command(&["exec", "--process", "nonexistent", "c"])?
+                        .failed_with(255, "no such file or directory")?;
+                    Ok(())
+                },
+            )
+        },
+    },
+    Case {
+        name: "detached",
+        quote: "runc exec --detach --pid-file FILE: the pid, without a newline, while the process goes on",
+        run: |runtime| {
+            in_container(
+                runtime,
+                |_| (),
+                |scene| {
+                    std::fs::write(scene.bundle.path().join("pid"), "what was there before")
+                        .doing("write")?;
+                    scene.exec(&["--detach", "--pid-file", "pid"], &["sleep"])?.ok()?;
+                    let pid = std::fs::read_to_string(scene.bundle.path().join("pid")).doing("pid file")?;
+                    let number: i32 = pid.parse().doing(&pid)?;
+                    let namespace =
+                        |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/pid")).doing("readlink");
+                    let init = scene.runtime.state("c")?["pid"].to_string();
+                    ensure_eq!(namespace(&number.to_string())?, namespace(&init)?);
+                    Ok(())
+                },
+            )
+        },
+    },
+    Case {
+        name: "exit status",
+        quote: "runc exec: the status of the process, 128 + N if signal N ended it, 255 for errors of its own",
+        run: |runtime| {
+            in_container(
+                runtime,
+                |_| (),
+                |scene| {
+                    for (args, status) in
+                        [(["exit", "0"], 0), (["exit", "42"], 42), (["die-by-signal", "15"], 143)]
+                    {
+                        let output = scene.exec(&[], &args)?;
+                        ensure!(output.status.code() == Some(status), "want {status}: {output}");
+                    }
+                    scene
+                        .command(&["exec", "c", "/nonexistent"])?
+                        .failed_with(255, "no such file or directory")?;
+                    scene
+                        .command(&["exec", "nobody", "/probe"])?
+                        .failed_with(255, "container does not exist")?;
+                    scene.command(&["exec", "c"])?.failed_with(255, "exec args cannot be empty")?;
+                    Ok(())
+                },
+            )
+        },
+    },
+    Case {
+        name: "arguments that look like flags",
+        quote: "runc exec: what follows the container's id belongs to the command",
+        run: |runtime| {
+            in_container(
+                runtime,
+                |_| (),
+                |scene| {
+                    let output = scene.command(&["exec", "c", "/probe", "print", "--user"])?.ok()?;
+                    ensure_eq!(output.stdout, "--user\n");
+                    Ok(())
+                },
+            )
+        },
+    },
+    Case {
+        name: "descriptors",
+        quote: "runc exec --preserve-fds N: the caller's descriptors from 3 on, and no other",
+        run: |runtime| {
+            in_container(
+                runtime,
+                |_| (),
+                |scene| {
+                    let shell = |script: &str| scene.shell(script);
+                    let output = shell("exec 3</dev/zero 4</dev/full 5</dev/zero; exec \"$R\" --root \"$ROOT\" exec --preserve-fds 2 c /probe report")?.ok()?;
+                    let report: Report = serde_json::from_str(&output.stdout).doing(&output.stdout)?;
+                    ensure_eq!(report.fds.keys().copied().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+                    ensure_eq!(
+                        (report.fds[&3].as_str(), report.fds[&4].as_str()),
+                        ("/dev/zero", "/dev/full")
+                    );
+                    shell("exec 3</dev/zero; exec \"$R\" --root \"$ROOT\" exec --preserve-fds 60 c /probe report")?
+                    .failed_with(255, "unable to stat preserved-fd")?;
+                    Ok(())
+                },
+            )
+        },
+    },
+    Case {
+        name: "sockets of a service manager",
+        quote: "crun (runc does so for run only): LISTEN_FDS is passed on if LISTEN_PID is the runtime, and \
+                LISTEN_PID is then 1 (sd_listen_fds(3))",
+        run: |runtime| {
+            in_container(
+                runtime,
+                |_| (),
+                |scene| {
+                    let report = |pid: &str| -> Result<Report> {
+                        let exec = "exec --preserve-fds 1 c /probe report";
+                        let output = scene.shell(&with_sockets(pid, exec))?.ok()?;
+                        serde_json::from_str(&output.stdout).doing(&output.stdout)
+                    };
+                    check_sockets(&report("$$")?, &report("1")?)
+                },
+            )
+        },
+    },
+    Case {
+        name: "sockets of a service manager in run",
+        quote: "runc: LISTEN_FDS is passed on if LISTEN_PID is the runtime, and LISTEN_PID is then 1 \
+                (sd_listen_fds(3))",
+        run: |runtime| {
+            let scene = Scene { runtime, bundle: Bundle::new(&["report"])? };
+            let report = |pid: &str| -> Result<Report> {
+                let run = "run --preserve-fds 1 --bundle \"$BUNDLE\" c";
+                let output = scene.shell(&with_sockets(pid, run))?.ok()?;
+                serde_json::from_str(&output.stdout).doing(&output.stdout)
+            };
+            check_sockets(&report("$$")?, &report("1")?)
+        },
+    },
+    Case {
+        name: "a terminal in the foreground",
+        quote: "runc exec --tty: a pseudoterminal of the container, relayed to the caller's",
+        run: |runtime| {
+            in_container(
+                runtime,
+                |_| (),
+                |scene| {
+                    let typed = "script --quiet --return --command '\"$R\" --root \"$ROOT\" exec --tty c /probe report' /dev/null";
+                    let output = scene.shell(typed)?.ok()?;
+                    // script(1) echoes the end of its own input first.
+                    let json = output.stdout.trim_start_matches(|c| c != '{').trim();
+                    let report: Report = serde_json::from_str(json).doing(&output.to_string())?;
+                    for n in 0..3 {
+                        ensure!(
+                            report.fds.get(&n).is_some_and(|to| to.starts_with("/dev/pts/")),
+                            "{:?}",
+                            report.fds
+                        );
+                    }
+                    ensure_eq!(report.sid, report.pid);
+                    scene.shell("\"$R\" --root \"$ROOT\" exec --tty --detach c /probe report")?.failed_with(
+                        255,
+                        "cannot allocate tty if runc will detach without setting console socket",
+                    )?;
+                    Ok(())
+                },
+            )
+        },
+    },
+    Case {
+        name: "a terminal for somebody else",
+        quote: "runc exec --console-socket PATH: one message with the name and the descriptor of the master",
+        run: |runtime| {
+            in_container(
+                runtime,
+                |_| (),
+                |scene| {
+                    let path = scene.bundle.path().join("socket");
+                    let listener = UnixListener::bind(&path).doing("bind")?;
+                    let path = path.display().to_string();
+                    scene.exec(&["--tty", "--detach", "--console-socket", &path], &["sleep"])?.ok()?;
+                    let (payload, master) = receive(&listener)?;
+                    ensure!(!payload.is_empty() && payload.len() < 4096, "{payload:?}");
+                    ensure_eq!(nix::unistd::isatty(&master), Ok(true));
+                    scene.exec(&["--console-socket", &path], &["exit", "0"])?.failed_with(
+                        255,
+                        "cannot use console socket if runc will not detach or allocate tty",
+                    )?;
+                    Ok(())
+                },
+            )
+        },
+    },
+    Case {
+        name: "a pidfd for somebody else",
+        quote: "runc exec --pidfd-socket PATH: one message with the pidfd of the process",
+        run: |runtime| {
+            in_container(
+                runtime,
+                |_| (),
+                |scene| {
+                    let path = scene.bundle.path().join("socket");
+                    let listener = UnixListener::bind(&path).doing("bind")?;
+                    let path = path.display().to_string();
+                    scene
+                        .exec(&["--detach", "--pid-file", "pid", "--pidfd-socket", &path], &["sleep"])?
+                        .ok()?;
+                    let (_, pidfd) = receive(&listener)?;
+                    let pid = std::fs::read_to_string(scene.bundle.path().join("pid")).doing("pid file")?;
+                    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))
+                        .doing("fdinfo")?;
+                    ensure!(info.lines().any(|line| line == format!("Pid:\t{pid}")), "{info}");
+                    Ok(())
+                },
+            )
+        },
+    },
+    Case {
+        name: "labels that no security module would look at",
+        quote: "process.apparmorProfile and process.selinuxLabel are refused where there is no such module",
+        run: |runtime| {
+            in_container(
+                runtime,
+                |_| (),
+                |scene| {
+                    if !Path::new("/sys/fs/selinux/enforce").exists() {
+                        scene
+                            .exec(&["--process-label", "system_u:system_r:x_t:s0"], &["exit", "0"])?
+                            .failed_with(255, "selinux")?;
+                    }
+                    if !Path::new("/sys/kernel/security/apparmor").exists() {
+                        scene.exec(&["--apparmor", "profile"], &["exit", "0"])?.failed_with(255, "")?;
+                    }
+                    Ok(())
+                },
+            )
+        },
+    },
+    Case {
+        name: "in a paused container",
+        quote: "runc exec --ignore-paused: the process begins when the container is resumed",
+        run: |runtime| {
+            in_container(
+                runtime,
+                |config| config["root"]["readonly"] = json!(false),
+                |scene| {
+                    scene.command(&["pause", "c"])?.ok()?;
+                    scene.exec(&[], &["exit", "0"])?.failed_with(255, "cannot exec in a paused container")?;
+                    let mut exec = scene.runtime.command(&[
+                        "exec",
+                        "--ignore-paused",
+                        "c",
+                        "/probe",
+                        "write",
+                        "/mark",
+                        "x",
+                    ]);
+                    let mut exec = exec.spawn().doing("exec")?;
+                    std::thread::sleep(std::time::Duration::from_millis(300));
+                    let early = scene.bundle.rootfs("mark").exists();
+                    scene.command(&["resume", "c"])?.ok()?;
+                    let status = conformance::runtime::wait(&mut exec)?;
+                    ensure!(
+                        !early && status.success() && scene.bundle.rootfs("mark").exists(),
+                        "{early}, {status}"
+                    );
+                    Ok(())
+                },
+            )
+        },
+    },
+    Case {
+        name: "in a created container",
+        quote: "runc exec works in a container whose program has not been started",
+        run: |runtime| {
+            let bundle = Bundle::new(&["sleep"])?;
+            runtime.run_in(&bundle, &["create", "c"])?.ok()?;
+            let output = runtime.run(&["exec", "c", "/probe", "exit", "5"])?;
+            ensure!(output.status.code() == Some(5), "{output}");
+            ensure_eq!(runtime.status("c")?, "created");
+            runtime.run(&["delete", "--force", "c"])?.ok()?;
+            Ok(())
+        },
+    },
+];
+
+/// A script for a command of the runtime that gets one socket, and one descriptor
+/// to preserve besides.
+fn with_sockets(listen_pid: &str, command: &str) -> String {
+    format!(
+        "exec 3</dev/zero 4</dev/full; \
+         LISTEN_PID={listen_pid} LISTEN_FDS=1 exec \"$R\" --root \"$ROOT\" {command}"
+    )
+}
+
+/// The reports of one for whom the socket was, and of one for whom it was not.
+fn check_sockets(ours: &Report, not_ours: &Report) -> Result {
+    ensure_eq!((ours.variable("LISTEN_FDS"), ours.variable("LISTEN_PID")), (Some("1"), Some("1")));
+    ensure_eq!(ours.fds.keys().copied().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    ensure_eq!(not_ours.variable("LISTEN_FDS"), None);
+    ensure_eq!(not_ours.fds.keys().copied().collect::<Vec<_>>(), [0, 1, 2, 3]);
+    Ok(())
+}
+
+/// A container whose program sleeps.
+struct Scene<'a> {
+    runtime: &'a Runtime,
+    bundle: Bundle,
+}
+
+fn in_container(
+    runtime: &Runtime,
+    change: impl FnOnce(&mut Value),
+    check: impl FnOnce(&Scene<'_>) -> Result,
+) -> Result {
+    let bundle = Bundle::new(&["sleep"])?.with(change)?;
+    runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
+    let scene = Scene { runtime, bundle };
+    let checked = check(&scene);
+    runtime.run(&["kill", "c", "KILL"])?.ok()?;
+    // Detached processes are our children now.
+    host::await_children()?;
+    runtime.run(&["delete", "c"])?.ok()?;
+    checked
+}
+
+impl Scene<'_> {
+    fn command(&self, args: &[&str]) -> Result<Output> {
+        self.runtime.run_in(&self.bundle, args)
+    }
+
+    fn exec(&self, flags: &[&str], probe: &[&str]) -> Result<Output> {
+        let args: Vec<&str> =
+            ["exec"].iter().chain(flags).chain(&["c", "/probe"]).chain(probe).copied().collect();
+        self.command(&args)
+    }
+
+    fn report(&self, flags: &[&str]) -> Result<Report> {
+        let output = self.exec(flags, &["report"])?.ok()?;
+        serde_json::from_str(&output.stdout).doing(&output.stdout)
+    }
+
+    /// Runs a script that knows the runtime as `$R`, with the state directory `$ROOT`.
+    fn shell(&self, script: &str) -> Result<Output> {
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", script])
+            .env("R", self.runtime.program())
+            .env("ROOT", self.runtime.root())
+            .env("BUNDLE", self.bundle.path());
+        finish(command)
+    }
+}
+
+/// The payload and the descriptor of the one message of a connection.
+fn receive(listener: &UnixListener) -> Result<(Vec<u8>, OwnedFd)> {
+    let (stream, _) = listener.accept().doing("accept")?;
+    let mut bytes = [0; 8192];
+    let mut iov = [IoSliceMut::new(&mut bytes)];
+    let mut control = nix::cmsg_space!([RawFd; 4]);
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<()>(stream.as_raw_fd(), &mut iov, Some(&mut control), flags).doing("recvmsg")?;
+    let mut fds = Vec::new();
+    for part in message.cmsgs().doing("recvmsg")? {
+        let ControlMessageOwned::ScmRights(rights) = part else { continue };
+        // SAFETY: the kernel has made these descriptors for us with the message.
+        #[allow(unsafe_code)]
+        fds.extend(rights.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+    }
+    let length = message.bytes;
+    match <[OwnedFd; 1]>::try_from(fds) {
+        Ok([fd]) => Ok((bytes.get(..length).unwrap_or_default().to_vec(), fd)),
+        Err(fds) => Err(format!("{} descriptors", fds.len())),
+    }
+}
