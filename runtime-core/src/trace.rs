@@ -21,7 +21,7 @@ byte_enum! {
     /// What the runtime itself has done.
     Mark {
         LoadConfig, CheckConfig, CompileFilter, FindCgroup, Reserve, WriteRecord, MakeCgroup, Plan, Clone,
-        AwaitStage, IdMaps, Limits, DeviceFilter, AwaitChild, Hook, SeccompAgent, SetFromOutside, Announce,
+        AwaitStage, IdMaps, NetDevices, Limits, DeviceFilter, AwaitChild, Hook, SeccompAgent, SetFromOutside, Announce,
         Release, ReadRecord, Status, Signal, WriteFifo, AwaitEnd, RemoveCgroup, RemoveRecord,
     }
 }

@@ -9,9 +9,11 @@ pub(crate) mod caps;
 pub(crate) mod devices;
 pub(crate) mod field;
 pub(crate) mod hooks;
+pub(crate) mod intel_rdt;
 pub(crate) mod memory_policy;
 pub(crate) mod mounts;
 pub(crate) mod namespaces;
+pub(crate) mod net_devices;
 pub(crate) mod process;
 pub(crate) mod resources;
 mod seccomp;
@@ -24,8 +26,10 @@ use crate::sys::mount::Depth;
 use devices::{Node, Rule};
 use field::{c_string, invalid, unsupported};
 use hooks::Hooks;
+use intel_rdt::IntelRdt;
 use mounts::{Mount, MountLabel};
 use namespaces::{Kind, Namespaces};
+use net_devices::NetDevice;
 use process::Process;
 use resources::Resources;
 use std::collections::BTreeMap;
@@ -50,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) masked_paths: Vec<CString>,
     pub(crate) readonly_paths: Vec<CString>,
     pub(crate) sysctls: Vec<Sysctl>,
+    pub(crate) net_devices: Vec<NetDevice>,
+    pub(crate) intel_rdt: Option<IntelRdt>,
     pub(crate) process: Process,
     pub(crate) seccomp: Option<::seccomp::Policy>,
     pub(crate) cgroups_path: CgroupsPath,
@@ -85,8 +91,6 @@ impl Config {
         };
         let no_linux = spec::Linux::default();
         let linux = spec.linux.as_ref().unwrap_or(&no_linux);
-        refuse_unsupported(linux)?;
-
         let namespaces = Namespaces::new(linux)?;
         let has_mount = namespaces.is_own(Kind::Mount);
         let needs_mount = |field: &str, is_empty: bool| {
@@ -124,6 +128,8 @@ impl Config {
             masked_paths: paths("linux.maskedPaths", &linux.masked_paths)?,
             readonly_paths: paths("linux.readonlyPaths", &linux.readonly_paths)?,
             sysctls: sysctl::sysctls(&linux.sysctl, &namespaces)?,
+            net_devices: net_devices::net_devices(&linux.net_devices, &namespaces)?,
+            intel_rdt: linux.intel_rdt.as_ref().map(IntelRdt::new).transpose()?,
             process: Process::new(process, available, &mut warnings)?
                 .with_linux(linux.personality.as_ref(), linux.memory_policy.as_ref())?,
             seccomp: linux.seccomp.as_ref().map(seccomp::policy).transpose()?,
@@ -164,16 +170,6 @@ fn check_version(version: &str) -> Result<()> {
         )),
         _ if version.is_empty() => Err(invalid("ociVersion", "must be given")),
         _ => Err(invalid("ociVersion", format_args!("{version:?} is not a version of the form x.y.z"))),
-    }
-}
-
-/// What the specification has and this library does not do yet.
-pub(crate) fn refuse_unsupported(linux: &spec::Linux) -> Result<()> {
-    let asked =
-        [("linux.netDevices", !linux.net_devices.is_empty()), ("linux.intelRdt", linux.intel_rdt.is_some())];
-    match asked.iter().find(|(_, asked)| *asked) {
-        Some((field, _)) => Err(unsupported(field, "not supported yet")),
-        None => Ok(()),
     }
 }
 
@@ -353,15 +349,6 @@ mod tests {
             .0
             .cgroup_owner,
             None
-        );
-    }
-
-    #[test]
-    fn what_is_not_done_is_refused_by_name() {
-        let error = check(linux(|l| l.intel_rdt = Some(spec::IntelRdt::default()))).unwrap_err();
-        assert_eq!(
-            (error.kind(), error.report().as_str()),
-            (ErrorKind::Unsupported, "linux.intelRdt: not supported yet")
         );
     }
 }

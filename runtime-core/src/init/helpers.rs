@@ -56,6 +56,32 @@ impl Mapper<'_> {
     }
 }
 
+/// Opens a socket in the network namespace of the init, and sends it to the parent.
+pub(crate) struct RouteOpener<'a> {
+    pub(crate) init: BorrowedFd<'a>,
+    pub(crate) channel: &'a ChildEnd,
+    /// Closed first, as in [`First`](super::First).
+    pub(crate) parent_end: RawFd,
+}
+
+impl Child for RouteOpener<'_> {
+    fn run(self) -> ! {
+        // EBADF at worst: then it is closed.
+        sys::ignore(sys::fd::close_range(self.parent_end, self.parent_end, 0));
+        sys::signal::reset_in_child();
+        super::give_up(self.open(), self.channel)
+    }
+}
+
+impl RouteOpener<'_> {
+    fn open(&self) -> Result<Infallible, Failure> {
+        sys::ns::setns(self.init, libc::CLONE_NEWNET).during(Call::Setns).step(Step::Join)?;
+        let socket = sys::net::route_socket().during(Call::Socket).step(Step::Join)?;
+        self.channel.send_with(Reply::Ready, &socket).during(Call::SendFd).step(Step::Join)?;
+        sys::exec::exit(0)
+    }
+}
+
 /// A process that does nothing but be in its user namespace until the parent has
 /// a descriptor of that.
 pub(crate) struct Idle<'a> {

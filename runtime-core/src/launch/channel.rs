@@ -126,6 +126,16 @@ impl ParentEnd {
         }
     }
 
+    /// As [`receive`](Self::receive), with the descriptor that came with the reply.
+    pub(crate) fn receive_with_fd(&self) -> Result<(Option<Reply>, Option<OwnedFd>)> {
+        let mut bytes = [0; WIRE_LEN];
+        match socket::recv_fd(&self.0, &mut bytes)? {
+            (0, _) => Ok((None, None)),
+            (WIRE_LEN, fd) => Ok((Some(Reply::decode(bytes).ok_or(Errno::EBADMSG)?), fd)),
+            _ => Err(Errno::EBADMSG),
+        }
+    }
+
     /// Lets the child go on. EPIPE if it is gone, in which case `receive` says why.
     pub(crate) fn go(&self) -> Result<()> {
         match socket::send(&self.0, b"g") {
@@ -140,6 +150,11 @@ impl ChildEnd {
     /// and what a program most likely may do is write.
     pub(crate) fn send(&self, reply: Reply) -> Result<()> {
         fd::write(&self.0, &reply.encode()).map(drop)
+    }
+
+    /// Sends a reply and a descriptor.
+    pub(crate) fn send_with(&self, reply: Reply, fd: impl AsFd) -> Result<()> {
+        socket::send_fd(&self.0, &reply.encode(), fd).map(drop)
     }
 
     /// Waits for a mount from the parent. EPIPE if it is gone.

@@ -11,7 +11,7 @@ pub(crate) mod self_exe;
 
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::init::First;
-use crate::init::helpers::{Idle, Mapper};
+use crate::init::helpers::{Idle, Mapper, RouteOpener};
 use crate::init::plan::Plan;
 use crate::path::proc::Proc;
 use crate::spec::IdMapping;
@@ -209,6 +209,19 @@ impl Child {
         match helper.next()? {
             Some(Reply::Ready) => Ok(()),
             other => Err(helper.failed(other, plan)),
+        }
+    }
+
+    /// A socket of rtnetlink(7) in the child's network namespace.
+    pub(crate) fn route_socket(&self, plan: &Plan) -> Result<OwnedFd> {
+        let (parent, child) = channel::channel().context(|| "socketpair")?;
+        let parent_end = parent.as_fd().as_raw_fd();
+        let opener = RouteOpener { init: self.pidfd(), channel: &child, parent_end };
+        let helper = clone_helper(0, parent, opener)?;
+        drop(child);
+        match helper.channel.receive_with_fd().context(|| "recv")? {
+            (Some(Reply::Ready), Some(socket)) => Ok(socket),
+            (reply, _) => Err(helper.failed(reply, plan)),
         }
     }
 

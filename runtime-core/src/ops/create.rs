@@ -22,7 +22,9 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use crate::init::plan::Plan;
 use crate::launch::{self, Child, Progress, agent, hooks, ids, outside};
 use crate::path::proc::Proc;
+use crate::net;
 use crate::plan::{self, Extras};
+use crate::resctrl::{self, Resctrl};
 use crate::spec::{OCI_VERSION, Resources, Spec, StateDocument, Status};
 use crate::state::filter::CompiledFilter;
 use crate::state::process::ProcessId;
@@ -171,6 +173,15 @@ impl Create {
             Origin::New | Origin::Path(_) => None,
         };
 
+        let resctrl = match &config.intel_rdt {
+            Some(rdt) => {
+                let resctrl = Resctrl::find()?;
+                let place = resctrl.place(rdt, self.container.id.as_str())?;
+                Some((resctrl, place))
+            }
+            None => None,
+        };
+
         let entry = self.container.store.reserve(&self.container.id).traced(Mark::Reserve)?;
         let mut attempt = Attempt {
             container: &self.container,
@@ -184,6 +195,8 @@ impl Create {
             inherited: &inherited,
             resources: &resources,
             start_container,
+            net_devices: None,
+            resctrl,
             owns_cgroup: false,
             watch: None,
             rootless: self.rootless,
@@ -228,6 +241,9 @@ struct Attempt<'a> {
     start_container: Option<StartContainer>,
     /// See [`Record::host_mount_below`].
     host_mount: Option<u64>,
+    /// Interfaces that are in the container by now.
+    net_devices: Option<net::Moved>,
+    resctrl: Option<(Resctrl, resctrl::Place)>,
     /// The cgroup is not somebody else's.
     owns_cgroup: bool,
     /// Since the child is in its cgroup.
@@ -299,6 +315,13 @@ impl Attempt<'_> {
                 .traced(Mark::IdMaps)?;
         } else {
             ids::compare_maps(proc, child.pid, &namespaces.uid_map, &namespaces.gid_map)?;
+        }
+        if !self.config.net_devices.is_empty() {
+            let moved = net::Moved::new(&self.config.net_devices, child, plan).traced(Mark::NetDevices)?;
+            self.net_devices = Some(moved);
+        }
+        if let (Some(rdt), Some((resctrl, place))) = (&self.config.intel_rdt, &self.resctrl) {
+            resctrl.make(place, rdt, child.pid)?;
         }
         // A child that was born in its cgroup goes on meanwhile.
         if plan.wait_go && !self.place.adopts() {
@@ -416,13 +439,19 @@ impl Attempt<'_> {
     }
 
     /// Removes what an attempt has made that failed.
-    fn undo(&self) -> Result<()> {
+    fn undo(&mut self) -> Result<()> {
         let record = self.record();
-        let unmounted = host_mount::remove(&record);
-        match self.owns_cgroup {
-            true => Driver::of(&record).remove(Occupants::Kill).and(unmounted),
-            false => unmounted,
-        }
+        // Each for itself: none of them stops the others.
+        let undone = [
+            match self.owns_cgroup {
+                true => Driver::of(&record).remove(Occupants::Kill),
+                false => Ok(()),
+            },
+            host_mount::remove(&record),
+            self.resctrl.as_ref().map_or(Ok(()), |(resctrl, place)| resctrl.remove(place)),
+            self.net_devices.take().map_or(Ok(()), net::Moved::back),
+        ];
+        undone.into_iter().collect()
     }
 
     fn state(&self, pid: i32) -> StateDocument<'_> {
@@ -446,6 +475,7 @@ impl Attempt<'_> {
         record.shared_pid_namespace = !config.namespaces.is_new(NamespaceKind::Pid);
         record.resources.clone_from(self.resources);
         record.host_mount_below = self.host_mount;
+        record.resctrl = self.resctrl.as_ref().map(|(_, place)| place.clone());
         record.start_container.clone_from(&self.start_container);
         record.poststart = config.hooks.of(HookKind::Poststart).to_vec();
         record.poststop = config.hooks.of(HookKind::Poststop).to_vec();

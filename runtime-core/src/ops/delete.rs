@@ -9,6 +9,7 @@ use crate::cgroup::fs::{self, Occupants};
 use crate::config::hooks::Kind;
 use crate::error::{Error, ErrorKind, Result, Warning};
 use crate::launch::hooks;
+use crate::resctrl::Resctrl;
 use crate::spec::{OCI_VERSION, StateDocument, Status};
 use crate::state::process::await_end;
 use crate::state::record::{Phase, Record};
@@ -107,6 +108,14 @@ fn stop(record: &Record) -> Result<()> {
 fn destroy(entry: Locked, record: &Record, occupants: Occupants) -> Result<Vec<Warning>> {
     Driver::of(record).remove(occupants).traced(Mark::RemoveCgroup)?;
     host_mount::remove(record)?;
+    if let Some(place) = &record.resctrl {
+        match Resctrl::find() {
+            Ok(resctrl) => resctrl.remove(place)?,
+            // Unmounted, and with that all groups are gone.
+            Err(error) if error.kind() == ErrorKind::Unsupported => {}
+            Err(error) => return Err(error),
+        }
+    }
     entry.remove().traced(Mark::RemoveRecord)?;
     if record.phase == Phase::Creating {
         // It never was a container (runtime.md, "Lifecycle", step 13).

@@ -18,6 +18,7 @@ use crate::init::plan::{Join, Plan};
 use crate::launch::{self, Child, Progress, agent, ids, outside};
 use crate::path::proc::Proc;
 use crate::plan::{self, Extras};
+use crate::resctrl::Resctrl;
 use crate::spec::{self, OCI_VERSION, StateDocument, Status};
 use crate::state::filter::CompiledFilter;
 use crate::state::record::{CgroupRecord, Record};
@@ -158,6 +159,9 @@ impl Exec {
             }
         }
         let proc = Proc::host().context(|| "open /proc")?;
+        if let Some(place) = &found.record.resctrl {
+            Resctrl::find()?.assign(place, child.pid)?;
+        }
         outside::apply(config, &proc, child.pid, found.in_user_namespace()).traced(Mark::SetFromOutside)?;
         self.handover.announce(child, b"setns").traced(Mark::Announce)
     }

@@ -3,10 +3,10 @@
 //! decide it.
 
 use crate::cgroup::systemd::unit;
-use crate::config::{self, caps, hooks, memory_policy, mounts, namespaces};
+use crate::config::{caps, hooks, memory_policy, mounts, namespaces};
 use crate::plan;
 use crate::spec::{
-    self, CgroupFeatures, Enabled, Features, IntelRdtFeatures, LinuxFeatures, MemoryPolicyFeatures,
+    CgroupFeatures, Enabled, Features, IntelRdtFeatures, LinuxFeatures, MemoryPolicyFeatures,
     MountExtensions, OCI_VERSION, OCI_VERSION_MIN, SeccompFeatures,
 };
 use seccomp::{Action, Arch, Flag, Operator};
@@ -28,13 +28,6 @@ pub fn features() -> Features {
 }
 
 fn linux() -> LinuxFeatures {
-    // Whether a configuration is refused for a field.
-    let can = |change: fn(&mut spec::Linux)| {
-        let mut linux = spec::Linux::default();
-        change(&mut linux);
-        Enabled { enabled: config::refuse_unsupported(&linux).is_ok() }
-    };
-    let rdt = can(|linux| linux.intel_rdt = Some(spec::IntelRdt::default())).enabled;
     LinuxFeatures {
         namespaces: names(namespaces::KINDS),
         capabilities: caps::names(u64::MAX),
@@ -42,15 +35,13 @@ fn linux() -> LinuxFeatures {
         seccomp: seccomp(),
         apparmor: Enabled { enabled: true },
         selinux: Enabled { enabled: true },
-        intel_rdt: IntelRdtFeatures { enabled: rdt, schemata: rdt, monitoring: rdt },
+        intel_rdt: IntelRdtFeatures { enabled: true, schemata: true, monitoring: true },
         memory_policy: MemoryPolicyFeatures {
             modes: names(memory_policy::MODES),
             flags: names(memory_policy::FLAGS),
         },
         mount_extensions: MountExtensions { idmap: Enabled { enabled: true } },
-        net_devices: can(|linux| {
-            linux.net_devices.insert("eth0".to_owned(), spec::NetDevice::default());
-        }),
+        net_devices: Enabled { enabled: true },
     }
 }
 

@@ -7,6 +7,7 @@ use super::process::ProcessId;
 use crate::cgroup::systemd::Manager;
 use crate::config::hooks::Hook;
 use crate::error::{Error, ErrorKind, Result};
+use crate::resctrl::Place;
 use crate::spec;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -45,6 +46,9 @@ pub(crate) struct Record {
     /// `rootfs` was on before the container's own was mounted there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) host_mount_below: Option<u64>,
+    /// Its group in the resctrl file system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) resctrl: Option<Place>,
     /// What an exec'd process gets if it says nothing else.
     pub(crate) inherited: Inherited,
     /// The filter that every process of the container loads.
@@ -191,6 +195,7 @@ impl Record {
             shared_pid_namespace: false,
             no_new_keyring: false,
             host_mount_below: None,
+            resctrl: None,
             inherited: Inherited::default(),
             seccomp: None,
             start_container: None,

@@ -1,19 +1,59 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The loopback interface of the calling process's network namespace.
+//! Network interfaces, of the network namespace that a socket was opened in.
 
-use super::{Result, check_int, new_fd};
-use std::os::fd::AsRawFd;
+use super::{Errno, Result, check_int, new_fd};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+fn socket(domain: i32, kind: i32, protocol: i32) -> Result<OwnedFd> {
+    // SAFETY: plain integers.
+    let fd = unsafe { libc::socket(domain, kind | libc::SOCK_CLOEXEC, protocol) };
+    new_fd(check_int(fd)?.into())
+}
+
+/// `int socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)`: a socket of rtnetlink(7).
+pub(crate) fn route_socket() -> Result<OwnedFd> {
+    socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE)
+}
+
+/// A request of netdevice(7) about an interface. ENODEV: no name is that long.
+fn request(name: &CStr) -> Result<libc::ifreq> {
+    // SAFETY: an ifreq of zeros is an empty request.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    // One byte is left for the terminating NUL.
+    if name.count_bytes() >= request.ifr_name.len() {
+        return Err(Errno::ENODEV);
+    }
+    for (to, from) in request.ifr_name.iter_mut().zip(name.to_bytes()) {
+        *to = *from as libc::c_char;
+    }
+    Ok(request)
+}
+
+/// `int ioctl(int fd, SIOCGIFINDEX, struct ifreq *)`. ENODEV: there is none of that name.
+pub(crate) fn interface_index(socket: impl AsFd, name: &CStr) -> Result<u32> {
+    let mut request = request(name)?;
+    let socket = socket.as_fd().as_raw_fd();
+    // SAFETY: SIOCGIFINDEX reads and writes an ifreq.
+    check_int(unsafe { libc::ioctl(socket, libc::SIOCGIFINDEX as _, &raw mut request) })?;
+    // SAFETY: SIOCGIFINDEX has filled this member.
+    Ok(unsafe { request.ifr_ifru.ifru_ifindex } as u32)
+}
+
+/// `int ioctl(int fd, SIOCGIFFLAGS, struct ifreq *)`: IFF_UP.
+pub(crate) fn interface_is_up(socket: impl AsFd, name: &CStr) -> Result<bool> {
+    let mut request = request(name)?;
+    let socket = socket.as_fd().as_raw_fd();
+    // SAFETY: SIOCGIFFLAGS reads and writes an ifreq.
+    check_int(unsafe { libc::ioctl(socket, libc::SIOCGIFFLAGS as _, &raw mut request) })?;
+    // SAFETY: SIOCGIFFLAGS has filled this member.
+    Ok(i32::from(unsafe { request.ifr_ifru.ifru_flags }) & libc::IFF_UP != 0)
+}
 
 /// Brings `lo` up, as `ip link set lo up` does (SIOCSIFFLAGS of netdevice(7)).
 pub(crate) fn loopback_up() -> Result<()> {
-    // SAFETY: plain integers.
-    let socket = new_fd(libc::c_long::from(unsafe {
-        libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0)
-    }))?;
-    // SAFETY: an ifreq of zeros is an empty request.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    request.ifr_name[0] = b'l' as libc::c_char;
-    request.ifr_name[1] = b'o' as libc::c_char;
+    let socket = socket(libc::AF_INET, libc::SOCK_DGRAM, 0)?;
+    let mut request = request(c"lo")?;
     // A new namespace's lo has no flag but IFF_LOOPBACK, which cannot be changed,
     // so there is nothing to read and preserve.
     request.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short;

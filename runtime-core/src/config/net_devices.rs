@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `linux.netDevices`: which interfaces of the host the container gets.
+
+use super::field::{c_string, invalid};
+use super::namespaces::{Kind, Namespaces};
+use crate::error::Result;
+use crate::spec;
+use std::collections::BTreeMap;
+use std::ffi::CString;
+
+/// An interface to move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NetDevice {
+    /// Its name on the host.
+    pub(crate) host: CString,
+    /// Its name in the container, or a template that ends in `%d`.
+    pub(crate) name: CString,
+}
+
+impl NetDevice {
+    /// True if the kernel is to find the name.
+    pub(crate) fn is_template(&self) -> bool {
+        is_template(&self.name.to_string_lossy())
+    }
+}
+
+fn is_template(name: &str) -> bool {
+    name.ends_with("%d")
+}
+
+pub(crate) fn net_devices(
+    spec: &BTreeMap<String, spec::NetDevice>,
+    namespaces: &Namespaces,
+) -> Result<Vec<NetDevice>> {
+    let mut all: Vec<NetDevice> = Vec::with_capacity(spec.len());
+    for (host, device) in spec {
+        let at = format!("linux.netDevices.{host}");
+        if !namespaces.is_own(Kind::Network) {
+            return Err(invalid(at, "needs an own network namespace to be moved to"));
+        }
+        check(&at, host)?;
+        let name = if device.name.is_empty() { host } else { &device.name };
+        let at_name = format!("{at}.name");
+        check(&at_name, name.strip_suffix("%d").filter(|stem| !stem.is_empty()).unwrap_or(name))?;
+        let device = NetDevice { host: c_string(&at, host)?, name: c_string(&at_name, name)? };
+        if !device.is_template() && all.iter().any(|other| other.name == device.name) {
+            return Err(invalid(at_name, format_args!("another interface is called {name:?}, too")));
+        }
+        all.push(device);
+    }
+    Ok(all)
+}
+
+/// The kernel's rules (dev_valid_name).
+fn check(at: &str, name: &str) -> Result<()> {
+    /// IFNAMSIZ, less the NUL.
+    const LENGTH: usize = 15;
+    let bad = |c: char| c.is_ascii_whitespace() || matches!(c, '/' | ':' | '%' | '\0');
+    if name.is_empty() || name.len() > LENGTH || name == "." || name == ".." || name.contains(bad) {
+        return Err(invalid(at, format_args!("invalid network device name {name:?}")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(devices: &[(&str, &str)], own: bool) -> Result<Vec<NetDevice>> {
+        let devices = devices
+            .iter()
+            .map(|(host, name)| ((*host).into(), spec::NetDevice { name: (*name).into() }))
+            .collect();
+        let namespaces = own.then(|| spec::Namespace { kind: "network".into(), path: String::new() });
+        let linux = spec::Linux { namespaces: namespaces.into_iter().collect(), ..Default::default() };
+        net_devices(&devices, &Namespaces::new(&linux).unwrap())
+    }
+
+    #[test]
+    fn names() {
+        let devices = parse(&[("eth0", ""), ("eth1", "lan%d"), ("eth2", "lan%d")], true).unwrap();
+        assert_eq!((devices[0].name.as_c_str(), devices[0].is_template()), (c"eth0", false));
+        assert!(devices[1].is_template() && devices[2].is_template());
+    }
+
+    #[test]
+    fn refusals() {
+        let report = |devices: &[(&str, &str)], own| parse(devices, own).unwrap_err().report();
+        assert!(report(&[("eth0", "")], false).starts_with("linux.netDevices.eth0: needs an own network"));
+        for bad in ["a b", "a/b", "a:b", ".", "..", "0123456789abcdef", "%d", "a%db", "a%d%d", "a%s"] {
+            let error = report(&[("eth0", bad)], true);
+            assert!(error.starts_with("linux.netDevices.eth0.name: invalid network device name"), "{error}");
+        }
+        assert!(report(&[("a/b", "")], true).starts_with("linux.netDevices.a/b: invalid"));
+        assert!(report(&[("e0", "x"), ("e1", "x")], true).contains("another interface is called \"x\""));
+    }
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `linux.netDevices`: interfaces of the host, moved into the container
+//! (config-linux.md, "Network Devices").
+
+mod route;
+
+use crate::config::net_devices::NetDevice;
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::init::plan::Plan;
+use crate::launch::Child;
+use crate::sys::{Errno, fd, net};
+use route::{Address, Route};
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+
+/// How many indices are tried before it is believed that none is free.
+const TRIES: u32 = 1000;
+
+/// Interfaces that have been moved, and can be moved back.
+#[derive(Debug)]
+pub(crate) struct Moved {
+    here: Route,
+    here_namespace: OwnedFd,
+    /// A socket in the container's namespace, which lives as long as that.
+    there: Route,
+    there_namespace: OwnedFd,
+    devices: Vec<MovedDevice>,
+}
+
+#[derive(Debug)]
+struct MovedDevice {
+    /// On the host.
+    name: CString,
+    index: u32,
+    was_up: bool,
+    addresses: Vec<Address>,
+    index_there: u32,
+}
+
+impl Moved {
+    /// Moves all of `devices` into the network namespace of `child`. If one cannot
+    /// be moved, those before it are moved back.
+    pub(crate) fn new(devices: &[NetDevice], child: &Child, plan: &Plan) -> Result<Self> {
+        let namespace = |path: String| {
+            let c_path = CString::new(path.as_str()).unwrap_or_default();
+            fd::open_follow(fd::CWD, &c_path, libc::O_RDONLY, 0).context(|| format!("open {path}"))
+        };
+        let mut moved = Moved {
+            here: Route::new(net::route_socket().context(|| "socket(NETLINK_ROUTE)")?),
+            here_namespace: namespace("/proc/self/ns/net".to_owned())?,
+            there: Route::new(child.route_socket(plan)?),
+            there_namespace: namespace(format!("/proc/{}/ns/net", child.pid))?,
+            devices: Vec::new(),
+        };
+        for device in devices {
+            if let Err(error) = moved.one(device) {
+                let error = error.wrap_as(
+                    ErrorKind::Setup,
+                    format!("linux.netDevices.{}", device.host.to_string_lossy()),
+                );
+                return Err(match moved.back() {
+                    Ok(()) => error,
+                    Err(left) => error.with_hint(left.report()),
+                });
+            }
+        }
+        Ok(moved)
+    }
+
+    fn one(&mut self, device: &NetDevice) -> Result<()> {
+        let (host, name) = (&device.host, &device.name);
+        let index = self.here.index_of(host).context(|| "SIOCGIFINDEX")?;
+        let index = index.ok_or_else(|| Error::os(Errno::ENODEV, "the host has no such interface"))?;
+        // The kernel would notice only when the interface has been moved.
+        if !device.is_template() && self.there.index_of(name).context(|| "SIOCGIFINDEX")?.is_some() {
+            let why = format!("the container has an interface {:?}", name.to_string_lossy());
+            return Err(Error::os(Errno::EEXIST, why));
+        }
+        let mut moved = MovedDevice {
+            name: host.clone(),
+            index,
+            was_up: self.here.is_up(host).context(|| "SIOCGIFFLAGS")?,
+            addresses: self.here.addresses(index).context(|| "RTM_GETADDR")?,
+            index_there: index,
+        };
+        moved.addresses.retain(Address::is_lasting);
+        loop {
+            match self.here.move_to(index, &self.there_namespace, name, moved.index_there) {
+                Ok(()) => break,
+                Err(Errno::EBUSY) if moved.index_there - index < TRIES => moved.index_there += 1,
+                Err(errno) => {
+                    let error = Error::os(errno, "RTM_NEWLINK (IFLA_NET_NS_FD)");
+                    return Err(match errno {
+                        Errno::EINVAL | Errno::EOPNOTSUPP => {
+                            error.with_hint("interfaces of this type are bound to their network namespace")
+                        }
+                        Errno::EPERM => error.with_hint("moving it takes CAP_NET_ADMIN on the host"),
+                        _ => error,
+                    });
+                }
+            }
+        }
+        self.devices.push(moved);
+        let Some(moved) = self.devices.last() else { return Ok(()) };
+        for address in &moved.addresses {
+            self.there
+                .add_address(moved.index_there, address)
+                .context(|| format!("RTM_NEWADDR {}", address.show()))?;
+        }
+        self.there.set_up(moved.index_there).context(|| "RTM_NEWLINK (IFF_UP)")
+    }
+
+    /// Moves everything back to where it was: for a container that comes to
+    /// nothing, whose network namespace would take virtual interfaces with it.
+    pub(crate) fn back(self) -> Result<()> {
+        let mut failed = Vec::new();
+        for device in self.devices.iter().rev() {
+            if let Err(error) = self.one_back(device) {
+                failed.push(format!("{} ({})", device.name.to_string_lossy(), error.report()));
+            }
+        }
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let text = format!("interfaces that could not be moved back: {}", failed.join(", "));
+        Err(Error::new(ErrorKind::System, text))
+    }
+
+    fn one_back(&self, device: &MovedDevice) -> Result<()> {
+        self.there
+            .move_to(device.index_there, &self.here_namespace, &device.name, device.index)
+            .context(|| "RTM_NEWLINK (IFLA_NET_NS_FD)")?;
+        for address in &device.addresses {
+            self.here.add_address(device.index, address).context(|| "RTM_NEWADDR")?;
+        }
+        if device.was_up { self.here.set_up(device.index).context(|| "RTM_NEWLINK (IFF_UP)") } else { Ok(()) }
+    }
+}

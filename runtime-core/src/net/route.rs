@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The few requests of rtnetlink(7) that moving an interface takes.
+
+use crate::sys::{Errno, Result, fd, net, socket};
+use netlink_packet_core::{
+    DecodeError, DefaultNla, Emitable, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST,
+    NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable, NlasIterator,
+};
+use std::cell::Cell;
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+/// More than the kernel puts into one message of a dump.
+const BUFFER: usize = 64 << 10;
+
+/// A fixed header and attributes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Message {
+    kind: u16,
+    /// struct ifinfomsg or struct ifaddrmsg.
+    header: Vec<u8>,
+    attributes: Vec<(u16, Vec<u8>)>,
+}
+
+impl Message {
+    fn nlas(&self) -> Vec<DefaultNla> {
+        self.attributes.iter().map(|(kind, value)| DefaultNla::new(*kind, value.clone())).collect()
+    }
+}
+
+impl NetlinkSerializable for Message {
+    fn message_type(&self) -> u16 {
+        self.kind
+    }
+
+    fn buffer_len(&self) -> usize {
+        self.header.len() + self.nlas().as_slice().buffer_len()
+    }
+
+    fn serialize(&self, buffer: &mut [u8]) {
+        let (header, rest) = buffer.split_at_mut(self.header.len());
+        header.copy_from_slice(&self.header);
+        self.nlas().as_slice().emit(rest);
+    }
+}
+
+impl NetlinkDeserializable for Message {
+    type Error = DecodeError;
+
+    fn deserialize(header: &NetlinkHeader, payload: &[u8]) -> std::result::Result<Self, DecodeError> {
+        let kind = header.message_type;
+        // Others are not asked for, and not read.
+        let length = if kind == libc::RTM_NEWADDR { IFADDRMSG } else { payload.len() };
+        let (header, rest) =
+            payload.split_at_checked(length).ok_or_else(|| DecodeError::from("short message"))?;
+        let attributes = NlasIterator::new(rest)
+            .map(|nla| nla.map(|nla| (nla.kind(), nla.value().to_vec())))
+            .collect::<std::result::Result<_, _>>()?;
+        Ok(Message { kind, header: header.to_vec(), attributes })
+    }
+}
+
+/// sizeof(struct ifaddrmsg): family, prefix length, flags, scope, and the index.
+const IFADDRMSG: usize = 8;
+
+/// An address of an interface, as the kernel describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Address(Message);
+
+impl Address {
+    fn byte(&self, at: usize) -> u8 {
+        self.0.header.get(at).copied().unwrap_or_default()
+    }
+
+    fn index(&self) -> Option<u32> {
+        Some(u32::from_ne_bytes(self.0.header.get(4..8)?.try_into().ok()?))
+    }
+
+    fn attribute(&self, kind: u16) -> Option<&[u8]> {
+        self.0.attributes.iter().find(|(k, _)| *k == kind).map(|(_, value)| value.as_slice())
+    }
+
+    fn flags(&self) -> u32 {
+        match self.attribute(libc::IFA_FLAGS).and_then(|value| value.try_into().ok()) {
+            Some(bytes) => u32::from_ne_bytes(bytes),
+            None => self.byte(2).into(),
+        }
+    }
+
+    /// Permanent and of global scope: what the specification wants to be kept.
+    pub(super) fn is_lasting(&self) -> bool {
+        self.flags() & libc::IFA_F_PERMANENT != 0 && self.byte(3) == libc::RT_SCOPE_UNIVERSE
+    }
+
+    /// For a log, or an error.
+    pub(super) fn show(&self) -> String {
+        let bytes = self.attribute(libc::IFA_LOCAL).or_else(|| self.attribute(libc::IFA_ADDRESS));
+        let address = match bytes {
+            Some(&[a, b, c, d]) => std::net::Ipv4Addr::new(a, b, c, d).to_string(),
+            Some(bytes) => match <[u8; 16]>::try_from(bytes) {
+                Ok(bytes) => std::net::Ipv6Addr::from(bytes).to_string(),
+                Err(_) => "?".to_owned(),
+            },
+            None => "?".to_owned(),
+        };
+        format!("{address}/{}", self.byte(1))
+    }
+
+    /// The same address for another interface: without what the kernel finds out
+    /// itself, and without the label, which has the interface's name in it.
+    fn on(&self, index: u32) -> Message {
+        /// What the administrator has said about it.
+        const SET: u32 = libc::IFA_F_NODAD | libc::IFA_F_NOPREFIXROUTE | libc::IFA_F_MANAGETEMPADDR;
+        const RT_PRIORITY: u16 = 9;
+        let mut header = vec![self.byte(0), self.byte(1), 0, self.byte(3)];
+        header.extend(index.to_ne_bytes());
+        let kept = [libc::IFA_ADDRESS, libc::IFA_LOCAL, libc::IFA_BROADCAST, RT_PRIORITY];
+        let mut attributes: Vec<_> =
+            self.0.attributes.iter().filter(|(kind, _)| kept.contains(kind)).cloned().collect();
+        attributes.push((libc::IFA_FLAGS, (self.flags() & SET).to_ne_bytes().to_vec()));
+        Message { kind: libc::RTM_NEWADDR, header, attributes }
+    }
+}
+
+/// struct ifinfomsg: nothing but the index, and flags to set.
+fn link(index: u32, flags: u32) -> Vec<u8> {
+    let mut header = vec![libc::AF_UNSPEC as u8, 0, 0, 0];
+    header.extend(index.to_ne_bytes());
+    header.extend(flags.to_ne_bytes());
+    // Which of the flags are to change.
+    header.extend(flags.to_ne_bytes());
+    header
+}
+
+/// A socket that talks to the network namespace that it was opened in.
+#[derive(Debug)]
+pub(super) struct Route {
+    socket: OwnedFd,
+    sequence: Cell<u32>,
+}
+
+impl Route {
+    pub(super) fn new(socket: OwnedFd) -> Self {
+        Route { socket, sequence: Cell::new(0) }
+    }
+
+    /// The index of an interface, `None` if there is none of that name.
+    pub(super) fn index_of(&self, name: &CStr) -> Result<Option<u32>> {
+        match net::interface_index(&self.socket, name) {
+            Ok(index) => Ok(Some(index)),
+            Err(Errno::ENODEV) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Whether an interface is up.
+    pub(super) fn is_up(&self, name: &CStr) -> Result<bool> {
+        net::interface_is_up(&self.socket, name)
+    }
+
+    /// All addresses of an interface.
+    pub(super) fn addresses(&self, index: u32) -> Result<Vec<Address>> {
+        let request = Message { kind: libc::RTM_GETADDR, header: vec![0; IFADDRMSG], attributes: Vec::new() };
+        let all = self.request(NLM_F_DUMP, request)?.into_iter().map(Address);
+        Ok(all.filter(|address| address.index() == Some(index)).collect())
+    }
+
+    /// Moves an interface to another namespace, under another name: there it has
+    /// the index `new_index`. EBUSY: that is taken (since 5.13).
+    pub(super) fn move_to(
+        &self,
+        index: u32,
+        namespace: impl AsFd,
+        name: &CStr,
+        new_index: u32,
+    ) -> Result<()> {
+        const IFLA_NEW_IFINDEX: u16 = 49;
+        let attributes = vec![
+            (libc::IFLA_NET_NS_FD, namespace.as_fd().as_raw_fd().to_ne_bytes().to_vec()),
+            (libc::IFLA_IFNAME, name.to_bytes_with_nul().to_vec()),
+            (IFLA_NEW_IFINDEX, new_index.to_ne_bytes().to_vec()),
+        ];
+        self.request(NLM_F_ACK, Message { kind: libc::RTM_NEWLINK, header: link(index, 0), attributes })
+            .map(drop)
+    }
+
+    /// Gives an interface an address. One that it has already is fine.
+    pub(super) fn add_address(&self, index: u32, address: &Address) -> Result<()> {
+        match self.request(NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, address.on(index)) {
+            Ok(_) | Err(Errno::EEXIST) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Sets an interface up.
+    pub(super) fn set_up(&self, index: u32) -> Result<()> {
+        let header = link(index, libc::IFF_UP as u32);
+        self.request(NLM_F_ACK, Message { kind: libc::RTM_NEWLINK, header, attributes: Vec::new() }).map(drop)
+    }
+
+    /// Sends a request and waits for its end: what came until then.
+    fn request(&self, flags: u16, message: Message) -> Result<Vec<Message>> {
+        let sequence = self.sequence.get().wrapping_add(1);
+        self.sequence.set(sequence);
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | flags;
+        header.sequence_number = sequence;
+        let mut request = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
+        request.finalize();
+        let mut bytes = vec![0; request.buffer_len()];
+        request.serialize(&mut bytes);
+        socket::send(&self.socket, &bytes)?;
+        self.answer(sequence)
+    }
+
+    fn answer(&self, sequence: u32) -> Result<Vec<Message>> {
+        let mut all = Vec::new();
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            let n = fd::read(&self.socket, &mut buffer)?;
+            let mut rest = buffer.get(..n).unwrap_or_default();
+            while !rest.is_empty() {
+                let reply =
+                    NetlinkMessage::<Message>::deserialize(rest).map_err(|_not_a_message| Errno::EBADMSG)?;
+                let length = (reply.header.length as usize).next_multiple_of(4);
+                rest = rest.get(length..).unwrap_or_default();
+                if reply.header.sequence_number != sequence {
+                    continue;
+                }
+                match reply.payload {
+                    NetlinkPayload::InnerMessage(message) => all.push(message),
+                    NetlinkPayload::Error(error) => {
+                        return match error.code {
+                            None => Ok(all),
+                            Some(code) => Err(Errno::from_raw(code.get().saturating_neg())),
+                        };
+                    }
+                    NetlinkPayload::Done(_) => return Ok(all),
+                    NetlinkPayload::Overrun(_) => return Err(Errno::ENOBUFS),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(prefix: u8, scope: u8, flags: u32, bytes: &[u8]) -> Address {
+        let mut header = vec![if bytes.len() == 4 { 2 } else { 10 }, prefix, flags as u8, scope];
+        header.extend(7u32.to_ne_bytes());
+        let attributes = vec![
+            (libc::IFA_ADDRESS, bytes.to_vec()),
+            (libc::IFA_LABEL, b"eth0\0".to_vec()),
+            (libc::IFA_FLAGS, flags.to_ne_bytes().to_vec()),
+            (libc::IFA_CACHEINFO, vec![0; 16]),
+        ];
+        Address(Message { kind: libc::RTM_NEWADDR, header, attributes })
+    }
+
+    #[test]
+    fn there_and_back() {
+        let message = address(24, 0, 0x80, &[10, 0, 0, 1]).0;
+        let mut whole = NetlinkMessage::new(
+            NetlinkHeader::default(),
+            NetlinkPayload::InnerMessage(message.clone()),
+        );
+        whole.finalize();
+        let mut bytes = vec![0; whole.buffer_len()];
+        whole.serialize(&mut bytes);
+        let back = NetlinkMessage::<Message>::deserialize(&bytes).unwrap();
+        assert_eq!(back.payload, NetlinkPayload::InnerMessage(message));
+        for torn in 0..bytes.len() {
+            assert!(NetlinkMessage::<Message>::deserialize(&bytes[..torn]).is_err());
+        }
+    }
+
+    #[test]
+    fn which_addresses_go_along() {
+        assert!(address(24, 0, 0x80, &[10, 0, 0, 1]).is_lasting());
+        assert!(!address(24, 253, 0x80, &[169, 254, 0, 1]).is_lasting(), "link scope");
+        assert!(!address(24, 0, 0, &[10, 0, 0, 1]).is_lasting(), "dynamic");
+        let sent = address(64, 0, 0x280, &[0xfd; 16]).on(9);
+        assert_eq!(sent.header, [10, 64, 0, 0, 9, 0, 0, 0]);
+        let kinds: Vec<u16> = sent.attributes.iter().map(|(kind, _)| *kind).collect();
+        assert_eq!(kinds, [libc::IFA_ADDRESS, libc::IFA_FLAGS]);
+        assert_eq!(sent.attributes[1].1, 0x200u32.to_ne_bytes());
+        assert_eq!(address(24, 0, 0, &[10, 0, 0, 1]).show(), "10.0.0.1/24");
+        assert_eq!(address(8, 0, 0, &[0; 16]).show(), "::/8");
+    }
+}

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Groups of the resctrl file system: parts of the cache and of the memory
+//! bandwidth (config-linux.md, "IntelRdt"; Documentation/filesystems/resctrl.rst).
+
+use crate::config::intel_rdt::{Class, IntelRdt};
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::sys::fd::{self, resolve};
+use crate::sys::Errno;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+
+const MAGIC: i64 = 0x765_5821;
+const FIELD: &str = "linux.intelRdt";
+
+/// The root directory of the file system.
+#[derive(Debug)]
+pub(crate) struct Resctrl(OwnedFd);
+
+/// What a container has there: what later processes join, and what is removed
+/// with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    /// A directory below the root; empty: the root itself.
+    group: String,
+    /// The container makes it, for itself.
+    own: bool,
+    /// The name of its monitoring group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    monitoring: Option<String>,
+}
+
+impl Resctrl {
+    pub(crate) fn find() -> Result<Self> {
+        let root = fd::open_follow(fd::CWD, c"/sys/fs/resctrl", libc::O_PATH | libc::O_DIRECTORY, 0);
+        match root.and_then(|root| Ok((fd::statfs(&root)?.f_type, root))) {
+            Ok((MAGIC, root)) => Ok(Resctrl(root)),
+            Ok(_) | Err(Errno::ENOENT) => Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("{FIELD}: no resctrl file system at /sys/fs/resctrl"),
+            )
+            .with_hint("mount -t resctrl resctrl /sys/fs/resctrl, if the processor can do it")),
+            Err(errno) => Err(errno).context(|| "open /sys/fs/resctrl"),
+        }
+    }
+
+    /// Where the container `id` is to be. Nothing is made.
+    pub(crate) fn place(&self, rdt: &IntelRdt, id: &str) -> Result<Place> {
+        let (group, own) = match &rdt.class {
+            Class::Default => (String::new(), false),
+            Class::Named(name) => (name.clone(), false),
+            Class::Own => (id.to_owned(), !self.exists(id)?),
+        };
+        if let Class::Named(name) = &rdt.class {
+            match self.exists(name)? {
+                true => self.compare(rdt, name)?,
+                false if rdt.lines().next().is_none() => {
+                    let why = format!("{FIELD}.closID: there is no group {name:?}, and no schema to make one with");
+                    return Err(Error::new(ErrorKind::InvalidConfig, why));
+                }
+                false => {}
+            }
+        }
+        Ok(Place { group, own, monitoring: rdt.monitoring.then(|| id.to_owned()) })
+    }
+
+    /// Makes what is missing, and puts the process there.
+    pub(crate) fn make(&self, place: &Place, rdt: &IntelRdt, pid: i32) -> Result<()> {
+        self.try_make(place, rdt, pid).map_err(|error| {
+            let error = error.wrap_as(ErrorKind::Setup, FIELD);
+            match self.read("info/last_cmd_status") {
+                Ok(status) if !status.is_empty() && status != "ok" => error.with_hint(status),
+                _ => error,
+            }
+        })
+    }
+
+    fn try_make(&self, place: &Place, rdt: &IntelRdt, pid: i32) -> Result<()> {
+        if !place.group.is_empty() {
+            match fd::mkdir(&self.0, &c_string(&place.group), 0o755) {
+                Err(Errno::EEXIST) if !place.own => {}
+                other => other.context(|| format!("mkdir {}", place.group))?,
+            }
+        }
+        let lines: String = rdt.lines().flat_map(|line| [line, "\n"]).collect();
+        if !lines.is_empty() {
+            self.write(&place.file("schemata"), &lines)?;
+        }
+        if place.monitoring.is_some() {
+            let path = place.monitoring_path();
+            fd::mkdir(&self.0, &c_string(&path), 0o755).context(|| format!("mkdir {path}"))?;
+        }
+        self.assign(place, pid)
+    }
+
+    /// Puts a process into the container's group.
+    pub(crate) fn assign(&self, place: &Place, pid: i32) -> Result<()> {
+        self.write(&place.file("tasks"), &pid.to_string())?;
+        match &place.monitoring {
+            Some(_) => self.write(&format!("{}/tasks", place.monitoring_path()), &pid.to_string()),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes what was made for the container alone.
+    pub(crate) fn remove(&self, place: &Place) -> Result<()> {
+        let path = match (&place.monitoring, place.own) {
+            // With all that is in it.
+            (_, true) => place.group.clone(),
+            (Some(_), false) => place.monitoring_path(),
+            (None, false) => return Ok(()),
+        };
+        match fd::unlink(&self.0, &c_string(&path), libc::AT_REMOVEDIR) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(errno) => Err(Error::os(errno, format!("rmdir /sys/fs/resctrl/{path}"))),
+        }
+    }
+
+    fn exists(&self, name: &str) -> Result<bool> {
+        match fd::openat2(&self.0, &c_string(name), libc::O_PATH | libc::O_DIRECTORY, 0, resolve::BENEATH) {
+            Ok(_) => Ok(true),
+            Err(Errno::ENOENT) => Ok(false),
+            Err(errno) => Err(Error::os(errno, format!("open /sys/fs/resctrl/{name}"))),
+        }
+    }
+
+    /// A group that exists must have what is asked for.
+    fn compare(&self, rdt: &IntelRdt, name: &str) -> Result<()> {
+        let older = [("l3CacheSchema", &rdt.l3_cache), ("memBwSchema", &rdt.mem_bw)];
+        if older.iter().all(|(_, wanted)| wanted.is_none()) {
+            return Ok(());
+        }
+        let found = self.read(&format!("{name}/schemata"))?;
+        for (field, wanted) in older {
+            let Some(wanted) = wanted else { continue };
+            if !agrees(wanted, &found) {
+                let why = format!("{FIELD}.{field}: the group {name:?} exists and has another: {found:?}");
+                return Err(Error::new(ErrorKind::InvalidConfig, why));
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&self, path: &str, flags: i32) -> Result<OwnedFd> {
+        fd::openat2(&self.0, &c_string(path), flags, 0, resolve::BENEATH | resolve::NO_SYMLINKS)
+            .context(|| format!("open /sys/fs/resctrl/{path}"))
+    }
+
+    fn read(&self, path: &str) -> Result<String> {
+        let text = fd::read_all(self.open(path, libc::O_RDONLY)?, 1 << 20)
+            .context(|| format!("read /sys/fs/resctrl/{path}"))?;
+        Ok(String::from_utf8_lossy(&text).trim().to_owned())
+    }
+
+    fn write(&self, path: &str, content: &str) -> Result<()> {
+        fd::write_all(self.open(path, libc::O_WRONLY)?, content.as_bytes())
+            .context(|| format!("write {content:?} to /sys/fs/resctrl/{path}"))
+    }
+}
+
+impl Place {
+    fn file(&self, name: &str) -> String {
+        if self.group.is_empty() { name.to_owned() } else { format!("{}/{name}", self.group) }
+    }
+
+    fn monitoring_path(&self) -> String {
+        self.file(&format!("mon_groups/{}", self.monitoring.as_deref().unwrap_or_default()))
+    }
+}
+
+/// Names that are checked, and hold no NUL.
+fn c_string(text: &str) -> CString {
+    CString::new(text).unwrap_or_default()
+}
+
+/// Resource and domain, and their value: `L3:0=00ff;1=c0` is ("L3", "0") = "ff"
+/// and ("L3", "1") = "c0". Bit masks have leading zeros or not.
+fn domains(schemata: &str) -> BTreeMap<(&str, &str), &str> {
+    let mut all = BTreeMap::new();
+    for line in schemata.lines() {
+        let Some((resource, values)) = line.split_once(':') else { continue };
+        for (domain, value) in values.split(';').filter_map(|value| value.split_once('=')) {
+            let value = value.trim();
+            let digits = value.trim_start_matches('0');
+            let value = if digits.is_empty() { value.get(..1).unwrap_or_default() } else { digits };
+            all.insert((resource.trim(), domain.trim()), value);
+        }
+    }
+    all
+}
+
+/// True if all that is wanted is what was found.
+fn agrees(wanted: &str, found: &str) -> bool {
+    let found = domains(found);
+    domains(wanted).iter().all(|(place, value)| found.get(place).is_some_and(|v| v.eq_ignore_ascii_case(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec;
+
+    #[test]
+    fn schemata_are_compared_by_value() {
+        let found = "    MB:0= 20;1= 70\n    L3:0=00ff;1=7c0\n    L2:0=0";
+        assert!(agrees("L3:0=FF;1=07c0", found));
+        assert!(agrees("MB:1=70", found));
+        assert!(agrees("L2:0=000", found));
+        assert!(!agrees("L3:0=7f", found));
+        assert!(!agrees("MB:2=70", found));
+        assert!(!agrees("L3CODE:0=ff", found));
+    }
+
+    /// A directory in the place of the file system: what is looked at before
+    /// anything is made. (The rest needs a processor that has it.)
+    fn resctrl() -> (tempfile::TempDir, Resctrl) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = crate::path::c_path(dir.path());
+        let root = fd::open(fd::CWD, &path, libc::O_PATH | libc::O_DIRECTORY, 0).unwrap();
+        (dir, Resctrl(root))
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods)]
+    fn places() {
+        let (dir, resctrl) = resctrl();
+        std::fs::create_dir(dir.path().join("gold")).unwrap();
+        std::fs::write(dir.path().join("gold/schemata"), "L3:0=ff\n").unwrap();
+        let place = |change: fn(&mut spec::IntelRdt)| {
+            let mut spec = spec::IntelRdt::default();
+            change(&mut spec);
+            resctrl.place(&IntelRdt::new(&spec).unwrap(), "box")
+        };
+        let own = place(|s| s.enable_monitoring = true).unwrap();
+        assert_eq!((own.group.as_str(), own.own), ("box", true));
+        assert_eq!(own.monitoring_path(), "box/mon_groups/box");
+        let root = place(|s| s.clos_id = "/".into()).unwrap();
+        assert_eq!((root.file("tasks").as_str(), root.own), ("tasks", false));
+        assert!(!place(|s| s.clos_id = "gold".into()).unwrap().own);
+        let given = |s: &mut spec::IntelRdt| {
+            s.clos_id = "gold".into();
+            s.l3_cache_schema = "L3:0=0ff".into();
+        };
+        assert!(place(given).is_ok());
+        let report = |change| place(change).unwrap_err().report();
+        let error = report(|s| {
+            s.clos_id = "gold".into();
+            s.l3_cache_schema = "L3:0=f".into();
+        });
+        assert!(error.starts_with("linux.intelRdt.l3CacheSchema: the group \"gold\" exists"), "{error}");
+        let error = report(|s| s.clos_id = "silver".into());
+        assert!(error.starts_with("linux.intelRdt.closID: there is no group \"silver\""), "{error}");
+        // One of the same name is somebody else's.
+        std::fs::create_dir(dir.path().join("box")).unwrap();
+        assert!(!place(|_| ()).unwrap().own);
+    }
+
+    #[test]
+    fn only_what_is_the_containers_own_is_removed() {
+        let (dir, resctrl) = resctrl();
+        std::fs::create_dir_all(dir.path().join("gold/mon_groups/box")).unwrap();
+        std::fs::create_dir_all(dir.path().join("box")).unwrap();
+        let place = |group: &str, own, monitoring: Option<&str>| Place {
+            group: group.into(),
+            own,
+            monitoring: monitoring.map(Into::into),
+        };
+        let names = || std::fs::read_dir(dir.path()).unwrap().count();
+        resctrl.remove(&place("box", false, None)).unwrap();
+        resctrl.remove(&place("", false, None)).unwrap();
+        assert_eq!(names(), 2);
+        resctrl.remove(&place("gold", false, Some("box"))).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path().join("gold/mon_groups")).unwrap().count(), 0);
+        resctrl.remove(&place("box", true, None)).unwrap();
+        assert_eq!(names(), 1);
+        // Somebody else was faster.
+        resctrl.remove(&place("box", true, None)).unwrap();
+    }
+}
