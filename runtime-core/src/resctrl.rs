@@ -4,8 +4,8 @@
 
 use crate::config::intel_rdt::{Class, IntelRdt};
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::sys::fd::{self, resolve};
 use crate::sys::Errno;
+use crate::sys::fd::{self, resolve};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -56,7 +56,8 @@ impl Resctrl {
             match self.exists(name)? {
                 true => self.compare(rdt, name)?,
                 false if rdt.lines().next().is_none() => {
-                    let why = format!("{FIELD}.closID: there is no group {name:?}, and no schema to make one with");
+                    let why =
+                        format!("{FIELD}.closID: there is no group {name:?}, and no schema to make one with");
                     return Err(Error::new(ErrorKind::InvalidConfig, why));
                 }
                 false => {}
@@ -193,7 +194,9 @@ fn domains(schemata: &str) -> BTreeMap<(&str, &str), &str> {
 /// True if all that is wanted is what was found.
 fn agrees(wanted: &str, found: &str) -> bool {
     let found = domains(found);
-    domains(wanted).iter().all(|(place, value)| found.get(place).is_some_and(|v| v.eq_ignore_ascii_case(value)))
+    domains(wanted)
+        .iter()
+        .all(|(place, value)| found.get(place).is_some_and(|v| v.eq_ignore_ascii_case(value)))
 }
 
 #[cfg(test)]

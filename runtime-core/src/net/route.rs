@@ -263,10 +263,8 @@ mod tests {
     #[test]
     fn there_and_back() {
         let message = address(24, 0, 0x80, &[10, 0, 0, 1]).0;
-        let mut whole = NetlinkMessage::new(
-            NetlinkHeader::default(),
-            NetlinkPayload::InnerMessage(message.clone()),
-        );
+        let mut whole =
+            NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::InnerMessage(message.clone()));
         whole.finalize();
         let mut bytes = vec![0; whole.buffer_len()];
         whole.serialize(&mut bytes);
