@@ -88,7 +88,10 @@ fn run(words: &[&str]) -> Done {
         }
         ["burn", milliseconds] => {
             let time = milliseconds.parse().map_err(|e| format!("{milliseconds}: {e}"))?;
-            println!("{}", load::burn(Duration::from_millis(time))?);
+            let used = load::burn(Duration::from_millis(time))?;
+            let stat = read("/sys/fs/cgroup/cpu.stat");
+            let throttled = stat.lines().find_map(|line| line.strip_prefix("nr_throttled ")).unwrap_or("0");
+            println!("{used} {throttled}");
             Ok(0)
         }
         ["spawn", count] => {
