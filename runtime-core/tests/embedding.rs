@@ -98,6 +98,37 @@ fn the_program_that_links_the_library_is_protected() {
     assert!(flags.contains(nix::sys::statvfs::FsFlags::ST_RDONLY));
 }
 
+/// A clone has copies of all descriptors, those of other threads' containers
+/// among them, until it closes them: none of that may hold up the others.
+#[test]
+fn a_slow_container_holds_up_no_other() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(root.path());
+    let with_hook = |seconds: &str| {
+        let hook = json!({ "path": "/bin/sleep", "args": ["sleep", seconds] });
+        Bundle::new(&["sleep"]).unwrap().with(|c| c["hooks"] = json!({ "createRuntime": [hook] })).unwrap()
+    };
+    let (quick, slow) = (with_hook("1"), with_hook("4"));
+    let id = |name: &str| ContainerId::new(&format!("{name}-{}", std::process::id())).unwrap();
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| runtime.create(id("quick"), quick.path()).create().unwrap());
+        // While the first is being made, so that its lock is held.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let second = scope.spawn(|| runtime.create(id("slow"), slow.path()).create().unwrap());
+        let first = first.join().unwrap();
+        let begin = std::time::Instant::now();
+        runtime.container(id("quick")).start().unwrap();
+        let waited = begin.elapsed();
+        let second = second.join().unwrap();
+        for (name, created) in [("quick", first), ("slow", second)] {
+            runtime.container(id(name)).delete(true).unwrap();
+            created.process.wait().unwrap();
+        }
+        assert!(waited.as_secs() < 2, "start has waited for {waited:?}");
+    });
+}
+
 #[test]
 fn from_the_tasks_of_tokio() {
     let _alone = alone();

@@ -43,6 +43,14 @@ pub(crate) struct Entry {
 #[derive(Debug)]
 pub(crate) struct Locked(Entry);
 
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Not by closing it alone: the child of another thread's clone has a copy
+        // of the descriptor until it closes those that it does not need.
+        crate::sys::ignore(fd::flock(&self.0.dir, libc::LOCK_UN));
+    }
+}
+
 impl Store {
     pub(crate) fn new(path: PathBuf) -> Self {
         Store { path }
