@@ -8,7 +8,7 @@ use conformance::{Bundle, Runtime};
 use nix::fcntl::{Flock, FlockArg};
 use serde_json::json;
 use std::fs::{self, File};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 fn runtime() -> Runtime {
@@ -118,6 +118,29 @@ fn await_flock(child: &Child) {
         assert!(Instant::now() < end);
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// The hook does not end by itself, and is not in the container's cgroup.
+#[test]
+fn delete_does_not_wait_for_the_hooks_of_a_creation() {
+    let _alone = host::alone();
+    let before = Snapshot::take().unwrap();
+    let runtime = runtime();
+    let bundle = in_cgroup(&format!("/hanging-hook-{}", std::process::id()));
+    let mark = bundle.path().join("mark");
+    let script = format!("touch {}; exec sleep 1000", mark.display());
+    let hook = json!({ "path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/usr/bin:/bin"] });
+    let bundle = bundle.with(|c| c["hooks"] = json!({ "createRuntime": [hook] })).unwrap();
+    let mut create = runtime.command(&["create", "c"]);
+    let create = create.current_dir(bundle.path()).stderr(Stdio::piped()).spawn().unwrap();
+    while !mark.exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    runtime.run(&["delete", "--force", "c"]).unwrap().ok().unwrap();
+    let create = create.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&create.stderr);
+    assert!(said.contains("the container's init has ended meanwhile"), "{said}");
+    before.check(&runtime).unwrap();
 }
 
 /// After an upgrade, or the way back from one.

@@ -10,7 +10,7 @@ use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::spec::StateDocument;
 use crate::sys::{Errno, fd, process};
 use crate::trace::{Mark, Traced};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -21,9 +21,14 @@ const OUTPUT_MAX: usize = 64 << 10;
 pub(crate) type Start<'a> = dyn FnMut(&Hook, [OwnedFd; 3]) -> Result<OwnedFd> + 'a;
 
 /// Runs the hooks of one kind in their order, in the caller's namespaces; the
-/// first that fails ends it.
-pub(crate) fn run(kind: Kind, hooks: &[Hook], state: &StateDocument<'_>) -> Result<()> {
-    run_with(kind, hooks, state, &mut here)
+/// first that fails ends it, and so does the end of `init`.
+pub(crate) fn run(
+    kind: Kind,
+    hooks: &[Hook],
+    state: &StateDocument<'_>,
+    init: Option<BorrowedFd<'_>>,
+) -> Result<()> {
+    run_with(kind, hooks, state, init, &mut here)
 }
 
 /// As [`run`], wherever `start` starts them.
@@ -31,11 +36,12 @@ pub(crate) fn run_with(
     kind: Kind,
     hooks: &[Hook],
     state: &StateDocument<'_>,
+    init: Option<BorrowedFd<'_>>,
     start: &mut Start<'_>,
 ) -> Result<()> {
     let state = document(hooks, state);
     hooks.iter().enumerate().try_for_each(|(i, hook)| {
-        run_one(hook, &state, start).traced(Mark::Hook).map_err(|error| numbered(kind, i, error))
+        run_one(hook, &state, init, start).traced(Mark::Hook).map_err(|error| numbered(kind, i, error))
     })
 }
 
@@ -44,7 +50,7 @@ pub(crate) fn run_with(
 pub(crate) fn run_all(kind: Kind, hooks: &[Hook], state: &StateDocument<'_>) -> Vec<Warning> {
     let state = document(hooks, state);
     let failures = hooks.iter().enumerate().filter_map(|(i, hook)| {
-        let error = run_one(hook, &state, &mut here).traced(Mark::Hook).err()?;
+        let error = run_one(hook, &state, None, &mut here).traced(Mark::Hook).err()?;
         Some(Warning(numbered(kind, i, error).report()))
     });
     failures.collect()
@@ -81,11 +87,12 @@ fn here(hook: &Hook, stdio: [OwnedFd; 3]) -> Result<OwnedFd> {
     process::pidfd_open(child.id() as i32).context(|| "pidfd_open")
 }
 
-fn run_one(hook: &Hook, state: &[u8], start: &mut Start<'_>) -> Result<()> {
+fn run_one(hook: &Hook, state: &[u8], init: Option<BorrowedFd<'_>>, start: &mut Start<'_>) -> Result<()> {
     let pipe = || fd::pipe().context(|| "pipe2");
     let ((stdin, input), (stdout, out), (stderr, err)) = (pipe()?, pipe()?, pipe()?);
     let pidfd = start(hook, [stdin, out, err])?;
-    let supervised = supervise(&pidfd, Pipes { input: Some(input), stdout, stderr }, state, hook.timeout);
+    let pipes = Pipes { input: Some(input), stdout, stderr };
+    let supervised = supervise(&pidfd, pipes, state, hook.timeout, init);
     if supervised.is_err() {
         // Not started by us to outlive an error; ESRCH if it is gone already.
         crate::sys::ignore(process::pidfd_send_signal(&pidfd, libc::SIGKILL));
@@ -111,6 +118,7 @@ fn supervise(
     pipes: Pipes,
     state: &[u8],
     timeout: Option<Duration>,
+    init: Option<BorrowedFd<'_>>,
 ) -> Result<(String, String)> {
     let fail = |errno| Error::os(errno, "talking to the hook");
     let Pipes { mut input, stdout, stderr } = pipes;
@@ -119,7 +127,8 @@ fn supervise(
     }
     let mut left = state;
     let mut outputs = [(true, Vec::new()), (true, Vec::new())];
-    let deadline = timeout.map(|timeout| Instant::now() + timeout);
+    // Beyond what a clock can count to: no deadline.
+    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     loop {
         let wait_ms = match deadline {
             None => -1,
@@ -131,16 +140,17 @@ fn supervise(
                         format!("hook ran past specified timeout of {seconds:.1}s"),
                     ));
                 }
-                left => left.as_millis() as i32 + 1,
+                left => i32::try_from(left.as_millis()).unwrap_or(i32::MAX - 1) + 1,
             },
         };
         let [(out_open, _), (err_open, _)] = &outputs;
-        let [writable, out_ready, err_ready, ended] = fd::poll_many(
+        let [writable, out_ready, err_ready, ended, alone] = fd::poll_many(
             [
                 input.as_ref().map(|input| (input.as_fd(), libc::POLLOUT)),
                 out_open.then(|| (stdout.as_fd(), libc::POLLIN)),
                 err_open.then(|| (stderr.as_fd(), libc::POLLIN)),
                 Some((pidfd.as_fd(), libc::POLLIN)),
+                init.map(|init| (init, libc::POLLIN)),
             ],
             wait_ms,
         )
@@ -170,11 +180,15 @@ fn supervise(
             let [(_, out), (_, err)] = outputs;
             return Ok((text(&out), text(&err)));
         }
+        if alone != 0 {
+            // By `delete --force`, which waits for us; or for want of memory.
+            return Err(Error::new(ErrorKind::Hook, "the container's init has ended meanwhile"));
+        }
     }
 }
 
 /// Reads what there is; false at the end of file.
-fn drain(pipe: std::os::fd::BorrowedFd<'_>, output: &mut Vec<u8>) -> crate::sys::Result<bool> {
+fn drain(pipe: BorrowedFd<'_>, output: &mut Vec<u8>) -> crate::sys::Result<bool> {
     let mut buf = [0; 4096];
     loop {
         match fd::read(pipe, &mut buf) {
@@ -218,7 +232,7 @@ mod tests {
             bundle: "/b",
             annotations: &annotations,
         };
-        run(Kind::CreateRuntime, hooks, &state)
+        run(Kind::CreateRuntime, hooks, &state, None)
     }
 
     #[test]
@@ -275,6 +289,13 @@ mod tests {
         let error = run_with("v", &[sh("sleep 100 & sleep 100", Some(1))]).unwrap_err();
         assert!(begin.elapsed() < Duration::from_secs(20));
         assert!(error.report().ends_with("hook ran past specified timeout of 1.0s"), "{}", error.report());
+    }
+
+    #[test]
+    fn a_timeout_without_an_end() {
+        for seconds in [u64::MAX, i64::MAX as u64, 40 * 24 * 3600] {
+            run_with("v", &[sh("true", Some(seconds))]).unwrap();
+        }
     }
 
     #[test]

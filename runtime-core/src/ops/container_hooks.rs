@@ -34,7 +34,7 @@ pub(super) fn create_container(
     }
     let Some(container) = &plan.container else { return Ok(()) };
     let state = StateDocument { pid: pid_inside(state.pid)?, ..state.clone() };
-    hooks::run_with(Kind::CreateContainer, hooks, &state, &mut |hook, stdio| {
+    hooks::run_with(Kind::CreateContainer, hooks, &state, Some(init.pidfd()), &mut |hook, stdio| {
         let init_pidfd = init.pidfd().try_clone_to_owned().map_err(|error| Error::io(&error, "dup"))?;
         let joins = joins(namespace_paths, init_pidfd)?;
         let mut plan =
@@ -75,7 +75,7 @@ impl Container {
             bundle: &record.bundle,
             annotations: &record.annotations,
         };
-        hooks::run_with(Kind::StartContainer, &start.hooks, &state, &mut |hook, stdio| {
+        hooks::run_with(Kind::StartContainer, &start.hooks, &state, None, &mut |hook, stdio| {
             let mut process = start.process.clone();
             process.terminal = false;
             let created = self.exec(process).stdio(stdio.map(Some)).hook(hook.clone()).spawn()?;

@@ -337,7 +337,7 @@ impl Attempt<'_> {
                 Progress::Barrier => {
                     let state = self.state(child.pid);
                     for kind in [HookKind::Prestart, HookKind::CreateRuntime] {
-                        hooks::run(kind, self.config.hooks.of(kind), &state)?;
+                        hooks::run(kind, self.config.hooks.of(kind), &state, Some(child.pidfd()))?;
                     }
                     container_hooks::create_container(
                         self.config.hooks.of(HookKind::CreateContainer),

@@ -65,7 +65,7 @@ impl Container {
             bundle: &record.bundle,
             annotations: &record.annotations,
         };
-        hooks::run(Kind::Poststart, &record.poststart, &state).map_err(|error| stop(record, error))
+        hooks::run(Kind::Poststart, &record.poststart, &state, None).map_err(|error| stop(record, error))
     }
 }
 
