@@ -58,8 +58,46 @@ pub(crate) fn clone3(
     let pid =
         check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) })?;
     if pid == 0 {
+        let _guard = NeverUnwind;
         child.run();
     }
     // SAFETY: CLONE_PIDFD has stored a new descriptor that nobody else owns.
     Ok((pid as i32, unsafe { OwnedFd::from_raw_fd(pidfd) }))
+}
+
+/// A panic in the child must not unwind into its copy of the caller, which would
+/// go on there as if it were itself.
+struct NeverUnwind;
+
+impl Drop for NeverUnwind {
+    fn drop(&mut self) {
+        super::exec::exit(101);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::process::{ExitStatus, wait};
+
+    struct Panics;
+
+    impl Child for Panics {
+        fn run(self) -> ! {
+            // Without the hook, which takes locks.
+            std::panic::resume_unwind(Box::new(()));
+        }
+    }
+
+    #[test]
+    fn a_panic_in_the_child_ends_there() {
+        let own = std::process::id();
+        let cloned = std::panic::catch_unwind(|| clone3(0, false, None, Panics));
+        if std::process::id() != own {
+            // The child, in the caller's code.
+            crate::sys::exec::exit(1);
+        }
+        let (_, pidfd) = cloned.unwrap().unwrap();
+        assert_eq!(wait(pidfd, 0).unwrap(), ExitStatus::Exited(101));
+    }
 }

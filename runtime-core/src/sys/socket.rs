@@ -116,7 +116,9 @@ pub(crate) fn recv_fd(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize, O
     message.msg_iov = &raw mut iov;
     message.msg_iovlen = 1;
     message.msg_control = control.0.as_mut_ptr().cast();
-    message.msg_controllen = control.0.len() as _;
+    // Not the whole buffer, which is rounded up and would hold two.
+    // SAFETY: CMSG_LEN only computes.
+    message.msg_controllen = unsafe { libc::CMSG_LEN(size_of::<RawFd>() as u32) } as _;
     let n = loop {
         // SAFETY: all parts of the message outlive the call.
         let n =
@@ -137,7 +139,7 @@ pub(crate) fn recv_fd(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize, O
     if kind.cmsg_level != libc::SOL_SOCKET || kind.cmsg_type != libc::SCM_RIGHTS {
         return Ok((n, None));
     }
-    // SAFETY: SCM_RIGHTS carries at least one descriptor; the buffer holds no more.
+    // SAFETY: SCM_RIGHTS carries at least one descriptor; there was room for no more.
     let data = unsafe { libc::CMSG_DATA(header) };
     // SAFETY: as above.
     let fd = unsafe { data.cast::<RawFd>().read_unaligned() };
@@ -165,4 +167,46 @@ pub(crate) fn send_all(socket: impl AsFd, mut payload: &[u8]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::fd;
+
+    /// As [`send_fd`], with two descriptors in one message.
+    fn send_two(socket: impl AsFd, fds: [RawFd; 2]) {
+        let mut control = OneFd([0; 24]);
+        let mut iov = libc::iovec { iov_base: c"x".as_ptr().cast_mut().cast(), iov_len: 1 };
+        // SAFETY: a msghdr of zeros has no parts.
+        let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+        message.msg_iov = &raw mut iov;
+        message.msg_iovlen = 1;
+        message.msg_control = control.0.as_mut_ptr().cast();
+        message.msg_controllen = control.0.len() as _;
+        let header =
+            libc::cmsghdr { cmsg_len: 24, cmsg_level: libc::SOL_SOCKET, cmsg_type: libc::SCM_RIGHTS };
+        // SAFETY: the buffer is aligned and has room for the header ...
+        unsafe { control.0.as_mut_ptr().cast::<libc::cmsghdr>().write(header) };
+        // SAFETY: ... of 16 bytes ...
+        let data = unsafe { control.0.as_mut_ptr().add(16) };
+        // SAFETY: ... and for two descriptors.
+        unsafe { data.cast::<[RawFd; 2]>().write(fds) };
+        // SAFETY: all parts of the message outlive the call.
+        let sent = unsafe { libc::sendmsg(socket.as_fd().as_raw_fd(), &raw const message, 0) };
+        assert_eq!(sent, 1);
+    }
+
+    #[test]
+    fn one_descriptor_is_taken_and_no_other_comes() {
+        let (ours, theirs) = pair(libc::SOCK_STREAM).unwrap();
+        let (reader, writer) = fd::pipe().unwrap();
+        send_two(&theirs, [writer.as_raw_fd(), writer.as_raw_fd()]);
+        drop(writer);
+        let (n, received) = recv_fd(&ours, &mut [0; 8]).unwrap();
+        assert_eq!(n, 1);
+        drop(received.unwrap());
+        // With the last copy of the writing end comes the end of the pipe.
+        assert_eq!(fd::poll(&reader, libc::POLLIN, 5000).unwrap() & libc::POLLHUP, libc::POLLHUP);
+    }
 }
