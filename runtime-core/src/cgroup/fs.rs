@@ -7,8 +7,8 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path;
 use crate::sys::fd::resolve;
 use crate::sys::{Errno, fd};
-use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 /// A cgroup that is to be made: its path, and how much of it is missing.
@@ -194,14 +194,10 @@ pub(super) fn end_all(path: &str, occupants: Occupants) -> Result<Option<Cgroup>
 }
 
 fn remove_below(cgroup: &Cgroup) -> Result<()> {
-    for child in cgroup.children()? {
-        remove_below(&child)?;
-        let name = child.path.rsplit_once('/').map_or(child.path.as_str(), |(_, name)| name);
-        let name_c = CString::new(name).unwrap_or_default();
-        match fd::unlink(&cgroup.dir, &name_c, libc::AT_REMOVEDIR) {
-            Ok(()) | Err(Errno::ENOENT) => {}
-            Err(errno) => return Err(Error::os(errno, format!("rmdir cgroup {}", path::show(&name_c)))),
-        }
-    }
-    Ok(())
+    let remove = |dir: BorrowedFd<'_>, name: &CStr| match fd::unlink(dir, name, libc::AT_REMOVEDIR) {
+        Err(Errno::ENOENT | Errno::ENODEV) => Ok(()),
+        removed => removed,
+    };
+    super::walk::walk(cgroup.dir(), |_| Ok(()), remove)
+        .context(|| format!("removing the cgroups below {}", cgroup.path()))
 }

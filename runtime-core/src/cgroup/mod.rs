@@ -15,6 +15,7 @@ pub(crate) mod oom;
 mod snapshot;
 pub mod stats;
 pub(crate) mod systemd;
+mod walk;
 
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path;
@@ -198,45 +199,25 @@ impl Cgroup {
         Ok(parse_events(&self.read(c"cgroup.events")?))
     }
 
-    /// The processes in it, not those below it.
-    pub(crate) fn own_pids(&self) -> Result<Vec<i32>> {
-        let text = match fd::read_file(&self.dir, c"cgroup.procs", 16 << 20) {
-            // A threaded cgroup: its processes are listed at the root of the thread domain.
-            Err(Errno::EOPNOTSUPP) => return Ok(Vec::new()),
-            other => other.context(|| format!("read {}/cgroup.procs", self.path))?,
-        };
-        Ok(String::from_utf8_lossy(&text).lines().filter_map(|line| line.parse().ok()).collect())
-    }
-
     /// All processes in it and below it.
     pub(crate) fn pids(&self) -> Result<Vec<i32>> {
-        let mut all = self.own_pids()?;
-        for child in self.children()? {
-            all.extend(child.pids()?);
-        }
-        Ok(all)
-    }
-
-    /// The cgroups right below it.
-    fn children(&self) -> Result<Vec<Cgroup>> {
-        let mut children = Vec::new();
-        for name in crate::sys::dir::entries(&self.dir).context(|| format!("read {}", self.path))? {
-            if name.is_dir {
-                match fd::open(&self.dir, &name.name, libc::O_RDONLY | libc::O_DIRECTORY, 0) {
-                    Ok(dir) => children
-                        .push(Cgroup { dir, path: format!("{}/{}", self.path, path::show(&name.name)) }),
-                    // Removed between the two calls.
-                    Err(Errno::ENOENT | Errno::ENODEV) => {}
-                    Err(errno) => {
-                        return Err(Error::os(
-                            errno,
-                            format!("open {}/{}", self.path, path::show(&name.name)),
-                        ));
-                    }
+        let mut all = Vec::new();
+        let add = |dir: BorrowedFd<'_>| {
+            match fd::read_file(dir, c"cgroup.procs", 16 << 20) {
+                // A threaded cgroup: its processes are listed at the root of the
+                // thread domain. Or one that is gone.
+                Err(Errno::EOPNOTSUPP | Errno::ENOENT | Errno::ENODEV) => {}
+                text => {
+                    let text = text?;
+                    let pids = String::from_utf8_lossy(&text);
+                    all.extend(pids.lines().filter_map(|line| line.parse::<i32>().ok()));
                 }
             }
-        }
-        Ok(children)
+            Ok(())
+        };
+        walk::walk(self.dir(), add, |_, _| Ok(()))
+            .context(|| format!("read cgroup.procs of {}", self.path))?;
+        Ok(all)
     }
 
     /// Kills every process in it and below it, frozen ones too (since 5.14).
