@@ -147,3 +147,20 @@ fn a_program_on_a_mount_that_cannot_be_cloned() {
         .unwrap();
     assert_eq!(status.code(), Some(7));
 }
+
+/// The kernel shows such a process as a zombie.
+#[test]
+fn an_init_whose_first_thread_has_ended_is_running() {
+    let runtime = runtime();
+    let bundle = bundle(&["sleep-in-a-thread"], |_| ());
+    runtime.run_in(&bundle, &["run", "--detach", "c"]).unwrap().ok().unwrap();
+    let pid = runtime.state("c").unwrap()["pid"].as_i64().unwrap();
+    while !conformance::host::process_status(pid, "State").unwrap().starts_with('Z') {
+        std::thread::yield_now();
+    }
+    assert_eq!(runtime.status("c").unwrap(), "running");
+    runtime.run(&["delete", "c"]).unwrap().failed_with(1, "that is not stopped: running").unwrap();
+    runtime.run(&["kill", "c", "KILL"]).unwrap().ok().unwrap();
+    runtime.await_status("c", "stopped").unwrap();
+    runtime.run(&["delete", "c"]).unwrap().ok().unwrap();
+}

@@ -67,6 +67,15 @@ fn run(words: &[&str]) -> Done {
             Ok(0)
         }
         ["flood", count] => flood(count),
+        ["sleep-in-a-thread"] => {
+            std::thread::spawn(|| run(&["sleep"]));
+            #[allow(unsafe_code)]
+            // SAFETY: ends the calling thread alone; the other uses nothing of its.
+            unsafe {
+                nix::libc::syscall(nix::libc::SYS_exit, 0)
+            };
+            Err("still alive".to_owned())
+        }
         ["same-file", a, b, answer] => {
             let id =
                 |path| fs::metadata(path).map(|m| (m.dev(), m.ino())).map_err(|e| format!("{path}: {e}"));

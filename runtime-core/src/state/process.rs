@@ -29,7 +29,23 @@ impl ProcessId {
 
     /// Whether it lives: neither gone, nor a zombie, nor replaced by another.
     pub(crate) fn is_alive(&self) -> Result<bool> {
-        Ok(stat(self.pid)?.is_some_and(|stat| stat.start == self.start && !matches!(stat.state, b'Z' | b'X')))
+        match stat(self.pid)?.filter(|stat| stat.start == self.start) {
+            None | Some(Stat { state: b'X', .. }) => Ok(false),
+            Some(Stat { state: b'Z', .. }) => self.has_threads(),
+            Some(_) => Ok(true),
+        }
+    }
+
+    /// Whether a process whose first thread has ended goes on in others, which
+    /// /proc/PID/stat does not tell (pthread_exit(3) in main).
+    fn has_threads(&self) -> Result<bool> {
+        let pidfd = match process::pidfd_open(self.pid) {
+            Err(Errno::ESRCH) => return Ok(false),
+            other => other.context(|| format!("pidfd_open {}", self.pid))?,
+        };
+        // Still the same one.
+        let same = stat(self.pid)?.is_some_and(|stat| stat.start == self.start);
+        Ok(same && !await_end(&pidfd, 0)?)
     }
 
     /// A handle to it, if it lives.
