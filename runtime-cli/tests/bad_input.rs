@@ -232,6 +232,7 @@ fn arguments() {
     assert!(count.stdout.starts_with("Incorrect Usage.\n"), "{count}");
     plain(&["--log-format", "xml", "list"]).failed_with(1, "invalid log-format: xml").unwrap();
     plain(&["--root", "/", "list"]).failed_with(1, "Option --root argument should not be set to /").unwrap();
+    plain(&["--root", "", "list"]).failed_with(1, "Option --root argument should not be empty").unwrap();
     plain(&["--root", "/nonexistent", "list"])
         .failed_with(1, "open /nonexistent: no such file or directory")
         .unwrap();

@@ -155,7 +155,8 @@ fn options(context: &Context<'_>, mut create: Create) -> Result<Create, Failure>
 fn rootless(context: &Context<'_>) -> Result<Option<bool>, Failure> {
     let given = context.globals.get("rootless").map(OsStr::to_string_lossy);
     match given.as_deref().unwrap_or("auto") {
-        "auto" => Ok(None),
+        "" => Ok(None),
+        auto if auto.eq_ignore_ascii_case("auto") => Ok(None),
         // What Go's strconv.ParseBool takes.
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Some(true)),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Some(false)),

@@ -20,6 +20,8 @@ use crate::args::{Call, Invocation, Request, Values};
 use crate::log::Log;
 use runtime_core::{Container, ContainerId, ExitStatus, Process, Runtime, Warning};
 use std::ffi::OsString;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Component, Path, PathBuf};
 
 /// Why the program fails: what it says, and its exit status.
@@ -147,7 +149,10 @@ fn listen_fds() -> Option<u16> {
 /// Where the state of containers is: --root, or for users other than root a
 /// directory of their own (docs/decisions/state-root.md).
 fn state_root(globals: &Values) -> Result<PathBuf, Failure> {
-    let Some(root) = globals.path("root") else { return default_root() };
+    let Some(root) = globals.get("root").map(Path::new) else { return default_root() };
+    if root.as_os_str().is_empty() {
+        return Err(Failure::new("Option --root argument should not be empty"));
+    }
     let absolute = std::path::absolute(root).map_err(|error| Failure::new(error.to_string()))?;
     let mut clean = PathBuf::new();
     for component in absolute.components() {
@@ -175,7 +180,7 @@ fn default_root() -> Result<PathBuf, Failure> {
     let fail = |error: std::io::Error| {
         Failure::new(format!("mkdir {}: {}", root.display(), crate::output::io_text(&error)))
     };
-    std::fs::create_dir_all(&root).map_err(fail)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(&root).map_err(fail)?;
     // The sticky bit keeps cleaners of old files away (XDG Base Directory Specification).
     std::fs::set_permissions(&root, std::os::unix::fs::PermissionsExt::from_mode(0o1700)).map_err(fail)?;
     Ok(root)

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Where the state is without --root (docs/decisions/state-root.md).
+#![allow(clippy::disallowed_methods)]
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+/// Runs `list`: the permissions of $XDG_RUNTIME_DIR/runc afterwards, if it was made.
+fn made(before: &[&str], user: Option<&str>) -> Option<u32> {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o777)).unwrap();
+    let program = conformance::bundle::beside("runtime-cli");
+    let mut command = Command::new(before[0]);
+    command.args(&before[1..]).arg(program).args(["list", "--quiet"]).env("XDG_RUNTIME_DIR", dir.path());
+    match user {
+        Some(user) => command.env("USER", user),
+        None => command.env_remove("USER"),
+    };
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    mode(&dir.path().join("runc"))
+}
+
+fn mode(path: &Path) -> Option<u32> {
+    std::fs::metadata(path).ok().map(|meta| meta.permissions().mode() & 0o7777)
+}
+
+#[test]
+fn users_have_a_root_of_their_own() {
+    let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    // The sticky bit keeps cleaners away.
+    assert_eq!(made(&nobody, Some("nobody")), Some(0o1700));
+    assert_eq!(made(&nobody, Some("root")), Some(0o1700), "USER is for root of a user namespace only");
+}
+
+#[test]
+fn root_is_root_only_in_the_first_user_namespace() {
+    assert_eq!(made(&["env"], Some("root")), None);
+    assert_eq!(made(&["env"], None), None);
+    let fake_root = ["unshare", "--user", "--map-root-user"];
+    assert_eq!(made(&fake_root, Some("somebody")), Some(0o1700));
+    assert_eq!(made(&fake_root, None), Some(0o1700));
+    assert_eq!(made(&fake_root, Some("root")), None);
+}
