@@ -4,7 +4,8 @@
 //! Everything is interleaved: in each round every runtime does everything once,
 //! in another order each time, so that what else the machine does meets all
 //! alike. Wall-clock times of a shared machine are noise around a minimum; system
-//! calls, memory and CPU time are not, and stand beside them.
+//! calls, memory and CPU time are not, and stand beside them. State directories
+//! are on a tmpfs, as /run is, and bundles where temporary files are.
 //!
 //! | flag | |
 //! |---|---|
@@ -79,12 +80,13 @@ impl Arguments {
     fn run(self) -> Result {
         conformance::host::isolate()?;
         scene::unify_cgroups()?;
+        let ram = scene::Ram::new()?;
         let mut subjects = self.runtimes;
         subjects.extend([Subject::floor()?, Subject::nothing()?]);
         let mut results = Results::new(&subjects, self.rounds)?;
         for scene in self.scenes {
             eprintln!("bench: {}", scene.title());
-            scene.measure(&subjects, self.rounds, &mut results)?;
+            scene.measure(&subjects, self.rounds, ram.path(), &mut results)?;
         }
         let tables = table::all(&results);
         println!("{tables}");

@@ -67,11 +67,17 @@ impl Scene {
     }
 
     /// Measures all subjects in the scene.
-    pub(crate) fn measure(self, subjects: &[Subject], rounds: usize, results: &mut Results) -> Result {
+    pub(crate) fn measure(
+        self,
+        subjects: &[Subject],
+        rounds: usize,
+        ram: &Path,
+        results: &mut Results,
+    ) -> Result {
         let mut clock = Clock::new()?;
         let yards = subjects
             .iter()
-            .map(|subject| Yard::new(subject, self == Self::Filter))
+            .map(|subject| Yard::new(subject, self == Self::Filter, ram))
             .collect::<Result<Vec<_>>>()?;
         let long = (rounds / 4).max(3);
         match self {
@@ -174,6 +180,28 @@ pub(crate) fn unify_cgroups() -> Result {
             .doing("mount")?;
     }
     Ok(())
+}
+
+/// A directory in memory.
+pub(crate) struct Ram(tempfile::TempDir);
+
+impl Ram {
+    pub(crate) fn new() -> Result<Self> {
+        let dir = tempfile::tempdir().doing("temporary directory")?;
+        mount(Some("tmpfs"), dir.path(), Some("tmpfs"), MsFlags::empty(), None::<&str>).doing("mount")?;
+        Ok(Ram(dir))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Ram {
+    fn drop(&mut self) {
+        // The mount namespace goes with this program anyway.
+        let _unmounted = umount2(self.0.path(), MntFlags::MNT_DETACH);
+    }
 }
 
 /// Mounts that are in nobody's way.

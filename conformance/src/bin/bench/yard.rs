@@ -24,8 +24,9 @@ pub(crate) struct Yard {
 }
 
 impl Yard {
-    pub(crate) fn new(subject: &Subject, filtered: bool) -> Result<Self> {
-        let root = tempfile::Builder::new().prefix("bench-").tempdir().doing("temporary directory")?;
+    /// `ram` is where the state directory goes.
+    pub(crate) fn new(subject: &Subject, filtered: bool, ram: &Path) -> Result<Self> {
+        let root = tempfile::tempdir_in(ram).doing("temporary directory")?;
         let yard = Yard {
             subject: subject.clone(),
             root,
