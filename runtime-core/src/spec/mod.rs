@@ -14,6 +14,7 @@
 mod example;
 mod features;
 mod linux;
+mod locate;
 mod process;
 mod state;
 
@@ -213,16 +214,12 @@ pub(crate) fn from_json<'a, T: Deserialize<'a>>(json: &'a [u8]) -> crate::Result
     if json.trim_ascii_start().first().is_some_and(|b| *b != b'{') {
         return Err(Error::new(ErrorKind::InvalidConfig, "expected a JSON object"));
     }
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    serde_json::from_slice(json).map_err(|error| {
         // A name in the document may hold anything.
-        let path = error.path().to_string().replace(char::is_control, "?");
-        let inner = error.into_inner();
-        let text = if path == "." { inner.to_string() } else { format!("{path}: {inner}") };
+        let path = locate::path_at(json, error.line(), error.column()).replace(char::is_control, "?");
+        let text = if path.is_empty() { error.to_string() } else { format!("{path}: {error}") };
         Error::new(ErrorKind::InvalidConfig, text)
-    })?;
-    deserializer.end().map_err(|error| Error::new(ErrorKind::InvalidConfig, error.to_string()))?;
-    Ok(value)
+    })
 }
 
 /// Go writes an empty slice or map as `null`; here that is an empty one.
