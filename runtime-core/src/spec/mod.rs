@@ -13,8 +13,9 @@
 
 mod example;
 mod features;
+mod known;
 mod linux;
-mod locate;
+mod places;
 mod process;
 mod state;
 
@@ -177,19 +178,12 @@ impl Spec {
         crate::config::Config::new(self, bundle, u64::MAX).map(|(_, warnings)| warnings)
     }
 
-    /// The properties in `json` that this library does not know, as JSON paths.
+    /// The properties in `json`, a valid config.json, that this library does not
+    /// know, as JSON paths.
     /// They are ignored, as config.md ("Extensibility") asks; a caller may want
     /// to show them to whoever mistyped one.
     pub fn unknown_properties(json: &[u8]) -> Vec<String> {
-        let mut unknown = Vec::new();
-        let mut json = serde_json::Deserializer::from_slice(json);
-        // A config that does not parse has been refused before; it has no unknown properties.
-        let parsed: Result<Spec, _> =
-            serde_ignored::deserialize(&mut json, |path| unknown.push(path.to_string()));
-        if parsed.is_err() {
-            unknown.clear();
-        }
-        unknown
+        places::unknown(json, known::NAMES)
     }
 }
 
@@ -216,7 +210,7 @@ pub(crate) fn from_json<'a, T: Deserialize<'a>>(json: &'a [u8]) -> crate::Result
     }
     serde_json::from_slice(json).map_err(|error| {
         // A name in the document may hold anything.
-        let path = locate::path_at(json, error.line(), error.column()).replace(char::is_control, "?");
+        let path = places::path_at(json, error.line(), error.column()).replace(char::is_control, "?");
         let text = if path.is_empty() { error.to_string() } else { format!("{path}: {error}") };
         Error::new(ErrorKind::InvalidConfig, text)
     })

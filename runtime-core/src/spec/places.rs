@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Where in a document an error is, as a JSON path. The parser says line and
-//! column; the way there is looked for only when there is an error, so that it
-//! costs nothing when there is none.
+//! Places in a JSON document, as paths: where an error is, and which names are
+//! not known. They are looked for only when somebody asks, so that parsing, which
+//! everybody pays for, need not keep count of them.
 
-/// A container that the position is in, and where in it.
+/// A container that a position is in, and where in it.
 enum Place {
     /// Behind this name; `None`: between entries.
     Object(Option<String>),
@@ -14,11 +14,50 @@ enum Place {
 /// `linux.resources.memory.limit`, `mounts[3].options`; empty: the whole.
 /// `column` counts the bytes of the line up to the position, it included.
 pub(super) fn path_at(json: &[u8], line: usize, column: usize) -> String {
-    let start: usize =
-        json.split_inclusive(|b| *b == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum();
+    let lines = json.split_inclusive(|b| *b == b'\n');
+    let start: usize = lines.take(line.saturating_sub(1)).map(<[u8]>::len).sum();
     let end = (start + column).min(json.len());
+    path(&walk(json.get(..end).unwrap_or_default(), |_| {}))
+}
+
+/// The names in a valid document that `known` does not have: the outermost ones.
+/// `known` is sorted, and has paths with `[]` for each index, and with `*` where
+/// any name may stand.
+pub(super) fn unknown(json: &[u8], known: &[&str]) -> Vec<String> {
+    let mut unknown: Vec<String> = Vec::new();
+    walk(json, |places| {
+        if !is_known(places, known) && places.split_last().is_none_or(|(_, outer)| is_known(outer, known)) {
+            unknown.push(path(places));
+        }
+    });
+    unknown
+}
+
+fn is_known(places: &[Place], known: &[&str]) -> bool {
+    let mut pattern = String::new();
+    for place in places {
+        match place {
+            Place::Object(None) => {}
+            Place::Object(Some(name)) => {
+                let separator = if pattern.is_empty() { "" } else { "." };
+                let named = format!("{pattern}{separator}{name}");
+                let any = format!("{pattern}{separator}*");
+                pattern = if known.binary_search(&any.as_str()).is_ok() { any } else { named };
+                if known.binary_search(&pattern.as_str()).is_err() {
+                    return false;
+                }
+            }
+            Place::Array(_) => pattern.push_str("[]"),
+        }
+    }
+    true
+}
+
+/// Goes through a document, or the beginning of one, and calls `named` behind
+/// each name: the places that the end is in.
+fn walk(json: &[u8], mut named: impl FnMut(&[Place])) -> Vec<Place> {
     let mut places: Vec<Place> = Vec::new();
-    let mut rest = json.get(..end).unwrap_or_default();
+    let mut rest = json;
     while let Some((byte, tail)) = rest.split_first() {
         rest = tail;
         match (byte, places.last_mut()) {
@@ -30,15 +69,20 @@ pub(super) fn path_at(json: &[u8], line: usize, column: usize) -> String {
             (b'"', place) => {
                 let text = tail.get(..string_len(tail)).unwrap_or_default();
                 rest = tail.get(text.len() + 1..).unwrap_or_default();
-                // The position is in this name: then it is not a place yet.
+                // If this is the end, it is in the name: not a place yet.
                 let is_whole = !rest.is_empty();
                 if let (Some(Place::Object(name @ None)), true) = (place, is_whole) {
                     *name = Some(String::from_utf8_lossy(text).into_owned());
+                    named(&places);
                 }
             }
             _ => {}
         }
     }
+    places
+}
+
+fn path(places: &[Place]) -> String {
     let mut path = String::new();
     for place in places {
         match place {
@@ -47,7 +91,7 @@ pub(super) fn path_at(json: &[u8], line: usize, column: usize) -> String {
                 if !path.is_empty() {
                     path.push('.');
                 }
-                path.push_str(&name);
+                path.push_str(name);
             }
             Place::Array(index) => path.push_str(&format!("[{index}]")),
         }
@@ -92,5 +136,15 @@ mod tests {
         assert_eq!(path_at(json, 4, 9), "a[1]");
         assert_eq!(path_at(json, 5, 3), "a");
         assert_eq!(path_at(json, 99, 99), "");
+    }
+
+    #[test]
+    fn the_outermost_unknown_names() {
+        let known = ["a", "a.b", "a.b[].c", "m", "m.*", "m.*.n"];
+        assert!(known.is_sorted());
+        let json =
+            br#"{"a": {"b": [{"c": 1}, {"d": {"c": 2}}]}, "m": {"a.b": {"n": 1, "o": 2}}, "x": {"a": 3}}"#;
+        assert_eq!(unknown(json, &known), ["a.b[1].d", "m.a.b.o", "x"]);
+        assert!(unknown(b"[1]", &known).is_empty());
     }
 }
