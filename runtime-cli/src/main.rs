@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! runc's command line on `runtime-core`.
 //!
-//! `main` parses ([`args`]), opens the log ([`log`]), and hands over to one file
+//! `start` parses ([`args`]), opens the log ([`log`]), and hands over to one file
 //! of [`cmd`]; what comes back is printed once, here.
+#![cfg_attr(not(test), no_main)]
 
 mod args;
 mod cmd;
@@ -15,10 +16,23 @@ mod timeline;
 
 use args::{Invocation, Request, Usage};
 use log::Log;
-use std::process::ExitCode;
 use timeline::Timeline;
 
-fn main() -> ExitCode {
+/// What the C library calls. Rust's own entry would make itself a handler for
+/// stack overflows first, which takes more system calls than a whole `state`.
+#[cfg(not(test))]
+#[allow(unsafe_code)] // Nobody else defines a `main`.
+#[unsafe(no_mangle)]
+extern "C" fn main() -> std::ffi::c_int {
+    if let Err(error) = runtime_core::begin_program() {
+        Log::to_stderr().fatal(&error.report());
+        return 1;
+    }
+    start().into()
+}
+
+/// The exit status of the program.
+fn start() -> u8 {
     runtime_core::stop_ignoring_children();
     let invocation = match args::parse(std::env::args_os()) {
         Ok(invocation) => invocation,
@@ -27,33 +41,33 @@ fn main() -> ExitCode {
     match &invocation.request {
         Request::Help(topic) => {
             output::print(&args::help(&invocation.program, *topic));
-            ExitCode::SUCCESS
+            0
         }
         Request::Version => {
             output::print(&output::version(&invocation.program));
-            ExitCode::SUCCESS
+            0
         }
         Request::Run(_) => run(&invocation),
     }
 }
 
 /// The arguments are wrong, so it is not known where the log is.
-fn report(usage: &Usage) -> ExitCode {
+fn report(usage: &Usage) -> u8 {
     let (help, complaint) = usage.advice();
     output::complain(&complaint);
     output::print(&help);
     Log::to_stderr().fatal(&usage.text());
-    ExitCode::from(usage.status())
+    usage.status()
 }
 
-fn run(invocation: &Invocation) -> ExitCode {
+fn run(invocation: &Invocation) -> u8 {
     // Before the log, or anything else, takes one of their numbers.
     let preserved = cmd::check_preserved_fds(invocation);
     let log = match Log::open(&invocation.globals) {
         Ok(log) => log,
         Err(error) => {
             Log::to_stderr().fatal(&error.to_string());
-            return ExitCode::FAILURE;
+            return 1;
         }
     };
     let timeline = preserved.and_then(|()| Timeline::begin(&invocation.globals));
@@ -65,10 +79,10 @@ fn run(invocation: &Invocation) -> ExitCode {
         result
     });
     match result {
-        Ok(status) => ExitCode::from(status),
+        Ok(status) => status,
         Err(failure) => {
             log.fatal(&failure.text);
-            ExitCode::from(failure.status)
+            failure.status
         }
     }
 }

@@ -8,7 +8,8 @@ use std::io::Write;
 
 /// Prints to standard output. Whoever closed it does not want to know.
 pub(crate) fn print(text: &str) {
-    let _written = std::io::stdout().write_all(text.as_bytes());
+    let mut stdout = std::io::stdout();
+    let _written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
 /// Prints to standard error, in one write: conmon reads an error with one read.

@@ -71,3 +71,15 @@ pub use ops::{
 };
 pub use sys::process::ExitStatus;
 pub use sys::signal::stop_ignoring_children;
+
+/// For a program that has an entry of its own instead of Rust's `main`: what
+/// Rust's would have seen to, and this library relies on. Descriptors 0, 1 and 2
+/// are open, and writing to a pipe that nobody reads is an error, not the end.
+/// To be called first thing, while there is one thread.
+pub fn begin_program() -> Result<()> {
+    use error::Context;
+    sys::start::open_standard_descriptors()
+        .context(|| "opening /dev/null for a closed standard descriptor")?;
+    sys::start::ignore_sigpipe();
+    Ok(())
+}

@@ -4,7 +4,6 @@
 use super::{Cgroup, Events, Hierarchy};
 use crate::config::CgroupsPath;
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::path;
 use crate::sys::fd::resolve;
 use crate::sys::{Errno, fd};
 use std::ffi::{CStr, CString};
