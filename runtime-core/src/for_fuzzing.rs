@@ -64,7 +64,7 @@ fn device_rules(bytes: &[u8]) {
                 .collect(),
         })
         .collect();
-    if let Ok(rules) = devices::rules(&rules) {
+    if let Ok(rules) = devices::rules(&rules, &mut Vec::new()) {
         crate::cgroup::devices::check(&rules);
     }
 }

@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn the_example_s_filter() {
         let deny_all = DeviceCgroup { access: "rwm".into(), ..Default::default() };
-        let program = compile(&rules(&[deny_all]).unwrap());
+        let program = compile(&rules(&[deny_all], &mut Vec::new()).unwrap());
         assert!(interpret(&program, CHAR, Rule::READ | Rule::WRITE, 1, 3), "/dev/null");
         assert!(interpret(&program, CHAR, Rule::MKNOD, 200, 200), "mknod of anything");
         assert!(!interpret(&program, CHAR, Rule::READ, 10, 229), "/dev/fuse");
@@ -227,7 +227,7 @@ mod tests {
     fn a_write_does_not_slip_through_with_a_read() {
         let allow = DeviceCgroup { allow: true, ..Default::default() };
         let deny = DeviceCgroup { access: "w".into(), ..Default::default() };
-        let program = compile(&rules(&[allow, deny]).unwrap());
+        let program = compile(&rules(&[allow, deny], &mut Vec::new()).unwrap());
         assert!(interpret(&program, BLOCK, Rule::READ, 8, 0));
         assert!(!interpret(&program, BLOCK, Rule::READ | Rule::WRITE, 8, 0));
     }

@@ -3,7 +3,7 @@
 //! devices may be used through any node.
 
 use super::field::{c_string, invalid};
-use crate::error::Result;
+use crate::error::{Result, Warning};
 use crate::path::clean;
 use crate::spec;
 use std::ffi::CString;
@@ -166,14 +166,14 @@ const DEFAULT_RULES: [Rule; 11] = {
 };
 
 /// The user's rules, then the default ones.
-pub(crate) fn rules(spec: &[spec::DeviceCgroup]) -> Result<Vec<Rule>> {
+pub(crate) fn rules(spec: &[spec::DeviceCgroup], warnings: &mut Vec<Warning>) -> Result<Vec<Rule>> {
     let mut rules: Vec<Rule> =
-        spec.iter().enumerate().map(|(i, entry)| rule(i, entry)).collect::<Result<_>>()?;
+        spec.iter().enumerate().map(|(i, entry)| rule(i, entry, warnings)).collect::<Result<_>>()?;
     rules.extend(DEFAULT_RULES);
     Ok(rules)
 }
 
-fn rule(i: usize, spec: &spec::DeviceCgroup) -> Result<Rule> {
+fn rule(i: usize, spec: &spec::DeviceCgroup, warnings: &mut Vec<Warning>) -> Result<Rule> {
     let at = format!("linux.resources.devices[{i}]");
     let kind = match spec.kind.as_str() {
         "" | "a" => RuleKind::Any,
@@ -188,15 +188,26 @@ fn rule(i: usize, spec: &spec::DeviceCgroup) -> Result<Rule> {
         }),
     };
     let mut access = 0;
+    let mut unknown = String::new();
     for c in spec.access.chars() {
-        access |= match c {
-            'r' => Rule::READ,
-            'w' => Rule::WRITE,
-            'm' => Rule::MKNOD,
-            other => {
-                return Err(invalid(format_args!("{at}.access"), format_args!("{other:?} (known: r, w, m)")));
-            }
-        };
+        match c {
+            'r' => access |= Rule::READ,
+            'w' => access |= Rule::WRITE,
+            'm' => access |= Rule::MKNOD,
+            other => unknown.push(other),
+        }
+    }
+    // Beside a known letter runc ignores it, and callers write such: "rwa".
+    // Without one the rule would be about every access, which nobody wrote.
+    match (unknown.is_empty(), access) {
+        (true, _) => {}
+        (false, 0) => {
+            return Err(invalid(format_args!("{at}.access"), format_args!("{unknown:?} (known: r, w, m)")));
+        }
+        (false, _) => warnings.push(Warning(format!(
+            "{at}.access: {unknown:?} of {:?} ignored (known: r, w, m)",
+            spec.access
+        ))),
     }
     Ok(Rule {
         allow: spec.allow,
@@ -233,12 +244,13 @@ mod tests {
         assert!(report(device("/dev/x", "c", 1, 1 << 20)).starts_with("linux.devices[0].minor"));
         assert_eq!(nodes(&[device("/dev/x", "p", -8, 666)]).unwrap()[6].major, 0);
         let rule = |kind: &str, major, access: &str| {
-            rules(&[spec::DeviceCgroup {
+            let rule = spec::DeviceCgroup {
                 kind: kind.into(),
                 major,
                 access: access.into(),
                 ..Default::default()
-            }])
+            };
+            rules(&[rule], &mut Vec::new())
         };
         assert_eq!(
             rule("", Some(-1), "").unwrap()[0],
@@ -248,6 +260,7 @@ mod tests {
         assert!(
             rule("c", Some(-2), "").unwrap_err().report().starts_with("linux.resources.devices[0].major")
         );
+        assert_eq!(rule("c", None, "rwa").unwrap()[0].access, Rule::READ | Rule::WRITE);
         assert!(rule("c", None, "x").unwrap_err().report().starts_with("linux.resources.devices[0].access"));
     }
 }

@@ -123,7 +123,7 @@ impl Config {
                 .map(|(i, m)| Mount::new(i, m, bundle, &rootfs))
                 .collect::<Result<_>>()?,
             nodes: devices::nodes(&linux.devices)?,
-            device_rules: devices::rules(&resources.devices)?,
+            device_rules: devices::rules(&resources.devices, &mut warnings)?,
             resources: Resources::new(resources, &mut warnings)?,
             masked_paths: paths("linux.maskedPaths", &linux.masked_paths)?,
             readonly_paths: paths("linux.readonlyPaths", &linux.readonly_paths)?,

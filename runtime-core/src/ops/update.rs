@@ -34,7 +34,7 @@ impl Container {
         let wanted = resources::Resources::new(&wanted, &mut warnings)?;
         let rules = match request.devices == record.resources.devices || request.devices.is_empty() {
             true => None,
-            false => Some(devices::rules(&request.devices)?),
+            false => Some(devices::rules(&request.devices, &mut warnings)?),
         };
         let cgroup = Cgroup::from_record(record.cgroup_path())?
             .ok_or_else(|| Error::new(ErrorKind::NotRunning, "container not running"))?;
@@ -44,7 +44,7 @@ impl Container {
         let mut writes = limits::writes(&wanted);
         writes.retain(|write| !update::is_only_partner(request, &write.file));
         let driver = Driver::of(&record);
-        let old_rules = devices::rules(&record.resources.devices)?;
+        let old_rules = devices::rules(&record.resources.devices, &mut Vec::new())?;
         record.resources = update::merge(&record.resources, request);
 
         let before = cgroup.snapshot(&writes);
