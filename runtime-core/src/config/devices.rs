@@ -204,10 +204,8 @@ fn rule(i: usize, spec: &spec::DeviceCgroup, warnings: &mut Vec<Warning>) -> Res
         (false, 0) => {
             return Err(invalid(format_args!("{at}.access"), format_args!("{unknown:?} (known: r, w, m)")));
         }
-        (false, _) => warnings.push(Warning(format!(
-            "{at}.access: {unknown:?} of {:?} ignored (known: r, w, m)",
-            spec.access
-        ))),
+        (false, _) => warnings
+            .push(Warning(format!("{at}.access: {unknown:?} of {:?} ignored (known: r, w, m)", spec.access))),
     }
     Ok(Rule {
         allow: spec.allow,
@@ -244,12 +242,8 @@ mod tests {
         assert!(report(device("/dev/x", "c", 1, 1 << 20)).starts_with("linux.devices[0].minor"));
         assert_eq!(nodes(&[device("/dev/x", "p", -8, 666)]).unwrap()[6].major, 0);
         let rule = |kind: &str, major, access: &str| {
-            let rule = spec::DeviceCgroup {
-                kind: kind.into(),
-                major,
-                access: access.into(),
-                ..Default::default()
-            };
+            let rule =
+                spec::DeviceCgroup { kind: kind.into(), major, access: access.into(), ..Default::default() };
             rules(&[rule], &mut Vec::new())
         };
         assert_eq!(

@@ -15,12 +15,15 @@ use std::ffi::CString;
 /// `limits_here`: a process in a user namespace cannot raise its own limits; one
 /// outside of it sets them itself, because for the limits of another user's
 /// process even root needs CAP_SYS_RESOURCE.
-pub(crate) fn apply(process: &Process, proc: &Proc, pid: i32, limits_here: bool) -> Result<()> {
-    set(process, proc, pid, limits_here).map_err(|error| error.of_kind(ErrorKind::Setup))
+///
+/// `cpus`: a mask of those to run on; empty: all that the cgroup allows.
+pub(crate) fn apply(process: &Process, proc: &Proc, pid: i32, limits_here: bool, cpus: &[u64]) -> Result<()> {
+    set_affinity(cpus, pid)
+        .and_then(|()| set(process, proc, pid, limits_here))
+        .map_err(|error| error.of_kind(ErrorKind::Setup))
 }
 
 fn set(process: &Process, proc: &Proc, pid: i32, limits_here: bool) -> Result<()> {
-    set_affinity(process, pid)?;
     if let Some(score) = process.oom_score_adj {
         let file = CString::new(format!("{pid}/oom_score_adj")).unwrap_or_default();
         proc.write(&file, score.to_string().as_bytes()).map_err(|errno| {
@@ -61,14 +64,41 @@ fn set(process: &Process, proc: &Proc, pid: i32, limits_here: bool) -> Result<()
 /// A manager that is bound to a few CPUs (systemd's CPUAffinity) shall not bind
 /// the container: the process gets all that its cgroup allows, unless
 /// execCPUAffinity says otherwise.
-fn set_affinity(process: &Process, pid: i32) -> Result<()> {
-    let wanted = &process.exec_affinity;
-    let mask = if wanted.last.is_empty() { &wanted.initial } else { &wanted.last };
-    if mask.is_empty() {
+fn set_affinity(cpus: &[u64], pid: i32) -> Result<()> {
+    if cpus.is_empty() {
         // More than any machine has; the kernel takes the part that exists. A
         // seccomp policy of our own may forbid it, which is no reason to fail.
         crate::sys::ignore(process::set_affinity(pid, &[u64::MAX; 128]));
         return Ok(());
     }
-    process::set_affinity(pid, mask).context(|| "process.execCPUAffinity: sched_setaffinity")
+    process::set_affinity(pid, cpus).context(|| "process.execCPUAffinity.final: sched_setaffinity")
+}
+
+/// What the calling thread is bound to until this is dropped: a child inherits
+/// it, so that it disturbs no other CPU before its cgroup takes effect
+/// (process.execCPUAffinity.initial).
+pub(crate) struct Bound {
+    before: [u64; 128],
+}
+
+impl Bound {
+    /// Binds the calling thread.
+    pub(crate) fn to(cpus: &[u64]) -> Result<Bound> {
+        let before = process::affinity().context(|| "sched_getaffinity")?;
+        process::set_affinity(0, cpus).context(|| "process.execCPUAffinity.initial: sched_setaffinity")?;
+        Ok(Bound { before })
+    }
+
+    /// The first CPUs that the thread runs on now, in the words of runc's debug
+    /// log, which people look for.
+    pub(crate) fn note(&self) -> String {
+        let now = process::affinity().map_or(0, |mask| mask[0]);
+        format!("for nsexec: affinity: {now:#x}")
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        crate::sys::ignore(process::set_affinity(0, &self.before));
+    }
 }

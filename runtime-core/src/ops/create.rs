@@ -354,8 +354,14 @@ impl Attempt<'_> {
                     }
                 }
                 Progress::Ready => {
-                    return outside::apply(&self.config.process, proc, child.pid, self.in_user_namespace())
-                        .traced(Mark::SetFromOutside);
+                    return outside::apply(
+                        &self.config.process,
+                        proc,
+                        child.pid,
+                        self.in_user_namespace(),
+                        &[],
+                    )
+                    .traced(Mark::SetFromOutside);
                 }
             }
         }

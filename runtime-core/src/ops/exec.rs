@@ -15,7 +15,8 @@ use crate::config::namespaces::Kind;
 use crate::config::process::Process as ProcessConfig;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::init::plan::{Join, Plan};
-use crate::launch::{self, Child, Progress, agent, ids, outside};
+use crate::launch::outside::{self, Bound};
+use crate::launch::{self, Child, Progress, agent, ids};
 use crate::path::proc::Proc;
 use crate::plan::{self, Extras};
 use crate::resctrl::Resctrl;
@@ -112,7 +113,7 @@ impl Exec {
             .traced(Mark::CheckConfig)?;
         let given = self.handover.take_extras()?;
         let filter = entry.filter(&record)?;
-        let notes = filter.iter().map(CompiledFilter::note).collect();
+        let mut notes: Vec<String> = filter.iter().map(CompiledFilter::note).collect();
         let agent = filter.as_ref().and_then(|filter| filter.agent.clone());
         let in_user_namespace = record.namespace_paths.contains_key(Kind::User.clone_name());
         let extras = Extras {
@@ -132,7 +133,13 @@ impl Exec {
             let before = cgroup.memory_events();
             OomWatch::new(cgroup, before)
         });
+        let bound = match config.exec_affinity.initial.as_slice() {
+            [] => None,
+            cpus => Some(Bound::to(cpus)?),
+        };
+        notes.extend(bound.iter().map(Bound::note));
         let mut child = spawn(&mut plan, self.cgroup.as_deref(), &record)?;
+        drop(bound);
         self.drive(&mut child, &plan, &config, &found).map_err(|error| {
             let limit = watch.as_ref().filter(|_| child.is_killed()).and_then(OomWatch::limit);
             start_failed(match limit {
@@ -162,7 +169,8 @@ impl Exec {
         if let Some(place) = &found.record.resctrl {
             Resctrl::find()?.assign(place, child.pid)?;
         }
-        outside::apply(config, &proc, child.pid, found.in_user_namespace()).traced(Mark::SetFromOutside)?;
+        outside::apply(config, &proc, child.pid, found.in_user_namespace(), &config.exec_affinity.last)
+            .traced(Mark::SetFromOutside)?;
         self.handover.announce(child, b"setns").traced(Mark::Announce)
     }
 }

@@ -122,6 +122,14 @@ pub(crate) fn set_affinity(pid: i32, mask: &[u64]) -> Result<()> {
     done(unsafe { libc::syscall(libc::SYS_sched_setaffinity, pid, size_of_val(mask), mask.as_ptr()) })
 }
 
+/// `int sched_getaffinity(0, size_t size, cpu_set_t *mask)` of the calling thread.
+pub(crate) fn affinity() -> Result<[u64; 128]> {
+    let mut mask = [0_u64; 128];
+    // SAFETY: the mask is valid for writes of its length.
+    done(unsafe { libc::syscall(libc::SYS_sched_getaffinity, 0, size_of_val(&mask), mask.as_mut_ptr()) })?;
+    Ok(mask)
+}
+
 /// `int ioprio_set(IOPRIO_WHO_PGRP, pgid, int ioprio)`: of a process group.
 pub(crate) fn set_io_priority(pgid: i32, ioprio: u16) -> Result<()> {
     const IOPRIO_WHO_PGRP: i32 = 2;
