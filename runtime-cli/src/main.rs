@@ -31,6 +31,12 @@ extern "C" fn main() -> std::ffi::c_int {
     start().into()
 }
 
+/// The test harness brings the other one.
+#[cfg(test)]
+fn main() -> std::process::ExitCode {
+    start().into()
+}
+
 /// The exit status of the program.
 fn start() -> u8 {
     runtime_core::stop_ignoring_children();
