@@ -73,13 +73,17 @@ impl Plan {
         }
     }
 
-    /// Whether the process has to wait until it was [adopted](Self::adopt).
+    /// Whether the process is not born in its cgroup, and has to wait until it was
+    /// [adopted](Self::adopt).
     pub(crate) fn adopts(&self) -> bool {
-        matches!(self, Plan::Systemd { .. })
+        match self {
+            Plan::None => false,
+            Plan::Fs(place) => place.missing == 0,
+            Plan::Systemd { .. } => true,
+        }
     }
 
-    /// Before the process is cloned: the cgroup that it is to be born in, if
-    /// this driver can make it by then.
+    /// Before the process is cloned: the cgroup, if this driver can make it by then.
     pub(crate) fn prepare(&self, hierarchy: &Hierarchy) -> Result<Option<Cgroup>> {
         match self {
             Plan::None => Ok(None),
@@ -101,6 +105,9 @@ impl Plan {
             (Plan::None, _) => Ok(None),
             (Plan::Fs(_), Some(cgroup)) => {
                 cgroup.apply(writes)?;
+                if self.adopts() {
+                    cgroup.attach(pid)?;
+                }
                 Ok(Some(cgroup))
             }
             (Plan::Fs(place), None) => {

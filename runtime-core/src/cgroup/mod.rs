@@ -174,6 +174,14 @@ impl Cgroup {
         }
     }
 
+    /// Moves a process into it. Slow, and not for processes that run already; but in
+    /// a cgroup that was here before the container nobody can be born: if it was
+    /// killed before, the kernel kills whoever is (docs/kernel-features.md).
+    pub(crate) fn attach(&self, pid: i32) -> Result<()> {
+        fd::write_file(&self.dir, c"cgroup.procs", pid.to_string().as_bytes())
+            .context(|| format!("write {pid} to {}/cgroup.procs", self.path))
+    }
+
     /// Its directory.
     pub(crate) fn dir(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()

@@ -386,7 +386,7 @@ impl Attempt<'_> {
         entry: &Locked,
         record: &mut Record,
     ) -> Result<(Child, Option<Cgroup>)> {
-        match launch::spawn(plan, cgroup.as_ref().map(Cgroup::dir)) {
+        match launch::spawn(plan, cgroup.as_ref().filter(|_| !self.place.adopts()).map(Cgroup::dir)) {
             // Who may make a cgroup may not yet move a process there from his own
             // (cgroups(7), "Delegation containment").
             Err(error)

@@ -226,10 +226,17 @@ fn spawn(plan: &mut Plan, below: Option<&str>, record: &Record) -> Result<Child>
     let error = match Cgroup::from_record(path)? {
         None => Error::os(Errno::ENOENT, format!("can't open cgroup: open {path}"))
             .of_kind(ErrorKind::InvalidConfig),
-        Some(cgroup) => match launch::spawn(plan, Some(cgroup.dir())) {
-            Ok(child) => return Ok(child),
-            Err(error) => error,
-        },
+        Some(cgroup) => {
+            let spawned = if record.cgroup == (CgroupRecord::Fs { made: 0 }) {
+                spawn_and_attach(plan, |child| cgroup.attach(child.pid))
+            } else {
+                launch::spawn(plan, Some(cgroup.dir()))
+            };
+            match spawned {
+                Ok(child) => return Ok(child),
+                Err(error) => error,
+            }
+        }
     };
     match (error.errno(), below, Driver::of(record)) {
         (Some(libc::EBUSY | libc::ENOENT | libc::ENODEV), None, _) => spawn_beside_init(plan, record),
@@ -238,14 +245,19 @@ fn spawn(plan: &mut Plan, below: Option<&str>, record: &Record) -> Result<Child>
         }
         // A user may not move processes from outside into what systemd made.
         (Some(libc::EACCES | libc::EPERM), _, Driver::Systemd(scope)) => {
-            plan.wait_go = true;
-            let child = launch::spawn(plan, None)?;
-            scope.attach(&clean, child.pid)?;
-            child.go()?;
-            Ok(child)
+            spawn_and_attach(plan, |child| scope.attach(&clean, child.pid))
         }
         _ => Err(error),
     }
+}
+
+/// Clones the process, which waits until it is in its cgroup.
+fn spawn_and_attach(plan: &mut Plan, attach: impl FnOnce(&Child) -> Result<()>) -> Result<Child> {
+    plan.wait_go = true;
+    let child = launch::spawn(plan, None)?;
+    attach(&child)?;
+    child.go()?;
+    Ok(child)
 }
 
 fn spawn_beside_init(plan: &mut Plan, record: &Record) -> Result<Child> {

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A cgroup that was there before the container, and outlives it.
+#![allow(clippy::disallowed_methods)]
+
+use conformance::{Bundle, host};
+use runtime_core::{ContainerId, Runtime, spec};
+use serde_json::json;
+use std::fs;
+
+#[test]
+fn a_cgroup_that_was_killed_before_can_be_used_again() {
+    let _alone = host::alone();
+    let name = format!("reuse-{}", std::process::id());
+    let cgroup = host::hierarchy().join(&name);
+    fs::create_dir(&cgroup).unwrap();
+    fs::write(cgroup.join("cgroup.kill"), "1").unwrap();
+
+    let root = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(root.path());
+    let id = ContainerId::new(&name).unwrap();
+    let container = runtime.container(id.clone());
+    let bundle = Bundle::new(&["sleep"])
+        .unwrap()
+        .with(|config| config["linux"]["cgroupsPath"] = json!(format!("/{name}")))
+        .unwrap();
+    let procs = || fs::read_to_string(cgroup.join("cgroup.procs")).unwrap();
+    for round in 0..2 {
+        let created =
+            runtime.create(id.clone(), bundle.path()).run().unwrap_or_else(|e| panic!("{round}: {e:?}"));
+        assert_eq!(procs(), format!("{}\n", created.process.pid()));
+        let process = spec::Process {
+            args: vec!["/probe".into(), "cat".into(), "/proc/self/cgroup".into()],
+            cwd: "/".into(),
+            ..Default::default()
+        };
+        let output = tempfile::NamedTempFile::new().unwrap();
+        let stdio = [None, Some(output.reopen().unwrap().into()), None];
+        let executed =
+            container.exec(process).stdio(stdio).spawn().unwrap_or_else(|e| panic!("{round}: {e:?}"));
+        assert_eq!(executed.process.wait().unwrap().code(), 0);
+        // The container's cgroup namespace begins where its first process is.
+        assert!(fs::read_to_string(output.path()).unwrap().lines().any(|line| line == "0::/"));
+        container.delete(true).unwrap();
+        created.process.wait().unwrap();
+        assert!(cgroup.exists(), "it was not ours to remove");
+    }
+    fs::remove_dir(&cgroup).unwrap();
+}
