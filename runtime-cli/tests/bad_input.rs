@@ -283,8 +283,8 @@ fn terminals_and_sockets() {
 fn what_is_not_supported_is_refused_by_name() {
     let host = Host::new();
     host.refuses_config(
-        |c| c["linux"]["intelRdt"] = json!({ "closID": "x" }),
-        "linux.intelRdt: not supported yet",
+        |c| c["linux"]["resources"]["network"] = json!({ "classID": 1 }),
+        "linux.resources.network",
     );
     host.done();
 }
