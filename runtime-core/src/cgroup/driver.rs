@@ -7,7 +7,7 @@ use super::limits::Write;
 use super::systemd::{Manager, Scope, Wanted, unit};
 use super::{Cgroup, Hierarchy, fs, limits};
 use crate::config::{CgroupsPath, Config};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, Warning};
 use crate::state::record::{CgroupRecord, Record};
 
 /// The driver of one container.
@@ -95,7 +95,7 @@ impl Plan {
     /// After that: the cgroup, with the process in it and the limits at work.
     /// [`ErrorKind::AlreadyExists`] if it has become somebody else's.
     pub(crate) fn adopt(
-        &self,
+        &mut self,
         hierarchy: &Hierarchy,
         prepared: Option<Cgroup>,
         pid: i32,
@@ -170,10 +170,10 @@ impl Driver {
     }
 
     /// Removes the cgroup.
-    pub(crate) fn remove(&self, occupants: Occupants) -> Result<()> {
+    pub(crate) fn remove(&self, occupants: Occupants) -> Result<Option<Warning>> {
         match self {
-            Driver::None => Ok(()),
-            Driver::Fs { path, made } => fs::remove(path, *made, occupants),
+            Driver::None => Ok(None),
+            Driver::Fs { path, made } => fs::remove(path, *made, occupants).map(|()| None),
             Driver::Systemd(scope) => scope.remove(occupants),
         }
     }

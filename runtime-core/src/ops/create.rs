@@ -450,7 +450,7 @@ impl Attempt<'_> {
         // Each for itself: none of them stops the others.
         let undone = [
             match self.owns_cgroup {
-                true => Driver::of(&record).remove(Occupants::Kill),
+                true => Driver::of(&record).remove(Occupants::Kill).map(drop),
                 false => Ok(()),
             },
             host_mount::remove(&record),

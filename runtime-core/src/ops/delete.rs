@@ -106,7 +106,8 @@ fn stop(record: &Record) -> Result<()> {
 /// Removes what the record names. If the cgroup cannot be removed the record
 /// stays, so that it can be tried again.
 fn destroy(entry: Locked, record: &Record, occupants: Occupants) -> Result<Vec<Warning>> {
-    Driver::of(record).remove(occupants).traced(Mark::RemoveCgroup)?;
+    let warning = Driver::of(record).remove(occupants).traced(Mark::RemoveCgroup)?;
+    let mut warnings: Vec<_> = warning.into_iter().collect();
     host_mount::remove(record)?;
     if let Some(place) = &record.resctrl {
         match Resctrl::find() {
@@ -119,7 +120,7 @@ fn destroy(entry: Locked, record: &Record, occupants: Occupants) -> Result<Vec<W
     entry.remove().traced(Mark::RemoveRecord)?;
     if record.phase == Phase::Creating {
         // It never was a container (runtime.md, "Lifecycle", step 13).
-        return Ok(Vec::new());
+        return Ok(warnings);
     }
     let state = StateDocument {
         oci_version: OCI_VERSION,
@@ -129,5 +130,6 @@ fn destroy(entry: Locked, record: &Record, occupants: Occupants) -> Result<Vec<W
         bundle: &record.bundle,
         annotations: &record.annotations,
     };
-    Ok(hooks::run_all(Kind::Poststop, &record.poststop, &state))
+    warnings.extend(hooks::run_all(Kind::Poststop, &record.poststop, &state));
+    Ok(warnings)
 }

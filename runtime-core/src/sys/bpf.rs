@@ -108,18 +108,50 @@ pub(crate) fn detach_device_filter(cgroup: impl AsFd, program: impl AsFd) -> Res
     )
 }
 
-/// The device filters attached to a cgroup itself, at most 64 (the kernel's limit).
-pub(crate) fn device_filters(cgroup: impl AsFd) -> Result<Vec<OwnedFd>> {
-    let mut ids = [0u32; 64];
-    let mut attr = Attr::new()
+/// As many as the kernel allows on one cgroup.
+type Ids = [u32; 64];
+
+fn query(cgroup: impl AsFd, ids: &mut Ids) -> Attr {
+    Attr::new()
         .u32(0, cgroup.as_fd().as_raw_fd() as u32)
         .u32(4, BPF_CGROUP_DEVICE)
         .u64(16, ids.as_mut_ptr().expose_provenance() as u64)
-        .u32(24, ids.len() as u32);
+        .u32(24, ids.len() as u32)
+}
+
+/// The device filters attached to a cgroup itself.
+pub(crate) fn device_filters(cgroup: impl AsFd) -> Result<Vec<OwnedFd>> {
+    let mut ids: Ids = [0; 64];
+    let mut attr = query(cgroup, &mut ids);
     check(attr.call(BPF_PROG_QUERY))?;
     let count = attr.0.get(24..28).and_then(|b| b.try_into().ok()).map_or(0, u32::from_ne_bytes);
     ids.iter()
         .take(count as usize)
         .map(|id| new_fd(Attr::new().u32(0, *id).call(BPF_PROG_GET_FD_BY_ID)))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// linux 6.17 to 7.1 write 8 bytes at offset 56, also where the attribute
+    /// is shorter (runc 1.5.2 had that). Without rights the call fails, which
+    /// this does not ask about.
+    #[test]
+    fn the_kernel_writes_nothing_behind_a_query() {
+        #[repr(C)]
+        struct Guarded {
+            attr: Attr,
+            canary: [u64; 64],
+        }
+        const CANARY: u64 = 0x5a5a_5a5a_5a5a_5a5a;
+        let unified = std::path::Path::new("/sys/fs/cgroup/unified");
+        let cgroup = if unified.exists() { unified } else { std::path::Path::new("/sys/fs/cgroup") };
+        let cgroup = std::fs::File::open(cgroup).unwrap();
+        let mut ids = [0; 64];
+        let mut guarded = Guarded { attr: query(&cgroup, &mut ids), canary: [CANARY; 64] };
+        let _result = guarded.attr.call(BPF_PROG_QUERY);
+        assert!(guarded.canary.iter().all(|word| *word == CANARY));
+    }
 }

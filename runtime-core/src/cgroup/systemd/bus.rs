@@ -60,7 +60,7 @@ impl From<Error> for Failure {
     }
 }
 
-type Answer<T> = std::result::Result<T, Failure>;
+pub(super) type Answer<T> = std::result::Result<T, Failure>;
 
 /// A connection.
 #[derive(Debug)]

@@ -14,9 +14,9 @@ pub(crate) use wire::Value;
 use super::fs::Occupants;
 use super::limits::Write;
 use super::{Hierarchy, fs};
-use crate::error::{Context, Error, ErrorKind, Result};
+use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::sys::{cred, fd};
-use bus::Bus;
+use bus::{Answer, Bus, Failure};
 use properties::Translated;
 
 impl Manager {
@@ -49,8 +49,9 @@ pub(crate) struct Scope {
 }
 
 /// What else a new scope is made of.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub(crate) struct Wanted {
+    bus: Bus,
     slice: String,
     description: String,
     /// Those of annotations.
@@ -58,7 +59,8 @@ pub(crate) struct Wanted {
 }
 
 impl Scope {
-    /// The scope that a container is to have. Nothing is made.
+    /// The scope that a container is to have. Nothing is made, but a systemd that
+    /// cannot be reached is found out now.
     pub(crate) fn plan(
         hierarchy: &Hierarchy,
         manager: Manager,
@@ -66,6 +68,7 @@ impl Scope {
         id: &str,
         properties: Vec<(String, Value)>,
     ) -> Result<(Self, Wanted)> {
+        let mut bus = Bus::connect(manager)?;
         let default = match manager {
             Manager::System => "system.slice",
             Manager::User => "user.slice",
@@ -74,19 +77,19 @@ impl Scope {
         let above = match manager {
             Manager::System => String::new(),
             Manager::User => {
-                let own = Bus::connect(manager)?.property("ControlGroup");
+                let own = bus.property("ControlGroup");
                 own.map_err(|failure| failure.into_error("asking for its cgroup"))?
             }
         };
         let path = crate::path::clean(&format!("{above}/{}/{}", unit::slice_path(&slice)?, name.unit));
         let scope = Scope { manager, unit: name.unit, path: hierarchy.absolute(&path) };
-        Ok((scope, Wanted { slice, description: format!("container {id}"), properties }))
+        Ok((scope, Wanted { bus, slice, description: format!("container {id}"), properties }))
     }
 
     /// Makes the scope around a process, with limits.
-    pub(crate) fn start(&self, wanted: &Wanted, pid: i32, writes: &[Write]) -> Result<Vec<Write>> {
-        let mut bus = Bus::connect(self.manager)?;
-        let Translated { properties, writes } = self.translate(&mut bus, writes, true)?;
+    pub(crate) fn start(&self, wanted: &mut Wanted, pid: i32, writes: &[Write]) -> Result<Vec<Write>> {
+        let bus = &mut wanted.bus;
+        let Translated { properties, writes } = self.translate(bus, writes, true)?;
         let yes = |name: &str| (name.to_owned(), Value::Bool(true));
         let mut all = vec![
             ("Description".to_owned(), Value::str(&wanted.description)),
@@ -108,11 +111,11 @@ impl Scope {
             Value::Array("(sa(sv))".to_owned(), Vec::new()),
         ];
         let start = |bus: &mut Bus| bus.job("StartTransientUnit", body.to_vec());
-        let result = match start(&mut bus) {
+        let result = match start(bus) {
             // It may be what is left of one that has failed.
             Err(failure) if failure.is("UnitExists") => {
-                self.reset(&mut bus)?;
-                start(&mut bus)
+                self.reset(bus).map_err(|failure| self.failed("resetting", failure))?;
+                start(bus)
             }
             other => other,
         };
@@ -159,30 +162,43 @@ impl Scope {
         attached.map(drop).map_err(|failure| failure.into_error(format_args!("attaching to {}", self.unit)))
     }
 
-    /// Removes the scope and all cgroups that are in it.
-    pub(crate) fn remove(&self, occupants: Occupants) -> Result<()> {
+    /// Removes the scope and all cgroups that are in it, if need be without
+    /// systemd: a scope without processes ends by itself.
+    pub(crate) fn remove(&self, occupants: Occupants) -> Result<Option<Warning>> {
         fs::end_all(&self.path, occupants)?;
+        let stopped = self.stop();
+        // Some versions leave what is below.
+        fs::remove(&self.path, 1, occupants)?;
+        match stopped {
+            Ok(()) => Ok(None),
+            Err(Failure::Broken(error)) => {
+                let text = format!("systemd could not be told to forget {}: {}", self.unit, error.report());
+                Ok(Some(Warning(text)))
+            }
+            Err(failure) => Err(self.failed("stopping", failure)),
+        }
+    }
+
+    fn stop(&self) -> Answer<()> {
         let mut bus = Bus::connect(self.manager)?;
         match bus.job("StopUnit", vec![Value::str(&self.unit), Value::str("replace")]) {
             // With its last process it goes by itself.
             Err(failure) if failure.is("NoSuchUnit") => {}
-            other => {
-                other.map_err(|failure| failure.into_error(format_args!("stopping {}", self.unit)))?;
-            }
+            other => drop(other?),
         }
-        self.reset(&mut bus)?;
-        // Some versions leave what is below.
-        fs::remove(&self.path, 1, occupants)
+        self.reset(&mut bus)
     }
 
     /// Lets systemd forget a unit that has failed.
-    fn reset(&self, bus: &mut Bus) -> Result<()> {
+    fn reset(&self, bus: &mut Bus) -> Answer<()> {
         match bus.call("ResetFailedUnit", vec![Value::str(&self.unit)]) {
             Err(failure) if failure.is("NoSuchUnit") => Ok(()),
-            other => {
-                other.map(drop).map_err(|failure| failure.into_error(format_args!("resetting {}", self.unit)))
-            }
+            other => other.map(drop),
         }
+    }
+
+    fn failed(&self, doing: &str, failure: Failure) -> Error {
+        failure.into_error(format_args!("{doing} {}", self.unit))
     }
 
     fn translate(&self, bus: &mut Bus, writes: &[Write], new: bool) -> Result<Translated> {
