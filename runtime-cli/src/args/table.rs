@@ -72,6 +72,11 @@ pub(crate) const GLOBALS: &[Flag] = &[
         "let systemd make the cgroups; cgroupsPath then has the form \"slice:prefix:name\", such as \"system.slice:runc:434234\"",
     ),
     flag(
+        &["cgroup-manager"],
+        Takes::Text,
+        "who makes the cgroups: 'cgroupfs' (default), 'systemd' or, for a container without one, 'disabled' (of crun)",
+    ),
+    flag(
         &["rootless"],
         Takes::Text,
         "ignore missing permissions for cgroups: 'true', 'false' or 'auto' (default)",

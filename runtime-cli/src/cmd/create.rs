@@ -142,8 +142,17 @@ fn options(context: &Context<'_>, mut create: Create) -> Result<Create, Failure>
     if let Some(listening) = listening {
         create = create.env("LISTEN_FDS", listening.to_string()).env("LISTEN_PID", "1");
     }
+    let manager = context.globals.get("cgroup-manager").map(OsStr::to_string_lossy);
+    let (systemd, without_cgroup) = match manager.as_deref() {
+        None => (context.globals.is_set("systemd-cgroup"), false),
+        Some("cgroupfs") => (false, false),
+        Some("systemd") => (true, false),
+        Some("disabled") => (false, true),
+        Some(other) => return Err(Failure::new(format!("--cgroup-manager: unknown manager {other:?}"))),
+    };
     Ok(create
-        .systemd(context.globals.is_set("systemd-cgroup"))
+        .systemd(systemd)
+        .without_cgroup(without_cgroup)
         .rootless(rootless(context)?)
         .notify(notify::address().is_some())
         .preserve_fds(fds)

@@ -53,6 +53,18 @@ impl Plan {
         Ok(Plan::Systemd { scope, wanted })
     }
 
+    /// No cgroup, as the caller wishes.
+    pub(crate) fn none(config: &Config) -> Result<Self> {
+        if !limits::writes(&config.resources).is_empty() {
+            let text = "linux.resources: there is nothing to limit without a cgroup";
+            return Err(Error::new(ErrorKind::InvalidConfig, text));
+        }
+        match config.cgroups_path {
+            CgroupsPath::Default => Ok(Plan::None),
+            _ => Err(Error::new(ErrorKind::InvalidConfig, "linux.cgroupsPath: there is to be no cgroup")),
+        }
+    }
+
     /// What the record says of it.
     pub(crate) fn record(&self) -> CgroupRecord {
         match self {

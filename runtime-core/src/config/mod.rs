@@ -63,6 +63,8 @@ pub(crate) struct Config {
     pub(crate) cgroup_owner: Option<u32>,
     pub(crate) hooks: Hooks,
     pub(crate) annotations: BTreeMap<String, String>,
+    /// See [`keeps_groups`].
+    pub(crate) keeps_groups: bool,
 }
 
 /// `linux.cgroupsPath`, before it is known where the runtime itself is.
@@ -137,8 +139,13 @@ impl Config {
             cgroup_owner: cgroup_owner(spec, &namespaces),
             hooks: Hooks::new(spec.hooks.as_ref())?,
             annotations: annotations(&spec.annotations)?,
+            keeps_groups: keeps_groups(&spec.annotations)?,
             namespaces,
         };
+        if config.keeps_groups && !config.process.groups.is_empty() {
+            let why = format!("none can be set: annotations.{KEEP_GROUPS} keeps the caller's");
+            return Err(invalid("process.user.additionalGids", why));
+        }
         for (i, mount) in config.mounts.iter().enumerate() {
             if mount.takes_mappings_of_container() && !config.namespaces.is_own(Kind::User) {
                 let why = "idmap without mappings takes those of a user namespace, and there is none";
@@ -233,6 +240,22 @@ fn cgroup_owner(spec: &Spec, namespaces: &Namespaces) -> Option<u32> {
     };
     let delegated = namespaces.is_new(Kind::Cgroup) && spec.mounts.iter().any(is_writable);
     spec.process.as_ref().filter(|_| delegated).map(|process| process.user.uid)
+}
+
+/// An annotation of crun's, with which `podman run --group-add keep-groups` lets a
+/// container have the files of the user's groups, which a user without root could
+/// not give it otherwise.
+const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
+
+/// Whether the program has the groups of the runtime's caller.
+pub(crate) fn keeps_groups(annotations: &BTreeMap<String, String>) -> Result<bool> {
+    match annotations.get(KEEP_GROUPS).map(String::as_str) {
+        None | Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(other) => {
+            Err(invalid(format_args!("annotations.{KEEP_GROUPS}"), format_args!("{other:?} is not 0 or 1")))
+        }
+    }
 }
 
 fn annotations(annotations: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {

@@ -130,7 +130,7 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
         namespaces::set_clocks(container, proc)?;
     }
     if let (Some(plan::Container { namespace_root: true, .. }), Some(proc)) = (&plan.container, &plan.proc) {
-        plan.process.groups_denied = namespaces::denies_groups(proc)?;
+        plan.process.leaves_groups |= namespaces::denies_groups(proc)?;
     }
     // Not before: an unprivileged parent writes our id maps.
     hide()?;

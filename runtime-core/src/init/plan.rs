@@ -238,8 +238,8 @@ pub(crate) struct Process {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) groups: Box<[u32]>,
-    /// The user namespace does not allow to set any groups.
-    pub(crate) groups_denied: bool,
+    /// It has the groups that it has; the user namespace may not even allow to set any.
+    pub(crate) leaves_groups: bool,
     /// Descriptors from 3 on that the program gets.
     pub(crate) preserve_fds: i32,
     /// The fifo of `start`, or `None` if the parent itself gives the word.

@@ -187,7 +187,7 @@ fn set_user(process: &Process) -> StepResult {
     if keeps && process.uid != 0 {
         cred::set_keep_caps(true).during(Call::Prctl)?;
     }
-    if !process.groups_denied {
+    if !process.leaves_groups {
         cred::set_groups(&process.groups).during(Call::Setgroups)?;
     } else if !process.groups.is_empty() {
         return Err((Call::Setgroups, Errno::EPERM));

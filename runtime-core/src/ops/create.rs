@@ -45,6 +45,7 @@ pub struct Create {
     bundle: PathBuf,
     spec: Option<Spec>,
     systemd: bool,
+    without_cgroup: bool,
     rootless: Option<bool>,
     notify: bool,
     handover: Handover,
@@ -58,6 +59,7 @@ impl Runtime {
             bundle: bundle.as_ref().to_owned(),
             spec: None,
             systemd: false,
+            without_cgroup: false,
             rootless: None,
             notify: false,
             handover: Handover::default(),
@@ -87,6 +89,13 @@ impl Create {
     /// form `slice:prefix:name`. A user's own systemd does it for users.
     pub fn systemd(mut self, systemd: bool) -> Self {
         self.systemd = systemd;
+        self
+    }
+
+    /// Leaves the container in the caller's cgroup. It has no limits then, and no
+    /// device filter; a configuration that asks for limits is refused.
+    pub fn without_cgroup(mut self, without_cgroup: bool) -> Self {
+        self.without_cgroup = without_cgroup;
         self
     }
 
@@ -146,7 +155,9 @@ impl Create {
         let hierarchy = Hierarchy::find()?;
         let linux = spec.linux.as_ref();
         let id = self.container.id.as_str();
-        let place = if self.systemd {
+        let place = if self.without_cgroup {
+            driver::Plan::none(&config)?
+        } else if self.systemd {
             let path = linux.map_or("", |linux| linux.cgroups_path.as_str());
             driver::Plan::systemd(&hierarchy, path, &config, id).traced(Mark::FindCgroup)?
         } else {
@@ -162,7 +173,8 @@ impl Create {
         let notes = ignored.chain(filter.as_ref().map(CompiledFilter::note)).collect();
         let extras = Extras {
             // Of a new user namespace the child finds out.
-            groups_denied: !config.namespaces.is_own(NamespaceKind::User) && ids::denies_groups(None)?,
+            leaves_groups: config.keeps_groups
+                || !config.namespaces.is_own(NamespaceKind::User) && ids::denies_groups(None)?,
             filter,
             ..self.handover.take_extras()?
         };

@@ -13,6 +13,7 @@ use crate::cgroup::{Cgroup, Hierarchy};
 use crate::config::hooks::Hook;
 use crate::config::namespaces::Kind;
 use crate::config::process::Process as ProcessConfig;
+use crate::config::keeps_groups;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::init::plan::{Join, Plan};
 use crate::launch::outside::{self, Bound};
@@ -117,7 +118,8 @@ impl Exec {
         let agent = filter.as_ref().and_then(|filter| filter.agent.clone());
         let in_user_namespace = record.namespace_paths.contains_key(Kind::User.clone_name());
         let extras = Extras {
-            groups_denied: ids::denies_groups(in_user_namespace.then_some(record.init.pid))?,
+            leaves_groups: keeps_groups(&record.annotations)?
+                || ids::denies_groups(in_user_namespace.then_some(record.init.pid))?,
             filter,
             no_new_keyring: record.no_new_keyring,
             ..given

@@ -42,7 +42,7 @@ pub(crate) fn for_create_container(
         gid: 0,
         // The init still has the caller's.
         groups: Box::default(),
-        groups_denied: true,
+        leaves_groups: true,
         preserve_fds: 0,
         fifo: None,
     };

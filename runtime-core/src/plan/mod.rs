@@ -35,8 +35,9 @@ pub(crate) struct Extras {
     pub(crate) env: Vec<CString>,
     pub(crate) no_pivot: bool,
     pub(crate) no_new_keyring: bool,
-    /// The user namespace that the process will be in denies setgroups(2).
-    pub(crate) groups_denied: bool,
+    /// The process is to keep the caller's groups, or the user namespace that it
+    /// will be in denies setgroups(2).
+    pub(crate) leaves_groups: bool,
     /// The fifo of `start`.
     pub(crate) fifo: Option<OwnedFd>,
     /// The system call filter.

@@ -94,7 +94,7 @@ fn process(
         uid: config.uid,
         gid: config.gid,
         groups: config.groups.clone().into(),
-        groups_denied: extras.groups_denied,
+        leaves_groups: extras.leaves_groups,
         preserve_fds: extras.preserve_fds.into(),
         fifo: extras.fifo,
     })
