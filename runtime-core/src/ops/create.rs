@@ -7,6 +7,7 @@
 //! any point, nothing is left that `delete --force` does not find.
 
 use super::bundle::Bundle;
+use super::delete::poststop;
 use super::handover::{Handover, handover_options};
 use super::process::{Created, Held};
 use super::{Container, Runtime, container_hooks, host_mount, notify};
@@ -221,12 +222,15 @@ impl Create {
             Err(error) => {
                 // The child is gone by now. The first error is the one to
                 // report; what cannot be undone stays in the record.
-                match attempt.undo().and_then(|()| entry.remove()) {
-                    Ok(()) => Err(error),
-                    Err(left) => {
-                        Err(error.with_hint(format!("not everything could be undone: {}", left.report())))
-                    }
+                let mut hints = Vec::new();
+                if let Err(left) = attempt.undo().and_then(|()| entry.remove()) {
+                    hints.push(format!("not everything could be undone: {}", left.report()));
                 }
+                // runtime.md, "Lifecycle": from a failing hook on to step 13.
+                if error.kind() == ErrorKind::Hook {
+                    hints.extend(poststop(&attempt.record()).iter().map(ToString::to_string));
+                }
+                Err(if hints.is_empty() { error } else { error.with_hint(hints.join("; ")) })
             }
         }
     }

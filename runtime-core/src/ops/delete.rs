@@ -122,6 +122,12 @@ fn destroy(entry: Locked, record: &Record, occupants: Occupants) -> Result<Vec<W
         // It never was a container (runtime.md, "Lifecycle", step 13).
         return Ok(warnings);
     }
+    warnings.extend(poststop(record));
+    Ok(warnings)
+}
+
+/// Runs the poststop hooks of a container that is gone: the failures.
+pub(super) fn poststop(record: &Record) -> Vec<Warning> {
     let state = StateDocument {
         oci_version: OCI_VERSION,
         id: &record.id,
@@ -130,6 +136,5 @@ fn destroy(entry: Locked, record: &Record, occupants: Occupants) -> Result<Vec<W
         bundle: &record.bundle,
         annotations: &record.annotations,
     };
-    warnings.extend(hooks::run_all(Kind::Poststop, &record.poststop, &state));
-    Ok(warnings)
+    hooks::run_all(Kind::Poststop, &record.poststop, &state)
 }
