@@ -113,11 +113,12 @@ impl Plan {
         pid: i32,
         writes: &[Write],
     ) -> Result<Option<Cgroup>> {
+        let adopts = self.adopts();
         match (self, prepared) {
             (Plan::None, _) => Ok(None),
             (Plan::Fs(_), Some(cgroup)) => {
                 cgroup.apply(writes)?;
-                if self.adopts() {
+                if adopts {
                     cgroup.attach(pid)?;
                 }
                 Ok(Some(cgroup))

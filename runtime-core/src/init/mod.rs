@@ -97,9 +97,7 @@ fn stage(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     if plan.container.is_none() {
         process::close_before_joining(plan, channel).step(Step::CloseFds)?;
     }
-    for (i, join) in plan.joins.iter().enumerate() {
-        sys::ns::setns(&join.fd, join.flags).during(Call::Setns).item(Step::Join, i)?;
-    }
+    namespaces::join(&plan.joins)?;
     let flags = plan.clone_flags;
     let (pid, _) = sys::clone::clone3(flags, true, None, Init { plan, channel })
         .during(Call::Clone3)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What is left to do in new namespaces once the process is in them.
 
-use super::plan::Container;
+use super::plan::{Container, Join};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::path::proc::Proc;
-use crate::sys::{cred, fd, net, ns};
+use crate::sys::{Errno, cred, fd, net, ns};
 
 /// Makes and enters the time namespace. Before the process hides itself, for
 /// then its own files in /proc belong to somebody else.
@@ -26,6 +26,31 @@ pub(super) fn denies_groups(proc: &Proc) -> Result<bool, Failure> {
         Ok(text.get(..n).is_some_and(|text| text.starts_with(b"deny")))
     };
     read().step(Step::NamespaceRoot)
+}
+
+/// Joins existing namespaces. The user namespace may give the rights for the
+/// others, or take them: a namespace need not belong to the user namespace that is
+/// joined beside it. So each is tried before, and what was not allowed after it.
+pub(super) fn join(joins: &[Join]) -> Result<(), Failure> {
+    let is_user = |join: &Join| join.flags == libc::CLONE_NEWUSER;
+    let setns =
+        |i: usize, join: &Join| ns::setns(&join.fd, join.flags).during(Call::Setns).item(Step::Join, i);
+    let has_user = joins.iter().any(is_user);
+    // One bit for each: there are eight types.
+    let mut pending = 0u32;
+    for (i, join) in joins.iter().enumerate().filter(|(_, join)| !is_user(join)) {
+        match setns(i, join) {
+            Err(Failure { errno: Errno::EPERM, .. }) if has_user => pending |= 1 << i,
+            other => other?,
+        }
+    }
+    for (i, join) in joins.iter().enumerate().filter(|(_, join)| is_user(join)) {
+        setns(i, join)?;
+    }
+    for (i, join) in joins.iter().enumerate().filter(|(i, _)| pending & 1 << i != 0) {
+        setns(i, join)?;
+    }
+    Ok(())
 }
 
 /// All the other namespaces.

@@ -134,6 +134,7 @@ pub(crate) fn device_filters(cgroup: impl AsFd) -> Result<Vec<OwnedFd>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::fd;
 
     /// linux 6.17 to 7.1 write 8 bytes at offset 56, also where the attribute
     /// is shorter (runc 1.5.2 had that). Without rights the call fails, which
@@ -146,9 +147,8 @@ mod tests {
             canary: [u64; 64],
         }
         const CANARY: u64 = 0x5a5a_5a5a_5a5a_5a5a;
-        let unified = std::path::Path::new("/sys/fs/cgroup/unified");
-        let cgroup = if unified.exists() { unified } else { std::path::Path::new("/sys/fs/cgroup") };
-        let cgroup = std::fs::File::open(cgroup).unwrap();
+        let open = |path| fd::open(fd::CWD, path, libc::O_RDONLY | libc::O_DIRECTORY, 0);
+        let cgroup = open(c"/sys/fs/cgroup/unified").or_else(|_| open(c"/sys/fs/cgroup")).unwrap();
         let mut ids = [0; 64];
         let mut guarded = Guarded { attr: query(&cgroup, &mut ids), canary: [CANARY; 64] };
         let _result = guarded.attr.call(BPF_PROG_QUERY);
