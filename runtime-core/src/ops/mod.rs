@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What can be done to containers: one verb in each file.
 
+mod attempt;
 mod bundle;
 mod container_hooks;
 mod create;

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One attempt to make a container: it ends with the whole container, or with
+//! nothing.
+
+use super::container_hooks;
+use super::create::start_failed;
+use super::delete::poststop;
+use super::handover::Handover;
+use super::process::Held;
+use super::{Container, host_mount};
+use crate::cgroup::driver::{self, Driver};
+use crate::cgroup::fs::Occupants;
+use crate::cgroup::oom::OomWatch;
+use crate::cgroup::{self, Cgroup, Hierarchy, limits};
+use crate::config::Config;
+use crate::config::hooks::Kind as HookKind;
+use crate::config::namespaces::{Kind as NamespaceKind, Origin};
+use crate::error::{Error, ErrorKind, Result, Warning};
+use crate::init::plan::Plan;
+use crate::launch::{self, Child, Progress, agent, hooks, ids, outside};
+use crate::net;
+use crate::path::proc::Proc;
+use crate::plan::{self, Extras};
+use crate::resctrl::{self, Resctrl};
+use crate::spec::{OCI_VERSION, Resources, StateDocument, Status};
+use crate::state::filter::CompiledFilter;
+use crate::state::process::ProcessId;
+use crate::state::record::{Inherited, Phase, Record, StartContainer};
+use crate::state::store::Locked;
+use crate::sys::Errno;
+use crate::trace::{Mark, Traced};
+use seccomp::Policy;
+use std::collections::BTreeMap;
+
+/// What the container's program waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waits {
+    ForStart,
+    ForRelease,
+}
+
+/// All that is known before anything is made.
+pub(super) struct Attempt<'a> {
+    pub(super) container: &'a Container,
+    pub(super) bundle: String,
+    pub(super) rootfs: String,
+    pub(super) config: &'a Config,
+    pub(super) hierarchy: &'a Hierarchy,
+    pub(super) place: driver::Plan,
+    pub(super) handover: &'a Handover,
+    pub(super) inherited: &'a Inherited,
+    pub(super) resources: &'a Resources,
+    pub(super) start_container: Option<StartContainer>,
+    /// See [`Record::host_mount_below`].
+    pub(super) host_mount: Option<u64>,
+    pub(super) resctrl: Option<(Resctrl, resctrl::Place)>,
+    pub(super) rootless: Option<bool>,
+    pub(super) notify: bool,
+    pub(super) waits: Waits,
+    pub(super) warnings: Vec<Warning>,
+    pub(super) notes: Vec<String>,
+    pub(super) made: Made,
+}
+
+/// What is made by now outside of the child, which takes the rest with it.
+#[derive(Default)]
+pub(super) struct Made {
+    /// The cgroup is not somebody else's.
+    owns_cgroup: bool,
+    /// Since the child is in its cgroup.
+    watch: Option<OomWatch>,
+    /// Interfaces that are in the container.
+    net_devices: Option<net::Moved>,
+}
+
+impl Attempt<'_> {
+    /// Makes the container, or undoes what it has made so far.
+    pub(super) fn make(mut self, entry: Locked, extras: Extras) -> Result<Held> {
+        match self.advance(&entry, extras) {
+            Ok(child) => Ok(Held::new(child, self.made.watch, self.warnings, self.notes)),
+            Err(error) => {
+                // The child is gone by now. The first error is the one to
+                // report; what cannot be undone stays in the record.
+                let mut hints = Vec::new();
+                if let Err(left) = self.undo().and_then(|()| entry.remove()) {
+                    hints.push(format!("not everything could be undone: {}", left.report()));
+                }
+                // runtime.md, "Lifecycle": from a failing hook on to step 13.
+                if error.kind() == ErrorKind::Hook {
+                    hints.extend(poststop(&self.record()).iter().map(ToString::to_string));
+                }
+                Err(if hints.is_empty() { error } else { error.with_hint(hints.join("; ")) })
+            }
+        }
+    }
+
+    /// Makes the container, or fails somewhere on the way.
+    fn advance(&mut self, entry: &Locked, mut extras: Extras) -> Result<Child> {
+        let mut record = self.record();
+        record.no_new_keyring = extras.no_new_keyring;
+        record.seccomp = extras.filter.as_ref().map(CompiledFilter::record);
+        entry.write(&record)?;
+        if let Some(filter) = &extras.filter {
+            entry.write_filter(filter)?;
+        }
+        if self.notify {
+            entry.make_notify()?;
+        }
+        let cgroup = self.prepare(entry, &mut record).traced(Mark::MakeCgroup)?;
+        if self.waits == Waits::ForStart {
+            extras.fifo = Some(entry.make_fifo()?);
+        }
+        let mut plan = plan::for_create(self.config, self.id(), &self.rootfs, extras)
+            .map_err(|error| if error.kind() == ErrorKind::Setup { start_failed(error) } else { error })
+            .traced(Mark::Plan)?;
+        plan.wait_go |= self.place.adopts();
+        let (mut child, cgroup) = self.spawn(&mut plan, cgroup, entry, &mut record)?;
+        self.drive(&mut child, &plan, cgroup).map_err(|error| {
+            let limit = self.made.watch.as_ref().filter(|_| child.is_killed()).and_then(OomWatch::limit);
+            start_failed(match limit {
+                None => error,
+                Some(limit) => Error::new(
+                    ErrorKind::Setup,
+                    format!("container init was OOM-killed (memory limit too low?): {limit}"),
+                ),
+            })
+        })?;
+        record.init = ProcessId::of(child.pid)?;
+        record.phase = Phase::Created;
+        record.namespace_paths = self.namespace_paths(child.pid);
+        entry.write(&record)?;
+        self.handover.announce(&child, b"standard").traced(Mark::Announce)?;
+        if self.waits == Waits::ForRelease {
+            self.container.start_container_hooks(&record)?;
+        }
+        Ok(child)
+    }
+
+    fn in_user_namespace(&self) -> bool {
+        self.config.namespaces.is_own(NamespaceKind::User)
+    }
+
+    fn id(&self) -> &str {
+        self.container.id.as_str()
+    }
+
+    /// From the clone to the point where the program could be executed.
+    fn drive(&mut self, child: &mut Child, plan: &Plan, cgroup: Option<Cgroup>) -> Result<()> {
+        let proc =
+            plan.proc.as_ref().ok_or_else(|| Error::new(ErrorKind::Setup, "the plan has no procfs"))?;
+        let namespaces = &self.config.namespaces;
+        if namespaces.is_new(NamespaceKind::User) {
+            ids::write_maps(proc, child.pid, &namespaces.uid_map, &namespaces.gid_map)
+                .traced(Mark::IdMaps)?;
+        } else {
+            ids::compare_maps(proc, child.pid, &namespaces.uid_map, &namespaces.gid_map)?;
+        }
+        if !self.config.net_devices.is_empty() {
+            let moved = net::Moved::new(&self.config.net_devices, child, plan).traced(Mark::NetDevices)?;
+            self.made.net_devices = Some(moved);
+        }
+        if let (Some(rdt), Some((resctrl, place))) = (&self.config.intel_rdt, &self.resctrl) {
+            resctrl.make(place, rdt, child.pid)?;
+        }
+        // A child that was born in its cgroup goes on meanwhile.
+        if plan.wait_go && !self.place.adopts() {
+            child.go()?;
+        }
+        self.limit(child, proc, cgroup)?;
+        if self.place.adopts() {
+            child.go()?;
+        }
+        loop {
+            match child.progress(plan)? {
+                Progress::NeedMount(item) => child.send_mount(plan, item)?,
+                Progress::Barrier => {
+                    let state = self.state(child.pid);
+                    for kind in [HookKind::Prestart, HookKind::CreateRuntime] {
+                        hooks::run(kind, self.config.hooks.of(kind), &state, Some(child.pidfd()))?;
+                    }
+                    container_hooks::create_container(
+                        self.config.hooks.of(HookKind::CreateContainer),
+                        &state,
+                        child,
+                        plan,
+                        &self.namespace_paths(child.pid),
+                    )?;
+                    child.go()?;
+                }
+                Progress::Listener(listener) => {
+                    if let Some(agent) = self.config.seccomp.as_ref().and_then(Policy::listener) {
+                        agent::hand_over(agent, listener, child.pid, self.state(child.pid))?;
+                    }
+                }
+                Progress::Ready => {
+                    return outside::apply(
+                        &self.config.process,
+                        proc,
+                        child.pid,
+                        self.in_user_namespace(),
+                        &[],
+                    )
+                    .traced(Mark::SetFromOutside);
+                }
+            }
+        }
+    }
+
+    /// Makes the cgroup, or goes without.
+    fn prepare(&mut self, entry: &Locked, record: &mut Record) -> Result<Option<Cgroup>> {
+        let prepared = self.place.prepare(self.hierarchy);
+        match self.owning(prepared) {
+            Err(error) if is_denied(&error) && self.is_rootless()? => {
+                self.go_without(error, entry, record).map(|()| None)
+            }
+            other => other,
+        }
+    }
+
+    /// Clones the child, in its cgroup if it has one by now.
+    fn spawn(
+        &mut self,
+        plan: &mut Plan,
+        cgroup: Option<Cgroup>,
+        entry: &Locked,
+        record: &mut Record,
+    ) -> Result<(Child, Option<Cgroup>)> {
+        match launch::spawn(plan, cgroup.as_ref().filter(|_| !self.place.adopts()).map(Cgroup::dir)) {
+            // Who may make a cgroup may not yet move a process there from his own
+            // (cgroups(7), "Delegation containment").
+            Err(error)
+                if cgroup.is_some()
+                    && error.errno() == Some(Errno::EACCES as i32)
+                    && self.is_rootless()? =>
+            {
+                Driver::of(record).remove(Occupants::Kill)?;
+                self.go_without(error, entry, record)?;
+                Ok((launch::spawn(plan, None)?, None))
+            }
+            spawned => Ok((spawned?, cgroup)),
+        }
+    }
+
+    fn go_without(&mut self, denied: Error, entry: &Locked, record: &mut Record) -> Result<()> {
+        self.notes.push(format!("the container has no cgroup of its own: {}", denied.report()));
+        self.place = driver::Plan::without(self.config, denied)?;
+        self.made.owns_cgroup = false;
+        record.set_cgroup(self.place.path(self.hierarchy), self.place.record());
+        entry.write(record)
+    }
+
+    fn is_rootless(&self) -> Result<bool> {
+        self.rootless.map_or_else(ids::is_rootless, Ok)
+    }
+
+    /// Puts limits on the child.
+    fn limit(&mut self, child: &Child, proc: &Proc, cgroup: Option<Cgroup>) -> Result<()> {
+        let resources = &self.config.resources;
+        if let (Some(check), Some(cgroup)) = (&resources.memory.check, &cgroup) {
+            cgroup.check_memory(check)?;
+        }
+        let before = cgroup.as_ref().map(Cgroup::memory_events).unwrap_or_default();
+        let adopted = self.place.adopt(self.hierarchy, cgroup, child.pid, &limits::writes(resources));
+        let Some(cgroup) = self.owning(adopted).traced(Mark::Limits)? else { return Ok(()) };
+        match cgroup::devices::apply(cgroup.dir(), &self.config.device_rules).traced(Mark::DeviceFilter) {
+            // Who may not load such programs may not make devices either.
+            Err(error) if error.errno() == Some(Errno::EPERM as i32) && self.is_rootless()? => {
+                self.notes.push(format!("the container has no device filter: {}", error.report()));
+            }
+            other => other?,
+        }
+        if let Some(owner) = self.config.cgroup_owner {
+            let mapped = self.in_user_namespace();
+            cgroup.delegate(if mapped { ids::on_host(proc, child.pid, owner)? } else { owner })?;
+        }
+        self.made.watch = Some(OomWatch::new(cgroup, before));
+        Ok(())
+    }
+
+    /// Remembers whether there is anything of ours to undo.
+    fn owning<T>(&mut self, made: Result<T>) -> Result<T> {
+        self.made.owns_cgroup = !made.as_ref().is_err_and(|error| error.kind() == ErrorKind::AlreadyExists);
+        made
+    }
+
+    /// Removes what an attempt has made that failed.
+    fn undo(&mut self) -> Result<()> {
+        let record = self.record();
+        // Each for itself: none of them stops the others.
+        let undone = [
+            match self.made.owns_cgroup {
+                true => Driver::of(&record).remove(Occupants::Kill).map(drop),
+                false => Ok(()),
+            },
+            host_mount::remove(&record),
+            self.resctrl.as_ref().map_or(Ok(()), |(resctrl, place)| resctrl.remove(place)),
+            self.made.net_devices.take().map_or(Ok(()), net::Moved::back),
+        ];
+        undone.into_iter().collect()
+    }
+
+    fn state(&self, pid: i32) -> StateDocument<'_> {
+        StateDocument {
+            oci_version: OCI_VERSION,
+            id: self.id(),
+            status: Status::Creating,
+            pid,
+            bundle: &self.bundle,
+            annotations: &self.config.annotations,
+        }
+    }
+
+    fn record(&self) -> Record {
+        let cgroup = self.place.record();
+        let path = self.place.path(self.hierarchy);
+        let config = self.config;
+        let mut record = Record::creating(self.id(), self.bundle.clone(), self.rootfs.clone(), path, cgroup);
+        record.annotations.clone_from(&config.annotations);
+        record.inherited.clone_from(self.inherited);
+        record.shared_pid_namespace = !config.namespaces.is_new(NamespaceKind::Pid);
+        record.resources.clone_from(self.resources);
+        record.host_mount_below = self.host_mount;
+        record.resctrl = self.resctrl.as_ref().map(|(_, place)| place.clone());
+        record.start_container.clone_from(&self.start_container);
+        record.poststart = config.hooks.of(HookKind::Poststart).to_vec();
+        record.poststop = config.hooks.of(HookKind::Poststop).to_vec();
+        record
+    }
+
+    fn namespace_paths(&self, pid: i32) -> BTreeMap<String, String> {
+        NamespaceKind::ALL
+            .into_iter()
+            .filter(|kind| *self.config.namespaces.origin(*kind) != Origin::Shared)
+            .map(|kind| (kind.clone_name().to_owned(), format!("/proc/{pid}/ns/{}", kind.file())))
+            .collect()
+    }
+}
+
+/// Whether the kernel says that the caller may not do this.
+fn is_denied(error: &Error) -> bool {
+    let denied = [Errno::EACCES, Errno::EPERM, Errno::EROFS].map(|errno| Some(errno as i32));
+    denied.contains(&error.errno())
+}
