@@ -47,7 +47,7 @@ impl<'a> Planner<'a> {
             source: CString::default(),
             what: What::Remount,
             no_follow: m.no_follow,
-            attr: m.bind_attr(),
+            attr: m.flags.bind_attr(),
             all: m.all,
             propagation: m.propagation.clone().into(),
             readonly_later: false,
@@ -74,13 +74,13 @@ impl<'a> Planner<'a> {
                     // the options of the whole hierarchy anew, and takes nsdelegate
                     // and memory_recursiveprot from the host. And root of a user
                     // namespace may mount only what its own cgroup namespace shows.
-                    plan.attr = Some(MountAttr { set: m.new_attr(), ..MountAttr::default() });
+                    plan.attr = Some(MountAttr { set: m.flags.new_attr(), ..MountAttr::default() });
                     plan.what = What::Tree { tree: host_hierarchy(i, self.cloner)?, leaf: Leaf::Directory };
                     return Ok(plan);
                 }
                 // Mount points below it must still be made, so this waits.
                 let is_dev = m.destination.as_c_str() == c"dev";
-                plan.readonly_later = m.is_readonly() && (*kind == Filesystem::Tmpfs || is_dev);
+                plan.readonly_later = m.flags.is_readonly() && (*kind == Filesystem::Tmpfs || is_dev);
                 let later = if plan.readonly_later { attr::RDONLY } else { 0 };
                 plan.attr = None;
                 plan.what = What::New(NewMount {
@@ -91,7 +91,7 @@ impl<'a> Planner<'a> {
                         Some(label) if *kind == Filesystem::Mqueue => Some(label.label.clone()),
                         _ => None,
                     },
-                    attr: m.new_attr() & !later,
+                    attr: m.flags.new_attr() & !later,
                     copy_up: *copy_up,
                     mode_of_target: *kind == Filesystem::Tmpfs
                         && options.iter().all(|o| o.key.as_c_str() != c"mode"),
@@ -171,10 +171,10 @@ fn filesystem_options(
     let mut all = vec![(c"source".to_owned(), Some(source.to_owned()))];
     // Kernel file systems are one for many mounts: there, read-only is a
     // property of the mount alone.
-    if m.is_readonly() && kind == Filesystem::Other {
+    if m.flags.is_readonly() && kind == Filesystem::Other {
         all.push((c"ro".to_owned(), None));
     }
-    all.extend(m.superblock_flags().map(|flag| (flag.to_owned(), None)));
+    all.extend(m.flags.superblock_flags().map(|flag| (flag.to_owned(), None)));
     all.extend(options.iter().map(|o| (o.key.clone(), o.value.clone())));
     if let Some(MountLabel { option, label }) = label.filter(|_| kind.takes_label()) {
         all.push(((*option).to_owned(), Some(label.clone())));
@@ -258,7 +258,7 @@ impl Bind<'_> {
         if self.locks_flags(&tree, attr.as_ref())? {
             let source =
                 tree.look(|root| fd::mount_flags(root)).map_err(|errno| self.failed(errno, "statvfs"))?;
-            *attr = self.m.locked_attr(source).map_err(|flag| self.locked(flag))?;
+            *attr = self.m.flags.locked_attr(source).map_err(|flag| self.locked(flag))?;
         }
         let st = tree.look(|root| fd::stat(root)).map_err(|errno| self.failed(errno, "stat"))?;
         let leaf = if st.st_mode & libc::S_IFMT == libc::S_IFDIR { Leaf::Directory } else { Leaf::File };

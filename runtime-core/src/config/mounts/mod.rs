@@ -1,131 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `mounts`: options as in mount(8), destinations, and what may be below /proc.
 
-use super::field::{c_string, invalid, lookup, unsupported};
+mod flags;
+mod options;
+
+pub(crate) use flags::Flags;
+pub(crate) use options::{FsOption, known_options, rootfs_propagation};
+
+use super::field::{c_string, invalid, lookup};
 use super::namespaces::check_map;
 use crate::error::Result;
 use crate::path::clean;
 use crate::spec;
-use crate::sys::mount::{Depth, MountAttr, attr};
-use libc::{
-    MS_BIND, MS_DIRSYNC, MS_I_VERSION, MS_LAZYTIME, MS_MANDLOCK, MS_NOATIME, MS_NODEV, MS_NODIRATIME,
-    MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_RDONLY, MS_REC, MS_RELATIME, MS_REMOUNT, MS_SHARED, MS_SILENT,
-    MS_SLAVE, MS_STRICTATIME, MS_SYNCHRONOUS, MS_UNBINDABLE, c_ulong,
-};
+use crate::sys::mount::{Depth, MountAttr};
+use libc::{MS_BIND, MS_REC, MS_REMOUNT, c_ulong};
+use options::Options;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
-
-/// MS_NOSYMFOLLOW of mount(2), since 5.10.
-pub(crate) const MS_NOSYMFOLLOW: c_ulong = 256;
-
-/// Flags that are properties of a mount, not of its file system.
-const ATIME_FLAGS: c_ulong = MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME;
-
-/// What an option does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Effect {
-    /// Nothing: `defaults`.
-    None,
-    /// Sets a flag of mount(2).
-    Set(c_ulong),
-    /// Clears one.
-    Clear(c_ulong),
-    /// Sets the propagation.
-    Propagation(c_ulong, Depth),
-    /// Sets an attribute on all mounts of the tree.
-    SetAll(u64),
-    /// Clears one.
-    ClearAll(u64),
-    /// Fills a new tmpfs with what it covers.
-    CopyUp,
-    /// Maps ids.
-    IdMap(Depth),
-    /// crun's: do not follow a link at the end of the source.
-    SourceNoFollow,
-    /// crun's: do not follow a link at the end of the destination.
-    DestinationNoFollow,
-    /// crun's: copy a link instead of mounting what it leads to.
-    CopySymlink,
-}
-
-use Effect::{Clear, ClearAll, CopyUp, Propagation, Set, SetAll};
-
-/// RELATIME is the value 0 of the field [`attr::ATIME`].
-const ATTR_RELATIME: u64 = 0;
-
-/// Every option that is not handed to the file system. `features` prints them.
-const OPTIONS: &[(&str, Effect)] = &[
-    ("async", Clear(MS_SYNCHRONOUS)),
-    ("atime", Clear(MS_NOATIME)),
-    ("bind", Set(MS_BIND)),
-    ("copy-symlink", Effect::CopySymlink),
-    ("defaults", Effect::None),
-    ("dest-nofollow", Effect::DestinationNoFollow),
-    ("dev", Clear(MS_NODEV)),
-    ("diratime", Clear(MS_NODIRATIME)),
-    ("dirsync", Set(MS_DIRSYNC)),
-    ("exec", Clear(MS_NOEXEC)),
-    ("idmap", Effect::IdMap(Depth::One)),
-    ("iversion", Set(MS_I_VERSION)),
-    ("lazytime", Set(MS_LAZYTIME)),
-    ("loud", Clear(MS_SILENT)),
-    ("mand", Set(MS_MANDLOCK)),
-    ("noatime", Set(MS_NOATIME)),
-    ("nodev", Set(MS_NODEV)),
-    ("nodiratime", Set(MS_NODIRATIME)),
-    ("noexec", Set(MS_NOEXEC)),
-    ("noiversion", Clear(MS_I_VERSION)),
-    ("nolazytime", Clear(MS_LAZYTIME)),
-    ("nomand", Clear(MS_MANDLOCK)),
-    ("norelatime", Clear(MS_RELATIME)),
-    ("nostrictatime", Clear(MS_STRICTATIME)),
-    ("nosuid", Set(MS_NOSUID)),
-    ("nosymfollow", Set(MS_NOSYMFOLLOW)),
-    ("private", Propagation(MS_PRIVATE, Depth::One)),
-    ("ratime", ClearAll(attr::NOATIME)),
-    ("rbind", Set(MS_BIND | MS_REC)),
-    ("rdev", ClearAll(attr::NODEV)),
-    ("rdiratime", ClearAll(attr::NODIRATIME)),
-    ("relatime", Set(MS_RELATIME)),
-    ("remount", Set(MS_REMOUNT)),
-    ("rexec", ClearAll(attr::NOEXEC)),
-    ("ridmap", Effect::IdMap(Depth::All)),
-    ("rnoatime", SetAll(attr::NOATIME)),
-    ("rnodev", SetAll(attr::NODEV)),
-    ("rnodiratime", SetAll(attr::NODIRATIME)),
-    ("rnoexec", SetAll(attr::NOEXEC)),
-    ("rnorelatime", ClearAll(ATTR_RELATIME)),
-    ("rnostrictatime", ClearAll(attr::STRICTATIME)),
-    ("rnosuid", SetAll(attr::NOSUID)),
-    ("rnosymfollow", SetAll(attr::NOSYMFOLLOW)),
-    ("ro", Set(MS_RDONLY)),
-    ("rprivate", Propagation(MS_PRIVATE, Depth::All)),
-    ("rrelatime", SetAll(ATTR_RELATIME)),
-    ("rro", SetAll(attr::RDONLY)),
-    ("rrw", ClearAll(attr::RDONLY)),
-    ("rshared", Propagation(MS_SHARED, Depth::All)),
-    ("rslave", Propagation(MS_SLAVE, Depth::All)),
-    ("rstrictatime", SetAll(attr::STRICTATIME)),
-    ("rsuid", ClearAll(attr::NOSUID)),
-    ("rsymfollow", ClearAll(attr::NOSYMFOLLOW)),
-    ("runbindable", Propagation(MS_UNBINDABLE, Depth::All)),
-    ("rw", Clear(MS_RDONLY)),
-    ("shared", Propagation(MS_SHARED, Depth::One)),
-    ("silent", Set(MS_SILENT)),
-    ("slave", Propagation(MS_SLAVE, Depth::One)),
-    ("src-nofollow", Effect::SourceNoFollow),
-    ("strictatime", Set(MS_STRICTATIME)),
-    ("suid", Clear(MS_NOSUID)),
-    ("symfollow", Clear(MS_NOSYMFOLLOW)),
-    ("sync", Set(MS_SYNCHRONOUS)),
-    ("tmpcopyup", CopyUp),
-    ("unbindable", Propagation(MS_UNBINDABLE, Depth::One)),
-];
-
-/// The options that `features` lists: `idmap` and `ridmap` have a place of their own there.
-pub(crate) fn known_options() -> impl Iterator<Item = &'static str> {
-    OPTIONS.iter().filter(|(_, effect)| !matches!(effect, Effect::IdMap(_))).map(|(name, _)| *name)
-}
 
 /// Files of procfs that may be covered, because lxcfs and its like provide them
 /// and because nothing that the runtime reads or writes is among them.
@@ -148,9 +39,7 @@ pub(crate) struct Mount {
     /// Where, relative to the container's root and lexically clean.
     pub(crate) destination: CString,
     pub(crate) source: Source,
-    /// Flags of mount(2) that were given, and those that were taken back.
-    pub(crate) flags: c_ulong,
-    pub(crate) cleared: c_ulong,
+    pub(crate) flags: Flags,
     /// Attributes for all mounts of the tree.
     pub(crate) all: MountAttr,
     pub(crate) propagation: Vec<(c_ulong, Depth)>,
@@ -199,13 +88,6 @@ impl Filesystem {
     }
 }
 
-/// An option for the file system: `key=value`, or a word.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FsOption {
-    pub(crate) key: CString,
-    pub(crate) value: Option<CString>,
-}
-
 /// The mappings of an id-mapped mount; without ranges: those of the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct IdMap {
@@ -214,96 +96,12 @@ pub(crate) struct IdMap {
     pub(crate) gid: Vec<spec::IdMapping>,
 }
 
-#[derive(Default)]
-struct Parsed {
-    set: c_ulong,
-    cleared: c_ulong,
-    all: MountAttr,
-    propagation: Vec<(c_ulong, Depth)>,
-    data: Vec<(usize, FsOption)>,
-    id_map: Option<Depth>,
-    copy_up: bool,
-    source_no_follow: bool,
-    destination_no_follow: bool,
-    copy_symlink: bool,
-}
-
-impl Parsed {
-    fn new(at: &str, options: &[String]) -> Result<Self> {
-        let mut parsed = Parsed::default();
-        for (i, option) in options.iter().enumerate() {
-            match OPTIONS.binary_search_by_key(&option.as_str(), |(name, _)| name) {
-                Ok(found) => parsed.apply(OPTIONS.get(found).map_or(Effect::None, |(_, effect)| *effect)),
-                Err(_) => parsed.data.push((i, fs_option(&format!("{at}.options[{i}]"), option)?)),
-            }
-        }
-        Ok(parsed)
-    }
-
-    fn apply(&mut self, effect: Effect) {
-        // An atime attribute is a value of a field: whoever sets one value
-        // clears the field first (mount_setattr(2)).
-        let field =
-            |bits: u64| if bits & attr::ATIME != 0 || bits == ATTR_RELATIME { attr::ATIME } else { bits };
-        match effect {
-            Effect::None => {}
-            Set(flag) => {
-                self.set |= flag;
-                self.cleared &= !flag;
-            }
-            Clear(flag) => {
-                self.set &= !flag;
-                self.cleared |= flag;
-            }
-            Propagation(flag, depth) => self.propagation.push((flag, depth)),
-            SetAll(bits) => {
-                if field(bits) == attr::ATIME {
-                    self.all.set &= !attr::ATIME;
-                    self.all.clear |= attr::ATIME;
-                } else {
-                    self.all.clear &= !bits;
-                }
-                self.all.set |= bits;
-            }
-            ClearAll(bits) => {
-                self.all.set &= !bits;
-                self.all.clear |= field(bits);
-            }
-            CopyUp => self.copy_up = true,
-            Effect::IdMap(depth) => self.id_map = Some(depth),
-            Effect::SourceNoFollow => self.source_no_follow = true,
-            Effect::DestinationNoFollow => self.destination_no_follow = true,
-            Effect::CopySymlink => self.copy_symlink = true,
-        }
-    }
-}
-
-/// The longest key or value that fsconfig(2) takes.
-const FS_OPTION_MAX: usize = 255;
-
-fn fs_option(at: &str, option: &str) -> Result<FsOption> {
-    let (key, value) = match option.split_once('=') {
-        Some((key, value)) => (key, Some(value)),
-        None => (option, None),
-    };
-    if key.is_empty() {
-        return Err(invalid(at, format_args!("{option:?} has no name")));
-    }
-    if key.len() > FS_OPTION_MAX || value.is_some_and(|value| value.len() > FS_OPTION_MAX) {
-        return Err(unsupported(
-            at,
-            format_args!("longer than {FS_OPTION_MAX} bytes, the limit of fsconfig(2)"),
-        ));
-    }
-    Ok(FsOption { key: c_string(at, key)?, value: value.map(|value| c_string(at, value)).transpose()? })
-}
-
 impl Mount {
     /// `bundle` is where a relative source begins; `rootfs` is the path of the
     /// rootfs, as [`clean`] has it.
     pub(crate) fn new(i: usize, spec: &spec::Mount, bundle: &str, rootfs: &str) -> Result<Self> {
         let at = format!("mounts[{i}]");
-        let parsed = Parsed::new(&at, &spec.options)?;
+        let options = Options::new(&at, &spec.options)?;
         let destination = in_container(&clean(&spec.destination), rootfs).to_owned();
         if spec.destination.is_empty() || destination.is_empty() {
             return Err(invalid(
@@ -311,143 +109,35 @@ impl Mount {
                 format_args!("{:?} is not a place below the container's root", spec.destination),
             ));
         }
-        let is_bind = parsed.set & MS_BIND != 0 || spec.kind == "bind";
-        let source = if parsed.set & MS_REMOUNT != 0 {
+        let is_bind = options.flags.set & MS_BIND != 0 || spec.kind == "bind";
+        let source = if options.flags.set & MS_REMOUNT != 0 {
             Source::Remount
         } else if is_bind {
-            bind(&at, spec, bundle, &parsed)?
+            bind(&at, spec, bundle, &options)?
         } else {
-            new_filesystem(&at, spec, &parsed)?
+            new_filesystem(&at, spec, &options)?
         };
         check_proc(&at, &destination, &source)?;
         let proper = matches!(source, Source::New { kind: Filesystem::Proc | Filesystem::Sysfs, .. });
         Ok(Mount {
             destination: c_string(format_args!("{at}.destination"), &destination)?,
             source,
-            flags: parsed.set & !(MS_BIND | MS_REC | MS_REMOUNT),
-            cleared: parsed.cleared,
-            all: parsed.all,
-            propagation: parsed.propagation,
+            flags: Flags { set: options.flags.set & !(MS_BIND | MS_REC | MS_REMOUNT), ..options.flags },
+            all: options.all,
+            propagation: options.propagation,
             // CVE-2019-19921, CVE-2023-27561: an image's /proc may be a link.
-            no_follow: parsed.destination_no_follow || proper,
+            no_follow: options.destination_no_follow || proper,
         })
-    }
-
-    /// True if the mount is to be read-only.
-    pub(crate) fn is_readonly(&self) -> bool {
-        self.flags & MS_RDONLY != 0
     }
 
     /// True for `idmap` and `ridmap` without mappings of the mount's own.
     pub(crate) fn takes_mappings_of_container(&self) -> bool {
         matches!(&self.source, Source::Bind { id_map: Some(map), .. } if map.uid.is_empty())
     }
-
-    /// The attributes of a new mount with these flags, as mount(2) derives them.
-    pub(crate) fn new_attr(&self) -> u64 {
-        attr_of(self.flags)
-    }
-
-    /// The change to a bind mount's attributes that these flags mean, `None` if
-    /// none was given. As with mount(8), one flag makes a remount, and a remount
-    /// without a flag takes that flag away; but atime stays unless it is named.
-    pub(crate) fn bind_attr(&self) -> Option<MountAttr> {
-        (self.flags != 0 || self.cleared != 0).then(|| change_to(self.flags))
-    }
-
-    /// As [`bind_attr`](Self::bind_attr), for a source with the flags `source` (ST_*
-    /// of statvfs(3)) that the kernel would lock in the container's mount namespace:
-    /// what is not named is kept. The name of a flag that would have to go.
-    pub(crate) fn locked_attr(&self, source: u64) -> std::result::Result<Option<MountAttr>, &'static str> {
-        if self.flags == 0 && self.cleared == 0 {
-            return Ok(None);
-        }
-        let locked: c_ulong =
-            LOCKED.iter().filter(|(st, _, _)| source & st != 0).map(|(_, flag, _)| flag).sum();
-        let mut atime: c_ulong = ATIME.iter().filter(|(st, _)| source & st != 0).map(|(_, flag)| flag).sum();
-        if atime & (MS_NOATIME | MS_RELATIME) == 0 {
-            atime |= MS_STRICTATIME;
-        }
-        let wanted_atime = self.flags & ATIME_FLAGS;
-        let keeps_atime = wanted_atime == 0 || wanted_atime == atime;
-        if locked & !self.flags == 0 && keeps_atime {
-            return Ok(Some(change_to(self.flags)));
-        }
-        // Not of its own accord; atime has one name for all of its values.
-        if let Some((_, _, name)) = LOCKED.iter().find(|(_, flag, _)| locked & self.cleared & flag != 0) {
-            return Err(name);
-        }
-        if !keeps_atime || atime & self.cleared != 0 {
-            return Err("atime");
-        }
-        Ok(Some(change_to(self.flags | locked | atime)))
-    }
-
-    /// The flags of the file system itself, as words for fsconfig(2).
-    /// MS_SILENT and MS_I_VERSION have none: the first only quietens the
-    /// kernel's log, the second is what file systems do by themselves since 6.0.
-    pub(crate) fn superblock_flags(&self) -> impl Iterator<Item = &'static CStr> {
-        let kinds = [
-            (MS_SYNCHRONOUS, c"sync"),
-            (MS_DIRSYNC, c"dirsync"),
-            (MS_LAZYTIME, c"lazytime"),
-            (MS_MANDLOCK, c"mand"),
-        ];
-        let flags = self.flags;
-        kinds.into_iter().filter(move |(flag, _)| flags & flag != 0).map(|(_, word)| word)
-    }
 }
 
-/// Flags that the kernel locks: as statvfs(3) has them, as mount(2) has them.
-const LOCKED: [(u64, c_ulong, &str); 4] = [
-    (libc::ST_RDONLY, MS_RDONLY, "ro"),
-    (libc::ST_NOSUID, MS_NOSUID, "nosuid"),
-    (libc::ST_NODEV, MS_NODEV, "nodev"),
-    (libc::ST_NOEXEC, MS_NOEXEC, "noexec"),
-];
-
-/// As [`LOCKED`], together.
-const ATIME: [(u64, c_ulong); 3] =
-    [(libc::ST_NOATIME, MS_NOATIME), (libc::ST_NODIRATIME, MS_NODIRATIME), (libc::ST_RELATIME, MS_RELATIME)];
-
-/// The change that gives a mount these flags and takes the others away.
-fn change_to(flags: c_ulong) -> MountAttr {
-    let mut clear = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC | attr::NOSYMFOLLOW;
-    if flags & ATIME_FLAGS != 0 {
-        clear |= attr::ATIME | attr::NODIRATIME;
-    }
-    let set = attr_of(flags);
-    // The kernel refuses an atime value without the whole field cleared,
-    // and wants nothing else in both masks.
-    let clear = (clear & !set) | (clear & attr::ATIME);
-    let set = if clear & attr::ATIME == 0 { set & !attr::ATIME } else { set };
-    MountAttr { set, clear, ..MountAttr::default() }
-}
-
-/// MOUNT_ATTR_* for MS_*.
-pub(crate) fn attr_of(flags: c_ulong) -> u64 {
-    let bits = [
-        (MS_RDONLY, attr::RDONLY),
-        (MS_NOSUID, attr::NOSUID),
-        (MS_NODEV, attr::NODEV),
-        (MS_NOEXEC, attr::NOEXEC),
-        (MS_NODIRATIME, attr::NODIRATIME),
-        (MS_NOSYMFOLLOW, attr::NOSYMFOLLOW),
-    ];
-    let plain = bits.iter().filter(|(flag, _)| flags & flag != 0).fold(0, |all, (_, bit)| all | bit);
-    // path_mount() of the kernel: strictatime beats noatime beats relatime.
-    plain
-        | if flags & MS_STRICTATIME != 0 {
-            attr::STRICTATIME
-        } else if flags & MS_NOATIME != 0 {
-            attr::NOATIME
-        } else {
-            ATTR_RELATIME
-        }
-}
-
-fn bind(at: &str, spec: &spec::Mount, bundle: &str, parsed: &Parsed) -> Result<Source> {
-    if let Some((i, option)) = parsed.data.first() {
+fn bind(at: &str, spec: &spec::Mount, bundle: &str, options: &Options) -> Result<Source> {
+    if let Some((i, option)) = options.data.first() {
         return Err(invalid(
             format_args!("{at}.options[{i}]"),
             format_args!(
@@ -456,7 +146,7 @@ fn bind(at: &str, spec: &spec::Mount, bundle: &str, parsed: &Parsed) -> Result<S
             ),
         ));
     }
-    if parsed.copy_up {
+    if options.copy_up {
         return Err(invalid(format_args!("{at}.options"), "tmpcopyup is for tmpfs only"));
     }
     if spec.source.is_empty() {
@@ -466,40 +156,40 @@ fn bind(at: &str, spec: &spec::Mount, bundle: &str, parsed: &Parsed) -> Result<S
         if spec.source.starts_with('/') { spec.source.clone() } else { format!("{bundle}/{}", spec.source) };
     Ok(Source::Bind {
         path: c_string(format_args!("{at}.source"), &path)?,
-        depth: if parsed.set & MS_REC != 0 { Depth::All } else { Depth::One },
-        follow: match (parsed.copy_symlink, parsed.source_no_follow) {
+        depth: if options.flags.set & MS_REC != 0 { Depth::All } else { Depth::One },
+        follow: match (options.copy_symlink, options.source_no_follow) {
             (true, _) => Follow::Copy,
             (false, true) => Follow::No,
             (false, false) => Follow::Yes,
         },
-        id_map: id_map(at, spec, parsed)?,
+        id_map: id_map(at, spec, options)?,
     })
 }
 
-fn id_map(at: &str, spec: &spec::Mount, parsed: &Parsed) -> Result<Option<IdMap>> {
+fn id_map(at: &str, spec: &spec::Mount, options: &Options) -> Result<Option<IdMap>> {
     if spec.uid_mappings.is_empty() != spec.gid_mappings.is_empty() {
         return Err(invalid(at, "uidMappings and gidMappings come together or not at all"));
     }
-    if spec.uid_mappings.is_empty() && parsed.id_map.is_none() {
+    if spec.uid_mappings.is_empty() && options.id_map.is_none() {
         return Ok(None);
     }
     check_map(&format!("{at}.uidMappings"), &spec.uid_mappings)?;
     check_map(&format!("{at}.gidMappings"), &spec.gid_mappings)?;
     Ok(Some(IdMap {
-        depth: parsed.id_map.unwrap_or(Depth::One),
+        depth: options.id_map.unwrap_or(Depth::One),
         uid: spec.uid_mappings.clone(),
         gid: spec.gid_mappings.clone(),
     }))
 }
 
-fn new_filesystem(at: &str, spec: &spec::Mount, parsed: &Parsed) -> Result<Source> {
+fn new_filesystem(at: &str, spec: &spec::Mount, options: &Options) -> Result<Source> {
     if spec.kind.is_empty() {
         return Err(invalid(format_args!("{at}.type"), "needed unless the options have bind or rbind"));
     }
-    if parsed.id_map.is_some() || !spec.uid_mappings.is_empty() || !spec.gid_mappings.is_empty() {
+    if options.id_map.is_some() || !spec.uid_mappings.is_empty() || !spec.gid_mappings.is_empty() {
         return Err(invalid(at, "id-mapped mounts are only supported for bind-mounts"));
     }
-    if parsed.source_no_follow || parsed.copy_symlink {
+    if options.source_no_follow || options.copy_symlink {
         return Err(invalid(
             format_args!("{at}.options"),
             "src-nofollow and copy-symlink are for bind mounts only",
@@ -513,7 +203,7 @@ fn new_filesystem(at: &str, spec: &spec::Mount, parsed: &Parsed) -> Result<Sourc
         "mqueue" => Filesystem::Mqueue,
         _ => Filesystem::Other,
     };
-    if parsed.copy_up && kind != Filesystem::Tmpfs {
+    if options.copy_up && kind != Filesystem::Tmpfs {
         return Err(invalid(format_args!("{at}.options"), "tmpcopyup is for tmpfs only"));
     }
     Ok(Source::New {
@@ -527,8 +217,8 @@ fn new_filesystem(at: &str, spec: &spec::Mount, parsed: &Parsed) -> Result<Sourc
             "" => c_string(format_args!("{at}.type"), &spec.kind)?,
             source => c_string(format_args!("{at}.source"), source)?,
         },
-        options: parsed.data.iter().map(|(_, option)| option.clone()).collect(),
-        copy_up: parsed.copy_up,
+        options: options.data.iter().map(|(_, option)| option.clone()).collect(),
+        copy_up: options.copy_up,
     })
 }
 
@@ -598,25 +288,11 @@ pub(crate) fn label(label: &str, annotations: &BTreeMap<String, String>) -> Resu
     Ok(Some(MountLabel { option, label: c_string("linux.mountLabel", label)? }))
 }
 
-/// `linux.rootfsPropagation`: the flag and how deep it goes.
-pub(crate) fn rootfs_propagation(value: &str) -> Result<Option<(c_ulong, Depth)>> {
-    if value.is_empty() {
-        return Ok(None);
-    }
-    match OPTIONS.iter().find(|(name, _)| *name == value) {
-        Some((_, Propagation(flag, depth))) => Ok(Some((*flag, *depth))),
-        _ => Err(invalid(
-            "linux.rootfsPropagation",
-            format_args!(
-                "{value:?} is not supported (known: [r]private, [r]shared, [r]slave, [r]unbindable)"
-            ),
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::flags::ATTR_RELATIME;
     use super::*;
+    use crate::sys::mount::attr;
 
     fn spec(destination: &str, kind: &str, source: &str, options: &[&str]) -> spec::Mount {
         spec::Mount {
@@ -637,18 +313,12 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_sorted() {
-        assert!(OPTIONS.is_sorted_by_key(|(name, _)| name));
-        assert_eq!(known_options().count(), OPTIONS.len() - 2);
-    }
-
-    #[test]
     fn options_become_flags_or_go_to_the_file_system() {
         let m =
             parse("/dev//./pts/", "devpts", "devpts", &["nosuid", "newinstance", "gid=5", "noexec", "exec"])
                 .unwrap();
         assert_eq!(m.destination.as_c_str(), c"dev/pts");
-        assert_eq!(m.new_attr(), attr::NOSUID);
+        assert_eq!(m.flags.new_attr(), attr::NOSUID);
         let Source::New { options, kind, .. } = &m.source else { panic!("{m:?}") };
         assert_eq!(*kind, Filesystem::Other);
         assert_eq!(options.len(), 2);
@@ -658,7 +328,7 @@ mod tests {
 
     #[test]
     fn atime_is_one_field() {
-        let attr = |options: &[&str]| parse("/x", "tmpfs", "", options).unwrap().new_attr();
+        let attr = |options: &[&str]| parse("/x", "tmpfs", "", options).unwrap().flags.new_attr();
         assert_eq!(attr(&[]), ATTR_RELATIME);
         assert_eq!(attr(&["noatime"]), attr::NOATIME);
         assert_eq!(attr(&["noatime", "atime"]), ATTR_RELATIME);
@@ -678,14 +348,14 @@ mod tests {
         let m = parse("/x", "bind", "src", &[]).unwrap();
         let Source::Bind { path, depth, .. } = &m.source else { panic!("{m:?}") };
         assert_eq!((path.as_c_str(), *depth), (c"/bundle/src", Depth::One));
-        assert_eq!(m.bind_attr(), None);
-        let change = parse("/x", "", "/s", &["rbind", "ro"]).unwrap().bind_attr().unwrap();
+        assert_eq!(m.flags.bind_attr(), None);
+        let change = parse("/x", "", "/s", &["rbind", "ro"]).unwrap().flags.bind_attr().unwrap();
         assert_eq!(change.set, attr::RDONLY);
         assert_eq!(change.clear, attr::NOSUID | attr::NODEV | attr::NOEXEC | attr::NOSYMFOLLOW);
-        let change = parse("/x", "", "/s", &["rbind", "rw"]).unwrap().bind_attr().unwrap();
+        let change = parse("/x", "", "/s", &["rbind", "rw"]).unwrap().flags.bind_attr().unwrap();
         assert_eq!(change.set, 0);
         assert_ne!(change.clear & attr::RDONLY, 0);
-        let change = parse("/x", "", "/s", &["rbind", "noatime"]).unwrap().bind_attr().unwrap();
+        let change = parse("/x", "", "/s", &["rbind", "noatime"]).unwrap().flags.bind_attr().unwrap();
         assert_eq!(change.set, attr::NOATIME);
         assert_eq!(change.clear & attr::ATIME, attr::ATIME);
     }
@@ -694,7 +364,7 @@ mod tests {
     fn locked_flags_are_kept_or_refused() {
         use libc::{ST_NOATIME, ST_NODEV, ST_NOEXEC, ST_RDONLY, ST_RELATIME};
         let locked = |options: &[&str], source: u64| {
-            parse("/x", "", "/s", &[&["bind"], options].concat()).unwrap().locked_attr(source)
+            parse("/x", "", "/s", &[&["bind"], options].concat()).unwrap().flags.locked_attr(source)
         };
         assert_eq!(locked(&[], ST_RDONLY).unwrap(), None);
         // Nothing would have to go.
@@ -761,14 +431,5 @@ mod tests {
         assert_eq!(label("a:b", &annotated("rootcontext")).unwrap().unwrap().option, c"rootcontext");
         let report = label("", &annotated("x")).unwrap_err().report();
         assert!(report.starts_with("annotations.run.oci.mount_context_type: no such"), "{report}");
-    }
-
-    #[test]
-    fn propagation_of_the_rootfs() {
-        assert_eq!(rootfs_propagation("rslave").unwrap(), Some((MS_SLAVE, Depth::All)));
-        assert_eq!(rootfs_propagation("").unwrap(), None);
-        assert!(
-            rootfs_propagation("ro").unwrap_err().report().starts_with("linux.rootfsPropagation: \"ro\"")
-        );
     }
 }

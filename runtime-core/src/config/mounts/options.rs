@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `mounts[].options`: the words of mount(8), runc and crun, and what each does.
+
+use super::super::field::{c_string, invalid, unsupported};
+use super::flags::{ATTR_RELATIME, Flags, MS_NOSYMFOLLOW};
+use crate::error::Result;
+use crate::sys::mount::{Depth, MountAttr, attr};
+use libc::{
+    MS_BIND, MS_DIRSYNC, MS_I_VERSION, MS_LAZYTIME, MS_MANDLOCK, MS_NOATIME, MS_NODEV, MS_NODIRATIME,
+    MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_RDONLY, MS_REC, MS_RELATIME, MS_REMOUNT, MS_SHARED, MS_SILENT,
+    MS_SLAVE, MS_STRICTATIME, MS_SYNCHRONOUS, MS_UNBINDABLE, c_ulong,
+};
+use std::ffi::CString;
+
+/// What an option does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    /// Nothing: `defaults`.
+    None,
+    /// Sets a flag of mount(2).
+    Set(c_ulong),
+    /// Clears one.
+    Clear(c_ulong),
+    /// Sets the propagation.
+    Propagation(c_ulong, Depth),
+    /// Sets an attribute on all mounts of the tree.
+    SetAll(u64),
+    /// Clears one.
+    ClearAll(u64),
+    /// Fills a new tmpfs with what it covers.
+    CopyUp,
+    /// Maps ids.
+    IdMap(Depth),
+    /// crun's: do not follow a link at the end of the source.
+    SourceNoFollow,
+    /// crun's: do not follow a link at the end of the destination.
+    DestinationNoFollow,
+    /// crun's: copy a link instead of mounting what it leads to.
+    CopySymlink,
+}
+
+use Effect::{Clear, ClearAll, CopyUp, Propagation, Set, SetAll};
+
+/// Every option that is not handed to the file system. `features` prints them.
+const OPTIONS: &[(&str, Effect)] = &[
+    ("async", Clear(MS_SYNCHRONOUS)),
+    ("atime", Clear(MS_NOATIME)),
+    ("bind", Set(MS_BIND)),
+    ("copy-symlink", Effect::CopySymlink),
+    ("defaults", Effect::None),
+    ("dest-nofollow", Effect::DestinationNoFollow),
+    ("dev", Clear(MS_NODEV)),
+    ("diratime", Clear(MS_NODIRATIME)),
+    ("dirsync", Set(MS_DIRSYNC)),
+    ("exec", Clear(MS_NOEXEC)),
+    ("idmap", Effect::IdMap(Depth::One)),
+    ("iversion", Set(MS_I_VERSION)),
+    ("lazytime", Set(MS_LAZYTIME)),
+    ("loud", Clear(MS_SILENT)),
+    ("mand", Set(MS_MANDLOCK)),
+    ("noatime", Set(MS_NOATIME)),
+    ("nodev", Set(MS_NODEV)),
+    ("nodiratime", Set(MS_NODIRATIME)),
+    ("noexec", Set(MS_NOEXEC)),
+    ("noiversion", Clear(MS_I_VERSION)),
+    ("nolazytime", Clear(MS_LAZYTIME)),
+    ("nomand", Clear(MS_MANDLOCK)),
+    ("norelatime", Clear(MS_RELATIME)),
+    ("nostrictatime", Clear(MS_STRICTATIME)),
+    ("nosuid", Set(MS_NOSUID)),
+    ("nosymfollow", Set(MS_NOSYMFOLLOW)),
+    ("private", Propagation(MS_PRIVATE, Depth::One)),
+    ("ratime", ClearAll(attr::NOATIME)),
+    ("rbind", Set(MS_BIND | MS_REC)),
+    ("rdev", ClearAll(attr::NODEV)),
+    ("rdiratime", ClearAll(attr::NODIRATIME)),
+    ("relatime", Set(MS_RELATIME)),
+    ("remount", Set(MS_REMOUNT)),
+    ("rexec", ClearAll(attr::NOEXEC)),
+    ("ridmap", Effect::IdMap(Depth::All)),
+    ("rnoatime", SetAll(attr::NOATIME)),
+    ("rnodev", SetAll(attr::NODEV)),
+    ("rnodiratime", SetAll(attr::NODIRATIME)),
+    ("rnoexec", SetAll(attr::NOEXEC)),
+    ("rnorelatime", ClearAll(ATTR_RELATIME)),
+    ("rnostrictatime", ClearAll(attr::STRICTATIME)),
+    ("rnosuid", SetAll(attr::NOSUID)),
+    ("rnosymfollow", SetAll(attr::NOSYMFOLLOW)),
+    ("ro", Set(MS_RDONLY)),
+    ("rprivate", Propagation(MS_PRIVATE, Depth::All)),
+    ("rrelatime", SetAll(ATTR_RELATIME)),
+    ("rro", SetAll(attr::RDONLY)),
+    ("rrw", ClearAll(attr::RDONLY)),
+    ("rshared", Propagation(MS_SHARED, Depth::All)),
+    ("rslave", Propagation(MS_SLAVE, Depth::All)),
+    ("rstrictatime", SetAll(attr::STRICTATIME)),
+    ("rsuid", ClearAll(attr::NOSUID)),
+    ("rsymfollow", ClearAll(attr::NOSYMFOLLOW)),
+    ("runbindable", Propagation(MS_UNBINDABLE, Depth::All)),
+    ("rw", Clear(MS_RDONLY)),
+    ("shared", Propagation(MS_SHARED, Depth::One)),
+    ("silent", Set(MS_SILENT)),
+    ("slave", Propagation(MS_SLAVE, Depth::One)),
+    ("src-nofollow", Effect::SourceNoFollow),
+    ("strictatime", Set(MS_STRICTATIME)),
+    ("suid", Clear(MS_NOSUID)),
+    ("symfollow", Clear(MS_NOSYMFOLLOW)),
+    ("sync", Set(MS_SYNCHRONOUS)),
+    ("tmpcopyup", CopyUp),
+    ("unbindable", Propagation(MS_UNBINDABLE, Depth::One)),
+];
+
+/// The options that `features` lists: `idmap` and `ridmap` have a place of their own there.
+pub(crate) fn known_options() -> impl Iterator<Item = &'static str> {
+    OPTIONS.iter().filter(|(_, effect)| !matches!(effect, Effect::IdMap(_))).map(|(name, _)| *name)
+}
+
+/// An option for the file system: `key=value`, or a word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FsOption {
+    pub(crate) key: CString,
+    pub(crate) value: Option<CString>,
+}
+
+/// The options of one mount, taken apart.
+#[derive(Default)]
+pub(super) struct Options {
+    pub(super) flags: Flags,
+    pub(super) all: MountAttr,
+    pub(super) propagation: Vec<(c_ulong, Depth)>,
+    /// Those for the file system, with their places in the list.
+    pub(super) data: Vec<(usize, FsOption)>,
+    pub(super) id_map: Option<Depth>,
+    pub(super) copy_up: bool,
+    pub(super) source_no_follow: bool,
+    pub(super) destination_no_follow: bool,
+    pub(super) copy_symlink: bool,
+}
+
+impl Options {
+    pub(super) fn new(at: &str, options: &[String]) -> Result<Self> {
+        let mut parsed = Options::default();
+        for (i, option) in options.iter().enumerate() {
+            match OPTIONS.binary_search_by_key(&option.as_str(), |(name, _)| name) {
+                Ok(found) => parsed.apply(OPTIONS.get(found).map_or(Effect::None, |(_, effect)| *effect)),
+                Err(_) => parsed.data.push((i, fs_option(&format!("{at}.options[{i}]"), option)?)),
+            }
+        }
+        Ok(parsed)
+    }
+
+    fn apply(&mut self, effect: Effect) {
+        // An atime attribute is a value of a field: whoever sets one value
+        // clears the field first (mount_setattr(2)).
+        let field =
+            |bits: u64| if bits & attr::ATIME != 0 || bits == ATTR_RELATIME { attr::ATIME } else { bits };
+        match effect {
+            Effect::None => {}
+            Set(flag) => {
+                self.flags.set |= flag;
+                self.flags.cleared &= !flag;
+            }
+            Clear(flag) => {
+                self.flags.set &= !flag;
+                self.flags.cleared |= flag;
+            }
+            Propagation(flag, depth) => self.propagation.push((flag, depth)),
+            SetAll(bits) => {
+                if field(bits) == attr::ATIME {
+                    self.all.set &= !attr::ATIME;
+                    self.all.clear |= attr::ATIME;
+                } else {
+                    self.all.clear &= !bits;
+                }
+                self.all.set |= bits;
+            }
+            ClearAll(bits) => {
+                self.all.set &= !bits;
+                self.all.clear |= field(bits);
+            }
+            CopyUp => self.copy_up = true,
+            Effect::IdMap(depth) => self.id_map = Some(depth),
+            Effect::SourceNoFollow => self.source_no_follow = true,
+            Effect::DestinationNoFollow => self.destination_no_follow = true,
+            Effect::CopySymlink => self.copy_symlink = true,
+        }
+    }
+}
+
+/// The longest key or value that fsconfig(2) takes.
+const FS_OPTION_MAX: usize = 255;
+
+fn fs_option(at: &str, option: &str) -> Result<FsOption> {
+    let (key, value) = match option.split_once('=') {
+        Some((key, value)) => (key, Some(value)),
+        None => (option, None),
+    };
+    if key.is_empty() {
+        return Err(invalid(at, format_args!("{option:?} has no name")));
+    }
+    if key.len() > FS_OPTION_MAX || value.is_some_and(|value| value.len() > FS_OPTION_MAX) {
+        return Err(unsupported(
+            at,
+            format_args!("longer than {FS_OPTION_MAX} bytes, the limit of fsconfig(2)"),
+        ));
+    }
+    Ok(FsOption { key: c_string(at, key)?, value: value.map(|value| c_string(at, value)).transpose()? })
+}
+
+/// `linux.rootfsPropagation`: the flag and how deep it goes.
+pub(crate) fn rootfs_propagation(value: &str) -> Result<Option<(c_ulong, Depth)>> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    match OPTIONS.iter().find(|(name, _)| *name == value) {
+        Some((_, Propagation(flag, depth))) => Ok(Some((*flag, *depth))),
+        _ => Err(invalid(
+            "linux.rootfsPropagation",
+            format_args!(
+                "{value:?} is not supported (known: [r]private, [r]shared, [r]slave, [r]unbindable)"
+            ),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted() {
+        assert!(OPTIONS.is_sorted_by_key(|(name, _)| name));
+        assert_eq!(known_options().count(), OPTIONS.len() - 2);
+    }
+
+    #[test]
+    fn propagation_of_the_rootfs() {
+        assert_eq!(rootfs_propagation("rslave").unwrap(), Some((MS_SLAVE, Depth::All)));
+        assert_eq!(rootfs_propagation("").unwrap(), None);
+        assert!(
+            rootfs_propagation("ro").unwrap_err().report().starts_with("linux.rootfsPropagation: \"ro\"")
+        );
+    }
+}
