@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A connection to systemd over D-Bus, with a deadline on everything.
 
-use super::wire::{self, Kind, MESSAGE_MAX, Message, PREFIX, Value};
+use super::message::{self, Kind, MESSAGE_MAX, Message, PREFIX};
+use super::wire::Value;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::sys::{Errno, fd, socket};
 use serde::{Deserialize, Serialize};
@@ -203,10 +204,10 @@ impl Bus {
         let garbage = || Error::new(ErrorKind::System, "what came is not a D-Bus message");
         loop {
             if let Some(prefix) = self.input.get(..PREFIX) {
-                let length = wire::message_length(prefix).ok_or_else(garbage)?;
+                let length = message::length(prefix).ok_or_else(garbage)?;
                 if self.input.len() >= length {
                     let bytes: Vec<u8> = self.input.drain(..length).collect();
-                    return wire::decode(&bytes).ok_or_else(garbage);
+                    return message::decode(&bytes).ok_or_else(garbage);
                 }
             }
             self.read_some(end)?;

@@ -3,6 +3,7 @@
 //! makes around the container's process and is asked to leave to us (Delegate).
 
 mod bus;
+mod message;
 pub(crate) mod properties;
 pub(crate) mod unit;
 mod variant;
@@ -226,7 +227,7 @@ fn version(text: &str) -> u32 {
 
 /// For the fuzz target.
 pub(crate) fn check_parsers(bytes: &[u8]) {
-    wire::check(bytes);
+    message::check(bytes);
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _value = variant::parse(text);
         if let Ok(name) = unit::name(text, "id") {
