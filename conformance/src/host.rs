@@ -61,10 +61,29 @@ impl Snapshot {
         let now = Snapshot::take()?;
         let mounts: Vec<_> = now.mounts.difference(&self.mounts).collect();
         ensure!(mounts.is_empty(), "left mounts: {mounts:?}");
-        let cgroups: Vec<_> = now.cgroups.difference(&self.cgroups).collect();
-        ensure!(cgroups.is_empty(), "left cgroups: {cgroups:?}");
-        Ok(())
+        self.await_cgroups()
     }
+
+    /// Other programs of the host make cgroups, too: theirs have processes, or are
+    /// about to go.
+    fn await_cgroups(&self) -> Result {
+        let end = Instant::now() + Duration::from_secs(2);
+        loop {
+            let now = Snapshot::take()?;
+            let left: Vec<_> = now.cgroups.difference(&self.cgroups).filter(|path| is_empty(path)).collect();
+            if left.is_empty() {
+                return Ok(());
+            }
+            ensure!(Instant::now() < end, "left cgroups: {left:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// True if no process is in a cgroup, nor below it (cgroups(7), "cgroup.events").
+fn is_empty(cgroup: &Path) -> bool {
+    let events = std::fs::read_to_string(cgroup.join("cgroup.events"));
+    events.is_ok_and(|events| events.contains("populated 0"))
 }
 
 /// Waits until all children of the calling program have ended. Orphans of a
