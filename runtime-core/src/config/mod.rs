@@ -5,6 +5,7 @@
 //! Behind this module nothing is optional in the sense of "use the default",
 //! and nothing sees the types of [`spec`].
 
+pub(crate) mod annotations;
 pub(crate) mod caps;
 pub(crate) mod devices;
 pub(crate) mod field;
@@ -20,7 +21,7 @@ mod seccomp;
 pub(crate) mod sysctl;
 pub(crate) mod update;
 
-use crate::error::{Error, ErrorKind, Result, Warning};
+use crate::error::{Result, Warning};
 use crate::spec::{self, Spec};
 use crate::sys::mount::Depth;
 use devices::{Node, Rule};
@@ -63,7 +64,7 @@ pub(crate) struct Config {
     pub(crate) cgroup_owner: Option<u32>,
     pub(crate) hooks: Hooks,
     pub(crate) annotations: BTreeMap<String, String>,
-    /// See [`keeps_groups`].
+    /// See [`annotations::keeps_groups`].
     pub(crate) keeps_groups: bool,
 }
 
@@ -105,6 +106,8 @@ impl Config {
         needs_mount("linux.maskedPaths", linux.masked_paths.is_empty())?;
         needs_mount("linux.readonlyPaths", linux.readonly_paths.is_empty())?;
 
+        annotations::check(&spec.annotations, &mut warnings)?;
+
         let no_resources = spec::Resources::default();
         let rootfs = match root.path.starts_with('/') {
             true => crate::path::clean(&root.path),
@@ -138,12 +141,12 @@ impl Config {
             cgroups_path: cgroups_path(&linux.cgroups_path)?,
             cgroup_owner: cgroup_owner(spec, &namespaces),
             hooks: Hooks::new(spec.hooks.as_ref())?,
-            annotations: annotations(&spec.annotations)?,
-            keeps_groups: keeps_groups(&spec.annotations)?,
+            annotations: spec.annotations.clone(),
+            keeps_groups: annotations::keeps_groups(&spec.annotations)?,
             namespaces,
         };
         if config.keeps_groups && !config.process.groups.is_empty() {
-            let why = format!("none can be set: annotations.{KEEP_GROUPS} keeps the caller's");
+            let why = format!("none can be set: annotations.{} keeps the caller's", annotations::KEEP_GROUPS);
             return Err(invalid("process.user.additionalGids", why));
         }
         for (i, mount) in config.mounts.iter().enumerate() {
@@ -240,29 +243,6 @@ fn cgroup_owner(spec: &Spec, namespaces: &Namespaces) -> Option<u32> {
     };
     let delegated = namespaces.is_new(Kind::Cgroup) && spec.mounts.iter().any(is_writable);
     spec.process.as_ref().filter(|_| delegated).map(|process| process.user.uid)
-}
-
-/// An annotation of crun's, with which `podman run --group-add keep-groups` lets a
-/// container have the files of the user's groups, which a user without root could
-/// not give it otherwise.
-const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
-
-/// Whether the program has the groups of the runtime's caller.
-pub(crate) fn keeps_groups(annotations: &BTreeMap<String, String>) -> Result<bool> {
-    match annotations.get(KEEP_GROUPS).map(String::as_str) {
-        None | Some("0") => Ok(false),
-        Some("1") => Ok(true),
-        Some(other) => {
-            Err(invalid(format_args!("annotations.{KEEP_GROUPS}"), format_args!("{other:?} is not 0 or 1")))
-        }
-    }
-}
-
-fn annotations(annotations: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
-    if annotations.contains_key("") {
-        return Err(Error::new(ErrorKind::InvalidConfig, "annotations: a key must not be empty"));
-    }
-    Ok(annotations.clone())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! decide it.
 
 use crate::cgroup::systemd::unit;
-use crate::config::{caps, hooks, memory_policy, mounts, namespaces};
+use crate::config::{annotations, caps, hooks, memory_policy, mounts, namespaces};
 use crate::plan;
 use crate::spec::{
     CgroupFeatures, Enabled, Features, IntelRdtFeatures, LinuxFeatures, MemoryPolicyFeatures,
@@ -23,7 +23,11 @@ pub fn features() -> Features {
         linux: linux(),
         // By the name that programs know.
         annotations: BTreeMap::from([("org.opencontainers.runc.checkpoint.enabled", "false")]),
-        potentially_unsafe_config_annotations: vec![unit::PROPERTY, mounts::LABEL_ANNOTATION],
+        potentially_unsafe_config_annotations: vec![
+            unit::PROPERTY,
+            annotations::KEEP_GROUPS,
+            mounts::LABEL_ANNOTATION,
+        ],
     }
 }
 

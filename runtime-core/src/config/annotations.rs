@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `annotations`: those of runc and crun that mean something (docs/annotations.md).
+//!
+//! Properties of systemd's unit are the driver's (`cgroup::systemd::unit`), and
+//! the label of mounts is theirs.
+
+use super::field::invalid;
+use crate::error::{Result, Warning};
+use std::collections::BTreeMap;
+
+/// With it `podman run --group-add keep-groups` lets a container have the files of
+/// the user's groups, which a user without root could not give it otherwise.
+pub(crate) const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
+
+/// What crun does and this library does not. Whoever set one of them should know.
+const NOT_DONE: &[&str] = &[
+    "org.criu.config",
+    "run.oci.delegate-cgroup",
+    "run.oci.handler",
+    "run.oci.hooks.stderr",
+    "run.oci.hooks.stdout",
+    "run.oci.pidfd_receiver",
+    "run.oci.seccomp.plugins",
+    "run.oci.seccomp.receiver",
+    "run.oci.seccomp_bpf_data",
+    "run.oci.seccomp_fail_unknown_syscall",
+    "run.oci.systemd.force_cgroup_v1",
+    "run.oci.systemd.subgroup",
+];
+
+/// Checks the keys. Unknown ones are ignored (config.md, "Annotations").
+pub(super) fn check(annotations: &BTreeMap<String, String>, warnings: &mut Vec<Warning>) -> Result<()> {
+    if annotations.contains_key("") {
+        return Err(invalid("annotations", "a key must not be empty"));
+    }
+    let not_done = NOT_DONE.iter().filter(|key| annotations.contains_key(**key));
+    warnings.extend(not_done.map(|key| Warning(format!("annotations.{key}: ignored, it is not supported"))));
+    Ok(())
+}
+
+/// Whether the program has the groups of the runtime's caller.
+pub(crate) fn keeps_groups(annotations: &BTreeMap<String, String>) -> Result<bool> {
+    match annotations.get(KEEP_GROUPS).map(String::as_str) {
+        None | Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(other) => {
+            Err(invalid(format_args!("annotations.{KEEP_GROUPS}"), format_args!("{other:?} is not 0 or 1")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(key: &str, value: &str) -> BTreeMap<String, String> {
+        BTreeMap::from([(key.to_owned(), value.to_owned())])
+    }
+
+    #[test]
+    fn unknown_keys_are_ignored_and_known_ones_are_not_dropped_silently() {
+        let check = |key| {
+            let mut warnings = Vec::new();
+            check(&one(key, "x"), &mut warnings).map(|()| warnings.len()).map_err(|error| error.report())
+        };
+        assert_eq!(check("com.example.x"), Ok(0));
+        assert_eq!(check("run.oci.handler"), Ok(1));
+        assert_eq!(check(""), Err("annotations: a key must not be empty".to_owned()));
+    }
+
+    #[test]
+    fn groups() {
+        let keeps = |value| keeps_groups(&one(KEEP_GROUPS, value)).ok();
+        assert_eq!([keeps("1"), keeps("0"), keeps("yes")], [Some(true), Some(false), None]);
+        assert!(!keeps_groups(&BTreeMap::new()).unwrap());
+    }
+}
