@@ -14,7 +14,9 @@ pub(crate) struct Sysctl {
     pub(crate) name: String,
     /// Its file, relative to /proc.
     pub(crate) path: CString,
-    pub(crate) value: CString,
+    /// What is written: the value as a line, as sysctl(8) writes it. An empty one
+    /// would otherwise be a write of nothing, which changes nothing and cannot fail.
+    pub(crate) line: CString,
     /// The type of namespace that it is a parameter of.
     pub(crate) namespace: Kind,
 }
@@ -50,7 +52,7 @@ pub(crate) fn sysctls(spec: &BTreeMap<String, String>, namespaces: &Namespaces) 
             Ok(Sysctl {
                 name: name.clone(),
                 path: c_string(&at, &format!("sys/{path}"))?,
-                value: c_string(&at, value)?,
+                line: c_string(&at, &format!("{value}\n"))?,
                 namespace,
             })
         })

@@ -17,7 +17,7 @@ pub(super) fn set_sysctls(sysctls: &[Sysctl], proc: &Proc) -> Result<(), Failure
     for (i, sysctl) in sysctls.iter().enumerate() {
         let set = || -> StepResult {
             let file = proc.open(&sysctl.path, libc::O_WRONLY).during(Call::Open)?;
-            fd::write_all(file, sysctl.value.to_bytes()).during(Call::Write)
+            fd::write_all(file, sysctl.line.to_bytes()).during(Call::Write)
         };
         set().item(Step::Sysctl, i)?;
     }

@@ -87,7 +87,7 @@ pub(crate) struct Container {
 pub(crate) struct Sysctl {
     /// Relative to /proc.
     pub(crate) path: CString,
-    pub(crate) value: CString,
+    pub(crate) line: CString,
 }
 
 /// The root file system and what goes into it.

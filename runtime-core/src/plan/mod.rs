@@ -70,7 +70,7 @@ pub(crate) fn for_create(config: &Config, id: &str, rootfs: &str, extras: Extras
         sysctls: config
             .sysctls
             .iter()
-            .map(|s| Sysctl { path: s.path.clone(), value: s.value.clone() })
+            .map(|s| Sysctl { path: s.path.clone(), line: s.line.clone() })
             .collect(),
         barrier: config.hooks.are_before_pivot(),
         mask_label: config.mount_label.clone().map(|label| (label.option, label.label)),
