@@ -56,3 +56,19 @@ impl<T, E: std::fmt::Display> Doing<T> for std::result::Result<T, E> {
         self.map_err(|error| format!("{what}: {error}"))
     }
 }
+
+/// Checks every item, and names all that fail.
+pub fn each<T: std::fmt::Debug>(
+    items: impl IntoIterator<Item = T>,
+    mut check: impl FnMut(&T) -> Result,
+) -> Result {
+    let (mut count, mut failed) = (0, Vec::new());
+    for item in items {
+        count += 1;
+        if let Err(why) = check(&item) {
+            failed.push(format!("{item:?}: {why}"));
+        }
+    }
+    ensure!(failed.is_empty(), "{} of {count} fail:\n{}", failed.len(), failed.join("\n"));
+    Ok(())
+}

@@ -33,6 +33,8 @@ pub struct Report {
     pub env: Vec<String>,
     /// Host and domain name.
     pub hostname: String,
+    /// The machine that uname(2) names.
+    pub machine: String,
     /// NIS domain name.
     pub domainname: String,
     /// Open descriptors and what they lead to.
@@ -72,7 +74,24 @@ pub struct Mount {
     pub propagation: Vec<String>,
 }
 
-/// A file in /dev.
+/// What a hook sees, that `probe hook` writes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HookReport {
+    /// The name that it was given.
+    pub name: String,
+    /// Its standard input.
+    pub state: serde_json::Value,
+    /// The program of the process in the state, as /proc shows it to the hook.
+    pub exe: String,
+    /// The environment, in its order.
+    pub env: Vec<String>,
+    /// The namespaces, as /proc/self/ns has them.
+    pub namespaces: BTreeMap<String, String>,
+    /// The mounts, in the order of mountinfo.
+    pub mounts: Vec<Mount>,
+}
+
+/// A file of the container.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Node {
     /// `char 1:3`, `block 8:0`, `link TARGET`, `dir`, `file`, ...

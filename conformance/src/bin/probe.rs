@@ -6,11 +6,13 @@
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
 
 use conformance::load;
-use conformance::report::{Mount, Node, Report};
+use conformance::report::{HookReport, Mount, Node, Report};
 use nix::sys::resource::{Resource, getrlimit};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -50,6 +52,17 @@ fn run(words: &[&str]) -> Done {
         ["write", path, text] => {
             fs::write(path, text).map_err(|e| format!("{path}: {e}"))?;
             Ok(0)
+        }
+        ["stat", paths @ ..] => {
+            let nodes: Vec<_> = paths.iter().map(|path| node(Path::new(path))).collect();
+            println!("{}", serde_json::to_string(&nodes).map_err(|e| e.to_string())?);
+            Ok(0)
+        }
+        ["hook", log, name] => hook(log, name),
+        ["after", milliseconds, rest @ ..] => {
+            let time = milliseconds.parse().map_err(|e| format!("{milliseconds}: {e}"))?;
+            std::thread::sleep(Duration::from_millis(time));
+            run(rest)
         }
         ["touch-then-sleep", path] => {
             fs::write(path, "").map_err(|e| format!("{path}: {e}"))?;
@@ -186,6 +199,27 @@ fn watch(found: &str, of_the_host: &str) -> Done {
     }
 }
 
+/// Appends to a file what it sees as a hook, in one line.
+fn hook(log: &str, name: &str) -> Done {
+    let text = std::io::read_to_string(std::io::stdin()).map_err(|e| format!("standard input: {e}"))?;
+    let state: serde_json::Value = serde_json::from_str(&text).map_err(|e| format!("state {text:?}: {e}"))?;
+    let exe = fs::read_link(format!("/proc/{}/exe", state["pid"])).unwrap_or_default();
+    let report = HookReport {
+        name: name.to_owned(),
+        state,
+        exe: exe.display().to_string(),
+        env: std::env::vars().map(|(name, value)| format!("{name}={value}")).collect(),
+        namespaces: links("/proc/self/ns"),
+        mounts: read("/proc/self/mountinfo").lines().filter_map(mount).collect(),
+    };
+    // In one write: another hook may do the same now.
+    let line = serde_json::to_string(&report).map_err(|e| e.to_string())? + "\n";
+    let mut file =
+        fs::File::options().append(true).create(true).open(log).map_err(|e| format!("{log}: {e}"))?;
+    file.write_all(line.as_bytes()).map_err(|e| format!("{log}: {e}"))?;
+    Ok(0)
+}
+
 fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
@@ -219,6 +253,7 @@ fn report() -> Report {
         args: std::env::args().collect(),
         env: read("/proc/self/environ").split_terminator('\0').map(str::to_owned).collect(),
         hostname: uname.as_ref().map(|u| u.nodename().to_string_lossy().into_owned()).unwrap_or_default(),
+        machine: uname.as_ref().map(|u| u.machine().to_string_lossy().into_owned()).unwrap_or_default(),
         domainname: read("/proc/sys/kernel/domainname").trim().to_owned(),
         fds: links("/proc/self/fd").into_iter().filter_map(|(k, v)| Some((k.parse().ok()?, v))).collect(),
         rlimits: rlimits(),
@@ -257,9 +292,18 @@ fn rlimits() -> BTreeMap<String, (u64, u64)> {
         ("RLIMIT_AS", Resource::RLIMIT_AS),
         ("RLIMIT_CORE", Resource::RLIMIT_CORE),
         ("RLIMIT_CPU", Resource::RLIMIT_CPU),
+        ("RLIMIT_DATA", Resource::RLIMIT_DATA),
         ("RLIMIT_FSIZE", Resource::RLIMIT_FSIZE),
+        ("RLIMIT_LOCKS", Resource::RLIMIT_LOCKS),
+        ("RLIMIT_MEMLOCK", Resource::RLIMIT_MEMLOCK),
+        ("RLIMIT_MSGQUEUE", Resource::RLIMIT_MSGQUEUE),
+        ("RLIMIT_NICE", Resource::RLIMIT_NICE),
         ("RLIMIT_NOFILE", Resource::RLIMIT_NOFILE),
         ("RLIMIT_NPROC", Resource::RLIMIT_NPROC),
+        ("RLIMIT_RSS", Resource::RLIMIT_RSS),
+        ("RLIMIT_RTPRIO", Resource::RLIMIT_RTPRIO),
+        ("RLIMIT_RTTIME", Resource::RLIMIT_RTTIME),
+        ("RLIMIT_SIGPENDING", Resource::RLIMIT_SIGPENDING),
         ("RLIMIT_STACK", Resource::RLIMIT_STACK),
     ];
     all.into_iter()
@@ -286,23 +330,22 @@ fn dev() -> BTreeMap<String, Node> {
     let Ok(entries) = fs::read_dir("/dev") else { return BTreeMap::new() };
     entries
         .flatten()
-        .filter_map(|entry| {
-            let meta = fs::symlink_metadata(entry.path()).ok()?;
-            let number =
-                || format!("{}:{}", nix::sys::stat::major(meta.rdev()), nix::sys::stat::minor(meta.rdev()));
-            let kind = match meta.file_type() {
-                t if t.is_char_device() => format!("char {}", number()),
-                t if t.is_block_device() => format!("block {}", number()),
-                t if t.is_fifo() => "fifo".to_owned(),
-                t if t.is_dir() => "dir".to_owned(),
-                t if t.is_symlink() => format!("link {}", fs::read_link(entry.path()).ok()?.display()),
-                _ => "file".to_owned(),
-            };
-            let node =
-                Node { kind, mode: meta.permissions().mode() & 0o7777, owner: (meta.uid(), meta.gid()) };
-            Some((entry.file_name().to_string_lossy().into_owned(), node))
-        })
+        .filter_map(|entry| Some((entry.file_name().to_string_lossy().into_owned(), node(&entry.path())?)))
         .collect()
+}
+
+fn node(path: &Path) -> Option<Node> {
+    let meta = fs::symlink_metadata(path).ok()?;
+    let number = || format!("{}:{}", nix::sys::stat::major(meta.rdev()), nix::sys::stat::minor(meta.rdev()));
+    let kind = match meta.file_type() {
+        t if t.is_char_device() => format!("char {}", number()),
+        t if t.is_block_device() => format!("block {}", number()),
+        t if t.is_fifo() => "fifo".to_owned(),
+        t if t.is_dir() => "dir".to_owned(),
+        t if t.is_symlink() => format!("link {}", fs::read_link(path).ok()?.display()),
+        _ => "file".to_owned(),
+    };
+    Some(Node { kind, mode: meta.permissions().mode() & 0o7777, owner: (meta.uid(), meta.gid()) })
 }
 
 fn interfaces() -> BTreeMap<String, bool> {

@@ -93,7 +93,7 @@ pub(crate) const CASES: &[Case] = &[
 
 /// What a container sees whose runtime is executed by `caller`, a command that
 /// executes its arguments.
-fn run_by(runtime: &Runtime, caller: &[&str], change: impl FnOnce(&mut Value)) -> Result<Report> {
+pub(crate) fn run_by(runtime: &Runtime, caller: &[&str], change: impl FnOnce(&mut Value)) -> Result<Report> {
     let bundle = Bundle::new(&["report"])?.with(change)?;
     let (program, args) = caller.split_first().unwrap_or((&"env", &[]));
     let mut command = Command::new(program);

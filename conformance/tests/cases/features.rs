@@ -119,7 +119,7 @@ fn list(value: &Value) -> Vec<String> {
 }
 
 /// A container with the change is made, and runs.
-fn accepts(runtime: &Runtime, change: impl FnOnce(&mut Value)) -> Result {
+pub(crate) fn accepts(runtime: &Runtime, change: impl FnOnce(&mut Value)) -> Result {
     runtime.run_in(&Bundle::new(&["exit", "0"])?.with(change)?, &["run", "c"])?.ok().map(drop)
 }
 

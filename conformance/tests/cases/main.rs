@@ -13,8 +13,13 @@ mod caller;
 mod defaults;
 mod exec;
 mod features;
+mod hooks;
 mod lifecycle;
 mod limits;
+mod linux;
+mod mounts;
+mod namespaces;
+mod process;
 mod seccomp;
 mod security;
 
@@ -46,7 +51,12 @@ fn main() -> ExitCode {
     let limits = if limits::can_be_judged() { limits::CASES } else { &[] };
     let groups = [
         ("lifecycle", lifecycle::CASES),
+        ("hooks", hooks::CASES),
         ("defaults", defaults::CASES),
+        ("process", process::CASES),
+        ("namespaces", namespaces::CASES),
+        ("mounts", mounts::CASES),
+        ("linux", linux::CASES),
         ("exec", exec::CASES),
         ("features", features::CASES),
         ("caller", caller::CASES),

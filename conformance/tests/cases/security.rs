@@ -180,7 +180,8 @@ fn with_image_dev(config: &mut Value) {
     }
 }
 
-fn refused(runtime: &Runtime, change: impl FnOnce(&mut Value)) -> Result {
+/// A container that must not be made.
+pub(crate) fn refused(runtime: &Runtime, change: impl FnOnce(&mut Value)) -> Result {
     let bundle = Bundle::new(&["exit", "0"])?.with(change)?;
     runtime.run_in(&bundle, &["run", "c"])?.failed().map(drop)
 }

@@ -1,0 +1,519 @@
+// SPDX-License-Identifier: Apache-2.0
+//! config.md, "Mounts": every option, trees of mounts, propagation, id mappings.
+
+use crate::Case;
+use crate::lifecycle::push;
+use crate::security::refused;
+use conformance::report::{Mount, Node};
+use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "options of a new file system",
+        quote: "Runtimes MUST implement the following option strings for Linux: `async`, `atime`, `dev`, \
+                `diratime`, `dirsync`, `exec`, `iversion`, `lazytime`, `loud`, `noatime`, `nodev`, `nodiratime`, \
+                `noexec`, `noiversion`, `nolazytime`, `norelatime`, `nostrictatime`, `nosuid`, `relatime`, `ro`, \
+                `rw`, `silent`, `strictatime`, `suid`, `sync` (config.md, Linux mount options)",
+        run: |runtime| rows(runtime, OF_A_FILE_SYSTEM, tmpfs),
+    },
+    Case {
+        name: "defaults",
+        quote: "Runtimes MUST implement the following option strings for Linux: `defaults` (config.md, Linux mount \
+                options)",
+        run: |runtime| {
+            rows(runtime, &[(&["defaults"], &["rw"], &["ro", "nosuid", "nodev", "noexec"])], tmpfs)
+        },
+    },
+    Case {
+        name: "nosymfollow",
+        quote: "Runtimes SHOULD implement `nosymfollow` and `symfollow` (config.md, Linux mount options, since 1.1)",
+        run: |runtime| {
+            let both: &[Row] = &[
+                (&["nosymfollow"], &["nosymfollow"], &[]),
+                (&["nosymfollow", "symfollow"], &[], &["nosymfollow"]),
+            ];
+            rows(runtime, both, tmpfs)
+        },
+    },
+    Case {
+        name: "options of a bind mount",
+        quote: "`bind`: bind mount; `ro`, `nosuid`, `nodev`, `noexec`, `noatime`, `nodiratime`, `strictatime`: \
+                corresponds to mount(8) (config.md, Linux mount options)",
+        run: |runtime| {
+            let source = tempfile::tempdir().doing("temporary directory")?;
+            rows(runtime, OF_A_BIND_MOUNT, |options| bind("bind", source.path(), options))
+        },
+    },
+    Case {
+        name: "bind and rbind",
+        quote: "`rbind`: recursive bind mount (config.md, Linux mount options)",
+        run: |runtime| {
+            let tree = Tree::new()?;
+            for (option, want) in [("bind", None), ("rbind", Some("tmpfs"))] {
+                let mounts = mounts(runtime, &[bind(option, tree.path(), &[])])?;
+                let below = mounts.iter().find(|mount| mount.target == "/m0/below");
+                ensure!(below.map(|mount| mount.fstype.as_str()) == want, "{option}: {below:?}");
+            }
+            Ok(())
+        },
+    },
+    Case {
+        name: "recursive options",
+        quote: "Runtimes SHOULD implement `rro`, `rrw`, `rnosuid`, `rsuid`, `rnodev`, `rdev`, `rnoexec`, `rexec`, \
+                `rnodiratime`, `rdiratime`, `rnosymfollow`, `rsymfollow`: these AT_RECURSIVE options need kernel 5.12 \
+                or later (config.md, Linux mount options, since 1.1)",
+        run: |runtime| recursive(runtime, RECURSIVE),
+    },
+    Case {
+        name: "recursive access times",
+        quote: "Runtimes SHOULD implement `rnoatime`, `ratime`, `rrelatime`, `rnorelatime`, `rstrictatime`, \
+                `rnostrictatime`: recursive `noatime` and so on (config.md, Linux mount options, since 1.1)",
+        run: |runtime| recursive(runtime, RECURSIVE_ATIME),
+    },
+    Case {
+        name: "propagation",
+        quote: "Runtimes MUST implement `private`, `shared`, `slave`, `unbindable`, `rprivate`, `rshared`, `rslave`, \
+                `runbindable`: bind mount propagation (config.md, Linux mount options)",
+        run: |runtime| {
+            let tree = Tree::new()?;
+            tree.share()?;
+            let all = [
+                ("private", "", None),
+                ("shared", "shared", None),
+                ("slave", "master", None),
+                ("unbindable", "unbindable", None),
+                ("rprivate", "", Some("")),
+                ("rshared", "shared", Some("shared")),
+                ("rslave", "master", Some("master")),
+                ("runbindable", "unbindable", Some("unbindable")),
+            ];
+            each(all, |&(option, own, below)| {
+                let mounts = mounts(runtime, &[bind("rbind", tree.path(), &[option])])?;
+                let of = |target: &str| mounts.iter().find(|m| m.target == target).map(propagation);
+                ensure!(of("/m0").as_deref() == Some(own), "{option}: {:?}", of("/m0"));
+                if let Some(below) = below {
+                    ensure!(of("/m0/below").as_deref() == Some(below), "{option}: {:?}", of("/m0/below"));
+                }
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "propagation of the root",
+        quote: "rootfsPropagation sets the rootfs's mount propagation. Its value is either `shared`, `slave`, `private` \
+                or `unbindable` (config-linux.md, Rootfs Mount Propagation)",
+        run: |runtime| {
+            let all =
+                [("shared", "shared"), ("slave", "master"), ("private", ""), ("unbindable", "unbindable")];
+            each(all, |&(value, want)| {
+                let bundle =
+                    Bundle::new(&["report"])?.with(|c| c["linux"]["rootfsPropagation"] = json!(value))?;
+                // Only what is shared on the host can be a slave of it.
+                let _shared = Mounted::bind(&bundle.rootfs(""), &bundle.rootfs(""))?.shared()?;
+                let report = runtime.report(&bundle)?;
+                let got = report.mount("/").map(propagation);
+                ensure!(got.as_deref() == Some(want), "{value}: {got:?}");
+                Ok(())
+            })?;
+            refused(runtime, |config| config["linux"]["rootfsPropagation"] = json!("everywhere"))
+        },
+    },
+    Case {
+        name: "remount",
+        quote: "Runtimes MUST implement `remount` (config.md, Linux mount options): it changes the flags of what is \
+                mounted there, as mount(8)",
+        run: |runtime| {
+            let again = |options: Value| json!({ "destination": "/m0", "type": "none", "options": options });
+            let list = [tmpfs(&["nosuid"]), again(json!(["remount", "bind", "ro", "noexec"]))];
+            let bundle = Bundle::new(&["report"])?.with(|config| {
+                for mut mount in list {
+                    mount["destination"] = json!("/m0");
+                    push(config, mount);
+                }
+            })?;
+            let report = runtime.report(&bundle)?;
+            let all: Vec<_> = report.mounts.iter().filter(|mount| mount.target == "/m0").collect();
+            ensure_eq!(all.len(), 1);
+            for option in ["ro", "noexec"] {
+                ensure!(all[0].options.iter().any(|o| o == option), "no {option}: {:?}", all[0]);
+            }
+            Ok(())
+        },
+    },
+    Case {
+        name: "options that are the file system's",
+        quote: "Runtimes SHOULD treat unknown options as filesystem-specific ones and pass those as a comma-separated \
+                string to the fifth (const void *data) argument of mount(2) (config.md, Linux mount options)",
+        run: |runtime| {
+            let options = &["size=64k", "mode=700", "nr_inodes=10"];
+            rows(runtime, &[(options, options, &[])], tmpfs)?;
+            refused(runtime, |config| push(config, at(0, tmpfs(&["nonsense"]))))
+        },
+    },
+    Case {
+        name: "a relative destination",
+        quote: "For compatibility with old tools and configurations, it MAY be a relative path, in which case it MUST be \
+                interpreted as relative to \"/\" (config.md, Mounts)",
+        run: |runtime| {
+            let bundle = Bundle::new(&["report"])?.with(|config| {
+                push(config, json!({ "destination": "tmp/here", "type": "tmpfs", "source": "tmpfs" }));
+                config["process"]["cwd"] = json!("/etc");
+            })?;
+            ensure!(runtime.report(&bundle)?.mount("/tmp/here").is_some(), "not at /tmp/here");
+            Ok(())
+        },
+    },
+    Case {
+        name: "the later of two mounts at one place",
+        quote: "The runtime MUST mount entries in the listed order (config.md, Mounts)",
+        run: |runtime| {
+            let (lower, upper) =
+                (tempfile::tempdir().doing("tempdir")?, tempfile::tempdir().doing("tempdir")?);
+            std::fs::write(lower.path().join("lower"), "").doing("write")?;
+            std::fs::write(upper.path().join("upper"), "").doing("write")?;
+            let bundle = Bundle::new(&["stat", "/tmp/lower", "/tmp/upper"])?.with(|config| {
+                for dir in [&lower, &upper] {
+                    let mount = json!({ "destination": "/tmp", "source": dir.path(), "options": ["bind"] });
+                    push(config, mount);
+                }
+            })?;
+            let nodes = stat(runtime, &bundle)?;
+            ensure!(nodes[0].is_none() && nodes[1].is_some(), "{nodes:?}");
+            Ok(())
+        },
+    },
+    Case {
+        name: "a source that is relative",
+        quote: "Path values for bind mounts are either absolute or relative to the bundle (config.md, Mounts)",
+        run: |runtime| {
+            let bundle = Bundle::new(&["cat", "/tmp/file"])?.with(|config| {
+                push(config, json!({ "destination": "/tmp", "source": "data", "options": ["bind"] }));
+            })?;
+            std::fs::create_dir(bundle.path().join("data")).doing("mkdir")?;
+            std::fs::write(bundle.path().join("data/file"), "text").doing("write")?;
+            // Wherever the caller is.
+            let mut command =
+                runtime.command(&["run", "--bundle", &bundle.path().display().to_string(), "c"]);
+            command.current_dir("/");
+            ensure_eq!(conformance::runtime::finish(command)?.ok()?.stdout, "text");
+            Ok(())
+        },
+    },
+    Case {
+        name: "a file on a file",
+        quote: "source: a device name, but can also be a file or directory name for bind mounts (config.md, Mounts)",
+        run: |runtime| {
+            let file = tempfile::NamedTempFile::new().doing("temporary file")?;
+            std::fs::write(file.path(), "text").doing("write")?;
+            let bundle = Bundle::new(&["cat", "/etc/new/file"])?.with(|config| {
+                let mount = json!({ "destination": "/etc/new/file", "type": "none", "source": file.path(),
+                    "options": ["rbind", "ro"] });
+                push(config, mount);
+            })?;
+            ensure_eq!(runtime.run_in(&bundle, &["run", "c"])?.ok()?.stdout, "text");
+            Ok(())
+        },
+    },
+    Case {
+        name: "tmpcopyup",
+        quote: "Runtimes MAY implement `tmpcopyup`: copy up the contents to a tmpfs (config.md, Linux mount options)",
+        run: |runtime| {
+            let bundle = Bundle::new(&["cat", "/m0/below/file"])?.with(|config| {
+                push(config, at(0, tmpfs(&["tmpcopyup"])));
+            })?;
+            std::fs::create_dir_all(bundle.rootfs("m0/below")).doing("mkdir")?;
+            std::fs::write(bundle.rootfs("m0/below/file"), "text").doing("write")?;
+            ensure_eq!(runtime.run_in(&bundle, &["run", "c"])?.ok()?.stdout, "text");
+            Ok(())
+        },
+    },
+    Case {
+        name: "id mappings of a mount",
+        quote: "`idmap`: indicates that the mount MUST have an idmapping applied. If `uidMappings` or `gidMappings` are \
+                specified for the mount, the runtime MUST use those values for the mount's mapping (config.md, Linux \
+                mount options, since 1.2)",
+        run: |runtime| {
+            let tree = Tree::new()?;
+            let bundle = mapped(&tree, json!(["rbind", "idmap"]), true)?;
+            let nodes = stat(runtime, &bundle)?;
+            ensure_eq!(nodes[0].as_ref().map(|node| node.owner), Some((100_000, 200_000)));
+            // Not recursively.
+            ensure_eq!(nodes[1].as_ref().map(|node| node.owner), Some((0, 0)));
+            Ok(())
+        },
+    },
+    Case {
+        name: "id mappings of a tree of mounts",
+        quote: "`ridmap`: indicates that the mount MUST have an idmapping applied, and the mapping is applied \
+                recursively (config.md, Linux mount options, since 1.2)",
+        run: |runtime| {
+            let tree = Tree::new()?;
+            let bundle = mapped(&tree, json!(["rbind", "ridmap"]), true)?;
+            for node in stat(runtime, &bundle)? {
+                ensure_eq!(node.map(|node| node.owner), Some((100_000, 200_000)));
+            }
+            Ok(())
+        },
+    },
+    Case {
+        name: "idmap with the mappings of the container",
+        quote: "If they are not specified, the runtime MAY use the container's user namespace mapping, otherwise an \
+                error MUST be returned (config.md, Linux mount options, since 1.2)",
+        run: |runtime| {
+            let tree = Tree::new()?;
+            let bundle = mapped(&tree, json!(["rbind", "idmap"]), false)?.with(with_user_namespace)?;
+            match runtime.run_in(&bundle, &["run", "c"])? {
+                output if output.status.success() => {
+                    let nodes: Vec<Option<Node>> = serde_json::from_str(&output.stdout).doing("stat")?;
+                    ensure_eq!(nodes[0].as_ref().map(|node| node.owner), Some((0, 0)));
+                    Ok(())
+                }
+                output => output.failed().map(drop),
+            }
+        },
+    },
+    Case {
+        name: "idmap without any mappings",
+        quote: "If there are no `uidMappings` and `gidMappings` specified and the container isn't using user namespaces, \
+                an error MUST be returned (config.md, Linux mount options, since 1.2)",
+        run: |runtime| {
+            let tree = Tree::new()?;
+            for option in ["idmap", "ridmap"] {
+                let bundle = mapped(&tree, json!(["rbind", option]), false)?;
+                runtime.run_in(&bundle, &["run", "c"])?.failed()?;
+            }
+            Ok(())
+        },
+    },
+    Case {
+        name: "one kind of id mappings without the other",
+        quote: "uidMappings: if specified, it MUST be specified along with `gidMappings` (config.md, POSIX-platform \
+                Mounts, since 1.1)",
+        run: |runtime| {
+            let tree = Tree::new()?;
+            for field in ["uidMappings", "gidMappings"] {
+                let bundle = mapped(&tree, json!(["rbind", "idmap"]), true)?.with(|config| {
+                    let last = config["mounts"].as_array_mut().and_then(|mounts| mounts.last_mut());
+                    if let Some(mount) = last.and_then(Value::as_object_mut) {
+                        mount.remove(field);
+                    }
+                })?;
+                runtime.run_in(&bundle, &["run", "c"])?.failed()?;
+            }
+            Ok(())
+        },
+    },
+];
+
+/// Options of a mount, those that it must have, those that it may not have.
+type Row = (&'static [&'static str], &'static [&'static str], &'static [&'static str]);
+
+const OF_A_FILE_SYSTEM: &[Row] = &[
+    (&["ro"], &["ro"], &["rw"]),
+    (&["ro", "rw"], &["rw"], &["ro"]),
+    (&["nosuid"], &["nosuid"], &[]),
+    (&["nosuid", "suid"], &[], &["nosuid"]),
+    (&["nodev"], &["nodev"], &[]),
+    (&["nodev", "dev"], &[], &["nodev"]),
+    (&["noexec"], &["noexec"], &[]),
+    (&["noexec", "exec"], &[], &["noexec"]),
+    (&["noatime"], &["noatime"], &["relatime"]),
+    (&["noatime", "atime"], &[], &["noatime"]),
+    (&["nodiratime"], &["nodiratime"], &[]),
+    (&["nodiratime", "diratime"], &[], &["nodiratime"]),
+    (&["relatime"], &["relatime"], &["noatime"]),
+    (&["norelatime"], &[], &["noatime"]),
+    (&["strictatime"], &[], &["noatime", "relatime"]),
+    (&["strictatime", "nostrictatime"], &["relatime"], &["noatime"]),
+    (&["sync"], &["sync"], &[]),
+    (&["sync", "async"], &[], &["sync"]),
+    (&["dirsync"], &["dirsync"], &[]),
+    (&["lazytime"], &["lazytime"], &[]),
+    (&["lazytime", "nolazytime"], &[], &["lazytime"]),
+    // What they do cannot be seen.
+    (&["silent"], &[], &[]),
+    (&["loud"], &[], &[]),
+    (&["iversion"], &[], &[]),
+    (&["noiversion"], &[], &[]),
+];
+
+const OF_A_BIND_MOUNT: &[Row] = &[
+    (&[], &["rw"], &["ro"]),
+    (&["ro"], &["ro"], &["rw"]),
+    (&["ro", "nosuid", "nodev", "noexec"], &["ro", "nosuid", "nodev", "noexec"], &[]),
+    (&["noatime"], &["noatime"], &["relatime"]),
+    (&["nodiratime"], &["nodiratime"], &[]),
+    (&["strictatime"], &[], &["noatime", "relatime"]),
+];
+
+const RECURSIVE: &[Row] = &[
+    (&["rro"], &["ro"], &["rw"]),
+    (&["ro", "rrw"], &["rw"], &["ro"]),
+    (&["rnosuid"], &["nosuid"], &[]),
+    (&["rnosuid", "rsuid"], &[], &["nosuid"]),
+    (&["rnodev"], &["nodev"], &[]),
+    (&["rnodev", "rdev"], &[], &["nodev"]),
+    (&["rnoexec"], &["noexec"], &[]),
+    (&["rnoexec", "rexec"], &[], &["noexec"]),
+    (&["rnodiratime"], &["nodiratime"], &[]),
+    (&["rnodiratime", "rdiratime"], &[], &["nodiratime"]),
+    (&["rnosymfollow"], &["nosymfollow"], &[]),
+    (&["rnosymfollow", "rsymfollow"], &[], &["nosymfollow"]),
+];
+
+const RECURSIVE_ATIME: &[Row] = &[
+    (&["rnoatime"], &["noatime"], &["relatime"]),
+    (&["rnoatime", "ratime"], &["relatime"], &["noatime"]),
+    (&["rrelatime"], &["relatime"], &["noatime"]),
+    (&["rnorelatime"], &[], &["noatime"]),
+    (&["rstrictatime"], &[], &["noatime", "relatime"]),
+    (&["rnostrictatime"], &["relatime"], &["noatime"]),
+];
+
+fn tmpfs(options: &[&str]) -> Value {
+    json!({ "type": "tmpfs", "source": "tmpfs", "options": options })
+}
+
+fn bind(kind: &str, source: &Path, options: &[&str]) -> Value {
+    let options = [&[kind], options].concat();
+    json!({ "type": "none", "source": source, "options": options })
+}
+
+fn at(i: usize, mut mount: Value) -> Value {
+    mount["destination"] = json!(format!("/m{i}"));
+    mount
+}
+
+/// What the container's mounts are like with these at /m0, /m1, ...
+fn mounts(runtime: &Runtime, list: &[Value]) -> Result<Vec<Mount>> {
+    let bundle = Bundle::new(&["report"])?.with(|config| {
+        for (i, mount) in list.iter().enumerate() {
+            push(config, at(i, mount.clone()));
+        }
+    })?;
+    Ok(runtime.report(&bundle)?.mounts)
+}
+
+/// A container with a mount for each row, each judged.
+fn rows(runtime: &Runtime, rows: &[Row], make: impl Fn(&[&str]) -> Value) -> Result {
+    each(rows, |row| {
+        let mounts = mounts(runtime, &[make(row.0)])?;
+        judge(row, mounts.iter().find(|mount| mount.target == "/m0").ok_or("no mount")?)
+    })
+}
+
+fn judge((options, want, unwanted): &Row, mount: &Mount) -> Result {
+    let has = |option: &&&str| mount.options.iter().chain(&mount.super_options).any(|o| o == *option);
+    // A read-only file system is one thing, a read-only mount another.
+    let has_itself = |option: &&&str| mount.options.iter().any(|o| o == *option);
+    if let Some(missing) = want.iter().find(|option| !has(option)) {
+        return Err(format!("{options:?}: no {missing}: {mount:?}"));
+    }
+    match unwanted.iter().find(|option| has_itself(option)) {
+        Some(other) => Err(format!("{options:?}: {other}: {mount:?}")),
+        None => Ok(()),
+    }
+}
+
+fn recursive(runtime: &Runtime, rows: &[Row]) -> Result {
+    let tree = Tree::new()?;
+    each(rows, |row| {
+        let mounts = mounts(runtime, &[bind("rbind", tree.path(), row.0)])?;
+        each(["/m0", "/m0/below"], |target| {
+            judge(row, mounts.iter().find(|mount| mount.target == *target).ok_or("no mount")?)
+        })
+    })
+}
+
+/// The optional field of mountinfo without its number; empty: private.
+fn propagation(mount: &Mount) -> String {
+    mount.propagation.first().and_then(|field| field.split(':').next()).unwrap_or_default().to_owned()
+}
+
+/// A container that looks at the files of a tree, mounted with these options.
+fn mapped(tree: &Tree, options: Value, mappings: bool) -> Result<Bundle> {
+    Bundle::new(&["stat", "/m0/file", "/m0/below/file"])?.with(|config| {
+        let mut mount = json!({ "type": "none", "source": tree.path(), "options": options });
+        if mappings {
+            mount["uidMappings"] = json!([{ "containerID": 0, "hostID": 100_000, "size": 65_536 }]);
+            mount["gidMappings"] = json!([{ "containerID": 0, "hostID": 200_000, "size": 65_536 }]);
+        }
+        push(config, at(0, mount));
+    })
+}
+
+/// Gives the container a user namespace of its own.
+pub(crate) fn with_user_namespace(config: &mut Value) {
+    if let Some(list) = config["linux"]["namespaces"].as_array_mut() {
+        list.push(json!({ "type": "user" }));
+    }
+    config["linux"]["uidMappings"] = json!([{ "containerID": 0, "hostID": 300_000, "size": 65_536 }]);
+    config["linux"]["gidMappings"] = json!([{ "containerID": 0, "hostID": 400_000, "size": 65_536 }]);
+}
+
+/// What the container's `probe stat` says.
+fn stat(runtime: &Runtime, bundle: &Bundle) -> Result<Vec<Option<Node>>> {
+    serde_json::from_str(&runtime.run_in(bundle, &["run", "c"])?.ok()?.stdout).doing("stat")
+}
+
+/// A mount of this process, until it is dropped.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn tmpfs(target: &Path) -> Result<Self> {
+        mount(Some("tmpfs"), target, Some("tmpfs"), MsFlags::empty(), None::<&str>).doing("mount")?;
+        Ok(Mounted(target.to_owned()))
+    }
+
+    fn bind(source: &Path, target: &Path) -> Result<Self> {
+        mount(Some(source), target, None::<&str>, MsFlags::MS_BIND, None::<&str>).doing("mount")?;
+        Ok(Mounted(target.to_owned()))
+    }
+
+    fn shared(self) -> Result<Self> {
+        let flags = MsFlags::MS_SHARED | MsFlags::MS_REC;
+        mount(None::<&str>, &self.0, None::<&str>, flags, None::<&str>).doing("mount")?;
+        Ok(self)
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // If it stays, the check of what is left behind says so.
+        let _left = umount2(&self.0, MntFlags::MNT_DETACH);
+    }
+}
+
+/// A tmpfs with another one below it, and a file of root's in each.
+struct Tree {
+    // In the order in which they go.
+    _below: Mounted,
+    top: Mounted,
+    _dir: tempfile::TempDir,
+}
+
+impl Tree {
+    fn new() -> Result<Self> {
+        let dir = tempfile::tempdir().doing("temporary directory")?;
+        let top = Mounted::tmpfs(dir.path())?;
+        let below = dir.path().join("below");
+        std::fs::create_dir(&below).doing("mkdir")?;
+        let tree = Tree { _below: Mounted::tmpfs(&below)?, top, _dir: dir };
+        for file in [tree.path().join("file"), below.join("file")] {
+            std::fs::write(file, "").doing("write")?;
+        }
+        Ok(tree)
+    }
+
+    fn path(&self) -> &Path {
+        &self.top.0
+    }
+
+    fn share(&self) -> Result {
+        let flags = MsFlags::MS_SHARED | MsFlags::MS_REC;
+        mount(None::<&str>, self.path(), None::<&str>, flags, None::<&str>).doing("mount")
+    }
+}

@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: Apache-2.0
+//! config-linux.md: namespaces that exist already, user and time namespaces, and
+//! network interfaces that come from the host.
+
+use crate::Case;
+use crate::lifecycle::without_namespace;
+use crate::mounts::with_user_namespace;
+use crate::security::refused;
+use conformance::{Bundle, Doing, Report, Result, Runtime, each, ensure, ensure_eq};
+use serde_json::{Value, json};
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
+
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "namespaces by their paths",
+        quote: "The runtime MUST place the container process in the namespace associated with that `path` \
+                (config-linux.md, Namespaces)",
+        run: |runtime| {
+            let all = [
+                ("network", "net"),
+                ("ipc", "ipc"),
+                ("uts", "uts"),
+                ("pid", "pid"),
+                ("cgroup", "cgroup"),
+                ("time", "time"),
+            ];
+            each(all, |&(kind, file)| {
+                let (first, report) = with_first(
+                    runtime,
+                    |_| (),
+                    |pid, config| {
+                        without_namespace(config, kind);
+                        if kind == "uts" {
+                            config.as_object_mut().map(|all| all.remove("hostname"));
+                        }
+                        join(config, kind, &format!("/proc/{pid}/ns/{file}"));
+                    },
+                )?;
+                let got = report?.namespaces.get(file).cloned();
+                ensure!(got.as_ref() == first.get(file), "{got:?}, want {:?}", first.get(file));
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "a user namespace by its path",
+        quote: "The runtime MUST place the container process in the namespace associated with that `path` \
+                (config-linux.md, Namespaces)",
+        run: |runtime| {
+            // With the other namespaces that belong to it, as a pod has them.
+            let (first, report) = with_first(runtime, with_user_namespace, |pid, config| {
+                for (kind, file) in [("network", "net"), ("ipc", "ipc"), ("uts", "uts"), ("user", "user")] {
+                    without_namespace(config, kind);
+                    join(config, kind, &format!("/proc/{pid}/ns/{file}"));
+                }
+                config.as_object_mut().map(|all| all.remove("hostname"));
+            })?;
+            let report = report?;
+            for file in ["net", "ipc", "uts", "user"] {
+                ensure_eq!(report.namespaces.get(file), first.get(file));
+            }
+            ensure_eq!(report.uids, [0; 4]);
+            Ok(())
+        },
+    },
+    Case {
+        name: "a path of another type of namespace",
+        quote: "The runtime MUST generate an error if `path` is not associated with a namespace of type `type` \
+                (config-linux.md, Namespaces)",
+        run: |runtime| {
+            each(
+                [
+                    ("network", "uts"),
+                    ("ipc", "net"),
+                    ("uts", "ipc"),
+                    ("pid", "net"),
+                    ("cgroup", "uts"),
+                    ("time", "net"),
+                    ("user", "net"),
+                    ("mount", "net"),
+                ],
+                |&(kind, other)| {
+                    refused(runtime, |config| {
+                        without_namespace(config, kind);
+                        join(config, kind, &format!("/proc/self/ns/{other}"));
+                    })
+                },
+            )
+        },
+    },
+    Case {
+        name: "a path of something else",
+        quote: "The runtime MUST generate an error if `path` is not associated with a namespace of type `type` \
+                (config-linux.md, Namespaces)",
+        run: |runtime| {
+            each(["/proc/self/status", "/", "/dev/null"], |&path| {
+                refused(runtime, |config| {
+                    without_namespace(config, "network");
+                    join(config, "network", path);
+                })
+            })
+        },
+    },
+    Case {
+        name: "a relative path of a namespace",
+        quote: "This value MUST be an absolute path in the runtime mount namespace (config-linux.md, Namespaces); \
+                Runtimes MUST generate an error when invalid or unsupported values are encountered (config.md, Valid \
+                values)",
+        run: |runtime| {
+            let bundle = Bundle::new(&["exit", "0"])?.with(|config| {
+                without_namespace(config, "network");
+                join(config, "network", "net");
+            })?;
+            std::os::unix::fs::symlink("/proc/1/ns/net", bundle.path().join("net")).doing("symlink")?;
+            runtime.run_in(&bundle, &["run", "c"])?.failed().map(drop)
+        },
+    },
+    Case {
+        name: "duplicate namespaces",
+        quote: "If a `namespaces` field contains duplicated namespaces with same `type`, the runtime MUST generate an \
+                error (config-linux.md, Namespaces)",
+        run: |runtime| {
+            each(["network", "mount", "pid"], |&kind| {
+                refused(runtime, |config| add(config, json!({ "type": kind })))
+            })
+        },
+    },
+    Case {
+        name: "an unknown type of namespace",
+        quote: "Runtimes MUST generate an error when invalid or unsupported values are encountered (config.md, Valid \
+                values)",
+        run: |runtime| refused(runtime, |config| add(config, json!({ "type": "disk" }))),
+    },
+    Case {
+        name: "user namespace mappings",
+        quote: "uidMappings and gidMappings describe the user namespace uid and gid mappings from the host to the \
+                container (config-linux.md, User namespace mappings)",
+        run: |runtime| {
+            let words = |text: String| text.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            for (file, host) in [("uid_map", "300000"), ("gid_map", "400000")] {
+                let bundle =
+                    Bundle::new(&["cat", &format!("/proc/self/{file}")])?.with(with_user_namespace)?;
+                let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+                ensure_eq!(words(output.stdout), ["0", host, "65536"]);
+            }
+            Ok(())
+        },
+    },
+    Case {
+        name: "several mappings",
+        quote: "uidMappings (array of objects, OPTIONAL) describes the user namespace uid mappings from the host to the \
+                container (config-linux.md, User namespace mappings)",
+        run: |runtime| {
+            let bundle = Bundle::new(&["report"])?.with(|config| {
+                with_user_namespace(config);
+                let map = json!([
+                    { "containerID": 0, "hostID": 300_000, "size": 1 },
+                    { "containerID": 1, "hostID": 500_000, "size": 10 },
+                    { "containerID": 1000, "hostID": 600_000, "size": 65_536 },
+                ]);
+                config["linux"]["uidMappings"] = map.clone();
+                config["linux"]["gidMappings"] = map;
+                config["process"]["user"] = json!({ "uid": 1000, "gid": 5, "additionalGids": [0, 1001] });
+            })?;
+            let report = runtime.report(&bundle)?;
+            ensure_eq!(report.uids, [1000; 4]);
+            ensure_eq!(report.gids, [5; 4]);
+            ensure_eq!(report.groups, [0, 1001]);
+            Ok(())
+        },
+    },
+    Case {
+        name: "mappings that the kernel refuses",
+        quote: "If the runtime cannot apply a property as specified in the configuration, it MUST generate an error and \
+                a new container MUST NOT be created (runtime.md, Create)",
+        run: |runtime| {
+            let ranges = [
+                json!([{ "containerID": 0, "hostID": 300_000, "size": 0 }]),
+                json!([{ "containerID": 0, "hostID": 1, "size": 10 }, { "containerID": 5, "hostID": 100, "size": 10 }]),
+                json!([{ "containerID": 0, "hostID": 4_294_967_000u32, "size": 1000 }]),
+            ];
+            each(ranges, |range| {
+                refused(runtime, |config| {
+                    with_user_namespace(config);
+                    config["linux"]["uidMappings"] = range.clone();
+                })
+            })
+        },
+    },
+    Case {
+        name: "the owner of the files",
+        quote: "The runtime SHOULD NOT modify the ownership of referenced filesystems to realize the mapping \
+                (config-linux.md, User namespace mappings)",
+        run: |runtime| {
+            let bundle = Bundle::new(&["exit", "0"])?.with(with_user_namespace)?;
+            runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+            for path in ["", "probe", "etc", "etc/passwd"] {
+                let meta = std::fs::metadata(bundle.rootfs(path)).doing("stat")?;
+                ensure_eq!((meta.uid(), meta.gid()), (0, 0));
+            }
+            Ok(())
+        },
+    },
+    Case {
+        name: "time offsets",
+        quote: "timeOffsets (object, OPTIONAL) sets the offset for Time Namespace (config-linux.md, Offset for Time \
+                Namespace, since 1.1)",
+        run: |runtime| {
+            let bundle = Bundle::new(&["cat", "/proc/self/timens_offsets"])?.with(|config| {
+                add(config, json!({ "type": "time" }));
+                config["linux"]["timeOffsets"] = json!({
+                    "monotonic": { "secs": 172_800, "nanosecs": 7 }, "boottime": { "secs": -5 },
+                });
+            })?;
+            let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+            let words: Vec<_> = output.stdout.split_ascii_whitespace().collect();
+            ensure_eq!(words, ["monotonic", "172800", "7", "boottime", "-5", "0"]);
+            Ok(())
+        },
+    },
+    Case {
+        name: "the clock of a new time namespace",
+        quote: "`time`: the container will be able to have its own clocks (config-linux.md, Namespaces, since 1.1)",
+        run: |runtime| {
+            let uptime = || -> Result<f64> {
+                let text = std::fs::read_to_string("/proc/uptime").doing("uptime")?;
+                text.split(' ').next().unwrap_or_default().parse().doing("uptime")
+            };
+            let bundle = Bundle::new(&["cat", "/proc/uptime"])?.with(|config| {
+                add(config, json!({ "type": "time" }));
+                config["linux"]["timeOffsets"] = json!({ "boottime": { "secs": 1_000_000 } });
+            })?;
+            let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+            let inside: f64 = output.stdout.split(' ').next().unwrap_or_default().parse().doing("uptime")?;
+            let difference = inside - uptime()?;
+            ensure!((999_000.0..1_000_001.0).contains(&difference), "differs by {difference} s");
+            Ok(())
+        },
+    },
+    Case {
+        name: "time offsets that cannot be",
+        quote: "Runtimes MUST generate an error when invalid or unsupported values are encountered (config.md, Valid \
+                values)",
+        run: |runtime| {
+            for offsets in [
+                json!({ "realtime": { "secs": 1 } }),
+                json!({ "boottime": { "secs": -1_000_000_000 } }),
+                json!({ "monotonic": { "nanosecs": 1_000_000_000 } }),
+            ] {
+                refused(runtime, |config| {
+                    add(config, json!({ "type": "time" }));
+                    config["linux"]["timeOffsets"] = offsets.clone();
+                })
+                .map_err(|why| format!("{offsets}: {why}"))?;
+            }
+            // And without a namespace that they could be for.
+            refused(runtime, |config| config["linux"]["timeOffsets"] = json!({ "boottime": { "secs": 1 } }))
+        },
+    },
+    Case {
+        name: "host and domain name",
+        quote: "hostname, domainname: on Linux, for example, this will change the hostname (domainname) in the container \
+                UTS namespace (config.md, Hostname, Domainname)",
+        run: |runtime| {
+            let bundle = Bundle::new(&["report"])?.with(|config| {
+                config["hostname"] = json!("mrsdalloway");
+                config["domainname"] = json!("example.org");
+            })?;
+            let report = runtime.report(&bundle)?;
+            ensure_eq!(report.hostname, "mrsdalloway");
+            ensure_eq!(report.domainname, "example.org");
+            Ok(())
+        },
+    },
+    Case {
+        name: "a network device",
+        quote: "netDevices: a set of network devices that MUST be made available in the container; the runtime MUST set \
+                the network device state to \"up\" after moving it (config-linux.md, Network Devices, since 1.3)",
+        run: |runtime| {
+            let device = Device::new("cfa0")?;
+            let bundle = Bundle::new(&["report"])?
+                .with(|config| config["linux"]["netDevices"] = json!({ device.name: {} }))?;
+            ensure_eq!(runtime.report(&bundle)?.interfaces.get(device.name), Some(&true));
+            Ok(())
+        },
+    },
+    Case {
+        name: "a network device by another name",
+        quote: "name (string, OPTIONAL): the name of the network device inside the container namespace (config-linux.md, \
+                Network Devices, since 1.3)",
+        run: |runtime| {
+            let device = Device::new("cfb0")?;
+            let bundle = Bundle::new(&["report"])?.with(|config| {
+                config["linux"]["netDevices"] = json!({ device.name: { "name": "inside0" } });
+            })?;
+            let interfaces = runtime.report(&bundle)?.interfaces;
+            ensure_eq!(interfaces.keys().collect::<Vec<_>>(), ["inside0", "lo"]);
+            Ok(())
+        },
+    },
+    Case {
+        name: "what a network device has",
+        quote: "The runtime MUST preserve existing network interface attributes, including all permanent IP addresses \
+                (IFA_F_PERMANENT flag) of any family with global scope (config-linux.md, Network Devices, since 1.3)",
+        run: |runtime| {
+            let device = Device::new("cfc0")?;
+            for args in [
+                "link set cfc0-peer up",
+                "link set cfc0 mtu 1377 address 02:00:00:00:13:77",
+                "address add 192.0.2.7/24 dev cfc0",
+                "address add 2001:db8::7/64 dev cfc0 nodad",
+                "link set cfc0 up",
+            ] {
+                ip(args)?;
+            }
+            let bundle = Bundle::new(&["sleep"])?
+                .with(|config| config["linux"]["netDevices"] = json!({ device.name: {} }))?;
+            runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
+            let pid = runtime.state("c")?["pid"].to_string();
+            let output = Command::new("nsenter")
+                .args(["-t", &pid, "-n", "ip", "address", "show", device.name])
+                .output();
+            let text = String::from_utf8_lossy(&output.doing("nsenter")?.stdout).into_owned();
+            runtime.run(&["delete", "--force", "c"])?.ok()?;
+            for part in ["mtu 1377", "02:00:00:00:13:77", "192.0.2.7/24", "2001:db8::7/64", "UP"] {
+                ensure!(text.contains(part), "no {part}: {text}");
+            }
+            Ok(())
+        },
+    },
+    Case {
+        name: "a network device whose name is taken",
+        quote: "If a network device with the specified name already exists in the container namespace, the runtime MUST \
+                generate an error (config-linux.md, Network Devices, since 1.3)",
+        run: |runtime| {
+            let device = Device::new("cfd0")?;
+            refused(runtime, |config| {
+                config["linux"]["netDevices"] = json!({ device.name: { "name": "lo" } });
+            })
+        },
+    },
+    Case {
+        name: "a network device of a container that is not made",
+        quote: "generating an error MUST leave the state of the environment as if the operation were never attempted \
+                (runtime.md, Errors)",
+        run: |runtime| {
+            let device = Device::new("cfg0")?;
+            refused(runtime, |config| {
+                config["linux"]["netDevices"] = json!({ device.name: { "name": "lo" } });
+            })?;
+            ip(&format!("link show {}", device.name))?;
+            refused(runtime, |config| {
+                config["linux"]["netDevices"] = json!({ device.name: {} });
+                config["process"]["cwd"] = json!("/probe");
+            })?;
+            ip(&format!("link show {}", device.name))
+        },
+    },
+    Case {
+        name: "a template for the name of a network device",
+        quote: "unless the user has provided a template by appending `%d` to the new name. In that case, the runtime MUST \
+                allow the move, and the kernel will generate a unique name (config-linux.md, Network Devices, since 1.3)",
+        run: |runtime| {
+            let device = Device::new("cfe0")?;
+            let bundle = Bundle::new(&["report"])?
+                .with(|config| config["linux"]["netDevices"] = json!({ device.name: { "name": "lan%d" } }))?;
+            ensure_eq!(runtime.report(&bundle)?.interfaces.get("lan0"), Some(&true));
+            Ok(())
+        },
+    },
+    Case {
+        name: "a network device that is not there",
+        quote: "The runtime MUST check if moving the network interface to the container namespace is possible \
+                (config-linux.md, Network Devices, since 1.3)",
+        run: |runtime| {
+            refused(runtime, |config| config["linux"]["netDevices"] = json!({ "nonexistent0": {} }))?;
+            // Not into the namespace where it is already.
+            let device = Device::new("cff0")?;
+            refused(runtime, |config| {
+                without_namespace(config, "network");
+                config["linux"]["netDevices"] = json!({ device.name: {} });
+            })
+        },
+    },
+];
+
+fn add(config: &mut Value, namespace: Value) {
+    if let Some(list) = config["linux"]["namespaces"].as_array_mut() {
+        list.push(namespace);
+    }
+}
+
+fn join(config: &mut Value, kind: &str, path: &str) {
+    add(config, json!({ "type": kind, "path": path }));
+}
+
+/// Runs a container, and, while it lives, a second one that is told the first
+/// one's pid. The first one's namespaces, and what the second one has seen.
+fn with_first(
+    runtime: &Runtime,
+    change: impl FnOnce(&mut Value),
+    join: impl FnOnce(i64, &mut Value),
+) -> Result<(std::collections::BTreeMap<String, String>, Result<Report>)> {
+    let bundle = Bundle::new(&["sleep"])?.with(|config| {
+        add(config, json!({ "type": "time" }));
+        change(config);
+    })?;
+    runtime.run_in(&bundle, &["run", "--detach", "first"])?.ok()?;
+    let pid = runtime.state("first")?["pid"].as_i64().unwrap_or_default();
+    let mut namespaces = std::collections::BTreeMap::new();
+    for kind in ["net", "ipc", "uts", "pid", "cgroup", "time", "user"] {
+        let link = std::fs::read_link(format!("/proc/{pid}/ns/{kind}")).doing("readlink")?;
+        namespaces.insert(kind.to_owned(), link.display().to_string());
+    }
+    let second = Bundle::new(&["report"])?.with(|config| join(pid, config))?;
+    let report = runtime.report(&second);
+    runtime.run(&["delete", "--force", "first"])?.ok()?;
+    Ok((namespaces, report))
+}
+
+/// A pair of interfaces in the runtime's network namespace, until it is dropped.
+struct Device {
+    name: &'static str,
+}
+
+impl Device {
+    fn new(name: &'static str) -> Result<Self> {
+        ip(&format!("link add {name} type veth peer name {name}-peer"))?;
+        Ok(Device { name })
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        // The kernel removes the pair with the container's namespace, some time later.
+        let _gone = ip(&format!("link delete {}-peer", self.name));
+    }
+}
+
+fn ip(args: &str) -> Result {
+    let output = Command::new("ip").args(args.split(' ')).output().doing("ip")?;
+    ensure!(output.status.success(), "ip {args}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
