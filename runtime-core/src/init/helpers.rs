@@ -7,6 +7,7 @@ use super::step::{Call, During, Failure, InStep, Step};
 use crate::launch::channel::{ChildEnd, Reply};
 use crate::path::root::Root;
 use crate::sys::clone::Child;
+use crate::sys::signal::Ignored;
 use crate::sys::{self, Errno, socket};
 use std::convert::Infallible;
 use std::os::fd::{BorrowedFd, RawFd};
@@ -29,7 +30,7 @@ impl Child for Mapper<'_> {
     fn run(self) -> ! {
         // EBADF at worst: then it is closed.
         sys::ignore(sys::fd::close_range(self.parent_end, self.parent_end, 0));
-        sys::signal::reset_in_child();
+        sys::signal::reset_in_child(Ignored::ALL);
         super::give_up(self.make(), self.channel)
     }
 }
@@ -68,7 +69,7 @@ impl Child for RouteOpener<'_> {
     fn run(self) -> ! {
         // EBADF at worst: then it is closed.
         sys::ignore(sys::fd::close_range(self.parent_end, self.parent_end, 0));
-        sys::signal::reset_in_child();
+        sys::signal::reset_in_child(Ignored::ALL);
         super::give_up(self.open(), self.channel)
     }
 }

@@ -27,6 +27,7 @@ use crate::launch::channel::{ChildEnd, Reply};
 use crate::launch::self_exe;
 use crate::sys;
 use crate::sys::clone::Child;
+use crate::sys::signal::Ignored;
 use crate::trace::{self, Track};
 use plan::Plan;
 use std::convert::Infallible;
@@ -44,13 +45,15 @@ pub(crate) struct First<'a> {
     /// Closed first: as long as it is open here, the child would not see that
     /// the parent is gone.
     pub(crate) parent_end: RawFd,
+    /// By the parent, which is inherited.
+    pub(crate) ignored: Ignored,
 }
 
 impl Child for First<'_> {
     fn run(self) -> ! {
         // EBADF at worst: then it is closed.
         sys::ignore(sys::fd::close_range(self.parent_end, self.parent_end, 0));
-        sys::signal::reset_in_child();
+        sys::signal::reset_in_child(self.ignored);
         let joins = !self.plan.joins.is_empty();
         trace::enter(if joins { Track::Stage } else { Track::Init });
         give_up(first(self.plan, self.channel), self.channel)

@@ -86,7 +86,8 @@ pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<C
     let (parent, child) = channel::channel().context(|| "socketpair")?;
     let joins = !plan.joins.is_empty();
     let flags = if joins { 0 } else { plan.clone_flags };
-    let first = First { plan, channel: &child, parent_end: parent.as_fd().as_raw_fd() };
+    let parent_end = parent.as_fd().as_raw_fd();
+    let first = First { plan, channel: &child, parent_end, ignored: signal::Ignored::by_caller() };
     let blocked = signal::Blocked::all();
     let cloned = clone::clone3(flags, false, cgroup, first);
     drop(blocked);

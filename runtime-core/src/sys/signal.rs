@@ -48,16 +48,37 @@ impl Drop for Blocked {
 }
 
 /// The last signal (signal(7)).
-const LAST: libc::c_int = 64;
+const LAST: u32 = 64;
+
+/// Signals that a process ignores.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ignored(u64);
+
+impl Ignored {
+    /// Whatever it is that they are.
+    pub(crate) const ALL: Self = Ignored(u64::MAX);
+
+    /// Those that the calling process ignores. Parent only (heap).
+    pub(crate) fn by_caller() -> Self {
+        let status = super::fd::read_file(super::fd::CWD, c"/proc/self/status", 1 << 16).unwrap_or_default();
+        from_status(&String::from_utf8_lossy(&status)).map_or(Self::ALL, Ignored)
+    }
+}
+
+/// What proc_pid_status(5) says of ignored signals.
+fn from_status(status: &str) -> Option<u64> {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
+}
 
 /// For the child, before it executes another program: no signal is blocked, and
 /// none is ignored, whatever the caller ignores, and Rust programs ignore SIGPIPE.
 /// (Handlers were cleared by the clone.)
-pub(crate) fn reset_in_child() {
+pub(crate) fn reset_in_child(ignored: Ignored) {
     // The kernel's struct sigaction, which is smaller, with SIG_DFL in it: 0.
     let default = [0u64; 8];
     let no_old = std::ptr::null_mut::<u64>();
-    for signal in 1..=LAST {
+    for signal in (1..=LAST).filter(|signal| ignored.0 & 1 << (signal - 1) != 0) {
         // SAFETY: a whole struct sigaction that names no handler. By a raw call,
         // as libc keeps two signals to itself. EINVAL: SIGKILL, SIGSTOP.
         unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), no_old, size_of::<u64>()) };
@@ -110,5 +131,21 @@ pub(crate) fn describe(signal: i32) -> &'static str {
         libc::SIGXCPU => "CPU time limit exceeded",
         libc::SIGXFSZ => "file size limit exceeded",
         _ => "unknown signal",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_are_read() {
+        assert_eq!(
+            from_status("SigBlk:\t0000000000000001\nSigIgn:\t8000000000001000\n"),
+            Some(1 << 63 | 1 << 12)
+        );
+        assert_eq!(from_status("SigBlk:\t0000000000000001\n"), None);
+        // Rust's own main ignores it.
+        assert_ne!(Ignored::by_caller().0 & 1 << (libc::SIGPIPE - 1), 0);
     }
 }
