@@ -78,7 +78,7 @@ fn attach(root: Root<'_>, m: &mut Mount, made: Option<OwnedFd>) -> StepResult {
             }
             let target = match existing {
                 Some(target) => target,
-                None => target(root, &m.destination, Leaf::Directory, m.no_follow)?,
+                None => made_target(root, &m.destination, m.no_follow)?,
             };
             set_attributes(&tree, m.attr.as_ref(), &m.all)?;
             mount::attach(&tree, target).during(Call::AttachMount)?;
@@ -108,6 +108,15 @@ fn set_attributes(tree: &OwnedFd, one: Option<&MountAttr>, all: &MountAttr) -> S
 /// The mount point, made if it is missing.
 fn target(root: Root<'_>, path: &CStr, leaf: Leaf, no_follow: bool) -> StepResult<OwnedFd> {
     let target = if no_follow { root.open_or_make_proper(path, leaf) } else { root.open_or_make(path, leaf) };
+    let target = target.during(Call::Open)?;
+    check_target(&target, path)?;
+    Ok(target)
+}
+
+/// The mount point, a directory that is missing.
+fn made_target(root: Root<'_>, path: &CStr, no_follow: bool) -> StepResult<OwnedFd> {
+    let leaf = Leaf::Directory;
+    let target = if no_follow { root.make_proper(path, leaf) } else { root.make(path, leaf) };
     let target = target.during(Call::Open)?;
     check_target(&target, path)?;
     Ok(target)

@@ -49,31 +49,51 @@ impl<'a> Root<'a> {
     /// As [`open_or_make`](Self::open_or_make), for a path that may have no link in it.
     pub(crate) fn open_or_make_proper(self, path: &CStr, leaf: Leaf) -> Result<OwnedFd> {
         match self.open_proper(path, libc::O_PATH) {
-            Err(Errno::ENOENT) => {
-                drop(self.make(path, leaf)?);
-                self.open_proper(path, libc::O_PATH)
-            }
+            Err(Errno::ENOENT) => self.make_proper(path, leaf),
             other => other,
         }
+    }
+
+    /// The second half of [`open_or_make`](Self::open_or_make): something is missing.
+    pub(crate) fn make(self, path: &CStr, leaf: Leaf) -> Result<OwnedFd> {
+        match self.make_last(path, leaf) {
+            // More is missing, or a link leads to nothing.
+            Err(Errno::ENOENT) => self.make_all(path, leaf),
+            other => other,
+        }
+    }
+
+    /// The second half of [`open_or_make_proper`](Self::open_or_make_proper).
+    pub(crate) fn make_proper(self, path: &CStr, leaf: Leaf) -> Result<OwnedFd> {
+        drop(self.make(path, leaf)?);
+        self.open_proper(path, libc::O_PATH)
     }
 
     /// The directory that `path` is in, made if it is missing, and the last
     /// component of `path`. The component may be anything, or missing.
     pub(crate) fn parent_of(self, path: &CStr) -> Result<(OwnedFd, &CStr)> {
-        let bytes = path.to_bytes_with_nul();
-        let start = bytes.iter().rposition(|b| *b == b'/').map_or(0, |slash| slash + 1);
-        let (parent, name) = bytes.split_at(start);
-        let name = CStr::from_bytes_with_nul(name).map_err(|_not_a_name| Errno::EINVAL)?;
         let mut buf = PathBuffer::new();
-        let parent = buf.set(parent)?;
-        let parent = if parent.is_empty() { c"." } else { parent };
+        let (parent, name) = split(path, &mut buf)?;
         Ok((self.open_or_make(parent, Leaf::Directory)?, name))
+    }
+
+    /// Makes the last component of `path` alone, in a directory that is there. If
+    /// that is not all, ENOENT.
+    fn make_last(self, path: &CStr, leaf: Leaf) -> Result<OwnedFd> {
+        let mut buf = PathBuffer::new();
+        let (parent, name) = split(path, &mut buf)?;
+        if name == c".." {
+            return Err(Errno::ENOENT); // What that is, only a lookup from the root may say.
+        }
+        make_leaf(&self.open(parent, libc::O_PATH | libc::O_DIRECTORY)?, name, leaf)
     }
 
     /// Makes the components of `path` one by one. Each is looked up from the
     /// root, so that links on the way work, and made in the directory that was
     /// found. Where a link leads to nothing, that is made, inside of the root.
-    fn make(self, path: &CStr, leaf: Leaf) -> Result<OwnedFd> {
+    #[cold] // For the sake of its stack: pages that have to be copied in the child.
+    #[inline(never)]
+    fn make_all(self, path: &CStr, leaf: Leaf) -> Result<OwnedFd> {
         let mut path = PathBuffer::holding(path.to_bytes())?;
         // The kernel's limit, too (path_resolution(7)).
         for _ in 0..=40 {
@@ -119,6 +139,16 @@ impl<'a> Root<'a> {
         }
         Ok(Some(dir))
     }
+}
+
+/// The directory that `path` is in, and its last component.
+fn split<'b, 'p>(path: &'p CStr, buf: &'b mut PathBuffer) -> Result<(&'b CStr, &'p CStr)> {
+    let bytes = path.to_bytes_with_nul();
+    let start = bytes.iter().rposition(|b| *b == b'/').map_or(0, |slash| slash + 1);
+    let (parent, name) = bytes.split_at(start);
+    let name = CStr::from_bytes_with_nul(name).map_err(|_not_a_name| Errno::EINVAL)?;
+    let parent = buf.set(parent)?;
+    Ok((if parent.is_empty() { c"." } else { parent }, name))
 }
 
 /// Makes `name` in `dir`, or opens what somebody else has just made there; a
