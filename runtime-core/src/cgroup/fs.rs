@@ -143,26 +143,39 @@ pub(crate) enum Occupants {
 /// Removes the cgroup at an absolute path, everything below it, and of its
 /// parents as many as `missing` says were made for it, unless others use them.
 pub(crate) fn remove(path: &str, missing: usize, occupants: Occupants) -> Result<()> {
-    let Some(cgroup) = end_all(path, occupants)? else { return Ok(()) };
-    remove_below(&cgroup)?;
+    // Most often nothing is in it any more, and nothing need be asked.
+    if missing == 0 || !remove_empty(path)? {
+        let Some(cgroup) = end_all(path, occupants)? else { return Ok(()) };
+        remove_below(&cgroup)?;
+        if missing > 0 && !remove_empty(path)? {
+            return Err(Error::os(Errno::EBUSY, format!("rmdir cgroup {path}")));
+        }
+    }
     let mut path = path;
-    for removed in 0..missing {
-        let Some((parent, name)) = path.rsplit_once('/') else { break };
-        let (parent_c, name) =
-            (CString::new(parent).unwrap_or_default(), CString::new(name).unwrap_or_default());
-        let dir = match fd::open(fd::CWD, &parent_c, libc::O_PATH | libc::O_DIRECTORY, 0) {
-            Err(Errno::ENOENT) => break,
-            other => other.context(|| format!("open cgroup {parent}"))?,
-        };
-        match fd::unlink(&dir, &name, libc::AT_REMOVEDIR) {
-            Ok(()) | Err(Errno::ENOENT) => {}
-            // A parent that another container has moved into.
-            Err(Errno::EBUSY | Errno::ENOTEMPTY) if removed > 0 => break,
-            Err(errno) => return Err(Error::os(errno, format!("rmdir cgroup {path}"))),
+    for _ in 1..missing {
+        let Some((parent, _)) = path.rsplit_once('/') else { break };
+        // Another container may have moved in.
+        if !remove_empty(parent)? {
+            break;
         }
         path = parent;
     }
     Ok(())
+}
+
+/// False if something is in the cgroup: processes, or other cgroups.
+fn remove_empty(path: &str) -> Result<bool> {
+    let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let (parent_c, name) = (CString::new(parent).unwrap_or_default(), CString::new(name).unwrap_or_default());
+    let dir = match fd::open(fd::CWD, &parent_c, libc::O_PATH | libc::O_DIRECTORY, 0) {
+        Err(Errno::ENOENT) => return Ok(true),
+        other => other.context(|| format!("open cgroup {parent}"))?,
+    };
+    match fd::unlink(&dir, &name, libc::AT_REMOVEDIR) {
+        Ok(()) | Err(Errno::ENOENT) => Ok(true),
+        Err(Errno::EBUSY | Errno::ENOTEMPTY) => Ok(false),
+        Err(errno) => Err(Error::os(errno, format!("rmdir cgroup {path}"))),
+    }
 }
 
 /// Waits until no process is in a cgroup; `None` if it is gone.
