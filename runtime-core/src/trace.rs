@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 byte_enum! {
     /// What the runtime itself has done.
     Mark {
-        LoadConfig, CheckConfig, CompileFilter, FindCgroup, Reserve, WriteRecord, MakeCgroup, Plan, Clone,
+        LoadConfig, CheckConfig, CompileFilter, FindCgroup, Reserve, WriteRecord, CommitRecord, MakeCgroup, Plan, Clone,
         AwaitStage, IdMaps, NetDevices, Limits, DeviceFilter, AwaitChild, Hook, SeccompAgent, SetFromOutside, Announce,
         Release, ReadRecord, Status, Signal, WriteFifo, AwaitEnd, RemoveCgroup, RemoveRecord,
     }

@@ -77,7 +77,10 @@ impl Attempt<'_> {
     /// Makes the container, or undoes what it has made so far.
     pub(super) fn make(mut self, entry: Locked, extras: Extras) -> Result<Held> {
         match self.advance(&entry, extras) {
-            Ok(child) => Ok(Held::new(child, self.made.watch, self.warnings, self.notes)),
+            Ok(child) => {
+                let held = Held::new(child, self.made.watch, self.warnings, self.notes);
+                Ok(held.poststart(!self.config.hooks.of(HookKind::Poststart).is_empty()))
+            }
             Err(error) => {
                 // The child is gone by now. The first error is the one to
                 // report; what cannot be undone stays in the record.
@@ -115,6 +118,11 @@ impl Attempt<'_> {
             .traced(Mark::Plan)?;
         plan.wait_go |= self.place.adopts();
         let (mut child, cgroup) = self.spawn(&mut plan, cgroup, entry, &mut record)?;
+        // While the child works.
+        record.init = ProcessId::of(child.pid)?;
+        record.phase = Phase::Created;
+        record.namespace_paths = self.namespace_paths(child.pid);
+        let created = entry.prepare(&record)?;
         self.drive(&mut child, &plan, cgroup).map_err(|error| {
             let limit = self.made.watch.as_ref().filter(|_| child.is_killed()).and_then(OomWatch::limit);
             start_failed(match limit {
@@ -125,10 +133,7 @@ impl Attempt<'_> {
                 ),
             })
         })?;
-        record.init = ProcessId::of(child.pid)?;
-        record.phase = Phase::Created;
-        record.namespace_paths = self.namespace_paths(child.pid);
-        entry.write(&record)?;
+        created.commit()?;
         self.handover.announce(&child, b"standard").traced(Mark::Announce)?;
         if self.waits == Waits::ForRelease {
             self.container.start_container_hooks(&record)?;

@@ -37,7 +37,7 @@ use std::path::{Path, PathBuf};
 pub struct Create {
     container: Container,
     bundle: PathBuf,
-    spec: Option<Spec>,
+    spec: Option<Box<Spec>>,
     systemd: bool,
     without_cgroup: bool,
     rootless: Option<bool>,
@@ -66,7 +66,7 @@ impl Create {
 
     /// Takes `spec` for the content of the bundle's config.json.
     pub fn spec(mut self, spec: Spec) -> Self {
-        self.spec = Some(spec);
+        self.spec = Some(Box::new(spec));
         self
     }
 
@@ -135,7 +135,7 @@ impl Create {
         let bundle = Bundle::open(&self.bundle)?;
         let mut spec = match self.spec {
             Some(spec) => spec,
-            None => bundle.spec()?,
+            None => Box::new(bundle.spec()?),
         };
         if self.notify {
             notify::add(&mut spec, &self.container.store, &self.container.id)?;
@@ -159,7 +159,7 @@ impl Create {
         };
         let resources = linux.and_then(|linux| linux.resources.clone()).unwrap_or_default();
         let start_container = start_container(&config, &spec);
-        let inherited = Inherited::new(spec);
+        let inherited = Inherited::new(*spec);
         let filter =
             config.seccomp.as_ref().map(plan::seccomp::compile).transpose().traced(Mark::CompileFilter)?;
         let ignored =

@@ -29,6 +29,7 @@ pub struct Held {
     watch: Option<OomWatch>,
     warnings: Vec<Warning>,
     notes: Vec<String>,
+    has_poststart: bool,
 }
 
 impl Held {
@@ -38,12 +39,18 @@ impl Held {
         warnings: Vec<Warning>,
         notes: Vec<String>,
     ) -> Self {
-        Held { child, watch, warnings, notes }
+        Held { child, watch, warnings, notes, has_poststart: false }
+    }
+
+    pub(super) fn poststart(mut self, has_hooks: bool) -> Self {
+        self.has_poststart = has_hooks;
+        self
     }
 
     /// Lets the program be executed.
     pub fn release(self) -> Result<Created> {
-        let process = Process { running: self.child.release()?, watch: self.watch };
+        let (running, has_poststart) = (self.child.release()?, self.has_poststart);
+        let process = Process { running, watch: self.watch, has_poststart };
         Ok(Created { process, warnings: self.warnings, notes: self.notes })
     }
 }
@@ -55,6 +62,8 @@ impl Held {
 pub struct Process {
     running: Running,
     watch: Option<OomWatch>,
+    /// Of the container that it is the first process of.
+    pub(super) has_poststart: bool,
 }
 
 impl Process {

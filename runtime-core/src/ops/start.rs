@@ -46,10 +46,10 @@ impl Container {
 
     /// The poststart hooks of a container that was made and started at once.
     pub fn finish_start(&self, process: &Process) -> Result<()> {
-        let record = self.store.entry(&self.id)?.record()?;
-        if record.poststart.is_empty() {
+        if !process.has_poststart {
             return Ok(());
         }
+        let record = self.store.entry(&self.id)?.record()?;
         process.await_exec()?;
         self.poststart(&record)
     }

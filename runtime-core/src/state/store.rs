@@ -195,16 +195,35 @@ impl std::ops::Deref for Locked {
     }
 }
 
+/// A record that nobody has seen yet.
+#[must_use]
+pub(crate) struct NewRecord<'a>(&'a Locked);
+
+impl NewRecord<'_> {
+    /// Whoever reads sees the old record or this one, whole.
+    pub(crate) fn commit(self) -> Result<()> {
+        let entry = &self.0.0;
+        fd::rename(&entry.dir, NEW_RECORD, &entry.dir, RECORD)
+            .context(|| format!("write state.json of container {}", entry.id))
+            .traced(Mark::CommitRecord)
+    }
+}
+
 impl Locked {
-    /// Replaces the record: whoever reads sees the old or the new one, whole.
+    /// Replaces the record.
     pub(crate) fn write(&self, record: &Record) -> Result<()> {
+        self.prepare(record)?.commit()
+    }
+
+    /// Writes a record that is to replace the present one.
+    pub(crate) fn prepare(&self, record: &Record) -> Result<NewRecord<'_>> {
         let write = || -> crate::sys::Result<()> {
             let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC;
             let file = fd::open(&self.dir, NEW_RECORD, flags, 0o600)?;
-            fd::write_all(file, &record.to_json())?;
-            fd::rename(&self.dir, NEW_RECORD, &self.dir, RECORD)
+            fd::write_all(file, &record.to_json())
         };
-        write().context(|| format!("write state.json of container {}", self.id)).traced(Mark::WriteRecord)
+        let written = write().context(|| format!("write state.json.new of container {}", self.id));
+        written.map(|()| NewRecord(self)).traced(Mark::WriteRecord)
     }
 
     /// Keeps the container's filter for `exec`. Readers come after the record that
