@@ -2,7 +2,7 @@
 //! `linux.devices` and `linux.resources.devices`: which nodes exist, and which
 //! devices may be used through any node.
 
-use super::field::{c_string, invalid};
+use super::field::{c_string, id, invalid};
 use crate::error::{Result, Warning};
 use crate::path::clean;
 use crate::spec;
@@ -106,8 +106,8 @@ fn node(i: usize, spec: &spec::Device) -> Result<Node> {
         major: number("major", spec.major, 0xfff)?,
         minor: number("minor", spec.minor, 0xf_ffff)?,
         mode,
-        uid: spec.uid.unwrap_or(0),
-        gid: spec.gid.unwrap_or(0),
+        uid: id(format_args!("{at}.uid"), spec.uid.unwrap_or(0))?,
+        gid: id(format_args!("{at}.gid"), spec.gid.unwrap_or(0))?,
     })
 }
 

@@ -20,6 +20,11 @@ pub(crate) fn c_string(path: impl Display, value: &str) -> Result<CString> {
     CString::new(value).map_err(|nul| invalid(path, format_args!("{:?} has a NUL byte", nul.into_vec())))
 }
 
+/// A user's or group's id; -1 means "leave it alone" to the kernel.
+pub(crate) fn id(path: impl Display, id: u32) -> Result<u32> {
+    if id == u32::MAX { Err(invalid(path, "4294967295 is not an id")) } else { Ok(id) }
+}
+
 /// The entry of `table` called `name`. The error lists what is allowed.
 pub(crate) fn lookup<T: Copy>(path: impl Display, what: &str, name: &str, table: &[(&str, T)]) -> Result<T> {
     match table.iter().find(|(known, _)| *known == name) {

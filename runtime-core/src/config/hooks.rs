@@ -99,12 +99,8 @@ fn hook(kind: Kind, i: usize, spec: &spec::Hook) -> Result<Hook> {
             format_args!("{:?} is not an absolute path", spec.path),
         ));
     }
-    let strings = [
-        ("path", std::slice::from_ref(&spec.path)),
-        ("args", &spec.args),
-        ("env", spec.env.as_deref().unwrap_or_default()),
-    ];
-    for (field, list) in strings {
+    drop(c_string(format_args!("{at}.path"), &spec.path)?);
+    for (field, list) in [("args", spec.args.as_slice()), ("env", spec.env.as_deref().unwrap_or_default())] {
         for (j, string) in list.iter().enumerate() {
             drop(c_string(format_args!("{at}.{field}[{j}]"), string)?);
         }
@@ -146,6 +142,6 @@ mod tests {
         let report = |path: &str, timeout| Hooks::new(Some(&spec(path, timeout))).unwrap_err().report();
         assert_eq!(report("true", None), "hooks.poststop[0].path: \"true\" is not an absolute path");
         assert_eq!(report("/bin/true", Some(0)), "hooks.poststop[0].timeout: expected more than 0, got 0");
-        assert!(report("/bin/\0", None).starts_with("hooks.poststop[0].path[0]: "));
+        assert!(report("/bin/\0", None).starts_with("hooks.poststop[0].path: "));
     }
 }

@@ -21,6 +21,9 @@ mod seccomp;
 pub(crate) mod sysctl;
 pub(crate) mod update;
 
+#[cfg(test)]
+mod mutations;
+
 use crate::error::{Result, Warning};
 use crate::spec::{self, Spec};
 use crate::sys::mount::Depth;

@@ -2,7 +2,7 @@
 //! `process`, of config.json or of `exec --process`: checked.
 
 use super::caps::Capabilities;
-use super::field::{c_string, invalid, lookup, number_list, unsupported};
+use super::field::{c_string, id, invalid, lookup, number_list, unsupported};
 use super::memory_policy::MemoryPolicy;
 use crate::error::{Result, Warning};
 use crate::spec;
@@ -178,13 +178,11 @@ fn optional(path: &str, value: &str) -> Result<Option<CString>> {
     if value.is_empty() { Ok(None) } else { c_string(path, value).map(Some) }
 }
 
-/// An id; -1 means "leave it alone" to the kernel.
-fn id(path: &str, id: u32) -> Result<u32> {
-    if id == u32::MAX { Err(invalid(path, "4294967295 is not an id")) } else { Ok(id) }
-}
-
 fn groups(gids: &[u32]) -> Result<Vec<u32>> {
-    gids.iter().enumerate().map(|(i, gid)| id(&format!("process.user.additionalGids[{i}]"), *gid)).collect()
+    gids.iter()
+        .enumerate()
+        .map(|(i, gid)| id(format_args!("process.user.additionalGids[{i}]"), *gid))
+        .collect()
 }
 
 fn umask(umask: Option<u32>) -> Result<u32> {

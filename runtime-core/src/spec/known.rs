@@ -2,7 +2,7 @@
 //! The names that config.json may have. A test compares the list with what the
 //! types of this module read.
 
-pub(super) const NAMES: &[&str] = &[
+pub(crate) const NAMES: &[&str] = &[
     "annotations",
     "annotations.*",
     "domainname",

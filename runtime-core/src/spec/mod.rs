@@ -18,11 +18,15 @@ mod linux;
 mod places;
 mod process;
 mod state;
+mod strict;
 
 pub use features::*;
 pub use linux::*;
 pub use process::*;
 pub use state::*;
+
+#[cfg(test)]
+pub(crate) use known::NAMES;
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -204,11 +208,12 @@ impl Resources {
 /// Parses any of the types of this module; the error names the JSON path.
 pub(crate) fn from_json<'a, T: Deserialize<'a>>(json: &'a [u8]) -> crate::Result<T> {
     use crate::error::{Error, ErrorKind};
-    // serde would take a list for an object, field by field.
     if json.trim_ascii_start().first().is_some_and(|b| *b != b'{') {
         return Err(Error::new(ErrorKind::InvalidConfig, "expected a JSON object"));
     }
-    serde_json::from_slice(json).map_err(|error| {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let value = T::deserialize(strict::Strict(&mut deserializer));
+    value.and_then(|value| deserializer.end().map(|()| value)).map_err(|error| {
         // A name in the document may hold anything.
         let path = places::path_at(json, error.line(), error.column()).replace(char::is_control, "?");
         let text = if path.is_empty() { error.to_string() } else { format!("{path}: {error}") };
