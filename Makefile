@@ -52,6 +52,12 @@ conformance:
 	$(CARGO) build --quiet -p conformance --all-targets
 	$(ISOLATED) env RUNTIME=$(abspath $(RUNTIME)) $(CARGO) test --quiet -p conformance --test cases
 
+# Size, system calls and memory, against what is promised (docs/performance.md).
+.PHONY: budget
+budget: all
+	$(CARGO) build --quiet -p conformance --bins
+	$(ISOLATED) env RUNTIME=$(abspath $(RUNTIME)) $(CARGO) test --quiet -p conformance --test budget
+
 # --- in a virtual machine: Debian 13, systemd, all controllers (docs/vm.md) ---
 
 .PHONY: vm-deps

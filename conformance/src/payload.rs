@@ -2,6 +2,10 @@
 //! Programs of one system call, for the containers of benchmarks: what a real
 //! program costs at its start would hide what the runtime costs.
 
+use crate::{Bundle, Doing, Result};
+use serde_json::json;
+use std::os::unix::fs::PermissionsExt;
+
 #[cfg(target_arch = "x86_64")]
 mod code {
     pub(super) const MACHINE: u16 = 62;
@@ -21,6 +25,18 @@ mod code {
         0x00, 0x00, 0x80, 0xd2, 0x01, 0x00, 0x80, 0xd2, 0x02, 0x00, 0x80, 0xd2, 0x03, 0x00, 0x80, 0xd2, 0x04,
         0x00, 0x80, 0xd2, 0x28, 0x09, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4, 0xf9, 0xff, 0xff, 0x17,
     ];
+}
+
+/// A bundle like that of `runc spec` with both programs, `/exits` and `/waits`,
+/// that executes `program`.
+pub fn bundle(program: &str) -> Result<Bundle> {
+    let bundle = Bundle::new(&[])?.with(|config| config["process"]["args"] = json!([program]))?;
+    for (name, content) in [("exits", exits()), ("waits", waits())] {
+        let path = bundle.rootfs(name);
+        std::fs::write(&path, content).doing(name)?;
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).doing(name)?;
+    }
+    Ok(bundle)
 }
 
 /// A static program that exits with status 0.

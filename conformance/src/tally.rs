@@ -20,6 +20,30 @@ pub struct Tally {
     pub peak_kib: u64,
 }
 
+/// Memory that a process shares with no other, in KiB: smaps_rollup of proc_pid_smaps(5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PrivateMemory {
+    /// As it is in a file: of a program that nobody else runs from.
+    pub clean_kib: u64,
+    /// Its own, or of a file that is not on the disk yet.
+    pub dirty_kib: u64,
+}
+
+impl PrivateMemory {
+    /// That of a process.
+    pub fn of(pid: i32) -> Result<Self> {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).doing("smaps_rollup")?;
+        let field = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_suffix("kB"))?;
+            line.trim().parse::<u64>().ok()
+        };
+        match (field("Private_Clean:"), field("Private_Dirty:")) {
+            (Some(clean_kib), Some(dirty_kib)) => Ok(PrivateMemory { clean_kib, dirty_kib }),
+            _ => Err(format!("process {pid} has no memory any more")),
+        }
+    }
+}
+
 /// Waits until somebody traces it, and executes the command then.
 const STARTER: &str = "read go; exec \"$@\" </dev/null";
 

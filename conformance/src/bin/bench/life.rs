@@ -3,7 +3,8 @@
 
 use crate::subject::Role;
 use crate::yard::Yard;
-use conformance::{Doing, Result, ensure, host};
+use conformance::Result;
+use conformance::tally::PrivateMemory;
 use nix::errno::Errno;
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
@@ -65,8 +66,8 @@ impl Operation {
 pub(crate) type Runner<'a> = dyn FnMut(Operation, Command, PathBuf) -> Result + 'a;
 
 /// All commands that the subject knows, once. The private memory of the init
-/// while the container was created, in KiB: clean and dirty.
-pub(crate) fn live(yard: &Yard, id: &str, runner: &mut Runner<'_>) -> Result<Option<(u64, u64)>> {
+/// while the container was created.
+pub(crate) fn live(yard: &Yard, id: &str, runner: &mut Runner<'_>) -> Result<Option<PrivateMemory>> {
     match yard.subject.role {
         Role::Nothing => {
             runner(Operation::Nothing, yard.command(&[]), yard.payload())?;
@@ -87,10 +88,10 @@ pub(crate) fn live(yard: &Yard, id: &str, runner: &mut Runner<'_>) -> Result<Opt
     lived.map(Some)
 }
 
-fn live_in_parts(yard: &Yard, id: &str, runner: &mut Runner<'_>) -> Result<(u64, u64)> {
+fn live_in_parts(yard: &Yard, id: &str, runner: &mut Runner<'_>) -> Result<PrivateMemory> {
     runner(Operation::Create, yard.create(id), yard.waiting_payload())?;
     let pid = yard.pid()?;
-    let memory = private_memory(pid)?;
+    let memory = PrivateMemory::of(pid)?;
     runner(Operation::Start, yard.command(&["start", id]), yard.waiting_payload())?;
     runner(Operation::State, yard.command(&["state", id]), yard.waiting_payload())?;
     runner(Operation::Exec, yard.command(&["exec", id, "/exits"]), yard.exec_payload())?;
@@ -102,19 +103,4 @@ fn live_in_parts(yard: &Yard, id: &str, runner: &mut Runner<'_>) -> Result<(u64,
     }
     runner(Operation::Delete, yard.command(&["delete", id]), yard.waiting_payload())?;
     Ok(memory)
-}
-
-fn private_memory(pid: i32) -> Result<(u64, u64)> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).doing("smaps_rollup")?;
-    let field = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_suffix("kB"))?;
-        line.trim().parse::<u64>().ok()
-    };
-    let memory = field("Private_Clean:").zip(field("Private_Dirty:"));
-    ensure!(
-        memory.is_some(),
-        "{} is not there any more",
-        host::process_status(pid.into(), "Name").unwrap_or_default()
-    );
-    Ok(memory.unwrap_or_default())
 }

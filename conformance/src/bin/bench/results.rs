@@ -6,7 +6,7 @@ use crate::life::Operation;
 use crate::scene::Scene;
 use crate::subject::Subject;
 use crate::yard::Yard;
-use conformance::tally::Tally;
+use conformance::tally::{self, Tally};
 use conformance::{Doing, Result};
 use serde::Serialize;
 
@@ -142,9 +142,10 @@ impl Results {
         }
     }
 
-    pub(crate) fn private_memory(&mut self, scene: Scene, yard: &Yard, (clean, dirty): (u64, u64)) {
+    pub(crate) fn private_memory(&mut self, scene: Scene, yard: &Yard, memory: tally::PrivateMemory) {
         let subject = yard.subject.name.clone();
-        self.private_memory.push(PrivateMemory { scene, subject, clean_kib: clean, dirty_kib: dirty });
+        let tally::PrivateMemory { clean_kib, dirty_kib } = memory;
+        self.private_memory.push(PrivateMemory { scene, subject, clean_kib, dirty_kib });
     }
 
     pub(crate) fn rate(&mut self, yard: &Yard, rate: f64) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What is measured: runtimes, and the two programs that they are held against.
 
-use conformance::{Result, bundle, ensure};
+use conformance::{Doing, Result, bundle, ensure};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// A program.
@@ -34,6 +35,8 @@ impl Subject {
             }
         };
         ensure!(Path::new(path).is_file(), "there is no runtime {path}");
+        // What is not on the disk yet would count as memory of its own.
+        File::open(path).and_then(|file| file.sync_all()).doing(path)?;
         let program = std::path::absolute(path).map_err(|error| format!("{path}: {error}"))?;
         Ok(Subject { name, program, role: Role::Runtime })
     }

@@ -4,8 +4,6 @@
 use crate::filter;
 use crate::subject::{Role, Subject};
 use conformance::{Bundle, Doing, Result, payload};
-use serde_json::json;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -98,17 +96,10 @@ impl Yard {
 }
 
 fn bundle(program: &str, filtered: bool) -> Result<Bundle> {
-    let profile = if filtered { Some(filter::json()?) } else { None };
-    let bundle = Bundle::new(&[])?.with(|config| {
-        config["process"]["args"] = json!([program]);
-        if let Some(profile) = profile {
-            config["linux"]["seccomp"] = profile;
-        }
-    })?;
-    for (name, content) in [("exits", payload::exits()), ("waits", payload::waits())] {
-        let path = bundle.rootfs(name);
-        std::fs::write(&path, content).doing(name)?;
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).doing(name)?;
+    let bundle = payload::bundle(program)?;
+    if !filtered {
+        return Ok(bundle);
     }
-    Ok(bundle)
+    let profile = filter::json()?;
+    bundle.with(|config| config["linux"]["seccomp"] = profile)
 }

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the runtime may cost, in numbers that do not depend on how busy the
+//! machine is: the release build that RUNTIME names is held against them
+//! (`make budget`). Where the numbers come from: docs/performance.md.
+#![allow(clippy::disallowed_methods)]
+
+use conformance::tally::{PrivateMemory, Tally, tally};
+use conformance::{Bundle, Doing, Result, ensure, host, payload};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Of the file, in bytes.
+const SIZE: u64 = 2 << 20;
+/// System calls of the runtime and of the container's process before it
+/// executes its program, for the bundle of `runc spec`.
+const RUN_CALLS: u64 = 460;
+const STATE_CALLS: u64 = 60;
+/// Of any of the processes, in KiB.
+const RUN_PEAK_KIB: u64 = 2560;
+/// What a container that waits for `start` has written to, in KiB. (The rest is
+/// in the page cache, for all of them.)
+const CREATED_OWN_KIB: u64 = 300;
+
+#[test]
+fn size() -> Result {
+    let size = std::fs::metadata(program()?).doing("program")?.len();
+    within("bytes of the program", size, SIZE)
+}
+
+#[test]
+fn no_libraries() -> Result {
+    let file = File::open(program()?).doing("program")?;
+    ensure!(!has_interpreter(&file)?, "the program asks for a dynamic linker");
+    Ok(())
+}
+
+#[test]
+fn run() -> Result {
+    let _alone = host::alone();
+    let place = Place::new()?;
+    let cost = place.tally(&["run", "budget"])?;
+    within("system calls of run", cost.calls, RUN_CALLS)?;
+    within("KiB at the peak of run", cost.peak_kib, RUN_PEAK_KIB)
+}
+
+#[test]
+fn created() -> Result {
+    let _alone = host::alone();
+    let place = Place::new()?;
+    // What is not on the disk yet would count as memory of its own.
+    File::open(&place.program).and_then(|file| file.sync_all()).doing("program")?;
+    let container = place.create("budget")?;
+    let state = place.tally(&["state", "budget"])?;
+    within("system calls of state", state.calls, STATE_CALLS)?;
+    let memory = PrivateMemory::of(container.pid)?;
+    within("KiB of a created container's own", memory.dirty_kib, CREATED_OWN_KIB)
+}
+
+fn within(what: &str, cost: u64, budget: u64) -> Result {
+    println!("{what}: {cost} of {budget}");
+    ensure!(cost <= budget, "{what}: {cost}, want at most {budget}");
+    Ok(())
+}
+
+fn program() -> Result<PathBuf> {
+    let program = std::env::var_os("RUNTIME").ok_or("RUNTIME is not set: make budget")?;
+    std::path::absolute(program).doing("RUNTIME")
+}
+
+/// A bundle and a state directory.
+struct Place {
+    program: PathBuf,
+    root: tempfile::TempDir,
+    bundle: Bundle,
+}
+
+impl Place {
+    fn new() -> Result<Self> {
+        let root = tempfile::tempdir().doing("temporary directory")?;
+        Ok(Place { program: program()?, root, bundle: payload::bundle("/exits")? })
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("--root").arg(self.root.path()).args(args).current_dir(self.bundle.path());
+        command
+    }
+
+    fn tally(&self, args: &[&str]) -> Result<Tally> {
+        tally(&self.command(args), &self.bundle.rootfs("exits"))
+    }
+
+    /// A container that is deleted when it goes out of scope.
+    fn create(&self, id: &str) -> Result<Created<'_>> {
+        let pid_file = self.bundle.path().join(id);
+        let mut command = self.command(&["create", "--pid-file"]);
+        // The container inherits what we have.
+        command.arg(&pid_file).arg(id).stdin(Stdio::null()).stdout(Stdio::null());
+        let status = command.status().doing("create")?;
+        ensure!(status.success(), "{command:?}: {status}");
+        Ok(Created { place: self, id: id.to_owned(), pid: read_pid(&pid_file)? })
+    }
+}
+
+fn read_pid(file: &Path) -> Result<i32> {
+    std::fs::read_to_string(file).doing("pid file")?.parse().doing("pid file")
+}
+
+struct Created<'a> {
+    place: &'a Place,
+    id: String,
+    pid: i32,
+}
+
+impl Drop for Created<'_> {
+    fn drop(&mut self) {
+        let deleted = self.place.command(&["delete", "--force", &self.id]).status();
+        assert!(deleted.is_ok_and(|status| status.success()), "delete {}", self.id);
+    }
+}
+
+/// Whether an ELF file (elf(5), 64 bits) has a program header PT_INTERP.
+fn has_interpreter(file: &File) -> Result<bool> {
+    let half = |at: u64| -> Result<u16> {
+        let mut bytes = [0; 2];
+        file.read_exact_at(&mut bytes, at).doing("ELF header")?;
+        Ok(u16::from_le_bytes(bytes))
+    };
+    // e_phoff (its low half will do), e_phentsize, e_phnum, and p_type first in each.
+    let (start, size, count) = (half(32)?, half(54)?, half(56)?);
+    ensure!(count > 0, "no program headers");
+    (0..count).try_fold(false, |found, i| Ok(found | (half((start + i * size).into())? == 3)))
+}
