@@ -102,6 +102,19 @@ fn a_rootfs_that_is_not_there() {
 }
 
 #[test]
+fn a_file_system_that_refuses_an_option_is_quoted() {
+    let host = Host::new();
+    let mount =
+        |option| json!({"destination": "/x", "type": "tmpfs", "source": "tmpfs", "options": [option]});
+    for (option, words) in
+        [("size=many", "tmpfs: Bad value for 'size'"), ("nonsense=1", "tmpfs: Unknown parameter 'nonsense'")]
+    {
+        host.refuses_config(|c| c["mounts"].as_array_mut().unwrap().push(mount(option)), words);
+    }
+    host.done();
+}
+
+#[test]
 fn bundles_that_are_none() {
     let host = Host::new();
     let file = tempfile::NamedTempFile::new().unwrap();

@@ -6,11 +6,11 @@ use super::copy_up;
 use super::plan::{Inside, Mount, NewMount, Rootfs, What};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::config::mounts::is_proc_file;
-use crate::launch::channel::{ChildEnd, Reply};
+use crate::launch::channel::{ChildEnd, Reply, WORDS_MAX};
 use crate::path::proc::is_procfs;
 use crate::path::root::{Leaf, Root};
 use crate::sys::mount::{self, Depth, MountAttr, attr};
-use crate::sys::{Errno, fd};
+use crate::sys::{self, Errno, fd};
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
@@ -25,7 +25,7 @@ pub(super) fn attach_all(rootfs: &mut Rootfs, channel: &ChildEnd) -> Result<(), 
                 clone_inside(root, inside).item(Step::Mount, i)?
             });
         }
-        attach(root, m, made).item(Step::Mount, i)?;
+        attach(root, m, made, channel).item(Step::Mount, i)?;
     }
     Ok(())
 }
@@ -48,7 +48,7 @@ fn ask_for(i: usize, channel: &ChildEnd) -> StepResult<OwnedFd> {
 }
 
 /// `made` is the mount, if it had to be cloned in the container.
-fn attach(root: Root<'_>, m: &mut Mount, made: Option<OwnedFd>) -> StepResult {
+fn attach(root: Root<'_>, m: &mut Mount, made: Option<OwnedFd>, channel: &ChildEnd) -> StepResult {
     let tree = match &mut m.what {
         What::Symlink { target } => return symlink(root, target, &m.destination),
         What::Remount => return remount(root, m),
@@ -72,7 +72,7 @@ fn attach(root: Root<'_>, m: &mut Mount, made: Option<OwnedFd>) -> StepResult {
         }
         What::New(new) => {
             let existing = existing_target(root, &m.destination, m.no_follow)?;
-            let tree = new_tree(new, existing.as_ref())?;
+            let tree = new_tree(new, existing.as_ref(), channel)?;
             if let Some(existing) = existing.as_ref().filter(|_| new.copy_up) {
                 copy_up::copy(existing, &tree)?;
             }
@@ -145,23 +145,33 @@ fn check_target(target: &OwnedFd, path: &CStr) -> StepResult {
     Ok(())
 }
 
-fn new_tree(new: &NewMount, target: Option<&OwnedFd>) -> StepResult<OwnedFd> {
+fn new_tree(new: &NewMount, target: Option<&OwnedFd>, channel: &ChildEnd) -> StepResult<OwnedFd> {
     let context = mount::fsopen(&new.fstype).during(Call::Fsopen)?;
-    if let Some(target) = target.filter(|_| new.mode_of_target) {
-        let mode = fd::stat(target).during(Call::Stat)?.st_mode & 0o7777;
-        mount::fsconfig_set(&context, c"mode", Some(Octal::new(mode).as_c_str()))
-            .during(Call::FsconfigMode)?;
-    }
-    for (key, value) in &new.options {
-        mount::fsconfig_set(&context, key, value.as_deref()).during(Call::Fsconfig)?;
-    }
-    mount::fsconfig_create(&context).during(Call::FsconfigCreate)?;
-    let tree = mount::fsmount(&context, new.attr).during(Call::Fsmount)?;
+    let tree = make_tree(&context, new, target).inspect_err(|_| {
+        let mut buf = [0; WORDS_MAX];
+        if let Some(words) = mount::last_words(&context, &mut buf) {
+            // If not even that works, there is still the error.
+            sys::ignore(channel.send_words(words));
+        }
+    })?;
     if let Some(label) = &new.label {
         let dir = fd::open(&tree, c".", libc::O_RDONLY | libc::O_DIRECTORY, 0).during(Call::Open)?;
         fd::set_xattr(dir, c"security.selinux", label.to_bytes()).during(Call::SetXattr)?;
     }
     Ok(tree)
+}
+
+fn make_tree(context: &OwnedFd, new: &NewMount, target: Option<&OwnedFd>) -> StepResult<OwnedFd> {
+    if let Some(target) = target.filter(|_| new.mode_of_target) {
+        let mode = fd::stat(target).during(Call::Stat)?.st_mode & 0o7777;
+        mount::fsconfig_set(context, c"mode", Some(Octal::new(mode).as_c_str()))
+            .during(Call::FsconfigMode)?;
+    }
+    for (key, value) in &new.options {
+        mount::fsconfig_set(context, key, value.as_deref()).during(Call::Fsconfig)?;
+    }
+    mount::fsconfig_create(context).during(Call::FsconfigCreate)?;
+    mount::fsmount(context, new.attr).during(Call::Fsmount)
 }
 
 /// A detached, empty, read-only directory.

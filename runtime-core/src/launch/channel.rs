@@ -19,13 +19,15 @@
 //!    |   <- end of file ----------------------   |   execve, which closes the child's end; or the end of it
 //! ```
 //!
-//! Instead of any message the child may send `Failed`, and then exits. End of
+//! Instead of any message the child may send `Failed`, and then exits; before that,
+//! what the kernel has said about it, if it has said more than a number. End of
 //! file before `Ready` means that it was killed. End of file for the child means
 //! that the parent was killed: it exits, and nothing is left but a record.
 
 use crate::init::step::{Call, Failure, Step};
 use crate::sys::{Errno, Result, fd, socket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 
 /// What the child says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,7 @@ pub(crate) enum Reply {
 }
 
 /// First bytes of messages that are not failures; steps come before them.
+const WORDS: u8 = 250;
 const NEED_MOUNT: u8 = 251;
 const LISTENER: u8 = 252;
 const CLONED: u8 = 253;
@@ -54,6 +57,9 @@ const READY: u8 = 255;
 
 /// The size of a reply on the wire: step or kind, call, item, and errno, pid or descriptor.
 pub(crate) const WIRE_LEN: usize = 8;
+
+/// How many of the kernel's words are passed on, in bytes.
+pub(crate) const WORDS_MAX: usize = 255;
 
 impl Reply {
     pub(crate) fn encode(self) -> [u8; WIRE_LEN] {
@@ -94,11 +100,14 @@ impl Reply {
 
 /// The parent's end.
 #[derive(Debug)]
-pub(crate) struct ParentEnd(OwnedFd);
+pub(crate) struct ParentEnd {
+    socket: OwnedFd,
+    words: OnceLock<String>,
+}
 
 impl AsFd for ParentEnd {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.socket.as_fd()
     }
 }
 
@@ -109,27 +118,40 @@ pub(crate) struct ChildEnd(OwnedFd);
 /// Makes a channel.
 pub(crate) fn channel() -> Result<(ParentEnd, ChildEnd)> {
     let (parent, child) = socket::pair(libc::SOCK_SEQPACKET)?;
-    Ok((ParentEnd(parent), ChildEnd(child)))
+    Ok((ParentEnd { socket: parent, words: OnceLock::new() }, ChildEnd(child)))
 }
 
 impl ParentEnd {
     /// Waits for the next reply, `None` at the end of file. EBADMSG for anything else.
     pub(crate) fn receive(&self) -> Result<Option<Reply>> {
-        let mut bytes = [0; WIRE_LEN];
-        match fd::read(&self.0, &mut bytes) {
-            Ok(0) => Ok(None),
-            // The child ended with an unread Go in its queue.
-            Err(Errno::ECONNRESET) => Ok(None),
-            Ok(WIRE_LEN) => Reply::decode(bytes).map(Some).ok_or(Errno::EBADMSG),
-            Ok(_) => Err(Errno::EBADMSG),
-            Err(errno) => Err(errno),
+        let mut bytes = [0; 1 + WORDS_MAX];
+        loop {
+            let n = match fd::read(&self.socket, &mut bytes) {
+                // The child ended with an unread Go in its queue.
+                Err(Errno::ECONNRESET) => 0,
+                other => other?,
+            };
+            match bytes.get(..n).unwrap_or_default() {
+                [] => return Ok(None),
+                // The first are the ones that matter.
+                [WORDS, words @ ..] => _ = self.words.set(String::from_utf8_lossy(words).into_owned()),
+                reply => {
+                    let reply = reply.try_into().ok().and_then(Reply::decode);
+                    return reply.map(Some).ok_or(Errno::EBADMSG);
+                }
+            }
         }
+    }
+
+    /// What the kernel has said, if the child has passed it on.
+    pub(crate) fn words(&self) -> Option<&str> {
+        self.words.get().map(String::as_str)
     }
 
     /// As [`receive`](Self::receive), with the descriptor that came with the reply.
     pub(crate) fn receive_with_fd(&self) -> Result<(Option<Reply>, Option<OwnedFd>)> {
         let mut bytes = [0; WIRE_LEN];
-        match socket::recv_fd(&self.0, &mut bytes)? {
+        match socket::recv_fd(&self.socket, &mut bytes)? {
             (0, _) => Ok((None, None)),
             (WIRE_LEN, fd) => Ok((Some(Reply::decode(bytes).ok_or(Errno::EBADMSG)?), fd)),
             _ => Err(Errno::EBADMSG),
@@ -138,7 +160,7 @@ impl ParentEnd {
 
     /// Lets the child go on. EPIPE if it is gone, in which case `receive` says why.
     pub(crate) fn go(&self) -> Result<()> {
-        match socket::send(&self.0, b"g") {
+        match socket::send(&self.socket, b"g") {
             Err(Errno::EPIPE | Errno::ECONNRESET) | Ok(_) => Ok(()),
             Err(errno) => Err(errno),
         }
@@ -150,6 +172,12 @@ impl ChildEnd {
     /// and what a program most likely may do is write.
     pub(crate) fn send(&self, reply: Reply) -> Result<()> {
         fd::write(&self.0, &reply.encode()).map(drop)
+    }
+
+    /// Passes on what the kernel has said, up to [`WORDS_MAX`] bytes of it.
+    pub(crate) fn send_words(&self, words: &[u8]) -> Result<()> {
+        let words = words.get(..WORDS_MAX).unwrap_or(words);
+        fd::write_parts(&self.0, [&[WORDS], words]).map(drop)
     }
 
     /// Sends a reply and a descriptor.
@@ -192,6 +220,20 @@ mod tests {
         }
         assert_eq!(Reply::decode([Step::ALL.len() as u8, 0, 0, 0, 0, 0, 0, 0]), None);
         assert_eq!(Reply::decode([0, Call::ALL.len() as u8, 0, 0, 0, 0, 0, 0]), None);
+        assert!(Step::ALL.len() < usize::from(WORDS));
+    }
+
+    #[test]
+    fn words_come_before_the_reply() {
+        let (parent, child) = channel().unwrap();
+        // As long as a reply, and longer than there is room.
+        for words in ["seven c".to_owned(), "x".repeat(WORDS_MAX + 1)] {
+            child.send_words(words.as_bytes()).unwrap();
+        }
+        child.send(Reply::Ready).unwrap();
+        assert_eq!(parent.words(), None);
+        assert_eq!(parent.receive().unwrap(), Some(Reply::Ready));
+        assert_eq!(parent.words(), Some("seven c"));
     }
 
     #[test]

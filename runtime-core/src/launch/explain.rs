@@ -29,12 +29,12 @@ pub(super) fn clone(errno: Errno) -> Error {
     }
 }
 
-/// What the child reported, in words.
-pub(super) fn failure(failure: Failure, plan: &Plan) -> Error {
+/// What the child reported, in words; some may be the kernel's.
+pub(super) fn failure(failure: Failure, words: Option<&str>, plan: &Plan) -> Error {
     let Failure { step, call, errno, .. } = failure;
     let item = usize::from(failure.item);
     let error = match step {
-        Step::Mount | Step::ReadonlyMount => mount(item, call, errno, plan),
+        Step::Mount | Step::ReadonlyMount => mount(item, call, errno, words, plan),
         Step::FindProgram => program(call, errno, plan),
         Step::Cwd => cwd(call, errno, plan),
         Step::Ready if errno == Errno::EPIPE => Error::new(ErrorKind::Setup, "the runtime went away"),
@@ -136,7 +136,7 @@ fn subject(step: Step, item: usize, plan: &Plan) -> String {
     }
 }
 
-fn mount(i: usize, call: Call, errno: Errno, plan: &Plan) -> Error {
+fn mount(i: usize, call: Call, errno: Errno, words: Option<&str>, plan: &Plan) -> Error {
     let Some(m) = plan.container.as_ref().and_then(|c| c.rootfs.mounts.get(i)) else {
         return plain(call, errno).wrap(format!("mounts[{i}]"));
     };
@@ -160,6 +160,9 @@ fn mount(i: usize, call: Call, errno: Errno, plan: &Plan) -> Error {
         ),
         (Call::Fsopen, Errno::ENODEV) => {
             plain(call, errno).with_hint("the kernel does not know this file system")
+        }
+        (Call::Fsconfig | Call::FsconfigCreate | Call::Fsmount, _) if words.is_some() => {
+            plain(call, errno).with_hint(format!("the kernel says {:?}", words.unwrap_or_default()))
         }
         (Call::Fsconfig | Call::FsconfigCreate, Errno::EINVAL) => {
             plain(call, errno).with_hint("the file system refused an option")

@@ -250,7 +250,7 @@ impl Child {
     /// What a reply that was not expected means.
     fn failed(&self, reply: Option<Reply>, plan: &Plan) -> Error {
         match reply {
-            Some(Reply::Failed(failure)) => explain::failure(failure, plan),
+            Some(Reply::Failed(failure)) => explain::failure(failure, self.channel.words(), plan),
             Some(other) => Error::new(ErrorKind::Setup, format!("unexpected {other:?} from the child")),
             None => match process::wait(self.guard.pidfd(), libc::WNOWAIT) {
                 Ok(status) => {

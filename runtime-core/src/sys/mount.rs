@@ -2,7 +2,7 @@
 //! The mount interface of Linux 5.2 (5.12 for attributes): make a mount that
 //! nobody sees, set it up, attach it where a descriptor says.
 
-use super::{Result, done, new_fd};
+use super::{Result, done, fd, new_fd};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::ptr;
@@ -155,6 +155,18 @@ pub(crate) fn fsconfig_create(context: impl AsFd) -> Result<()> {
     done(unsafe {
         libc::syscall(libc::SYS_fsconfig, context.as_fd().as_raw_fd(), FSCONFIG_CMD_CREATE, null, null, 0)
     })
+}
+
+/// What the kernel says about the last failure in a context, of which read(2) gives
+/// one message after the other (Documentation/filesystems/mount_api.rst, "Message
+/// logging"): `e`, `w` or `i` for its kind, and text. `None` if it says nothing.
+pub(crate) fn last_words(context: impl AsFd, buf: &mut [u8]) -> Option<&[u8]> {
+    let mut last = None;
+    while let Ok(n @ 1..) = fd::read(&context, buf) {
+        last = Some(n);
+    }
+    let message = buf.get(..last?)?.trim_ascii_end();
+    message.strip_prefix(b"e ").or_else(|| message.strip_prefix(b"w "))
 }
 
 /// `int fsmount(int fd, unsigned flags, unsigned attr)`: a detached mount of the superblock.
