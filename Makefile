@@ -71,6 +71,13 @@ vm-test: all
 	$(SUDO) conformance/vm/image base
 	RUNTIME=$(abspath $(RUNTIME)) conformance/vm/test $(TESTS)
 
+# The engines of Debian, driving the runtime (docs/engines.md): make engines-test ENGINES='docker podman'
+ENGINES ?=
+.PHONY: engines-test
+engines-test: all
+	$(SUDO) conformance/vm/image engines
+	RUNTIME=$(abspath $(RUNTIME)) conformance/engines/test $(ENGINES)
+
 # --- measurements: make bench RUNTIMES="/usr/bin/crun /usr/sbin/runc" ---
 
 # The runtimes to measure beside ours, as PATH or NAME=PATH.
