@@ -143,3 +143,34 @@ stopped() {
 	eventually [ ! -e "$cgroup" ]
 	ctr container delete c8
 }
+
+@test "containerd: a shim that dies while a container is made leaves nothing" {
+	mkdir -p "$BATS_TEST_TMPDIR/rootfs/bin"
+	cp /bin/busybox "$BATS_TEST_TMPDIR/rootfs/bin/"
+	(cd "$BATS_TEST_TMPDIR" && runtime-cli spec)
+	# What the runtime waits for, when everything but the program is made.
+	python3 - "$BATS_TEST_TMPDIR" <<-'END'
+		import json, sys
+		file = sys.argv[1] + "/config.json"
+		c = json.load(open(file))
+		c["root"]["path"] = sys.argv[1] + "/rootfs"
+		c["process"].update(terminal=False, args=["busybox", "sleep", "10000"])
+		c["linux"]["cgroupsPath"] = "/default/c9"
+		c["hooks"] = {"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "4747"]}]}
+		json.dump(c, open(file, "w"))
+	END
+	ctr run --detach --runc-binary /usr/local/bin/runtime-cli --config "$BATS_TEST_TMPDIR/config.json" c9 3>&- &
+	eventually pgrep --full 'sleep 4747'
+	cgroup=/sys/fs/cgroup/default/c9
+	[ -d "$cgroup" ]
+	[ -d /run/containerd/runc/default/c9 ]
+	pkill -KILL --full 'containerd-shim-runc-v2 .*-id c9 '
+	run ! wait %1
+	eventually [ ! -e /run/containerd/runc/default/c9 ]
+	eventually [ ! -e "$cgroup" ]
+	run ! pgrep --full 'runtime-cli.* c9'
+	run ctr container delete c9
+	# The name is free.
+	run -0 run_container --rm c9 true
+	pkill --full 'sleep 4747' || true
+}

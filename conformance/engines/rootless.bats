@@ -6,6 +6,7 @@ load common
 setup_file() {
 	podman load --quiet --input /var/tmp/busybox.tar
 	podman run --detach --name web --hostname inside --memory 64m --pids-limit 50 \
+		--health-cmd 'test -e /tmp/healthy' --health-retries 1 \
 		busybox sh -c 'trap "exit 5" TERM; echo ready; sleep 10000 & while :; do wait; done'
 }
 
@@ -58,6 +59,12 @@ teardown_file() {
 	has_line '0 65534'
 	run -0 podman run --rm busybox id -G
 	has_line 0
+}
+
+@test "rootless: health checks" {
+	run -1 podman healthcheck run web
+	podman exec web touch /tmp/healthy
+	podman healthcheck run web
 }
 
 @test "rootless: without a cgroup" {

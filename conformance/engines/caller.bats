@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+# What callers get wrong, and what happens to them: without an engine, by the
+# command line that they use.
+
+load common
+
+setup() {
+	mkdir -p "$BATS_TEST_TMPDIR"/{bundle/rootfs/bin,state,full}
+	cd "$BATS_TEST_TMPDIR/bundle"
+	cp /bin/busybox rootfs/bin/sh
+	runtime-cli spec
+	edit 'c["process"].update(terminal=False, args=["sh", "-c", "sleep 10000"])'
+}
+
+# Changes the configuration `c`.
+edit() {
+	python3 -c '
+import json, sys
+c = json.load(open("config.json"))
+exec(sys.argv[1])
+json.dump(c, open("config.json", "w"))' "$1"
+}
+
+runtime() {
+	runtime-cli --root "$BATS_TEST_TMPDIR/state" "$@"
+}
+
+# As a caller sees it that waits for the end of the output: nobody may keep it.
+nothing_is_left() {
+	[ -z "$(ls "$BATS_TEST_TMPDIR/state")" ]
+	[ ! -e /sys/fs/cgroup/c ]
+	run ! grep "$BATS_TEST_TMPDIR/bundle" /proc/self/mounts
+	run ! pgrep --full 'sleep 10000|runtime-cli'
+}
+
+@test "caller: a console socket without a listener" {
+	edit 'c["process"]["terminal"] = True'
+	python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("socket")'
+	run -1 runtime create --console-socket socket c
+	[[ $output == *socket*'Connection refused'* ]]
+	nothing_is_left
+}
+
+@test "caller: a full disk for the pid file, and for the state" {
+	for what in pid state; do
+		mount -t tmpfs -o size=8k full "$BATS_TEST_TMPDIR/full"
+		head -c 100k /dev/zero >"$BATS_TEST_TMPDIR/full/x" || true
+		case $what in
+		pid) run -1 runtime create --pid-file "$BATS_TEST_TMPDIR/full/pid" c ;;
+		state) run -1 runtime-cli --root "$BATS_TEST_TMPDIR/full" create c ;;
+		esac
+		[[ $output == *'No space left on device'* ]]
+		rm "$BATS_TEST_TMPDIR/full/x"
+		# No empty pid file, no entry.
+		[ -z "$(ls "$BATS_TEST_TMPDIR/full")" ]
+		umount "$BATS_TEST_TMPDIR/full"
+		nothing_is_left
+	done
+}
+
+@test "caller: what cannot be done in a state, and what can" {
+	runtime create c </dev/null >/dev/null 2>&1
+	run -1 runtime create c
+	[[ $output == *'already exists'* ]]
+	runtime start c
+	run -1 runtime start c
+	[[ $output == *'cannot start a container that has already been started'* || $output == *'cannot start'* ]]
+	run -1 runtime delete c
+	[[ $output == *'not stopped'* ]]
+	runtime kill c KILL
+	eventually stopped
+	run -1 runtime exec c sh
+	[[ $output == *stopped* ]]
+	run -1 runtime kill c TERM
+	[[ $output == *'not running'* ]]
+	runtime delete c
+	run -1 runtime delete c
+	[[ $output == *'does not exist'* ]]
+	runtime delete --force c
+	nothing_is_left
+}
+
+stopped() {
+	[[ $(runtime state c) == *'"stopped"'* ]]
+}

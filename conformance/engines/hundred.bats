@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+# A hundred containers from one image, with Docker.
+
+load common
+
+COUNT=100
+
+setup_file() {
+	systemctl start docker
+	docker load --quiet --input /var/tmp/busybox.tar
+	before=$(used)
+	seq "$COUNT" | xargs -P 4 -I N docker run --detach --network none --name c-N --hostname host-N busybox \
+		sh -c 'hostname >/tmp/mine; exec sleep 10000' >/dev/null
+	echo "$((($(used) - before) / COUNT))" >"$BATS_FILE_TMPDIR/each"
+}
+
+# What the containers' files take on the disk, in kB.
+used() {
+	du --summarize --one-file-system /var/lib/docker/overlay2 | cut -f 1
+}
+
+teardown_file() {
+	docker ps --all --quiet | xargs --no-run-if-empty docker rm --force >/dev/null
+	systemctl stop docker docker.socket
+}
+
+@test "hundred: all of them run" {
+	[ "$(docker ps --quiet | wc -l)" = "$COUNT" ]
+	[ "$(pgrep --full --exact --count 'sleep 10000')" = "$COUNT" ]
+}
+
+@test "hundred: each has its own file, and none a copy of the image" {
+	for n in 1 50 "$COUNT"; do
+		[ "$(docker exec "c-$n" cat /tmp/mine)" = "host-$n" ]
+	done
+	# The image has 2 MB; a container directories and a few small files.
+	(($(cat "$BATS_FILE_TMPDIR/each") < 200))
+}
+
+@test "hundred: nothing of them is left" {
+	docker ps --quiet | xargs -P 4 -n 10 docker rm --force >/dev/null
+	[ -z "$(pgrep --full 'sleep 10000')" ]
+	[ -z "$(ls /run/docker/runtime-runc/moby)" ]
+	[ -z "$(find /sys/fs/cgroup/system.slice -maxdepth 1 -name 'docker-*.scope')" ]
+	run ! grep /var/lib/docker/overlay2/ /proc/self/mounts
+}
