@@ -159,13 +159,14 @@ stopped() {
 		c["hooks"] = {"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "4747"]}]}
 		json.dump(c, open(file, "w"))
 	END
-	ctr run --detach --runc-binary /usr/local/bin/runtime-cli --config "$BATS_TEST_TMPDIR/config.json" c9 3>&- &
+	ctr run --detach --runc-binary /usr/local/bin/runtime-cli --config "$BATS_TEST_TMPDIR/config.json" c9 >"$BATS_TEST_TMPDIR/log" 2>&1 3>&- &
 	eventually pgrep --full 'sleep 4747'
 	cgroup=/sys/fs/cgroup/default/c9
 	[ -d "$cgroup" ]
 	[ -d /run/containerd/runc/default/c9 ]
 	pkill -KILL --full 'containerd-shim-runc-v2 .*-id c9 '
-	run ! wait %1
+	if wait $!; then false; fi
+	grep 'failed to create shim task' "$BATS_TEST_TMPDIR/log"
 	eventually [ ! -e /run/containerd/runc/default/c9 ]
 	eventually [ ! -e "$cgroup" ]
 	run ! pgrep --full 'runtime-cli.* c9'

@@ -22,9 +22,14 @@ impl Home {
     }
 
     fn run(&self, bundle: &Bundle, args: &[&str]) -> Output {
+        self.run_by(&[], bundle, args)
+    }
+
+    /// `by`: a program that executes the runtime.
+    fn run_by(&self, by: &[&str], bundle: &Bundle, args: &[&str]) -> Output {
         let mut command = Command::new("setpriv");
         command.args([format!("--reuid={USER}"), format!("--regid={USER}"), "--clear-groups".to_owned()]);
-        command.arg(self.0.path().join("runtime")).args(args).current_dir(bundle.path());
+        command.args(by).arg(self.0.path().join("runtime")).args(args).current_dir(bundle.path());
         // Without --root: the state is where users have theirs.
         command.env("XDG_RUNTIME_DIR", self.0.path()).stdin(Stdio::null());
         conformance::runtime::finish(command).unwrap()
@@ -64,6 +69,28 @@ fn a_container_of_a_user() {
     assert_eq!(report.dev["null"].kind, "char 1:3", "a mount of the host's, which it could not make");
     assert!(report.mount("/").unwrap().options.contains(&"ro".to_owned()));
     assert_eq!(std::fs::read_dir(home.0.path().join("runc")).unwrap().count(), 0);
+}
+
+/// As Podman does it: the runtime is root of a user namespace, whose container has
+/// none of its own.
+#[test]
+fn a_container_in_the_user_namespace_of_its_engine() {
+    let _alone = host::alone();
+    let home = Home::new();
+    let bundle = bundle(&["report"]).with(|config| {
+        let linux = config["linux"].as_object_mut().unwrap();
+        linux.remove("uidMappings");
+        linux.remove("gidMappings");
+        let namespaces = linux["namespaces"].as_array_mut().unwrap();
+        namespaces.retain(|namespace| namespace["type"] != "user");
+        linux.insert("devices".to_owned(), json!([{ "path": "/dev/fifo", "type": "p" }]));
+    });
+    let unshare = ["unshare", "--user", "--map-root-user", "--mount"];
+    let output = home.run_by(&unshare, &bundle.unwrap(), &["run", "c"]).ok().unwrap();
+    let report: Report = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!((report.pid, report.uids[0], report.gids[0]), (1, 0, 0));
+    assert_eq!(report.dev["null"].kind, "char 1:3", "a mount of the host's");
+    assert_eq!(report.dev["fifo"].kind, "fifo", "made");
 }
 
 #[test]

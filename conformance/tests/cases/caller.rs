@@ -41,6 +41,24 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "no descriptor of the caller's for hooks",
+        quote: "a hook that lives on would hold what its caller's caller has left open: containerd's shim, the \
+            socket that it listens on, and the next shim of the name waits for an answer there",
+        run: |runtime| {
+            let log = tempfile::NamedTempFile::new().doing("log")?;
+            let note = |kind: &str| {
+                let script = format!("test ! -e /proc/self/fd/7 || echo {kind} >>{}", log.path().display());
+                json!([{ "path": "/bin/sh", "args": ["sh", "-c", script] }])
+            };
+            run_by(runtime, &["sh", "-c", "exec 7</dev/null; exec \"$@\"", "sh"], |config| {
+                let kinds = ["prestart", "createRuntime", "createContainer", "poststart", "poststop"];
+                config["hooks"] = kinds.into_iter().map(|kind| (kind.to_owned(), note(kind))).collect();
+            })?;
+            ensure_eq!(fs::read_to_string(log.path()).doing("log")?, "");
+            Ok(())
+        },
+    },
+    Case {
         name: "kernel parameters of the caller's namespace, given by its path",
         quote: "runtime.md, \"Operations\": the runtime changes nothing of its host that was not asked for; a path \
             in linux.namespaces may lead to the namespace of the host",

@@ -82,6 +82,7 @@ fn here(hook: &Hook, stdio: [OwnedFd; 3]) -> Result<OwnedFd> {
     }
     let [stdin, stdout, stderr] = stdio;
     command.stdin(stdin).stdout(stdout).stderr(stderr);
+    process::close_inherited(&mut command);
     let child = command.spawn().map_err(|error| Error::io(&error, format!("fork/exec {}", hook.path)))?;
     // Nobody has waited for it, so the pid is its own.
     process::pidfd_open(child.id() as i32).context(|| "pidfd_open")

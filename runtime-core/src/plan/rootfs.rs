@@ -12,7 +12,7 @@ use crate::init::plan::{Dev, Node, Rootfs};
 use crate::init::tree::{self, Cloner, Tree};
 use crate::path::show;
 use crate::sys::mount::Depth;
-use crate::sys::{Errno, cred, fd};
+use crate::sys::{Errno, cred, fd, ns};
 use libc::{MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -93,7 +93,8 @@ fn brings_own_dev(config: &Config) -> bool {
 }
 
 fn dev(config: &Config, cloner: Cloner) -> Result<Dev> {
-    let by_binding = config.namespaces.is_own(Kind::User);
+    let by_binding = config.namespaces.is_own(Kind::User)
+        || !ns::is_initial_user_namespace().context(|| "stat /proc/self/ns/user")?;
     let mut links = vec![
         (c"/proc/self/fd", c"dev/fd"),
         (c"/proc/self/fd/0", c"dev/stdin"),

@@ -18,6 +18,17 @@ pub(crate) fn pidfd_open(pid: i32) -> Result<OwnedFd> {
     }
 }
 
+/// Lets a program inherit its standard descriptors only: what the caller of ours
+/// has left open, a socket that it listens on, say, would live as long.
+pub(crate) fn close_inherited(command: &mut std::process::Command) {
+    let close = || {
+        // Not closed yet: std tells of a failing execve(2) by one of them.
+        super::fd::close_range(3, i32::MAX, libc::CLOSE_RANGE_CLOEXEC).map_err(Into::into)
+    };
+    // SAFETY: one system call, no heap, no lock. Flags of descriptors are the child's own.
+    unsafe { std::os::unix::process::CommandExt::pre_exec(command, close) };
+}
+
 /// `int pidfd_send_signal(int pidfd, int sig, NULL, 0)`, since 5.1. ESRCH: it is gone.
 pub(crate) fn pidfd_send_signal(pidfd: impl AsFd, signal: i32) -> Result<()> {
     let no_info = std::ptr::null::<libc::siginfo_t>();
