@@ -102,6 +102,7 @@ fn run(words: &[&str]) -> Done {
             Ok(0)
         }
         ["watch", found, of_the_host] => watch(found, of_the_host),
+        ["watch-program", name, found] => watch_program(name, found),
         ["syscalls", calls @ ..] => syscalls(calls),
         ["die-by-signal", signal] => die_by_signal(signal),
         ["allocate", mebibytes] => {
@@ -218,6 +219,20 @@ fn hook(log: &str, name: &str) -> Done {
         fs::File::options().append(true).create(true).open(log).map_err(|e| format!("{log}: {e}"))?;
     file.write_all(line.as_bytes()).map_err(|e| format!("{log}: {e}"))?;
     Ok(0)
+}
+
+/// Looks at the programs of all processes, and writes down when one that it may look
+/// at runs the program `name`, or one that has no name, as on a mount of its own.
+fn watch_program(name: &str, found: &str) -> Done {
+    fs::write(found, "").map_err(|e| format!("{found}: {e}"))?;
+    let is_it = |exe: std::path::PathBuf| exe.ends_with(name) || exe.as_os_str() == "/";
+    loop {
+        for pid in links("/proc").into_keys().filter(|name| name.parse::<u32>().is_ok()) {
+            if fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(is_it) {
+                fs::write(found, &pid).map_err(|e| format!("{found}: {e}"))?;
+            }
+        }
+    }
 }
 
 fn read(path: &str) -> String {

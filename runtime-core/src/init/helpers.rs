@@ -83,9 +83,11 @@ impl RouteOpener<'_> {
     }
 }
 
-/// A process that does nothing but be in its user namespace until the parent has
-/// a descriptor of that.
+/// A process that does nothing but be in its user namespace, of which it sends a
+/// descriptor, until the parent has written the maps.
 pub(crate) struct Idle<'a> {
+    /// See [`Plan::hides_late`]; this one never does then.
+    pub(crate) hides: bool,
     pub(crate) channel: &'a ChildEnd,
     /// Closed first, as in [`First`](super::First).
     pub(crate) parent_end: RawFd,
@@ -93,10 +95,24 @@ pub(crate) struct Idle<'a> {
 
 impl Child for Idle<'_> {
     fn run(self) -> ! {
-        // EBADF at worst: then it is closed.
-        sys::ignore(sys::fd::close_range(self.parent_end, self.parent_end, 0));
+        if let Err(failure) = self.show() {
+            super::give_up(Err(failure), self.channel);
+        }
         // It is killed, or the parent is.
         sys::ignore(self.channel.wait_go());
         sys::exec::exit(0)
+    }
+}
+
+impl Idle<'_> {
+    fn show(&self) -> Result<(), Failure> {
+        if self.hides {
+            super::hide()?;
+        }
+        // EBADF at worst: then it is closed.
+        sys::ignore(sys::fd::close_range(self.parent_end, self.parent_end, 0));
+        let open = || sys::fd::open_follow(sys::fd::CWD, c"/proc/self/ns/user", libc::O_RDONLY, 0);
+        let namespace = open().during(Call::Open).step(Step::Join)?;
+        self.channel.send_with(Reply::Ready, &namespace).during(Call::SendFd).step(Step::Join)
     }
 }

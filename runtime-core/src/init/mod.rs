@@ -81,6 +81,9 @@ fn give_up(result: Result<Infallible, Failure>, channel: &ChildEnd) -> ! {
 }
 
 fn first(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
+    if !plan.hides_late {
+        hide()?;
+    }
     // While the host's procfs is at hand; a clone inherits it.
     if let Some(labels) = &plan.labels {
         process::write_labels(labels)?;
@@ -94,9 +97,6 @@ fn first(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
 fn stage(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     // Before it becomes visible in anybody's pid namespace.
     seal(plan)?;
-    if !plan.wait_go {
-        hide()?;
-    }
     if plan.container.is_none() {
         process::close_before_joining(plan, channel).step(Step::CloseFds)?;
     }
@@ -109,9 +109,12 @@ fn stage(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     sys::exec::exit(0)
 }
 
-/// From here on nobody who shares our ids can look into us (CVE-2016-9962).
+/// From here on nobody can look into us who lacks CAP_SYS_PTRACE on the host
+/// (CVE-2016-9962). A new user namespace makes that urgent: over a process in it,
+/// any process of root's on the host has all capabilities, though it have none
+/// itself (user_namespaces(7)), as one in a container that shares the host's pids.
 fn hide() -> Result<(), Failure> {
-    sys::cred::set_undumpable().during(Call::Prctl).step(Step::WaitGo)
+    sys::cred::set_undumpable().during(Call::Prctl).step(Step::Hide)
 }
 
 fn seal(plan: &mut Plan) -> Result<(), Failure> {
@@ -133,8 +136,9 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     if let (Some(plan::Container { namespace_root: true, .. }), Some(proc)) = (&plan.container, &plan.proc) {
         plan.process.leaves_groups |= namespaces::denies_groups(proc)?;
     }
-    // Not before: an unprivileged parent writes our id maps.
-    hide()?;
+    if plan.hides_late {
+        hide()?;
+    }
     match (&mut plan.container, &plan.proc) {
         (Some(container), Some(proc)) => make(container, &mut plan.process, proc, channel)?,
         _ => {

@@ -30,6 +30,9 @@ pub(crate) struct Plan {
     pub(crate) labels: Option<Labels>,
     /// Whether the parent has something to do before the child may go on.
     pub(crate) wait_go: bool,
+    /// Whether the process hides itself only after that: a parent who is not root
+    /// writes its id maps, and it its clocks, which are files of root's from then on.
+    pub(crate) hides_late: bool,
     /// The host's procfs; `None` for exec, which must not bring it along.
     pub(crate) proc: Option<Proc>,
     /// The container to make around the process; `None` for exec.

@@ -29,6 +29,8 @@ byte_enum! {
     /// exec uses some of them in the same order. docs/architecture.md has the
     /// same table, and a test compares the two.
     Step {
+        /// Forbid others to look into the process.
+        Hide,
         /// Write one label that execve, or a new keyring, will get.
         Label,
         /// Join existing namespaces, in a process of their own.

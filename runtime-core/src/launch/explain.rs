@@ -71,6 +71,7 @@ fn name(path: Option<&CStr>) -> String {
 fn subject(step: Step, item: usize, plan: &Plan) -> String {
     let container = plan.container.as_ref();
     match step {
+        Step::Hide => "hiding from other processes".to_owned(),
         Step::Join => "joining an existing namespace".to_owned(),
         Step::Clone => "cloning the init".to_owned(),
         Step::SealExe => "protecting /proc/self/exe".to_owned(),

@@ -100,11 +100,18 @@ pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<C
 /// A user namespace with these mappings, in which nobody lives: for a mount.
 pub(crate) fn user_namespace(uid: &[IdMapping], gid: &[IdMapping]) -> Result<OwnedFd> {
     let (parent, child) = channel::channel().context(|| "socketpair")?;
-    let idle = Idle { channel: &child, parent_end: parent.as_fd().as_raw_fd() };
+    let parent_end = parent.as_fd().as_raw_fd();
+    let idle = Idle { hides: !ids::is_rootless()?, channel: &child, parent_end };
     let idle = clone_helper(libc::CLONE_NEWUSER, parent, idle)?;
+    drop(child);
+    let namespace = match idle.channel.receive_with_fd().context(|| "recv")? {
+        (Some(Reply::Ready), Some(namespace)) => namespace,
+        (Some(Reply::Failed(failure)), _) => return Err(Error::os(failure.errno, failure.call.name())),
+        _ => return Err(Error::new(ErrorKind::Setup, "the process in it has ended")),
+    };
     let proc = Proc::host().context(|| "open /proc")?;
     ids::write_maps(&proc, idle.pid, uid, gid)?;
-    proc.open_namespace(idle.pid, c"user").context(|| format!("open /proc/{}/ns/user", idle.pid))
+    Ok(namespace)
 }
 
 /// Clones a process that helps, in the caller's cgroup.

@@ -18,6 +18,7 @@
 
 use crate::error::{Context, Error, Result};
 use crate::init::step::{Call, During, StepResult};
+use crate::launch::ids;
 use crate::sys::exe::{self, Image};
 use crate::sys::exec::{StringArray, execve_fd};
 use crate::sys::mount::{self, Depth, MountAttr, attr};
@@ -56,12 +57,19 @@ fn protection_of(file: &OwnedFd) -> Result<Protection> {
     Ok(if readonly || exe::is_sealed(file) { Protection::Sealed } else { Protection::PerInit })
 }
 
-/// Sees to it that no container can write to the file of the running program,
-/// where that cannot be left to each init: without CAP_SYS_ADMIN. It executes the
-/// program again, from a sealed copy in memory. To be called first thing in
-/// `main`, by programs with one thread, as the binary does; it returns if there is
-/// nothing to do, or on failure.
+/// Sees to what cannot be left to each init. To be called first thing in `main`, by
+/// programs with one thread, as the binary does; it returns if all is done, or on
+/// failure.
+///
+/// Root's program is hidden from processes without CAP_SYS_PTRACE, so that its
+/// children are from the moment of their birth (docs/threat-model.md, "Being looked into").
+///
+/// Without CAP_SYS_ADMIN the program is executed again, from a sealed copy in memory,
+/// so that no container can write to its file.
 pub fn protect_program() -> Result<()> {
+    if !ids::is_rootless()? {
+        cred::set_undumpable().context(|| "prctl(PR_SET_DUMPABLE)")?;
+    }
     if cred::cap_get().context(|| "capget")?.effective & 1 << cred::CAP_SYS_ADMIN != 0 {
         return Ok(());
     }

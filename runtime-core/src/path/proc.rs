@@ -4,7 +4,7 @@
 
 use crate::sys::fd::{self, resolve};
 use crate::sys::{Errno, Result};
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The inode of the root of every procfs (PROC_ROOT_INO).
@@ -42,14 +42,6 @@ impl Proc {
     /// Opens a file of the calling process's own: below `self`, which is a link.
     pub(crate) fn open_own(&self, path: &CStr, flags: i32) -> Result<OwnedFd> {
         fd::openat2(&self.0, path, flags, 0, resolve::BENEATH | resolve::NO_XDEV | resolve::NO_MAGICLINKS)
-    }
-
-    /// Opens a namespace of a process that cannot end meanwhile: a link that only
-    /// the kernel can follow, and nobody else can have made. Parent only (heap).
-    pub(crate) fn open_namespace(&self, pid: i32, name: &CStr) -> Result<OwnedFd> {
-        let dir = CString::new(format!("{pid}/ns")).unwrap_or_default();
-        let dir = self.open(&dir, libc::O_PATH | libc::O_DIRECTORY)?;
-        fd::open_follow(dir, name, libc::O_RDONLY, 0)
     }
 
     /// Writes a file below the root in one piece.

@@ -52,6 +52,7 @@ pub(crate) fn for_create_container(
         seal: self_exe::prepare()?,
         labels: None,
         wait_go: false,
+        hides_late: false,
         proc: None,
         container: None,
         process,

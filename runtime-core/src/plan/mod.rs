@@ -15,7 +15,7 @@ use crate::config::namespaces::Kind;
 use crate::config::process::Process as ProcessConfig;
 use crate::error::{Context, Result};
 use crate::init::plan::{Container, Join, Plan, Sysctl};
-use crate::launch::self_exe;
+use crate::launch::{ids, self_exe};
 use crate::path::proc::Proc;
 use crate::state::filter::CompiledFilter;
 use std::ffi::{CString, OsStr};
@@ -83,6 +83,7 @@ pub(crate) fn for_create(config: &Config, id: &str, rootfs: &str, extras: Extras
         seal: self_exe::prepare()?,
         labels: labels::labels(&config.process, !extras.no_new_keyring)?,
         wait_go: is_new(Kind::User),
+        hides_late: (is_new(Kind::User) || is_new(Kind::Time)) && ids::is_rootless()?,
         proc: Some(Proc::host().context(|| "open /proc")?),
         container: Some(container),
         process: process::init_process(config, id, extras)?,
@@ -103,6 +104,7 @@ pub(crate) fn for_exec(
         seal: self_exe::prepare()?,
         labels: labels::labels(config, !extras.no_new_keyring)?,
         wait_go: false,
+        hides_late: false,
         proc: None,
         container: None,
         process: process::exec_process(config, id, in_user_namespace, extras)?,
