@@ -77,8 +77,8 @@ impl Attempt<'_> {
     /// Makes the container, or undoes what it has made so far.
     pub(super) fn make(mut self, entry: Locked, extras: Extras) -> Result<Held> {
         match self.advance(&entry, extras) {
-            Ok(child) => {
-                let held = Held::new(child, self.made.watch, self.warnings, self.notes);
+            Ok((child, plan)) => {
+                let held = Held::new(child, plan, self.made.watch, self.warnings, self.notes);
                 Ok(held.poststart(!self.config.hooks.of(HookKind::Poststart).is_empty()))
             }
             Err(error) => {
@@ -98,7 +98,7 @@ impl Attempt<'_> {
     }
 
     /// Makes the container, or fails somewhere on the way.
-    fn advance(&mut self, entry: &Locked, mut extras: Extras) -> Result<Child> {
+    fn advance(&mut self, entry: &Locked, mut extras: Extras) -> Result<(Child, Plan)> {
         let mut record = self.record();
         record.no_new_keyring = extras.no_new_keyring;
         record.seccomp = extras.filter.as_ref().map(CompiledFilter::record);
@@ -138,7 +138,7 @@ impl Attempt<'_> {
         if self.waits == Waits::ForRelease {
             self.container.start_container_hooks(&record)?;
         }
-        Ok(child)
+        Ok((child, plan))
     }
 
     fn in_user_namespace(&self) -> bool {

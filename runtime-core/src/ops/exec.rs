@@ -151,7 +151,7 @@ impl Exec {
                 }
             })
         })?;
-        Ok(Held::new(child, watch, warnings, notes))
+        Ok(Held::new(child, plan, watch, warnings, notes))
     }
 
     fn drive(&self, child: &mut Child, plan: &Plan, config: &ProcessConfig, found: &Found<'_>) -> Result<()> {

@@ -3,6 +3,7 @@
 
 use crate::cgroup::oom::OomWatch;
 use crate::error::{Context, Error, Result, Warning};
+use crate::init::plan::Plan;
 use crate::launch::{Child, Running};
 use crate::sys::process::ExitStatus;
 use crate::sys::{Errno, process};
@@ -26,6 +27,8 @@ pub struct Created {
 #[must_use]
 pub struct Held {
     child: Child,
+    /// Of no use any more. But to take it apart would keep the child waiting.
+    plan: Plan,
     watch: Option<OomWatch>,
     warnings: Vec<Warning>,
     notes: Vec<String>,
@@ -35,11 +38,12 @@ pub struct Held {
 impl Held {
     pub(super) fn new(
         child: Child,
+        plan: Plan,
         watch: Option<OomWatch>,
         warnings: Vec<Warning>,
         notes: Vec<String>,
     ) -> Self {
-        Held { child, watch, warnings, notes, has_poststart: false }
+        Held { child, plan, watch, warnings, notes, has_poststart: false }
     }
 
     pub(super) fn poststart(mut self, has_hooks: bool) -> Self {
@@ -51,6 +55,7 @@ impl Held {
     pub fn release(self) -> Result<Created> {
         let (running, has_poststart) = (self.child.release()?, self.has_poststart);
         let process = Process { running, watch: self.watch, has_poststart };
+        drop(self.plan);
         Ok(Created { process, warnings: self.warnings, notes: self.notes })
     }
 }
