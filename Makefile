@@ -58,6 +58,12 @@ budget: all
 	$(CARGO) build --quiet -p conformance --bins
 	$(ISOLATED) env RUNTIME=$(abspath $(RUNTIME)) $(CARGO) test --quiet -p conformance --test budget
 
+# The table of docs/conformance.md: make conformance-table RUNTIMES="/usr/bin/runc /usr/bin/crun"
+.PHONY: conformance-table
+conformance-table: all
+	$(CARGO) build --quiet -p conformance --all-targets
+	$(SUDO) target/debug/table docs/conformance.md $(RUNTIMES) ours=target/release/runtime-cli
+
 # --- in a virtual machine: Debian 13, systemd, all controllers (docs/vm.md) ---
 
 .PHONY: vm-deps
@@ -80,7 +86,7 @@ engines-test: all
 
 # --- measurements: make bench RUNTIMES="/usr/bin/crun /usr/sbin/runc" ---
 
-# The runtimes to measure beside ours, as PATH or NAME=PATH.
+# The runtimes to judge and to measure beside ours, as PATH or NAME=PATH.
 RUNTIMES ?= $(wildcard /usr/bin/crun /usr/bin/runc /usr/sbin/runc /usr/bin/youki)
 ROUNDS ?= 40
 .PHONY: bench

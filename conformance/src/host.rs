@@ -69,13 +69,26 @@ impl Snapshot {
     fn await_cgroups(&self) -> Result {
         let end = Instant::now() + Duration::from_secs(2);
         loop {
-            let now = Snapshot::take()?;
-            let left: Vec<_> = now.cgroups.difference(&self.cgroups).filter(|path| is_empty(path)).collect();
+            let left = self.cgroups_left()?;
             if left.is_empty() {
                 return Ok(());
             }
             ensure!(Instant::now() < end, "left cgroups: {left:?}");
             std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn cgroups_left(&self) -> Result<Vec<PathBuf>> {
+        let now = Snapshot::take()?;
+        Ok(now.cgroups.difference(&self.cgroups).filter(|path| is_empty(path)).cloned().collect())
+    }
+
+    /// Removes the cgroups that were left, so that the next container finds none
+    /// of its name.
+    pub fn restore(&self) {
+        // Those below others come behind them.
+        for cgroup in self.cgroups_left().unwrap_or_default().iter().rev() {
+            let _stays = std::fs::remove_dir(cgroup);
         }
     }
 }
@@ -118,6 +131,17 @@ fn children() -> String {
 pub fn hierarchy() -> PathBuf {
     let unified = Path::new("/sys/fs/cgroup/unified");
     if unified.join("cgroup.procs").exists() { unified.into() } else { "/sys/fs/cgroup".into() }
+}
+
+/// On a host with both versions of cgroups, shows version 2 alone, which is all
+/// that some runtimes can work with. In the mount namespace of this program.
+pub fn unify_cgroups() -> Result {
+    let hierarchy = hierarchy();
+    if hierarchy != Path::new("/sys/fs/cgroup") {
+        mount(Some(&hierarchy), "/sys/fs/cgroup", None::<&str>, MsFlags::MS_BIND, None::<&str>)
+            .doing("mount")?;
+    }
+    Ok(())
 }
 
 /// The controllers of cgroup2, as cgroup.controllers lists them.

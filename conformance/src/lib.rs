@@ -15,11 +15,13 @@ pub mod payload;
 pub mod report;
 pub mod runtime;
 pub mod tally;
+pub mod verdict;
 
 pub use agent::Agent;
 pub use bundle::Bundle;
 pub use report::Report;
 pub use runtime::{Output, Runtime};
+pub use verdict::{Outcome, Verdict};
 
 /// Why a case failed, in words.
 pub type Result<T = ()> = std::result::Result<T, String>;

@@ -153,6 +153,20 @@ impl Runtime {
     }
 }
 
+/// A runtime of a command line: `NAME=PATH`, or a path whose last component is the
+/// name.
+pub fn named(argument: &str) -> Result<(String, PathBuf)> {
+    let (name, path) = match argument.split_once('=') {
+        Some((name, path)) => (name.to_owned(), path),
+        None => {
+            let name = Path::new(argument).file_name().unwrap_or_default();
+            (name.to_string_lossy().into_owned(), argument)
+        }
+    };
+    ensure!(Path::new(path).is_file(), "there is no runtime {path}");
+    Ok((name, std::path::absolute(path).doing(path)?))
+}
+
 /// Runs a command to its end. Its output goes to files: a container that lives
 /// on would keep a pipe open.
 pub fn finish(mut command: Command) -> Result<Output> {

@@ -6,8 +6,9 @@
 //! ```
 //!
 //! Each case quotes what it checks, gets a runtime with a state directory of its
-//! own, and fails if it leaves anything behind. Root is needed.
-#![allow(clippy::disallowed_methods)]
+//! own, and fails if it leaves anything behind. Root is needed. VERDICTS names a
+//! file for what came of the cases.
+#![allow(clippy::disallowed_methods, clippy::print_stderr)]
 
 mod caller;
 mod defaults;
@@ -24,9 +25,10 @@ mod seccomp;
 mod security;
 
 use conformance::host::{self, Snapshot};
-use conformance::{Result, Runtime};
+use conformance::{Outcome, Result, Runtime, Verdict, verdict};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// One case.
 #[derive(Debug)]
@@ -64,17 +66,47 @@ fn main() -> ExitCode {
         ("seccomp", seccomp::CASES),
         ("security", security::CASES),
     ];
-    let trials = groups
-        .iter()
-        .flat_map(|(group, cases)| cases.iter().map(move |case| (format!("{group}::{}", case.name), case)))
-        .map(|(name, case)| Trial::test(name, || judge(case).map_err(Failed::from)))
-        .collect();
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let verdicts = Arc::new(Mutex::new(Vec::new()));
+    let mut trials = Vec::new();
+    for (group, cases) in groups {
+        for case in cases {
+            let verdicts = Arc::clone(&verdicts);
+            trials.push(Trial::test(format!("{group}::{}", case.name), move || {
+                let (outcome, result) = judge(case);
+                let verdict = Verdict {
+                    group: group.into(),
+                    name: case.name.into(),
+                    quote: case.quote.into(),
+                    outcome,
+                };
+                verdicts.lock().unwrap_or_else(PoisonError::into_inner).push(verdict);
+                result.map_err(Failed::from)
+            }));
+        }
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if let Some(path) = std::env::var_os(verdict::VARIABLE) {
+        let verdicts = verdicts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = verdict::write(path.as_ref(), &verdicts) {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    conclusion.exit_code()
 }
 
-fn judge(case: &Case) -> Result {
-    let before = Snapshot::take()?;
-    let runtime = Runtime::from_env()?;
+fn judge(case: &Case) -> (Outcome, Result) {
+    let (outcome, result) = match outcome(case) {
+        Ok(()) => return (Outcome::Passed, Ok(())),
+        Err(other) => other,
+    };
+    (outcome, Err(format!("{result}\n\nThe specification says:\n  {}", case.quote)))
+}
+
+fn outcome(case: &Case) -> std::result::Result<(), (Outcome, String)> {
+    let failed = |why| (Outcome::Failed, why);
+    let before = Snapshot::take().map_err(failed)?;
+    let runtime = Runtime::from_env().map_err(failed)?;
     let result = (case.run)(&runtime);
     if result.is_err() {
         // Let the next case begin on a clean host; this one has failed already.
@@ -82,7 +114,10 @@ fn judge(case: &Case) -> Result {
             let _deleted = runtime.run(&["delete", "--force", &entry.file_name().to_string_lossy()]);
         }
     }
-    result
-        .and_then(|()| before.check(&runtime))
-        .map_err(|why| format!("{why}\n\nThe specification says:\n  {}", case.quote))
+    let left = before.check(&runtime);
+    if left.is_err() {
+        before.restore();
+    }
+    result.map_err(failed)?;
+    left.map_err(|why| (Outcome::Leaves, why))
 }

@@ -79,7 +79,7 @@ impl Arguments {
 
     fn run(self) -> Result {
         conformance::host::isolate()?;
-        scene::unify_cgroups()?;
+        conformance::host::unify_cgroups()?;
         let ram = scene::Ram::new()?;
         let mut subjects = self.runtimes;
         subjects.extend([Subject::floor()?, Subject::nothing()?]);

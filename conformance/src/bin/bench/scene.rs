@@ -171,17 +171,6 @@ fn order<T>(subjects: &[T], round: usize) -> impl Iterator<Item = &T> {
     subjects.iter().cycle().skip(first).take(subjects.len())
 }
 
-/// On a host with both versions of cgroups, shows version 2 alone, which is all
-/// that some runtimes can work with. In the mount namespace of this program.
-pub(crate) fn unify_cgroups() -> Result {
-    let hierarchy = host::hierarchy();
-    if hierarchy != Path::new("/sys/fs/cgroup") {
-        mount(Some(&hierarchy), "/sys/fs/cgroup", None::<&str>, MsFlags::MS_BIND, None::<&str>)
-            .doing("mount")?;
-    }
-    Ok(())
-}
-
 /// A directory in memory.
 pub(crate) struct Ram(tempfile::TempDir);
 

@@ -3,7 +3,7 @@
 
 use conformance::{Doing, Result, bundle, ensure};
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A program.
 #[derive(Clone, Debug)]
@@ -25,19 +25,11 @@ pub(crate) enum Role {
 }
 
 impl Subject {
-    /// `NAME=PATH`, or a path whose last component is the name.
+    /// See [`conformance::runtime::named`].
     pub(crate) fn runtime(argument: &str) -> Result<Self> {
-        let (name, path) = match argument.split_once('=') {
-            Some((name, path)) => (name.to_owned(), path),
-            None => {
-                let name = Path::new(argument).file_name().unwrap_or_default();
-                (name.to_string_lossy().into_owned(), argument)
-            }
-        };
-        ensure!(Path::new(path).is_file(), "there is no runtime {path}");
+        let (name, program) = conformance::runtime::named(argument)?;
         // What is not on the disk yet would count as memory of its own.
-        File::open(path).and_then(|file| file.sync_all()).doing(path)?;
-        let program = std::path::absolute(path).map_err(|error| format!("{path}: {error}"))?;
+        File::open(&program).and_then(|file| file.sync_all()).doing(argument)?;
         Ok(Subject { name, program, role: Role::Runtime })
     }
 

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Judges runtimes and writes what came of it into a document, as a table between
+//! two marks: `table FILE [NAME=]PATH...`
+//!
+//! On a host with both versions of cgroups, version 2 alone is in view.
+#![allow(clippy::disallowed_methods, clippy::print_stderr)]
+
+use conformance::{Doing, Outcome, Result, Verdict, ensure, host, runtime, verdict};
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+const BEGIN: &str = "<!-- The table: written by `make conformance-table`. -->";
+const END: &str = "<!-- The end of the table. -->";
+
+/// A runtime and what came of its cases.
+struct Column {
+    name: String,
+    version: String,
+    verdicts: Vec<Verdict>,
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("table: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[String]) -> Result {
+    let (document, runtimes) = args.split_first().ok_or("usage: table FILE [NAME=]PATH...")?;
+    let runtimes = runtimes.iter().map(|argument| runtime::named(argument)).collect::<Result<Vec<_>>>()?;
+    host::isolate()?;
+    host::unify_cgroups()?;
+    let columns = runtimes.iter().map(|(name, path)| judge(name, path)).collect::<Result<Vec<_>>>()?;
+    let text = std::fs::read_to_string(document).doing(document)?;
+    let (before, rest) = text.split_once(BEGIN).ok_or(format!("{document} does not have {BEGIN}"))?;
+    let (_, after) = rest.split_once(END).ok_or(format!("{document} does not have {END}"))?;
+    let text = format!("{before}{BEGIN}\n\n{}\n{END}{after}", markdown(&columns)?);
+    std::fs::write(document, text).doing(document)
+}
+
+/// Lets the cases judge a runtime. That some fail is a result like another.
+fn judge(name: &str, program: &Path) -> Result<Column> {
+    eprintln!("table: {name}");
+    let version = Command::new(program).arg("--version").output().doing("--version")?;
+    let version = String::from_utf8_lossy(&version.stdout).into_owned();
+    let file = tempfile::NamedTempFile::new().doing("temporary file")?;
+    let mut command = Command::new("cargo");
+    command.args(["test", "--quiet", "--package", "conformance", "--test", "cases", "--", "--quiet"]);
+    command.env("RUNTIME", program).env(verdict::VARIABLE, file.path());
+    let output = command.output().doing("cargo")?;
+    let verdicts = verdict::read(file.path())
+        .map_err(|why| format!("{why}\n{}", String::from_utf8_lossy(&output.stderr)))?;
+    ensure!(!verdicts.is_empty(), "no cases for {name}");
+    Ok(Column { name: name.to_owned(), version: version_line(&version), verdicts })
+}
+
+/// The version and the commit, without what a build adds.
+fn version_line(text: &str) -> String {
+    let lines = text.lines().filter(|line| line.contains(" version ") || line.starts_with("commit: "));
+    lines.map(|line| line.trim_start_matches("commit: ")).collect::<Vec<_>>().join(", ")
+}
+
+fn markdown(columns: &[Column]) -> Result<String> {
+    let first = columns.first().ok_or("no runtime given")?;
+    let kernel = nix::sys::utsname::uname().doing("uname")?;
+    let kernel = kernel.release().to_string_lossy().into_owned();
+    let release: Vec<_> = kernel.split(['.', '-']).take(2).collect();
+    let mut text = format!(
+        "{} cases on Linux {}, with cgroup2 alone in view. *no*: not as the sentence says; *leaves*: as it says, but \
+         something is left behind.\n\n| runtime | | yes | leaves | no |\n|---|---|--:|--:|--:|\n",
+        first.verdicts.len(),
+        release.join("."),
+    );
+    for column in columns {
+        let count = |outcome| column.verdicts.iter().filter(|verdict| verdict.outcome == outcome).count();
+        let [yes, leaves, no] = [Outcome::Passed, Outcome::Leaves, Outcome::Failed].map(count);
+        text += &format!("| {} | {} | {yes} | {leaves} | {no} |\n", column.name, column.version);
+    }
+    let names: Vec<_> = columns.iter().map(|column| column.name.as_str()).collect();
+    text += &format!(
+        "\n| group | requirement | {} |\n|---|---|{}\n",
+        names.join(" | "),
+        "---|".repeat(names.len())
+    );
+    for (i, case) in first.verdicts.iter().enumerate() {
+        let cells = columns
+            .iter()
+            .map(|column| {
+                let verdict = column.verdicts.get(i).filter(|v| v.group == case.group && v.name == case.name);
+                verdict.map(|verdict| word(verdict.outcome)).ok_or(format!("{}: other cases", column.name))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let quote = short(&case.quote).replace('|', "\\|");
+        text += &format!("| {} | **{}**: {quote} | {} |\n", case.group, case.name, cells.join(" | "));
+    }
+    Ok(text)
+}
+
+fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Passed => "yes",
+        Outcome::Leaves => "*leaves*",
+        Outcome::Failed => "*no*",
+    }
+}
+
+/// The beginning of a quote, and where it stands.
+fn short(quote: &str) -> String {
+    const LENGTH: usize = 160;
+    let (text, place) = match quote.rfind(" (").filter(|_| quote.ends_with(')')) {
+        Some(i) => quote.split_at(i),
+        None => (quote, ""),
+    };
+    if text.len() <= LENGTH {
+        return quote.to_owned();
+    }
+    let end = text.char_indices().take_while(|(i, _)| *i < LENGTH).filter(|(_, c)| *c == ' ').last();
+    format!("{} ...{place}", &text[..end.map_or(0, |(i, _)| i)])
+}
