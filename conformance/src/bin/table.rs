@@ -43,19 +43,22 @@ fn run(args: &[String]) -> Result {
     std::fs::write(document, text).doing(document)
 }
 
-/// Lets the cases judge a runtime. That some fail is a result like another.
+/// Lets the cases judge a runtime. That some fail is a result like another; why
+/// they do is in target/conformance-NAME.log.
 fn judge(name: &str, program: &Path) -> Result<Column> {
     eprintln!("table: {name}");
     let version = Command::new(program).arg("--version").output().doing("--version")?;
     let version = String::from_utf8_lossy(&version.stdout).into_owned();
     let file = tempfile::NamedTempFile::new().doing("temporary file")?;
+    let log = format!("target/conformance-{name}.log");
+    let log = std::fs::File::create(&log).doing(&log)?;
     let mut command = Command::new("cargo");
     command.args(["test", "--quiet", "--package", "conformance", "--test", "cases", "--", "--quiet"]);
     command.env("RUNTIME", program).env(verdict::VARIABLE, file.path());
-    let output = command.output().doing("cargo")?;
-    let verdicts = verdict::read(file.path())
-        .map_err(|why| format!("{why}\n{}", String::from_utf8_lossy(&output.stderr)))?;
-    ensure!(!verdicts.is_empty(), "no cases for {name}");
+    command.stdout(log.try_clone().doing("dup")?).stderr(log);
+    let status = command.status().doing("cargo")?;
+    let verdicts = verdict::read(file.path())?;
+    ensure!(!verdicts.is_empty(), "no cases for {name}: {status}");
     Ok(Column { name: name.to_owned(), version: version_line(&version), verdicts })
 }
 

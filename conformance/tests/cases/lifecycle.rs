@@ -83,6 +83,23 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| runtime.run(&["create", "--bundle", "/nonexistent", "c"])?.failed().map(drop),
     },
     Case {
+        name: "a bundle without config.json",
+        quote: "`config.json`: contains configuration data. This REQUIRED file MUST reside in the root of the bundle \
+                directory and MUST be named `config.json` (bundle.md)",
+        run: |runtime| {
+            let bundle = Bundle::new(&["exit", "0"])?;
+            let file = bundle.path().join("config.json");
+            std::fs::rename(&file, bundle.path().join("Config.json")).doing("rename")?;
+            runtime.run_in(&bundle, &["create", "c"])?.failed().map(drop)
+        },
+    },
+    Case {
+        name: "what the container has not made stays",
+        quote: "Note that resources associated with the container, but not created by this container, MUST NOT be deleted \
+                (runtime.md, Delete)",
+        run: not_its_own,
+    },
+    Case {
         name: "edits of config.json after create",
         quote: "Any changes made to the config.json file after this operation will not have an effect on the \
                 container (runtime.md, Create)",
@@ -331,6 +348,37 @@ fn state_document(runtime: &Runtime) -> Result {
     runtime.run(&["kill", "c", "KILL"])?.ok()?;
     runtime.await_status("c", "stopped")?;
     runtime.run(&["delete", "c"])?.ok().map(drop)
+}
+
+fn not_its_own(runtime: &Runtime) -> Result {
+    let source = tempfile::tempdir().doing("temporary directory")?;
+    std::fs::write(source.path().join("file"), "").doing("write")?;
+    // A network namespace that a file keeps, as `ip netns` has them.
+    let namespace = tempfile::NamedTempFile::new().doing("temporary file")?;
+    let path = namespace.path().display().to_string();
+    let unshare = std::process::Command::new("unshare").arg(format!("--net={path}")).arg("true").status();
+    ensure!(unshare.doing("unshare")?.success(), "unshare failed");
+    let inode =
+        || std::fs::metadata(&path).map(|meta| std::os::unix::fs::MetadataExt::ino(&meta)).doing("stat");
+    let before = inode()?;
+    let bundle = Bundle::new(&["sleep"])?.with(|config| {
+        without_namespace(config, "network");
+        if let Some(list) = config["linux"]["namespaces"].as_array_mut() {
+            list.push(json!({ "type": "network", "path": path }));
+        }
+        push(config, json!({ "destination": "/tmp", "source": source.path(), "options": ["rbind"] }));
+    })?;
+    runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
+    runtime.run(&["kill", "c", "KILL"])?.ok()?;
+    runtime.await_status("c", "stopped")?;
+    runtime.run(&["delete", "c"])?.ok()?;
+    let after = inode();
+    nix::mount::umount(namespace.path()).doing("umount")?;
+    ensure_eq!(after?, before);
+    for path in [source.path().join("file"), bundle.rootfs("probe"), bundle.path().join("config.json")] {
+        ensure!(path.exists(), "{} is gone", path.display());
+    }
+    Ok(())
 }
 
 fn id_is_unique(runtime: &Runtime) -> Result {

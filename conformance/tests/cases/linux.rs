@@ -116,6 +116,18 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "an absolute path of the root",
+        quote: "On POSIX platforms, `path` is either an absolute path or a relative path to the bundle (config.md, Root)",
+        run: |runtime| {
+            let other = Bundle::new(&[])?;
+            let bundle = Bundle::new(&["cat", "/mark"])?
+                .with(|config| config["root"]["path"] = json!(other.path().join("rootfs")))?;
+            std::fs::write(other.rootfs("mark"), "other").doing("write")?;
+            ensure_eq!(runtime.run_in(&bundle, &["run", "c"])?.ok()?.stdout, "other");
+            Ok(())
+        },
+    },
+    Case {
         name: "devices",
         quote: "devices (array of objects, OPTIONAL) lists devices that MUST be available in the container. The path MAY \
                 be anywhere in the container filesystem, notably outside of `/dev` (config-linux.md, Devices)",
@@ -368,6 +380,23 @@ pub(crate) const CASES: &[Case] = &[
                 ensure!(!std::path::Path::new(outside).exists(), "made {outside}");
             }
             Ok(())
+        },
+    },
+    Case {
+        name: "a frozen cgroup",
+        quote: "A runtime MAY [...] check if the container cgroup is fit for purpose, and MUST generate an error if such a \
+                check fails. For example, a frozen cgroup (config-linux.md, Control groups)",
+        run: |runtime| {
+            if runtime.has_systemd_cgroups() {
+                return Ok(());
+            }
+            let cgroup = host::hierarchy().join("conformance-frozen");
+            std::fs::create_dir(&cgroup).doing("mkdir")?;
+            std::fs::write(cgroup.join("cgroup.freeze"), "1").doing("freeze")?;
+            let refused = refused(runtime, |c| c["linux"]["cgroupsPath"] = json!("/conformance-frozen"));
+            let _gone = std::fs::write(cgroup.join("cgroup.freeze"), "0");
+            let _gone = std::fs::remove_dir(&cgroup);
+            refused
         },
     },
     Case {

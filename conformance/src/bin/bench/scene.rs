@@ -8,7 +8,7 @@ use crate::results::Results;
 use crate::subject::{Role, Subject};
 use crate::yard::Yard;
 use conformance::tally::tally;
-use conformance::{Doing, Result, host};
+use conformance::{Doing, Result};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
