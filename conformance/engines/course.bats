@@ -48,7 +48,7 @@ answers() {
 @test "course: a memory hog is killed, and nobody else" {
 	docker run --detach --name witness busybox sleep 10000
 	before=$(docker inspect --format '{{.State.Pid}}' witness)
-	run -137 docker run --name hog --memory 32m --memory-swap 32m busybox tail /dev/zero
+	run -137 docker run --name hog --memory 32m --memory-swap 32m busybox sh -c 'tail /dev/zero; exit $?'
 	run -0 docker inspect --format '{{.State.OOMKilled}}' hog
 	[ "$output" = true ]
 	run -0 docker inspect --format '{{.State.Running}} {{.State.Pid}}' witness
