@@ -18,6 +18,14 @@ pub struct Verdict {
     pub outcome: Outcome,
 }
 
+impl Verdict {
+    /// Whether the case is about a sentence of the specification, and not about what
+    /// runc does, or about a vulnerability.
+    pub fn is_specified(&self) -> bool {
+        self.quote.contains(".md") && !self.quote.starts_with("runc")
+    }
+}
+
 /// What came of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {

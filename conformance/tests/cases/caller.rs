@@ -60,8 +60,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "kernel parameters of the caller's namespace, given by its path",
-        quote: "runtime.md, \"Operations\": the runtime changes nothing of its host that was not asked for; a path \
-            in linux.namespaces may lead to the namespace of the host",
+        quote: "runc: a path in linux.namespaces may lead to the namespace of the host, whose kernel parameters no \
+            container sets",
         run: |runtime| {
             let bundle = Bundle::new(&["exit", "0"])?.with(|config| {
                 without_namespace(config, "network");
@@ -76,8 +76,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "kernel parameters of interfaces that hooks make",
-        quote: "config.md, \"CreateRuntime Hooks\": hooks set up the network of a container, and `linux.sysctl` \
-            \"allows kernel parameters to be modified at runtime for the container\"",
+        quote: "runc: kernel parameters are set after the hooks of create, which make interfaces",
         run: |runtime| {
             let parameter = "net.ipv4.conf.made.log_martians";
             let script = "pid=$(sed 's/.*\"pid\": *\\([0-9]*\\).*/\\1/'); \

@@ -227,8 +227,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "environment and HOME",
-        quote: "env: the elements of this array have the same semantics as IEEE Std 1003.1-2008's environ (config.md, \
-                Process); runc: the last of a name wins, HOME comes from the container's /etc/passwd",
+        quote: "runc: of a variable given twice the last one stays, at its place; HOME comes from the container's \
+                /etc/passwd",
         run: |runtime| {
             let bundle = Bundle::new(&["report"])?.with(|config| {
                 config["process"]["env"] = json!(["Z=1", "A=2", "Z=3", "EMPTY="]);

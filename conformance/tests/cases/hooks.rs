@@ -3,7 +3,7 @@
 //! what comes of one that fails.
 
 use crate::Case;
-use crate::lifecycle::without_namespace;
+use crate::lifecycle::{is_stopped_or_gone, without_namespace};
 use crate::security::refused;
 use conformance::report::HookReport;
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq};
@@ -368,8 +368,7 @@ fn failing(runtime: &Runtime, kind: &str, operation: &str) -> Result {
     } else {
         created.ok()?;
         runtime.run(&["start", "c"])?.failed()?;
-        runtime.await_status("c", "stopped")?;
-        runtime.run(&["delete", "c"])?.ok()?;
+        is_stopped_or_gone(runtime)?;
     }
     ensure!(!bundle.rootfs("log").exists(), "the hook behind the failing one ran");
     ensure!(!bundle.rootfs("ran").exists(), "the program ran");

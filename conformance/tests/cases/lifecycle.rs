@@ -2,7 +2,7 @@
 //! runtime.md: states, operations, hooks, errors.
 
 use crate::Case;
-use conformance::{Bundle, Doing, Result, Runtime, ensure, ensure_eq, host};
+use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq, host};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -71,10 +71,17 @@ pub(crate) const CASES: &[Case] = &[
         quote: "or is not valid in any other way, the implementation MUST generate an error (runtime.md, Create)",
         run: |runtime| {
             let bundle = Bundle::new(&["exit", "0"])?;
-            for id in ["", ".", "..", "a/b", "../x", "a b", "ä"] {
-                runtime.run_in(&bundle, &["create", id])?.failed()?;
-            }
-            Ok(())
+            each(["", ".", "..", "a/b", "../x"], |id| {
+                runtime.run_in(&bundle, &["create", id])?.failed().map(drop)
+            })
+        },
+    },
+    Case {
+        name: "ids of other letters",
+        quote: "runc: an id has ASCII letters, digits, and _+-. alone",
+        run: |runtime| {
+            let bundle = Bundle::new(&["exit", "0"])?;
+            each(["a b", "ä", "a*"], |id| runtime.run_in(&bundle, &["create", id])?.failed().map(drop))
         },
     },
     Case {
@@ -119,7 +126,12 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "kill sends the signal",
         quote: "This operation MUST send the specified signal to the container process (runtime.md, Kill)",
-        run: kill_sends,
+        run: |runtime| kill_sends(runtime, &["USR1", "SIGUSR1", "10"]),
+    },
+    Case {
+        name: "names of signals in lower case",
+        quote: "runc: the name of a signal may be in any case",
+        run: |runtime| kill_sends(runtime, &["usr1", "sigusr1"]),
     },
     Case {
         name: "kill of a stopped container",
@@ -163,11 +175,6 @@ pub(crate) const CASES: &[Case] = &[
         run: failures_leave_nothing,
     },
     Case {
-        name: "hooks in their order, with the state",
-        quote: "The state of the container MUST be passed to hooks over stdin (config.md, POSIX-platform Hooks)",
-        run: hooks_in_order,
-    },
-    Case {
         name: "a failing createRuntime hook",
         quote: "If any `createRuntime` hook fails, the runtime MUST generate an error, stop the container, and \
                 continue the lifecycle at step 12 (runtime.md, Lifecycle, 4)",
@@ -187,8 +194,7 @@ pub(crate) const CASES: &[Case] = &[
                 .with(|config| config["hooks"] = json!({ "poststart": [sh("exit 7")] }))?;
             runtime.run_in(&bundle, &["create", "c"])?.ok()?;
             runtime.run(&["start", "c"])?.failed()?;
-            runtime.await_status("c", "stopped")?;
-            runtime.run(&["delete", "c"])?.ok().map(drop)
+            is_stopped_or_gone(runtime)
         },
     },
     Case {
@@ -211,9 +217,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "a cgroup that another container uses",
-        quote: "If the fitness check fails, the runtime MUST generate an error (config-linux.md, Control groups); \
-                the runtime MUST leave the state of the environment as if the operation were never attempted \
-                (runtime.md, Errors)",
+        quote: "runc: the cgroup of a new container must be empty, so that no operation on one container affects another \
+                (which config-linux.md, Control groups, allows)",
         run: |runtime| {
             let path = if runtime.has_systemd_cgroups() { "system.slice:one:shared" } else { "/one-shared" };
             let bundle =
@@ -350,6 +355,16 @@ fn state_document(runtime: &Runtime) -> Result {
     runtime.run(&["delete", "c"])?.ok().map(drop)
 }
 
+/// The container c after a hook of start has failed: step 12 of the lifecycle is
+/// for delete, or has been done already.
+pub(crate) fn is_stopped_or_gone(runtime: &Runtime) -> Result {
+    if runtime.run(&["state", "c"])?.status.success() {
+        runtime.await_status("c", "stopped")?;
+        runtime.run(&["delete", "c"])?.ok()?;
+    }
+    Ok(())
+}
+
 fn not_its_own(runtime: &Runtime) -> Result {
     let source = tempfile::tempdir().doing("temporary directory")?;
     std::fs::write(source.path().join("file"), "").doing("write")?;
@@ -440,11 +455,11 @@ fn concurrent_starts(runtime: &Runtime) -> Result {
     Ok(())
 }
 
-fn kill_sends(runtime: &Runtime) -> Result {
+fn kill_sends(runtime: &Runtime, names: &[&str]) -> Result {
     // SIGUSR1 ends a process that does not expect it, unless it is the first of
     // its pid namespace.
     let bundle = Bundle::new(&["sleep"])?.with(|config| without_namespace(config, "pid"))?;
-    for signal in ["USR1", "SIGUSR1", "10", "usr1"] {
+    for signal in names {
         runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
         runtime.run(&["kill", "c", "0"])?.ok()?;
         ensure_eq!(runtime.status("c")?, "running");
@@ -489,33 +504,4 @@ pub(crate) fn push(config: &mut Value, mount: Value) {
     if let Some(mounts) = config["mounts"].as_array_mut() {
         mounts.push(mount);
     }
-}
-
-fn hooks_in_order(runtime: &Runtime) -> Result {
-    let bundle = Bundle::new(&["exit", "0"])?;
-    let log = bundle.path().join("log");
-    let note = |name: &str| sh(&format!("{{ echo {name}; cat; echo; }} >> {}", log.display()));
-    let bundle = bundle.with(|config| {
-        config["hooks"] = json!({
-            "poststop": [note("poststop")],
-            "poststart": [note("poststart")],
-            "createRuntime": [note("createRuntime-1"), note("createRuntime-2")],
-            "prestart": [note("prestart")],
-        });
-    })?;
-    runtime.run_in(&bundle, &["create", "c"])?.ok()?;
-    runtime.run(&["start", "c"])?.ok()?;
-    runtime.await_status("c", "stopped")?;
-    runtime.run(&["delete", "c"])?.ok()?;
-    let text = std::fs::read_to_string(&log).doing("log")?;
-    let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
-    let names: Vec<&str> = lines.iter().step_by(2).copied().collect();
-    ensure_eq!(names, ["prestart", "createRuntime-1", "createRuntime-2", "poststart", "poststop"]);
-    for (i, want) in ["creating", "creating", "creating", "running", "stopped"].iter().enumerate() {
-        let state: Value = serde_json::from_str(lines.get(2 * i + 1).unwrap_or(&"")).doing("state")?;
-        ensure_eq!(state["id"], "c");
-        ensure_eq!(state["bundle"].as_str().map(Path::new), Some(bundle.path()));
-        ensure!(state["status"] == *want, "{}: status is {}, want {want}", names[i], state["status"]);
-    }
-    Ok(())
 }

@@ -384,8 +384,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "a frozen cgroup",
-        quote: "A runtime MAY [...] check if the container cgroup is fit for purpose, and MUST generate an error if such a \
-                check fails. For example, a frozen cgroup (config-linux.md, Control groups)",
+        quote: "runc: a container is not made in a cgroup that is frozen (which config-linux.md, Control groups, allows)",
         run: |runtime| {
             if runtime.has_systemd_cgroups() {
                 return Ok(());
