@@ -3,10 +3,12 @@
 //! anything was left behind.
 
 use crate::{Doing, Result, Runtime, ensure};
+use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -17,6 +19,13 @@ pub fn isolate() -> Result {
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
         .doing("mount")?;
     nix::sys::prctl::set_child_subreaper(true).doing("prctl")
+}
+
+/// Waits until nobody else judges a runtime on this host, until the file is
+/// dropped: containers of the same name would meet in one cgroup.
+pub fn only_one() -> Result<Flock<File>> {
+    let file = File::create("/run/conformance.lock").doing("/run/conformance.lock")?;
+    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| format!("lock: {errno}"))
 }
 
 /// For tests that watch the host from threads of one program: one at a time.

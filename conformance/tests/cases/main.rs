@@ -45,10 +45,13 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // They watch the same host.
     arguments.test_threads = Some(1);
-    if let Err(error) = host::isolate() {
-        let trial = Trial::test("isolation", move || Err(Failed::from(error)));
-        return libtest_mimic::run(&arguments, vec![trial]).exit_code();
-    }
+    let _lock = match host::isolate().and_then(|()| host::only_one()) {
+        Ok(lock) => lock,
+        Err(error) => {
+            let trial = Trial::test("isolation", move || Err(Failed::from(error)));
+            return libtest_mimic::run(&arguments, vec![trial]).exit_code();
+        }
+    };
     // A host without the controllers cannot tell: the virtual machine has them.
     let limits = if limits::can_be_judged() { limits::CASES } else { &[] };
     let groups = [
