@@ -52,7 +52,8 @@ impl Clock {
         Ok(sample)
     }
 
-    fn text(&mut self) -> String {
+    /// What commands have written.
+    pub(crate) fn text(&mut self) -> String {
         let mut text = String::new();
         match self.output.rewind().and_then(|()| self.output.read_to_string(&mut text)) {
             Ok(_) => text,

@@ -11,7 +11,11 @@ pub(crate) const RUNS: usize = 60;
 pub(crate) const AT_A_TIME: usize = 4;
 
 /// Runs RUNS containers, AT_A_TIME at once: how many in a second.
-pub(crate) fn rate(yard: &Yard, clock: &Clock) -> Result<f64> {
+pub(crate) fn rate(yard: &Yard, clock: &mut Clock) -> Result<f64> {
+    run_all(yard, clock).map_err(|error| format!("{}: {error}\n{}", yard.subject.name, clock.text()))
+}
+
+fn run_all(yard: &Yard, clock: &Clock) -> Result<f64> {
     let mut running: Vec<Child> = Vec::with_capacity(AT_A_TIME);
     let start = Instant::now();
     for n in 0..RUNS {

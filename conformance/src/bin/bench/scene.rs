@@ -98,7 +98,7 @@ impl Scene {
             Self::Parallel => {
                 for round in 0..=long.min(10) {
                     for yard in order(&yards, round).filter(|yard| yard.subject.role != Role::Nothing) {
-                        let rate = parallel::rate(yard, &clock)?;
+                        let rate = parallel::rate(yard, &mut clock)?;
                         if round > 0 {
                             results.rate(yard, rate);
                         }
