@@ -2,14 +2,14 @@
 //! `start`.
 
 use super::{Context, Failure};
-use crate::notify::Proxy;
+use crate::notify::{self, Proxy};
 use runtime_core::spec::Status;
 
 pub(super) fn start(context: &Context<'_>) -> Result<u8, Failure> {
     let container = context.container()?;
     // Whoever runs it listens already.
-    let proxy = match container.state()?.status {
-        Status::Created => Proxy::listen(&container)?,
+    let proxy = match notify::address() {
+        Some(_) if container.state()?.status == Status::Created => Proxy::listen(&container)?,
         _ => None,
     };
     container.start()?;

@@ -31,12 +31,17 @@ impl Container {
             Err(error) if force && error.kind() == ErrorKind::NotFound => return nothing,
             other => other?,
         };
-        // What cannot be deleted is refused at once, and what is making or starting
-        // the container, and has the lock, comes to its end when that is killed.
-        if let Ok(record) = entry.record() {
-            self.end(&entry, &record, force)?;
-        }
-        let entry = entry.lock()?;
+        let entry = match entry.try_lock()? {
+            Ok(entry) => entry,
+            // What is making or starting the container comes to its end when that is
+            // killed; and what cannot be deleted is refused at once.
+            Err(entry) => {
+                if let Ok(record) = entry.record() {
+                    self.end(&entry, &record, force)?;
+                }
+                entry.lock()?
+            }
+        };
         let record = match entry.record() {
             Ok(record) => record,
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -54,7 +59,7 @@ impl Container {
             }
             Err(error) => return Err(error),
         };
-        // It may have been made, or started, until we had the lock.
+        // Again, if we had to wait: it may have been made, or started, meanwhile.
         let occupants = self.end(&entry, &record, force)?;
         destroy(entry, &record, occupants)
     }

@@ -185,6 +185,15 @@ impl Entry {
         fd::flock(&self.dir, libc::LOCK_EX).context(|| format!("flock container {}", self.id))?;
         Ok(Locked(self))
     }
+
+    /// Takes the lock, unless somebody has it; then the entry comes back.
+    pub(crate) fn try_lock(self) -> Result<std::result::Result<Locked, Self>> {
+        match fd::flock(&self.dir, libc::LOCK_EX | libc::LOCK_NB) {
+            Ok(()) => Ok(Ok(Locked(self))),
+            Err(Errno::EWOULDBLOCK) => Ok(Err(self)),
+            Err(errno) => Err(Error::os(errno, format!("flock container {}", self.id))),
+        }
+    }
 }
 
 impl std::ops::Deref for Locked {
