@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A connection to systemd over D-Bus, with a deadline on everything.
 
-use super::message::{self, Kind, MESSAGE_MAX, Message, PREFIX};
+use super::message::{self, Kind, Message, PREFIX};
 use super::wire::Value;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::sys::{Errno, fd, socket};
@@ -25,6 +25,11 @@ pub(crate) enum Manager {
 /// How long systemd may take for one call, or for one job.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// No message of systemd's that we wait for is nearly that long, and none of ours is.
+const LENGTH_MAX: usize = 1 << 20;
+/// Nor is a signal that a job has ended.
+const SIGNAL_MAX: usize = 4096;
+
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 const OBJECT: &str = "/org/freedesktop/systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
@@ -42,6 +47,18 @@ impl Failure {
     /// Whether systemd has answered with this error.
     pub(super) fn is(&self, short: &str) -> bool {
         matches!(self, Failure::Refused { name, .. } if name.rsplit('.').next() == Some(short))
+    }
+
+    /// Whether nobody has answered, or only the bus, in the place of systemd.
+    pub(super) fn is_silence(&self) -> bool {
+        let of_bus = ["Disconnected", "NameHasNoOwner", "NoReply", "ServiceUnknown", "TimedOut"];
+        match self {
+            Failure::Refused { name, .. } => {
+                let short = name.strip_prefix("org.freedesktop.DBus.Error.");
+                short.is_some_and(|short| of_bus.contains(&short) || short.starts_with("Spawn."))
+            }
+            Failure::Broken(_) => true,
+        }
     }
 
     /// As an error of doing `what`.
@@ -169,9 +186,13 @@ impl Bus {
             fd::poll(&self.socket, events, left.as_millis() as i32 + 1).context(|| "poll")?
         };
         match ready {
-            0 => Err(Error::new(ErrorKind::System, format!("no answer within {:?}", self.patience))),
+            0 => Err(self.unanswered()),
             _ => Ok(()),
         }
+    }
+
+    fn unanswered(&self) -> Error {
+        Error::new(ErrorKind::System, format!("no answer within {:?}", self.patience))
     }
 
     fn write_all(&self, mut bytes: &[u8], end: Instant) -> Result<()> {
@@ -186,6 +207,10 @@ impl Bus {
     }
 
     fn read_some(&mut self, end: Instant) -> Result<()> {
+        // Also if there is always something to read.
+        if Instant::now() >= end {
+            return Err(self.unanswered());
+        }
         let mut buffer = [0; 4096];
         loop {
             match fd::read(&self.socket, &mut buffer) {
@@ -200,15 +225,39 @@ impl Bus {
         }
     }
 
+    /// The next message that could be of interest. A bus lets every user of the host
+    /// send us signals, with anything in them: what is too long for systemd, or what
+    /// we cannot read, is not systemd's, and is passed over.
     fn receive(&mut self, end: Instant) -> Result<Message> {
-        let garbage = || Error::new(ErrorKind::System, "what came is not a D-Bus message");
         loop {
-            if let Some(prefix) = self.input.get(..PREFIX) {
-                let length = message::length(prefix).ok_or_else(garbage)?;
-                if self.input.len() >= length {
-                    let bytes: Vec<u8> = self.input.drain(..length).collect();
-                    return message::decode(&bytes).ok_or_else(garbage);
-                }
+            let Some(prefix) = self.input.get(..PREFIX) else {
+                self.read_some(end)?;
+                continue;
+            };
+            let length = message::length(prefix)
+                .ok_or_else(|| Error::new(ErrorKind::System, "what came is not a D-Bus message"))?;
+            let longest = if message::is_signal(prefix) { SIGNAL_MAX } else { LENGTH_MAX };
+            if length > longest {
+                self.skip(length, end)?;
+                continue;
+            }
+            while self.input.len() < length {
+                self.read_some(end)?;
+            }
+            let bytes: Vec<u8> = self.input.drain(..length).collect();
+            if let Some(message) = message::decode(&bytes) {
+                return Ok(message);
+            }
+        }
+    }
+
+    fn skip(&mut self, mut left: usize, end: Instant) -> Result<()> {
+        loop {
+            let here = left.min(self.input.len());
+            self.input.drain(..here);
+            left -= here;
+            if left == 0 {
+                return Ok(());
             }
             self.read_some(end)?;
         }
@@ -220,7 +269,7 @@ impl Bus {
         self.serial += 1;
         message.serial = self.serial;
         let bytes = message.encode();
-        if bytes.len() > MESSAGE_MAX {
+        if bytes.len() > LENGTH_MAX {
             return Err(Error::new(ErrorKind::Setup, "more than a D-Bus message holds").into());
         }
         self.write_all(&bytes, end)?;
@@ -232,7 +281,7 @@ impl Bus {
                     let text = answer.body.first().and_then(Value::as_str).unwrap_or_default().to_owned();
                     return Err(Failure::Refused { name: answer.error_name, text });
                 }
-                Kind::Signal => self.signals.push_back(answer),
+                Kind::Signal if answer.member == "JobRemoved" => self.signals.push_back(answer),
                 _ => {}
             }
         }
@@ -416,6 +465,58 @@ mod tests {
             job_removed(manager, ":1.0", "/job/7", "done");
         });
         assert_eq!(bus.job("StartTransientUnit", Vec::new()).unwrap(), "done");
+    }
+
+    /// As any user of the host may.
+    #[test]
+    fn what_others_send_is_passed_over() {
+        let mut bus = talk(|manager| {
+            let end = Instant::now() + PATIENCE;
+            let mut odd = Message::call("", "/x", "a.b", "JobRemoved", vec![Value::Uint32(0)]);
+            (odd.kind, odd.serial, odd.sender) = (Kind::Signal, 9, ":1.9".to_owned());
+            let readable = odd.encode();
+            // A descriptor, of which we know nothing.
+            let at = readable.windows(4).position(|bytes| bytes == b"\x01u\0\0").unwrap();
+            let mut odd_bytes = readable.clone();
+            odd_bytes[at + 1] = b'h';
+            assert!(message::decode(&readable).is_some() && message::decode(&odd_bytes).is_none());
+            manager.write_all(&odd_bytes, end).unwrap();
+            for length in [SIGNAL_MAX, 2 * LENGTH_MAX] {
+                odd.body = vec![Value::Str("x".repeat(length))];
+                manager.write_all(&odd.encode(), end).unwrap();
+            }
+            answer(manager, Kind::Return, vec![Value::Path("/job/7".into())]);
+            manager.write_all(&odd_bytes, end).unwrap();
+            job_removed(manager, ":1.0", "/job/7", "done");
+        });
+        assert_eq!(bus.job("StartTransientUnit", Vec::new()).unwrap(), "done");
+        assert!(bus.signals.is_empty());
+    }
+
+    #[test]
+    fn a_flood_ends_with_our_patience() {
+        let flood = |manager: &mut Bus| {
+            let mut signal = Message::call("", "/x", "a.b", "C", Vec::new());
+            (signal.kind, signal.serial) = (Kind::Signal, 9);
+            let bytes = signal.encode().repeat(100);
+            let end = Instant::now() + Duration::from_secs(3);
+            while Instant::now() < end && manager.write_all(&bytes, end).is_ok() {}
+        };
+        let begin = Instant::now();
+        let report = impatient(talk(flood)).call("Hello", Vec::new()).unwrap_err().into_error("x").report();
+        assert_eq!(report, "systemd: x: no answer within 300ms");
+        assert!(begin.elapsed() < Duration::from_secs(2));
+    }
+
+    #[test]
+    fn silence_is_told_from_an_answer() {
+        let refused =
+            |name: &str| Failure::Refused { name: name.to_owned(), text: String::new() }.is_silence();
+        assert!(refused("org.freedesktop.DBus.Error.ServiceUnknown"));
+        assert!(refused("org.freedesktop.DBus.Error.Spawn.ChildExited"));
+        assert!(!refused("org.freedesktop.DBus.Error.AccessDenied"));
+        assert!(!refused("org.freedesktop.systemd1.NoReply"));
+        assert!(Failure::Broken(Error::new(ErrorKind::System, "x")).is_silence());
     }
 
     #[test]

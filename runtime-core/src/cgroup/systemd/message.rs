@@ -101,11 +101,10 @@ impl Message {
 /// How long the first part of any message is, which says how long the rest is.
 pub(crate) const PREFIX: usize = 16;
 
-/// No answer of systemd's is nearly that long.
-pub(crate) const MESSAGE_MAX: usize = 1 << 20;
+/// The longest message that D-Bus knows.
+pub(crate) const MESSAGE_MAX: usize = 1 << 27;
 
-/// The length of the message that begins with these [`PREFIX`] bytes. `None` if it is none,
-/// or longer than [`MESSAGE_MAX`].
+/// The length of the message that begins with these [`PREFIX`] bytes. `None` if it is none.
 pub(crate) fn length(prefix: &[u8]) -> Option<usize> {
     let big_endian = big_endian(prefix)?;
     let mut decoder = Decoder { bytes: prefix, at: 4, big_endian, depth: 0 };
@@ -114,6 +113,11 @@ pub(crate) fn length(prefix: &[u8]) -> Option<usize> {
     let fields = decoder.length()?;
     let length = PREFIX.checked_add(fields)?.checked_next_multiple_of(8)?.checked_add(body)?;
     (length <= MESSAGE_MAX).then_some(length)
+}
+
+/// Whether the message that begins with these bytes is a signal.
+pub(crate) fn is_signal(prefix: &[u8]) -> bool {
+    prefix.get(1) == Some(&4)
 }
 
 fn big_endian(bytes: &[u8]) -> Option<bool> {

@@ -172,11 +172,15 @@ impl Scope {
         fs::remove(&self.path, 1, occupants)?;
         match stopped {
             Ok(()) => Ok(None),
-            Err(Failure::Broken(error)) => {
+            Err(failure) => {
+                let silence = failure.is_silence();
+                let error = self.failed("stopping", failure);
+                if !silence {
+                    return Err(error);
+                }
                 let text = format!("systemd could not be told to forget {}: {}", self.unit, error.report());
                 Ok(Some(Warning(text)))
             }
-            Err(failure) => Err(self.failed("stopping", failure)),
         }
     }
 
