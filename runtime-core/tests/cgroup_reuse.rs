@@ -21,7 +21,10 @@ fn a_cgroup_that_was_killed_before_can_be_used_again() {
     let container = runtime.container(id.clone());
     let bundle = Bundle::new(&["sleep"])
         .unwrap()
-        .with(|config| config["linux"]["cgroupsPath"] = json!(format!("/{name}")))
+        .with(|config| {
+            config["linux"]["cgroupsPath"] = json!(format!("/{name}"));
+            config["hooks"] = json!({ "createContainer": [{ "path": "/bin/true" }] });
+        })
         .unwrap();
     let procs = || fs::read_to_string(cgroup.join("cgroup.procs")).unwrap();
     for round in 0..2 {

@@ -189,6 +189,7 @@ impl Attempt<'_> {
                         child,
                         plan,
                         &self.namespace_paths(child.pid),
+                        !self.place.adopts(),
                     )?;
                     child.go()?;
                 }

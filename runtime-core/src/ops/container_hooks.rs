@@ -7,7 +7,7 @@
 //! could only wait: it has no heap, and after `start` nobody listens to it.)
 
 use super::Container;
-use super::exec::joins;
+use super::exec::{joins, spawn_and_attach};
 use crate::cgroup::Hierarchy;
 use crate::config::hooks::{Hook, Kind};
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -22,12 +22,14 @@ use std::ffi::CString;
 use std::os::fd::OwnedFd;
 
 /// Runs the createContainer hooks in the namespaces of `init`, whose plan is `plan`.
+/// `is_born` if processes can be born in its cgroup (see [`attach`](crate::cgroup::Cgroup::attach)).
 pub(super) fn create_container(
     hooks: &[Hook],
     state: &StateDocument<'_>,
     init: &Child,
     plan: &Plan,
     namespace_paths: &BTreeMap<String, String>,
+    is_born: bool,
 ) -> Result<()> {
     if hooks.is_empty() {
         return Ok(());
@@ -39,16 +41,24 @@ pub(super) fn create_container(
         let joins = joins(namespace_paths, init_pidfd)?;
         let mut plan =
             plan::hook::for_create_container(hook, joins, container.rootfs.mount_point.clone(), stdio)?;
-        let child = spawn_beside(&mut plan, init.pid)?;
+        let child = spawn_beside(&mut plan, init.pid, is_born)?;
         Ok(begin(child, &plan)?.pidfd)
     })
 }
 
 /// In the init's cgroup, if the caller may put a process there.
-fn spawn_beside(plan: &mut Plan, init: i32) -> Result<Child> {
+fn spawn_beside(plan: &mut Plan, init: i32, is_born: bool) -> Result<Child> {
     let cgroup = Hierarchy::find()?.of_process(init)?;
-    match launch::spawn(plan, Some(cgroup.dir())) {
-        Err(error) if matches!(error.errno(), Some(libc::EACCES | libc::EPERM)) => launch::spawn(plan, None),
+    let spawned = if is_born {
+        launch::spawn(plan, Some(cgroup.dir()))
+    } else {
+        spawn_and_attach(plan, |child| cgroup.attach(child.pid))
+    };
+    match spawned {
+        Err(error) if matches!(error.errno(), Some(libc::EACCES | libc::EPERM)) => {
+            plan.wait_go = false;
+            launch::spawn(plan, None)
+        }
         other => other,
     }
 }

@@ -254,7 +254,7 @@ fn spawn(plan: &mut Plan, below: Option<&str>, record: &Record) -> Result<Child>
 }
 
 /// Clones the process, which waits until it is in its cgroup.
-fn spawn_and_attach(plan: &mut Plan, attach: impl FnOnce(&Child) -> Result<()>) -> Result<Child> {
+pub(super) fn spawn_and_attach(plan: &mut Plan, attach: impl FnOnce(&Child) -> Result<()>) -> Result<Child> {
     plan.wait_go = true;
     let child = launch::spawn(plan, None)?;
     attach(&child)?;
@@ -264,7 +264,7 @@ fn spawn_and_attach(plan: &mut Plan, attach: impl FnOnce(&Child) -> Result<()>) 
 
 fn spawn_beside_init(plan: &mut Plan, record: &Record) -> Result<Child> {
     let cgroup = Hierarchy::find()?.of_process(record.init.pid)?;
-    launch::spawn(plan, Some(cgroup.dir()))
+    spawn_and_attach(plan, |child| cgroup.attach(child.pid))
 }
 
 /// The namespaces of `init` that are not the runtime's own.
