@@ -104,8 +104,8 @@ impl Session {
             let notifications = self.proxy.as_ref().map_or(process.as_fd(), Proxy::descriptor);
             let others = [self.signals.as_fd(), process.as_fd(), notifications];
             let ([_, ended, notified], _) = wait_and_copy(&mut pumps, others, PollTimeout::NONE)?;
-            if notified && self.proxy.as_ref().is_some_and(|proxy| proxy.pass_on().is_err()) {
-                // A manager that does not listen any more is no reason to end.
+            if notified && self.proxy.as_ref().is_some_and(|proxy| proxy.pass_on().unwrap_or(true)) {
+                // Nor is a manager that does not listen any more a reason to end.
                 self.proxy = None;
             }
             while let Some(signal) = self.next_signal()? {

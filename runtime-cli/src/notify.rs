@@ -90,9 +90,15 @@ impl Proxy {
         self.container.as_fd()
     }
 
-    /// Passes a message on, from a container that this program itself stays with.
-    pub(crate) fn pass_on(&self) -> Result<(), Failure> {
-        if self.take() { self.tell(std::process::id() as i32) } else { Ok(()) }
+    /// Passes readiness on, of a container that this program itself stays with: true
+    /// if there is nothing more to pass on. Once is enough: a container shall not keep
+    /// the host's manager busy.
+    pub(crate) fn pass_on(&self) -> Result<bool, Failure> {
+        let ready = self.take();
+        if ready {
+            self.tell(std::process::id() as i32)?;
+        }
+        Ok(ready)
     }
 
     /// Reads one message: whether it says that the container is ready.

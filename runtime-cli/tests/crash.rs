@@ -52,6 +52,35 @@ fn create() {
     kill_at_any_moment("create", &Bundle::new(&["sleep"]).unwrap(), 80);
 }
 
+/// Whichever descriptor it is that cannot be had.
+#[test]
+fn too_few_descriptors() {
+    let _alone = host::alone();
+    let runtime = runtime();
+    let before = Snapshot::take().unwrap();
+    let bundle = Bundle::new(&["exit", "0"]).unwrap();
+    let hook = json!([{ "path": "/bin/true" }]);
+    let hooks = json!({ "createRuntime": hook, "createContainer": hook, "poststop": hook });
+    let bundle = bundle.with(|config| {
+        config["hooks"] = hooks;
+        config["process"]["rlimits"] = json!([]);
+    });
+    let bundle = bundle.unwrap();
+    let mut enough = None;
+    for count in 4..100 {
+        let mut command = std::process::Command::new("prlimit");
+        command.arg(format!("--nofile={count}")).arg("--").arg(runtime.program());
+        command.arg("--root").arg(runtime.root()).args(["run", "few"]).current_dir(bundle.path());
+        let output = conformance::runtime::finish(command).unwrap();
+        before.check(&runtime).unwrap_or_else(|why| panic!("with {count} descriptors: {why}\n{output}"));
+        if output.status.success() {
+            enough = Some(count);
+            break;
+        }
+    }
+    assert!(enough.is_some_and(|count| count > 20), "{enough:?}");
+}
+
 #[test]
 fn create_while_a_hook_runs() {
     let _alone = host::alone();

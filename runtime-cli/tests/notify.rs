@@ -110,6 +110,20 @@ fn start_waits_until_the_container_is_ready() {
     }
 }
 
+/// Or a container could keep the host's manager as busy as it likes.
+#[test]
+fn readiness_is_passed_on_once() {
+    let _alone = host::alone();
+    let (manager, runtime, id) = (Manager::new(), runtime(), id("once"));
+    let ready: Vec<_> = ["notify", "READY=1"].repeat(5);
+    let bundle = Bundle::new(&[ready, vec!["exit", "0"]].concat()).unwrap();
+    // Of the others the container may learn that nobody listens any more.
+    let _either = runtime::finish(manager.command(&runtime, &bundle, &["run", &id])).unwrap();
+    assert_eq!(manager.receive().0, "READY=1\n");
+    assert!(manager.receive().0.starts_with("MAINPID="));
+    manager.expect_nothing();
+}
+
 #[test]
 fn a_detached_run_waits_and_a_foreground_one_stays() {
     let _alone = host::alone();

@@ -83,9 +83,13 @@ fn here(hook: &Hook, stdio: [OwnedFd; 3]) -> Result<OwnedFd> {
     let [stdin, stdout, stderr] = stdio;
     command.stdin(stdin).stdout(stdout).stderr(stderr);
     process::close_inherited(&mut command);
-    let child = command.spawn().map_err(|error| Error::io(&error, format!("fork/exec {}", hook.path)))?;
+    let mut child = command.spawn().map_err(|error| Error::io(&error, format!("fork/exec {}", hook.path)))?;
     // Nobody has waited for it, so the pid is its own.
-    process::pidfd_open(child.id() as i32).context(|| "pidfd_open")
+    process::pidfd_open(child.id() as i32).map_err(|errno| {
+        // Nobody could wait for it, or end it, later. The first error is the one to report.
+        let _ended = child.kill().and_then(|()| child.wait());
+        Error::os(errno, "pidfd_open")
+    })
 }
 
 fn run_one(hook: &Hook, state: &[u8], init: Option<BorrowedFd<'_>>, start: &mut Start<'_>) -> Result<()> {

@@ -93,8 +93,14 @@ impl Store {
             }
             Err(errno) => return Err(Error::os(errno, format!("mkdir {}/{id}", self.path.display()))),
         }
-        let dir = fd::open(&root, &name, libc::O_RDONLY | libc::O_DIRECTORY, 0)
-            .context(|| format!("open {}/{id}", self.path.display()))?;
+        let dir = match fd::open(&root, &name, libc::O_RDONLY | libc::O_DIRECTORY, 0) {
+            Ok(dir) => dir,
+            Err(errno) => {
+                // The first error is the one to report.
+                crate::sys::ignore(fd::unlink(&root, &name, libc::AT_REMOVEDIR));
+                return Err(Error::os(errno, format!("open {}/{id}", self.path.display())));
+            }
+        };
         let entry = Entry { root, dir, id: id.clone() };
         // A `delete --force` may have seen the directory already; it will wait.
         entry.lock()
