@@ -214,6 +214,8 @@ exited() {
 	[ "${lines[1]}" = 0 ]
 	[ "${lines[2]}" = written ]
 	[ "${lines[3]}" = 67108864 ]
+	run -0 docker run --rm --userns host busybox cat /proc/self/uid_map
+	[[ $output =~ ^\ +0\ +0\ +4294967295$ ]]
 	systemctl stop docker
 	cp "$BATS_TEST_TMPDIR/before" /etc/docker/daemon.json
 	systemctl start docker
