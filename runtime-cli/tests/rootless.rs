@@ -93,6 +93,35 @@ fn a_container_in_the_user_namespace_of_its_engine() {
     assert_eq!(report.dev["fifo"].kind, "fifo", "made");
 }
 
+/// To join a process the kernel wants the right to trace it.
+#[test]
+fn hooks_of_every_kind_and_exec_before_start() {
+    let _alone = host::alone();
+    let home = Home::new();
+    let log = home.0.path().join("log");
+    let hook = |kind: &str| {
+        let script = format!("echo {kind} >> {}", log.display());
+        json!([{ "path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"] }])
+    };
+    let bundle = bundle(&["sleep"]).with(|config| {
+        let kinds = ["prestart", "createRuntime", "createContainer", "poststart", "poststop"];
+        config["hooks"] = kinds.iter().map(|kind| ((*kind).to_owned(), hook(kind))).collect();
+        config["hooks"]["startContainer"] =
+            json!([{ "path": "/probe", "args": ["probe", "write", "/dev/shm/hook", "x"] }]);
+    });
+    let bundle = bundle.unwrap();
+    home.run(&bundle, &["create", "c"]).ok().unwrap();
+    home.run(&bundle, &["exec", "c", "/probe", "exit", "0"]).ok().unwrap();
+    home.run(&bundle, &["start", "c"]).ok().unwrap();
+    home.run(&bundle, &["exec", "c", "/probe", "cat", "/dev/shm/hook"]).ok().unwrap();
+    home.run(&bundle, &["delete", "--force", "c"]).ok().unwrap();
+    let log = std::fs::read_to_string(log).unwrap();
+    assert_eq!(
+        log.split_whitespace().collect::<Vec<_>>(),
+        ["prestart", "createRuntime", "createContainer", "poststart", "poststop"]
+    );
+}
+
 #[test]
 fn its_whole_life() {
     let _alone = host::alone();

@@ -6,6 +6,8 @@ use crate::notify::{self, Proxy};
 use runtime_core::spec::Status;
 
 pub(super) fn start(context: &Context<'_>) -> Result<u8, Failure> {
+    // For the startContainer hooks, which join the container.
+    runtime_core::protect_program()?;
     let container = context.container()?;
     // Whoever runs it listens already.
     let proxy = match notify::address() {

@@ -109,7 +109,9 @@ impl Hierarchy {
 
     /// Opens an existing cgroup by its path relative to the root; `None` if there is none.
     pub(crate) fn open(&self, relative: &str) -> Result<Option<Cgroup>> {
-        match self.open_dir(&CString::new(relative).unwrap_or_default()) {
+        // The root, in which processes of the host and of users may be.
+        let dir = if relative.is_empty() { "." } else { relative };
+        match self.open_dir(&CString::new(dir).unwrap_or_default()) {
             Ok(dir) => Ok(Some(Cgroup { dir, path: self.absolute(relative) })),
             Err(Errno::ENOENT | Errno::ENODEV) => Ok(None),
             Err(errno) => Err(Error::os(errno, format!("open cgroup {}", self.absolute(relative)))),

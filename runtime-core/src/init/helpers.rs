@@ -86,7 +86,7 @@ impl RouteOpener<'_> {
 /// A process that does nothing but be in its user namespace, of which it sends a
 /// descriptor, until the parent has written the maps.
 pub(crate) struct Idle<'a> {
-    /// See [`Plan::hides_late`]; this one never does then.
+    /// Whether it hides itself, as in [`Plan::hide`].
     pub(crate) hides: bool,
     pub(crate) channel: &'a ChildEnd,
     /// Closed first, as in [`First`](super::First).

@@ -29,7 +29,7 @@ use crate::sys;
 use crate::sys::clone::Child;
 use crate::sys::signal::Ignored;
 use crate::trace::{self, Track};
-use plan::Plan;
+use plan::{Hide, Plan};
 use std::convert::Infallible;
 use std::os::fd::RawFd;
 use step::{Call, During, Failure, InStep, Step};
@@ -81,7 +81,7 @@ fn give_up(result: Result<Infallible, Failure>, channel: &ChildEnd) -> ! {
 }
 
 fn first(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
-    if !plan.hides_late {
+    if plan.hide == Hide::AtOnce {
         hide()?;
     }
     // While the host's procfs is at hand; a clone inherits it.
@@ -136,7 +136,7 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     if let (Some(plan::Container { namespace_root: true, .. }), Some(proc)) = (&plan.container, &plan.proc) {
         plan.process.leaves_groups |= namespaces::denies_groups(proc)?;
     }
-    if plan.hides_late {
+    if plan.hide == Hide::AfterMaps {
         hide()?;
     }
     match (&mut plan.container, &plan.proc) {

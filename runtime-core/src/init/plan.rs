@@ -30,14 +30,25 @@ pub(crate) struct Plan {
     pub(crate) labels: Option<Labels>,
     /// Whether the parent has something to do before the child may go on.
     pub(crate) wait_go: bool,
-    /// Whether the process hides itself only after that: a parent who is not root
-    /// writes its id maps, and it its clocks, which are files of root's from then on.
-    pub(crate) hides_late: bool,
+    /// When the process hides itself from others.
+    pub(crate) hide: Hide,
     /// The host's procfs; `None` for exec, which must not bring it along.
     pub(crate) proc: Option<Proc>,
     /// The container to make around the process; `None` for exec.
     pub(crate) container: Option<Container>,
     pub(crate) process: Process,
+}
+
+/// When a process forbids others to look into it (PR_SET_DUMPABLE).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hide {
+    AtOnce,
+    /// When the id maps are written and the clocks are set: a parent who is root of a
+    /// user namespace, and the process itself, may not get at its files in /proc later.
+    AfterMaps,
+    /// A parent without CAP_SYS_PTRACE could not join the namespaces of the process
+    /// any more: for its hooks, or to execute others there. (execve ends it anyway.)
+    Never,
 }
 
 /// A namespace file (or a pidfd) and the CLONE_NEW* flags of what to join.

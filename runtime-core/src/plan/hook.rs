@@ -3,7 +3,7 @@
 
 use crate::config::hooks::Hook;
 use crate::error::Result;
-use crate::init::plan::{Join, Plan, Process, Program};
+use crate::init::plan::{Hide, Join, Plan, Process, Program};
 use crate::launch::self_exe;
 use crate::sys::exec::StringArray;
 use std::ffi::CString;
@@ -52,7 +52,7 @@ pub(crate) fn for_create_container(
         seal: self_exe::prepare()?,
         labels: None,
         wait_go: false,
-        hides_late: false,
+        hide: Hide::AtOnce,
         proc: None,
         container: None,
         process,

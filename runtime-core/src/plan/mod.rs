@@ -11,13 +11,14 @@ mod rootfs;
 pub(crate) mod seccomp;
 
 use crate::config::Config;
-use crate::config::namespaces::Kind;
+use crate::config::namespaces::{Kind, Namespaces};
 use crate::config::process::Process as ProcessConfig;
 use crate::error::{Context, Result};
-use crate::init::plan::{Container, Join, Plan, Sysctl};
+use crate::init::plan::{Container, Hide, Join, Plan, Sysctl};
 use crate::launch::{ids, self_exe};
 use crate::path::proc::Proc;
 use crate::state::filter::CompiledFilter;
+use crate::sys::cred;
 use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -83,7 +84,7 @@ pub(crate) fn for_create(config: &Config, id: &str, rootfs: &str, extras: Extras
         seal: self_exe::prepare()?,
         labels: labels::labels(&config.process, !extras.no_new_keyring)?,
         wait_go: is_new(Kind::User),
-        hides_late: (is_new(Kind::User) || is_new(Kind::Time)) && ids::is_rootless()?,
+        hide: hide(namespaces)?,
         proc: Some(Proc::host().context(|| "open /proc")?),
         container: Some(container),
         process: process::init_process(config, id, extras)?,
@@ -104,11 +105,22 @@ pub(crate) fn for_exec(
         seal: self_exe::prepare()?,
         labels: labels::labels(config, !extras.no_new_keyring)?,
         wait_go: false,
-        hides_late: false,
+        hide: Hide::AtOnce,
         proc: None,
         container: None,
         process: process::exec_process(config, id, in_user_namespace, extras)?,
     })
+}
+
+/// Over a process in a new user namespace of an unprivileged user's nobody has power
+/// but that user, and root: it need not hide from anybody else.
+fn hide(namespaces: &Namespaces) -> Result<Hide> {
+    let is_new = |kind| namespaces.is_new(kind);
+    if !(is_new(Kind::User) || is_new(Kind::Time)) || !ids::is_rootless()? {
+        return Ok(Hide::AtOnce);
+    }
+    let may_look = cred::cap_get().context(|| "capget")?.effective & 1 << cred::CAP_SYS_PTRACE != 0;
+    Ok(if may_look || !is_new(Kind::User) { Hide::AfterMaps } else { Hide::Never })
 }
 
 /// Text that `config` has checked for NUL bytes.

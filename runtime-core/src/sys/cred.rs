@@ -38,6 +38,9 @@ pub(crate) fn effective_gid() -> u32 {
     unsafe { libc::getegid() }
 }
 
+/// The number of CAP_SYS_PTRACE.
+pub(crate) const CAP_SYS_PTRACE: u8 = 19;
+
 /// The number of CAP_SYS_ADMIN.
 pub(crate) const CAP_SYS_ADMIN: u8 = 21;
 
