@@ -52,6 +52,36 @@ fn create() {
     kill_at_any_moment("create", &Bundle::new(&["sleep"]).unwrap(), 80);
 }
 
+/// No cgroup leads to what is being made.
+#[test]
+fn create_without_a_cgroup_while_a_hook_runs() {
+    let _alone = host::alone();
+    let runtime = runtime();
+    let before = Snapshot::take().unwrap();
+    let bundle = Bundle::new(&["sleep"]).unwrap();
+    let mark = bundle.path().join("mark");
+    let script = format!("touch {}; exec sleep 1000", mark.display());
+    let hook = json!([{ "path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"] }]);
+    let bundle = bundle.with(|config| {
+        config["hooks"] = json!({ "createRuntime": hook });
+        config["linux"]["resources"] = json!(null);
+    });
+    let bundle = bundle.unwrap();
+    let mut command = runtime.command(&["--cgroup-manager", "disabled", "create", "hook"]);
+    command.current_dir(bundle.path()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let end = Instant::now() + Duration::from_secs(30);
+    while !mark.exists() {
+        assert!(Instant::now() < end);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    runtime.run(&["delete", "--force", "hook"]).unwrap().ok().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("the container's init has ended meanwhile"), "{said}");
+    before.check(&runtime).unwrap();
+}
+
 /// Whichever descriptor it is that cannot be had.
 #[test]
 fn too_few_descriptors() {

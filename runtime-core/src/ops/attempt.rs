@@ -118,6 +118,11 @@ impl Attempt<'_> {
             .traced(Mark::Plan)?;
         plan.wait_go |= self.place.adopts();
         let (mut child, cgroup) = self.spawn(&mut plan, cgroup, entry, &mut record)?;
+        if matches!(self.place, driver::Plan::None) {
+            // No cgroup leads to it: for a `delete --force` that comes meanwhile.
+            record.init = ProcessId::of(child.pid)?;
+            entry.write(&record)?;
+        }
         // While the child works.
         record.init = ProcessId::of(child.pid)?;
         record.phase = Phase::Created;
