@@ -46,7 +46,7 @@ pub fn write(path: &Path, verdicts: &[Verdict]) -> Result {
     std::fs::write(path, json).doing(&path.display().to_string())
 }
 
-/// Reads what [`write`] has written.
+/// Reads what [`write()`] has written.
 pub fn read(path: &Path) -> Result<Vec<Verdict>> {
     let json = std::fs::read(path).doing(&path.display().to_string())?;
     serde_json::from_slice(&json).doing("verdicts")
