@@ -75,7 +75,11 @@ fn main() -> ExitCode {
         for case in cases {
             let verdicts = Arc::clone(&verdicts);
             trials.push(Trial::test(format!("{group}::{}", case.name), move || {
-                let (outcome, result) = judge(case);
+                let (mut outcome, mut result) = judge(case);
+                // A table is made once, and other programs of the host may be in the way.
+                if result.is_err() && std::env::var_os(verdict::VARIABLE).is_some() {
+                    (outcome, result) = judge(case);
+                }
                 let verdict = Verdict {
                     group: group.into(),
                     name: case.name.into(),
