@@ -97,7 +97,7 @@ fn occupants_of_stopped(record: &Record) -> Occupants {
 }
 
 /// Kills everything and waits until init has ended.
-fn stop(record: &Record) -> Result<()> {
+pub(super) fn stop(record: &Record) -> Result<()> {
     let init = record.init.open()?;
     kill_everything(record)?;
     match init {

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! start(1): gives a created container the word to execute its program.
 
-use super::Container;
-use super::kill::kill_everything;
 use super::process::Process;
 use super::state::status;
+use super::{Container, delete};
 use crate::config::hooks::Kind;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::launch::hooks;
@@ -71,7 +70,7 @@ impl Container {
 
 /// Stops the container because of `error`.
 fn stop(record: &Record, error: Error) -> Error {
-    match kill_everything(record) {
+    match delete::stop(record) {
         Ok(()) => error,
         Err(left) => error.with_hint(format!("the container could not be stopped: {}", left.report())),
     }
