@@ -118,13 +118,12 @@ impl Attempt<'_> {
             .traced(Mark::Plan)?;
         plan.wait_go |= self.place.adopts();
         let (mut child, cgroup) = self.spawn(&mut plan, cgroup, entry, &mut record)?;
-        if matches!(self.place, driver::Plan::None) {
-            // No cgroup leads to it: for a `delete --force` that comes meanwhile.
-            record.init = ProcessId::of(child.pid)?;
-            entry.write(&record)?;
-        }
         // While the child works.
         record.init = ProcessId::of(child.pid)?;
+        if matches!(self.place, driver::Plan::None) {
+            // No cgroup leads to it: for a `delete --force` that comes meanwhile.
+            entry.write(&record)?;
+        }
         record.phase = Phase::Created;
         record.namespace_paths = self.namespace_paths(child.pid);
         let created = entry.prepare(&record)?;
