@@ -127,7 +127,7 @@ fn limits_that_nobody_can_mean() {
         (json!({ "cpu": { "realtimeRuntime": 9 } }), "linux.resources.cpu.realtimeRuntime: "),
         (json!({ "cpu": { "idle": 2 } }), "linux.resources.cpu.idle: "),
         (json!({ "blockIO": { "leafWeight": 9 } }), "linux.resources.blockIO.leafWeight: "),
-        (json!({ "network": { "classID": 9 } }), "linux.resources.network: "),
+        (json!({ "network": { "classID": 9 } }), "linux.resources.network.classID: "),
         (
             json!({ "hugepageLimits": [{ "pageSize": "../2MB", "limit": 1 }] }),
             "linux.resources.hugepageLimits[0].pageSize: ",

@@ -192,7 +192,7 @@ impl Namespaces {
                 &[("boottime", "boottime"), ("monotonic", "monotonic")],
             )?;
             if offset.nanosecs > 999_999_999 {
-                return Err(invalid(at, "nanosecs must be less than 1000000000"));
+                return Err(invalid(format_args!("{at}.nanosecs"), "must be less than 1000000000"));
             }
             self.time_offsets.push((clock, offset.secs, offset.nanosecs));
         }

@@ -147,10 +147,13 @@ pub(crate) struct Unified {
 impl Resources {
     /// Checks the limits.
     pub(crate) fn new(spec: &spec::Resources, warnings: &mut Vec<Warning>) -> Result<Self> {
-        if let Some(network) = &spec.network
-            && (network.class_id.unwrap_or(0) != 0 || !network.priorities.is_empty())
-        {
-            return Err(only_version_1("network"));
+        if let Some(network) = &spec.network {
+            if network.class_id.unwrap_or(0) != 0 {
+                return Err(only_version_1("network.classID"));
+            }
+            if !network.priorities.is_empty() {
+                return Err(only_version_1("network.priorities"));
+            }
         }
         let mut resources = Resources {
             memory: spec.memory.as_ref().map(memory).transpose()?.unwrap_or_default(),
@@ -337,7 +340,7 @@ fn io(spec: &spec::BlockIo) -> Result<Io> {
             return Err(only_version_1(&format!("{field}.leafWeight")));
         }
         let Some(weight) = entry.weight else {
-            return Err(invalid(format_args!("{AT}.{field}"), "has no weight"));
+            return Err(invalid(format_args!("{AT}.{field}.weight"), "must be given"));
         };
         device_weights.push(DeviceWeight {
             device: device(&field, entry.major, entry.minor)?,
@@ -553,7 +556,7 @@ mod tests {
             (r#"{"blockIO": {"leafWeight": 5}}"#, "linux.resources.blockIO.leafWeight: cgroup v2 has no"),
             (
                 r#"{"blockIO": {"weightDevice": [{"major": 8, "minor": 0}]}}"#,
-                "linux.resources.blockIO.weightDevice[0]: has no weight",
+                "linux.resources.blockIO.weightDevice[0].weight: must be given",
             ),
             (
                 r#"{"blockIO": {"throttleReadIOPSDevice": [{"major": -1, "minor": 0, "rate": 1}]}}"#,
@@ -565,7 +568,7 @@ mod tests {
             ),
             (r#"{"rdma": {"mlx5_0": {}}}"#, "linux.resources.rdma.\"mlx5_0\": has neither"),
             (r#"{"rdma": {"a b": {"hcaHandles": 1}}}"#, "linux.resources.rdma.\"a b\": not the name"),
-            (r#"{"network": {"classID": 7}}"#, "linux.resources.network: cgroup v2 has no"),
+            (r#"{"network": {"classID": 7}}"#, "linux.resources.network.classID: cgroup v2 has no"),
             (r#"{"unified": {"../x.y": "1"}}"#, "linux.resources.unified.\"../x.y\": must be a file name"),
             (r#"{"unified": {"memory": "1"}}"#, "linux.resources.unified.\"memory\": must be in the form"),
             (

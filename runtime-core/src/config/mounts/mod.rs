@@ -168,7 +168,9 @@ fn bind(at: &str, spec: &spec::Mount, bundle: &str, options: &Options) -> Result
 
 fn id_map(at: &str, spec: &spec::Mount, options: &Options) -> Result<Option<IdMap>> {
     if spec.uid_mappings.is_empty() != spec.gid_mappings.is_empty() {
-        return Err(invalid(at, "uidMappings and gidMappings come together or not at all"));
+        let missing = if spec.uid_mappings.is_empty() { "uidMappings" } else { "gidMappings" };
+        let why = "uidMappings and gidMappings come together or not at all";
+        return Err(invalid(format_args!("{at}.{missing}"), why));
     }
     if spec.uid_mappings.is_empty() && options.id_map.is_none() {
         return Ok(None);
@@ -186,8 +188,14 @@ fn new_filesystem(at: &str, spec: &spec::Mount, options: &Options) -> Result<Sou
     if spec.kind.is_empty() {
         return Err(invalid(format_args!("{at}.type"), "needed unless the options have bind or rbind"));
     }
-    if options.id_map.is_some() || !spec.uid_mappings.is_empty() || !spec.gid_mappings.is_empty() {
-        return Err(invalid(at, "id-mapped mounts are only supported for bind-mounts"));
+    let given = [
+        ("options", options.id_map.is_some()),
+        ("uidMappings", !spec.uid_mappings.is_empty()),
+        ("gidMappings", !spec.gid_mappings.is_empty()),
+    ];
+    if let Some((field, _)) = given.iter().find(|(_, is_given)| *is_given) {
+        let why = "id-mapped mounts are only supported for bind-mounts";
+        return Err(invalid(format_args!("{at}.{field}"), why));
     }
     if options.source_no_follow || options.copy_symlink {
         return Err(invalid(
@@ -419,7 +427,10 @@ mod tests {
         let mut half = spec("/x", "", "/y", &["rbind"]);
         half.uid_mappings = vec![spec::IdMapping { container_id: 0, host_id: 0, size: 1 }];
         assert!(
-            Mount::new(0, &half, "/", "").unwrap_err().report().starts_with("mounts[0]: uidMappings and")
+            Mount::new(0, &half, "/", "")
+                .unwrap_err()
+                .report()
+                .starts_with("mounts[0].gidMappings: uidMappings and")
         );
     }
 
