@@ -135,12 +135,15 @@ fn from_the_tasks_of_tokio() {
     let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
     let root = tempfile::tempdir().unwrap();
     let runtime = Runtime::new(root.path());
+    // Before any clone: it would have a copy of the descriptor by which a bundle's
+    // program is written, and nobody could execute that meanwhile (ETXTBSY).
+    let bundles = [0, 1, 2, 3, 4, 5, 6, 7].map(|n| (n, Bundle::new(&["exit", &n.to_string()]).unwrap()));
     tokio.block_on(async {
-        let tasks: Vec<_> = (0..8)
-            .map(|n| {
+        let tasks: Vec<_> = bundles
+            .into_iter()
+            .map(|(n, bundle)| {
                 let runtime = runtime.clone();
                 tokio::spawn(async move {
-                    let bundle = Bundle::new(&["exit", &n.to_string()]).unwrap();
                     let id = ContainerId::new(&format!("task{n}")).unwrap();
                     let created = runtime.create(id.clone(), bundle.path()).run().unwrap();
                     // Waiting takes no thread.

@@ -187,6 +187,11 @@ fn everything_may_be_notified() {
         let created = scene.create().create().unwrap();
         scene.container.start().unwrap();
         assert_eq!(scene.exec(&["/probe", "exit", "8"], no_new_privileges).unwrap(), 8);
+        // Its last calls before the program are notified, too, and take their time.
+        let comm = format!("/proc/{}/comm", created.process.pid());
+        while std::fs::read_to_string(&comm).unwrap() != "probe\n" {
+            std::thread::yield_now();
+        }
         scene.container.delete(true).unwrap();
         created.process.wait().unwrap();
         let connections = agent.connections(3).unwrap();
