@@ -165,7 +165,7 @@ exited() {
 }
 
 @test "docker: out of memory is known to be the reason" {
-	# The first process of a container may be gone before containerd has looked why.
+	# Not the first process: docs/engines.md.
 	run -137 docker run --name hog --memory 16m --memory-swap 16m busybox sh -c 'tail /dev/zero; exit $?'
 	run -0 docker inspect --format '{{.State.OOMKilled}}' hog
 	[ "$output" = true ]
