@@ -573,11 +573,16 @@ fn a_systemd_that_does_not_answer() {
     let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     std::thread::spawn(move || listener.incoming().for_each(drop));
     let bundle = sleeping();
-    for (address, error) in [
+    let mut cases = vec![
         (format!("unix:path={}", socket.display()), "connecting to systemd: D-Bus authentication"),
-        (format!("unix:path={}/nonexistent", dir.path().display()), "no such file or directory"),
         ("tcp:host=localhost".to_owned(), "DBUS_SYSTEM_BUS_ADDRESS=tcp:host=localhost has no address"),
-    ] {
+    ];
+    // Without a bus, systemd is asked by a socket of its own.
+    if !std::path::Path::new("/run/systemd/private").exists() {
+        let nowhere = format!("unix:path={}/nonexistent", dir.path().display());
+        cases.push((nowhere, "no such file or directory"));
+    }
+    for (address, error) in cases {
         let mut command = Command::new(host.runtime.program());
         command.arg("--root").arg(host.runtime.root()).args(["--systemd-cgroup", "create", "bad"]);
         command.current_dir(bundle.path()).stdin(Stdio::null());
@@ -632,7 +637,8 @@ fn out_of_memory_is_named() {
     let killed = host.runtime.run_in(&limited(16 << 20, &["allocate", "64"]), &["run", "c"]).unwrap();
     killed.failed_with(128 + 9, "was OOM-killed: memory.max of the container is 16777216").unwrap();
 
-    host.start(&limited(16 << 20, &["sleep"]), "c");
+    let bundle = limited(16 << 20, &["sleep"]);
+    host.start(&bundle, "c");
     let killed = host.run(&["exec", "c", "/probe", "allocate", "64"]);
     killed.failed_with(128 + 9, "was OOM-killed: memory.max of the container is 16777216").unwrap();
     // A kill by somebody else is no want of memory.

@@ -204,9 +204,13 @@ impl Cgroup {
             .context(|| format!("write {content:?} to {}/{}", self.path, path::show(file)))
     }
 
-    /// Whether anything lives in it, and whether it is frozen.
+    /// Whether anything lives in it, and whether it is frozen. Nothing does once it
+    /// is gone, and systemd removes a scope's as soon as its last process has ended.
     pub(crate) fn events(&self) -> Result<Events> {
-        Ok(parse_events(&self.read(c"cgroup.events")?))
+        match self.read(c"cgroup.events") {
+            Err(error) if is_gone(&error) => Ok(Events::default()),
+            events => Ok(parse_events(&events?)),
+        }
     }
 
     /// All processes in it and below it.
@@ -232,7 +236,10 @@ impl Cgroup {
 
     /// Kills every process in it and below it, frozen ones too (since 5.14).
     pub(crate) fn kill(&self) -> Result<()> {
-        self.write(c"cgroup.kill", "1")
+        match self.write(c"cgroup.kill", "1") {
+            Err(error) if is_gone(&error) => Ok(()),
+            killed => killed,
+        }
     }
 
     /// Freezes it and waits until it is frozen.
@@ -279,6 +286,11 @@ impl Cgroup {
     }
 }
 
+/// Whether somebody has removed the cgroup, or has done so since a file was opened.
+fn is_gone(error: &Error) -> bool {
+    matches!(error.errno(), Some(libc::ENOENT | libc::ENODEV))
+}
+
 /// For the fuzz target: reads any text as the files that are read here.
 pub(crate) fn parse_files(text: &[u8]) {
     parse_events(text);
@@ -310,6 +322,16 @@ mod tests {
         assert_eq!(own_path("0::/\n").as_deref(), Some(""));
         assert_eq!(own_path("0::/a (deleted)\n").as_deref(), Some("a"));
         assert_eq!(own_path("1:cpu:/\n"), None);
+    }
+
+    #[test]
+    fn nothing_is_in_a_cgroup_that_somebody_has_removed() {
+        let path = Hierarchy::find().unwrap().absolute(&format!("removed-{}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        let cgroup = Cgroup::from_record(&path).unwrap().unwrap();
+        std::fs::remove_dir(&path).unwrap();
+        assert_eq!(cgroup.events().unwrap(), Events::default());
+        cgroup.kill().unwrap();
     }
 
     #[test]
