@@ -62,9 +62,12 @@ fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
         Some(foreground) => serve(context, &container, foreground, held),
         None => detach(context, &container, held),
     };
-    // An error leaves nothing behind.
+    // An error leaves nothing behind; it is the one to report.
     match status {
-        Err(_) => context.warn(&container.delete(true)?),
+        Err(_) => match container.delete(true) {
+            Ok(warnings) => context.warn(&warnings),
+            Err(left) => context.log.warning(&left.report()),
+        },
         Ok(_) if keeps => {}
         Ok(_) => context.warn(&container.delete_stopped()?),
     }
