@@ -9,6 +9,7 @@ use conformance::runtime::{finish, wait};
 use conformance::{Bundle, Output, Runtime};
 use serde_json::{Value, json};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -108,9 +109,15 @@ fn processes(cgroup: &Path) -> Vec<String> {
     read(cgroup, "cgroup.procs").lines().map(str::to_owned).collect()
 }
 
-/// The largest controller that any host here has; None: nothing to test with.
+/// Whether the kernel has a controller in cgroup2 here; if not, says so.
 fn has(controller: &str) -> bool {
-    host::controllers().iter().any(|one| one == controller)
+    let has = host::controllers().iter().any(|one| one == controller);
+    if !has {
+        // Not by a macro, whose output the harness keeps to itself.
+        let line = format!("not judged: cgroup2 has no controller {controller} here\n");
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
+    }
+    has
 }
 
 #[test]
@@ -209,6 +216,7 @@ impl Drop for Own {
 fn cgroups_that_are_frozen_or_in_use() {
     let host = Host::new();
     if host.runtime.has_systemd_cgroups() {
+        // Its scopes are always new ones.
         return;
     }
     let own = Own::new("test-frozen");
@@ -422,11 +430,7 @@ fn threaded_cgroups_below() {
     let cgroup = host.start(&bundle, "c");
     let below = cgroup.join("threads");
     fs::create_dir(&below).unwrap();
-    if fs::write(below.join("cgroup.type"), "threaded").is_err() {
-        // With controllers enabled the kernel may not allow it.
-        host.ok(&["delete", "--force", "c"]);
-        return host.done();
-    }
+    fs::write(below.join("cgroup.type"), "threaded").unwrap();
     let pid = host.runtime.state("c").unwrap()["pid"].to_string();
     fs::write(below.join("cgroup.threads"), &pid).unwrap();
     host.ok(&["pause", "c"]);
