@@ -256,14 +256,7 @@ pub(crate) const CASES: &[Case] = &[
             in_container(
                 runtime,
                 |_| (),
-                |scene| {
-                    let report = |pid: &str| -> Result<Report> {
-                        let exec = "exec --preserve-fds 1 c /probe report";
-                        let output = scene.shell(&with_sockets(pid, exec))?.ok()?;
-                        serde_json::from_str(&output.stdout).doing(&output.stdout)
-                    };
-                    check_sockets(&report("$$")?, &report("1")?)
-                },
+                |scene| check_sockets(scene, "exec --preserve-fds 1 c /probe report"),
             )
         },
     },
@@ -273,12 +266,7 @@ pub(crate) const CASES: &[Case] = &[
                 (sd_listen_fds(3))",
         run: |runtime| {
             let scene = Scene { runtime, bundle: Bundle::new(&["report"])? };
-            let report = |pid: &str| -> Result<Report> {
-                let run = "run --preserve-fds 1 --bundle \"$BUNDLE\" c";
-                let output = scene.shell(&with_sockets(pid, run))?.ok()?;
-                serde_json::from_str(&output.stdout).doing(&output.stdout)
-            };
-            check_sockets(&report("$$")?, &report("1")?)
+            check_sockets(&scene, "run --preserve-fds 1 --bundle \"$BUNDLE\" c")
         },
     },
     Case {
@@ -428,17 +416,18 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-/// A script for a command of the runtime that gets one socket, and one descriptor
-/// to preserve besides.
-fn with_sockets(listen_pid: &str, command: &str) -> String {
-    format!(
-        "exec 3</dev/zero 4</dev/full; \
-         LISTEN_PID={listen_pid} LISTEN_FDS=1 exec \"$R\" --root \"$ROOT\" {command}"
-    )
-}
-
-/// The reports of one for whom the socket was, and of one for whom it was not.
-fn check_sockets(ours: &Report, not_ours: &Report) -> Result {
+/// Runs a command that reports, with one socket and one more descriptor to preserve:
+/// once the socket is for the runtime, once for somebody else.
+fn check_sockets(scene: &Scene<'_>, command: &str) -> Result {
+    let report = |listen_pid: &str| -> Result<Report> {
+        let script = format!(
+            "exec 3</dev/zero 4</dev/full; \
+             LISTEN_PID={listen_pid} LISTEN_FDS=1 exec \"$R\" --root \"$ROOT\" {command}"
+        );
+        let output = scene.shell(&script)?.ok()?;
+        serde_json::from_str(&output.stdout).doing(&output.stdout)
+    };
+    let (ours, not_ours) = (report("$$")?, report("1")?);
     ensure_eq!((ours.variable("LISTEN_FDS"), ours.variable("LISTEN_PID")), (Some("1"), Some("1")));
     ensure_eq!(ours.fds.keys().copied().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
     ensure_eq!(not_ours.variable("LISTEN_FDS"), None);
