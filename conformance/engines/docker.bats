@@ -165,8 +165,8 @@ exited() {
 }
 
 @test "docker: out of memory is known to be the reason" {
-	# Not the first process: docs/engines.md.
-	run -137 docker run --name hog --memory 16m --memory-swap 16m busybox sh -c 'tail /dev/zero; exit $?'
+	# Not the last process: docs/engines.md.
+	run -137 docker run --name hog --memory 16m --memory-swap 16m busybox sh -c 'tail /dev/zero; status=$?; sleep 2; exit $status'
 	run -0 docker inspect --format '{{.State.OOMKilled}}' hog
 	[ "$output" = true ]
 	docker rm hog
