@@ -21,28 +21,31 @@ byte_enum! {
     /// What the runtime itself has done.
     Mark {
         LoadConfig, CheckConfig, CompileFilter, FindCgroup, Reserve, WriteRecord, CommitRecord, MakeCgroup, Plan, Clone,
-        AwaitStage, IdMaps, NetDevices, Limits, DeviceFilter, AwaitChild, Hook, SeccompAgent, SetFromOutside, Announce,
+        AwaitNetwork, AwaitStage, IdMaps, NetDevices, Limits, DeviceFilter, AwaitChild, Hook, SeccompAgent, SetFromOutside, Announce,
         Release, ReadRecord, Status, Signal, WriteFifo, AwaitEnd, RemoveCgroup, RemoveRecord,
+        Network, Loopback,
     }
 }
 
-/// A process of the operation.
+/// A process of the operation, or a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Track {
     Runtime,
     Stage,
     Init,
+    Network,
 }
 
 impl Track {
-    const ALL: [Self; 3] = [Track::Runtime, Track::Stage, Track::Init];
+    const ALL: [Self; 4] = [Track::Runtime, Track::Stage, Track::Init, Track::Network];
 
     fn name(self) -> &'static str {
         match self {
             Track::Runtime => "runtime",
             Track::Stage => "stage (joins namespaces)",
             Track::Init => "init (becomes the container's process)",
+            Track::Network => "network (makes its namespace)",
         }
     }
 }
@@ -84,7 +87,7 @@ impl Trace {
         let (events, lost) = self.events();
         let first = events.iter().map(|event| event.time).min().unwrap_or_default();
         let micros = |time: u64| (time - first) as f64 / 1000.0;
-        let mut ends: [Option<u64>; 3] = [None; 3];
+        let mut ends = Track::ALL.map(|_| None);
         for event in &events {
             let Some(end) = ends.get_mut(event.track as usize) else { continue };
             if let (Some(start), Some(name)) = (*end, event.name()) {
@@ -175,6 +178,23 @@ impl Event {
 pub(crate) fn enter(track: Track) {
     TRACK.set(track);
     put(Kind::Begin, 0, 0);
+}
+
+/// What another thread needs to mark what it does in the same timeline.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Handle(Option<Words>);
+
+impl Handle {
+    /// The timeline that the calling thread marks, if any.
+    pub(crate) fn of_thread() -> Self {
+        Handle(CURRENT.get())
+    }
+
+    /// From now on the calling thread is this track of it.
+    pub(crate) fn enter(self, track: Track) {
+        CURRENT.set(self.0);
+        enter(track);
+    }
 }
 
 /// Marks the end of what has just been evaluated.

@@ -69,6 +69,9 @@ pub(super) fn finish(container: &Container) -> Result<(), Failure> {
         // there, and systemd's driver moves the process after it.
         ns::unshare(libc::CLONE_NEWCGROUP).during(Call::Unshare).step(Step::CgroupNamespace)?;
     }
+    if let Some(network) = &container.network {
+        ns::setns(network, libc::CLONE_NEWNET).during(Call::Setns).step(Step::Network)?;
+    }
     if container.loopback {
         net::loopback_up().during(Call::Ioctl).step(Step::Loopback)?;
     }

@@ -39,6 +39,17 @@ pub(crate) struct Plan {
     pub(crate) process: Process,
 }
 
+impl Plan {
+    /// The clone makes no network namespace: this one is there, and lo is up in it.
+    pub(crate) fn enter_network(&mut self, namespace: OwnedFd) {
+        self.clone_flags &= !libc::CLONE_NEWNET;
+        if let Some(container) = &mut self.container {
+            container.network = Some(namespace);
+            container.loopback = false;
+        }
+    }
+}
+
 /// When a process forbids others to look into it (PR_SET_DUMPABLE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hide {
@@ -83,6 +94,8 @@ pub(crate) struct Container {
     pub(crate) cgroup_namespace: bool,
     /// The text for /proc/self/timens_offsets; empty: none to set.
     pub(crate) time_namespace: Option<CString>,
+    /// The new network namespace, if it was made before the clone.
+    pub(crate) network: Option<OwnedFd>,
     pub(crate) loopback: bool,
     pub(crate) hostname: Option<CString>,
     pub(crate) domainname: Option<CString>,

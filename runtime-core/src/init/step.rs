@@ -49,6 +49,8 @@ byte_enum! {
         CgroupNamespace,
         /// Join a session keyring of the container's own.
         Keyring,
+        /// Enter the network namespace that was made before the clone.
+        Network,
         /// Bring lo up.
         Loopback,
         /// Set host and domain name.

@@ -9,9 +9,17 @@ use crate::path::show;
 use crate::sys::Errno;
 use std::ffi::CStr;
 
+/// What [`Step::Loopback`] is about.
+pub(super) const LOOPBACK: &str = "bringing the loopback interface up";
+
 /// Why the clone itself failed.
 pub(super) fn clone(errno: Errno) -> Error {
-    let error = Error::os(errno, "clone3").of_kind(ErrorKind::Setup);
+    namespaces(errno, "clone3")
+}
+
+/// Why a call that makes namespaces failed.
+pub(super) fn namespaces(errno: Errno, call: &str) -> Error {
+    let error = Error::os(errno, call).of_kind(ErrorKind::Setup);
     match errno {
         Errno::EPERM => {
             error.with_hint("new namespaces need CAP_SYS_ADMIN, or a new user namespace with them")
@@ -82,7 +90,8 @@ fn subject(step: Step, item: usize, plan: &Plan) -> String {
         Step::CgroupNamespace => "making the cgroup namespace".to_owned(),
         Step::TimeNamespace => "making the time namespace (linux.timeOffsets)".to_owned(),
         Step::Keyring => "joining a session keyring".to_owned(),
-        Step::Loopback => "bringing the loopback interface up".to_owned(),
+        Step::Network => "entering the new network namespace".to_owned(),
+        Step::Loopback => LOOPBACK.to_owned(),
         Step::Hostname => "setting hostname and domainname".to_owned(),
         Step::Propagation => "cutting the mount table off from the host's".to_owned(),
         Step::Rootfs => "attaching the rootfs".to_owned(),

@@ -6,6 +6,7 @@ pub(crate) mod channel;
 pub(crate) mod explain;
 pub(crate) mod hooks;
 pub(crate) mod ids;
+pub(crate) mod network;
 pub(crate) mod outside;
 pub(crate) mod self_exe;
 

@@ -17,6 +17,7 @@ use crate::config::hooks::Kind as HookKind;
 use crate::config::namespaces::{Kind as NamespaceKind, Origin};
 use crate::error::{Error, ErrorKind, Result, Warning};
 use crate::init::plan::Plan;
+use crate::launch::network::NewNetwork;
 use crate::launch::{self, Child, Progress, agent, hooks, ids, outside};
 use crate::net;
 use crate::path::proc::Proc;
@@ -56,6 +57,8 @@ pub(super) struct Attempt<'a> {
     pub(super) resctrl: Option<(Resctrl, resctrl::Place)>,
     pub(super) rootless: Option<bool>,
     pub(super) notify: bool,
+    /// Its network namespace, while others are at work on it.
+    pub(super) network: Option<NewNetwork>,
     pub(super) waits: Waits,
     pub(super) warnings: Vec<Warning>,
     pub(super) notes: Vec<String>,
@@ -117,6 +120,9 @@ impl Attempt<'_> {
             .map_err(|error| if error.kind() == ErrorKind::Setup { start_failed(error) } else { error })
             .traced(Mark::Plan)?;
         plan.wait_go |= self.place.adopts();
+        if let Some(network) = self.network.take() {
+            plan.enter_network(network.finish()?);
+        }
         let (mut child, cgroup) = self.spawn(&mut plan, cgroup, entry, &mut record)?;
         // While the child works.
         record.init = ProcessId::of(child.pid)?;

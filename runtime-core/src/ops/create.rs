@@ -19,6 +19,7 @@ use crate::config::hooks::Kind as HookKind;
 use crate::config::namespaces::{Kind as NamespaceKind, Origin};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::launch::ids;
+use crate::launch::network::NewNetwork;
 use crate::plan::{self, Extras};
 use crate::resctrl::Resctrl;
 use crate::spec::Spec;
@@ -146,6 +147,7 @@ impl Create {
         if self.container.store.entry(&self.container.id).is_ok() {
             return Err(Error::new(ErrorKind::AlreadyExists, "container with given ID already exists"));
         }
+        let network = NewNetwork::begin(&config);
         let hierarchy = Hierarchy::find()?;
         let linux = spec.linux.as_ref();
         let id = self.container.id.as_str();
@@ -204,6 +206,7 @@ impl Create {
             resctrl,
             rootless: self.rootless,
             notify: self.notify,
+            network,
             waits,
             warnings,
             notes,

@@ -64,6 +64,7 @@ pub(crate) fn for_create(config: &Config, id: &str, rootfs: &str, extras: Extras
         namespace_root: has_user,
         cgroup_namespace: is_new(Kind::Cgroup),
         time_namespace: is_new(Kind::Time).then(|| namespaces::time_offsets(namespaces)),
+        network: None,
         loopback: is_new(Kind::Network),
         hostname: config.hostname.as_deref().map(c_string),
         domainname: config.domainname.as_deref().map(c_string),

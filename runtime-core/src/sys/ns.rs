@@ -14,7 +14,7 @@ pub(crate) fn setns(fd: impl AsFd, types: i32) -> Result<()> {
     check_int(unsafe { libc::setns(fd.as_fd().as_raw_fd(), types) }).map(drop)
 }
 
-/// `int unshare(int flags)`. Child only.
+/// `int unshare(int flags)`. Child only, or a thread that ends with it.
 pub(crate) fn unshare(flags: i32) -> Result<()> {
     // SAFETY: plain integers.
     check_int(unsafe { libc::unshare(flags) }).map(drop)

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A container's new network namespace, which takes the kernel longer to make than
+//! all the others together: a thread makes it while its caller goes on.
+
+use super::explain;
+use crate::config::Config;
+use crate::config::namespaces::Kind;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::{self, fd, net, ns, signal};
+use crate::trace::{Handle, Mark, Traced, Track};
+use std::os::fd::OwnedFd;
+use std::thread::{Builder, JoinHandle};
+
+/// A namespace that is being made, with its loopback interface up. Dropped, it is
+/// waited for and goes away.
+#[derive(Debug)]
+pub(crate) struct NewNetwork(Option<JoinHandle<Result<OwnedFd>>>);
+
+impl NewNetwork {
+    /// Begins to make it; `None` if that is for the clone to do: because it has to
+    /// belong to a new user namespace, because somebody could look into the process
+    /// before it has entered it, or because there can be no thread.
+    pub(crate) fn begin(config: &Config) -> Option<Self> {
+        /// Bytes; a build for debugging needs some 6 KiB.
+        const STACK: usize = 32 << 10;
+        let namespaces = &config.namespaces;
+        let is_alone = !namespaces.is_own(Kind::User) && namespaces.paths().next().is_none();
+        // Devices are moved while the process is on its way.
+        if !namespaces.is_new(Kind::Network) || !is_alone || !config.net_devices.is_empty() {
+            return None;
+        }
+        let trace = Handle::of_thread();
+        // The thread inherits the mask: no handler of the program may run in it.
+        let blocked = signal::Blocked::all();
+        let thread = Builder::new().stack_size(STACK).spawn(move || {
+            trace.enter(Track::Network);
+            make()
+        });
+        drop(blocked);
+        Some(NewNetwork(Some(thread.ok()?)))
+    }
+
+    /// Waits for it.
+    pub(crate) fn finish(mut self) -> Result<OwnedFd> {
+        let made = self.0.take().and_then(|thread| thread.join().ok());
+        made.unwrap_or_else(|| Err(Error::new(ErrorKind::Setup, "the thread has panicked")))
+            .traced(Mark::AwaitNetwork)
+    }
+}
+
+impl Drop for NewNetwork {
+    fn drop(&mut self) {
+        // Nothing of it outlives an error that made it useless.
+        drop(self.0.take().map(JoinHandle::join));
+    }
+}
+
+/// The namespaces of a thread are its own (unshare(2)), and end with it unless
+/// something else keeps them.
+fn make() -> Result<OwnedFd> {
+    let make = || -> sys::Result<OwnedFd> {
+        ns::unshare(libc::CLONE_NEWNET)?;
+        fd::open_follow(fd::CWD, c"/proc/thread-self/ns/net", libc::O_RDONLY, 0)
+    };
+    let namespace = make().map_err(|errno| explain::namespaces(errno, "unshare")).traced(Mark::Network)?;
+    let up = net::loopback_up().map_err(|errno| Error::os(errno, "ioctl").wrap(explain::LOOPBACK));
+    up.traced(Mark::Loopback)?;
+    Ok(namespace)
+}
