@@ -13,7 +13,7 @@ const AVAILABLE: &CStr = c"cgroup.controllers";
 const ENABLED: &CStr = c"cgroup.subtree_control";
 
 fn list(dir: impl AsFd, file: &CStr) -> crate::sys::Result<Vec<String>> {
-    let text = fd::read_file(dir, file, 1 << 16)?;
+    let text = fd::read_piece(dir, file)?;
     Ok(String::from_utf8_lossy(&text).split_ascii_whitespace().map(str::to_owned).collect())
 }
 

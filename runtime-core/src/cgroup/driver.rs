@@ -39,7 +39,9 @@ impl Plan {
     /// Where the file-system driver will make the cgroup.
     pub(crate) fn fs(hierarchy: &Hierarchy, config: &Config, id: &str) -> Result<Self> {
         let place = fs::place(hierarchy, &config.cgroups_path, id)?;
-        check_unused(&hierarchy.absolute(&place.path))?;
+        if place.missing == 0 {
+            check_unused(&hierarchy.absolute(&place.path))?;
+        }
         Ok(Plan::Fs(place))
     }
 

@@ -49,7 +49,8 @@ pub(crate) fn place(hierarchy: &Hierarchy, path: &CgroupsPath, id: &str) -> Resu
 /// Makes the cgroup, with all controllers. One that is there already must be
 /// empty and not frozen.
 pub(crate) fn make(hierarchy: &Hierarchy, place: &Place) -> Result<Cgroup> {
-    let cgroup = match hierarchy.open(&place.path)? {
+    let existing = if place.missing == 0 { hierarchy.open(&place.path)? } else { None };
+    let cgroup = match existing {
         Some(cgroup) => {
             // If that cannot be told, it is not ours either.
             check_unused(&cgroup).map_err(|error| error.of_kind(ErrorKind::AlreadyExists))?;
@@ -86,27 +87,30 @@ fn make_new(hierarchy: &Hierarchy, place: &Place) -> Result<Cgroup> {
 
 /// Makes the last component of `path`, and those before it that are missing.
 fn make_all(hierarchy: &Hierarchy, path: &str) -> crate::sys::Result<OwnedFd> {
-    let open = |dir: std::os::fd::BorrowedFd<'_>, name: &CString| {
+    let open = |dir: BorrowedFd<'_>, name: &CString| {
         fd::openat2(dir, name, libc::O_RDONLY | libc::O_DIRECTORY, 0, resolve::BENEATH | resolve::NO_SYMLINKS)
     };
-    let mut dir = hierarchy.open_dir(c".")?;
+    let mut below = None;
     let (parents, name) = path.rsplit_once('/').unwrap_or(("", path));
     for part in parents.split('/').filter(|part| !part.is_empty()) {
+        let dir = below.as_ref().unwrap_or(&hierarchy.root).as_fd();
         let name = CString::new(part).unwrap_or_default();
-        dir = match open(dir.as_fd(), &name) {
+        let opened = match open(dir, &name) {
             Err(Errno::ENOENT) => {
-                match fd::mkdir(&dir, &name, 0o755) {
+                match fd::mkdir(dir, &name, 0o755) {
                     Ok(()) | Err(Errno::EEXIST) => {}
                     Err(errno) => return Err(errno),
                 }
-                open(dir.as_fd(), &name)?
+                open(dir, &name)?
             }
             other => other?,
         };
+        below = Some(opened);
     }
+    let dir = below.as_ref().unwrap_or(&hierarchy.root).as_fd();
     let name = CString::new(name).unwrap_or_default();
-    fd::mkdir(&dir, &name, 0o755)?;
-    open(dir.as_fd(), &name)
+    fd::mkdir(dir, &name, 0o755)?;
+    open(dir, &name)
 }
 
 /// Refuses a cgroup that has processes, or that would freeze ours.

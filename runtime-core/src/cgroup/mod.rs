@@ -102,7 +102,7 @@ impl Hierarchy {
 
     fn read_proc(path: &str) -> Result<String> {
         let c_path = CString::new(path).unwrap_or_default();
-        let text = fd::read_file(fd::CWD, &c_path, 1 << 20).context(|| format!("read {path}"))?;
+        let text = fd::read_piece(fd::CWD, &c_path).context(|| format!("read {path}"))?;
         own_path(&String::from_utf8_lossy(&text))
             .ok_or_else(|| Error::new(ErrorKind::System, format!("{path} has no line for cgroup2")))
     }
@@ -169,7 +169,7 @@ impl Cgroup {
             return Ok(false);
         }
         let file = CString::new(format!("{path}/cgroup.events")).unwrap_or_default();
-        match fd::read_file(fd::CWD, &file, 4096) {
+        match fd::read_piece(fd::CWD, &file) {
             Ok(text) => Ok(parse_events(&text).frozen),
             Err(Errno::ENOENT | Errno::ENODEV) => Ok(false),
             Err(errno) => Err(Error::os(errno, format!("read {path}/cgroup.events"))),

@@ -23,7 +23,7 @@ impl MemoryEvents {
 impl Cgroup {
     /// What has been counted so far; nothing where memory is not accounted for.
     pub(crate) fn memory_events(&self) -> MemoryEvents {
-        let text = fd::read_file(&self.dir, c"memory.events", 4096);
+        let text = fd::read_piece(&self.dir, c"memory.events");
         text.map(|text| MemoryEvents::parse(&text)).unwrap_or_default()
     }
 }

@@ -31,7 +31,7 @@ fn copy_content(from: &OwnedFd, to: &OwnedFd, depth: usize) -> StepResult {
         if names.is_empty() {
             return Ok(());
         }
-        for name in names.filter(|name| *name != c"." && *name != c"..") {
+        for (name, _) in names.filter(|(name, _)| *name != c"." && *name != c"..") {
             copy_entry(from, to, name, depth)?;
         }
     }

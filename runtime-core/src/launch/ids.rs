@@ -25,7 +25,7 @@ pub(crate) fn denies_groups(target: Option<i32>) -> Result<bool> {
         None if ns::is_initial_user_namespace().context(|| "stat /proc/self/ns/user")? => return Ok(false),
         None => "/proc/self/setgroups".to_owned(),
     };
-    let text = fd::read_file(fd::CWD, &CString::new(path.as_str()).unwrap_or_default(), 16)
+    let text = fd::read_piece(fd::CWD, &CString::new(path.as_str()).unwrap_or_default())
         .context(|| format!("read {path}"))?;
     Ok(text.starts_with(b"deny"))
 }

@@ -21,7 +21,7 @@ use crate::launch::network::NewNetwork;
 use crate::launch::{self, Child, Progress, agent, hooks, ids, outside};
 use crate::net;
 use crate::path::proc::Proc;
-use crate::plan::{self, Extras};
+use crate::plan::{self, Extras, Host};
 use crate::resctrl::{self, Resctrl};
 use crate::spec::{OCI_VERSION, Resources, StateDocument, Status};
 use crate::state::filter::CompiledFilter;
@@ -116,7 +116,8 @@ impl Attempt<'_> {
         if self.waits == Waits::ForStart {
             extras.fifo = Some(entry.make_fifo()?);
         }
-        let mut plan = plan::for_create(self.config, self.id(), &self.rootfs, extras)
+        let host = Host { rootfs: &self.rootfs, hierarchy: self.hierarchy.mount_point() };
+        let mut plan = plan::for_create(self.config, self.id(), &host, extras)
             .map_err(|error| if error.kind() == ErrorKind::Setup { start_failed(error) } else { error })
             .traced(Mark::Plan)?;
         plan.wait_go |= self.place.adopts();

@@ -19,7 +19,7 @@ use crate::launch::{ids, self_exe};
 use crate::path::proc::Proc;
 use crate::state::filter::CompiledFilter;
 use crate::sys::cred;
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
@@ -53,9 +53,17 @@ impl Extras {
     }
 }
 
-/// Makes the plan of a container's first process. `rootfs` is the absolute path
-/// of its root.
-pub(crate) fn for_create(config: &Config, id: &str, rootfs: &str, extras: Extras) -> Result<Plan> {
+/// What the host has for a container.
+#[derive(Debug)]
+pub(crate) struct Host<'a> {
+    /// The absolute path of its root.
+    pub(crate) rootfs: &'a str,
+    /// Where cgroup2 is mounted.
+    pub(crate) hierarchy: &'a CStr,
+}
+
+/// Makes the plan of a container's first process.
+pub(crate) fn for_create(config: &Config, id: &str, host: &Host<'_>, extras: Extras) -> Result<Plan> {
     let namespaces = &config.namespaces;
     let joins = namespaces::joins(config)?;
     let has_user = namespaces.is_own(Kind::User);
@@ -68,7 +76,7 @@ pub(crate) fn for_create(config: &Config, id: &str, rootfs: &str, extras: Extras
         loopback: is_new(Kind::Network),
         hostname: config.hostname.as_deref().map(c_string),
         domainname: config.domainname.as_deref().map(c_string),
-        rootfs: rootfs::rootfs(config, rootfs, extras.no_pivot)?,
+        rootfs: rootfs::rootfs(config, host, extras.no_pivot)?,
         sysctls: config
             .sysctls
             .iter()

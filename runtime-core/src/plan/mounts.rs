@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `mounts`: sources opened and cloned, ids mapped, options in the kernel's words.
 
-use super::namespaces;
-use crate::cgroup::Hierarchy;
+use super::{Host, namespaces};
 use crate::config::Config;
 use crate::config::field::invalid;
 use crate::config::mounts::{
@@ -23,9 +22,15 @@ use libc::{MS_PRIVATE, MS_SHARED, MS_SLAVE};
 use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 
-/// Plans the mounts of a container whose rootfs is at the absolute path `rootfs`.
-pub(super) fn mounts(config: &Config, rootfs: &str, cloner: Cloner) -> Result<Box<[Mount]>> {
-    let mut planner = Planner { config, rootfs: clean(rootfs), cloner, user_namespaces: Vec::new() };
+/// Plans the mounts of a container whose rootfs is at an absolute path.
+pub(super) fn mounts(config: &Config, host: &Host<'_>, cloner: Cloner) -> Result<Box<[Mount]>> {
+    let mut planner = Planner {
+        config,
+        rootfs: clean(host.rootfs),
+        hierarchy: host.hierarchy,
+        cloner,
+        user_namespaces: Vec::new(),
+    };
     config.mounts.iter().enumerate().map(|(i, m)| planner.mount(i, m)).collect()
 }
 
@@ -34,6 +39,8 @@ struct Planner<'a> {
     config: &'a Config,
     /// Without its leading slash.
     rootfs: String,
+    /// Where the host's cgroup2 is.
+    hierarchy: &'a CStr,
     cloner: Cloner,
     /// One for each different pair of maps, uid and gid.
     user_namespaces: Vec<(&'a [IdMapping], &'a [IdMapping], OwnedFd)>,
@@ -75,7 +82,10 @@ impl<'a> Planner<'a> {
                     // and memory_recursiveprot from the host. And root of a user
                     // namespace may mount only what its own cgroup namespace shows.
                     plan.attr = Some(MountAttr { set: m.flags.new_attr(), ..MountAttr::default() });
-                    plan.what = What::Tree { tree: host_hierarchy(i, self.cloner)?, leaf: Leaf::Directory };
+                    plan.what = What::Tree {
+                        tree: host_hierarchy(i, self.hierarchy, self.cloner)?,
+                        leaf: Leaf::Directory,
+                    };
                     return Ok(plan);
                 }
                 // Mount points below it must still be made, so this waits.
@@ -148,9 +158,9 @@ impl<'a> Planner<'a> {
     }
 }
 
-fn host_hierarchy(i: usize, cloner: Cloner) -> Result<Tree> {
+fn host_hierarchy(i: usize, hierarchy: &CStr, cloner: Cloner) -> Result<Tree> {
     let source = tree::Source {
-        path: Hierarchy::find()?.mount_point().to_owned(),
+        path: hierarchy.to_owned(),
         depth: Depth::One,
         flags: 0,
         propagation: [Some((MS_PRIVATE, Depth::One)), None],

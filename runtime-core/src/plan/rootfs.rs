@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The root file system and its devices: sources opened and cloned.
 
-use super::{labels, mounts};
+use super::{Host, labels, mounts};
 use crate::config::Config;
 use crate::config::devices::{Node as NodeConfig, NodeKind};
 use crate::config::field::invalid;
@@ -17,7 +17,8 @@ use libc::{MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 
-pub(super) fn rootfs(config: &Config, path: &str, no_pivot: bool) -> Result<Rootfs> {
+pub(super) fn rootfs(config: &Config, host: &Host<'_>, no_pivot: bool) -> Result<Rootfs> {
+    let path = host.rootfs;
     let dir = open_rootfs(path)?;
     let own_namespace = config.namespaces.is_own(Kind::Mount);
     let cloner = cloner(config)?;
@@ -40,7 +41,7 @@ pub(super) fn rootfs(config: &Config, path: &str, no_pivot: bool) -> Result<Root
         readonly: config.rootfs_readonly,
         // The others are what the clone has already.
         propagation: config.rootfs_propagation.filter(|(flag, _)| matches!(*flag, MS_SHARED | MS_UNBINDABLE)),
-        mounts: mounts::mounts(config, path, cloner)?,
+        mounts: mounts::mounts(config, host, cloner)?,
         dev: if brings_own_dev(config) { None } else { Some(dev(config, cloner)?) },
     })
 }

@@ -280,11 +280,7 @@ impl Locked {
     /// last, so that what is left of an interrupted removal still has a name.
     pub(crate) fn remove(self) -> Result<()> {
         let remove = || -> crate::sys::Result<()> {
-            for entry in dir::entries(&self.dir)? {
-                if entry.name.as_c_str() != RECORD {
-                    dir::remove_all(&self.dir, &entry.name)?;
-                }
-            }
+            dir::empty(&self.dir, RECORD)?;
             match fd::unlink(&self.dir, RECORD, 0) {
                 Ok(()) | Err(Errno::ENOENT) => {}
                 Err(errno) => return Err(errno),

@@ -3,7 +3,7 @@
 
 use super::{Errno, Result, fd};
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
+use std::os::fd::{AsFd, AsRawFd};
 
 /// One entry, neither `.` nor `..`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(crate) fn read_some<'a>(dir: impl AsFd, buf: &'a mut [u8]) -> Result<RawEntr
     Ok(RawEntries(buf.get(..n as usize).unwrap_or_default()))
 }
 
-/// The names in a buffer that getdents64(2) has filled.
+/// The names in a buffer that getdents64(2) has filled, with their types (DT_*).
 #[derive(Debug)]
 pub(crate) struct RawEntries<'a>(&'a [u8]);
 
@@ -34,67 +34,58 @@ impl RawEntries<'_> {
 }
 
 impl<'a> Iterator for RawEntries<'a> {
-    type Item = &'a CStr;
+    type Item = (&'a CStr, u8);
 
-    fn next(&mut self) -> Option<&'a CStr> {
+    fn next(&mut self) -> Option<Self::Item> {
         // struct linux_dirent64: u64 ino, s64 off, u16 reclen, u8 type, name.
         const LENGTH: usize = 16;
+        const TYPE: usize = 18;
         const NAME: usize = 19;
         let length = u16::from_ne_bytes([*self.0.get(LENGTH)?, *self.0.get(LENGTH + 1)?]);
         let (entry, rest) = self.0.split_at_checked(usize::from(length))?;
         self.0 = rest;
-        CStr::from_bytes_until_nul(entry.get(NAME..)?).ok()
+        Some((CStr::from_bytes_until_nul(entry.get(NAME..)?).ok()?, *entry.get(TYPE)?))
     }
 }
 
-/// `struct dirent *readdir(DIR *dir)` until its end. Parent only (heap).
+/// All entries of a directory. Parent only (heap).
 pub(crate) fn entries(dir: impl AsFd) -> Result<Vec<Entry>> {
     // A description of its own: reading moves the position.
-    let own = fd::open(dir, c".", libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
-    let raw = own.as_raw_fd();
-    // SAFETY: a descriptor of a directory, which the stream takes over if it succeeds.
-    let stream = unsafe { libc::fdopendir(raw) };
-    if stream.is_null() {
-        return Err(Errno::last());
-    }
-    let _owned_by_stream = own.into_raw_fd();
+    rest(fd::open(dir, c".", libc::O_RDONLY | libc::O_DIRECTORY, 0)?)
+}
+
+/// The entries from the position on, of a description that nobody else has.
+fn rest(dir: impl AsFd) -> Result<Vec<Entry>> {
     let mut all = Vec::new();
-    let result = loop {
-        Errno::clear();
-        // SAFETY: an open stream.
-        let entry = unsafe { libc::readdir(stream) };
-        if entry.is_null() {
-            break match Errno::last() {
-                Errno::UnknownErrno => Ok(all),
-                errno => Err(errno),
-            };
+    let mut buf = [0; 4096];
+    loop {
+        let some = read_some(&dir, &mut buf)?;
+        if some.is_empty() {
+            return Ok(all);
         }
-        // SAFETY: not null, so it is an entry, valid until the next call. The
-        // pointer is made without a reference: the entry may be shorter than its type.
-        let name = unsafe { &raw const (*entry).d_name };
-        // SAFETY: readdir(3) ends the name with a NUL.
-        let name = unsafe { CStr::from_ptr(name.cast()) };
-        // SAFETY: as above.
-        let kind = unsafe { (*entry).d_type };
-        if name != c"." && name != c".." {
+        for (name, kind) in some.filter(|(name, _)| !matches!(name.to_bytes(), b"." | b"..")) {
             let is_dir = match kind {
                 libc::DT_DIR => true,
-                libc::DT_UNKNOWN => is_dir(raw, name),
+                libc::DT_UNKNOWN => is_dir(&dir, name),
                 _ => false,
             };
             all.push(Entry { name: name.to_owned(), is_dir });
         }
-    };
-    // SAFETY: closes the stream and its descriptor, once.
-    unsafe { libc::closedir(stream) };
-    result
+    }
 }
 
-fn is_dir(dir: i32, name: &CStr) -> bool {
-    // SAFETY: the stream of our only caller keeps the descriptor open.
-    let dir = unsafe { std::os::fd::BorrowedFd::borrow_raw(dir) };
+fn is_dir(dir: impl AsFd, name: &CStr) -> bool {
     fd::stat_at(dir, name, libc::AT_SYMLINK_NOFOLLOW)
         .is_ok_and(|st| st.st_mode & libc::S_IFMT == libc::S_IFDIR)
+}
+
+/// Removes all that is in a directory, but not `last`, whose description nobody else
+/// has. Parent only (heap).
+pub(crate) fn empty(dir: impl AsFd, last: &CStr) -> Result<()> {
+    rest(&dir)?
+        .iter()
+        .filter(|entry| entry.name.as_c_str() != last)
+        .try_for_each(|entry| remove_all(&dir, &entry.name))
 }
 
 /// Removes `name` in `dir` and everything below it, following no link, as
@@ -109,7 +100,7 @@ pub(crate) fn remove_all(dir: impl AsFd, name: &CStr) -> Result<()> {
         Err(Errno::ENOENT) => return Ok(()),
         other => other?,
     };
-    for entry in entries(&sub)? {
+    for entry in rest(&sub)? {
         remove_all(&sub, &entry.name)?;
     }
     match fd::unlink(&dir, name, libc::AT_REMOVEDIR) {

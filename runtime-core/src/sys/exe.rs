@@ -33,7 +33,7 @@ pub(crate) struct Image {
 impl Image {
     /// That of the calling process, whose program file is `file`. Parent only (heap).
     pub(crate) fn of_self(file: impl AsFd) -> Result<Self> {
-        let stat = fd::read_file(fd::CWD, c"/proc/self/stat", 1 << 16)?;
+        let stat = fd::read_piece(fd::CWD, c"/proc/self/stat")?;
         let map = memory_map(&String::from_utf8_lossy(&stat)).ok_or(Errno::EINVAL)?;
         let file = fd::stat(file)?;
         Ok(Image {
@@ -86,8 +86,10 @@ fn split_hex(text: &[u8], separator: u8) -> Option<(u64, u64)> {
 /// is left (prctl(2), PR_SET_MM_EXE_FILE: EBUSY). Child only: it has one thread.
 /// `file` is the program file that `image` was made with, on whatever mount.
 pub(crate) fn run_from(file: impl AsFd, image: &Image) -> Result<()> {
-    for segment in &image.segments {
-        replace(segment, file.as_fd())?;
+    // Memory in the place of what was written is one mapping at first.
+    let are_one = |a: &Segment, b: &Segment| a.written && b.written && a.start + a.len == b.start;
+    for segments in image.segments.chunk_by(are_one) {
+        replace(segments, file.as_fd())?;
     }
     let map = MmMap { exe_fd: file.as_fd().as_raw_fd() as u32, ..image.map };
     match set_mm_map(&map) {
@@ -112,7 +114,7 @@ fn replace_all(file: BorrowedFd<'_>, image: &Image) -> Result<()> {
         count += 1;
         Ok(())
     })?;
-    all.iter().take(count).try_for_each(|segment| replace(segment, file))
+    all.iter().take(count).try_for_each(|segment| replace(std::slice::from_ref(segment), file))
 }
 
 /// Calls `found` with the mappings of the program file in the calling process.
@@ -144,10 +146,11 @@ fn each_segment(image: &Image, mut found: impl FnMut(Segment) -> Result<()>) -> 
 }
 
 /// Replaces a mapping of the program file by one of `file`, or, if the program
-/// has written into it, by memory.
-fn replace(segment: &Segment, file: BorrowedFd<'_>) -> Result<()> {
+/// has written into it, by memory; then also several that follow on each other.
+fn replace(segments: &[Segment], file: BorrowedFd<'_>) -> Result<()> {
+    let [segment, ..] = segments else { return Ok(()) };
     if segment.written {
-        return copy_to_memory(segment);
+        return copy_to_memory(segments, segment.start);
     }
     // SAFETY: the mapping is one of the program file's, and is replaced in one
     // step by one of the same bytes, so whatever reads or executes it, this code
@@ -169,34 +172,37 @@ fn mapped_ok(address: *mut libc::c_void) -> Result<()> {
     if address == libc::MAP_FAILED { Err(Errno::last()) } else { Ok(()) }
 }
 
-/// Replaces a private mapping of a file by plain memory with the same content.
-fn copy_to_memory(segment: &Segment) -> Result<()> {
+/// Replaces private mappings of a file, which begin at `start` and follow on each
+/// other, by plain memory with the same content.
+fn copy_to_memory(segments: &[Segment], start: usize) -> Result<()> {
+    let len = segments.iter().map(|segment| segment.len).sum();
     // With its pages, each of which would be a fault of its own otherwise.
     let private = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
+    let writable = libc::PROT_READ | libc::PROT_WRITE;
     // SAFETY: a new mapping at an address of the kernel's choice.
-    let copy = unsafe {
-        libc::mmap(ptr::null_mut(), segment.len, libc::PROT_READ | libc::PROT_WRITE, private, -1, 0)
-    };
+    let copy = unsafe { libc::mmap(ptr::null_mut(), len, writable, private, -1, 0) };
     mapped_ok(copy)?;
-    let original = ptr::with_exposed_provenance::<u8>(segment.start);
+    let original = ptr::with_exposed_provenance::<u8>(start);
     // SAFETY: both are `len` bytes, mapped (segments) and apart from each
     // other; nobody writes to the original meanwhile: this thread is the only one.
-    unsafe { ptr::copy_nonoverlapping(original, copy.cast::<u8>(), segment.len) };
-    if segment.protection != libc::PROT_READ | libc::PROT_WRITE {
-        // SAFETY: our own mapping.
-        check(unsafe { libc::mprotect(copy, segment.len, segment.protection) }.into())?;
-    }
+    unsafe { ptr::copy_nonoverlapping(original, copy.cast::<u8>(), len) };
     // SAFETY: the original is replaced in one step by a mapping of the same bytes.
     let moved = unsafe {
         libc::mremap(
             copy,
-            segment.len,
-            segment.len,
+            len,
+            len,
             libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED,
-            ptr::with_exposed_provenance_mut::<libc::c_void>(segment.start),
+            ptr::with_exposed_provenance_mut::<libc::c_void>(start),
         )
     };
-    mapped_ok(moved)
+    mapped_ok(moved)?;
+    for segment in segments.iter().filter(|segment| segment.protection != writable) {
+        let address = ptr::with_exposed_provenance_mut(segment.start);
+        // SAFETY: the protection that these bytes had before.
+        check(unsafe { libc::mprotect(address, segment.len, segment.protection) }.into())?;
+    }
+    Ok(())
 }
 
 /// The mappings that the kernel has made of the running program's file: the

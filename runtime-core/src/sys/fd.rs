@@ -125,23 +125,44 @@ pub(crate) fn read_all(fd: impl AsFd, limit: usize) -> Result<Vec<u8>> {
         if all.len() == all.capacity() {
             all.reserve(all.len().max(4096));
         }
-        let spare = all.spare_capacity_mut();
+        if read_more(&fd, &mut all)? == 0 {
+            return Ok(all);
+        }
+        if all.len() > limit {
+            return Err(Errno::EFBIG);
+        }
+    }
+}
+
+/// Reads once, as much as there is room for: how much it was.
+fn read_more(fd: impl AsFd, all: &mut Vec<u8>) -> Result<usize> {
+    let spare = all.spare_capacity_mut();
+    loop {
         // SAFETY: the spare capacity is valid for writes of its length.
         let n =
             unsafe { libc::syscall(libc::SYS_read, fd.as_fd().as_raw_fd(), spare.as_mut_ptr(), spare.len()) };
         match check(n) {
-            Ok(0) => return Ok(all),
             Ok(n) => {
                 // SAFETY: read has just initialised the first n bytes of the spare capacity.
                 unsafe { all.set_len(all.len() + n as usize) };
-                if all.len() > limit {
-                    return Err(Errno::EFBIG);
-                }
+                return Ok(n as usize);
             }
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),
         }
     }
+}
+
+/// Reads a file that the kernel writes in one piece (single_open of seq_file.h):
+/// most of procfs and cgroupfs, but no list of pids, mappings or mounts. A read that
+/// leaves room has come to the end, so it takes one. Parent only (heap).
+pub(crate) fn read_piece(dir: impl AsFd, path: &CStr) -> Result<Vec<u8>> {
+    let file = open_follow(dir, path, libc::O_RDONLY, 0)?;
+    let mut piece = Vec::with_capacity(4096);
+    while read_more(&file, &mut piece)? != 0 && piece.len() == piece.capacity() {
+        piece.reserve(piece.len());
+    }
+    Ok(piece)
 }
 
 /// Opens `path`, reads all of it, closes it. Parent only (heap).

@@ -60,7 +60,7 @@ impl Ignored {
 
     /// Those that the calling process ignores. Parent only (heap).
     pub(crate) fn by_caller() -> Self {
-        let status = super::fd::read_file(super::fd::CWD, c"/proc/self/status", 1 << 16).unwrap_or_default();
+        let status = super::fd::read_piece(super::fd::CWD, c"/proc/self/status").unwrap_or_default();
         from_status(&String::from_utf8_lossy(&status)).map_or(Self::ALL, Ignored)
     }
 }
