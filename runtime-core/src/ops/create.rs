@@ -144,7 +144,7 @@ impl Create {
         let (config, warnings) =
             Config::new(&spec, &bundle.path, available_capabilities(&spec)?).traced(Mark::CheckConfig)?;
         // Early, for the sake of the message; `reserve` makes sure of it.
-        if self.container.store.entry(&self.container.id).is_ok() {
+        if self.container.store.has(&self.container.id) {
             return Err(Error::new(ErrorKind::AlreadyExists, "container with given ID already exists"));
         }
         let network = NewNetwork::begin(&config);

@@ -106,6 +106,12 @@ impl Store {
         entry.lock()
     }
 
+    /// Whether an id is taken, now.
+    pub(crate) fn has(&self, id: &ContainerId) -> bool {
+        let path = path::c_path(&self.path.join(id.as_str()));
+        fd::stat_at(fd::CWD, &path, libc::AT_SYMLINK_NOFOLLOW).is_ok()
+    }
+
     /// The directory of a container. `NotFound` if there is none.
     pub(crate) fn entry(&self, id: &ContainerId) -> Result<Entry> {
         let not_found = || Error::new(ErrorKind::NotFound, "container does not exist");

@@ -30,3 +30,13 @@ pub(crate) fn ignore_sigpipe() {
     // SAFETY: SIG_IGN is a valid disposition.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
 }
+
+/// `int mallopt(M_ARENA_MAX, 1)` (mallopt(3)): a thread gets no heap of its own, for
+/// which glibc makes five system calls. Other C libraries have one for all anyway.
+pub(crate) fn share_the_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: only sets a parameter of the allocator; there is one thread.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1)
+    };
+}
