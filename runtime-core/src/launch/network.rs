@@ -3,9 +3,8 @@
 //! all the others together: a thread makes it while its caller goes on.
 
 use super::explain;
-use crate::config::Config;
-use crate::config::namespaces::Kind;
 use crate::error::{Error, ErrorKind, Result};
+use crate::spec::Linux;
 use crate::sys::{self, fd, net, ns, signal};
 use crate::trace::{Handle, Mark, Traced, Track};
 use std::os::fd::OwnedFd;
@@ -17,16 +16,17 @@ use std::thread::{Builder, JoinHandle};
 pub(crate) struct NewNetwork(Option<JoinHandle<Result<OwnedFd>>>);
 
 impl NewNetwork {
-    /// Begins to make it; `None` if that is for the clone to do: because it has to
+    /// Begins to make it, for a configuration that need not have been checked; `None` if that is for the clone to do: because it has to
     /// belong to a new user namespace, because somebody could look into the process
     /// before it has entered it, or because there can be no thread.
-    pub(crate) fn begin(config: &Config) -> Option<Self> {
+    pub(crate) fn begin(linux: &Linux) -> Option<Self> {
         /// Bytes; a build for debugging needs some 6 KiB.
         const STACK: usize = 32 << 10;
-        let namespaces = &config.namespaces;
-        let is_alone = !namespaces.is_own(Kind::User) && namespaces.paths().next().is_none();
+        let all = &linux.namespaces;
+        let is_new = all.iter().any(|namespace| namespace.kind == "network");
+        let is_alone = all.iter().all(|namespace| namespace.kind != "user" && namespace.path.is_empty());
         // Devices are moved while the process is on its way.
-        if !namespaces.is_new(Kind::Network) || !is_alone || !config.net_devices.is_empty() {
+        if !is_new || !is_alone || !linux.net_devices.is_empty() {
             return None;
         }
         let trace = Handle::of_thread();

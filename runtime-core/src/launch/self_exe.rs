@@ -33,6 +33,10 @@ const EXE: &std::ffi::CStr = c"/proc/self/exe";
 #[derive(Debug)]
 pub(crate) struct Seal {
     file: OwnedFd,
+    /// The mount that the file is on, if it is one of ours. The last one to let go of
+    /// it waits until no processor is in the kernel without pause, as umount2(2) does:
+    /// the parent, when it has nothing else to do.
+    _mount: Option<OwnedFd>,
     image: Image,
     /// By the stage, for the init that it clones.
     applied: bool,
@@ -112,18 +116,19 @@ pub(crate) fn prepare() -> Result<Option<Seal>> {
         return Ok(None);
     }
     let image = Image::of_self(&exe).context(|| "reading /proc/self/stat")?;
-    let file = match readonly_clone(&exe) {
+    let (file, mount) = match readonly_clone(&exe) {
         Ok(clone) => {
             let path = CString::new(format!("/proc/self/fd/{}", clone.as_raw_fd())).unwrap_or_default();
-            fd::open_follow(fd::CWD, &path, libc::O_RDONLY, 0)
-                .context(|| "open the copy of /proc/self/exe")?
+            let file = fd::open_follow(fd::CWD, &path, libc::O_RDONLY, 0)
+                .context(|| "open the copy of /proc/self/exe")?;
+            (file, Some(clone))
         }
         // EPERM: in a user namespace that the mount namespace is not of. EINVAL:
         // the file is on a mount that is unbindable, or of another mount namespace.
-        Err(Errno::EPERM | Errno::EINVAL) => memory_copy(exe)?,
+        Err(Errno::EPERM | Errno::EINVAL) => (memory_copy(exe)?, None),
         Err(errno) => return Err(Error::os(errno, "cloning the mount of /proc/self/exe")),
     };
-    Ok(Some(Seal { file, image, applied: false }))
+    Ok(Some(Seal { file, _mount: mount, image, applied: false }))
 }
 
 /// In the child: runs from the copy from now on.

@@ -138,6 +138,7 @@ impl Create {
             Some(spec) => spec,
             None => Box::new(bundle.spec()?),
         };
+        let network = spec.linux.as_ref().and_then(NewNetwork::begin);
         if self.notify {
             notify::add(&mut spec, &self.container.store, &self.container.id)?;
         }
@@ -147,7 +148,6 @@ impl Create {
         if self.container.store.has(&self.container.id) {
             return Err(Error::new(ErrorKind::AlreadyExists, "container with given ID already exists"));
         }
-        let network = NewNetwork::begin(&config);
         let hierarchy = Hierarchy::find()?;
         let linux = spec.linux.as_ref();
         let id = self.container.id.as_str();
