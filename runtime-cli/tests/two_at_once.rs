@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::host::{self, Snapshot};
-use conformance::{Bundle, Runtime};
+use conformance::{Bundle, Runtime, runtime::wait};
 use nix::fcntl::{Flock, FlockArg};
 use serde_json::json;
 use std::fs::{self, File};
@@ -155,6 +155,30 @@ fn a_record_of_another_version_still_names_what_to_remove() {
     let text = fs::read_to_string(&record).unwrap();
     fs::write(&record, text.replace("\"version\":1", "\"version\":999")).unwrap();
     runtime.run(&["delete", "c"]).unwrap().failed_with(1, "version 999").unwrap();
+    runtime.run(&["delete", "--force", "c"]).unwrap().ok().unwrap();
+    before.check(&runtime).unwrap();
+}
+
+#[test]
+fn run_deletes_no_other_container_of_the_same_name() {
+    let _alone = host::alone();
+    let before = Snapshot::take().unwrap();
+    let runtime = runtime();
+    let bundle = in_cgroup(&format!("/same-name-{}", std::process::id()));
+    let mut run = runtime.command(&["run", "c"]).current_dir(bundle.path()).spawn().unwrap();
+    let end = Instant::now() + Duration::from_secs(30);
+    while !runtime.status("c").is_ok_and(|status| status == "running") {
+        assert!(Instant::now() < end, "it does not run");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pid = nix::unistd::Pid::from_raw(run.id().cast_signed());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    runtime.run(&["delete", "--force", "c"]).unwrap().ok().unwrap();
+    runtime.run_in(&bundle, &["create", "c"]).unwrap().ok().unwrap();
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
+    let status = wait(&mut run).unwrap();
+    assert_eq!(status.code(), Some(128 + 9));
+    assert_eq!(runtime.status("c").unwrap(), "created");
     runtime.run(&["delete", "--force", "c"]).unwrap().ok().unwrap();
     before.check(&runtime).unwrap();
 }

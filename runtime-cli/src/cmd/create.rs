@@ -5,7 +5,7 @@ use super::{Context, Failure};
 use crate::foreground::{Foreground, Given};
 use crate::notify::{self, Proxy};
 use runtime_core::spec::Spec;
-use runtime_core::{Container, Create, Created, Held};
+use runtime_core::{Container, Create, Created, Held, Process};
 use std::ffi::OsStr;
 use std::path::Path;
 
@@ -58,23 +58,29 @@ fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
     };
     let held = create.hold()?;
     let keeps = foreground.is_none() || context.flags.is_set("keep");
-    let status = match foreground {
+    let run = match foreground {
         Some(foreground) => serve(context, &container, foreground, held),
         None => detach(context, &container, held),
     };
-    // An error leaves nothing behind; it is the one to report.
-    match status {
-        Err(_) => match container.delete(true) {
-            Ok(warnings) => context.warn(&warnings),
-            Err(left) => context.log.warning(&left.report()),
-        },
-        Ok(_) if keeps => {}
-        Ok(_) => context.warn(&container.delete_stopped()?),
+    match run {
+        Ok((status, first)) => {
+            if !keeps {
+                context.warn(&container.delete_stopped(first)?);
+            }
+            Ok(status)
+        }
+        // An error leaves nothing behind; it is the one to report.
+        Err(failure) => {
+            match container.delete(true) {
+                Ok(warnings) => context.warn(&warnings),
+                Err(left) => context.log.warning(&left.report()),
+            }
+            Err(failure)
+        }
     }
-    status
 }
 
-fn detach(context: &Context<'_>, container: &Container, held: Held) -> Result<u8, Failure> {
+fn detach(context: &Context<'_>, container: &Container, held: Held) -> Result<(u8, Process), Failure> {
     let proxy = Proxy::listen(container)?;
     let created = held.release()?;
     report(context, &created);
@@ -82,7 +88,7 @@ fn detach(context: &Context<'_>, container: &Container, held: Held) -> Result<u8
     if let Some(proxy) = proxy {
         proxy.wait(container, created.process.pid(), context.log)?;
     }
-    Ok(0)
+    Ok((0, created.process))
 }
 
 fn serve(
@@ -90,7 +96,7 @@ fn serve(
     container: &Container,
     foreground: Foreground,
     held: Held,
-) -> Result<u8, Failure> {
+) -> Result<(u8, Process), Failure> {
     let session = foreground.begin()?.notify(Proxy::listen(container)?);
     let created = held.release()?;
     report(context, &created);
@@ -100,7 +106,8 @@ fn serve(
         created.process.signal(nix::libc::SIGKILL)?;
         created.process.wait()?;
     }
-    Ok(super::exit_code(context, &created.process, served?))
+    let status = super::exit_code(context, &created.process, served?);
+    Ok((status, created.process))
 }
 
 /// The lines of runc that people grep a debug log for, and what they are here.

@@ -6,7 +6,7 @@ use super::container_hooks;
 use super::create::start_failed;
 use super::delete::poststop;
 use super::handover::Handover;
-use super::process::Held;
+use super::process::{Held, Written};
 use super::{Container, host_mount};
 use crate::cgroup::driver::{self, Driver};
 use crate::cgroup::fs::Occupants;
@@ -80,9 +80,9 @@ impl Attempt<'_> {
     /// Makes the container, or undoes what it has made so far.
     pub(super) fn make(mut self, entry: Locked, extras: Extras) -> Result<Held> {
         match self.advance(&entry, extras) {
-            Ok((child, plan)) => {
+            Ok((child, plan, written)) => {
                 let held = Held::new(child, plan, self.made.watch, self.warnings, self.notes);
-                Ok(held.poststart(!self.config.hooks.of(HookKind::Poststart).is_empty()))
+                Ok(held.first_of(written))
             }
             Err(error) => {
                 // The child is gone by now. The first error is the one to
@@ -101,7 +101,7 @@ impl Attempt<'_> {
     }
 
     /// Makes the container, or fails somewhere on the way.
-    fn advance(&mut self, entry: &Locked, mut extras: Extras) -> Result<(Child, Plan)> {
+    fn advance(&mut self, entry: &Locked, mut extras: Extras) -> Result<(Child, Plan, Written)> {
         let mut record = self.record();
         record.no_new_keyring = extras.no_new_keyring;
         record.seccomp = extras.filter.as_ref().map(CompiledFilter::record);
@@ -144,12 +144,12 @@ impl Attempt<'_> {
                 ),
             })
         })?;
-        created.commit()?;
+        let version = created.commit()?;
         self.handover.announce(&child, b"standard").traced(Mark::Announce)?;
         if self.waits == Waits::ForRelease {
             self.container.start_container_hooks(&record)?;
         }
-        Ok((child, plan))
+        Ok((child, plan, Written { record, version }))
     }
 
     fn in_user_namespace(&self) -> bool {

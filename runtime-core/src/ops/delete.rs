@@ -2,6 +2,7 @@
 //! delete(1): removes all that is left of a container.
 
 use super::kill::kill_everything;
+use super::process::{Process, Written};
 use super::state::status;
 use super::{Container, host_mount};
 use crate::cgroup::driver::Driver;
@@ -81,12 +82,30 @@ impl Container {
         Ok(Occupants::Kill)
     }
 
-    /// Deletes a container whose first process has ended and was waited for.
-    pub fn delete_stopped(&self) -> Result<Vec<Warning>> {
+    /// Deletes the container whose first process was this one, which has been waited
+    /// for; nothing if somebody else has deleted it, whoever has its name now.
+    pub fn delete_stopped(&self, first: Process) -> Result<Vec<Warning>> {
+        match self.still_of(first) {
+            Ok(Some((entry, record))) => {
+                let occupants = occupants_of_stopped(&record);
+                destroy(entry, &record, occupants)
+            }
+            Ok(None) => Ok(Vec::new()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The container's record, if this was its first process.
+    fn still_of(&self, first: Process) -> Result<Option<(Locked, Record)>> {
         let entry = self.store.entry(&self.id)?.lock()?;
-        let record = entry.record()?;
-        let occupants = occupants_of_stopped(&record);
-        destroy(entry, &record, occupants)
+        let Some(Written { record, version }) = first.written else { return Ok(None) };
+        // Most often nobody has changed it, and it need not be read.
+        if entry.is_at(&version) {
+            return Ok(Some((entry, record)));
+        }
+        let now = entry.record()?;
+        Ok((now.init == record.init).then_some((entry, now)))
     }
 }
 

@@ -5,6 +5,8 @@ use crate::cgroup::oom::OomWatch;
 use crate::error::{Context, Error, Result, Warning};
 use crate::init::plan::Plan;
 use crate::launch::{Child, Running};
+use crate::state::record::Record;
+use crate::state::store::Version;
 use crate::sys::process::ExitStatus;
 use crate::sys::{Errno, process};
 use crate::trace::{Mark, Traced};
@@ -32,7 +34,7 @@ pub struct Held {
     watch: Option<OomWatch>,
     warnings: Vec<Warning>,
     notes: Vec<String>,
-    has_poststart: bool,
+    written: Option<Written>,
 }
 
 impl Held {
@@ -43,18 +45,17 @@ impl Held {
         warnings: Vec<Warning>,
         notes: Vec<String>,
     ) -> Self {
-        Held { child, plan, watch, warnings, notes, has_poststart: false }
+        Held { child, plan, watch, warnings, notes, written: None }
     }
 
-    pub(super) fn poststart(mut self, has_hooks: bool) -> Self {
-        self.has_poststart = has_hooks;
-        self
+    /// It is the first process of the container that this was written of.
+    pub(super) fn first_of(self, written: Written) -> Self {
+        Held { written: Some(written), ..self }
     }
 
     /// Lets the program be executed.
     pub fn release(self) -> Result<Created> {
-        let (running, has_poststart) = (self.child.release()?, self.has_poststart);
-        let process = Process { running, watch: self.watch, has_poststart };
+        let process = Process { running: self.child.release()?, watch: self.watch, written: self.written };
         drop(self.plan);
         Ok(Created { process, warnings: self.warnings, notes: self.notes })
     }
@@ -67,8 +68,15 @@ impl Held {
 pub struct Process {
     running: Running,
     watch: Option<OomWatch>,
-    /// Of the container that it is the first process of.
-    pub(super) has_poststart: bool,
+    /// If it is the first process of a container.
+    pub(super) written: Option<Written>,
+}
+
+/// A container's record as create has left it.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) record: Record,
+    pub(super) version: Version,
 }
 
 impl Process {

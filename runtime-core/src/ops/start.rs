@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! start(1): gives a created container the word to execute its program.
 
-use super::process::Process;
+use super::process::{Process, Written};
 use super::state::status;
 use super::{Container, delete};
 use crate::config::hooks::Kind;
@@ -45,12 +45,13 @@ impl Container {
 
     /// The poststart hooks of a container that was made and started at once.
     pub fn finish_start(&self, process: &Process) -> Result<()> {
-        if !process.has_poststart {
-            return Ok(());
+        match &process.written {
+            Some(Written { record, .. }) if !record.poststart.is_empty() => {
+                process.await_exec()?;
+                self.poststart(record)
+            }
+            _ => Ok(()),
         }
-        let record = self.store.entry(&self.id)?.record()?;
-        process.await_exec()?;
-        self.poststart(&record)
     }
 
     /// Runs the hooks; if one fails, the container is stopped (runtime.md,

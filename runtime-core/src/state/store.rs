@@ -156,6 +156,11 @@ impl Entry {
         }
     }
 
+    /// Whether the record is this one still.
+    pub(crate) fn is_at(&self, version: &Version) -> bool {
+        fd::stat_at(&self.dir, RECORD, libc::AT_SYMLINK_NOFOLLOW).is_ok_and(|st| Version::of(&st) == *version)
+    }
+
     /// What a record that cannot be read still names, if it is this container's.
     pub(crate) fn remains(&self) -> Option<Remains> {
         Remains::from_json(self.id.as_str(), &self.json().ok()?)
@@ -216,35 +221,51 @@ impl std::ops::Deref for Locked {
     }
 }
 
+/// Which one of a container's records it is: each is a file of its own.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Version([i128; 5]);
+
+impl Version {
+    fn of(st: &libc::stat) -> Self {
+        let (seconds, nanoseconds) = (st.st_mtime, st.st_mtime_nsec);
+        Version([st.st_dev.into(), st.st_ino.into(), st.st_size.into(), seconds.into(), nanoseconds.into()])
+    }
+}
+
 /// A record that nobody has seen yet.
 #[must_use]
-pub(crate) struct NewRecord<'a>(&'a Locked);
+pub(crate) struct NewRecord<'a> {
+    entry: &'a Entry,
+    version: Version,
+}
 
 impl NewRecord<'_> {
     /// Whoever reads sees the old record or this one, whole.
-    pub(crate) fn commit(self) -> Result<()> {
-        let entry = &self.0.0;
+    pub(crate) fn commit(self) -> Result<Version> {
+        let NewRecord { entry, version } = self;
         fd::rename(&entry.dir, NEW_RECORD, &entry.dir, RECORD)
             .context(|| format!("write state.json of container {}", entry.id))
             .traced(Mark::CommitRecord)
+            .map(|()| version)
     }
 }
 
 impl Locked {
     /// Replaces the record.
     pub(crate) fn write(&self, record: &Record) -> Result<()> {
-        self.prepare(record)?.commit()
+        self.prepare(record)?.commit().map(drop)
     }
 
     /// Writes a record that is to replace the present one.
     pub(crate) fn prepare(&self, record: &Record) -> Result<NewRecord<'_>> {
-        let write = || -> crate::sys::Result<()> {
+        let write = || -> crate::sys::Result<Version> {
             let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC;
             let file = fd::open(&self.dir, NEW_RECORD, flags, 0o600)?;
-            fd::write_all(file, &record.to_json())
+            fd::write_all(&file, &record.to_json())?;
+            Ok(Version::of(&fd::stat(&file)?))
         };
         let written = write().context(|| format!("write state.json.new of container {}", self.id));
-        written.map(|()| NewRecord(self)).traced(Mark::WriteRecord)
+        written.map(|version| NewRecord { entry: self, version }).traced(Mark::WriteRecord)
     }
 
     /// Keeps the container's filter for `exec`. Readers come after the record that

@@ -59,7 +59,11 @@ fn rest(dir: impl AsFd) -> Result<Vec<Entry>> {
     let mut all = Vec::new();
     let mut buf = [0; 4096];
     loop {
-        let some = read_some(&dir, &mut buf)?;
+        let some = match read_some(&dir, &mut buf) {
+            // The directory has been removed.
+            Err(Errno::ENOENT) => return Ok(all),
+            other => other?,
+        };
         if some.is_empty() {
             return Ok(all);
         }
