@@ -40,7 +40,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The clone makes no network namespace: this one is there, and lo is up in it.
+    /// The clone makes no network namespace: this one is there, with somebody who brings lo up in it.
     pub(crate) fn enter_network(&mut self, namespace: OwnedFd) {
         self.clone_flags &= !libc::CLONE_NEWNET;
         if let Some(container) = &mut self.container {

@@ -8,17 +8,21 @@ use crate::spec::Linux;
 use crate::sys::{self, fd, net, ns, signal};
 use crate::trace::{Handle, Mark, Traced, Track};
 use std::os::fd::OwnedFd;
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::{Builder, JoinHandle};
 
-/// A namespace that is being made, with its loopback interface up. Dropped, it is
-/// waited for and goes away.
+/// A namespace that is being made. Dropped, it is waited for and goes away.
 #[derive(Debug)]
-pub(crate) struct NewNetwork(Option<JoinHandle<Result<OwnedFd>>>);
+pub(crate) struct NewNetwork {
+    made: Receiver<OwnedFd>,
+    thread: Option<JoinHandle<Result<()>>>,
+}
 
 impl NewNetwork {
-    /// Begins to make it, for a configuration that need not have been checked; `None` if that is for the clone to do: because it has to
-    /// belong to a new user namespace, because somebody could look into the process
-    /// before it has entered it, or because there can be no thread.
+    /// Begins to make it, for a configuration that need not have been checked; `None`
+    /// if that is for the clone to do: because it has to belong to a new user
+    /// namespace, because somebody could look into the process before it has entered
+    /// it, or because there can be no thread.
     pub(crate) fn begin(linux: &Linux) -> Option<Self> {
         /// Bytes; a build for debugging needs some 6 KiB.
         const STACK: usize = 32 << 10;
@@ -29,41 +33,63 @@ impl NewNetwork {
         if !is_new || !is_alone || !linux.net_devices.is_empty() {
             return None;
         }
+        let (sender, made) = mpsc::sync_channel(1);
         let trace = Handle::of_thread();
         // The thread inherits the mask: no handler of the program may run in it.
         let blocked = signal::Blocked::all();
         let thread = Builder::new().stack_size(STACK).spawn(move || {
             trace.enter(Track::Network);
-            make()
+            make(&sender)
         });
         drop(blocked);
-        Some(NewNetwork(Some(thread.ok()?)))
+        Some(NewNetwork { made, thread: Some(thread.ok()?) })
     }
 
-    /// Waits for it.
-    pub(crate) fn finish(mut self) -> Result<OwnedFd> {
-        let made = self.0.take().and_then(|thread| thread.join().ok());
-        made.unwrap_or_else(|| Err(Error::new(ErrorKind::Setup, "the thread has panicked")))
-            .traced(Mark::AwaitNetwork)
+    /// Waits until the namespace is there. It is not ready yet.
+    pub(crate) fn namespace(&mut self) -> Result<OwnedFd> {
+        let made = match self.made.recv() {
+            Ok(namespace) => Ok(namespace),
+            Err(_) => Err(self.join().err().unwrap_or_else(vanished)),
+        };
+        made.traced(Mark::AwaitNetwork)
+    }
+
+    /// Waits until its loopback interface is up.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        self.join()
+    }
+
+    fn join(&mut self) -> Result<()> {
+        match self.thread.take() {
+            Some(thread) => thread.join().unwrap_or_else(|_| Err(vanished())),
+            None => Ok(()),
+        }
     }
 }
 
 impl Drop for NewNetwork {
     fn drop(&mut self) {
-        // Nothing of it outlives an error that made it useless.
-        drop(self.0.take().map(JoinHandle::join));
+        // Nothing of it outlives the error that made it useless.
+        drop(self.join());
     }
+}
+
+fn vanished() -> Error {
+    Error::new(ErrorKind::Setup, "the thread that makes the network namespace has panicked")
 }
 
 /// The namespaces of a thread are its own (unshare(2)), and end with it unless
 /// something else keeps them.
-fn make() -> Result<OwnedFd> {
+fn make(made: &SyncSender<OwnedFd>) -> Result<()> {
     let make = || -> sys::Result<OwnedFd> {
         ns::unshare(libc::CLONE_NEWNET)?;
         fd::open_follow(fd::CWD, c"/proc/thread-self/ns/net", libc::O_RDONLY, 0)
     };
     let namespace = make().map_err(|errno| explain::namespaces(errno, "unshare")).traced(Mark::Network)?;
+    if made.send(namespace).is_err() {
+        // Nobody wants it any more.
+        return Ok(());
+    }
     let up = net::loopback_up().map_err(|errno| Error::os(errno, "ioctl").wrap(explain::LOOPBACK));
-    up.traced(Mark::Loopback)?;
-    Ok(namespace)
+    up.traced(Mark::Loopback)
 }

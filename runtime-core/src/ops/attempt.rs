@@ -121,8 +121,8 @@ impl Attempt<'_> {
             .map_err(|error| if error.kind() == ErrorKind::Setup { start_failed(error) } else { error })
             .traced(Mark::Plan)?;
         plan.wait_go |= self.place.adopts();
-        if let Some(network) = self.network.take() {
-            plan.enter_network(network.finish()?);
+        if let Some(network) = &mut self.network {
+            plan.enter_network(network.namespace()?);
         }
         let (mut child, cgroup) = self.spawn(&mut plan, cgroup, entry, &mut record)?;
         // While the child works.
@@ -164,6 +164,9 @@ impl Attempt<'_> {
     fn drive(&mut self, child: &mut Child, plan: &Plan, cgroup: Option<Cgroup>) -> Result<()> {
         let proc =
             plan.proc.as_ref().ok_or_else(|| Error::new(ErrorKind::Setup, "the plan has no procfs"))?;
+        if let Some(network) = self.network.take() {
+            network.finish()?;
+        }
         let namespaces = &self.config.namespaces;
         if namespaces.is_new(NamespaceKind::User) {
             ids::write_maps(proc, child.pid, &namespaces.uid_map, &namespaces.gid_map)
