@@ -106,9 +106,6 @@ impl Attempt<'_> {
         record.no_new_keyring = extras.no_new_keyring;
         record.seccomp = extras.filter.as_ref().map(CompiledFilter::record);
         entry.write(&record)?;
-        if let Some(filter) = &extras.filter {
-            entry.write_filter(filter)?;
-        }
         if self.notify {
             entry.make_notify()?;
         }
@@ -127,6 +124,9 @@ impl Attempt<'_> {
         let (mut child, cgroup) = self.spawn(&mut plan, cgroup, entry, &mut record)?;
         // While the child works.
         record.init = ProcessId::of(child.pid)?;
+        if let Some(filter) = &plan.process.filter {
+            entry.write_filter(&filter.program)?;
+        }
         if matches!(self.place, driver::Plan::None) {
             // No cgroup leads to it: for a `delete --force` that comes meanwhile.
             entry.write(&record)?;

@@ -55,15 +55,6 @@ impl CompiledFilter {
         format!("seccomp filter flags: {}", self.flags)
     }
 
-    /// What goes into the file.
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let bytes = |i: &Instruction| {
-            let ([c0, c1], [k0, k1, k2, k3]) = (i.code.to_ne_bytes(), i.k.to_ne_bytes());
-            [c0, c1, i.jt, i.jf, k0, k1, k2, k3]
-        };
-        self.program.instructions().iter().flat_map(bytes).collect()
-    }
-
     /// Puts the two together again. A program that the kernel would not take is
     /// an error, in words.
     pub(super) fn read(record: &FilterRecord, file: &[u8]) -> Result<Self, String> {
@@ -82,6 +73,15 @@ impl CompiledFilter {
         let agent = record.agent.clone().map(|AgentRecord { path, metadata }| Listener { path, metadata });
         Ok(CompiledFilter { program, flags: record.flags, agent })
     }
+}
+
+/// What goes into the file.
+pub(super) fn to_bytes(program: &[Instruction]) -> Vec<u8> {
+    let bytes = |i: &Instruction| {
+        let ([c0, c1], [k0, k1, k2, k3]) = (i.code.to_ne_bytes(), i.k.to_ne_bytes());
+        [c0, c1, i.jt, i.jf, k0, k1, k2, k3]
+    };
+    program.iter().flat_map(bytes).collect()
 }
 
 #[cfg(test)]
@@ -112,13 +112,13 @@ mod tests {
         let json = serde_json::to_string(&filter.record()).unwrap();
         assert_eq!(json, r#"{"flags":12,"instructions":12,"agent":{"path":"/run/agent","metadata":"m"}}"#);
         let record = serde_json::from_str(&json).unwrap();
-        assert_eq!(CompiledFilter::read(&record, &filter.to_bytes()), Ok(filter));
+        assert_eq!(CompiledFilter::read(&record, &to_bytes(filter.program.instructions())), Ok(filter));
     }
 
     #[test]
     fn torn_and_foreign_programs_are_refused() {
         let filter = filter();
-        let (record, mut bytes) = (filter.record(), filter.to_bytes());
+        let (record, mut bytes) = (filter.record(), to_bytes(filter.program.instructions()));
         for torn in 0..bytes.len() {
             assert!(CompiledFilter::read(&record, &bytes[..torn]).is_err(), "{torn}");
         }

@@ -9,6 +9,7 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path;
 use crate::sys::{Errno, dir, fd};
 use crate::trace::{Mark, Traced};
+use seccomp::Instruction;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -270,9 +271,9 @@ impl Locked {
 
     /// Keeps the container's filter for `exec`. Readers come after the record that
     /// says that the container is made, so the file need not appear at once.
-    pub(crate) fn write_filter(&self, filter: &CompiledFilter) -> Result<()> {
+    pub(crate) fn write_filter(&self, program: &[Instruction]) -> Result<()> {
         fd::open(&self.dir, FILTER, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL, 0o600)
-            .and_then(|file| fd::write_all(file, &filter.to_bytes()))
+            .and_then(|file| fd::write_all(file, &filter::to_bytes(program)))
             .context(|| format!("write seccomp.bpf of container {}", self.id))
     }
 
