@@ -34,7 +34,6 @@ pub(crate) struct Store {
 /// The directory of one container.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    root: OwnedFd,
     dir: OwnedFd,
     id: ContainerId,
 }
@@ -102,7 +101,7 @@ impl Store {
                 return Err(Error::os(errno, format!("open {}/{id}", self.path.display())));
             }
         };
-        let entry = Entry { root, dir, id: id.clone() };
+        let entry = Entry { dir, id: id.clone() };
         // A `delete --force` may have seen the directory already; it will wait.
         entry.lock()
     }
@@ -115,14 +114,12 @@ impl Store {
 
     /// The directory of a container. `NotFound` if there is none.
     pub(crate) fn entry(&self, id: &ContainerId) -> Result<Entry> {
-        let not_found = || Error::new(ErrorKind::NotFound, "container does not exist");
-        let root = match self.open_root() {
-            Err(Errno::ENOENT) => return Err(not_found()),
-            other => other.context(|| format!("open {}", self.path.display()))?,
-        };
-        match fd::open(&root, &id.file_name(), libc::O_RDONLY | libc::O_DIRECTORY, 0) {
-            Ok(dir) => Ok(Entry { root, dir, id: id.clone() }),
-            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Err(not_found()),
+        let path = path::c_path(&self.path.join(id.as_str()));
+        match fd::open(fd::CWD, &path, libc::O_RDONLY | libc::O_DIRECTORY, 0) {
+            Ok(dir) => Ok(Entry { dir, id: id.clone() }),
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => {
+                Err(Error::new(ErrorKind::NotFound, "container does not exist"))
+            }
             Err(errno) => Err(Error::os(errno, format!("open {}/{id}", self.path.display()))),
         }
     }
@@ -313,7 +310,8 @@ impl Locked {
                 Ok(()) | Err(Errno::ENOENT) => {}
                 Err(errno) => return Err(errno),
             }
-            match fd::unlink(&self.root, &self.id.file_name(), libc::AT_REMOVEDIR) {
+            let root = fd::open(&self.dir, c"..", libc::O_PATH | libc::O_DIRECTORY, 0)?;
+            match fd::unlink(root, &self.id.file_name(), libc::AT_REMOVEDIR) {
                 Err(Errno::ENOENT) => Ok(()),
                 other => other,
             }
