@@ -4,7 +4,7 @@
 use crate::action::Action;
 use crate::bpf::op;
 use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 /// A node of the graph. A node is always younger than those it leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,8 +30,7 @@ pub(super) struct Test {
     pub(super) no: Id,
 }
 
-/// By hand, because most of the compiler's time would go into hashing field by field.
-/// A quicker hash than the standard one would let a profile choose its collisions.
+/// By hand, because a third of the compiler's time would go into hashing field by field.
 impl Hash for Test {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let pair = |a: u32, b: u32| u64::from(a) << 32 | u64::from(b);
@@ -41,11 +40,59 @@ impl Hash for Test {
     }
 }
 
+/// Multiplies by a secret number, so that no profile can choose its collisions. For a
+/// few hundred nodes the standard hash takes longer than all that is done with them.
+#[derive(Debug)]
+struct Secret(u64);
+
+impl Default for Secret {
+    fn default() -> Self {
+        Secret(RandomState::new().hash_one(0))
+    }
+}
+
+impl BuildHasher for Secret {
+    type Hasher = Multiplied;
+
+    fn build_hasher(&self) -> Multiplied {
+        Multiplied { state: self.0, by: self.0 | 1 }
+    }
+}
+
+struct Multiplied {
+    state: u64,
+    by: u64,
+}
+
+impl Hasher for Multiplied {
+    fn write_u64(&mut self, word: u64) {
+        // The upper half of a product depends on all of both factors.
+        let product = u128::from(self.state ^ word) * u128::from(self.by);
+        self.state = product as u64 ^ (product >> 64) as u64;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64((*byte).into()));
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        self.write_u64(word.into());
+    }
+
+    fn write_isize(&mut self, discriminant: isize) {
+        self.write_u64(discriminant as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.state
+    }
+}
+
 /// Nodes, each of them once: what is decided alike is decided by the same node.
 #[derive(Debug, Default)]
 pub(super) struct Graph {
     nodes: Vec<Node>,
-    ids: HashMap<Node, Id>,
+    ids: HashMap<Node, Id, Secret>,
 }
 
 impl Graph {
