@@ -31,6 +31,7 @@ fn a_run_is_traced_in_both_processes() {
     assert_eq!(child.iter().filter(|name| **name == "Mount").count(), mounts);
     assert_eq!(child.last(), Some(&"Ready"));
     assert!(names(1).is_empty(), "nothing is joined, so there is no stage");
+    assert_eq!(names(3), ["Network", "Loopback"], "the thread");
     // A span begins where the one before has ended.
     for pair in spans(&timeline, 2).windows(2) {
         let end = pair[0]["ts"].as_f64().unwrap() + pair[0]["dur"].as_f64().unwrap();

@@ -23,7 +23,8 @@
 //! Nothing. No working directory, namespace, `oom_score_adj` or dumpable flag of the
 //! calling process is changed, not even for a moment (the calling thread alone blocks
 //! its signals while it clones, and is bound to `execCPUAffinity.initial`); it has no
-//! threads of its own, no global state, and logs nothing. Any thread may call
+//! threads of its own (unless [`Create::parallel`] allows one), no global state, and
+//! logs nothing. Any thread may call
 //! it, also in a program with hundreds of them. Two things are the caller's: the
 //! first process of a container is a child of the calling process and has to be
 //! waited for (see [`Process`]), and root, or what stands in for it, is needed for

@@ -49,6 +49,15 @@ fn fds() -> usize {
 
 #[test]
 fn the_caller_is_as_it_was() {
+    stays_as_it_was(false);
+}
+
+#[test]
+fn the_caller_is_as_it_was_with_a_thread() {
+    stays_as_it_was(true);
+}
+
+fn stays_as_it_was(parallel: bool) {
     let _alone = alone();
     let root = tempfile::tempdir().unwrap();
     let runtime = Runtime::new(root.path().join("made/on/demand"));
@@ -56,7 +65,7 @@ fn the_caller_is_as_it_was() {
     let id = ContainerId::new("caller").unwrap();
     let container = runtime.container(id.clone());
     let before = (caller(), fds());
-    let created = runtime.create(id.clone(), bundle.path()).create().unwrap();
+    let created = runtime.create(id.clone(), bundle.path()).parallel(parallel).create().unwrap();
     assert_eq!(container.state().unwrap().status, Status::Created);
     assert_eq!(container.state().unwrap().pid, created.process.pid());
     container.start().unwrap();
@@ -71,7 +80,7 @@ fn the_caller_is_as_it_was() {
     assert_eq!(container.state().unwrap_err().kind(), ErrorKind::NotFound);
     // Nor does a failure.
     let broken = bundle.with(|config| config["root"]["path"] = json!("nowhere")).unwrap();
-    let error = runtime.create(id, broken.path()).create().unwrap_err();
+    let error = runtime.create(id, broken.path()).parallel(parallel).create().unwrap_err();
     assert!(error.report().starts_with("invalid rootfs: stat "), "{error:?}");
     drop(created);
     assert_eq!((caller(), fds()), before);

@@ -148,8 +148,8 @@ fn containers() {
             })
             .unwrap();
         let bundle = if round % 2 == 0 { bundle } else { in_user_namespace(bundle) };
-        let created =
-            runtime.create(id.clone(), bundle.path()).create().unwrap_or_else(|e| panic!("{round}: {e:?}"));
+        let create = runtime.create(id.clone(), bundle.path()).parallel(round % 4 == 0);
+        let created = create.create().unwrap_or_else(|e| panic!("{round}: {e:?}"));
         container.start().unwrap();
         let process = spec::Process {
             args: vec!["probe".into(), "exit".into(), "7".into()],

@@ -165,6 +165,7 @@ fn options(context: &Context<'_>, mut create: Create) -> Result<Create, Failure>
         .without_cgroup(without_cgroup)
         .rootless(rootless(context)?)
         .notify(notify::address().is_some())
+        .parallel(true)
         .preserve_fds(fds)
         .no_pivot(flags.is_set("no-pivot"))
         .no_new_keyring(flags.is_set("no-new-keyring")))
