@@ -127,6 +127,9 @@ fn seal(plan: &mut Plan) -> Result<(), Failure> {
 /// The process that will execute the program: the scripts for create and exec.
 fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     seal(plan)?;
+    if let Some(container) = &plan.container {
+        namespaces::enter_network(container)?;
+    }
     if plan.wait_go {
         channel.wait_go().during(Call::Read).step(Step::WaitGo)?;
     }

@@ -6,6 +6,14 @@ use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::path::proc::Proc;
 use crate::sys::{Errno, cred, fd, net, ns};
 
+/// Leaves the host's network, if the clone has not.
+pub(super) fn enter_network(container: &Container) -> Result<(), Failure> {
+    match &container.network {
+        Some(network) => ns::setns(network, libc::CLONE_NEWNET).during(Call::Setns).step(Step::Network),
+        None => Ok(()),
+    }
+}
+
 /// Makes and enters the time namespace. Before the process hides itself, for
 /// then its own files in /proc belong to somebody else.
 pub(super) fn set_clocks(container: &Container, proc: &Proc) -> Result<(), Failure> {
@@ -68,9 +76,6 @@ pub(super) fn finish(container: &Container) -> Result<(), Failure> {
         // Not by the clone: kernels root the namespace at the parent's cgroup
         // there, and systemd's driver moves the process after it.
         ns::unshare(libc::CLONE_NEWCGROUP).during(Call::Unshare).step(Step::CgroupNamespace)?;
-    }
-    if let Some(network) = &container.network {
-        ns::setns(network, libc::CLONE_NEWNET).during(Call::Setns).step(Step::Network)?;
     }
     if container.loopback {
         net::loopback_up().during(Call::Ioctl).step(Step::Loopback)?;

@@ -39,6 +39,8 @@ byte_enum! {
         Clone,
         /// Put a read-only copy of the program in the place of /proc/self/exe.
         SealExe,
+        /// Enter the network namespace that was made before the clone.
+        Network,
         /// Wait until the parent has done its part (id maps, systemd's scope).
         WaitGo,
         /// Make the time namespace and set its clocks.
@@ -49,8 +51,6 @@ byte_enum! {
         CgroupNamespace,
         /// Join a session keyring of the container's own.
         Keyring,
-        /// Enter the network namespace that was made before the clone.
-        Network,
         /// Bring lo up.
         Loopback,
         /// Set host and domain name.
