@@ -30,8 +30,9 @@ impl Home {
         let mut command = Command::new("setpriv");
         command.args([format!("--reuid={USER}"), format!("--regid={USER}"), "--clear-groups".to_owned()]);
         command.args(by).arg(self.0.path().join("runtime")).args(args).current_dir(bundle.path());
-        // Without --root: the state is where users have theirs.
-        command.env("XDG_RUNTIME_DIR", self.0.path()).stdin(Stdio::null());
+        // Without --root: the state is where users have theirs, and not where one does
+        // who is "root" (docs/decisions/state-root.md).
+        command.env("XDG_RUNTIME_DIR", self.0.path()).env("USER", "user").stdin(Stdio::null());
         conformance::runtime::finish(command).unwrap()
     }
 }

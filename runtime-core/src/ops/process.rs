@@ -101,7 +101,9 @@ impl Process {
     }
 
     /// After it was killed: the limit on memory for which it was, if it was that.
-    /// (If others of the container were meanwhile, it cannot be told apart.)
+    /// (If others of the container were meanwhile, it cannot be told apart. And systemd
+    /// removes a scope, with the kernel's count, when the last process in it has ended:
+    /// then this may come too late.)
     pub fn killed_for_memory(&self, status: ExitStatus) -> Option<Warning> {
         let limit = self.watch.as_ref().filter(|_| status == ExitStatus::Signaled(libc::SIGKILL))?.limit()?;
         Some(Warning(format!("process {} was OOM-killed: {limit}", self.running.pid)))
