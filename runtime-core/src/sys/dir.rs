@@ -92,23 +92,84 @@ pub(crate) fn empty(dir: impl AsFd, last: &CStr) -> Result<()> {
         .try_for_each(|entry| remove_all(&dir, &entry.name))
 }
 
-/// Removes `name` in `dir` and everything below it, following no link, as
-/// `rm -rf` does. What vanishes meanwhile is fine. Parent only (heap).
-pub(crate) fn remove_all(dir: impl AsFd, name: &CStr) -> Result<()> {
-    match fd::unlink(&dir, name, 0) {
-        Ok(()) | Err(Errno::ENOENT) => return Ok(()),
-        Err(Errno::EISDIR | Errno::EPERM) => {}
-        Err(errno) => return Err(errno),
+/// Removes `name` in `dir` and everything below it, following no link, as `rm -rf`
+/// does, but however deep it is: what is in a directory is moved beside it first. What
+/// vanishes meanwhile is fine. Parent only (heap).
+fn remove_all(dir: impl AsFd, name: &CStr) -> Result<()> {
+    let mut left = vec![name.to_owned()];
+    let mut moved = 0;
+    while let Some(name) = left.pop() {
+        if remove_file(&dir, &name)? {
+            continue;
+        }
+        let below = match fd::open(&dir, &name, libc::O_RDONLY | libc::O_DIRECTORY, 0) {
+            Err(Errno::ENOENT) => continue,
+            other => other?,
+        };
+        for entry in rest(&below)? {
+            if !remove_file(&below, &entry.name)? {
+                left.extend(move_up(&below, &entry.name, &dir, &mut moved)?);
+            }
+        }
+        match fd::unlink(&dir, &name, libc::AT_REMOVEDIR) {
+            Ok(()) | Err(Errno::ENOENT) => {}
+            Err(errno) => return Err(errno),
+        }
     }
-    let sub = match fd::open(&dir, name, libc::O_RDONLY | libc::O_DIRECTORY, 0) {
-        Err(Errno::ENOENT) => return Ok(()),
-        other => other?,
-    };
-    for entry in rest(&sub)? {
-        remove_all(&sub, &entry.name)?;
+    Ok(())
+}
+
+/// False if it is a directory.
+fn remove_file(dir: impl AsFd, name: &CStr) -> Result<bool> {
+    match fd::unlink(dir, name, 0) {
+        Ok(()) | Err(Errno::ENOENT) => Ok(true),
+        Err(Errno::EISDIR | Errno::EPERM) => Ok(false),
+        Err(errno) => Err(errno),
     }
-    match fd::unlink(&dir, name, libc::AT_REMOVEDIR) {
-        Err(Errno::ENOENT) => Ok(()),
-        other => other,
+}
+
+/// Moves the directory `name` from `below` to `dir`, by a name that nothing has there:
+/// which one.
+fn move_up(below: impl AsFd, name: &CStr, dir: impl AsFd, moved: &mut u32) -> Result<Option<CString>> {
+    loop {
+        let new = CString::new(format!(".removed-{moved}")).unwrap_or_default();
+        *moved += 1;
+        match fd::rename(&below, name, &dir, &new) {
+            Ok(()) => return Ok(Some(new)),
+            Err(Errno::ENOENT) => return Ok(None),
+            // An earlier removal was interrupted.
+            Err(Errno::ENOTEMPTY | Errno::EEXIST | Errno::ENOTDIR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::OwnedFd;
+
+    fn open(dir: impl AsFd, name: &CStr) -> OwnedFd {
+        fd::open(dir, name, libc::O_RDONLY | libc::O_DIRECTORY, 0).unwrap()
+    }
+
+    #[test]
+    fn deeper_than_there_are_descriptors() {
+        let top = tempfile::tempdir().unwrap();
+        let dir = open(fd::CWD, &crate::path::c_path(top.path()));
+        for name in [c"x", c"last", c".removed-0"] {
+            fd::mkdir(&dir, name, 0o700).unwrap();
+        }
+        let full = open(&dir, c".removed-0");
+        fd::mkdir(&full, c"y", 0o700).unwrap();
+        let mut deepest = open(&dir, c"x");
+        for _ in 0..5000 {
+            fd::mkdir(&deepest, c"x", 0o700).unwrap();
+            fd::open(&deepest, c"file", libc::O_WRONLY | libc::O_CREAT, 0o600).unwrap();
+            deepest = open(&deepest, c"x");
+        }
+        empty(&dir, c"last").unwrap();
+        let left: Vec<_> = entries(&dir).unwrap().into_iter().map(|entry| entry.name).collect();
+        assert_eq!(left, [c"last".to_owned()]);
     }
 }
