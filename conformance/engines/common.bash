@@ -27,3 +27,16 @@ in_terminal() {
 	# The echo of script's end of input.
 	output=${output//^@/}
 }
+
+# Whether an engine says of a container that memory was the reason. Not of the last
+# process, and not each time: docs/engines.md.
+knows_out_of_memory() {
+	local script='tail /dev/zero; status=$?; sleep 2; exit $status'
+	for _ in 1 2 3 4 5; do
+		run -137 "$1" run --name hog --memory 16m --memory-swap 16m busybox sh -c "$script"
+		run -0 "$1" inspect --format '{{.State.OOMKilled}}' hog
+		"$1" rm hog
+		[ "$output" != true ] || return 0
+	done
+	return 1
+}

@@ -165,14 +165,7 @@ exited() {
 }
 
 @test "docker: out of memory is known to be the reason" {
-	# Not of the last process, and not each time: docs/engines.md.
-	for _ in 1 2 3 4 5; do
-		run -137 docker run --name hog --memory 16m --memory-swap 16m busybox sh -c 'tail /dev/zero; status=$?; sleep 2; exit $status'
-		run -0 docker inspect --format '{{.State.OOMKilled}}' hog
-		docker rm hog
-		[ "$output" != true ] || return 0
-	done
-	return 1
+	knows_out_of_memory docker
 }
 
 @test "docker: namespaces of the host and of another container" {

@@ -157,12 +157,5 @@ logged() {
 }
 
 @test "podman: out of memory is known to be the reason" {
-	# Not of the last process, and not each time: docs/engines.md.
-	for _ in 1 2 3 4 5; do
-		run -137 podman run --name hog --memory 16m --memory-swap 16m busybox sh -c 'tail /dev/zero; status=$?; sleep 2; exit $status'
-		run -0 podman inspect --format '{{.State.OOMKilled}}' hog
-		podman rm hog
-		[ "$output" != true ] || return 0
-	done
-	return 1
+	knows_out_of_memory podman
 }
