@@ -40,7 +40,8 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The clone makes no network namespace: this one is there, with somebody who brings lo up in it.
+    /// The clone makes no network namespace: this one is there, and somebody else
+    /// brings lo up in it.
     pub(crate) fn enter_network(&mut self, namespace: OwnedFd) {
         self.clone_flags &= !libc::CLONE_NEWNET;
         if let Some(container) = &mut self.container {

@@ -124,12 +124,12 @@ impl Attempt<'_> {
         let (mut child, cgroup) = self.spawn(&mut plan, cgroup, entry, &mut record)?;
         // While the child works.
         record.init = ProcessId::of(child.pid)?;
-        if let Some(filter) = &plan.process.filter {
-            entry.write_filter(&filter.program)?;
-        }
         if matches!(self.place, driver::Plan::None) {
             // No cgroup leads to it: for a `delete --force` that comes meanwhile.
             entry.write(&record)?;
+        }
+        if let Some(filter) = &plan.process.filter {
+            entry.write_filter(&filter.program)?;
         }
         record.phase = Phase::Created;
         record.namespace_paths = self.namespace_paths(child.pid);

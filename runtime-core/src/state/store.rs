@@ -221,12 +221,22 @@ impl std::ops::Deref for Locked {
 
 /// Which one of a container's records it is: each is a file of its own.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Version([i128; 5]);
+pub(crate) struct Version {
+    device: u64,
+    inode: u64,
+    size: i64,
+    /// Seconds and nanoseconds. A file system may give an inode number again.
+    modified: (i64, i64),
+}
 
 impl Version {
     fn of(st: &libc::stat) -> Self {
-        let (seconds, nanoseconds) = (st.st_mtime, st.st_mtime_nsec);
-        Version([st.st_dev.into(), st.st_ino.into(), st.st_size.into(), seconds.into(), nanoseconds.into()])
+        Version {
+            device: st.st_dev,
+            inode: st.st_ino,
+            size: st.st_size,
+            modified: (st.st_mtime, st.st_mtime_nsec),
+        }
     }
 }
 
