@@ -7,11 +7,15 @@ TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo -E env "PATH=$$PATH")
 # Nothing that a test mounts may show on the host.
 ISOLATED := $(SUDO) unshare --mount --propagation private
-RUNTIME ?= target/release/runtime-cli
+# What is built: make PRODUCT=x86_64-unknown-linux-gnu takes the host's C library.
+PRODUCT ?= $(shell .cargo/product)
+PROGRAM := target/runtime-cli
+RUNTIME ?= $(PROGRAM)
 
 .PHONY: all
 all:
-	$(CARGO) build --release
+	product=$(PRODUCT) && $(CARGO) build --release -p runtime-cli --target $$product && \
+		ln -f target/$$product/release/runtime-cli $(PROGRAM)
 
 # Man pages and completions, from the table of arguments: target/reference.
 .PHONY: reference
@@ -22,7 +26,7 @@ reference:
 PREFIX ?= /usr/local
 SHARE = $(DESTDIR)$(PREFIX)/share
 install: all reference
-	install -D -m 755 target/release/runtime-cli $(DESTDIR)$(PREFIX)/bin/runtime-cli
+	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/runtime-cli
 	install -D -m 644 -t $(SHARE)/man/man8 target/reference/man/*.8
 	install -D -m 644 target/reference/completions/runtime-cli.bash $(SHARE)/bash-completion/completions/runtime-cli
 	install -D -m 644 -t $(SHARE)/zsh/site-functions target/reference/completions/_runtime-cli
@@ -32,7 +36,7 @@ install: all reference
 
 .PHONY: demo
 demo: all
-	$(SUDO) conformance/demo.sh target/release/runtime-cli
+	$(SUDO) conformance/demo.sh $(PROGRAM)
 
 # --- tests ---
 
@@ -62,7 +66,7 @@ budget: all
 .PHONY: conformance-table
 conformance-table: all
 	$(CARGO) build --quiet -p conformance --all-targets
-	$(SUDO) target/debug/table docs/conformance.md $(RUNTIMES) ours=target/release/runtime-cli
+	$(SUDO) target/debug/table docs/conformance.md $(RUNTIMES) ours=$(PROGRAM)
 
 # --- in a virtual machine: Debian 13, systemd, all controllers (docs/vm.md) ---
 
@@ -91,9 +95,9 @@ RUNTIMES ?= $(wildcard /usr/bin/crun /usr/bin/runc /usr/sbin/runc /usr/bin/youki
 ROUNDS ?= 40
 .PHONY: bench
 bench: all
-	$(CARGO) build --quiet --release -p conformance --bins
-	$(SUDO) target/release/bench --rounds $(ROUNDS) --json target/bench.json --markdown target/bench.md \
-		--svg target/bench ours=target/release/runtime-cli $(RUNTIMES)
+	product=$(PRODUCT) && $(CARGO) build --quiet --release -p conformance --bins --target $$product && \
+		$(SUDO) target/$$product/release/bench --rounds $(ROUNDS) --json target/bench.json \
+		--markdown target/bench.md --svg target/bench ours=$(PROGRAM) $(RUNTIMES)
 
 # --- fuzzing: make fuzz-config SECONDS=600 ---
 

@@ -56,15 +56,14 @@ enum Cause {
     Os(OsError),
 }
 
-/// An error number of the kernel; prints what strerror(3) says, in lower case
+/// An error number of the kernel; prints it in the words of errno(3), in lower case
 /// as programs around runc expect it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OsError(pub i32);
 
 impl fmt::Display for OsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (first, rest) = sys::errno_text(Errno::from_raw(self.0));
-        write!(f, "{first}{rest}")
+        f.write_str(sys::errno::text(Errno::from_raw(self.0)))
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct Place {
 impl Resctrl {
     pub(crate) fn find() -> Result<Self> {
         let root = fd::open_follow(fd::CWD, c"/sys/fs/resctrl", libc::O_PATH | libc::O_DIRECTORY, 0);
-        match root.and_then(|root| Ok((fd::statfs(&root)?.f_type, root))) {
+        match root.and_then(|root| Ok((fd::filesystem(&root)?, root))) {
             Ok((MAGIC, root)) => Ok(Resctrl(root)),
             Ok(_) | Err(Errno::ENOENT) => Err(Error::new(
                 ErrorKind::Unsupported,

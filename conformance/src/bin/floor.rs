@@ -175,7 +175,7 @@ fn loopback() {
         *place = *byte as c_char;
     }
     request.ifr_ifru.ifru_flags = libc::IFF_UP as i16;
-    must!(libc::ioctl(socket, libc::SIOCSIFFLAGS, &raw const request));
+    must!(libc::ioctl(socket, libc::SIOCSIFFLAGS as _, &raw const request));
 }
 
 /// The masked paths. Whether a path is a directory has to be asked: a mount that

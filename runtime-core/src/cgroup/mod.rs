@@ -45,8 +45,8 @@ impl Hierarchy {
             let Ok(root) = fd::open_follow(fd::CWD, mount_point, libc::O_PATH | libc::O_DIRECTORY, 0) else {
                 continue;
             };
-            let magic = fd::statfs(&root).context(|| format!("statfs {}", path::show(mount_point)))?.f_type;
-            if magic as i64 == CGROUP2_MAGIC {
+            let magic = fd::filesystem(&root).context(|| format!("statfs {}", path::show(mount_point)))?;
+            if magic == CGROUP2_MAGIC {
                 return Ok(Hierarchy { root, mount_point });
             }
         }

@@ -32,7 +32,7 @@ fn make(terminal: &super::plan::Terminal, console_in: Option<&OwnedFd>) -> StepR
         }
     };
     let master = root.open(c"dev/pts/ptmx", libc::O_RDWR | libc::O_NOCTTY).during(Call::Open)?;
-    if fd::statfs(&master).during(Call::Statfs)?.f_type as i64 != DEVPTS_MAGIC {
+    if fd::filesystem(&master).during(Call::Statfs)? != DEVPTS_MAGIC {
         return Err((Call::CheckDevpts, Errno::ENODEV));
     }
     tty::unlock(&master).during(Call::Ioctl)?;

@@ -317,11 +317,8 @@ pub(super) fn wait_start(process: &Process) -> Result<(), Failure> {
 
 /// Nobody listens any more: the container's standard error is all there is.
 pub(super) fn complain(program: &CStr, doing: &str, errno: Errno) {
-    let (first, rest) = sys::errno_text(errno);
-    let mut letter = [0; 4];
-    let first = first.encode_utf8(&mut letter);
-    let parts =
-        [b"exec ", program.to_bytes(), b": ", doing.as_bytes(), first.as_bytes(), rest.as_bytes(), b"\n"];
+    let text = sys::errno::text(errno);
+    let parts = [b"exec ", program.to_bytes(), b": ", doing.as_bytes(), text.as_bytes(), b"\n"];
     // One write, so that nothing comes between; a failure has nobody to be told to.
     sys::ignore(sys::fd::write_parts(fd::stdio(2), parts));
 }

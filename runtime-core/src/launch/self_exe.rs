@@ -25,7 +25,6 @@ use crate::sys::mount::{self, Depth, MountAttr, attr};
 use crate::sys::{self, Errno, cred, fd};
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
 
 const EXE: &std::ffi::CStr = c"/proc/self/exe";
 
@@ -82,7 +81,7 @@ pub fn protect_program() -> Result<()> {
         return Ok(());
     }
     let copy = memory_copy(file)?;
-    let args = std::env::args_os().filter_map(|arg| CString::new(arg.into_vec()).ok()).collect();
+    let args = exe::arguments().context(|| "reading /proc/self/cmdline")?;
     let (args, env) = (StringArray::new(args), StringArray::new(exe::environment()));
     Err(Error::os(execve_fd(copy, &args, &env), "execve of a sealed copy of /proc/self/exe"))
 }

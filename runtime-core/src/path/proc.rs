@@ -22,7 +22,7 @@ impl Proc {
     }
 
     fn verified(dir: OwnedFd) -> Result<Self> {
-        if fd::statfs(&dir)?.f_type as i64 != MAGIC || fd::stat(&dir)?.st_ino != ROOT_INODE {
+        if fd::filesystem(&dir)? != MAGIC || fd::stat(&dir)?.st_ino != ROOT_INODE {
             return Err(Errno::ENOTSUP);
         }
         Ok(Proc(dir))
@@ -59,5 +59,5 @@ impl AsFd for Proc {
 
 /// True if the descriptor is on a procfs.
 pub(crate) fn is_procfs(file: impl AsFd) -> Result<bool> {
-    Ok(fd::statfs(file)?.f_type as i64 == MAGIC)
+    Ok(fd::filesystem(file)? == MAGIC)
 }

@@ -56,8 +56,8 @@ pub(super) fn labels(config: &Process, keyring: bool) -> Result<Option<Labels>> 
 /// Refuses a label that no module would look at.
 pub(super) fn require_selinux(field: &str) -> Result<()> {
     let enabled = fd::open_follow(fd::CWD, c"/sys/fs/selinux", libc::O_PATH, 0)
-        .and_then(fd::statfs)
-        .is_ok_and(|st| st.f_type == SELINUX_MAGIC);
+        .and_then(fd::filesystem)
+        .is_ok_and(|magic| magic == SELINUX_MAGIC);
     if enabled {
         return Ok(());
     }

@@ -3,6 +3,7 @@
 
 use super::process::{MmMap, set_mm_map};
 use super::{Errno, Result, check, fd};
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr;
 
@@ -39,7 +40,7 @@ impl Image {
         Ok(Image {
             device: (libc::major(file.st_dev), libc::minor(file.st_dev)),
             inode: file.st_ino,
-            segments: program_segments().into(),
+            segments: program_segments().ok_or(Errno::ENOEXEC)?.into(),
             map: MmMap { brk: program_break(), ..map },
         })
     }
@@ -207,30 +208,52 @@ fn copy_to_memory(segments: &[Segment], start: usize) -> Result<()> {
 
 /// The mappings that the kernel has made of the running program's file: the
 /// PT_LOAD headers of elf(5), and PT_GNU_RELRO, the part that is made read-only
-/// when all addresses are in it.
-fn program_segments() -> Vec<Segment> {
+/// when all addresses are in it. `None`: it is not known where they are.
+fn program_segments() -> Option<Vec<Segment>> {
     // SAFETY: getauxval only looks into the auxiliary vector.
     let address = unsafe { libc::getauxval(libc::AT_PHDR) } as usize;
     // SAFETY: as above.
     let count = unsafe { libc::getauxval(libc::AT_PHNUM) } as usize;
     if address == 0 {
-        return Vec::new();
+        return None;
     }
     // SAFETY: the kernel passes the address and the number of the program's own
     // headers, which are part of its image and never change.
     let headers = unsafe {
         std::slice::from_raw_parts(ptr::with_exposed_provenance::<libc::Elf64_Phdr>(address), count)
     };
-    let base = headers
-        .iter()
-        .find(|h| h.p_type == libc::PT_PHDR)
-        .map_or(0, |h| address.wrapping_sub(h.p_vaddr as usize));
-    segments_of(headers, base)
+    let base = match headers.iter().find(|h| h.p_type == libc::PT_PHDR) {
+        Some(h) => address.wrapping_sub(h.p_vaddr as usize),
+        // A program without a dynamic linker need not have it (musl's have not).
+        None => {
+            let start = elf_header(address)?;
+            let first = headers.iter().find(|h| h.p_type == libc::PT_LOAD && h.p_offset == 0)?;
+            start.wrapping_sub(first.p_vaddr as usize)
+        }
+    };
+    Some(segments_of(headers, base))
+}
+
+/// Where the file begins in memory, if the program headers at `address` are in its
+/// first page, which is where linkers put them.
+fn elf_header(address: usize) -> Option<usize> {
+    let start = address & !(page_size() - 1);
+    if address - start < size_of::<libc::Elf64_Ehdr>() {
+        return None;
+    }
+    // SAFETY: from the start of a page to the headers in it all is mapped, never
+    // written to, and at least as large as this; any bytes are a header.
+    let header = unsafe { &*ptr::with_exposed_provenance::<libc::Elf64_Ehdr>(start) };
+    (header.e_ident.starts_with(b"\x7fELF") && header.e_phoff as usize == address - start).then_some(start)
+}
+
+fn page_size() -> usize {
+    // SAFETY: getauxval only looks into the auxiliary vector.
+    unsafe { libc::getauxval(libc::AT_PAGESZ) as usize }
 }
 
 fn segments_of(headers: &[libc::Elf64_Phdr], base: usize) -> Vec<Segment> {
-    // SAFETY: getauxval only looks into the auxiliary vector.
-    let page = unsafe { libc::getauxval(libc::AT_PAGESZ) } as usize;
+    let page = page_size();
     let down = |address: usize| address & !(page - 1);
     let up = |address: usize| down(address + page - 1);
     let relro = headers.iter().find(|h| h.p_type == libc::PT_GNU_RELRO).map_or((0, 0), |h| {
@@ -306,14 +329,24 @@ pub(crate) fn copy_some(from: impl AsFd, to: impl AsFd) -> Result<usize> {
     check(n as libc::c_long).map(|n| n as usize)
 }
 
+/// The arguments of the process as execve takes them: /proc/self/cmdline (proc(5)).
+pub(crate) fn arguments() -> Result<Vec<CString>> {
+    let file = fd::open_follow(fd::CWD, c"/proc/self/cmdline", libc::O_RDONLY, 0)?;
+    let text = fd::read_all(file, 1 << 22)?;
+    Ok(text
+        .split_inclusive(|byte| *byte == 0)
+        .filter_map(|arg| Some(CStr::from_bytes_with_nul(arg).ok()?.to_owned()))
+        .collect())
+}
+
 /// The environment of the process as execve takes it. Only the binary, at its start.
-pub(crate) fn environment() -> Vec<std::ffi::CString> {
+pub(crate) fn environment() -> Vec<CString> {
     use std::os::unix::ffi::OsStringExt;
     std::env::vars_os()
         .filter_map(|(mut name, value)| {
             name.push("=");
             name.push(value);
-            std::ffi::CString::new(name.into_vec()).ok()
+            CString::new(name.into_vec()).ok()
         })
         .collect()
 }

@@ -192,13 +192,15 @@ pub(crate) fn stat(fd: impl AsFd) -> Result<libc::stat> {
     stat_at(fd, c"", libc::AT_EMPTY_PATH)
 }
 
-/// `int fstatfs(int fd, struct statfs *buf)`
-pub(crate) fn statfs(fd: impl AsFd) -> Result<libc::statfs> {
-    let mut st = MaybeUninit::uninit();
+/// `f_type` of `int fstatfs(int fd, struct statfs *buf)`: which kind of file system
+/// it is on. C libraries do not agree on its type; all values are positive.
+#[allow(clippy::unnecessary_cast)] // Not with musl.
+pub(crate) fn filesystem(fd: impl AsFd) -> Result<i64> {
+    let mut st = MaybeUninit::<libc::statfs>::uninit();
     // SAFETY: `st` has room for a struct statfs.
     check_int(unsafe { libc::fstatfs(fd.as_fd().as_raw_fd(), st.as_mut_ptr()) })?;
     // SAFETY: fstatfs has succeeded, so it has filled the struct.
-    Ok(unsafe { st.assume_init() })
+    Ok(unsafe { st.assume_init() }.f_type as i64)
 }
 
 /// `int statx(int fd, "", AT_EMPTY_PATH, STATX_MNT_ID, struct statx *st)`, since

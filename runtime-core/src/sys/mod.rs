@@ -20,6 +20,7 @@ pub(crate) mod bpf;
 pub(crate) mod clone;
 pub(crate) mod cred;
 pub(crate) mod dir;
+pub(crate) mod errno;
 pub(crate) mod exe;
 pub(crate) mod exec;
 pub(crate) mod fd;
@@ -65,29 +66,4 @@ fn new_fd(ret: libc::c_long) -> Result<OwnedFd> {
     let fd = check(ret)?;
     // SAFETY: the kernel has just returned this descriptor, nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) })
-}
-
-/// `const char *strerrordesc_np(int errnum)` of strerror(3), which is safe in a
-/// signal handler and so after a clone too: the kernel's error in words. Cut
-/// behind its first letter, which is in lower case, because programs around runc
-/// match on Go's texts ("RFS specific error" keeps its name).
-pub(crate) fn errno_text(errno: Errno) -> (char, &'static str) {
-    unsafe extern "C" {
-        fn strerrordesc_np(errnum: libc::c_int) -> *const libc::c_char;
-    }
-    // SAFETY: any number may be asked for; the result is null or a static string.
-    let text = unsafe { strerrordesc_np(errno as libc::c_int) };
-    if text.is_null() {
-        return ('u', "nknown error");
-    }
-    // SAFETY: not null, so it is a string that lives as long as the program.
-    let text = unsafe { std::ffi::CStr::from_ptr(text) }.to_str().unwrap_or_default();
-    let mut chars = text.chars();
-    match chars.next() {
-        Some(first) if !chars.as_str().starts_with(|c: char| c.is_ascii_uppercase()) => {
-            (first.to_ascii_lowercase(), chars.as_str())
-        }
-        Some(first) => (first, chars.as_str()),
-        None => ('u', "nknown error"),
-    }
 }

@@ -75,6 +75,16 @@ fn connect_to(bytes: &[u8], patience: Option<Duration>) -> Result<OwnedFd> {
 #[repr(C, align(8))]
 struct OneFd([u8; 24]);
 
+/// The header of a message with descriptors, of so many bytes with them.
+fn scm_rights(length: u32) -> libc::cmsghdr {
+    // SAFETY: a cmsghdr of zeros is one. Some C libraries' have padding, with a name.
+    let mut header: libc::cmsghdr = unsafe { std::mem::zeroed() };
+    header.cmsg_len = length as _;
+    header.cmsg_level = libc::SOL_SOCKET;
+    header.cmsg_type = libc::SCM_RIGHTS;
+    header
+}
+
 /// `ssize_t sendmsg(int fd, const struct msghdr *msg, MSG_NOSIGNAL)` of `payload`
 /// with exactly one SCM_RIGHTS message that carries exactly one descriptor.
 pub(crate) fn send_fd(socket: impl AsFd, payload: &[u8], fd: impl AsFd) -> Result<usize> {
@@ -89,14 +99,10 @@ pub(crate) fn send_fd(socket: impl AsFd, payload: &[u8], fd: impl AsFd) -> Resul
     message.msg_controllen = unsafe { libc::CMSG_SPACE(size_of::<RawFd>() as u32) } as _;
     // SAFETY: the control buffer has room for one header, so this is not null.
     let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
-    let filled = libc::cmsghdr {
-        // SAFETY: CMSG_LEN only computes.
-        cmsg_len: unsafe { libc::CMSG_LEN(size_of::<RawFd>() as u32) } as _,
-        cmsg_level: libc::SOL_SOCKET,
-        cmsg_type: libc::SCM_RIGHTS,
-    };
+    // SAFETY: CMSG_LEN only computes.
+    let length = unsafe { libc::CMSG_LEN(size_of::<RawFd>() as u32) };
     // SAFETY: header points into `control`, which is aligned and large enough.
-    unsafe { header.write(filled) };
+    unsafe { header.write(scm_rights(length)) };
     // SAFETY: as above; CMSG_DATA is the place right behind the header.
     let data = unsafe { libc::CMSG_DATA(header) };
     // SAFETY: 24 bytes hold a 16 byte header and the descriptor.
@@ -184,10 +190,8 @@ mod tests {
         message.msg_iovlen = 1;
         message.msg_control = control.0.as_mut_ptr().cast();
         message.msg_controllen = control.0.len() as _;
-        let header =
-            libc::cmsghdr { cmsg_len: 24, cmsg_level: libc::SOL_SOCKET, cmsg_type: libc::SCM_RIGHTS };
         // SAFETY: the buffer is aligned and has room for the header ...
-        unsafe { control.0.as_mut_ptr().cast::<libc::cmsghdr>().write(header) };
+        unsafe { control.0.as_mut_ptr().cast::<libc::cmsghdr>().write(scm_rights(24)) };
         // SAFETY: ... of 16 bytes ...
         let data = unsafe { control.0.as_mut_ptr().add(16) };
         // SAFETY: ... and for two descriptors.

@@ -2,8 +2,9 @@
 //! What has to be true of a process before a program of ours begins.
 
 use super::{Result, check_int, fd};
-use std::ffi::CStr;
+use std::ffi::{CStr, OsString, c_char, c_int};
 use std::os::fd::{AsRawFd, IntoRawFd};
+use std::os::unix::ffi::OsStringExt;
 
 const DEV_NULL: &CStr = c"/dev/null";
 
@@ -29,6 +30,19 @@ pub(crate) fn open_standard_descriptors() -> Result<()> {
 pub(crate) fn ignore_sigpipe() {
     // SAFETY: SIG_IGN is a valid disposition.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
+
+/// The arguments of C's `main` (execve(2)).
+///
+/// # Safety
+///
+/// `arguments` are `count` pointers to C strings, which nobody writes to meanwhile.
+pub(crate) unsafe fn arguments(count: c_int, arguments: *const *const c_char) -> Vec<OsString> {
+    // SAFETY: the caller's.
+    let arguments = unsafe { std::slice::from_raw_parts(arguments, usize::try_from(count).unwrap_or(0)) };
+    // SAFETY: C strings, by the caller's promise.
+    let bytes = |argument: &*const c_char| unsafe { CStr::from_ptr(*argument) }.to_bytes().to_vec();
+    arguments.iter().map(bytes).map(OsString::from_vec).collect()
 }
 
 /// `int mallopt(M_ARENA_MAX, 1)` (mallopt(3)): a thread gets no heap of its own, for

@@ -93,9 +93,12 @@ const LOCKED: [(u64, c_ulong, &str); 4] = [
     (libc::ST_NOEXEC, MS_NOEXEC, "noexec"),
 ];
 
+/// Of linux/statfs.h; not every C library has it.
+pub(super) const ST_RELATIME: u64 = 0x1000;
+
 /// As [`LOCKED`], together.
 const ATIME: [(u64, c_ulong); 3] =
-    [(libc::ST_NOATIME, MS_NOATIME), (libc::ST_NODIRATIME, MS_NODIRATIME), (libc::ST_RELATIME, MS_RELATIME)];
+    [(libc::ST_NOATIME, MS_NOATIME), (libc::ST_NODIRATIME, MS_NODIRATIME), (ST_RELATIME, MS_RELATIME)];
 
 /// The change that gives a mount these flags and takes the others away.
 fn change_to(flags: c_ulong) -> MountAttr {

@@ -298,7 +298,7 @@ pub(crate) fn label(label: &str, annotations: &BTreeMap<String, String>) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use super::flags::ATTR_RELATIME;
+    use super::flags::{ATTR_RELATIME, ST_RELATIME};
     use super::*;
     use crate::sys::mount::attr;
 
@@ -370,7 +370,7 @@ mod tests {
 
     #[test]
     fn locked_flags_are_kept_or_refused() {
-        use libc::{ST_NOATIME, ST_NODEV, ST_NOEXEC, ST_RDONLY, ST_RELATIME};
+        use libc::{ST_NOATIME, ST_NODEV, ST_NOEXEC, ST_RDONLY};
         let locked = |options: &[&str], source: u64| {
             parse("/x", "", "/s", &[&["bind"], options].concat()).unwrap().flags.locked_attr(source)
         };
