@@ -8,11 +8,9 @@ use crate::relay::{End, Pump};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::SigSet;
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios::{self, OutputFlags, SetArg, Termios};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use runtime_core::{ExitStatus, Process, console};
+use runtime_core::{ExitStatus, Process, Signals, console};
 use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -26,7 +24,7 @@ pub(crate) struct Given {
 /// Our side of it.
 #[derive(Debug)]
 pub(crate) struct Foreground {
-    signals: SignalFd,
+    signals: Signals,
     io: Io,
 }
 
@@ -52,11 +50,7 @@ impl Foreground {
         if subreaper {
             nix::sys::prctl::set_child_subreaper(true).map_err(|e| os("prctl(SET_CHILD_SUBREAPER)", e))?;
         }
-        let all = SigSet::all();
-        all.thread_block().map_err(|e| os("sigprocmask", e))?;
-        let signals = SignalFd::with_flags(&all, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
-            .map_err(|e| os("signalfd", e))?;
-        Ok((Foreground { signals, io }, given))
+        Ok((Foreground { signals: Signals::of_thread()?, io }, given))
     }
 
     /// When the process is ready, and before its program runs: takes the terminal.
@@ -81,7 +75,7 @@ impl Foreground {
 /// A process that is being served.
 #[derive(Debug)]
 pub(crate) struct Session {
-    signals: SignalFd,
+    signals: Signals,
     input: Option<Pump>,
     outputs: Vec<Pump>,
     terminal: Option<(RawTerminal, OwnedFd)>,
@@ -108,7 +102,7 @@ impl Session {
                 // Nor is a manager that does not listen any more a reason to end.
                 self.proxy = None;
             }
-            while let Some(signal) = self.next_signal()? {
+            while let Some(signal) = self.signals.next()? {
                 match signal {
                     nix::libc::SIGWINCH => self.resize(),
                     nix::libc::SIGCHLD => reap_orphans(process.pid()),
@@ -138,7 +132,7 @@ impl Session {
             let timeout = if holding { PollTimeout::NONE } else { PollTimeout::ZERO };
             let mut pumps: Vec<&mut Pump> = self.outputs.iter_mut().collect();
             let (_, copied) = wait_and_copy(&mut pumps, [self.signals.as_fd()], timeout)?;
-            while let Some(signal) = self.next_signal()? {
+            while let Some(signal) = self.signals.next()? {
                 use nix::libc::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
                 if matches!(signal, SIGHUP | SIGINT | SIGQUIT | SIGTERM) {
                     return Ok(());
@@ -151,11 +145,6 @@ impl Session {
             }
         }
         Ok(())
-    }
-
-    fn next_signal(&self) -> Result<Option<i32>, Failure> {
-        let info = self.signals.read_signal().map_err(|e| os("read signalfd", e))?;
-        Ok(info.map(|info| info.ssi_signo as i32))
     }
 
     fn resize(&self) {

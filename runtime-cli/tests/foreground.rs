@@ -139,6 +139,29 @@ fn a_terminal_that_nobody_looks_at_does_not_hold_up_signals() {
     assert!(arrived, "the signal was not passed on");
 }
 
+/// The first realtime signals, of which each C library keeps some for its threads.
+#[test]
+fn signals_that_c_libraries_keep_are_passed_on() {
+    for signal in 32..=35 {
+        let runtime = runtime();
+        // Which signal would end the first process of a pid namespace is its own affair.
+        let of_the_host = |config: &mut serde_json::Value| {
+            config["linux"]["namespaces"].as_array_mut().unwrap().retain(|ns| ns["type"] != "pid");
+        };
+        let bundle = bundle(&["sleep"], false).with(of_the_host).unwrap();
+        let child = run(&runtime, &bundle).spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < deadline && !runtime.state("c").is_ok_and(|state| state["status"] == "running")
+        {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let sent =
+            Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        assert_eq!(end(&runtime, child), 128 + signal);
+    }
+}
+
 fn signal(child: &Child, signal: nix::sys::signal::Signal) {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), signal).unwrap();
 }

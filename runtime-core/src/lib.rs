@@ -72,7 +72,7 @@ pub use ops::{
     check_preserved_fds, features,
 };
 pub use sys::process::ExitStatus;
-pub use sys::signal::stop_ignoring_children;
+pub use sys::signal::{Signals, stop_ignoring_children};
 
 /// For a program that has an entry of its own instead of Rust's `main`: what
 /// Rust's would have seen to, and this library relies on. Descriptors 0, 1 and 2

@@ -10,7 +10,7 @@
 //! file with the instructions of a compiled system call filter.
 #![no_main]
 #![allow(unsafe_code)] // Raw system calls are all that there is.
-#![allow(clippy::multiple_unsafe_ops_per_block)]
+#![allow(clippy::multiple_unsafe_ops_per_block, clippy::disallowed_methods)]
 
 use libc::{
     MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REC, MS_RELATIME, MS_REMOUNT, MS_SLAVE,

@@ -2,7 +2,7 @@
 //! The program file that a process runs from, and how to let go of it.
 
 use super::process::{MmMap, set_mm_map};
-use super::{Errno, Result, check, fd};
+use super::{Errno, Result, check, done, fd};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr;
@@ -83,6 +83,9 @@ fn split_hex(text: &[u8], separator: u8) -> Option<(u64, u64)> {
 /// file that it was executed from: /proc/self/exe leads there from now on, and
 /// to the old file nothing does.
 ///
+/// Nothing of the C library maps here: musl's waits for threads of the program that
+/// have a lock, which in a child have it for good.
+///
 /// The kernel changes the file of a process only when no mapping of the old one
 /// is left (prctl(2), PR_SET_MM_EXE_FILE: EBUSY). Child only: it has one thread.
 /// `file` is the program file that `image` was made with, on whatever mount.
@@ -157,8 +160,9 @@ fn replace(segments: &[Segment], file: BorrowedFd<'_>) -> Result<()> {
     // step by one of the same bytes, so whatever reads or executes it, this code
     // included, sees no change.
     let mapped = unsafe {
-        libc::mmap(
-            ptr::with_exposed_provenance_mut(segment.start),
+        libc::syscall(
+            libc::SYS_mmap,
+            segment.start,
             segment.len,
             segment.protection,
             libc::MAP_PRIVATE | libc::MAP_FIXED,
@@ -166,38 +170,29 @@ fn replace(segments: &[Segment], file: BorrowedFd<'_>) -> Result<()> {
             segment.file_offset,
         )
     };
-    mapped_ok(mapped)
-}
-
-fn mapped_ok(address: *mut libc::c_void) -> Result<()> {
-    if address == libc::MAP_FAILED { Err(Errno::last()) } else { Ok(()) }
+    done(mapped)
 }
 
 /// Replaces private mappings of a file, which begin at `start` and follow on each
 /// other, by plain memory with the same content.
 fn copy_to_memory(segments: &[Segment], start: usize) -> Result<()> {
-    let len = segments.iter().map(|segment| segment.len).sum();
+    let len: usize = segments.iter().map(|segment| segment.len).sum();
     // With its pages, each of which would be a fault of its own otherwise.
     let private = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
     let writable = libc::PROT_READ | libc::PROT_WRITE;
     // SAFETY: a new mapping at an address of the kernel's choice.
-    let copy = unsafe { libc::mmap(ptr::null_mut(), len, writable, private, -1, 0) };
-    mapped_ok(copy)?;
+    let copy = unsafe { libc::syscall(libc::SYS_mmap, 0usize, len, writable, private, -1, 0usize) };
+    let copy = ptr::with_exposed_provenance_mut::<u8>(check(copy)? as usize);
     let original = ptr::with_exposed_provenance::<u8>(start);
     // SAFETY: both are `len` bytes, mapped (segments) and apart from each
     // other; nobody writes to the original meanwhile: this thread is the only one.
-    unsafe { ptr::copy_nonoverlapping(original, copy.cast::<u8>(), len) };
+    unsafe { ptr::copy_nonoverlapping(original, copy, len) };
     // SAFETY: the original is replaced in one step by a mapping of the same bytes.
     let moved = unsafe {
-        libc::mremap(
-            copy,
-            len,
-            len,
-            libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED,
-            ptr::with_exposed_provenance_mut::<libc::c_void>(start),
-        )
+        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+        libc::syscall(libc::SYS_mremap, copy, len, len, flags, start)
     };
-    mapped_ok(moved)?;
+    done(moved)?;
     for segment in segments.iter().filter(|segment| segment.protection != writable) {
         let address = ptr::with_exposed_provenance_mut(segment.start);
         // SAFETY: the protection that these bytes had before.

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Memory that a process and its children write to together.
 
-use super::Result;
-use nix::errno::Errno;
+use super::{Result, check};
 use std::ptr;
 use std::sync::atomic::AtomicU64;
 
@@ -14,14 +13,14 @@ pub(crate) const WORDS: usize = 16 << 10;
 pub(crate) fn words() -> Result<&'static [AtomicU64; WORDS]> {
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
     // SAFETY: a new mapping at an address of the kernel's choice.
-    let address =
-        unsafe { libc::mmap(ptr::null_mut(), size_of::<[AtomicU64; WORDS]>(), protection, flags, -1, 0) };
-    if address == libc::MAP_FAILED {
-        return Err(Errno::last());
-    }
+    let address = unsafe {
+        let length = size_of::<[AtomicU64; WORDS]>();
+        libc::syscall(libc::SYS_mmap, 0usize, length, protection, flags, -1, 0usize)
+    };
+    let address = ptr::with_exposed_provenance::<[AtomicU64; WORDS]>(check(address)? as usize);
     // SAFETY: page-aligned, of that size, zeros, which are valid atomics; nobody
     // ever unmaps it, and whoever else writes to it does so by this type.
-    Ok(unsafe { &*address.cast::<[AtomicU64; WORDS]>() })
+    Ok(unsafe { &*address })
 }
 
 /// `int clock_gettime(CLOCK_MONOTONIC, struct timespec *tp)`, in nanoseconds.

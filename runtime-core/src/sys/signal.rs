@@ -1,49 +1,80 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Signals: masks around the clone, and words for them.
 
-use std::mem::MaybeUninit;
+use super::{Errno, new_fd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Signals, a bit for each, as the kernel has them. Not a `sigset_t`: of that each C
+/// library keeps some signals to itself.
+type Set = u64;
+
+const ALL: Set = Set::MAX;
+
+/// `int rt_sigprocmask(int how, const Set *set, Set *old, sizeof(Set))` of the calling
+/// thread: what it was before. Cannot fail with a valid `how`.
+fn change_mask(how: i32, set: Set) -> Set {
+    let mut old = 0;
+    // SAFETY: two whole sets.
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, &raw const set, &raw mut old, size_of::<Set>()) };
+    old
+}
 
 /// A set of signals to block, restored when it goes out of scope. Of the
 /// calling thread only, so it never changes what an embedder's others see.
 #[derive(Debug)]
 pub(crate) struct Blocked {
-    old: libc::sigset_t,
-}
-
-fn full_set() -> libc::sigset_t {
-    let mut set = MaybeUninit::uninit();
-    // SAFETY: sigfillset initialises the set and cannot fail.
-    unsafe { libc::sigfillset(set.as_mut_ptr()) };
-    // SAFETY: initialised above.
-    unsafe { set.assume_init() }
-}
-
-fn empty_set() -> libc::sigset_t {
-    let mut set = MaybeUninit::uninit();
-    // SAFETY: sigemptyset initialises the set and cannot fail.
-    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
-    // SAFETY: initialised above.
-    unsafe { set.assume_init() }
-}
-
-fn set_mask(set: &libc::sigset_t) -> libc::sigset_t {
-    let mut old = MaybeUninit::uninit();
-    // SAFETY: two whole sets; with a valid `how` the call cannot fail.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, set, old.as_mut_ptr()) };
-    // SAFETY: filled by the call above.
-    unsafe { old.assume_init() }
+    old: Set,
 }
 
 impl Blocked {
     /// Blocks every signal.
     pub(crate) fn all() -> Self {
-        Blocked { old: set_mask(&full_set()) }
+        Blocked { old: change_mask(libc::SIG_SETMASK, ALL) }
     }
 }
 
 impl Drop for Blocked {
     fn drop(&mut self) {
-        set_mask(&self.old);
+        change_mask(libc::SIG_SETMASK, self.old);
+    }
+}
+
+/// The signals of a thread as something to wait for and to read (signalfd(2)).
+#[derive(Debug)]
+pub struct Signals(OwnedFd);
+
+impl Signals {
+    /// From now on all signals of the calling thread come by this, those included that
+    /// C libraries keep to themselves. Errors: EMFILE, ENFILE, ENOMEM.
+    pub fn of_thread() -> crate::Result<Self> {
+        use crate::error::Context;
+        let all = ALL;
+        change_mask(libc::SIG_SETMASK, all);
+        let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
+        // SAFETY: a whole set; -1 asks for a new descriptor.
+        let fd = unsafe { libc::syscall(libc::SYS_signalfd4, -1, &raw const all, size_of::<Set>(), flags) };
+        new_fd(fd).map(Signals).context(|| "signalfd4")
+    }
+
+    /// The next signal that has come, if one has. Does not wait.
+    pub fn next(&self) -> crate::Result<Option<i32>> {
+        use crate::error::Context;
+        // struct signalfd_siginfo, which begins with the signal's number.
+        let mut info = [0; 128];
+        match super::fd::read(&self.0, &mut info) {
+            Err(Errno::EAGAIN) => Ok(None),
+            other => {
+                other.context(|| "read from a signalfd")?;
+                let [a, b, c, d, ..] = info;
+                Ok(Some(i32::from_ne_bytes([a, b, c, d])))
+            }
+        }
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 
@@ -61,14 +92,15 @@ impl Ignored {
     /// Those that the calling process ignores. Parent only (heap).
     pub(crate) fn by_caller() -> Self {
         let status = super::fd::read_piece(super::fd::CWD, c"/proc/self/status").unwrap_or_default();
-        from_status(&String::from_utf8_lossy(&status)).map_or(Self::ALL, Ignored)
+        from_status(&status).map_or(Self::ALL, Ignored)
     }
 }
 
 /// What proc_pid_status(5) says of ignored signals.
-fn from_status(status: &str) -> Option<u64> {
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
-    u64::from_str_radix(mask.trim(), 16).ok()
+fn from_status(status: &[u8]) -> Option<Set> {
+    let lines = &mut status.split(|byte| *byte == b'\n');
+    let mask = lines.find_map(|line| line.strip_prefix(b"SigIgn:\t"))?;
+    u64::from_str_radix(std::str::from_utf8(mask).ok()?, 16).ok()
 }
 
 /// For the child, before it executes another program: no signal is blocked, and
@@ -83,7 +115,7 @@ pub(crate) fn reset_in_child(ignored: Ignored) {
         // as libc keeps two signals to itself. EINVAL: SIGKILL, SIGSTOP.
         unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), no_old, size_of::<u64>()) };
     }
-    set_mask(&empty_set());
+    change_mask(libc::SIG_SETMASK, 0);
 }
 
 /// Lets the calling program wait for its children, even if it was executed with
@@ -141,10 +173,10 @@ mod tests {
     #[test]
     fn ignored_signals_are_read() {
         assert_eq!(
-            from_status("SigBlk:\t0000000000000001\nSigIgn:\t8000000000001000\n"),
+            from_status(b"SigBlk:\t0000000000000001\nSigIgn:\t8000000000001000\n"),
             Some(1 << 63 | 1 << 12)
         );
-        assert_eq!(from_status("SigBlk:\t0000000000000001\n"), None);
+        assert_eq!(from_status(b"SigBlk:\t0000000000000001\n"), None);
         // Rust's own main ignores it.
         assert_ne!(Ignored::by_caller().0 & 1 << (libc::SIGPIPE - 1), 0);
     }
