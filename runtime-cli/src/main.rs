@@ -7,6 +7,8 @@
 
 mod args;
 mod cmd;
+#[cfg(all(target_arch = "x86_64", any(test, target_env = "musl")))]
+mod copy;
 mod foreground;
 mod log;
 mod notify;
