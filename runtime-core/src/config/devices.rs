@@ -68,7 +68,7 @@ pub(crate) fn nodes(spec: &[spec::Device]) -> Result<Vec<Node>> {
 }
 
 fn node(i: usize, spec: &spec::Device) -> Result<Node> {
-    let at = format!("linux.devices[{i}]");
+    let at = format_args!("linux.devices[{i}]");
     let path = clean(&spec.path);
     if !spec.path.starts_with('/') || path.is_empty() {
         return Err(invalid(
@@ -174,7 +174,7 @@ pub(crate) fn rules(spec: &[spec::DeviceCgroup], warnings: &mut Vec<Warning>) ->
 }
 
 fn rule(i: usize, spec: &spec::DeviceCgroup, warnings: &mut Vec<Warning>) -> Result<Rule> {
-    let at = format!("linux.resources.devices[{i}]");
+    let at = format_args!("linux.resources.devices[{i}]");
     let kind = match spec.kind.as_str() {
         "" | "a" => RuleKind::Any,
         "b" => RuleKind::Block,

@@ -92,7 +92,7 @@ impl Hooks {
 }
 
 fn hook(kind: Kind, i: usize, spec: &spec::Hook) -> Result<Hook> {
-    let at = format!("hooks.{}[{i}]", kind.name());
+    let at = format_args!("hooks.{}[{i}]", kind.name());
     if !spec.path.starts_with('/') {
         return Err(invalid(
             format_args!("{at}.path"),

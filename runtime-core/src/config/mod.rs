@@ -208,7 +208,7 @@ fn uts_name(field: &str, name: &str, namespaces: &Namespaces) -> Result<Option<S
 fn paths(field: &str, list: &[String]) -> Result<Vec<CString>> {
     let mut all = Vec::with_capacity(list.len());
     for (i, path) in list.iter().enumerate() {
-        let at = format!("{field}[{i}]");
+        let at = format_args!("{field}[{i}]");
         let clean = crate::path::clean(path);
         if !path.starts_with('/') || clean.is_empty() {
             return Err(invalid(at, format_args!("{path:?} is not an absolute path below the root")));

@@ -6,6 +6,7 @@ use super::field::{c_string, invalid, lookup};
 use crate::error::Result;
 use crate::spec;
 use std::ffi::CString;
+use std::fmt::Display;
 
 /// A type of namespace, in the order in which a process joins existing ones:
 /// the user namespace first, because it gives the rights for the others; the
@@ -119,7 +120,7 @@ impl Namespaces {
             ..Namespaces::default()
         };
         for (i, namespace) in linux.namespaces.iter().enumerate() {
-            let at = format!("linux.namespaces[{i}]");
+            let at = format_args!("linux.namespaces[{i}]");
             let kind = lookup(format_args!("{at}.type"), "no such namespace type:", &namespace.kind, KINDS)?;
             let Some(origin) = all.origins.get_mut(kind as usize) else { continue };
             if *origin != Origin::Shared {
@@ -181,12 +182,12 @@ impl Namespaces {
 
     fn set_time_offsets(&mut self, linux: &spec::Linux) -> Result<()> {
         for (clock, offset) in &linux.time_offsets {
-            let at = format!("linux.timeOffsets.{clock}");
+            let at = format_args!("linux.timeOffsets.{clock}");
             if !self.is_new(Kind::Time) {
                 return Err(invalid(at, "time namespace is not enabled, or is an existing one"));
             }
             let clock = lookup(
-                &at,
+                at,
                 "no such clock:",
                 clock,
                 &[("boottime", "boottime"), ("monotonic", "monotonic")],
@@ -201,14 +202,14 @@ impl Namespaces {
 }
 
 /// Checks one map by the rules of user_namespaces(7).
-pub(crate) fn check_map(field: &str, map: &[spec::IdMapping]) -> Result<()> {
+pub(crate) fn check_map(field: impl Display, map: &[spec::IdMapping]) -> Result<()> {
     /// UID_GID_MAP_MAX_EXTENTS.
     const MAX_EXTENTS: usize = 340;
     if map.len() > MAX_EXTENTS {
         return Err(invalid(field, format_args!("{} ranges, the kernel takes {MAX_EXTENTS}", map.len())));
     }
     for (i, range) in map.iter().enumerate() {
-        let at = format!("{field}[{i}]");
+        let at = format_args!("{field}[{i}]");
         if range.size == 0 {
             return Err(invalid(format_args!("{at}.size"), "must not be 0"));
         }

@@ -12,17 +12,20 @@ use std::path::{Path, PathBuf};
 /// `path` without `.`, `..`, and double or outer slashes, by its text alone, as
 /// seen from a root directory: `..` never leads above it. No leading slash.
 pub(crate) fn clean(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
+    let mut clean = String::with_capacity(path.len());
     for part in path.split('/') {
         match part {
             "" | "." => {}
-            ".." => {
-                parts.pop();
+            ".." => clean.truncate(clean.rfind('/').unwrap_or(0)),
+            part => {
+                if !clean.is_empty() {
+                    clean.push('/');
+                }
+                clean.push_str(part);
             }
-            part => parts.push(part),
         }
     }
-    parts.join("/")
+    clean
 }
 
 /// A path as the kernel wants it. Paths of the operating system have no NUL; one

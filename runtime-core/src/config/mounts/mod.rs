@@ -17,6 +17,7 @@ use libc::{MS_BIND, MS_REC, MS_REMOUNT, c_ulong};
 use options::Options;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
+use std::fmt::Arguments;
 
 /// Files of procfs that may be covered, because lxcfs and its like provide them
 /// and because nothing that the runtime reads or writes is among them.
@@ -100,8 +101,8 @@ impl Mount {
     /// `bundle` is where a relative source begins; `rootfs` is the path of the
     /// rootfs, as [`clean`] has it.
     pub(crate) fn new(i: usize, spec: &spec::Mount, bundle: &str, rootfs: &str) -> Result<Self> {
-        let at = format!("mounts[{i}]");
-        let options = Options::new(&at, &spec.options)?;
+        let at = format_args!("mounts[{i}]");
+        let options = Options::new(at, &spec.options)?;
         let destination = in_container(&clean(&spec.destination), rootfs).to_owned();
         if spec.destination.is_empty() || destination.is_empty() {
             return Err(invalid(
@@ -113,11 +114,11 @@ impl Mount {
         let source = if options.flags.set & MS_REMOUNT != 0 {
             Source::Remount
         } else if is_bind {
-            bind(&at, spec, bundle, &options)?
+            bind(at, spec, bundle, &options)?
         } else {
-            new_filesystem(&at, spec, &options)?
+            new_filesystem(at, spec, &options)?
         };
-        check_proc(&at, &destination, &source)?;
+        check_proc(at, &destination, &source)?;
         let proper = matches!(source, Source::New { kind: Filesystem::Proc | Filesystem::Sysfs, .. });
         Ok(Mount {
             destination: c_string(format_args!("{at}.destination"), &destination)?,
@@ -136,7 +137,7 @@ impl Mount {
     }
 }
 
-fn bind(at: &str, spec: &spec::Mount, bundle: &str, options: &Options) -> Result<Source> {
+fn bind(at: Arguments<'_>, spec: &spec::Mount, bundle: &str, options: &Options) -> Result<Source> {
     if let Some((i, option)) = options.data.first() {
         return Err(invalid(
             format_args!("{at}.options[{i}]"),
@@ -166,7 +167,7 @@ fn bind(at: &str, spec: &spec::Mount, bundle: &str, options: &Options) -> Result
     })
 }
 
-fn id_map(at: &str, spec: &spec::Mount, options: &Options) -> Result<Option<IdMap>> {
+fn id_map(at: Arguments<'_>, spec: &spec::Mount, options: &Options) -> Result<Option<IdMap>> {
     if spec.uid_mappings.is_empty() != spec.gid_mappings.is_empty() {
         let missing = if spec.uid_mappings.is_empty() { "uidMappings" } else { "gidMappings" };
         let why = "uidMappings and gidMappings come together or not at all";
@@ -175,8 +176,8 @@ fn id_map(at: &str, spec: &spec::Mount, options: &Options) -> Result<Option<IdMa
     if spec.uid_mappings.is_empty() && options.id_map.is_none() {
         return Ok(None);
     }
-    check_map(&format!("{at}.uidMappings"), &spec.uid_mappings)?;
-    check_map(&format!("{at}.gidMappings"), &spec.gid_mappings)?;
+    check_map(format_args!("{at}.uidMappings"), &spec.uid_mappings)?;
+    check_map(format_args!("{at}.gidMappings"), &spec.gid_mappings)?;
     Ok(Some(IdMap {
         depth: options.id_map.unwrap_or(Depth::One),
         uid: spec.uid_mappings.clone(),
@@ -184,7 +185,7 @@ fn id_map(at: &str, spec: &spec::Mount, options: &Options) -> Result<Option<IdMa
     }))
 }
 
-fn new_filesystem(at: &str, spec: &spec::Mount, options: &Options) -> Result<Source> {
+fn new_filesystem(at: Arguments<'_>, spec: &spec::Mount, options: &Options) -> Result<Source> {
     if spec.kind.is_empty() {
         return Err(invalid(format_args!("{at}.type"), "needed unless the options have bind or rbind"));
     }
@@ -244,7 +245,7 @@ fn in_container<'a>(destination: &'a str, rootfs: &str) -> &'a str {
 /// uses: its writes of labels and kernel parameters must reach the kernel
 /// (CVE-2019-16884). Where the path leads inside the image is checked again by
 /// `init`, on the opened target.
-fn check_proc(at: &str, destination: &str, source: &Source) -> Result<()> {
+fn check_proc(at: Arguments<'_>, destination: &str, source: &Source) -> Result<()> {
     let path = format_args!("{at}.destination").to_string();
     match source {
         Source::Remount => Ok(()),

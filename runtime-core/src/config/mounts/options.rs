@@ -11,6 +11,7 @@ use libc::{
     MS_SLAVE, MS_STRICTATIME, MS_SYNCHRONOUS, MS_UNBINDABLE, c_ulong,
 };
 use std::ffi::CString;
+use std::fmt::Arguments;
 
 /// What an option does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,12 +139,12 @@ pub(super) struct Options {
 }
 
 impl Options {
-    pub(super) fn new(at: &str, options: &[String]) -> Result<Self> {
+    pub(super) fn new(at: Arguments<'_>, options: &[String]) -> Result<Self> {
         let mut parsed = Options::default();
         for (i, option) in options.iter().enumerate() {
             match OPTIONS.binary_search_by_key(&option.as_str(), |(name, _)| name) {
                 Ok(found) => parsed.apply(OPTIONS.get(found).map_or(Effect::None, |(_, effect)| *effect)),
-                Err(_) => parsed.data.push((i, fs_option(&format!("{at}.options[{i}]"), option)?)),
+                Err(_) => parsed.data.push((i, fs_option(format_args!("{at}.options[{i}]"), option)?)),
             }
         }
         Ok(parsed)
@@ -190,7 +191,7 @@ impl Options {
 /// The longest key or value that fsconfig(2) takes.
 const FS_OPTION_MAX: usize = 255;
 
-fn fs_option(at: &str, option: &str) -> Result<FsOption> {
+fn fs_option(at: Arguments<'_>, option: &str) -> Result<FsOption> {
     let (key, value) = match option.split_once('=') {
         Some((key, value)) => (key, Some(value)),
         None => (option, None),
