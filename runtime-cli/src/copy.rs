@@ -4,7 +4,7 @@
 //! musl's are one `rep movsq` whatever the length, which takes the processor some forty
 //! cycles to begin, and most of what this program copies is a word of a configuration:
 //! 900 copies of 20 bytes in a `run`.
-#![allow(unsafe_code)] // Definitions of functions of C's.
+#![allow(unsafe_code, clippy::multiple_unsafe_ops_per_block)] // Definitions of functions of C's.
 
 use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_storeu_si128};
 use std::ffi::c_void;

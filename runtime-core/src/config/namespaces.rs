@@ -186,12 +186,8 @@ impl Namespaces {
             if !self.is_new(Kind::Time) {
                 return Err(invalid(at, "time namespace is not enabled, or is an existing one"));
             }
-            let clock = lookup(
-                at,
-                "no such clock:",
-                clock,
-                &[("boottime", "boottime"), ("monotonic", "monotonic")],
-            )?;
+            let clock =
+                lookup(at, "no such clock:", clock, &[("boottime", "boottime"), ("monotonic", "monotonic")])?;
             if offset.nanosecs > 999_999_999 {
                 return Err(invalid(format_args!("{at}.nanosecs"), "must be less than 1000000000"));
             }
