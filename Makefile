@@ -95,9 +95,10 @@ RUNTIMES ?= $(wildcard /usr/bin/crun /usr/bin/runc /usr/sbin/runc /usr/bin/youki
 ROUNDS ?= 40
 .PHONY: bench
 bench: all
+	$(CARGO) build --quiet --release -p conformance --bin floor --bin nothing
 	product=$(PRODUCT) && $(CARGO) build --quiet --release -p conformance --bins --target $$product && \
 		$(SUDO) target/$$product/release/bench --rounds $(ROUNDS) --json target/bench.json \
-		--markdown target/bench.md --svg target/bench ours=$(PROGRAM) $(RUNTIMES)
+		--markdown target/bench.md --svg target/bench --measures host=target/release ours=$(PROGRAM) $(RUNTIMES)
 
 # --- fuzzing: make fuzz-config SECONDS=600 ---
 

@@ -14,6 +14,7 @@
 //! | `--json FILE` | everything that was measured |
 //! | `--markdown FILE` | as tables |
 //! | `--svg DIRECTORY` | as plots |
+//! | `--measures NAME=DIRECTORY` | the floor and "nothing" of another build, too; may be repeated |
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
 
 mod clock;
@@ -52,12 +53,20 @@ struct Arguments {
     markdown: Option<PathBuf>,
     svg: Option<PathBuf>,
     runtimes: Vec<Subject>,
+    measures: Vec<Subject>,
 }
 
 impl Arguments {
     fn parse(mut args: impl Iterator<Item = String>) -> Result<Self> {
-        let mut parsed =
-            Arguments { rounds: 40, scenes: vec![], json: None, markdown: None, svg: None, runtimes: vec![] };
+        let mut parsed = Arguments {
+            rounds: 40,
+            scenes: vec![],
+            json: None,
+            markdown: None,
+            svg: None,
+            runtimes: vec![],
+            measures: Subject::measures()?.into(),
+        };
         while let Some(arg) = args.next() {
             let mut value = || args.next().ok_or(format!("{arg} needs a value"));
             match arg.as_str() {
@@ -66,6 +75,9 @@ impl Arguments {
                 "--json" => parsed.json = Some(value()?.into()),
                 "--markdown" => parsed.markdown = Some(value()?.into()),
                 "--svg" => parsed.svg = Some(value()?.into()),
+                "--measures" => {
+                    parsed.measures.extend(Subject::measures_of(&value()?).doing("--measures")?);
+                }
                 other if other.starts_with('-') => return Err(format!("unknown flag {other}")),
                 runtime => parsed.runtimes.push(Subject::runtime(runtime)?),
             }
@@ -82,7 +94,7 @@ impl Arguments {
         conformance::host::unify_cgroups()?;
         let ram = scene::Ram::new()?;
         let mut subjects = self.runtimes;
-        subjects.extend([Subject::floor()?, Subject::nothing()?]);
+        subjects.extend(self.measures);
         let mut results = Results::new(&subjects, self.rounds)?;
         for scene in self.scenes {
             eprintln!("bench: {}", scene.title());

@@ -3,7 +3,7 @@
 
 use conformance::{Doing, Result, bundle, ensure};
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A program.
 #[derive(Clone, Debug)]
@@ -33,17 +33,23 @@ impl Subject {
         Ok(Subject { name, program, role: Role::Runtime })
     }
 
-    pub(crate) fn floor() -> Result<Self> {
-        Self::own("floor", Role::Floor)
+    /// The two programs that runtimes are held against, as they were built with this one.
+    pub(crate) fn measures() -> Result<[Self; 2]> {
+        Self::each_measure(|name| (name.to_owned(), bundle::beside(name)))
     }
 
-    pub(crate) fn nothing() -> Result<Self> {
-        Self::own("nothing", Role::Nothing)
+    /// Those of another build, in a directory: `NAME=DIRECTORY`.
+    pub(crate) fn measures_of(argument: &str) -> Result<[Self; 2]> {
+        let (build, directory) = argument.split_once('=').ok_or("expected NAME=DIRECTORY")?;
+        Self::each_measure(|name| (format!("{name} ({build})"), Path::new(directory).join(name)))
     }
 
-    fn own(name: &str, role: Role) -> Result<Self> {
-        let program = bundle::beside(name);
-        ensure!(program.is_file(), "{} is missing: build all programs of conformance", program.display());
-        Ok(Subject { name: name.to_owned(), program, role })
+    fn each_measure(find: impl Fn(&str) -> (String, PathBuf)) -> Result<[Self; 2]> {
+        let subject = |name, role| {
+            let (name, program) = find(name);
+            ensure!(program.is_file(), "{} is missing: build all programs of conformance", program.display());
+            Ok(Subject { name, program, role })
+        };
+        Ok([subject("floor", Role::Floor)?, subject("nothing", Role::Nothing)?])
     }
 }
