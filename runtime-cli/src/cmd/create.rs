@@ -30,14 +30,16 @@ fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
     context.log.debug(EXE_SEALED);
     let container = context.container()?;
     let bundle = context.flags.path("bundle").unwrap_or(Path::new("."));
-    let spec = Spec::load(bundle)?;
+    // In this order: reading the configuration, the thread begins.
+    let create = context.runtime().create(container.id().clone(), bundle).parallel(true).load()?;
     if context.log.is_debug() {
         for property in Spec::unknown_properties_of(bundle)? {
             context.log.debug(&format!("config.json: ignoring unknown property {property}"));
         }
     }
-    let terminal = spec.process.as_ref().is_some_and(|process| process.terminal);
-    let create = options(context, context.runtime().create(container.id().clone(), bundle).spec(spec))?;
+    let process = create.loaded().and_then(|spec| spec.process.as_ref());
+    let terminal = process.is_some_and(|process| process.terminal);
+    let create = options(context, create)?;
     context.log.debug(CLONING);
     if mode == Mode::Create {
         let created = create.create()?;
@@ -165,7 +167,6 @@ fn options(context: &Context<'_>, mut create: Create) -> Result<Create, Failure>
         .without_cgroup(without_cgroup)
         .rootless(rootless(context)?)
         .notify(notify::address().is_some())
-        .parallel(true)
         .preserve_fds(fds)
         .no_pivot(flags.is_set("no-pivot"))
         .no_new_keyring(flags.is_set("no-new-keyring")))

@@ -19,20 +19,30 @@ pub(crate) struct NewNetwork {
 }
 
 impl NewNetwork {
-    /// Begins to make it, for a configuration that need not have been checked; `None`
-    /// if that is for the clone to do: because it has to belong to a new user
-    /// namespace, because somebody could look into the process before it has entered
-    /// it, or because there can be no thread.
-    pub(crate) fn begin(linux: &Linux) -> Option<Self> {
-        /// Bytes; a build for debugging needs some 6 KiB.
-        const STACK: usize = 32 << 10;
+    /// Whether to make it ahead, going by a configuration that need not have been
+    /// checked. Otherwise it is for the clone to do: it has to belong to a new user
+    /// namespace, or somebody could look into the process before it has entered it.
+    pub(crate) fn suits(linux: &Linux) -> bool {
         let all = &linux.namespaces;
         let is_new = all.iter().any(|namespace| namespace.kind == "network");
         let is_alone = all.iter().all(|namespace| namespace.kind != "user" && namespace.path.is_empty());
         // Devices are moved while the process is on its way.
-        if !is_new || !is_alone || !linux.net_devices.is_empty() {
-            return None;
-        }
+        is_new && is_alone && linux.net_devices.is_empty()
+    }
+
+    /// What [`Self::suits`] will most likely say of this text when it has been parsed,
+    /// which takes a fifth of the time that the namespace does.
+    pub(crate) fn may_suit(json: &[u8]) -> bool {
+        let text = std::str::from_utf8(json).unwrap_or_default();
+        let list = text.split_once(r#""namespaces""#).and_then(|(_, rest)| rest.split_once(']'));
+        let Some((list, _)) = list else { return false };
+        list.contains(r#""network""#) && !list.contains(r#""user""#) && !list.contains(r#""path""#)
+    }
+
+    /// Begins to make it; `None` if there can be no thread.
+    pub(crate) fn begin() -> Option<Self> {
+        /// Bytes; a build for debugging needs some 6 KiB.
+        const STACK: usize = 32 << 10;
         let (sender, made) = mpsc::sync_channel(1);
         let trace = Handle::of_thread();
         // The thread inherits the mask: no handler of the program may run in it.
@@ -92,4 +102,39 @@ fn make(made: &SyncSender<OwnedFd>) -> Result<()> {
     }
     let up = net::loopback_up().map_err(|errno| Error::os(errno, "ioctl").wrap(explain::LOOPBACK));
     up.traced(Mark::Loopback)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Spec;
+    use serde_json::json;
+
+    #[test]
+    fn the_text_is_judged_as_its_content() {
+        let own = |kind| json!({ "type": kind });
+        let joined = json!({ "type": "ipc", "path": "/proc/1/ns/ipc" });
+        let lists = [
+            (true, json!([own("mount"), own("network")])),
+            (false, json!([own("mount"), own("pid")])),
+            (false, json!([own("network"), own("user")])),
+            (false, json!([joined, own("network")])),
+            (false, json!([])),
+        ];
+        for (suits, list) in lists {
+            let config = json!({
+                "ociVersion": "1.2.0",
+                "hostname": "network",
+                "root": { "path": "rootfs" },
+                "linux": { "namespaces": list, "devices": [{ "path": "/dev/x", "type": "p" }] },
+            });
+            for text in [config.to_string(), serde_json::to_string_pretty(&config).unwrap()] {
+                let spec = Spec::from_json(text.as_bytes()).unwrap();
+                assert_eq!(NewNetwork::suits(&spec.linux.unwrap()), suits, "{text}");
+                assert_eq!(NewNetwork::may_suit(text.as_bytes()), suits, "{text}");
+            }
+        }
+        assert!(!NewNetwork::may_suit(br#"{"linux": {"namespaces": [{"type": "network""#));
+        assert!(!NewNetwork::may_suit(b"\xff"));
+    }
 }

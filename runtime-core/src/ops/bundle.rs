@@ -33,18 +33,18 @@ impl Bundle {
         Ok(Bundle { dir, path })
     }
 
-    /// Reads and parses config.json.
-    pub(crate) fn spec(&self) -> Result<Spec> {
-        let json = self.json()?;
+    /// Parses config.json, the content of which is `json`.
+    pub(crate) fn parse(&self, json: &[u8]) -> Result<Spec> {
         if json.trim_ascii() == b"null" {
             return Err(Error::new(ErrorKind::InvalidConfig, "config cannot be null"));
         }
-        Spec::from_json(&json)
+        Spec::from_json(json)
             .map_err(|error| error.wrap(format!("{}/config.json", self.path)))
             .traced(Mark::LoadConfig)
     }
 
-    fn json(&self) -> Result<Vec<u8>> {
+    /// Reads config.json.
+    pub(crate) fn json(&self) -> Result<Vec<u8>> {
         match fd::open_follow(&self.dir, c"config.json", libc::O_RDONLY, 0)
             .and_then(|file| fd::read_all(file, CONFIG_MAX))
         {
@@ -66,7 +66,8 @@ impl Bundle {
 impl Spec {
     /// Reads the config.json of the bundle at `bundle`.
     pub fn load(bundle: impl AsRef<Path>) -> Result<Self> {
-        Bundle::open(bundle.as_ref())?.spec()
+        let bundle = Bundle::open(bundle.as_ref())?;
+        bundle.parse(&bundle.json()?)
     }
 
     /// The properties in the config.json of a bundle that this library does not

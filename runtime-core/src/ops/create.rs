@@ -39,12 +39,20 @@ pub struct Create {
     container: Container,
     bundle: PathBuf,
     spec: Option<Box<Spec>>,
+    loaded: Option<Loaded>,
     systemd: bool,
     without_cgroup: bool,
     rootless: Option<bool>,
     notify: bool,
     parallel: bool,
     handover: Handover,
+}
+
+/// What was found out, and begun, when the configuration was read.
+#[derive(Debug)]
+struct Loaded {
+    bundle: Bundle,
+    network: Option<NewNetwork>,
 }
 
 impl Runtime {
@@ -54,6 +62,7 @@ impl Runtime {
             container: self.container(id),
             bundle: bundle.as_ref().to_owned(),
             spec: None,
+            loaded: None,
             systemd: false,
             without_cgroup: false,
             rootless: None,
@@ -71,6 +80,27 @@ impl Create {
     pub fn spec(mut self, spec: Spec) -> Self {
         self.spec = Some(Box::new(spec));
         self
+    }
+
+    /// Reads the bundle's config.json now, for a caller that wants to look at it
+    /// ([`Self::loaded`]) before the container is made. If [`Self::parallel`] has been
+    /// allowed before, the thread begins meanwhile, and ends with this at the latest.
+    ///
+    /// Errors: there is no bundle, or its config.json is not one.
+    pub fn load(mut self) -> Result<Self> {
+        let bundle = Bundle::open(&self.bundle)?;
+        let json = bundle.json()?;
+        let ahead = self.parallel && NewNetwork::may_suit(&json);
+        let network = ahead.then(NewNetwork::begin).flatten();
+        self.spec = Some(Box::new(bundle.parse(&json)?));
+        self.loaded = Some(Loaded { bundle, network });
+        Ok(self)
+    }
+
+    /// The configuration, if it is known already.
+    #[must_use]
+    pub fn loaded(&self) -> Option<&Spec> {
+        self.spec.as_deref()
     }
 
     /// Whether a container that asks for nothing of its cgroup, neither limits nor a
@@ -144,12 +174,17 @@ impl Create {
 
     fn make(mut self, waits: Waits) -> Result<Held> {
         self.handover.check()?;
-        let bundle = Bundle::open(&self.bundle)?;
+        let loaded = match self.loaded.take() {
+            Some(loaded) => loaded,
+            None => Loaded { bundle: Bundle::open(&self.bundle)?, network: None },
+        };
+        let bundle = loaded.bundle;
         let mut spec = match self.spec {
             Some(spec) => spec,
-            None => Box::new(bundle.spec()?),
+            None => Box::new(bundle.parse(&bundle.json()?)?),
         };
-        let network = spec.linux.as_ref().filter(|_| self.parallel).and_then(NewNetwork::begin);
+        let ahead = self.parallel && spec.linux.as_ref().is_some_and(NewNetwork::suits);
+        let network = loaded.network.filter(|_| ahead).or_else(|| ahead.then(NewNetwork::begin).flatten());
         if self.notify {
             notify::add(&mut spec, &self.container.store, &self.container.id)?;
         }
