@@ -3,7 +3,7 @@
 
 use conformance::{Doing, Result, bundle, ensure};
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A program.
 #[derive(Clone, Debug)]
@@ -41,7 +41,8 @@ impl Subject {
     /// Those of another build, in a directory: `NAME=DIRECTORY`.
     pub(crate) fn measures_of(argument: &str) -> Result<[Self; 2]> {
         let (build, directory) = argument.split_once('=').ok_or("expected NAME=DIRECTORY")?;
-        Self::each_measure(|name| (format!("{name} ({build})"), Path::new(directory).join(name)))
+        let directory = std::path::absolute(directory).doing(directory)?;
+        Self::each_measure(|name| (format!("{name} ({build})"), directory.join(name)))
     }
 
     fn each_measure(find: impl Fn(&str) -> (String, PathBuf)) -> Result<[Self; 2]> {
