@@ -114,7 +114,7 @@ pub(crate) fn prepare() -> Result<Option<Seal>> {
     if protection_of(&exe)? == Protection::Sealed {
         return Ok(None);
     }
-    let image = Image::of_self(&exe).context(|| "reading /proc/self/stat")?;
+    let image = Image::of_self(&exe).context(|| "finding where the program is in memory")?;
     let (file, mount) = match readonly_clone(&exe) {
         Ok(clone) => {
             let path = CString::new(format!("/proc/self/fd/{}", clone.as_raw_fd())).unwrap_or_default();
