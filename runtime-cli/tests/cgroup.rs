@@ -634,9 +634,16 @@ fn out_of_memory_is_named() {
         Bundle::new(args).unwrap().with(resources(limits)).unwrap()
     };
     let tiny = limited(4096, &["sleep"]);
-    let output = host.runtime.run_in(&tiny, &["create", "c"]).unwrap();
-    output.failed_with(1, "OOM-killed (memory limit too low?): memory.max of the container is 4096").unwrap();
-    host.before.check(&host.runtime).unwrap();
+    // With a record that takes so long to be written, the child is ready before it
+    // has limits.
+    let slow =
+        limited(4096, &["sleep"]).with(|config| config["annotations"] = json!({ "a": "b".repeat(4 << 20) }));
+    for bundle in [tiny, slow.unwrap()] {
+        let output = host.runtime.run_in(&bundle, &["create", "c"]).unwrap();
+        let error = "OOM-killed (memory limit too low?): memory.max of the container is 4096";
+        output.failed_with(1, error).unwrap();
+        host.before.check(&host.runtime).unwrap();
+    }
 
     // systemd removes a scope when its last process has ended, and with it what the
     // kernel has counted, at times before anybody can look.

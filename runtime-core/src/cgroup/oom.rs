@@ -41,6 +41,10 @@ impl OomWatch {
         OomWatch { cgroup, before }
     }
 
+    pub(crate) fn cgroup(&self) -> &Cgroup {
+        &self.cgroup
+    }
+
     /// The limit for which a process was killed since then, in words.
     pub(crate) fn limit(&self) -> Option<String> {
         let now = self.cgroup.memory_events();

@@ -260,13 +260,17 @@ impl Child {
         match reply {
             Some(Reply::Failed(failure)) => explain::failure(failure, self.channel.words(), plan),
             Some(other) => Error::new(ErrorKind::Setup, format!("unexpected {other:?} from the child")),
-            None => match process::wait(self.guard.pidfd(), libc::WNOWAIT) {
-                Ok(status) => {
-                    Error::new(ErrorKind::Setup, format!("the child ended without a word: {status}"))
-                }
-                Err(_) => Error::new(ErrorKind::Setup, "the child closed its end of the channel"),
-            },
+            None => self.ended(),
         }
+    }
+
+    /// Waits for the end of a child from which no more is to be expected.
+    pub(crate) fn ended(&self) -> Error {
+        let words = match process::wait(self.guard.pidfd(), libc::WNOWAIT) {
+            Ok(status) => format!("the child ended without a word: {status}"),
+            Err(_) => "the child closed its end of the channel".to_owned(),
+        };
+        Error::new(ErrorKind::Setup, words)
     }
 }
 

@@ -280,8 +280,17 @@ impl Attempt<'_> {
             cgroup.check_memory(check)?;
         }
         let before = cgroup.as_ref().map(Cgroup::memory_events).unwrap_or_default();
-        let adopted = self.place.adopt(self.hierarchy, cgroup, child.pid, &limits::writes(resources));
+        let writes = limits::writes(resources);
+        let adopted = self.place.adopt(self.hierarchy, cgroup, child.pid, &writes);
         let Some(cgroup) = self.owning(adopted).traced(Mark::Limits)? else { return Ok(()) };
+        let watch = OomWatch::new(cgroup, before);
+        // A memory.max below what is used already kills the child by being written, and
+        // the child may have said before that it is ready.
+        if writes.iter().any(|write| write.file == "memory.max") && watch.limit().is_some() {
+            self.made.watch = Some(watch);
+            return Err(child.ended());
+        }
+        let cgroup = watch.cgroup();
         match cgroup::devices::apply(cgroup.dir(), &self.config.device_rules).traced(Mark::DeviceFilter) {
             // Who may not load such programs may not make devices either.
             Err(error) if error.errno() == Some(Errno::EPERM as i32) && self.is_rootless()? => {
@@ -293,7 +302,7 @@ impl Attempt<'_> {
             let mapped = self.in_user_namespace();
             cgroup.delegate(if mapped { ids::on_host(proc, child.pid, owner)? } else { owner })?;
         }
-        self.made.watch = Some(OomWatch::new(cgroup, before));
+        self.made.watch = Some(watch);
         Ok(())
     }
 
