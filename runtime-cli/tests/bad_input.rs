@@ -71,6 +71,8 @@ fn config_json_that_is_missing_broken_or_wrong() {
         std::fs::write(&config, text).unwrap();
         host.refuses(&bundle, error);
     }
+    std::fs::write(&config, b"{\n\"hostname\": \"a\xff\"}").unwrap();
+    host.refuses(&bundle, "hostname: not UTF-8 at line 2 column 15");
     std::fs::remove_file(&config).unwrap();
     std::fs::create_dir(&config).unwrap();
     host.refuses(&bundle, "config.json: is a directory");

@@ -54,7 +54,7 @@ fn arch_of(policy: &Policy, data: &SeccompData) -> Option<Arch> {
 /// that number, and others if the number is that of a multiplexer of a call it names.
 fn readings(rule: &Rule, arch: Arch, nr: u32) -> Vec<Alternative> {
     let mut readings = Vec::new();
-    for call in &rule.calls {
+    for call in rule.calls.iter() {
         if call.number(arch) == Some(nr) {
             let on_arch = |all: &Alternative| all.iter().filter_map(|c| c.on(arch)).collect();
             readings.extend(rule.any.iter().map(on_arch));
@@ -81,7 +81,7 @@ fn rank(all: &Alternative) -> impl Ord + use<> {
 
 /// Whether a number is above those that the policy names, in any rule.
 fn is_newer(policy: &Policy, arch: Arch, nr: u32) -> bool {
-    let calls = || policy.rules.iter().flat_map(|rule| &rule.calls);
+    let calls = || policy.rules.iter().flat_map(|rule| rule.calls.iter());
     let numbers = || {
         let direct = calls().filter_map(|call| call.number(arch));
         direct.chain(calls().filter_map(|call| call.multiplexed(arch)).map(|(multiplexer, _)| multiplexer))

@@ -6,7 +6,7 @@ use crate::arch::Arch;
 use crate::condition::{Condition, Operator};
 use crate::flag::{Flag, NEW_LISTENER};
 use crate::profile::{Arg, Profile, SyscallRule};
-use crate::table::Syscall;
+use crate::table::{Calls, Syscall};
 use std::fmt;
 
 /// What a profile asks for, checked, for one kind of machine.
@@ -33,8 +33,7 @@ pub struct Listener {
 /// A rule of the profile: an action for some calls, if any alternative holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rule {
-    /// Sorted, without duplicates.
-    pub(crate) calls: Vec<Syscall>,
+    pub(crate) calls: Calls,
     pub(crate) action: Action,
     pub(crate) any: Vec<Alternative>,
 }
@@ -121,10 +120,10 @@ impl Rule {
         if rule.names.is_empty() {
             return Err(PolicyError::new(format!("syscalls[{index}].names"), "names no system call"));
         }
-        let mut calls = Vec::with_capacity(rule.names.len());
+        let mut calls = Calls::default();
         for (i, name) in rule.names.iter().enumerate() {
             match Syscall::from_name(name) {
-                Some(call) => calls.push(call),
+                Some(call) => calls.insert(call),
                 None if name.is_empty() => {
                     return Err(PolicyError::new(format!("syscalls[{index}].names[{i}]"), "is empty"));
                 }
@@ -133,8 +132,6 @@ impl Rule {
                 }),
             }
         }
-        calls.sort_unstable();
-        calls.dedup();
         Ok(Rule { calls, action, any: alternatives(&rule.args, index)? })
     }
 }

@@ -53,7 +53,7 @@ fn profile(spec: &spec::Seccomp) -> Profile<'_> {
             .syscalls
             .iter()
             .map(|rule| SyscallRule {
-                names: texts(&rule.names),
+                names: rule.names.iter().collect(),
                 action: &rule.action,
                 errno_ret: rule.errno_ret,
                 args: rule

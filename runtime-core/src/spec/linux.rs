@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! config.json's `linux` (config-linux.md).
 
-use super::{is_false, is_zero, null_default};
+use super::{Names, is_false, is_zero, null_default};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -463,7 +463,7 @@ pub struct Seccomp {
 pub struct Syscall {
     /// Which calls.
     #[serde(deserialize_with = "null_default")]
-    pub names: Vec<String>,
+    pub names: Names,
     /// What happens.
     pub action: String,
     /// The error number of that.

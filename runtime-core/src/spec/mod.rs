@@ -15,6 +15,7 @@ mod example;
 mod features;
 mod known;
 mod linux;
+mod names;
 mod places;
 mod process;
 mod state;
@@ -22,6 +23,7 @@ mod strict;
 
 pub use features::*;
 pub use linux::*;
+pub use names::Names;
 pub use process::*;
 pub use state::*;
 
@@ -211,14 +213,24 @@ pub(crate) fn from_json<'a, T: Deserialize<'a>>(json: &'a [u8]) -> crate::Result
     if json.trim_ascii_start().first().is_some_and(|b| *b != b'{') {
         return Err(Error::new(ErrorKind::InvalidConfig, "expected a JSON object"));
     }
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let value = T::deserialize(strict::Strict(&mut deserializer));
-    value.and_then(|value| deserializer.end().map(|()| value)).map_err(|error| {
+    let bad = |line, column, error: &dyn std::fmt::Display| {
         // A name in the document may hold anything.
-        let path = places::path_at(json, error.line(), error.column()).replace(char::is_control, "?");
+        let path = places::path_at(json, line, column).replace(char::is_control, "?");
         let text = if path.is_empty() { error.to_string() } else { format!("{path}: {error}") };
         Error::new(ErrorKind::InvalidConfig, text)
-    })
+    };
+    // At once, and not string by string.
+    let text = std::str::from_utf8(json).map_err(|error| {
+        let valid = json.get(..error.valid_up_to()).unwrap_or_default();
+        let line = 1 + valid.iter().filter(|b| **b == b'\n').count();
+        let column = 1 + valid.iter().rev().take_while(|b| **b != b'\n').count();
+        bad(line, column, &format_args!("not UTF-8 at line {line} column {column}"))
+    })?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let value = T::deserialize(strict::Strict(&mut deserializer));
+    value
+        .and_then(|value| deserializer.end().map(|()| value))
+        .map_err(|error| bad(error.line(), error.column(), &error))
 }
 
 /// Go writes an empty slice or map as `null`; here that is an empty one.

@@ -89,10 +89,21 @@ impl Hasher for Multiplied {
 }
 
 /// Nodes, each of them once: what is decided alike is decided by the same node.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Graph {
     nodes: Vec<Node>,
     ids: HashMap<Node, Id, Secret>,
+}
+
+impl Default for Graph {
+    fn default() -> Self {
+        // What is commonly needed, because to grow is to hash everything again.
+        let nodes = 400;
+        Graph {
+            nodes: Vec::with_capacity(nodes),
+            ids: HashMap::with_capacity_and_hasher(nodes, Secret::default()),
+        }
+    }
 }
 
 impl Graph {

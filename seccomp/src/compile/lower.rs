@@ -6,12 +6,12 @@ use super::graph::{Graph, Id};
 use crate::arch::Arch;
 use crate::condition::{Condition, Operator};
 use crate::policy::{Alternative, Policy, Rule};
+use crate::table::Syscall;
 use std::collections::HashMap;
 
-/// That a rule is about a number. In the order of numbers, then of the policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// That a rule is about a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Claim {
-    number: u32,
     rule: u32,
     inner: Inner,
 }
@@ -20,56 +20,93 @@ struct Claim {
 type Inner = Option<u8>;
 
 /// A rule as programs of one ABI can meet it.
-struct Reading {
+struct Reading<'a> {
+    any: &'a [Alternative],
+    arch: Arch,
     then: Id,
-    /// Without conditions that always hold.
-    any: Vec<Alternative>,
     /// Whether it says anything else than what happens anyway.
     differs: bool,
+    /// Whether an alternative of it always holds.
+    unconditional: bool,
+}
+
+/// The rules that name each call, in the order of the policy.
+pub(super) struct Named {
+    /// Where those of a call end, and those of the next one begin.
+    ends: Vec<usize>,
+    rules: Vec<u32>,
+}
+
+impl Named {
+    pub(super) fn by(policy: &Policy) -> Named {
+        // First how many there are of each, then where they begin; filled, that is where they end.
+        let mut ends: Vec<usize> = Syscall::all().map(|_| 0).collect();
+        let names =
+            || (0..).zip(&policy.rules).flat_map(|(rule, r)| r.calls.iter().map(move |call| (rule, call)));
+        names().for_each(|(_, call)| ends[call.index()] += 1);
+        let mut total = 0;
+        for end in &mut ends {
+            total += std::mem::replace(end, total);
+        }
+        let mut rules = vec![0; total];
+        for (rule, call) in names() {
+            rules[ends[call.index()]] = rule;
+            ends[call.index()] += 1;
+        }
+        Named { ends, rules }
+    }
+
+    fn of(&self, call: Syscall) -> &[u32] {
+        let begin = call.index().checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.rules[begin..self.ends[call.index()]]
+    }
+
+    /// All that is said about the number of a call, in the order of the policy.
+    fn claims(&self, arch: Arch, number: u32, call: Syscall) -> Vec<Claim> {
+        let claims = |call, inner| self.of(call).iter().map(move |&rule| Claim { rule, inner });
+        let mut all: Vec<Claim> = claims(call, None).collect();
+        if arch.multiplexers().is_some_and(|both| [both.socketcall, both.ipc].contains(&number)) {
+            let carried = |call: Syscall| Some((call, call.multiplexed(arch).filter(|of| of.0 == number)?.1));
+            let carried = Syscall::all().filter_map(carried);
+            all.extend(carried.flat_map(|(call, inner)| claims(call, Some(inner))));
+            all.sort_by_key(|claim| claim.rule);
+        }
+        all
+    }
 }
 
 /// Every number that the policy names on this ABI, ascending, with the decision about it.
-pub(super) fn lower(policy: &Policy, graph: &mut Graph, arch: Arch, default: Id) -> Vec<(u32, Id)> {
-    let readings: Vec<Reading> =
+pub(super) fn lower(
+    policy: &Policy,
+    named: &Named,
+    graph: &mut Graph,
+    arch: Arch,
+    default: Id,
+) -> Vec<(u32, Id)> {
+    let readings: Vec<Reading<'_>> =
         policy.rules.iter().map(|rule| Reading::new(rule, graph, arch, default)).collect();
+    let reading = |rule: u32| &readings[rule as usize];
     // Rules often name many calls: what competes for them is then worked out once.
     let mut decided = HashMap::new();
-    claims(policy, arch)
-        .chunk_by(|a, b| a.number == b.number)
-        .map(|claims| {
-            let competing = || {
-                let claims = claims.iter().map(|claim| (&readings[claim.rule as usize], claim));
-                claims.filter(|(reading, _)| reading.differs)
-            };
-            let unconditional = competing().find(|(reading, claim)| reading.is_unconditional(claim.inner));
-            let then = match unconditional {
-                Some((reading, _)) => reading.then,
-                None => {
-                    let rules: Vec<(u32, Inner)> =
-                        competing().map(|(_, claim)| (claim.rule, claim.inner)).collect();
-                    *decided.entry(rules).or_insert_with(|| {
-                        let competing =
-                            competing().flat_map(|(reading, claim)| reading.alternatives(claim.inner));
-                        decide(graph, arch, &ranked(competing), default)
-                    })
-                }
-            };
-            (claims[0].number, then)
-        })
-        .collect()
-}
-
-fn claims(policy: &Policy, arch: Arch) -> Vec<Claim> {
-    let mut claims = Vec::with_capacity(policy.rules.iter().map(|rule| rule.calls.len()).sum());
-    for (rule, calls) in (0..).zip(policy.rules.iter().map(|rule| &rule.calls)) {
-        for call in calls {
-            claims.extend(call.number(arch).map(|number| Claim { number, rule, inner: None }));
-            let multiplexed = call.multiplexed(arch);
-            claims.extend(multiplexed.map(|(number, inner)| Claim { number, rule, inner: Some(inner) }));
+    let mut decisions = Vec::with_capacity(named.rules.len());
+    for (number, call) in Syscall::numbers(arch) {
+        let mut direct = named.of(call).iter().map(|rule| reading(*rule));
+        if let Some(reading) = direct.find(|reading| reading.differs && reading.unconditional) {
+            decisions.push((number, reading.then));
+            continue;
         }
+        let mut claims = named.claims(arch, number, call);
+        if claims.is_empty() {
+            continue;
+        }
+        claims.retain(|claim| reading(claim.rule).differs);
+        let then = decided.entry(claims).or_insert_with_key(|claims: &Vec<Claim>| {
+            let competing = claims.iter().flat_map(|claim| reading(claim.rule).alternatives(claim.inner));
+            decide(graph, arch, &ranked(competing), default)
+        });
+        decisions.push((number, *then));
     }
-    claims.sort_unstable();
-    claims
+    decisions
 }
 
 /// In the order in which they decide; those that cannot decide are left out.
@@ -81,21 +118,20 @@ fn ranked(alternatives: impl Iterator<Item = (Alternative, Id)>) -> Vec<(Alterna
     ranked
 }
 
-impl Reading {
-    fn new(rule: &Rule, graph: &mut Graph, arch: Arch, default: Id) -> Reading {
+impl<'a> Reading<'a> {
+    fn new(rule: &'a Rule, graph: &mut Graph, arch: Arch, default: Id) -> Reading<'a> {
         let then = graph.action(rule.action);
-        let on_arch = |all: &Alternative| all.iter().filter_map(|condition| condition.on(arch)).collect();
-        Reading { then, any: rule.any.iter().map(on_arch).collect(), differs: then != default }
+        let always = |all: &Alternative| all.iter().all(|condition| condition.on(arch).is_none());
+        let unconditional = rule.any.iter().any(always);
+        Reading { any: &rule.any, arch, then, differs: then != default, unconditional }
     }
 
-    fn is_unconditional(&self, inner: Inner) -> bool {
-        inner.is_none() && self.any.iter().any(Vec::is_empty)
-    }
-
+    /// Without conditions that always hold.
     fn alternatives(&self, inner: Inner) -> impl Iterator<Item = (Alternative, Id)> {
         self.any.iter().map(move |all| {
+            let all = all.iter().filter_map(|condition| condition.on(self.arch));
             let all = match inner {
-                None => all.clone(),
+                None => all.collect(),
                 Some(inner) => behind(inner, all),
             };
             (all, self.then)
@@ -105,7 +141,7 @@ impl Reading {
 
 /// What can be tested of an alternative behind a multiplexer: its first argument
 /// selects the call, and takes the place of that call's own.
-fn behind(inner: u8, all: &Alternative) -> Alternative {
+fn behind(inner: u8, all: impl Iterator<Item = Condition>) -> Alternative {
     let selects = Condition::new(0, Operator::Eq, u64::from(inner), 0);
-    std::iter::once(selects).chain(all.iter().copied().filter(|condition| condition.argument != 0)).collect()
+    std::iter::once(selects).chain(all.filter(|condition| condition.argument != 0)).collect()
 }

@@ -21,6 +21,7 @@ use crate::bpf::{MAX_INSTRUCTIONS, Program, op};
 use crate::policy::Policy;
 use graph::{Graph, Id};
 use intervals::Intervals;
+use lower::Named;
 use std::fmt;
 
 /// The policy would need a longer program than the kernel takes.
@@ -49,22 +50,23 @@ fn dispatch(policy: &Policy, graph: &mut Graph) -> Id {
             entries.push(arch.audit());
         }
     }
+    let named = Named::by(policy);
     // The last is made first, so that the first stands next to the beginning.
     let kill = graph.action(Action::KillThread);
     entries.into_iter().rev().fold(kill, |others, audit| {
-        let numbers = numbers(policy, graph, audit);
+        let numbers = numbers(policy, &named, graph, audit);
         graph.equal(op::ARCH, audit, numbers, others)
     })
 }
 
 /// All numbers that may come by an entry, as a tree.
-fn numbers(policy: &Policy, graph: &mut Graph, audit: u32) -> Id {
+fn numbers(policy: &Policy, named: &Named, graph: &mut Graph, audit: u32) -> Id {
     let kill = graph.action(Action::KillThread);
     let mut line = Intervals::all(kill);
     let mut archs: Vec<Arch> = policy.archs.iter().copied().filter(|arch| arch.audit() == audit).collect();
     archs.sort_unstable_by_key(|arch| *arch.numbers().start());
     for &arch in &archs {
-        section(policy, graph, arch, &mut line);
+        section(policy, named, graph, arch, &mut line);
     }
     if archs == [Arch::X86_64] {
         // x32 was not asked for. But -1 is how a tracer says "skip this call":
@@ -77,10 +79,10 @@ fn numbers(policy: &Policy, graph: &mut Graph, audit: u32) -> Id {
 }
 
 /// Adds the numbers of one ABI to the line.
-fn section(policy: &Policy, graph: &mut Graph, arch: Arch, line: &mut Intervals<u32>) {
+fn section(policy: &Policy, named: &Named, graph: &mut Graph, arch: Arch, line: &mut Intervals<u32>) {
     let default = graph.action(policy.default);
     let above = if policy.hides_newer_calls() { graph.action(Action::Errno(ENOSYS)) } else { default };
-    let calls = lower::lower(policy, graph, arch, default);
+    let calls = lower::lower(policy, named, graph, arch, default);
     line.from(*arch.numbers().start(), default);
     for range in calls.chunk_by(|a, b| arch.same_range(a.0, b.0)) {
         if range[0].0 >= ARM_PRIVATE && arch == Arch::Arm {

@@ -1,18 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Which numbers a system call has: names once, and one column of `u16` for each ABI.
 
+mod calls;
 mod rows;
 
-use crate::arch::{ARM_PRIVATE, Arch, Multiplexers, X32_BIT};
+pub(crate) use calls::Calls;
+
+use crate::arch::{ARM_PRIVATE, Arch, Multiplexers};
 use rows::ROWS;
 
 const COUNT: usize = ROWS.len();
+
+/// Twice the rows and more: most names are where they are looked for first.
+const PLACES: usize = (2 * COUNT).next_power_of_two();
 
 /// No such call on this ABI.
 const NONE: u16 = u16::MAX;
 
 /// Cells from here up are ARM's private calls: their numbers do not fit into 16 bits.
 const PRIVATE_CELL: u16 = 0xf000;
+
+/// No other cell is as large as this.
+const CELLS: usize = 640;
+
+/// The private ones included, which come after those.
+const ALL_CELLS: usize = CELLS + 8;
 
 /// A system call that the tables know: its place in the list of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,7 +34,9 @@ pub(crate) struct Syscall(u16);
 // of it here, by the compiler, and has neither pointers nor relocations.
 static NAMES: [u8; names_len()] = concatenated();
 static NAME_ENDS: [u16; COUNT] = name_ends();
+static ROW_AT: [u16; PLACES] = rows_by_name();
 static NUMBERS: [[u16; COUNT]; Arch::ALL.len()] = columns();
+static BY_CELL: [[u16; ALL_CELLS]; Arch::ALL.len()] = rows_by_cell();
 static CARRIED: [u8; COUNT] = carried();
 
 /// The calls that socketcall(2) carries; the call's number in there is its place here, plus one.
@@ -71,26 +85,35 @@ const IN_IPC: u8 = 0x80;
 impl Syscall {
     /// Looks a name up.
     pub(crate) fn from_name(name: &str) -> Option<Syscall> {
-        let (mut low, mut high) = (0, COUNT);
-        while low < high {
-            let middle = usize::midpoint(low, high);
-            match name_at(middle).cmp(name.as_bytes()) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => return u16::try_from(middle).ok().map(Syscall),
+        let mut place = place_of(name.as_bytes());
+        loop {
+            let row = ROW_AT[place];
+            if row == NONE {
+                return None;
             }
+            if name_at(usize::from(row)) == name.as_bytes() {
+                return Some(Syscall(row));
+            }
+            place = (place + 1) % PLACES;
         }
-        None
     }
 
     /// The number that a filter sees when a program of this ABI makes the call directly.
     pub(crate) fn number(self, arch: Arch) -> Option<u32> {
-        match (NUMBERS[arch as usize][usize::from(self.0)], arch) {
-            (NONE, _) => None,
-            (cell @ PRIVATE_CELL.., _) => Some(ARM_PRIVATE + u32::from(cell - PRIVATE_CELL)),
-            (cell, Arch::X32) => Some(X32_BIT | u32::from(cell)),
-            (cell, _) => Some(u32::from(cell)),
+        match NUMBERS[arch as usize][usize::from(self.0)] {
+            NONE => None,
+            cell @ PRIVATE_CELL.. => Some(ARM_PRIVATE + u32::from(cell - PRIVATE_CELL)),
+            cell => Some(arch.numbers().start() | u32::from(cell)),
         }
+    }
+
+    /// All numbers that programs of this ABI can use, ascending, each with its call.
+    pub(crate) fn numbers(arch: Arch) -> impl Iterator<Item = (u32, Syscall)> {
+        let first = *arch.numbers().start();
+        BY_CELL[arch as usize].iter().enumerate().filter(|(_, row)| **row != NONE).map(move |(cell, row)| {
+            let private = cell.checked_sub(CELLS).map(|cell| ARM_PRIVATE + cell as u32);
+            (private.unwrap_or(first | cell as u32), Syscall(*row))
+        })
     }
 
     /// The other way to make the call: the number of the multiplexer, and what its first argument then is.
@@ -103,10 +126,14 @@ impl Syscall {
         }
     }
 
-    /// All calls that the tables know.
-    #[cfg(test)]
+    /// All calls that the tables know, in the order of their names.
     pub(crate) fn all() -> impl Iterator<Item = Syscall> {
-        (0..COUNT).map(|i| Syscall(u16::try_from(i).unwrap()))
+        (0..COUNT as u16).map(Syscall)
+    }
+
+    /// A number for each of [`all`](Self::all), from 0.
+    pub(crate) fn index(self) -> usize {
+        self.0.into()
     }
 }
 
@@ -152,6 +179,31 @@ const fn name_ends() -> [u16; COUNT] {
     ends
 }
 
+/// Where a name is looked for first: FNV-1a.
+const fn place_of(name: &[u8]) -> usize {
+    let (mut hash, mut byte): (u32, _) = (0x811c_9dc5, 0);
+    while byte < name.len() {
+        hash = (hash ^ name[byte] as u32).wrapping_mul(0x0100_0193);
+        byte += 1;
+    }
+    (hash ^ hash >> 16) as usize % PLACES
+}
+
+/// Each row at the first free place from the one where its name is looked for.
+const fn rows_by_name() -> [u16; PLACES] {
+    let mut rows = [NONE; PLACES];
+    let mut row = 0;
+    while row < COUNT {
+        let mut place = place_of(ROWS[row].0.as_bytes());
+        while rows[place] != NONE {
+            place = (place + 1) % PLACES;
+        }
+        rows[place] = row as u16;
+        row += 1;
+    }
+    rows
+}
+
 const fn columns() -> [[u16; COUNT]; Arch::ALL.len()] {
     let mut columns = [[NONE; COUNT]; Arch::ALL.len()];
     let mut column = 0;
@@ -166,6 +218,28 @@ const fn columns() -> [[u16; COUNT]; Arch::ALL.len()] {
         column += 1;
     }
     columns
+}
+
+/// The other way round than `NUMBERS`.
+const fn rows_by_cell() -> [[u16; ALL_CELLS]; Arch::ALL.len()] {
+    let mut rows = [[NONE; ALL_CELLS]; Arch::ALL.len()];
+    let mut column = 0;
+    while column < Arch::ALL.len() {
+        let mut row = 0;
+        while row < COUNT {
+            match ROWS[row].1[column] {
+                NONE => {}
+                cell @ PRIVATE_CELL.. => rows[column][CELLS + (cell - PRIVATE_CELL) as usize] = row as u16,
+                cell => {
+                    assert!((cell as usize) < CELLS);
+                    rows[column][cell as usize] = row as u16;
+                }
+            }
+            row += 1;
+        }
+        column += 1;
+    }
+    rows
 }
 
 const fn carried() -> [u8; COUNT] {
@@ -202,6 +276,7 @@ const fn same(a: &[u8], b: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arch::X32_BIT;
 
     #[test]
     fn every_name_is_found_and_nothing_else() {
@@ -236,6 +311,18 @@ mod tests {
             numbers.sort_unstable();
             numbers.dedup();
             assert_eq!(numbers.len(), all, "{arch:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_ascend_and_are_all() {
+        for arch in Arch::ALL {
+            let numbers: Vec<_> = Syscall::numbers(arch).collect();
+            assert!(numbers.is_sorted_by(|a, b| a.0 < b.0), "{arch:?}");
+            let mut all: Vec<_> =
+                Syscall::all().filter_map(|call| Some((call.number(arch)?, call))).collect();
+            all.sort_unstable();
+            assert_eq!(numbers, all);
         }
     }
 
