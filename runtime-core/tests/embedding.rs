@@ -7,7 +7,9 @@ use conformance::Bundle;
 use runtime_core::{ContainerId, ErrorKind, Protection, Runtime, spec::Status};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// What a library must leave alone.
 fn caller() -> BTreeMap<&'static str, String> {
@@ -136,6 +138,79 @@ fn a_slow_container_holds_up_no_other() {
         }
         assert!(waited.as_secs() < 2, "start has waited for {waited:?}");
     });
+}
+
+/// Each of two inits has copies of the other's descriptors, and waits for a word
+/// from a program that is killed.
+#[test]
+fn what_two_threads_were_making_ends_with_their_program() {
+    const ITS_DIRECTORY: &str = "RUNTIME_CORE_TEST_DIRECTORY";
+    if let Some(directory) = std::env::var_os(ITS_DIRECTORY) {
+        return make_both(Path::new(&directory));
+    }
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let both = ["one", "two"].map(|name| {
+        let place = directory.path().join(name);
+        // It leaves what it is told, and waits for a file.
+        let script = "cat > told && mv told state; until [ -e end ]; do sleep 0.1; done";
+        let script = format!("cd {} && {{ {script}; }}", place.display());
+        let hook = json!({ "path": "/bin/sh", "args": ["sh", "-c", script] });
+        let hooks = json!({ "createRuntime": [hook] });
+        let bundle = Bundle::new(&["sleep"]).unwrap().with(|c| c["hooks"] = hooks).unwrap();
+        std::fs::create_dir(&place).unwrap();
+        std::os::unix::fs::symlink(bundle.path(), place.join("bundle")).unwrap();
+        (place, bundle)
+    });
+    let mut program = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "what_two_threads_were_making_ends_with_their_program"])
+        .env(ITS_DIRECTORY, directory.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let inits = both.each_ref().map(|(place, _)| {
+        let state = place.join("state");
+        while !state.exists() {
+            assert!(Instant::now() < deadline, "{} is not being made", place.display());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let state: serde_json::Value = serde_json::from_slice(&std::fs::read(state).unwrap()).unwrap();
+        // SAFETY: plain integers.
+        let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, state["pid"].as_i64().unwrap(), 0) };
+        assert!(pidfd >= 0, "{}", std::io::Error::last_os_error());
+        // SAFETY: it is new, and nobody else's.
+        unsafe { OwnedFd::from_raw_fd(pidfd as i32) }
+    });
+    program.kill().unwrap();
+    program.wait().unwrap();
+    let ended = inits.map(|init| {
+        let mut init = libc::pollfd { fd: init.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one valid pollfd.
+        unsafe { libc::poll(&raw mut init, 1, 5000) }
+    });
+    for (place, _) in &both {
+        std::fs::write(place.join("end"), "").unwrap();
+        Runtime::new(directory.path().join("states")).container(id_of(place)).delete(true).unwrap();
+    }
+    assert_eq!(ended, [1, 1], "both have ended");
+}
+
+/// The program that is killed.
+fn make_both(directory: &Path) {
+    let runtime = Runtime::new(directory.join("states"));
+    std::thread::scope(|scope| {
+        for place in ["one", "two"].map(|name| directory.join(name)) {
+            let runtime = &runtime;
+            scope.spawn(move || runtime.create(id_of(&place), place.join("bundle")).create().unwrap());
+        }
+    });
+}
+
+/// An id that nobody else has: it is the cgroup's name, too.
+fn id_of(place: &Path) -> ContainerId {
+    let name = place.display().to_string();
+    ContainerId::new(&name.trim_start_matches('/').replace(['/', '.'], "_")).unwrap()
 }
 
 #[test]

@@ -88,6 +88,10 @@ fn first(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     if let Some(labels) = &plan.labels {
         process::write_labels(labels)?;
     }
+    if plan.container.is_none() {
+        seal(plan)?;
+        process::close_early(plan, channel).step(Step::CloseFds)?;
+    }
     if plan.joins.is_empty() { init(plan, channel) } else { stage(plan, channel) }
 }
 
@@ -97,9 +101,6 @@ fn first(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
 fn stage(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     // Before it becomes visible in anybody's pid namespace.
     seal(plan)?;
-    if plan.container.is_none() {
-        process::close_before_joining(plan, channel).step(Step::CloseFds)?;
-    }
     namespaces::join(&plan.joins)?;
     let flags = plan.clone_flags;
     let (pid, _) = sys::clone::clone3(flags, true, None, Init { plan, channel })
@@ -131,7 +132,8 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
         namespaces::enter_network(container)?;
     }
     if plan.wait_go {
-        channel.wait_go().during(Call::Read).step(Step::WaitGo)?;
+        let wait = if plan.container.is_some() { ChildEnd::wait_go } else { ChildEnd::wait_alone };
+        wait(channel).during(Call::Read).step(Step::WaitGo)?;
     }
     if let (Some(container), Some(proc)) = (&plan.container, &plan.proc) {
         namespaces::set_clocks(container, proc)?;
@@ -153,7 +155,7 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     process::become_user(&mut plan.process, channel, |program, process| {
         process::load_notifying(process, channel)?;
         channel.send(Reply::Ready).during(Call::Write).step(Step::Ready)?;
-        channel.wait_go().during(Call::Read).step(Step::Ready)?;
+        channel.wait_alone().during(Call::Read).step(Step::Ready)?;
         process::wait_start(process)?;
         let (doing, errno) = match process::load_plain(process) {
             Ok(()) => ("", sys::exec::execve(program, &process.args, &process.env)),

@@ -254,10 +254,11 @@ fn close_fds(process: &Process, channel: &ChildEnd) -> StepResult {
     close_all_but(3 + process.preserve_fds, &mut [channel, fifo]).during(Call::CloseRange)
 }
 
-/// What an exec'd process must not bring into the container's pid namespace:
-/// a process there that may trace others could find the host's directories in
-/// its /proc/PID/fd (CVE-2016-9962).
-pub(super) fn close_before_joining(plan: &Plan, channel: &ChildEnd) -> StepResult {
+/// Closes what an exec'd process must not bring into the container's pid namespace:
+/// a process there that may trace others could find the host's directories in its
+/// /proc/PID/fd (CVE-2016-9962). With it goes what it has of other threads' children,
+/// which are to see when the parent ends.
+pub(super) fn close_early(plan: &Plan, channel: &ChildEnd) -> StepResult {
     let process = &plan.process;
     let mut keep = [channel.as_fd().as_raw_fd(); 8];
     let needed = plan

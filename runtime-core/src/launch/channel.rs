@@ -21,11 +21,12 @@
 //!
 //! Instead of any message the child may send `Failed`, and then exits; before that,
 //! what the kernel has said about it, if it has said more than a number. End of
-//! file before `Ready` means that it was killed. End of file for the child means
-//! that the parent was killed: it exits, and nothing is left but a record.
+//! file before `Ready` means that it was killed. End of file for the child, or the
+//! end of the parent's process, means that the parent was killed: it exits, and
+//! nothing is left but a record.
 
 use crate::init::step::{Call, Failure, Step};
-use crate::sys::{Errno, Result, fd, socket};
+use crate::sys::{Errno, Result, fd, process, socket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
@@ -113,12 +114,18 @@ impl AsFd for ParentEnd {
 
 /// The child's end. Nothing here touches the heap.
 #[derive(Debug)]
-pub(crate) struct ChildEnd(OwnedFd);
+pub(crate) struct ChildEnd {
+    socket: OwnedFd,
+    /// The parent's process. Its end of the socket may outlive it: what another of its
+    /// threads clones has a copy of it, and is waiting in turn for its own end of file.
+    parent: OwnedFd,
+}
 
 /// Makes a channel.
 pub(crate) fn channel() -> Result<(ParentEnd, ChildEnd)> {
-    let (parent, child) = socket::pair(libc::SOCK_SEQPACKET)?;
-    Ok((ParentEnd { socket: parent, words: OnceLock::new() }, ChildEnd(child)))
+    let (ours, socket) = socket::pair(libc::SOCK_SEQPACKET)?;
+    let parent = process::pidfd_open(std::process::id() as i32)?;
+    Ok((ParentEnd { socket: ours, words: OnceLock::new() }, ChildEnd { socket, parent }))
 }
 
 impl ParentEnd {
@@ -171,30 +178,46 @@ impl ChildEnd {
     /// Sends a reply. By write(2), because a system call filter may be in force,
     /// and what a program most likely may do is write.
     pub(crate) fn send(&self, reply: Reply) -> Result<()> {
-        fd::write(&self.0, &reply.encode()).map(drop)
+        fd::write(&self.socket, &reply.encode()).map(drop)
     }
 
     /// Passes on what the kernel has said, up to [`WORDS_MAX`] bytes of it.
     pub(crate) fn send_words(&self, words: &[u8]) -> Result<()> {
         let words = words.get(..WORDS_MAX).unwrap_or(words);
-        fd::write_parts(&self.0, [&[WORDS], words]).map(drop)
+        fd::write_parts(&self.socket, [&[WORDS], words]).map(drop)
     }
 
     /// Sends a reply and a descriptor.
     pub(crate) fn send_with(&self, reply: Reply, fd: impl AsFd) -> Result<()> {
-        socket::send_fd(&self.0, &reply.encode(), fd).map(drop)
+        socket::send_fd(&self.socket, &reply.encode(), fd).map(drop)
     }
 
     /// Waits for a mount from the parent. EPIPE if it is gone.
     pub(crate) fn receive_mount(&self) -> Result<OwnedFd> {
-        socket::recv_fd(&self.0, &mut [0])?.1.ok_or(Errno::EPIPE)
+        self.await_parent()?;
+        socket::recv_fd(&self.socket, &mut [0])?.1.ok_or(Errno::EPIPE)
     }
 
     /// Waits for the parent. EPIPE if it is gone.
     pub(crate) fn wait_go(&self) -> Result<()> {
+        self.await_parent()?;
+        self.wait_alone()
+    }
+
+    /// As [`wait_go`](Self::wait_go), for a process that has closed everything else.
+    pub(crate) fn wait_alone(&self) -> Result<()> {
         let mut byte = [0];
-        match fd::read(&self.0, &mut byte)? {
+        match fd::read(&self.socket, &mut byte)? {
             0 => Err(Errno::EPIPE),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until there is something to read, or nobody left to write it.
+    fn await_parent(&self) -> Result<()> {
+        let both = [Some((self.socket.as_fd(), libc::POLLIN)), Some((self.parent.as_fd(), libc::POLLIN))];
+        match fd::poll_many(both, -1)? {
+            [0, _] => Err(Errno::EPIPE),
             _ => Ok(()),
         }
     }
@@ -202,7 +225,7 @@ impl ChildEnd {
 
 impl AsFd for ChildEnd {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.socket.as_fd()
     }
 }
 
