@@ -226,7 +226,8 @@ impl Record {
             Error::new(ErrorKind::BadRecord, format!("load container {id}: state.json: {why}"))
                 .with_hint("delete --force removes the record and what can be made out in it")
         };
-        let record: Record = serde_json::from_slice(json).map_err(|error| bad(&error))?;
+        let json = std::str::from_utf8(json).map_err(|error| bad(&error))?;
+        let record: Record = serde_json::from_str(json).map_err(|error| bad(&error))?;
         if record.version != VERSION {
             return Err(bad(&format_args!("version {} (known: {VERSION})", record.version)));
         }
@@ -249,7 +250,7 @@ pub(crate) struct Remains {
 impl Remains {
     /// `None` if not even the container's name can be found in it.
     pub(crate) fn from_json(id: &str, json: &[u8]) -> Option<Self> {
-        let json: serde_json::Value = serde_json::from_slice(json).ok()?;
+        let json: serde_json::Value = serde_json::from_str(std::str::from_utf8(json).ok()?).ok()?;
         let number = |pointer: &str| json.pointer(pointer).and_then(serde_json::Value::as_u64).unwrap_or(0);
         (json.get("id")?.as_str()? == id).then(|| Remains {
             init: ProcessId {
