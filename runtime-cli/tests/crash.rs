@@ -5,7 +5,7 @@
 
 use conformance::host::{self, Snapshot};
 use conformance::{Bundle, Runtime};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -109,6 +109,31 @@ fn too_few_descriptors() {
         }
     }
     assert!(enough.is_some_and(|count| count > 20), "{enough:?}");
+}
+
+/// More mounts than a program has descriptors until it asks for more.
+#[test]
+fn a_thousand_mounts() {
+    let _alone = host::alone();
+    let runtime = runtime();
+    let before = Snapshot::take().unwrap();
+    let mount = |n| json!({ "destination": format!("/tmp/{n}"), "type": "bind", "source": "/etc", "options": ["bind"] });
+    let bundle = Bundle::new(&["report"]).unwrap().with(|config| {
+        config["process"]["rlimits"] = json!([]);
+        config["mounts"].as_array_mut().unwrap().extend((0..1100).map(mount));
+    });
+    let bundle = bundle.unwrap();
+    let run = |limits: &str| {
+        let mut command = std::process::Command::new("prlimit");
+        command.arg(format!("--nofile={limits}")).arg("--").arg(runtime.program());
+        command.arg("--root").arg(runtime.root()).args(["run", "many"]).current_dir(bundle.path());
+        conformance::runtime::finish(command).unwrap()
+    };
+    let report: Value = serde_json::from_str(&run("1024:").ok().unwrap().stdout).unwrap();
+    assert_eq!(report["rlimits"]["RLIMIT_NOFILE"][0], 1024, "the program has the caller's");
+    // A hard limit is one.
+    run("1000").failed_with(1, "].source: ").unwrap();
+    before.check(&runtime).unwrap();
 }
 
 #[test]

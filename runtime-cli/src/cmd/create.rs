@@ -4,7 +4,8 @@
 use super::{Context, Failure};
 use crate::foreground::{Foreground, Given};
 use crate::notify::{self, Proxy};
-use runtime_core::spec::Spec;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use runtime_core::spec::{Rlimit, Spec};
 use runtime_core::{Container, Create, Created, Held, Process};
 use std::ffi::OsStr;
 use std::path::Path;
@@ -39,7 +40,7 @@ fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
     }
     let process = create.loaded().and_then(|spec| spec.process.as_ref());
     let terminal = process.is_some_and(|process| process.terminal);
-    let create = options(context, create)?;
+    let create = options(context, with_room_for_mounts(create))?;
     context.log.debug(CLONING);
     if mode == Mode::Create {
         let created = create.create()?;
@@ -129,6 +130,28 @@ fn report(context: &Context<'_>, created: &Created) {
 /// A container whose poststart hook fails is not to go on.
 fn finish_start(container: &Container, created: &Created) -> Result<(), Failure> {
     Ok(container.finish_start(&created.process)?)
+}
+
+/// Each mount takes a descriptor, and a service has 1,024 until it asks for more (systemd
+/// since 240). Go asks as it starts, so whoever knows runc never meets this limit. The
+/// container's program has what the caller had, unless config.json says otherwise.
+fn with_room_for_mounts(create: Create) -> Create {
+    const FEW: usize = 800;
+    const NOFILE: Resource = Resource::RLIMIT_NOFILE;
+    let Some(spec) = create.loaded().filter(|spec| spec.mounts.len() > FEW) else { return create };
+    // Without more, the mount for which there is none says so.
+    let Ok((soft, hard)) = getrlimit(NOFILE) else { return create };
+    if setrlimit(NOFILE, hard, hard).is_err() {
+        return create;
+    }
+    let mut spec = spec.clone();
+    if let Some(process) = &mut spec.process {
+        let kind = "RLIMIT_NOFILE";
+        if process.rlimits.iter().all(|limit| limit.kind != kind) {
+            process.rlimits.push(Rlimit { kind: kind.to_owned(), hard, soft });
+        }
+    }
+    create.spec(spec)
 }
 
 fn give(create: Create, given: Given) -> Create {
