@@ -633,27 +633,30 @@ fn out_of_memory_is_named() {
         let limits = json!({ "memory": { "limit": limit, "swap": limit } });
         Bundle::new(args).unwrap().with(resources(limits)).unwrap()
     };
-    let tiny = limited(4096, &["sleep"]);
-    // With a record that takes so long to be written, the child is ready before it
-    // has limits.
-    let slow =
-        limited(4096, &["sleep"]).with(|config| config["annotations"] = json!({ "a": "b".repeat(4 << 20) }));
-    for bundle in [tiny, slow.unwrap()] {
-        let output = host.runtime.run_in(&bundle, &["create", "c"]).unwrap();
-        let error = "OOM-killed (memory limit too low?): memory.max of the container is 4096";
-        output.failed_with(1, error).unwrap();
-        host.before.check(&host.runtime).unwrap();
-    }
-
     // systemd removes a scope when its last process has ended, and with it what the
     // kernel has counted, at times before anybody can look.
     let tries = if host.runtime.has_systemd_cgroups() { 20 } else { 1 };
-    let greedy = limited(16 << 20, &["allocate", "64"]);
-    let is_named = |_| {
-        let killed = host.runtime.run_in(&greedy, &["run", "c"]).unwrap().failed_with(128 + 9, "").unwrap();
-        killed.stderr.contains("was OOM-killed: memory.max of the container is 16777216")
+    let is_named = |bundle: &Bundle, command: &str, status: i32, words: &str| {
+        (0..tries).any(|_| {
+            let output =
+                host.runtime.run_in(bundle, &[command, "c"]).unwrap().failed_with(status, "").unwrap();
+            host.before.check(&host.runtime).unwrap();
+            output.stderr.contains(words)
+        })
     };
-    assert!((0..tries).any(is_named), "it is never said");
+    let tiny = limited(4096, &["sleep"]);
+    // With a record that takes so long to be written, a child that does not wait for
+    // systemd is ready before it has limits.
+    let slow = limited(4096, &["sleep"])
+        .with(|config| config["annotations"] = json!({ "a": "b".repeat(4 << 20) }))
+        .unwrap();
+    for bundle in [tiny, slow] {
+        let words = "OOM-killed (memory limit too low?): memory.max of the container is 4096";
+        assert!(is_named(&bundle, "create", 1, words), "it is never said");
+    }
+    let greedy = limited(16 << 20, &["allocate", "64"]);
+    let words = "was OOM-killed: memory.max of the container is 16777216";
+    assert!(is_named(&greedy, "run", 128 + 9, words), "it is never said");
 
     let bundle = limited(16 << 20, &["sleep"]);
     host.start(&bundle, "c");

@@ -25,6 +25,7 @@
 //! end of the parent's process, means that the parent was killed: it exits, and
 //! nothing is left but a record.
 
+use crate::error::Context;
 use crate::init::step::{Call, Failure, Step};
 use crate::sys::{Errno, Result, fd, process, socket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -122,9 +123,9 @@ pub(crate) struct ChildEnd {
 }
 
 /// Makes a channel.
-pub(crate) fn channel() -> Result<(ParentEnd, ChildEnd)> {
-    let (ours, socket) = socket::pair(libc::SOCK_SEQPACKET)?;
-    let parent = process::pidfd_open(std::process::id() as i32)?;
+pub(crate) fn channel() -> crate::error::Result<(ParentEnd, ChildEnd)> {
+    let (ours, socket) = socket::pair(libc::SOCK_SEQPACKET).context(|| "socketpair")?;
+    let parent = process::pidfd_open(std::process::id() as i32).context(|| "pidfd_open")?;
     Ok((ParentEnd { socket: ours, words: OnceLock::new() }, ChildEnd { socket, parent }))
 }
 
@@ -204,7 +205,10 @@ impl ChildEnd {
         self.wait_alone()
     }
 
-    /// As [`wait_go`](Self::wait_go), for a process that has closed everything else.
+    /// As [`wait_go`](Self::wait_go), for a process that has closed all other descriptors:
+    /// the parent's pidfd too, and what might keep somebody else waiting. The end of
+    /// file comes, because whoever has a copy of the parent's end ends with the parent,
+    /// or is as far as this.
     pub(crate) fn wait_alone(&self) -> Result<()> {
         let mut byte = [0];
         match fd::read(&self.socket, &mut byte)? {

@@ -84,7 +84,7 @@ impl Drop for Guard {
 /// The calling thread blocks its signals meanwhile, so that no handler of the
 /// program runs in the child, and has them back when this returns.
 pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<Child> {
-    let (parent, child) = channel::channel().context(|| "socketpair")?;
+    let (parent, child) = channel::channel()?;
     let joins = !plan.joins.is_empty();
     let flags = if joins { 0 } else { plan.clone_flags };
     let parent_end = parent.as_fd().as_raw_fd();
@@ -100,7 +100,7 @@ pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<C
 
 /// A user namespace with these mappings, in which nobody lives: for a mount.
 pub(crate) fn user_namespace(uid: &[IdMapping], gid: &[IdMapping]) -> Result<OwnedFd> {
-    let (parent, child) = channel::channel().context(|| "socketpair")?;
+    let (parent, child) = channel::channel()?;
     let parent_end = parent.as_fd().as_raw_fd();
     let idle = Idle { hides: !ids::is_rootless()?, channel: &child, parent_end };
     let idle = clone_helper(libc::CLONE_NEWUSER, parent, idle)?;
@@ -204,7 +204,7 @@ impl Child {
     /// Makes the mount number `item` in the child's mount namespace, with rights
     /// that the child does not have, and sends it.
     pub(crate) fn send_mount(&self, plan: &Plan, item: usize) -> Result<()> {
-        let (parent, child) = channel::channel().context(|| "socketpair")?;
+        let (parent, child) = channel::channel()?;
         let mapper = Mapper {
             plan,
             item,
@@ -223,7 +223,7 @@ impl Child {
 
     /// A socket of rtnetlink(7) in the child's network namespace.
     pub(crate) fn route_socket(&self, plan: &Plan) -> Result<OwnedFd> {
-        let (parent, child) = channel::channel().context(|| "socketpair")?;
+        let (parent, child) = channel::channel()?;
         let parent_end = parent.as_fd().as_raw_fd();
         let opener = RouteOpener { init: self.pidfd(), channel: &child, parent_end };
         let helper = clone_helper(0, parent, opener)?;

@@ -279,18 +279,31 @@ impl Attempt<'_> {
         if let (Some(check), Some(cgroup)) = (&resources.memory.check, &cgroup) {
             cgroup.check_memory(check)?;
         }
-        let before = cgroup.as_ref().map(Cgroup::memory_events).unwrap_or_default();
+        let before = match &cgroup {
+            Some(cgroup) => cgroup.memory_events(),
+            // A scope of systemd's may be one that was left behind.
+            None => Cgroup::from_record(&self.place.path(self.hierarchy))?
+                .map(|left| left.memory_events())
+                .unwrap_or_default(),
+        };
         let writes = limits::writes(resources);
         let adopted = self.place.adopt(self.hierarchy, cgroup, child.pid, &writes);
         let Some(cgroup) = self.owning(adopted).traced(Mark::Limits)? else { return Ok(()) };
         let watch = OomWatch::new(cgroup, before);
-        // A memory.max below what is used already kills the child by being written, and
-        // the child may have said before that it is ready.
-        if writes.iter().any(|write| write.file == "memory.max") && watch.limit().is_some() {
-            self.made.watch = Some(watch);
-            return Err(child.ended());
-        }
-        let cgroup = watch.cgroup();
+        // A child that was born in its cgroup may have said by now that it is ready. Below
+        // what it uses then, a memory.max kills it by being written, and nobody else.
+        let limits_memory = writes.iter().any(|write| write.file == "memory.max");
+        let confined = if limits_memory && !self.place.adopts() && watch.limit().is_some() {
+            Err(child.ended())
+        } else {
+            self.confine(child, proc, watch.cgroup())
+        };
+        self.made.watch = Some(watch);
+        confined
+    }
+
+    /// Filters devices, and hands the cgroup over to whom it shall belong.
+    fn confine(&mut self, child: &Child, proc: &Proc, cgroup: &Cgroup) -> Result<()> {
         match cgroup::devices::apply(cgroup.dir(), &self.config.device_rules).traced(Mark::DeviceFilter) {
             // Who may not load such programs may not make devices either.
             Err(error) if error.errno() == Some(Errno::EPERM as i32) && self.is_rootless()? => {
@@ -302,7 +315,6 @@ impl Attempt<'_> {
             let mapped = self.in_user_namespace();
             cgroup.delegate(if mapped { ids::on_host(proc, child.pid, owner)? } else { owner })?;
         }
-        self.made.watch = Some(watch);
         Ok(())
     }
 

@@ -334,5 +334,10 @@ mod tests {
         assert_eq!(multiplexed("shmctl", Arch::X86), Some((117, 24)));
         assert_eq!(multiplexed("socket", Arch::X86_64), None);
         assert_eq!(multiplexed("read", Arch::X86), None);
+        // They are calls themselves, so that no number of an ABI is but a multiplexer's.
+        for (arch, both) in Arch::ALL.into_iter().filter_map(|arch| Some((arch, arch.multiplexers()?))) {
+            let direct = |name| Syscall::from_name(name).unwrap().number(arch);
+            assert_eq!((direct("socketcall"), direct("ipc")), (Some(both.socketcall), Some(both.ipc)));
+        }
     }
 }
