@@ -207,8 +207,8 @@ impl ChildEnd {
 
     /// As [`wait_go`](Self::wait_go), for a process that has closed all other descriptors:
     /// the parent's pidfd too, and what might keep somebody else waiting. The end of
-    /// file comes, because whoever has a copy of the parent's end ends with the parent,
-    /// or is as far as this.
+    /// file comes, because whoever of ours has a copy of the parent's end ends with the
+    /// parent, or is as far as this.
     pub(crate) fn wait_alone(&self) -> Result<()> {
         let mut byte = [0];
         match fd::read(&self.socket, &mut byte)? {

@@ -281,8 +281,11 @@ impl Attempt<'_> {
         }
         let before = match &cgroup {
             Some(cgroup) => cgroup.memory_events(),
-            // A scope of systemd's may be one that was left behind.
-            None => Cgroup::from_record(&self.place.path(self.hierarchy))?
+            // A scope of systemd's may be one that was left behind. It is no reason to
+            // fail that it cannot be read.
+            None => Cgroup::from_record(&self.place.path(self.hierarchy))
+                .ok()
+                .flatten()
                 .map(|left| left.memory_events())
                 .unwrap_or_default(),
         };
