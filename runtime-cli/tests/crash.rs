@@ -117,7 +117,7 @@ fn a_thousand_mounts() {
     let _alone = host::alone();
     let runtime = runtime();
     let before = Snapshot::take().unwrap();
-    let mount = |n| json!({ "destination": format!("/tmp/{n}"), "type": "bind", "source": "/etc", "options": ["bind"] });
+    let mount = |n| json!({ "destination": format!("/tmp/{n}"), "type": "bind", "source": "/etc", "options": ["bind", "ro"] });
     let bundle = Bundle::new(&["report"]).unwrap().with(|config| {
         config["process"]["rlimits"] = json!([]);
         config["mounts"].as_array_mut().unwrap().extend((0..1100).map(mount));

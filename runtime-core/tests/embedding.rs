@@ -177,14 +177,15 @@ fn what_was_being_made_ends_with_its_program() {
     });
     program.kill().unwrap();
     program.wait().unwrap();
+    // Whatever came of it, no hook shall be left. Both ends, so as not to wait for one
+    // that is gone.
+    let mut end = std::fs::OpenOptions::new().read(true).write(true).open(end).unwrap();
+    end.write_all(b"\n").unwrap();
     let (init, copies) = held.unwrap();
     let mut ended = libc::pollfd { fd: init.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     // SAFETY: one valid pollfd.
     let ended = unsafe { libc::poll(&raw mut ended, 1, 10_000) };
     assert!(!copies.is_empty());
-    // Both ends, so as not to wait for a hook that is gone.
-    let mut end = std::fs::OpenOptions::new().read(true).write(true).open(end).unwrap();
-    end.write_all(b"\n").unwrap();
     let container = Runtime::new(directory.path().join("states")).container(id_of(directory.path()));
     container.delete(true).unwrap();
     assert_eq!(ended, 1);

@@ -133,7 +133,7 @@ fn finish_start(container: &Container, created: &Created) -> Result<(), Failure>
 }
 
 /// Each mount takes a descriptor, and a service has 1,024 until it asks for more (systemd
-/// since 240). Go asks as it starts, so whoever knows runc never meets this limit. The
+/// since 240). Go asks as it starts, since 1.19, so whoever knows runc never meets this limit. The
 /// container's program has what the caller had, unless config.json says otherwise; hooks
 /// that run on the host have what there is.
 fn with_room_for_mounts(create: Create) -> Create {
