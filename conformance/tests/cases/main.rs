@@ -12,6 +12,7 @@
 
 mod caller;
 mod defaults;
+mod engines;
 mod exec;
 mod features;
 mod hooks;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         ("exec", exec::CASES),
         ("features", features::CASES),
         ("caller", caller::CASES),
+        ("engines", engines::CASES),
         ("limits", limits),
         ("seccomp", seccomp::CASES),
         ("security", security::CASES),

@@ -141,7 +141,8 @@ pub(super) struct Options {
 impl Options {
     pub(super) fn new(at: Arguments<'_>, options: &[String]) -> Result<Self> {
         let mut parsed = Options::default();
-        for (i, option) in options.iter().enumerate() {
+        // Engines write empty options (`podman run --systemd=always`); mount(2) skips them.
+        for (i, option) in options.iter().enumerate().filter(|(_, option)| !option.is_empty()) {
             match OPTIONS.binary_search_by_key(&option.as_str(), |(name, _)| name) {
                 Ok(found) => parsed.apply(OPTIONS.get(found).map_or(Effect::None, |(_, effect)| *effect)),
                 Err(_) => parsed.data.push((i, fs_option(format_args!("{at}.options[{i}]"), option)?)),
@@ -232,6 +233,15 @@ mod tests {
     fn the_table_is_sorted() {
         assert!(OPTIONS.is_sorted_by_key(|(name, _)| name));
         assert_eq!(known_options().count(), OPTIONS.len() - 2);
+    }
+
+    #[test]
+    fn an_empty_option_is_none() {
+        let options = ["", "ro", "", "size=1k", ""].map(str::to_owned);
+        let parsed = Options::new(format_args!("mounts[0]"), &options).unwrap();
+        assert_eq!(parsed.flags.set, MS_RDONLY);
+        let size = FsOption { key: c"size".into(), value: Some(c"1k".into()) };
+        assert_eq!(parsed.data, [(3, size)]);
     }
 
     #[test]
