@@ -110,6 +110,7 @@ impl Config {
         needs_mount("linux.readonlyPaths", linux.readonly_paths.is_empty())?;
 
         annotations::check(&spec.annotations, &mut warnings)?;
+        let keeps_groups = annotations::keeps_groups(&spec.annotations)?;
 
         let no_resources = spec::Resources::default();
         let rootfs = match root.path.starts_with('/') {
@@ -139,19 +140,16 @@ impl Config {
             net_devices: net_devices::net_devices(&linux.net_devices, &namespaces)?,
             intel_rdt: linux.intel_rdt.as_ref().map(IntelRdt::new).transpose()?,
             process: Process::new(process, available, &mut warnings)?
-                .with_linux(linux.personality.as_ref(), linux.memory_policy.as_ref())?,
+                .with_linux(linux.personality.as_ref(), linux.memory_policy.as_ref())?
+                .keeping_groups(keeps_groups),
             seccomp: linux.seccomp.as_ref().map(seccomp::policy).transpose()?,
             cgroups_path: cgroups_path(&linux.cgroups_path)?,
             cgroup_owner: cgroup_owner(spec, &namespaces),
             hooks: Hooks::new(spec.hooks.as_ref())?,
             annotations: spec.annotations.clone(),
-            keeps_groups: annotations::keeps_groups(&spec.annotations)?,
+            keeps_groups,
             namespaces,
         };
-        if config.keeps_groups && !config.process.groups.is_empty() {
-            let why = format!("none can be set: annotations.{} keeps the caller's", annotations::KEEP_GROUPS);
-            return Err(invalid("process.user.additionalGids", why));
-        }
         for (i, mount) in config.mounts.iter().enumerate() {
             if mount.takes_mappings_of_container() && !config.namespaces.is_own(Kind::User) {
                 let why = "idmap without mappings takes those of a user namespace, and there is none";

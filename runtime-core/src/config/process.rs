@@ -149,6 +149,15 @@ impl Process {
         })
     }
 
+    /// Drops `additionalGids` if the process keeps the caller's groups. Podman writes both:
+    /// the image's /etc/group gives the one, `--group-add keep-groups` the other.
+    pub(crate) fn keeping_groups(mut self, keeps: bool) -> Self {
+        if keeps {
+            self.groups.clear();
+        }
+        self
+    }
+
     /// What `PATH` is in the environment of the process.
     pub(crate) fn search_path(&self) -> Option<&CStr> {
         variable(&self.env, b"PATH")

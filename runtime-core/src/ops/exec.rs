@@ -112,14 +112,15 @@ impl Exec {
                 config.with_linux(inherited.personality.as_ref(), inherited.memory_policy.as_ref())
             })
             .traced(Mark::CheckConfig)?;
+        let keeps_groups = keeps_groups(&record.annotations)?;
+        let config = config.keeping_groups(keeps_groups);
         let given = self.handover.take_extras()?;
         let filter = entry.filter(&record)?;
         let mut notes: Vec<String> = filter.iter().map(CompiledFilter::note).collect();
         let agent = filter.as_ref().and_then(|filter| filter.agent.clone());
         let in_user_namespace = record.namespace_paths.contains_key(Kind::User.clone_name());
         let extras = Extras {
-            leaves_groups: keeps_groups(&record.annotations)?
-                || ids::denies_groups(in_user_namespace.then_some(record.init.pid))?,
+            leaves_groups: keeps_groups || ids::denies_groups(in_user_namespace.then_some(record.init.pid))?,
             filter,
             no_new_keyring: record.no_new_keyring,
             ..given
