@@ -56,6 +56,13 @@ conformance:
 	$(CARGO) build --quiet -p conformance --all-targets
 	$(ISOLATED) env RUNTIME=$(abspath $(RUNTIME)) $(CARGO) test --quiet -p conformance --test cases
 
+# The attacks on any runtime: make attacks TRIES=10000 RUNTIME=/usr/bin/runc
+TRIES ?= 300
+.PHONY: attacks
+attacks:
+	$(CARGO) build --quiet -p conformance --all-targets
+	$(ISOLATED) env RUNTIME=$(abspath $(RUNTIME)) TRIES=$(TRIES) $(CARGO) test --quiet -p conformance --test attacks
+
 # Size, system calls and memory, against what is promised (docs/performance.md).
 .PHONY: budget
 budget: all

@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods)] // It tests; it guards nothing.
 
 pub mod agent;
+pub mod attack;
 pub mod bundle;
 pub mod console;
 pub mod host;
@@ -14,6 +15,7 @@ pub mod load;
 pub mod payload;
 pub mod report;
 pub mod runtime;
+pub mod score;
 pub mod tally;
 pub mod verdict;
 

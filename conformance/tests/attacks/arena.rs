@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The place of an attack: what looks like the host to the runtime and can be damaged
+//! without harm to it.
+
+use conformance::attack::Count;
+use conformance::score::Score;
+use conformance::{Bundle, Doing, Output, Result, Runtime, bundle};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::SeqCst;
+
+/// A tmpfs for all that attacks make, and a /dev whose devices only this program's
+/// mount namespace has.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    dir: PathBuf,
+    /// The runtime that is attacked by its copies.
+    program: PathBuf,
+    tries: u32,
+}
+
+/// How often a race is tried unless TRIES says otherwise.
+const TRIES: u32 = 300;
+
+impl Ground {
+    pub(crate) fn new() -> Result<Self> {
+        let program = Runtime::from_env()?.program().to_owned();
+        let tries = match std::env::var("TRIES") {
+            Ok(text) => text.parse().doing(&format!("TRIES={text}"))?,
+            Err(_) => TRIES,
+        };
+        let dir = tempfile::Builder::new().prefix("attacks-").tempdir().doing("temporary directory")?.keep();
+        mount(Some("tmpfs"), &dir, Some("tmpfs"), MsFlags::empty(), Some("mode=0755")).doing("tmpfs")?;
+        let ground = Ground { dir, program, tries };
+        ground.replace_dev()?;
+        // For the bundles and the state directories, too.
+        let tmp = ground.dir.join("tmp");
+        fs::create_dir(&tmp).doing("mkdir")?;
+        fs::set_permissions(&tmp, PermissionsExt::from_mode(0o1777)).doing("chmod")?;
+        let _first = tempfile::env::override_temp_dir(&tmp);
+        Ok(ground)
+    }
+
+    /// Covers /dev with devices of its own: an attacker who gets hold of the host's null
+    /// device could take it from everybody.
+    fn replace_dev(&self) -> Result {
+        let pts = self.dir.join("pts");
+        fs::create_dir(&pts).doing("mkdir")?;
+        let bind = |from: &Path, to: &Path| {
+            mount(Some(from), to, None::<&str>, MsFlags::MS_BIND, None::<&str>).doing("bind /dev/pts")
+        };
+        bind(Path::new("/dev/pts"), &pts)?;
+        mount(Some("tmpfs"), "/dev", Some("tmpfs"), MsFlags::empty(), Some("mode=0755")).doing("/dev")?;
+        for (name, minor) in [("null", 3), ("zero", 5), ("full", 7), ("random", 8), ("urandom", 9)] {
+            let path = Path::new("/dev").join(name);
+            mknod(&path, SFlag::S_IFCHR, Mode::empty(), makedev(1, minor)).doing("mknod")?;
+            fs::set_permissions(&path, PermissionsExt::from_mode(0o666)).doing("chmod")?;
+        }
+        mknod("/dev/tty", SFlag::S_IFCHR, Mode::from_bits_retain(0o666), makedev(5, 0)).doing("mknod")?;
+        for name in ["/dev/pts", "/dev/shm"] {
+            fs::create_dir(name).doing("mkdir")?;
+        }
+        bind(&pts, Path::new("/dev/pts"))?;
+        symlink("pts/ptmx", "/dev/ptmx").doing("symlink")?;
+        symlink("/proc/self/fd", "/dev/fd").doing("symlink")
+    }
+
+    /// A place for one attack.
+    pub(crate) fn arena(&self) -> Result<Arena> {
+        let dir = tempfile::tempdir().doing("temporary directory")?;
+        fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).doing("chmod")?;
+        let program = dir.path().join("runtime");
+        fs::copy(&self.program, &program).doing("copy the runtime")?;
+        let outside = dir.path().join("outside");
+        fs::create_dir(&outside).doing("mkdir")?;
+        fs::write(outside.join("secret"), SECRET).doing("write")?;
+        let runtime = Runtime::new(&program)?;
+        let original = self.program.clone();
+        let mut arena = Arena { runtime, tries: self.tries, dir, original, before: Vec::new() };
+        arena.before = arena.look();
+        Ok(arena)
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        // The mount namespace ends with this program; only the directory is the host's.
+        let _detached = umount2(&self.dir, MntFlags::MNT_DETACH);
+        let _removed = fs::remove_dir(&self.dir);
+    }
+}
+
+/// The content of `outside/secret`.
+pub(crate) const SECRET: &str = "the host's secret";
+
+/// A copy of the runtime, and what stands for the host's files.
+#[derive(Debug)]
+pub(crate) struct Arena {
+    /// The copy.
+    pub(crate) runtime: Runtime,
+    /// How often a race is tried.
+    pub(crate) tries: u32,
+    dir: tempfile::TempDir,
+    original: PathBuf,
+    before: Vec<(String, String)>,
+}
+
+impl Arena {
+    /// A directory of the host with a file `secret`, which no container is given. A
+    /// change in it is a success of the attack.
+    pub(crate) fn outside(&self) -> PathBuf {
+        self.dir.path().join("outside")
+    }
+
+    /// A bundle whose program is the attacker with the arguments `words`, which counts
+    /// in the score.
+    pub(crate) fn attacker(&self, words: &[&str], change: impl FnOnce(&mut Value)) -> Result<Attacker<'_>> {
+        let volume = tempfile::tempdir_in(self.dir.path()).doing("temporary directory")?;
+        let score = Score::open(&volume.path().join("score"))?;
+        let args: Vec<_> = ["/attacker", "/score/score"].iter().chain(words).copied().collect();
+        let bundle = Bundle::new(&[])?.with(|config| {
+            config["process"]["args"] = json!(args);
+            bind(config, volume.path(), "/score");
+            change(config);
+        })?;
+        for name in ["score", "volume"] {
+            fs::create_dir(bundle.rootfs(name)).doing("mkdir")?;
+        }
+        fs::copy(bundle::beside("attacker"), bundle.rootfs("attacker")).doing("copy the attacker")?;
+        Ok(Attacker {
+            arena: self,
+            id: format!("attacker-{}", words.join("-")),
+            bundle,
+            score,
+            _volume: volume,
+        })
+    }
+
+    /// Marks of the host that no attack may change.
+    fn look(&self) -> Vec<(String, String)> {
+        let node = |path: &str| {
+            let meta = fs::symlink_metadata(path);
+            meta.map_or_else(
+                |e| e.to_string(),
+                |m| format!("{:o} {}:{} {}", m.mode(), m.uid(), m.gid(), m.rdev()),
+            )
+        };
+        let text = |path: &str| fs::read_to_string(path).unwrap_or_else(|e| e.to_string());
+        let mut marks: Vec<_> =
+            ["/dev/null", "/dev/zero", "/dev/ptmx"].map(|path| (path.to_owned(), node(path))).into();
+        marks.extend(
+            ["/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname", "/proc/sys/net/ipv4/ip_forward"]
+                .map(|path| (path.to_owned(), text(path))),
+        );
+        let mut files: Vec<_> = fs::read_dir(self.outside()).into_iter().flatten().flatten().collect();
+        files.sort_by_key(fs::DirEntry::file_name);
+        for file in files {
+            let path = file.path().display().to_string();
+            marks.push((path.clone(), format!("{} {}", node(&path), text(&path))));
+        }
+        marks
+    }
+
+    /// What is no longer as it was: the program, and what stands for the host.
+    pub(crate) fn damage(&self) -> Vec<String> {
+        let mut damage = Vec::new();
+        let (original, copy) = (fs::read(&self.original).ok(), fs::read(self.runtime.program()).ok());
+        if original != copy {
+            damage.push("the runtime's program was overwritten".to_owned());
+        }
+        let now = self.look();
+        for (name, was) in &self.before {
+            match now.iter().find(|(other, _)| other == name) {
+                Some((_, is)) if is == was => {}
+                Some((_, is)) => damage.push(format!("{name} is {is:?}, was {was:?}")),
+                None => damage.push(format!("{name} is gone")),
+            }
+        }
+        let new = now.iter().filter(|(name, _)| !self.before.iter().any(|(other, _)| other == name));
+        damage.extend(new.map(|(name, is)| format!("{name} is new: {is:?}")));
+        damage
+    }
+
+    /// Puts the program back.
+    pub(crate) fn repair(&self) -> Result {
+        let new = self.dir.path().join("new");
+        fs::copy(&self.original, &new).doing("copy the runtime")?;
+        fs::rename(&new, self.runtime.program()).doing("rename")
+    }
+
+    /// Deletes the containers that an attack has left.
+    pub(crate) fn delete_all(&self) {
+        for entry in fs::read_dir(self.runtime.root()).into_iter().flatten().flatten() {
+            let _deleted = self.runtime.run(&["delete", "--force", &entry.file_name().to_string_lossy()]);
+        }
+    }
+}
+
+/// A hostile container.
+#[derive(Debug)]
+pub(crate) struct Attacker<'a> {
+    arena: &'a Arena,
+    /// The id of the container.
+    pub(crate) id: String,
+    pub(crate) bundle: Bundle,
+    pub(crate) score: Score,
+    _volume: tempfile::TempDir,
+}
+
+impl Attacker<'_> {
+    /// Starts the container and waits until the attack can begin.
+    pub(crate) fn start(&self) -> Result {
+        self.arena.runtime.run_in(&self.bundle, &["run", "--detach", &self.id])?.ok()?;
+        self.score.await_ready()
+    }
+
+    /// Executes a program in it.
+    pub(crate) fn exec(&self, flags: &[&str], args: &[&str]) -> Result<Output> {
+        self.arena.runtime.run(&[&["exec"], flags, &[self.id.as_str()], args].concat())
+    }
+
+    /// Adds what the attacker has counted.
+    pub(crate) fn tally(&self, mut count: Count) -> Result<Count> {
+        count.near += self.score.near.load(SeqCst) as u64;
+        for _ in 0..self.score.successes.load(SeqCst) {
+            count.success(format!("{} succeeded", self.id));
+        }
+        Ok(count)
+    }
+
+    /// Ends the container.
+    pub(crate) fn stop(&self) -> Result {
+        self.arena.runtime.run(&["delete", "--force", &self.id])?.ok().map(drop)
+    }
+}
+
+/// Adds a volume to a configuration.
+pub(crate) fn bind(config: &mut Value, source: &Path, destination: &str) {
+    add_mount(
+        config,
+        json!({ "destination": destination, "type": "bind", "source": source, "options": ["rbind"] }),
+    );
+}
+
+/// Adds a mount to a configuration.
+pub(crate) fn add_mount(config: &mut Value, mount: Value) {
+    if let Some(mounts) = config["mounts"].as_array_mut() {
+        mounts.push(mount);
+    }
+}

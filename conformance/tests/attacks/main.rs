@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Attacks on the runtime that RUNTIME names, by programs in its containers and by
+//! users of its host, while it creates, executes, kills and deletes:
+//!
+//! ```text
+//! RUNTIME=/usr/bin/runc TRIES=10000 cargo test -p conformance --test attacks [NAME]
+//! ```
+//!
+//! An attack fails the run if one try succeeds, and if the attacker never got into the
+//! place and moment that the attack needs. Root is needed. OUTCOMES names a file for
+//! what was counted.
+#![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
+
+mod arena;
+mod program;
+
+use arena::{Arena, Ground};
+use conformance::attack::{self, Count, Outcome};
+use conformance::host::{self, Snapshot};
+use conformance::{Result, ensure};
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// One attack.
+#[derive(Debug)]
+pub(crate) struct Attack {
+    /// What the attacker does, in a few words.
+    pub(crate) name: &'static str,
+    /// The vulnerability that it stands for: its id, or a sentence.
+    pub(crate) stands_for: &'static str,
+    /// Makes the tries and counts them. A race makes [`Arena::tries`].
+    pub(crate) run: fn(&Arena) -> Result<Count>,
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // They share the host.
+    arguments.test_threads = Some(1);
+    let prepared = host::isolate().and_then(|()| Ok((host::only_one()?, Ground::new()?)));
+    let (_lock, ground) = match prepared {
+        Ok((lock, ground)) => (lock, Arc::new(ground)),
+        Err(error) => {
+            let trial = Trial::test("isolation", move || Err(Failed::from(error)));
+            return libtest_mimic::run(&arguments, vec![trial]).exit_code();
+        }
+    };
+    let areas = [("program", program::ATTACKS)];
+    let outcomes = Arc::new(Mutex::new(Vec::new()));
+    let mut trials = Vec::new();
+    for (area, attacks) in areas {
+        for attack in attacks {
+            let (outcomes, ground) = (Arc::clone(&outcomes), Arc::clone(&ground));
+            trials.push(Trial::test(format!("{area}::{}", attack.name), move || {
+                let count = make(attack, &ground);
+                outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(Outcome {
+                    area: area.into(),
+                    name: attack.name.into(),
+                    stands_for: attack.stands_for.into(),
+                    count: count.clone(),
+                });
+                let count = count.map_err(Failed::from)?;
+                match count.successes {
+                    0 => Ok(()),
+                    _ => Err(Failed::from(format!("{count}\n\nIt stands for:\n  {}", attack.stands_for))),
+                }
+            }));
+        }
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    let outcomes = outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+    let counts = || outcomes.iter().filter_map(|outcome| outcome.count.as_ref().ok());
+    let (tries, successes): (u64, u64) = counts().fold((0, 0), |(t, s), c| (t + c.tries, s + c.successes));
+    println!("{} attacks, {tries} tries, {successes} successes", counts().count());
+    if let Some(path) = std::env::var_os(attack::VARIABLE)
+        && let Err(error) = attack::write(path.as_ref(), &outcomes)
+    {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
+    conclusion.exit_code()
+}
+
+/// Makes the tries of an attack, on a host whose changes count as successes.
+fn make(attack: &Attack, ground: &Ground) -> Result<Count> {
+    let arena = ground.arena()?;
+    let before = Snapshot::take()?;
+    let result = (attack.run)(&arena);
+    let damage = arena.damage();
+    // A program that the attacker has overwritten deletes nothing.
+    arena.repair()?;
+    arena.delete_all();
+    let left = before.check(&arena.runtime);
+    before.restore();
+    let mut count = result?;
+    damage.into_iter().for_each(|evidence| count.success(evidence));
+    if count.successes == 0 {
+        left?;
+    }
+    ensure!(count.near > 0, "the attacker was never near: the attack shows nothing ({count})");
+    Ok(count)
+}
