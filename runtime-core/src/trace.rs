@@ -148,21 +148,21 @@ struct Event {
     track: Track,
     kind: Kind,
     what: u8,
-    item: u16,
+    item: u32,
 }
 
 impl Event {
-    fn encode(track: Track, kind: Kind, what: u8, item: u16) -> u64 {
-        let [low, high] = item.to_le_bytes();
-        u64::from_le_bytes([kind as u8, track as u8, what, 0, low, high, 0, 0])
+    fn encode(track: Track, kind: Kind, what: u8, item: u32) -> u64 {
+        let [i0, i1, i2, i3] = item.to_le_bytes();
+        u64::from_le_bytes([kind as u8, track as u8, what, 0, i0, i1, i2, i3])
     }
 
     /// `None` for a place that was taken and not written to yet.
     fn decode(time: u64, word: u64) -> Option<Self> {
-        let [kind, track, what, _, low, high, ..] = word.to_le_bytes();
+        let [kind, track, what, _, i0, i1, i2, i3] = word.to_le_bytes();
         let kind = [Kind::Begin, Kind::Mark, Kind::Step].into_iter().find(|k| *k as u8 == kind)?;
         let track = Track::ALL.get(usize::from(track)).copied()?;
-        Some(Event { time, track, kind, what, item: u16::from_le_bytes([low, high]) })
+        Some(Event { time, track, kind, what, item: u32::from_le_bytes([i0, i1, i2, i3]) })
     }
 
     fn name(&self) -> Option<String> {
@@ -208,12 +208,12 @@ pub(crate) trait Traced: Sized {
 impl<T, E> Traced for std::result::Result<T, E> {}
 
 /// The child has done this.
-pub(crate) fn step(step: Step, item: u16) {
+pub(crate) fn step(step: Step, item: u32) {
     put(Kind::Step, step as u8, item);
 }
 
 #[inline]
-fn put(kind: Kind, what: u8, item: u16) {
+fn put(kind: Kind, what: u8, item: u32) {
     if let Some(words) = CURRENT.get() {
         write(words, Event::encode(TRACK.get(), kind, what, item));
     }
@@ -239,11 +239,11 @@ mod tests {
         let trace = Trace::begin().unwrap();
         assert_eq!(trace.events().0.len(), 1);
         Ok::<(), ()>(()).traced(Mark::Plan).unwrap();
-        step(Step::Mount, 7);
+        step(Step::Mount, 70_000);
         let json: serde_json::Value = serde_json::from_str(&trace.to_json()).unwrap();
         let spans: Vec<_> = json.as_array().unwrap().iter().filter(|event| event["ph"] == "X").collect();
         assert_eq!(spans[0]["name"], "Plan");
-        assert_eq!((&spans[1]["name"], &spans[1]["args"]["item"]), (&"Mount".into(), &7.into()));
+        assert_eq!((&spans[1]["name"], &spans[1]["args"]["item"]), (&"Mount".into(), &70_000.into()));
         drop(trace);
         Ok::<(), ()>(()).traced(Mark::Plan).unwrap();
     }

@@ -19,6 +19,7 @@ mod hooks;
 mod lifecycle;
 mod limits;
 mod linux;
+mod mount_options;
 mod mounts;
 mod namespaces;
 mod process;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         ("process", process::CASES),
         ("namespaces", namespaces::CASES),
         ("mounts", mounts::CASES),
+        ("mount options", mount_options::CASES),
         ("linux", linux::CASES),
         ("exec", exec::CASES),
         ("features", features::CASES),

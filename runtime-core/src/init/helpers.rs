@@ -3,7 +3,7 @@
 
 use super::mounts::clone_inside;
 use super::plan::{Plan, What};
-use super::step::{Call, During, Failure, InStep, Step};
+use super::step::{Call, During, Failure, InStep, Step, index};
 use crate::launch::channel::{ChildEnd, Reply};
 use crate::path::root::Root;
 use crate::sys::clone::Child;
@@ -44,7 +44,7 @@ impl Mapper<'_> {
         let (Some(root), Some(What::Inside(inside))) = (root, mount.map(|mount| &mount.what)) else {
             return Err(Failure {
                 step: Step::Mount,
-                item: self.item as u16,
+                item: index(self.item),
                 call: Call::Open,
                 errno: Errno::EINVAL,
             });

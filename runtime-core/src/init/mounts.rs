@@ -4,7 +4,7 @@
 
 use super::copy_up;
 use super::plan::{Inside, Mount, NewMount, Rootfs, What};
-use super::step::{Call, During, Failure, InStep, Step, StepResult};
+use super::step::{Call, During, Failure, InStep, Step, StepResult, index};
 use crate::config::mounts::is_proc_file;
 use crate::launch::channel::{ChildEnd, Reply, WORDS_MAX};
 use crate::path::proc::is_procfs;
@@ -43,7 +43,7 @@ pub(super) fn clone_inside(root: Root<'_>, inside: &Inside) -> StepResult<OwnedF
 
 /// Lets the parent make the mount.
 fn ask_for(i: usize, channel: &ChildEnd) -> StepResult<OwnedFd> {
-    channel.send(Reply::NeedMount(i as u16)).during(Call::Write)?;
+    channel.send(Reply::NeedMount(index(i))).during(Call::Write)?;
     channel.receive_mount().during(Call::Read)
 }
 

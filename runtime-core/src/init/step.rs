@@ -210,7 +210,7 @@ impl Call {
 pub(crate) struct Failure {
     pub(crate) step: Step,
     /// Which one of several (the index of a mount, a device, ...).
-    pub(crate) item: u16,
+    pub(crate) item: u32,
     pub(crate) call: Call,
     pub(crate) errno: Errno,
 }
@@ -235,6 +235,11 @@ pub(crate) trait InStep<T> {
     fn item(self, step: Step, item: usize) -> Result<T, Failure>;
 }
 
+/// The index of an item as it crosses the channel. No list that memory can hold is longer.
+pub(crate) fn index(item: usize) -> u32 {
+    u32::try_from(item).unwrap_or(u32::MAX)
+}
+
 impl<T> InStep<T> for StepResult<T> {
     fn step(self, step: Step) -> Result<T, Failure> {
         self.item(step, 0)
@@ -243,10 +248,10 @@ impl<T> InStep<T> for StepResult<T> {
     fn item(self, step: Step, item: usize) -> Result<T, Failure> {
         match self {
             Ok(value) => {
-                trace::step(step, item as u16);
+                trace::step(step, index(item));
                 Ok(value)
             }
-            Err((call, errno)) => Err(Failure { step, item: item as u16, call, errno }),
+            Err((call, errno)) => Err(Failure { step, item: index(item), call, errno }),
         }
     }
 }

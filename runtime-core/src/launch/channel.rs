@@ -37,7 +37,7 @@ pub(crate) enum Reply {
     /// The init has this pid.
     Cloned(i32),
     /// The parent is to make this mount and send it.
-    NeedMount(u16),
+    NeedMount(u32),
     /// The parent is to run its hooks.
     Barrier,
     /// Once the filter is loaded, its listener has this number in the child. Said
@@ -57,7 +57,7 @@ const CLONED: u8 = 253;
 const BARRIER: u8 = 254;
 const READY: u8 = 255;
 
-/// The size of a reply on the wire: step or kind, call, item, and errno, pid or descriptor.
+/// The size of a reply on the wire: step or kind, call, errno, and item, pid or descriptor.
 pub(crate) const WIRE_LEN: usize = 8;
 
 /// How many of the kernel's words are passed on, in bytes.
@@ -65,36 +65,38 @@ pub(crate) const WORDS_MAX: usize = 255;
 
 impl Reply {
     pub(crate) fn encode(self) -> [u8; WIRE_LEN] {
-        let pack = |kind: u8, call: u8, item: u16, value: i32| {
-            let [i0, i1] = item.to_ne_bytes();
-            let [v0, v1, v2, v3] = value.to_ne_bytes();
-            [kind, call, i0, i1, v0, v1, v2, v3]
+        let pack = |kind: u8, call: u8, errno: u16, value: [u8; 4]| {
+            let [e0, e1] = errno.to_ne_bytes();
+            let [v0, v1, v2, v3] = value;
+            [kind, call, e0, e1, v0, v1, v2, v3]
         };
+        let plain = |kind: u8, value: [u8; 4]| pack(kind, 0, 0, value);
         match self {
-            Reply::Cloned(pid) => pack(CLONED, 0, 0, pid),
-            Reply::NeedMount(item) => pack(NEED_MOUNT, 0, item, 0),
-            Reply::Barrier => pack(BARRIER, 0, 0, 0),
-            Reply::Listener(fd) => pack(LISTENER, 0, 0, fd),
-            Reply::Ready => pack(READY, 0, 0, 0),
-            Reply::Failed(f) => pack(f.step as u8, f.call as u8, f.item, f.errno as i32),
+            Reply::Cloned(pid) => plain(CLONED, pid.to_ne_bytes()),
+            Reply::NeedMount(item) => plain(NEED_MOUNT, item.to_ne_bytes()),
+            Reply::Barrier => plain(BARRIER, [0; 4]),
+            Reply::Listener(fd) => plain(LISTENER, fd.to_ne_bytes()),
+            Reply::Ready => plain(READY, [0; 4]),
+            // The kernel's error numbers end at 4095 (MAX_ERRNO).
+            Reply::Failed(f) => pack(f.step as u8, f.call as u8, f.errno as u16, f.item.to_ne_bytes()),
         }
     }
 
     /// `None` if the bytes are not a reply.
     pub(crate) fn decode(bytes: [u8; WIRE_LEN]) -> Option<Self> {
-        let [kind, call, i0, i1, v0, v1, v2, v3] = bytes;
-        let value = i32::from_ne_bytes([v0, v1, v2, v3]);
+        let [kind, call, e0, e1, v0, v1, v2, v3] = bytes;
+        let value = [v0, v1, v2, v3];
         Some(match kind {
-            CLONED => Reply::Cloned(value),
-            NEED_MOUNT => Reply::NeedMount(u16::from_ne_bytes([i0, i1])),
+            CLONED => Reply::Cloned(i32::from_ne_bytes(value)),
+            NEED_MOUNT => Reply::NeedMount(u32::from_ne_bytes(value)),
             BARRIER => Reply::Barrier,
-            LISTENER => Reply::Listener(value),
+            LISTENER => Reply::Listener(i32::from_ne_bytes(value)),
             READY => Reply::Ready,
             step => Reply::Failed(Failure {
                 step: Step::from_byte(step)?,
                 call: Call::from_byte(call)?,
-                item: u16::from_ne_bytes([i0, i1]),
-                errno: Errno::from_raw(value),
+                item: u32::from_ne_bytes(value),
+                errno: Errno::from_raw(u16::from_ne_bytes([e0, e1]).into()),
             }),
         })
     }
@@ -239,10 +241,15 @@ mod tests {
 
     #[test]
     fn replies_survive_the_wire() {
-        let failure = Failure { step: Step::Mount, item: 513, call: Call::Fsopen, errno: Errno::ENODEV };
-        for reply in
-            [Reply::Cloned(70_000), Reply::Barrier, Reply::Listener(7), Reply::Ready, Reply::Failed(failure)]
-        {
+        let failure = Failure { step: Step::Mount, item: 70_000, call: Call::Fsopen, errno: Errno::ENODEV };
+        for reply in [
+            Reply::Cloned(70_000),
+            Reply::NeedMount(70_000),
+            Reply::Barrier,
+            Reply::Listener(7),
+            Reply::Ready,
+            Reply::Failed(failure),
+        ] {
             assert_eq!(Reply::decode(reply.encode()), Some(reply));
         }
         assert_eq!(Reply::decode([Step::ALL.len() as u8, 0, 0, 0, 0, 0, 0, 0]), None);

@@ -40,7 +40,7 @@ pub(super) fn namespaces(errno: Errno, call: &str) -> Error {
 /// What the child reported, in words; some may be the kernel's.
 pub(super) fn failure(failure: Failure, words: Option<&str>, plan: &Plan) -> Error {
     let Failure { step, call, errno, .. } = failure;
-    let item = usize::from(failure.item);
+    let item = failure.item as usize;
     let error = match step {
         Step::Mount | Step::ReadonlyMount => mount(item, call, errno, words, plan),
         Step::FindProgram => program(call, errno, plan),

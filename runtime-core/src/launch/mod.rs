@@ -167,7 +167,7 @@ impl Child {
     pub(crate) fn progress(&mut self, plan: &Plan) -> Result<Progress> {
         match self.next().traced(Mark::AwaitChild)? {
             Some(Reply::Barrier) => Ok(Progress::Barrier),
-            Some(Reply::NeedMount(item)) => Ok(Progress::NeedMount(item.into())),
+            Some(Reply::NeedMount(item)) => Ok(Progress::NeedMount(item as usize)),
             Some(Reply::Listener(fd)) => self.listener(fd, plan).map(Progress::Listener),
             Some(Reply::Ready) => Ok(Progress::Ready),
             other => Err(self.failed(other, plan)),

@@ -26,9 +26,10 @@ struct Fprog {
 /// that the kernel does not know. ENOMEM: too long together with those that are
 /// in force already. EBUSY: one of those has a listener.
 pub(crate) fn load(program: &[Instruction], flags: u32) -> Result<()> {
-    let program = Fprog { len: program.len() as u16, filter: program.as_ptr() };
-    // SAFETY: a whole sock_fprog. Instruction is laid out as struct sock_filter,
-    // and no program is longer than its 16 bit length can say.
+    // The kernel's own limit, BPF_MAXINSNS, is lower.
+    let Ok(len) = u16::try_from(program.len()) else { return Err(Errno::EINVAL) };
+    let program = Fprog { len, filter: program.as_ptr() };
+    // SAFETY: a whole sock_fprog. Instruction is laid out as struct sock_filter.
     done(unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &raw const program) })
 }
 

@@ -13,6 +13,9 @@ pub(super) fn parse(text: &str) -> Result<Value, String> {
     if parser.rest.is_empty() { Ok(value) } else { Err(parser.expected("the end")) }
 }
 
+/// The longest signature: its length is a byte on the wire (D-Bus Specification, "Valid Signatures").
+const SIGNATURE_MAX: usize = 255;
+
 struct Parser<'a> {
     text: &'a str,
     rest: &'a str,
@@ -94,11 +97,17 @@ impl<'a> Parser<'a> {
                 },
             },
         }?;
+        let signature = value.signature();
         if let Some(kind) = kind
-            && value.signature() != kind
+            && signature != kind
         {
             self.rest = begin;
             return Err(self.expected(&format!("a value of type {kind:?}")));
+        }
+        let is_long = |signature: &str| signature.len() > SIGNATURE_MAX;
+        if is_long(&signature) || matches!(&value, Value::Signature(text) if is_long(text)) {
+            self.rest = begin;
+            return Err(self.expected(&format!("a type of at most {SIGNATURE_MAX} characters")));
         }
         self.depth += 1;
         Ok(value)
@@ -342,6 +351,9 @@ mod tests {
         );
         assert!(parse(&"[".repeat(10_000)).is_err());
         assert!(parse(&"byte ".repeat(10_000)).is_err());
+        assert!(parse(&format!("({})", "1,".repeat(253))).is_ok());
+        assert!(parse(&format!("<({})>", "1,".repeat(254))).is_err());
+        assert!(parse(&format!("signature '{}'", "y".repeat(256))).is_err());
     }
 
     #[test]
