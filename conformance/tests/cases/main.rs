@@ -12,6 +12,7 @@
 
 mod caller;
 mod defaults;
+mod devices;
 mod engines;
 mod exec;
 mod features;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         ("lifecycle", lifecycle::CASES),
         ("hooks", hooks::CASES),
         ("defaults", defaults::CASES),
+        ("devices", devices::CASES),
         ("process", process::CASES),
         ("namespaces", namespaces::CASES),
         ("mounts", mounts::CASES),

@@ -8,6 +8,46 @@ use crate::sys::{Errno, fd, mount};
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
+/// A device that the host and the container both have, each its own node of it.
+pub(crate) struct Shared {
+    pub(crate) path: &'static CStr,
+    dev: u64,
+}
+
+const fn memory_device(path: &'static CStr, minor: u32) -> Shared {
+    Shared { path, dev: libc::makedev(1, minor) }
+}
+
+pub(super) const NULL: Shared = memory_device(c"dev/null", 3);
+
+/// Callers pass the host's nodes of these on without a thought.
+pub(crate) const SHARED: [Shared; 5] = [
+    NULL,
+    memory_device(c"dev/zero", 5),
+    memory_device(c"dev/full", 7),
+    memory_device(c"dev/random", 8),
+    memory_device(c"dev/urandom", 9),
+];
+
+impl Shared {
+    pub(super) fn is(&self, st: &libc::stat) -> bool {
+        st.st_mode & libc::S_IFMT == libc::S_IFCHR && st.st_rdev == self.dev
+    }
+
+    /// Opens the container's node, which must be that device, not a link or a file
+    /// that an image or another container has put there (CVE-2025-31133). It is looked
+    /// at before it is opened, for some devices do something then.
+    pub(super) fn open(&self, root: Root<'_>, flags: i32) -> StepResult<OwnedFd> {
+        let open = |flags| -> StepResult<OwnedFd> {
+            let node = root.open_proper(self.path, flags).during(Call::Open)?;
+            let st = fd::stat(&node).during(Call::Stat)?;
+            if self.is(&st) { Ok(node) } else { Err((Call::CheckDevice, Errno::ENODEV)) }
+        };
+        let looked_at = open(libc::O_PATH)?;
+        if flags == libc::O_PATH { Ok(looked_at) } else { open(flags) }
+    }
+}
+
 pub(super) fn make(rootfs: &mut Rootfs) -> Result<(), Failure> {
     let Some(dev) = &mut rootfs.dev else { return Ok(()) };
     let mut parents = Parents { root: Root::new(&rootfs.root), last: None };

@@ -12,7 +12,7 @@ pub(crate) mod step;
 
 mod console;
 mod copy_up;
-mod devices;
+pub(crate) mod devices;
 mod lookup;
 mod mounts;
 mod namespaces;
@@ -149,7 +149,7 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
         _ => {
             process::join_session(&plan.process)?;
             console::open(&mut plan.process, None)?;
-            process::replace_dev_null(None)?;
+            process::replace_host_devices(None)?;
         }
     }
     process::become_user(&mut plan.process, channel, |program, process| {
@@ -188,5 +188,5 @@ fn make(
     console::open(process, Some(&container.rootfs.root))?;
     paths::mask_and_lock(container)?;
     rootfs::lock(&mut container.rootfs)?;
-    process::replace_dev_null(Some(&container.rootfs.root))
+    process::replace_host_devices(Some(&container.rootfs.root))
 }

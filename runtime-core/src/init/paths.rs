@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Kernel parameters, read-only paths, masked paths.
 
+use super::devices;
 use super::mounts::empty_tmpfs;
 use super::plan::{Container, Sysctl};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
@@ -84,21 +85,8 @@ impl Covers<'_> {
 
     fn dev_null(&mut self) -> StepResult<&OwnedFd> {
         if self.null.is_none() {
-            self.null = Some(open_dev_null(self.root, libc::O_PATH)?);
+            self.null = Some(devices::NULL.open(self.root, libc::O_PATH)?);
         }
-        self.null.as_ref().ok_or((Call::CheckDevNull, Errno::ENODEV))
+        self.null.as_ref().ok_or((Call::CheckDevice, Errno::ENODEV))
     }
-}
-
-/// The container's /dev/null, which must be that device, not a link or a file
-/// that an image or another container has put there (CVE-2025-31133). It is looked
-/// at before it is opened, for some devices do something then.
-pub(super) fn open_dev_null(root: Root<'_>, flags: i32) -> StepResult<OwnedFd> {
-    let open = |flags| -> StepResult<OwnedFd> {
-        let null = root.open_proper(c"dev/null", flags).during(Call::Open)?;
-        let st = fd::stat(&null).during(Call::Stat)?;
-        if fd::is_dev_null(&st) { Ok(null) } else { Err((Call::CheckDevNull, Errno::ENODEV)) }
-    };
-    let looked_at = open(libc::O_PATH)?;
-    if flags == libc::O_PATH { Ok(looked_at) } else { open(flags) }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Becoming the container's process: create and exec end here.
 
-use super::lookup;
 use super::plan::{Labels, Plan, Process};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
+use super::{devices, lookup};
 use crate::config::caps::Capabilities;
 use crate::launch::channel::{ChildEnd, Reply};
 use crate::path::root::{Leaf, PathBuffer, Root};
@@ -56,31 +56,32 @@ pub(super) fn set_stdio(stdio: &mut [Option<OwnedFd>; 3]) -> StepResult {
     Ok(())
 }
 
-/// A standard descriptor that is the host's /dev/null becomes the container's:
-/// a program that reopens or changes it must not reach the host's. `root` is that
-/// of a container that is being made; otherwise it is the process's own.
-pub(super) fn replace_dev_null(root: Option<&OwnedFd>) -> Result<(), Failure> {
-    let mut own = None;
-    let mut replace = |n: u8| -> StepResult {
-        if !fd::is_dev_null(&fd::stat(fd::stdio(n)).during(Call::Stat)?) {
-            return Ok(());
-        }
-        let null = match &own {
-            Some(null) => null,
-            None => match open_dev_null(root) {
-                Ok(null) => own.insert(null),
-                // config.json may have a /dev without it. Later on that may be
-                // the container's doing, to get hold of the host's.
-                Err((Call::Open, Errno::ENOENT)) if root.is_some() => return Ok(()),
-                Err(other) => return Err(other),
-            },
+/// Puts the container's own devices in the place of standard descriptors that lead to
+/// the host's: a program that reopens or changes them must not reach those. A container
+/// without the device is an error. It may be without it on purpose, to keep the host's.
+///
+/// `root` is that of a container that is being made; otherwise it is the process's own.
+pub(super) fn replace_host_devices(root: Option<&OwnedFd>) -> Result<(), Failure> {
+    let mut last: Option<(usize, OwnedFd)> = None;
+    for n in 0..3 {
+        let st = fd::stat(fd::stdio(n)).during(Call::Stat).step(Step::Stdio)?;
+        let Some(device) = devices::SHARED.iter().position(|device| device.is(&st)) else { continue };
+        let mut replace = || -> StepResult {
+            let own = match last.take() {
+                Some((of, own)) if of == device => own,
+                _ => open_device(root, device)?,
+            };
+            fd::dup_onto(&own, RawFd::from(n)).during(Call::Dup)?;
+            last = Some((device, own));
+            Ok(())
         };
-        fd::dup_onto(null, RawFd::from(n)).during(Call::Dup)
-    };
-    (0..3).try_for_each(&mut replace).step(Step::Stdio)
+        replace().item(Step::Stdio, device)?;
+    }
+    Ok(())
 }
 
-fn open_dev_null(root: Option<&OwnedFd>) -> StepResult<OwnedFd> {
+fn open_device(root: Option<&OwnedFd>, device: usize) -> StepResult<OwnedFd> {
+    let device = devices::SHARED.get(device).ok_or((Call::CheckDevice, Errno::ENODEV))?;
     let slash;
     let root = match root {
         Some(root) => root,
@@ -89,7 +90,7 @@ fn open_dev_null(root: Option<&OwnedFd>) -> StepResult<OwnedFd> {
             &slash
         }
     };
-    super::paths::open_dev_null(Root::new(root), libc::O_RDWR | libc::O_NOCTTY)
+    device.open(Root::new(root), libc::O_RDWR | libc::O_NOCTTY)
 }
 
 /// Gives up what the program must not have, becomes who it is to be, and calls

@@ -83,7 +83,7 @@ byte_enum! {
         ReadonlyRootfs,
         /// Set the propagation of the root file system.
         RootPropagation,
-        /// Replace the host's /dev/null by the container's.
+        /// Replace devices of the host by the container's.
         Stdio,
         /// Set the execution domain.
         Personality,
@@ -120,7 +120,7 @@ byte_enum! {
 byte_enum! {
     /// What was being done inside of a step: the system call, or a check.
     Call {
-        Access, Affinity, AttachMount, Bind, Capget, Capset, Chdir, CheckCwd, CheckDevice, CheckDevNull,
+        Access, Affinity, AttachMount, Bind, Capget, Capset, Chdir, CheckCwd, CheckDevice,
         CheckDevpts, CheckExecutable, CheckProc, CheckProgram, Chmod, Chown, Chroot, Clone3, CloneTree,
         CloseRange, CopyUp, Dup, Execve, Fsconfig, FsconfigCreate, FsconfigMode, Fsmount, Fsopen, Getcwd,
         Getdents, Ioctl, Keyctl, MapIds, Mkdir, Mknod, Mmap, MountPropagation, MountSetattr, Open,
@@ -148,7 +148,6 @@ impl Call {
             Call::CloneTree => "open_tree",
             Call::CloseRange => "close_range",
             Call::CheckCwd => "check of the working directory",
-            Call::CheckDevNull => "check of /dev/null",
             Call::CheckDevice => "check of the existing file",
             Call::CheckDevpts => "check of /dev/pts/ptmx",
             Call::CheckExecutable => "check of the file",

@@ -3,6 +3,7 @@
 
 use crate::config::process::rlimit_name;
 use crate::error::{Error, ErrorKind};
+use crate::init::devices;
 use crate::init::plan::{Plan, Program, What};
 use crate::init::step::{Call, Failure, Step};
 use crate::path::show;
@@ -45,6 +46,12 @@ pub(super) fn failure(failure: Failure, words: Option<&str>, plan: &Plan) -> Err
         Step::Mount | Step::ReadonlyMount => mount(item, call, errno, words, plan),
         Step::FindProgram => program(call, errno, plan),
         Step::Cwd => cwd(call, errno, plan),
+        Step::Stdio if matches!((call, errno), (Call::Open, Errno::ENOENT)) => {
+            let error = plain(call, errno).with_hint(
+                "standard input, output or error is this device of the host, and the container has none of its own",
+            );
+            error.wrap(subject(step, item, plan))
+        }
         Step::Ready if errno == Errno::EPIPE => Error::new(ErrorKind::Setup, "the runtime went away"),
         _ => plain(call, errno).wrap(subject(step, item, plan)),
     };
@@ -121,7 +128,10 @@ fn subject(step: Step, item: usize, plan: &Plan) -> String {
         Step::RootPropagation => {
             "unable to apply root propagation flags (linux.rootfsPropagation)".to_owned()
         }
-        Step::Stdio => "reopening /dev/null inside the container".to_owned(),
+        Step::Stdio => {
+            let device = name(devices::SHARED.get(item).map(|device| device.path));
+            format!("reopening {device} inside the container")
+        }
         Step::Rlimit => {
             let limit = plan.process.rlimits.get(item).map_or("?", |limit| rlimit_name(limit.resource));
             format!("process.rlimits[{item}]: error setting rlimit type {limit}")

@@ -416,11 +416,6 @@ pub(crate) fn poll(fd: impl AsFd, events: i16, timeout_ms: i32) -> Result<i16> {
     }
 }
 
-/// True if `st` is the character device 1:3, that is /dev/null.
-pub(crate) fn is_dev_null(st: &libc::stat) -> bool {
-    st.st_mode & libc::S_IFMT == libc::S_IFCHR && st.st_rdev == libc::makedev(1, 3)
-}
-
 /// `ssize_t writev(int fd, const struct iovec *iov, int n)`
 pub(crate) fn write_parts<const N: usize>(fd: impl AsFd, parts: [&[u8]; N]) -> Result<usize> {
     let iov =
