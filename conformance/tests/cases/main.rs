@@ -17,6 +17,7 @@ mod engines;
 mod exec;
 mod features;
 mod hooks;
+mod hosts;
 mod lifecycle;
 mod limits;
 mod linux;
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
         ("limits", limits),
         ("seccomp", seccomp::CASES),
         ("security", security::CASES),
+        ("hosts", hosts::CASES),
     ];
     let verdicts = Arc::new(Mutex::new(Vec::new()));
     let mut trials = Vec::new();

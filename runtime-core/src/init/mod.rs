@@ -183,7 +183,7 @@ fn make(
         channel.send(Reply::Barrier).during(Call::Write).step(Step::Barrier)?;
         channel.wait_go().during(Call::Read).step(Step::Barrier)?;
     }
-    paths::set_sysctls(&container.sysctls, proc)?;
+    paths::set_sysctls(container, proc)?;
     rootfs::pivot(&container.rootfs)?;
     console::open(process, Some(&container.rootfs.root))?;
     paths::mask_and_lock(container)?;

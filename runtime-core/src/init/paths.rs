@@ -3,7 +3,7 @@
 
 use super::devices;
 use super::mounts::empty_tmpfs;
-use super::plan::{Container, Sysctl};
+use super::plan::Container;
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::path::proc::Proc;
 use crate::path::root::Root;
@@ -14,15 +14,66 @@ use std::os::fd::OwnedFd;
 
 /// Through the host's procfs, which no image and no mount can have replaced:
 /// which namespace a parameter is of depends on the writer alone.
-pub(super) fn set_sysctls(sysctls: &[Sysctl], proc: &Proc) -> Result<(), Failure> {
-    for (i, sysctl) in sysctls.iter().enumerate() {
-        let set = || -> StepResult {
-            let file = proc.open(&sysctl.path, libc::O_WRONLY).during(Call::Open)?;
+pub(super) fn set_sysctls(container: &Container, host: &Proc) -> Result<(), Failure> {
+    let own_namespace = container.rootfs.own_namespace;
+    let mut procfs = Procfs { host, own_namespace, detached: None, attached: false };
+    for (i, sysctl) in container.sysctls.iter().enumerate() {
+        let set = |procfs: &mut Procfs<'_>| -> StepResult {
+            let file = procfs.open(&sysctl.path)?;
             fd::write_all(file, sysctl.line.to_bytes()).during(Call::Write)
         };
-        set().item(Step::Sysctl, i)?;
+        set(&mut procfs).item(Step::Sysctl, i)?;
     }
-    Ok(())
+    procfs.detach().step(Step::Sysctl)
+}
+
+/// The procfs that kernel parameters are set through: the host's, or where that does not
+/// do, a new one.
+struct Procfs<'a> {
+    host: &'a Proc,
+    own_namespace: bool,
+    detached: Option<Proc>,
+    attached: bool,
+}
+
+impl Procfs<'_> {
+    fn open(&mut self, path: &CStr) -> StepResult<OwnedFd> {
+        let flags = libc::O_WRONLY;
+        let detached = match &self.detached {
+            Some(detached) => detached,
+            None => match self.host.open(path, flags) {
+                Err(errno) if self.is_unfit(errno) => {
+                    self.detached.insert(Proc::detached().during(Call::MountProcfs)?)
+                }
+                other => return other.during(Call::Open),
+            },
+        };
+        match detached.open(path, flags) {
+            // AppArmor takes a file of a detached procfs for /sys/..., which profiles for
+            // containers deny (runc#4968). Attached, the file has the path that it should have.
+            Err(Errno::EACCES) if self.own_namespace && !self.attached => {
+                mount::attach_at(detached, fd::CWD, c"/proc").during(Call::AttachMount)?;
+                self.attached = true;
+                detached.open(path, flags).during(Call::Open)
+            }
+            other => other.during(Call::Open),
+        }
+    }
+
+    /// Whether the host's procfs, at which this has happened, is covered by other mounts,
+    /// read-only, or has no parameters at all (`subset=pid`).
+    fn is_unfit(&self, errno: Errno) -> bool {
+        match errno {
+            Errno::EXDEV | Errno::EROFS => true,
+            Errno::ENOENT => matches!(self.host.open(c"sys", libc::O_PATH), Err(Errno::ENOENT)),
+            _ => false,
+        }
+    }
+
+    /// The root directory is still the host's, so /proc is where `open` attached.
+    fn detach(self) -> StepResult {
+        if self.attached { mount::umount(c"/proc", libc::MNT_DETACH).during(Call::Umount) } else { Ok(()) }
+    }
 }
 
 pub(super) fn mask_and_lock(container: &Container) -> Result<(), Failure> {

@@ -123,8 +123,8 @@ byte_enum! {
         Access, Affinity, AttachMount, Bind, Capget, Capset, Chdir, CheckCwd, CheckDevice,
         CheckDevpts, CheckExecutable, CheckProc, CheckProgram, Chmod, Chown, Chroot, Clone3, CloneTree,
         CloseRange, CopyUp, Dup, Execve, Fsconfig, FsconfigCreate, FsconfigMode, Fsmount, Fsopen, Getcwd,
-        Getdents, Ioctl, Keyctl, MapIds, Mkdir, Mknod, Mmap, MountPropagation, MountSetattr, Open,
-        OpenSource, PivotRoot, Prctl, Prlimit, Read, Readlink, Seccomp, SendFd, Setdomainname, Setgid,
+        Getdents, Ioctl, Keyctl, MapIds, Mkdir, Mknod, Mmap, MountProcfs, MountPropagation, MountSetattr,
+        Open, OpenSource, PivotRoot, Prctl, Prlimit, Read, Readlink, Seccomp, SendFd, Setdomainname, Setgid,
         Setgroups, Sethostname, SetMempolicy, Setns, SetPersonality, Setsid, Setuid, SetXattr, Socket, Stat,
         Statfs, Symlink, Umount, Unlink, Unshare, Wait, Write,
     }
@@ -169,6 +169,7 @@ impl Call {
             Call::Mkdir => "mkdirat",
             Call::Mknod => "mknodat",
             Call::Mmap => "mmap",
+            Call::MountProcfs => "mounting a new procfs",
             Call::MountPropagation => "mount(propagation)",
             Call::MountSetattr => "mount_setattr",
             Call::Open => "openat2",

@@ -70,6 +70,10 @@ fn plain(call: Call, errno: Errno) -> Error {
             error.with_hint("the host lacks one of the nodes, or the kernel the mode or a flag")
         }
         (Call::SetMempolicy, Errno::ENOSYS) => error.with_hint("the kernel was built without CONFIG_NUMA"),
+        (Call::MountProcfs, Errno::EPERM) => error.with_hint(
+            "the host's /proc/sys is read-only, covered or missing, and in a user namespace the kernel mounts \
+             a new procfs only where there is one with nothing mounted over it (LXC and Incus: allow nesting)",
+        ),
         (Call::CheckDevice, _) => error.with_hint("the image has another kind of file there"),
         (Call::Mmap, Errno::EPERM) => {
             error.with_hint("without CAP_SYS_ADMIN, call runtime_core::protect_program() first thing in main")

@@ -3,6 +3,7 @@
 //! kernel through it.
 
 use crate::sys::fd::{self, resolve};
+use crate::sys::mount::{self, attr};
 use crate::sys::{Errno, Result};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,6 +20,19 @@ impl Proc {
     /// The procfs at /proc of the caller's mount namespace, verified to be one.
     pub(crate) fn host() -> Result<Self> {
         Self::verified(fd::open(fd::CWD, c"/proc", libc::O_PATH | libc::O_DIRECTORY, 0)?)
+    }
+
+    /// A new procfs of the caller's pid namespace, which no path leads to: for hosts on
+    /// which the one at /proc is covered (LXC, `ProtectKernelTunables` of systemd.exec(5)),
+    /// read-only, or `subset=pid`.
+    ///
+    /// EPERM: no CAP_SYS_ADMIN over the pid namespace; or in a user namespace, no other
+    /// procfs is in sight that is writable and has no mounts over it (mount_too_revealing
+    /// of fs/namespace.c).
+    pub(crate) fn detached() -> Result<Self> {
+        let context = mount::fsopen(c"proc")?;
+        mount::fsconfig_create(&context)?;
+        Self::verified(mount::fsmount(context, attr::NOSUID | attr::NODEV | attr::NOEXEC)?)
     }
 
     fn verified(dir: OwnedFd) -> Result<Self> {
@@ -41,12 +55,21 @@ impl Proc {
 
     /// Opens a file of the calling process's own: below `self`, which is a link.
     pub(crate) fn open_own(&self, path: &CStr, flags: i32) -> Result<OwnedFd> {
-        fd::openat2(&self.0, path, flags, 0, resolve::BENEATH | resolve::NO_XDEV | resolve::NO_MAGICLINKS)
+        let resolve = resolve::BENEATH | resolve::NO_XDEV | resolve::NO_MAGICLINKS;
+        self.or_detached(|proc| fd::openat2(proc, path, flags, 0, resolve))
     }
 
-    /// Writes a file below the root in one piece.
+    /// Opens a file here, or if all of this procfs is mounted read-only, in a detached one.
+    fn or_detached(&self, open: impl Fn(&Self) -> Result<OwnedFd>) -> Result<OwnedFd> {
+        match open(self) {
+            Err(Errno::EROFS) => open(&Self::detached().map_err(|_denied| Errno::EROFS)?),
+            other => other,
+        }
+    }
+
+    /// Writes a file of a process in one piece.
     pub(crate) fn write(&self, path: &CStr, content: &[u8]) -> Result<()> {
-        let file = self.open(path, libc::O_WRONLY)?;
+        let file = self.or_detached(|proc| proc.open(path, libc::O_WRONLY))?;
         if fd::write(file, content)? == content.len() { Ok(()) } else { Err(Errno::EIO) }
     }
 }
