@@ -110,6 +110,34 @@ fn the_program_that_links_the_library_is_protected() {
     assert!(flags.contains(nix::sys::statvfs::FsFlags::ST_RDONLY));
 }
 
+/// CVE-2019-5736: until it executes its program, the init runs from the host's file, on a
+/// mount that no process may be able to make writable again.
+#[test]
+fn no_mount_of_the_program_can_be_changed() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(root.path());
+    let bundle = Bundle::new(&["sleep"]).unwrap();
+    let judge = |pid: i32| {
+        let exe = std::fs::File::open(format!("/proc/{pid}/exe")).unwrap();
+        let writable = [0u64, 1, 0, 0]; // mount_setattr(2): clear MOUNT_ATTR_RDONLY
+        // SAFETY: a struct mount_attr and its size.
+        let changed = unsafe {
+            let (fd, empty) = (exe.as_raw_fd(), c"".as_ptr());
+            libc::syscall(libc::SYS_mount_setattr, fd, empty, libc::AT_EMPTY_PATH, &writable, 32)
+        };
+        let errno = std::io::Error::last_os_error();
+        assert_eq!((changed, errno.raw_os_error()), (-1, Some(libc::EINVAL)), "{errno}");
+    };
+    let id = ContainerId::new("dead-mount").unwrap();
+    let held = runtime.create(id.clone(), bundle.path()).hold().unwrap();
+    judge(runtime.container(id.clone()).state().unwrap().pid);
+    let created = held.release().unwrap();
+    judge(created.process.pid());
+    runtime.container(id).delete(true).unwrap();
+    created.process.wait().unwrap();
+}
+
 /// A clone has copies of all descriptors, those of other threads' containers
 /// among them, until it closes them: none of that may hold up the others.
 #[test]

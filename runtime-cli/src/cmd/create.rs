@@ -114,7 +114,7 @@ fn serve(
 }
 
 /// The lines of runc that people grep a debug log for, and what they are here.
-const EXE_SEALED: &str = "self-exe: the init will run from a read-only clone of the mount of /proc/self/exe \
+const EXE_SEALED: &str = "self-exe: the init will run from /proc/self/exe on a read-only mount of its own, or from a sealed copy \
      (for runc exeseal: using /proc/self/exe clone; for runc exeseal: using overlayfs for sealed /proc/self/exe)";
 const CLONING: &str = "create: cloning the init (for nsexec container setup; for child process in init())";
 const READY: &str = "create: the init is ready (for init: closing the pipe to signal completion)";

@@ -7,11 +7,12 @@
 //! inside the container, from where its file can be written to once nothing
 //! executes it any more. So the init runs from a copy that cannot be written to.
 //!
-//! The copy is a clone of the mount that the file is on, detached, so that no path
-//! leads to it, and read-only, so that opening it for writing is EROFS for everybody.
-//! Each init changes over to it by itself ([`prepare`] and [`apply`]): it replaces
-//! its mappings of the file by mappings of the copy and tells the kernel (prctl(2),
-//! PR_SET_MM_MAP). The caller of the library, whoever it is, stays what it was.
+//! The copy is the same file on a mount of its own: a read-only clone of the file's
+//! mount, unmounted before any child is made ([`on_a_dead_mount`]). Opening the file
+//! there for writing is EROFS, and the kernel lets no process change a mount that is
+//! in no mount namespace. Each init changes over to the copy by itself ([`prepare`]
+//! and [`apply`]): it replaces its mappings of the file by mappings of the copy and
+//! tells the kernel (prctl(2), PR_SET_MM_MAP). The calling program stays what it was.
 //!
 //! A program without CAP_SYS_ADMIN can neither clone a mount nor change its file.
 //! It can call [`protect_program`], as the binary does.
@@ -31,11 +32,8 @@ const EXE: &std::ffi::CStr = c"/proc/self/exe";
 /// A prepared exchange of the program file.
 #[derive(Debug)]
 pub(crate) struct Seal {
+    /// The program file, where it cannot be opened for writing.
     file: OwnedFd,
-    /// The mount that the file is on, if it is one of ours. The last one to let go of
-    /// it waits until no processor is in the kernel without pause, as umount2(2) does:
-    /// the parent, when it has nothing else to do.
-    _mount: Option<OwnedFd>,
     image: Image,
     /// By the stage, for the init that it clones.
     applied: bool,
@@ -44,7 +42,8 @@ pub(crate) struct Seal {
 /// How the program that calls this library hides its file, in words for a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protection {
-    /// It runs from a read-only mount, or from a sealed memory file.
+    /// It runs from a sealed memory file. (A read-only mount is not enough: it can be
+    /// made writable later, while a process of the container keeps a descriptor of it.)
     Sealed,
     /// It does not; each container's init will see to it itself.
     PerInit,
@@ -52,12 +51,11 @@ pub enum Protection {
 
 /// Whether the running program's file is protected already.
 pub fn protection() -> Result<Protection> {
-    protection_of(&open_exe()?)
+    open_exe().map(|exe| protection_of(&exe))
 }
 
-fn protection_of(file: &OwnedFd) -> Result<Protection> {
-    let readonly = fd::mount_flags(file).context(|| "statvfs /proc/self/exe")? & libc::ST_RDONLY != 0;
-    Ok(if readonly || exe::is_sealed(file) { Protection::Sealed } else { Protection::PerInit })
+fn protection_of(file: &OwnedFd) -> Protection {
+    if exe::is_sealed(file) { Protection::Sealed } else { Protection::PerInit }
 }
 
 /// Sees to what cannot be left to each init. To be called first thing in `main`, by
@@ -77,7 +75,7 @@ pub fn protect_program() -> Result<()> {
         return Ok(());
     }
     let file = open_exe()?;
-    if protection_of(&file)? == Protection::Sealed {
+    if protection_of(&file) == Protection::Sealed {
         return Ok(());
     }
     let copy = memory_copy(file)?;
@@ -90,11 +88,28 @@ fn open_exe() -> Result<OwnedFd> {
     fd::open_follow(fd::CWD, EXE, libc::O_RDONLY, 0).context(|| "open /proc/self/exe")
 }
 
-/// A detached, read-only mount of the program file alone.
-fn readonly_clone(file: &OwnedFd) -> sys::Result<OwnedFd> {
-    let clone = mount::clone_tree(file, c"", Depth::One, 0)?;
-    mount::set_attr(&clone, Depth::One, &MountAttr { set: attr::RDONLY, ..MountAttr::default() })?;
-    Ok(clone)
+/// Opens the program file on a read-only clone of its mount that is unmounted by the
+/// time this returns. `None`: the clone is still mounted, because another thread has
+/// cloned a process meanwhile, which has a copy of the descriptor that keeps it so.
+///
+/// While the clone is mounted, in an anonymous mount namespace of its own, a process
+/// that sees its root can make it writable (mount_setattr(2) asks for CAP_SYS_ADMIN over
+/// the *caller's* mount namespace only), and /proc/PID/exe in a container shows that
+/// root. Once unmounted, it cannot be changed, attached or cloned again (EINVAL).
+///
+/// `close` closes the descriptor that it is given.
+fn on_a_dead_mount(exe: &OwnedFd, close: impl FnOnce(OwnedFd)) -> sys::Result<Option<OwnedFd>> {
+    let readonly = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
+    let mount = mount::clone_tree(exe, c"", Depth::One, 0)?;
+    mount::set_attr(&mount, Depth::One, &readonly)?;
+    let path = CString::new(format!("/proc/self/fd/{}", mount.as_raw_fd())).unwrap_or_default();
+    let file = fd::open_follow(fd::CWD, &path, libc::O_RDONLY, 0)?;
+    close(mount);
+    match mount::set_attr(&file, Depth::One, &readonly) {
+        Err(Errno::EINVAL) => Ok(Some(file)),
+        Ok(()) => Ok(None),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// A sealed copy of the program file in memory.
@@ -111,23 +126,18 @@ fn memory_copy(from: OwnedFd) -> Result<OwnedFd> {
 /// What a child needs to exchange the program file; `None` if there is no need.
 pub(crate) fn prepare() -> Result<Option<Seal>> {
     let exe = open_exe()?;
-    if protection_of(&exe)? == Protection::Sealed {
+    if protection_of(&exe) == Protection::Sealed {
         return Ok(None);
     }
     let image = Image::of_self(&exe).context(|| "finding where the program is in memory")?;
-    let (file, mount) = match readonly_clone(&exe) {
-        Ok(clone) => {
-            let path = CString::new(format!("/proc/self/fd/{}", clone.as_raw_fd())).unwrap_or_default();
-            let file = fd::open_follow(fd::CWD, &path, libc::O_RDONLY, 0)
-                .context(|| "open the copy of /proc/self/exe")?;
-            (file, Some(clone))
-        }
+    let file = match on_a_dead_mount(&exe, drop) {
+        Ok(Some(file)) => file,
         // EPERM: in a user namespace that the mount namespace is not of. EINVAL:
         // the file is on a mount that is unbindable, or of another mount namespace.
-        Err(Errno::EPERM | Errno::EINVAL) => (memory_copy(exe)?, None),
+        Ok(None) | Err(Errno::EPERM | Errno::EINVAL) => memory_copy(exe)?,
         Err(errno) => return Err(Error::os(errno, "cloning the mount of /proc/self/exe")),
     };
-    Ok(Some(Seal { file, _mount: mount, image, applied: false }))
+    Ok(Some(Seal { file, image, applied: false }))
 }
 
 /// In the child: runs from the copy from now on.
@@ -136,4 +146,22 @@ pub(crate) fn apply(seal: &mut Seal) -> StepResult {
         exe::run_from(&seal.file, &seal.image).during(Call::Mmap)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The copy stands for one in a process that was cloned at the wrong moment. Root only.
+    #[test]
+    fn a_mount_that_lives_on_is_not_used() {
+        let exe = open_exe().unwrap();
+        let mut copy = None;
+        let kept = on_a_dead_mount(&exe, |mount| copy = mount.try_clone().ok()).unwrap();
+        assert!(copy.is_some() && kept.is_none());
+        let file = on_a_dead_mount(&exe, drop).unwrap().unwrap();
+        drop(copy);
+        let writable = MountAttr { clear: attr::RDONLY, ..MountAttr::default() };
+        assert_eq!(mount::set_attr(&file, Depth::One, &writable), Err(Errno::EINVAL));
+    }
 }
