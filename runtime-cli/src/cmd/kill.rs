@@ -20,15 +20,41 @@ pub(super) fn kill(context: &Context<'_>) -> Result<u8, Failure> {
     }
 }
 
-/// A number, or a name with or without SIG in any case.
+/// The real-time signals as programs know them: glibc's and kill(1)'s. The C library that
+/// this program is built with may keep another one of the kernel's (32 to 64) to itself.
+const RTMIN: i32 = 34;
+const RTMAX: i32 = 64;
+
+/// Second names of signal(7).
+const ALIASES: &[(&str, Signal)] =
+    &[("CLD", Signal::SIGCHLD), ("IOT", Signal::SIGABRT), ("POLL", Signal::SIGIO)];
+
+/// Reads a number, or a name with or without SIG in any case: `TERM`, `SIGRTMIN+3`.
 fn parse_signal(name: &str) -> Option<i32> {
     if let Ok(number) = name.parse::<i32>() {
-        // 64: SIGRTMAX.
-        return (0..=64).contains(&number).then_some(number);
+        return (0..=RTMAX).contains(&number).then_some(number);
     }
     let upper = name.to_ascii_uppercase();
-    let full = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
-    full.parse::<Signal>().ok().map(|signal| signal as i32)
+    let short = upper.strip_prefix("SIG").unwrap_or(&upper);
+    if let Some(offset) = short.strip_prefix("RTMIN") {
+        return real_time(RTMIN, offset, '+');
+    }
+    if let Some(offset) = short.strip_prefix("RTMAX") {
+        return real_time(RTMAX, offset, '-');
+    }
+    let alias = ALIASES.iter().find(|(name, _)| *name == short).map(|(_, signal)| *signal);
+    alias.or_else(|| format!("SIG{short}").parse().ok()).map(|signal| signal as i32)
+}
+
+/// Reads what stands behind RTMIN or RTMAX: nothing, or a sign and a number.
+fn real_time(base: i32, offset: &str, sign: char) -> Option<i32> {
+    let digits = match offset {
+        "" => return Some(base),
+        offset => offset.strip_prefix(sign).filter(|rest| rest.bytes().all(|b| b.is_ascii_digit()))?,
+    };
+    let offset: i32 = digits.parse().ok()?;
+    let signal = if sign == '+' { base.checked_add(offset)? } else { base.checked_sub(offset)? };
+    (RTMIN..=RTMAX).contains(&signal).then_some(signal)
 }
 
 #[cfg(test)]
@@ -37,11 +63,37 @@ mod tests {
 
     #[test]
     fn signals() {
-        for (name, number) in [("9", 9), ("KILL", 9), ("sigterm", 15), ("SIGUSR1", 10), ("0", 0), ("64", 64)]
-        {
+        let plain = [("9", 9), ("KILL", 9), ("sigterm", 15), ("SIGUSR1", 10), ("0", 0), ("64", 64)];
+        let aliases = [("SIGIOT", 6), ("poll", 29), ("CLD", 17)];
+        let real_time = [
+            ("SIGRTMIN", 34),
+            ("SIGRTMIN+3", 37),
+            ("rtmin+30", 64),
+            ("RTMAX", 64),
+            ("SIGRTMAX-30", 34),
+            ("RTMAX-0", 64),
+        ];
+        for (name, number) in plain.into_iter().chain(aliases).chain(real_time) {
             assert_eq!(parse_signal(name), Some(number), "{name}");
         }
-        for name in ["BADSIG", "", "65", "-1", "SIG", "1x"] {
+        for name in [
+            "BADSIG",
+            "",
+            "65",
+            "-1",
+            "SIG",
+            "1x",
+            "SIGSIGTERM",
+            "RTMIN+31",
+            "RTMAX-31",
+            "RTMIN-1",
+            "RTMAX+1",
+            "RTMIN+",
+            "RTMIN++3",
+            "RTMIN+ 3",
+            "RTMIN3",
+            "RTMIN+99999999999",
+        ] {
             assert_eq!(parse_signal(name), None, "{name}");
         }
     }
