@@ -4,7 +4,14 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+
+/// Waits in a user namespace until all ids are mapped to themselves, then goes on.
+const IN_USER_NAMESPACE: &[&str] = &["unshare", "--user", "sh", "-c", "read go; exec \"$@\"", "sh"];
+
+fn own_user_namespace() -> Option<std::path::PathBuf> {
+    std::fs::read_link("/proc/self/ns/user").ok()
+}
 
 /// Runs `list`: the permissions of $XDG_RUNTIME_DIR/runc afterwards, if it was made.
 fn made(before: &[&str], user: Option<&str>) -> Option<u32> {
@@ -17,7 +24,19 @@ fn made(before: &[&str], user: Option<&str>) -> Option<u32> {
         Some(user) => command.env("USER", user),
         None => command.env_remove("USER"),
     };
-    let output = command.output().unwrap();
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    if before == IN_USER_NAMESPACE {
+        let proc = format!("/proc/{}", child.id());
+        let is_there = || std::fs::read_link(format!("{proc}/ns/user")).ok() != own_user_namespace();
+        while !is_there() {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        for map in ["uid_map", "gid_map"] {
+            std::fs::write(format!("{proc}/{map}"), "0 0 4294967295").unwrap();
+        }
+    }
+    drop(child.stdin.take());
+    let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
     mode(&dir.path().join("runc"))
 }
@@ -42,4 +61,7 @@ fn root_is_root_only_in_the_first_user_namespace() {
     assert_eq!(made(&fake_root, Some("somebody")), Some(0o1700));
     assert_eq!(made(&fake_root, None), Some(0o1700));
     assert_eq!(made(&fake_root, Some("root")), None);
+    // All ids are mapped to themselves, as by systemd's PrivateUsers=full.
+    assert_eq!(made(IN_USER_NAMESPACE, None), Some(0o1700));
+    assert_eq!(made(IN_USER_NAMESPACE, Some("root")), None);
 }

@@ -74,6 +74,14 @@ pub use ops::{
 pub use sys::process::ExitStatus;
 pub use sys::signal::{Signals, stop_ignoring_children};
 
+/// Returns whether the calling process is in the initial user namespace, where root is root
+/// of the host. The id maps do not tell: they may map every id to itself elsewhere, too
+/// (`PrivateUsers=full` of systemd).
+pub fn is_initial_user_namespace() -> Result<bool> {
+    use error::Context;
+    sys::ns::is_initial_user_namespace().context(|| "stat /proc/self/ns/user")
+}
+
 /// For a program that has an entry of its own instead of Rust's `main`: what
 /// Rust's would have seen to, and this library relies on. Descriptors 0, 1 and 2
 /// are open, and writing to a pipe that nobody reads is an error, not the end. And

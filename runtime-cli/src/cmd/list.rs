@@ -10,7 +10,7 @@ pub(super) fn list(context: &Context<'_>) -> Result<u8, Failure> {
     if format != "table" && format != "json" {
         return Err(Failure::new("invalid format option"));
     }
-    let listed = match context.runtime().list() {
+    let listed = match context.runtime()?.list() {
         // Nobody has made a container yet; but a directory that was named must be there.
         Err(error) if error.kind() == ErrorKind::NotFound && context.globals.path("root").is_none() => {
             Vec::new()

@@ -55,14 +55,12 @@ pub(crate) struct Context<'a> {
     pub(crate) flags: &'a Values,
     pub(crate) arguments: &'a [OsString],
     pub(crate) log: &'a Log,
-    root: PathBuf,
 }
 
 /// Runs the command: the exit status of the program.
 pub(crate) fn run(invocation: &Invocation, log: &Log) -> Result<u8, Failure> {
     let Request::Run(Call { command, flags, arguments }) = &invocation.request else { return Ok(0) };
-    let root = state_root(&invocation.globals)?;
-    let context = Context { globals: &invocation.globals, flags, arguments, log, root };
+    let context = Context { globals: &invocation.globals, flags, arguments, log };
     match command.name {
         "create" => create::create(&context),
         "delete" => delete::delete(&context),
@@ -84,8 +82,10 @@ pub(crate) fn run(invocation: &Invocation, log: &Log) -> Result<u8, Failure> {
 }
 
 impl Context<'_> {
-    fn runtime(&self) -> Runtime {
-        Runtime::new(&self.root)
+    /// Finds the state directory, for the commands that are about containers. `features` and
+    /// `spec` work without one: engines call them before they have made it.
+    fn runtime(&self) -> Result<Runtime, Failure> {
+        Ok(Runtime::new(state_root(self.globals)?))
     }
 
     /// The first argument, as the name of a container.
@@ -101,7 +101,7 @@ impl Context<'_> {
     }
 
     fn container(&self) -> Result<Container, Failure> {
-        Ok(self.runtime().container(self.id()?))
+        Ok(self.runtime()?.container(self.id()?))
     }
 }
 
@@ -186,9 +186,9 @@ fn default_root() -> Result<PathBuf, Failure> {
     Ok(root)
 }
 
-/// Root in a user namespace of somebody else's.
+/// Returns true for root of a user namespace that an ordinary user has made. Without a /proc
+/// that tells, root is root.
 fn is_fake_root() -> bool {
-    let in_user_namespace = std::fs::read_to_string("/proc/self/uid_map")
-        .is_ok_and(|map| map.split_ascii_whitespace().ne(["0", "0", "4294967295"]));
+    let in_user_namespace = runtime_core::is_initial_user_namespace().is_ok_and(|initial| !initial);
     in_user_namespace && std::env::var_os("USER").is_none_or(|user| user != "root")
 }

@@ -15,8 +15,8 @@ pub(crate) use wire::Value;
 use super::fs::Occupants;
 use super::limits::Write;
 use super::{Hierarchy, fs};
-use crate::error::{Context, Error, ErrorKind, Result, Warning};
-use crate::sys::{cred, fd};
+use crate::error::{Error, ErrorKind, Result, Warning};
+use crate::sys::cred;
 use bus::{Answer, Bus, Failure};
 use properties::Translated;
 
@@ -26,9 +26,7 @@ impl Manager {
         if cred::effective_uid() != 0 {
             return Ok(Manager::User);
         }
-        let map =
-            fd::read_file(fd::CWD, c"/proc/self/uid_map", 4096).context(|| "read /proc/self/uid_map")?;
-        if String::from_utf8_lossy(&map).split_ascii_whitespace().eq(["0", "0", "4294967295"]) {
+        if crate::is_initial_user_namespace()? {
             return Ok(Manager::System);
         }
         // Root of a user namespace: a system in a container, or a user with more
