@@ -10,6 +10,7 @@ mod cmd;
 #[cfg(all(target_arch = "x86_64", any(test, target_env = "musl")))]
 mod copy;
 mod foreground;
+mod input;
 mod log;
 mod notify;
 mod output;

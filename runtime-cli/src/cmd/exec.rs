@@ -3,10 +3,9 @@
 
 use super::{Context, Failure};
 use crate::foreground::{Foreground, Given};
-use crate::output::io_text;
+use crate::input;
 use runtime_core::spec::{Capabilities, Process, Spec};
 use runtime_core::{Container, Exec};
-use std::path::Path;
 
 /// What the program exits with if it is not the process's own status.
 const FAILED: u8 = 255;
@@ -20,7 +19,7 @@ fn run(context: &Context<'_>) -> Result<u8, Failure> {
     let flags = context.flags;
     let container = context.container()?;
     let process = match flags.path("process") {
-        Some(path) => load(path)?,
+        Some(path) => Process::from_json(&input::read(path)?)?,
         None => from_flags(context, &container)?,
     };
     let detach = flags.is_set("detach");
@@ -94,13 +93,6 @@ fn options(context: &Context<'_>, mut exec: Exec) -> Result<Exec, Failure> {
         }
     }
     Ok(exec.preserve_fds(fds).ignore_paused(flags.is_set("ignore-paused")))
-}
-
-/// A process.json.
-fn load(path: &Path) -> Result<Process, Failure> {
-    let json = std::fs::read(path)
-        .map_err(|error| Failure::new(format!("open {}: {}", path.display(), io_text(&error))))?;
-    Ok(Process::from_json(&json)?)
 }
 
 /// The process of the bundle's configuration, changed as the flags say.

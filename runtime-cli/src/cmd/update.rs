@@ -3,10 +3,8 @@
 
 use super::{Context, Failure};
 use crate::args::Values;
-use crate::output::io_text;
+use crate::input;
 use runtime_core::spec::{BlockIo, Cpu, Memory, Pids, Resources};
-use std::io::Read;
-use std::path::Path;
 
 pub(super) fn update(context: &Context<'_>) -> Result<u8, Failure> {
     let flags = context.flags;
@@ -14,7 +12,7 @@ pub(super) fn update(context: &Context<'_>) -> Result<u8, Failure> {
     // An unknown container is the error to report, even with a wrong value.
     container.state()?;
     let resources = match flags.path("resources") {
-        Some(path) => Resources::from_json(&read(path)?)?,
+        Some(path) => Resources::from_json(&input::read(path)?)?,
         None => from_flags(flags)?,
     };
     // What this host does not have, in runc's words.
@@ -31,16 +29,6 @@ pub(super) fn update(context: &Context<'_>) -> Result<u8, Failure> {
         context.log.warning(&warning.to_string());
     }
     Ok(0)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let mut json = Vec::new();
-    let read = if path == Path::new("-") {
-        std::io::stdin().read_to_end(&mut json).map(|_| json)
-    } else {
-        std::fs::read(path)
-    };
-    read.map_err(|error| Failure::new(format!("open {}: {}", path.display(), io_text(&error))))
 }
 
 fn from_flags(flags: &Values) -> Result<Resources, Failure> {

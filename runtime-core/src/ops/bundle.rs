@@ -3,14 +3,12 @@
 
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path;
-use crate::spec::Spec;
+use crate::path::file::{self, Unread};
+use crate::spec::{JSON_MAX, Spec};
 use crate::sys::{Errno, fd};
 use crate::trace::{Mark, Traced};
 use std::os::fd::OwnedFd;
 use std::path::Path;
-
-/// No configuration is nearly that large.
-const CONFIG_MAX: usize = 64 << 20;
 
 /// An opened bundle.
 #[derive(Debug)]
@@ -45,16 +43,16 @@ impl Bundle {
 
     /// Reads config.json.
     pub(crate) fn json(&self) -> Result<Vec<u8>> {
-        match fd::open_follow(&self.dir, c"config.json", libc::O_RDONLY, 0)
-            .and_then(|file| fd::read_all(file, CONFIG_MAX))
-        {
-            Err(Errno::ENOENT) => {
-                Err(Error::new(ErrorKind::InvalidConfig, "JSON specification file config.json not found"))
+        // A link is the caller's, and may lead anywhere.
+        let read = file::read(&self.dir, c"config.json", true, JSON_MAX);
+        read.map(|(json, _)| json).map_err(|unread| match unread {
+            Unread::Os(Errno::ENOENT) => {
+                Error::new(ErrorKind::InvalidConfig, "JSON specification file config.json not found")
             }
-            other => other
-                .context(|| format!("read {}/config.json", self.path))
-                .map_err(|error| error.of_kind(ErrorKind::InvalidConfig)),
-        }
+            unread => {
+                unread.into_error(format!("read {}/config.json", self.path)).of_kind(ErrorKind::InvalidConfig)
+            }
+        })
     }
 
     /// A path of config.json, which may be relative to the bundle.

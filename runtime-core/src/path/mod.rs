@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Paths that somebody else may control, reached through descriptors.
 
+pub(crate) mod file;
 pub(crate) mod proc;
 pub(crate) mod root;
 

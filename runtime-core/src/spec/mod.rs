@@ -39,6 +39,11 @@ pub const OCI_VERSION_MIN: &str = "1.0.0";
 /// The version of the specification that this library implements.
 pub const OCI_VERSION: &str = "1.3.0";
 
+/// How many bytes config.json, and the documents of `exec --process` and of `update
+/// --resources`, may have. Engines hand a configuration on in messages of at most as many
+/// bytes (containerd's gRPC).
+pub const JSON_MAX: usize = 16 << 20;
+
 /// The whole of config.json (config.md).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

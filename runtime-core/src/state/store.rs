@@ -7,7 +7,8 @@ use super::record::{Record, Remains};
 use crate::ContainerId;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path;
-use crate::sys::{Errno, dir, fd};
+use crate::path::file::{self, Unread};
+use crate::sys::{Errno, cred, dir, fd};
 use crate::trace::{Mark, Traced};
 use seccomp::Instruction;
 use std::ffi::{CStr, CString};
@@ -22,7 +23,8 @@ pub(crate) const FIFO: &CStr = c"exec.fifo";
 pub(crate) const NOTIFY: &str = "notify";
 /// The container's system call filter, for `exec`.
 const FILTER: &CStr = c"seccomp.bpf";
-/// No record is nearly that large.
+/// How many bytes a record may have. What it keeps of a configuration is written there with
+/// what config.json leaves out, and may be several times as long.
 const RECORD_MAX: usize = 64 << 20;
 
 /// The directory that holds the state of all containers.
@@ -64,11 +66,19 @@ impl Store {
         fd::open_follow(fd::CWD, &path::c_path(&self.path), libc::O_RDONLY | libc::O_DIRECTORY, 0)
     }
 
+    /// Opens the state directory, which must not be one that others can change.
+    fn trusted_root(&self) -> Result<OwnedFd> {
+        let root = self.open_root().context(|| format!("open {}", self.path.display()))?;
+        let st = fd::stat(&root).context(|| format!("stat {}", self.path.display()))?;
+        check_owner(&st, || format!("the state directory {}", self.path.display()))?;
+        Ok(root)
+    }
+
     /// Makes the state directory if it is missing, with all its parents.
     fn make_root(&self) -> Result<OwnedFd> {
-        match self.open_root() {
-            Err(Errno::ENOENT) => {}
-            other => return other.context(|| format!("open {}", self.path.display())),
+        match self.trusted_root() {
+            Err(error) if error.errno() == Some(libc::ENOENT) => {}
+            other => return other,
         }
         let mut made = PathBuf::new();
         for part in self.path.components() {
@@ -79,7 +89,7 @@ impl Store {
                 Err(errno) => return Err(Error::os(errno, format!("mkdir {}", made.display()))),
             }
         }
-        self.open_root().context(|| format!("open {}", self.path.display()))
+        self.trusted_root()
     }
 
     /// Takes an id: makes its directory, which fails if somebody else has.
@@ -116,7 +126,10 @@ impl Store {
     pub(crate) fn entry(&self, id: &ContainerId) -> Result<Entry> {
         let path = path::c_path(&self.path.join(id.as_str()));
         match fd::open(fd::CWD, &path, libc::O_RDONLY | libc::O_DIRECTORY, 0) {
-            Ok(dir) => Ok(Entry { dir, id: id.clone() }),
+            Ok(dir) => {
+                self.check_owners(&dir, id)?;
+                Ok(Entry { dir, id: id.clone() })
+            }
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => {
                 Err(Error::new(ErrorKind::NotFound, "container does not exist"))
             }
@@ -124,9 +137,19 @@ impl Store {
         }
     }
 
+    /// Refuses the directory of a container that others can change, or replace.
+    fn check_owners(&self, dir: &OwnedFd, id: &ContainerId) -> Result<()> {
+        let what = || format!("stat {}/{id}", self.path.display());
+        // Where the directory is now, and not where the path leads by now.
+        let root = fd::stat_at(dir, c"..", 0).context(what)?;
+        check_owner(&root, || format!("the state directory {}", self.path.display()))?;
+        let own = fd::stat(dir).context(what)?;
+        check_owner(&own, || format!("the state of container {id}"))
+    }
+
     /// The ids of all directories that could be containers, sorted.
     pub(crate) fn ids(&self) -> Result<Vec<ContainerId>> {
-        let root = self.open_root().context(|| format!("open {}", self.path.display()))?;
+        let root = self.trusted_root()?;
         let mut ids: Vec<ContainerId> = dir::entries(root)
             .context(|| format!("read {}", self.path.display()))?
             .iter()
@@ -138,6 +161,27 @@ impl Store {
     }
 }
 
+/// Refuses what others than root and the caller can change: a record says which processes
+/// are killed, which directories are removed, and which hooks are run, with the caller's
+/// rights. A directory that everybody may write to has to be sticky, as /tmp is.
+fn check_owner(st: &libc::stat, what: impl FnOnce() -> String) -> Result<()> {
+    let refuse = |why: String| {
+        Err(Error::new(ErrorKind::System, format!("{} {why}", what()))
+            .with_hint("a record tells what to kill, to remove and to run: it has to be the caller's own"))
+    };
+    if st.st_uid != 0 && st.st_uid != cred::effective_uid() {
+        return refuse(format!("belongs to user {}", st.st_uid));
+    }
+    let is_sticky = st.st_mode & (libc::S_IFMT | libc::S_ISVTX) == libc::S_IFDIR | libc::S_ISVTX;
+    let for_others = st.st_mode & libc::S_IWOTH != 0;
+    // The group of the caller may have nobody else in it.
+    let for_group = st.st_mode & libc::S_IWGRP != 0 && st.st_gid != 0 && st.st_gid != cred::effective_gid();
+    if (for_others || for_group) && !is_sticky {
+        return refuse(format!("can be changed by others (mode {:04o})", st.st_mode & 0o7777));
+    }
+    Ok(())
+}
+
 impl Entry {
     pub(crate) fn dir(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
@@ -147,9 +191,15 @@ impl Entry {
     /// interrupted before it made anything: `NotFound`, as for runc.
     pub(crate) fn record(&self) -> Result<Record> {
         match self.json() {
-            Ok(json) => Record::from_json(self.id.as_str(), &json).traced(Mark::ReadRecord),
-            Err(Errno::ENOENT) => Err(Error::new(ErrorKind::NotFound, "container does not exist")),
-            Err(errno) => Err(Error::os(errno, format!("read state.json of container {}", self.id))
+            Ok((json, st)) => {
+                check_owner(&st, || format!("state.json of container {}", self.id))?;
+                Record::from_json(self.id.as_str(), &json).traced(Mark::ReadRecord)
+            }
+            Err(Unread::Os(Errno::ENOENT)) => {
+                Err(Error::new(ErrorKind::NotFound, "container does not exist"))
+            }
+            Err(unread) => Err(unread
+                .into_error(format!("read state.json of container {}", self.id))
                 .of_kind(ErrorKind::BadRecord)),
         }
     }
@@ -161,11 +211,11 @@ impl Entry {
 
     /// What a record that cannot be read still names, if it is this container's.
     pub(crate) fn remains(&self) -> Option<Remains> {
-        Remains::from_json(self.id.as_str(), &self.json().ok()?)
+        Remains::from_json(self.id.as_str(), &self.json().ok()?.0)
     }
 
-    fn json(&self) -> crate::sys::Result<Vec<u8>> {
-        fd::read_all(fd::open(&self.dir, RECORD, libc::O_RDONLY, 0)?, RECORD_MAX)
+    fn json(&self) -> std::result::Result<(Vec<u8>, libc::stat), Unread> {
+        file::read(&self.dir, RECORD, false, RECORD_MAX)
     }
 
     /// Opens the fifo at which the container's init waits to be started; `None`
@@ -184,10 +234,9 @@ impl Entry {
     pub(crate) fn filter(&self, record: &Record) -> Result<Option<CompiledFilter>> {
         let Some(filter) = &record.seccomp else { return Ok(None) };
         let what = || format!("read seccomp.bpf of container {}", self.id);
-        fd::open(&self.dir, FILTER, libc::O_RDONLY, 0)
-            .and_then(|file| fd::read_all(file, filter::PROGRAM_MAX))
-            .map_err(|errno| Error::os(errno, what()))
-            .and_then(|bytes| {
+        file::read(&self.dir, FILTER, false, filter::PROGRAM_MAX)
+            .map_err(|unread| unread.into_error(what()))
+            .and_then(|(bytes, _)| {
                 CompiledFilter::read(filter, &bytes)
                     .map_err(|why| Error::new(ErrorKind::BadRecord, format!("{}: {why}", what())))
             })
@@ -266,10 +315,16 @@ impl Locked {
 
     /// Writes a record that is to replace the present one.
     pub(crate) fn prepare(&self, record: &Record) -> Result<NewRecord<'_>> {
+        let json = record.to_json();
+        if json.len() > RECORD_MAX {
+            let text = format!("state.json would have {} bytes, more than 64 MiB", json.len());
+            return Err(Error::new(ErrorKind::InvalidConfig, text)
+                .with_hint("it has the hooks, the annotations, limits and rules of config.json"));
+        }
         let write = || -> crate::sys::Result<Version> {
-            let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC;
+            let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_NONBLOCK;
             let file = fd::open(&self.dir, NEW_RECORD, flags, 0o600)?;
-            fd::write_all(&file, &record.to_json())?;
+            fd::write_all(&file, &json)?;
             Ok(Version::of(&fd::stat(&file)?))
         };
         let written = write().context(|| format!("write state.json.new of container {}", self.id));

@@ -134,6 +134,26 @@ pub(crate) fn read_all(fd: impl AsFd, limit: usize) -> Result<Vec<u8>> {
     }
 }
 
+/// Reads to the end of a regular file that is said to have `expected` bytes, and may have
+/// more, at most `limit`: EFBIG beyond. Behind the expected bytes a read that leaves room has
+/// come to the end. Parent only (heap).
+pub(crate) fn read_expected(fd: impl AsFd, expected: usize, limit: usize) -> Result<Vec<u8>> {
+    let mut all = Vec::with_capacity(expected.saturating_add(1).max(4096));
+    loop {
+        let n = read_more(&fd, &mut all)?;
+        let is_end = n == 0 || expected > 0 && all.len() >= expected && all.len() < all.capacity();
+        if all.len() > limit {
+            return Err(Errno::EFBIG);
+        }
+        if is_end {
+            return Ok(all);
+        }
+        if all.len() == all.capacity() {
+            all.reserve(all.len().max(4096));
+        }
+    }
+}
+
 /// Reads once, as much as there is room for: how much it was.
 fn read_more(fd: impl AsFd, all: &mut Vec<u8>) -> Result<usize> {
     let spare = all.spare_capacity_mut();
