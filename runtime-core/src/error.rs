@@ -61,6 +61,20 @@ enum Cause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OsError(pub i32);
 
+/// The longest text of one level of an error, in bytes: what a configuration holds may be in
+/// it, and engines put it into logs and answers.
+const TEXT_MAX: usize = 4096;
+
+/// The text, or its beginning and its end.
+fn shorten(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.len() <= TEXT_MAX {
+        return text.into();
+    }
+    let head = text.get(..text.floor_char_boundary(TEXT_MAX / 4 * 3)).unwrap_or_default();
+    let tail = text.get(text.ceil_char_boundary(text.len() - TEXT_MAX / 4)..).unwrap_or_default();
+    format!("{head} [... {} bytes ...] {tail}", text.len() - head.len() - tail.len()).into()
+}
+
 impl fmt::Display for OsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(sys::errno::text(Errno::from_raw(self.0)))
@@ -132,10 +146,10 @@ impl Error {
         let mut hints = String::new();
         let mut next = Some(self);
         while let Some(error) = next {
-            line.push_str(&error.0.text);
+            line.push_str(&shorten(&error.0.text));
             if let Some(hint) = &error.0.hint {
                 hints.push_str("; hint: ");
-                hints.push_str(hint);
+                hints.push_str(&shorten(hint));
             }
             next = match &error.0.source {
                 None => None,
@@ -156,7 +170,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.text)
+        f.write_str(&shorten(&self.0.text))
     }
 }
 
@@ -200,7 +214,7 @@ pub struct Warning(pub(crate) String);
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&shorten(&self.0))
     }
 }
 
@@ -222,6 +236,18 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Setup);
         assert_eq!(error.errno(), Some(Errno::EXDEV as i32));
         assert_eq!(error.source().unwrap().to_string(), "openat2 /data");
+    }
+
+    #[test]
+    fn texts_have_an_end() {
+        let long = "ä".repeat(1 << 20);
+        let error = Error::new(ErrorKind::InvalidConfig, format!("process.env[3]: {long}|"));
+        let report = error.with_hint(long.as_str()).report();
+        assert!(report.len() < 3 * TEXT_MAX && report.starts_with("process.env[3]: ä"), "{}", report.len());
+        assert!(report.contains("ä [... ") && report.contains("ä|; hint: ä"));
+        assert!(Warning(long).to_string().len() < 2 * TEXT_MAX);
+        let short = "x".repeat(TEXT_MAX);
+        assert_eq!(Error::new(ErrorKind::System, short.as_str()).report(), short);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! (Documentation/admin-guide/cgroup-v2.rst). Pure: [`apply`](super::apply) writes.
 
 use crate::config::resources::{Bandwidth, Cpu, Io, Limit, Memory, Resources};
+use std::collections::BTreeSet;
 
 /// One write into a file of the container's cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,17 +73,21 @@ pub(crate) fn writes(resources: &Resources) -> Vec<Write> {
         }
         all.push(Write::new("rdma.max", value, &format!("rdma.{:?}", rdma.device)));
     }
+    let replaced: BTreeSet<&str> = resources
+        .unified
+        .iter()
+        .map(|unified| unified.file.as_str())
+        .filter(|file| !is_keyed(file))
+        .collect();
+    all.retain(|write| !replaced.contains(write.file.as_str()));
     for unified in &resources.unified {
-        if !is_keyed(&unified.file) {
-            all.retain(|write| write.file != unified.file);
-        }
         let field = format!("unified.{:?}", unified.file);
         // The kernel takes one line in one write.
         let lines = unified.value.lines().filter(|line| !line.trim().is_empty());
         let before = all.len();
         all.extend(lines.map(|line| Write::new(unified.file.as_str(), line, &field)));
         if all.len() == before {
-            // A write of nothing would be none: this one says that it is to be empty.
+            // Blank lines say that the file is to be empty: that of cpuset.cpus, for example.
             all.push(Write::new(unified.file.as_str(), "\n", &field));
         }
     }
@@ -285,7 +290,12 @@ mod tests {
                 "unified": {"io.max": "7:1 riops=333 wiops=444\n7:2 riops=555\n"}}"#,
             &[("io.max", "8:0 rbps=600"), ("io.max", "7:1 riops=333 wiops=444"), ("io.max", "7:2 riops=555")],
         );
-        check(r#"{"unified": {"cpuset.cpus": ""}}"#, &[("cpuset.cpus", "\n")]);
+        check(r#"{"unified": {"cpuset.cpus": "\n"}}"#, &[("cpuset.cpus", "\n")]);
+        // An empty value asks for nothing, and takes nothing away.
+        check(
+            r#"{"unified": {"hugetlb.2MB.max": "", "pids.max": ""}, "pids": {"limit": 7}}"#,
+            &[("pids.max", "7")],
+        );
     }
 
     #[test]

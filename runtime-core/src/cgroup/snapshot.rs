@@ -5,6 +5,7 @@
 use super::Cgroup;
 use super::limits::{IfAbsent, Write, is_keyed};
 use crate::sys::fd;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 
 /// What files of a cgroup held.
@@ -15,13 +16,14 @@ impl Cgroup {
     /// Reads all files that `writes` could change.
     pub(crate) fn snapshot(&self, writes: &[Write]) -> Snapshot {
         let mut files: Vec<&str> = Vec::new();
+        let mut seen = BTreeSet::new();
         for write in writes {
             let instead = match write.if_absent {
                 IfAbsent::Instead { file, .. } => Some(file),
                 _ => None,
             };
             for file in [write.file.as_str()].into_iter().chain(instead) {
-                if !files.contains(&file) {
+                if seen.insert(file) {
                     files.push(file);
                 }
             }
@@ -78,18 +80,12 @@ fn lines(file: &str, old: &str, now: &str) -> Vec<String> {
             old => old.lines().map(str::to_owned).collect(),
         };
     }
-    let key = |line: &str| line.split_ascii_whitespace().next().unwrap_or_default().to_owned();
-    let line_of = |content: &str, wanted: &str| -> Option<String> {
-        content.lines().find(|line| key(line) == wanted).map(str::to_owned)
-    };
-    let mut keys: Vec<String> =
-        old.lines().chain(now.lines()).map(key).filter(|key| !key.is_empty()).collect();
-    keys.sort();
-    keys.dedup();
+    let (old, now) = (by_key(old), by_key(now));
+    let keys: BTreeSet<&str> = old.keys().chain(now.keys()).copied().collect();
     keys.into_iter()
-        .filter(|key| line_of(old, key) != line_of(now, key))
+        .filter(|key| old.get(key) != now.get(key))
         .map(|key| {
-            line_of(old, &key).unwrap_or_else(|| match file {
+            old.get(key).map(|line| (*line).to_owned()).unwrap_or_else(|| match file {
                 "io.max" => format!("{key} rbps=max wbps=max riops=max wiops=max"),
                 "io.latency" => format!("{key} target=0"),
                 "rdma.max" => format!("{key} hca_handle=max hca_object=max"),
@@ -98,6 +94,11 @@ fn lines(file: &str, old: &str, now: &str) -> Vec<String> {
             })
         })
         .collect()
+}
+
+/// The lines of a file by their first words.
+fn by_key(content: &str) -> BTreeMap<&str, &str> {
+    content.lines().filter_map(|line| Some((line.split_ascii_whitespace().next()?, line))).collect()
 }
 
 #[cfg(test)]

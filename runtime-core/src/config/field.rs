@@ -42,7 +42,7 @@ pub(crate) fn number_list(path: impl Display, what: &str, list: &str) -> Result<
     /// Far above any machine's, and a mask of 8 KiB.
     const MAX: u32 = 65_535;
     let bad = || invalid(&path, format_args!("{what} {list:?} (expected a list such as 0-3,7, up to {MAX})"));
-    let mut mask = Vec::new();
+    let mut ranges = Vec::new();
     for part in list.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let first: u32 = first.trim().parse().map_err(|_not_a_number| bad())?;
@@ -50,15 +50,20 @@ pub(crate) fn number_list(path: impl Display, what: &str, list: &str) -> Result<
         if first > last || last > MAX {
             return Err(bad());
         }
-        let words = last as usize / 64 + 1;
-        if mask.len() < words {
-            mask.resize(words, 0u64);
-        }
-        for n in first..=last {
+        ranges.push((first, last));
+    }
+    // In their order each number is looked at once, however often it is named.
+    ranges.sort_unstable();
+    let highest = ranges.iter().map(|(_, last)| *last).max();
+    let mut mask = vec![0u64; highest.map_or(0, |highest| highest as usize / 64 + 1)];
+    let mut next = 0;
+    for (first, last) in ranges {
+        for n in first.max(next)..=last {
             if let Some(word) = mask.get_mut(n as usize / 64) {
                 *word |= 1 << (n % 64);
             }
         }
+        next = next.max(last + 1);
     }
     Ok(mask)
 }
@@ -73,6 +78,9 @@ mod tests {
         assert_eq!(list("").unwrap(), Vec::<u64>::new());
         assert_eq!(list("0-3,7").unwrap(), [0x8f]);
         assert_eq!(list(" 64 , 1").unwrap(), [2, 1]);
+        assert_eq!(list("2-5,0-3,4,9,2-2").unwrap(), [0x23f]);
+        let often = ["0-65535"; 100_000].join(",");
+        assert_eq!(list(&often).unwrap(), [u64::MAX; 1024]);
         for bad in ["a", "3-1", "-1", "1-", "65536", "0-99999999999", "1;2"] {
             let error = list(bad).unwrap_err().report();
             assert!(error.starts_with("x: invalid list"), "{error}");

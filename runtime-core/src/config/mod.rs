@@ -36,7 +36,7 @@ use namespaces::{Kind, Namespaces};
 use net_devices::NetDevice;
 use process::Process;
 use resources::Resources;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use sysctl::Sysctl;
 
@@ -205,6 +205,7 @@ fn uts_name(field: &str, name: &str, namespaces: &Namespaces) -> Result<Option<S
 /// Absolute paths, relative to the container's root from now on, each once.
 fn paths(field: &str, list: &[String]) -> Result<Vec<CString>> {
     let mut all = Vec::with_capacity(list.len());
+    let mut seen = BTreeSet::new();
     for (i, path) in list.iter().enumerate() {
         let at = format_args!("{field}[{i}]");
         let clean = crate::path::clean(path);
@@ -212,7 +213,7 @@ fn paths(field: &str, list: &[String]) -> Result<Vec<CString>> {
             return Err(invalid(at, format_args!("{path:?} is not an absolute path below the root")));
         }
         let clean = c_string(at, &clean)?;
-        if !all.contains(&clean) {
+        if seen.insert(clean.clone()) {
             all.push(clean);
         }
     }

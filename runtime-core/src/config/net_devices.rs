@@ -5,7 +5,7 @@ use super::field::{c_string, invalid};
 use super::namespaces::{Kind, Namespaces};
 use crate::error::Result;
 use crate::spec;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 
 /// An interface to move.
@@ -33,6 +33,7 @@ pub(crate) fn net_devices(
     namespaces: &Namespaces,
 ) -> Result<Vec<NetDevice>> {
     let mut all: Vec<NetDevice> = Vec::with_capacity(spec.len());
+    let mut names = BTreeSet::new();
     for (host, device) in spec {
         let at = format!("linux.netDevices.{host}");
         if !namespaces.is_own(Kind::Network) {
@@ -43,7 +44,7 @@ pub(crate) fn net_devices(
         let at_name = format!("{at}.name");
         check(&at_name, name.strip_suffix("%d").filter(|stem| !stem.is_empty()).unwrap_or(name))?;
         let device = NetDevice { host: c_string(&at, host)?, name: c_string(&at_name, name)? };
-        if !device.is_template() && all.iter().any(|other| other.name == device.name) {
+        if !device.is_template() && !names.insert(device.name.clone()) {
             return Err(invalid(at_name, format_args!("another interface is called {name:?}, too")));
         }
         all.push(device);

@@ -7,7 +7,7 @@ use super::memory_policy::MemoryPolicy;
 use crate::error::{Result, Warning};
 use crate::spec;
 use crate::sys::process::SchedAttr;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 
 /// runc's umask for containers; the specification would keep the caller's
@@ -218,7 +218,7 @@ fn args(args: &[String]) -> Result<Vec<CString>> {
 /// The environment with one entry for each name: the last, at its place, as
 /// runc has it. An empty HOME counts as none.
 fn environment(env: &[String]) -> Result<Vec<CString>> {
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     let mut kept = Vec::with_capacity(env.len() + 1);
     for (i, entry) in env.iter().enumerate().rev() {
         let path = format_args!("process.env[{i}]").to_string();

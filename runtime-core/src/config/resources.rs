@@ -167,6 +167,8 @@ impl Resources {
             rdma: spec.rdma.iter().map(|(device, limits)| rdma(device, limits)).collect::<Result<_>>()?,
             unified: spec.unified.iter().map(|(file, value)| unified(file, value)).collect::<Result<_>>()?,
         };
+        // An empty value asks for nothing. (A file is emptied by a value that is a newline.)
+        resources.unified.retain(|unified| !unified.value.is_empty());
         resources.idle_wins(warnings);
         Ok(resources)
     }

@@ -2,6 +2,7 @@
 //! Changes of limits: what a request means, given what was asked for before.
 
 use crate::spec::{BlockIo, Cpu, Memory, Resources};
+use std::collections::BTreeSet;
 
 /// What a request asks to be set: it, and those old values without which a new
 /// one means nothing. Memory and swap together are one limit, and so are a quota
@@ -64,7 +65,8 @@ pub(crate) fn merge(old: &Resources, request: &Resources) -> Resources {
     }
     upsert(&mut all.hugepage_limits, &request.hugepage_limits, |limit| limit.page_size.clone());
     all.rdma.extend(request.rdma.clone());
-    all.unified.extend(request.unified.clone());
+    let unified = request.unified.iter().filter(|(_, value)| !value.is_empty());
+    all.unified.extend(unified.map(|(file, value)| (file.clone(), value.clone())));
     if !request.devices.is_empty() {
         all.devices.clone_from(&request.devices);
     }
@@ -109,12 +111,14 @@ fn merge_io(io: &mut BlockIo, new: &BlockIo) {
     }
 }
 
-/// Replaces the entries that have the same key, and adds the others.
-fn upsert<T: Clone, K: PartialEq>(all: &mut Vec<T>, new: &[T], key: impl Fn(&T) -> K) {
-    for entry in new {
-        all.retain(|old| key(old) != key(entry));
-        all.push(entry.clone());
-    }
+/// Replaces the entries that have the same key, and adds the others. Of several new ones
+/// with the same key the last counts.
+fn upsert<T: Clone, K: Ord>(all: &mut Vec<T>, new: &[T], key: impl Fn(&T) -> K) {
+    let mut keys = BTreeSet::new();
+    let mut last: Vec<T> = new.iter().rev().filter(|entry| keys.insert(key(entry))).cloned().collect();
+    last.reverse();
+    all.retain(|old| !keys.contains(&key(old)));
+    all.append(&mut last);
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::state::{State, state};
 use crate::ContainerId;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::sys::fd;
+use std::collections::BTreeMap;
 
 /// An entry of the list: the state, or why there is none.
 #[derive(Debug)]
@@ -25,9 +26,10 @@ impl Runtime {
             _ => error,
         })?;
         let passwd = fd::read_file(fd::CWD, c"/etc/passwd", 64 << 20).unwrap_or_default();
+        let mut users = BTreeMap::new();
         let mut list = Vec::with_capacity(ids.len());
         for id in ids {
-            match self.listed(&id, &passwd) {
+            match self.listed(&id, &passwd, &mut users) {
                 // Deleted since the directory was read.
                 Err(error) if error.kind() == ErrorKind::NotFound && self.store.entry(&id).is_err() => {}
                 state => list.push(Listed { id, state }),
@@ -36,14 +38,16 @@ impl Runtime {
         Ok(list)
     }
 
-    fn listed(&self, id: &ContainerId, passwd: &[u8]) -> Result<State> {
+    /// `users` are the names that were looked up before.
+    fn listed(&self, id: &ContainerId, passwd: &[u8], users: &mut BTreeMap<u32, String>) -> Result<State> {
         let entry = self.store.entry(id)?;
         let record = entry.record().map_err(|error| match error.kind() {
             ErrorKind::NotFound => Error::new(error.kind(), format!("load container {id}: {error}")),
             _ => error,
         })?;
         let owner = fd::stat(entry.dir()).context(|| format!("stat container {id}"))?.st_uid;
-        Ok(State { owner: user_name(owner, passwd), ..state(&entry, record)? })
+        let owner = users.entry(owner).or_insert_with(|| user_name(owner, passwd)).clone();
+        Ok(State { owner, ..state(&entry, record)? })
     }
 }
 

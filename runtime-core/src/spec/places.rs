@@ -3,6 +3,9 @@
 //! not known. They are looked for only when somebody asks, so that parsing, which
 //! everybody pays for, need not keep count of them.
 
+/// How deep a path may be. What is deeper belongs to no configuration, and is not named.
+const DEPTH: usize = 64;
+
 /// A container that a position is in, and where in it.
 enum Place {
     /// Behind this name; `None`: between entries.
@@ -57,13 +60,19 @@ fn is_known(places: &[Place], known: &[&str]) -> bool {
 /// each name: the places that the end is in.
 fn walk(json: &[u8], mut named: impl FnMut(&[Place])) -> Vec<Place> {
     let mut places: Vec<Place> = Vec::new();
+    // How many more containers the position is in.
+    let mut deeper = 0usize;
     let mut rest = json;
     while let Some((byte, tail)) = rest.split_first() {
         rest = tail;
+        let is_full = places.len() >= DEPTH;
         match (byte, places.last_mut()) {
+            (b'{' | b'[', _) if is_full => deeper += 1,
             (b'{', _) => places.push(Place::Object(None)),
             (b'[', _) => places.push(Place::Array(0)),
+            (b'}' | b']', _) if deeper > 0 => deeper -= 1,
             (b'}' | b']', _) => drop(places.pop()),
+            (b',', _) if deeper > 0 => {}
             (b',', Some(Place::Object(name))) => *name = None,
             (b',', Some(Place::Array(index))) => *index += 1,
             (b'"', place) => {
@@ -71,7 +80,7 @@ fn walk(json: &[u8], mut named: impl FnMut(&[Place])) -> Vec<Place> {
                 rest = tail.get(text.len() + 1..).unwrap_or_default();
                 // If this is the end, it is in the name: not a place yet.
                 let is_whole = !rest.is_empty();
-                if let (Some(Place::Object(name @ None)), true) = (place, is_whole) {
+                if let (Some(Place::Object(name @ None)), true, 0) = (place, is_whole, deeper) {
                     *name = Some(String::from_utf8_lossy(text).into_owned());
                     named(&places);
                 }
@@ -128,6 +137,15 @@ mod tests {
         assert_eq!(path("7"), "d");
         assert_eq!(path(r#""e"#), "");
         assert_eq!(path_at(b"", 1, 1), "");
+    }
+
+    #[test]
+    fn no_deeper_than_it_makes_sense() {
+        let deep = "[".repeat(1 << 20) + "7";
+        assert_eq!(path_at(deep.as_bytes(), 1, deep.len()), "[0]".repeat(DEPTH));
+        let back = format!("{{\"a\":{}1{},\"b\":2}}", "[".repeat(1000), "]".repeat(1000));
+        assert_eq!(path_at(back.as_bytes(), 1, back.len() - 1), "b");
+        assert_eq!(unknown(back.as_bytes(), &["a"]), ["b"]);
     }
 
     #[test]
