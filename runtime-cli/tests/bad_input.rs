@@ -290,6 +290,7 @@ fn terminals_and_sockets() {
         "write /nonexistent/pid: no such file",
         &plain,
     );
+    refuse(&["create", "--preserve-fds", "65536", "bad"], "--preserve-fds: expected 0 to 65535", &plain);
     refuse(&["create", "--preserve-fds", "2", "bad"], "unable to stat preserved-fd 0 (of 2)", &plain);
     host.done();
 }
@@ -301,6 +302,21 @@ fn what_is_not_supported_is_refused_by_name() {
         |c| c["linux"]["resources"]["network"] = json!({ "classID": 1 }),
         "linux.resources.network",
     );
+    host.done();
+}
+
+/// A foreign process in `PIDs` would be moved into the scope, and killed with it.
+#[test]
+fn properties_of_the_scope_that_are_the_runtimes() {
+    let mut host = Host::new();
+    host.runtime = host.runtime.with_systemd(true);
+    for (name, value) in [("PIDs", "[uint32 1]"), ("Slice", "'x.slice'"), ("Delegate", "false")] {
+        let key = format!("org.systemd.property.{name}");
+        host.refuses_config(
+            |c| c["annotations"] = json!({ key.as_str(): value }),
+            &format!("annotations.\\\"{key}\\\": is set by the runtime itself"),
+        );
+    }
     host.done();
 }
 

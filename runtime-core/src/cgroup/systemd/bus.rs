@@ -29,6 +29,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LENGTH_MAX: usize = 1 << 20;
 /// Nor is a signal that a job has ended.
 const SIGNAL_MAX: usize = 4096;
+/// How many signals are kept until their job is known. systemd announces the end of a job
+/// behind its answer to the call that has started it, so what comes before is of other jobs,
+/// or of any user of the host.
+const SIGNALS_KEPT: usize = 64;
 
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 const OBJECT: &str = "/org/freedesktop/systemd1";
@@ -281,10 +285,18 @@ impl Bus {
                     let text = answer.body.first().and_then(Value::as_str).unwrap_or_default().to_owned();
                     return Err(Failure::Refused { name: answer.error_name, text });
                 }
-                Kind::Signal if answer.member == "JobRemoved" => self.signals.push_back(answer),
+                Kind::Signal if answer.member == "JobRemoved" => self.keep(answer),
                 _ => {}
             }
         }
+    }
+
+    /// Keeps a signal, in the place of the oldest if there are many.
+    fn keep(&mut self, signal: Message) {
+        if self.signals.len() >= SIGNALS_KEPT {
+            self.signals.pop_front();
+        }
+        self.signals.push_back(signal);
     }
 
     /// Calls a method of the bus itself.
@@ -491,6 +503,21 @@ mod tests {
         });
         assert_eq!(bus.job("StartTransientUnit", Vec::new()).unwrap(), "done");
         assert!(bus.signals.is_empty());
+    }
+
+    #[test]
+    fn signals_without_end_take_no_memory() {
+        let mut bus = talk(|manager| {
+            for n in 0..10_000 {
+                job_removed(manager, ":1.9", &format!("/job/{n}"), "forged");
+            }
+            answer(manager, Kind::Return, vec![Value::Path("/job/7".into())]);
+            job_removed(manager, ":1.0", "/job/7", "done");
+        });
+        bus.patience = Duration::from_secs(30);
+        let answered = bus.call("StartTransientUnit", Vec::new()).unwrap();
+        assert_eq!(answered, [Value::Path("/job/7".into())]);
+        assert_eq!(bus.signals.len(), SIGNALS_KEPT);
     }
 
     #[test]

@@ -82,6 +82,23 @@ pub(crate) fn slice_path(slice: &str) -> Result<String> {
 /// What the names of annotations begin with that are properties of the unit.
 pub(crate) const PROPERTY: &str = "org.systemd.property.";
 
+/// Properties that are the driver's own: with another value the scope would be in another
+/// place than the record says, have processes in it that are not the container's and would be
+/// killed with it, or take the cgroup out of the runtime's hands.
+const DRIVERS: &[&str] = &[
+    "CPUAccounting",
+    "Delegate",
+    "DelegateControllers",
+    "DelegateSubgroup",
+    "Description",
+    "IOAccounting",
+    "MemoryAccounting",
+    "PIDFDs",
+    "PIDs",
+    "Slice",
+    "TasksAccounting",
+];
+
 /// The properties that annotations ask for.
 pub(crate) fn properties(annotations: &BTreeMap<String, String>) -> Result<Vec<(String, Value)>> {
     let mut properties = Vec::new();
@@ -90,6 +107,9 @@ pub(crate) fn properties(annotations: &BTreeMap<String, String>) -> Result<Vec<(
         let at = || format!("annotations.{key:?}");
         if name.len() < 3 || !name.bytes().all(|b| b.is_ascii_alphabetic()) {
             return Err(invalid(at(), "the name of a property has letters only, at least 3"));
+        }
+        if DRIVERS.contains(&name) {
+            return Err(invalid(at(), "is set by the runtime itself, and cannot have another value"));
         }
         let value =
             variant::parse(text).map_err(|why| invalid(at(), format_args!("value parse error: {why}")))?;
@@ -174,6 +194,15 @@ mod tests {
         );
         // Not a number of seconds, whatever it ends in.
         assert_eq!(of("org.systemd.property.FooSEC", "1"), Ok(vec![("FooSEC".into(), Value::Int32(1))]));
+        for name in ["PIDs", "PIDFDs", "Slice", "Delegate", "DelegateSubgroup", "MemoryAccounting"] {
+            let error = of(&format!("org.systemd.property.{name}"), "true").unwrap_err();
+            assert!(
+                error.ends_with(": is set by the runtime itself, and cannot have another value"),
+                "{error}"
+            );
+        }
+        // The default of runc and crun, which callers change.
+        assert!(of("org.systemd.property.DefaultDependencies", "true").is_ok());
         assert!(of("org.systemd.property.A", "1").unwrap_err().contains("letters only"));
         assert!(of("org.systemd.property.Exec-Start", "1").unwrap_err().contains("letters only"));
         assert!(of("org.systemd.property.TimeoutStopSec", "'x'").unwrap_err().contains("seconds"));
