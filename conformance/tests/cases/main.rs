@@ -18,6 +18,7 @@ mod exec;
 mod features;
 mod hooks;
 mod hosts;
+mod input;
 mod lifecycle;
 mod limits;
 mod linux;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
     let groups = [
         ("lifecycle", lifecycle::CASES),
         ("hooks", hooks::CASES),
+        ("input", input::CASES),
         ("defaults", defaults::CASES),
         ("devices", devices::CASES),
         ("process", process::CASES),

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Input has a size and a shape: whatever is read ends, long lists take no more time than
+//! they must, and what cannot be meant is refused where it stands.
+
+use crate::Case;
+use conformance::runtime::{finish, wait};
+use conformance::{Bundle, Doing, Output, Result, Runtime, each, ensure, ensure_eq, host};
+use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "config.json that is no file",
+        quote: "a fifo would hold up its reader for ever, a device would fill its memory",
+        run: |runtime| {
+            let bundle = Bundle::new(&["exit", "0"])?;
+            let config = bundle.path().join("config.json");
+            fs::remove_file(&config).doing("rm")?;
+            nix::unistd::mkfifo(&config, nix::sys::stat::Mode::S_IRUSR).doing("mkfifo")?;
+            quickly(|| runtime.run_in(&bundle, &["create", "c"]))?.failed()?;
+            fs::remove_file(&config).doing("rm")?;
+            std::os::unix::fs::symlink("/dev/zero", &config).doing("symlink")?;
+            limited(runtime, &["create", "--bundle", &bundle.path().to_string_lossy(), "c"])?.failed()?;
+            Ok(())
+        },
+    },
+    Case {
+        name: "a configuration without end",
+        quote: "16 MiB are what engines hand on in a message (docs/limits.md)",
+        run: |runtime| {
+            let bundle = Bundle::new(&["exit", "0"])?;
+            let text = bundle.config.to_string();
+            let config = bundle.path().join("config.json");
+            fs::write(&config, format!("{}{text}", " ".repeat((16 << 20) - text.len()))).doing("write")?;
+            runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+            fs::write(&config, format!("{}{text}", " ".repeat((16 << 20) - text.len() + 1)))
+                .doing("write")?;
+            runtime.run_in(&bundle, &["run", "c"])?.failed()?;
+            Ok(())
+        },
+    },
+    Case {
+        name: "documents without end",
+        quote: "exec --process and update --resources read what the caller names, which may be a pipe",
+        run: |runtime| {
+            let bundle = Bundle::new(&["sleep"])?;
+            runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
+            for args in [["exec", "--process", "/dev/zero", "c"], ["update", "--resources", "/dev/zero", "c"]]
+            {
+                limited(runtime, &args)?.failed()?;
+            }
+            // Blanks are JSON, as long as they last.
+            for args in [["exec", "--process", "/dev/stdin", "c"], ["update", "--resources", "-", "c"]] {
+                let mut blanks = Command::new("yes").arg("").stdout(Stdio::piped()).spawn().doing("yes")?;
+                let mut command = with_limit(runtime, &args);
+                command.stdin(blanks.stdout.take().ok_or("no pipe")?);
+                let output = quickly(|| finish(command));
+                blanks.kill().doing("kill")?;
+                blanks.wait().doing("wait")?;
+                output?.failed()?;
+            }
+            runtime.run(&["delete", "--force", "c"])?.ok().map(drop)
+        },
+    },
+    Case {
+        name: "documents from a pipe",
+        quote: "runc: update --resources=- reads standard input; engines pass /dev/fd/N",
+        run: |runtime| {
+            let bundle = Bundle::new(&["sleep"])?;
+            runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
+            let mut process = bundle.config["process"].clone();
+            process["args"] = json!(["/probe", "print", "piped"]);
+            let piped = |args: &[&str], text: &str| -> Result<Output> {
+                let mut echo = Command::new("echo").arg(text).stdout(Stdio::piped()).spawn().doing("echo")?;
+                let mut command = runtime.command(args);
+                command.stdin(echo.stdout.take().ok_or("no pipe")?);
+                let output = finish(command)?;
+                wait(&mut echo)?;
+                Ok(output)
+            };
+            let exec = piped(&["exec", "--process", "/dev/stdin", "c"], &process.to_string())?.ok()?;
+            ensure_eq!(exec.stdout, "piped\n");
+            piped(&["update", "--resources", "-", "c"], "{}")?.ok()?;
+            runtime.run(&["delete", "--force", "c"])?.ok().map(drop)
+        },
+    },
+    Case {
+        name: "long lists",
+        quote: "a list of n entries takes time in proportion to n, or n log n, wherever it stands",
+        run: |runtime| {
+            let bundle = Bundle::new(&["exit", "0"])?;
+            let whole = bundle.config.clone();
+            let mut bundle = bundle;
+            for (name, change) in LISTS {
+                bundle.config = whole.clone();
+                bundle = bundle.with(change)?;
+                let begin = Instant::now();
+                // Accepted or refused: some of them are more than the kernel takes.
+                let _either = runtime.run_in(&bundle, &["run", "c"])?;
+                let time = begin.elapsed();
+                ensure!(time < Duration::from_secs(20), "{name}: {LENGTH} entries took {time:?}");
+                runtime.run(&["delete", "--force", "c"])?;
+            }
+            Ok(())
+        },
+    },
+    Case {
+        name: "a filter that is too long",
+        quote: "BPF_MAXINSNS of linux/bpf_common.h: 4096",
+        run: |runtime| {
+            let bundle = Bundle::new(&["exit", "0"])?.with(|config| {
+                let rule = |i: usize| {
+                    let op = if i.is_multiple_of(2) { "SCMP_CMP_GT" } else { "SCMP_CMP_MASKED_EQ" };
+                    let arg = json!({ "index": i % 6, "value": i * 7, "op": op });
+                    json!({ "names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "args": [arg] })
+                };
+                let rules: Value = (0..10_000).map(rule).collect();
+                config["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules });
+            })?;
+            runtime.run_in(&bundle, &["run", "c"])?.failed().map(drop)
+        },
+    },
+    Case {
+        name: "deep nesting",
+        quote: "Runtimes ... MUST otherwise ignore [unknown properties] (config.md, Extensibility), however deep",
+        run: |runtime| {
+            let bundle = Bundle::new(&["exit", "0"])?;
+            let text = bundle.config.to_string();
+            let whole = text.strip_suffix('}').unwrap_or_default().to_owned();
+            let config = bundle.path().join("config.json");
+            // In a known place, too, and without an end.
+            for (name, open, close) in [("x", "[", "]"), ("x", "{\"x\":", "}"), ("mounts", "[", "]")] {
+                for closes in [true, false] {
+                    let depth = 2_000_000;
+                    let close = if closes { close.repeat(depth) + "}" } else { String::new() };
+                    let text = format!("{whole},\"{name}\":{}1{close}", open.repeat(depth));
+                    fs::write(&config, text).doing("write")?;
+                    let path = bundle.path().to_string_lossy();
+                    let output = limited(runtime, &["--debug", "run", "--bundle", &path, "c"])?;
+                    ensure!(output.status.code().is_some(), "{name} {open}: {output:.1000}");
+                    ensure!(output.stderr.len() < 100_000, "{} bytes are no message", output.stderr.len());
+                }
+            }
+            Ok(())
+        },
+    },
+    Case {
+        name: "an error has an end",
+        quote: "engines put the text into logs and answers: what is wrong in a long value is not all of it",
+        run: |runtime| {
+            each(LONG, |(name, change)| {
+                let bundle = Bundle::new(&["exit", "0"])?.with(change)?;
+                let output = runtime.run_in(&bundle, &["run", "c"])?;
+                let said = output.stderr.len();
+                ensure!(said < 20_000, "{name}: {said} bytes");
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "what needs no state directory",
+        quote: "crun#1816: engines ask for features before there is anything, as any user",
+        run: |runtime| {
+            let dir = tempfile::tempdir().doing("temporary directory")?;
+            fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o777)).doing("chmod")?;
+            let program = dir.path().join("runtime");
+            fs::copy(runtime.program(), &program).doing("copy")?;
+            for (user, runtime_dir) in
+                [("65534", "/nonexistent/run"), ("65534", "/proc"), ("0", "/nonexistent")]
+            {
+                for args in [
+                    &["features"][..],
+                    &["--version"],
+                    &["--help"],
+                    &["help"],
+                    &["create", "--help"],
+                    &["spec"],
+                ] {
+                    let mut command = Command::new("setpriv");
+                    command
+                        .arg(format!("--reuid={user}"))
+                        .arg(format!("--regid={user}"))
+                        .arg("--clear-groups");
+                    command.arg("--").arg(&program).args(args).stdin(Stdio::null());
+                    command.env("XDG_RUNTIME_DIR", runtime_dir).current_dir(dir.path());
+                    let output = finish(command)?.ok()?;
+                    ensure!(args == ["spec"] || !output.stdout.is_empty(), "{output}");
+                }
+                fs::remove_file(dir.path().join("config.json")).doing("config.json")?;
+            }
+            Ok(())
+        },
+    },
+    Case {
+        name: "real-time signals by name",
+        quote: "systemd(1): SIGRTMIN+3 halts; kill(1) and podman-kill(1) know SIGRTMIN+n and SIGRTMAX-n, with and without SIG",
+        run: |runtime| {
+            // The first process of a pid namespace ignores what it does not expect.
+            let bundle =
+                Bundle::new(&["sleep"])?.with(|config| crate::lifecycle::without_namespace(config, "pid"))?;
+            for (signal, number) in
+                [("SIGRTMIN+3", 37), ("RTMIN+3", 37), ("rtmin", 34), ("SIGRTMAX-27", 37), ("RTMAX", 64)]
+            {
+                let mut command = runtime.command(&["run", "c"]);
+                command.current_dir(bundle.path()).stdout(Stdio::null()).stderr(Stdio::null());
+                let mut child = command.spawn().doing("spawn")?;
+                let end = Instant::now() + Duration::from_secs(20);
+                while !runtime.run(&["state", "c"])?.stdout.contains("running") && Instant::now() < end {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                let killed = runtime.run(&["kill", "c", signal])?;
+                if !killed.status.success() {
+                    runtime.run(&["kill", "c", "KILL"])?.ok()?;
+                }
+                let status = wait(&mut child)?;
+                killed.ok()?;
+                ensure_eq!((signal, status.code()), (signal, Some(128 + number)));
+            }
+            Ok(())
+        },
+    },
+    Case {
+        name: "an empty value of a cgroup's file",
+        quote: "unified: an empty value asks for nothing; the kernel takes a written newline for 0",
+        run: |runtime| {
+            ensure!(
+                host::controllers().iter().any(|name| name == "hugetlb"),
+                "the host has no hugetlb controller to ask: {:?}",
+                host::controllers()
+            );
+            let bundle = Bundle::new(&["sleep"])?.with(|config| {
+                config["linux"]["resources"] = json!({ "unified": { "hugetlb.2MB.max": "" } });
+            })?;
+            runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
+            let state = runtime.state("c")?;
+            let cgroup = host::cgroup_of(state["pid"].as_i64().unwrap_or_default())?;
+            let limit = fs::read_to_string(cgroup.join("hugetlb.2MB.max")).doing("hugetlb.2MB.max")?;
+            runtime.run(&["delete", "--force", "c"])?.ok()?;
+            ensure!(limit.trim() != "0", "nothing was asked for, and the limit is 0");
+            Ok(())
+        },
+    },
+];
+
+/// A change of a configuration.
+type Change = fn(&mut Value);
+
+const LENGTH: usize = 150_000;
+
+fn list(entry: impl Fn(usize) -> Value) -> Value {
+    (0..LENGTH).map(entry).collect()
+}
+
+fn map(entry: impl Fn(usize) -> (String, Value)) -> Value {
+    Value::Object((0..LENGTH).map(entry).collect())
+}
+
+const LISTS: &[(&str, Change)] = &[
+    ("masked paths", |c| c["linux"]["maskedPaths"] = list(|i| json!(format!("/proc/x{i}")))),
+    ("read-only paths", |c| c["linux"]["readonlyPaths"] = list(|i| json!(format!("/proc/x{i}")))),
+    ("environment", |c| c["process"]["env"] = list(|i| json!(format!("A{i}=b")))),
+    ("arguments", |c| c["process"]["args"] = list(|_| json!("/probe"))),
+    ("groups", |c| c["process"]["user"]["additionalGids"] = list(|i| json!(i))),
+    ("rlimits", |c| {
+        c["process"]["rlimits"] = list(|_| json!({ "type": "RLIMIT_CORE", "soft": 0, "hard": 0 }));
+    }),
+    ("capabilities", |c| {
+        c["process"]["capabilities"]["bounding"] = list(|i| json!(format!("CAP_X{i}")));
+    }),
+    ("options of a mount", |c| c["mounts"][1]["options"] = list(|_| json!("nosuid"))),
+    ("devices", |c| {
+        c["linux"]["devices"] =
+            list(|i| json!({ "path": format!("/dev/x{}", i % 1000), "type": "c", "major": 1, "minor": 3 }));
+    }),
+    ("kernel parameters", |c| {
+        c["linux"]["sysctl"] = map(|i| (format!("net.ipv4.conf.x{i}"), json!("1")));
+    }),
+    ("annotations", |c| c["annotations"] = map(|i| (format!("a{i}"), json!("b")))),
+    ("id mappings", |c| {
+        c["linux"]["namespaces"] = json!([{ "type": "mount" }, { "type": "user" }]);
+        let one = list(|i| json!({ "containerID": i, "hostID": i, "size": 1 }));
+        c["linux"]["uidMappings"] = one.clone();
+        c["linux"]["gidMappings"] = one;
+    }),
+    ("namespaces", |c| c["linux"]["namespaces"] = list(|_| json!({ "type": "pid" }))),
+    ("network devices", |c| c["linux"]["netDevices"] = map(|i| (format!("e{i}"), json!({})))),
+    ("files of the cgroup", |c| {
+        c["linux"]["resources"] = json!({ "unified": map(|i| (format!("a{i}.b"), json!("1"))) });
+    }),
+    ("rates of devices", |c| {
+        let rates = list(|i| json!({ "major": 8, "minor": i, "rate": 1 }));
+        c["linux"]["resources"] = json!({ "blockIO": { "throttleReadBpsDevice": rates } });
+    }),
+    ("processors", |c| {
+        let cpus = ["0-65535"; LENGTH].join(",");
+        c["linux"]["resources"] = json!({ "cpu": { "cpus": cpus } });
+    }),
+    ("system calls", |c| {
+        let names = list(|i| json!(format!("x{i}")));
+        c["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{ "names": names, "action": "SCMP_ACT_ERRNO" }] });
+    }),
+    ("rules of a filter", |c| {
+        let rules = list(|i| {
+            json!({ "names": ["mkdir"], "action": "SCMP_ACT_ERRNO",
+                "args": [{ "index": i % 6, "value": i, "op": "SCMP_CMP_GT" }] })
+        });
+        c["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules });
+    }),
+    ("unknown properties", |c| c["x"] = map(|i| (format!("x{i}"), json!(i)))),
+];
+
+const LONG: &[(&str, Change)] = &[
+    ("a variable without a value", |c| c["process"]["env"] = json!(["x".repeat(1 << 20)])),
+    ("an unknown capability", |c| {
+        c["process"]["capabilities"]["bounding"] = json!(["X".repeat(1 << 20)]);
+    }),
+    ("the name of a program", |c| c["process"]["args"] = json!(["/x".repeat(50_000)])),
+    ("the root directory", |c| c["root"]["path"] = json!("/x".repeat(1 << 20))),
+    ("the cgroup", |c| c["linux"]["cgroupsPath"] = json!("/x".repeat(1 << 20))),
+    ("a kernel parameter", |c| c["linux"]["sysctl"] = json!({ "x".repeat(1 << 20): "1" })),
+    ("a version", |c| c["ociVersion"] = json!("1".repeat(1 << 20))),
+    ("a name of a wrong type", |c| c["hostname"] = json!({ "x".repeat(1 << 20): 1 })),
+    ("a value of a wrong type", |c| c["process"]["terminal"] = json!("x".repeat(1 << 20))),
+];
+
+/// What `run` returns, if it does so before long.
+fn quickly(run: impl FnOnce() -> Result<Output>) -> Result<Output> {
+    let begin = Instant::now();
+    let output = run()?;
+    let time = begin.elapsed();
+    ensure!(time < Duration::from_secs(20), "took {time:?}: {output}");
+    Ok(output)
+}
+
+/// A command of the runtime that has 2 GiB of addresses.
+fn with_limit(runtime: &Runtime, args: &[&str]) -> Command {
+    let mut command = Command::new("prlimit");
+    command.arg("--as=2147483648").arg("--").arg(runtime.program()).arg("--root").arg(runtime.root());
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+fn limited(runtime: &Runtime, args: &[&str]) -> Result<Output> {
+    let output = quickly(|| finish(with_limit(runtime, args)))?;
+    ensure!(output.status.code().is_some_and(|code| code < 128 || code == 255), "{output:.2000}");
+    Ok(output)
+}
