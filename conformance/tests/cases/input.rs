@@ -57,7 +57,7 @@ pub(crate) const CASES: &[Case] = &[
                 let mut blanks = Command::new("yes").arg("").stdout(Stdio::piped()).spawn().doing("yes")?;
                 let mut command = with_limit(runtime, &args);
                 command.stdin(blanks.stdout.take().ok_or("no pipe")?);
-                let output = quickly(|| finish(command));
+                let output = quickly(|| finish(command)).and_then(bounded);
                 blanks.kill().doing("kill")?;
                 blanks.wait().doing("wait")?;
                 output?.failed()?;
@@ -345,7 +345,12 @@ fn with_limit(runtime: &Runtime, args: &[&str]) -> Command {
 }
 
 fn limited(runtime: &Runtime, args: &[&str]) -> Result<Output> {
-    let output = quickly(|| finish(with_limit(runtime, args)))?;
+    bounded(quickly(|| finish(with_limit(runtime, args)))?)
+}
+
+/// The output, unless the command has died, or has used all its memory.
+fn bounded(output: Output) -> Result<Output> {
     ensure!(output.status.code().is_some_and(|code| code < 128 || code == 255), "{output:.2000}");
+    ensure!(!output.stderr.contains("memory"), "it has filled all memory that it could get: {output:.2000}");
     Ok(output)
 }
