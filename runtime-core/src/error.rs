@@ -70,8 +70,9 @@ fn shorten(text: &str) -> std::borrow::Cow<'_, str> {
     if text.len() <= TEXT_MAX {
         return text.into();
     }
-    let head = text.get(..text.floor_char_boundary(TEXT_MAX / 4 * 3)).unwrap_or_default();
-    let tail = text.get(text.ceil_char_boundary(text.len() - TEXT_MAX / 4)..).unwrap_or_default();
+    // A character has four bytes at most.
+    let head = (0..4).find_map(|less| text.get(..TEXT_MAX / 4 * 3 - less)).unwrap_or_default();
+    let tail = (0..4).find_map(|less| text.get(text.len() - TEXT_MAX / 4 + less..)).unwrap_or_default();
     format!("{head} [... {} bytes ...] {tail}", text.len() - head.len() - tail.len()).into()
 }
 
