@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
 
 /// A tmpfs for all that attacks make, and a /dev whose devices only this program's
 /// mount namespace has.
@@ -116,14 +118,25 @@ impl Arena {
         self.dir.path().join("outside")
     }
 
-    /// A bundle whose program is the attacker with the arguments `words`, which counts
+    /// A new directory of the host to share with containers.
+    pub(crate) fn volume(&self, name: &str) -> Result<PathBuf> {
+        let volume = self.dir.path().join(name);
+        fs::create_dir(&volume).doing("mkdir")?;
+        Ok(volume)
+    }
+
+    /// A container whose program is the attacker with the arguments `words`, which counts
     /// in the score.
-    pub(crate) fn attacker(&self, words: &[&str], change: impl FnOnce(&mut Value)) -> Result<Attacker<'_>> {
+    pub(crate) fn container(
+        &self,
+        id: &'static str,
+        words: &[&str],
+        change: impl FnOnce(&mut Value),
+    ) -> Result<Contained<'_>> {
         let volume = tempfile::tempdir_in(self.dir.path()).doing("temporary directory")?;
         let score = Score::open(&volume.path().join("score"))?;
-        let args: Vec<_> = ["/attacker", "/score/score"].iter().chain(words).copied().collect();
         let bundle = Bundle::new(&[])?.with(|config| {
-            config["process"]["args"] = json!(args);
+            config["process"]["args"] = json!(attacker(words));
             bind(config, volume.path(), "/score");
             change(config);
         })?;
@@ -131,13 +144,7 @@ impl Arena {
             fs::create_dir(bundle.rootfs(name)).doing("mkdir")?;
         }
         fs::copy(bundle::beside("attacker"), bundle.rootfs("attacker")).doing("copy the attacker")?;
-        Ok(Attacker {
-            arena: self,
-            id: format!("attacker-{}", words.join("-")),
-            bundle,
-            score,
-            _volume: volume,
-        })
+        Ok(Contained { arena: self, id, bundle, score, volume })
     }
 
     /// Marks of the host that no attack may change.
@@ -160,7 +167,10 @@ impl Arena {
         files.sort_by_key(fs::DirEntry::file_name);
         for file in files {
             let path = file.path().display().to_string();
-            marks.push((path.clone(), format!("{} {}", node(&path), text(&path))));
+            // A device may have no end.
+            let is_file = file.file_type().is_ok_and(|kind| kind.is_file());
+            let content = if is_file { text(&path) } else { String::new() };
+            marks.push((path.clone(), format!("{} {content}", node(&path))));
         }
         marks
     }
@@ -200,41 +210,80 @@ impl Arena {
     }
 }
 
-/// A hostile container.
-#[derive(Debug)]
-pub(crate) struct Attacker<'a> {
-    arena: &'a Arena,
-    /// The id of the container.
-    pub(crate) id: String,
-    pub(crate) bundle: Bundle,
-    pub(crate) score: Score,
-    _volume: tempfile::TempDir,
+/// The arguments that make a container's program, or one that is executed in it, the
+/// attacker.
+pub(crate) fn attacker<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    ["/attacker", "/score/score"].iter().chain(words).copied().collect()
 }
 
-impl Attacker<'_> {
+/// A container in which the attacker runs: a hostile one, or the victim of another that
+/// says what it got.
+#[derive(Debug)]
+pub(crate) struct Contained<'a> {
+    arena: &'a Arena,
+    pub(crate) id: &'static str,
+    pub(crate) bundle: Bundle,
+    pub(crate) score: Score,
+    volume: tempfile::TempDir,
+}
+
+impl Contained<'_> {
     /// Starts the container and waits until the attack can begin.
     pub(crate) fn start(&self) -> Result {
-        self.arena.runtime.run_in(&self.bundle, &["run", "--detach", &self.id])?.ok()?;
+        self.arena.runtime.run_in(&self.bundle, &["run", "--detach", self.id])?.ok()?;
         self.score.await_ready()
     }
 
-    /// Executes a program in it.
-    pub(crate) fn exec(&self, flags: &[&str], args: &[&str]) -> Result<Output> {
-        self.arena.runtime.run(&[&["exec"], flags, &[self.id.as_str()], args].concat())
+    /// Runs the container to its end, whatever comes of it.
+    pub(crate) fn run(&self) -> Result<Output> {
+        self.arena.runtime.run_in(&self.bundle, &["run", self.id])
+    }
+
+    /// Starts the container and leaves it, whatever comes of it.
+    pub(crate) fn run_detached(&self, flags: &[&str]) -> Result<Output> {
+        self.arena.runtime.run_in(&self.bundle, &[&["run", "--detach"], flags, &[self.id]].concat())
+    }
+
+    /// Changes its configuration.
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut Value)) -> Result<Self> {
+        self.bundle = self.bundle.with(change)?;
+        Ok(self)
+    }
+
+    /// Executes a program in it, whatever comes of it: for at most two seconds, if the
+    /// attacker keeps it.
+    pub(crate) fn exec_briefly(&self, args: &[&str]) -> Result {
+        let mut command = self.arena.runtime.command(&[&["exec", self.id], args].concat());
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().doing("exec")?;
+        let end = Instant::now() + Duration::from_secs(2);
+        while Instant::now() < end {
+            if child.try_wait().doing("wait")?.is_some() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.kill().doing("kill")?;
+        child.wait().doing("wait").map(drop)
+    }
+
+    /// Ends the container, which may be busy in the kernel for a while.
+    pub(crate) fn stop(&self) -> Result {
+        let stop = || self.arena.runtime.run(&["delete", "--force", self.id])?.ok().map(drop);
+        stop().or_else(|_busy| stop())
+    }
+
+    /// The host's path of the score, for attackers outside of the container.
+    pub(crate) fn score_path(&self) -> PathBuf {
+        self.volume.path().join("score")
     }
 
     /// Adds what the attacker has counted.
-    pub(crate) fn tally(&self, mut count: Count) -> Result<Count> {
+    pub(crate) fn tally(&self, mut count: Count) -> Count {
         count.near += self.score.near.load(SeqCst) as u64;
         for _ in 0..self.score.successes.load(SeqCst) {
             count.success(format!("{} succeeded", self.id));
         }
-        Ok(count)
-    }
-
-    /// Ends the container.
-    pub(crate) fn stop(&self) -> Result {
-        self.arena.runtime.run(&["delete", "--force", &self.id])?.ok().map(drop)
+        count
     }
 }
 

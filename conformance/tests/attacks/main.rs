@@ -12,6 +12,7 @@
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
 
 mod arena;
+mod paths;
 mod program;
 
 use arena::{Arena, Ground};
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
             return libtest_mimic::run(&arguments, vec![trial]).exit_code();
         }
     };
-    let areas = [("program", program::ATTACKS)];
+    let areas = [("program", program::ATTACKS), ("paths", paths::ATTACKS)];
     let outcomes = Arc::new(Mutex::new(Vec::new()));
     let mut trials = Vec::new();
     for (area, attacks) in areas {

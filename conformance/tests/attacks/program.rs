@@ -4,8 +4,9 @@
 use crate::Attack;
 use crate::arena::Arena;
 use conformance::attack::Count;
-use conformance::{Doing, Result};
-use std::os::unix::fs::symlink;
+use conformance::{Doing, Result, payload};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
@@ -20,14 +21,20 @@ pub(crate) const ATTACKS: &[Attack] = &[Attack {
 const CLEARED: usize = 3;
 
 fn overwrite(arena: &Arena) -> Result<Count> {
-    let attacker = arena.attacker(&["program", "overwrite", "10", "3"], |_| ())?;
-    symlink("/proc/self/exe", attacker.bundle.rootfs("x")).doing("symlink")?;
+    let attacker = arena.container("attacker", &["program", "overwrite", "10", "3"], |_| ())?;
+    let rootfs = |name: &str| attacker.bundle.rootfs(name);
+    symlink("/proc/self/exe", rootfs("x")).doing("symlink")?;
+    // The interpreter of a program that is not static is the image's.
+    fs::create_dir(rootfs("lib64")).doing("mkdir")?;
+    let interpreter = rootfs("lib64/ld-linux-x86-64.so.2");
+    fs::write(&interpreter, payload::waits()).doing("write")?;
+    fs::set_permissions(&interpreter, PermissionsExt::from_mode(0o755)).doing("chmod")?;
     attacker.start()?;
     let mut count = Count::default();
     while count.tries < u64::from(arena.tries) && attacker.score.successes.load(SeqCst) == 0 {
         count.tries += 1;
         // It fails if the program is overwritten meanwhile.
-        let _either = attacker.exec(&[], &["/x", "--version"])?;
+        attacker.exec_briefly(&["/x", "--version"])?;
         let end = Instant::now() + Duration::from_secs(6);
         while attacker.score.slots[CLEARED].load(SeqCst) == 1 && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(1));
@@ -35,5 +42,5 @@ fn overwrite(arena: &Arena) -> Result<Count> {
     }
     arena.repair()?;
     attacker.stop()?;
-    attacker.tally(count)
+    Ok(attacker.tally(count))
 }

@@ -14,6 +14,9 @@ use crate::sys::{self, Errno, fd};
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
+/// The mount points of the kernel's own file systems, in which paths are covered.
+pub(super) const KERNELS_OWN: [&CStr; 2] = [c"proc", c"sys"];
+
 pub(super) fn attach_all(rootfs: &mut Rootfs, channel: &ChildEnd) -> Result<(), Failure> {
     let root = Root::new(&rootfs.root);
     for (i, m) in rootfs.mounts.iter_mut().enumerate() {
@@ -89,7 +92,7 @@ fn attach(root: Root<'_>, m: &mut Mount, made: Option<OwnedFd>, channel: &ChildE
         let change = MountAttr { propagation: *propagation, ..MountAttr::default() };
         mount::set_attr(&tree, *depth, &change).during(Call::MountSetattr)?;
     }
-    if m.readonly_later {
+    if m.readonly_later || KERNELS_OWN.contains(&m.destination.as_c_str()) {
         m.attached = Some(tree);
     }
     Ok(())

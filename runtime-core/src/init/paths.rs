@@ -2,8 +2,8 @@
 //! Kernel parameters, read-only paths, masked paths.
 
 use super::devices;
-use super::mounts::empty_tmpfs;
-use super::plan::Container;
+use super::mounts::{KERNELS_OWN, empty_tmpfs};
+use super::plan::{Container, Rootfs};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::path::proc::Proc;
 use crate::path::root::Root;
@@ -77,29 +77,60 @@ impl Procfs<'_> {
 }
 
 pub(super) fn mask_and_lock(container: &Container) -> Result<(), Failure> {
-    let root = Root::new(&container.rootfs.root);
+    let places = Places::of(&container.rootfs);
     for (i, path) in container.readonly_paths.iter().enumerate() {
-        make_readonly(root, path).item(Step::ReadonlyPath, i)?;
+        make_readonly(&places, path).item(Step::ReadonlyPath, i)?;
     }
     let label = container.mask_label.as_ref().map(|(option, label)| (*option, label.as_c_str()));
-    let mut covers = Covers { root, label, null: None, empty: None };
+    let mut covers = Covers { places: &places, label, null: None, empty: None };
     for (i, path) in container.masked_paths.iter().enumerate() {
         covers.mask(path).item(Step::MaskedPath, i)?;
     }
     Ok(())
 }
 
-/// Opens a path to cover; `None` if the container does not have it.
-fn open(root: Root<'_>, path: &CStr) -> StepResult<Option<OwnedFd>> {
-    match root.open(path, libc::O_PATH) {
-        Err(Errno::ENOENT) => Ok(None),
-        other => other.during(Call::Open).map(Some),
+/// The root, and the file systems of the kernel that are mounted on /proc and /sys. What is
+/// in these is looked up in the mounts themselves: a container that shares the rootfs
+/// can exchange the directories that they are mounted on, so that a mask would be made
+/// in another directory, or not at all.
+struct Places<'a> {
+    root: Root<'a>,
+    mounts: [(&'static CStr, Option<Root<'a>>); 2],
+}
+
+impl<'a> Places<'a> {
+    fn of(rootfs: &'a Rootfs) -> Self {
+        let mount = |at: &'static CStr| {
+            let last =
+                rootfs.mounts.iter().rev().find(|m| m.destination.as_c_str() == at && m.attached.is_some());
+            (at, last.and_then(|m| m.attached.as_ref()).map(Root::new))
+        };
+        Places { root: Root::new(&rootfs.root), mounts: KERNELS_OWN.map(mount) }
+    }
+
+    /// Opens a path to cover; `None` if the container does not have it.
+    fn open(&self, path: &CStr) -> StepResult<Option<OwnedFd>> {
+        let inside = self.mounts.iter().find_map(|(at, mount)| Some(((*mount)?, below(path, at)?)));
+        let (root, path) = inside.unwrap_or((self.root, path));
+        match root.open(path, libc::O_PATH) {
+            Err(Errno::ENOENT) => Ok(None),
+            other => other.during(Call::Open).map(Some),
+        }
+    }
+}
+
+/// The rest of a path that begins with the component `at`.
+fn below<'p>(path: &'p CStr, at: &CStr) -> Option<&'p CStr> {
+    match path.to_bytes_with_nul().strip_prefix(at.to_bytes())? {
+        [0] => Some(c"."),
+        [b'/', rest @ ..] => CStr::from_bytes_with_nul(rest).ok(),
+        _ => None,
     }
 }
 
 /// Binds the path onto itself, mounts below it included, and makes the top read-only.
-fn make_readonly(root: Root<'_>, path: &CStr) -> StepResult {
-    let Some(target) = open(root, path)? else { return Ok(()) };
+fn make_readonly(places: &Places<'_>, path: &CStr) -> StepResult {
+    let Some(target) = places.open(path)? else { return Ok(()) };
     let tree = mount::clone_tree(&target, c"", Depth::All, 0).during(Call::CloneTree)?;
     let readonly = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
     mount::set_attr(&tree, Depth::One, &readonly).during(Call::MountSetattr)?;
@@ -109,7 +140,7 @@ fn make_readonly(root: Root<'_>, path: &CStr) -> StepResult {
 /// What masked paths are covered with: /dev/null, and one empty directory for
 /// all of them (a file system for each would cost a superblock each).
 struct Covers<'a> {
-    root: Root<'a>,
+    places: &'a Places<'a>,
     label: Option<(&'a CStr, &'a CStr)>,
     null: Option<OwnedFd>,
     /// Attached at the first masked directory: before Linux 6.15 only a mount
@@ -119,7 +150,7 @@ struct Covers<'a> {
 
 impl Covers<'_> {
     fn mask(&mut self, path: &CStr) -> StepResult {
-        let Some(target) = open(self.root, path)? else { return Ok(()) };
+        let Some(target) = self.places.open(path)? else { return Ok(()) };
         let is_dir = fd::stat(&target).during(Call::Stat)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
         let cover = match (is_dir, &self.empty) {
             (true, None) => {
@@ -136,8 +167,21 @@ impl Covers<'_> {
 
     fn dev_null(&mut self) -> StepResult<&OwnedFd> {
         if self.null.is_none() {
-            self.null = Some(devices::NULL.open(self.root, libc::O_PATH)?);
+            self.null = Some(devices::NULL.open(self.places.root, libc::O_PATH)?);
         }
         self.null.as_ref().ok_or((Call::CheckDevice, Errno::ENODEV))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn below_a_component() {
+        assert_eq!(below(c"proc/sys/net", c"proc"), Some(c"sys/net"));
+        assert_eq!(below(c"proc", c"proc"), Some(c"."));
+        assert_eq!(below(c"process", c"proc"), None);
+        assert_eq!(below(c"a/proc/sys", c"proc"), None);
     }
 }

@@ -175,7 +175,7 @@ pub(crate) struct Mount {
     pub(crate) propagation: Box<[(libc::c_ulong, Depth)]>,
     /// Read-only comes when everything is mounted below it.
     pub(crate) readonly_later: bool,
-    /// The mount, kept by the child for that.
+    /// The mount, kept by the child for that, and for covering paths in it.
     pub(crate) attached: Option<OwnedFd>,
 }
 

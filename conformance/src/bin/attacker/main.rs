@@ -5,6 +5,7 @@
 //! `attacker SCORE AREA VERB ARGUMENT...` counts in the file SCORE (`conformance::score`).
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
 
+mod paths;
 mod program;
 mod support;
 
@@ -29,6 +30,7 @@ fn run(words: &[&str]) -> Result {
     let [score, area, verb @ ..] = words else { return Err("usage: attacker SCORE AREA VERB".to_owned()) };
     let score = Score::open(Path::new(score))?;
     match *area {
+        "paths" => paths::run(&score, verb),
         "program" => program::run(&score, verb),
         _ => Err(format!("no such area: {area}")),
     }

@@ -48,14 +48,15 @@ fn overwrite(score: &Score, depth: i64, hogs: i64) -> Result {
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    let own = std::fs::metadata("/proc/self/exe").doing("own program")?.ino();
+    let own = std::fs::metadata("/proc/self/exe").doing("own program")?;
+    let mut first_seen: Option<(i32, Instant)> = None;
     score.set_ready();
     loop {
         std::thread::sleep(Duration::from_micros(100));
         for pid in newest_pids(8) {
             let Ok(fd) = open_path(&format!("/proc/{pid}/exe")) else { continue };
             let Ok(found) = std::fs::metadata(path_of(&fd)) else { continue };
-            if found.ino() == own {
+            if (found.ino(), found.dev()) == (own.ino(), own.dev()) {
                 continue;
             }
             score.count_near();
@@ -65,13 +66,27 @@ fn overwrite(score: &Score, depth: i64, hogs: i64) -> Result {
             }
             if score.slots[ANSWER].load(SeqCst) == 0 {
                 score.slots[CLEARED].store(1, SeqCst);
+                kill(pid);
                 write_program(score, &path_of(&fd));
                 score.slots[CLEARED].store(2, SeqCst);
             } else if std::fs::OpenOptions::new().write(true).open(path_of(&fd)).is_ok() {
                 write_program(score, &path_of(&fd));
             }
+            // An interpreter of the image's waits for ever.
+            match first_seen {
+                Some((other, since)) if other == pid && since.elapsed() > Duration::from_millis(50) => {
+                    kill(pid);
+                }
+                Some((other, _)) if other == pid => {}
+                _ => first_seen = Some((pid, Instant::now())),
+            }
         }
     }
+}
+
+fn kill(pid: i32) {
+    // It may have ended by itself.
+    let _ended = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL);
 }
 
 /// Overwrites the program, once it is no longer executed.

@@ -65,3 +65,9 @@ pub(crate) fn newest_pids(count: i32) -> impl Iterator<Item = i32> {
     let last: i32 = text.trim().rsplit(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
     (last - count + 1..=last).rev().filter(|pid| *pid > 1)
 }
+
+/// Whether a path is on a procfs.
+pub(crate) fn is_procfs(path: &str) -> Result<bool> {
+    let fs = nix::sys::statfs::statfs(path).doing(path)?;
+    Ok(fs.filesystem_type() == nix::sys::statfs::PROC_SUPER_MAGIC)
+}
