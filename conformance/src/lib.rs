@@ -12,6 +12,7 @@ pub mod bundle;
 pub mod console;
 pub mod host;
 pub mod load;
+pub mod opens;
 pub mod payload;
 pub mod report;
 pub mod runtime;
@@ -21,6 +22,7 @@ pub mod verdict;
 
 pub use agent::Agent;
 pub use bundle::Bundle;
+pub use opens::Opens;
 pub use report::Report;
 pub use runtime::{Output, Runtime};
 pub use verdict::{Outcome, Verdict};

@@ -3,10 +3,14 @@
 //! that are hostile.
 
 use crate::Case;
-use conformance::{Bundle, Doing, Result, ensure};
+use crate::lifecycle::push;
+use crate::security::with_image_dev;
+use conformance::console::ConsoleSocket;
+use conformance::{Bundle, Doing, Opens, Report, Result, ensure, ensure_eq};
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use serde_json::{Value, json};
 use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
 pub(crate) const CASES: &[Case] = &[
@@ -50,6 +54,88 @@ pub(crate) const CASES: &[Case] = &[
             let output = runtime.run(&["exec", "c", "/probe", "streams", "/answer"])?;
             runtime.run(&["delete", "--force", "c"])?.ok()?;
             if output.status.success() { is_not_the_hosts(&bundle, "/dev/null") } else { Ok(()) }
+        },
+    },
+    Case {
+        name: "HOME never comes from a file of procfs",
+        quote: "the image's /etc/passwd is a link to a file of procfs, which the init reads with all its rights: \
+                /proc/kmsg takes the kernel's log from the host, /proc/self/environ shows the caller's secrets",
+        run: |runtime| {
+            for exec in [false, true] {
+                let bundle = Bundle::new(&[if exec { "sleep" } else { "report" }])?.with(|config| {
+                    config["process"]["user"] = json!({ "uid": 1000, "gid": 1000 });
+                })?;
+                let passwd = bundle.rootfs("etc/passwd");
+                fs::remove_file(&passwd).doing("unlink")?;
+                symlink("/proc/self/environ", &passwd).doing("symlink")?;
+                let mut args = vec!["run"];
+                args.extend(exec.then_some("--detach"));
+                args.push("c");
+                let mut command = runtime.command(&args);
+                command.current_dir(bundle.path()).env("SECRET", "\nuser:x:1000:1000::/leaked:\n");
+                let mut output = conformance::runtime::finish(command)?.ok()?;
+                if exec {
+                    let args = ["exec", "--user", "1000:1000", "c", "/probe", "report"];
+                    let mut command = runtime.command(&args);
+                    command.env("SECRET", "\nuser:x:1000:1000::/leaked:\n");
+                    output = conformance::runtime::finish(command)?.ok()?;
+                    runtime.run(&["delete", "--force", "c"])?.ok()?;
+                }
+                let report: Report = serde_json::from_str(&output.stdout).doing("report")?;
+                ensure_eq!(report.variable("HOME"), Some("/"));
+            }
+            Ok(())
+        },
+    },
+    Case {
+        name: "no file of the image is opened for a terminal but that of a devpts",
+        quote: "the image's /dev/pts/ptmx is another device, which does something when it is opened: a watchdog fires",
+        run: |runtime| {
+            let bundle = Bundle::new(&["sleep"])?.with(|config| {
+                with_image_dev(config);
+                config["process"]["terminal"] = json!(true);
+            })?;
+            fs::create_dir(bundle.rootfs("dev/pts")).doing("mkdir")?;
+            let ptmx = bundle.rootfs("dev/pts/ptmx");
+            mknod(&ptmx, SFlag::S_IFCHR, Mode::from_bits_truncate(0o666), makedev(1, 5)).doing("mknod")?;
+            let opens = Opens::of(&ptmx)?;
+            let socket = ConsoleSocket::new()?;
+            let path = socket.path();
+            let args = ["create", "--console-socket", &path.to_string_lossy(), "c"];
+            runtime.run_in(&bundle, &args)?.failed()?;
+            ensure_eq!(opens.count()?, 0);
+            Ok(())
+        },
+    },
+    Case {
+        name: "exec: no file of the container is opened for a terminal but that of a devpts",
+        quote: "the container has another device at /dev/pts/ptmx, which does something when it is opened",
+        run: |runtime| {
+            let pts = tempfile::tempdir().doing("temporary directory")?;
+            let bundle = Bundle::new(&["sleep"])?.with(|config| {
+                push(config, json!({ "destination": "/dev/pts", "type": "bind", "source": pts.path(), "options": ["rbind"] }));
+            })?;
+            let ptmx = pts.path().join("ptmx");
+            mknod(&ptmx, SFlag::S_IFCHR, Mode::from_bits_truncate(0o666), makedev(1, 5)).doing("mknod")?;
+            runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
+            let opens = Opens::of(&ptmx)?;
+            let socket = ConsoleSocket::new()?;
+            let path = socket.path();
+            let args = [
+                "exec",
+                "--tty",
+                "--detach",
+                "--console-socket",
+                &path.to_string_lossy(),
+                "c",
+                "/probe",
+                "sleep",
+            ];
+            runtime.run(&args)?.failed()?;
+            let count = opens.count()?;
+            runtime.run(&["delete", "--force", "c"])?.ok()?;
+            ensure_eq!(count, 0);
+            Ok(())
         },
     },
 ];

@@ -173,7 +173,7 @@ fn without_mounts(config: &mut Value) {
 }
 
 /// No /dev of the runtime's making: the image's is what there is.
-fn with_image_dev(config: &mut Value) {
+pub(crate) fn with_image_dev(config: &mut Value) {
     if let Some(mounts) = config["mounts"].as_array_mut() {
         mounts.retain(|mount| !mount["destination"].as_str().is_some_and(|to| to.starts_with("/dev")));
     }

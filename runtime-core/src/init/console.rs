@@ -3,7 +3,9 @@
 
 use super::plan::Process;
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
+use super::streams;
 use crate::path::root::Root;
+use crate::sys::fd::resolve;
 use crate::sys::mount::{self, Depth};
 use crate::sys::{Errno, fd, socket, tty};
 use std::os::fd::OwnedFd;
@@ -16,7 +18,7 @@ const DEVPTS_MAGIC: i64 = 0x1cd1;
 /// is also mounted on /dev/console.
 pub(super) fn open(process: &mut Process, console_in: Option<&OwnedFd>) -> Result<(), Failure> {
     match &process.terminal {
-        None => super::process::set_stdio(&mut process.stdio).step(Step::Console),
+        None => streams::set(process).step(Step::Console),
         Some(terminal) => make(terminal, console_in).step(Step::Console),
     }
 }
@@ -31,10 +33,7 @@ fn make(terminal: &super::plan::Terminal, console_in: Option<&OwnedFd>) -> StepR
             Root::new(&slash)
         }
     };
-    let master = root.open(c"dev/pts/ptmx", libc::O_RDWR | libc::O_NOCTTY).during(Call::Open)?;
-    if fd::filesystem(&master).during(Call::Statfs)? != DEVPTS_MAGIC {
-        return Err((Call::CheckDevpts, Errno::ENODEV));
-    }
+    let master = open_master(root)?;
     tty::unlock(&master).during(Call::Ioctl)?;
     // Not by its path, which a process in the container could have replaced (CVE-2025-52565).
     let peer = tty::peer(&master).during(Call::Ioctl)?;
@@ -49,6 +48,20 @@ fn make(terminal: &super::plan::Terminal, console_in: Option<&OwnedFd>) -> StepR
         fd::dup_onto(&peer, n).during(Call::Dup)?;
     }
     tty::set_controlling(fd::stdio(0)).during(Call::Ioctl)
+}
+
+/// Opens the multiplexer of the devpts at /dev/pts. Whatever the image or a volume has
+/// there is not opened before it is known to be one: on a devpts, `ptmx` is always the
+/// multiplexer, for nothing can be made, renamed or removed in its root. Something may
+/// be mounted on it, but the path does not lead there (RESOLVE_NO_XDEV).
+fn open_master(root: Root<'_>) -> StepResult<OwnedFd> {
+    let devpts = root.open(c"dev/pts", libc::O_PATH | libc::O_DIRECTORY).during(Call::Open)?;
+    if fd::filesystem(&devpts).during(Call::Statfs)? != DEVPTS_MAGIC {
+        return Err((Call::CheckDevpts, Errno::ENODEV));
+    }
+    let flags = libc::O_RDWR | libc::O_NOCTTY;
+    let resolve = resolve::BENEATH | resolve::NO_XDEV | resolve::NO_SYMLINKS;
+    fd::openat2(&devpts, c"ptmx", flags, 0, resolve).during(Call::Open)
 }
 
 fn mount_console(root: Root<'_>, peer: &OwnedFd) -> StepResult {

@@ -5,6 +5,7 @@
 //! tree deeper than [`DEPTH_MAX`] is an error and not a full stack.
 
 use super::step::{Call, During, StepResult};
+use crate::path::proc::{Proc, is_kernels};
 use crate::sys::{Errno, dir, exe, fd};
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
@@ -15,16 +16,20 @@ const DEPTH_MAX: usize = 100;
 const NAMES: usize = 1024;
 
 /// Copies what is in `from` to `to`. Neither is changed itself.
-pub(super) fn copy(from: &OwnedFd, to: &OwnedFd) -> StepResult {
-    copy_content(&open_dir(from, c".")?, &open_dir(to, c".")?, DEPTH_MAX)
+pub(super) fn copy(from: &OwnedFd, to: &OwnedFd, proc: &Proc) -> StepResult {
+    copy_content(&open_dir(from, c".")?, &open_dir(to, c".")?, proc, DEPTH_MAX)
 }
 
 fn open_dir(dir: &OwnedFd, name: &CStr) -> StepResult<OwnedFd> {
     fd::open(dir, name, libc::O_RDONLY | libc::O_DIRECTORY, 0).during(Call::Open)
 }
 
-fn copy_content(from: &OwnedFd, to: &OwnedFd, depth: usize) -> StepResult {
+fn copy_content(from: &OwnedFd, to: &OwnedFd, proc: &Proc, depth: usize) -> StepResult {
     let depth = depth.checked_sub(1).ok_or((Call::CopyUp, Errno::ELOOP))?;
+    if is_kernels(fd::filesystem(from).during(Call::Statfs)?) {
+        // To read these files can do something on the host.
+        return Err((Call::CopyUp, Errno::EPERM));
+    }
     let mut buf = [0; NAMES];
     loop {
         let names = dir::read_some(from, &mut buf).during(Call::Getdents)?;
@@ -32,21 +37,21 @@ fn copy_content(from: &OwnedFd, to: &OwnedFd, depth: usize) -> StepResult {
             return Ok(());
         }
         for (name, _) in names.filter(|(name, _)| *name != c"." && *name != c"..") {
-            copy_entry(from, to, name, depth)?;
+            copy_entry(from, to, name, proc, depth)?;
         }
     }
 }
 
-fn copy_entry(from: &OwnedFd, to: &OwnedFd, name: &CStr, depth: usize) -> StepResult {
+fn copy_entry(from: &OwnedFd, to: &OwnedFd, name: &CStr, proc: &Proc, depth: usize) -> StepResult {
     let st = fd::stat_at(from, name, libc::AT_SYMLINK_NOFOLLOW).during(Call::Stat)?;
     match st.st_mode & libc::S_IFMT {
         libc::S_IFDIR => {
             fd::mkdir(to, name, 0o700).during(Call::Mkdir)?;
             let (from, to) = (open_dir(from, name)?, open_dir(to, name)?);
-            copy_content(&from, &to, depth)?;
+            copy_content(&from, &to, proc, depth)?;
             set_owner_and_mode(&to, &st)
         }
-        libc::S_IFREG => copy_file(from, to, name, &st),
+        libc::S_IFREG => copy_file(from, to, name, &st, proc),
         libc::S_IFLNK => {
             let mut target = [0; libc::PATH_MAX as usize];
             let len = fd::readlink(from, name, &mut target).during(Call::Readlink)?.len();
@@ -62,12 +67,13 @@ fn copy_entry(from: &OwnedFd, to: &OwnedFd, name: &CStr, depth: usize) -> StepRe
     }
 }
 
-fn copy_file(from: &OwnedFd, to: &OwnedFd, name: &CStr, st: &libc::stat) -> StepResult {
-    let source = fd::open(from, name, libc::O_RDONLY | libc::O_NONBLOCK, 0).during(Call::Open)?;
-    let now = fd::stat(&source).during(Call::Stat)?;
+fn copy_file(from: &OwnedFd, to: &OwnedFd, name: &CStr, st: &libc::stat, proc: &Proc) -> StepResult {
+    let file = fd::open(from, name, libc::O_PATH, 0).during(Call::Open)?;
+    let now = fd::stat(&file).during(Call::Stat)?;
     if (now.st_dev, now.st_ino) != (st.st_dev, st.st_ino) {
         return Err((Call::CopyUp, Errno::EBUSY));
     }
+    let source = proc.reopen(&file, libc::O_RDONLY | libc::O_NONBLOCK).during(Call::Open)?;
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL;
     let target = fd::open(to, name, flags, 0o600).during(Call::Open)?;
     while exe::copy_some(&source, &target).during(Call::CopyUp)? > 0 {}
@@ -116,7 +122,7 @@ mod tests {
         std::fs::set_permissions(from.join("a/b/c"), PermissionsExt::from_mode(0o1777)).unwrap();
         symlink("/nowhere", from.join("a/link")).unwrap();
         fd::mknod(opened(&from), c"fifo", libc::S_IFIFO | 0o640, 0).unwrap();
-        copy(&opened(&from), &opened(&to)).unwrap();
+        copy(&opened(&from), &opened(&to), &Proc::host().unwrap()).unwrap();
         assert_eq!(std::fs::read(to.join("a/b/file")).unwrap(), content);
         let mode = |path: &str| to.join(path).symlink_metadata().unwrap().permissions().mode() & 0o7777;
         assert_eq!((mode("a/b/file"), mode("a/b/c")), (0o4751, 0o1777));
@@ -132,6 +138,9 @@ mod tests {
         let (from, to) = (dir.path().join("from"), dir.path().join("to"));
         std::fs::create_dir_all(from.join("d/".repeat(DEPTH_MAX))).unwrap();
         std::fs::create_dir(&to).unwrap();
-        assert_eq!(copy(&opened(&from), &opened(&to)).unwrap_err(), (Call::CopyUp, Errno::ELOOP));
+        assert_eq!(
+            copy(&opened(&from), &opened(&to), &Proc::host().unwrap()).unwrap_err(),
+            (Call::CopyUp, Errno::ELOOP)
+        );
     }
 }

@@ -3,6 +3,7 @@
 
 use super::plan::{Node, Rootfs};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
+use crate::path::proc::Proc;
 use crate::path::root::Root;
 use crate::sys::{Errno, fd, mount};
 use std::ffi::CStr;
@@ -34,17 +35,18 @@ impl Shared {
         st.st_mode & libc::S_IFMT == libc::S_IFCHR && st.st_rdev == self.dev
     }
 
-    /// Opens the container's node, which must be that device, not a link or a file
-    /// that an image or another container has put there (CVE-2025-31133). It is looked
-    /// at before it is opened, for some devices do something then.
-    pub(super) fn open(&self, root: Root<'_>, flags: i32) -> StepResult<OwnedFd> {
-        let open = |flags| -> StepResult<OwnedFd> {
-            let node = root.open_proper(self.path, flags).during(Call::Open)?;
-            let st = fd::stat(&node).during(Call::Stat)?;
-            if self.is(&st) { Ok(node) } else { Err((Call::CheckDevice, Errno::ENODEV)) }
-        };
-        let looked_at = open(libc::O_PATH)?;
-        if flags == libc::O_PATH { Ok(looked_at) } else { open(flags) }
+    /// Opens (O_PATH) the container's node, which must be that device, not a link or a file
+    /// that an image or another container has put there (CVE-2025-31133).
+    pub(super) fn look(&self, root: Root<'_>) -> StepResult<OwnedFd> {
+        let node = root.open_proper(self.path, libc::O_PATH).during(Call::Open)?;
+        let st = fd::stat(&node).during(Call::Stat)?;
+        if self.is(&st) { Ok(node) } else { Err((Call::CheckDevice, Errno::ENODEV)) }
+    }
+
+    /// Opens the container's node for use: the one that was looked at, as some devices do
+    /// something when they are opened.
+    pub(super) fn open(&self, root: Root<'_>, proc: &Proc) -> StepResult<OwnedFd> {
+        proc.reopen(&self.look(root)?, libc::O_RDWR | libc::O_NOCTTY).during(Call::Open)
     }
 }
 

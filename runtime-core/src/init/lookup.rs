@@ -3,6 +3,8 @@
 
 use super::plan::Program;
 use super::step::{Call, StepResult};
+use super::streams::View;
+use crate::path::proc::is_kernels;
 use crate::path::root::PathBuffer;
 use crate::sys::{Errno, Result, fd};
 use std::ffi::CStr;
@@ -14,9 +16,9 @@ const PASSWD_MAX: usize = 16 << 20;
 /// Calls `found` with the home directory that /etc/passwd has for `uid`, or
 /// with `/`. The file is the image's: what does not read like passwd(5) is
 /// skipped, and a file that cannot be read counts as empty.
-pub(super) fn home<T>(uid: u32, found: impl FnOnce(&[u8]) -> T) -> T {
+pub(super) fn home<T>(view: &View<'_>, uid: u32, found: impl FnOnce(&[u8]) -> T) -> T {
     let mut line = Line::default();
-    if let Ok(file) = open_passwd() {
+    if let Ok(file) = open_passwd(view) {
         let mut buf = [0; 4096];
         let mut left = PASSWD_MAX;
         while let Ok(n @ 1..) = fd::read(&file, &mut buf) {
@@ -38,19 +40,17 @@ pub(super) fn home<T>(uid: u32, found: impl FnOnce(&[u8]) -> T) -> T {
     found(b"/")
 }
 
-/// A regular file only: a device may have no end, or do something when it is
-/// opened. And no link of procfs, which could lead to a descriptor of ours.
-fn open_passwd() -> Result<OwnedFd> {
-    let path = c"/etc/passwd";
-    let check = |st: libc::stat| match st.st_mode & libc::S_IFMT {
-        libc::S_IFREG => Ok(()),
-        _ => Err(Errno::EINVAL),
-    };
-    check(fd::stat_at(fd::CWD, path, 0)?)?;
-    let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let file = fd::openat2(fd::CWD, path, flags, 0, fd::resolve::NO_MAGICLINKS)?;
-    check(fd::stat(&file)?)?;
-    Ok(file)
+/// A regular file with content, and none of procfs or sysfs: reading those can do
+/// something on the host (/proc/kmsg hands the kernel's log out once), and a device
+/// already when it is opened.
+fn open_passwd(view: &View<'_>) -> Result<OwnedFd> {
+    let file = view.root.open(c"etc/passwd", libc::O_PATH)?;
+    let st = fd::stat(&file)?;
+    let is_readable = st.st_mode & libc::S_IFMT == libc::S_IFREG && st.st_size > 0;
+    if !is_readable || is_kernels(fd::filesystem(&file)?) {
+        return Err(Errno::EINVAL);
+    }
+    view.proc.reopen(&file, libc::O_RDONLY | libc::O_NONBLOCK)
 }
 
 /// For the fuzz target: reads a passwd file for a few users.

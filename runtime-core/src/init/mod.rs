@@ -19,12 +19,14 @@ mod namespaces;
 mod paths;
 mod process;
 mod rootfs;
+mod streams;
 pub(crate) mod tree;
 
 pub(crate) use lookup::parse_passwd;
 
 use crate::launch::channel::{ChildEnd, Reply};
 use crate::launch::self_exe;
+use crate::path::root::Root;
 use crate::sys;
 use crate::sys::clone::Child;
 use crate::sys::signal::Ignored;
@@ -33,6 +35,7 @@ use plan::{Hide, Plan};
 use std::convert::Infallible;
 use std::os::fd::RawFd;
 use step::{Call, During, Failure, InStep, Step};
+use streams::View;
 
 /// What the program exits with if it could not be executed.
 const EXEC_FAILED: i32 = 255;
@@ -89,6 +92,7 @@ fn first(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
         process::write_labels(labels)?;
     }
     if plan.container.is_none() {
+        streams::take_ahead(plan)?;
         seal(plan)?;
         process::close_early(plan, channel).step(Step::CloseFds)?;
     }
@@ -149,7 +153,6 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
         _ => {
             process::join_session(&plan.process)?;
             console::open(&mut plan.process, None)?;
-            process::replace_host_devices(None)?;
         }
     }
     process::become_user(&mut plan.process, channel, |program, process| {
@@ -177,16 +180,19 @@ fn make(
     process::join_session(process)?;
     sys::fd::umask(0);
     rootfs::attach(&mut container.rootfs)?;
-    mounts::attach_all(&mut container.rootfs, channel)?;
+    mounts::attach_all(&mut container.rootfs, proc, channel)?;
     devices::make(&mut container.rootfs)?;
     if container.barrier {
         channel.send(Reply::Barrier).during(Call::Write).step(Step::Barrier)?;
         channel.wait_go().during(Call::Read).step(Step::Barrier)?;
     }
     paths::set_sysctls(container, proc)?;
+    if container.awaits_filter {
+        channel.wait_go().during(Call::Read).step(Step::DeviceFilter)?;
+    }
     rootfs::pivot(&container.rootfs)?;
+    streams::take(process, &View { root: Root::new(&container.rootfs.root), proc })?;
     console::open(process, Some(&container.rootfs.root))?;
     paths::mask_and_lock(container)?;
-    rootfs::lock(&mut container.rootfs)?;
-    process::replace_host_devices(Some(&container.rootfs.root))
+    rootfs::lock(&mut container.rootfs)
 }

@@ -7,7 +7,7 @@ use super::plan::{Inside, Mount, NewMount, Rootfs, What};
 use super::step::{Call, During, Failure, InStep, Step, StepResult, index};
 use crate::config::mounts::is_proc_file;
 use crate::launch::channel::{ChildEnd, Reply, WORDS_MAX};
-use crate::path::proc::is_procfs;
+use crate::path::proc::{Proc, is_procfs};
 use crate::path::root::{Leaf, Root};
 use crate::sys::mount::{self, Depth, MountAttr, attr};
 use crate::sys::{self, Errno, fd};
@@ -17,7 +17,7 @@ use std::os::fd::OwnedFd;
 /// The mount points of the kernel's own file systems, in which paths are covered.
 pub(super) const KERNELS_OWN: [&CStr; 2] = [c"proc", c"sys"];
 
-pub(super) fn attach_all(rootfs: &mut Rootfs, channel: &ChildEnd) -> Result<(), Failure> {
+pub(super) fn attach_all(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Result<(), Failure> {
     let root = Root::new(&rootfs.root);
     for (i, m) in rootfs.mounts.iter_mut().enumerate() {
         let mut made = None;
@@ -28,7 +28,7 @@ pub(super) fn attach_all(rootfs: &mut Rootfs, channel: &ChildEnd) -> Result<(), 
                 clone_inside(root, inside).item(Step::Mount, i)?
             });
         }
-        attach(root, m, made, channel).item(Step::Mount, i)?;
+        attach(root, m, made, proc, channel).item(Step::Mount, i)?;
     }
     Ok(())
 }
@@ -51,7 +51,13 @@ fn ask_for(i: usize, channel: &ChildEnd) -> StepResult<OwnedFd> {
 }
 
 /// `made` is the mount, if it had to be cloned in the container.
-fn attach(root: Root<'_>, m: &mut Mount, made: Option<OwnedFd>, channel: &ChildEnd) -> StepResult {
+fn attach(
+    root: Root<'_>,
+    m: &mut Mount,
+    made: Option<OwnedFd>,
+    proc: &Proc,
+    channel: &ChildEnd,
+) -> StepResult {
     let tree = match &mut m.what {
         What::Symlink { target } => return symlink(root, target, &m.destination),
         What::Remount => return remount(root, m),
@@ -77,7 +83,7 @@ fn attach(root: Root<'_>, m: &mut Mount, made: Option<OwnedFd>, channel: &ChildE
             let existing = existing_target(root, &m.destination, m.no_follow)?;
             let tree = new_tree(new, existing.as_ref(), channel)?;
             if let Some(existing) = existing.as_ref().filter(|_| new.copy_up) {
-                copy_up::copy(existing, &tree)?;
+                copy_up::copy(existing, &tree, proc)?;
             }
             let target = match existing {
                 Some(target) => target,

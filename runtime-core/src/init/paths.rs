@@ -167,7 +167,7 @@ impl Covers<'_> {
 
     fn dev_null(&mut self) -> StepResult<&OwnedFd> {
         if self.null.is_none() {
-            self.null = Some(devices::NULL.open(self.places.root, libc::O_PATH)?);
+            self.null = Some(devices::NULL.look(self.places.root)?);
         }
         self.null.as_ref().ok_or((Call::CheckDevice, Errno::ENODEV))
     }

@@ -34,6 +34,8 @@ pub(crate) struct Plan {
     pub(crate) hide: Hide,
     /// The host's procfs; `None` for exec, which must not bring it along.
     pub(crate) proc: Option<Proc>,
+    /// For exec, the root directory of the container's init, relative to /proc.
+    pub(crate) root: Option<CString>,
     /// The container to make around the process; `None` for exec.
     pub(crate) container: Option<Container>,
     pub(crate) process: Process,
@@ -104,6 +106,9 @@ pub(crate) struct Container {
     pub(crate) sysctls: Box<[Sysctl]>,
     /// Whether the parent has hooks to run before pivot_root.
     pub(crate) barrier: bool,
+    /// Whether the parent says so when the device filter is there. If not, the child has
+    /// waited for something that comes later.
+    pub(crate) awaits_filter: bool,
     pub(crate) readonly_paths: Box<[CString]>,
     pub(crate) masked_paths: Box<[CString]>,
     /// The mount option that labels what covers masked directories.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Becoming the container's process: create and exec end here.
 
+use super::lookup;
 use super::plan::{Labels, Plan, Process};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
-use super::{devices, lookup};
 use crate::config::caps::Capabilities;
 use crate::launch::channel::{ChildEnd, Reply};
 use crate::path::root::{Leaf, PathBuffer, Root};
@@ -12,7 +12,7 @@ use crate::sys::process::{set_mempolicy, set_personality, set_rlimit, setsid};
 use crate::sys::{self, Errno, fd, keyctl, seccomp, tty};
 use std::convert::Infallible;
 use std::ffi::CStr;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 /// A session and a keyring of its own, so that neither signals of the caller's
 /// terminal nor keys of the caller's session reach the container.
@@ -46,53 +46,6 @@ pub(super) fn write_labels(labels: &Labels) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Puts the given descriptors in the place of the standard ones.
-pub(super) fn set_stdio(stdio: &mut [Option<OwnedFd>; 3]) -> StepResult {
-    for (n, given) in stdio.iter().enumerate() {
-        if let Some(given) = given {
-            fd::dup_onto(given, n as RawFd).during(Call::Dup)?;
-        }
-    }
-    Ok(())
-}
-
-/// Puts the container's own devices in the place of standard descriptors that lead to
-/// the host's: a program that reopens or changes them must not reach those. A container
-/// without the device is an error. It may be without it on purpose, to keep the host's.
-///
-/// `root` is that of a container that is being made; otherwise it is the process's own.
-pub(super) fn replace_host_devices(root: Option<&OwnedFd>) -> Result<(), Failure> {
-    let mut last: Option<(usize, OwnedFd)> = None;
-    for n in 0..3 {
-        let st = fd::stat(fd::stdio(n)).during(Call::Stat).step(Step::Stdio)?;
-        let Some(device) = devices::SHARED.iter().position(|device| device.is(&st)) else { continue };
-        let mut replace = || -> StepResult {
-            let own = match last.take() {
-                Some((of, own)) if of == device => own,
-                _ => open_device(root, device)?,
-            };
-            fd::dup_onto(&own, RawFd::from(n)).during(Call::Dup)?;
-            last = Some((device, own));
-            Ok(())
-        };
-        replace().item(Step::Stdio, device)?;
-    }
-    Ok(())
-}
-
-fn open_device(root: Option<&OwnedFd>, device: usize) -> StepResult<OwnedFd> {
-    let device = devices::SHARED.get(device).ok_or((Call::CheckDevice, Errno::ENODEV))?;
-    let slash;
-    let root = match root {
-        Some(root) => root,
-        None => {
-            slash = fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0).during(Call::Open)?;
-            &slash
-        }
-    };
-    device.open(Root::new(root), libc::O_RDWR | libc::O_NOCTTY)
-}
-
 /// Gives up what the program must not have, becomes who it is to be, and calls
 /// `execute` with the program's path.
 pub(super) fn become_user(
@@ -111,7 +64,6 @@ pub(super) fn become_user(
     }
     fd::umask(process.umask);
     let entered = enter_cwd(process).step(Step::Cwd)?;
-    find_home(process).step(Step::Home)?;
     if process.no_new_privileges {
         cred::set_no_new_privs().during(Call::Prctl).step(Step::NoNewPrivileges)?;
     }
@@ -156,13 +108,6 @@ fn check_cwd() -> StepResult {
         Ok(_) => Err((Call::CheckCwd, Errno::ENOENT)),
         Err(errno) => Err((Call::Getcwd, errno)),
     }
-}
-
-fn find_home(process: &mut Process) -> StepResult {
-    if let Some(index) = process.home {
-        lookup::home(process.uid, |home| process.env.patch(index, b"HOME=".len(), home));
-    }
-    Ok(())
 }
 
 fn drop_bounding(process: &Process) -> StepResult {

@@ -69,8 +69,14 @@ byte_enum! {
         Barrier,
         /// Set one kernel parameter.
         Sysctl,
+        /// Wait until the parent has filtered devices.
+        DeviceFilter,
         /// Make the root file system the root directory.
         PivotRoot,
+        /// Open the container's own devices in the place of the host's.
+        Stdio,
+        /// Find HOME.
+        Home,
         /// Make the terminal and send it away.
         Console,
         /// Make one path read-only.
@@ -83,8 +89,6 @@ byte_enum! {
         ReadonlyRootfs,
         /// Set the propagation of the root file system.
         RootPropagation,
-        /// Replace devices of the host by the container's.
-        Stdio,
         /// Set the execution domain.
         Personality,
         /// Set the NUMA memory policy.
@@ -93,8 +97,6 @@ byte_enum! {
         Rlimit,
         /// Change the working directory.
         Cwd,
-        /// Find HOME.
-        Home,
         /// Give up the right to gain rights.
         NoNewPrivileges,
         /// Reduce the bounding set.
@@ -149,7 +151,7 @@ impl Call {
             Call::CloseRange => "close_range",
             Call::CheckCwd => "check of the working directory",
             Call::CheckDevice => "check of the existing file",
-            Call::CheckDevpts => "check of /dev/pts/ptmx",
+            Call::CheckDevpts => "check of /dev/pts",
             Call::CheckExecutable => "check of the file",
             Call::CheckProc => "check of the mount point",
             Call::CheckProgram => "search in $PATH",

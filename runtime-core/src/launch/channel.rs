@@ -7,6 +7,8 @@
 //!    |                                           |   whose parent we are (CLONE_PARENT); and whose next
 //!    |                                           |   reply may be here before this one
 //!    |   -- Go ------------------------------>   |   only if the plan says so (id maps, systemd)
+//!    |   -- Go ------------------------------>   |   only without hooks and if the child did not wait for it
+//!    |                                           |   before: the device filter is there
 //!    |   <- NeedMount(i) ---------------------   |   only for a mount that the child may not make itself:
 //!    |   -- the mount ----------------------->   |   the parent's helper sends it
 //!    |   <- Barrier --------------------------   |   only if there are hooks for the parent to run
@@ -28,6 +30,7 @@
 use crate::error::Context;
 use crate::init::step::{Call, Failure, Step};
 use crate::sys::{Errno, Result, fd, process, socket};
+use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
@@ -122,13 +125,15 @@ pub(crate) struct ChildEnd {
     /// The parent's process. Its end of the socket may outlive it: what another of its
     /// threads clones has a copy of it, and is waiting in turn for its own end of file.
     parent: OwnedFd,
+    /// How often Go has come while a mount was waited for.
+    early: Cell<u32>,
 }
 
 /// Makes a channel.
 pub(crate) fn channel() -> crate::error::Result<(ParentEnd, ChildEnd)> {
     let (ours, socket) = socket::pair(libc::SOCK_SEQPACKET).context(|| "socketpair")?;
     let parent = process::pidfd_open(std::process::id() as i32).context(|| "pidfd_open")?;
-    Ok((ParentEnd { socket: ours, words: OnceLock::new() }, ChildEnd { socket, parent }))
+    Ok((ParentEnd { socket: ours, words: OnceLock::new() }, ChildEnd { socket, parent, early: Cell::new(0) }))
 }
 
 impl ParentEnd {
@@ -197,12 +202,22 @@ impl ChildEnd {
 
     /// Waits for a mount from the parent. EPIPE if it is gone.
     pub(crate) fn receive_mount(&self) -> Result<OwnedFd> {
-        self.await_parent()?;
-        socket::recv_fd(&self.socket, &mut [0])?.1.ok_or(Errno::EPIPE)
+        loop {
+            self.await_parent()?;
+            match socket::recv_fd(&self.socket, &mut [0])? {
+                (_, Some(mount)) => return Ok(mount),
+                (0, None) => return Err(Errno::EPIPE),
+                _ => self.early.set(self.early.get() + 1),
+            }
+        }
     }
 
     /// Waits for the parent. EPIPE if it is gone.
     pub(crate) fn wait_go(&self) -> Result<()> {
+        if let Some(left) = self.early.get().checked_sub(1) {
+            self.early.set(left);
+            return Ok(());
+        }
         self.await_parent()?;
         self.wait_alone()
     }
@@ -268,6 +283,17 @@ mod tests {
         assert_eq!(parent.words(), None);
         assert_eq!(parent.receive().unwrap(), Some(Reply::Ready));
         assert_eq!(parent.words(), Some("seven c"));
+    }
+
+    #[test]
+    fn a_go_that_comes_before_a_mount() {
+        let (parent, child) = channel().unwrap();
+        parent.go().unwrap();
+        socket::send_fd(&parent, b"m", &parent).unwrap();
+        child.receive_mount().unwrap();
+        child.wait_go().unwrap();
+        drop(parent);
+        assert_eq!(child.wait_go().unwrap_err(), Errno::EPIPE);
     }
 
     #[test]

@@ -94,7 +94,9 @@ fn subject(step: Step, item: usize, plan: &Plan) -> String {
         Step::Join => "joining an existing namespace".to_owned(),
         Step::Clone => "cloning the init".to_owned(),
         Step::SealExe => "protecting /proc/self/exe".to_owned(),
-        Step::WaitGo | Step::Ready | Step::Barrier => "talking to the runtime".to_owned(),
+        Step::WaitGo | Step::Ready | Step::Barrier | Step::DeviceFilter => {
+            "talking to the runtime".to_owned()
+        }
         Step::NamespaceRoot => {
             "becoming root of the new user namespace (linux.uidMappings, linux.gidMappings)".to_owned()
         }

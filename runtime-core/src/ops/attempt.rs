@@ -118,6 +118,9 @@ impl Attempt<'_> {
             .map_err(|error| if error.kind() == ErrorKind::Setup { start_failed(error) } else { error })
             .traced(Mark::Plan)?;
         plan.wait_go |= self.place.adopts();
+        if let Some(container) = &mut plan.container {
+            container.awaits_filter = !self.place.adopts() && !container.barrier;
+        }
         if let Some(network) = &mut self.network {
             plan.enter_network(network.namespace()?);
         }
@@ -186,7 +189,7 @@ impl Attempt<'_> {
             child.go()?;
         }
         self.limit(child, proc, cgroup)?;
-        if self.place.adopts() {
+        if self.place.adopts() || plan.container.as_ref().is_some_and(|container| container.awaits_filter) {
             child.go()?;
         }
         loop {

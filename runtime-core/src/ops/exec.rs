@@ -127,8 +127,9 @@ impl Exec {
         };
         let found = Found { record: &record, status, agent };
         let joins = joins(&record.namespace_paths, init)?;
+        let root = root(&record)?;
         let mut plan =
-            plan::for_exec(&config, &record.id, in_user_namespace, joins, extras).traced(Mark::Plan)?;
+            plan::for_exec(&config, &record.id, in_user_namespace, joins, root, extras).traced(Mark::Plan)?;
         if let Some(hook) = &self.hook {
             plan::hook::for_start_container(&mut plan, hook);
         }
@@ -280,6 +281,15 @@ pub(super) fn joins(namespace_paths: &BTreeMap<String, String>, init: OwnedFd) -
         flags |= kind.flag();
     }
     Ok(if flags == 0 { Box::default() } else { Box::new([Join { fd: init, flags }]) })
+}
+
+/// The root directory that the process will have, relative to /proc.
+fn root(record: &Record) -> Result<CString> {
+    let process = match record.namespace_paths.contains_key(Kind::Mount.clone_name()) {
+        true => record.init.pid.to_string(),
+        false => "self".to_owned(),
+    };
+    CString::new(process + "/root").map_err(|_nul| Error::new(ErrorKind::System, "a pid is no text"))
 }
 
 fn is_own_user_namespace(path: &str) -> Result<bool> {

@@ -6,11 +6,12 @@ use crate::sys::fd::{self, resolve};
 use crate::sys::mount::{self, attr};
 use crate::sys::{Errno, Result};
 use std::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// The inode of the root of every procfs (PROC_ROOT_INO).
 const ROOT_INODE: u64 = 1;
 const MAGIC: i64 = 0x9fa0;
+const SYSFS_MAGIC: i64 = 0x6265_6572;
 
 /// The root directory of a procfs.
 #[derive(Debug)]
@@ -67,10 +68,43 @@ impl Proc {
         }
     }
 
+    /// Opens what `file`, an O_PATH descriptor of the calling process, was opened on: that
+    /// which was looked at, whatever is at its path by now.
+    pub(crate) fn reopen(&self, file: &OwnedFd, flags: i32) -> Result<OwnedFd> {
+        // A link like this is what NO_MAGICLINKS is there to refuse. It is our own, and
+        // leads out of procfs.
+        fd::open_follow(&self.0, Link::to(file).path(), flags, 0)
+    }
+
     /// Writes a file of a process in one piece.
     pub(crate) fn write(&self, path: &CStr, content: &[u8]) -> Result<()> {
         let file = self.or_detached(|proc| proc.open(path, libc::O_WRONLY))?;
         if fd::write(file, content)? == content.len() { Ok(()) } else { Err(Errno::EIO) }
+    }
+}
+
+/// The path of a descriptor of the calling process, relative to /proc.
+struct Link([u8; 24]);
+
+impl Link {
+    fn to(file: &OwnedFd) -> Self {
+        let mut path = [0; 24];
+        let digits = std::iter::successors(Some(file.as_raw_fd().unsigned_abs()), |n| match n / 10 {
+            0 => None,
+            rest => Some(rest),
+        });
+        let end = b"self/fd/".len() + digits.clone().count();
+        for (place, byte) in path.iter_mut().zip(b"self/fd/") {
+            *place = *byte;
+        }
+        for (place, n) in path.iter_mut().take(end).rev().zip(digits) {
+            *place = b'0' + (n % 10) as u8;
+        }
+        Link(path)
+    }
+
+    fn path(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
     }
 }
 
@@ -80,7 +114,39 @@ impl AsFd for Proc {
     }
 }
 
+/// True if a file system of this type is an interface to the kernel, whose files do
+/// things: procfs and sysfs.
+pub(crate) fn is_kernels(filesystem: i64) -> bool {
+    matches!(filesystem, MAGIC | SYSFS_MAGIC)
+}
+
 /// True if the descriptor is on a procfs.
 pub(crate) fn is_procfs(file: impl AsFd) -> Result<bool> {
     Ok(fd::filesystem(file)? == MAGIC)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[allow(clippy::disallowed_methods)]
+    fn what_was_looked_at_is_what_is_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, moved) = (dir.path().join("file"), dir.path().join("moved"));
+        std::fs::write(&path, "looked at").unwrap();
+        let file = fd::open(fd::CWD, &crate::path::c_path(&path), libc::O_PATH, 0).unwrap();
+        std::fs::rename(&path, &moved).unwrap();
+        std::fs::write(&path, "in its place").unwrap();
+        let proc = Proc::host().unwrap();
+        let text = fd::read_all(proc.reopen(&file, libc::O_RDONLY).unwrap(), 100).unwrap();
+        assert_eq!(text, b"looked at");
+    }
+
+    #[test]
+    fn links_to_descriptors() {
+        let file = fd::open(fd::CWD, c"/", libc::O_PATH, 0).unwrap();
+        let expected = format!("self/fd/{}", file.as_raw_fd());
+        assert_eq!(Link::to(&file).path().to_str().unwrap(), expected);
+    }
 }

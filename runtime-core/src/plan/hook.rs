@@ -54,6 +54,7 @@ pub(crate) fn for_create_container(
         wait_go: false,
         hide: Hide::AtOnce,
         proc: None,
+        root: None,
         container: None,
         process,
     })

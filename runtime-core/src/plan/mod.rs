@@ -83,6 +83,7 @@ pub(crate) fn for_create(config: &Config, id: &str, host: &Host<'_>, extras: Ext
             .map(|s| Sysctl { path: s.path.clone(), line: s.line.clone() })
             .collect(),
         barrier: config.hooks.are_before_pivot(),
+        awaits_filter: false,
         mask_label: config.mount_label.clone().map(|label| (label.option, label.label)),
         readonly_paths: config.readonly_paths.clone().into(),
         masked_paths: config.masked_paths.clone().into(),
@@ -95,6 +96,7 @@ pub(crate) fn for_create(config: &Config, id: &str, host: &Host<'_>, extras: Ext
         wait_go: is_new(Kind::User),
         hide: hide(namespaces)?,
         proc: Some(Proc::host().context(|| "open /proc")?),
+        root: None,
         container: Some(container),
         process: process::init_process(config, id, extras)?,
     })
@@ -106,6 +108,7 @@ pub(crate) fn for_exec(
     id: &str,
     in_user_namespace: bool,
     joins: Box<[Join]>,
+    root: CString,
     extras: Extras,
 ) -> Result<Plan> {
     Ok(Plan {
@@ -116,6 +119,7 @@ pub(crate) fn for_exec(
         wait_go: false,
         hide: Hide::AtOnce,
         proc: None,
+        root: Some(root),
         container: None,
         process: process::exec_process(config, id, in_user_namespace, extras)?,
     })

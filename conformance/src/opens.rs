@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Whether a file was opened, for more than to be looked at (O_PATH).
+
+use crate::{Doing, Result};
+use nix::errno::Errno;
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use std::path::Path;
+
+/// Watches one file, of any type.
+#[derive(Debug)]
+pub struct Opens(Inotify);
+
+impl Opens {
+    /// Begins to watch the file that a path leads to.
+    pub fn of(path: &Path) -> Result<Self> {
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).doing("inotify_init")?;
+        inotify.add_watch(path, AddWatchFlags::IN_OPEN).doing(&format!("watch {}", path.display()))?;
+        Ok(Opens(inotify))
+    }
+
+    /// How often the file was opened since this was last asked.
+    pub fn count(&self) -> Result<usize> {
+        match self.0.read_events() {
+            Ok(events) => Ok(events.len()),
+            Err(Errno::EAGAIN) => Ok(0),
+            Err(errno) => Err(format!("inotify: {errno}")),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Standard streams, and what else of the container's files the process gets by a
+//! descriptor of its own.
+//!
+//! Nothing here opens what an image or a process in the container chose: a file is looked
+//! at first (O_PATH), and what was looked at is opened, through a procfs that they
+//! have no hand in. That procfs, and for exec the way to the container's root, are the
+//! host's, so exec opens these files before it joins any namespace.
+
+use super::devices::SHARED;
+use super::lookup;
+use super::plan::{Plan, Process};
+use super::step::{Call, During, Failure, InStep, Step, StepResult};
+use crate::path::proc::Proc;
+use crate::path::root::Root;
+use crate::sys::fd;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// The container's root directory, and the host's procfs.
+pub(super) struct View<'a> {
+    pub(super) root: Root<'a>,
+    pub(super) proc: &'a Proc,
+}
+
+/// For the first process of a container, once it is in its root.
+pub(super) fn take(process: &mut Process, view: &View<'_>) -> Result<(), Failure> {
+    let devices = host_devices(process)?;
+    replace(process, devices, view)?;
+    find_home(process, view).step(Step::Home)
+}
+
+/// For a later process, before it joins anything. The root is that of the init, which is
+/// alive: otherwise it could not be joined.
+pub(super) fn take_ahead(plan: &mut Plan) -> Result<(), Failure> {
+    let Some(path) = &plan.root else { return Ok(()) };
+    let process = &mut plan.process;
+    let devices = host_devices(process)?;
+    if devices == [None; 3] && process.home.is_none() {
+        return Ok(());
+    }
+    let open = || -> StepResult<(OwnedFd, Proc)> {
+        let proc = Proc::host().during(Call::Open)?;
+        // A link that leads out of procfs, like those of descriptors.
+        let flags = libc::O_PATH | libc::O_DIRECTORY;
+        Ok((fd::open_follow(&proc, path, flags, 0).during(Call::Open)?, proc))
+    };
+    let (root, proc) = open().step(Step::Stdio)?;
+    let view = View { root: Root::new(&root), proc: &proc };
+    replace(process, devices, &view)?;
+    find_home(process, &view).step(Step::Home)
+}
+
+/// Which of [`SHARED`] each standard stream is.
+fn host_devices(process: &Process) -> Result<[Option<usize>; 3], Failure> {
+    let mut devices = [None; 3];
+    if process.terminal.is_some() {
+        return Ok(devices);
+    }
+    for ((device, given), n) in devices.iter_mut().zip(&process.stdio).zip(0..) {
+        let stream = given.as_ref().map_or(fd::stdio(n), AsFd::as_fd);
+        let st = fd::stat(stream).during(Call::Stat).step(Step::Stdio)?;
+        *device = SHARED.iter().position(|device| device.is(&st));
+    }
+    Ok(devices)
+}
+
+/// Puts the container's own devices in the place of standard streams that are the
+/// host's: a program that opens them again or changes them must not reach those. A
+/// container without the device is an error. It may be without it on purpose, to keep
+/// the host's.
+fn replace(process: &mut Process, devices: [Option<usize>; 3], view: &View<'_>) -> Result<(), Failure> {
+    for (stream, index) in process.stdio.iter_mut().zip(devices) {
+        let Some((index, device)) = index.and_then(|index| Some((index, SHARED.get(index)?))) else {
+            continue;
+        };
+        *stream = Some(device.open(view.root, view.proc).item(Step::Stdio, index)?);
+    }
+    Ok(())
+}
+
+/// Fills in HOME where config.json has none.
+fn find_home(process: &mut Process, view: &View<'_>) -> StepResult {
+    if let Some(index) = process.home.take() {
+        lookup::home(view, process.uid, |home| process.env.patch(index, b"HOME=".len(), home));
+    }
+    Ok(())
+}
+
+/// Puts the given descriptors in the place of the standard ones.
+pub(super) fn set(process: &Process) -> StepResult {
+    for (given, n) in process.stdio.iter().zip(0..) {
+        if let Some(given) = given {
+            fd::dup_onto(given, n).during(Call::Dup)?;
+        }
+    }
+    Ok(())
+}
