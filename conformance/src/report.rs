@@ -64,6 +64,8 @@ pub struct Report {
 pub struct Mount {
     /// Where.
     pub target: String,
+    /// What is mounted, by name.
+    pub source: String,
     /// Of what type.
     pub fstype: String,
     /// Properties of the mount.

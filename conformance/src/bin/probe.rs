@@ -350,7 +350,8 @@ fn mount(line: &str) -> Option<Mount> {
         options: list(left.get(5)?),
         propagation: left.get(6..)?.iter().map(|s| (*s).to_owned()).collect(),
         fstype: right.next()?.to_owned(),
-        super_options: list(right.nth(1)?),
+        source: right.next()?.to_owned(),
+        super_options: list(right.next()?),
     })
 }
 

@@ -23,7 +23,7 @@ pub(crate) const CASES: &[Case] = &[
                 );
                 push(
                     config,
-                    json!({ "destination": "/m1", "source": "/etc", "options": ["", "bind", "ro", ""] }),
+                    json!({ "destination": "/m1", "source": "/etc", "options": ["bind", "ro", ""] }),
                 );
             })?;
             let report = runtime.report(&bundle)?;

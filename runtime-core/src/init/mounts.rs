@@ -3,7 +3,7 @@
 //! descriptor that was opened below the root.
 
 use super::copy_up;
-use super::plan::{Inside, Mount, NewMount, Rootfs, What};
+use super::plan::{FsOptions, Inside, Mount, NewMount, Parameters, Rootfs, What};
 use super::step::{Call, During, Failure, InStep, Step, StepResult, index};
 use crate::config::mounts::is_proc_file;
 use crate::launch::channel::{ChildEnd, Reply, WORDS_MAX};
@@ -81,7 +81,7 @@ fn attach(
         }
         What::New(new) => {
             let existing = existing_target(root, &m.destination, m.no_follow)?;
-            let tree = new_tree(new, existing.as_ref(), channel)?;
+            let tree = new_tree(root, new, existing.as_ref(), channel)?;
             if let Some(existing) = existing.as_ref().filter(|_| new.copy_up) {
                 copy_up::copy(existing, &tree, proc)?;
             }
@@ -154,15 +154,32 @@ fn check_target(target: &OwnedFd, path: &CStr) -> StepResult {
     Ok(())
 }
 
-fn new_tree(new: &NewMount, target: Option<&OwnedFd>, channel: &ChildEnd) -> StepResult<OwnedFd> {
-    let context = mount::fsopen(&new.fstype).during(Call::Fsopen)?;
-    let tree = make_tree(&context, new, target).inspect_err(|_| {
-        let mut buf = [0; WORDS_MAX];
-        if let Some(words) = mount::last_words(&context, &mut buf) {
-            // If not even that works, there is still the error.
-            sys::ignore(channel.send_words(words));
+fn new_tree(
+    root: Root<'_>,
+    new: &NewMount,
+    target: Option<&OwnedFd>,
+    channel: &ChildEnd,
+) -> StepResult<OwnedFd> {
+    let tree = match &new.options {
+        FsOptions::Parameters(parameters) => {
+            let context = mount::fsopen(&new.fstype).during(Call::Fsopen)?;
+            make_tree(&context, new, parameters, target).inspect_err(|_| pass_words(&context, channel))?
         }
-    })?;
+        FsOptions::Page { source, flags, data } => {
+            let tree = tree_by_mount(root, source, &new.fstype, *flags, data)?;
+            let change = MountAttr {
+                set: new.attr,
+                clear: attr::ATIME | attr::RDONLY & !new.attr,
+                ..MountAttr::default()
+            };
+            mount::set_attr(&tree, Depth::One, &change).during(Call::MountSetattr)?;
+            if let Some(mode) = mode_of(new, target)? {
+                let dir = fd::open(&tree, c".", libc::O_RDONLY | libc::O_DIRECTORY, 0).during(Call::Open)?;
+                fd::chmod(dir, mode).during(Call::Chmod)?;
+            }
+            tree
+        }
+    };
     if let Some(label) = &new.label {
         let dir = fd::open(&tree, c".", libc::O_RDONLY | libc::O_DIRECTORY, 0).during(Call::Open)?;
         fd::set_xattr(dir, c"security.selinux", label.to_bytes()).during(Call::SetXattr)?;
@@ -170,13 +187,56 @@ fn new_tree(new: &NewMount, target: Option<&OwnedFd>, channel: &ChildEnd) -> Ste
     Ok(tree)
 }
 
-fn make_tree(context: &OwnedFd, new: &NewMount, target: Option<&OwnedFd>) -> StepResult<OwnedFd> {
-    if let Some(target) = target.filter(|_| new.mode_of_target) {
-        let mode = fd::stat(target).during(Call::Stat)?.st_mode & 0o7777;
+/// Tells the parent what the kernel has to say about a failure.
+fn pass_words(context: &OwnedFd, channel: &ChildEnd) {
+    let mut buf = [0; WORDS_MAX];
+    if let Some(words) = mount::last_words(context, &mut buf) {
+        // If not even that works, there is still the error.
+        sys::ignore(channel.send_words(words));
+    }
+}
+
+/// A detached mount of a file system that mount(2) has made, for options that are too
+/// long for fsconfig(2). mount(2) needs a path: that of a directory on a tmpfs that
+/// lies on the root meanwhile, where no name of the image is looked up.
+fn tree_by_mount(
+    root: Root<'_>,
+    source: &CStr,
+    fstype: &CStr,
+    flags: libc::c_ulong,
+    data: &CStr,
+) -> StepResult<OwnedFd> {
+    let context = mount::fsopen(c"tmpfs").during(Call::Fsopen)?;
+    mount::fsconfig_create(&context).during(Call::FsconfigCreate)?;
+    let scratch =
+        mount::fsmount(&context, attr::NOSUID | attr::NODEV | attr::NOEXEC).during(Call::Fsmount)?;
+    fd::mkdir(&scratch, c"m", 0o700).during(Call::Mkdir)?;
+    mount::attach(&scratch, root.dir()).during(Call::AttachMount)?;
+    fd::chdir_fd(&scratch).during(Call::Chdir)?;
+    let tree = mount::mount(source, c"m", fstype, flags, data)
+        .during(Call::Mount)
+        .and_then(|()| mount::clone_tree(&scratch, c"m", Depth::One, 0).during(Call::CloneTree));
+    mount::umount(c".", libc::MNT_DETACH).during(Call::Umount)?;
+    tree
+}
+
+/// The permissions of the directory that a tmpfs covers, if it is to have them.
+fn mode_of(new: &NewMount, target: Option<&OwnedFd>) -> StepResult<Option<u32>> {
+    let Some(target) = target.filter(|_| new.mode_of_target) else { return Ok(None) };
+    Ok(Some(fd::stat(target).during(Call::Stat)?.st_mode & 0o7777))
+}
+
+fn make_tree(
+    context: &OwnedFd,
+    new: &NewMount,
+    parameters: &Parameters,
+    target: Option<&OwnedFd>,
+) -> StepResult<OwnedFd> {
+    if let Some(mode) = mode_of(new, target)? {
         mount::fsconfig_set(context, c"mode", Some(Octal::new(mode).as_c_str()))
             .during(Call::FsconfigMode)?;
     }
-    for (key, value) in &new.options {
+    for (key, value) in parameters {
         mount::fsconfig_set(context, key, value.as_deref()).during(Call::Fsconfig)?;
     }
     mount::fsconfig_create(context).during(Call::FsconfigCreate)?;

@@ -235,7 +235,7 @@ impl IdMap {
 #[derive(Debug)]
 pub(crate) struct NewMount {
     pub(crate) fstype: CString,
-    pub(crate) options: Box<[(CString, Option<CString>)]>,
+    pub(crate) options: FsOptions,
     pub(crate) attr: u64,
     /// The SELinux label of its root, where no option sets it.
     pub(crate) label: Option<CString>,
@@ -244,6 +244,18 @@ pub(crate) struct NewMount {
     /// tmpfs gets the permissions of the directory that it covers.
     pub(crate) mode_of_target: bool,
 }
+
+/// The options of a new file system.
+#[derive(Debug)]
+pub(crate) enum FsOptions {
+    /// For fsconfig(2).
+    Parameters(Parameters),
+    /// For mount(2): some are longer than fsconfig(2) takes them.
+    Page { source: CString, flags: libc::c_ulong, data: CString },
+}
+
+/// Keys and values for fsconfig(2); without a value: flags.
+pub(crate) type Parameters = Box<[(CString, Option<CString>)]>;
 
 /// What a process is, whether the container's first or a later one.
 #[derive(Debug)]

@@ -122,13 +122,7 @@ byte_enum! {
 byte_enum! {
     /// What was being done inside of a step: the system call, or a check.
     Call {
-        Access, Affinity, AttachMount, Bind, Capget, Capset, Chdir, CheckCwd, CheckDevice,
-        CheckDevpts, CheckExecutable, CheckProc, CheckProgram, Chmod, Chown, Chroot, Clone3, CloneTree,
-        CloseRange, CopyUp, Dup, Execve, Fsconfig, FsconfigCreate, FsconfigMode, Fsmount, Fsopen, Getcwd,
-        Getdents, Ioctl, Keyctl, MapIds, Mkdir, Mknod, Mmap, MountProcfs, MountPropagation, MountSetattr,
-        Open, OpenSource, PivotRoot, Prctl, Prlimit, Read, Readlink, Seccomp, SendFd, Setdomainname, Setgid,
-        Setgroups, Sethostname, SetMempolicy, Setns, SetPersonality, Setsid, Setuid, SetXattr, Socket, Stat,
-        Statfs, Symlink, Umount, Unlink, Unshare, Wait, Write,
+        Access, Affinity, AttachMount, Bind, Capget, Capset, Chdir, CheckCwd, CheckDevice, CheckDevpts, CheckExecutable, CheckProc, CheckProgram, Chmod, Chown, Chroot, Clone3, CloneTree, CloseRange, CopyUp, Dup, Execve, Fsconfig, FsconfigCreate, FsconfigMode, Fsmount, Fsopen, Getcwd, Getdents, Ioctl, Keyctl, MapIds, Mkdir, Mknod, Mmap, Mount, MountProcfs, MountPropagation, MountSetattr, Open, OpenSource, PivotRoot, Prctl, Prlimit, Read, Readlink, Seccomp, SendFd, Setdomainname, Setgid, Setgroups, Sethostname, SetMempolicy, Setns, SetPersonality, Setsid, Setuid, SetXattr, Socket, Stat, Statfs, Symlink, Umount, Unlink, Unshare, Wait, Write,
     }
 }
 
@@ -172,6 +166,7 @@ impl Call {
             Call::Mknod => "mknodat",
             Call::Mmap => "mmap",
             Call::MountProcfs => "mounting a new procfs",
+            Call::Mount => "mount",
             Call::MountPropagation => "mount(propagation)",
             Call::MountSetattr => "mount_setattr",
             Call::Open => "openat2",

@@ -184,13 +184,13 @@ fn mount(i: usize, call: Call, errno: Errno, words: Option<&str>, plan: &Plan) -
                 "check proc-safety of mount: {destination:?} cannot be mounted because it is inside /proc"
             ),
         ),
-        (Call::Fsopen, Errno::ENODEV) => {
+        (Call::Fsopen | Call::Mount, Errno::ENODEV) => {
             plain(call, errno).with_hint("the kernel does not know this file system")
         }
         (Call::Fsconfig | Call::FsconfigCreate | Call::Fsmount, _) if words.is_some() => {
             plain(call, errno).with_hint(format!("the kernel says {:?}", words.unwrap_or_default()))
         }
-        (Call::Fsconfig | Call::FsconfigCreate, Errno::EINVAL) => {
+        (Call::Fsconfig | Call::FsconfigCreate | Call::Mount, Errno::EINVAL) => {
             plain(call, errno).with_hint("the file system refused an option")
         }
         (Call::AttachMount, Errno::ENOTDIR) => {

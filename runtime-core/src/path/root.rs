@@ -26,6 +26,11 @@ impl<'a> Root<'a> {
         Root(dir.as_fd())
     }
 
+    /// The root directory itself.
+    pub(crate) fn dir(self) -> BorrowedFd<'a> {
+        self.0
+    }
+
     /// Opens what is at `path`, following links inside of the root.
     pub(crate) fn open(self, path: &CStr, flags: i32) -> Result<OwnedFd> {
         fd::openat2(self.0, path, flags, 0, resolve::IN_ROOT | resolve::NO_MAGICLINKS)

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `mounts`: sources opened and cloned, ids mapped, options in the kernel's words.
 
+mod filesystem;
+
 use super::{Host, namespaces};
 use crate::config::Config;
 use crate::config::field::invalid;
-use crate::config::mounts::{
-    Filesystem, Follow, FsOption, IdMap as IdMapConfig, Mount as MountConfig, MountLabel, Source,
-};
+use crate::config::mounts::{Filesystem, Follow, IdMap as IdMapConfig, Mount as MountConfig, Source};
 use crate::config::namespaces::{Kind, Origin};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::init::plan::{IdMap, Inside, Mount, NewMount, What};
@@ -95,7 +95,14 @@ impl<'a> Planner<'a> {
                 plan.attr = None;
                 plan.what = What::New(NewMount {
                     fstype: fstype.clone(),
-                    options: filesystem_options(m, *kind, source, options, config.mount_label.as_ref()),
+                    options: filesystem::options(
+                        i,
+                        m,
+                        (*kind, fstype),
+                        source,
+                        options,
+                        config.mount_label.as_ref(),
+                    )?,
                     label: match &config.mount_label {
                         // It has no mount options at all.
                         Some(label) if *kind == Filesystem::Mqueue => Some(label.label.clone()),
@@ -168,28 +175,6 @@ fn host_hierarchy(i: usize, hierarchy: &CStr, cloner: Cloner) -> Result<Tree> {
     Tree::new(source, cloner).map_err(|(call, errno)| {
         Error::os(errno, call.name()).wrap(format!("mounts[{i}]: cloning the mount of the cgroup hierarchy"))
     })
-}
-
-/// The options for fsconfig(2): the source, the flags of the file system, its own.
-fn filesystem_options(
-    m: &MountConfig,
-    kind: Filesystem,
-    source: &CStr,
-    options: &[FsOption],
-    label: Option<&MountLabel>,
-) -> Box<[(CString, Option<CString>)]> {
-    let mut all = vec![(c"source".to_owned(), Some(source.to_owned()))];
-    // Kernel file systems are one for many mounts: there, read-only is a
-    // property of the mount alone.
-    if m.flags.is_readonly() && kind == Filesystem::Other {
-        all.push((c"ro".to_owned(), None));
-    }
-    all.extend(m.flags.superblock_flags().map(|flag| (flag.to_owned(), None)));
-    all.extend(options.iter().map(|o| (o.key.clone(), o.value.clone())));
-    if let Some(MountLabel { option, label }) = label.filter(|_| kind.takes_label()) {
-        all.push(((*option).to_owned(), Some(label.clone())));
-    }
-    all.into()
 }
 
 /// A bind mount.

@@ -177,6 +177,20 @@ pub(crate) fn fsmount(context: impl AsFd, attr: u64) -> Result<OwnedFd> {
     })
 }
 
+/// `int mount(source, path, fstype, MS_*, data)`: a new file system at `path`. Child only.
+pub(crate) fn mount(
+    source: &CStr,
+    path: &CStr,
+    fstype: &CStr,
+    flags: libc::c_ulong,
+    data: &CStr,
+) -> Result<()> {
+    // SAFETY: all are C strings; the kernel reads no more of `data` than there is mapped.
+    done(unsafe {
+        libc::syscall(libc::SYS_mount, source.as_ptr(), path.as_ptr(), fstype.as_ptr(), flags, data.as_ptr())
+    })
+}
+
 /// `int mount(NULL, path, NULL, MS_*, NULL)`: changes the propagation of the
 /// mount at `path`, with MS_REC of all below it.
 pub(crate) fn set_propagation(path: &CStr, flags: libc::c_ulong) -> Result<()> {

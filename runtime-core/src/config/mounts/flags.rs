@@ -71,19 +71,21 @@ impl Flags {
     }
 
     /// The flags of the file system itself, as words for fsconfig(2).
-    /// MS_SILENT and MS_I_VERSION have none: the first only quietens the
-    /// kernel's log, the second is what file systems do by themselves since 6.0.
-    pub(crate) fn superblock_flags(self) -> impl Iterator<Item = &'static CStr> {
-        let kinds = [
-            (MS_SYNCHRONOUS, c"sync"),
-            (MS_DIRSYNC, c"dirsync"),
-            (MS_LAZYTIME, c"lazytime"),
-            (MS_MANDLOCK, c"mand"),
-        ];
-        let flags = self.set;
-        kinds.into_iter().filter(move |(flag, _)| flags & flag != 0).map(|(_, word)| word)
+    pub(crate) fn superblock_words(self) -> impl Iterator<Item = &'static CStr> {
+        SUPERBLOCK.into_iter().filter(move |(flag, _)| self.set & flag != 0).map(|(_, word)| word)
+    }
+
+    /// The flags of the file system itself, for mount(2).
+    pub(crate) fn superblock(self) -> c_ulong {
+        SUPERBLOCK.iter().fold(0, |all, (flag, _)| all | self.set & flag)
     }
 }
+
+/// The flags of a file system. MS_SILENT and MS_I_VERSION are not among them: the first
+/// only quietens the kernel's log, the second is what file systems do by themselves
+/// since 6.0.
+const SUPERBLOCK: [(c_ulong, &CStr); 4] =
+    [(MS_SYNCHRONOUS, c"sync"), (MS_DIRSYNC, c"dirsync"), (MS_LAZYTIME, c"lazytime"), (MS_MANDLOCK, c"mand")];
 
 /// Flags that the kernel locks: as statvfs(3) has them, as mount(2) has them.
 const LOCKED: [(u64, c_ulong, &str); 4] = [

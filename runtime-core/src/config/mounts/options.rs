@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `mounts[].options`: the words of mount(8), runc and crun, and what each does.
 
-use super::super::field::{c_string, invalid, unsupported};
+use super::super::field::{c_string, invalid};
 use super::flags::{ATTR_RELATIME, Flags, MS_NOSYMFOLLOW};
 use crate::error::Result;
 use crate::sys::mount::{Depth, MountAttr, attr};
@@ -10,7 +10,7 @@ use libc::{
     MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_RDONLY, MS_REC, MS_RELATIME, MS_REMOUNT, MS_SHARED, MS_SILENT,
     MS_SLAVE, MS_STRICTATIME, MS_SYNCHRONOUS, MS_UNBINDABLE, c_ulong,
 };
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fmt::Arguments;
 
 /// What an option does.
@@ -139,14 +139,18 @@ pub(super) struct Options {
 }
 
 impl Options {
-    pub(super) fn new(at: Arguments<'_>, options: &[String]) -> Result<Self> {
+    /// Takes the options of a mount of the type `fstype` apart.
+    pub(super) fn new(at: Arguments<'_>, fstype: &str, options: &[String]) -> Result<Self> {
         let mut parsed = Options::default();
-        // Engines write empty options (`podman run --systemd=always`); mount(2) skips them.
-        for (i, option) in options.iter().enumerate().filter(|(_, option)| !option.is_empty()) {
-            match OPTIONS.binary_search_by_key(&option.as_str(), |(name, _)| name) {
-                Ok(found) => parsed.apply(OPTIONS.get(found).map_or(Effect::None, |(_, effect)| *effect)),
-                Err(_) => parsed.data.push((i, fs_option(format_args!("{at}.options[{i}]"), option)?)),
-            }
+        for (i, option) in options.iter().enumerate() {
+            let Ok(found) = OPTIONS.binary_search_by_key(&option.as_str(), |(name, _)| name) else {
+                // Engines write empty options (`podman run --systemd=always`); mount(2) skips them.
+                for part in parts(fstype, option).filter(|part| !part.is_empty()) {
+                    parsed.data.push((i, fs_option(format_args!("{at}.options[{i}]"), part)?));
+                }
+                continue;
+            };
+            parsed.apply(OPTIONS.get(found).map_or(Effect::None, |(_, effect)| *effect));
         }
         Ok(parsed)
     }
@@ -189,8 +193,50 @@ impl Options {
     }
 }
 
-/// The longest key or value that fsconfig(2) takes.
-const FS_OPTION_MAX: usize = 255;
+/// The options of SELinux, whose values have commas in them.
+pub(crate) const LABEL_OPTIONS: [&CStr; 4] = [c"context", c"defcontext", c"fscontext", c"rootcontext"];
+
+/// Splits an option at its commas, as the file system would split the data of mount(2).
+fn parts<'a>(fstype: &'a str, option: &'a str) -> impl Iterator<Item = &'a str> {
+    let mut rest = Some(option);
+    std::iter::from_fn(move || {
+        let (first, others) = split_first(fstype, rest?);
+        rest = others;
+        Some(first)
+    })
+}
+
+/// The first of the options in `rest`, and those behind its comma.
+fn split_first<'a>(fstype: &str, rest: &'a str) -> (&'a str, Option<&'a str>) {
+    let is_label = rest.split_once('=').is_some_and(|(key, _)| is_label(key));
+    let mut quoted = false;
+    let mut escaped = false;
+    for (i, byte) in rest.bytes().enumerate() {
+        let digit_follows = || rest.as_bytes().get(i + 1).is_some_and(u8::is_ascii_digit);
+        match byte {
+            // selinux_sb_eat_lsm_opts() of the kernel: `context="user:role:type:s0:c1,c2"`.
+            b'"' if is_label => quoted = !quoted,
+            // ovl_next_opt(): a backslash protects what follows.
+            b'\\' if fstype == "overlay" && !escaped => {
+                escaped = true;
+                continue;
+            }
+            // shmem_next_opt(): `mpol=bind:0,2`.
+            b',' if quoted || escaped || fstype == "tmpfs" && digit_follows() => {}
+            b',' => {
+                let (first, others) = rest.split_at(i);
+                return (first, others.strip_prefix(','));
+            }
+            _ => {}
+        }
+        escaped = false;
+    }
+    (rest, None)
+}
+
+fn is_label(key: &str) -> bool {
+    LABEL_OPTIONS.iter().any(|option| option.to_bytes() == key.as_bytes())
+}
 
 fn fs_option(at: Arguments<'_>, option: &str) -> Result<FsOption> {
     let (key, value) = match option.split_once('=') {
@@ -200,13 +246,8 @@ fn fs_option(at: Arguments<'_>, option: &str) -> Result<FsOption> {
     if key.is_empty() {
         return Err(invalid(at, format_args!("{option:?} has no name")));
     }
-    if key.len() > FS_OPTION_MAX || value.is_some_and(|value| value.len() > FS_OPTION_MAX) {
-        return Err(unsupported(
-            at,
-            format_args!("longer than {FS_OPTION_MAX} bytes, the limit of fsconfig(2)"),
-        ));
-    }
-    Ok(FsOption { key: c_string(at, key)?, value: value.map(|value| c_string(at, value)).transpose()? })
+    let value = value.map(|value| if is_label(key) { value.replace('"', "") } else { value.to_owned() });
+    Ok(FsOption { key: c_string(at, key)?, value: value.map(|value| c_string(at, &value)).transpose()? })
 }
 
 /// `linux.rootfsPropagation`: the flag and how deep it goes.
@@ -238,10 +279,31 @@ mod tests {
     #[test]
     fn an_empty_option_is_none() {
         let options = ["", "ro", "", "size=1k", ""].map(str::to_owned);
-        let parsed = Options::new(format_args!("mounts[0]"), &options).unwrap();
+        let parsed = Options::new(format_args!("mounts[0]"), "tmpfs", &options).unwrap();
         assert_eq!(parsed.flags.set, MS_RDONLY);
         let size = FsOption { key: c"size".into(), value: Some(c"1k".into()) };
         assert_eq!(parsed.data, [(3, size)]);
+    }
+
+    #[test]
+    fn options_in_one_string() {
+        let split = |fstype: &str, option: &str| {
+            let parsed = Options::new(format_args!("mounts[0]"), fstype, &[option.to_owned()]).unwrap();
+            let text = |(_, option): &(usize, FsOption)| match &option.value {
+                Some(value) => format!("{}={}", option.key.to_string_lossy(), value.to_string_lossy()),
+                None => option.key.to_string_lossy().into_owned(),
+            };
+            parsed.data.iter().map(text).collect::<Vec<_>>()
+        };
+        assert_eq!(split("tmpfs", ",size=64m,,mode=0700,"), ["size=64m", "mode=0700"]);
+        assert_eq!(split("tmpfs", "mpol=bind:0,2-3,size=1k"), ["mpol=bind:0,2-3", "size=1k"]);
+        assert_eq!(split("ext4", "x=0,2"), ["x=0", "2"]);
+        assert_eq!(split("overlay", r"lowerdir=/a\,b:/c,index=off"), [r"lowerdir=/a\,b:/c", "index=off"]);
+        assert_eq!(split("overlay", r"lowerdir=/a\\,index=off"), [r"lowerdir=/a\\", "index=off"]);
+        assert_eq!(split("tmpfs", r"a\,b"), [r"a\", "b"]);
+        let label = r#"context="u:object_r:t:s0:c1,c2",size=1k"#;
+        assert_eq!(split("tmpfs", label), ["context=u:object_r:t:s0:c1,c2", "size=1k"]);
+        assert_eq!(split("x", r#"name="a,b""#), [r#"name="a"#, r#"b""#]);
     }
 
     #[test]
