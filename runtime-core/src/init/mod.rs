@@ -151,6 +151,9 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     match (&mut plan.container, &plan.proc) {
         (Some(container), Some(proc)) => make(container, &mut plan.process, proc, channel)?,
         _ => {
+            if let Some(root) = &plan.enter {
+                rootfs::enter(root)?;
+            }
             process::join_session(&plan.process)?;
             console::open(&mut plan.process, None)?;
         }
@@ -179,7 +182,7 @@ fn make(
     namespaces::finish(container)?;
     process::join_session(process)?;
     sys::fd::umask(0);
-    rootfs::attach(&mut container.rootfs)?;
+    rootfs::attach(&mut container.rootfs, proc)?;
     mounts::attach_all(&mut container.rootfs, proc, channel)?;
     devices::make(&mut container.rootfs)?;
     if container.barrier {
@@ -190,7 +193,7 @@ fn make(
     if container.awaits_filter {
         channel.wait_go().during(Call::Read).step(Step::DeviceFilter)?;
     }
-    rootfs::pivot(&container.rootfs)?;
+    rootfs::pivot(&container.rootfs, proc)?;
     streams::take(process, &View { root: Root::new(&container.rootfs.root), proc })?;
     console::open(process, Some(&container.rootfs.root))?;
     paths::mask_and_lock(container)?;

@@ -36,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) proc: Option<Proc>,
     /// For exec, the root directory of the container's init, relative to /proc.
     pub(crate) root: Option<CString>,
+    /// For exec, the container's root directory, where its namespaces do not lead there.
+    pub(crate) enter: Option<OwnedFd>,
     /// The container to make around the process; `None` for exec.
     pub(crate) container: Option<Container>,
     pub(crate) process: Process,
@@ -131,6 +133,9 @@ pub(crate) struct Rootfs {
     pub(crate) tree: Tree,
     /// Whether the mount namespace is the container's: then it has no other tree.
     pub(crate) own_namespace: bool,
+    /// The runtime's root directory is not that of its mount namespace (chroot(2)), or
+    /// may not be until the child has looked.
+    pub(crate) chrooted: bool,
     /// Where it is attached.
     pub(crate) mount_point: CString,
     pub(crate) pivot: bool,

@@ -206,11 +206,12 @@ fn close_fds(process: &Process, channel: &ChildEnd) -> StepResult {
 /// which are to see when the parent ends.
 pub(super) fn close_early(plan: &Plan, channel: &ChildEnd) -> StepResult {
     let process = &plan.process;
-    let mut keep = [channel.as_fd().as_raw_fd(); 8];
+    let mut keep = [channel.as_fd().as_raw_fd(); 9];
     let needed = plan
         .joins
         .iter()
         .map(|join| join.fd.as_raw_fd())
+        .chain(plan.enter.iter().map(AsRawFd::as_raw_fd))
         .chain(process.stdio.iter().flatten().map(AsRawFd::as_raw_fd))
         .chain(process.terminal.iter().map(|terminal| terminal.socket.as_raw_fd()))
         .chain(process.fifo.iter().map(AsRawFd::as_raw_fd));

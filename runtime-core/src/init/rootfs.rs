@@ -3,21 +3,19 @@
 
 use super::plan::Rootfs;
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
+use crate::path::proc::Proc;
 use crate::sys::mount::{self, Depth, MountAttr, attr};
-use crate::sys::{Errno, fd};
+use crate::sys::{Errno, fd, ns};
 use libc::{MNT_DETACH, MS_REC, MS_SLAVE};
+use std::os::fd::OwnedFd;
 
 /// Attaches the rootfs: on top of the root directory, where no path of the host
 /// has to be looked up again. Not with hooks, which may enter the mount namespace
 /// and expect the host's tree in it, with the rootfs where config.json says; and
 /// not in the host's mount namespace. The process's own root stays what it was.
-pub(super) fn attach(rootfs: &mut Rootfs) -> Result<(), Failure> {
+pub(super) fn attach(rootfs: &mut Rootfs, proc: &Proc) -> Result<(), Failure> {
     if rootfs.own_namespace {
-        // Nothing that happens here may show on the host. Slaves, not private
-        // mounts: hooks rely on seeing what the host mounts.
-        mount::set_propagation(c"/", MS_REC | MS_SLAVE)
-            .during(Call::MountPropagation)
-            .step(Step::Propagation)?;
+        cut_off(rootfs, proc).step(Step::Propagation)?;
     }
     let mut attach = || -> StepResult {
         rootfs.root = rootfs.tree.take()?;
@@ -28,24 +26,77 @@ pub(super) fn attach(rootfs: &mut Rootfs) -> Result<(), Failure> {
     attach().step(Step::Rootfs)
 }
 
+/// Nothing that happens here may show on the host. Slaves, not private mounts: hooks rely
+/// on seeing what the host mounts. In a chroot that takes the whole tree, too; this is
+/// where it turns out whether the process is in one.
+fn cut_off(rootfs: &mut Rootfs, proc: &Proc) -> StepResult {
+    let enslave = || mount::set_propagation(c"/", MS_REC | MS_SLAVE).during(Call::MountPropagation);
+    if !rootfs.chrooted {
+        return enslave();
+    }
+    let back = fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0).during(Call::Open)?;
+    let before = fd::place(c"/").during(Call::Stat)?;
+    rootfs.chrooted = match leave_chroot(proc) {
+        // Without CAP_SYS_CHROOT nobody could have put it into one but a program that has
+        // given that up since, and exec cannot join the container either.
+        Err((Call::Setns, Errno::EPERM)) => false,
+        left => {
+            left?;
+            fd::place(c"/").during(Call::Stat)? != before
+        }
+    };
+    enslave()?;
+    if rootfs.chrooted { enter_directory(&back) } else { Ok(()) }
+}
+
+/// The root directory of the mount namespace becomes the process's (setns(2)): pivot_root
+/// takes that away, and whoever joins the mount namespace begins there.
+fn leave_chroot(proc: &Proc) -> StepResult {
+    // A namespace file is what NO_MAGICLINKS is there to refuse; this one is our own.
+    let namespace = fd::openat2(proc, c"self/ns/mnt", libc::O_RDONLY, 0, 0).during(Call::Open)?;
+    ns::setns(namespace, libc::CLONE_NEWNS).during(Call::Setns)
+}
+
 /// Makes the rootfs the root directory, and with pivot_root takes everything
 /// else out of the mount namespace, if that is the container's.
-pub(super) fn pivot(rootfs: &Rootfs) -> Result<(), Failure> {
+pub(super) fn pivot(rootfs: &Rootfs, proc: &Proc) -> Result<(), Failure> {
     let change = || -> StepResult {
+        let bares = rootfs.own_namespace && !rootfs.pivot;
+        if bares {
+            hide_bare_procfs()?;
+        }
+        if rootfs.chrooted {
+            leave_chroot(proc)?;
+            if bares {
+                hide_bare_procfs()?;
+            }
+        }
+        if rootfs.chrooted || bares && rootfs.mount_point.as_c_str() != c"/" {
+            // Whoever joins the mount namespace, as exec does, gets for a root what is on
+            // top of its root directory (mntns_install of fs/namespace.c).
+            mount::attach_at(&rootfs.root, fd::CWD, c"/").during(Call::AttachMount)?;
+        }
         fd::chdir_fd(&rootfs.root).during(Call::Chdir)?;
         if rootfs.own_namespace && rootfs.pivot {
             // The old root lands on top of the new one, where "." is (pivot_root(2)).
             mount::pivot_root(c".", c".").during(Call::PivotRoot)?;
             mount::umount(c".", MNT_DETACH).during(Call::Umount)?;
         } else {
-            if rootfs.own_namespace {
-                hide_bare_procfs()?;
-            }
             fd::chroot(c".").during(Call::Chroot)?;
         }
         fd::chdir(c"/").during(Call::Chdir)
     };
     change().step(Step::PivotRoot)
+}
+
+/// Makes a directory the root directory, for an exec'd process.
+pub(super) fn enter(root: &OwnedFd) -> Result<(), Failure> {
+    enter_directory(root).step(Step::PivotRoot)
+}
+
+fn enter_directory(root: &OwnedFd) -> StepResult {
+    fd::chdir_fd(root).during(Call::Chdir)?;
+    fd::chroot(c".").during(Call::Chroot)
 }
 
 /// Without pivot_root the host's mounts stay below, and a procfs among them

@@ -41,9 +41,20 @@ pub(super) fn create_container(
         let joins = joins(namespace_paths, init_pidfd)?;
         let mut plan =
             plan::hook::for_create_container(hook, joins, container.rootfs.mount_point.clone(), stdio)?;
+        if container.rootfs.chrooted {
+            // Its mount namespace leads out of the chroot, in which the hook's paths are.
+            plan.enter = Some(root_of(init.pid)?);
+        }
         let child = spawn_beside(&mut plan, init.pid, is_born)?;
         Ok(begin(child, &plan)?.pidfd)
     })
+}
+
+/// The root directory of a process.
+pub(super) fn root_of(pid: i32) -> Result<OwnedFd> {
+    let path = format!("/proc/{pid}/root");
+    let c_path = CString::new(path.as_str()).unwrap_or_default();
+    fd::open_follow(fd::CWD, &c_path, libc::O_PATH | libc::O_DIRECTORY, 0).context(|| format!("open {path}"))
 }
 
 /// In the init's cgroup, if the caller may put a process there.

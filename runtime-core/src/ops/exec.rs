@@ -2,6 +2,7 @@
 //! exec(1): one more process in a container. It is create without "make" and
 //! with "join"; both end in the same function of `init`.
 
+use super::container_hooks::root_of;
 use super::create::start_failed;
 use super::handover::{Handover, handover_options};
 use super::process::{Created, Held};
@@ -130,6 +131,7 @@ impl Exec {
         let root = root(&record)?;
         let mut plan =
             plan::for_exec(&config, &record.id, in_user_namespace, joins, root, extras).traced(Mark::Plan)?;
+        plan.enter = enter(&record)?;
         if let Some(hook) = &self.hook {
             plan::hook::for_start_container(&mut plan, hook);
         }
@@ -283,13 +285,24 @@ pub(super) fn joins(namespace_paths: &BTreeMap<String, String>, init: OwnedFd) -
     Ok(if flags == 0 { Box::default() } else { Box::new([Join { fd: init, flags }]) })
 }
 
-/// The root directory that the process will have, relative to /proc.
+/// The root directory of the init, which the process will have, relative to /proc.
 fn root(record: &Record) -> Result<CString> {
-    let process = match record.namespace_paths.contains_key(Kind::Mount.clone_name()) {
-        true => record.init.pid.to_string(),
-        false => "self".to_owned(),
-    };
-    CString::new(process + "/root").map_err(|_nul| Error::new(ErrorKind::System, "a pid is no text"))
+    CString::new(format!("{}/root", record.init.pid))
+        .map_err(|_nul| Error::new(ErrorKind::System, "a pid is no text"))
+}
+
+/// The root directory of the init of a container that shares the runtime's mount namespace:
+/// joining that would lead to the host's.
+fn enter(record: &Record) -> Result<Option<OwnedFd>> {
+    if record.host_mount_below.is_none() {
+        return Ok(None);
+    }
+    let root = root_of(record.init.pid);
+    // It was the init's if that lives still.
+    if record.init.open()?.is_none() {
+        return Err(Error::new(ErrorKind::InvalidState, "cannot exec in a stopped container"));
+    }
+    root.map(Some)
 }
 
 fn is_own_user_namespace(path: &str) -> Result<bool> {

@@ -97,6 +97,7 @@ pub(crate) fn for_create(config: &Config, id: &str, host: &Host<'_>, extras: Ext
         hide: hide(namespaces)?,
         proc: Some(Proc::host().context(|| "open /proc")?),
         root: None,
+        enter: None,
         container: Some(container),
         process: process::init_process(config, id, extras)?,
     })
@@ -120,6 +121,7 @@ pub(crate) fn for_exec(
         hide: Hide::AtOnce,
         proc: None,
         root: Some(root),
+        enter: None,
         container: None,
         process: process::exec_process(config, id, in_user_namespace, extras)?,
     })

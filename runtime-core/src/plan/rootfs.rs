@@ -32,6 +32,10 @@ pub(super) fn rootfs(config: &Config, host: &Host<'_>, no_pivot: bool) -> Result
         tree: rootfs_tree(path, config, cloner)?,
         root: dir,
         own_namespace,
+        // In one the kernel makes no user namespaces.
+        chrooted: config.namespaces.is_new(Kind::Mount)
+            && !config.namespaces.is_new(Kind::User)
+            && may_be_chrooted()?,
         mount_point: if own_namespace && !config.hooks.are_before_pivot() {
             c"/".to_owned()
         } else {
@@ -44,6 +48,12 @@ pub(super) fn rootfs(config: &Config, host: &Host<'_>, no_pivot: bool) -> Result
         mounts: mounts::mounts(config, host, cloner)?,
         dev: if brings_own_dev(config) { None } else { Some(dev(config, cloner)?) },
     })
+}
+
+/// Whether the runtime may be in a chroot. In doubt it is: then the child looks.
+fn may_be_chrooted() -> Result<bool> {
+    let own = fd::place(c"/").context(|| "statx /")?;
+    Ok(fd::place(c"/proc/1/root/.") != Ok(own))
 }
 
 fn open_rootfs(path: &str) -> Result<OwnedFd> {

@@ -234,6 +234,18 @@ pub(crate) fn mount_id(fd: impl AsFd) -> Result<u64> {
     Ok(unsafe { st.assume_init() }.stx_mnt_id)
 }
 
+/// `int statx(AT_FDCWD, path, 0, STATX_INO | STATX_MNT_ID, struct statx *st)`, since 5.8:
+/// the mount that a directory is on, and its number there.
+pub(crate) fn place(path: &CStr) -> Result<(u64, u64)> {
+    let mut st = MaybeUninit::<libc::statx>::uninit();
+    let mask = libc::STATX_INO | libc::STATX_MNT_ID;
+    // SAFETY: `path` is a C string, `st` has room for a struct statx.
+    check_int(unsafe { libc::statx(libc::AT_FDCWD, path.as_ptr(), 0, mask, st.as_mut_ptr()) })?;
+    // SAFETY: statx has succeeded, so it has filled the struct.
+    let st = unsafe { st.assume_init() };
+    Ok((st.stx_mnt_id, st.stx_ino))
+}
+
 /// `int fstatvfs(int fd, struct statvfs *buf)`: the ST_* flags of the mount that
 /// the file is on, and of its file system.
 pub(crate) fn mount_flags(fd: impl AsFd) -> Result<u64> {
