@@ -4,9 +4,11 @@
 
 use crate::Case;
 use crate::lifecycle::push;
+use crate::mounts::with_user_namespace;
 use crate::security::with_image_dev;
 use conformance::console::ConsoleSocket;
-use conformance::{Bundle, Doing, Opens, Report, Result, ensure, ensure_eq};
+use conformance::report::Node;
+use conformance::{Bundle, Doing, Opens, Report, Result, Runtime, ensure, ensure_eq};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use serde_json::{Value, json};
 use std::fs::{self, File};
@@ -138,7 +140,146 @@ pub(crate) const CASES: &[Case] = &[
             Ok(())
         },
     },
+    Case {
+        name: "a volume that a link of the image puts on /dev stays as it is",
+        quote: "the image's /data is a link to dev, and config.json has a volume at /data: nodes and links are made in \
+                the host's directory, and its ptmx is deleted",
+        run: |runtime| {
+            untouched(runtime, "data", "dev", |config, volume| {
+                push(config, json!({ "destination": "/data", "source": volume, "options": ["rbind"] }));
+            })
+        },
+    },
+    Case {
+        name: "a volume that the image's /dev leads to stays as it is",
+        quote: "CVE-2026-41579: the image's /dev is a link",
+        run: |runtime| {
+            untouched(runtime, "dev", "volume", |config, volume| {
+                with_image_dev(config);
+                push(config, json!({ "destination": "/volume", "source": volume, "options": ["rbind"] }));
+            })
+        },
+    },
+    Case {
+        name: "a volume that a device's path leads to stays as it is",
+        quote: "a link of the image leads from the path of a device to a volume, where the host finds the node",
+        run: |runtime| {
+            untouched(runtime, "opt", "volume", |config, volume| {
+                push(config, json!({ "destination": "/volume", "source": volume, "options": ["rbind"] }));
+                config["linux"]["devices"] =
+                    json!([{ "path": "/opt/x", "type": "c", "major": 1, "minor": 3 }]);
+            })
+        },
+    },
+    Case {
+        name: "a device in a new file system that a link of the image leads to",
+        quote: "devices lists devices that MUST be available in the container (config-linux.md, Devices)",
+        run: |runtime| {
+            let bundle = Bundle::new(&["stat", "/run/x"])?.with(|config| {
+                push(config, json!({ "destination": "/run", "type": "tmpfs", "source": "tmpfs" }));
+                config["linux"]["devices"] =
+                    json!([{ "path": "/var/run/x", "type": "c", "major": 1, "minor": 3 }]);
+            })?;
+            fs::create_dir(bundle.rootfs("var")).doing("mkdir")?;
+            symlink("/run", bundle.rootfs("var/run")).doing("symlink")?;
+            let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+            ensure!(output.stdout.contains("char 1:3"), "{output}");
+            Ok(())
+        },
+    },
+    Case {
+        name: "mode and owner of a device that the image has",
+        quote: "fileMode - file mode for the device; uid, gid - id of device owner, group in the container namespace \
+                (config-linux.md, Devices)",
+        run: |runtime| {
+            let bundle = Bundle::new(&["stat", "/here", "/there"])?.with(|config| {
+                config["linux"]["devices"] = json!([
+                    { "path": "/here", "type": "c", "major": 1, "minor": 3, "fileMode": 0o640, "uid": 7, "gid": 8 },
+                    { "path": "/there", "type": "c", "major": 1, "minor": 3 },
+                ]);
+            })?;
+            for name in ["here", "there"] {
+                let mode = Mode::from_bits_truncate(0o600);
+                mknod(&bundle.rootfs(name), SFlag::S_IFCHR, mode, makedev(1, 3)).doing("mknod")?;
+            }
+            let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+            let nodes: Vec<Option<Node>> = serde_json::from_str(&output.stdout).doing("nodes")?;
+            let node = |mode, owner| Some(Node { kind: "char 1:3".to_owned(), mode, owner });
+            ensure_eq!(nodes, [node(0o640, (7, 8)), node(0o600, (0, 0))]);
+            Ok(())
+        },
+    },
+    Case {
+        name: "a device where another file is, in a user namespace",
+        quote: "If a file already exists at `path` that does not match the requested device, the runtime MUST generate an \
+                error (config-linux.md, Devices)",
+        run: |runtime| {
+            let bundle = Bundle::new(&["exit", "0"])?.with(|config| {
+                with_user_namespace(config);
+                with_image_dev(config);
+            })?;
+            std::os::unix::fs::chown(bundle.rootfs("dev"), Some(300_000), Some(400_000)).doing("chown")?;
+            // Empty files are what runtimes leave there themselves, to mount on.
+            fs::write(bundle.rootfs("dev/null"), "").doing("write")?;
+            runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+            fs::write(bundle.rootfs("dev/zero"), "mine").doing("write")?;
+            runtime.run_in(&bundle, &["run", "c"])?.failed().map(drop)
+        },
+    },
+    Case {
+        name: "devices with a /dev of the caller's",
+        quote: "devices lists devices that MUST be available in the container. The path MAY be anywhere in the container \
+                filesystem, notably outside of `/dev` (config-linux.md, Devices); runc, crun: nothing is made in a \
+                bind mount on /dev",
+        run: |runtime| {
+            let dev = tempfile::tempdir().doing("temporary directory")?;
+            mknod(&dev.path().join("null"), SFlag::S_IFCHR, Mode::from_bits_truncate(0o666), makedev(1, 3))
+                .doing("mknod")?;
+            let bundle = Bundle::new(&["stat", "/x", "/dev/x"])?.with(|config| {
+                bind_dev(config, dev.path());
+                let device = |path| json!({ "path": path, "type": "c", "major": 1, "minor": 3 });
+                config["linux"]["devices"] = json!([device("/x"), device("/dev/x")]);
+            })?;
+            let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+            let nodes: Vec<Option<Node>> = serde_json::from_str(&output.stdout).doing("nodes")?;
+            ensure_eq!(nodes[0].as_ref().map(|node| node.kind.as_str()), Some("char 1:3"));
+            ensure_eq!(nodes[1], None);
+            ensure_eq!(names(dev.path())?, ["null"]);
+            Ok(())
+        },
+    },
 ];
+
+/// Nothing is made or removed in a volume. `link` of the image leads to `target`, and
+/// `change` puts the volume somewhere.
+fn untouched(runtime: &Runtime, link: &str, target: &str, change: impl FnOnce(&mut Value, &Path)) -> Result {
+    let volume = tempfile::tempdir().doing("temporary directory")?;
+    for name in ["mine", "ptmx"] {
+        fs::write(volume.path().join(name), "").doing("write")?;
+    }
+    let bundle = Bundle::new(&["exit", "0"])?.with(|config| change(config, volume.path()))?;
+    fs::create_dir(bundle.rootfs("volume")).doing("mkdir")?;
+    if link == "dev" {
+        fs::remove_dir(bundle.rootfs("dev")).doing("rmdir")?;
+    }
+    symlink(target, bundle.rootfs(link)).doing("symlink")?;
+    // It may fail.
+    let _either = runtime.run_in(&bundle, &["run", "c"])?;
+    ensure_eq!(names(volume.path())?, ["mine", "ptmx"]);
+    for name in ["mine", "ptmx"] {
+        let meta = fs::symlink_metadata(volume.path().join(name)).doing("stat")?;
+        ensure!(meta.is_file(), "{name} is another one: {meta:?}");
+    }
+    Ok(())
+}
+
+/// What is in a directory.
+fn names(dir: &Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir(dir).doing("read")?.flatten();
+    let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    Ok(names)
+}
 
 /// A /dev of the caller's, a root that can be written to, and no masks, which are
 /// made of the container's /dev/null.

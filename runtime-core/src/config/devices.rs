@@ -35,9 +35,11 @@ pub(crate) struct Node {
     pub(crate) kind: NodeKind,
     pub(crate) major: u32,
     pub(crate) minor: u32,
-    pub(crate) mode: u32,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
+    /// `None`: whatever there is, or 0666 for a new one.
+    pub(crate) mode: Option<u32>,
+    /// `None`: whoever there is, or root for a new one.
+    pub(crate) uid: Option<u32>,
+    pub(crate) gid: Option<u32>,
 }
 
 /// The nodes that every container gets (config-linux.md, "Default Devices").
@@ -58,9 +60,9 @@ pub(crate) fn nodes(spec: &[spec::Device]) -> Result<Vec<Node>> {
         kind: NodeKind::Char,
         major,
         minor,
-        mode: 0o666,
-        uid: 0,
-        gid: 0,
+        mode: None,
+        uid: None,
+        gid: None,
     });
     let mut all: Vec<Node> = default.filter(|node| own.iter().all(|o| o.path != node.path)).collect();
     all.extend(own);
@@ -90,10 +92,9 @@ fn node(i: usize, spec: &spec::Device) -> Result<Node> {
         Ok(value) if value <= max => Ok(value),
         _ => Err(invalid(format_args!("{at}.{field}"), format_args!("expected 0 to {max}, got {value}"))),
     };
-    let mode = spec.file_mode.unwrap_or(0o666);
     // Go's os.FileMode and C's mode_t agree in the permission bits; the type is `type`'s business.
-    let mode = mode & !libc::S_IFMT;
-    if mode > 0o7777 {
+    let mode = spec.file_mode.map(|mode| mode & !libc::S_IFMT);
+    if let Some(mode) = mode.filter(|mode| *mode > 0o7777) {
         return Err(invalid(
             format_args!("{at}.fileMode"),
             format_args!("{mode} has more than permission bits"),
@@ -106,8 +107,8 @@ fn node(i: usize, spec: &spec::Device) -> Result<Node> {
         major: number("major", spec.major, 0xfff)?,
         minor: number("minor", spec.minor, 0xf_ffff)?,
         mode,
-        uid: id(format_args!("{at}.uid"), spec.uid.unwrap_or(0))?,
-        gid: id(format_args!("{at}.gid"), spec.gid.unwrap_or(0))?,
+        uid: spec.uid.map(|uid| id(format_args!("{at}.uid"), uid)).transpose()?,
+        gid: spec.gid.map(|gid| id(format_args!("{at}.gid"), gid)).transpose()?,
     })
 }
 

@@ -44,7 +44,7 @@ pub(super) fn home<T>(view: &View<'_>, uid: u32, found: impl FnOnce(&[u8]) -> T)
 /// something on the host (/proc/kmsg hands the kernel's log out once), and a device
 /// already when it is opened.
 fn open_passwd(view: &View<'_>) -> Result<OwnedFd> {
-    let file = view.root.open(c"etc/passwd", libc::O_PATH)?;
+    let file = view.places.root.open(c"etc/passwd", libc::O_PATH)?;
     let st = fd::stat(&file)?;
     let is_readable = st.st_mode & libc::S_IFMT == libc::S_IFREG && st.st_size > 0;
     if !is_readable || is_kernels(fd::filesystem(&file)?) {

@@ -17,6 +17,7 @@ mod lookup;
 mod mounts;
 mod namespaces;
 mod paths;
+mod places;
 mod process;
 mod rootfs;
 mod streams;
@@ -26,11 +27,11 @@ pub(crate) use lookup::parse_passwd;
 
 use crate::launch::channel::{ChildEnd, Reply};
 use crate::launch::self_exe;
-use crate::path::root::Root;
 use crate::sys;
 use crate::sys::clone::Child;
 use crate::sys::signal::Ignored;
 use crate::trace::{self, Track};
+use places::Places;
 use plan::{Hide, Plan};
 use std::convert::Infallible;
 use std::os::fd::RawFd;
@@ -184,7 +185,7 @@ fn make(
     sys::fd::umask(0);
     rootfs::attach(&mut container.rootfs, proc)?;
     mounts::attach_all(&mut container.rootfs, proc, channel)?;
-    devices::make(&mut container.rootfs)?;
+    devices::make(&mut container.rootfs, proc)?;
     if container.barrier {
         channel.send(Reply::Barrier).during(Call::Write).step(Step::Barrier)?;
         channel.wait_go().during(Call::Read).step(Step::Barrier)?;
@@ -194,8 +195,9 @@ fn make(
         channel.wait_go().during(Call::Read).step(Step::DeviceFilter)?;
     }
     rootfs::pivot(&container.rootfs, proc)?;
-    streams::take(process, &View { root: Root::new(&container.rootfs.root), proc })?;
-    console::open(process, Some(&container.rootfs.root))?;
+    let places = Places::of(&container.rootfs);
+    streams::take(process, &View { places, proc })?;
+    console::open(process, Some(&places))?;
     paths::mask_and_lock(container)?;
     rootfs::lock(&mut container.rootfs)
 }

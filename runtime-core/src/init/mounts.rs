@@ -14,8 +14,9 @@ use crate::sys::{self, Errno, fd};
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
-/// The mount points of the kernel's own file systems, in which paths are covered.
-pub(super) const KERNELS_OWN: [&CStr; 2] = [c"proc", c"sys"];
+/// The mount points in which paths are covered, or files are made, through the mount
+/// itself.
+pub(super) const KEPT: [&CStr; 3] = [c"proc", c"sys", c"dev"];
 
 pub(super) fn attach_all(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Result<(), Failure> {
     let root = Root::new(&rootfs.root);
@@ -98,7 +99,7 @@ fn attach(
         let change = MountAttr { propagation: *propagation, ..MountAttr::default() };
         mount::set_attr(&tree, *depth, &change).during(Call::MountSetattr)?;
     }
-    if m.readonly_later || KERNELS_OWN.contains(&m.destination.as_c_str()) {
+    if m.readonly_later || KEPT.contains(&m.destination.as_c_str()) {
         m.attached = Some(tree);
     }
     Ok(())

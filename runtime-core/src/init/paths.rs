@@ -2,11 +2,11 @@
 //! Kernel parameters, read-only paths, masked paths.
 
 use super::devices;
-use super::mounts::{KERNELS_OWN, empty_tmpfs};
-use super::plan::{Container, Rootfs};
+use super::mounts::empty_tmpfs;
+use super::places::Places;
+use super::plan::Container;
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::path::proc::Proc;
-use crate::path::root::Root;
 use crate::sys::mount::{self, Depth, MountAttr, attr};
 use crate::sys::{Errno, fd};
 use std::ffi::CStr;
@@ -89,45 +89,6 @@ pub(super) fn mask_and_lock(container: &Container) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The root, and the file systems of the kernel that are mounted on /proc and /sys. What is
-/// in these is looked up in the mounts themselves: a container that shares the rootfs
-/// can exchange the directories that they are mounted on, so that a mask would be made
-/// in another directory, or not at all.
-struct Places<'a> {
-    root: Root<'a>,
-    mounts: [(&'static CStr, Option<Root<'a>>); 2],
-}
-
-impl<'a> Places<'a> {
-    fn of(rootfs: &'a Rootfs) -> Self {
-        let mount = |at: &'static CStr| {
-            let last =
-                rootfs.mounts.iter().rev().find(|m| m.destination.as_c_str() == at && m.attached.is_some());
-            (at, last.and_then(|m| m.attached.as_ref()).map(Root::new))
-        };
-        Places { root: Root::new(&rootfs.root), mounts: KERNELS_OWN.map(mount) }
-    }
-
-    /// Opens a path to cover; `None` if the container does not have it.
-    fn open(&self, path: &CStr) -> StepResult<Option<OwnedFd>> {
-        let inside = self.mounts.iter().find_map(|(at, mount)| Some(((*mount)?, below(path, at)?)));
-        let (root, path) = inside.unwrap_or((self.root, path));
-        match root.open(path, libc::O_PATH) {
-            Err(Errno::ENOENT) => Ok(None),
-            other => other.during(Call::Open).map(Some),
-        }
-    }
-}
-
-/// The rest of a path that begins with the component `at`.
-fn below<'p>(path: &'p CStr, at: &CStr) -> Option<&'p CStr> {
-    match path.to_bytes_with_nul().strip_prefix(at.to_bytes())? {
-        [0] => Some(c"."),
-        [b'/', rest @ ..] => CStr::from_bytes_with_nul(rest).ok(),
-        _ => None,
-    }
-}
-
 /// Binds the path onto itself, mounts below it included, and makes the top read-only.
 fn make_readonly(places: &Places<'_>, path: &CStr) -> StepResult {
     let Some(target) = places.open(path)? else { return Ok(()) };
@@ -167,21 +128,8 @@ impl Covers<'_> {
 
     fn dev_null(&mut self) -> StepResult<&OwnedFd> {
         if self.null.is_none() {
-            self.null = Some(devices::NULL.look(self.places.root)?);
+            self.null = Some(devices::NULL.look(self.places)?);
         }
         self.null.as_ref().ok_or((Call::CheckDevice, Errno::ENODEV))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn below_a_component() {
-        assert_eq!(below(c"proc/sys/net", c"proc"), Some(c"sys/net"));
-        assert_eq!(below(c"proc", c"proc"), Some(c"."));
-        assert_eq!(below(c"process", c"proc"), None);
-        assert_eq!(below(c"a/proc/sys", c"proc"), None);
     }
 }

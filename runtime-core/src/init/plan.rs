@@ -143,27 +143,41 @@ pub(crate) struct Rootfs {
     /// The propagation that it gets at the end.
     pub(crate) propagation: Option<(libc::c_ulong, Depth)>,
     pub(crate) mounts: Box<[Mount]>,
-    /// `None` if the configuration brings its own /dev.
-    pub(crate) dev: Option<Dev>,
+    pub(crate) dev: Dev,
 }
 
-/// What is made in /dev.
+/// Device nodes, and what else is made in /dev.
 #[derive(Debug)]
 pub(crate) struct Dev {
+    pub(crate) place: DevPlace,
     pub(crate) nodes: Box<[Node]>,
     /// (target, path): `/proc/self/fd` at `dev/fd`.
     pub(crate) links: Box<[(&'static CStr, &'static CStr)]>,
 }
 
+/// Whose directory /dev is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DevPlace {
+    /// The root of a new tmpfs, which is this one of the mounts.
+    Tmpfs(usize),
+    /// The image's, if nothing else is mounted there in the end.
+    Image,
+    /// Another's: what is in it, is its owner's business.
+    Given,
+}
+
 /// A device node. In a user namespace it is the host's, bound.
 #[derive(Debug)]
 pub(crate) struct Node {
+    /// Relative to the root.
     pub(crate) path: CString,
-    /// Type and permissions.
-    pub(crate) mode: u32,
+    /// S_IF* of mknod(2).
+    pub(crate) kind: u32,
     pub(crate) dev: u64,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
+    /// `None`: those of the image's node, or of any new one.
+    pub(crate) mode: Option<u32>,
+    pub(crate) uid: Option<u32>,
+    pub(crate) gid: Option<u32>,
     /// The host's node, where nodes cannot be made.
     pub(crate) host: Option<Tree>,
 }
@@ -187,6 +201,13 @@ pub(crate) struct Mount {
     pub(crate) readonly_later: bool,
     /// The mount, kept by the child for that, and for covering paths in it.
     pub(crate) attached: Option<OwnedFd>,
+}
+
+impl Mount {
+    /// True for a file system that nothing but this mount leads to.
+    pub(crate) fn is_new_tmpfs(&self) -> bool {
+        matches!(&self.what, What::New(new) if [c"tmpfs", c"ramfs"].contains(&new.fstype.as_c_str()))
+    }
 }
 
 /// What a mount is made of.

@@ -9,16 +9,16 @@
 
 use super::devices::SHARED;
 use super::lookup;
+use super::places::Places;
 use super::plan::{Plan, Process};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::path::proc::Proc;
-use crate::path::root::Root;
 use crate::sys::fd;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// The container's root directory, and the host's procfs.
+/// The container's files, and the host's procfs.
 pub(super) struct View<'a> {
-    pub(super) root: Root<'a>,
+    pub(super) places: Places<'a>,
     pub(super) proc: &'a Proc,
 }
 
@@ -45,7 +45,7 @@ pub(super) fn take_ahead(plan: &mut Plan) -> Result<(), Failure> {
         Ok((fd::open_follow(&proc, path, flags, 0).during(Call::Open)?, proc))
     };
     let (root, proc) = open().step(Step::Stdio)?;
-    let view = View { root: Root::new(&root), proc: &proc };
+    let view = View { places: Places::below(&root), proc: &proc };
     replace(process, devices, &view)?;
     find_home(process, &view).step(Step::Home)
 }
@@ -73,7 +73,7 @@ fn replace(process: &mut Process, devices: [Option<usize>; 3], view: &View<'_>) 
         let Some((index, device)) = index.and_then(|index| Some((index, SHARED.get(index)?))) else {
             continue;
         };
-        *stream = Some(device.open(view.root, view.proc).item(Step::Stdio, index)?);
+        *stream = Some(device.open(&view.places, view.proc).item(Step::Stdio, index)?);
     }
     Ok(())
 }

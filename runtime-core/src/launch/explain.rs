@@ -52,6 +52,12 @@ pub(super) fn failure(failure: Failure, words: Option<&str>, plan: &Plan) -> Err
             );
             error.wrap(subject(step, item, plan))
         }
+        Step::Device if matches!((call, errno), (Call::Open, Errno::EXDEV)) => {
+            let error = plain(call, errno).with_hint(
+                "a link of the image leads to a volume, in which nothing is made but what has its path there",
+            );
+            error.wrap(subject(step, item, plan))
+        }
         Step::Ready if errno == Errno::EPIPE => Error::new(ErrorKind::Setup, "the runtime went away"),
         _ => plain(call, errno).wrap(subject(step, item, plan)),
     };
@@ -109,11 +115,11 @@ fn subject(step: Step, item: usize, plan: &Plan) -> String {
         Step::Propagation => "cutting the mount table off from the host's".to_owned(),
         Step::Rootfs => "attaching the rootfs".to_owned(),
         Step::Device => {
-            let node = container.and_then(|c| c.rootfs.dev.as_ref()?.nodes.get(item));
+            let node = container.and_then(|c| c.rootfs.dev.nodes.get(item));
             format!("making device {}", name(node.map(|node| node.path.as_c_str())))
         }
         Step::DeviceLink => {
-            let link = container.and_then(|c| c.rootfs.dev.as_ref()?.links.get(item));
+            let link = container.and_then(|c| c.rootfs.dev.links.get(item));
             format!("making the link {}", name(link.map(|(_, path)| *path)))
         }
         Step::Sysctl => {

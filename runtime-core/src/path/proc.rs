@@ -76,6 +76,12 @@ impl Proc {
         fd::open_follow(&self.0, Link::to(file).path(), flags, 0)
     }
 
+    /// Changes the permissions of what `file`, an O_PATH descriptor of the calling process,
+    /// was opened on. (fchmod(2) does not take such a descriptor.)
+    pub(crate) fn chmod(&self, file: &OwnedFd, mode: u32) -> Result<()> {
+        fd::chmod_at(&self.0, Link::to(file).path(), mode)
+    }
+
     /// Writes a file of a process in one piece.
     pub(crate) fn write(&self, path: &CStr, content: &[u8]) -> Result<()> {
         let file = self.or_detached(|proc| proc.open(path, libc::O_WRONLY))?;
@@ -141,6 +147,8 @@ mod tests {
         let proc = Proc::host().unwrap();
         let text = fd::read_all(proc.reopen(&file, libc::O_RDONLY).unwrap(), 100).unwrap();
         assert_eq!(text, b"looked at");
+        proc.chmod(&file, 0o604).unwrap();
+        assert_eq!(fd::stat(&file).unwrap().st_mode & 0o7777, 0o604);
     }
 
     #[test]

@@ -5,10 +5,10 @@ use super::{Host, labels, mounts};
 use crate::config::Config;
 use crate::config::devices::{Node as NodeConfig, NodeKind};
 use crate::config::field::invalid;
-use crate::config::mounts::Source;
+use crate::config::mounts::{Mount, Source};
 use crate::config::namespaces::Kind;
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::init::plan::{Dev, Node, Rootfs};
+use crate::init::plan::{Dev, DevPlace, Node, Rootfs};
 use crate::init::tree::{self, Cloner, Tree};
 use crate::path::show;
 use crate::sys::mount::Depth;
@@ -46,7 +46,7 @@ pub(super) fn rootfs(config: &Config, host: &Host<'_>, no_pivot: bool) -> Result
         // The others are what the clone has already.
         propagation: config.rootfs_propagation.filter(|(flag, _)| matches!(*flag, MS_SHARED | MS_UNBINDABLE)),
         mounts: mounts::mounts(config, host, cloner)?,
-        dev: if brings_own_dev(config) { None } else { Some(dev(config, cloner)?) },
+        dev: dev(config, cloner)?,
     })
 }
 
@@ -95,12 +95,24 @@ fn rootfs_tree(path: &str, config: &Config, cloner: Cloner) -> Result<Tree> {
     })
 }
 
-/// With a bind mount on /dev, what is in it is the configuration's business.
-fn brings_own_dev(config: &Config) -> bool {
-    config
+/// Whose directory /dev is, by the last of the mounts on it. Only a tmpfs is new for
+/// certain: others may be volumes, and a devtmpfs is the host's.
+fn dev_place(config: &Config) -> DevPlace {
+    let last = config
         .mounts
         .iter()
-        .any(|m| m.destination.as_c_str() == c"dev" && matches!(m.source, Source::Bind { .. }))
+        .enumerate()
+        .rev()
+        .find(|(_, m)| m.destination.as_c_str() == c"dev" && !matches!(m.source, Source::Remount));
+    match last {
+        None => DevPlace::Image,
+        Some((i, Mount { source: Source::New { fstype, .. }, .. }))
+            if [c"tmpfs", c"ramfs"].contains(&fstype.as_c_str()) =>
+        {
+            DevPlace::Tmpfs(i)
+        }
+        Some(_) => DevPlace::Given,
+    }
 }
 
 fn dev(config: &Config, cloner: Cloner) -> Result<Dev> {
@@ -116,14 +128,18 @@ fn dev(config: &Config, cloner: Cloner) -> Result<Dev> {
     if fd::access(fd::CWD, c"/proc/kcore", libc::F_OK, 0).is_ok() {
         links.push((c"/proc/kcore", c"dev/core"));
     }
-    let is_ptmx = |node: &&NodeConfig| node.path.as_c_str() == c"dev/ptmx";
+    let place = dev_place(config);
+    let is_made = |node: &&NodeConfig| {
+        let path = node.path.as_c_str();
+        path != c"dev/ptmx" && (place != DevPlace::Given || !path.to_bytes().starts_with(b"dev/"))
+    };
     let nodes = config
         .nodes
         .iter()
-        .filter(|node| !is_ptmx(node))
+        .filter(is_made)
         .map(|n| node(n, by_binding.then_some(cloner)))
         .collect::<Result<_>>()?;
-    Ok(Dev { nodes, links: links.into() })
+    Ok(Dev { place, nodes, links: links.into() })
 }
 
 /// `bind`: the kernel lets nobody make device nodes in a user namespace, so the
@@ -134,8 +150,9 @@ fn node(node: &NodeConfig, bind: Option<Cloner>) -> Result<Node> {
     let bind = bind.filter(|_| node.kind != NodeKind::Fifo);
     Ok(Node {
         path: node.path.clone(),
-        mode: node.kind.mode() | node.mode,
+        kind: node.kind.mode(),
         dev,
+        mode: node.mode,
         uid: node.uid,
         gid: node.gid,
         host: bind.map(|cloner| host_node(node, dev, cloner)).transpose()?,

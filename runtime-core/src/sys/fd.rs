@@ -322,6 +322,12 @@ pub(crate) fn chmod(fd: impl AsFd, mode: u32) -> Result<()> {
     done(unsafe { libc::syscall(libc::SYS_fchmod, fd.as_fd().as_raw_fd(), mode) })
 }
 
+/// `int fchmodat(int dirfd, const char *path, mode_t mode, 0)`, which follows links.
+pub(crate) fn chmod_at(dir: impl AsFd, path: &CStr, mode: u32) -> Result<()> {
+    // SAFETY: `path` is a C string.
+    done(unsafe { libc::syscall(libc::SYS_fchmodat, dir.as_fd().as_raw_fd(), path.as_ptr(), mode) })
+}
+
 /// `int faccessat2(int dirfd, const char *path, int mode, int flags)`, since 5.8.
 pub(crate) fn access(dir: impl AsFd, path: &CStr, mode: i32, flags: i32) -> Result<()> {
     // SAFETY: `path` is a C string.
