@@ -161,6 +161,58 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "what is REQUIRED and missing",
+        quote: "hostID (uint32, REQUIRED), major, minor (int64, REQUIRED), allow (boolean, REQUIRED), soft, hard (uint64, \
+            REQUIRED), index (uint, REQUIRED), value (uint64, REQUIRED): none of them is 0 because nobody has said so \
+            (config.md, config-linux.md)",
+        run: |runtime| {
+            each(MISSING, |(place, change)| {
+                let bundle = Bundle::new(&["exit", "0"])?.with(full)?;
+                runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+                let output = runtime.run_in(&bundle.with(change)?, &["run", "c"])?.failed()?;
+                ensure!(output.stderr.contains(place), "must say {place:?}: {output}");
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "a user without a number",
+        quote: "uid (int, REQUIRED) (config.md, POSIX-platform User); runc and crun take root",
+        run: |runtime| {
+            let bundle = Bundle::new(&["report"])?.with(|config| {
+                config["process"]["user"] = json!({ "gid": 7 });
+            })?;
+            let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+            let report: conformance::Report = serde_json::from_str(&output.stdout).doing("report")?;
+            ensure_eq!(report.uids, [0; 4]);
+            ensure_eq!(report.gids, [7; 4]);
+            ensure!(output.stderr.contains("process.user.uid"), "must warn of process.user.uid: {output}");
+            Ok(())
+        },
+    },
+    Case {
+        name: "a name that is mistyped",
+        quote: "Runtimes MAY log unknown properties but MUST otherwise ignore them (config.md, Extensibility)",
+        run: |runtime| {
+            let bundle = Bundle::new(&["exit", "0"])?.with(|config| {
+                config["linux"]["resources"]["memory"] = json!({ "limits": 4096 });
+                config["org.example.hostname"] = json!("x");
+            })?;
+            let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+            ensure!(
+                output.stderr.contains("linux.resources.memory.limits")
+                    && output.stderr.contains("\"limit\\\""),
+                "must ask for limit: {output}"
+            );
+            ensure_eq!(output.stderr.lines().count(), 1);
+            // Before the error that it may have caused.
+            let bundle = bundle.with(|config| config["process"]["args"] = json!(["/nonexistent"]))?;
+            let output = runtime.run_in(&bundle, &["run", "c"])?.failed()?;
+            ensure!(output.stderr.contains("linux.resources.memory.limits"), "no warning: {output}");
+            Ok(())
+        },
+    },
+    Case {
         name: "what needs no state directory",
         quote: "crun#1816: engines ask for features before there is anything, as any user",
         run: |runtime| {
@@ -325,6 +377,42 @@ const LONG: &[(&str, Change)] = &[
     ("a version", |c| c["ociVersion"] = json!("1".repeat(1 << 20))),
     ("a name of a wrong type", |c| c["hostname"] = json!({ "x".repeat(1 << 20): 1 })),
     ("a value of a wrong type", |c| c["process"]["terminal"] = json!("x".repeat(1 << 20))),
+];
+
+/// A configuration with a value in each place of [`MISSING`].
+fn full(config: &mut Value) {
+    let one = json!([{ "containerID": 0, "hostID": 0, "size": 4_294_967_295u32 }]);
+    if let Some(list) = config["linux"]["namespaces"].as_array_mut() {
+        list.push(json!({ "type": "user" }));
+    }
+    config["linux"]["uidMappings"] = one.clone();
+    config["linux"]["gidMappings"] = one;
+    config["linux"]["devices"] = json!([{ "path": "/dev/null", "type": "c", "major": 1, "minor": 3 }]);
+    config["linux"]["resources"] = json!({ "devices": [{ "allow": false, "access": "rwm" }] });
+    config["process"]["rlimits"] = json!([{ "type": "RLIMIT_CORE", "soft": 0, "hard": 0 }]);
+    config["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{ "names": ["mkdir"],
+        "action": "SCMP_ACT_ERRNO", "args": [{ "index": 1, "value": 1, "op": "SCMP_CMP_EQ" }] }] });
+}
+
+fn take(value: &mut Value, name: &str) {
+    value.as_object_mut().and_then(|object| object.remove(name));
+}
+
+const MISSING: &[(&str, Change)] = &[
+    ("linux.uidMappings[0].hostID", |c| take(&mut c["linux"]["uidMappings"][0], "hostID")),
+    ("linux.gidMappings[0].containerID", |c| take(&mut c["linux"]["gidMappings"][0], "containerID")),
+    ("linux.gidMappings[0].size", |c| take(&mut c["linux"]["gidMappings"][0], "size")),
+    ("linux.devices[0].major", |c| take(&mut c["linux"]["devices"][0], "major")),
+    ("linux.devices[0].minor", |c| take(&mut c["linux"]["devices"][0], "minor")),
+    ("linux.resources.devices[0].allow", |c| take(&mut c["linux"]["resources"]["devices"][0], "allow")),
+    ("process.rlimits[0].soft", |c| take(&mut c["process"]["rlimits"][0], "soft")),
+    ("process.rlimits[0].hard", |c| take(&mut c["process"]["rlimits"][0], "hard")),
+    ("linux.seccomp.syscalls[0].args[0].index", |c| {
+        take(&mut c["linux"]["seccomp"]["syscalls"][0]["args"][0], "index");
+    }),
+    ("linux.seccomp.syscalls[0].args[0].value", |c| {
+        take(&mut c["linux"]["seccomp"]["syscalls"][0]["args"][0], "value");
+    }),
 ];
 
 /// What `run` returns, if it does so before long.

@@ -32,7 +32,9 @@ fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
     let container = context.container()?;
     let bundle = context.flags.path("bundle").unwrap_or(Path::new("."));
     // In this order: reading the configuration, the thread begins.
-    let create = context.runtime()?.create(container.id().clone(), bundle).parallel(true).load()?;
+    let mut create = context.runtime()?.create(container.id().clone(), bundle).parallel(true).load()?;
+    // A name that is mistyped may be why it fails.
+    context.warn(&create.take_warnings());
     if context.log.is_debug() {
         for property in Spec::unknown_properties_of(bundle)? {
             context.log.debug(&format!("config.json: ignoring unknown property {property}"));

@@ -19,7 +19,11 @@ fn run(context: &Context<'_>) -> Result<u8, Failure> {
     let flags = context.flags;
     let container = context.container()?;
     let process = match flags.path("process") {
-        Some(path) => Process::from_json(&input::read(path)?)?,
+        Some(path) => {
+            let (process, warnings) = Process::from_json_warning(&input::read(path)?)?;
+            context.warn(&warnings);
+            process
+        }
         None => from_flags(context, &container)?,
     };
     let detach = flags.is_set("detach");
@@ -142,9 +146,9 @@ fn from_flags(context: &Context<'_>, container: &Container) -> Result<Process, F
         let user = text(user)?;
         let (uid, gid) = user.split_once(':').map_or((user.as_str(), None), |(uid, gid)| (uid, Some(gid)));
         // Numbers only: names are the image's (CVE-2016-3697, CVE-2026-30892).
-        process.user.uid = uid.parse().map_err(|_not_a_number| bad("uid", uid))?;
+        process.user.uid = Some(uid.parse().map_err(|_not_a_number| bad("uid", uid))?);
         if let Some(gid) = gid {
-            process.user.gid = gid.parse().map_err(|_not_a_number| bad("gid", gid))?;
+            process.user.gid = Some(gid.parse().map_err(|_not_a_number| bad("gid", gid))?);
         }
     }
     Ok(process)

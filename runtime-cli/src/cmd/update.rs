@@ -12,7 +12,11 @@ pub(super) fn update(context: &Context<'_>) -> Result<u8, Failure> {
     // An unknown container is the error to report, even with a wrong value.
     container.state()?;
     let resources = match flags.path("resources") {
-        Some(path) => Resources::from_json(&input::read(path)?)?,
+        Some(path) => {
+            let (resources, warnings) = Resources::from_json_warning(&input::read(path)?)?;
+            context.warn(&warnings);
+            resources
+        }
         None => from_flags(flags)?,
     };
     // What this host does not have, in runc's words.

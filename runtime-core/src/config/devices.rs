@@ -87,10 +87,16 @@ fn node(i: usize, spec: &spec::Device) -> Result<Node> {
         }
     };
     // The numbers of a fifo mean nothing (docs/decisions/traps.md, T10).
-    let number = |field: &str, value: i64, max: u32| match u32::try_from(value) {
-        _ if kind == NodeKind::Fifo => Ok(0),
-        Ok(value) if value <= max => Ok(value),
-        _ => Err(invalid(format_args!("{at}.{field}"), format_args!("expected 0 to {max}, got {value}"))),
+    let number = |field: &str, value: Option<i64>, max: u32| {
+        if kind == NodeKind::Fifo {
+            return Ok(0);
+        }
+        let at = format_args!("{at}.{field}").to_string();
+        let Some(value) = value else { return Err(invalid(at, "must be given")) };
+        match u32::try_from(value) {
+            Ok(value) if value <= max => Ok(value),
+            _ => Err(invalid(at, format_args!("expected 0 to {max}, got {value}"))),
+        }
     };
     // Go's os.FileMode and C's mode_t agree in the permission bits; the type is `type`'s business.
     let mode = spec.file_mode.map(|mode| mode & !libc::S_IFMT);
@@ -222,6 +228,7 @@ mod tests {
     use super::*;
 
     fn device(path: &str, kind: &str, major: i64, minor: i64) -> spec::Device {
+        let (major, minor) = (Some(major), Some(minor));
         spec::Device { path: path.into(), kind: kind.into(), major, minor, ..Default::default() }
     }
 

@@ -244,7 +244,7 @@ fn cgroup_owner(spec: &Spec, namespaces: &Namespaces) -> Option<u32> {
             && !mount.options.iter().any(|option| option == "ro")
     };
     let delegated = namespaces.is_new(Kind::Cgroup) && spec.mounts.iter().any(is_writable);
-    spec.process.as_ref().filter(|_| delegated).map(|process| process.user.uid)
+    spec.process.as_ref().filter(|_| delegated).map(|process| process.user.uid.unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -361,31 +361,69 @@ fn a_missing_value_is_refused() {
         "/process",
         "/process/args",
         "/process/cwd",
+        "/process/consoleSize/height",
+        "/process/consoleSize/width",
         "/process/rlimits/0/type",
+        "/process/rlimits/0/soft",
+        "/process/rlimits/0/hard",
         "/process/scheduler/policy",
         "/process/ioPriority/class",
+        "/process/ioPriority/priority",
         "/mounts/1/destination",
         "/mounts/1/type",
         "/mounts/2/uidMappings",
         "/mounts/2/source",
+        "/mounts/2/uidMappings/0/hostID",
         "/hooks/prestart/0/path",
         "/linux/uidMappings",
+        "/linux/uidMappings/0/containerID",
+        "/linux/uidMappings/0/hostID",
         "/linux/uidMappings/0/size",
+        "/linux/gidMappings/0/containerID",
+        "/linux/gidMappings/0/hostID",
         "/linux/namespaces/0/type",
         "/linux/devices/0/path",
         "/linux/devices/0/type",
+        "/linux/devices/0/major",
+        "/linux/devices/0/minor",
         "/linux/memoryPolicy/mode",
         "/linux/personality/domain",
         "/linux/resources/blockIO/weightDevice/0/weight",
+        "/linux/resources/blockIO/weightDevice/0/major",
+        "/linux/resources/blockIO/weightDevice/0/minor",
+        "/linux/resources/blockIO/throttleReadBpsDevice/0/major",
+        "/linux/resources/blockIO/throttleReadBpsDevice/0/minor",
+        "/linux/resources/blockIO/throttleReadBpsDevice/0/rate",
+        "/linux/resources/devices/0/allow",
         "/linux/resources/hugepageLimits/0/pageSize",
+        "/linux/resources/hugepageLimits/0/limit",
         "/linux/seccomp/defaultAction",
         "/linux/seccomp/syscalls/0/names",
         "/linux/seccomp/syscalls/0/action",
         "/linux/seccomp/syscalls/0/args/0/op",
+        "/linux/seccomp/syscalls/0/args/0/index",
+        "/linux/seccomp/syscalls/0/args/0/value",
     ] {
         let error = check(&without(&rich(), place)).expect_err(place);
         assert!(is_named(&error, place), "{place}: {error}");
     }
+    let error = check(&without(&rich(), "/linux/uidMappings/0/hostID")).unwrap_err();
+    assert!(error.starts_with("linux.uidMappings[0].hostID: must be given at line 1 column "), "{error}");
+}
+
+/// What is REQUIRED, but the peers do without.
+#[test]
+fn a_missing_user_is_a_warning() {
+    let warnings = |place: &str| {
+        let spec = Spec::from_json(&serde_json::to_vec(&without(&rich(), place)).unwrap()).unwrap();
+        let (config, warnings) = Config::new(&spec, "/bundle", u64::MAX).unwrap();
+        let texts: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+        (config.process.uid, config.process.gid, texts.join("; "))
+    };
+    assert_eq!(warnings("/process/user/uid"), (0, 2, "process.user.uid: must be given; 0 is taken".into()));
+    assert_eq!(warnings("/process/user/gid"), (1, 0, "process.user.gid: must be given; 0 is taken".into()));
+    let both = "process.user.uid: must be given; 0 is taken; process.user.gid: must be given; 0 is taken";
+    assert_eq!(warnings("/process/user"), (0, 0, both.into()));
 }
 
 /// Values that nobody expects, of every type.

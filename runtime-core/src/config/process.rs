@@ -115,8 +115,8 @@ impl Process {
         }
         Ok(Process {
             terminal: terminal(spec)?,
-            uid: id("process.user.uid", spec.user.uid)?,
-            gid: id("process.user.gid", spec.user.gid)?,
+            uid: user_id("process.user.uid", spec.user.uid, warnings)?,
+            gid: user_id("process.user.gid", spec.user.gid, warnings)?,
             groups: groups(&spec.user.additional_gids)?,
             umask: umask(spec.user.umask)?,
             args: args(&spec.args)?,
@@ -178,6 +178,17 @@ fn variable<'a>(env: &'a [CString], name: &[u8]) -> Option<&'a CStr> {
 
 fn optional(path: &str, value: &str) -> Result<Option<CString>> {
     if value.is_empty() { Ok(None) } else { c_string(path, value).map(Some) }
+}
+
+/// runc and crun start a program without a user as root, and so do engines' tests.
+fn user_id(path: &str, given: Option<u32>, warnings: &mut Vec<Warning>) -> Result<u32> {
+    match given {
+        Some(given) => id(path, given),
+        None => {
+            warnings.push(Warning(format!("{path}: must be given; 0 is taken")));
+            Ok(0)
+        }
+    }
 }
 
 fn groups(gids: &[u32]) -> Result<Vec<u32>> {
@@ -395,7 +406,7 @@ mod tests {
             report(|p| p.rlimits.push(p.rlimits[0].clone())),
             "process.rlimits[1]: RLIMIT_NOFILE is given twice"
         );
-        assert_eq!(report(|p| p.user.uid = u32::MAX), "process.user.uid: 4294967295 is not an id");
+        assert_eq!(report(|p| p.user.uid = Some(u32::MAX)), "process.user.uid: 4294967295 is not an id");
         assert!(report(|p| p.user.umask = Some(0o1000)).starts_with("process.user.umask: 512 "));
         assert!(report(|p| p.oom_score_adj = Some(1001)).starts_with("process.oomScoreAdj: "));
         assert!(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A bundle: the directory with config.json in it.
 
-use crate::error::{Context, Error, ErrorKind, Result};
+use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::path;
 use crate::path::file::{self, Unread};
 use crate::spec::{JSON_MAX, Spec};
@@ -31,12 +31,13 @@ impl Bundle {
         Ok(Bundle { dir, path })
     }
 
-    /// Parses config.json, the content of which is `json`.
-    pub(crate) fn parse(&self, json: &[u8]) -> Result<Spec> {
+    /// Parses config.json, the content of which is `json`. The warnings are about names that
+    /// may be mistyped.
+    pub(crate) fn parse(&self, json: &[u8]) -> Result<(Spec, Vec<Warning>)> {
         if json.trim_ascii() == b"null" {
             return Err(Error::new(ErrorKind::InvalidConfig, "config cannot be null"));
         }
-        Spec::from_json(json)
+        Spec::from_json_warning(json)
             .map_err(|error| error.wrap(format!("{}/config.json", self.path)))
             .traced(Mark::LoadConfig)
     }
@@ -65,7 +66,7 @@ impl Spec {
     /// Reads the config.json of the bundle at `bundle`.
     pub fn load(bundle: impl AsRef<Path>) -> Result<Self> {
         let bundle = Bundle::open(bundle.as_ref())?;
-        bundle.parse(&bundle.json()?)
+        bundle.parse(&bundle.json()?).map(|(spec, _)| spec)
     }
 
     /// The properties in the config.json of a bundle that this library does not

@@ -17,7 +17,7 @@ use crate::cgroup::driver;
 use crate::config::Config;
 use crate::config::hooks::Kind as HookKind;
 use crate::config::namespaces::{Kind as NamespaceKind, Origin};
-use crate::error::{Context, Error, ErrorKind, Result};
+use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::launch::ids;
 use crate::launch::network::NewNetwork;
 use crate::plan::{self, Extras};
@@ -40,6 +40,7 @@ pub struct Create {
     bundle: PathBuf,
     spec: Option<Box<Spec>>,
     loaded: Option<Loaded>,
+    warnings: Vec<Warning>,
     systemd: bool,
     without_cgroup: bool,
     rootless: Option<bool>,
@@ -63,6 +64,7 @@ impl Runtime {
             bundle: bundle.as_ref().to_owned(),
             spec: None,
             loaded: None,
+            warnings: Vec::new(),
             systemd: false,
             without_cgroup: false,
             rootless: None,
@@ -92,7 +94,9 @@ impl Create {
         let json = bundle.json()?;
         let ahead = self.parallel && NewNetwork::may_suit(&json);
         let network = ahead.then(NewNetwork::begin).flatten();
-        self.spec = Some(Box::new(bundle.parse(&json)?));
+        let (spec, warnings) = bundle.parse(&json)?;
+        self.spec = Some(Box::new(spec));
+        self.warnings = warnings;
         self.loaded = Some(Loaded { bundle, network });
         Ok(self)
     }
@@ -101,6 +105,13 @@ impl Create {
     #[must_use]
     pub fn loaded(&self) -> Option<&Spec> {
         self.spec.as_deref()
+    }
+
+    /// Takes the warnings about the configuration that [`Self::load`] has read, for a caller
+    /// that shows them before anything can fail. Those that are not taken are in
+    /// [`Created::warnings`].
+    pub fn take_warnings(&mut self) -> Vec<Warning> {
+        std::mem::take(&mut self.warnings)
     }
 
     /// Whether a container that asks for nothing of its cgroup, neither limits nor a
@@ -181,15 +192,21 @@ impl Create {
         let bundle = loaded.bundle;
         let mut spec = match self.spec {
             Some(spec) => spec,
-            None => Box::new(bundle.parse(&bundle.json()?)?),
+            None => {
+                let (spec, warnings) = bundle.parse(&bundle.json()?)?;
+                self.warnings = warnings;
+                Box::new(spec)
+            }
         };
         let ahead = self.parallel && spec.linux.as_ref().is_some_and(NewNetwork::suits);
         let network = loaded.network.filter(|_| ahead).or_else(|| ahead.then(NewNetwork::begin).flatten());
         if self.notify {
             notify::add(&mut spec, &self.container.store, &self.container.id)?;
         }
-        let (config, warnings) =
+        let (config, more) =
             Config::new(&spec, &bundle.path, available_capabilities(&spec)?).traced(Mark::CheckConfig)?;
+        let mut warnings = self.warnings;
+        warnings.extend(more);
         // Early, for the sake of the message; `reserve` makes sure of it.
         if self.container.store.has(&self.container.id) {
             return Err(Error::new(ErrorKind::AlreadyExists, "container with given ID already exists"));

@@ -37,6 +37,7 @@ impl Spec {
             root: Some(Root { path: "rootfs".to_owned(), readonly: true }),
             process: Some(Process {
                 terminal: true,
+                user: User { uid: Some(0), gid: Some(0), ..User::default() },
                 args: strings(&["sh"]),
                 env: strings(&[
                     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

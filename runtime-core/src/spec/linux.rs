@@ -76,7 +76,6 @@ pub struct Namespace {
 
 /// A range of ids.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct IdMapping {
     /// The first id in the container.
     #[serde(rename = "containerID")]
@@ -102,17 +101,19 @@ pub struct TimeOffset {
 
 /// A device node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct Device {
     /// Where, inside the container.
     pub path: String,
     /// `c`, `u` (the same), `b` or `p`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The driver.
-    pub major: i64,
+    /// The driver; `None` where a fifo has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub major: Option<i64>,
     /// Which of the driver's devices.
-    pub minor: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minor: Option<i64>,
     /// Permission bits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_mode: Option<u32>,
@@ -230,12 +231,11 @@ impl Cpu {
 
 /// A rule of the device filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct DeviceCgroup {
     /// Allowed, or denied.
     pub allow: bool,
     /// `a` (or absent), `c` or `b`.
-    #[serde(rename = "type", skip_serializing_if = "String::is_empty")]
+    #[serde(rename = "type", default, skip_serializing_if = "String::is_empty")]
     pub kind: String,
     /// The driver; absent or -1: any.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -244,7 +244,7 @@ pub struct DeviceCgroup {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minor: Option<i64>,
     /// Of `r`, `w` and `m`; absent: all.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub access: String,
 }
 
@@ -360,7 +360,7 @@ pub struct BlockIo {
 
 /// The share of one device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct WeightDevice {
     /// The driver.
     pub major: i64,
@@ -376,7 +376,6 @@ pub struct WeightDevice {
 
 /// The rate of one device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct ThrottleDevice {
     /// The driver.
     pub major: i64,
@@ -388,7 +387,7 @@ pub struct ThrottleDevice {
 
 /// A limit on huge pages of one size.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct HugepageLimit {
     /// `2MB`, `1GB`, ... as the kernel names its files.
     #[serde(alias = "pagesize")]
@@ -411,7 +410,6 @@ pub struct NetworkClass {
 
 /// The priority of one interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct InterfacePriority {
     /// The interface.
     pub name: String,
@@ -476,14 +474,14 @@ pub struct Syscall {
 
 /// A condition on one argument.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct SyscallArg {
     /// Which argument, 0 to 5.
     pub index: u32,
     /// What it is compared with (the mask of SCMP_CMP_MASKED_EQ).
     pub value: u64,
     /// The masked value of SCMP_CMP_MASKED_EQ.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub value_two: u64,
     /// How.
     pub op: String,

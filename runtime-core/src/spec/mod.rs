@@ -20,6 +20,7 @@ mod places;
 mod process;
 mod state;
 mod strict;
+mod typos;
 
 pub use features::*;
 pub use linux::*;
@@ -31,6 +32,7 @@ pub use state::*;
 pub(crate) use known::NAMES;
 
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 /// The first version of the specification whose configurations this library takes.
@@ -194,7 +196,14 @@ impl Spec {
     /// They are ignored, as config.md ("Extensibility") asks; a caller may want
     /// to show them to whoever mistyped one.
     pub fn unknown_properties(json: &[u8]) -> Vec<String> {
-        places::unknown(json, known::NAMES)
+        places::unknown(json, "", known::NAMES)
+    }
+
+    /// As [`from_json`](Self::from_json), with a warning for each unknown property that is
+    /// nearly called as a known one beside it. It need not be a mistake, for engines may add
+    /// properties.
+    pub fn from_json_warning(json: &[u8]) -> crate::Result<(Self, Vec<crate::Warning>)> {
+        from_json_warning(json, "")
     }
 }
 
@@ -203,6 +212,11 @@ impl Process {
     pub fn from_json(json: &[u8]) -> crate::Result<Self> {
         from_json(json)
     }
+
+    /// As [`Spec::from_json_warning`].
+    pub fn from_json_warning(json: &[u8]) -> crate::Result<(Self, Vec<crate::Warning>)> {
+        from_json_warning(json, "process")
+    }
 }
 
 impl Resources {
@@ -210,10 +224,31 @@ impl Resources {
     pub fn from_json(json: &[u8]) -> crate::Result<Self> {
         from_json(json)
     }
+
+    /// As [`Spec::from_json_warning`].
+    pub fn from_json_warning(json: &[u8]) -> crate::Result<(Self, Vec<crate::Warning>)> {
+        from_json_warning(json, "linux.resources")
+    }
+}
+
+/// Parses a document that stands at the JSON path `place` of config.json.
+fn from_json_warning<'a, T: Deserialize<'a>>(
+    json: &'a [u8],
+    place: &str,
+) -> crate::Result<(T, Vec<crate::Warning>)> {
+    let has_unknown = Cell::new(false);
+    let value = parse(json, &has_unknown)?;
+    let warnings = if has_unknown.get() { typos::find(json, place) } else { Vec::new() };
+    Ok((value, warnings))
 }
 
 /// Parses any of the types of this module; the error names the JSON path.
 pub(crate) fn from_json<'a, T: Deserialize<'a>>(json: &'a [u8]) -> crate::Result<T> {
+    parse(json, &Cell::new(false))
+}
+
+/// `has_unknown` is set if there is a property that `T` does not know.
+fn parse<'a, T: Deserialize<'a>>(json: &'a [u8], has_unknown: &Cell<bool>) -> crate::Result<T> {
     use crate::error::{Error, ErrorKind};
     if json.trim_ascii_start().first().is_some_and(|b| *b != b'{') {
         return Err(Error::new(ErrorKind::InvalidConfig, "expected a JSON object"));
@@ -221,7 +256,13 @@ pub(crate) fn from_json<'a, T: Deserialize<'a>>(json: &'a [u8]) -> crate::Result
     let bad = |line, column, error: &dyn std::fmt::Display| {
         // A name in the document may hold anything.
         let path = places::path_at(json, line, column).replace(char::is_control, "?");
-        let text = if path.is_empty() { error.to_string() } else { format!("{path}: {error}") };
+        let text = error.to_string();
+        let text = match missing_field(&text) {
+            Some((name, place)) if path.is_empty() => format!("{name}: must be given{place}"),
+            Some((name, place)) => format!("{path}.{name}: must be given{place}"),
+            None if path.is_empty() => text,
+            None => format!("{path}: {text}"),
+        };
         Error::new(ErrorKind::InvalidConfig, text)
     };
     // At once, and not string by string.
@@ -232,10 +273,15 @@ pub(crate) fn from_json<'a, T: Deserialize<'a>>(json: &'a [u8]) -> crate::Result
         bad(line, column, &format_args!("not UTF-8 at line {line} column {column}"))
     })?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = T::deserialize(strict::Strict(&mut deserializer));
+    let value = T::deserialize(strict::Strict(&mut deserializer, has_unknown));
     value
         .and_then(|value| deserializer.end().map(|()| value))
         .map_err(|error| bad(error.line(), error.column(), &error))
+}
+
+/// Takes serde's words for a field that is missing apart: its name, and where its object ends.
+fn missing_field(text: &str) -> Option<(&str, &str)> {
+    text.strip_prefix("missing field `")?.split_once('`')
 }
 
 /// Go writes an empty slice or map as `null`; here that is an empty one.

@@ -23,21 +23,22 @@ pub(super) fn path_at(json: &[u8], line: usize, column: usize) -> String {
     path(&walk(json.get(..end).unwrap_or_default(), |_| {}))
 }
 
-/// The names in a valid document that `known` does not have: the outermost ones.
-/// `known` is sorted, and has paths with `[]` for each index, and with `*` where
-/// any name may stand.
-pub(super) fn unknown(json: &[u8], known: &[&str]) -> Vec<String> {
+/// The names in a valid document that `known` does not have: the outermost ones. The
+/// document stands at the path `at` of those. `known` is sorted, and has paths with `[]` for
+/// each index, and with `*` where any name may stand.
+pub(super) fn unknown(json: &[u8], at: &str, known: &[&str]) -> Vec<String> {
     let mut unknown: Vec<String> = Vec::new();
     walk(json, |places| {
-        if !is_known(places, known) && places.split_last().is_none_or(|(_, outer)| is_known(outer, known)) {
+        let is_known = |places: &[Place]| is_known(places, at, known);
+        if !is_known(places) && places.split_last().is_none_or(|(_, outer)| is_known(outer)) {
             unknown.push(path(places));
         }
     });
     unknown
 }
 
-fn is_known(places: &[Place], known: &[&str]) -> bool {
-    let mut pattern = String::new();
+fn is_known(places: &[Place], at: &str, known: &[&str]) -> bool {
+    let mut pattern = at.to_owned();
     for place in places {
         match place {
             Place::Object(None) => {}
@@ -145,7 +146,7 @@ mod tests {
         assert_eq!(path_at(deep.as_bytes(), 1, deep.len()), "[0]".repeat(DEPTH));
         let back = format!("{{\"a\":{}1{},\"b\":2}}", "[".repeat(1000), "]".repeat(1000));
         assert_eq!(path_at(back.as_bytes(), 1, back.len() - 1), "b");
-        assert_eq!(unknown(back.as_bytes(), &["a"]), ["b"]);
+        assert_eq!(unknown(back.as_bytes(), "", &["a"]), ["b"]);
     }
 
     #[test]
@@ -162,7 +163,8 @@ mod tests {
         assert!(known.is_sorted());
         let json =
             br#"{"a": {"b": [{"c": 1}, {"d": {"c": 2}}]}, "m": {"a.b": {"n": 1, "o": 2}}, "x": {"a": 3}}"#;
-        assert_eq!(unknown(json, &known), ["a.b[1].d", "m.a.b.o", "x"]);
-        assert!(unknown(b"[1]", &known).is_empty());
+        assert_eq!(unknown(json, "", &known), ["a.b[1].d", "m.a.b.o", "x"]);
+        assert_eq!(unknown(br#"{"b": [{"c": 1, "d": 2}]}"#, "a", &known), ["b[0].d"]);
+        assert!(unknown(b"[1]", "", &known).is_empty());
     }
 }

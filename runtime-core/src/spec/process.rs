@@ -55,7 +55,6 @@ pub struct Process {
 
 /// The size of a terminal in characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct ConsoleSize {
     /// Rows.
     pub height: u64,
@@ -67,10 +66,12 @@ pub struct ConsoleSize {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct User {
-    /// User id.
-    pub uid: u32,
-    /// Group id.
-    pub gid: u32,
+    /// User id. It is REQUIRED, but the peers take root for one that is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// Group id, in the same way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gid: Option<u32>,
     /// Which permission bits new files do not get.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub umask: Option<u32>,
@@ -102,7 +103,6 @@ pub struct Capabilities {
 
 /// One resource limit of getrlimit(2).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct Rlimit {
     /// `RLIMIT_NOFILE`, ...
     #[serde(rename = "type")]
@@ -141,7 +141,6 @@ pub struct Scheduler {
 
 /// I/O scheduling as of ioprio_set(2).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct IoPriority {
     /// `IOPRIO_CLASS_RT`, `IOPRIO_CLASS_BE` or `IOPRIO_CLASS_IDLE`.
     pub class: String,
