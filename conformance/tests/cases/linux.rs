@@ -28,7 +28,20 @@ pub(crate) const CASES: &[Case] = &[
         name: "what is no version",
         quote: "ociVersion (string, REQUIRED) MUST be in SemVer v2.0.0 format (config.md, Specification version)",
         run: |runtime| {
-            each([json!("invalid"), json!("1"), json!(""), json!(1.2), Value::Null], |version| {
+            let far = [json!("invalid"), json!("1"), json!(""), json!(1.2), Value::Null];
+            // Nearly versions: SemVer 2.0.0, items 2, 9 and 10.
+            let near = [
+                "1.0.0-",
+                "1.0.0+",
+                "01.0.0",
+                "1.00.0",
+                "1.0.0-01",
+                "1.0.0-a..b",
+                "1.0.0-a_b",
+                "1.0.0-rc\n",
+                " 1.0.0",
+            ];
+            each(far.into_iter().chain(near.map(Value::from)), |version| {
                 refused(runtime, |config| config["ociVersion"] = version.clone())
             })
         },

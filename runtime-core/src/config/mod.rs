@@ -171,16 +171,16 @@ impl Config {
 /// Any 1.y.z, with or without a pre-release or build part: later minor versions
 /// only add properties, and unknown ones are ignored (config.md, "Specification version").
 fn check_version(version: &str) -> Result<()> {
-    let core = version.split(['-', '+']).next().unwrap_or_default();
-    let numbers: Vec<Option<u32>> = core.split('.').map(|n| n.parse().ok()).collect();
-    match numbers.as_slice() {
-        [Some(1), Some(_), Some(_)] => Ok(()),
-        [Some(_), Some(_), Some(_)] => Err(unsupported(
+    match semver::Version::parse(version) {
+        Ok(parsed) if parsed.major == 1 => Ok(()),
+        Ok(_) => Err(unsupported(
             "ociVersion",
             format_args!("{version:?} (supported: {} to {})", spec::OCI_VERSION_MIN, spec::OCI_VERSION),
         )),
-        _ if version.is_empty() => Err(invalid("ociVersion", "must be given")),
-        _ => Err(invalid("ociVersion", format_args!("{version:?} is not a version of the form x.y.z"))),
+        Err(_) if version.is_empty() => Err(invalid("ociVersion", "must be given")),
+        Err(why) => {
+            Err(invalid("ociVersion", format_args!("{version:?} is not a version of the form x.y.z: {why}")))
+        }
     }
 }
 
@@ -281,7 +281,28 @@ mod tests {
         }
         assert_eq!(report(|s| s.oci_version = String::new()), "ociVersion: must be given");
         assert!(report(|s| s.oci_version = "invalid".into()).contains("not a version of the form"));
-        assert!(report(|s| s.oci_version = "1.0".into()).contains("not a version of the form"));
+        // What a parser by hand lets through: SemVer 2.0.0, items 2, 9 and 10.
+        for version in [
+            "1.0",
+            "1.0.0-",
+            "1.0.0+",
+            "01.0.0",
+            "1.00.0",
+            "1.0.0-01",
+            "1.0.0-a..b",
+            "1.0.0-a_b",
+            "1.0.0-\u{e4}",
+            "1.0.0-rc\n",
+            " 1.0.0",
+            "1.0.0 ",
+            "+1.0.0",
+            "1.0.0.0",
+            "v1.0.0",
+            "1.x.0",
+        ] {
+            let report = report(|s| s.oci_version = version.into());
+            assert!(report.contains("not a version of the form"), "{version:?}: {report}");
+        }
         assert!(report(|s| s.oci_version = "2.0.0".into()).contains("supported: 1.0.0 to 1.3.0"));
     }
 
@@ -327,7 +348,7 @@ mod tests {
         let owner = |change: fn(&mut Spec)| {
             check(|spec| {
                 change(spec);
-                spec.process.as_mut().unwrap().user.uid = 7;
+                spec.process.as_mut().unwrap().user.uid = Some(7);
             })
             .unwrap()
             .0
