@@ -18,6 +18,7 @@ pub mod report;
 pub mod runtime;
 pub mod score;
 pub mod tally;
+pub mod tamper;
 pub mod verdict;
 
 pub use agent::Agent;

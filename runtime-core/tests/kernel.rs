@@ -83,6 +83,84 @@ fn a_detached_tree_of_the_parent_can_be_attached_in_a_new_user_and_mount_namespa
     });
 }
 
+/// Clears MOUNT_ATTR_RDONLY of a mount.
+fn make_writable(tree: &OwnedFd) -> Result<(), Errno> {
+    let attributes =
+        libc::mount_attr { attr_set: 0, attr_clr: libc::MOUNT_ATTR_RDONLY, propagation: 0, userns_fd: 0 };
+    // SAFETY: a C string and a whole mount_attr.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            tree.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
+            &raw const attributes,
+            size_of_val(&attributes),
+        )
+    };
+    Errno::result(result).map(drop)
+}
+
+#[test]
+fn flags_are_locked_in_a_tree_that_is_cloned_where_it_is_attached_and_only_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = std::ffi::CString::new(dir.path().to_str().unwrap()).unwrap();
+    in_child(|| {
+        unshare(CloneFlags::CLONE_NEWNS).unwrap();
+        make_private();
+        let (bind, none) = (MsFlags::MS_BIND, None::<&str>);
+        mount(Some(dir.path()), dir.path(), none, bind, none).unwrap();
+        mount(none, dir.path(), none, bind | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY, none).unwrap();
+        let of_the_parent = clone_tree(&path);
+        unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS).unwrap();
+        let of_the_child = clone_tree(&path);
+        make_writable(&of_the_parent).is_ok() && make_writable(&of_the_child) == Err(Errno::EPERM)
+    });
+}
+
+#[test]
+fn root_of_the_host_clones_with_its_own_rights_in_a_mount_namespace_of_another_user_namespace() {
+    let dir = tempfile::tempdir().unwrap();
+    let inner = dir.path().join("of another user/inner");
+    fs::create_dir_all(&inner).unwrap();
+    let outer = inner.parent().unwrap();
+    // A way that root has by CAP_DAC_READ_SEARCH alone.
+    nix::unistd::chown(outer, Some(4321.into()), None).unwrap();
+    fs::set_permissions(outer, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let path = std::ffi::CString::new(inner.to_str().unwrap()).unwrap();
+    let open_tree = || {
+        // SAFETY: a C string.
+        Errno::result(unsafe {
+            libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), OPEN_TREE_CLONE)
+        })
+    };
+    in_child(|| {
+        let (mut reader, mut writer) = std::io::pipe().unwrap();
+        // SAFETY: as in in_child.
+        match unsafe { fork() }.unwrap() {
+            ForkResult::Child => {
+                unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS).unwrap();
+                let denied = open_tree() == Err(Errno::EACCES);
+                writer.write_all(&[u8::from(denied)]).unwrap();
+                loop {
+                    std::thread::park();
+                }
+            }
+            ForkResult::Parent { child } => {
+                let mut denied = [0];
+                reader.read_exact(&mut denied).unwrap();
+                // SAFETY: plain integers.
+                let pidfd = fd(unsafe { libc::syscall(libc::SYS_pidfd_open, child.as_raw(), 0) });
+                setns(&pidfd, CloneFlags::CLONE_NEWNS).unwrap();
+                let cloned = open_tree().is_ok();
+                nix::sys::signal::kill(child, nix::sys::signal::SIGKILL).unwrap();
+                waitpid(child, None).unwrap();
+                denied == [1] && cloned
+            }
+        }
+    });
+}
+
 #[test]
 fn a_rootfs_on_top_of_the_root_directory_can_be_pivoted_into() {
     let dir = tempfile::tempdir().unwrap();

@@ -53,6 +53,23 @@ fn run(words: &[&str]) -> Done {
             fs::write(path, text).map_err(|e| format!("{path}: {e}"))?;
             Ok(0)
         }
+        ["write-read-only", path, copy, file, text] => {
+            conformance::tamper::write_read_only(Path::new(path), Path::new(copy), file, text)?;
+            Ok(0)
+        }
+        ["read-covered", path, copy, file] => {
+            print!("{}", conformance::tamper::read_covered(Path::new(path), Path::new(copy), file)?);
+            Ok(0)
+        }
+        ["mount-tmpfs", path, rest @ ..] => {
+            let (flags, none) = (nix::mount::MsFlags::empty(), None::<&str>);
+            nix::mount::mount(Some("tmpfs"), *path, Some("tmpfs"), flags, none).map_err(|e| e.to_string())?;
+            run(rest)
+        }
+        ["umount", path, rest @ ..] => {
+            nix::mount::umount2(*path, nix::mount::MntFlags::MNT_DETACH).map_err(|e| e.to_string())?;
+            run(rest)
+        }
         ["stat", paths @ ..] => {
             let nodes: Vec<_> = paths.iter().map(|path| node(Path::new(path))).collect();
             println!("{}", serde_json::to_string(&nodes).map_err(|e| e.to_string())?);

@@ -28,6 +28,7 @@ mod namespaces;
 mod process;
 mod seccomp;
 mod security;
+mod trees;
 
 use conformance::host::{self, Snapshot};
 use conformance::{Outcome, Result, Runtime, Verdict, verdict};
@@ -77,6 +78,7 @@ fn main() -> ExitCode {
         ("limits", limits),
         ("seccomp", seccomp::CASES),
         ("security", security::CASES),
+        ("trees", trees::CASES),
         ("hosts", hosts::CASES),
     ];
     let verdicts = Arc::new(Mutex::new(Vec::new()));

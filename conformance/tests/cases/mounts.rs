@@ -460,22 +460,33 @@ fn stat(runtime: &Runtime, bundle: &Bundle) -> Result<Vec<Option<Node>>> {
 }
 
 /// A mount of this process, until it is dropped.
-struct Mounted(PathBuf);
+pub(crate) struct Mounted(PathBuf);
 
 impl Mounted {
-    fn tmpfs(target: &Path) -> Result<Self> {
+    pub(crate) fn tmpfs(target: &Path) -> Result<Self> {
         mount(Some("tmpfs"), target, Some("tmpfs"), MsFlags::empty(), None::<&str>).doing("mount")?;
         Ok(Mounted(target.to_owned()))
     }
 
-    fn bind(source: &Path, target: &Path) -> Result<Self> {
+    pub(crate) fn bind(source: &Path, target: &Path) -> Result<Self> {
         mount(Some(source), target, None::<&str>, MsFlags::MS_BIND, None::<&str>).doing("mount")?;
         Ok(Mounted(target.to_owned()))
     }
 
     fn shared(self) -> Result<Self> {
+        self.share()?;
+        Ok(self)
+    }
+
+    pub(crate) fn share(&self) -> Result {
         let flags = MsFlags::MS_SHARED | MsFlags::MS_REC;
-        mount(None::<&str>, &self.0, None::<&str>, flags, None::<&str>).doing("mount")?;
+        mount(None::<&str>, &self.0, None::<&str>, flags, None::<&str>).doing("mount")
+    }
+
+    /// The mount with these flags.
+    pub(crate) fn with(self, flags: MsFlags) -> Result<Self> {
+        let remount = MsFlags::MS_REMOUNT | MsFlags::MS_BIND;
+        mount(None::<&str>, &self.0, None::<&str>, remount | flags, None::<&str>).doing("mount")?;
         Ok(self)
     }
 }
@@ -513,7 +524,6 @@ impl Tree {
     }
 
     fn share(&self) -> Result {
-        let flags = MsFlags::MS_SHARED | MsFlags::MS_REC;
-        mount(None::<&str>, self.path(), None::<&str>, flags, None::<&str>).doing("mount")
+        self.top.share()
     }
 }

@@ -4,6 +4,8 @@
 use super::places::{Dir, Places};
 use super::plan::{Node, Rootfs};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
+use super::tree::Suppliers;
+use crate::launch::channel::ChildEnd;
 use crate::path::proc::Proc;
 use crate::path::root::Root;
 use crate::sys::{Errno, fd, mount};
@@ -58,13 +60,14 @@ const MODE: u32 = 0o666;
 /// Makes the nodes, and the links in /dev. Nothing is made or removed in a volume, unless
 /// config.json has put the path there: a link of the image may lead from /dev to a
 /// volume, or from the destination of a volume to /dev.
-pub(super) fn make(rootfs: &mut Rootfs, proc: &Proc) -> Result<(), Failure> {
-    let Rootfs { root, mounts, dev, .. } = rootfs;
+pub(super) fn make(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Result<(), Failure> {
+    let Rootfs { root, mounts, dev, helper, .. } = rootfs;
+    let suppliers = Suppliers::new(channel, helper);
     let places = Places { root: Root::new(root), mounts, dev: dev.place };
     let at_dev = places.own_dev().step(Step::Device)?;
     let mut parents = Parents { places, dev: at_dev.as_ref(), last: None };
     for (i, node) in dev.nodes.iter_mut().enumerate() {
-        make_node(&mut parents, node, proc).item(Step::Device, i)?;
+        make_node(&mut parents, node, proc, suppliers).item(Step::Device, i)?;
     }
     for (i, (target, path)) in dev.links.iter().enumerate() {
         make_link(&mut parents, target, path).item(Step::DeviceLink, i)?;
@@ -109,10 +112,17 @@ impl<'a> Parents<'a> {
     }
 }
 
-fn make_node<'a>(parents: &mut Parents<'a>, node: &'a mut Node, proc: &Proc) -> StepResult {
+fn make_node<'a>(
+    parents: &mut Parents<'a>,
+    node: &'a mut Node,
+    proc: &Proc,
+    suppliers: Suppliers<'_>,
+) -> StepResult {
+    // Even if it is not needed: the next one comes behind it.
+    let host = node.host.as_mut().map(|host| host.take(0, suppliers)).transpose()?;
     let Some((dir, name)) = parents.of(&node.path)? else { return Ok(()) };
-    if let Some(host) = &mut node.host {
-        return bind_node(dir, name, node.kind, node.dev, host.get()?);
+    if let Some(host) = &host {
+        return bind_node(dir, name, node.kind, node.dev, host);
     }
     match fd::mknod(dir, name, node.kind | node.mode.unwrap_or(MODE), node.dev) {
         Ok(()) if node.uid.unwrap_or(0) == 0 && node.gid.unwrap_or(0) == 0 => return Ok(()),

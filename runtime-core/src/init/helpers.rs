@@ -2,59 +2,146 @@
 //! Processes besides the init, for what takes a process of its own.
 
 use super::mounts::clone_inside;
-use super::plan::{Plan, What};
-use super::step::{Call, During, Failure, InStep, Step, index};
+use super::plan::{Plan, Rootfs, What};
+use super::step::{Call, During, Failure, InStep, Step, StepResult};
+use super::tree::Cloner;
 use crate::launch::channel::{ChildEnd, Reply};
 use crate::path::root::Root;
 use crate::sys::clone::Child;
 use crate::sys::signal::Ignored;
-use crate::sys::{self, Errno, socket};
+use crate::sys::{self, Errno, fd, socket};
 use std::convert::Infallible;
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 
-/// Makes an id-mapped mount for an init that may not: its source is in the init's
-/// mount namespace, and who may map its ids is on the host.
-pub(crate) struct Mapper<'a> {
+/// Clones trees for an init that may not or should not ([`Cloner::Helper`]): with the
+/// caller's rights, in the container's mount namespace.
+pub(crate) struct TreeCloner<'a> {
     pub(crate) plan: &'a Plan,
-    /// Which of the mounts.
-    pub(crate) item: usize,
-    pub(crate) init: BorrowedFd<'a>,
-    /// Where the init waits for the mount.
-    pub(crate) to_init: BorrowedFd<'a>,
+    /// A process in the mount namespace, which sends its root directory first of all.
+    pub(crate) inside: BorrowedFd<'a>,
+    /// The socket to the init.
+    pub(crate) socket: &'a OwnedFd,
+    /// The init's, closed first, as below.
+    pub(crate) inits_end: RawFd,
     pub(crate) channel: &'a ChildEnd,
     /// Closed first, as in [`First`](super::First).
     pub(crate) parent_end: RawFd,
 }
 
-impl Child for Mapper<'_> {
+impl Child for TreeCloner<'_> {
     fn run(self) -> ! {
-        // EBADF at worst: then it is closed.
-        sys::ignore(sys::fd::close_range(self.parent_end, self.parent_end, 0));
+        for end in [self.parent_end, self.inits_end] {
+            // EBADF at worst: then it is closed.
+            sys::ignore(sys::fd::close_range(end, end, 0));
+        }
         sys::signal::reset_in_child(Ignored::ALL);
-        super::give_up(self.make(), self.channel)
+        super::give_up(self.serve(), self.channel)
     }
 }
 
-impl Mapper<'_> {
-    fn make(&self) -> Result<Infallible, Failure> {
-        sys::ns::setns(self.init, libc::CLONE_NEWNS).during(Call::Setns).item(Step::Mount, self.item)?;
-        let rootfs = self.plan.container.as_ref().map(|container| &container.rootfs);
-        let mount = rootfs.and_then(|rootfs| rootfs.mounts.get(self.item));
-        let root = rootfs.and_then(|rootfs| rootfs.tree.cloned());
-        let (Some(root), Some(What::Inside(inside))) = (root, mount.map(|mount| &mount.what)) else {
-            return Err(Failure {
-                step: Step::Mount,
-                item: index(self.item),
-                call: Call::Open,
-                errno: Errno::EINVAL,
-            });
-        };
-        // The descriptor is on the mount that the init has attached by now.
-        let tree = clone_inside(Root::new(root), inside).item(Step::Mount, self.item)?;
-        socket::send_fd(self.to_init, b"m", &tree).during(Call::SendFd).item(Step::Mount, self.item)?;
-        self.channel.send(Reply::Ready).during(Call::Write).item(Step::Mount, self.item)?;
+impl TreeCloner<'_> {
+    /// Sends the trees in the order in which the init takes them. The kernel holds on to
+    /// a few of them, until the init comes for them.
+    fn serve(&self) -> Result<Infallible, Failure> {
+        self.enter().step(Step::Rootfs)?;
+        if let Some(container) = &self.plan.container {
+            self.send_all(&container.rootfs)?;
+        }
+        // The parent need not know at once.
+        sys::ignore(self.channel.send(Reply::Ready));
         sys::exec::exit(0)
     }
+
+    fn send_all(&self, rootfs: &Rootfs) -> Result<(), Failure> {
+        let root = self.send_root(rootfs).step(Step::Rootfs)?;
+        for (i, mount) in rootfs.mounts.iter().enumerate() {
+            let tree = match &mount.what {
+                What::Tree { tree, .. } => match tree.for_cloner(Cloner::Helper) {
+                    Some(later) => later.clone_tree(),
+                    None => continue,
+                },
+                // What is there when it is the turn of this mount: the init says so.
+                What::Inside(inside) if inside.by_helper => {
+                    self.await_turn().and_then(|()| clone_inside(Root::new(&root), inside))
+                }
+                _ => continue,
+            };
+            tree.and_then(|tree| self.send(&tree)).item(Step::Mount, i)?;
+        }
+        for (i, node) in rootfs.dev.nodes.iter().enumerate() {
+            if let Some(later) = node.host.as_ref().and_then(|tree| tree.for_cloner(Cloner::Helper)) {
+                later.clone_tree().and_then(|tree| self.send(&tree)).item(Step::Device, i)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Enters the mount namespace, and in it the copy of the caller's root directory: the
+    /// rootfs may be on top of the namespace's own by now.
+    fn enter(&self) -> StepResult {
+        let (_, root) = socket::recv_fd(self.socket, &mut [0]).during(Call::ReceiveTree)?;
+        let root = root.ok_or((Call::ReceiveTree, Errno::EPIPE))?;
+        sys::ns::setns(self.inside, libc::CLONE_NEWNS).during(Call::Setns)?;
+        fd::chdir_fd(root).during(Call::Chdir)?;
+        fd::chroot(c".").during(Call::Chroot)
+    }
+
+    /// Sends the rootfs and the place for it, to which the init may have no way.
+    fn send_root(&self, rootfs: &Rootfs) -> StepResult<OwnedFd> {
+        let later = rootfs.tree.for_cloner(Cloner::Helper).ok_or((Call::CloneTree, Errno::EBADF))?;
+        let root = later.clone_tree()?;
+        self.send(&root)?;
+        if rootfs.has_room() {
+            return Ok(root);
+        }
+        let flags = libc::O_PATH | libc::O_DIRECTORY;
+        let mount_point = fd::open_follow(fd::CWD, &rootfs.mount_point, flags, 0).during(Call::Open)?;
+        self.send(&mount_point)?;
+        Ok(root)
+    }
+
+    fn await_turn(&self) -> StepResult {
+        match fd::read(self.socket, &mut [0]).during(Call::Read)? {
+            0 => Err((Call::Read, Errno::EPIPE)),
+            _ => Ok(()),
+        }
+    }
+
+    fn send(&self, tree: &OwnedFd) -> StepResult {
+        socket::send_fd(self.socket, b"m", tree).during(Call::SendFd).map(drop)
+    }
+}
+
+/// A process in a new user namespace, and in a copy of the caller's mount namespace that
+/// belongs to it: where trees are cloned that go into an existing mount namespace.
+pub(crate) struct Room<'a> {
+    pub(crate) to_helper: &'a OwnedFd,
+    pub(crate) channel: &'a ChildEnd,
+    /// Closed first, as in [`First`](super::First).
+    pub(crate) parent_end: RawFd,
+}
+
+impl Child for Room<'_> {
+    fn run(self) -> ! {
+        // EBADF at worst: then it is closed.
+        sys::ignore(sys::fd::close_range(self.parent_end, self.parent_end, 0));
+        let ready = || -> StepResult {
+            send_root(self.to_helper)?;
+            self.channel.send(Reply::Ready).during(Call::Write)
+        };
+        if let Err(failure) = ready().step(Step::Rootfs) {
+            super::give_up(Err(failure), self.channel);
+        }
+        // It is killed, or the parent is.
+        sys::ignore(self.channel.wait_go());
+        sys::exec::exit(0)
+    }
+}
+
+/// Tells a [`TreeCloner`] where the root directory of the calling process is.
+pub(super) fn send_root(helper: &OwnedFd) -> StepResult {
+    let root = fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0).during(Call::Open)?;
+    socket::send_fd(helper, b"/", root).during(Call::SendFd).map(drop)
 }
 
 /// Opens a socket in the network namespace of the init, and sends it to the parent.

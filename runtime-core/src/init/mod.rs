@@ -49,14 +49,19 @@ pub(crate) struct First<'a> {
     /// Closed first: as long as it is open here, the child would not see that
     /// the parent is gone.
     pub(crate) parent_end: RawFd,
+    /// Closed first, for the same reason: the end of the socket that belongs to the
+    /// helper that clones trees.
+    pub(crate) helper_end: Option<RawFd>,
     /// By the parent, which is inherited.
     pub(crate) ignored: Ignored,
 }
 
 impl Child for First<'_> {
     fn run(self) -> ! {
-        // EBADF at worst: then it is closed.
-        sys::ignore(sys::fd::close_range(self.parent_end, self.parent_end, 0));
+        for end in [Some(self.parent_end), self.helper_end].into_iter().flatten() {
+            // EBADF at worst: then it is closed.
+            sys::ignore(sys::fd::close_range(end, end, 0));
+        }
         sys::signal::reset_in_child(self.ignored);
         let joins = !self.plan.joins.is_empty();
         trace::enter(if joins { Track::Stage } else { Track::Init });
@@ -183,9 +188,9 @@ fn make(
     namespaces::finish(container)?;
     process::join_session(process)?;
     sys::fd::umask(0);
-    rootfs::attach(&mut container.rootfs, proc)?;
+    rootfs::attach(&mut container.rootfs, proc, channel)?;
     mounts::attach_all(&mut container.rootfs, proc, channel)?;
-    devices::make(&mut container.rootfs, proc)?;
+    devices::make(&mut container.rootfs, proc, channel)?;
     if container.barrier {
         channel.send(Reply::Barrier).during(Call::Write).step(Step::Barrier)?;
         channel.wait_go().during(Call::Read).step(Step::Barrier)?;

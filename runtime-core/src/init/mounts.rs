@@ -4,9 +4,10 @@
 
 use super::copy_up;
 use super::plan::{FsOptions, Inside, Mount, NewMount, Parameters, Rootfs, What};
-use super::step::{Call, During, Failure, InStep, Step, StepResult, index};
+use super::step::{Call, During, Failure, InStep, Step, StepResult};
+use super::tree::Suppliers;
 use crate::config::mounts::is_proc_file;
-use crate::launch::channel::{ChildEnd, Reply, WORDS_MAX};
+use crate::launch::channel::{ChildEnd, WORDS_MAX};
 use crate::path::proc::{Proc, is_procfs};
 use crate::path::root::{Leaf, Root};
 use crate::sys::mount::{self, Depth, MountAttr, attr};
@@ -20,16 +21,15 @@ pub(super) const KEPT: [&CStr; 3] = [c"proc", c"sys", c"dev"];
 
 pub(super) fn attach_all(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Result<(), Failure> {
     let root = Root::new(&rootfs.root);
+    let suppliers = Suppliers::new(channel, &rootfs.helper);
     for (i, m) in rootfs.mounts.iter_mut().enumerate() {
-        let mut made = None;
-        if let What::Inside(inside) = &m.what {
-            made = Some(if inside.by_parent {
-                ask_for(i, channel).item(Step::Mount, i)?
-            } else {
-                clone_inside(root, inside).item(Step::Mount, i)?
-            });
-        }
-        attach(root, m, made, proc, channel).item(Step::Mount, i)?;
+        let tree = match &mut m.what {
+            What::Tree { tree, .. } => tree.take(i, suppliers).map(Some),
+            What::Inside(inside) if inside.by_helper => suppliers.ask().map(Some),
+            What::Inside(inside) => clone_inside(root, inside).map(Some),
+            What::New(_) | What::Symlink { .. } | What::Remount => Ok(None),
+        };
+        tree.and_then(|tree| attach(root, m, tree, proc, channel)).item(Step::Mount, i)?;
     }
     Ok(())
 }
@@ -45,41 +45,27 @@ pub(super) fn clone_inside(root: Root<'_>, inside: &Inside) -> StepResult<OwnedF
     Ok(tree)
 }
 
-/// Lets the parent make the mount.
-fn ask_for(i: usize, channel: &ChildEnd) -> StepResult<OwnedFd> {
-    channel.send(Reply::NeedMount(index(i))).during(Call::Write)?;
-    channel.receive_mount().during(Call::Read)
-}
-
-/// `made` is the mount, if it had to be cloned in the container.
+/// `cloned` is the tree of a bind mount.
 fn attach(
     root: Root<'_>,
     m: &mut Mount,
-    made: Option<OwnedFd>,
+    cloned: Option<OwnedFd>,
     proc: &Proc,
     channel: &ChildEnd,
 ) -> StepResult {
-    let tree = match &mut m.what {
+    let cloned = || cloned.ok_or((Call::CloneTree, Errno::EBADF));
+    let tree = match &m.what {
         What::Symlink { target } => return symlink(root, target, &m.destination),
         What::Remount => return remount(root, m),
         What::Inside(_) => {
-            let tree = made.ok_or((Call::CloneTree, Errno::EBADF))?;
+            let tree = cloned()?;
             let leaf = match fd::stat(&tree).during(Call::Stat)?.st_mode & libc::S_IFMT {
                 libc::S_IFDIR => Leaf::Directory,
                 _ => Leaf::File,
             };
-            let target = target(root, &m.destination, leaf, m.no_follow)?;
-            set_attributes(&tree, m.attr.as_ref(), &m.all)?;
-            mount::attach(&tree, target).during(Call::AttachMount)?;
-            tree
+            attach_tree(root, m, tree, leaf)?
         }
-        What::Tree { tree, leaf } => {
-            let target = target(root, &m.destination, *leaf, m.no_follow)?;
-            let tree = tree.take()?;
-            set_attributes(&tree, m.attr.as_ref(), &m.all)?;
-            mount::attach(&tree, target).during(Call::AttachMount)?;
-            tree
-        }
+        What::Tree { leaf, .. } => attach_tree(root, m, cloned()?, *leaf)?,
         What::New(new) => {
             let existing = existing_target(root, &m.destination, m.no_follow)?;
             let tree = new_tree(root, new, existing.as_ref(), channel)?;
@@ -103,6 +89,13 @@ fn attach(
         m.attached = Some(tree);
     }
     Ok(())
+}
+
+fn attach_tree(root: Root<'_>, m: &Mount, tree: OwnedFd, leaf: Leaf) -> StepResult<OwnedFd> {
+    let target = target(root, &m.destination, leaf, m.no_follow)?;
+    set_attributes(&tree, m.attr.as_ref(), &m.all)?;
+    mount::attach(&tree, target).during(Call::AttachMount)?;
+    Ok(tree)
 }
 
 fn set_attributes(tree: &OwnedFd, one: Option<&MountAttr>, all: &MountAttr) -> StepResult {

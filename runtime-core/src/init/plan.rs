@@ -16,6 +16,7 @@ use crate::sys::exec::StringArray;
 use crate::sys::mount::{self, Depth, MountAttr, attr};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
 
 /// All that a child needs to become a container's process.
 #[derive(Debug)]
@@ -44,6 +45,11 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// The helper that clones trees, if there is one.
+    pub(crate) fn tree_helper(&mut self) -> Option<&mut TreeHelper> {
+        self.container.as_mut()?.rootfs.helper.as_mut()
+    }
+
     /// The clone makes no network namespace: this one is there, and somebody else
     /// brings lo up in it.
     pub(crate) fn enter_network(&mut self, namespace: OwnedFd) {
@@ -131,6 +137,7 @@ pub(crate) struct Rootfs {
     /// The directory; once it is attached, a clone of it that is the mount.
     pub(crate) root: OwnedFd,
     pub(crate) tree: Tree,
+    pub(crate) helper: Option<TreeHelper>,
     /// Whether the mount namespace is the container's: then it has no other tree.
     pub(crate) own_namespace: bool,
     /// The runtime's root directory is not that of its mount namespace (chroot(2)), or
@@ -144,6 +151,23 @@ pub(crate) struct Rootfs {
     pub(crate) propagation: Option<(libc::c_ulong, Depth)>,
     pub(crate) mounts: Box<[Mount]>,
     pub(crate) dev: Dev,
+}
+
+impl Rootfs {
+    /// Whether trees are cloned in a mount namespace that is not the container's.
+    pub(crate) fn has_room(&self) -> bool {
+        self.helper.as_ref().is_some_and(|helper| helper.has_room)
+    }
+}
+
+/// The helper that clones trees for the init.
+#[derive(Debug)]
+pub(crate) struct TreeHelper {
+    /// The init's socket to it, made with the clone.
+    pub(crate) socket: Option<OwnedFd>,
+    /// It works in a mount namespace of its own, because the container's exists already
+    /// and has not the host's mounts.
+    pub(crate) has_room: bool,
 }
 
 /// Device nodes, and what else is made in /dev.
@@ -234,14 +258,15 @@ pub(crate) struct Inside {
     /// A link at the end of it is mounted itself.
     pub(crate) no_follow: bool,
     pub(crate) id_map: Option<IdMap>,
-    /// The child may not map ids, so the parent makes the mount for it.
-    pub(crate) by_parent: bool,
+    /// The child may not map ids, so the helper makes the mount for it.
+    pub(crate) by_helper: bool,
 }
 
 /// The id mappings of a mount: those of a user namespace.
 #[derive(Debug)]
 pub(crate) struct IdMap {
-    pub(crate) namespace: OwnedFd,
+    /// One for all mounts with the same mappings.
+    pub(crate) namespace: Arc<OwnedFd>,
     pub(crate) depth: Depth,
 }
 

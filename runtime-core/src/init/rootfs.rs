@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The root file system: in, to the top, locked.
 
+use super::helpers;
 use super::plan::Rootfs;
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
+use super::tree::Suppliers;
+use crate::launch::channel::ChildEnd;
 use crate::path::proc::Proc;
 use crate::sys::mount::{self, Depth, MountAttr, attr};
 use crate::sys::{Errno, fd, ns};
@@ -13,14 +16,25 @@ use std::os::fd::OwnedFd;
 /// has to be looked up again. Not with hooks, which may enter the mount namespace
 /// and expect the host's tree in it, with the rootfs where config.json says; and
 /// not in the host's mount namespace. The process's own root stays what it was.
-pub(super) fn attach(rootfs: &mut Rootfs, proc: &Proc) -> Result<(), Failure> {
+pub(super) fn attach(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Result<(), Failure> {
     if rootfs.own_namespace {
         cut_off(rootfs, proc).step(Step::Propagation)?;
     }
     let mut attach = || -> StepResult {
-        rootfs.root = rootfs.tree.take()?;
-        let flags = libc::O_PATH | libc::O_DIRECTORY;
-        let target = fd::open_follow(fd::CWD, &rootfs.mount_point, flags, 0).during(Call::Open)?;
+        let suppliers = Suppliers::new(channel, &rootfs.helper);
+        // A helper in this mount namespace knows the place as well, and may have the way
+        // to it that we lack.
+        let sends_place = rootfs.helper.is_some() && !rootfs.has_room();
+        if let Some(helper) = suppliers.helper.filter(|_| sends_place) {
+            helpers::send_root(helper)?;
+        }
+        rootfs.root = rootfs.tree.take(0, suppliers)?;
+        let target = if sends_place {
+            suppliers.next()?
+        } else {
+            let flags = libc::O_PATH | libc::O_DIRECTORY;
+            fd::open_follow(fd::CWD, &rootfs.mount_point, flags, 0).during(Call::Open)?
+        };
         mount::attach(&rootfs.root, target).during(Call::AttachMount)
     };
     attach().step(Step::Rootfs)

@@ -1,90 +1,185 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Trees of mounts: clones of what the host has at a path.
 
+use super::plan::{IdMap, TreeHelper};
 use super::step::{Call, During, StepResult};
+use crate::launch::channel::{ChildEnd, Reply};
+use crate::path::root::Leaf;
+use crate::sys::fd::{self, resolve};
 use crate::sys::mount::{self, Depth, MountAttr};
-use crate::sys::{self, fd};
-use std::ffi::CString;
+use crate::sys::{Errno, socket};
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// What is cloned, and how.
+/// A tree that will be attached.
 #[derive(Debug)]
-pub(crate) struct Source {
-    /// On the host.
-    pub(crate) path: CString,
-    pub(crate) depth: Depth,
-    /// AT_SYMLINK_NOFOLLOW, or 0.
-    pub(crate) flags: i32,
-    /// The propagation of the clone: in this order.
-    pub(crate) propagation: [Option<(libc::c_ulong, Depth)>; 2],
+pub(crate) enum Tree {
+    /// The parent's clone.
+    Cloned(OwnedFd),
+    /// A tree that is cloned when its turn comes.
+    Later(Later),
+    /// A tree that the child has taken.
+    Taken,
 }
 
-/// A clone that will be attached.
+/// A tree that is not cloned yet.
 #[derive(Debug)]
-pub(crate) struct Tree {
-    source: Source,
-    cloned: Option<OwnedFd>,
+pub(crate) struct Later {
+    pub(crate) cloner: Cloner,
+    pub(crate) source: Source,
+    pub(crate) shape: Shape,
 }
 
-/// Who clones: the parent, that is, or a child that is root of a new user
-/// namespace, for a parent without CAP_SYS_ADMIN. The child has the host's mounts
-/// as copies in a namespace of its own, so it cannot use descriptors of the
-/// parent's, and goes by paths.
+/// The process that clones a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cloner {
+    /// The parent, in its own mount namespace.
     Parent,
+    /// A helper with the parent's rights, in the container's mount namespace: the kernel
+    /// has locked the copies of the host's mounts there, because the namespace belongs to
+    /// a less privileged user namespace (mount_namespaces(7), "Restrictions on mount
+    /// namespaces"). What was cloned on the host would come without locks, and root of
+    /// the container could undo the host's restrictions.
+    Helper,
+    /// The child, in the same place, for a parent without the right to clone mounts.
     Child,
 }
 
+/// The object that is the root of a tree.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// What has this name on the host: absolute, as the kernel writes it, without links.
+    /// Another mount namespace has another mount there, so no descriptor of the parent's
+    /// serves; the object must be the same.
+    Named { name: CString, leaf: Leaf, id: FileId },
+    /// What has no name, such as a namespace file.
+    Open(OwnedFd),
+}
+
+/// The identity of a file: its file system and its inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileId {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+}
+
+impl FileId {
+    pub(crate) fn of(file: impl AsFd) -> crate::sys::Result<Self> {
+        let st = fd::stat(file)?;
+        Ok(FileId { device: st.st_dev, inode: st.st_ino })
+    }
+}
+
 impl Source {
-    fn clone_tree(&self) -> StepResult<OwnedFd> {
-        let tree = mount::clone_tree(fd::CWD, &self.path, self.depth, self.flags).during(Call::CloneTree)?;
+    fn clone_tree(&self, shape: &Shape) -> StepResult<OwnedFd> {
+        match self {
+            Source::Named { name, leaf, id } => {
+                let file = open_no_links(name, *leaf).during(Call::OpenSource)?;
+                if FileId::of(&file).during(Call::Stat)? != *id {
+                    return Err((Call::CheckSource, Errno::ESTALE));
+                }
+                shape.clone_tree(file.as_fd())
+            }
+            Source::Open(file) => shape.clone_tree(file.as_fd()),
+        }
+    }
+}
+
+/// Opens (O_PATH) what has this name in the calling process's root, if no link is in the
+/// way. The last component may be a link, which is opened itself. A directory is asked
+/// for as one, so that an automount is mounted (path_resolution(7) does not say it).
+pub(crate) fn open_no_links(name: &CStr, leaf: Leaf) -> crate::sys::Result<OwnedFd> {
+    let directory = if leaf == Leaf::Directory { libc::O_DIRECTORY } else { 0 };
+    let flags = libc::O_PATH | libc::O_NOFOLLOW | directory;
+    fd::openat2(fd::CWD, name, flags, 0, resolve::NO_SYMLINKS)
+}
+
+/// How a tree is cloned.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    pub(crate) depth: Depth,
+    /// The propagation of the clone, in this order.
+    pub(crate) propagation: [Option<(libc::c_ulong, Depth)>; 2],
+    pub(crate) id_map: Option<IdMap>,
+}
+
+impl Shape {
+    /// Clones the tree at `source`.
+    pub(crate) fn clone_tree(&self, source: BorrowedFd<'_>) -> StepResult<OwnedFd> {
+        let tree = mount::clone_tree(source, c"", self.depth, 0).during(Call::CloneTree)?;
         for (propagation, depth) in self.propagation.iter().flatten() {
             let change = MountAttr { propagation: *propagation, ..MountAttr::default() };
             mount::set_attr(&tree, *depth, &change).during(Call::MountSetattr)?;
+        }
+        if let Some(map) = &self.id_map {
+            map.apply(&tree).during(Call::MapIds)?;
         }
         Ok(tree)
     }
 }
 
+impl Later {
+    pub(crate) fn clone_tree(&self) -> StepResult<OwnedFd> {
+        self.source.clone_tree(&self.shape)
+    }
+}
+
+/// The places from which the child gets trees that it does not clone itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Suppliers<'a> {
+    /// The parent.
+    pub(crate) channel: &'a ChildEnd,
+    /// The helper, which sends its trees in the order in which the child takes them.
+    pub(crate) helper: Option<&'a OwnedFd>,
+}
+
+impl<'a> Suppliers<'a> {
+    pub(crate) fn new(channel: &'a ChildEnd, helper: &'a Option<TreeHelper>) -> Self {
+        Suppliers { channel, helper: helper.as_ref().and_then(|helper| helper.socket.as_ref()) }
+    }
+
+    /// The next mount from the helper.
+    pub(crate) fn next(&self) -> StepResult<OwnedFd> {
+        let helper = self.helper.ok_or((Call::ReceiveTree, Errno::ENOTCONN))?;
+        let (_, tree) = socket::recv_fd(helper, &mut [0]).during(Call::ReceiveTree)?;
+        // If the helper has failed, it has told the parent why.
+        tree.ok_or((Call::ReceiveTree, Errno::EPIPE))
+    }
+
+    /// The next mount from the helper, which clones it when it is asked to.
+    pub(crate) fn ask(&self) -> StepResult<OwnedFd> {
+        let helper = self.helper.ok_or((Call::ReceiveTree, Errno::ENOTCONN))?;
+        socket::send(helper, b"t").during(Call::Write)?;
+        self.next()
+    }
+}
+
 impl Tree {
-    /// Parent only.
-    pub(crate) fn new(source: Source, cloner: Cloner) -> StepResult<Self> {
-        let cloned = match cloner {
-            Cloner::Parent => Some(source.clone_tree()?),
-            Cloner::Child => None,
-        };
-        Ok(Tree { source, cloned })
-    }
-
-    /// What `look` says of the root of the tree.
-    pub(crate) fn look<T>(&self, look: impl FnOnce(BorrowedFd<'_>) -> sys::Result<T>) -> sys::Result<T> {
-        if let Some(tree) = &self.cloned {
-            return look(tree.as_fd());
+    /// Takes the tree, which is mount number `i` if it is one of them.
+    pub(crate) fn take(&mut self, i: usize, suppliers: Suppliers<'_>) -> StepResult<OwnedFd> {
+        match self {
+            // Not replaced: it has memory, which the child may not give back.
+            Tree::Later(later) => match later.cloner {
+                Cloner::Parent => {
+                    let channel = suppliers.channel;
+                    channel.send(Reply::NeedMount(i as u32)).during(Call::Write)?;
+                    channel.receive_mount().during(Call::ReceiveTree)
+                }
+                Cloner::Helper => suppliers.next(),
+                Cloner::Child => later.clone_tree(),
+            },
+            Tree::Cloned(_) | Tree::Taken => match std::mem::replace(self, Tree::Taken) {
+                Tree::Cloned(tree) => Ok(tree),
+                _ => Err((Call::CloneTree, Errno::EBADF)),
+            },
         }
-        let no_follow = if self.source.flags == libc::AT_SYMLINK_NOFOLLOW { libc::O_NOFOLLOW } else { 0 };
-        let path = fd::open_follow(fd::CWD, &self.source.path, libc::O_PATH | no_follow, 0)?;
-        look(path.as_fd())
     }
 
-    /// The tree, if the parent has cloned it.
-    pub(crate) fn cloned(&self) -> Option<&OwnedFd> {
-        self.cloned.as_ref()
-    }
-
-    /// The tree, cloned by now.
-    pub(crate) fn get(&mut self) -> StepResult<&OwnedFd> {
-        Ok(match &mut self.cloned {
-            Some(tree) => tree,
-            none => none.insert(self.source.clone_tree()?),
-        })
-    }
-
-    /// The tree, to keep.
-    pub(crate) fn take(&mut self) -> StepResult<OwnedFd> {
-        match self.cloned.take() {
-            Some(tree) => Ok(tree),
-            None => self.source.clone_tree(),
+    /// The tree, if it is one for `cloner` to clone.
+    pub(crate) fn for_cloner(&self, cloner: Cloner) -> Option<&Later> {
+        match self {
+            Tree::Later(later) if later.cloner == cloner => Some(later),
+            _ => None,
         }
     }
 }

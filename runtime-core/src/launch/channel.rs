@@ -9,8 +9,8 @@
 //!    |   -- Go ------------------------------>   |   only if the plan says so (id maps, systemd)
 //!    |   -- Go ------------------------------>   |   only without hooks and if the child did not wait for it
 //!    |                                           |   before: the device filter is there
-//!    |   <- NeedMount(i) ---------------------   |   only for a mount that the child may not make itself:
-//!    |   -- the mount ----------------------->   |   the parent's helper sends it
+//!    |   <- NeedMount(i) ---------------------   |   only for the mounts beyond those that the parent has
+//!    |   -- the mount ----------------------->   |   cloned before
 //!    |   <- Barrier --------------------------   |   only if there are hooks for the parent to run
 //!    |   -- Go ------------------------------>   |
 //!    |   <- Listener(n) ----------------------   |   only if the filter notifies: it is loaded next, and its
@@ -39,7 +39,7 @@ use std::sync::OnceLock;
 pub(crate) enum Reply {
     /// The init has this pid.
     Cloned(i32),
-    /// The parent is to make this mount and send it.
+    /// The parent is to clone the tree of this mount and send it.
     NeedMount(u32),
     /// The parent is to run its hooks.
     Barrier,

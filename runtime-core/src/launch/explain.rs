@@ -190,6 +190,11 @@ fn mount(i: usize, call: Call, errno: Errno, words: Option<&str>, plan: &Plan) -
                 "check proc-safety of mount: {destination:?} cannot be mounted because it is inside /proc"
             ),
         ),
+        (Call::CloneTree, Errno::EINVAL | Errno::EPERM) => plain(call, errno).with_hint(NOT_CLONED),
+        (Call::MapIds, _) => map_ids(plain(call, errno), errno),
+        (Call::CheckSource, Errno::ESTALE) => {
+            plain(call, errno).with_hint("another file has taken its place meanwhile")
+        }
         (Call::Fsopen | Call::Mount, Errno::ENODEV) => {
             plain(call, errno).with_hint("the kernel does not know this file system")
         }
@@ -206,6 +211,21 @@ fn mount(i: usize, call: Call, errno: Errno, words: Option<&str>, plan: &Plan) -
     };
     let source = m.source.to_string_lossy();
     cause.wrap(format!("error mounting {source:?} to rootfs at {destination:?} (mounts[{i}])"))
+}
+
+/// Why a tree cannot be cloned.
+pub(crate) const NOT_CLONED: &str = "the mount that the source is on is unbindable; or, in a user namespace, mounts \
+                                     below it hide what the container may not see, and only rbind takes them along";
+
+/// An error about the ids of a mount, with what there is to know about it.
+pub(crate) fn map_ids(error: Error, errno: Errno) -> Error {
+    match errno {
+        Errno::EINVAL => error.with_hint("the file system does not support id-mapped mounts"),
+        Errno::EPERM => error.with_hint(
+            "it takes CAP_SYS_ADMIN where the file system was mounted, and a mount that is not mapped already",
+        ),
+        _ => error,
+    }
 }
 
 /// runc's words for a program that is not there: engines match on them.

@@ -12,12 +12,14 @@ pub(crate) mod self_exe;
 
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::init::First;
-use crate::init::helpers::{Idle, Mapper, RouteOpener};
-use crate::init::plan::Plan;
+use crate::init::helpers::{Idle, Room, RouteOpener, TreeCloner};
+use crate::init::plan::{Plan, What};
+use crate::init::step::{Failure, Step, index};
+use crate::init::tree::Cloner;
 use crate::path::proc::Proc;
 use crate::spec::IdMapping;
 use crate::sys::process::ExitStatus;
-use crate::sys::{Errno, clone, fd, ignore, process, signal};
+use crate::sys::{Errno, clone, fd, ignore, process, signal, socket};
 use crate::trace::{Mark, Traced};
 use channel::{ParentEnd, Reply};
 use std::collections::VecDeque;
@@ -31,6 +33,20 @@ pub(crate) struct Child {
     channel: ParentEnd,
     /// What the init has said before its pid was known.
     early: VecDeque<Reply>,
+    trees: TreeCloning,
+}
+
+/// How the trees that a helper clones get to the init.
+#[derive(Debug)]
+enum TreeCloning {
+    /// There is no helper, or it has sent them all.
+    Done,
+    /// The helper's socket, and the init's, which is the init's alone if the helper is to
+    /// see its end.
+    Prepared { helper: OwnedFd, init: OwnedFd },
+    /// The helper, and the process in whose mount namespace it works, if that is not the
+    /// init's.
+    Started { helper: Box<Child>, _room: Option<Box<Child>> },
 }
 
 /// A process that lives without us. The pidfd stays good for waiting for it.
@@ -45,7 +61,7 @@ pub(crate) struct Running {
 /// What a child is waiting for.
 #[derive(Debug)]
 pub(crate) enum Progress {
-    /// For this mount: [`Child::send_mount`].
+    /// For the tree of this mount: [`Child::send_tree`].
     NeedMount(usize),
     /// That the parent has run its hooks.
     Barrier,
@@ -88,13 +104,29 @@ pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<C
     let joins = !plan.joins.is_empty();
     let flags = if joins { 0 } else { plan.clone_flags };
     let parent_end = parent.as_fd().as_raw_fd();
-    let first = First { plan, channel: &child, parent_end, ignored: signal::Ignored::by_caller() };
+    let helper = match plan.tree_helper() {
+        Some(helper) => {
+            let (ours, inits) = socket::pair(libc::SOCK_SEQPACKET).context(|| "socketpair")?;
+            // Descriptors on the way count (RLIMIT_NOFILE of the user, unix(7)): a few will do.
+            socket::shrink_send_buffer(&ours).context(|| "setsockopt(SO_SNDBUF)")?;
+            helper.socket = Some(inits);
+            Some(ours)
+        }
+        None => None,
+    };
+    let helper_end = helper.as_ref().map(AsRawFd::as_raw_fd);
+    let ignored = signal::Ignored::by_caller();
+    let first = First { plan, channel: &child, parent_end, helper_end, ignored };
     let blocked = signal::Blocked::all();
     let cloned = clone::clone3(flags, false, cgroup, first);
     drop(blocked);
     drop(child);
+    let inits = plan.tree_helper().and_then(|helper| helper.socket.take());
     let (pid, pidfd) = cloned.map_err(explain::clone).traced(Mark::Clone)?;
-    let first = Child { pid, guard: Guard(Some(pidfd)), channel: parent, early: VecDeque::new() };
+    let mut first = Child::new(pid, pidfd, parent);
+    if let (Some(helper), Some(init)) = (helper, inits) {
+        first.trees = TreeCloning::Prepared { helper, init };
+    }
     if joins { first.await_sibling(plan).traced(Mark::AwaitStage) } else { Ok(first) }
 }
 
@@ -115,16 +147,34 @@ pub(crate) fn user_namespace(uid: &[IdMapping], gid: &[IdMapping]) -> Result<Own
     Ok(namespace)
 }
 
+/// A process in a mount namespace that has the host's mounts, locked.
+fn room(to_helper: &OwnedFd, plan: &Plan) -> Result<Child> {
+    let (parent, child) = channel::channel()?;
+    let parent_end = parent.as_fd().as_raw_fd();
+    let room = Room { to_helper, channel: &child, parent_end };
+    let room = clone_helper(libc::CLONE_NEWUSER | libc::CLONE_NEWNS, parent, room)?;
+    drop(child);
+    match room.channel.receive().context(|| "recv")? {
+        Some(Reply::Ready) => Ok(room),
+        other => Err(room.failed(other, plan)),
+    }
+}
+
 /// Clones a process that helps, in the caller's cgroup.
 fn clone_helper(namespaces: i32, channel: ParentEnd, helper: impl clone::Child) -> Result<Child> {
     let blocked = signal::Blocked::all();
     let cloned = clone::clone3(namespaces, false, None, helper);
     drop(blocked);
     let (pid, pidfd) = cloned.map_err(explain::clone)?;
-    Ok(Child { pid, guard: Guard(Some(pidfd)), channel, early: VecDeque::new() })
+    Ok(Child::new(pid, pidfd, channel))
 }
 
 impl Child {
+    fn new(pid: i32, pidfd: OwnedFd, channel: ParentEnd) -> Self {
+        let (guard, early, trees) = (Guard(Some(pidfd)), VecDeque::new(), TreeCloning::Done);
+        Child { pid, guard, channel, early, trees }
+    }
+
     /// From the stage to the init that it has cloned as its sibling, our child.
     fn await_sibling(self, plan: &Plan) -> Result<Self> {
         let mut early = VecDeque::new();
@@ -148,7 +198,7 @@ impl Child {
         let init = Guard(Some(pidfd));
         process::wait(self.guard.pidfd(), 0).context(|| "waitid")?;
         drop(self.guard.disarm());
-        Ok(Child { pid, guard: init, channel: self.channel, early })
+        Ok(Child { pid, guard: init, early, ..self })
     }
 
     /// The pidfd of the process.
@@ -165,6 +215,7 @@ impl Child {
 
     /// Waits until the child has come to its next stop.
     pub(crate) fn progress(&mut self, plan: &Plan) -> Result<Progress> {
+        self.await_word(plan)?;
         match self.next().traced(Mark::AwaitChild)? {
             Some(Reply::Barrier) => Ok(Progress::Barrier),
             Some(Reply::NeedMount(item)) => Ok(Progress::NeedMount(item as usize)),
@@ -201,23 +252,62 @@ impl Child {
         }
     }
 
-    /// Makes the mount number `item` in the child's mount namespace, with rights
-    /// that the child does not have, and sends it.
-    pub(crate) fn send_mount(&self, plan: &Plan, item: usize) -> Result<()> {
+    /// Starts the helper that clones trees in the child's mount namespace, with rights
+    /// that the child does not have, if there is to be one ([`Cloner::Helper`]).
+    pub(crate) fn start_tree_cloner(&mut self, plan: &Plan) -> Result<()> {
+        let TreeCloning::Prepared { helper: socket, init } = &self.trees else { return Ok(()) };
+        let has_room = plan.container.as_ref().is_some_and(|container| container.rootfs.has_room());
+        let room = if has_room { Some(Box::new(room(init, plan)?)) } else { None };
         let (parent, child) = channel::channel()?;
-        let mapper = Mapper {
+        let cloner = TreeCloner {
             plan,
-            item,
-            init: self.pidfd(),
-            to_init: self.channel.as_fd(),
+            inside: room.as_ref().map_or(self.pidfd(), |room| room.pidfd()),
+            socket,
+            inits_end: init.as_raw_fd(),
             channel: &child,
             parent_end: parent.as_fd().as_raw_fd(),
         };
-        let mut helper = clone_helper(0, parent, mapper)?;
-        drop(child);
-        match helper.next()? {
-            Some(Reply::Ready) => Ok(()),
-            other => Err(helper.failed(other, plan)),
+        let helper = Box::new(clone_helper(0, parent, cloner)?);
+        self.trees = TreeCloning::Started { helper, _room: room };
+        Ok(())
+    }
+
+    /// Waits until the child has said something. If the helper fails, that is what has gone
+    /// wrong, and the child will say no more than that it waits for a tree in vain.
+    fn await_word(&mut self, plan: &Plan) -> Result<()> {
+        while let TreeCloning::Started { helper, .. } = &mut self.trees
+            && self.early.is_empty()
+        {
+            let both =
+                [Some((self.channel.as_fd(), libc::POLLIN)), Some((helper.channel.as_fd(), libc::POLLIN))];
+            match fd::poll_many(both, -1).context(|| "poll")? {
+                [_, 0] => return Ok(()),
+                _ => match helper.channel.receive().context(|| "recv")? {
+                    Some(Reply::Ready) => self.trees = TreeCloning::Done,
+                    other => return Err(helper.failed(other, plan)),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Clones the tree of mount number `item`, whose turn has come, and sends it.
+    pub(crate) fn send_tree(&self, plan: &Plan, item: usize) -> Result<()> {
+        let mounts = plan.container.as_ref().map(|container| &container.rootfs.mounts);
+        let later = match mounts.and_then(|mounts| mounts.get(item)).map(|mount| &mount.what) {
+            Some(What::Tree { tree, .. }) => tree.for_cloner(Cloner::Parent),
+            _ => None,
+        };
+        let later =
+            later.ok_or_else(|| Error::new(ErrorKind::Setup, "the child asks for an unknown tree"))?;
+        let tree = later.clone_tree().map_err(|(call, errno)| {
+            let failure = Failure { step: Step::Mount, item: index(item), call, errno };
+            explain::failure(failure, None, plan)
+        })?;
+        // The child's end is told by what it says next.
+        match socket::send_fd(&self.channel, b"m", &tree) {
+            Ok(_) | Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(()),
+            Err(errno) => Err(Error::os(errno, "sendmsg")),
         }
     }
 

@@ -170,6 +170,7 @@ impl Attempt<'_> {
         if let Some(network) = self.network.take() {
             network.finish()?;
         }
+        child.start_tree_cloner(plan)?;
         let namespaces = &self.config.namespaces;
         if namespaces.is_new(NamespaceKind::User) {
             ids::write_maps(proc, child.pid, &namespaces.uid_map, &namespaces.gid_map)
@@ -194,7 +195,7 @@ impl Attempt<'_> {
         }
         loop {
             match child.progress(plan)? {
-                Progress::NeedMount(item) => child.send_mount(plan, item)?,
+                Progress::NeedMount(item) => child.send_tree(plan, item)?,
                 Progress::Barrier => {
                     let state = self.state(child.pid);
                     for kind in [HookKind::Prestart, HookKind::CreateRuntime] {

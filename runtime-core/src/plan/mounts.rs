@@ -3,6 +3,7 @@
 
 mod filesystem;
 
+use super::trees::{HostFile, Trees};
 use super::{Host, namespaces};
 use crate::config::Config;
 use crate::config::field::invalid;
@@ -10,9 +11,9 @@ use crate::config::mounts::{Filesystem, Follow, IdMap as IdMapConfig, Mount as M
 use crate::config::namespaces::{Kind, Origin};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::init::plan::{IdMap, Inside, Mount, NewMount, What};
-use crate::init::step::Call;
-use crate::init::tree::{self, Cloner, Tree};
-use crate::launch;
+use crate::init::step::{Call, During};
+use crate::init::tree::{Cloner, Shape, Tree};
+use crate::launch::{self, explain};
 use crate::path::root::Leaf;
 use crate::path::{clean, proc, show};
 use crate::spec::IdMapping;
@@ -21,14 +22,15 @@ use crate::sys::{Errno, fd, ns};
 use libc::{MS_PRIVATE, MS_SHARED, MS_SLAVE};
 use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 /// Plans the mounts of a container whose rootfs is at an absolute path.
-pub(super) fn mounts(config: &Config, host: &Host<'_>, cloner: Cloner) -> Result<Box<[Mount]>> {
+pub(super) fn mounts(config: &Config, host: &Host<'_>, trees: &mut Trees) -> Result<Box<[Mount]>> {
     let mut planner = Planner {
         config,
         rootfs: clean(host.rootfs),
         hierarchy: host.hierarchy,
-        cloner,
+        trees,
         user_namespaces: Vec::new(),
     };
     config.mounts.iter().enumerate().map(|(i, m)| planner.mount(i, m)).collect()
@@ -41,9 +43,9 @@ struct Planner<'a> {
     rootfs: String,
     /// Where the host's cgroup2 is.
     hierarchy: &'a CStr,
-    cloner: Cloner,
+    trees: &'a mut Trees,
     /// One for each different pair of maps, uid and gid.
-    user_namespaces: Vec<(&'a [IdMapping], &'a [IdMapping], OwnedFd)>,
+    user_namespaces: Vec<(&'a [IdMapping], &'a [IdMapping], Arc<OwnedFd>)>,
 }
 
 impl<'a> Planner<'a> {
@@ -65,12 +67,12 @@ impl<'a> Planner<'a> {
             Source::Bind { path, depth, follow, id_map } => {
                 plan.source = path.clone();
                 let id_map = id_map.as_ref().map(|map| self.id_map(i, map)).transpose()?;
-                let bind = Bind { i, m, path, depth: *depth, follow: *follow, config, cloner: self.cloner };
+                let bind = Bind { i, m, path, depth: *depth, follow: *follow, config };
                 plan.what = match bind.symlink()? {
                     Some(symlink) => symlink,
                     None => match self.inside(path) {
-                        Some(inside) => What::Inside(bind.inside(inside, id_map)),
-                        None => bind.tree(id_map, &mut plan.attr)?,
+                        Some(inside) => What::Inside(bind.inside(inside, id_map, self.trees.cloner())),
+                        None => bind.tree(id_map, &mut plan.attr, self.trees)?,
                     },
                 };
             }
@@ -83,7 +85,7 @@ impl<'a> Planner<'a> {
                     // namespace may mount only what its own cgroup namespace shows.
                     plan.attr = Some(MountAttr { set: m.flags.new_attr(), ..MountAttr::default() });
                     plan.what = What::Tree {
-                        tree: host_hierarchy(i, self.hierarchy, self.cloner)?,
+                        tree: host_hierarchy(i, self.hierarchy, self.trees)?,
                         leaf: Leaf::Directory,
                     };
                     return Ok(plan);
@@ -141,14 +143,15 @@ impl<'a> Planner<'a> {
         let namespaces = &self.config.namespaces;
         let (uid, gid) = match (map.uid.is_empty(), namespaces.origin(Kind::User)) {
             (true, Origin::Path(path)) => {
-                return Ok(IdMap { namespace: namespaces::open(Kind::User, path)?, depth: map.depth });
+                let namespace = Arc::new(namespaces::open(Kind::User, path)?);
+                return Ok(IdMap { namespace, depth: map.depth });
             }
             (true, _) => (namespaces.uid_map.as_slice(), namespaces.gid_map.as_slice()),
             (false, _) => (map.uid.as_slice(), map.gid.as_slice()),
         };
         let known = self.user_namespaces.iter().find(|(u, g, _)| (*u, *g) == (uid, gid));
         let namespace = match known {
-            Some((_, _, namespace)) => namespace.try_clone().map_err(|error| Error::io(&error, "dup"))?,
+            Some((_, _, namespace)) => Arc::clone(namespace),
             None => {
                 let made = launch::user_namespace(uid, gid).map_err(|error| {
                     error.wrap_as(
@@ -156,25 +159,24 @@ impl<'a> Planner<'a> {
                         format!("mounts[{i}]: making a user namespace with its mappings"),
                     )
                 })?;
-                let copy = made.try_clone().map_err(|error| Error::io(&error, "dup"))?;
-                self.user_namespaces.push((uid, gid, made));
-                copy
+                let made = Arc::new(made);
+                self.user_namespaces.push((uid, gid, Arc::clone(&made)));
+                made
             }
         };
         Ok(IdMap { namespace, depth: map.depth })
     }
 }
 
-fn host_hierarchy(i: usize, hierarchy: &CStr, cloner: Cloner) -> Result<Tree> {
-    let source = tree::Source {
-        path: hierarchy.to_owned(),
-        depth: Depth::One,
-        flags: 0,
-        propagation: [Some((MS_PRIVATE, Depth::One)), None],
-    };
-    Tree::new(source, cloner).map_err(|(call, errno)| {
-        Error::os(errno, call.name()).wrap(format!("mounts[{i}]: cloning the mount of the cgroup hierarchy"))
-    })
+fn host_hierarchy(i: usize, hierarchy: &CStr, trees: &mut Trees) -> Result<Tree> {
+    let shape =
+        Shape { depth: Depth::One, propagation: [Some((MS_PRIVATE, Depth::One)), None], id_map: None };
+    HostFile::open(hierarchy).during(Call::Open).and_then(|file| trees.plain(file, shape)).map_err(
+        |(call, errno)| {
+            Error::os(errno, call.name())
+                .wrap(format!("mounts[{i}]: cloning the mount of the cgroup hierarchy"))
+        },
+    )
 }
 
 /// A bind mount.
@@ -185,7 +187,6 @@ struct Bind<'a> {
     depth: Depth,
     follow: Follow,
     config: &'a Config,
-    cloner: Cloner,
 }
 
 impl Bind<'_> {
@@ -210,65 +211,73 @@ impl Bind<'_> {
     }
 
     /// The source is below the rootfs.
-    fn inside(&self, path: CString, id_map: Option<IdMap>) -> Inside {
+    fn inside(&self, path: CString, id_map: Option<IdMap>, cloner: Cloner) -> Inside {
         // Only who may mount the file system may map its ids, and that is not the
         // root of the container's user namespace.
-        let by_parent = id_map.is_some() && self.config.namespaces.is_own(Kind::User);
-        Inside { path, depth: self.depth, no_follow: self.follow == Follow::No, id_map, by_parent }
+        let by_helper = id_map.is_some() && cloner == Cloner::Helper;
+        Inside { path, depth: self.depth, no_follow: self.follow == Follow::No, id_map, by_helper }
     }
 
     /// The source is on the host: a detached clone of it. `attr` is what the
     /// options do to it.
-    fn tree(&self, id_map: Option<IdMap>, attr: &mut Option<MountAttr>) -> Result<What> {
-        // Peers of the host's mounts only where the configuration wants the whole
-        // rootfs to be one (config-linux.md, "Rootfs Mount Propagation").
-        let propagation = match self.config.rootfs_propagation {
-            Some((MS_SHARED, _)) => None,
-            Some((MS_PRIVATE, _)) => Some((MS_PRIVATE, Depth::All)),
-            _ => Some((MS_SLAVE, Depth::All)),
-        };
-        let source = tree::Source {
-            path: self.path.to_owned(),
-            depth: self.depth,
-            flags: if self.follow == Follow::No { libc::AT_SYMLINK_NOFOLLOW } else { 0 },
-            propagation: [propagation, None],
-        };
-        let tree = Tree::new(source, self.cloner).map_err(|(call, errno)| {
-            let error = self.failed(errno, if call == Call::CloneTree { "open" } else { call.name() });
-            match errno {
-                Errno::EINVAL => error.with_hint("the mount that the source is on is unbindable"),
-                _ => error,
-            }
-        })?;
+    fn tree(&self, id_map: Option<IdMap>, attr: &mut Option<MountAttr>, trees: &mut Trees) -> Result<What> {
+        let file = self.open().map_err(|errno| self.failed(errno, "open"))?;
         if self.m.destination.as_c_str() == c"proc"
-            && !tree.look(|root| proc::is_procfs(root)).map_err(|errno| self.failed(errno, "statfs"))?
+            && !proc::is_procfs(&file).map_err(|errno| self.failed(errno, "statfs"))?
         {
             let at = format!("mounts[{}].destination", self.i);
             return Err(invalid(at, "\"/proc\" cannot be mounted because it is not of type proc"));
         }
-        if let Some(map) = id_map {
-            let tree = tree.cloned().ok_or_else(|| self.not_mapped(Errno::EPERM))?;
-            map.apply(tree).map_err(|errno| self.not_mapped(errno))?;
+        if id_map.is_some() && trees.cloner() == Cloner::Child {
+            return Err(self.not_mapped(Errno::EPERM));
         }
-        if self.locks_flags(&tree, attr.as_ref())? {
-            let source =
-                tree.look(|root| fd::mount_flags(root)).map_err(|errno| self.failed(errno, "statvfs"))?;
+        let shape = Shape { depth: self.depth, propagation: self.propagation(), id_map };
+        let cloned = trees.clone(&file, &shape).map_err(|(call, errno)| match (call, errno) {
+            (Call::MapIds, errno) => self.not_mapped(errno),
+            (Call::CloneTree, Errno::EINVAL) => {
+                self.failed(errno, "open").with_hint("the mount that the source is on is unbindable")
+            }
+            (call, errno) => self.failed(errno, call.name()),
+        })?;
+        if self.locks_flags(cloned.as_ref(), attr.as_ref())? {
+            let source = fd::mount_flags(&file).map_err(|errno| self.failed(errno, "statvfs"))?;
             *attr = self.m.flags.locked_attr(source).map_err(|flag| self.locked(flag))?;
         }
-        let st = tree.look(|root| fd::stat(root)).map_err(|errno| self.failed(errno, "stat"))?;
-        let leaf = if st.st_mode & libc::S_IFMT == libc::S_IFDIR { Leaf::Directory } else { Leaf::File };
+        let leaf = file.leaf;
+        let tree =
+            trees.tree(cloned, file, shape).map_err(|(call, errno)| self.failed(errno, call.name()))?;
         Ok(What::Tree { tree, leaf })
     }
 
-    /// Whether the kernel holds on to flags of the mount in the container's mount
-    /// namespace (mount_namespaces(7), "Restrictions on mount namespaces"). If that
-    /// belongs to a new user namespace, it would, but for the mount being cloned
-    /// before it comes there; so we do. If it is that of a rootless caller, it says so.
-    fn locks_flags(&self, tree: &Tree, attr: Option<&MountAttr>) -> Result<bool> {
-        let (Some(attr), Some(tree)) = (attr, tree.cloned()) else { return Ok(attr.is_some()) };
-        if self.config.namespaces.is_own(Kind::User) {
-            return Ok(true);
+    fn open(&self) -> crate::sys::Result<HostFile> {
+        match self.follow {
+            Follow::No => HostFile::open_no_links(self.path),
+            Follow::Yes | Follow::Copy => HostFile::open(self.path),
         }
+    }
+
+    /// The propagation of a clone of the host's mounts. They are peers of the host's only
+    /// where the configuration wants the whole rootfs to be one (config-linux.md, "Rootfs
+    /// Mount Propagation") and the container is as privileged as the host. If it has a
+    /// user namespace, they are slaves first, and then peers of each other, as in a mount
+    /// namespace that the kernel copies for another user namespace.
+    fn propagation(&self) -> [Option<(libc::c_ulong, Depth)>; 2] {
+        let all = |propagation| Some((propagation, Depth::All));
+        match self.config.rootfs_propagation {
+            Some((MS_SHARED, _)) if self.config.namespaces.is_own(Kind::User) => {
+                [all(MS_SLAVE), all(MS_SHARED)]
+            }
+            Some((MS_SHARED, _)) => [None, None],
+            Some((MS_PRIVATE, _)) => [all(MS_PRIVATE), None],
+            _ => [all(MS_SLAVE), None],
+        }
+    }
+
+    /// Whether the kernel holds on to flags of the mount in the container's mount
+    /// namespace (mount_namespaces(7), "Restrictions on mount namespaces"). Of the
+    /// parent's own clone in the mount namespace of a rootless caller, it says so.
+    fn locks_flags(&self, cloned: Option<&OwnedFd>, attr: Option<&MountAttr>) -> Result<bool> {
+        let (Some(attr), Some(tree)) = (attr, cloned) else { return Ok(attr.is_some()) };
         if ns::is_initial_user_namespace().context(|| "stat /proc/self/ns/user")? {
             return Ok(false);
         }
@@ -280,14 +289,7 @@ impl Bind<'_> {
     }
 
     fn not_mapped(&self, errno: Errno) -> Error {
-        let error = self.failed(errno, "failed to set MOUNT_ATTR_IDMAP on");
-        match errno {
-            Errno::EINVAL => error.with_hint("the file system does not support id-mapped mounts"),
-            Errno::EPERM => error.with_hint(
-                "it takes CAP_SYS_ADMIN where the file system was mounted, and a mount that is not mapped already",
-            ),
-            _ => error,
-        }
+        explain::map_ids(self.failed(errno, "failed to set MOUNT_ATTR_IDMAP on"), errno)
     }
 
     fn locked(&self, flag: &str) -> Error {

@@ -76,6 +76,20 @@ pub(super) fn is_own(kind: Kind, file: &OwnedFd) -> Result<bool> {
     Ok((own.st_dev, own.st_ino) == (other.st_dev, other.st_ino))
 }
 
+/// True if the namespace of this file belongs to the user namespace that the calling
+/// process is in.
+pub(super) fn belongs_to_own_user(kind: Kind, path: &CStr) -> Result<bool> {
+    match ns::owner(open(kind, path)?) {
+        Ok(owner) => is_own(Kind::User, &owner),
+        Err(Errno::EPERM) => Ok(false),
+        Err(errno) => Err(Error::os(errno, "ioctl(NS_GET_USERNS)").wrap(format!(
+            "{} namespace {}",
+            kind.name(),
+            show(path)
+        ))),
+    }
+}
+
 /// The flags for the clone. The cgroup and time namespaces are made later, by
 /// the child: the one when it is in its cgroup, the other so that it can set clocks.
 pub(super) fn clone_flags(namespaces: &Namespaces) -> i32 {

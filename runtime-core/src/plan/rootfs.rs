@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The root file system and its devices: sources opened and cloned.
 
+use super::trees::{HostFile, Trees};
 use super::{Host, labels, mounts};
 use crate::config::Config;
 use crate::config::devices::{Node as NodeConfig, NodeKind};
@@ -8,11 +9,12 @@ use crate::config::field::invalid;
 use crate::config::mounts::{Mount, Source};
 use crate::config::namespaces::Kind;
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::init::plan::{Dev, DevPlace, Node, Rootfs};
-use crate::init::tree::{self, Cloner, Tree};
+use crate::init::plan::{Dev, DevPlace, Node, Rootfs, TreeHelper};
+use crate::init::tree::{Cloner, Shape, Tree};
+use crate::path::root::Leaf;
 use crate::path::show;
 use crate::sys::mount::Depth;
-use crate::sys::{Errno, cred, fd, ns};
+use crate::sys::{Errno, fd, ns};
 use libc::{MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -21,7 +23,7 @@ pub(super) fn rootfs(config: &Config, host: &Host<'_>, no_pivot: bool) -> Result
     let path = host.rootfs;
     let dir = open_rootfs(path)?;
     let own_namespace = config.namespaces.is_own(Kind::Mount);
-    let cloner = cloner(config)?;
+    let mut trees = Trees::new(config)?;
     if no_pivot && matches!(config.rootfs_propagation, Some((MS_PRIVATE, _))) {
         return Err(invalid("linux.rootfsPropagation", "[r]private is not safe without pivot_root"));
     }
@@ -29,8 +31,10 @@ pub(super) fn rootfs(config: &Config, host: &Host<'_>, no_pivot: bool) -> Result
         labels::require_selinux("linux.mountLabel")?;
     }
     Ok(Rootfs {
-        tree: rootfs_tree(path, config, cloner)?,
+        tree: rootfs_tree(&dir, path, config, &mut trees)?,
         root: dir,
+        helper: (trees.cloner() == Cloner::Helper)
+            .then(|| TreeHelper { socket: None, has_room: !config.namespaces.is_new(Kind::Mount) }),
         own_namespace,
         // In one the kernel makes no user namespaces.
         chrooted: config.namespaces.is_new(Kind::Mount)
@@ -45,8 +49,8 @@ pub(super) fn rootfs(config: &Config, host: &Host<'_>, no_pivot: bool) -> Result
         readonly: config.rootfs_readonly,
         // The others are what the clone has already.
         propagation: config.rootfs_propagation.filter(|(flag, _)| matches!(*flag, MS_SHARED | MS_UNBINDABLE)),
-        mounts: mounts::mounts(config, host, cloner)?,
-        dev: dev(config, cloner)?,
+        mounts: mounts::mounts(config, host, &mut trees)?,
+        dev: dev(config, &mut trees)?,
     })
 }
 
@@ -63,28 +67,19 @@ fn open_rootfs(path: &str) -> Result<OwnedFd> {
         .map_err(|error| error.wrap_as(ErrorKind::InvalidConfig, "invalid rootfs"))
 }
 
-/// Only the privileged can clone mounts where they are.
-fn cloner(config: &Config) -> Result<Cloner> {
-    if !config.namespaces.is_new(Kind::User) {
-        return Ok(Cloner::Parent);
-    }
-    let effective = cred::cap_get().context(|| "capget")?.effective;
-    Ok(if effective & 1 << cred::CAP_SYS_ADMIN == 0 { Cloner::Child } else { Cloner::Parent })
-}
-
 /// The rootfs, with all that is mounted below it. It is not a peer of the host's
 /// mount, or pivot_root would refuse it and mounts in the container would show on
 /// the host; what is mounted below still receives from the host, as a hook or a
 /// volume plugin may expect.
-fn rootfs_tree(path: &str, config: &Config, cloner: Cloner) -> Result<Tree> {
+fn rootfs_tree(dir: &OwnedFd, path: &str, config: &Config, trees: &mut Trees) -> Result<Tree> {
     let private = !matches!(config.rootfs_propagation, Some((MS_SLAVE, _)));
-    let source = tree::Source {
-        path: super::c_string(path),
+    let shape = Shape {
         depth: Depth::All,
-        flags: 0,
         propagation: [Some((MS_SLAVE, Depth::All)), private.then_some((MS_PRIVATE, Depth::One))],
+        id_map: None,
     };
-    Tree::new(source, cloner).map_err(|(call, errno)| {
+    let file = dir.try_clone().map_err(|error| Error::io(&error, "dup"))?;
+    trees.plain(HostFile::new(file, Leaf::Directory), shape).map_err(|(call, errno)| {
         let what = format!("cloning the mount of rootfs {path}");
         let error = Error::os(errno, call.name()).wrap_as(ErrorKind::Setup, what);
         if errno == Errno::EINVAL {
@@ -115,7 +110,7 @@ fn dev_place(config: &Config) -> DevPlace {
     }
 }
 
-fn dev(config: &Config, cloner: Cloner) -> Result<Dev> {
+fn dev(config: &Config, trees: &mut Trees) -> Result<Dev> {
     let by_binding = config.namespaces.is_own(Kind::User)
         || !ns::is_initial_user_namespace().context(|| "stat /proc/self/ns/user")?;
     let mut links = vec![
@@ -137,14 +132,14 @@ fn dev(config: &Config, cloner: Cloner) -> Result<Dev> {
         .nodes
         .iter()
         .filter(is_made)
-        .map(|n| node(n, by_binding.then_some(cloner)))
+        .map(|n| node(n, by_binding.then_some(&mut *trees)))
         .collect::<Result<_>>()?;
     Ok(Dev { place, nodes, links: links.into() })
 }
 
 /// `bind`: the kernel lets nobody make device nodes in a user namespace, so the
 /// container gets a mount of the host's.
-fn node(node: &NodeConfig, bind: Option<Cloner>) -> Result<Node> {
+fn node(node: &NodeConfig, bind: Option<&mut Trees>) -> Result<Node> {
     let dev = libc::makedev(node.major, node.minor);
     // A fifo is no device: everybody may make one.
     let bind = bind.filter(|_| node.kind != NodeKind::Fifo);
@@ -155,20 +150,19 @@ fn node(node: &NodeConfig, bind: Option<Cloner>) -> Result<Node> {
         mode: node.mode,
         uid: node.uid,
         gid: node.gid,
-        host: bind.map(|cloner| host_node(node, dev, cloner)).transpose()?,
+        host: bind.map(|trees| host_node(node, dev, trees)).transpose()?,
     })
 }
 
-fn host_node(node: &NodeConfig, dev: u64, cloner: Cloner) -> Result<Tree> {
+fn host_node(node: &NodeConfig, dev: u64, trees: &mut Trees) -> Result<Tree> {
     let path = CString::new([b"/", node.path.to_bytes()].concat()).unwrap_or_default();
     let at = format!("device {} of the host", show(&path));
-    let propagation = [Some((MS_PRIVATE, Depth::One)), None];
-    let source = tree::Source { path, depth: Depth::One, flags: 0, propagation };
-    let tree =
-        Tree::new(source, cloner).map_err(|(call, errno)| Error::os(errno, call.name()).wrap(at.clone()))?;
-    let st = tree.look(|root| fd::stat(root)).context(|| at.clone())?;
+    let file = HostFile::open(&path).context(|| at.clone())?;
+    let st = fd::stat(&file).context(|| at.clone())?;
     if st.st_mode & libc::S_IFMT != node.kind.mode() || st.st_rdev != dev {
         return Err(invalid("linux.devices", format_args!("{at} is not {}:{}", node.major, node.minor)));
     }
-    Ok(tree)
+    let propagation = [Some((MS_PRIVATE, Depth::One)), None];
+    let shape = Shape { depth: Depth::One, propagation, id_map: None };
+    trees.plain(file, shape).map_err(|(call, errno)| Error::os(errno, call.name()).wrap(at))
 }

@@ -38,6 +38,9 @@ pub(crate) fn effective_gid() -> u32 {
     unsafe { libc::getegid() }
 }
 
+/// The number of CAP_SYS_CHROOT.
+pub(crate) const CAP_SYS_CHROOT: u8 = 18;
+
 /// The number of CAP_SYS_PTRACE.
 pub(crate) const CAP_SYS_PTRACE: u8 = 19;
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Namespaces: joining, leaving, and the names inside of one.
 
-use super::{Result, check_int, done};
-use std::os::fd::{AsFd, AsRawFd};
+use super::{Result, check_int, done, new_fd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// `int setns(int fd, int nstype)`: `fd` is a namespace file, or (since 5.8) a
 /// pidfd, in which case `types` may name several. Child only.
@@ -26,6 +26,15 @@ pub(crate) fn namespace_type(fd: impl AsFd) -> Result<i32> {
     const NS_GET_NSTYPE: libc::c_ulong = 0xb703;
     // SAFETY: NS_GET_NSTYPE takes no argument.
     check_int(unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), NS_GET_NSTYPE as _) })
+}
+
+/// `int ioctl(int fd, NS_GET_USERNS)`: the user namespace that owns another namespace.
+/// EPERM: it is none of the caller's, nor below it.
+pub(crate) fn owner(fd: impl AsFd) -> Result<OwnedFd> {
+    const NS_GET_USERNS: libc::c_ulong = 0xb701;
+    // SAFETY: NS_GET_USERNS takes no argument.
+    let owner = check_int(unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), NS_GET_USERNS as _) })?;
+    new_fd(owner.into())
 }
 
 /// Whether the calling process is in the initial user namespace, whose file has

@@ -153,6 +153,23 @@ pub(crate) fn recv_fd(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize, O
     Ok((n, Some(unsafe { OwnedFd::from_raw_fd(fd) })))
 }
 
+/// `int setsockopt(int fd, SOL_SOCKET, SO_SNDBUF, 1)`: the smallest buffer that the kernel
+/// gives, which holds about six messages with a descriptor.
+pub(crate) fn shrink_send_buffer(socket: impl AsFd) -> Result<()> {
+    let size: i32 = 1;
+    // SAFETY: `size` is a whole int.
+    check_int(unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_SNDBUF,
+            (&raw const size).cast(),
+            size_of::<i32>() as libc::socklen_t,
+        )
+    })
+    .map(drop)
+}
+
 /// `ssize_t send(int fd, const void *buf, size_t len, MSG_NOSIGNAL)`: EPIPE, not
 /// SIGPIPE, if the other end is closed.
 pub(crate) fn send(socket: impl AsFd, payload: &[u8]) -> Result<usize> {

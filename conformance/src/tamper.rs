@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Ways in which root of a container undoes what the host has set up with mounts.
+
+use crate::{Doing, Result, ensure};
+use nix::errno::Errno;
+use nix::libc;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+const NONE: Option<&str> = None;
+
+/// Writes `text` to `file`, which is on the read-only mount at `path`. In every way that
+/// may make it writable, also through a copy of it at `copy`.
+pub fn write_read_only(path: &Path, copy: &Path, file: &str, text: &str) -> Result {
+    let restrictions = [
+        MsFlags::empty(),
+        MsFlags::MS_NOSUID,
+        MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
+        MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC,
+        MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_NOATIME,
+    ];
+    let remounts = |path: &Path| {
+        restrictions.iter().any(|flags| {
+            mount(NONE, path, NONE, MsFlags::MS_REMOUNT | MsFlags::MS_BIND | *flags, NONE).is_ok()
+        }) || clear_attributes(path).is_ok()
+    };
+    let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
+    let copies = || mount(Some(path), copy, NONE, bind, NONE).is_ok() && remounts(copy);
+    let written = if remounts(path) {
+        std::fs::write(path.join(file), text)
+    } else if copies() {
+        std::fs::write(copy.join(file), text)
+    } else {
+        return Err("the flags are locked".to_owned());
+    };
+    written.doing("write")
+}
+
+/// Reads `file` in the directory `path`, which another mount covers.
+pub fn read_covered(path: &Path, copy: &Path, file: &str) -> Result<String> {
+    let uncovered = umount2(path, MntFlags::MNT_DETACH).is_ok()
+        || mount(Some(path.parent().unwrap_or(path)), copy, NONE, MsFlags::MS_BIND, NONE).is_ok();
+    ensure!(uncovered, "the mount is locked");
+    let below = copy.join(path.file_name().unwrap_or_default());
+    [path, below.as_path()]
+        .into_iter()
+        .find_map(|dir| std::fs::read_to_string(dir.join(file)).ok())
+        .ok_or_else(|| "there is no such file".to_owned())
+}
+
+/// `mount_setattr(path, MOUNT_ATTR_RDONLY, ... cleared)`
+fn clear_attributes(path: &Path) -> nix::Result<()> {
+    let attributes = libc::mount_attr {
+        attr_set: 0,
+        attr_clr: libc::MOUNT_ATTR_RDONLY
+            | libc::MOUNT_ATTR_NOSUID
+            | libc::MOUNT_ATTR_NODEV
+            | libc::MOUNT_ATTR_NOEXEC,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_nul| Errno::EINVAL)?;
+    // SAFETY: the kernel reads a whole mount_attr, and a C string.
+    #[allow(unsafe_code)]
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            0,
+            &raw const attributes,
+            size_of_val(&attributes),
+        )
+    };
+    Errno::result(result).map(drop)
+}

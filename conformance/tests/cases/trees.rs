@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How trees of mounts cross from the host into a container: what the kernel holds on to
+//! there, what a source's path means, and how many there may be.
+
+use crate::Case;
+use crate::lifecycle::{push, without_namespace};
+use crate::mounts::{Mounted, with_user_namespace};
+use conformance::{Bundle, Doing, Output, Result, Runtime, each, ensure, ensure_eq};
+use nix::mount::MsFlags;
+use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "a read-only source stays read-only in a user namespace",
+        quote: "when creating a less privileged mount namespace, the flags read-only, nosuid, noexec and nodev become \
+                locked, and cannot be changed separately (mount_namespaces(7), Restrictions on mount namespaces)",
+        run: |runtime| each(UserNamespace::ALL, |&user| stays_read_only(runtime, user)),
+    },
+    Case {
+        name: "a read-only source stays read-only in an existing mount namespace",
+        quote: "when creating a less privileged mount namespace, the flags read-only, nosuid, noexec and nodev become \
+                locked, and cannot be changed separately (mount_namespaces(7), Restrictions on mount namespaces)",
+        run: |runtime| stays_read_only(runtime, UserNamespace::JoinedWithMounts),
+    },
+    Case {
+        name: "a read-only rootfs stays read-only in a user namespace",
+        quote: "when creating a less privileged mount namespace, the flags read-only, nosuid, noexec and nodev become \
+                locked, and cannot be changed separately (mount_namespaces(7), Restrictions on mount namespaces)",
+        run: |runtime| {
+            each(UserNamespace::ALL, |&user| {
+                let words = ["write-read-only", "/", "/tmp", "etc/passwd", "theirs"];
+                let bundle = Bundle::new(&words)?.with(|config| config["root"]["readonly"] = json!(false))?;
+                let (rootfs, passwd) = (bundle.rootfs(""), bundle.rootfs("etc/passwd"));
+                fs::set_permissions(&passwd, fs::Permissions::from_mode(0o666)).doing("chmod")?;
+                let _readonly = Mounted::bind(&rootfs, &rootfs)?.with(MsFlags::MS_RDONLY)?;
+                let output = user.run_in(runtime, bundle)?;
+                ensure!(output.stderr.contains("the flags are locked"), "{output}");
+                ensure!(fs::read_to_string(passwd).doing("read")?.starts_with("root:"), "written: {output}");
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "what a mount covers stays covered in a user namespace",
+        quote: "mounts that come as a single unit from a more privileged mount namespace are locked together and may not \
+                be separated in a less privileged one: it might reveal what is underneath (mount_namespaces(7), \
+                Restrictions on mount namespaces)",
+        run: |runtime| {
+            each(UserNamespace::ALL, |&user| {
+                let volume = Volume::new()?;
+                let below = volume.path.join("below");
+                fs::create_dir(&below).doing("mkdir")?;
+                fs::write(below.join("secret"), "secret").doing("write")?;
+                let _cover = Mounted::tmpfs(&below)?;
+                let words = ["read-covered", "/volume/below", "/tmp", "secret"];
+                let output = user.run(runtime, &words, |config| bind(config, &volume.path, "/volume"))?;
+                ensure!(output.stderr.contains("the mount is locked"), "{output}");
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "mounts in a user namespace with a shared root stay there",
+        quote: "the propagation of shared mounts becomes that of slaves when the new mount namespace is less privileged: \
+                mappings performed in less privileged mount namespaces do not propagate to more privileged ones \
+                (mount_namespaces(7), Restrictions on mount namespaces)",
+        run: |runtime| {
+            each(UserNamespace::ALL, |&user| {
+                let volume = Volume::new()?;
+                let (dir, below) = (volume.path.join("dir"), volume.path.join("below"));
+                for dir in [&dir, &below] {
+                    fs::create_dir(dir).doing("mkdir")?;
+                }
+                let _below = Mounted::tmpfs(&below)?;
+                fs::write(below.join("file"), "").doing("write")?;
+                fs::write(dir.join("file"), "").doing("write")?;
+                volume.mounted.share()?;
+                let options: [&[&str]; 2] = [&["rbind"], &["rbind", "rshared"]];
+                each(options, |options| {
+                    let words = ["mount-tmpfs", "/volume/dir", "umount", "/volume/below", "report"];
+                    let output = user.run(runtime, &words, |config| {
+                        config["linux"]["rootfsPropagation"] = json!("shared");
+                        let source = &volume.path;
+                        push(
+                            config,
+                            json!({ "destination": "/volume", "source": source, "options": options }),
+                        );
+                    })?;
+                    ensure!(
+                        dir.join("file").exists(),
+                        "a mount of the container covers the host's: {output}"
+                    );
+                    ensure!(below.join("file").exists(), "the container has unmounted the host's: {output}");
+                    Ok(())
+                })
+            })
+        },
+    },
+    Case {
+        name: "a shared volume in a user namespace is shared again",
+        quote: "shared: mounts in this group propagate to each other (config-linux.md, Rootfs Mount Propagation)",
+        run: |runtime| {
+            let volume = Volume::new()?;
+            volume.mounted.share()?;
+            let bundle = bundle(&["report"])?.with(|config| {
+                with_user_namespace(config);
+                config["linux"]["rootfsPropagation"] = json!("shared");
+                let options = ["rbind", "rshared"];
+                push(config, json!({ "destination": "/volume", "source": volume.path, "options": options }));
+            })?;
+            let report = runtime.report(&bundle)?;
+            let fields = &report.mount("/volume").ok_or("no mount")?.propagation;
+            for kind in ["shared:", "master:"] {
+                ensure!(fields.iter().any(|field| field.starts_with(kind)), "not {kind}: {fields:?}");
+            }
+            Ok(())
+        },
+    },
+    Case {
+        name: "a source that only root of the host can reach, in a user namespace",
+        quote: "runc: sources are opened with the rights of the runtime, as for Kubernetes volumes below /var/lib/kubelet",
+        run: |runtime| {
+            each(UserNamespace::ALL, |&user| {
+                let outer = tempfile::tempdir().doing("temporary directory")?;
+                fs::set_permissions(outer.path(), fs::Permissions::from_mode(0o700)).doing("chmod")?;
+                let inner = outer.path().join("volume");
+                fs::create_dir(&inner).doing("mkdir")?;
+                fs::write(inner.join("file"), "text").doing("write")?;
+                for mode in [0o755, 0o700] {
+                    fs::set_permissions(&inner, fs::Permissions::from_mode(mode)).doing("chmod")?;
+                    let file = inner.join("file");
+                    let output = user.run(runtime, &["cat", "/file"], |config| {
+                        bind(config, &inner, "/volume");
+                        bind(config, &file, "/file");
+                    })?;
+                    ensure_eq!(output.ok()?.stdout, "text");
+                }
+                Ok(())
+            })
+        },
+    },
+];
+
+fn stays_read_only(runtime: &Runtime, user: UserNamespace) -> Result {
+    let volume = Volume::new()?.restricted()?;
+    let words = ["write-read-only", "/volume", "/tmp", "file", "theirs"];
+    let output = user.run(runtime, &words, |config| bind(config, &volume.path, "/volume"))?;
+    ensure!(output.stderr.contains("the flags are locked"), "{output}");
+    ensure_eq!(fs::read_to_string(volume.path.join("file")).doing("read")?, "ours");
+    Ok(())
+}
+
+/// The user namespace of a container.
+#[derive(Clone, Copy, Debug)]
+enum UserNamespace {
+    New,
+    /// That of another container.
+    Joined,
+    /// That of another container, with its mount namespace.
+    JoinedWithMounts,
+}
+
+impl UserNamespace {
+    const ALL: [UserNamespace; 2] = [UserNamespace::New, UserNamespace::Joined];
+
+    /// Runs the probe as root of the user namespace, with the right to mount.
+    fn run(self, runtime: &Runtime, words: &[&str], change: impl FnOnce(&mut Value)) -> Result<Output> {
+        self.run_in(runtime, bundle(words)?.with(change)?)
+    }
+
+    fn run_in(self, runtime: &Runtime, bundle: Bundle) -> Result<Output> {
+        let bundle = bundle.with(with_mount_rights)?;
+        match self {
+            UserNamespace::New => runtime.run_in(&bundle.with(with_user_namespace)?, &["run", "c"]),
+            UserNamespace::Joined | UserNamespace::JoinedWithMounts => {
+                let kinds: &[&str] =
+                    if let UserNamespace::Joined = self { &["user"] } else { &["user", "mount"] };
+                beside(runtime, with_user_namespace, |pid| {
+                    runtime.run_in(&bundle.with(|config| join(config, pid, kinds))?, &["run", "c"])
+                })
+            }
+        }
+    }
+}
+
+/// Does something while there is another container, whose pid it is told.
+fn beside<T>(
+    runtime: &Runtime,
+    change: impl FnOnce(&mut Value),
+    action: impl FnOnce(i64) -> Result<T>,
+) -> Result<T> {
+    let first = Bundle::new(&["sleep"])?.with(change)?;
+    runtime.run_in(&first, &["run", "--detach", "first"])?.ok()?;
+    let result = action(runtime.state("first")?["pid"].as_i64().unwrap_or_default());
+    runtime.run(&["delete", "--force", "first"])?.ok()?;
+    result
+}
+
+/// A bundle with mount points that root of a user namespace cannot make.
+fn bundle(words: &[&str]) -> Result<Bundle> {
+    let bundle = Bundle::new(words)?;
+    fs::create_dir(bundle.rootfs("volume")).doing("mkdir")?;
+    fs::write(bundle.rootfs("file"), "").doing("write")?;
+    Ok(bundle)
+}
+
+fn with_mount_rights(config: &mut Value) {
+    for set in ["bounding", "effective", "permitted"] {
+        config["process"]["capabilities"][set] = json!(["CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"]);
+    }
+}
+
+/// Puts the container into namespaces of the process `pid`.
+fn join(config: &mut Value, pid: i64, kinds: &[&str]) {
+    for kind in kinds {
+        without_namespace(config, kind);
+        let file = if *kind == "mount" { "mnt" } else { kind };
+        if *kind == "uts" {
+            config.as_object_mut().map(|all| all.remove("hostname"));
+        }
+        if let Some(list) = config["linux"]["namespaces"].as_array_mut() {
+            list.push(json!({ "type": kind, "path": format!("/proc/{pid}/ns/{file}") }));
+        }
+    }
+}
+
+fn bind(config: &mut Value, source: &Path, destination: &str) {
+    push(config, json!({ "destination": destination, "source": source, "options": ["rbind"] }));
+}
+
+/// A tmpfs on the host that everybody may write to, with a file.
+struct Volume {
+    path: PathBuf,
+    mounted: Mounted,
+    _dir: tempfile::TempDir,
+}
+
+impl Volume {
+    fn new() -> Result<Self> {
+        let dir = tempfile::tempdir().doing("temporary directory")?;
+        let path = dir.path().to_owned();
+        let mounted = Mounted::tmpfs(&path)?;
+        for (path, mode) in [(path.clone(), 0o777), (path.join("file"), 0o666)] {
+            if !path.exists() {
+                fs::write(&path, "ours").doing("write")?;
+            }
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).doing("chmod")?;
+        }
+        Ok(Volume { path, mounted, _dir: dir })
+    }
+
+    fn restricted(mut self) -> Result<Self> {
+        self.mounted = self
+            .mounted
+            .with(MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC)?;
+        Ok(self)
+    }
+}
