@@ -142,8 +142,9 @@ impl ParentEnd {
         let mut bytes = [0; 1 + WORDS_MAX];
         loop {
             let n = match fd::read(&self.socket, &mut bytes) {
-                // The child ended with an unread Go in its queue.
-                Err(Errno::ECONNRESET) => 0,
+                // The child ended with an unread Go in its queue. The kernel says that once, and
+                // before what the child has said (sock_error in __skb_try_recv_datagram).
+                Err(Errno::ECONNRESET) => continue,
                 other => other?,
             };
             match bytes.get(..n).unwrap_or_default() {
@@ -283,6 +284,18 @@ mod tests {
         assert_eq!(parent.words(), None);
         assert_eq!(parent.receive().unwrap(), Some(Reply::Ready));
         assert_eq!(parent.words(), Some("seven c"));
+    }
+
+    #[test]
+    fn what_a_child_says_before_it_ends_with_an_unread_go() {
+        let (parent, child) = channel().unwrap();
+        child.send_words(b"why").unwrap();
+        child.send(Reply::Barrier).unwrap();
+        parent.go().unwrap();
+        drop(child);
+        assert_eq!(parent.receive().unwrap(), Some(Reply::Barrier));
+        assert_eq!(parent.words(), Some("why"));
+        assert_eq!(parent.receive().unwrap(), None);
     }
 
     #[test]
