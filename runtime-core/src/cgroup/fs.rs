@@ -75,6 +75,9 @@ fn make_new(hierarchy: &Hierarchy, place: &Place) -> Result<Cgroup> {
                 let path = hierarchy.absolute(&place.path);
                 let error = Error::os(errno, format!("unable to apply cgroup configuration: mkdir {path}"));
                 return Err(match errno {
+                    Errno::EEXIST if is_file(hierarchy, &place.path) => error
+                        .of_kind(ErrorKind::AlreadyExists)
+                        .with_hint("linux.cgroupsPath: the name is that of a file of every cgroup"),
                     Errno::EEXIST => error
                         .of_kind(ErrorKind::AlreadyExists)
                         .with_hint("another container is being made in the same cgroup"),
@@ -85,31 +88,58 @@ fn make_new(hierarchy: &Hierarchy, place: &Place) -> Result<Cgroup> {
     }
 }
 
-/// Makes the last component of `path`, and those before it that are missing.
+/// Returns true if the name is that of one of the kernel's files, such as cgroup.procs.
+fn is_file(hierarchy: &Hierarchy, path: &str) -> bool {
+    let path = CString::new(path).unwrap_or_default();
+    fd::stat_at(&hierarchy.root, &path, libc::AT_SYMLINK_NOFOLLOW)
+        .is_ok_and(|st| st.st_mode & libc::S_IFMT != libc::S_IFDIR)
+}
+
+/// Makes the last component of `path`, and those before it that are missing. If one of them
+/// cannot be made, none is left.
 fn make_all(hierarchy: &Hierarchy, path: &str) -> crate::sys::Result<OwnedFd> {
+    let mut made = Vec::new();
+    let result = make_each(hierarchy, path, &mut made);
+    if result.is_err() {
+        for parent in made.iter().rev() {
+            // Another container may have moved in. The first error is the one to report.
+            crate::sys::ignore(fd::unlink(&hierarchy.root, parent, libc::AT_REMOVEDIR));
+        }
+    }
+    result
+}
+
+/// `made` gets the paths of the parents that were missing, and of the cgroup itself.
+fn make_each(hierarchy: &Hierarchy, path: &str, made: &mut Vec<CString>) -> crate::sys::Result<OwnedFd> {
     let open = |dir: BorrowedFd<'_>, name: &CString| {
         fd::openat2(dir, name, libc::O_RDONLY | libc::O_DIRECTORY, 0, resolve::BENEATH | resolve::NO_SYMLINKS)
     };
+    let c_string = |text: &str| CString::new(text).unwrap_or_default();
     let mut below = None;
     let (parents, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let mut length = 0;
     for part in parents.split('/').filter(|part| !part.is_empty()) {
         let dir = below.as_ref().unwrap_or(&hierarchy.root).as_fd();
-        let name = CString::new(part).unwrap_or_default();
+        let name = c_string(part);
+        length += part.len();
         let opened = match open(dir, &name) {
             Err(Errno::ENOENT) => {
                 match fd::mkdir(dir, &name, 0o755) {
-                    Ok(()) | Err(Errno::EEXIST) => {}
+                    Ok(()) => made.push(c_string(path.get(..length).unwrap_or_default())),
+                    Err(Errno::EEXIST) => {}
                     Err(errno) => return Err(errno),
                 }
                 open(dir, &name)?
             }
             other => other?,
         };
+        length += 1;
         below = Some(opened);
     }
     let dir = below.as_ref().unwrap_or(&hierarchy.root).as_fd();
-    let name = CString::new(name).unwrap_or_default();
+    let name = c_string(name);
     fd::mkdir(dir, &name, 0o755)?;
+    made.push(c_string(path));
     open(dir, &name)
 }
 
