@@ -75,7 +75,7 @@ const RLIMITS: &[(&str, u32)] = rlimits! {
     RLIMIT_STACK
 };
 
-const SCHED_DEADLINE: u32 = 6;
+pub(crate) const SCHED_DEADLINE: u32 = 6;
 
 const POLICIES: &[(&str, u32)] = &[
     ("SCHED_OTHER", 0),
@@ -311,6 +311,9 @@ fn scheduler(spec: &spec::Scheduler) -> Result<SchedAttr> {
             return Err(invalid(format_args!("{at}.{field}"), "only SCHED_DEADLINE has it"));
         }
     }
+    if policy == SCHED_DEADLINE {
+        check_deadline(spec)?;
+    }
     Ok(SchedAttr {
         size: 0,
         policy,
@@ -321,6 +324,32 @@ fn scheduler(spec: &spec::Scheduler) -> Result<SchedAttr> {
         deadline: spec.deadline,
         period: spec.period,
     })
+}
+
+/// The kernel's rules (__checkparam_dl of kernel/sched/deadline.c), of which it says only that
+/// one is broken. How long a period may be is a setting of the host.
+fn check_deadline(spec: &spec::Scheduler) -> Result<()> {
+    let spec::Scheduler { runtime, deadline, period, .. } = *spec;
+    let bad = |field: &str, why: String| Err(invalid(format_args!("process.scheduler.{field}"), why));
+    if deadline == 0 {
+        return bad("deadline", "SCHED_DEADLINE needs one, more than 0".to_owned());
+    }
+    for (field, value) in [("deadline", deadline), ("period", period)] {
+        if value >= 1 << 63 {
+            return bad(field, format!("expected less than 2^63 nanoseconds, got {value}"));
+        }
+    }
+    // DL_SCALE: the kernel counts in units of 1024.
+    if runtime < 1024 {
+        return bad("runtime", format!("expected 1024 nanoseconds or more, got {runtime}"));
+    }
+    if runtime > deadline {
+        return bad("runtime", format!("must not be larger than the deadline, {runtime} > {deadline}"));
+    }
+    if period != 0 && deadline > period {
+        return bad("deadline", format!("must not be larger than the period, {deadline} > {period}"));
+    }
+    Ok(())
 }
 
 fn io_priority(spec: &spec::IoPriority) -> Result<u16> {
@@ -449,6 +478,30 @@ mod tests {
         assert!(
             report(|p| p.scheduler = Some(policy("SCHED_RR", 1, 9))).starts_with("process.scheduler.runtime")
         );
+        for (runtime, deadline, period, error) in [
+            (1024, 1024, 0, None),
+            (1024, 2048, 4096, None),
+            (1023, 2048, 4096, Some("runtime: expected 1024 nanoseconds or more, got 1023")),
+            (2049, 2048, 4096, Some("runtime: must not be larger than the deadline, 2049 > 2048")),
+            (1024, 4097, 4096, Some("deadline: must not be larger than the period, 4097 > 4096")),
+            (1024, 0, 4096, Some("deadline: SCHED_DEADLINE needs one, more than 0")),
+            (
+                1024,
+                1 << 63,
+                0,
+                Some("deadline: expected less than 2^63 nanoseconds, got 9223372036854775808"),
+            ),
+            (
+                1024,
+                2048,
+                1 << 63,
+                Some("period: expected less than 2^63 nanoseconds, got 9223372036854775808"),
+            ),
+        ] {
+            let scheduler = spec::Scheduler { deadline, period, ..policy("SCHED_DEADLINE", 0, runtime) };
+            let checked = check(|p| p.scheduler = Some(scheduler)).map(drop).map_err(|error| error.report());
+            assert_eq!(checked, error.map_or(Ok(()), |error| Err(format!("process.scheduler.{error}"))));
+        }
         let io = |class: &str, priority| spec::IoPriority { class: class.into(), priority };
         assert_eq!(
             check(|p| p.io_priority = Some(io("IOPRIO_CLASS_BE", 4))).unwrap().io_priority,

@@ -3,7 +3,7 @@
 //! limits that would be in its own way, and priorities that only the parent, who
 //! has its capabilities in the initial user namespace, may set.
 
-use crate::config::process::{Process, rlimit_name};
+use crate::config::process::{Process, SCHED_DEADLINE, rlimit_name};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path::proc::Proc;
 use crate::sys::{Errno, process};
@@ -33,12 +33,21 @@ fn set(process: &Process, proc: &Proc, pid: i32, limits_here: bool) -> Result<()
         })?;
     }
     if let Some(scheduler) = &process.scheduler {
+        let is_deadline = scheduler.policy == SCHED_DEADLINE;
         process::set_scheduler(pid, scheduler).map_err(|errno| {
             let error = Error::os(errno, "process.scheduler: sched_setattr");
             match errno {
+                Errno::EBUSY if is_deadline => error.with_hint(
+                    "the CPUs have no bandwidth left for it (sched(7), Admission control), or the process \
+                     may not use all of them (AllowedCPUs)",
+                ),
                 Errno::EBUSY | Errno::EPERM => {
                     error.with_hint("process scheduler can't be used together with AllowedCPUs")
                 }
+                Errno::EINVAL if is_deadline => error.with_hint(
+                    "the period (without one the deadline) must be between kernel.sched_deadline_period_min_us \
+                     and kernel.sched_deadline_period_max_us of the host, by default 100 and 4194304",
+                ),
                 _ => error,
             }
         })?;
