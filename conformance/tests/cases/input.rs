@@ -161,6 +161,26 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "a cgroup that cannot be made",
+        quote: "If an error is generated ... the runtime MUST leave the state of the environment as if the operation \
+            were never attempted (runtime.md, Errors)",
+        run: |runtime| {
+            let top = format!("input-{}", std::process::id());
+            let names = ["cgroup.procs", "a/b/cgroup.events", "a/x\ny"];
+            each(names, |name| {
+                let bundle = Bundle::new(&["exit", "0"])?.with(|config| {
+                    config["linux"]["cgroupsPath"] = json!(format!("/{top}/{name}"));
+                })?;
+                for verb in ["create", "run"] {
+                    let output = runtime.run_in(&bundle, &[verb, "c"])?.failed()?;
+                    let left = host::hierarchy().join(&top);
+                    ensure!(!left.exists(), "{} is left: {output}", left.display());
+                }
+                Ok(())
+            })
+        },
+    },
+    Case {
         name: "what is REQUIRED and missing",
         quote: "hostID (uint32, REQUIRED), major, minor (int64, REQUIRED), allow (boolean, REQUIRED), soft, hard (uint64, \
             REQUIRED), index (uint, REQUIRED), value (uint64, REQUIRED): none of them is 0 because nobody has said so \
@@ -173,6 +193,50 @@ pub(crate) const CASES: &[Case] = &[
                 ensure!(output.stderr.contains(place), "must say {place:?}: {output}");
                 Ok(())
             })
+        },
+    },
+    Case {
+        name: "rules of SCHED_DEADLINE",
+        quote: "sched(7): the kernel requires that runtime <= deadline <= period, and that all are at least 1024; it \
+            says EINVAL to everything else",
+        run: |runtime| {
+            let broken = [
+                (2_000_000, 1_000_000, 3_000_000, "runtime"),
+                (1_000_000, 4_000_000, 3_000_000, "deadline"),
+                (1000, 1_000_000, 3_000_000, "runtime"),
+                (1_000_000, 0, 3_000_000, "deadline"),
+                // The longest period of the host's is 4 s.
+                (1_000_000, 2_000_000, 60_000_000_000u64, "period"),
+            ];
+            each(broken, |(time, deadline, period, field)| {
+                let bundle = Bundle::new(&["exit", "0"])?.with(|config| {
+                    config["process"]["scheduler"] = json!({ "policy": "SCHED_DEADLINE", "runtime": time,
+                        "deadline": deadline, "period": period });
+                })?;
+                let output = runtime.run_in(&bundle, &["run", "c"])?.failed()?;
+                ensure!(output.stderr.contains(field), "must name {field}: {output}");
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "settings that cgroup v2 does not have",
+        quote: "If a setting of version 1 cannot be converted, the runtime MUST generate an error (config-linux.md, unified)",
+        run: |runtime| {
+            let with =
+                |limits: Value| Bundle::new(&["exit", "0"])?.with(|c| c["linux"]["resources"] = limits);
+            for swappiness in [0, 60] {
+                let bundle = with(json!({ "memory": { "swappiness": swappiness } }))?;
+                let output = runtime.run_in(&bundle, &["run", "c"])?.failed()?;
+                ensure!(output.stderr.contains("swappiness"), "must name it: {output}");
+            }
+            // docs/decisions/traps.md: what runc documents for "leave it".
+            let zeros = json!({ "memory": { "kernel": 0, "kernelTCP": 0 }, "cpu": { "realtimeRuntime": 0 } });
+            let output = runtime.run_in(&with(zeros)?, &["run", "c"])?.ok()?;
+            for name in ["memory.kernel:", "memory.kernelTCP:", "cpu.realtimeRuntime:"] {
+                ensure!(output.stderr.contains(name), "must warn of {name} {output}");
+            }
+            Ok(())
         },
     },
     Case {

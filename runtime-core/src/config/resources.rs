@@ -156,8 +156,14 @@ impl Resources {
             }
         }
         let mut resources = Resources {
-            memory: spec.memory.as_ref().map(memory).transpose()?.unwrap_or_default(),
-            cpu: spec.cpu.as_ref().map(cpu).transpose()?.unwrap_or_default(),
+            memory: match &spec.memory {
+                None => Memory::default(),
+                Some(spec) => memory(spec, warnings)?,
+            },
+            cpu: match &spec.cpu {
+                None => Cpu::default(),
+                Some(spec) => cpu(spec, warnings)?,
+            },
             pids: match &spec.pids {
                 None => None,
                 Some(pids) => pids.limit.map(|limit| any_limit("pids.limit", limit)).transpose()?,
@@ -189,6 +195,14 @@ impl Resources {
     }
 }
 
+/// Warns of a 0 for something that version 2 does not have. In version 1 it was a limit; but
+/// what runc documents as the input of `update` has it for "leave it as it is".
+fn no_limit<T: PartialEq + From<u8>>(field: &str, value: Option<T>, warnings: &mut Vec<Warning>) {
+    if value == Some(T::from(0)) {
+        warnings.push(Warning(format!("{AT}.{field}: 0 is ignored: cgroup v2 has no such thing")));
+    }
+}
+
 fn only_version_1(field: &str) -> crate::error::Error {
     unsupported(format_args!("{AT}.{field}"), "cgroup v2 has no such thing")
 }
@@ -208,12 +222,15 @@ fn limit(field: &str, value: Option<i64>) -> Result<Option<Limit>> {
     value.filter(|value| *value != 0).map(|value| any_limit(field, value)).transpose()
 }
 
-fn memory(spec: &spec::Memory) -> Result<Memory> {
+fn memory(spec: &spec::Memory, warnings: &mut Vec<Warning>) -> Result<Memory> {
     let unset = |value: Option<i64>| matches!(value, None | Some(0 | -1));
-    // -1 as Go casts it, which is how an engine says that it has no opinion.
-    if !matches!(spec.swappiness, None | Some(0 | u64::MAX)) {
+    // -1 as Go casts it, which is how an engine says that it has no opinion. 0 is one: never
+    // swap.
+    if !matches!(spec.swappiness, None | Some(u64::MAX)) {
         return Err(only_version_1("memory.swappiness"));
     }
+    no_limit("memory.kernel", spec.kernel, warnings);
+    no_limit("memory.kernelTCP", spec.kernel_tcp, warnings);
     if !unset(spec.kernel) {
         return Err(only_version_1("memory.kernel"));
     }
@@ -259,7 +276,9 @@ fn swap_alone(memory: Option<Limit>, total: Option<Limit>) -> Result<Option<Limi
     }
 }
 
-fn cpu(spec: &spec::Cpu) -> Result<Cpu> {
+fn cpu(spec: &spec::Cpu, warnings: &mut Vec<Warning>) -> Result<Cpu> {
+    no_limit("cpu.realtimeRuntime", spec.realtime_runtime, warnings);
+    no_limit("cpu.realtimePeriod", spec.realtime_period, warnings);
     if spec.realtime_runtime.unwrap_or(0) != 0 {
         return Err(only_version_1("cpu.realtimeRuntime"));
     }
@@ -467,11 +486,23 @@ mod tests {
         let docker = r#"{"memory": {"disableOOMKiller": false}, "cpu": {"shares": 0}, "blockIO": {"weight": 0},
             "network": {}, "pids": {}, "unified": {}, "hugepageLimits": null}"#;
         assert_eq!(ok(docker), Resources::default());
-        let zeros = r#"{"memory": {"limit": 0, "reservation": 0, "swap": 0, "kernel": 0, "kernelTCP": -1, "swappiness": 0,
-            "useHierarchy": true}, "cpu": {"quota": 0, "period": 0, "realtimeRuntime": 0, "realtimePeriod": 0, "cpus": ""},
+        let zeros = r#"{"memory": {"limit": 0, "reservation": 0, "swap": 0, "kernel": -1, "kernelTCP": -1,
+            "useHierarchy": true}, "cpu": {"quota": 0, "period": 0, "cpus": ""},
             "blockIO": {"leafWeight": 0, "weightDevice": []}, "network": {"classID": 0}}"#;
         assert_eq!(ok(zeros), Resources::default());
         assert_eq!(ok(r#"{"memory": {"swappiness": 18446744073709551615}}"#), Resources::default());
+    }
+
+    #[test]
+    fn zeros_that_would_be_dropped_are_warned_of() {
+        let json = r#"{"memory": {"kernel": 0, "kernelTCP": 0}, "cpu": {"realtimeRuntime": 0, "realtimePeriod": 0}}"#;
+        let (resources, warnings) = check(json).unwrap();
+        assert_eq!(resources, Resources::default());
+        let texts: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+        let fields = ["memory.kernel", "memory.kernelTCP", "cpu.realtimeRuntime", "cpu.realtimePeriod"];
+        let expected =
+            fields.map(|field| format!("linux.resources.{field}: 0 is ignored: cgroup v2 has no such thing"));
+        assert_eq!(texts, expected);
     }
 
     #[test]
@@ -537,6 +568,7 @@ mod tests {
                 r#"{"memory": {"disableOOMKiller": true}}"#,
                 "linux.resources.memory.disableOOMKiller: cgroup v2 has no",
             ),
+            (r#"{"memory": {"swappiness": 0}}"#, "linux.resources.memory.swappiness: cgroup v2 has no"),
             (r#"{"memory": {"swappiness": 60}}"#, "linux.resources.memory.swappiness: cgroup v2 has no"),
             (r#"{"memory": {"kernel": 1024}}"#, "linux.resources.memory.kernel: cgroup v2 has no"),
             (r#"{"memory": {"kernelTCP": 1024}}"#, "linux.resources.memory.kernelTCP: cgroup v2 has no"),
