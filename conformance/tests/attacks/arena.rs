@@ -9,9 +9,10 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use serde_json::{Value, json};
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
@@ -145,6 +146,21 @@ impl Arena {
         }
         fs::copy(bundle::beside("attacker"), bundle.rootfs("attacker")).doing("copy the attacker")?;
         Ok(Contained { arena: self, id, bundle, score, volume })
+    }
+
+    /// Starts the attacker as a user of the host without any rights, until it is dropped,
+    /// and waits until the attack can begin.
+    pub(crate) fn user(&self, name: &str, words: &[&str]) -> Result<User> {
+        let dir = self.volume(name)?;
+        chown(&dir, Some(USER), Some(USER)).doing("chown")?;
+        let path = dir.join("score");
+        let score = Score::open(&path)?;
+        chown(&path, Some(USER), Some(USER)).doing("chown")?;
+        let mut command = Command::new(bundle::beside("attacker"));
+        command.arg(&path).args(words).current_dir(&dir).stdin(Stdio::null()).uid(USER).gid(USER);
+        let user = User { child: command.spawn().doing("the attacker")?, score };
+        user.score.await_ready()?;
+        Ok(user)
     }
 
     /// Marks of the host that no attack may change.
@@ -284,6 +300,24 @@ impl Contained<'_> {
             count.success(format!("{} succeeded", self.id));
         }
         count
+    }
+}
+
+/// An unprivileged user of the host.
+const USER: u32 = 54_321;
+
+/// The attacker as a user of the host.
+#[derive(Debug)]
+pub(crate) struct User {
+    child: Child,
+    pub(crate) score: Score,
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        // It has not been waited for, so its number is still its own.
+        let _killed = self.child.kill();
+        let _ended = self.child.wait();
     }
 }
 

@@ -12,8 +12,10 @@
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
 
 mod arena;
+mod descriptors;
 mod paths;
 mod program;
+mod secrets;
 
 use arena::{Arena, Ground};
 use conformance::attack::{self, Count, Outcome};
@@ -46,7 +48,12 @@ fn main() -> ExitCode {
             return libtest_mimic::run(&arguments, vec![trial]).exit_code();
         }
     };
-    let areas = [("program", program::ATTACKS), ("paths", paths::ATTACKS)];
+    let areas = [
+        ("program", program::ATTACKS),
+        ("paths", paths::ATTACKS),
+        ("secrets", secrets::ATTACKS),
+        ("descriptors", descriptors::ATTACKS),
+    ];
     let outcomes = Arc::new(Mutex::new(Vec::new()));
     let mut trials = Vec::new();
     for (area, attacks) in areas {

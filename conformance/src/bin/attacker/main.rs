@@ -5,8 +5,10 @@
 //! `attacker SCORE AREA VERB ARGUMENT...` counts in the file SCORE (`conformance::score`).
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
 
+mod descriptors;
 mod paths;
 mod program;
+mod secrets;
 mod support;
 
 use conformance::Result;
@@ -32,6 +34,8 @@ fn run(words: &[&str]) -> Result {
     match *area {
         "paths" => paths::run(&score, verb),
         "program" => program::run(&score, verb),
+        "secrets" => secrets::run(&score, verb),
+        "descriptors" => descriptors::run(&score, verb),
         _ => Err(format!("no such area: {area}")),
     }
 }

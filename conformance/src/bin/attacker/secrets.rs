@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Attacks on what only the caller, or only one container, is to know.
+
+use crate::support::newest_pids;
+use conformance::score::Score;
+use conformance::{Doing, Result};
+use nix::libc;
+use std::sync::atomic::Ordering::SeqCst;
+
+/// The slot for the keyring that a process has as its session's.
+const KEYRING: usize = 0;
+
+pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
+    match words {
+        ["arguments", token] => arguments(score, token),
+        ["keyring-trap", name] => keyring_trap(score, name),
+        ["keyring"] => keyring(score),
+        ["home", trap] => home(score, trap),
+        ["sleep", ..] => {
+            score.set_ready();
+            loop {
+                std::thread::sleep(std::time::Duration::from_secs(3600));
+            }
+        }
+        _ => Err(format!("no such verb: {words:?}")),
+    }
+}
+
+/// Reads the command lines of new processes.
+fn arguments(score: &Score, token: &str) -> Result {
+    let (mut last, mut told) = (0, 0);
+    score.set_ready();
+    loop {
+        for pid in newest_pids(4) {
+            let Ok(text) = std::fs::read(format!("/proc/{pid}/cmdline")) else { continue };
+            if pid > last {
+                last = pid;
+                score.count_near();
+            }
+            if pid > told && text.windows(token.len()).any(|part| part == token.as_bytes()) {
+                told = pid;
+                score.count_success();
+            }
+        }
+    }
+}
+
+fn keyctl(operation: u32, a: usize, b: usize) -> Result<i64> {
+    // SAFETY: the callers pass numbers, or a C string that lives on.
+    #[allow(unsafe_code)]
+    let result = unsafe { libc::syscall(libc::SYS_keyctl, operation, a, b) };
+    nix::errno::Errno::result(result).doing("keyctl")
+}
+
+/// Makes a keyring of this name, which everybody may join.
+fn keyring_trap(score: &Score, name: &str) -> Result {
+    let name = std::ffi::CString::new(name).doing(name)?;
+    let keyring = keyctl(libc::KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr() as usize, 0)?;
+    keyctl(libc::KEYCTL_SETPERM, keyring as usize, 0x3f3f_3f3f)?;
+    score.slots[KEYRING].store(keyring, SeqCst);
+    run(score, &["sleep"])
+}
+
+/// In the victim: says which keyring is its session's.
+fn keyring(score: &Score) -> Result {
+    let session = libc::KEY_SPEC_SESSION_KEYRING as isize as usize;
+    score.slots[KEYRING].store(keyctl(libc::KEYCTL_GET_KEYRING_ID, session, 0)?, SeqCst);
+    score.count_near();
+    Ok(())
+}
+
+/// In the victim: succeeds if HOME has come from the trap.
+fn home(score: &Score, trap: &str) -> Result {
+    score.count_near();
+    if std::env::var("HOME").is_ok_and(|home| home == trap) {
+        score.count_success();
+    }
+    Ok(())
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Attacks on what only the caller, or only one container, is to know.
+
+use crate::Attack;
+use crate::arena::{Arena, attacker};
+use conformance::attack::Count;
+use conformance::{Doing, Result};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::sync::atomic::Ordering::SeqCst;
+
+pub(crate) const ATTACKS: &[Attack] = &[
+    Attack {
+        name: "read the arguments of exec",
+        stands_for: "A process in a container reads `exec --env TOKEN=...` in /proc/PID/cmdline of the process that \
+                     is being executed",
+        run: arguments,
+    },
+    Attack {
+        name: "a keyring of the container's name",
+        stands_for: "A user of the host makes a keyring `_ses.ID`, which the container of root then joins",
+        run: keyring,
+    },
+    Attack {
+        name: "a passwd file that is none",
+        stands_for: "The image's /etc/passwd leads to a file of procfs, which is read with the rights of the runtime",
+        run: home,
+    },
+];
+
+fn arguments(arena: &Arena) -> Result<Count> {
+    const TOKEN: &str = "a-token-of-the-callers";
+    // Not in one piece: the attacker's own arguments are no success.
+    let attacker = arena.container("attacker", &["secrets", "arguments", &TOKEN[2..]], |_| ())?;
+    attacker.start()?;
+    let mut count = Count::default();
+    for _ in 0..arena.tries {
+        arena.runtime.run(&[
+            "exec",
+            "--env",
+            &format!("TOKEN={TOKEN}"),
+            "attacker",
+            "/probe",
+            "exit",
+            "0",
+        ])?;
+        count.tries += 1;
+    }
+    attacker.stop()?;
+    Ok(attacker.tally(count))
+}
+
+fn keyring(arena: &Arena) -> Result<Count> {
+    let victim = arena.container("victim", &["secrets", "keyring"], |_| ())?;
+    // Names of keyrings are those of all containers of all who test here, too.
+    let trap = arena.user("keyring", &["secrets", "keyring-trap", "_ses.victim"])?;
+    let mut count = Count::default();
+    victim.run()?.ok()?;
+    let joined = victim.score.slots[0].load(SeqCst) == trap.score.slots[0].load(SeqCst);
+    count.count(joined.then(|| "the victim has the attacker's keyring".to_owned()));
+    Ok(count)
+}
+
+fn home(arena: &Arena) -> Result<Count> {
+    const LINE: &str = "\nroot:x:0:0::/stolen:/\n";
+    let victim = arena.container("victim", &["secrets", "sleep", LINE], |_| ())?;
+    let passwd = victim.bundle.rootfs("etc/passwd");
+    fs::remove_file(&passwd).doing("unlink")?;
+    symlink("/proc/1/cmdline", &passwd).doing("symlink")?;
+    victim.start()?;
+    let args = [&["exec", "victim"], attacker(&["secrets", "home", "/stolen"]).as_slice()].concat();
+    arena.runtime.run(&args)?.ok()?;
+    victim.stop()?;
+    Ok(victim.tally(Count { tries: 1, ..Count::default() }))
+}
