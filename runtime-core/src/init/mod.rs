@@ -129,10 +129,7 @@ fn hide() -> Result<(), Failure> {
 }
 
 fn seal(plan: &mut Plan) -> Result<(), Failure> {
-    match &mut plan.seal {
-        Some(seal) => self_exe::apply(seal).step(Step::SealExe),
-        None => Ok(()),
-    }
+    self_exe::apply(&mut plan.seal).step(Step::SealExe)
 }
 
 /// The process that will execute the program: the scripts for create and exec.

@@ -26,7 +26,7 @@ pub(crate) struct Plan {
     /// CLONE_NEW* of the clone that makes the process.
     pub(crate) clone_flags: i32,
     /// How to hide the program file; `None` if the parent's is hidden already.
-    pub(crate) seal: Option<Seal>,
+    pub(crate) seal: Seal,
     /// What security modules are told about the process.
     pub(crate) labels: Option<Labels>,
     /// Whether the parent has something to do before the child may go on.
@@ -362,6 +362,8 @@ pub(crate) struct Keyring {
     pub(crate) name: CString,
     /// Permissions for a new one; `None`: it exists.
     pub(crate) permissions: Option<u32>,
+    /// Users whom the container has nothing to do with can make keyrings of the same name.
+    pub(crate) may_be_anothers: bool,
 }
 
 /// A pseudoterminal to make.

@@ -20,11 +20,16 @@ pub(super) fn join_session(process: &Process) -> Result<(), Failure> {
     setsid().during(Call::Setsid).step(Step::Keyring)?;
     let Some(keyring) = &process.keyring else { return Ok(()) };
     let join = || -> StepResult {
-        let serial = match keyctl::join_session(&keyring.name) {
+        let mut serial = match keyctl::join_session(Some(&keyring.name)) {
             // No key management in the kernel: nothing to protect.
             Err(Errno::ENOSYS) => return Ok(()),
             other => other.during(Call::Keyctl)?,
         };
+        if keyring.may_be_anothers && keyctl::owner(serial) != Ok(Some(cred::effective_uid())) {
+            // Another user has made one of this name, to share the container's keys. A
+            // keyring without a name is new; processes of `exec` get one each.
+            serial = keyctl::join_session(None).during(Call::Keyctl)?;
+        }
         match keyring.permissions {
             Some(permissions) => keyctl::set_permissions(serial, permissions).during(Call::Keyctl),
             None => Ok(()),

@@ -29,11 +29,12 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 const EXE: &std::ffi::CStr = c"/proc/self/exe";
 
-/// A prepared exchange of the program file.
+/// A prepared exchange of the program file, which hides the program's arguments too.
 #[derive(Debug)]
 pub(crate) struct Seal {
-    /// The program file, where it cannot be opened for writing.
-    file: OwnedFd,
+    /// The program file, where it cannot be opened for writing. `None`: the process runs
+    /// from such a file already.
+    file: Option<OwnedFd>,
     image: Image,
     /// By the stage, for the init that it clones.
     applied: bool,
@@ -123,13 +124,13 @@ fn memory_copy(from: OwnedFd) -> Result<OwnedFd> {
     copy().context(|| "copying /proc/self/exe into a sealed memory file")
 }
 
-/// What a child needs to exchange the program file; `None` if there is no need.
-pub(crate) fn prepare() -> Result<Option<Seal>> {
+/// What a child needs to exchange the program file, and to hide its arguments.
+pub(crate) fn prepare() -> Result<Seal> {
     let exe = open_exe()?;
-    if protection_of(&exe) == Protection::Sealed {
-        return Ok(None);
-    }
     let image = Image::of_self(&exe).context(|| "finding where the program is in memory")?;
+    if protection_of(&exe) == Protection::Sealed {
+        return Ok(Seal { file: None, image, applied: false });
+    }
     let file = match on_a_dead_mount(&exe, drop) {
         Ok(Some(file)) => file,
         // EPERM: in a user namespace that the mount namespace is not of. EINVAL:
@@ -137,15 +138,22 @@ pub(crate) fn prepare() -> Result<Option<Seal>> {
         Ok(None) | Err(Errno::EPERM | Errno::EINVAL) => memory_copy(exe)?,
         Err(errno) => return Err(Error::os(errno, "cloning the mount of /proc/self/exe")),
     };
-    Ok(Some(Seal { file, image, applied: false }))
+    Ok(Seal { file: Some(file), image, applied: false })
 }
 
 /// In the child: runs from the copy from now on.
 pub(crate) fn apply(seal: &mut Seal) -> StepResult {
-    if !std::mem::replace(&mut seal.applied, true) {
-        exe::run_from(&seal.file, &seal.image).during(Call::Mmap)?;
+    if std::mem::replace(&mut seal.applied, true) {
+        return Ok(());
     }
-    Ok(())
+    match &seal.file {
+        Some(file) => exe::run_from(file, &seal.image).during(Call::Mmap),
+        None => match exe::hide_arguments(&seal.image) {
+            // A kernel without CONFIG_CHECKPOINT_RESTORE: all else works there.
+            Ok(()) | Err(Errno::EINVAL) => Ok(()),
+            other => other.during(Call::Mmap),
+        },
+    }
 }
 
 #[cfg(test)]

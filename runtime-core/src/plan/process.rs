@@ -23,8 +23,8 @@ const DEFAULT_PATH: &CStr = c"/bin:/usr/bin";
 pub(super) fn init_process(config: &Config, id: &str, extras: Extras) -> Result<Process> {
     let in_user_namespace = config.namespaces.is_own(Kind::User);
     let search = if in_user_namespace { KEYRING_OTHER_SEARCH } else { KEYRING_OWNER_SEARCH };
-    let keyring = (!extras.no_new_keyring)
-        .then(|| Keyring { name: keyring_name(id), permissions: Some(KEYRING | search) });
+    let keyring =
+        (!extras.no_new_keyring).then(|| self::keyring(id, in_user_namespace, Some(KEYRING | search)));
     process(&config.process, keyring, in_user_namespace, true, extras)
 }
 
@@ -35,12 +35,14 @@ pub(super) fn exec_process(
     in_user_namespace: bool,
     extras: Extras,
 ) -> Result<Process> {
-    let keyring = (!extras.no_new_keyring).then(|| Keyring { name: keyring_name(id), permissions: None });
+    let keyring = (!extras.no_new_keyring).then(|| self::keyring(id, in_user_namespace, None));
     process(config, keyring, in_user_namespace, false, extras)
 }
 
-fn keyring_name(id: &str) -> CString {
-    super::c_string(&format!("_ses.{id}"))
+/// The kernel looks for names in the user namespace alone (since 5.3), so only those of
+/// the host's can be of other users than the container's.
+fn keyring(id: &str, in_user_namespace: bool, permissions: Option<u32>) -> Keyring {
+    Keyring { name: super::c_string(&format!("_ses.{id}")), permissions, may_be_anothers: !in_user_namespace }
 }
 
 fn process(

@@ -41,7 +41,7 @@ impl Image {
             device: (libc::major(file.st_dev), libc::minor(file.st_dev)),
             inode: file.st_ino,
             segments: program_segments().ok_or(Errno::ENOEXEC)?.into(),
-            map: MmMap { brk: program_break(), ..map },
+            map: MmMap { brk: program_break(), ..without_arguments(map) },
         })
     }
 
@@ -81,7 +81,7 @@ fn split_hex(text: &[u8], separator: u8) -> Option<(u64, u64)> {
 
 /// Makes the calling process run from `file`, which has the same content as the
 /// file that it was executed from: /proc/self/exe leads there from now on, and
-/// to the old file nothing does.
+/// to the old file nothing does. Hides its arguments and its environment.
 ///
 /// Nothing of the C library maps here: musl's waits for threads of the program that
 /// have a lock, which in a child have it for good.
@@ -353,6 +353,21 @@ pub(crate) fn parse_maps(text: &[u8]) {
         image.segment(line);
     }
     memory_map(&String::from_utf8_lossy(text));
+}
+
+/// The map of a process whose /proc/PID/cmdline has the program's name alone, and whose
+/// /proc/PID/environ is empty. Others may read the former: what is in there, for example
+/// the variables of `exec --env`, is the caller's, and maybe the program's.
+fn without_arguments(map: MmMap) -> MmMap {
+    let name = std::env::args_os().next().map_or(0, |name| name.len() as u64 + 1);
+    let end = map.arg_end.min(map.arg_start.saturating_add(name));
+    MmMap { arg_end: end, env_end: map.env_start, ..map }
+}
+
+/// Hides the arguments and the environment of a process that runs from the right file
+/// already. Child only.
+pub(crate) fn hide_arguments(image: &Image) -> Result<()> {
+    set_mm_map(&MmMap { exe_fd: u32::MAX, ..image.map })
 }
 
 /// The addresses that PR_SET_MM_MAP wants, from the text of /proc/PID/stat.

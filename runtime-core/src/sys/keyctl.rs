@@ -5,16 +5,49 @@ use super::{Result, check, done};
 use std::ffi::CStr;
 
 /// `long keyctl(KEYCTL_JOIN_SESSION_KEYRING, const char *name)`: joins the
-/// keyring of that name, or makes it. The keyring's serial number.
+/// keyring of that name, or makes it; without a name, makes one. The keyring's serial
+/// number.
 /// ENOSYS: the kernel has no key management. EDQUOT: the user's quota of keys.
-pub(crate) fn join_session(name: &CStr) -> Result<i32> {
-    // SAFETY: `name` is a C string.
-    check(unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr()) })
+pub(crate) fn join_session(name: Option<&CStr>) -> Result<i32> {
+    let name = name.map_or(std::ptr::null(), CStr::as_ptr);
+    // SAFETY: `name` is a C string, or null.
+    check(unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, name) })
         .map(|serial| serial as i32)
+}
+
+/// `long keyctl(KEYCTL_DESCRIBE, key_serial_t key, char *buffer, size_t length)`: the user
+/// that a key belongs to, as the calling process's user namespace has it.
+/// EACCES: the caller may not look at the key.
+pub(crate) fn owner(key: i32) -> Result<Option<u32>> {
+    let mut text = [0u8; 512];
+    // SAFETY: `text` has the length that is given.
+    let length = check(unsafe {
+        libc::syscall(libc::SYS_keyctl, libc::KEYCTL_DESCRIBE, key, text.as_mut_ptr(), text.len())
+    })?;
+    // A longer one is not of a container, whose id has at most 255 bytes.
+    Ok(text.get(..length as usize).and_then(described_owner))
+}
+
+/// The second field of `type;uid;gid;permissions;description`.
+fn described_owner(text: &[u8]) -> Option<u32> {
+    let uid = text.split(|byte| *byte == b';').nth(1)?;
+    std::str::from_utf8(uid).ok()?.parse().ok()
 }
 
 /// `long keyctl(KEYCTL_SETPERM, key_serial_t key, key_perm_t perm)`
 pub(crate) fn set_permissions(keyring: i32, permissions: u32) -> Result<()> {
     // SAFETY: plain integers.
     done(unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_SETPERM, keyring, permissions) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owners_in_descriptions() {
+        assert_eq!(described_owner(b"keyring;1000;100;3f130008;_ses.a;b\0"), Some(1000));
+        assert_eq!(described_owner(b"keyring;-1;-1;3f130008;_ses.a\0"), None);
+        assert_eq!(described_owner(b"keyring"), None);
+    }
 }
