@@ -106,6 +106,7 @@ fn run(invocation: &Invocation) -> u8 {
     match result {
         Ok(status) => status,
         Err(failure) => {
+            failure.warnings.iter().for_each(|warning| log.warning(warning));
             log.fatal(&failure.text);
             failure.status
         }

@@ -48,6 +48,7 @@ struct Repr {
     kind: ErrorKind,
     text: String,
     hint: Option<String>,
+    warnings: Vec<Warning>,
     source: Option<Cause>,
 }
 
@@ -87,7 +88,7 @@ impl std::error::Error for OsError {}
 impl Error {
     /// An error that stands by itself.
     pub(crate) fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
-        Error(Box::new(Repr { kind, text: text.into(), hint: None, source: None }))
+        Error(Box::new(Repr { kind, text: text.into(), hint: None, warnings: Vec::new(), source: None }))
     }
 
     /// `what` (a system call and its object) failed with `errno`.
@@ -96,6 +97,7 @@ impl Error {
             kind: ErrorKind::System,
             text: what.into(),
             hint: None,
+            warnings: Vec::new(),
             source: Some(Cause::Os(OsError(errno as i32))),
         }))
     }
@@ -113,12 +115,24 @@ impl Error {
 
     /// Wraps the error into an outer one of another kind.
     pub(crate) fn wrap_as(self, kind: ErrorKind, text: impl Into<String>) -> Self {
-        Error(Box::new(Repr { kind, text: text.into(), hint: None, source: Some(Cause::Error(self)) }))
+        Error(Box::new(Repr {
+            kind,
+            text: text.into(),
+            hint: None,
+            warnings: Vec::new(),
+            source: Some(Cause::Error(self)),
+        }))
     }
 
     /// Says what the user can do about it.
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the warnings of an operation that has failed after all: one of them may be why.
+    pub(crate) fn with_warnings(mut self, warnings: Vec<Warning>) -> Self {
+        self.0.warnings.extend(warnings);
         self
     }
 
@@ -139,6 +153,15 @@ impl Error {
             Cause::Error(error) => error.errno(),
             Cause::Os(os) => Some(os.0),
         }
+    }
+
+    /// The warnings that the operation would have returned, had it not failed.
+    pub fn warnings(&self) -> Vec<&Warning> {
+        let inner = match &self.0.source {
+            Some(Cause::Error(error)) => error.warnings(),
+            _ => Vec::new(),
+        };
+        inner.into_iter().chain(&self.0.warnings).collect()
     }
 
     /// The whole chain in one line, then the hints.
@@ -249,6 +272,15 @@ mod tests {
         assert!(Warning(long).to_string().len() < 2 * TEXT_MAX);
         let short = "x".repeat(TEXT_MAX);
         assert_eq!(Error::new(ErrorKind::System, short.as_str()).report(), short);
+    }
+
+    #[test]
+    fn warnings_survive_what_an_error_is_wrapped_into() {
+        let warning = |text: &str| Warning(text.to_owned());
+        let error = Error::os(Errno::EPERM, "x").with_warnings(vec![warning("a")]).wrap("y");
+        let error = error.with_warnings(vec![warning("b"), warning("c")]);
+        assert_eq!(error.warnings(), [&warning("a"), &warning("b"), &warning("c")]);
+        assert_eq!(error.report(), "y: x: operation not permitted");
     }
 
     #[test]

@@ -3,8 +3,10 @@
 
 use crate::Case;
 use crate::caller::run_by;
+use crate::features::accepts;
 use crate::lifecycle::push;
-use conformance::runtime::finish;
+use crate::security::refused;
+use conformance::runtime::{Output, finish};
 use conformance::{Bundle, Doing, Report, Result, Runtime, ensure, ensure_eq};
 use serde_json::{Value, json};
 use std::process::{Command, Stdio};
@@ -41,7 +43,87 @@ pub(crate) const CASES: &[Case] = &[
                 groups that the image's /etc/group gives its user; the annotation wins",
         run: kept_groups,
     },
+    Case {
+        name: "an empty path to cover",
+        quote: "The runtime MUST NOT fail where a path of maskedPaths or readonlyPaths does not exist (runc): an empty one \
+                names nothing",
+        run: |runtime| {
+            let bundle = Bundle::new(&["report"])?.with(|config| {
+                config["linux"]["maskedPaths"] = json!(["", "/tmp"]);
+                config["linux"]["readonlyPaths"] = json!([""]);
+                config["root"]["readonly"] = json!(false);
+            })?;
+            let report = runtime.report(&bundle)?;
+            ensure!(report.mount("/tmp").is_some(), "/tmp is not masked");
+            let root = report.mount("/").ok_or("no root")?;
+            ensure!(root.options.iter().any(|option| option == "rw"), "{root:?}");
+            Ok(())
+        },
+    },
+    Case {
+        name: "two domain names",
+        quote: "domainname: specifies the container's domainname (config.md, Domainname); a parameter of linux.sysctl \
+                that says otherwise is refused (crun), as kernel.hostname is",
+        run: |runtime| {
+            let with = |config: &mut Value, value: &str| {
+                config["domainname"] = json!("one");
+                config["linux"]["sysctl"] = json!({ "kernel.domainname": value });
+            };
+            accepts(runtime, |config| with(config, "one"))?;
+            refused(runtime, |config| with(config, "two"))
+        },
+    },
+    Case {
+        name: "a warning comes before the error",
+        quote: "If the runtime cannot grant a capability it MUST log a warning (config.md, Linux Process, since 1.1): \
+                when it fails later, too, for the one may be why",
+        run: |runtime| {
+            let with = |config: &mut Value| {
+                let names = json!(["CAP_KILL", "CAP_NO_SUCH_THING"]);
+                config["process"]["capabilities"]["bounding"] = names;
+            };
+            let bundle = Bundle::new(&["sleep"])?.with(with)?;
+            runtime.run_in(&bundle, &["create", "c"])?.ok()?;
+            let process = bundle.path().join("process.json");
+            let mut json = bundle.config["process"].clone();
+            json["args"] = json!(["/none"]);
+            std::fs::write(&process, json.to_string()).doing("write")?;
+            let exec = runtime.run(&["exec", "--process", &process.display().to_string(), "c"])?;
+            warned_first(&exec.failed()?)?;
+            runtime.run(&["delete", "--force", "c"])?.ok()?;
+            let bundle = Bundle::new(&[])?.with(|config| {
+                with(config);
+                config["process"]["args"] = json!(["/none"]);
+            })?;
+            warned_first(&runtime.run_in(&bundle, &["create", "c"])?.failed()?)
+        },
+    },
+    Case {
+        name: "a NUL in a text",
+        quote: "Runtimes MUST generate an error when invalid or unsupported values are encountered (config.md, Valid \
+                values): one that shows the value",
+        run: |runtime| {
+            for field in ["cwd", "env"] {
+                let bundle = Bundle::new(&["exit", "0"])?.with(|config| match field {
+                    "cwd" => config["process"]["cwd"] = json!("/ab\0c"),
+                    _ => config["process"]["env"] = json!(["A=/ab\0c"]),
+                })?;
+                let output = runtime.run_in(&bundle, &["run", "c"])?.failed()?;
+                // Not as a list of numbers.
+                ensure!(!output.stderr.contains("97, 98"), "{output}");
+            }
+            Ok(())
+        },
+    },
 ];
+
+/// The warning is in the output, and something comes after it.
+fn warned_first(output: &Output) -> Result {
+    let (_, rest) =
+        output.stderr.split_once("CAP_NO_SUCH_THING").ok_or_else(|| format!("no warning: {output}"))?;
+    ensure!(rest.contains("/none"), "{output}");
+    Ok(())
+}
 
 fn kept_groups(runtime: &Runtime) -> Result {
     let caller = ["setpriv", "--groups", "24,29"];

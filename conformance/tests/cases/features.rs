@@ -158,6 +158,13 @@ fn mount_options(runtime: &Runtime) -> Result {
         let bind = json!({ "destination": "/tmp", "source": source.path(), "options": ["bind", option] });
         let mount = match option.as_str() {
             "bind" | "rbind" | "copy-symlink" | "src-nofollow" | "dest-nofollow" => bind,
+            "idmap" | "ridmap" => {
+                let mut mapped = bind;
+                for field in ["uidMappings", "gidMappings"] {
+                    mapped[field] = json!([{ "containerID": 0, "hostID": 100_000, "size": 65_536 }]);
+                }
+                mapped
+            }
             // The kernel has none of these for tmpfs, or for anything any more.
             "mand" | "iversion" | "noiversion" => continue,
             "remount" => {

@@ -46,7 +46,8 @@ fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
     context.log.debug(CLONING);
     if mode == Mode::Create {
         let created = create.create()?;
-        report(context, &created);
+        context.warn(&created.warnings);
+        note(context, &created);
         return Ok(0);
     }
     let (foreground, create) = match mode {
@@ -62,6 +63,7 @@ fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
         _ => (None, create),
     };
     let held = create.hold()?;
+    context.warn(held.warnings());
     let keeps = foreground.is_none() || context.flags.is_set("keep");
     let run = match foreground {
         Some(foreground) => serve(context, &container, foreground, held),
@@ -88,7 +90,7 @@ fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
 fn detach(context: &Context<'_>, container: &Container, held: Held) -> Result<(u8, Process), Failure> {
     let proxy = Proxy::listen(container)?;
     let created = held.release()?;
-    report(context, &created);
+    note(context, &created);
     finish_start(container, &created)?;
     if let Some(proxy) = proxy {
         proxy.wait(container, created.process.pid(), context.log)?;
@@ -104,7 +106,7 @@ fn serve(
 ) -> Result<(u8, Process), Failure> {
     let session = foreground.begin()?.notify(Proxy::listen(container)?);
     let created = held.release()?;
-    report(context, &created);
+    note(context, &created);
     let served = finish_start(container, &created).and_then(|()| session.supervise(&created.process));
     if served.is_err() {
         // What we cannot serve any more shall not go on.
@@ -121,8 +123,7 @@ const EXE_SEALED: &str = "self-exe: the init will run from /proc/self/exe on a r
 const CLONING: &str = "create: cloning the init (for nsexec container setup; for child process in init())";
 const READY: &str = "create: the init is ready (for init: closing the pipe to signal completion)";
 
-fn report(context: &Context<'_>, created: &Created) {
-    context.warn(&created.warnings);
+fn note(context: &Context<'_>, created: &Created) {
     for note in &created.notes {
         context.log.debug(note);
     }

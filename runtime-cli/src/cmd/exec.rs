@@ -38,14 +38,17 @@ fn run(context: &Context<'_>) -> Result<u8, Failure> {
     context.log.debug(JOINING);
     let exec = options(context, container.exec(process))?;
     if detach {
-        report(context, &exec.spawn()?);
+        let created = exec.spawn()?;
+        context.warn(&created.warnings);
+        note(context, &created);
         return Ok(0);
     }
     let (foreground, given) = Foreground::new(terminal, false)?;
     let held = give(exec, given).hold()?;
+    context.warn(held.warnings());
     let session = foreground.begin()?;
     let created = held.release()?;
-    report(context, &created);
+    note(context, &created);
     let status = session.supervise(&created.process)?;
     Ok(super::exit_code(context, &created.process, status))
 }
@@ -54,8 +57,7 @@ fn run(context: &Context<'_>) -> Result<u8, Failure> {
 const JOINING: &str =
     "exec: cloning a process into the container (for nsexec container setup; for child process in init())";
 
-fn report(context: &Context<'_>, created: &runtime_core::Created) {
-    context.warn(&created.warnings);
+fn note(context: &Context<'_>, created: &runtime_core::Created) {
     for note in &created.notes {
         context.log.debug(note);
     }

@@ -28,12 +28,14 @@ use std::path::{Component, Path, PathBuf};
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) text: String,
+    /// Said before it.
+    pub(crate) warnings: Vec<String>,
     pub(crate) status: u8,
 }
 
 impl Failure {
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Failure { text: text.into(), status: 1 }
+        Failure { text: text.into(), warnings: Vec::new(), status: 1 }
     }
 
     /// Says first which operation it was.
@@ -45,7 +47,8 @@ impl Failure {
 
 impl From<runtime_core::Error> for Failure {
     fn from(error: runtime_core::Error) -> Self {
-        Failure::new(error.report())
+        let warnings = error.warnings().iter().map(ToString::to_string).collect();
+        Failure { warnings, ..Failure::new(error.report()) }
     }
 }
 

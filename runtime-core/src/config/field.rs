@@ -17,7 +17,7 @@ pub(crate) fn unsupported(path: impl Display, why: impl Display) -> Error {
 
 /// The string as the kernel wants it; a NUL byte would cut it short.
 pub(crate) fn c_string(path: impl Display, value: &str) -> Result<CString> {
-    CString::new(value).map_err(|nul| invalid(path, format_args!("{:?} has a NUL byte", nul.into_vec())))
+    CString::new(value).map_err(|_nul| invalid(path, format_args!("{value:?} has a NUL byte")))
 }
 
 /// A user's or group's id; -1 means "leave it alone" to the kernel.
@@ -85,6 +85,11 @@ mod tests {
             let error = list(bad).unwrap_err().report();
             assert!(error.starts_with("x: invalid list"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_nul_is_shown_in_the_text() {
+        assert_eq!(c_string("p", "/a\0b").unwrap_err().report(), r#"p: "/a\0b" has a NUL byte"#);
     }
 
     #[test]

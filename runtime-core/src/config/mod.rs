@@ -85,8 +85,12 @@ pub(crate) enum CgroupsPath {
 impl Config {
     /// Checks `spec`, whose bundle is the absolute path `bundle`. `available`
     /// are the capabilities that the container can get at all.
-    pub(crate) fn new(spec: &Spec, bundle: &str, available: u64) -> Result<(Self, Vec<Warning>)> {
-        let mut warnings = Vec::new();
+    pub(crate) fn new(
+        spec: &Spec,
+        bundle: &str,
+        available: u64,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Self> {
         check_version(&spec.oci_version)?;
         let Some(root) = &spec.root else { return Err(invalid("root", "root must be specified")) };
         if root.path.is_empty() {
@@ -109,7 +113,7 @@ impl Config {
         needs_mount("linux.maskedPaths", linux.masked_paths.is_empty())?;
         needs_mount("linux.readonlyPaths", linux.readonly_paths.is_empty())?;
 
-        annotations::check(&spec.annotations, &mut warnings)?;
+        annotations::check(&spec.annotations, warnings)?;
         let keeps_groups = annotations::keeps_groups(&spec.annotations)?;
 
         let no_resources = spec::Resources::default();
@@ -132,14 +136,14 @@ impl Config {
                 .map(|(i, m)| Mount::new(i, m, bundle, &rootfs))
                 .collect::<Result<_>>()?,
             nodes: devices::nodes(&linux.devices)?,
-            device_rules: devices::rules(&resources.devices, &mut warnings)?,
-            resources: Resources::new(resources, &mut warnings)?,
-            masked_paths: paths("linux.maskedPaths", &linux.masked_paths)?,
-            readonly_paths: paths("linux.readonlyPaths", &linux.readonly_paths)?,
-            sysctls: sysctl::sysctls(&linux.sysctl, &namespaces)?,
+            device_rules: devices::rules(&resources.devices, warnings)?,
+            resources: Resources::new(resources, warnings)?,
+            masked_paths: paths("linux.maskedPaths", &linux.masked_paths, warnings)?,
+            readonly_paths: paths("linux.readonlyPaths", &linux.readonly_paths, warnings)?,
+            sysctls: sysctl::sysctls(&linux.sysctl, &namespaces, &spec.domainname)?,
             net_devices: net_devices::net_devices(&linux.net_devices, &namespaces)?,
             intel_rdt: linux.intel_rdt.as_ref().map(IntelRdt::new).transpose()?,
-            process: Process::new(process, available, &mut warnings)?
+            process: Process::new(process, available, warnings)?
                 .with_linux(linux.personality.as_ref(), linux.memory_policy.as_ref())?
                 .keeping_groups(keeps_groups),
             seccomp: linux.seccomp.as_ref().map(seccomp::policy).transpose()?,
@@ -164,7 +168,7 @@ impl Config {
                 )));
             }
         }
-        Ok((config, warnings))
+        Ok(config)
     }
 }
 
@@ -202,12 +206,17 @@ fn uts_name(field: &str, name: &str, namespaces: &Namespaces) -> Result<Option<S
     Ok(Some(no_nul(field, name)?.to_owned()))
 }
 
-/// Absolute paths, relative to the container's root from now on, each once.
-fn paths(field: &str, list: &[String]) -> Result<Vec<CString>> {
+/// Absolute paths, relative to the container's root from now on, each once. An empty one
+/// is none, as for runc.
+fn paths(field: &str, list: &[String], warnings: &mut Vec<Warning>) -> Result<Vec<CString>> {
     let mut all = Vec::with_capacity(list.len());
     let mut seen = BTreeSet::new();
     for (i, path) in list.iter().enumerate() {
         let at = format_args!("{field}[{i}]");
+        if path.is_empty() {
+            warnings.push(Warning(format!("{at}: ignored, it is empty")));
+            continue;
+        }
         let clean = crate::path::clean(path);
         if !path.starts_with('/') || clean.is_empty() {
             return Err(invalid(at, format_args!("{path:?} is not an absolute path below the root")));
@@ -254,7 +263,8 @@ mod tests {
     fn check(change: impl FnOnce(&mut Spec)) -> Result<(Config, Vec<Warning>)> {
         let mut spec = Spec::example(true);
         change(&mut spec);
-        Config::new(&spec, "/bundle", u64::MAX)
+        let mut warnings = Vec::new();
+        Ok((Config::new(&spec, "/bundle", u64::MAX, &mut warnings)?, warnings))
     }
 
     fn report(change: impl FnOnce(&mut Spec)) -> String {
@@ -328,6 +338,9 @@ mod tests {
             check(linux(|l| l.masked_paths = vec!["/a//b".into(), "/a/b".into(), "/c/../d".into()])).unwrap();
         assert_eq!(config.masked_paths, [c"a/b".to_owned(), c"d".to_owned()]);
         assert!(report(linux(|l| l.masked_paths = vec!["a".into()])).starts_with("linux.maskedPaths[0]: "));
+        let (config, warnings) = check(linux(|l| l.masked_paths = vec!["".into(), "/a".into()])).unwrap();
+        assert_eq!(config.masked_paths, [c"a".to_owned()]);
+        assert_eq!(warnings[0].to_string(), "linux.maskedPaths[0]: ignored, it is empty");
         assert!(
             report(linux(|l| l.readonly_paths = vec!["/".into()])).starts_with("linux.readonlyPaths[0]: ")
         );

@@ -23,7 +23,7 @@ fn example() -> Value {
 fn check(config: &Value) -> Result<(), String> {
     let json = serde_json::to_vec(config).unwrap();
     Spec::from_json(&json)
-        .and_then(|spec| Config::new(&spec, "/bundle", u64::MAX))
+        .and_then(|spec| Config::new(&spec, "/bundle", u64::MAX, &mut Vec::new()))
         .map(drop)
         .map_err(|error| error.report())
 }
@@ -276,7 +276,7 @@ fn refused() -> Vec<(&'static str, Value)> {
         ("/linux/rootfsPropagation", json!("ro")),
         ("/linux/maskedPaths/0", json!("proc/kcore")),
         ("/linux/maskedPaths/0", json!("/")),
-        ("/linux/readonlyPaths/0", json!("")),
+        ("/linux/readonlyPaths/0", json!("/a/..")),
         ("/linux/intelRdt/closID", json!("..")),
         ("/linux/intelRdt/closID", json!("a/b")),
         ("/linux/intelRdt/schemata/0", json!("a\nb")),
@@ -417,7 +417,8 @@ fn a_missing_value_is_refused() {
 fn a_missing_user_is_a_warning() {
     let warnings = |place: &str| {
         let spec = Spec::from_json(&serde_json::to_vec(&without(&rich(), place)).unwrap()).unwrap();
-        let (config, warnings) = Config::new(&spec, "/bundle", u64::MAX).unwrap();
+        let mut warnings = Vec::new();
+        let config = Config::new(&spec, "/bundle", u64::MAX, &mut warnings).unwrap();
         let texts = warnings.iter().map(ToString::to_string);
         let texts: Vec<_> = texts.filter(|text| text.starts_with("process.")).collect();
         (config.process.uid, config.process.gid, texts.join("; "))

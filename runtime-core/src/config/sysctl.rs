@@ -33,8 +33,12 @@ const IPC: &[&str] = &[
     "kernel/shmmni",
 ];
 
-/// Checks `linux.sysctl` against the container's namespaces.
-pub(crate) fn sysctls(spec: &BTreeMap<String, String>, namespaces: &Namespaces) -> Result<Vec<Sysctl>> {
+/// Checks `linux.sysctl` against the container's namespaces, and against the field `domainname`.
+pub(crate) fn sysctls(
+    spec: &BTreeMap<String, String>,
+    namespaces: &Namespaces,
+    domainname: &str,
+) -> Result<Vec<Sysctl>> {
     spec.iter()
         .map(|(name, value)| {
             let at = format!("linux.sysctl.{name}");
@@ -44,6 +48,10 @@ pub(crate) fn sysctls(spec: &BTreeMap<String, String>, namespaces: &Namespaces) 
                 return Err(invalid(at, "not the name of a kernel parameter"));
             }
             let namespace = namespace(&at, &path)?;
+            if path == "kernel/domainname" && !domainname.is_empty() && value != domainname {
+                let why = format!("{value:?} conflicts with the field domainname, which sets {domainname:?}");
+                return Err(invalid(at, why));
+            }
             if !namespaces.is_own(namespace) {
                 let kind = namespace.name();
                 let why = format!("not allowed without an own {kind} namespace: it would change the host");
@@ -104,7 +112,7 @@ mod tests {
         let namespaces =
             own.iter().map(|k| spec::Namespace { kind: (*k).into(), path: String::new() }).collect();
         let namespaces = Namespaces::new(&spec::Linux { namespaces, ..Default::default() }).unwrap();
-        sysctls(&BTreeMap::from([(name.to_owned(), "1".to_owned())]), &namespaces)
+        sysctls(&BTreeMap::from([(name.to_owned(), "1".to_owned())]), &namespaces, "")
     }
 
     #[test]
@@ -119,6 +127,17 @@ mod tests {
             path("net.ipv4.conf.eth0/100.rp_filter").as_c_str(),
             c"sys/net/ipv4/conf/eth0.100/rp_filter"
         );
+    }
+
+    #[test]
+    fn one_domainname() {
+        let namespaces = vec![spec::Namespace { kind: "uts".into(), path: String::new() }];
+        let namespaces = Namespaces::new(&spec::Linux { namespaces, ..Default::default() }).unwrap();
+        let set = BTreeMap::from([("kernel.domainname".to_owned(), "two".to_owned())]);
+        assert!(sysctls(&set, &namespaces, "").is_ok());
+        assert!(sysctls(&set, &namespaces, "two").is_ok());
+        let error = sysctls(&set, &namespaces, "one").unwrap_err().report();
+        assert!(error.starts_with("linux.sysctl.kernel.domainname: \"two\" conflicts"), "{error}");
     }
 
     #[test]

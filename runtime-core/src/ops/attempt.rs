@@ -15,7 +15,7 @@ use crate::cgroup::{self, Cgroup, Hierarchy, limits};
 use crate::config::Config;
 use crate::config::hooks::Kind as HookKind;
 use crate::config::namespaces::{Kind as NamespaceKind, Origin};
-use crate::error::{Error, ErrorKind, Result, Warning};
+use crate::error::{Error, ErrorKind, Result};
 use crate::init::plan::Plan;
 use crate::launch::network::NewNetwork;
 use crate::launch::{self, Child, Progress, agent, hooks, ids, outside};
@@ -60,7 +60,6 @@ pub(super) struct Attempt<'a> {
     /// Its network namespace, while others are at work on it.
     pub(super) network: Option<NewNetwork>,
     pub(super) waits: Waits,
-    pub(super) warnings: Vec<Warning>,
     pub(super) notes: Vec<String>,
     pub(super) made: Made,
 }
@@ -81,7 +80,7 @@ impl Attempt<'_> {
     pub(super) fn make(mut self, entry: Locked, extras: Extras) -> Result<Held> {
         match self.advance(&entry, extras) {
             Ok((child, plan, written)) => {
-                let held = Held::new(child, plan, self.made.watch, self.warnings, self.notes);
+                let held = Held::new(child, plan, self.made.watch, self.notes);
                 Ok(held.first_of(written))
             }
             Err(error) => {

@@ -169,12 +169,12 @@ impl Create {
 
     /// Makes the container. Its program waits for [`Container::start`].
     pub fn create(self) -> Result<Created> {
-        self.make(Waits::ForStart)?.release()
+        self.make(Waits::ForStart)?.release_at_once()
     }
 
     /// Makes the container and starts its program.
     pub fn run(self) -> Result<Created> {
-        self.hold()?.release()
+        self.hold()?.release_at_once()
     }
 
     /// Makes the container, whose program waits for [`Held::release`]: for a
@@ -184,6 +184,11 @@ impl Create {
     }
 
     fn make(mut self, waits: Waits) -> Result<Held> {
+        let mut warnings = std::mem::take(&mut self.warnings);
+        Held::warned(self.attempt(waits, &mut warnings), warnings)
+    }
+
+    fn attempt(mut self, waits: Waits, warnings: &mut Vec<Warning>) -> Result<Held> {
         self.handover.check()?;
         let loaded = match self.loaded.take() {
             Some(loaded) => loaded,
@@ -193,8 +198,8 @@ impl Create {
         let mut spec = match self.spec {
             Some(spec) => spec,
             None => {
-                let (spec, warnings) = bundle.parse(&bundle.json()?)?;
-                self.warnings = warnings;
+                let (spec, more) = bundle.parse(&bundle.json()?)?;
+                warnings.extend(more);
                 Box::new(spec)
             }
         };
@@ -203,10 +208,8 @@ impl Create {
         if self.notify {
             notify::add(&mut spec, &self.container.store, &self.container.id)?;
         }
-        let (config, more) =
-            Config::new(&spec, &bundle.path, available_capabilities(&spec)?).traced(Mark::CheckConfig)?;
-        let mut warnings = self.warnings;
-        warnings.extend(more);
+        let config = Config::new(&spec, &bundle.path, available_capabilities(&spec)?, warnings)
+            .traced(Mark::CheckConfig)?;
         // Early, for the sake of the message; `reserve` makes sure of it.
         if self.container.store.has(&self.container.id) {
             return Err(Error::new(ErrorKind::AlreadyExists, "container with given ID already exists"));
@@ -271,7 +274,6 @@ impl Create {
             notify: self.notify,
             network,
             waits,
-            warnings,
             notes,
             made: Made::default(),
         };

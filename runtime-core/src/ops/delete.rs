@@ -132,6 +132,19 @@ pub(super) fn stop(record: &Record) -> Result<()> {
 fn destroy(entry: Locked, record: &Record, occupants: Occupants) -> Result<Vec<Warning>> {
     let warning = Driver::of(record).remove(occupants).traced(Mark::RemoveCgroup)?;
     let mut warnings: Vec<_> = warning.into_iter().collect();
+    if let Err(error) = remove(entry, record) {
+        return Err(error.with_warnings(warnings));
+    }
+    if record.phase == Phase::Creating {
+        // It never was a container (runtime.md, "Lifecycle", step 13).
+        return Ok(warnings);
+    }
+    warnings.extend(poststop(record));
+    Ok(warnings)
+}
+
+/// Removes what is left when the cgroup is gone, and the record last.
+fn remove(entry: Locked, record: &Record) -> Result<()> {
     host_mount::remove(record)?;
     if let Some(place) = &record.resctrl {
         match Resctrl::find() {
@@ -141,13 +154,7 @@ fn destroy(entry: Locked, record: &Record, occupants: Occupants) -> Result<Vec<W
             Err(error) => return Err(error),
         }
     }
-    entry.remove().traced(Mark::RemoveRecord)?;
-    if record.phase == Phase::Creating {
-        // It never was a container (runtime.md, "Lifecycle", step 13).
-        return Ok(warnings);
-    }
-    warnings.extend(poststop(record));
-    Ok(warnings)
+    entry.remove().traced(Mark::RemoveRecord)
 }
 
 /// Runs the poststop hooks of a container that is gone: the failures.

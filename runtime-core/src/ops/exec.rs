@@ -15,7 +15,7 @@ use crate::config::annotations::keeps_groups;
 use crate::config::hooks::Hook;
 use crate::config::namespaces::Kind;
 use crate::config::process::Process as ProcessConfig;
-use crate::error::{Context, Error, ErrorKind, Result};
+use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::init::plan::{Join, Plan};
 use crate::launch::outside::{self, Bound};
 use crate::launch::{self, Child, Progress, agent, ids};
@@ -84,12 +84,17 @@ impl Exec {
 
     /// Starts the process.
     pub fn spawn(self) -> Result<Created> {
-        self.hold()?.release()
+        self.hold()?.release_at_once()
     }
 
     /// Makes the process, which waits for [`Held::release`] to execute its
     /// program: for a caller that wants to set up the terminal first.
-    pub fn hold(mut self) -> Result<Held> {
+    pub fn hold(self) -> Result<Held> {
+        let mut warnings = Vec::new();
+        Held::warned(self.attempt(&mut warnings), warnings)
+    }
+
+    fn attempt(mut self, warnings: &mut Vec<Warning>) -> Result<Held> {
         self.handover.check()?;
         let entry = self.container.store.entry(&self.container.id)?;
         let record = entry.record()?;
@@ -105,9 +110,8 @@ impl Exec {
             Status::Creating => return refuse("cannot exec in a container that is being created"),
         }
         let Some(init) = record.init.open()? else { return refuse("cannot exec in a stopped container") };
-        let mut warnings = Vec::new();
         record.inherited.complete(&mut self.process);
-        let config = ProcessConfig::new(&self.process, available_capabilities(&record)?, &mut warnings)
+        let config = ProcessConfig::new(&self.process, available_capabilities(&record)?, warnings)
             .and_then(|config| {
                 let inherited = &record.inherited;
                 config.with_linux(inherited.personality.as_ref(), inherited.memory_policy.as_ref())
@@ -155,7 +159,7 @@ impl Exec {
                 }
             })
         })?;
-        Ok(Held::new(child, plan, watch, warnings, notes))
+        Ok(Held::new(child, plan, watch, notes))
     }
 
     fn drive(&self, child: &mut Child, plan: &Plan, config: &ProcessConfig, found: &Found<'_>) -> Result<()> {

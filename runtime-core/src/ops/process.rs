@@ -38,14 +38,21 @@ pub struct Held {
 }
 
 impl Held {
-    pub(super) fn new(
-        child: Child,
-        plan: Plan,
-        watch: Option<OomWatch>,
-        warnings: Vec<Warning>,
-        notes: Vec<String>,
-    ) -> Self {
-        Held { child, plan, watch, warnings, notes, written: None }
+    pub(super) fn new(child: Child, plan: Plan, watch: Option<OomWatch>, notes: Vec<String>) -> Self {
+        Held { child, plan, watch, warnings: Vec::new(), notes, written: None }
+    }
+
+    /// Adds what was left out on the way, or adds it to the error.
+    pub(super) fn warned(made: Result<Self>, warnings: Vec<Warning>) -> Result<Self> {
+        match made {
+            Ok(held) => Ok(Held { warnings, ..held }),
+            Err(error) => Err(error.with_warnings(warnings)),
+        }
+    }
+
+    /// What was asked for and left out, where the specification says to warn.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
     }
 
     /// It is the first process of the container that this was written of.
@@ -53,7 +60,13 @@ impl Held {
         Held { written: Some(written), ..self }
     }
 
-    /// Lets the program be executed.
+    /// Lets the program be executed. The caller has never seen the warnings.
+    pub(super) fn release_at_once(self) -> Result<Created> {
+        let warnings = self.warnings.clone();
+        self.release().map_err(|error| error.with_warnings(warnings))
+    }
+
+    /// Lets the program be executed. An error does not repeat the warnings.
     pub fn release(self) -> Result<Created> {
         let process = Process { running: self.child.release()?, watch: self.watch, written: self.written };
         drop(self.plan);

@@ -20,6 +20,14 @@ impl Container {
     /// they are others: a filter that somebody has changed since is otherwise
     /// left alone.
     pub fn update(&self, request: &Resources) -> Result<Vec<Warning>> {
+        let mut warnings = Vec::new();
+        match self.set(request, &mut warnings) {
+            Ok(()) => Ok(warnings),
+            Err(error) => Err(error.with_warnings(warnings)),
+        }
+    }
+
+    fn set(&self, request: &Resources, warnings: &mut Vec<Warning>) -> Result<()> {
         let entry = self.store.entry(&self.id)?.lock()?;
         let mut record = entry.record()?;
         match status(&entry, &record)? {
@@ -29,12 +37,11 @@ impl Container {
         if record.cgroup == CgroupRecord::None {
             return Err(Error::new(ErrorKind::Unsupported, NO_CGROUP));
         }
-        let mut warnings = Vec::new();
         let wanted = update::complete(&record.resources, request);
-        let wanted = resources::Resources::new(&wanted, &mut warnings)?;
+        let wanted = resources::Resources::new(&wanted, warnings)?;
         let rules = match request.devices == record.resources.devices || request.devices.is_empty() {
             true => None,
-            false => Some(devices::rules(&request.devices, &mut warnings)?),
+            false => Some(devices::rules(&request.devices, warnings)?),
         };
         let cgroup = Cgroup::from_record(record.cgroup_path())?
             .ok_or_else(|| Error::new(ErrorKind::NotRunning, "container not running"))?;
@@ -56,7 +63,7 @@ impl Container {
             }
         };
         let Err(error) = set(&writes, rules.as_deref()).and_then(|()| entry.write(&record)) else {
-            return Ok(warnings);
+            return Ok(());
         };
         // The first error is the one to report.
         Err(match set(&before.undo(&cgroup), rules.is_some().then_some(old_rules.as_slice())) {

@@ -188,7 +188,11 @@ impl Spec {
     /// Checks the configuration as a create would, as far as that can be done
     /// without looking at the host. `bundle` is where relative paths begin.
     pub fn validate(&self, bundle: &str) -> crate::Result<Vec<crate::Warning>> {
-        crate::config::Config::new(self, bundle, u64::MAX).map(|(_, warnings)| warnings)
+        let mut warnings = Vec::new();
+        match crate::config::Config::new(self, bundle, u64::MAX, &mut warnings) {
+            Ok(_) => Ok(warnings),
+            Err(error) => Err(error.with_warnings(warnings)),
+        }
     }
 
     /// The properties in `json`, a valid config.json, that this library does not
