@@ -52,23 +52,33 @@ impl Resctrl {
             Class::Named(name) => (name.clone(), false),
             Class::Own => (id.to_owned(), !self.exists(id)?),
         };
-        if let Class::Named(name) = &rdt.class {
-            match self.exists(name)? {
-                true => self.compare(rdt, name)?,
-                false if rdt.lines().next().is_none() => {
-                    let why =
-                        format!("{FIELD}.closID: there is no group {name:?}, and no schema to make one with");
-                    return Err(Error::new(ErrorKind::InvalidConfig, why));
-                }
-                false => {}
-            }
+        if self.exists(if group.is_empty() { "." } else { &group })? {
+            self.compare(rdt, &group)?;
+        } else if let Class::Named(name) = &rdt.class
+            && rdt.lines().next().is_none()
+        {
+            let why = format!("{FIELD}.closID: there is no group {name:?}, and no schema to make one with");
+            return Err(Error::new(ErrorKind::InvalidConfig, why));
         }
-        Ok(Place { group, own, monitoring: rdt.monitoring.then(|| id.to_owned()) })
+        let place = Place { group, own, monitoring: rdt.monitoring.then(|| id.to_owned()) };
+        let monitoring = place.monitoring_path();
+        if rdt.monitoring && self.exists(&monitoring)? {
+            let why = format!("{FIELD}.enableMonitoring: the group {monitoring:?} exists");
+            return Err(Error::new(ErrorKind::AlreadyExists, why)
+                .with_hint("it belongs to something else, or to a container that was not deleted"));
+        }
+        Ok(place)
     }
 
-    /// Makes what is missing, and puts the process there.
+    /// Makes what is missing, and puts the process there. If that fails, what was made is
+    /// removed, and nothing else.
     pub(crate) fn make(&self, place: &Place, rdt: &IntelRdt, pid: i32) -> Result<()> {
-        self.try_make(place, rdt, pid).map_err(|error| {
+        let mut made = None;
+        self.try_make(place, rdt, pid, &mut made).map_err(|error| {
+            if let Some(path) = &made {
+                // The first error is the one to report.
+                crate::sys::ignore(fd::unlink(&self.0, path, libc::AT_REMOVEDIR));
+            }
             let error = error.wrap_as(ErrorKind::Setup, FIELD);
             match self.read("info/last_cmd_status") {
                 Ok(status) if !status.is_empty() && status != "ok" => error.with_hint(status),
@@ -77,20 +87,26 @@ impl Resctrl {
         })
     }
 
-    fn try_make(&self, place: &Place, rdt: &IntelRdt, pid: i32) -> Result<()> {
+    /// `made` is the directory that is to be removed if it fails, with all that is in it: a
+    /// class that is the container's own, or its monitoring group.
+    fn try_make(&self, place: &Place, rdt: &IntelRdt, pid: i32, made: &mut Option<CString>) -> Result<()> {
         if !place.group.is_empty() {
-            match fd::mkdir(&self.0, &c_string(&place.group), 0o755) {
+            let group = c_string(&place.group);
+            match fd::mkdir(&self.0, &group, 0o755) {
                 Err(Errno::EEXIST) if !place.own => {}
+                Ok(()) => *made = Some(group).filter(|_| place.own),
                 other => other.context(|| format!("mkdir {}", place.group))?,
             }
         }
         let lines: String = rdt.lines().flat_map(|line| [line, "\n"]).collect();
-        if !lines.is_empty() {
+        // What the default class has was compared with them; it is every other process's, too.
+        if !lines.is_empty() && !place.group.is_empty() {
             self.write(&place.file("schemata"), &lines)?;
         }
         if place.monitoring.is_some() {
             let path = place.monitoring_path();
             fd::mkdir(&self.0, &c_string(&path), 0o755).context(|| format!("mkdir {path}"))?;
+            made.get_or_insert_with(|| c_string(&path));
         }
         self.assign(place, pid)
     }
@@ -126,16 +142,24 @@ impl Resctrl {
         }
     }
 
-    /// A group that exists must have what is asked for.
+    /// A group that exists must have what is asked for; the default one, which is never
+    /// written to, all of it (docs/decisions/traps.md, T24).
     fn compare(&self, rdt: &IntelRdt, name: &str) -> Result<()> {
         let older = [("l3CacheSchema", &rdt.l3_cache), ("memBwSchema", &rdt.mem_bw)];
-        if older.iter().all(|(_, wanted)| wanted.is_none()) {
+        let older =
+            older.into_iter().filter_map(|(field, wanted)| Some((field.to_owned(), wanted.as_ref()?)));
+        let is_default = name.is_empty();
+        let newer = rdt.schemata.iter().enumerate().filter(|_| is_default);
+        let newer = newer.map(|(i, wanted)| (format!("schemata[{i}]"), wanted));
+        let mut wanted = older.chain(newer).peekable();
+        if wanted.peek().is_none() {
             return Ok(());
         }
-        let found = self.read(&format!("{name}/schemata"))?;
-        for (field, wanted) in older {
-            let Some(wanted) = wanted else { continue };
+        let found =
+            self.read(&if is_default { "schemata".to_owned() } else { format!("{name}/schemata") })?;
+        for (field, wanted) in wanted {
             if !agrees(wanted, &found) {
+                let name = if is_default { "/" } else { name };
                 let why = format!("{FIELD}.{field}: the group {name:?} exists and has another: {found:?}");
                 return Err(Error::new(ErrorKind::InvalidConfig, why));
             }
@@ -256,7 +280,84 @@ mod tests {
         assert!(error.starts_with("linux.intelRdt.closID: there is no group \"silver\""), "{error}");
         // One of the same name is somebody else's.
         std::fs::create_dir(dir.path().join("box")).unwrap();
+        std::fs::write(dir.path().join("box/schemata"), "L3:0=ff\n").unwrap();
         assert!(!place(|_| ()).unwrap().own);
+        let error = report(|s| s.l3_cache_schema = "L3:0=f".into());
+        assert!(error.starts_with("linux.intelRdt.l3CacheSchema: the group \"box\" exists"), "{error}");
+        // And so is a monitoring group.
+        std::fs::create_dir_all(dir.path().join("gold/mon_groups/box")).unwrap();
+        let error = report(|s| {
+            s.clos_id = "gold".into();
+            s.enable_monitoring = true;
+        });
+        assert!(error.contains("the group \"gold/mon_groups/box\" exists"), "{error}");
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods)]
+    fn the_default_class_is_compared_and_never_written() {
+        let (dir, resctrl) = resctrl();
+        std::fs::write(dir.path().join("schemata"), "    MB:0=100\n    L3:0=ff\n    L2:0=f\n").unwrap();
+        std::fs::write(dir.path().join("tasks"), "").unwrap();
+        let rdt = |l3: &str, schemata: &[&str]| {
+            let spec = spec::IntelRdt {
+                clos_id: "/".into(),
+                l3_cache_schema: l3.into(),
+                schemata: schemata.iter().map(|line| (*line).to_owned()).collect(),
+                ..Default::default()
+            };
+            IntelRdt::new(&spec).unwrap()
+        };
+        for (l3, schemata, field) in [
+            ("L3:0=f", &[][..], "l3CacheSchema"),
+            ("", &["L2:0=f", "MB:0=20"], "schemata[1]"),
+            ("", &["L9:0=f"], "schemata[0]"),
+        ] {
+            let error = resctrl.place(&rdt(l3, schemata), "box").unwrap_err().report();
+            assert!(error.starts_with(&format!("linux.intelRdt.{field}: the group \"/\"")), "{error}");
+        }
+        let same = rdt("L3:0=0ff", &["L2:0=f"]);
+        let place = resctrl.place(&same, "box").unwrap();
+        let before = std::fs::metadata(dir.path().join("schemata")).unwrap().modified().unwrap();
+        resctrl.make(&place, &same, 7).unwrap();
+        assert_eq!(std::fs::metadata(dir.path().join("schemata")).unwrap().modified().unwrap(), before);
+        assert_eq!(std::fs::read(dir.path().join("tasks")).unwrap(), b"7");
+    }
+
+    /// In a directory that is no resctrl a new group has no files, so that it cannot be used.
+    #[test]
+    #[allow(clippy::disallowed_methods)]
+    fn what_fails_leaves_nothing_and_takes_nothing() {
+        let (dir, resctrl) = resctrl();
+        let rdt = |change: fn(&mut spec::IntelRdt)| {
+            let mut spec = spec::IntelRdt::default();
+            change(&mut spec);
+            IntelRdt::new(&spec).unwrap()
+        };
+        let own = rdt(|s| s.enable_monitoring = true);
+        let place = resctrl.place(&own, "box").unwrap();
+        resctrl.make(&place, &own, 7).unwrap_err();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        // Somebody was faster, with the class or with the monitoring group.
+        std::fs::create_dir(dir.path().join("box")).unwrap();
+        let error = resctrl.make(&place, &own, 7).unwrap_err().report();
+        assert!(error.contains("mkdir box: file exists"), "{error}");
+        assert!(dir.path().join("box").is_dir());
+        std::fs::create_dir_all(dir.path().join("gold/mon_groups")).unwrap();
+        let gold = rdt(|s| {
+            s.clos_id = "gold".into();
+            s.enable_monitoring = true;
+        });
+        let place = resctrl.place(&gold, "box").unwrap();
+        std::fs::create_dir(dir.path().join("gold/mon_groups/box")).unwrap();
+        let error = resctrl.make(&place, &gold, 7).unwrap_err().report();
+        assert!(error.contains("mkdir gold/mon_groups/box: file exists"), "{error}");
+        assert!(dir.path().join("gold/mon_groups/box").is_dir());
+        // Its own is taken away again.
+        std::fs::remove_dir(dir.path().join("gold/mon_groups/box")).unwrap();
+        resctrl.make(&place, &gold, 7).unwrap_err();
+        assert_eq!(std::fs::read_dir(dir.path().join("gold/mon_groups")).unwrap().count(), 0);
+        assert!(dir.path().join("gold").is_dir());
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub(super) struct Attempt<'a> {
 pub(super) struct Made {
     /// The cgroup is not somebody else's.
     owns_cgroup: bool,
+    /// What the container has in the resctrl file system.
+    resctrl: bool,
     /// Since the child is in its cgroup.
     watch: Option<OomWatch>,
     /// Interfaces that are in the container.
@@ -183,6 +185,7 @@ impl Attempt<'_> {
         }
         if let (Some(rdt), Some((resctrl, place))) = (&self.config.intel_rdt, &self.resctrl) {
             resctrl.make(place, rdt, child.pid)?;
+            self.made.resctrl = true;
         }
         // A child that was born in its cgroup goes on meanwhile.
         if plan.wait_go && !self.place.adopts() {
@@ -340,7 +343,10 @@ impl Attempt<'_> {
                 false => Ok(()),
             },
             host_mount::remove(&record),
-            self.resctrl.as_ref().map_or(Ok(()), |(resctrl, place)| resctrl.remove(place)),
+            match &self.resctrl {
+                Some((resctrl, place)) if self.made.resctrl => resctrl.remove(place),
+                _ => Ok(()),
+            },
             self.made.net_devices.take().map_or(Ok(()), net::Moved::back),
         ];
         undone.into_iter().collect()
