@@ -1,145 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Device nodes, /dev, terminals and standard streams, also of images and volumes
-//! that are hostile.
+//! Device nodes and /dev, also of images and volumes that are hostile.
 
 use crate::Case;
 use crate::lifecycle::push;
 use crate::mounts::with_user_namespace;
 use crate::security::with_image_dev;
-use conformance::console::ConsoleSocket;
 use conformance::report::Node;
-use conformance::{Bundle, Doing, Opens, Report, Result, Runtime, ensure, ensure_eq};
+use conformance::{Bundle, Doing, Result, Runtime, ensure, ensure_eq};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use serde_json::{Value, json};
-use std::fs::{self, File};
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 pub(crate) const CASES: &[Case] = &[
-    Case {
-        name: "no standard stream is a device node of the host",
-        quote: "runc, reOpenDevNull: standard streams that are the host's /dev/null become the container's. A program that \
-                has the host's may change its mode for everybody",
-        run: |runtime| {
-            for device in ["/dev/null", "/dev/zero"] {
-                let bundle = Bundle::new(&["streams", "/answer"])?
-                    .with(|config| config["root"]["readonly"] = json!(false))?;
-                let mut command = runtime.command(&["run", "--detach", "c"]);
-                command.current_dir(bundle.path()).stdin(File::open(device).doing(device)?);
-                conformance::runtime::finish(command)?.ok()?;
-                runtime.await_status("c", "stopped")?;
-                runtime.run(&["delete", "c"])?.ok()?;
-                is_not_the_hosts(&bundle, device)?;
-            }
-            Ok(())
-        },
-    },
-    Case {
-        name: "no standard stream stays the host's null device where the container has none",
-        quote: "runc, reOpenDevNull: error reopening /dev/null inside container",
-        run: |runtime| {
-            let dev = tempfile::tempdir().doing("temporary directory")?;
-            let bundle = Bundle::new(&["streams", "/answer"])?.with(|config| bind_dev(config, dev.path()))?;
-            if runtime.run_in(&bundle, &["run", "c"])?.status.success() {
-                is_not_the_hosts(&bundle, "/dev/null")?;
-            }
-            Ok(())
-        },
-    },
-    Case {
-        name: "exec: no standard stream stays the host's null device where the container has none",
-        quote: "runc, reOpenDevNull: error reopening /dev/null inside container. The container may have removed its own",
-        run: |runtime| {
-            let bundle = Bundle::new(&["sleep"])?.with(|config| config["root"]["readonly"] = json!(false))?;
-            runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
-            runtime.run(&["exec", "c", "/probe", "unlink", "/dev/null"])?.ok()?;
-            let output = runtime.run(&["exec", "c", "/probe", "streams", "/answer"])?;
-            runtime.run(&["delete", "--force", "c"])?.ok()?;
-            if output.status.success() { is_not_the_hosts(&bundle, "/dev/null") } else { Ok(()) }
-        },
-    },
-    Case {
-        name: "HOME never comes from a file of procfs",
-        quote: "the image's /etc/passwd is a link to a file of procfs, which the init reads with all its rights: \
-                /proc/kmsg takes the kernel's log from the host, /proc/self/environ shows the caller's secrets",
-        run: |runtime| {
-            for exec in [false, true] {
-                let bundle = Bundle::new(&[if exec { "sleep" } else { "report" }])?.with(|config| {
-                    config["process"]["user"] = json!({ "uid": 1000, "gid": 1000 });
-                })?;
-                let passwd = bundle.rootfs("etc/passwd");
-                fs::remove_file(&passwd).doing("unlink")?;
-                symlink("/proc/self/environ", &passwd).doing("symlink")?;
-                let mut args = vec!["run"];
-                args.extend(exec.then_some("--detach"));
-                args.push("c");
-                let mut command = runtime.command(&args);
-                command.current_dir(bundle.path()).env("SECRET", "\nuser:x:1000:1000::/leaked:\n");
-                let mut output = conformance::runtime::finish(command)?.ok()?;
-                if exec {
-                    let args = ["exec", "--user", "1000:1000", "c", "/probe", "report"];
-                    let mut command = runtime.command(&args);
-                    command.env("SECRET", "\nuser:x:1000:1000::/leaked:\n");
-                    output = conformance::runtime::finish(command)?.ok()?;
-                    runtime.run(&["delete", "--force", "c"])?.ok()?;
-                }
-                let report: Report = serde_json::from_str(&output.stdout).doing("report")?;
-                ensure_eq!(report.variable("HOME"), Some("/"));
-            }
-            Ok(())
-        },
-    },
-    Case {
-        name: "no file of the image is opened for a terminal but that of a devpts",
-        quote: "the image's /dev/pts/ptmx is another device, which does something when it is opened: a watchdog fires",
-        run: |runtime| {
-            let bundle = Bundle::new(&["sleep"])?.with(|config| {
-                with_image_dev(config);
-                config["process"]["terminal"] = json!(true);
-            })?;
-            fs::create_dir(bundle.rootfs("dev/pts")).doing("mkdir")?;
-            let ptmx = bundle.rootfs("dev/pts/ptmx");
-            mknod(&ptmx, SFlag::S_IFCHR, Mode::from_bits_truncate(0o666), makedev(1, 5)).doing("mknod")?;
-            let opens = Opens::of(&ptmx)?;
-            let socket = ConsoleSocket::new()?;
-            let path = socket.path();
-            let args = ["create", "--console-socket", &path.to_string_lossy(), "c"];
-            runtime.run_in(&bundle, &args)?.failed()?;
-            ensure_eq!(opens.count()?, 0);
-            Ok(())
-        },
-    },
-    Case {
-        name: "exec: no file of the container is opened for a terminal but that of a devpts",
-        quote: "the container has another device at /dev/pts/ptmx, which does something when it is opened",
-        run: |runtime| {
-            let pts = tempfile::tempdir().doing("temporary directory")?;
-            let bundle = Bundle::new(&["sleep"])?.with(|config| {
-                push(config, json!({ "destination": "/dev/pts", "type": "bind", "source": pts.path(), "options": ["rbind"] }));
-            })?;
-            let ptmx = pts.path().join("ptmx");
-            mknod(&ptmx, SFlag::S_IFCHR, Mode::from_bits_truncate(0o666), makedev(1, 5)).doing("mknod")?;
-            runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
-            let opens = Opens::of(&ptmx)?;
-            let socket = ConsoleSocket::new()?;
-            let path = socket.path();
-            let args = [
-                "exec",
-                "--tty",
-                "--detach",
-                "--console-socket",
-                &path.to_string_lossy(),
-                "c",
-                "/probe",
-                "sleep",
-            ];
-            runtime.run(&args)?.failed()?;
-            let count = opens.count()?;
-            runtime.run(&["delete", "--force", "c"])?.ok()?;
-            ensure_eq!(count, 0);
-            Ok(())
-        },
-    },
     Case {
         name: "a volume that a link of the image puts on /dev stays as it is",
         quote: "the image's /data is a link to dev, and config.json has a volume at /data: nodes and links are made in \
@@ -283,21 +157,11 @@ fn names(dir: &Path) -> Result<Vec<String>> {
 
 /// A /dev of the caller's, a root that can be written to, and no masks, which are
 /// made of the container's /dev/null.
-fn bind_dev(config: &mut Value, dev: &Path) {
+pub(crate) fn bind_dev(config: &mut Value, dev: &Path) {
     config["root"]["readonly"] = json!(false);
     config["linux"]["maskedPaths"] = json!([]);
     if let Some(mounts) = config["mounts"].as_array_mut() {
         mounts.retain(|mount| !mount["destination"].as_str().is_some_and(|to| to.starts_with("/dev")));
         mounts.push(json!({ "destination": "/dev", "type": "bind", "source": dev, "options": ["rbind"] }));
     }
-}
-
-/// Standard input, as `probe streams` saw it, is not the host's node of this device.
-fn is_not_the_hosts(bundle: &Bundle, device: &str) -> Result {
-    let meta = fs::metadata(device).doing(device)?;
-    let host = format!("{}:{}", meta.dev(), meta.ino());
-    let answer = fs::read_to_string(bundle.rootfs("answer")).doing("the probe's answer")?;
-    ensure!(answer.lines().count() == 3, "the probe's answer is {answer:?}");
-    ensure!(answer.lines().all(|stream| stream != host), "{device} is the host's: {host} among {answer:?}");
-    Ok(())
 }

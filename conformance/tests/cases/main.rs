@@ -28,6 +28,7 @@ mod namespaces;
 mod process;
 mod seccomp;
 mod security;
+mod streams;
 mod trees;
 
 use conformance::host::{self, Snapshot};
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
         ("input", input::CASES),
         ("defaults", defaults::CASES),
         ("devices", devices::CASES),
+        ("streams", streams::CASES),
         ("process", process::CASES),
         ("namespaces", namespaces::CASES),
         ("mounts", mounts::CASES),

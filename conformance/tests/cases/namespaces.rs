@@ -6,6 +6,7 @@ use crate::Case;
 use crate::lifecycle::without_namespace;
 use crate::mounts::with_user_namespace;
 use crate::security::refused;
+use conformance::report::Node;
 use conformance::{Bundle, Doing, Report, Result, Runtime, each, ensure, ensure_eq};
 use serde_json::{Value, json};
 use std::os::unix::fs::MetadataExt;
@@ -283,6 +284,34 @@ pub(crate) const CASES: &[Case] = &[
                 .with(|config| config["linux"]["netDevices"] = json!({ device.name: {} }))?;
             ensure_eq!(runtime.report(&bundle)?.interfaces.get(device.name), Some(&true));
             Ok(())
+        },
+    },
+    Case {
+        name: "a network device in a user namespace",
+        quote: "netDevices: a set of network devices that MUST be made available in the container (config-linux.md, Network \
+                Devices, since 1.3)",
+        run: |runtime| {
+            let device = Device::new("cfu0")?;
+            let bundle = Bundle::new(&["report"])?.with(|config| {
+                with_user_namespace(config);
+                config["linux"]["netDevices"] = json!({ device.name: {} });
+            })?;
+            ensure_eq!(runtime.report(&bundle)?.interfaces.get(device.name), Some(&true));
+            Ok(())
+        },
+    },
+    Case {
+        name: "what belongs to root of a user namespace",
+        quote: "moby#20798, sysbox#850: /dev/mqueue belongs to nobody; so do files of the network in /proc and /sys",
+        run: |runtime| {
+            let paths = ["/dev/mqueue", "/proc/net/dev", "/sys/class/net/lo/mtu"];
+            let bundle = Bundle::new(&[&["stat"], &paths[..]].concat())?.with(with_user_namespace)?;
+            let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+            let nodes: Vec<Option<Node>> = serde_json::from_str(&output.stdout).doing("stat")?;
+            each(paths.iter().zip(nodes), |(_, node)| {
+                ensure_eq!(node.as_ref().map(|node| node.owner), Some((0, 0)));
+                Ok(())
+            })
         },
     },
     Case {

@@ -20,7 +20,7 @@ mod paths;
 mod places;
 mod process;
 mod rootfs;
-mod streams;
+pub(crate) mod streams;
 pub(crate) mod tree;
 
 pub(crate) use lookup::parse_passwd;
@@ -158,6 +158,9 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
                 rootfs::enter(root)?;
             }
             process::join_session(&plan.process)?;
+            if plan.becomes_root {
+                namespaces::become_root()?;
+            }
             console::open(&mut plan.process, None)?;
         }
     }
@@ -182,7 +185,7 @@ fn make(
     proc: &crate::path::proc::Proc,
     channel: &ChildEnd,
 ) -> Result<(), Failure> {
-    namespaces::finish(container)?;
+    namespaces::finish(container, channel)?;
     process::join_session(process)?;
     sys::fd::umask(0);
     rootfs::attach(&mut container.rootfs, proc, channel)?;

@@ -3,6 +3,7 @@
 
 use super::plan::{Container, Join};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
+use crate::launch::channel::{ChildEnd, Reply};
 use crate::path::proc::Proc;
 use crate::sys::{Errno, cred, fd, net, ns};
 
@@ -61,16 +62,28 @@ pub(super) fn join(joins: &[Join]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Becomes root of the user namespace. Files that are made from now on belong to it, and
+/// what is done is done with its rights: the ids that the process comes with may be those
+/// of the host's root, and have no mapping at all.
+pub(super) fn become_root() -> Result<(), Failure> {
+    let change = || {
+        cred::set_gid(0).during(Call::Setgid)?;
+        cred::set_uid(0).during(Call::Setuid)
+    };
+    change().step(Step::NamespaceRoot)
+}
+
 /// All the other namespaces.
-pub(super) fn finish(container: &Container) -> Result<(), Failure> {
+pub(super) fn finish(container: &Container, channel: &ChildEnd) -> Result<(), Failure> {
     if container.namespace_root {
-        // Files that are made from now on belong to the namespace's root; the
-        // ids that the clone left us with may have no mapping at all.
-        let become_root = || {
-            cred::set_gid(0).during(Call::Setgid)?;
-            cred::set_uid(0).during(Call::Setuid)
-        };
-        become_root().step(Step::NamespaceRoot)?;
+        become_root()?;
+    }
+    if container.late_namespaces != 0 {
+        ns::unshare(container.late_namespaces).during(Call::Unshare).step(Step::LateNamespaces)?;
+    }
+    if container.awaits_devices {
+        channel.send(Reply::Namespaces).during(Call::Write).step(Step::LateNamespaces)?;
+        channel.wait_go().during(Call::Read).step(Step::LateNamespaces)?;
     }
     if container.cgroup_namespace {
         // Not by the clone: kernels root the namespace at the parent's cgroup

@@ -33,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) wait_go: bool,
     /// When the process hides itself from others.
     pub(crate) hide: Hide,
+    /// For exec, whether the user namespace that is joined is another: become its root.
+    pub(crate) becomes_root: bool,
     /// The host's procfs; `None` for exec, which must not bring it along.
     pub(crate) proc: Option<Proc>,
     /// For exec, the root directory of the container's init, relative to /proc.
@@ -55,6 +57,7 @@ impl Plan {
     pub(crate) fn enter_network(&mut self, namespace: OwnedFd) {
         self.clone_flags &= !libc::CLONE_NEWNET;
         if let Some(container) = &mut self.container {
+            container.late_namespaces &= !libc::CLONE_NEWNET;
             container.network = Some(namespace);
             container.loopback = false;
         }
@@ -102,6 +105,10 @@ pub(crate) struct Label {
 pub(crate) struct Container {
     /// The user namespace is new: become its root before making anything.
     pub(crate) namespace_root: bool,
+    /// CLONE_NEW* of the namespaces that the process makes when it is that root.
+    pub(crate) late_namespaces: i32,
+    /// Whether the parent moves network devices into one of them.
+    pub(crate) awaits_devices: bool,
     pub(crate) cgroup_namespace: bool,
     /// The text for /proc/self/timens_offsets; empty: none to set.
     pub(crate) time_namespace: Option<CString>,
@@ -114,8 +121,8 @@ pub(crate) struct Container {
     pub(crate) sysctls: Box<[Sysctl]>,
     /// Whether the parent has hooks to run before pivot_root.
     pub(crate) barrier: bool,
-    /// Whether the parent says so when the device filter is there. If not, the child has
-    /// waited for something that comes later.
+    /// Whether the parent says so when the device filter is there. If not, the child waits
+    /// for something that comes later.
     pub(crate) awaits_filter: bool,
     pub(crate) readonly_paths: Box<[CString]>,
     pub(crate) masked_paths: Box<[CString]>,

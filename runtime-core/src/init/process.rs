@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Becoming the container's process: create and exec end here.
 
-use super::lookup;
 use super::plan::{Labels, Plan, Process};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
+use super::{lookup, streams};
 use crate::config::caps::Capabilities;
 use crate::launch::channel::{ChildEnd, Reply};
 use crate::path::root::{Leaf, PathBuffer, Root};
 use crate::sys::cred::{self, CapSets};
 use crate::sys::process::{set_mempolicy, set_personality, set_rlimit, setsid};
-use crate::sys::{self, Errno, fd, keyctl, seccomp, tty};
+use crate::sys::{self, Errno, fd, keyctl, seccomp};
 use std::convert::Infallible;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -132,7 +132,7 @@ fn drop_bounding(process: &Process) -> StepResult {
 
 fn set_user(process: &Process) -> StepResult {
     for n in 0..3u8 {
-        own_stdio(n, process.uid)?;
+        streams::own(fd::stdio(n), process.uid).during(Call::Chown)?;
     }
     let keeps = process.capabilities.is_some() || loads_privileged(process);
     if keeps && process.uid != 0 {
@@ -145,22 +145,6 @@ fn set_user(process: &Process) -> StepResult {
     }
     cred::set_gid(process.gid).during(Call::Setgid)?;
     cred::set_uid(process.uid).during(Call::Setuid)
-}
-
-/// The container's user may open /dev/stdout again only if the file is its own.
-/// Of devices only terminals: /dev/zero and its like are everybody's, and the
-/// host's. Nor where the file system says no.
-fn own_stdio(n: u8, uid: u32) -> StepResult {
-    let stdio = fd::stdio(n);
-    let st = fd::stat(stdio).during(Call::Stat)?;
-    let is_device = matches!(st.st_mode & libc::S_IFMT, libc::S_IFCHR | libc::S_IFBLK);
-    if st.st_uid == uid || is_device && !tty::is_terminal(stdio) {
-        return Ok(());
-    }
-    match fd::chown_at(stdio, c"", uid, u32::MAX, libc::AT_EMPTY_PATH) {
-        Ok(()) | Err(Errno::EPERM | Errno::EROFS | Errno::EINVAL) => Ok(()),
-        Err(errno) => Err((Call::Chown, errno)),
-    }
 }
 
 fn loads_privileged(process: &Process) -> bool {

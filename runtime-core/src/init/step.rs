@@ -47,6 +47,8 @@ byte_enum! {
         TimeNamespace,
         /// Become root of the new user namespace.
         NamespaceRoot,
+        /// Make the namespaces whose objects belong to that root.
+        LateNamespaces,
         /// Make the cgroup namespace, rooted where the process now is.
         CgroupNamespace,
         /// Join a session keyring of the container's own.

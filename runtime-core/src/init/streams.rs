@@ -13,8 +13,8 @@ use super::places::Places;
 use super::plan::{Plan, Process};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::path::proc::Proc;
-use crate::sys::fd;
-use std::os::fd::{AsFd, OwnedFd};
+use crate::sys::{self, Errno, fd, tty};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The container's files, and the host's procfs.
 pub(super) struct View<'a> {
@@ -94,4 +94,30 @@ pub(super) fn set(process: &Process) -> StepResult {
         }
     }
     Ok(())
+}
+
+/// Makes a standard stream the user's, who may open /dev/stdout again only then. Of a file
+/// system that does not allow it, or knows no owners, that is not an error.
+pub(crate) fn own(stream: BorrowedFd<'_>, uid: u32) -> sys::Result<()> {
+    let st = fd::stat(stream)?;
+    if st.st_uid == uid || !is_handed_over(stream, &st) {
+        return Ok(());
+    }
+    use Errno::{EACCES, EINVAL, ENOSYS, EOPNOTSUPP, EPERM, EROFS};
+    match fd::chown_at(stream, c"", uid, u32::MAX, libc::AT_EMPTY_PATH) {
+        Err(EACCES | EINVAL | ENOSYS | EOPNOTSUPP | EPERM | EROFS) => Ok(()),
+        other => other,
+    }
+}
+
+/// True for what the caller has most likely made for this container: a pipe, a terminal, a
+/// file to write to. A file that is only read may be anybody's. Devices are everybody's on
+/// the host, also the one that leads each process to its own terminal (/dev/tty).
+fn is_handed_over(stream: BorrowedFd<'_>, st: &libc::stat) -> bool {
+    match st.st_mode & libc::S_IFMT {
+        libc::S_IFIFO => true,
+        libc::S_IFCHR => st.st_rdev != libc::makedev(5, 0) && tty::is_terminal(stream),
+        libc::S_IFREG => fd::access_mode(stream) != Ok(libc::O_RDONLY),
+        _ => false,
+    }
 }

@@ -9,6 +9,8 @@
 //!    |   -- Go ------------------------------>   |   only if the plan says so (id maps, systemd)
 //!    |   -- Go ------------------------------>   |   only without hooks and if the child did not wait for it
 //!    |                                           |   before: the device filter is there
+//!    |   <- Namespaces -----------------------   |   only if network devices go into a namespace that the child
+//!    |   -- Go ------------------------------>   |   makes: a new user namespace's
 //!    |   <- NeedMount(i) ---------------------   |   only for the mounts beyond those that the parent has
 //!    |   -- the mount ----------------------->   |   cloned before
 //!    |   <- Barrier --------------------------   |   only if there are hooks for the parent to run
@@ -41,6 +43,8 @@ pub(crate) enum Reply {
     Cloned(i32),
     /// The parent is to clone the tree of this mount and send it.
     NeedMount(u32),
+    /// The network namespace is there, and the parent is to move devices into it.
+    Namespaces,
     /// The parent is to run its hooks.
     Barrier,
     /// Once the filter is loaded, its listener has this number in the child. Said
@@ -53,7 +57,8 @@ pub(crate) enum Reply {
 }
 
 /// First bytes of messages that are not failures; steps come before them.
-const WORDS: u8 = 250;
+const WORDS: u8 = 249;
+const NAMESPACES: u8 = 250;
 const NEED_MOUNT: u8 = 251;
 const LISTENER: u8 = 252;
 const CLONED: u8 = 253;
@@ -77,6 +82,7 @@ impl Reply {
         match self {
             Reply::Cloned(pid) => plain(CLONED, pid.to_ne_bytes()),
             Reply::NeedMount(item) => plain(NEED_MOUNT, item.to_ne_bytes()),
+            Reply::Namespaces => plain(NAMESPACES, [0; 4]),
             Reply::Barrier => plain(BARRIER, [0; 4]),
             Reply::Listener(fd) => plain(LISTENER, fd.to_ne_bytes()),
             Reply::Ready => plain(READY, [0; 4]),
@@ -92,6 +98,7 @@ impl Reply {
         Some(match kind {
             CLONED => Reply::Cloned(i32::from_ne_bytes(value)),
             NEED_MOUNT => Reply::NeedMount(u32::from_ne_bytes(value)),
+            NAMESPACES => Reply::Namespaces,
             BARRIER => Reply::Barrier,
             LISTENER => Reply::Listener(i32::from_ne_bytes(value)),
             READY => Reply::Ready,
@@ -261,6 +268,7 @@ mod tests {
         for reply in [
             Reply::Cloned(70_000),
             Reply::NeedMount(70_000),
+            Reply::Namespaces,
             Reply::Barrier,
             Reply::Listener(7),
             Reply::Ready,

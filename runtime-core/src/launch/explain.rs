@@ -106,6 +106,7 @@ fn subject(step: Step, item: usize, plan: &Plan) -> String {
         Step::NamespaceRoot => {
             "becoming root of the new user namespace (linux.uidMappings, linux.gidMappings)".to_owned()
         }
+        Step::LateNamespaces => "making the ipc and network namespaces".to_owned(),
         Step::CgroupNamespace => "making the cgroup namespace".to_owned(),
         Step::TimeNamespace => "making the time namespace (linux.timeOffsets)".to_owned(),
         Step::Keyring => "joining a session keyring".to_owned(),

@@ -63,6 +63,8 @@ pub(crate) struct Running {
 pub(crate) enum Progress {
     /// For the tree of this mount: [`Child::send_tree`].
     NeedMount(usize),
+    /// That the parent has moved network devices.
+    Namespaces,
     /// That the parent has run its hooks.
     Barrier,
     /// For nothing, or for the agent of its filter, who needs this listener.
@@ -217,6 +219,7 @@ impl Child {
     pub(crate) fn progress(&mut self, plan: &Plan) -> Result<Progress> {
         self.await_word(plan)?;
         match self.next().traced(Mark::AwaitChild)? {
+            Some(Reply::Namespaces) => Ok(Progress::Namespaces),
             Some(Reply::Barrier) => Ok(Progress::Barrier),
             Some(Reply::NeedMount(item)) => Ok(Progress::NeedMount(item as usize)),
             Some(Reply::Listener(fd)) => self.listener(fd, plan).map(Progress::Listener),

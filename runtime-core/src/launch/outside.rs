@@ -5,9 +5,13 @@
 
 use crate::config::process::{Process, SCHED_DEADLINE, rlimit_name};
 use crate::error::{Context, Error, ErrorKind, Result};
+use crate::init::plan::Plan;
+use crate::init::streams;
+use crate::launch::ids;
 use crate::path::proc::Proc;
-use crate::sys::{Errno, process};
+use crate::sys::{Errno, cred, fd, process};
 use std::ffi::CString;
+use std::os::fd::AsFd;
 
 /// Applies all of it. The process is a child of ours that has not been waited
 /// for, so the pid is its own.
@@ -66,6 +70,29 @@ fn set(process: &Process, proc: &Proc, pid: i32, limits_here: bool) -> Result<()
                 error
             }
         })?;
+    }
+    Ok(())
+}
+
+/// Makes the standard streams the user's who `uid` is in the process's user namespace.
+/// There, root may not do that: pipes that were made on the host belong to an id that has
+/// no mapping. Files may be others' as well, and stay theirs, as terminals of a user's
+/// session do; without a user namespace, the process itself is not as careful, nor is runc.
+pub(crate) fn own_streams(plan: &Plan, proc: &Proc, pid: i32, uid: u32) -> Result<()> {
+    if plan.process.terminal.is_some() || cred::effective_uid() != 0 {
+        return Ok(());
+    }
+    let mut owner = None;
+    for (given, n) in plan.process.stdio.iter().zip(0..) {
+        let stream = given.as_ref().map_or(fd::stdio(n), AsFd::as_fd);
+        let st = fd::stat(stream).context(|| format!("stat of standard stream {n}"))?;
+        if st.st_mode & libc::S_IFMT == libc::S_IFIFO {
+            let owner = match owner {
+                Some(owner) => owner,
+                None => *owner.insert(ids::on_host(proc, pid, uid)?),
+            };
+            streams::own(stream, owner).context(|| format!("chown of standard stream {n}"))?;
+        }
     }
     Ok(())
 }

@@ -120,7 +120,7 @@ impl Attempt<'_> {
             .traced(Mark::Plan)?;
         plan.wait_go |= self.place.adopts();
         if let Some(container) = &mut plan.container {
-            container.awaits_filter = !self.place.adopts() && !container.barrier;
+            container.awaits_filter = !self.place.adopts() && !container.barrier && !container.awaits_devices;
         }
         if let Some(network) = &mut self.network {
             plan.enter_network(network.namespace()?);
@@ -179,9 +179,9 @@ impl Attempt<'_> {
         } else {
             ids::compare_maps(proc, child.pid, &namespaces.uid_map, &namespaces.gid_map)?;
         }
-        if !self.config.net_devices.is_empty() {
-            let moved = net::Moved::new(&self.config.net_devices, child, plan).traced(Mark::NetDevices)?;
-            self.made.net_devices = Some(moved);
+        let container = plan.container.as_ref();
+        if !container.is_some_and(|container| container.awaits_devices) {
+            self.move_devices(child, plan)?;
         }
         if let (Some(rdt), Some((resctrl, place))) = (&self.config.intel_rdt, &self.resctrl) {
             resctrl.make(place, rdt, child.pid)?;
@@ -192,12 +192,16 @@ impl Attempt<'_> {
             child.go()?;
         }
         self.limit(child, proc, cgroup)?;
-        if self.place.adopts() || plan.container.as_ref().is_some_and(|container| container.awaits_filter) {
+        if self.place.adopts() || container.is_some_and(|container| container.awaits_filter) {
             child.go()?;
         }
         loop {
             match child.progress(plan)? {
                 Progress::NeedMount(item) => child.send_tree(plan, item)?,
+                Progress::Namespaces => {
+                    self.move_devices(child, plan)?;
+                    child.go()?;
+                }
                 Progress::Barrier => {
                     let state = self.state(child.pid);
                     for kind in [HookKind::Prestart, HookKind::CreateRuntime] {
@@ -219,6 +223,9 @@ impl Attempt<'_> {
                     }
                 }
                 Progress::Ready => {
+                    if self.in_user_namespace() {
+                        outside::own_streams(plan, proc, child.pid, self.config.process.uid)?;
+                    }
                     return outside::apply(
                         &self.config.process,
                         proc,
@@ -230,6 +237,14 @@ impl Attempt<'_> {
                 }
             }
         }
+    }
+
+    fn move_devices(&mut self, child: &Child, plan: &Plan) -> Result<()> {
+        if !self.config.net_devices.is_empty() {
+            let moved = net::Moved::new(&self.config.net_devices, child, plan).traced(Mark::NetDevices)?;
+            self.made.net_devices = Some(moved);
+        }
+        Ok(())
     }
 
     /// Makes the cgroup, or goes without.

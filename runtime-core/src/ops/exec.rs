@@ -167,7 +167,7 @@ impl Exec {
             match child.progress(plan)? {
                 Progress::Ready => break,
                 // Only create has these.
-                Progress::Barrier | Progress::NeedMount(_) => child.go()?,
+                Progress::Namespaces | Progress::Barrier | Progress::NeedMount(_) => child.go()?,
                 Progress::Listener(listener) => {
                     if let Some(agent) = &found.agent {
                         agent::hand_over(agent, listener, child.pid, found.state())?;
@@ -178,6 +178,9 @@ impl Exec {
         let proc = Proc::host().context(|| "open /proc")?;
         if let Some(place) = &found.record.resctrl {
             Resctrl::find()?.assign(place, child.pid)?;
+        }
+        if found.in_user_namespace() {
+            outside::own_streams(plan, &proc, child.pid, config.uid)?;
         }
         outside::apply(config, &proc, child.pid, found.in_user_namespace(), &config.exec_affinity.last)
             .traced(Mark::SetFromOutside)?;

@@ -55,6 +55,7 @@ pub(crate) fn for_create_container(
         hide: Hide::AtOnce,
         proc: None,
         root: None,
+        becomes_root: false,
         enter: None,
         container: None,
         process,

@@ -69,8 +69,11 @@ pub(crate) fn for_create(config: &Config, id: &str, host: &Host<'_>, extras: Ext
     let joins = namespaces::joins(config)?;
     let has_user = namespaces.is_own(Kind::User);
     let is_new = |kind| namespaces.is_new(kind);
+    let late_namespaces = namespaces::late(namespaces);
     let container = Container {
         namespace_root: has_user,
+        late_namespaces,
+        awaits_devices: late_namespaces & libc::CLONE_NEWNET != 0 && !config.net_devices.is_empty(),
         cgroup_namespace: is_new(Kind::Cgroup),
         time_namespace: is_new(Kind::Time).then(|| namespaces::time_offsets(namespaces)),
         network: None,
@@ -98,6 +101,7 @@ pub(crate) fn for_create(config: &Config, id: &str, host: &Host<'_>, extras: Ext
         hide: hide(namespaces)?,
         proc: Some(Proc::host().context(|| "open /proc")?),
         root: None,
+        becomes_root: false,
         enter: None,
         container: Some(container),
         process: process::init_process(config, id, extras)?,
@@ -113,6 +117,7 @@ pub(crate) fn for_exec(
     root: CString,
     extras: Extras,
 ) -> Result<Plan> {
+    let joins_user = joins.iter().any(|join| join.flags & libc::CLONE_NEWUSER != 0);
     Ok(Plan {
         joins,
         clone_flags: 0,
@@ -122,6 +127,7 @@ pub(crate) fn for_exec(
         hide: Hide::AtOnce,
         proc: None,
         root: Some(root),
+        becomes_root: joins_user,
         enter: None,
         container: None,
         process: process::exec_process(config, id, in_user_namespace, extras)?,

@@ -3,7 +3,7 @@
 
 use crate::config::Config;
 use crate::config::field::invalid;
-use crate::config::namespaces::{Kind, Namespaces};
+use crate::config::namespaces::{Kind, Namespaces, Origin};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::init::plan::Join;
 use crate::path::show;
@@ -97,6 +97,20 @@ pub(super) fn clone_flags(namespaces: &Namespaces) -> i32 {
         .into_iter()
         .filter(|kind| namespaces.is_new(*kind) && !matches!(kind, Kind::Cgroup | Kind::Time))
         .fold(0, |flags, kind| flags | kind.flag())
+        & !late(namespaces)
+}
+
+/// CLONE_NEW* of what the process makes when it is root of its user namespace, as some
+/// objects of namespaces get their owner when they are made. The root of mqueue belongs to
+/// whoever makes the ipc namespace. The files of procfs and sysfs for a network belong
+/// to root of the user namespace, or if that has no id maps yet, of the host.
+pub(super) fn late(namespaces: &Namespaces) -> i32 {
+    let flag = |kind: Kind| if namespaces.is_new(kind) { kind.flag() } else { 0 };
+    match namespaces.origin(Kind::User) {
+        Origin::Shared => 0,
+        Origin::Path(_) => flag(Kind::Ipc),
+        Origin::New => flag(Kind::Ipc) | flag(Kind::Network),
+    }
 }
 
 /// What is written into timens_offsets (time_namespaces(7)).

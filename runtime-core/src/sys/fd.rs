@@ -413,6 +413,12 @@ pub(crate) fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     Ok((new_fd(fds[0].into())?, new_fd(fds[1].into())?))
 }
 
+/// O_RDONLY, O_WRONLY or O_RDWR, as the descriptor was opened (F_GETFL of fcntl(2)).
+pub(crate) fn access_mode(fd: impl AsFd) -> Result<i32> {
+    // SAFETY: F_GETFL only asks.
+    check_int(unsafe { libc::fcntl(fd.as_fd().as_raw_fd(), libc::F_GETFL) }).map(|f| f & libc::O_ACCMODE)
+}
+
 /// True if descriptor number `fd` is open.
 pub(crate) fn is_open(fd: RawFd) -> bool {
     // SAFETY: F_GETFD only asks; a closed number is EBADF.
