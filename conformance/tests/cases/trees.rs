@@ -5,11 +5,11 @@
 use crate::Case;
 use crate::lifecycle::{push, without_namespace};
 use crate::mounts::{Mounted, with_user_namespace};
-use conformance::{Bundle, Doing, Output, Result, Runtime, each, ensure, ensure_eq};
+use conformance::{Bundle, Doing, Output, Report, Result, Runtime, each, ensure, ensure_eq};
 use nix::mount::MsFlags;
 use serde_json::{Value, json};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 pub(crate) const CASES: &[Case] = &[
@@ -142,7 +142,162 @@ pub(crate) const CASES: &[Case] = &[
             })
         },
     },
+    Case {
+        name: "a source in the rootfs is never the kernel's view of the host",
+        quote: "CVE-2019-16884, CVE-2025-52881 and their kind: a link of the image makes the source of a bind mount procfs \
+                or sysfs, without what covers their paths",
+        run: |runtime| {
+            let targets = ["/proc", "/proc/sys", "/sys", "/sys/fs", "/proc/self/root/proc/sys", "/"];
+            each(
+                targets.iter().flat_map(|target| Spelling::ALL.map(|spelling| (*target, spelling))),
+                |&(target, spelling)| {
+                    let bundle = bundle(&["report"])?;
+                    symlink(target, bundle.rootfs("data")).doing("symlink")?;
+                    let source = spelling.source(&bundle)?;
+                    let bundle = bundle.with(|config| bind(config, &source.path, "/volume"))?;
+                    let output = runtime.run_in(&bundle, &["run", "c"])?;
+                    // It may be refused.
+                    let Ok(report) = serde_json::from_str::<Report>(&output.stdout) else { return Ok(()) };
+                    let there = report.mounts.iter().filter(|mount| mount.target.starts_with("/volume"));
+                    let bare: Vec<_> =
+                        there.filter(|mount| ["proc", "sysfs"].contains(&&*mount.fstype)).collect();
+                    ensure!(bare.is_empty(), "{bare:?}");
+                    Ok(())
+                },
+            )
+        },
+    },
+    Case {
+        name: "a source in the rootfs is not led out by the image's links",
+        quote: "CVE-2024-45310 and its kind: a link of the image is followed in the host's root",
+        run: |runtime| {
+            each(Spelling::ALL, |&spelling| {
+                let outside = Volume::new()?;
+                let bundle = bundle(&["cat", "/volume/file"])?;
+                symlink(&outside.path, bundle.rootfs("data")).doing("symlink")?;
+                let source = spelling.source(&bundle)?;
+                let bundle = bundle.with(|config| bind(config, &source.path, "/volume"))?;
+                let output = runtime.run_in(&bundle, &["run", "c"])?;
+                ensure!(!output.stdout.contains("ours"), "the host's file: {output}");
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "a source beside the rootfs is the host's",
+        quote: "source: a device name, but can also be a file or directory name for bind mounts (config.md, Mounts)",
+        run: |runtime| {
+            let bundle = bundle(&["cat", "/volume/file"])?;
+            fs::create_dir(bundle.path().join("data")).doing("mkdir")?;
+            fs::write(bundle.path().join("data/file"), "text").doing("write")?;
+            symlink("data", bundle.path().join("link")).doing("symlink")?;
+            let bundle = std::cell::RefCell::new(Some(bundle));
+            each(["data", "rootfs/../data", "link", "rootfs/etc/../../link", "data/../link/."], |&source| {
+                let changed = bundle.take().ok_or("no bundle")?.with(|config| {
+                    if let Some(mounts) = config["mounts"].as_array_mut() {
+                        mounts.retain(|mount| mount["destination"] != "/volume");
+                    }
+                    bind(config, Path::new(source), "/volume");
+                })?;
+                let output = runtime.run_in(&changed, &["run", "c"]);
+                bundle.replace(Some(changed));
+                ensure_eq!(output?.ok()?.stdout, "text");
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "a link of the image does not undo the options of another mount",
+        quote: "ro: the mount is read-only (mount(8)); a link of the image makes it the source of another, writable one",
+        run: |runtime| {
+            each([&["rbind", "rw"], &["rbind", "rrw"]], |options| {
+                let outside = Volume::new()?;
+                let bundle = bundle(&["write", "/volume/file", "theirs"])?;
+                fs::create_dir(bundle.rootfs("readonly")).doing("mkdir")?;
+                symlink("/readonly", bundle.rootfs("data")).doing("symlink")?;
+                let source = bundle.rootfs("data");
+                let bundle = bundle.with(|config| {
+                    let mount = |destination: &str, source: &Path, options: &[&str]| {
+                        json!({ "destination": destination, "source": source, "options": options })
+                    };
+                    push(config, mount("/readonly", &outside.path, &["rbind", "ro"]));
+                    push(config, mount("/volume", &source, *options));
+                })?;
+                let output = runtime.run_in(&bundle, &["run", "c"])?;
+                ensure_eq!(fs::read_to_string(outside.path.join("file")).doing("read")?, "ours");
+                ensure!(!output.status.success(), "{output}");
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "nothing of the rootfs is mounted on /proc",
+        quote: "CVE-2019-19921: what is written to /proc goes to files of the image",
+        run: |runtime| {
+            each(["data", "."], |&source| {
+                let bundle = bundle(&["exit", "0"])?;
+                fs::create_dir(bundle.rootfs("data")).doing("mkdir")?;
+                let source = bundle.rootfs(source);
+                let bundle = bundle.with(|config| {
+                    if let Some(mounts) = config["mounts"].as_array_mut() {
+                        mounts.retain(|mount| mount["destination"] != "/proc");
+                    }
+                    config["linux"]["maskedPaths"] = json!([]);
+                    config["linux"]["readonlyPaths"] = json!([]);
+                    bind(config, &source, "/proc");
+                })?;
+                runtime.run_in(&bundle, &["run", "c"])?.failed().map(drop)
+            })
+        },
+    },
 ];
+
+/// Ways to name the directory `data` in the rootfs.
+#[derive(Clone, Copy, Debug)]
+enum Spelling {
+    Plain,
+    Climbing,
+    ByLink,
+    /// By a link to what is in the rootfs.
+    ByLinkBelow,
+    /// By another mount of the rootfs.
+    ByMount,
+}
+
+/// A source, and what has to be there for it.
+struct SourceName {
+    path: PathBuf,
+    _mounted: Option<(Mounted, tempfile::TempDir)>,
+}
+
+impl Spelling {
+    const ALL: [Spelling; 5] =
+        [Spelling::Plain, Spelling::Climbing, Spelling::ByLink, Spelling::ByLinkBelow, Spelling::ByMount];
+
+    fn source(self, bundle: &Bundle) -> Result<SourceName> {
+        let link = bundle.path().join("link");
+        let mut mounted = None;
+        let path = match self {
+            Spelling::Plain => bundle.rootfs("data"),
+            Spelling::Climbing => bundle.rootfs("../rootfs/data"),
+            Spelling::ByLink => {
+                symlink(bundle.rootfs(""), &link).doing("symlink")?;
+                link.join("data")
+            }
+            Spelling::ByLinkBelow => {
+                symlink(bundle.rootfs("data"), &link).doing("symlink")?;
+                link
+            }
+            Spelling::ByMount => {
+                let dir = tempfile::tempdir().doing("temporary directory")?;
+                let path = dir.path().join("data");
+                mounted = Some((Mounted::bind(&bundle.rootfs(""), dir.path())?, dir));
+                path
+            }
+        };
+        Ok(SourceName { path, _mounted: mounted })
+    }
+}
 
 fn stays_read_only(runtime: &Runtime, user: UserNamespace) -> Result {
     let volume = Volume::new()?.restricted()?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Processes besides the init, for what takes a process of its own.
 
-use super::mounts::clone_inside;
+use super::inside::clone_inside;
 use super::plan::{Plan, Rootfs, What};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use super::tree::Cloner;
@@ -62,7 +62,8 @@ impl TreeCloner<'_> {
                 },
                 // What is there when it is the turn of this mount: the init says so.
                 What::Inside(inside) if inside.by_helper => {
-                    self.await_turn().and_then(|()| clone_inside(Root::new(&root), inside))
+                    let before = rootfs.mounts.get(..i).unwrap_or_default();
+                    self.await_turn().and_then(|()| clone_inside(Root::new(&root), before, mount))
                 }
                 _ => continue,
             };

@@ -13,6 +13,7 @@ pub(crate) mod step;
 mod console;
 mod copy_up;
 pub(crate) mod devices;
+mod inside;
 mod lookup;
 mod mounts;
 mod namespaces;

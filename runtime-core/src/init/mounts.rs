@@ -3,7 +3,8 @@
 //! descriptor that was opened below the root.
 
 use super::copy_up;
-use super::plan::{FsOptions, Inside, Mount, NewMount, Parameters, Rootfs, What};
+use super::inside::clone_inside;
+use super::plan::{FsOptions, Mount, NewMount, Parameters, Rootfs, What};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use super::tree::Suppliers;
 use crate::config::mounts::is_proc_file;
@@ -22,27 +23,18 @@ pub(super) const KEPT: [&CStr; 3] = [c"proc", c"sys", c"dev"];
 pub(super) fn attach_all(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Result<(), Failure> {
     let root = Root::new(&rootfs.root);
     let suppliers = Suppliers::new(channel, &rootfs.helper);
-    for (i, m) in rootfs.mounts.iter_mut().enumerate() {
+    for i in 0..rootfs.mounts.len() {
+        let (before, rest) = rootfs.mounts.split_at_mut(i);
+        let Some(m) = rest.first_mut() else { break };
         let tree = match &mut m.what {
             What::Tree { tree, .. } => tree.take(i, suppliers).map(Some),
             What::Inside(inside) if inside.by_helper => suppliers.ask().map(Some),
-            What::Inside(inside) => clone_inside(root, inside).map(Some),
+            What::Inside(_) => clone_inside(root, before, m).map(Some),
             What::New(_) | What::Symlink { .. } | What::Remount => Ok(None),
         };
         tree.and_then(|tree| attach(root, m, tree, proc, channel)).item(Step::Mount, i)?;
     }
     Ok(())
-}
-
-/// A detached clone of what is in the container at a path, its ids mapped.
-pub(super) fn clone_inside(root: Root<'_>, inside: &Inside) -> StepResult<OwnedFd> {
-    let flags = if inside.no_follow { libc::O_PATH | libc::O_NOFOLLOW } else { libc::O_PATH };
-    let source = root.open(&inside.path, flags).during(Call::OpenSource)?;
-    let tree = mount::clone_tree(source, c"", inside.depth, 0).during(Call::CloneTree)?;
-    if let Some(map) = &inside.id_map {
-        map.apply(&tree).during(Call::MapIds)?;
-    }
-    Ok(tree)
 }
 
 /// `cloned` is the tree of a bind mount.
@@ -65,7 +57,11 @@ fn attach(
             };
             attach_tree(root, m, tree, leaf)?
         }
-        What::Tree { leaf, .. } => attach_tree(root, m, cloned()?, *leaf)?,
+        What::Tree { leaf, .. } => {
+            let tree = cloned()?;
+            set_attributes(&tree, m.attr.as_ref(), &m.all)?;
+            attach_tree(root, m, tree, *leaf)?
+        }
         What::New(new) => {
             let existing = existing_target(root, &m.destination, m.no_follow)?;
             let tree = new_tree(root, new, existing.as_ref(), channel)?;
@@ -93,12 +89,11 @@ fn attach(
 
 fn attach_tree(root: Root<'_>, m: &Mount, tree: OwnedFd, leaf: Leaf) -> StepResult<OwnedFd> {
     let target = target(root, &m.destination, leaf, m.no_follow)?;
-    set_attributes(&tree, m.attr.as_ref(), &m.all)?;
     mount::attach(&tree, target).during(Call::AttachMount)?;
     Ok(tree)
 }
 
-fn set_attributes(tree: &OwnedFd, one: Option<&MountAttr>, all: &MountAttr) -> StepResult {
+pub(super) fn set_attributes(tree: &OwnedFd, one: Option<&MountAttr>, all: &MountAttr) -> StepResult {
     if let Some(one) = one {
         mount::set_attr(tree, Depth::One, one).during(Call::MountSetattr)?;
     }

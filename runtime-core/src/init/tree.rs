@@ -74,7 +74,7 @@ impl Source {
     fn clone_tree(&self, shape: &Shape) -> StepResult<OwnedFd> {
         match self {
             Source::Named { name, leaf, id } => {
-                let file = open_no_links(name, *leaf).during(Call::OpenSource)?;
+                let file = open_no_links(name, *leaf, true).during(Call::OpenSource)?;
                 if FileId::of(&file).during(Call::Stat)? != *id {
                     return Err((Call::CheckSource, Errno::ESTALE));
                 }
@@ -86,12 +86,11 @@ impl Source {
 }
 
 /// Opens (O_PATH) what has this name in the calling process's root, if no link is in the
-/// way. The last component may be a link, which is opened itself. A directory is asked
-/// for as one, so that an automount is mounted (path_resolution(7) does not say it).
-pub(crate) fn open_no_links(name: &CStr, leaf: Leaf) -> crate::sys::Result<OwnedFd> {
-    let directory = if leaf == Leaf::Directory { libc::O_DIRECTORY } else { 0 };
-    let flags = libc::O_PATH | libc::O_NOFOLLOW | directory;
-    fd::openat2(fd::CWD, name, flags, 0, resolve::NO_SYMLINKS)
+/// way: ELOOP. With `no_follow` the last component may be one, which is opened itself. A
+/// directory is asked for as one, so that the kernel mounts what it mounts on demand.
+pub(crate) fn open_no_links(name: &CStr, leaf: Leaf, no_follow: bool) -> crate::sys::Result<OwnedFd> {
+    let link = if no_follow { libc::O_NOFOLLOW } else { 0 };
+    fd::openat2(fd::CWD, name, libc::O_PATH | leaf.open_flag() | link, 0, resolve::NO_SYMLINKS)
 }
 
 /// How a tree is cloned.

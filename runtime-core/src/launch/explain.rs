@@ -193,6 +193,8 @@ fn mount(i: usize, call: Call, errno: Errno, words: Option<&str>, plan: &Plan) -
         ),
         (Call::CloneTree, Errno::EINVAL | Errno::EPERM) => plain(call, errno).with_hint(NOT_CLONED),
         (Call::MapIds, _) => map_ids(plain(call, errno), errno),
+        (Call::CheckSource, Errno::EPERM) => plain(call, errno)
+            .with_hint("a source in the rootfs may not be procfs or sysfs, nor have them below it"),
         (Call::CheckSource, Errno::ESTALE) => {
             plain(call, errno).with_hint("another file has taken its place meanwhile")
         }

@@ -21,6 +21,16 @@ pub(crate) enum Leaf {
     File,
 }
 
+impl Leaf {
+    /// The flag of open(2) that nothing but a directory passes.
+    pub(crate) fn open_flag(self) -> i32 {
+        match self {
+            Leaf::Directory => libc::O_DIRECTORY,
+            Leaf::File => 0,
+        }
+    }
+}
+
 impl<'a> Root<'a> {
     pub(crate) fn new(dir: &'a impl AsFd) -> Self {
         Root(dir.as_fd())

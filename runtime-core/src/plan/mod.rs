@@ -9,6 +9,7 @@ mod namespaces;
 mod process;
 mod rootfs;
 pub(crate) mod seccomp;
+mod source;
 mod trees;
 
 use crate::config::Config;

@@ -3,6 +3,7 @@
 
 mod filesystem;
 
+use super::source::{self, Found, Sources};
 use super::trees::{HostFile, Trees};
 use super::{Host, namespaces};
 use crate::config::Config;
@@ -15,7 +16,7 @@ use crate::init::step::{Call, During};
 use crate::init::tree::{Cloner, Shape, Tree};
 use crate::launch::{self, explain};
 use crate::path::root::Leaf;
-use crate::path::{clean, proc, show};
+use crate::path::{proc, show};
 use crate::spec::IdMapping;
 use crate::sys::mount::{self, Depth, MountAttr, attr};
 use crate::sys::{Errno, fd, ns};
@@ -24,11 +25,16 @@ use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-/// Plans the mounts of a container whose rootfs is at an absolute path.
-pub(super) fn mounts(config: &Config, host: &Host<'_>, trees: &mut Trees) -> Result<Box<[Mount]>> {
+/// Plans the mounts of a container with this rootfs.
+pub(super) fn mounts(
+    config: &Config,
+    host: &Host<'_>,
+    rootfs: &OwnedFd,
+    trees: &mut Trees,
+) -> Result<Box<[Mount]>> {
     let mut planner = Planner {
         config,
-        rootfs: clean(host.rootfs),
+        sources: Sources::new(rootfs, host.rootfs),
         hierarchy: host.hierarchy,
         trees,
         user_namespaces: Vec::new(),
@@ -39,8 +45,7 @@ pub(super) fn mounts(config: &Config, host: &Host<'_>, trees: &mut Trees) -> Res
 /// What all mounts have in common.
 struct Planner<'a> {
     config: &'a Config,
-    /// Without its leading slash.
-    rootfs: String,
+    sources: Sources<'a>,
     /// Where the host's cgroup2 is.
     hierarchy: &'a CStr,
     trees: &'a mut Trees,
@@ -68,12 +73,13 @@ impl<'a> Planner<'a> {
                 plan.source = path.clone();
                 let id_map = id_map.as_ref().map(|map| self.id_map(i, map)).transpose()?;
                 let bind = Bind { i, m, path, depth: *depth, follow: *follow, config };
-                plan.what = match bind.symlink()? {
-                    Some(symlink) => symlink,
-                    None => match self.inside(path) {
-                        Some(inside) => What::Inside(bind.inside(inside, id_map, self.trees.cloner())),
-                        None => bind.tree(id_map, &mut plan.attr, self.trees)?,
-                    },
+                let found = bind.find(&self.sources)?;
+                plan.what = match (bind.symlink(&found, &self.sources)?, found) {
+                    (Some(symlink), _) => symlink,
+                    (None, Found::Inside(inside)) => {
+                        What::Inside(bind.inside(inside, id_map, self.trees.cloner())?)
+                    }
+                    (None, Found::Host(file)) => bind.tree(file, id_map, &mut plan.attr, self.trees)?,
                 };
             }
             Source::New { kind, fstype, source, options, copy_up } => {
@@ -120,23 +126,6 @@ impl<'a> Planner<'a> {
         Ok(plan)
     }
 
-    /// The path relative to the rootfs, if it is below that: then it means what the
-    /// container has there when it is the mount's turn, other mounts included.
-    fn inside(&self, path: &CStr) -> Option<CString> {
-        let path = path.to_str().ok()?;
-        // Only the kernel knows where that leads.
-        if path.split('/').any(|part| part == "..") {
-            return None;
-        }
-        let path = clean(path);
-        let rest = path.strip_prefix(&self.rootfs).filter(|_| !self.rootfs.is_empty())?;
-        match rest.strip_prefix('/') {
-            Some(rest) => Some(super::c_string(rest)),
-            None if rest.is_empty() => Some(c".".to_owned()),
-            None => None,
-        }
-    }
-
     /// The user namespace whose mappings a mount gets: with those of its own, or
     /// the container's.
     fn id_map(&mut self, i: usize, map: &'a IdMapConfig) -> Result<IdMap> {
@@ -171,12 +160,13 @@ impl<'a> Planner<'a> {
 fn host_hierarchy(i: usize, hierarchy: &CStr, trees: &mut Trees) -> Result<Tree> {
     let shape =
         Shape { depth: Depth::One, propagation: [Some((MS_PRIVATE, Depth::One)), None], id_map: None };
-    HostFile::open(hierarchy).during(Call::Open).and_then(|file| trees.plain(file, shape)).map_err(
-        |(call, errno)| {
+    HostFile::open(hierarchy)
+        .during(Call::Open)
+        .and_then(|file| trees.plain(&file, file.leaf, shape))
+        .map_err(|(call, errno)| {
             Error::os(errno, call.name())
                 .wrap(format!("mounts[{i}]: cloning the mount of the cgroup hierarchy"))
-        },
-    )
+        })
 }
 
 /// A bind mount.
@@ -196,42 +186,55 @@ impl Bind<'_> {
         error.wrap_as(ErrorKind::Setup, format!("mounts[{}].source", self.i))
     }
 
+    fn find(&self, sources: &Sources<'_>) -> Result<Found> {
+        sources.find(self.path, self.follow != Follow::Yes).map_err(|errno| self.failed(errno, "open"))
+    }
+
     /// `copy-symlink` of a path that is one.
-    fn symlink(&self) -> Result<Option<What>> {
+    fn symlink(&self, found: &Found, sources: &Sources<'_>) -> Result<Option<What>> {
         if self.follow != Follow::Copy {
             return Ok(None);
         }
-        let mut buf = [0; libc::PATH_MAX as usize];
-        match fd::readlink(fd::CWD, self.path, &mut buf) {
-            Ok(target) => Ok(Some(What::Symlink { target: CString::new(target).unwrap_or_default() })),
-            // Not a link: mount it.
-            Err(Errno::EINVAL) => Ok(None),
-            Err(errno) => Err(self.failed(errno, "readlink")),
+        let target = match found {
+            Found::Host(file) => source::read_link(file),
+            Found::Inside(path) => sources.read_link(path),
+        };
+        match (target, found) {
+            (Ok(target), _) => Ok(Some(What::Symlink { target })),
+            // Not a link, or not there until other mounts are: mount it.
+            (Err(Errno::EINVAL), _) | (Err(Errno::ENOENT), Found::Inside(_)) => Ok(None),
+            (Err(errno), _) => Err(self.failed(errno, "readlink")),
         }
     }
 
     /// The source is below the rootfs.
-    fn inside(&self, path: CString, id_map: Option<IdMap>, cloner: Cloner) -> Inside {
+    fn inside(&self, path: CString, id_map: Option<IdMap>, cloner: Cloner) -> Result<Inside> {
+        // It is never a procfs (`clone_inside`).
+        if self.is_on_proc() {
+            return Err(self.not_proc());
+        }
         // Only who may mount the file system may map its ids, and that is not the
         // root of the container's user namespace.
         let by_helper = id_map.is_some() && cloner == Cloner::Helper;
-        Inside { path, depth: self.depth, no_follow: self.follow == Follow::No, id_map, by_helper }
+        Ok(Inside { path, depth: self.depth, no_follow: self.follow == Follow::No, id_map, by_helper })
     }
 
     /// The source is on the host: a detached clone of it. `attr` is what the
     /// options do to it.
-    fn tree(&self, id_map: Option<IdMap>, attr: &mut Option<MountAttr>, trees: &mut Trees) -> Result<What> {
-        let file = self.open().map_err(|errno| self.failed(errno, "open"))?;
-        if self.m.destination.as_c_str() == c"proc"
-            && !proc::is_procfs(&file).map_err(|errno| self.failed(errno, "statfs"))?
-        {
-            let at = format!("mounts[{}].destination", self.i);
-            return Err(invalid(at, "\"/proc\" cannot be mounted because it is not of type proc"));
+    fn tree(
+        &self,
+        file: HostFile,
+        id_map: Option<IdMap>,
+        attr: &mut Option<MountAttr>,
+        trees: &mut Trees,
+    ) -> Result<What> {
+        if self.is_on_proc() && !proc::is_procfs(&file).map_err(|errno| self.failed(errno, "statfs"))? {
+            return Err(self.not_proc());
         }
         if id_map.is_some() && trees.cloner() == Cloner::Child {
             return Err(self.not_mapped(Errno::EPERM));
         }
-        let shape = Shape { depth: self.depth, propagation: self.propagation(), id_map };
+        let shape = Shape { depth: self.depth, propagation: self.propagation(trees.cloner()), id_map };
         let cloned = trees.clone(&file, &shape).map_err(|(call, errno)| match (call, errno) {
             (Call::MapIds, errno) => self.not_mapped(errno),
             (Call::CloneTree, Errno::EINVAL) => {
@@ -244,16 +247,19 @@ impl Bind<'_> {
             *attr = self.m.flags.locked_attr(source).map_err(|flag| self.locked(flag))?;
         }
         let leaf = file.leaf;
-        let tree =
-            trees.tree(cloned, file, shape).map_err(|(call, errno)| self.failed(errno, call.name()))?;
+        let tree = trees
+            .tree(cloned, &file, leaf, shape)
+            .map_err(|(call, errno)| self.failed(errno, call.name()))?;
         Ok(What::Tree { tree, leaf })
     }
 
-    fn open(&self) -> crate::sys::Result<HostFile> {
-        match self.follow {
-            Follow::No => HostFile::open_no_links(self.path),
-            Follow::Yes | Follow::Copy => HostFile::open(self.path),
-        }
+    fn is_on_proc(&self) -> bool {
+        self.m.destination.as_c_str() == c"proc"
+    }
+
+    fn not_proc(&self) -> Error {
+        let at = format!("mounts[{}].destination", self.i);
+        invalid(at, "\"/proc\" cannot be mounted because it is not of type proc")
     }
 
     /// The propagation of a clone of the host's mounts. They are peers of the host's only
@@ -261,13 +267,11 @@ impl Bind<'_> {
     /// Mount Propagation") and the container is as privileged as the host. If it has a
     /// user namespace, they are slaves first, and then peers of each other, as in a mount
     /// namespace that the kernel copies for another user namespace.
-    fn propagation(&self) -> [Option<(libc::c_ulong, Depth)>; 2] {
+    fn propagation(&self, cloner: Cloner) -> [Option<(libc::c_ulong, Depth)>; 2] {
         let all = |propagation| Some((propagation, Depth::All));
         match self.config.rootfs_propagation {
-            Some((MS_SHARED, _)) if self.config.namespaces.is_own(Kind::User) => {
-                [all(MS_SLAVE), all(MS_SHARED)]
-            }
-            Some((MS_SHARED, _)) => [None, None],
+            Some((MS_SHARED, _)) if cloner == Cloner::Parent => [None, None],
+            Some((MS_SHARED, _)) => [all(MS_SLAVE), all(MS_SHARED)],
             Some((MS_PRIVATE, _)) => [all(MS_PRIVATE), None],
             _ => [all(MS_SLAVE), None],
         }

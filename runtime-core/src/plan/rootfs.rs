@@ -30,8 +30,10 @@ pub(super) fn rootfs(config: &Config, host: &Host<'_>, no_pivot: bool) -> Result
     if config.mount_label.is_some() {
         labels::require_selinux("linux.mountLabel")?;
     }
+    let tree = rootfs_tree(&dir, path, config, &mut trees)?;
+    let mounts = mounts::mounts(config, host, &dir, &mut trees)?;
     Ok(Rootfs {
-        tree: rootfs_tree(&dir, path, config, &mut trees)?,
+        tree,
         root: dir,
         helper: (trees.cloner() == Cloner::Helper)
             .then(|| TreeHelper { socket: None, has_room: !config.namespaces.is_new(Kind::Mount) }),
@@ -49,7 +51,7 @@ pub(super) fn rootfs(config: &Config, host: &Host<'_>, no_pivot: bool) -> Result
         readonly: config.rootfs_readonly,
         // The others are what the clone has already.
         propagation: config.rootfs_propagation.filter(|(flag, _)| matches!(*flag, MS_SHARED | MS_UNBINDABLE)),
-        mounts: mounts::mounts(config, host, &mut trees)?,
+        mounts,
         dev: dev(config, &mut trees)?,
     })
 }
@@ -78,8 +80,7 @@ fn rootfs_tree(dir: &OwnedFd, path: &str, config: &Config, trees: &mut Trees) ->
         propagation: [Some((MS_SLAVE, Depth::All)), private.then_some((MS_PRIVATE, Depth::One))],
         id_map: None,
     };
-    let file = dir.try_clone().map_err(|error| Error::io(&error, "dup"))?;
-    trees.plain(HostFile::new(file, Leaf::Directory), shape).map_err(|(call, errno)| {
+    trees.plain(dir, Leaf::Directory, shape).map_err(|(call, errno)| {
         let what = format!("cloning the mount of rootfs {path}");
         let error = Error::os(errno, call.name()).wrap_as(ErrorKind::Setup, what);
         if errno == Errno::EINVAL {
@@ -164,5 +165,5 @@ fn host_node(node: &NodeConfig, dev: u64, trees: &mut Trees) -> Result<Tree> {
     }
     let propagation = [Some((MS_PRIVATE, Depth::One)), None];
     let shape = Shape { depth: Depth::One, propagation, id_map: None };
-    trees.plain(file, shape).map_err(|(call, errno)| Error::os(errno, call.name()).wrap(at))
+    trees.plain(&file, file.leaf, shape).map_err(|(call, errno)| Error::os(errno, call.name()).wrap(at))
 }

@@ -28,40 +28,47 @@ impl AsFd for HostFile {
 }
 
 impl HostFile {
-    pub(super) fn new(file: OwnedFd, leaf: Leaf) -> Self {
-        HostFile { file, leaf }
-    }
-
     /// Opens a path that the host alone controls.
     pub(super) fn open(path: &CStr) -> sys::Result<Self> {
-        Self::either(|leaf| {
-            let directory = if leaf == Leaf::Directory { libc::O_DIRECTORY } else { 0 };
-            fd::open_follow(fd::CWD, path, libc::O_PATH | directory, 0)
-        })
+        Self::either(|leaf| fd::open_follow(fd::CWD, path, libc::O_PATH | leaf.open_flag(), 0))
     }
 
-    /// As [`open`](Self::open), if no link is in the way. ELOOP if there is one, but for a
-    /// link at the end, which is opened itself.
-    pub(super) fn open_no_links(path: &CStr) -> sys::Result<Self> {
-        Self::either(|leaf| open_no_links(path, leaf))
+    /// As [`open`](Self::open), but a link at the end is opened itself.
+    pub(super) fn open_last(path: &CStr) -> sys::Result<Self> {
+        Self::either(|leaf| fd::open(fd::CWD, path, libc::O_PATH | leaf.open_flag(), 0))
+    }
+
+    /// As [`open`](Self::open), if no link is in the way. ELOOP if there is one, but with
+    /// `no_follow` a link at the end is opened itself.
+    pub(super) fn open_no_links(path: &CStr, no_follow: bool) -> sys::Result<Self> {
+        Self::either(|leaf| open_no_links(path, leaf, no_follow))
     }
 
     /// Asks for a directory first: only that has the kernel mount an automount.
-    fn either(open: impl Fn(Leaf) -> sys::Result<OwnedFd>) -> sys::Result<Self> {
+    pub(super) fn either(open: impl Fn(Leaf) -> sys::Result<OwnedFd>) -> sys::Result<Self> {
         match open(Leaf::Directory) {
-            Err(Errno::ENOTDIR) => open(Leaf::File).map(|file| HostFile::new(file, Leaf::File)),
-            other => other.map(|file| HostFile::new(file, Leaf::Directory)),
+            Err(Errno::ENOTDIR) => open(Leaf::File).map(|file| HostFile { file, leaf: Leaf::File }),
+            other => other.map(|file| HostFile { file, leaf: Leaf::Directory }),
         }
     }
 
-    /// How another process finds the same file.
-    fn into_source(self) -> sys::Result<Source> {
-        let name = of_fd(&self.file)?;
-        match CString::new(name.as_os_str().as_bytes()) {
-            Ok(name) if name.as_bytes().starts_with(b"/") => {
-                Ok(Source::Named { name, leaf: self.leaf, id: FileId::of(&self.file)? })
-            }
-            _ => Ok(Source::Open(self.file)),
+    /// The descriptor.
+    pub(super) fn into(self) -> OwnedFd {
+        self.file
+    }
+}
+
+/// How another process finds the same file.
+fn source(file: BorrowedFd<'_>, leaf: Leaf) -> sys::Result<Source> {
+    let name = of_fd(file)?;
+    match CString::new(name.as_os_str().as_bytes()) {
+        Ok(name) if name.as_bytes().starts_with(b"/") => {
+            Ok(Source::Named { name, leaf, id: FileId::of(file)? })
+        }
+        _ => {
+            let copy = file.try_clone_to_owned();
+            copy.map(Source::Open)
+                .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EMFILE)))
         }
     }
 }
@@ -89,27 +96,33 @@ impl Trees {
 
     /// The parent's clone of the tree at `file`, if the parent is the one to make it. It
     /// is made now, so that what is wrong shows early.
-    pub(super) fn clone(&self, file: &HostFile, shape: &Shape) -> StepResult<Option<OwnedFd>> {
+    pub(super) fn clone(&self, file: impl AsFd, shape: &Shape) -> StepResult<Option<OwnedFd>> {
         match self.cloner {
             Cloner::Parent => shape.clone_tree(file.as_fd()).map(Some),
             Cloner::Helper | Cloner::Child => Ok(None),
         }
     }
 
-    /// The tree of which `cloned` is the parent's clone.
-    pub(super) fn tree(&mut self, cloned: Option<OwnedFd>, file: HostFile, shape: Shape) -> StepResult<Tree> {
+    /// The tree at `file`, of which `cloned` is the parent's clone.
+    pub(super) fn tree(
+        &mut self,
+        cloned: Option<OwnedFd>,
+        file: impl AsFd,
+        leaf: Leaf,
+        shape: Shape,
+    ) -> StepResult<Tree> {
         if let (Some(cloned), Some(room)) = (cloned, self.room.checked_sub(1)) {
             self.room = room;
             return Ok(Tree::Cloned(cloned));
         }
-        let source = file.into_source().during(Call::Readlink)?;
+        let source = source(file.as_fd(), leaf).during(Call::Readlink)?;
         Ok(Tree::Later(Later { cloner: self.cloner, source, shape }))
     }
 
     /// Both: a tree of which nothing else is to be known.
-    pub(super) fn plain(&mut self, file: HostFile, shape: Shape) -> StepResult<Tree> {
+    pub(super) fn plain(&mut self, file: impl AsFd, leaf: Leaf, shape: Shape) -> StepResult<Tree> {
         let cloned = self.clone(&file, &shape)?;
-        self.tree(cloned, file, shape)
+        self.tree(cloned, file, leaf, shape)
     }
 }
 
