@@ -95,6 +95,13 @@ engines-test: all
 	$(SUDO) conformance/vm/image engines
 	RUNTIME=$(abspath $(RUNTIME)) conformance/engines/test $(ENGINES)
 
+# What the program is built from: licences, sources, duplicates, and the table of
+# docs/decisions/supply-chain.md. Where its database can be had: make deny CHECKS=advisories
+CHECKS ?= licenses sources bans
+.PHONY: deny
+deny:
+	.ci/supply-chain $(CHECKS)
+
 # --- measurements: make bench RUNTIMES="/usr/bin/crun /usr/sbin/runc" ---
 
 # The runtimes to judge and to measure beside ours, as PATH or NAME=PATH.
@@ -120,12 +127,13 @@ fuzz-%:
 	cd fuzz && RUSTFLAGS="$(COVERAGE)" $(CARGO) run --release --quiet --target $(TARGET) --bin $* -- \
 		-max_total_time=$(SECONDS) -artifact_prefix=artifacts/ corpus/$* seeds/$*
 
-# Every target once over its seeds, without looking for more.
+# Every target once over its seeds, without looking for more. One without seeds fails.
 .PHONY: fuzz-seeds
 fuzz-seeds:
 	cd fuzz && $(CARGO) build --release --quiet
-	cd fuzz && for target in seeds/*; do \
-		target/release/$${target#seeds/} $$target/* >/dev/null 2>&1 || { echo "fuzz target $$target fails"; exit 1; }; \
+	cd fuzz && for target in targets/*.rs; do \
+		target=$$(basename $$target .rs) && ls seeds/$$target/* >/dev/null && \
+		target/release/$$target seeds/$$target/* >/dev/null 2>&1 || { echo "fuzz target $$target fails"; exit 1; }; \
 	done
 
 .PHONY: clean

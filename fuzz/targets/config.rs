@@ -4,17 +4,18 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use runtime_core::spec::{Process, Spec};
+use runtime_core::spec::{Process, Resources, Spec};
 
 fuzz_target!(|json: &[u8]| {
-    let _process = Process::from_json(json);
-    let spec = match Spec::from_json(json) {
-        Ok(spec) => spec,
-        Err(error) => return assert!(!error.report().contains('\n'), "{error:?}"),
+    let _process = Process::from_json_warning(json);
+    let _resources = Resources::from_json_warning(json);
+    let (spec, warnings) = match Spec::from_json_warning(json) {
+        Ok(parsed) => parsed,
+        Err(error) => return assert!(!error.report().contains('\n') && error.report().len() < 10_000, "{error:?}"),
     };
+    assert!(warnings.len() <= Spec::unknown_properties(json).len());
     let again = serde_json_round_trip(&spec);
     assert_eq!(spec, again);
-    let _unknown = Spec::unknown_properties(json);
     if let Err(error) = spec.validate("/bundle") {
         assert!(error.report().contains(": "), "{error:?}");
     }
