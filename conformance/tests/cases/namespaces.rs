@@ -387,6 +387,37 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "a network device by an alternative name",
+        quote: "netDevices: a set of network devices that MUST be made available in the container (config-linux.md, \
+                Network Devices, since 1.3); ip-link(8): a device may have alternative names",
+        run: |runtime| {
+            let device = Device::new("cfh0")?;
+            ip("link property add dev cfh0 altname cfh0alternative")?;
+            let bundle = Bundle::new(&["report"])?
+                .with(|config| config["linux"]["netDevices"] = json!({ "cfh0alternative": {} }))?;
+            ensure_eq!(runtime.report(&bundle)?.interfaces.get(device.name), Some(&true));
+            Ok(())
+        },
+    },
+    Case {
+        name: "a network device that is moved and cannot be renamed",
+        quote: "generating an error MUST leave the state of the environment as if the operation were never attempted \
+                (runtime.md, Errors)",
+        run: |runtime| {
+            let device = Device::new("cfi0")?;
+            ip("address add 192.0.2.9/24 dev cfi0")?;
+            ip("link property add dev cfi0 altname cfi0alternative")?;
+            // The kernel finds that the name is taken, by the device itself, after the move.
+            refused(runtime, |config| {
+                config["linux"]["netDevices"] = json!({ device.name: { "name": "cfi0alternative" } });
+            })?;
+            let output = Command::new("ip").args(["address", "show", "dev", device.name]).output();
+            let text = String::from_utf8_lossy(&output.doing("ip")?.stdout).into_owned();
+            ensure!(text.contains("192.0.2.9/24"), "on the host: {text}");
+            Ok(())
+        },
+    },
+    Case {
         name: "a template for the name of a network device",
         quote: "unless the user has provided a template by appending `%d` to the new name. In that case, the runtime MUST \
                 allow the move, and the kernel will generate a unique name (config-linux.md, Network Devices, since 1.3)",

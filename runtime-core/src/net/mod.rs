@@ -27,6 +27,8 @@ pub(crate) struct Moved {
     devices: Vec<MovedDevice>,
 }
 
+/// An interface that is to be moved: it is written down before, since it may have been
+/// moved also when the kernel has said that it failed.
 #[derive(Debug)]
 struct MovedDevice {
     /// On the host.
@@ -66,24 +68,24 @@ impl Moved {
     }
 
     fn one(&mut self, device: &NetDevice) -> Result<()> {
-        let (host, name) = (&device.host, &device.name);
-        let index = self.here.index_of(host).context(|| "SIOCGIFINDEX")?;
-        let index = index.ok_or_else(|| Error::os(Errno::ENODEV, "the host has no such interface"))?;
+        let missing = || Error::os(Errno::ENODEV, "the host has no such interface");
+        let index = self.here.index_of(&device.host).context(|| "SIOCGIFINDEX")?.ok_or_else(missing)?;
+        // It may have been named by one of its alternative names, which go with it.
+        let host = self.here.name_of(index).context(|| "SIOCGIFNAME")?.ok_or_else(missing)?;
+        let name = if device.name == device.host { &host } else { &device.name };
         // The kernel would notice only when the interface has been moved.
         if !device.is_template() && self.there.index_of(name).context(|| "SIOCGIFINDEX")?.is_some() {
             let why = format!("the container has an interface {:?}", name.to_string_lossy());
             return Err(Error::os(Errno::EEXIST, why));
         }
-        let mut moved = MovedDevice {
-            name: host.clone(),
-            index,
-            was_up: self.here.is_up(host).context(|| "SIOCGIFFLAGS")?,
-            addresses: self.here.addresses(index).context(|| "RTM_GETADDR")?,
-            index_there: index,
-        };
-        moved.addresses.retain(Address::is_lasting);
+        let mut addresses = self.here.addresses(index).context(|| "RTM_GETADDR")?;
+        addresses.retain(Address::is_lasting);
+        let was_up = self.here.is_up(&host).context(|| "SIOCGIFFLAGS")?;
+        let name = name.clone();
+        self.devices.push(MovedDevice { name: host, index, was_up, addresses, index_there: index });
+        let Some(moved) = self.devices.last_mut() else { return Ok(()) };
         loop {
-            match self.here.move_to(index, &self.there_namespace, name, moved.index_there) {
+            match self.here.move_to(index, &self.there_namespace, &name, Some(moved.index_there)) {
                 Ok(()) => break,
                 Err(Errno::EBUSY) if moved.index_there - index < TRIES => moved.index_there += 1,
                 Err(errno) => {
@@ -93,13 +95,12 @@ impl Moved {
                             error.with_hint("interfaces of this type are bound to their network namespace")
                         }
                         Errno::EPERM => error.with_hint("moving it takes CAP_NET_ADMIN on the host"),
+                        Errno::EEXIST => error.with_hint("the name is taken in the container's namespace"),
                         _ => error,
                     });
                 }
             }
         }
-        self.devices.push(moved);
-        let Some(moved) = self.devices.last() else { return Ok(()) };
         for address in &moved.addresses {
             self.there
                 .add_address(moved.index_there, address)
@@ -125,12 +126,24 @@ impl Moved {
     }
 
     fn one_back(&self, device: &MovedDevice) -> Result<()> {
-        self.there
-            .move_to(device.index_there, &self.here_namespace, &device.name, device.index)
-            .context(|| "RTM_NEWLINK (IFLA_NET_NS_FD)")?;
-        for address in &device.addresses {
-            self.here.add_address(device.index, address).context(|| "RTM_NEWADDR")?;
+        let name_here = self.here.name_of(device.index).context(|| "SIOCGIFNAME")?;
+        if name_here.as_ref() == Some(&device.name) {
+            // It has not been moved.
+            return Ok(());
         }
-        if device.was_up { self.here.set_up(device.index).context(|| "RTM_NEWLINK (IFF_UP)") } else { Ok(()) }
+        let move_back =
+            |index| self.there.move_to(device.index_there, &self.here_namespace, &device.name, index);
+        let index = match move_back(Some(device.index)) {
+            // Another interface has it by now.
+            Err(Errno::EBUSY) => {
+                move_back(None).context(|| "RTM_NEWLINK (IFLA_NET_NS_FD)")?;
+                self.here.index_of(&device.name).context(|| "SIOCGIFINDEX")?.unwrap_or_default()
+            }
+            moved => moved.context(|| "RTM_NEWLINK (IFLA_NET_NS_FD)").map(|()| device.index)?,
+        };
+        for address in &device.addresses {
+            self.here.add_address(index, address).context(|| "RTM_NEWADDR")?;
+        }
+        if device.was_up { self.here.set_up(index).context(|| "RTM_NEWLINK (IFF_UP)") } else { Ok(()) }
     }
 }

@@ -7,7 +7,7 @@ use netlink_packet_core::{
     NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable, NlasIterator,
 };
 use std::cell::Cell;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// More than the kernel puts into one message of a dump.
@@ -153,6 +153,16 @@ impl Route {
         }
     }
 
+    /// The name of an interface, not one of its alternative ones; `None` if there is none
+    /// of that index.
+    pub(super) fn name_of(&self, index: u32) -> Result<Option<CString>> {
+        match net::interface_name(&self.socket, index) {
+            Ok(name) => Ok(Some(name)),
+            Err(Errno::ENODEV) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
     /// Whether an interface is up.
     pub(super) fn is_up(&self, name: &CStr) -> Result<bool> {
         net::interface_is_up(&self.socket, name)
@@ -166,20 +176,23 @@ impl Route {
     }
 
     /// Moves an interface to another namespace, under another name: there it has
-    /// the index `new_index`. EBUSY: that is taken (since 5.13).
+    /// the index `new_index`, or any. EBUSY: that is taken (since 5.13).
+    ///
+    /// The kernel moves it first, and then gives it the name: an error such as EEXIST may
+    /// come when it is in the other namespace.
     pub(super) fn move_to(
         &self,
         index: u32,
         namespace: impl AsFd,
         name: &CStr,
-        new_index: u32,
+        new_index: Option<u32>,
     ) -> Result<()> {
         const IFLA_NEW_IFINDEX: u16 = 49;
-        let attributes = vec![
+        let mut attributes = vec![
             (libc::IFLA_NET_NS_FD, namespace.as_fd().as_raw_fd().to_ne_bytes().to_vec()),
             (libc::IFLA_IFNAME, name.to_bytes_with_nul().to_vec()),
-            (IFLA_NEW_IFINDEX, new_index.to_ne_bytes().to_vec()),
         ];
+        attributes.extend(new_index.map(|index| (IFLA_NEW_IFINDEX, index.to_ne_bytes().to_vec())));
         self.request(NLM_F_ACK, Message { kind: libc::RTM_NEWLINK, header: link(index, 0), attributes })
             .map(drop)
     }

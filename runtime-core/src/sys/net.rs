@@ -2,7 +2,7 @@
 //! Network interfaces, of the network namespace that a socket was opened in.
 
 use super::{Errno, Result, check_int, new_fd};
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 fn socket(domain: i32, kind: i32, protocol: i32) -> Result<OwnedFd> {
@@ -38,6 +38,19 @@ pub(crate) fn interface_index(socket: impl AsFd, name: &CStr) -> Result<u32> {
     check_int(unsafe { libc::ioctl(socket, libc::SIOCGIFINDEX as _, &raw mut request) })?;
     // SAFETY: SIOCGIFINDEX has filled this member.
     Ok(unsafe { request.ifr_ifru.ifru_ifindex } as u32)
+}
+
+/// `int ioctl(int fd, SIOCGIFNAME, struct ifreq *)`. ENODEV: there is none of that index.
+/// Parent only (heap).
+pub(crate) fn interface_name(socket: impl AsFd, index: u32) -> Result<CString> {
+    // SAFETY: an ifreq of zeros is an empty request.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    request.ifr_ifru.ifru_ifindex = index as i32;
+    let socket = socket.as_fd().as_raw_fd();
+    // SAFETY: SIOCGIFNAME reads and writes an ifreq.
+    check_int(unsafe { libc::ioctl(socket, libc::SIOCGIFNAME as _, &raw mut request) })?;
+    let name: Vec<u8> = request.ifr_name.iter().map(|c| *c as u8).take_while(|c| *c != 0).collect();
+    Ok(CString::new(name).unwrap_or_default())
 }
 
 /// `int ioctl(int fd, SIOCGIFFLAGS, struct ifreq *)`: IFF_UP.
