@@ -131,6 +131,15 @@ fn reap() -> bool {
     }
 }
 
+/// Reaps ended children but one, for which somebody else waits.
+pub fn reap_all_but(other: u32) {
+    let children = children();
+    let pids = children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok());
+    for pid in pids.filter(|pid| *pid != other as i32) {
+        let _alive = waitpid(nix::unistd::Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
+    }
+}
+
 fn children() -> String {
     let own = std::process::id();
     std::fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default()

@@ -13,12 +13,14 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use runtime_core::{ExitStatus, Process, Signals, console};
 use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
-/// What the container's process is given.
-#[derive(Debug, Default)]
+/// What the container's process is given, and what ends the wait for it.
+#[derive(Debug)]
 pub(crate) struct Given {
     pub(crate) stdio: [Option<OwnedFd>; 3],
     pub(crate) console: Option<OwnedFd>,
+    pub(crate) cancel: OwnedFd,
 }
 
 /// Our side of it.
@@ -38,7 +40,7 @@ impl Foreground {
     /// Prepares for a process with or without a terminal. From here on all
     /// signals of this program come by a descriptor.
     pub(crate) fn new(terminal: bool, subreaper: bool) -> Result<(Self, Given), Failure> {
-        let mut given = Given::default();
+        let mut given = Given { stdio: [None, None, None], console: None, cancel: Signals::ending()? };
         let io = if terminal {
             let host = HostTerminal::find()?;
             let (ours, theirs) = console::socket_pair()?;
@@ -82,6 +84,42 @@ pub(crate) struct Session {
     proxy: Option<Proxy>,
 }
 
+/// Looks whether a process that was told to end is kept from running meanwhile.
+#[derive(Debug)]
+struct Vigil {
+    next: Instant,
+    left: u32,
+}
+
+impl Vigil {
+    const PAUSE: Duration = Duration::from_millis(100);
+    const LOOKS: u32 = 20;
+
+    fn begin() -> Self {
+        Vigil { next: Instant::now() + Self::PAUSE, left: Self::LOOKS }
+    }
+
+    fn timeout(vigil: Option<&Self>) -> PollTimeout {
+        let left = |vigil: &Self| vigil.next.saturating_duration_since(Instant::now());
+        vigil.map_or(PollTimeout::NONE, |vigil| left(vigil).try_into().unwrap_or(PollTimeout::ZERO))
+    }
+
+    /// Kills the process if it was halted at every look; whether to go on looking.
+    fn look(&mut self, process: &Process) -> Result<bool, Failure> {
+        if Instant::now() < self.next {
+            return Ok(true);
+        }
+        if !process.is_halted()? {
+            return Ok(false);
+        }
+        *self = Vigil { next: Instant::now() + Self::PAUSE, left: self.left - 1 };
+        if self.left == 0 {
+            process.signal(nix::libc::SIGKILL)?;
+        }
+        Ok(self.left > 0)
+    }
+}
+
 /// More than any pipe or terminal of ours holds.
 const UNREAD_MAX: usize = 1 << 20;
 
@@ -92,13 +130,20 @@ impl Session {
     }
 
     /// Serves the process until it has ended: how.
+    ///
+    /// A signal that people end programs with always leads there, unless the process
+    /// itself does not want to: another process of the container may have stopped it, or
+    /// trace it, so that no signal reaches it. Such a process is killed.
     pub(crate) fn supervise(mut self, process: &Process) -> Result<ExitStatus, Failure> {
+        let mut vigil: Option<Vigil> = None;
         loop {
             let mut pumps: Vec<&mut Pump> = self.input.iter_mut().chain(&mut self.outputs).collect();
-            let notifications = self.proxy.as_ref().map_or(process.as_fd(), Proxy::descriptor);
-            let others = [self.signals.as_fd(), process.as_fd(), notifications];
-            let ([_, ended, notified], _) = wait_and_copy(&mut pumps, others, PollTimeout::NONE)?;
-            if notified && self.proxy.as_ref().is_some_and(|proxy| proxy.pass_on().unwrap_or(true)) {
+            let end = (process.as_fd(), PollFlags::POLLIN);
+            let notifications = self.proxy.as_ref().map_or(end, Proxy::interest);
+            let others = [(self.signals.as_fd(), PollFlags::POLLIN), end, notifications];
+            let timeout = Vigil::timeout(vigil.as_ref());
+            let ([_, ended, notified], _) = wait_and_copy(&mut pumps, others, timeout)?;
+            if notified && self.proxy.as_mut().is_some_and(|proxy| proxy.pass_on().unwrap_or(true)) {
                 // Nor is a manager that does not listen any more a reason to end.
                 self.proxy = None;
             }
@@ -108,11 +153,21 @@ impl Session {
                     nix::libc::SIGCHLD => reap_orphans(process.pid()),
                     nix::libc::SIGURG => {}
                     // It may have ended meanwhile; then there is nothing to forward to.
-                    signal => drop(process.signal(signal)?),
+                    signal => {
+                        process.signal(signal)?;
+                        if is_ending(signal) {
+                            vigil = vigil.or_else(|| Some(Vigil::begin()));
+                        }
+                    }
                 }
             }
             if ended {
                 break;
+            }
+            if let Some(looking) = &mut vigil
+                && !looking.look(process)?
+            {
+                vigil = None;
             }
         }
         let status = process.wait()?;
@@ -131,10 +186,10 @@ impl Session {
             let holding = self.outputs.iter().any(Pump::is_holding);
             let timeout = if holding { PollTimeout::NONE } else { PollTimeout::ZERO };
             let mut pumps: Vec<&mut Pump> = self.outputs.iter_mut().collect();
-            let (_, copied) = wait_and_copy(&mut pumps, [self.signals.as_fd()], timeout)?;
+            let (_, copied) =
+                wait_and_copy(&mut pumps, [(self.signals.as_fd(), PollFlags::POLLIN)], timeout)?;
             while let Some(signal) = self.signals.next()? {
-                use nix::libc::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-                if matches!(signal, SIGHUP | SIGINT | SIGQUIT | SIGTERM) {
+                if is_ending(signal) {
                     return Ok(());
                 }
             }
@@ -153,6 +208,12 @@ impl Session {
             let _resized = console::copy_size(&raw.tty, master);
         }
     }
+}
+
+/// Whether people end programs with this signal.
+fn is_ending(signal: i32) -> bool {
+    use nix::libc::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    matches!(signal, SIGHUP | SIGINT | SIGQUIT | SIGTERM)
 }
 
 fn stdin() -> BorrowedFd<'static> {
@@ -183,10 +244,10 @@ fn io(what: &str, error: &std::io::Error) -> Failure {
 /// ready, and how many bytes were read, `None` if there was nothing to do for a pump.
 fn wait_and_copy<const N: usize>(
     pumps: &mut [&mut Pump],
-    others: [BorrowedFd<'_>; N],
+    others: [(BorrowedFd<'_>, PollFlags); N],
     timeout: PollTimeout,
 ) -> Result<([bool; N], Option<usize>), Failure> {
-    let mut fds: Vec<PollFd<'_>> = others.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).into();
+    let mut fds: Vec<PollFd<'_>> = others.map(|(fd, events)| PollFd::new(fd, events)).into();
     let active: Vec<bool> = pumps.iter().map(|pump| pump.interest().is_some()).collect();
     fds.extend(pumps.iter().filter_map(|pump| pump.interest().map(|(fd, events)| PollFd::new(fd, events))));
     match poll(&mut fds, timeout) {

@@ -107,7 +107,10 @@ fn run(invocation: &Invocation) -> u8 {
         Ok(status) => status,
         Err(failure) => {
             failure.warnings.iter().for_each(|warning| log.warning(warning));
-            log.fatal(&failure.text);
+            match failure.plain {
+                true => output::complain(&format!("{}\n", failure.text)),
+                false => log.fatal(&failure.text),
+            }
             failure.status
         }
     }

@@ -13,20 +13,23 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nix::sys::stat::Mode;
 use runtime_core::Container;
 use runtime_core::spec::Status;
+use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
+use std::fs::OpenOptions;
 use std::io::{ErrorKind, IoSlice, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Longer messages than sd_notify(3) sends are nobody's.
 const MESSAGE_MAX: usize = 4096;
 /// How often we look whether the container is still there.
 const TICK_MS: u16 = 100;
-/// How long systemd may take to read what we have sent.
-const BARRIER_MS: u16 = 30_000;
+/// How long systemd may take to read what we send.
+const PATIENCE_MS: u16 = 30_000;
 
 /// The manager's address, if there is a manager that waits.
 pub(crate) fn address() -> Option<OsString> {
@@ -38,32 +41,38 @@ pub(crate) fn address() -> Option<OsString> {
 pub(crate) struct Proxy {
     container: UnixDatagram,
     manager: UnixDatagram,
+    /// What the manager is still to be told, once it has room for it.
+    left: VecDeque<String>,
 }
 
 impl Proxy {
     /// Listens for the container, if there is a manager. Before the container's
-    /// program starts: what it says first shall not be lost.
-    pub(crate) fn listen(container: &Container) -> Result<Option<Self>, Failure> {
-        let Some(address) = address() else { return Ok(None) };
-        let fail = |what: &str, path: &OsStr, error: &std::io::Error| {
-            Failure::new(format!("{what} {}: {}", path.display(), io_text(error)))
+    /// program starts: what it says first shall not be lost. A variable that leads nowhere
+    /// is no reason not to start it.
+    pub(crate) fn listen(container: &Container, log: &Log) -> Option<Self> {
+        let address = address()?;
+        let warn = |what: &str, path: &OsStr, error: &std::io::Error| {
+            log.warning(&format!("{what} {}: {}", path.display(), io_text(error)));
         };
-        let manager = connect(&address).map_err(|error| fail("dial unixgram", &address, &error))?;
+        let manager = connect(&address).inspect_err(|error| warn("dial unixgram", &address, error)).ok()?;
         let path = container.notify_socket();
-        let socket = bind(&path).map_err(|error| {
-            let mut failure = fail("listen unixgram", path.as_os_str(), &error);
-            if error.kind() == ErrorKind::NotFound {
-                failure.text += "; hint: NOTIFY_SOCKET was not set when the container was created";
-            }
-            failure
-        })?;
-        Ok(Some(Proxy { container: socket, manager }))
+        let failed = |error: &std::io::Error| {
+            let what = match error.kind() {
+                ErrorKind::NotFound => {
+                    "NOTIFY_SOCKET was not set when the container was created: listen unixgram"
+                }
+                _ => "listen unixgram",
+            };
+            warn(what, path.as_os_str(), error);
+        };
+        let container = bind(&path).inspect_err(failed).ok()?;
+        Some(Proxy { container, manager, left: VecDeque::new() })
     }
 
     /// Waits until the container is ready, or has ended, and tells the manager,
     /// and that it is to watch process `pid` from now on. A manager that does not
     /// listen any more is no reason to end the container.
-    pub(crate) fn wait(&self, container: &Container, pid: i32, log: &Log) -> Result<(), Failure> {
+    pub(crate) fn wait(mut self, container: &Container, pid: i32, log: &Log) -> Result<(), Failure> {
         loop {
             let mut fds = [PollFd::new(self.container.as_fd(), PollFlags::POLLIN)];
             match poll(&mut fds, PollTimeout::from(TICK_MS)) {
@@ -85,20 +94,25 @@ impl Proxy {
         }
     }
 
-    /// For a descriptor to poll. When it can be read, [`pass_on`](Self::pass_on).
-    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
-        self.container.as_fd()
+    /// What to wait for before [`pass_on`](Self::pass_on): a descriptor and an event.
+    pub(crate) fn interest(&self) -> (BorrowedFd<'_>, PollFlags) {
+        match self.left.is_empty() {
+            true => (self.container.as_fd(), PollFlags::POLLIN),
+            false => (self.manager.as_fd(), PollFlags::POLLOUT),
+        }
     }
 
     /// Passes readiness on, of a container that this program itself stays with: true
     /// if there is nothing more to pass on. Once is enough: a container shall not keep
     /// the host's manager busy.
-    pub(crate) fn pass_on(&self) -> Result<bool, Failure> {
-        let ready = self.take();
-        if ready {
-            self.tell(std::process::id() as i32)?;
+    pub(crate) fn pass_on(&mut self) -> Result<bool, Failure> {
+        if self.left.is_empty() {
+            if !self.take() {
+                return Ok(false);
+            }
+            self.left = readiness(std::process::id() as i32);
         }
-        Ok(ready)
+        self.send()
     }
 
     /// Reads one message: whether it says that the container is ready.
@@ -108,30 +122,56 @@ impl Proxy {
         is_ready(message.get(..length).unwrap_or_default())
     }
 
-    fn tell(&self, pid: i32) -> Result<(), Failure> {
-        for line in ["READY=1\n".to_owned(), format!("MAINPID={pid}\n")] {
-            self.manager
-                .send(line.as_bytes())
-                .map_err(|error| Failure::new(format!("write to NOTIFY_SOCKET: {}", io_text(&error))))?;
+    /// Sends what there is room for: whether that was all.
+    fn send(&mut self) -> Result<bool, Failure> {
+        while let Some(line) = self.left.front() {
+            match self.manager.send(line.as_bytes()) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                sent => sent.map_err(|error| fail("write to NOTIFY_SOCKET", &error))?,
+            };
+            self.left.pop_front();
+        }
+        Ok(true)
+    }
+
+    fn tell(&mut self, pid: i32) -> Result<(), Failure> {
+        self.left = readiness(pid);
+        while !self.send()? {
+            self.await_room()?;
         }
         Ok(())
+    }
+
+    /// Waits until the manager has read some of what others have sent.
+    fn await_room(&self) -> Result<(), Failure> {
+        let mut fds = [PollFd::new(self.manager.as_fd(), PollFlags::POLLOUT)];
+        match poll(&mut fds, PollTimeout::from(PATIENCE_MS)) {
+            Ok(0) => Err(fail("write to NOTIFY_SOCKET", &ErrorKind::TimedOut.into())),
+            Ok(_) | Err(nix::Error::EINTR) => Ok(()),
+            Err(errno) => Err(fail("poll", &errno.into())),
+        }
     }
 
     /// Waits until the manager has read everything (sd_notify_barrier(3)): it
     /// then closes the descriptor that it gets. One that does not know of barriers
     /// is not waited for for ever.
     fn barrier(&self) -> Result<(), Failure> {
-        let fail =
-            |error: std::io::Error| Failure::new(format!("BARRIER=1 to NOTIFY_SOCKET: {}", io_text(&error)));
+        let fail = |error: std::io::Error| fail("BARRIER=1 to NOTIFY_SOCKET", &error);
         let (mut ours, theirs) = std::io::pipe().map_err(fail)?;
         let theirs = OwnedFd::from(theirs);
         let rights = [theirs.as_raw_fd()];
         let (message, control) = ([IoSlice::new(b"BARRIER=1")], [ControlMessage::ScmRights(&rights)]);
-        sendmsg::<()>(self.manager.as_raw_fd(), &message, &control, MsgFlags::MSG_NOSIGNAL, None)
-            .map_err(|errno| fail(errno.into()))?;
+        let send =
+            || sendmsg::<()>(self.manager.as_raw_fd(), &message, &control, MsgFlags::MSG_NOSIGNAL, None);
+        while let Err(errno) = send() {
+            match errno {
+                nix::Error::EAGAIN => self.await_room()?,
+                other => return Err(fail(other.into())),
+            }
+        }
         drop(theirs);
         let mut fds = [PollFd::new(ours.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut fds, PollTimeout::from(BARRIER_MS)) {
+        match poll(&mut fds, PollTimeout::from(PATIENCE_MS)) {
             Ok(0) | Err(nix::Error::EINTR) => Ok(()),
             Err(errno) => Err(fail(errno.into())),
             Ok(_) => match ours.read(&mut [0]).map_err(fail)? {
@@ -140,6 +180,15 @@ impl Proxy {
             },
         }
     }
+}
+
+/// What the manager is told about a container that is ready.
+fn readiness(pid: i32) -> VecDeque<String> {
+    ["READY=1\n".to_owned(), format!("MAINPID={pid}\n")].into()
+}
+
+fn fail(what: &str, error: &std::io::Error) -> Failure {
+    Failure::new(format!("{what}: {}", io_text(error)))
 }
 
 /// Of several lines one may say it. Not what else the container would like to say:
@@ -153,21 +202,36 @@ fn connect(address: &OsStr) -> std::io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
     match address.as_bytes() {
         [b'@', name @ ..] => socket.connect_addr(&SocketAddr::from_abstract_name(name)?)?,
-        _ => socket.connect(address)?,
+        path if path.len() < ADDRESS_MAX => socket.connect(address)?,
+        _ => {
+            let file = OpenOptions::new().read(true).custom_flags(nix::libc::O_PATH).open(address)?;
+            socket.connect(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+        }
     }
+    // A manager whose queue is full shall not hold us up.
+    socket.set_nonblocking(true)?;
     Ok(socket)
 }
 
-/// Everybody in the container may write to it.
+/// As long as an address may be, with a NUL (unix(7)).
+const ADDRESS_MAX: usize = 108;
+
+/// Everybody in the container may write to it. By its directory's descriptor: the path
+/// may be too long for an address.
 fn bind(path: &Path) -> std::io::Result<UnixDatagram> {
+    let directory = path.parent().unwrap_or(path);
+    let flags = nix::libc::O_PATH | nix::libc::O_DIRECTORY | nix::libc::O_NOFOLLOW;
+    let directory = OpenOptions::new().read(true).custom_flags(flags).open(directory)?;
+    let directory = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
+    let path = directory.join(path.file_name().unwrap_or_default());
     // What a `start` that failed behind this point has left.
-    match std::fs::remove_file(path) {
+    match std::fs::remove_file(&path) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     // Not by chmod, which would follow a link that a container has put there.
     let umask = nix::sys::stat::umask(Mode::empty());
-    let socket = UnixDatagram::bind(path);
+    let socket = UnixDatagram::bind(&path);
     nix::sys::stat::umask(umask);
     let socket = socket?;
     socket.set_nonblocking(true)?;

@@ -155,29 +155,64 @@ fn a_container_that_is_never_ready_holds_nobody_up() {
     manager.expect_nothing();
 }
 
+/// A stale variable, as in a shell of a service: the container starts all the same.
 #[test]
-fn what_cannot_work_is_found_out_before_the_container_is_started() {
+fn a_manager_that_is_not_there_is_a_warning() {
     let _alone = host::alone();
     let (manager, runtime, id) = (Manager::new(), runtime(), id("wrong"));
     let bundle = Bundle::new(&["sleep"]).unwrap();
     runtime.run_in(&bundle, &["create", &id]).unwrap().ok().unwrap();
-    let refused = |mut command: Command, words: &str| {
+    let warns = |mut command: Command, words: &str| {
         command.current_dir(bundle.path());
-        runtime::finish(command).unwrap().failed_with(1, words).unwrap();
-        assert_eq!(runtime.status(&id).unwrap(), "created");
+        let output = runtime::finish(command).unwrap().ok().unwrap();
+        assert!(output.stderr.contains("level=warning") && output.stderr.contains(words), "{output}");
+        assert_eq!(runtime.status(&id).unwrap(), "running");
+        runtime.run(&["delete", "--force", &id]).unwrap().ok().unwrap();
     };
-    refused(
+    let nowhere = |args: &[&str]| {
+        let mut command = runtime.command(args);
+        command.env("NOTIFY_SOCKET", "/nonexistent/notify");
+        command
+    };
+    warns(
         manager.command(&runtime, &bundle, &["start", &id]),
-        "hint: NOTIFY_SOCKET was not set when the container was created",
+        "NOTIFY_SOCKET was not set when the container was created",
     );
-    let mut nowhere = runtime.command(&["start", &id]);
-    nowhere.env("NOTIFY_SOCKET", "/nonexistent/notify");
-    refused(nowhere, "dial unixgram /nonexistent/notify: no such file or directory");
-    runtime.run(&["delete", "--force", &id]).unwrap().ok().unwrap();
+    let no_such = "dial unixgram /nonexistent/notify: no such file or directory";
+    runtime.run_in(&bundle, &["create", &id]).unwrap().ok().unwrap();
+    warns(nowhere(&["start", &id]), no_such);
+    warns(nowhere(&["run", "--detach", &id]), no_such);
+}
 
-    // A run leaves nothing behind.
-    let mut nowhere = runtime.command(&["run", "--detach", &id]);
-    nowhere.env("NOTIFY_SOCKET", "/nonexistent/notify").current_dir(bundle.path());
-    runtime::finish(nowhere).unwrap().failed_with(1, "dial unixgram").unwrap();
-    runtime.run(&["state", &id]).unwrap().failed_with(1, "container does not exist").unwrap();
+/// Addresses of sockets have 107 bytes at most; paths have not.
+#[test]
+fn paths_that_are_longer_than_an_address() {
+    let _alone = host::alone();
+    let (runtime, id) = (runtime(), id("long"));
+    let long = format!("{}/{}", runtime.root().display(), "d".repeat(120));
+    std::fs::create_dir(&long).unwrap();
+    let socket = UnixDatagram::bind(runtime.root().join("s")).unwrap();
+    let address = format!("{long}/{}", "n".repeat(120));
+    std::fs::rename(runtime.root().join("s"), &address).unwrap();
+    let manager = Manager::listening(socket, address, None);
+    let bundle = Bundle::new(&["notify", "READY=1", "exit", "7"]).unwrap();
+    let mut run = Command::new(runtime.program());
+    run.args(["--root", &long, "run", &id]).current_dir(bundle.path());
+    let mut run = run.env("NOTIFY_SOCKET", &manager.address).spawn().unwrap();
+    manager.expect_ready(&run.id().to_string());
+    assert_eq!(runtime::wait(&mut run).unwrap().code(), Some(7));
+}
+
+/// A manager that does not read keeps neither the container's output nor signals waiting.
+#[test]
+fn a_manager_that_does_not_read() {
+    let _alone = host::alone();
+    let (manager, runtime, id) = (Manager::new(), runtime(), id("deaf"));
+    let full = UnixDatagram::unbound().unwrap();
+    full.connect(&manager.address).unwrap();
+    full.set_nonblocking(true).unwrap();
+    while full.send(b"STATUS=busy").is_ok() {}
+    let bundle = Bundle::new(&["notify", "READY=1", "after", "500", "exit", "7"]).unwrap();
+    let mut run = manager.command(&runtime, &bundle, &["run", &id]).spawn().unwrap();
+    assert_eq!(runtime::wait(&mut run).unwrap().code(), Some(7));
 }

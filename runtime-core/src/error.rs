@@ -28,10 +28,14 @@ pub enum ErrorKind {
     Unsupported,
     /// The container could not be set up; nothing of it is left.
     Setup,
+    /// The container's program could not be executed.
+    NotExecuted,
     /// A hook failed.
     Hook,
     /// The state directory holds something that this library did not write.
     BadRecord,
+    /// The caller has given up waiting ([`Create::cancel`](crate::Create::cancel)).
+    Cancelled,
     /// The kernel refused something else.
     System,
 }

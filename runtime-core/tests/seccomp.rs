@@ -213,7 +213,10 @@ fn without_an_agent_nothing_is_made() {
     let scene = Scene::new(&["exit", "0"], notify(Path::new("/nonexistent/agent")));
     let error = scene.create().create().unwrap_err();
     assert!(error.report().contains("failed to connect with seccomp agent"), "{error:?}");
-    assert!(error.report().ends_with("dial unix /nonexistent/agent: no such file or directory"), "{error:?}");
+    assert!(
+        error.report().ends_with("dial unix /nonexistent/agent: connect: no such file or directory"),
+        "{error:?}"
+    );
     assert_eq!(scene.container.state().unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(std::fs::read_dir(scene.root.path()).unwrap().count(), 0);
 

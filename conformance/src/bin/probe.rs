@@ -7,7 +7,10 @@
 
 use conformance::load;
 use conformance::report::{HookReport, Mount, Node, Report};
+use nix::sys::ptrace;
 use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -119,6 +122,8 @@ fn run(words: &[&str]) -> Done {
             fs::remove_file(path).map_err(|e| format!("{path}: {e}"))?;
             Ok(0)
         }
+        ["stop-others", mark] => to_others(mark, |pid| signal::kill(pid, Signal::SIGSTOP)),
+        ["trace-others", mark] => to_others(mark, |pid| ptrace::seize(pid, ptrace::Options::empty())),
         ["watch", found, of_the_host] => watch(found, of_the_host),
         ["watch-program", name, found] => watch_program(name, found),
         ["syscalls", calls @ ..] => syscalls(calls),
@@ -206,6 +211,27 @@ fn die_by_signal(signal: &str) -> Done {
     let signal = nix::sys::signal::Signal::try_from(signal).map_err(|e| e.to_string())?;
     nix::sys::signal::raise(signal).map_err(|e| e.to_string())?;
     Err("still alive".to_owned())
+}
+
+/// Does something to every other process that it can see, until it is killed. One that
+/// it was done to, and that runs this program, is written down.
+fn to_others(mark: &str, act: impl Fn(Pid) -> nix::Result<()>) -> Done {
+    let own = Pid::this();
+    let mut done = std::collections::BTreeSet::new();
+    loop {
+        let others = links("/proc").into_keys().filter_map(|name| name.parse().ok()).map(Pid::from_raw);
+        for pid in others.filter(|pid| *pid != own) {
+            let is_program =
+                fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with("probe"));
+            if act(pid).is_ok() {
+                done.insert(pid);
+            }
+            if is_program && done.remove(&pid) {
+                fs::write(format!("{mark}.new"), pid.to_string()).map_err(|e| format!("{mark}: {e}"))?;
+                fs::rename(format!("{mark}.new"), mark).map_err(|e| format!("{mark}: {e}"))?;
+            }
+        }
+    }
 }
 
 /// Looks, until it is killed, into every other process that it can see, and writes

@@ -16,6 +16,7 @@ mod devices;
 mod engines;
 mod exec;
 mod features;
+mod hook_process;
 mod hooks;
 mod hosts;
 mod input;
@@ -30,6 +31,7 @@ mod seccomp;
 mod security;
 mod streams;
 mod trees;
+mod waiting;
 
 use conformance::host::{self, Snapshot};
 use conformance::{Outcome, Result, Runtime, Verdict, verdict};
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         ("lifecycle", lifecycle::CASES),
         ("hooks", hooks::CASES),
         ("input", input::CASES),
+        ("hook_process", hook_process::CASES),
         ("defaults", defaults::CASES),
         ("devices", devices::CASES),
         ("streams", streams::CASES),
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
         ("security", security::CASES),
         ("trees", trees::CASES),
         ("hosts", hosts::CASES),
+        ("waiting", waiting::CASES),
     ];
     let verdicts = Arc::new(Mutex::new(Vec::new()));
     let mut trials = Vec::new();

@@ -88,10 +88,9 @@ fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
 }
 
 fn detach(context: &Context<'_>, container: &Container, held: Held) -> Result<(u8, Process), Failure> {
-    let proxy = Proxy::listen(container)?;
+    let proxy = Proxy::listen(container, context.log);
     let created = held.release()?;
     note(context, &created);
-    finish_start(container, &created)?;
     if let Some(proxy) = proxy {
         proxy.wait(container, created.process.pid(), context.log)?;
     }
@@ -104,10 +103,10 @@ fn serve(
     foreground: Foreground,
     held: Held,
 ) -> Result<(u8, Process), Failure> {
-    let session = foreground.begin()?.notify(Proxy::listen(container)?);
-    let created = held.release()?;
+    let session = foreground.begin()?.notify(Proxy::listen(container, context.log));
+    let created = held.release().map_err(Failure::of_process)?;
     note(context, &created);
-    let served = finish_start(container, &created).and_then(|()| session.supervise(&created.process));
+    let served = session.supervise(&created.process);
     if served.is_err() {
         // What we cannot serve any more shall not go on.
         created.process.signal(nix::libc::SIGKILL)?;
@@ -128,11 +127,6 @@ fn note(context: &Context<'_>, created: &Created) {
         context.log.debug(note);
     }
     context.log.debug(READY);
-}
-
-/// A container whose poststart hook fails is not to go on.
-fn finish_start(container: &Container, created: &Created) -> Result<(), Failure> {
-    Ok(container.finish_start(&created.process)?)
 }
 
 /// Each mount takes a descriptor, and a service has 1,024 until it asks for more (systemd
@@ -159,7 +153,7 @@ fn with_room_for_mounts(create: Create) -> Create {
 }
 
 fn give(create: Create, given: Given) -> Create {
-    let create = create.stdio(given.stdio);
+    let create = create.stdio(given.stdio).cancel(given.cancel);
     match given.console {
         Some(console) => create.console(console),
         None => create,

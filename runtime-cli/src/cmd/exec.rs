@@ -47,7 +47,7 @@ fn run(context: &Context<'_>) -> Result<u8, Failure> {
     let held = give(exec, given).hold()?;
     context.warn(held.warnings());
     let session = foreground.begin()?;
-    let created = held.release()?;
+    let created = held.release().map_err(Failure::of_process)?;
     note(context, &created);
     let status = session.supervise(&created.process)?;
     Ok(super::exit_code(context, &created.process, status))
@@ -65,7 +65,7 @@ fn note(context: &Context<'_>, created: &runtime_core::Created) {
 }
 
 fn give(exec: Exec, given: Given) -> Exec {
-    let exec = exec.stdio(given.stdio);
+    let exec = exec.stdio(given.stdio).cancel(given.cancel);
     match given.console {
         Some(console) => exec.console(console),
         None => exec,

@@ -18,7 +18,7 @@ mod update;
 
 use crate::args::{Call, Invocation, Request, Values};
 use crate::log::Log;
-use runtime_core::{Container, ContainerId, ExitStatus, Process, Runtime, Warning};
+use runtime_core::{Container, ContainerId, ErrorKind, ExitStatus, Process, Runtime, Warning};
 use std::ffi::OsString;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -31,17 +31,28 @@ pub(crate) struct Failure {
     /// Said before it.
     pub(crate) warnings: Vec<String>,
     pub(crate) status: u8,
+    /// Not for the log: the text is on standard error as the container's would be.
+    pub(crate) plain: bool,
 }
 
 impl Failure {
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Failure { text: text.into(), warnings: Vec::new(), status: 1 }
+        Failure { text: text.into(), warnings: Vec::new(), status: 1, plain: false }
     }
 
     /// Says first which operation it was.
     fn during(mut self, operation: &str) -> Self {
-        self.text = format!("{operation}: {}", self.text);
+        if !self.plain {
+            self.text = format!("{operation}: {}", self.text);
+        }
         self
+    }
+
+    /// An error of a process that we stay with. A program that cannot be executed is, as
+    /// with runc, the process's own failure.
+    fn of_process(error: runtime_core::Error) -> Self {
+        let plain = error.kind() == ErrorKind::NotExecuted;
+        Failure { plain, status: if plain { 255 } else { 1 }, ..error.into() }
     }
 }
 

@@ -11,7 +11,7 @@ pub(super) fn start(context: &Context<'_>) -> Result<u8, Failure> {
     let container = context.container()?;
     // Whoever runs it listens already.
     let proxy = match notify::address() {
-        Some(_) if container.state()?.status == Status::Created => Proxy::listen(&container)?,
+        Some(_) if container.state()?.status == Status::Created => Proxy::listen(&container, context.log),
         _ => None,
     };
     container.start()?;

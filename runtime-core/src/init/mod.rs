@@ -170,11 +170,11 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
         channel.send(Reply::Ready).during(Call::Write).step(Step::Ready)?;
         channel.wait_alone().during(Call::Read).step(Step::Ready)?;
         process::wait_start(process)?;
-        let (doing, errno) = match process::load_plain(process) {
-            Ok(()) => ("", sys::exec::execve(program, &process.args, &process.env)),
-            Err(errno) => ("loading the system call filter: ", errno),
+        let (call, errno) = match process::load_plain(process) {
+            Ok(()) => (Call::Execve, sys::exec::execve(program, &process.args, &process.env)),
+            Err(errno) => (Call::Seccomp, errno),
         };
-        process::complain(program, doing, errno);
+        process::complain(program, Failure { step: Step::Exec, item: 0, call, errno }, process, channel);
         sys::exec::exit(EXEC_FAILED)
     })
 }

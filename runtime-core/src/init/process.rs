@@ -5,7 +5,7 @@ use super::plan::{Labels, Plan, Process};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use super::{lookup, streams};
 use crate::config::caps::Capabilities;
-use crate::launch::channel::{ChildEnd, Reply};
+use crate::launch::channel::{self, ChildEnd, Reply};
 use crate::path::root::{Leaf, PathBuffer, Root};
 use crate::sys::cred::{self, CapSets};
 use crate::sys::process::{set_mempolicy, set_personality, set_rlimit, setsid};
@@ -252,10 +252,25 @@ pub(super) fn wait_start(process: &Process) -> Result<(), Failure> {
     fd::read(fifo, &mut byte).during(Call::Read).step(Step::Ready).map(drop)
 }
 
-/// Nobody listens any more: the container's standard error is all there is.
-pub(super) fn complain(program: &CStr, doing: &str, errno: Errno) {
-    let text = sys::errno::text(errno);
-    let parts = [b"exec ", program.to_bytes(), b": ", doing.as_bytes(), text.as_bytes(), b"\n"];
-    // One write, so that nothing comes between; a failure has nobody to be told to.
+/// Tells that the program cannot be executed: the parent, who waits for that to happen, or
+/// behind a fifo the container's log and who has called start.
+pub(super) fn complain(program: &CStr, failure: Failure, process: &Process, channel: &ChildEnd) {
+    let told = match &process.fifo {
+        None => {
+            channel.send_words(program.to_bytes()).and_then(|()| channel.send(Reply::Failed(failure))).is_ok()
+        }
+        Some(fifo) => {
+            // There is nobody to be told that nobody could be told.
+            sys::ignore(channel::send_answer(fifo, failure, program));
+            false
+        }
+    };
+    if told {
+        return;
+    }
+    let doing: &[u8] = if failure.call == Call::Seccomp { b"loading the system call filter: " } else { b"" };
+    let text = sys::errno::text(failure.errno);
+    let parts = [b"exec ", program.to_bytes(), b": ", doing, text.as_bytes(), b"\n"];
+    // One write, so that nothing comes between.
     sys::ignore(sys::fd::write_parts(fd::stdio(2), parts));
 }

@@ -2,9 +2,10 @@
 //! Handing the listener of a filter to the agent that answers for it
 //! (config-linux.md, "Seccomp", `listenerPath`).
 
+use super::peer::Peer;
+use super::watch::Watch;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::spec::{ContainerProcessState, OCI_VERSION, StateDocument};
-use crate::sys::socket;
 use crate::trace::{Mark, Traced};
 use seccomp::Listener;
 use std::os::fd::OwnedFd;
@@ -13,13 +14,14 @@ use std::path::Path;
 /// The name of the one descriptor that goes along.
 const LISTENER: &str = "seccompFd";
 
-/// Sends the listener of process `pid` to the agent: one connection, one
-/// document, closed afterwards.
+/// Sends the listener of process `pid`, which is watched, to the agent: one
+/// connection, one document, closed afterwards.
 pub(crate) fn hand_over(
     agent: &Listener,
     listener: OwnedFd,
     pid: i32,
     state: StateDocument<'_>,
+    watch: Watch<'_>,
 ) -> Result<()> {
     let document = ContainerProcessState {
         oci_version: OCI_VERSION,
@@ -32,15 +34,9 @@ pub(crate) fn hand_over(
         Error::new(ErrorKind::Setup, format!("writing the container process state: {error}"))
     })?;
     let path = &agent.path;
-    let socket = socket::connect(Path::new(path)).context(|| {
-        format!("failed to connect with seccomp agent (linux.seccomp.listenerPath): dial unix {path}")
-    })?;
-    let send = || {
-        // The descriptor goes with the first byte; a long document may need several calls.
-        let sent = socket::send_fd(&socket, &json, &listener)?;
-        socket::send_all(&socket, json.get(sent..).unwrap_or_default())
-    };
-    send()
+    let peer = Peer::connect(Path::new(path), watch)
+        .context(|| "failed to connect with seccomp agent (linux.seccomp.listenerPath)")?;
+    peer.send(&json, &listener)
         .context(|| format!("cannot send the seccomp listener to the agent at {path}"))
         .traced(Mark::SeccompAgent)
 }

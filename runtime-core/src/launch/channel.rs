@@ -20,7 +20,9 @@
 //!    |   <- Ready ----------------------------   |   the container is made, the program was found
 //!    |      (limits, record, pid file)           |
 //!    |   -- Go ------------------------------>   |   from now on init lives without us
-//!    |   <- end of file ----------------------   |   execve, which closes the child's end; or the end of it
+//!    |   <- end of file ----------------------   |   execve, which closes the child's end; or the end of it;
+//!    |                                           |   or before it `Failed`, if the program cannot be executed.
+//!    |                                           |   (Behind a fifo there is no parent any more: see `answer`)
 //! ```
 //!
 //! Instead of any message the child may send `Failed`, and then exits; before that,
@@ -29,10 +31,12 @@
 //! end of the parent's process, means that the parent was killed: it exits, and
 //! nothing is left but a record.
 
+use super::watch::Watch;
 use crate::error::Context;
 use crate::init::step::{Call, Failure, Step};
 use crate::sys::{Errno, Result, fd, process, socket};
 use std::cell::Cell;
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
@@ -166,6 +170,23 @@ impl ParentEnd {
         }
     }
 
+    /// Waits until there is a reply, or the end of file, at most `limit_ms` (-1: no limit):
+    /// whether there is. Fails if `cancel` becomes readable.
+    pub(crate) fn is_readable(
+        &self,
+        limit_ms: i32,
+        cancel: Option<BorrowedFd<'_>>,
+    ) -> crate::error::Result<bool> {
+        let [process, cancel] = Watch::cancel(cancel).entries();
+        let [reply, process, cancel] =
+            fd::poll_many([Some((self.as_fd(), libc::POLLIN)), process, cancel], limit_ms)
+                .context(|| "poll")?;
+        match reply {
+            0 => Watch::check([process, cancel]).map(|()| false),
+            _ => Ok(true),
+        }
+    }
+
     /// What the kernel has said, if the child has passed it on.
     pub(crate) fn words(&self) -> Option<&str> {
         self.words.get().map(String::as_str)
@@ -252,6 +273,22 @@ impl ChildEnd {
     }
 }
 
+/// Writes into the fifo of start that `program` cannot be executed, for who waits for
+/// that to happen. Nothing here touches the heap.
+pub(crate) fn send_answer(fifo: impl AsFd, failure: Failure, program: &CStr) -> Result<()> {
+    fd::write_parts(fifo, [&Reply::Failed(failure).encode(), program.to_bytes()]).map(drop)
+}
+
+/// Reads what init has left in the fifo, after it has closed its end: why which program
+/// was not executed, if one was not.
+pub(crate) fn answer(bytes: &[u8]) -> Option<(Failure, &[u8])> {
+    let (reply, program) = bytes.split_first_chunk()?;
+    match Reply::decode(*reply)? {
+        Reply::Failed(failure) => Some((failure, program)),
+        _ => None,
+    }
+}
+
 impl AsFd for ChildEnd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
@@ -315,6 +352,19 @@ mod tests {
         child.wait_go().unwrap();
         drop(parent);
         assert_eq!(child.wait_go().unwrap_err(), Errno::EPIPE);
+    }
+
+    #[test]
+    fn an_answer_in_the_fifo() {
+        let failure = Failure { step: Step::Exec, item: 0, call: Call::Execve, errno: Errno::ENOEXEC };
+        let (read, write) = fd::pipe().unwrap();
+        send_answer(write, failure, c"/bin/x").unwrap();
+        let mut bytes = [0; 64];
+        let length = fd::read(read, &mut bytes).unwrap();
+        assert_eq!(answer(&bytes[..length]), Some((failure, b"/bin/x".as_slice())));
+        for none in [&b""[..], b"0", &Reply::Ready.encode(), &[1; WIRE_LEN - 1]] {
+            assert_eq!(answer(none), None);
+        }
     }
 
     #[test]

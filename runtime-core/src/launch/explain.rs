@@ -64,6 +64,12 @@ pub(super) fn failure(failure: Failure, words: Option<&str>, plan: &Plan) -> Err
     error.of_kind(ErrorKind::Setup)
 }
 
+/// Why a program was not executed.
+pub(crate) fn not_executed(failure: Failure, program: &str) -> Error {
+    let doing = if failure.call == Call::Seccomp { ": loading the system call filter" } else { "" };
+    Error::os(failure.errno, format!("exec {program}{doing}")).of_kind(ErrorKind::NotExecuted)
+}
+
 /// `call: errno`, with what there is to know about the two.
 fn plain(call: Call, errno: Errno) -> Error {
     let error = Error::os(errno, call.name());

@@ -3,32 +3,39 @@
 //!
 //! Those of the runtime's namespaces are children like any other. Those of the
 //! container's join it as an exec'd process does (`ops::container_hooks`): the one
-//! who waits for them, with a heap and a clock, is always the parent.
+//! who waits for them, with a heap and a clock, is always the parent. Where and as
+//! what they start, and what becomes of their children: docs/decisions/hooks.md.
 
+use super::reap::reap;
+use super::watch::Watch;
 use crate::config::hooks::{Hook, Kind};
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::spec::StateDocument;
-use crate::sys::{Errno, fd, process};
+use crate::sys::{Errno, fd, ignore, process};
 use crate::trace::{Mark, Traced};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How much of what a hook prints is kept for an error.
 const OUTPUT_MAX: usize = 64 << 10;
 
-/// Starts a hook with these as its standard input, output and error: its pidfd.
-pub(crate) type Start<'a> = dyn FnMut(&Hook, [OwnedFd; 3]) -> Result<OwnedFd> + 'a;
+/// The process of a hook: a child that has not been waited for, and that leads a
+/// process group.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) pid: i32,
+    pub(crate) pidfd: OwnedFd,
+}
+
+/// Starts a hook with these as its standard input, output and error.
+pub(crate) type Start<'a> = dyn FnMut(&Hook, [OwnedFd; 3]) -> Result<Started> + 'a;
 
 /// Runs the hooks of one kind in their order, in the caller's namespaces; the
-/// first that fails ends it, and so does the end of `init`.
-pub(crate) fn run(
-    kind: Kind,
-    hooks: &[Hook],
-    state: &StateDocument<'_>,
-    init: Option<BorrowedFd<'_>>,
-) -> Result<()> {
-    run_with(kind, hooks, state, init, &mut here)
+/// first that fails ends it, and so does an event of `watch`.
+pub(crate) fn run(kind: Kind, hooks: &[Hook], state: &StateDocument<'_>, watch: Watch<'_>) -> Result<()> {
+    run_with(kind, hooks, state, watch, &mut here_in(state.bundle))
 }
 
 /// As [`run`], wherever `start` starts them.
@@ -36,21 +43,27 @@ pub(crate) fn run_with(
     kind: Kind,
     hooks: &[Hook],
     state: &StateDocument<'_>,
-    init: Option<BorrowedFd<'_>>,
+    watch: Watch<'_>,
     start: &mut Start<'_>,
 ) -> Result<()> {
     let state = document(hooks, state);
     hooks.iter().enumerate().try_for_each(|(i, hook)| {
-        run_one(hook, &state, init, start).traced(Mark::Hook).map_err(|error| numbered(kind, i, error))
+        run_one(hook, &state, watch, start).traced(Mark::Hook).map_err(|error| numbered(kind, i, error))
     })
 }
 
 /// Runs all hooks of one kind, whether or not one fails (runtime.md, "Lifecycle",
 /// step 13): the failures.
-pub(crate) fn run_all(kind: Kind, hooks: &[Hook], state: &StateDocument<'_>) -> Vec<Warning> {
+pub(crate) fn run_all(
+    kind: Kind,
+    hooks: &[Hook],
+    state: &StateDocument<'_>,
+    watch: Watch<'_>,
+) -> Vec<Warning> {
+    let mut here = here_in(state.bundle);
     let state = document(hooks, state);
     let failures = hooks.iter().enumerate().filter_map(|(i, hook)| {
-        let error = run_one(hook, &state, None, &mut here).traced(Mark::Hook).err()?;
+        let error = run_one(hook, &state, watch, &mut here).traced(Mark::Hook).err()?;
         Some(Warning(numbered(kind, i, error).report()))
     });
     failures.collect()
@@ -65,44 +78,66 @@ fn numbered(kind: Kind, i: usize, error: Error) -> Error {
     error.wrap_as(ErrorKind::Hook, format!("error running {} hook #{i}", kind.name()))
 }
 
-/// Starts a hook as a child in the caller's namespaces.
-fn here(hook: &Hook, stdio: [OwnedFd; 3]) -> Result<OwnedFd> {
+/// Starts hooks as children in the caller's namespaces, in the directory `bundle`, or
+/// where the caller is if that is gone.
+fn here_in(bundle: &str) -> impl FnMut(&Hook, [OwnedFd; 3]) -> Result<Started> {
+    let bundle = Path::new(bundle);
+    move |hook, stdio| here(hook, stdio, bundle)
+}
+
+fn here(hook: &Hook, stdio: [OwnedFd; 3], bundle: &Path) -> Result<Started> {
     use std::os::unix::process::CommandExt;
     let mut command = Command::new(&hook.path);
     if let [name, args @ ..] = hook.args.as_slice() {
         command.arg0(name).args(args);
     }
-    // Without `env` in config.json the environment is empty.
-    command.env_clear();
-    for entry in hook.env.iter().flatten() {
-        match entry.split_once('=') {
-            Some((name, value)) => command.env(name, value),
-            None => command.env(entry, ""),
-        };
+    // Without `env` in config.json a hook has the runtime's environment.
+    if let Some(env) = &hook.env {
+        command.env_clear();
+        for entry in env {
+            match entry.split_once('=') {
+                Some((name, value)) => command.env(name, value),
+                None => command.env(entry, ""),
+            };
+        }
+    }
+    if is_directory(bundle) {
+        command.current_dir(bundle);
     }
     let [stdin, stdout, stderr] = stdio;
-    command.stdin(stdin).stdout(stdout).stderr(stderr);
-    process::close_inherited(&mut command);
+    command.stdin(stdin).stdout(stdout).stderr(stderr).process_group(0);
+    process::start_clean(&mut command);
     let mut child = command.spawn().map_err(|error| Error::io(&error, format!("fork/exec {}", hook.path)))?;
     // Nobody has waited for it, so the pid is its own.
-    process::pidfd_open(child.id() as i32).map_err(|errno| {
-        // Nobody could wait for it, or end it, later. The first error is the one to report.
-        let _ended = child.kill().and_then(|()| child.wait());
-        Error::os(errno, "pidfd_open")
-    })
+    let pid = child.id() as i32;
+    match process::pidfd_open(pid) {
+        Ok(pidfd) => Ok(Started { pid, pidfd }),
+        Err(errno) => {
+            // Nobody could wait for it, or end it, later. The first error is the one to report.
+            let _ended = child.kill().and_then(|()| child.wait());
+            Err(Error::os(errno, "pidfd_open"))
+        }
+    }
 }
 
-fn run_one(hook: &Hook, state: &[u8], init: Option<BorrowedFd<'_>>, start: &mut Start<'_>) -> Result<()> {
+fn is_directory(path: &Path) -> bool {
+    let st = fd::stat_at(fd::CWD, &crate::path::c_path(path), 0);
+    st.is_ok_and(|st| st.st_mode & libc::S_IFMT == libc::S_IFDIR)
+}
+
+fn run_one(hook: &Hook, state: &[u8], watch: Watch<'_>, start: &mut Start<'_>) -> Result<()> {
     let pipe = || fd::pipe().context(|| "pipe2");
     let ((stdin, input), (stdout, out), (stderr, err)) = (pipe()?, pipe()?, pipe()?);
-    let pidfd = start(hook, [stdin, out, err])?;
+    let Started { pid, pidfd } = start(hook, [stdin, out, err])?;
     let pipes = Pipes { input: Some(input), stdout, stderr };
-    let supervised = supervise(&pidfd, pipes, state, hook.timeout, init);
+    let supervised = supervise(&pidfd, pipes, state, hook.timeout, watch);
     if supervised.is_err() {
-        // Not started by us to outlive an error; ESRCH if it is gone already.
-        crate::sys::ignore(process::pidfd_send_signal(&pidfd, libc::SIGKILL));
+        // Not started by us to outlive an error; ESRCH if all are gone already. It has
+        // not been waited for, so no other group has its number. The hook may have left it.
+        ignore(process::kill_group(pid, libc::SIGKILL));
+        ignore(process::pidfd_send_signal(&pidfd, libc::SIGKILL));
     }
-    let status = process::wait(&pidfd, 0).context(|| "waitid")?;
+    let status = reap(pid, &pidfd).context(|| "waitid")?;
     let (stdout, stderr) = supervised?;
     match status {
         process::ExitStatus::Exited(0) => Ok(()),
@@ -123,7 +158,7 @@ fn supervise(
     pipes: Pipes,
     state: &[u8],
     timeout: Option<Duration>,
-    init: Option<BorrowedFd<'_>>,
+    watch: Watch<'_>,
 ) -> Result<(String, String)> {
     let fail = |errno| Error::os(errno, "talking to the hook");
     let Pipes { mut input, stdout, stderr } = pipes;
@@ -149,13 +184,15 @@ fn supervise(
             },
         };
         let [(out_open, _), (err_open, _)] = &outputs;
-        let [writable, out_ready, err_ready, ended, alone] = fd::poll_many(
+        let [process, cancel] = watch.entries();
+        let [writable, out_ready, err_ready, ended, process, cancel] = fd::poll_many(
             [
                 input.as_ref().map(|input| (input.as_fd(), libc::POLLOUT)),
                 out_open.then(|| (stdout.as_fd(), libc::POLLIN)),
                 err_open.then(|| (stderr.as_fd(), libc::POLLIN)),
                 Some((pidfd.as_fd(), libc::POLLIN)),
-                init.map(|init| (init, libc::POLLIN)),
+                process,
+                cancel,
             ],
             wait_ms,
         )
@@ -185,10 +222,7 @@ fn supervise(
             let [(_, out), (_, err)] = outputs;
             return Ok((text(&out), text(&err)));
         }
-        if alone != 0 {
-            // By `delete --force`, which waits for us; or for want of memory.
-            return Err(Error::new(ErrorKind::Hook, "the container's init has ended meanwhile"));
-        }
+        Watch::check([process, cancel])?;
     }
 }
 
@@ -237,7 +271,7 @@ mod tests {
             bundle: "/b",
             annotations: &annotations,
         };
-        run(Kind::CreateRuntime, hooks, &state, None)
+        run(Kind::CreateRuntime, hooks, &state, Watch::default())
     }
 
     #[test]
@@ -277,6 +311,7 @@ mod tests {
             Kind::Poststop,
             &[sh("exit 3", None), sh("true", None), sh("echo no >&2; exit 4", None)],
             &state,
+            Watch::default(),
         );
         let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
         assert_eq!(

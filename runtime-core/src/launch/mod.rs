@@ -3,12 +3,16 @@
 
 pub(crate) mod agent;
 pub(crate) mod channel;
+pub(crate) mod execution;
 pub(crate) mod explain;
 pub(crate) mod hooks;
 pub(crate) mod ids;
 pub(crate) mod network;
 pub(crate) mod outside;
+pub(crate) mod peer;
+pub(crate) mod reap;
 pub(crate) mod self_exe;
+pub(crate) mod watch;
 
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::init::First;
@@ -19,11 +23,12 @@ use crate::init::tree::Cloner;
 use crate::path::proc::Proc;
 use crate::spec::IdMapping;
 use crate::sys::process::ExitStatus;
-use crate::sys::{Errno, clone, fd, ignore, process, signal, socket};
+use crate::sys::{Errno, clone, fd, process, signal, socket};
 use crate::trace::{Mark, Traced};
 use channel::{ParentEnd, Reply};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use watch::Watch;
 
 /// A process between its clone and its release. Dropped, it is killed and reaped.
 #[derive(Debug)]
@@ -91,9 +96,7 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         let Some(pidfd) = self.0.take() else { return };
-        // ESRCH and ECHILD: it is gone already, which is what this is for.
-        ignore(process::pidfd_send_signal(&pidfd, libc::SIGKILL));
-        ignore(process::wait(&pidfd, 0));
+        reap::end(pidfd);
     }
 }
 
@@ -215,14 +218,15 @@ impl Child {
         }
     }
 
-    /// Waits until the child has come to its next stop.
-    pub(crate) fn progress(&mut self, plan: &Plan) -> Result<Progress> {
-        self.await_word(plan)?;
+    /// Waits until the child has come to its next stop, which another process of the
+    /// container may keep it from, or until `cancel` becomes readable.
+    pub(crate) fn progress(&mut self, plan: &Plan, cancel: Option<BorrowedFd<'_>>) -> Result<Progress> {
+        self.await_word(plan, cancel)?;
         match self.next().traced(Mark::AwaitChild)? {
             Some(Reply::Namespaces) => Ok(Progress::Namespaces),
             Some(Reply::Barrier) => Ok(Progress::Barrier),
             Some(Reply::NeedMount(item)) => Ok(Progress::NeedMount(item as usize)),
-            Some(Reply::Listener(fd)) => self.listener(fd, plan).map(Progress::Listener),
+            Some(Reply::Listener(fd)) => self.listener(fd, plan, cancel).map(Progress::Listener),
             Some(Reply::Ready) => Ok(Progress::Ready),
             other => Err(self.failed(other, plan)),
         }
@@ -231,12 +235,11 @@ impl Child {
     /// Fetches the listener of the filter that the child is about to load: it will
     /// have the number `fd`. The child cannot say when it is there, because that
     /// may be a call that waits for the agent; nor can anything else, so we look.
-    fn listener(&mut self, fd: i32, plan: &Plan) -> Result<OwnedFd> {
+    fn listener(&mut self, fd: i32, plan: &Plan, cancel: Option<BorrowedFd<'_>>) -> Result<OwnedFd> {
         const PAUSE_MS: i32 = 1;
         loop {
             // In this order: what the child says may follow right upon the filter.
-            let news = !self.early.is_empty()
-                || fd::poll(&self.channel, libc::POLLIN, PAUSE_MS).context(|| "poll")? != 0;
+            let news = !self.early.is_empty() || self.channel.is_readable(PAUSE_MS, cancel)?;
             match process::pidfd_getfd(self.pidfd(), fd) {
                 Ok(listener) => return Ok(listener),
                 Err(Errno::EBADF) if !news => {}
@@ -275,21 +278,26 @@ impl Child {
         Ok(())
     }
 
-    /// Waits until the child has said something. If the helper fails, that is what has gone
+    /// Waits until the child has said something. If the tree helper fails, that is what has gone
     /// wrong, and the child will say no more than that it waits for a tree in vain.
-    fn await_word(&mut self, plan: &Plan) -> Result<()> {
+    fn await_word(&mut self, plan: &Plan, cancel: Option<BorrowedFd<'_>>) -> Result<()> {
         while let TreeCloning::Started { helper, .. } = &mut self.trees
             && self.early.is_empty()
         {
-            let both =
-                [Some((self.channel.as_fd(), libc::POLLIN)), Some((helper.channel.as_fd(), libc::POLLIN))];
-            match fd::poll_many(both, -1).context(|| "poll")? {
-                [_, 0] => return Ok(()),
+            let [_, cancel] = Watch::cancel(cancel).entries();
+            let [ours, helpers] =
+                [&self.channel, &helper.channel].map(|end| Some((end.as_fd(), libc::POLLIN)));
+            match fd::poll_many([ours, helpers, cancel], -1).context(|| "poll")? {
+                [0, 0, cancel] => Watch::check([0, cancel])?,
+                [_, 0, _] => return Ok(()),
                 _ => match helper.channel.receive().context(|| "recv")? {
                     Some(Reply::Ready) => self.trees = TreeCloning::Done,
                     other => return Err(helper.failed(other, plan)),
                 },
             }
+        }
+        if cancel.is_some() && self.early.is_empty() {
+            self.channel.is_readable(-1, cancel)?;
         }
         Ok(())
     }
@@ -344,7 +352,7 @@ impl Child {
     /// Whether it has been killed, as for memory.
     pub(crate) fn is_killed(&self) -> bool {
         let ended = fd::poll(self.guard.pidfd(), libc::POLLIN, 0).is_ok_and(|events| events != 0);
-        let status = || process::wait(self.guard.pidfd(), libc::WNOWAIT);
+        let status = || reap::peek(self.pid, self.guard.pidfd());
         ended && status() == Ok(ExitStatus::Signaled(libc::SIGKILL))
     }
 
@@ -359,7 +367,7 @@ impl Child {
 
     /// Waits for the end of a child from which no more is to be expected.
     pub(crate) fn ended(&self) -> Error {
-        let words = match process::wait(self.guard.pidfd(), libc::WNOWAIT) {
+        let words = match reap::peek(self.pid, self.guard.pidfd()) {
             Ok(status) => format!("the child ended without a word: {status}"),
             Err(_) => "the child closed its end of the channel".to_owned(),
         };
@@ -368,10 +376,14 @@ impl Child {
 }
 
 impl Running {
-    /// Waits until the container's program has been executed, or init has ended
-    /// instead. Only for a process that does not wait for a `start`.
-    pub(crate) fn await_exec(&self) -> Result<()> {
-        while self.channel.receive().context(|| "recv")?.is_some() {}
-        Ok(())
+    /// Kills the process.
+    pub(crate) fn end(self) {
+        reap::end(self.pidfd);
+    }
+
+    /// Waits until the program has been executed, or init has ended instead, or `cancel`
+    /// becomes readable. Only for a process that does not wait for a `start`.
+    pub(crate) fn await_exec(&self, cancel: Option<BorrowedFd<'_>>) -> Result<()> {
+        execution::by_channel(&self.channel, self.pid, cancel)
     }
 }

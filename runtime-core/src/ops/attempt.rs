@@ -18,6 +18,7 @@ use crate::config::namespaces::{Kind as NamespaceKind, Origin};
 use crate::error::{Error, ErrorKind, Result};
 use crate::init::plan::Plan;
 use crate::launch::network::NewNetwork;
+use crate::launch::watch::Watch;
 use crate::launch::{self, Child, Progress, agent, hooks, ids, outside};
 use crate::net;
 use crate::path::proc::Proc;
@@ -83,7 +84,12 @@ impl Attempt<'_> {
         match self.advance(&entry, extras) {
             Ok((child, plan, written)) => {
                 let held = Held::new(child, plan, self.made.watch, self.notes);
-                Ok(held.first_of(written))
+                Ok(held.first_of(self.container.clone(), written))
+            }
+            Err(error) if entry.is_gone() => {
+                // By a `delete --force` that could not wait for us: it has undone all, and
+                // another container may have the name by now.
+                Err(error)
             }
             Err(error) => {
                 // The child is gone by now. The first error is the one to
@@ -94,7 +100,7 @@ impl Attempt<'_> {
                 }
                 // runtime.md, "Lifecycle": from a failing hook on to step 13.
                 if error.kind() == ErrorKind::Hook {
-                    hints.extend(poststop(&self.record()).iter().map(ToString::to_string));
+                    hints.extend(poststop(&self.record(), Watch::default()).iter().map(ToString::to_string));
                 }
                 Err(if hints.is_empty() { error } else { error.with_hint(hints.join("; ")) })
             }
@@ -151,7 +157,7 @@ impl Attempt<'_> {
         let version = created.commit()?;
         self.handover.announce(&child, b"standard").traced(Mark::Announce)?;
         if self.waits == Waits::ForRelease {
-            self.container.start_container_hooks(&record)?;
+            self.container.start_container_hooks(&record, Watch::cancel(self.handover.cancel()))?;
         }
         Ok((child, plan, Written { record, version }))
     }
@@ -196,7 +202,7 @@ impl Attempt<'_> {
             child.go()?;
         }
         loop {
-            match child.progress(plan)? {
+            match child.progress(plan, self.handover.cancel())? {
                 Progress::NeedMount(item) => child.send_tree(plan, item)?,
                 Progress::Namespaces => {
                     self.move_devices(child, plan)?;
@@ -205,7 +211,7 @@ impl Attempt<'_> {
                 Progress::Barrier => {
                     let state = self.state(child.pid);
                     for kind in [HookKind::Prestart, HookKind::CreateRuntime] {
-                        hooks::run(kind, self.config.hooks.of(kind), &state, Some(child.pidfd()))?;
+                        hooks::run(kind, self.config.hooks.of(kind), &state, self.handover.watch(child))?;
                     }
                     container_hooks::create_container(
                         self.config.hooks.of(HookKind::CreateContainer),
@@ -214,12 +220,14 @@ impl Attempt<'_> {
                         plan,
                         &self.namespace_paths(child.pid),
                         !self.place.adopts(),
+                        self.handover.watch(child),
                     )?;
                     child.go()?;
                 }
                 Progress::Listener(listener) => {
                     if let Some(agent) = self.config.seccomp.as_ref().and_then(Policy::listener) {
-                        agent::hand_over(agent, listener, child.pid, self.state(child.pid))?;
+                        let watch = self.handover.watch(child);
+                        agent::hand_over(agent, listener, child.pid, self.state(child.pid), watch)?;
                     }
                 }
                 Progress::Ready => {

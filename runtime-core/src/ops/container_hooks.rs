@@ -12,7 +12,9 @@ use crate::cgroup::Hierarchy;
 use crate::config::hooks::{Hook, Kind};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::init::plan::Plan;
-use crate::launch::{self, Child, Progress, Running, hooks};
+use crate::launch::hooks::{self, Started};
+use crate::launch::watch::Watch;
+use crate::launch::{self, Child, Progress, Running};
 use crate::plan;
 use crate::spec::{OCI_VERSION, StateDocument, Status};
 use crate::state::record::Record;
@@ -30,13 +32,14 @@ pub(super) fn create_container(
     plan: &Plan,
     namespace_paths: &BTreeMap<String, String>,
     is_born: bool,
+    watch: Watch<'_>,
 ) -> Result<()> {
     if hooks.is_empty() {
         return Ok(());
     }
     let Some(container) = &plan.container else { return Ok(()) };
     let state = StateDocument { pid: pid_inside(state.pid)?, ..state.clone() };
-    hooks::run_with(Kind::CreateContainer, hooks, &state, Some(init.pidfd()), &mut |hook, stdio| {
+    hooks::run_with(Kind::CreateContainer, hooks, &state, watch, &mut |hook, stdio| {
         let init_pidfd = init.pidfd().try_clone_to_owned().map_err(|error| Error::io(&error, "dup"))?;
         let joins = joins(namespace_paths, init_pidfd)?;
         let mut plan =
@@ -46,7 +49,8 @@ pub(super) fn create_container(
             plan.enter = Some(root_of(init.pid)?);
         }
         let child = spawn_beside(&mut plan, init.pid, is_born)?;
-        Ok(begin(child, &plan)?.pidfd)
+        let Running { pid, pidfd, .. } = begin(child, &plan, watch)?;
+        Ok(Started { pid, pidfd })
     })
 }
 
@@ -75,8 +79,8 @@ fn spawn_beside(plan: &mut Plan, init: i32, is_born: bool) -> Result<Child> {
 }
 
 /// From the clone to execve.
-fn begin(mut child: Child, plan: &Plan) -> Result<Running> {
-    match child.progress(plan)? {
+fn begin(mut child: Child, plan: &Plan, watch: Watch<'_>) -> Result<Running> {
+    match child.progress(plan, watch.cancel)? {
         Progress::Ready => child.release(),
         // It has neither hooks nor a filter of its own.
         other => Err(Error::new(ErrorKind::Setup, format!("unexpected {other:?} from the hook's process"))),
@@ -86,7 +90,7 @@ fn begin(mut child: Child, plan: &Plan) -> Result<Running> {
 impl Container {
     /// Runs the startContainer hooks, as whom and with all that the container's
     /// program will have, and nothing more.
-    pub(super) fn start_container_hooks(&self, record: &Record) -> Result<()> {
+    pub(super) fn start_container_hooks(&self, record: &Record, watch: Watch<'_>) -> Result<()> {
         let Some(start) = &record.start_container else { return Ok(()) };
         let state = StateDocument {
             oci_version: OCI_VERSION,
@@ -96,11 +100,16 @@ impl Container {
             bundle: &record.bundle,
             annotations: &record.annotations,
         };
-        hooks::run_with(Kind::StartContainer, &start.hooks, &state, None, &mut |hook, stdio| {
+        hooks::run_with(Kind::StartContainer, &start.hooks, &state, watch, &mut |hook, stdio| {
             let mut process = start.process.clone();
             process.terminal = false;
-            let created = self.exec(process).stdio(stdio.map(Some)).hook(hook.clone()).spawn()?;
-            Ok(OwnedFd::from(created.process))
+            let mut exec = self.exec(process).stdio(stdio.map(Some)).hook(hook.clone());
+            if let Some(cancel) = watch.cancel {
+                let cancel = cancel.try_clone_to_owned().map_err(|error| Error::io(&error, "dup"))?;
+                exec = exec.cancel(cancel);
+            }
+            let process = exec.spawn()?.process;
+            Ok(Started { pid: process.pid(), pidfd: process.into() })
         })
     }
 }

@@ -169,10 +169,11 @@ impl Create {
 
     /// Makes the container. Its program waits for [`Container::start`].
     pub fn create(self) -> Result<Created> {
-        self.make(Waits::ForStart)?.release_at_once()
+        self.make(Waits::ForStart)?.let_go()
     }
 
-    /// Makes the container and starts its program.
+    /// Makes the container, starts its program, and runs the poststart hooks when it has
+    /// been executed. If it cannot be, or a hook fails, nothing is left.
     pub fn run(self) -> Result<Created> {
         self.hold()?.release_at_once()
     }
@@ -277,7 +278,8 @@ impl Create {
             notes,
             made: Made::default(),
         };
-        attempt.make(entry, extras)
+        let held = attempt.make(entry, extras)?;
+        Ok(held.cancelled_by(self.handover.cancel))
     }
 }
 

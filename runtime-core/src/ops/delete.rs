@@ -10,15 +10,17 @@ use crate::cgroup::fs::{self, Occupants};
 use crate::config::hooks::Kind;
 use crate::error::{Error, ErrorKind, Result, Warning};
 use crate::launch::hooks;
+use crate::launch::watch::Watch;
 use crate::resctrl::Resctrl;
 use crate::spec::{OCI_VERSION, StateDocument, Status};
 use crate::state::process::await_end;
 use crate::state::record::{Phase, Record};
 use crate::state::store::{Entry, Locked};
 use crate::trace::{Mark, Traced};
+use std::time::Duration;
 
-/// How long init may take to end once it was killed, in milliseconds.
-const PATIENCE_MS: i32 = 10_000;
+/// How long init may take to end once it was killed, and who has the lock to notice.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Container {
     /// Deletes a container that has stopped, or that was never started. With
@@ -40,7 +42,15 @@ impl Container {
                 if let Ok(record) = entry.record() {
                     self.end(&entry, &record, force)?;
                 }
-                entry.lock()?
+                match entry.lock_within(PATIENCE)? {
+                    Ok(entry) => entry,
+                    // It may have been stopped, or be waiting for a disk that is gone.
+                    Err(entry) if force => entry.seize(),
+                    Err(_) => {
+                        let text = format!("another operation on container {} does not end", self.id);
+                        return Err(Error::new(ErrorKind::InvalidState, text).with_hint("delete --force"));
+                    }
+                }
             }
         };
         let record = match entry.record() {
@@ -62,7 +72,7 @@ impl Container {
         };
         // Again, if we had to wait: it may have been made, or started, meanwhile.
         let occupants = self.end(&entry, &record, force)?;
-        destroy(entry, &record, occupants)
+        destroy(entry, &record, occupants, Watch::default())
     }
 
     /// Kills what is left of the container, if `force` or its state allow that.
@@ -85,10 +95,12 @@ impl Container {
     /// Deletes the container whose first process was this one, which has been waited
     /// for; nothing if somebody else has deleted it, whoever has its name now.
     pub fn delete_stopped(&self, first: Process) -> Result<Vec<Warning>> {
-        match self.still_of(first) {
+        let watch = Watch::cancel(first.cancel());
+        let Some(written) = &first.written else { return Ok(Vec::new()) };
+        match self.still_of(written) {
             Ok(Some((entry, record))) => {
                 let occupants = occupants_of_stopped(&record);
-                destroy(entry, &record, occupants)
+                destroy(entry, &record, occupants, watch)
             }
             Ok(None) => Ok(Vec::new()),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
@@ -96,16 +108,51 @@ impl Container {
         }
     }
 
-    /// The container's record, if this was its first process.
-    fn still_of(&self, first: Process) -> Result<Option<(Locked, Record)>> {
+    /// The container's record, if it still is the container of which this was written.
+    fn still_of(&self, written: &Written) -> Result<Option<(Locked, Record)>> {
+        let Written { record, version } = written;
         let entry = self.store.entry(&self.id)?.lock()?;
-        let Some(Written { record, version }) = first.written else { return Ok(None) };
         // Most often nobody has changed it, and it need not be read.
-        if entry.is_at(&version) {
-            return Ok(Some((entry, record)));
+        if entry.is_at(version) {
+            return Ok(Some((entry, record.clone())));
         }
+        self.still_with(entry, record)
+    }
+
+    fn still_with(&self, entry: Locked, record: &Record) -> Result<Option<(Locked, Record)>> {
         let now = entry.record()?;
         Ok((now.init == record.init).then_some((entry, now)))
+    }
+
+    /// Ends and destroys the container of which `record` is, because of `error`
+    /// (runtime.md, "Lifecycle", steps 12 and 13).
+    pub(super) fn destroy_for(&self, error: Error, record: &Record, watch: Watch<'_>) -> Error {
+        let entry = || self.store.entry(&self.id)?.lock();
+        let destroyed = match entry().and_then(|entry| self.still_with(entry, record)) {
+            Ok(Some((entry, record))) => end_and_destroy(entry, &record, watch),
+            Ok(None) => Ok(Vec::new()),
+            Err(gone) if gone.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            Err(other) => Err(other),
+        };
+        with_remains(error, destroyed)
+    }
+}
+
+/// As [`Container::destroy_for`], with the lock taken.
+pub(super) fn destroy_locked(error: Error, entry: Locked, record: &Record, watch: Watch<'_>) -> Error {
+    with_remains(error, end_and_destroy(entry, record, watch))
+}
+
+fn end_and_destroy(entry: Locked, record: &Record, watch: Watch<'_>) -> Result<Vec<Warning>> {
+    stop(record)?;
+    destroy(entry, record, Occupants::Kill, watch)
+}
+
+/// Adds to an error what went wrong when the container was destroyed because of it.
+fn with_remains(error: Error, destroyed: Result<Vec<Warning>>) -> Error {
+    match destroyed {
+        Ok(warnings) => error.with_warnings(warnings),
+        Err(left) => error.with_hint(format!("the container could not be destroyed: {}", left.report())),
     }
 }
 
@@ -120,7 +167,7 @@ pub(super) fn stop(record: &Record) -> Result<()> {
     let init = record.init.open()?;
     kill_everything(record)?;
     match init {
-        Some(pidfd) if !await_end(&pidfd, PATIENCE_MS)? => {
+        Some(pidfd) if !await_end(&pidfd, PATIENCE.as_millis() as i32)? => {
             Err(Error::new(ErrorKind::System, "container init still running"))
         }
         _ => Ok(()),
@@ -129,7 +176,7 @@ pub(super) fn stop(record: &Record) -> Result<()> {
 
 /// Removes what the record names. If the cgroup cannot be removed the record
 /// stays, so that it can be tried again.
-fn destroy(entry: Locked, record: &Record, occupants: Occupants) -> Result<Vec<Warning>> {
+fn destroy(entry: Locked, record: &Record, occupants: Occupants, watch: Watch<'_>) -> Result<Vec<Warning>> {
     let warning = Driver::of(record).remove(occupants).traced(Mark::RemoveCgroup)?;
     let mut warnings: Vec<_> = warning.into_iter().collect();
     if let Err(error) = remove(entry, record) {
@@ -139,7 +186,7 @@ fn destroy(entry: Locked, record: &Record, occupants: Occupants) -> Result<Vec<W
         // It never was a container (runtime.md, "Lifecycle", step 13).
         return Ok(warnings);
     }
-    warnings.extend(poststop(record));
+    warnings.extend(poststop(record, watch));
     Ok(warnings)
 }
 
@@ -158,7 +205,7 @@ fn remove(entry: Locked, record: &Record) -> Result<()> {
 }
 
 /// Runs the poststop hooks of a container that is gone: the failures.
-pub(super) fn poststop(record: &Record) -> Vec<Warning> {
+pub(super) fn poststop(record: &Record, watch: Watch<'_>) -> Vec<Warning> {
     let state = StateDocument {
         oci_version: OCI_VERSION,
         id: &record.id,
@@ -167,5 +214,5 @@ pub(super) fn poststop(record: &Record) -> Vec<Warning> {
         bundle: &record.bundle,
         annotations: &record.annotations,
     };
-    hooks::run_all(Kind::Poststop, &record.poststop, &state)
+    hooks::run_all(Kind::Poststop, &record.poststop, &state, watch)
 }

@@ -159,18 +159,24 @@ impl Exec {
                 }
             })
         })?;
-        Ok(Held::new(child, plan, watch, notes))
+        Ok(Held::new(child, plan, watch, notes).cancelled_by(self.handover.cancel))
     }
 
     fn drive(&self, child: &mut Child, plan: &Plan, config: &ProcessConfig, found: &Found<'_>) -> Result<()> {
         loop {
-            match child.progress(plan)? {
+            match child.progress(plan, self.handover.cancel())? {
                 Progress::Ready => break,
                 // Only create has these.
                 Progress::Namespaces | Progress::Barrier | Progress::NeedMount(_) => child.go()?,
                 Progress::Listener(listener) => {
                     if let Some(agent) = &found.agent {
-                        agent::hand_over(agent, listener, child.pid, found.state())?;
+                        agent::hand_over(
+                            agent,
+                            listener,
+                            child.pid,
+                            found.state(),
+                            self.handover.watch(child),
+                        )?;
                     }
                 }
             }

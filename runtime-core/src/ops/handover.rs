@@ -4,10 +4,12 @@
 
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::launch::Child;
+use crate::launch::peer::Peer;
+use crate::launch::watch::Watch;
 use crate::plan::Extras;
 use crate::state::store::write_atomically;
-use crate::sys::{fd, socket};
-use std::os::fd::RawFd;
+use crate::sys::fd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
 #[derive(Debug, Default)]
@@ -15,6 +17,7 @@ pub(super) struct Handover {
     pub(super) console_socket: Option<PathBuf>,
     pub(super) pidfd_socket: Option<PathBuf>,
     pub(super) pid_file: Option<PathBuf>,
+    pub(super) cancel: Option<OwnedFd>,
     pub(super) extras: Extras,
 }
 
@@ -46,6 +49,17 @@ macro_rules! handover_options {
             self
         }
 
+        /// Gives up when `event` becomes readable, which may be any descriptor that poll(2)
+        /// takes: then there is an error of the kind
+        /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), or of
+        /// [`ErrorKind::Hook`](crate::ErrorKind::Hook) if a hook was running, and nothing
+        /// is left. A hook, a peer, or a process that stops the one that is made could
+        /// otherwise keep the caller waiting.
+        pub fn cancel(mut self, event: OwnedFd) -> Self {
+            self.handover.cancel = Some(event);
+            self
+        }
+
         /// What becomes the program's standard input, output and error; `None`: what
         /// the caller has. Ignored with a terminal.
         pub fn stdio(mut self, stdio: [Option<OwnedFd>; 3]) -> Self {
@@ -74,14 +88,22 @@ impl Handover {
         check_preserved_fds(self.extras.preserve_fds)
     }
 
+    pub(super) fn cancel(&self) -> Option<BorrowedFd<'_>> {
+        self.cancel.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Events that end every wait for others while `child` is on its way.
+    pub(super) fn watch<'a>(&'a self, child: &'a Child) -> Watch<'a> {
+        Watch::cancel(self.cancel()).with(child.pidfd())
+    }
+
     /// What goes into the plan, with the console connected.
     pub(super) fn take_extras(&mut self) -> Result<Extras> {
         let mut extras = std::mem::take(&mut self.extras);
         if let Some(path) = &self.console_socket {
-            let socket = socket::connect(path)
-                .context(|| format!("dial unix {}: connect", path.display()))
+            let peer = Peer::connect(path, Watch::cancel(self.cancel()))
                 .map_err(|error| error.of_kind(ErrorKind::InvalidConfig))?;
-            extras.console = Some(socket);
+            extras.console = Some(peer.into_socket());
         }
         Ok(extras)
     }
@@ -89,9 +111,9 @@ impl Handover {
     /// Tells those who asked which process it is. `kind` goes with the pidfd.
     pub(super) fn announce(&self, child: &Child, kind: &[u8]) -> Result<()> {
         if let Some(path) = &self.pidfd_socket {
-            let what = || format!("sending the pidfd to {}", path.display());
-            let socket = socket::connect(path).context(what)?;
-            socket::send_fd(socket, kind, child.pidfd()).context(what)?;
+            Peer::connect(path, self.watch(child))
+                .and_then(|peer| peer.send(kind, child.pidfd()))
+                .context(|| format!("sending the pidfd to {}", path.display()))?;
         }
         match &self.pid_file {
             Some(path) => write_atomically(path, child.pid.to_string().as_bytes()),

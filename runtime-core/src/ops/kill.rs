@@ -4,7 +4,7 @@
 use super::Container;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, ErrorKind, Result};
-use crate::state::record::Record;
+use crate::state::record::{Phase, Record};
 use crate::trace::{Mark, Traced};
 
 impl Container {
@@ -14,6 +14,11 @@ impl Container {
     /// if there is nothing to send it to.
     pub fn kill(&self, signal: i32) -> Result<()> {
         let record = self.store.entry(&self.id)?.record()?;
+        if record.phase == Phase::Creating {
+            // Half a container is for `delete --force` to end.
+            let text = "container not running: it is being created";
+            return Err(Error::new(ErrorKind::NotRunning, text));
+        }
         if signal == libc::SIGKILL && record.shared_pid_namespace {
             let cgroup = Cgroup::from_record(record.cgroup_path())?;
             return match cgroup {

@@ -10,7 +10,7 @@ use crate::spec::Status;
 impl Container {
     /// Freezes every process of a running or created container.
     pub fn pause(&self) -> Result<()> {
-        let entry = self.store.entry(&self.id)?.lock()?;
+        let entry = self.store.entry(&self.id)?.lock_made("pause")?;
         let record = entry.record()?;
         match status(&entry, &record)? {
             Status::Running | Status::Created => cgroup(record.cgroup_path())?.freeze(),
@@ -20,7 +20,7 @@ impl Container {
 
     /// Thaws a paused container.
     pub fn resume(&self) -> Result<()> {
-        let entry = self.store.entry(&self.id)?.lock()?;
+        let entry = self.store.entry(&self.id)?.lock_made("resume")?;
         let record = entry.record()?;
         match status(&entry, &record)? {
             Status::Paused => cgroup(record.cgroup_path())?.thaw(),

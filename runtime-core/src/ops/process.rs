@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A process that create or exec has made.
 
+use super::Container;
 use crate::cgroup::oom::OomWatch;
 use crate::error::{Context, Error, Result, Warning};
 use crate::init::plan::Plan;
+use crate::launch::reap::reap;
+use crate::launch::watch::Watch;
 use crate::launch::{Child, Running};
+use crate::state::process::is_halted;
 use crate::state::record::Record;
 use crate::state::store::Version;
 use crate::sys::process::ExitStatus;
@@ -34,12 +38,13 @@ pub struct Held {
     watch: Option<OomWatch>,
     warnings: Vec<Warning>,
     notes: Vec<String>,
-    written: Option<Written>,
+    first: Option<(Container, Written)>,
+    cancel: Option<OwnedFd>,
 }
 
 impl Held {
     pub(super) fn new(child: Child, plan: Plan, watch: Option<OomWatch>, notes: Vec<String>) -> Self {
-        Held { child, plan, watch, warnings: Vec::new(), notes, written: None }
+        Held { child, plan, watch, warnings: Vec::new(), notes, first: None, cancel: None }
     }
 
     /// Adds what was left out on the way, or adds it to the error.
@@ -55,9 +60,14 @@ impl Held {
         &self.warnings
     }
 
-    /// It is the first process of the container that this was written of.
-    pub(super) fn first_of(self, written: Written) -> Self {
-        Held { written: Some(written), ..self }
+    /// Marks the process as the first of `container`.
+    pub(super) fn first_of(self, container: Container, written: Written) -> Self {
+        Held { first: Some((container, written)), ..self }
+    }
+
+    /// Lets `cancel` end the waits that are still to come.
+    pub(super) fn cancelled_by(self, cancel: Option<OwnedFd>) -> Self {
+        Held { cancel, ..self }
     }
 
     /// Lets the program be executed. The caller has never seen the warnings.
@@ -66,11 +76,51 @@ impl Held {
         self.release().map_err(|error| error.with_warnings(warnings))
     }
 
-    /// Lets the program be executed. An error does not repeat the warnings.
+    /// Lets the program be executed, waits until it has been, and runs the poststart hooks
+    /// if it is the first of a container, of which nothing is left after an error. An error
+    /// does not repeat the warnings.
+    ///
+    /// Errors: [`ErrorKind::NotExecuted`](crate::ErrorKind::NotExecuted),
+    /// [`ErrorKind::Hook`](crate::ErrorKind::Hook).
     pub fn release(self) -> Result<Created> {
-        let process = Process { running: self.child.release()?, watch: self.watch, written: self.written };
-        drop(self.plan);
-        Ok(Created { process, warnings: self.warnings, notes: self.notes })
+        let Held { child, plan, watch, warnings, notes, first, cancel } = self;
+        let running = child.release().map_err(|error| undo(error, first.as_ref()))?;
+        drop(plan);
+        let cancelled = cancel.as_ref().map(AsFd::as_fd);
+        let begun = running.await_exec(cancelled).and_then(|()| match &first {
+            Some((container, Written { record, .. })) => {
+                container.poststart(record, Watch::cancel(cancelled))
+            }
+            None => Ok(()),
+        });
+        if let Err(error) = begun {
+            running.end();
+            return Err(undo(error, first.as_ref()));
+        }
+        let written = first.map(|(_, written)| written);
+        let process = Process { running, watch, written, cancel };
+        Ok(Created { process, warnings, notes })
+    }
+
+    /// Lets the process wait for `start`. The caller has never seen the warnings.
+    pub(super) fn let_go(self) -> Result<Created> {
+        let Held { child, plan, watch, warnings, notes, first, cancel } = self;
+        let running = match child.release() {
+            Ok(running) => running,
+            Err(error) => return Err(undo(error, first.as_ref()).with_warnings(warnings)),
+        };
+        drop(plan);
+        let written = first.map(|(_, written)| written);
+        let process = Process { running, watch, written, cancel };
+        Ok(Created { process, warnings, notes })
+    }
+}
+
+/// Destroys the container whose first process has come to nothing.
+fn undo(error: Error, first: Option<&(Container, Written)>) -> Error {
+    match first {
+        Some((container, Written { record, .. })) => container.destroy_for(error, record, Watch::default()),
+        None => error,
     }
 }
 
@@ -83,6 +133,7 @@ pub struct Process {
     watch: Option<OomWatch>,
     /// If it is the first process of a container.
     pub(super) written: Option<Written>,
+    cancel: Option<OwnedFd>,
 }
 
 /// A container's record as create has left it.
@@ -100,8 +151,17 @@ impl Process {
 
     /// Waits until it has ended. Waiting without a thread: poll the pidfd that
     /// [`AsFd`] gives for POLLIN (pidfd_open(2)), then call this.
+    ///
+    /// A process of the container that traces this one and never waits for it keeps it
+    /// as a zombie; but the caller is not kept waiting.
     pub fn wait(&self) -> Result<ExitStatus> {
-        process::wait(&self.running.pidfd, 0).context(|| "waitid").traced(Mark::AwaitEnd)
+        reap(self.running.pid, &self.running.pidfd).context(|| "waitid").traced(Mark::AwaitEnd)
+    }
+
+    /// Whether a signal such as SIGSTOP, or a tracer, keeps it from running at the moment:
+    /// then it does not take any signal but SIGKILL.
+    pub fn is_halted(&self) -> Result<bool> {
+        is_halted(self.running.pid)
     }
 
     /// Sends it a signal. False if it has ended.
@@ -122,9 +182,9 @@ impl Process {
         Some(Warning(format!("process {} was OOM-killed: {limit}", self.running.pid)))
     }
 
-    /// Waits until the program has been executed. Only after [`Create::run`].
-    pub(crate) fn await_exec(&self) -> Result<()> {
-        self.running.await_exec()
+    /// See [`Create::cancel`](super::Create::cancel).
+    pub(super) fn cancel(&self) -> Option<BorrowedFd<'_>> {
+        self.cancel.as_ref().map(AsFd::as_fd)
     }
 }
 

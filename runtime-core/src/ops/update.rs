@@ -28,7 +28,7 @@ impl Container {
     }
 
     fn set(&self, request: &Resources, warnings: &mut Vec<Warning>) -> Result<()> {
-        let entry = self.store.entry(&self.id)?.lock()?;
+        let entry = self.store.entry(&self.id)?.lock_made("update")?;
         let mut record = entry.record()?;
         match status(&entry, &record)? {
             Status::Running | Status::Created | Status::Paused => {}

@@ -36,6 +36,17 @@ impl ProcessId {
         }
     }
 
+    /// Whether it is still to execute a program.
+    pub(crate) fn execution(&self) -> Result<Execution> {
+        /// "Forked but didn't exec" (include/linux/sched.h).
+        const PF_FORKNOEXEC: u32 = 0x40;
+        Ok(match stat(self.pid)?.filter(|stat| stat.start == self.start) {
+            None | Some(Stat { state: b'X' | b'Z', .. }) => Execution::Ended,
+            Some(stat) if stat.flags & PF_FORKNOEXEC != 0 => Execution::ToCome,
+            Some(_) => Execution::Done,
+        })
+    }
+
     /// Whether a process whose first thread has ended goes on in others, which
     /// /proc/PID/stat does not tell (pthread_exit(3) in main).
     fn has_threads(&self) -> Result<bool> {
@@ -74,6 +85,20 @@ impl ProcessId {
     }
 }
 
+/// Whether a process that cannot go away meanwhile is stopped, by a signal or a tracer.
+pub(crate) fn is_halted(pid: i32) -> Result<bool> {
+    Ok(stat(pid)?.is_some_and(|stat| matches!(stat.state, b'T' | b't')))
+}
+
+/// How far a process is with the program that it is to execute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Execution {
+    ToCome,
+    Done,
+    /// Before or after it.
+    Ended,
+}
+
 /// Waits until the process behind a pidfd has ended, at most `limit_ms`: whether it has.
 pub(crate) fn await_end(pidfd: impl AsFd, limit_ms: i32) -> Result<bool> {
     Ok(fd::poll(pidfd, libc::POLLIN, limit_ms).context(|| "poll pidfd")? != 0)
@@ -82,6 +107,7 @@ pub(crate) fn await_end(pidfd: impl AsFd, limit_ms: i32) -> Result<bool> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stat {
     state: u8,
+    flags: u32,
     start: u64,
 }
 
@@ -96,14 +122,16 @@ fn stat(pid: i32) -> Result<Option<Stat>> {
     }
 }
 
-/// Fields 3 and 22 of /proc/PID/stat (proc(5)). They are counted from the last
+/// Fields 3, 9 and 22 of /proc/PID/stat (proc(5)). They are counted from the last
 /// bracket, because the name before it may hold anything.
 pub(crate) fn parse_stat(text: &[u8]) -> Option<Stat> {
     let rest = text.get(text.iter().rposition(|b| *b == b')')? + 2..)?;
     let mut fields = rest.split(|b| *b == b' ');
+    let number = |field: &[u8]| std::str::from_utf8(field).ok()?.parse::<u64>().ok();
     let state = *fields.next()?.first()?;
-    let start = std::str::from_utf8(fields.nth(18)?).ok()?.parse().ok()?;
-    Some(Stat { state, start })
+    let flags = number(fields.nth(5)?)? as u32;
+    let start = number(fields.nth(12)?)?;
+    Some(Stat { state, flags, start })
 }
 
 #[cfg(test)]
@@ -114,7 +142,7 @@ mod tests {
     fn stat_of_a_hostile_name() {
         let fields: String = (4..53).map(|n| format!(" {n}")).collect();
         let text = format!("7 (x) Z 1) S{fields}\n");
-        assert_eq!(parse_stat(text.as_bytes()), Some(Stat { state: b'S', start: 22 }));
+        assert_eq!(parse_stat(text.as_bytes()), Some(Stat { state: b'S', flags: 9, start: 22 }));
         for broken in [
             "",
             "7 (x)",
@@ -130,6 +158,7 @@ mod tests {
     fn ourselves() {
         let own = ProcessId::of(std::process::id() as i32).unwrap();
         assert!(own.is_alive().unwrap());
+        assert_eq!(own.execution().unwrap(), Execution::Done);
         assert!(own.signal(0).unwrap());
         let other = ProcessId { start: own.start + 1, ..own };
         assert!(!other.is_alive().unwrap());

@@ -3,7 +3,7 @@
 //! whole at every moment, and a lock.
 
 use super::filter::{self, CompiledFilter};
-use super::record::{Record, Remains};
+use super::record::{Phase, Record, Remains};
 use crate::ContainerId;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path;
@@ -14,6 +14,7 @@ use seccomp::Instruction;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 const RECORD: &CStr = c"state.json";
 const NEW_RECORD: &CStr = c"state.json.new";
@@ -113,7 +114,7 @@ impl Store {
         };
         let entry = Entry { dir, id: id.clone() };
         // A `delete --force` may have seen the directory already; it will wait.
-        entry.lock()
+        entry.lock().inspect_err(|_| crate::sys::ignore(fd::unlink(&root, &name, libc::AT_REMOVEDIR)))
     }
 
     /// Whether an id is taken, now.
@@ -250,6 +251,46 @@ impl Entry {
         Ok(Locked(self))
     }
 
+    /// Waits for the lock of a container that has been made. One that is being made is an
+    /// error at once: it may be a hook of its own that waits.
+    pub(crate) fn lock_made(self, verb: &str) -> Result<Locked> {
+        match self.try_lock()? {
+            Ok(locked) => Ok(locked),
+            Err(entry) if entry.record()?.phase == Phase::Creating => {
+                let text = format!("cannot {verb} a container that is being created");
+                Err(Error::new(ErrorKind::InvalidState, text))
+            }
+            Err(entry) => entry.lock(),
+        }
+    }
+
+    /// Waits for the lock, but not for ever: the entry comes back after `patience`.
+    pub(crate) fn lock_within(self, patience: Duration) -> Result<std::result::Result<Locked, Self>> {
+        const PAUSES: std::ops::RangeInclusive<Duration> =
+            Duration::from_millis(1)..=Duration::from_millis(20);
+        let end = Instant::now() + patience;
+        let mut pause = *PAUSES.start();
+        let mut entry = self;
+        loop {
+            entry = match entry.try_lock()? {
+                Err(entry) if Instant::now() < end => entry,
+                other => return Ok(other),
+            };
+            std::thread::sleep(pause);
+            pause = (2 * pause).min(*PAUSES.end());
+        }
+    }
+
+    /// Acts as if the lock were taken: for who must not wait for the one who has it.
+    pub(crate) fn seize(self) -> Locked {
+        Locked(self)
+    }
+
+    /// Whether the container's directory has been removed.
+    pub(crate) fn is_gone(&self) -> bool {
+        fd::stat(&self.dir).is_ok_and(|st| st.st_nlink == 0)
+    }
+
     /// Takes the lock, unless somebody has it; then the entry comes back.
     pub(crate) fn try_lock(self) -> Result<std::result::Result<Locked, Self>> {
         match fd::flock(&self.dir, libc::LOCK_EX | libc::LOCK_NB) {
@@ -357,6 +398,11 @@ impl Locked {
             fd::open(&self.dir, FIFO, libc::O_RDWR, 0)
         };
         make().context(|| "mkfifo exec.fifo")
+    }
+
+    /// Opens the fifo to read from it.
+    pub(crate) fn open_fifo(&self) -> Result<OwnedFd> {
+        fd::open(&self.dir, FIFO, libc::O_RDONLY | libc::O_NONBLOCK, 0).context(|| "open exec.fifo")
     }
 
     pub(crate) fn remove_fifo(&self) -> Result<()> {

@@ -18,15 +18,38 @@ pub(crate) fn pidfd_open(pid: i32) -> Result<OwnedFd> {
     }
 }
 
-/// Lets a program inherit its standard descriptors only: what the caller of ours
-/// has left open, a socket that it listens on, say, would live as long.
-pub(crate) fn close_inherited(command: &mut std::process::Command) {
-    let close = || {
+/// Lets a program that works for the caller inherit its standard descriptors only: what
+/// the caller of ours has left open, a socket that it listens on, say, would live as
+/// long. It starts with the signal mask that the calling thread had before
+/// [`Signals`](super::signal::Signals) took its signals, and is killed when that thread ends.
+pub(crate) fn start_clean(command: &mut std::process::Command) {
+    let mask = super::signal::mask_of_caller();
+    let parent = std::process::id() as i32;
+    let prepare = move || {
+        // SAFETY: plain integers.
+        done(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) })?;
+        // SAFETY: no arguments.
+        if unsafe { libc::getppid() } != parent {
+            return Err(Errno::ESRCH.into());
+        }
+        if let Some(mask) = mask {
+            super::signal::set_mask(mask);
+        }
         // Not closed yet: std tells of a failing execve(2) by one of them.
         super::fd::close_range(3, i32::MAX, libc::CLOSE_RANGE_CLOEXEC).map_err(Into::into)
     };
-    // SAFETY: one system call, no heap, no lock. Flags of descriptors are the child's own.
-    unsafe { std::os::unix::process::CommandExt::pre_exec(command, close) };
+    // SAFETY: system calls, no heap, no lock. All that they change is the child's own.
+    unsafe { std::os::unix::process::CommandExt::pre_exec(command, prepare) };
+}
+
+/// `int kill(-pgid, int sig)`: to all processes of a group. ESRCH: there are none.
+pub(crate) fn kill_group(pgid: i32, signal: i32) -> Result<()> {
+    // kill(-1) and kill(0) mean others.
+    if pgid <= 1 {
+        return Err(Errno::ESRCH);
+    }
+    // SAFETY: plain integers.
+    done(unsafe { libc::syscall(libc::SYS_kill, -pgid, signal) })
 }
 
 /// `int pidfd_send_signal(int pidfd, int sig, NULL, 0)`, since 5.1. ESRCH: it is gone.
@@ -74,6 +97,20 @@ impl std::fmt::Display for ExitStatus {
 /// `int waitid(P_PIDFD, int pidfd, siginfo_t *info, WEXITED | flags)`, since
 /// 5.4: how a child ended. ECHILD: not our child, or already waited for.
 pub(crate) fn wait(pidfd: impl AsFd, flags: i32) -> Result<ExitStatus> {
+    loop {
+        if let Some(status) = waitid(&pidfd, flags)? {
+            return Ok(status);
+        }
+    }
+}
+
+/// As [`wait`], with WNOHANG: `None` if it has not ended, or has a tracer that has not
+/// waited for it.
+pub(crate) fn try_wait(pidfd: impl AsFd, flags: i32) -> Result<Option<ExitStatus>> {
+    waitid(&pidfd, flags | libc::WNOHANG)
+}
+
+fn waitid(pidfd: &impl AsFd, flags: i32) -> Result<Option<ExitStatus>> {
     let (kind, id) = (libc::P_PIDFD, pidfd.as_fd().as_raw_fd() as libc::id_t);
     loop {
         let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
@@ -90,8 +127,10 @@ pub(crate) fn wait(pidfd: impl AsFd, flags: i32) -> Result<ExitStatus> {
         // SAFETY: of waitid's siginfo, si_status is always valid.
         let status = unsafe { info.si_status() };
         return Ok(match info.si_code {
-            libc::CLD_EXITED => ExitStatus::Exited(status),
-            _ => ExitStatus::Signaled(status),
+            // With WNOHANG, the zeros from above.
+            0 => None,
+            libc::CLD_EXITED => Some(ExitStatus::Exited(status)),
+            _ => Some(ExitStatus::Signaled(status)),
         });
     }
 }

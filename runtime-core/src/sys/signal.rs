@@ -2,11 +2,12 @@
 //! Signals: masks around the clone, and words for them.
 
 use super::{Errno, new_fd};
+use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Signals, a bit for each, as the kernel has them. Not a `sigset_t`: of that each C
 /// library keeps some signals to itself.
-type Set = u64;
+pub(super) type Set = u64;
 
 const ALL: Set = Set::MAX;
 
@@ -39,21 +40,43 @@ impl Drop for Blocked {
     }
 }
 
+thread_local! {
+    /// The mask that the thread had before [`Signals`] changed it.
+    static BEFORE: Cell<Option<Set>> = const { Cell::new(None) };
+}
+
+/// The mask that the calling thread had before [`Signals::of_thread`], `None` if
+/// nothing has changed it.
+pub(crate) fn mask_of_caller() -> Option<Set> {
+    BEFORE.get()
+}
+
+/// Sets the mask of the calling thread.
+pub(crate) fn set_mask(set: Set) {
+    change_mask(libc::SIG_SETMASK, set);
+}
+
 /// The signals of a thread as something to wait for and to read (signalfd(2)).
 #[derive(Debug)]
 pub struct Signals(OwnedFd);
 
 impl Signals {
     /// From now on all signals of the calling thread come by this, those included that
-    /// C libraries keep to themselves. Errors: EMFILE, ENFILE, ENOMEM.
+    /// C libraries keep to themselves. Programs that this library starts for the thread,
+    /// such as hooks, have the mask from before. Errors: EMFILE, ENFILE, ENOMEM.
     pub fn of_thread() -> crate::Result<Self> {
         use crate::error::Context;
-        let all = ALL;
-        change_mask(libc::SIG_SETMASK, all);
-        let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
-        // SAFETY: a whole set; -1 asks for a new descriptor.
-        let fd = unsafe { libc::syscall(libc::SYS_signalfd4, -1, &raw const all, size_of::<Set>(), flags) };
-        new_fd(fd).map(Signals).context(|| "signalfd4")
+        let before = change_mask(libc::SIG_SETMASK, ALL);
+        BEFORE.set(BEFORE.get().or(Some(before)));
+        signal_fd(ALL).map(Signals).context(|| "signalfd4")
+    }
+
+    /// A descriptor that can be read as long as a signal is pending that people end
+    /// programs with: SIGHUP, SIGINT, SIGQUIT or SIGTERM. For
+    /// [`Create::cancel`](crate::Create::cancel). Errors: EMFILE, ENFILE, ENOMEM.
+    pub fn ending() -> crate::Result<OwnedFd> {
+        use crate::error::Context;
+        signal_fd(ENDING.iter().fold(0, |set, signal| set | 1 << (signal - 1))).context(|| "signalfd4")
     }
 
     /// The next signal that has come, if one has. Does not wait.
@@ -72,11 +95,21 @@ impl Signals {
     }
 }
 
+/// `int signalfd4(-1, const Set *set, sizeof(Set), SFD_CLOEXEC | SFD_NONBLOCK)`
+fn signal_fd(set: Set) -> super::Result<OwnedFd> {
+    let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
+    // SAFETY: a whole set; -1 asks for a new descriptor.
+    new_fd(unsafe { libc::syscall(libc::SYS_signalfd4, -1, &raw const set, size_of::<Set>(), flags) })
+}
+
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 }
+
+/// The signals that people end programs with.
+const ENDING: [i32; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
 
 /// The last signal (signal(7)).
 const LAST: u32 = 64;
@@ -134,7 +167,7 @@ pub(crate) fn exit_when_terminated() {
         super::exec::exit(128 + signal);
     }
     let handler = exit as extern "C" fn(libc::c_int);
-    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+    for signal in ENDING {
         #[expect(clippy::fn_to_numeric_cast_any, reason = "sighandler_t is an integer")]
         // SAFETY: the handler only calls _exit, which any handler may.
         unsafe {

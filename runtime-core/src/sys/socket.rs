@@ -5,8 +5,6 @@ use super::{Result, check, check_int, new_fd};
 use nix::errno::Errno;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::ptr;
 use std::time::Duration;
 
@@ -18,56 +16,67 @@ pub(crate) fn pair(kind: i32) -> Result<(OwnedFd, OwnedFd)> {
     Ok((new_fd(fds[0].into())?, new_fd(fds[1].into())?))
 }
 
-/// Connects to the AF_UNIX SOCK_STREAM socket at `path`. ENAMETOOLONG beyond
-/// the 107 bytes that an address holds. Parent only.
-pub(crate) fn connect(path: &Path) -> Result<OwnedFd> {
-    connect_to(path.as_os_str().as_bytes(), None)
+/// `int socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0)`
+pub(crate) fn stream(flags: i32) -> Result<OwnedFd> {
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | flags;
+    // SAFETY: plain integers.
+    new_fd(libc::c_long::from(unsafe { libc::socket(libc::AF_UNIX, kind, 0) }))
 }
 
-/// As [`connect`], to a path or, with a leading NUL, to an abstract name. If the
-/// other end takes no more connections, EAGAIN comes after `patience`.
-pub(crate) fn connect_within(address: &[u8], patience: Duration) -> Result<OwnedFd> {
-    connect_to(address, Some(patience))
-}
-
-fn connect_to(bytes: &[u8], patience: Option<Duration>) -> Result<OwnedFd> {
+/// `int connect(int fd, const struct sockaddr_un *address, socklen_t length)`, to a path
+/// of any length or, with a leading NUL, to an abstract name. Parent only (heap).
+///
+/// Errors: EAGAIN (the socket does not wait, and the other end takes no more
+/// connections), ENAMETOOLONG (an abstract name of more than 107 bytes).
+pub(crate) fn connect(socket: impl AsFd, address: &[u8]) -> Result<()> {
     // SAFETY: a sockaddr_un of zeros is an empty address.
-    let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
-    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+    let mut name: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+    name.sun_family = libc::AF_UNIX as libc::sa_family_t;
+    let file;
+    let link;
+    let mut bytes = address;
+    let is_abstract = address.first() == Some(&0);
     // One byte is left for the terminating NUL.
-    if bytes.len() >= address.sun_path.len() {
-        return Err(Errno::ENAMETOOLONG);
+    if bytes.len() >= name.sun_path.len() {
+        if is_abstract {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        let path = std::ffi::CString::new(address).map_err(|_nul| Errno::EINVAL)?;
+        file = super::fd::open_follow(super::fd::CWD, &path, libc::O_PATH, 0)?;
+        link = format!("/proc/self/fd/{}", file.as_raw_fd());
+        bytes = link.as_bytes();
     }
-    for (to, from) in address.sun_path.iter_mut().zip(bytes) {
+    for (to, from) in name.sun_path.iter_mut().zip(bytes) {
         *to = *from as libc::c_char;
     }
-    // SAFETY: plain integers.
-    let socket = new_fd(libc::c_long::from(unsafe {
-        libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0)
-    }))?;
-    if let Some(patience) = patience {
-        let time = libc::timeval { tv_sec: patience.as_secs() as _, tv_usec: patience.subsec_micros() as _ };
-        // SAFETY: `time` is a whole timeval.
-        check_int(unsafe {
-            libc::setsockopt(
-                socket.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_SNDTIMEO,
-                (&raw const time).cast(),
-                size_of::<libc::timeval>() as libc::socklen_t,
-            )
-        })?;
-    }
     // An abstract name is as long as the length says; a path may be shorter.
-    let length = if bytes.first() == Some(&0) {
-        std::mem::offset_of!(libc::sockaddr_un, sun_path) + bytes.len()
-    } else {
-        size_of::<libc::sockaddr_un>()
+    let length = match is_abstract {
+        true => std::mem::offset_of!(libc::sockaddr_un, sun_path) + bytes.len(),
+        false => size_of::<libc::sockaddr_un>(),
     };
-    // SAFETY: `address` is a whole sockaddr_un, and `length` not above its size.
+    // SAFETY: `name` is a whole sockaddr_un, and `length` not above its size.
     check_int(unsafe {
-        libc::connect(socket.as_raw_fd(), (&raw const address).cast(), length as libc::socklen_t)
+        libc::connect(socket.as_fd().as_raw_fd(), (&raw const name).cast(), length as libc::socklen_t)
+    })
+    .map(drop)
+}
+
+/// A connection to `address`, as [`connect`] takes it. If the other end takes no more
+/// connections, EAGAIN comes after `patience`.
+pub(crate) fn connect_within(address: &[u8], patience: Duration) -> Result<OwnedFd> {
+    let socket = stream(0)?;
+    let time = libc::timeval { tv_sec: patience.as_secs() as _, tv_usec: patience.subsec_micros() as _ };
+    // SAFETY: `time` is a whole timeval.
+    check_int(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_SNDTIMEO,
+            (&raw const time).cast(),
+            size_of::<libc::timeval>() as libc::socklen_t,
+        )
     })?;
+    connect(&socket, address)?;
     Ok(socket)
 }
 
@@ -180,18 +189,6 @@ pub(crate) fn send(socket: impl AsFd, payload: &[u8]) -> Result<usize> {
     check(sent as libc::c_long).map(|n| n as usize)
 }
 
-/// Sends all of `payload`; what a signal or a full buffer has left goes with
-/// another call.
-pub(crate) fn send_all(socket: impl AsFd, mut payload: &[u8]) -> Result<()> {
-    while !payload.is_empty() {
-        match send(&socket, payload) {
-            Err(Errno::EINTR) => {}
-            sent => payload = payload.get(sent?..).unwrap_or_default(),
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,6 +213,24 @@ mod tests {
         // SAFETY: all parts of the message outlive the call.
         let sent = unsafe { libc::sendmsg(socket.as_fd().as_raw_fd(), &raw const message, 0) };
         assert_eq!(sent, 1);
+    }
+
+    #[test]
+    fn a_path_of_any_length() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join("d".repeat(100));
+        std::fs::create_dir(&deep).unwrap();
+        let path = deep.join("n".repeat(200));
+        let parent = fd::open_follow(fd::CWD, &crate::path::c_path(&deep), libc::O_PATH, 0).unwrap();
+        // bind(2) has the same limit, and makes the file: by a short name, then.
+        let short = format!("/proc/self/fd/{}/s", parent.as_raw_fd());
+        let listener = std::os::unix::net::UnixListener::bind(short).unwrap();
+        std::fs::rename(deep.join("s"), &path).unwrap();
+        let socket = stream(0).unwrap();
+        connect(&socket, path.as_os_str().as_encoded_bytes()).unwrap();
+        listener.accept().unwrap();
+        let missing = deep.join("m".repeat(200));
+        assert_eq!(connect(stream(0).unwrap(), missing.as_os_str().as_encoded_bytes()), Err(Errno::ENOENT));
     }
 
     #[test]

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The process of a hook: what it has from its caller, what becomes of its children, and
+//! what becomes of the container when it fails.
+
+use crate::Case;
+use crate::lifecycle::without_namespace;
+use conformance::host::process_status;
+use conformance::runtime::finish;
+use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// The kinds that run in the runtime's namespaces.
+const OUTSIDE: [&str; 4] = ["prestart", "createRuntime", "poststart", "poststop"];
+
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "signals of hooks in a foreground run",
+        quote: "sigprocmask(2): \"the signal mask is preserved across execve\": what a hook of a runtime that blocks \
+            signals starts could not be ended by SIGTERM",
+        run: |runtime| {
+            each(KINDS, |kind| {
+                let log = Log::new()?;
+                // No shell: some clear the mask.
+                let hook = json!({ "path": "/bin/cp", "args": ["cp", "/proc/self/status", log.name(kind)] });
+                let bundle = log.bundle(kind, &hook)?;
+                runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+                let text = log.text(kind)?;
+                for field in ["SigBlk:\t", "SigIgn:\t"] {
+                    let mask = text.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_default();
+                    // Without those that the C library of this program keeps to itself.
+                    let standard = u64::from_str_radix(mask, 16).doing(&text)? & 0x7fff_ffff;
+                    ensure_eq!(standard, 0);
+                }
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "children of a hook that runs too long",
+        quote: "timeout is the number of seconds before aborting the hook (config.md, POSIX-platform Hooks): what it has \
+            started would go on, and hold what it holds",
+        run: |runtime| {
+            each(["prestart", "createRuntime", "createContainer", "startContainer", "poststart"], |kind| {
+                let log = Log::new()?;
+                let mut hook = sh(&format!("sleep 1000 & echo $! >{}; wait", log.name(kind)), kind);
+                hook["timeout"] = json!(1);
+                let bundle = log.bundle(kind, &hook)?.with(|config| without_namespace(config, "pid"))?;
+                let run = runtime.run_in(&bundle, &["run", "--detach", "c"]);
+                let pids = log.pids(kind)?;
+                let alive = ended(&pids);
+                run?.failed()?;
+                ensure_eq!(pids.len(), 1);
+                ensure!(alive.is_empty(), "{pids:?} lives");
+                let _gone = runtime.run(&["delete", "--force", "c"])?;
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "a daemon that a hook leaves",
+        quote: "hooks of network plugins leave daemons: those of a hook that has succeeded stay, also when another fails",
+        run: |runtime| {
+            let log = Log::new()?;
+            let start = "setsid sleep 1000 </dev/null >/dev/null 2>&1 & echo $!";
+            let plain = "sleep 1001 </dev/null >/dev/null 2>&1 & echo $!";
+            let script = format!("{{ {start}; {plain}; }} >{}", log.name("createRuntime"));
+            let late = json!({ "path": "/bin/sleep", "args": ["sleep", "100"], "timeout": 1 });
+            let bundle = log.bundle("createRuntime", &sh(&script, "createRuntime"))?;
+            runtime.run_in(&bundle, &["create", "c"])?.ok()?;
+            runtime.run(&["delete", "c"])?.ok()?;
+            let mut pids = log.pids("createRuntime")?;
+            let bundle = bundle.with(|config| {
+                config["hooks"]["createRuntime"] = json!([sh(&script, "createRuntime"), late]);
+            })?;
+            runtime.run_in(&bundle, &["create", "c"])?.failed()?;
+            pids.extend(log.pids("createRuntime")?);
+            ensure_eq!(ended(&pids), pids);
+            ensure_eq!(pids.len(), 4);
+            Ok(())
+        },
+    },
+    Case {
+        name: "the environment of a hook without env",
+        quote: "env (array of strings, OPTIONAL) (config.md, POSIX-platform Hooks); runc, crun: a hook without it that \
+            runs on the host has the runtime's environment",
+        run: |runtime| {
+            each(OUTSIDE, |kind| {
+                let env = environment(runtime, kind, None)?;
+                ensure!(env.contains("OF_THE_CALLER=1\n") && env.contains("PATH="), "{env}");
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "the environment of a hook with an empty env",
+        quote: "env has the same semantics as IEEE Std 1003.1-2008's environ (config.md, POSIX-platform Hooks): an empty \
+            one is not an absent one",
+        run: |runtime| {
+            each(KINDS, |kind| {
+                let env = environment(runtime, kind, Some(json!([])))?;
+                ensure!(!env.contains("OF_THE_CALLER"), "{env}");
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "the environment of a hook of the container's namespaces without env",
+        quote: "runc: a hook in the container's namespaces has nothing of the runtime's environment; startContainer hooks have \
+            that of the program",
+        run: |runtime| {
+            each(["createContainer", "startContainer"], |kind| {
+                let env = environment(runtime, kind, None)?;
+                ensure!(!env.contains("OF_THE_CALLER"), "{env}");
+                ensure_eq!(env.contains("OF_THE_PROGRAM"), *kind == "startContainer");
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "the directory that hooks start in",
+        quote: "crun: hooks that run on the host start in the bundle; runc: those of create do",
+        run: |runtime| {
+            each(OUTSIDE, |kind| {
+                let log = Log::new()?;
+                let bundle = log.bundle(kind, &sh(&format!("pwd >{}", log.name(kind)), kind))?;
+                let path = bundle.path().display().to_string();
+                runtime.run(&["create", "--bundle", &path, "c"])?.ok()?;
+                runtime.run(&["start", "c"])?.ok()?;
+                runtime.await_status("c", "stopped")?;
+                runtime.run(&["delete", "c"])?.ok()?;
+                ensure_eq!(log.text(kind)?.trim(), path);
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "poststop hooks of a bundle that is gone",
+        quote: "The `poststop` hooks MUST be invoked by the runtime (runtime.md, Lifecycle, 13)",
+        run: |runtime| {
+            let log = Log::new()?;
+            let bundle =
+                log.bundle("poststop", &sh(&format!("echo >{}", log.name("poststop")), "poststop"))?;
+            runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
+            runtime.await_status("c", "stopped")?;
+            drop(bundle);
+            runtime.run(&["delete", "c"])?.ok()?;
+            log.text("poststop").map(drop)
+        },
+    },
+    Case {
+        name: "a failing hook of start destroys the container",
+        quote: "If any `startContainer` hook fails, the runtime MUST generate an error, stop the container, and continue \
+            the lifecycle at step 12. If any `poststart` hook fails, the runtime MUST [do the same]. 12. The container \
+            MUST be destroyed by undoing the steps performed during create phase (step 2). 13. The `poststop` hooks MUST \
+            be invoked by the runtime (runtime.md, Lifecycle, 7, 9, since 1.3)",
+        run: |runtime| {
+            each(["startContainer", "poststart"], |kind| {
+                for operation in ["start", "run"] {
+                    let _of_another_kind = runtime.run(&["delete", "--force", "c"])?;
+                    let log = Log::new()?;
+                    let bundle = log.bundle(kind, &sh("exit 7", kind))?;
+                    let bundle = bundle.with(|config| {
+                        config["process"]["args"] = json!(["/probe", "sleep"]);
+                        let script = format!("echo >{}", log.name("poststop"));
+                        config["hooks"]["poststop"] = json!([sh(&script, "poststop")]);
+                    })?;
+                    if operation == "start" {
+                        runtime.run_in(&bundle, &["create", "c"])?.ok()?;
+                        runtime.run(&["start", "c"])?.failed()?;
+                    } else {
+                        runtime.run_in(&bundle, &["run", "--detach", "c"])?.failed()?;
+                    }
+                    runtime.run(&["state", "c"])?.failed().map_err(|why| format!("{operation}: {why}"))?;
+                    log.text("poststop").map_err(|why| format!("{operation}: {why}"))?;
+                }
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "the container is gone when poststop hooks run",
+        quote: "The `poststop` hooks MUST be called after the container is deleted but before the `delete` operation \
+            returns (config.md, Poststop)",
+        run: |runtime| {
+            let log = Log::new()?;
+            let (program, root) = (runtime.program().display(), runtime.root().display());
+            let out = log.name("poststop");
+            let script = format!(
+                "{program} --root {root} state c >/dev/null 2>&1 && echo here >{out} || echo gone >{out}"
+            );
+            let bundle = log.bundle("poststop", &sh(&script, "poststop"))?;
+            for run in [&["run", "c"][..], &["run", "--detach", "c"]] {
+                runtime.run_in(&bundle, run)?.ok()?;
+                if run.len() > 2 {
+                    runtime.await_status("c", "stopped")?;
+                    runtime.run(&["delete", "c"])?.ok()?;
+                }
+                ensure_eq!(log.text("poststop")?, "gone\n");
+            }
+            Ok(())
+        },
+    },
+    Case {
+        name: "a program that cannot be executed",
+        quote: "8. The runtime MUST run the user-specified program, as specified by `process`. 9. The `poststart` hooks \
+            MUST be invoked by the runtime (runtime.md, Lifecycle): after the program is executed (config.md, Poststart)",
+        run: |runtime| {
+            let log = Log::new()?;
+            let bundle =
+                log.bundle("poststart", &sh(&format!("echo >{}", log.name("poststart")), "poststart"))?;
+            let bundle = bundle.with(|config| config["process"]["args"] = json!(["/text"]))?;
+            let text = bundle.rootfs("text");
+            std::fs::write(&text, "no program\n").doing("write")?;
+            std::fs::set_permissions(&text, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+                .doing("chmod")?;
+            // Some look into the program before.
+            if runtime.run_in(&bundle, &["create", "c"])?.status.success() {
+                let output = runtime.run(&["start", "c"])?.failed()?;
+                ensure!(output.stderr.contains("exec format error"), "{output}");
+            }
+            runtime.run(&["delete", "--force", "c"])?;
+            runtime.run_in(&bundle, &["run", "--detach", "c"])?.failed()?;
+            runtime.run(&["delete", "--force", "c"])?;
+            let output = runtime.run_in(&bundle, &["run", "c"])?.failed()?;
+            ensure!(output.stderr.contains("exec format error"), "{output}");
+            ensure!(!log.path("poststart").exists(), "the poststart hook ran");
+            Ok(())
+        },
+    },
+];
+
+/// All kinds.
+const KINDS: [&str; 6] =
+    ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
+
+/// What a hook of this kind has for an environment.
+fn environment(runtime: &Runtime, kind: &str, env: Option<Value>) -> Result<String> {
+    let log = Log::new()?;
+    let mut hook = sh(&format!("tr '\\0' '\\n' </proc/self/environ >{}", log.name(kind)), kind);
+    match env {
+        Some(env) => hook["env"] = env,
+        None => drop(hook.as_object_mut().and_then(|hook| hook.remove("env"))),
+    }
+    let bundle = log.bundle(kind, &hook)?.with(|config| {
+        config["process"]["env"] = json!(["PATH=/bin:/usr/bin", "OF_THE_PROGRAM=1"]);
+    })?;
+    let mut command: Command = runtime.command(&["run", "c"]);
+    command.current_dir(bundle.path()).env("OF_THE_CALLER", "1");
+    finish(command)?.ok()?;
+    log.text(kind)
+}
+
+/// A hook that is a shell script, with the shell of the host or, in the container, with
+/// that of the container.
+fn sh(script: &str, _kind: &str) -> Value {
+    json!({ "path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/usr/bin:/bin"] })
+}
+
+/// Where hooks write, by the same path inside and outside of the container.
+struct Log(tempfile::TempDir);
+
+impl Log {
+    fn new() -> Result<Self> {
+        tempfile::Builder::new().prefix("hook-").tempdir().doing("temporary directory").map(Log)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn name(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+
+    fn text(&self, name: &str) -> Result<String> {
+        std::fs::read_to_string(self.path(name))
+            .map_err(|error| format!("the hook {name} left nothing: {error}"))
+    }
+
+    fn pids(&self, name: &str) -> Result<Vec<i32>> {
+        self.text(name)?.split_ascii_whitespace().map(|pid| pid.parse().doing(pid)).collect()
+    }
+
+    /// A container of one hook that sees the directory at its path, and the host's programs.
+    fn bundle(&self, kind: &str, hook: &Value) -> Result<Bundle> {
+        let bundle = Bundle::new(&["exit", "0"])?;
+        let mut binds =
+            vec![json!({ "destination": self.0.path(), "source": self.0.path(), "options": ["bind", "rw"] })];
+        for dir in ["/bin", "/usr", "/lib", "/lib64"].into_iter().filter(|dir| Path::new(dir).exists()) {
+            binds.push(json!({ "destination": dir, "source": dir, "options": ["rbind", "ro"] }));
+        }
+        bundle.with(|config| {
+            config["root"]["readonly"] = json!(false);
+            if let Some(mounts) = config["mounts"].as_array_mut() {
+                mounts.extend(binds);
+            }
+            config["hooks"] = json!({ kind: [hook] });
+        })
+    }
+}
+
+/// Ends processes: those that were still there.
+fn ended(pids: &[i32]) -> Vec<i32> {
+    // Those that have been killed need a moment.
+    std::thread::sleep(Duration::from_millis(200));
+    let is_alive = |pid: &&i32| {
+        let state = process_status((**pid).into(), "State").unwrap_or_default();
+        !state.is_empty() && !state.starts_with('Z')
+    };
+    let alive: Vec<_> = pids.iter().filter(is_alive).copied().collect();
+    for pid in &alive {
+        let _gone = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+    }
+    alive
+}

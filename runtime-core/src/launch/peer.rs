@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Programs that are sent something of the container by a socket of theirs: the
+//! receiver of a terminal, or of a pidfd, and the agent of a filter. Each may be slow,
+//! stuck or hostile, and the caller holds the container's lock.
+
+use super::watch::Watch;
+use crate::error::{Context, Error, Result};
+use crate::sys::{Errno, fd, socket};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long a peer may take to accept a connection and to read what is sent.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a peer is tried whose backlog is full, in milliseconds. (The kernel has a
+/// call that waits for room, but none that waits for anything else meanwhile.)
+const PAUSES_MS: std::ops::RangeInclusive<i32> = 1..=50;
+
+/// A connection to a peer.
+#[derive(Debug)]
+pub(crate) struct Peer<'a> {
+    socket: OwnedFd,
+    end: Instant,
+    watch: Watch<'a>,
+}
+
+impl<'a> Peer<'a> {
+    /// Connects to the AF_UNIX SOCK_STREAM socket at `path`.
+    pub(crate) fn connect(path: &Path, watch: Watch<'a>) -> Result<Self> {
+        let connect = || {
+            let socket = socket::stream(libc::SOCK_NONBLOCK).context(|| "socket")?;
+            let peer = Peer { socket, end: Instant::now() + PATIENCE, watch };
+            let mut pause_ms = *PAUSES_MS.start();
+            loop {
+                match socket::connect(&peer.socket, path.as_os_str().as_bytes()) {
+                    Err(Errno::EAGAIN) => peer.wait("connect", None, pause_ms)?,
+                    other => return other.context(|| "connect").map(|()| peer),
+                }
+                pause_ms = (2 * pause_ms).min(*PAUSES_MS.end());
+            }
+        };
+        connect().context(|| format!("dial unix {}", path.display()))
+    }
+
+    /// Sends all of `payload`, and `fd` with its first byte.
+    pub(crate) fn send(&self, payload: &[u8], fd: impl AsFd) -> Result<()> {
+        let sent = self.send_part(|| socket::send_fd(&self.socket, payload, &fd))?;
+        let mut left = payload.get(sent..).unwrap_or_default();
+        while !left.is_empty() {
+            let sent = self.send_part(|| socket::send(&self.socket, left))?;
+            left = left.get(sent..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    fn send_part(&self, mut send: impl FnMut() -> crate::sys::Result<usize>) -> Result<usize> {
+        loop {
+            match send() {
+                Err(Errno::EAGAIN) => self.wait("send", Some(self.socket.as_fd()), i32::MAX)?,
+                Err(Errno::EINTR) => {}
+                other => return other.context(|| "send"),
+            }
+        }
+    }
+
+    /// Waits until there is room to write, or for `at_most_ms`.
+    fn wait(&self, call: &str, room: Option<BorrowedFd<'_>>, at_most_ms: i32) -> Result<()> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let hint = format!("the program that listens there has done nothing for {PATIENCE:?}");
+            return Err(Error::os(Errno::ETIMEDOUT, call).with_hint(hint));
+        }
+        let wait_ms = i32::try_from(left.as_millis()).unwrap_or(i32::MAX).saturating_add(1).min(at_most_ms);
+        let [process, cancel] = self.watch.entries();
+        let [_, process, cancel] =
+            fd::poll_many([room.map(|room| (room, libc::POLLOUT)), process, cancel], wait_ms)
+                .context(|| "poll")?;
+        Watch::check([process, cancel])
+    }
+
+    /// The connection, which does not wait.
+    pub(crate) fn into_socket(self) -> OwnedFd {
+        self.socket
+    }
+}

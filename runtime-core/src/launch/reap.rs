@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Waiting for the end of a child that another process traces. The kernel lets a parent
+//! reap such a child only after its tracer has, which a process of the container may be,
+//! and may never do (ptrace(2), "Death under ptrace").
+
+use crate::sys::process::{ExitStatus, pidfd_send_signal, try_wait};
+use crate::sys::{Errno, Result, fd, ignore};
+use std::ffi::CString;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+/// How long a tracer may take to wait for a process that has ended.
+const PATIENCE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Waits until the child `pid` has ended, and reaps it, unless its tracer keeps it.
+pub(crate) fn reap(pid: i32, pidfd: impl AsFd) -> Result<ExitStatus> {
+    end_of(pid, pidfd, 0)
+}
+
+/// As [`reap`], and leaves the child to be waited for again.
+pub(crate) fn peek(pid: i32, pidfd: impl AsFd) -> Result<ExitStatus> {
+    end_of(pid, pidfd, libc::WNOWAIT)
+}
+
+fn end_of(pid: i32, pidfd: impl AsFd, flags: i32) -> Result<ExitStatus> {
+    if let Some(status) = try_wait(&pidfd, flags)? {
+        return Ok(status);
+    }
+    fd::poll(&pidfd, libc::POLLIN, -1)?;
+    for _ in 0..=PATIENCE.as_millis() / PAUSE.as_millis() {
+        if let Some(status) = try_wait(&pidfd, flags)? {
+            return Ok(status);
+        }
+        std::thread::sleep(PAUSE);
+    }
+    // Not reaped, so the number is still its own.
+    status_of(pid)
+}
+
+/// Kills a child, and reaps it unless its tracer keeps it.
+pub(crate) fn end(pidfd: impl AsFd) {
+    // ESRCH and ECHILD: it is gone already, which is what this is for.
+    ignore(pidfd_send_signal(&pidfd, libc::SIGKILL));
+    ignore(fd::poll(&pidfd, libc::POLLIN, -1));
+    ignore(try_wait(&pidfd, 0));
+}
+
+fn status_of(pid: i32) -> Result<ExitStatus> {
+    let path = CString::new(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let text = fd::read_piece(fd::CWD, &path)?;
+    parse_status(&text).ok_or(Errno::EBADMSG)
+}
+
+/// Field 52 of /proc/PID/stat (proc(5)), as wait(2) has it. See
+/// [`parse_stat`](crate::state::process::parse_stat) for the count.
+fn parse_status(stat: &[u8]) -> Option<ExitStatus> {
+    let rest = stat.get(stat.iter().rposition(|b| *b == b')')? + 2..)?;
+    let status = std::str::from_utf8(rest.trim_ascii_end().split(|b| *b == b' ').nth(49)?).ok()?;
+    let status: i32 = status.parse().ok()?;
+    Some(match status & 0x7f {
+        0 => ExitStatus::Exited(status >> 8 & 0xff),
+        signal => ExitStatus::Signaled(signal),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_in_stat() {
+        let stat = |status: i32| {
+            let fields: String = (4..52).map(|n| format!(" {n}")).collect();
+            format!("7 (x) Z 1) Z{fields} {status}\n").into_bytes()
+        };
+        assert_eq!(parse_status(&stat(0)), Some(ExitStatus::Exited(0)));
+        assert_eq!(parse_status(&stat(7 << 8)), Some(ExitStatus::Exited(7)));
+        assert_eq!(parse_status(&stat(libc::SIGKILL)), Some(ExitStatus::Signaled(libc::SIGKILL)));
+        assert_eq!(parse_status(&stat(0x80 | libc::SIGSEGV)), Some(ExitStatus::Signaled(libc::SIGSEGV)));
+        for broken in [&b""[..], b"7 (x)", b"7 (x) Z 1 2 3"] {
+            assert_eq!(parse_status(broken), None);
+        }
+    }
+}
