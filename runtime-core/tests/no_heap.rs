@@ -6,7 +6,7 @@
 
 use conformance::{Agent, Bundle};
 use runtime_core::trace::Trace;
-use runtime_core::{ContainerId, Runtime, spec};
+use runtime_core::{ContainerId, ErrorKind, Runtime, spec};
 use serde_json::{Value, json};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
@@ -133,7 +133,7 @@ fn containers() {
     let trace = Trace::begin().unwrap();
     let root = tempfile::tempdir().unwrap();
     let runtime = Runtime::new(root.path());
-    let id = ContainerId::new("no-heap").unwrap();
+    let id = ContainerId::new(&format!("no-heap-{}", std::process::id())).unwrap();
     let container = runtime.container(id.clone());
 
     // The last rounds with an agent, and with rights that only the filter needs.
@@ -177,7 +177,12 @@ fn containers() {
     std::fs::write(script.rootfs("script"), "#!/nonexistent\n").unwrap();
     std::fs::set_permissions(script.rootfs("script"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .unwrap();
-    let created = runtime.create(id, script.path()).run().unwrap();
+    let error = runtime.create(id.clone(), script.path()).run().unwrap_err();
+    assert_eq!(error.report(), "exec /script: no such file or directory");
+    assert_eq!(error.kind(), ErrorKind::NotExecuted);
+    assert_eq!(container.state().unwrap_err().kind(), ErrorKind::NotFound);
+    let created = runtime.create(id, script.path()).create().unwrap();
+    assert_eq!(container.start().unwrap_err().report(), "exec /script: no such file or directory");
     assert_eq!(created.process.wait().unwrap().code(), 255);
     container.delete(false).unwrap();
 
