@@ -319,7 +319,7 @@ fn is_dev_null(fd: BorrowedFd<'_>) -> bool {
 }
 
 /// The master of the container's terminal, without ONLCR as runc has it: what
-/// the container writes is what comes out. poll(2) promises room for one byte
+/// the container writes is what comes out, of a pipe too. poll(2) promises room for one byte
 /// only, and a write that waits for more could wait for a program that waits for
 /// us to take its output.
 fn receive_master(socket: &OwnedFd) -> Result<OwnedFd, Failure> {
@@ -363,6 +363,9 @@ impl HostTerminal {
         let before = termios::tcgetattr(&self.0).map_err(|e| os("tcgetattr", e))?;
         let mut raw = before.clone();
         termios::cfmakeraw(&mut raw);
+        // Lines end in CR LF here, where somebody looks: the container's terminal leaves
+        // that to this one (see `receive_master`), as it does with runc.
+        raw.output_flags |= OutputFlags::OPOST;
         termios::tcsetattr(&self.0, SetArg::TCSANOW, &raw).map_err(|e| os("tcsetattr", e))?;
         Ok(RawTerminal { tty: self.0, before })
     }

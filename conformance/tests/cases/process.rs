@@ -35,6 +35,28 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "a size of a wrong type",
+        quote: "Runtimes MUST ignore `consoleSize` if `terminal` is `false` or unset (config.md, Process); Runtimes MUST \
+                generate an error when invalid or unsupported values are encountered (config.md, Valid values)",
+        run: |runtime| {
+            let invalid = [
+                json!("80x25"),
+                json!([80, 25]),
+                json!({ "height": -1, "width": 80 }),
+                json!({ "height": "25", "width": 80 }),
+            ];
+            each(invalid, |size| {
+                let bundle = Bundle::new(&["exit", "0"])?
+                    .with(|config| config["process"]["consoleSize"] = size.clone())?;
+                runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+                refused(runtime, |config| {
+                    config["process"]["consoleSize"] = size.clone();
+                    config["process"]["terminal"] = json!(true);
+                })
+            })
+        },
+    },
+    Case {
         name: "a relative working directory",
         quote: "cwd [...] MUST be an absolute path (config.md, Process)",
         run: |runtime| {

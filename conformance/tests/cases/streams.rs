@@ -219,6 +219,22 @@ pub(crate) const CASES: &[Case] = &[
             said
         },
     },
+    Case {
+        name: "lines end in CR LF on a real terminal",
+        quote: "moby#33101, runc#1272: in the foreground, the terminal of the container does not add the CR; the caller's \
+                terminal does (OPOST)",
+        run: |runtime| {
+            let bundle =
+                Bundle::new(&["print", "one"])?.with(|config| config["process"]["terminal"] = json!(true))?;
+            let mut command = std::process::Command::new("script");
+            command.args(["--quiet", "--return", "--command", "\"$R\" --root \"$ROOT\" run c", "/dev/null"]);
+            command.env("R", runtime.program()).env("ROOT", runtime.root()).current_dir(bundle.path());
+            command.stdin(std::process::Stdio::null());
+            let output = conformance::runtime::finish(command)?.ok()?;
+            ensure!(output.stdout.contains("one\r\n"), "{:?}", output.stdout);
+            Ok(())
+        },
+    },
 ];
 
 /// Reaps a process of a container that has ended, which would keep the container's init

@@ -210,6 +210,9 @@ fn terminal(spec: &spec::Process) -> Result<Option<Terminal>> {
     if !spec.terminal {
         return Ok(None);
     }
+    if spec.console_size == Some(spec::ConsoleSize::INVALID) {
+        return Err(invalid("process.consoleSize", "expected an object with two numbers, height and width"));
+    }
     let size = spec.console_size.filter(|size| size.height != 0 && size.width != 0);
     let size =
         size.map(|size| Ok((cells("height", size.height)?, cells("width", size.width)?))).transpose()?;
@@ -441,6 +444,10 @@ mod tests {
         assert!(
             report(|p| p.console_size = Some(spec::ConsoleSize { height: 70_000, width: 1 }))
                 .starts_with("process.consoleSize.height: ")
+        );
+        assert!(
+            report(|p| p.console_size = Some(spec::ConsoleSize::INVALID))
+                .starts_with("process.consoleSize: ")
         );
     }
 

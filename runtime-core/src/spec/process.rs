@@ -2,7 +2,9 @@
 //! config.json's `process`, and the document that `exec --process` takes.
 
 use super::{is_false, is_zero, null_default};
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
 
 /// The program to run, and as whom (config.md, "Process").
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -54,12 +56,99 @@ pub struct Process {
 }
 
 /// The size of a terminal in characters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// Where there is no terminal it must be ignored, whatever it is (config.md, "Process"). So
+/// a value of a wrong type is not yet an error, but [`ConsoleSize::INVALID`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ConsoleSize {
     /// Rows.
     pub height: u64,
     /// Columns.
     pub width: u64,
+}
+
+impl ConsoleSize {
+    /// A value of a wrong type. No terminal has that size.
+    pub const INVALID: ConsoleSize = ConsoleSize { height: u64::MAX, width: u64::MAX };
+}
+
+impl<'de> Deserialize<'de> for ConsoleSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match deserializer.deserialize_any(AnyVisitor)? {
+            Any::Size { height: Some(height), width: Some(width) } => Ok(ConsoleSize { height, width }),
+            _ => Ok(ConsoleSize::INVALID),
+        }
+    }
+}
+
+/// Any value: a number, or an object that may have two of them, or what is neither.
+enum Any {
+    Number(u64),
+    Size { height: Option<u64>, width: Option<u64> },
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Any {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyVisitor)
+    }
+}
+
+struct AnyVisitor;
+
+impl<'de> Visitor<'de> for AnyVisitor {
+    type Value = Any;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Any, E> {
+        Ok(Any::Number(number))
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Any, E> {
+        Ok(Any::Other)
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Any, E> {
+        Ok(Any::Other)
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Any, E> {
+        Ok(Any::Other)
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Any, E> {
+        Ok(Any::Other)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Any, E> {
+        Ok(Any::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Any, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Any::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Any, A::Error> {
+        let (mut height, mut width) = (None, None);
+        while let Some(name) = object.next_key::<String>()? {
+            let number = match name.as_str() {
+                "height" => &mut height,
+                "width" => &mut width,
+                _ => {
+                    object.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            if let Any::Number(value) = object.next_value()? {
+                *number = Some(value);
+            }
+        }
+        Ok(Any::Size { height, width })
+    }
 }
 
 /// Ids as seen inside the container.
