@@ -97,10 +97,19 @@ impl Error {
 
     /// `what` (a system call and its object) failed with `errno`.
     pub(crate) fn os(errno: Errno, what: impl Into<String>) -> Self {
+        let hint = match errno {
+            Errno::EMFILE => Some("the limit of open files is reached (RLIMIT_NOFILE, ulimit -n)"),
+            Errno::ENFILE => Some("the host's limit of open files is reached (/proc/sys/fs/file-max)"),
+            Errno::ENOSYS => Some(
+                "the kernel lacks this system call, or a filter of the host's hides it, such as systemd's \
+                 RestrictNamespaces and RestrictSUIDSGID",
+            ),
+            _ => None,
+        };
         Error(Box::new(Repr {
             kind: ErrorKind::System,
             text: what.into(),
-            hint: None,
+            hint: hint.map(str::to_owned),
             warnings: Vec::new(),
             source: Some(Cause::Os(OsError(errno as i32))),
         }))

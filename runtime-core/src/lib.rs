@@ -78,8 +78,10 @@ pub use sys::signal::{Signals, stop_ignoring_children};
 /// of the host. The id maps do not tell: they may map every id to itself elsewhere, too
 /// (`PrivateUsers=full` of systemd).
 pub fn is_initial_user_namespace() -> Result<bool> {
-    use error::Context;
-    sys::ns::is_initial_user_namespace().context(|| "stat /proc/self/ns/user")
+    sys::ns::is_initial_user_namespace().map_err(|errno| {
+        let error = error::Error::os(errno, "stat /proc/self/ns/user");
+        if errno == sys::Errno::ENOENT { error.with_hint(path::proc::NOT_MOUNTED) } else { error }
+    })
 }
 
 /// For a program that has an entry of its own instead of Rust's `main`: what

@@ -81,6 +81,9 @@ fn make_new(hierarchy: &Hierarchy, place: &Place) -> Result<Cgroup> {
                     Errno::EEXIST => error
                         .of_kind(ErrorKind::AlreadyExists)
                         .with_hint("another container is being made in the same cgroup"),
+                    Errno::EROFS => error.of_kind(ErrorKind::Setup).with_hint(
+                        "cgroups are mounted read-only here, as in containers and with ProtectControlGroups",
+                    ),
                     _ => error.of_kind(ErrorKind::Setup),
                 });
             }
@@ -208,6 +211,8 @@ fn remove_empty(path: &str) -> Result<bool> {
     match fd::unlink(&dir, &name, libc::AT_REMOVEDIR) {
         Ok(()) | Err(Errno::ENOENT) => Ok(true),
         Err(Errno::EBUSY | Errno::ENOTEMPTY) => Ok(false),
+        // The kernel says that first, of what is not there too.
+        Err(Errno::EROFS) if matches!(fd::stat_at(&dir, &name, 0), Err(Errno::ENOENT)) => Ok(true),
         Err(errno) => Err(Error::os(errno, format!("rmdir cgroup {path}"))),
     }
 }

@@ -26,6 +26,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 const CGROUP2_MAGIC: i64 = 0x6367_7270;
+/// Version 1, and what its hierarchies are mounted below.
+const CGROUP_MAGIC: i64 = 0x27_e0eb;
+const TMPFS_MAGIC: i64 = 0x0102_1994;
 
 /// Where cgroup2 is mounted: alone, or beside version 1 on a hybrid host. Only
 /// these two are looked at: reading the table of mounts would cost the more the
@@ -41,20 +44,24 @@ pub(crate) struct Hierarchy {
 
 impl Hierarchy {
     pub(crate) fn find() -> Result<Self> {
+        let mut others = false;
         for mount_point in MOUNT_POINTS {
-            let Ok(root) = fd::open_follow(fd::CWD, mount_point, libc::O_PATH | libc::O_DIRECTORY, 0) else {
-                continue;
+            let flags = libc::O_PATH | libc::O_DIRECTORY;
+            let root = match fd::open_follow(fd::CWD, mount_point, flags, 0) {
+                Err(Errno::ENOENT | Errno::ENOTDIR) => continue,
+                opened => opened.context(|| format!("open {}", path::show(mount_point)))?,
             };
             let magic = fd::filesystem(&root).context(|| format!("statfs {}", path::show(mount_point)))?;
             if magic == CGROUP2_MAGIC {
                 return Ok(Hierarchy { root, mount_point });
             }
+            others |= magic == TMPFS_MAGIC || magic == CGROUP_MAGIC;
         }
-        Err(Error::new(
-            ErrorKind::Unsupported,
-            "no cgroup2 file system at /sys/fs/cgroup or /sys/fs/cgroup/unified",
-        )
-        .with_hint("control groups of version 1 are not supported"))
+        let text = "no cgroup2 file system at /sys/fs/cgroup or /sys/fs/cgroup/unified";
+        Err(Error::new(ErrorKind::Unsupported, text).with_hint(match others {
+            true => "control groups of version 1 are not supported",
+            false => "mount one: mount -t cgroup2 cgroup2 /sys/fs/cgroup",
+        }))
     }
 
     pub(crate) fn mount_point(&self) -> &CStr {

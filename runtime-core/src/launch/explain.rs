@@ -22,9 +22,10 @@ pub(super) fn clone(errno: Errno) -> Error {
 pub(super) fn namespaces(errno: Errno, call: &str) -> Error {
     let error = Error::os(errno, call).of_kind(ErrorKind::Setup);
     match errno {
-        Errno::EPERM => {
-            error.with_hint("new namespaces need CAP_SYS_ADMIN, or a new user namespace with them")
-        }
+        Errno::EPERM => error.with_hint(
+            "new namespaces need CAP_SYS_ADMIN, or a new user namespace with them; a filter of the host's may \
+             forbid them, and in a chroot the kernel makes no user namespaces",
+        ),
         Errno::ENOSPC | Errno::EUSERS => error
             .with_hint("a limit on the number of namespaces is reached (/proc/sys/user/max_*_namespaces)"),
         Errno::EAGAIN => {
@@ -207,6 +208,11 @@ fn mount(i: usize, call: Call, errno: Errno, words: Option<&str>, plan: &Plan) -
         (Call::Fsopen | Call::Mount, Errno::ENODEV) => {
             plain(call, errno).with_hint("the kernel does not know this file system")
         }
+        (Call::FsconfigCreate | Call::Fsmount, Errno::EPERM) if is_kernels(&m.what) => plain(call, errno)
+            .with_hint(
+                "in a user namespace the kernel mounts one only for a pid or network namespace that belongs to \
+                 it, and where there is another with nothing mounted over it (LXC and Incus: allow nesting)",
+            ),
         (Call::Fsconfig | Call::FsconfigCreate | Call::Fsmount, _) if words.is_some() => {
             plain(call, errno).with_hint(format!("the kernel says {:?}", words.unwrap_or_default()))
         }
@@ -235,6 +241,11 @@ pub(crate) fn map_ids(error: Error, errno: Errno) -> Error {
         ),
         _ => error,
     }
+}
+
+/// Whether it is a new procfs or sysfs.
+fn is_kernels(what: &What) -> bool {
+    matches!(what, What::New(new) if matches!(new.fstype.to_bytes(), b"proc" | b"sysfs"))
 }
 
 /// runc's words for a program that is not there: engines match on them.

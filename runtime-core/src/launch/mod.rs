@@ -20,7 +20,7 @@ use crate::init::helpers::{Idle, Room, RouteOpener, TreeCloner};
 use crate::init::plan::{Plan, What};
 use crate::init::step::{Failure, Step, index};
 use crate::init::tree::Cloner;
-use crate::path::proc::Proc;
+use crate::path::proc;
 use crate::spec::IdMapping;
 use crate::sys::process::ExitStatus;
 use crate::sys::{Errno, clone, fd, process, signal, socket};
@@ -147,7 +147,7 @@ pub(crate) fn user_namespace(uid: &[IdMapping], gid: &[IdMapping]) -> Result<Own
         (Some(Reply::Failed(failure)), _) => return Err(Error::os(failure.errno, failure.call.name())),
         _ => return Err(Error::new(ErrorKind::Setup, "the process in it has ended")),
     };
-    let proc = Proc::host().context(|| "open /proc")?;
+    let proc = proc::host()?;
     ids::write_maps(&proc, idle.pid, uid, gid)?;
     Ok(namespace)
 }

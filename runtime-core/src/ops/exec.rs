@@ -19,7 +19,7 @@ use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::init::plan::{Join, Plan};
 use crate::launch::outside::{self, Bound};
 use crate::launch::{self, Child, Progress, agent, ids};
-use crate::path::proc::Proc;
+use crate::path::proc;
 use crate::plan::{self, Extras};
 use crate::resctrl::Resctrl;
 use crate::spec::{self, OCI_VERSION, StateDocument, Status};
@@ -181,7 +181,7 @@ impl Exec {
                 }
             }
         }
-        let proc = Proc::host().context(|| "open /proc")?;
+        let proc = proc::host()?;
         if let Some(place) = &found.record.resctrl {
             Resctrl::find()?.assign(place, child.pid)?;
         }

@@ -8,8 +8,6 @@ use crate::sys::{Errno, Result};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// The inode of the root of every procfs (PROC_ROOT_INO).
-const ROOT_INODE: u64 = 1;
 const MAGIC: i64 = 0x9fa0;
 const SYSFS_MAGIC: i64 = 0x6265_6572;
 
@@ -18,9 +16,20 @@ const SYSFS_MAGIC: i64 = 0x6265_6572;
 pub(crate) struct Proc(OwnedFd);
 
 impl Proc {
-    /// The procfs at /proc of the caller's mount namespace, verified to be one.
+    /// The procfs at /proc of the caller's mount namespace, verified to be one, and of the
+    /// caller's pid namespace: in that of another, /proc/PID is somebody else.
+    ///
+    /// ENOTSUP: it is no procfs. ESRCH: it is that of another pid namespace.
     pub(crate) fn host() -> Result<Self> {
-        Self::verified(fd::open(fd::CWD, c"/proc", libc::O_PATH | libc::O_DIRECTORY, 0)?)
+        let dir = fd::open(fd::CWD, c"/proc", libc::O_PATH | libc::O_DIRECTORY, 0)?;
+        let is_procfs = fd::filesystem(&dir)? == MAGIC;
+        let mut link = [0; 16];
+        // Only the root of a procfs has it.
+        match fd::readlink(&dir, c"self", &mut link) {
+            Ok(pid) if is_procfs && is_own(pid) => Ok(Proc(dir)),
+            Ok(_) if is_procfs => Err(Errno::ESRCH),
+            _ => Err(Errno::ENOTSUP),
+        }
     }
 
     /// A new procfs of the caller's pid namespace, which no path leads to: for hosts on
@@ -33,14 +42,7 @@ impl Proc {
     pub(crate) fn detached() -> Result<Self> {
         let context = mount::fsopen(c"proc")?;
         mount::fsconfig_create(&context)?;
-        Self::verified(mount::fsmount(context, attr::NOSUID | attr::NODEV | attr::NOEXEC)?)
-    }
-
-    fn verified(dir: OwnedFd) -> Result<Self> {
-        if fd::filesystem(&dir)? != MAGIC || fd::stat(&dir)?.st_ino != ROOT_INODE {
-            return Err(Errno::ENOTSUP);
-        }
-        Ok(Proc(dir))
+        mount::fsmount(context, attr::NOSUID | attr::NODEV | attr::NOEXEC).map(Proc)
     }
 
     /// Opens a file below the root: no mount on the way and no link, so what is
@@ -87,6 +89,28 @@ impl Proc {
         let file = self.or_detached(|proc| proc.open(path, libc::O_WRONLY))?;
         if fd::write(file, content)? == content.len() { Ok(()) } else { Err(Errno::EIO) }
     }
+}
+
+/// The host's procfs, for the parent: an error says what is wrong with it.
+pub(crate) fn host() -> crate::error::Result<Proc> {
+    Proc::host().map_err(|errno| {
+        let error = crate::error::Error::os(errno, "open /proc");
+        match errno {
+            Errno::ESRCH => error.with_hint(
+                "it shows the processes of another pid namespace than the runtime's: mount -t proc proc /proc",
+            ),
+            Errno::ENOENT | Errno::ENOTSUP => error.with_hint(NOT_MOUNTED),
+            _ => error,
+        }
+    })
+}
+
+/// The hint where /proc is missing.
+pub(crate) const NOT_MOUNTED: &str = "the runtime needs a procfs at /proc: mount -t proc proc /proc";
+
+/// Whether the text is the caller's pid.
+fn is_own(pid: &[u8]) -> bool {
+    std::str::from_utf8(pid).ok().and_then(|pid| pid.parse().ok()) == Some(std::process::id())
 }
 
 /// The path of a descriptor of the calling process, relative to /proc.
@@ -149,6 +173,14 @@ mod tests {
         assert_eq!(text, b"looked at");
         proc.chmod(&file, 0o604).unwrap();
         assert_eq!(fd::stat(&file).unwrap().st_mode & 0o7777, 0o604);
+    }
+
+    #[test]
+    fn a_procfs_of_its_own() {
+        let own = Proc::detached().unwrap();
+        let read = |proc: &Proc| proc.read(c"sys/kernel/ostype").unwrap();
+        assert_eq!(read(&own), read(&Proc::host().unwrap()));
+        assert!(fd::open_follow(&own, c"self/fd", libc::O_PATH, 0).is_ok());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::config::field::unsupported;
 use crate::config::process::Process;
 use crate::error::{Context, Result};
 use crate::init::plan::{Label, Labels};
-use crate::path::proc::Proc;
+use crate::path::proc;
 use crate::sys::{Errno, fd};
 use std::ffi::{CStr, CString};
 
@@ -49,7 +49,7 @@ pub(super) fn labels(config: &Process, keyring: bool) -> Result<Option<Labels>> 
     if writes.is_empty() {
         return Ok(None);
     }
-    let proc = Proc::host().context(|| "open /proc")?;
+    let proc = proc::host()?;
     Ok(Some(Labels { proc, writes: writes.into() }))
 }
 

@@ -18,7 +18,7 @@ use crate::config::process::Process as ProcessConfig;
 use crate::error::{Context, Result};
 use crate::init::plan::{Container, Hide, Join, Plan, Sysctl};
 use crate::launch::{ids, self_exe};
-use crate::path::proc::Proc;
+use crate::path::proc;
 use crate::state::filter::CompiledFilter;
 use crate::sys::cred;
 use std::ffi::{CStr, CString, OsStr};
@@ -100,7 +100,7 @@ pub(crate) fn for_create(config: &Config, id: &str, host: &Host<'_>, extras: Ext
         labels: labels::labels(&config.process, !extras.no_new_keyring)?,
         wait_go: is_new(Kind::User),
         hide: hide(namespaces)?,
-        proc: Some(Proc::host().context(|| "open /proc")?),
+        proc: Some(proc::host()?),
         root: None,
         becomes_root: false,
         enter: None,

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::config::field::invalid;
 use crate::config::mounts::{Filesystem, Follow, IdMap as IdMapConfig, Mount as MountConfig, Source};
 use crate::config::namespaces::{Kind, Origin};
-use crate::error::{Context, Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::init::plan::{IdMap, Inside, Mount, NewMount, What};
 use crate::init::step::{Call, During};
 use crate::init::tree::{Cloner, Shape, Tree};
@@ -19,7 +19,7 @@ use crate::path::root::Leaf;
 use crate::path::{proc, show};
 use crate::spec::IdMapping;
 use crate::sys::mount::{self, Depth, MountAttr, attr};
-use crate::sys::{Errno, fd, ns};
+use crate::sys::{Errno, fd};
 use libc::{MS_PRIVATE, MS_SHARED, MS_SLAVE};
 use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
@@ -282,7 +282,7 @@ impl Bind<'_> {
     /// parent's own clone in the mount namespace of a rootless caller, it says so.
     fn locks_flags(&self, cloned: Option<&OwnedFd>, attr: Option<&MountAttr>) -> Result<bool> {
         let (Some(attr), Some(tree)) = (attr, cloned) else { return Ok(attr.is_some()) };
-        if ns::is_initial_user_namespace().context(|| "stat /proc/self/ns/user")? {
+        if crate::is_initial_user_namespace()? {
             return Ok(false);
         }
         match mount::set_attr(tree, Depth::One, attr) {

@@ -14,7 +14,7 @@ use crate::init::tree::{Cloner, Shape, Tree};
 use crate::path::root::Leaf;
 use crate::path::show;
 use crate::sys::mount::Depth;
-use crate::sys::{Errno, fd, ns};
+use crate::sys::{Errno, cred, fd};
 use libc::{MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -113,7 +113,8 @@ fn dev_place(config: &Config) -> DevPlace {
 
 fn dev(config: &Config, trees: &mut Trees) -> Result<Dev> {
     let by_binding = config.namespaces.is_own(Kind::User)
-        || !ns::is_initial_user_namespace().context(|| "stat /proc/self/ns/user")?;
+        || !crate::is_initial_user_namespace()?
+        || cred::cap_get().context(|| "capget")?.effective & 1 << cred::CAP_MKNOD == 0;
     let mut links = vec![
         (c"/proc/self/fd", c"dev/fd"),
         (c"/proc/self/fd/0", c"dev/stdin"),
@@ -138,8 +139,8 @@ fn dev(config: &Config, trees: &mut Trees) -> Result<Dev> {
     Ok(Dev { place, nodes, links: links.into() })
 }
 
-/// `bind`: the kernel lets nobody make device nodes in a user namespace, so the
-/// container gets a mount of the host's.
+/// `bind`: the kernel lets nobody make device nodes in a user namespace, nor without
+/// CAP_MKNOD, so the container gets a mount of the host's.
 fn node(node: &NodeConfig, bind: Option<&mut Trees>) -> Result<Node> {
     let dev = libc::makedev(node.major, node.minor);
     // A fifo is no device: everybody may make one.

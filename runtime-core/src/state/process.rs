@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A process that is remembered by pid and start time, and never mistaken for another.
 
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::sys::{Errno, fd, process};
 use serde::{Deserialize, Serialize};
 use std::ffi::CString;
@@ -23,13 +23,14 @@ impl ProcessId {
     pub(crate) fn of(pid: i32) -> Result<Self> {
         match stat(pid)? {
             Some(Stat { start, .. }) => Ok(ProcessId { pid, start }),
-            None => Err(crate::error::Error::os(Errno::ESRCH, format!("read /proc/{pid}/stat"))),
+            None => Err(Error::os(Errno::ESRCH, format!("read /proc/{pid}/stat"))),
         }
     }
 
     /// Whether it lives: neither gone, nor a zombie, nor replaced by another.
     pub(crate) fn is_alive(&self) -> Result<bool> {
-        match stat(self.pid)?.filter(|stat| stat.start == self.start) {
+        let Some(stat) = stat(self.pid)? else { return self.is_hidden().map(|()| false) };
+        match Some(stat).filter(|stat| stat.start == self.start) {
             None | Some(Stat { state: b'X', .. }) => Ok(false),
             Some(Stat { state: b'Z', .. }) => self.has_threads(),
             Some(_) => Ok(true),
@@ -59,6 +60,19 @@ impl ProcessId {
         Ok(same && !await_end(&pidfd, 0)?)
     }
 
+    /// Fails if /proc does not have the pid, and a process has it all the same: a host without
+    /// procfs, or with other users' processes hidden (`hidepid`), cannot tell.
+    fn is_hidden(&self) -> Result<()> {
+        let Ok(pidfd) = process::pidfd_open(self.pid) else { return Ok(()) };
+        // One that has come or gone meanwhile.
+        if stat(self.pid)?.is_some() || await_end(&pidfd, 0)? {
+            return Ok(());
+        }
+        let text = format!("process {} lives, but there is no /proc/{}", self.pid, self.pid);
+        Err(Error::new(ErrorKind::System, text)
+            .with_hint("procfs is not mounted at /proc, or hides processes of other users (hidepid)"))
+    }
+
     /// A handle to it, if it lives.
     pub(crate) fn open(&self) -> Result<Option<OwnedFd>> {
         if self.pid <= 0 {
@@ -78,9 +92,7 @@ impl ProcessId {
         match process::pidfd_send_signal(&pidfd, signal) {
             Ok(()) => Ok(true),
             Err(Errno::ESRCH) => Ok(false),
-            Err(errno) => {
-                Err(crate::error::Error::os(errno, format!("pidfd_send_signal {signal} to {}", self.pid)))
-            }
+            Err(errno) => Err(Error::os(errno, format!("pidfd_send_signal {signal} to {}", self.pid))),
         }
     }
 }
@@ -118,7 +130,7 @@ fn stat(pid: i32) -> Result<Option<Stat>> {
     match read {
         Ok(n) => Ok(parse_stat(text.get(..n).unwrap_or_default())),
         Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),
-        Err(errno) => Err(crate::error::Error::os(errno, format!("read /proc/{pid}/stat"))),
+        Err(errno) => Err(Error::os(errno, format!("read /proc/{pid}/stat"))),
     }
 }
 

@@ -41,6 +41,9 @@ pub(crate) fn effective_gid() -> u32 {
 /// The number of CAP_SYS_CHROOT.
 pub(crate) const CAP_SYS_CHROOT: u8 = 18;
 
+/// The number of CAP_MKNOD.
+pub(crate) const CAP_MKNOD: u8 = 27;
+
 /// The number of CAP_SYS_PTRACE.
 pub(crate) const CAP_SYS_PTRACE: u8 = 19;
 

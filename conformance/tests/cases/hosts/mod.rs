@@ -6,9 +6,9 @@ mod life;
 
 use crate::Case;
 use crate::lifecycle::without_namespace;
-use conformance::{Bundle, Result, Runtime, ensure, ensure_eq};
-use life::{TREE, lives};
-use serde_json::json;
+use conformance::{Bundle, Result, Runtime, ensure, ensure_eq, host};
+use life::{TREE, has_lived, inside, lives, refuses, was_refused};
+use serde_json::{Value, json};
 
 pub(crate) const CASES: &[Case] = &[
     Case {
@@ -122,6 +122,123 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "a user namespace that maps every id to itself",
+        quote: "systemd.exec(5): PrivateUsers=full",
+        run: |runtime| lives(runtime, FULL),
+    },
+    Case {
+        name: "a user namespace in which no procfs can be mounted",
+        quote: "user_namespaces(7): what is mounted when the namespace is made is locked in it, and a new procfs \
+                would show what is covered: PrivateUsers= with ProtectKernelTunables=",
+        run: |runtime| {
+            // In the outer one; the script runs in both.
+            let cover = "test -n \"${go-}\" || mount --bind /dev/null /proc/cmdline";
+            refuses(runtime, &[cover, FULL].join("\n"), "with nothing mounted over it")
+        },
+    },
+    Case {
+        name: "a privileged container",
+        quote: "docker run --privileged docker:dind",
+        run: |runtime| has_lived(&inside(runtime, |_| (), "")?),
+    },
+    Case {
+        name: "a privileged container in a user namespace",
+        quote: "dockerd --userns-remap, or Incus with nesting, and Docker in it",
+        run: |runtime| has_lived(&inside(runtime, in_user_namespace, "")?),
+    },
+    Case {
+        name: "a container with a read-only /proc/sys, in a user namespace",
+        quote: "podman run --cap-add SYS_ADMIN, and Podman in it",
+        run: |runtime| {
+            let change = |config: &mut Value| {
+                in_user_namespace(config);
+                config["linux"]["readonlyPaths"] = json!(["/proc/sys"]);
+            };
+            has_lived(&inside(runtime, change, "")?)
+        },
+    },
+    Case {
+        name: "a container without a cgroup namespace",
+        quote: "lxc.container.conf(5): lxc.mount.auto = cgroup: the container's cgroup is mounted at /sys/fs/cgroup",
+        run: |runtime| {
+            let change = |config: &mut Value| {
+                without_namespace(config, "cgroup");
+                let cgroup = host::hierarchy().join("outer");
+                if let Some(mounts) = config["mounts"].as_array_mut() {
+                    mounts.retain(|mount| mount["destination"] != "/sys/fs/cgroup");
+                    mounts.push(json!({
+                        "destination": "/sys/fs/cgroup", "source": cgroup, "type": "bind", "options": ["bind"],
+                    }));
+                }
+            };
+            has_lived(&inside(runtime, change, "")?)
+        },
+    },
+    Case {
+        name: "no namespaces to be made",
+        quote: "systemd.exec(5): RestrictNamespaces=: clone3() is blocked with ENOSYS, and clone(), unshare(), setns() with EPERM",
+        run: |runtime| was_refused(&inside(runtime, restrict_namespaces, "")?, "operation not permitted"),
+    },
+    Case {
+        name: "no CAP_MKNOD",
+        quote: "docker run --privileged --cap-drop MKNOD: the host's nodes are bound",
+        run: |runtime| lives(runtime, "by='setpriv --bounding-set=-mknod --inh-caps=-mknod'"),
+    },
+    Case {
+        name: "a limit of 64 descriptors, at most 256",
+        quote: "getrlimit(2): RLIMIT_NOFILE",
+        run: |runtime| lives(runtime, "by='prlimit --nofile=64:256'"),
+    },
+    Case {
+        name: "three descriptors left",
+        quote: "getrlimit(2): RLIMIT_NOFILE",
+        run: |runtime| refuses(runtime, "by='prlimit --nofile=6:6'", "open files"),
+    },
+    Case {
+        name: "a host without /dev",
+        quote: "the container's devices are its own",
+        run: |runtime| lives(runtime, "mount -t tmpfs tmpfs /dev; mkdir /dev/shm; mknod /dev/null c 1 3"),
+    },
+    Case {
+        name: "no /proc",
+        quote: "one error, that says what is missing",
+        run: |runtime| refuses(runtime, "umount -l /proc", "/proc"),
+    },
+    Case {
+        name: "a /proc of another pid namespace",
+        quote: "pid_namespaces(7): /proc shows the processes of the pid namespace of the process that mounted it",
+        run: |runtime| refuses(runtime, "by='unshare --pid --fork'", "another pid namespace"),
+    },
+    Case {
+        name: "no cgroups",
+        quote: "one error, that says what is missing",
+        run: |runtime| refuses(runtime, "umount -l /sys", "/sys/fs/cgroup"),
+    },
+    Case {
+        name: "cgroups that are read-only",
+        quote: "systemd.exec(5): ProtectControlGroups=",
+        run: |runtime| {
+            let make =
+                format!("mount --bind {0} {0}; mount -o remount,bind,ro {0}", host::hierarchy().display());
+            refuses(runtime, &make, "read-only")
+        },
+    },
+    Case {
+        name: "a file system that is full",
+        quote: "statvfs(3): what is there can be used and deleted",
+        run: |runtime| {
+            lives(
+                runtime,
+                "mount -t tmpfs -o size=256k tmpfs \"$STATE\"; full=$STATE; STATE=$full/state
+                 created() {
+                     cat /dev/zero >\"$full/fill\" 2>/dev/null || :
+                     step other rt create --bundle \"$BUNDLE\" other 2>&1 | grep -i 'no space left' >/dev/null
+                     ! rt state other 2>/dev/null
+                 }",
+            )
+        },
+    },
+    Case {
         name: "exec without pivot_root is in the container's root",
         quote: "exec executes a program in the container, never one of the host's",
         run: |runtime| exec_is_inside(runtime, &["--no-pivot"], "none"),
@@ -132,6 +249,48 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| exec_is_inside(runtime, &[], "mount"),
     },
 ];
+
+/// As `PrivateUsers=full` has it.
+const FULL: &str = r#"
+if test -z "${go-}"; then
+    export go=/dev/shm/go.$$
+    mkfifo $go
+    unshare --user --mount sh -euc "$SCRIPT" &
+    until test "$(readlink /proc/$!/ns/user)" != "$(readlink /proc/self/ns/user)"; do sleep 0.01; done
+    for map in uid_map gid_map; do echo 0 0 4294967295 >/proc/$!/$map; done
+    echo >$go
+    rm $go
+    wait $!
+    exit
+fi
+read line <$go
+"#;
+
+fn in_user_namespace(config: &mut Value) {
+    let map = json!([{ "containerID": 0, "hostID": 100_000, "size": 65_536 }]);
+    config["linux"]["uidMappings"] = map.clone();
+    config["linux"]["gidMappings"] = map;
+    if let Some(namespaces) = config["linux"]["namespaces"].as_array_mut() {
+        namespaces.push(json!({ "type": "user" }));
+    }
+}
+
+fn restrict_namespaces(config: &mut Value) {
+    let flags =
+        [0x80, 0x0002_0000, 0x0200_0000, 0x0400_0000, 0x0800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000u32];
+    let denied = flags.iter().flat_map(|flag| {
+        [("clone", 0), ("unshare", 0), ("setns", 1)].map(|(name, index)| {
+            json!({
+                "names": [name], "action": "SCMP_ACT_ERRNO", "errnoRet": 1,
+                "args": [{ "index": index, "value": flag, "valueTwo": flag, "op": "SCMP_CMP_MASKED_EQ" }],
+            })
+        })
+    });
+    let clone3 = json!({ "names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38 });
+    config["linux"]["seccomp"] = json!({
+        "defaultAction": "SCMP_ACT_ALLOW", "syscalls": denied.chain([clone3]).collect::<Vec<_>>(),
+    });
+}
 
 fn exec_is_inside(runtime: &Runtime, options: &[&str], without: &str) -> Result {
     let hook = json!([{ "path": "/bin/true" }]);
