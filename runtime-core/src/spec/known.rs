@@ -275,7 +275,13 @@ mod tests {
         type Error = Error;
 
         fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-            visitor.visit_u64(1)
+            match self.path.as_str() {
+                // An object, or a value of a wrong type.
+                "process.consoleSize" => {
+                    visitor.visit_map(Map { document: self, names: vec!["width", "height"], last: "" })
+                }
+                _ => visitor.visit_u64(1),
+            }
         }
 
         fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {

@@ -68,23 +68,25 @@ pub struct ConsoleSize {
 }
 
 impl ConsoleSize {
-    /// A value of a wrong type. No terminal has that size.
-    pub const INVALID: ConsoleSize = ConsoleSize { height: u64::MAX, width: u64::MAX };
+    /// A number that is missing, or of a wrong type. No terminal is as large.
+    pub const INVALID: u64 = u64::MAX;
 }
 
 impl<'de> Deserialize<'de> for ConsoleSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match deserializer.deserialize_any(AnyVisitor)? {
-            Any::Size { height: Some(height), width: Some(width) } => Ok(ConsoleSize { height, width }),
-            _ => Ok(ConsoleSize::INVALID),
+            Any::Size { height, width } => Ok(ConsoleSize { height, width }),
+            Any::Number(_) | Any::Other => {
+                Ok(ConsoleSize { height: ConsoleSize::INVALID, width: ConsoleSize::INVALID })
+            }
         }
     }
 }
 
-/// Any value: a number, or an object that may have two of them, or what is neither.
+/// Any value: a number, an object that may have two of them, or what is neither.
 enum Any {
     Number(u64),
-    Size { height: Option<u64>, width: Option<u64> },
+    Size { height: u64, width: u64 },
     Other,
 }
 
@@ -133,7 +135,7 @@ impl<'de> Visitor<'de> for AnyVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Any, A::Error> {
-        let (mut height, mut width) = (None, None);
+        let (mut height, mut width) = (ConsoleSize::INVALID, ConsoleSize::INVALID);
         while let Some(name) = object.next_key::<String>()? {
             let number = match name.as_str() {
                 "height" => &mut height,
@@ -144,7 +146,7 @@ impl<'de> Visitor<'de> for AnyVisitor {
                 }
             };
             if let Any::Number(value) = object.next_value()? {
-                *number = Some(value);
+                *number = value;
             }
         }
         Ok(Any::Size { height, width })
