@@ -288,29 +288,48 @@ impl Contained<'_> {
         stop().or_else(|_busy| stop())
     }
 
+    /// Lets processes of other users count, as those in a user namespace.
+    pub(crate) fn open_score(&self) -> Result {
+        for (path, mode) in [(self.volume.path(), 0o777), (&self.score_path(), 0o666)] {
+            fs::set_permissions(path, PermissionsExt::from_mode(mode)).doing("chmod")?;
+        }
+        Ok(())
+    }
+
     /// The host's path of the score, for attackers outside of the container.
     pub(crate) fn score_path(&self) -> PathBuf {
         self.volume.path().join("score")
     }
 
     /// Adds what the attacker has counted.
-    pub(crate) fn tally(&self, mut count: Count) -> Count {
-        count.near += self.score.near.load(SeqCst) as u64;
-        for _ in 0..self.score.successes.load(SeqCst) {
-            count.success(format!("{} succeeded", self.id));
-        }
-        count
+    pub(crate) fn tally(&self, count: Count) -> Count {
+        tally(&self.score, self.id, count)
     }
 }
 
+fn tally(score: &Score, who: &str, mut count: Count) -> Count {
+    count.near += score.near.load(SeqCst) as u64;
+    for _ in 0..score.successes.load(SeqCst) {
+        count.success(format!("{who} succeeded"));
+    }
+    count
+}
+
 /// An unprivileged user of the host.
-const USER: u32 = 54_321;
+pub(crate) const USER: u32 = 54_321;
 
 /// The attacker as a user of the host.
 #[derive(Debug)]
 pub(crate) struct User {
     child: Child,
     pub(crate) score: Score,
+}
+
+impl User {
+    /// Adds what the attacker has counted.
+    pub(crate) fn tally(&self, count: Count) -> Count {
+        tally(&self.score, "the user", count)
+    }
 }
 
 impl Drop for User {

@@ -13,9 +13,12 @@
 
 mod arena;
 mod descriptors;
+mod endings;
 mod paths;
+mod privileges;
 mod program;
 mod secrets;
+mod state;
 
 use arena::{Arena, Ground};
 use conformance::attack::{self, Count, Outcome};
@@ -53,6 +56,9 @@ fn main() -> ExitCode {
         ("paths", paths::ATTACKS),
         ("secrets", secrets::ATTACKS),
         ("descriptors", descriptors::ATTACKS),
+        ("state", state::ATTACKS),
+        ("endings", endings::ATTACKS),
+        ("privileges", privileges::ATTACKS),
     ];
     let outcomes = Arc::new(Mutex::new(Vec::new()));
     let mut trials = Vec::new();

@@ -6,9 +6,12 @@
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
 
 mod descriptors;
+mod endings;
 mod paths;
+mod privileges;
 mod program;
 mod secrets;
+mod state;
 mod support;
 
 use conformance::Result;
@@ -29,13 +32,20 @@ fn main() -> ExitCode {
 }
 
 fn run(words: &[&str]) -> Result {
-    let [score, area, verb @ ..] = words else { return Err("usage: attacker SCORE AREA VERB".to_owned()) };
-    let score = Score::open(Path::new(score))?;
+    let (score, words) = words.split_first().ok_or("usage: attacker SCORE AREA VERB")?;
+    run_verb(&Score::open(Path::new(score))?, words)
+}
+
+fn run_verb(score: &Score, words: &[&str]) -> Result {
+    let [area, verb @ ..] = words else { return Err("no area".to_owned()) };
     match *area {
-        "paths" => paths::run(&score, verb),
-        "program" => program::run(&score, verb),
-        "secrets" => secrets::run(&score, verb),
-        "descriptors" => descriptors::run(&score, verb),
+        "paths" => paths::run(score, verb),
+        "program" => program::run(score, verb),
+        "secrets" => secrets::run(score, verb),
+        "descriptors" => descriptors::run(score, verb),
+        "state" => state::run(score, verb),
+        "endings" => endings::run(score, verb),
+        "privileges" => privileges::run(score, verb),
         _ => Err(format!("no such area: {area}")),
     }
 }

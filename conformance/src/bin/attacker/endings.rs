@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Attacks on the end of a container: processes and cgroups that do not want to go.
+
+use crate::support::{newest_pids, spawn};
+use conformance::score::Score;
+use conformance::{Doing, Result};
+use nix::sys::signal::{SigHandler, Signal, kill, signal};
+use nix::unistd::{Pid, setsid};
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
+
+pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
+    match words {
+        ["multiply"] => multiply(score),
+        ["nest", root] => nest(score, Path::new(root)),
+        ["stop-others"] => stop_others(score),
+        ["ignore-signals", then @ ..] => {
+            for name in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+                // SAFETY: no handler is installed.
+                #[allow(unsafe_code)]
+                unsafe { signal(name, SigHandler::SigIgn) }.doing("signal")?;
+            }
+            crate::run_verb(score, then)
+        }
+        _ => Err(format!("no such verb: {words:?}")),
+    }
+}
+
+/// How long processes that cannot be found go on, whatever becomes of the judge.
+const LIFE: Duration = Duration::from_secs(20);
+
+/// Becomes another process again and again, each in a session of its own, in a few lines
+/// of descent: none of them is there long enough to be listed.
+fn multiply(score: &Score) -> Result {
+    const LINES: usize = 4;
+    let end = Instant::now() + LIFE;
+    for _ in 0..LINES {
+        spawn(|| {
+            while Instant::now() < end {
+                score.count_near();
+                // It fails for a leader of a group.
+                let _own_session = setsid();
+                // SAFETY: this program has one thread.
+                #[allow(unsafe_code)]
+                if unsafe { nix::unistd::fork() }.doing("fork")?.is_parent() {
+                    std::process::exit(0);
+                }
+            }
+            Ok(())
+        })?;
+    }
+    score.set_ready();
+    sleep()
+}
+
+/// Makes cgroups in cgroups and spreads processes over them, without end.
+fn nest(score: &Score, root: &Path) -> Result {
+    const DEPTH: usize = 40;
+    let end = Instant::now() + LIFE;
+    for line in 0..4 {
+        spawn(|| {
+            for round in (0u64..).take_while(|_| Instant::now() < end) {
+                let mut path = root.to_owned();
+                for level in 0..DEPTH {
+                    path = path.join(format!("{line}-{}-{level}", round % 3));
+                    if fs::create_dir(&path).is_ok() {
+                        score.count_near();
+                    }
+                    // It has moved if the cgroup is still there.
+                    let _moved = fs::write(path.join("cgroup.procs"), "0");
+                    if level == DEPTH / 2 {
+                        let _frozen = fs::write(path.join("cgroup.freeze"), "0");
+                    }
+                }
+                let _moved = fs::write(root.join("cgroup.procs"), "0");
+                while path != root {
+                    let _removed = fs::remove_dir(&path);
+                    path.pop();
+                }
+            }
+            Ok(())
+        })?;
+    }
+    score.set_ready();
+    sleep()
+}
+
+fn sleep() -> Result {
+    loop {
+        std::thread::sleep(Duration::from_secs(3600));
+    }
+}
+
+/// Stops each new process, and never lets it go on.
+fn stop_others(score: &Score) -> Result {
+    let mut last = nix::unistd::getpid().as_raw();
+    score.set_ready();
+    loop {
+        for pid in newest_pids(4).filter(|pid| *pid > last).collect::<Vec<_>>() {
+            if kill(Pid::from_raw(pid), Signal::SIGSTOP).is_ok() {
+                last = last.max(pid);
+                score.slots[0].store(i64::from(pid), SeqCst);
+                score.count_near();
+            }
+        }
+    }
+}

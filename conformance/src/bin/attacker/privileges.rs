@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Attacks by rights that a process should not have.
+
+use conformance::score::Score;
+use conformance::{Doing, Result};
+use nix::libc;
+use std::fs::File;
+use std::os::fd::AsRawFd;
+
+pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
+    match words {
+        ["groups"] => groups(score),
+        ["inherited"] => inherited(score),
+        ["type"] => type_ahead(score),
+        _ => Err(format!("no such verb: {words:?}")),
+    }
+}
+
+fn status(field: &str) -> Result<String> {
+    let text = std::fs::read_to_string("/proc/self/status").doing("status")?;
+    let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    Ok(value.ok_or_else(|| format!("no {field}"))?.trim().to_owned())
+}
+
+/// Succeeds if there are groups that nobody asked for.
+fn groups(score: &Score) -> Result {
+    score.count_near();
+    if status("Groups")?.split_ascii_whitespace().any(|group| group != "0") {
+        score.count_success();
+    }
+    Ok(())
+}
+
+/// Succeeds if a program could inherit a capability.
+fn inherited(score: &Score) -> Result {
+    score.count_near();
+    for set in ["CapInh", "CapAmb"] {
+        if status(set)?.bytes().any(|digit| digit != b'0') {
+            score.count_success();
+        }
+    }
+    Ok(())
+}
+
+/// Types into the terminals that it can open.
+fn type_ahead(score: &Score) -> Result {
+    let open = ["/proc/self/fd/0", "/proc/self/fd/1", "/proc/self/fd/2", "/dev/tty", "/dev/console"];
+    let opened: Vec<_> = open.iter().filter_map(|path| File::open(path).ok()).collect();
+    let given = (0..3).chain(opened.iter().map(AsRawFd::as_raw_fd));
+    for fd in given {
+        for byte in b"halt\n" {
+            // SAFETY: the kernel reads one byte. It refuses what is not the terminal of the
+            // process's session.
+            #[allow(unsafe_code)]
+            let result = unsafe { libc::ioctl(fd, libc::TIOCSTI, std::ptr::from_ref(byte)) };
+            // The container has no terminal of its own.
+            if result == 0 {
+                score.count_success();
+            }
+        }
+    }
+    score.count_near();
+    Ok(())
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Attacks on the end of a container.
+
+use crate::Attack;
+use crate::arena::{Arena, Contained, attacker};
+use conformance::attack::Count;
+use conformance::{Doing, Result, ensure, host};
+use serde_json::{Value, json};
+use std::fs;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+pub(crate) const ATTACKS: &[Attack] = &[
+    Attack {
+        name: "multiply while it is killed",
+        stands_for: "Processes of a container without a pid namespace of its own become others faster than they are \
+                     listed and killed",
+        run: multiply,
+    },
+    Attack {
+        name: "cgroups that grow while they are removed",
+        stands_for: "A container that may write its cgroup makes cgroups in it, and moves processes, while it is \
+                     deleted",
+        run: nest,
+    },
+    Attack {
+        name: "exec while it is deleted",
+        stands_for: "A process that is executed in the moment in which its container is deleted lives on outside of \
+                     it",
+        run: exec_and_delete,
+    },
+    Attack {
+        name: "start while it is deleted",
+        stands_for: "A program that is started in the moment in which its container is deleted lives on outside of \
+                     it",
+        run: start_and_delete,
+    },
+];
+
+fn without_pid_namespace(config: &mut Value) {
+    if let Some(list) = config["linux"]["namespaces"].as_array_mut() {
+        list.retain(|namespace| namespace["type"] != "pid");
+    }
+    // A procfs of another pid namespace cannot be mounted in a container, but bound.
+    if let Some(mounts) = config["mounts"].as_array_mut() {
+        for mount in mounts.iter_mut().filter(|mount| mount["destination"] == "/proc") {
+            *mount =
+                json!({ "destination": "/proc", "type": "bind", "source": "/proc", "options": ["rbind"] });
+        }
+    }
+}
+
+/// Processes of the host whose arguments have this one among them.
+fn processes_with(argument: &str) -> Vec<i32> {
+    let has = |pid: &i32| {
+        let text = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        text.split(|byte| *byte == 0).any(|arg| arg == argument.as_bytes())
+    };
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let own = std::process::id() as i32;
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| *pid != own && has(pid))
+        .collect()
+}
+
+/// Processes that are still there after a moment: orphans that have ended are reaped by
+/// this program.
+fn survivors(argument: &str) -> Vec<i32> {
+    let end = Instant::now() + Duration::from_millis(300);
+    loop {
+        reap();
+        let found = processes_with(argument);
+        if found.is_empty() || Instant::now() > end {
+            return found;
+        }
+    }
+}
+
+/// Waits for all orphans that have ended. The judge has no other children now.
+fn reap() {
+    use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+    while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        if status == WaitStatus::StillAlive {
+            break;
+        }
+    }
+}
+
+/// Deletes the container, which has to be gone with all its processes.
+fn delete(arena: &Arena, attacker: &Contained<'_>, mark: &str) -> Result<Option<String>> {
+    let start = Instant::now();
+    let deleted = arena.runtime.run(&["delete", "--force", attacker.id])?;
+    let left = survivors(mark);
+    // So that they do not outlive the attack.
+    for pid in &left {
+        let _killed =
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), nix::sys::signal::Signal::SIGKILL);
+    }
+    Ok(match (deleted.status.success(), left.is_empty(), start.elapsed()) {
+        (false, ..) => Some(format!("it cannot be deleted: {deleted}")),
+        (true, false, _) => Some("processes of a deleted container live on".to_owned()),
+        (true, true, time) => (time > Duration::from_secs(20)).then(|| format!("deleting takes {time:?}")),
+    })
+}
+
+fn multiply(arena: &Arena) -> Result<Count> {
+    let container = arena.container("attacker", &["endings", "multiply"], without_pid_namespace)?;
+    let mut count = Count::default();
+    for _ in 0..arena.tries {
+        container.start()?;
+        count.tries += 1;
+        if let Some(evidence) = delete(arena, &container, "multiply")? {
+            count.success(evidence);
+        }
+        container.score.ready.store(0, std::sync::atomic::Ordering::SeqCst);
+    }
+    Ok(container.tally(count))
+}
+
+fn nest(arena: &Arena) -> Result<Count> {
+    let container = arena.container("attacker", &["endings", "nest", "/sys/fs/cgroup"], |config| {
+        if let Some(mounts) = config["mounts"].as_array_mut() {
+            for mount in mounts.iter_mut().filter(|mount| mount["destination"] == "/sys/fs/cgroup") {
+                mount["options"] = json!(["nosuid", "noexec", "nodev", "relatime", "rw"]);
+            }
+        }
+    })?;
+    let mut count = Count::default();
+    for _ in 0..arena.tries {
+        container.start()?;
+        let pid = arena.runtime.state(container.id)?["pid"].as_i64().ok_or("no pid")?;
+        let cgroup = host::cgroup_of(pid)?;
+        std::thread::sleep(Duration::from_millis(2));
+        count.tries += 1;
+        if let Some(evidence) = delete(arena, &container, "nest")? {
+            count.success(evidence);
+        }
+        if cgroup.exists() {
+            count.success("the cgroup of a deleted container is left".to_owned());
+        }
+        container.score.ready.store(0, std::sync::atomic::Ordering::SeqCst);
+    }
+    Ok(container.tally(count))
+}
+
+fn in_background(arena: &Arena, args: &[&str]) -> Result<Child> {
+    let mut command = arena.runtime.command(args);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().doing("a command in the background")
+}
+
+/// Lets a command and `delete --force` begin at about the same time, the one or the other
+/// first. They have met if the command fails.
+fn beside_delete(
+    arena: &Arena,
+    n: u32,
+    container: &Contained<'_>,
+    args: &[&str],
+    pause: Duration,
+    count: &mut Count,
+) -> Result {
+    let mut command = in_background(arena, args)?;
+    // The middle of the command is somewhere in its first milliseconds.
+    std::thread::sleep(pause * (n % 50));
+    let deleted = arena.runtime.run(&["delete", "--force", container.id])?;
+    let met = !conformance::runtime::wait(&mut command)?.success();
+    ensure!(deleted.status.success(), "{deleted}");
+    let left = survivors("survivor");
+    for pid in &left {
+        let _killed =
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), nix::sys::signal::Signal::SIGKILL);
+    }
+    count.tries += 1;
+    count.near += u64::from(met);
+    if !left.is_empty() {
+        count.success("a process of a deleted container lives on".to_owned());
+    }
+    Ok(())
+}
+
+fn exec_and_delete(arena: &Arena) -> Result<Count> {
+    let container = arena.container("attacker", &["secrets", "sleep"], without_pid_namespace)?;
+    let mut count = Count::default();
+    for n in 0..arena.tries {
+        container.start()?;
+        let words = attacker(&["secrets", "sleep", "survivor"]);
+        let args = [&["exec", "--detach", "attacker"], words.as_slice()].concat();
+        beside_delete(arena, n, &container, &args, Duration::from_micros(100), &mut count)?;
+        container.score.ready.store(0, std::sync::atomic::Ordering::SeqCst);
+    }
+    Ok(count)
+}
+
+fn start_and_delete(arena: &Arena) -> Result<Count> {
+    let container = arena.container("attacker", &["secrets", "sleep", "survivor"], without_pid_namespace)?;
+    let mut count = Count::default();
+    for n in 0..arena.tries {
+        arena.runtime.run_in(&container.bundle, &["create", container.id])?.ok()?;
+        beside_delete(arena, n, &container, &["start", container.id], Duration::from_micros(20), &mut count)?;
+    }
+    Ok(count)
+}

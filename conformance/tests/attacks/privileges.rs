@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Attacks by rights that a process should not have.
+
+use crate::Attack;
+use crate::arena::{Arena, attacker};
+use conformance::attack::Count;
+use conformance::{Doing, Result};
+use nix::libc;
+use nix::pty::openpty;
+use nix::unistd::{Gid, setgroups, setsid};
+use serde_json::{Value, json};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+pub(crate) const ATTACKS: &[Attack] = &[
+    Attack {
+        name: "the caller's groups",
+        stands_for: "CVE-2014-8989 and its kind: the groups of who calls the runtime are left to the container's \
+                     processes",
+        run: groups,
+    },
+    Attack {
+        name: "inheritable capabilities",
+        stands_for: "CVE-2022-24769, CVE-2022-27650, CVE-2022-29162, CVE-2025-27612: a process has inheritable or \
+                     ambient capabilities that nobody asked for",
+        run: inherited,
+    },
+    Attack {
+        name: "type into the caller's terminal",
+        stands_for: "CVE-2016-10124, CVE-2016-2779 and their kind: TIOCSTI puts a command into the terminal of who \
+                     calls the runtime",
+        run: type_ahead,
+    },
+];
+
+fn with_user_namespace(config: &mut Value) {
+    if let Some(list) = config["linux"]["namespaces"].as_array_mut() {
+        list.push(json!({ "type": "user" }));
+    }
+    let map = json!([{ "containerID": 0, "hostID": 100_000, "size": 65536 }]);
+    config["linux"]["uidMappings"] = map.clone();
+    config["linux"]["gidMappings"] = map;
+}
+
+/// Runs a container, and a process in another one, each with the user namespace and
+/// without, by commands that `prepare` has changed.
+fn everywhere(
+    arena: &Arena,
+    words: &[&str],
+    flags: &[&str],
+    prepare: impl Fn(&mut Command),
+) -> Result<Count> {
+    let mut count = Count::default();
+    let none: fn(&mut Value) = |_| ();
+    for change in [none, with_user_namespace] {
+        let victim = arena.container("victim", words, change)?;
+        let mut run = arena.runtime.command(&["run", "victim"]);
+        prepare(run.current_dir(victim.bundle.path()));
+        victim.open_score()?;
+        run.status().doing("run")?;
+        let host = arena.container("host", &["secrets", "sleep"], change)?;
+        host.open_score()?;
+        host.start()?;
+        let mut exec = arena.runtime.command(&[&["exec"], flags, &["host"], &attacker(words)].concat());
+        prepare(&mut exec);
+        exec.status().doing("exec")?;
+        host.stop()?;
+        count.tries += 2;
+        count = host.tally(victim.tally(count));
+    }
+    Ok(count)
+}
+
+fn groups(arena: &Arena) -> Result<Count> {
+    everywhere(arena, &["privileges", "groups"], &[], |command| {
+        // SAFETY: one system call, and no memory of its own.
+        #[allow(unsafe_code)]
+        unsafe {
+            command.pre_exec(|| setgroups(&[4, 27, 999].map(Gid::from_raw)).map_err(Into::into))
+        };
+    })
+}
+
+fn inherited(arena: &Arena) -> Result<Count> {
+    everywhere(arena, &["privileges", "inherited"], &["--cap", "CAP_NET_RAW"], |_| ())
+}
+
+fn type_ahead(arena: &Arena) -> Result<Count> {
+    let terminal = openpty(None, None).doing("openpty")?;
+    let slave = terminal.slave.as_raw_fd();
+    let stdio = || terminal.slave.try_clone().unwrap_or_else(|error| unreachable!("dup: {error}"));
+    let mut count = everywhere(arena, &["privileges", "type"], &[], |command| {
+        command.stdin(stdio()).stdout(stdio()).stderr(stdio());
+        // SAFETY: two system calls, and no memory of its own.
+        #[allow(unsafe_code)]
+        unsafe {
+            command.pre_exec(move || setsid().and_then(|_| control(slave)).map_err(Into::into))
+        };
+    })?;
+    if waiting(&terminal.slave)? > 0 {
+        count.success("a command was typed into the caller's terminal".to_owned());
+    }
+    Ok(count)
+}
+
+/// Makes a terminal that of the calling process's session.
+fn control(terminal: i32) -> nix::Result<()> {
+    // SAFETY: plain integers.
+    #[allow(unsafe_code)]
+    let result = unsafe { libc::ioctl(terminal, libc::TIOCSCTTY, 1) };
+    nix::errno::Errno::result(result).map(drop)
+}
+
+/// How much there is to read.
+fn waiting(terminal: &OwnedFd) -> Result<i32> {
+    let mut bytes = 0;
+    // SAFETY: the kernel writes one int.
+    #[allow(unsafe_code)]
+    let result = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::FIONREAD, &raw mut bytes) };
+    nix::errno::Errno::result(result).doing("ioctl")?;
+    Ok(bytes)
+}
