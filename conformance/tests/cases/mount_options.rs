@@ -4,10 +4,13 @@
 
 use crate::Case;
 use crate::lifecycle::push;
+use crate::mounts::with_user_namespace;
 use crate::security::refused;
 use conformance::report::{Mount, Node};
-use conformance::{Bundle, Doing, Result, Runtime, ensure, ensure_eq};
+use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq};
 use serde_json::{Value, json};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
 
 pub(crate) const CASES: &[Case] = &[
     Case {
@@ -50,6 +53,85 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "a directory on a file",
+        quote: "dockerd: an error with `not a directory` is status 127 and the question whether one tries to mount a \
+                directory onto a file, or vice versa (runc#3318)",
+        run: |runtime| {
+            let dir = tempfile::tempdir().doing("temporary directory")?;
+            std::fs::write(dir.path().join("file"), "").doing("write")?;
+            let file = dir.path().join("file");
+            let bind = |source: &Path, destination: &str| json!({ "destination": destination, "source": source, "options": ["rbind"] });
+            let tmpfs = json!({ "destination": "/etc/passwd", "type": "tmpfs", "source": "tmpfs" });
+            each([bind(dir.path(), "/etc/passwd"), bind(&file, "/tmp"), tmpfs], |mount| {
+                let bundle = Bundle::new(&["exit", "0"])?.with(|config| push(config, mount.clone()))?;
+                let output = runtime.run_in(&bundle, &["run", "c"])?.failed()?;
+                ensure!(output.stderr.to_lowercase().contains("not a directory"), "{output}");
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "a mount on the root",
+        quote: "destination: destination of mount point: path inside container. This value MUST be an absolute path \
+                (config.md, Mounts): / is one (runc#5070, crun#1752), and what follows is mounted below it",
+        run: |runtime| {
+            on_root(runtime, |_| ())?;
+            // Hooks look for the rootfs where it is on the host.
+            on_root(runtime, |config| config["hooks"] = json!({ "createRuntime": [{ "path": "/bin/true" }] }))
+        },
+    },
+    Case {
+        name: "a mount on the root in a user namespace",
+        quote: "destination: destination of mount point: path inside container (config.md, Mounts)",
+        run: |runtime| on_root(runtime, with_user_namespace),
+    },
+    Case {
+        name: "a mount on the root comes last",
+        quote: "The runtime MUST mount entries in the listed order (config.md, Mounts): it covers all before it, masked \
+                paths are those that can be seen, and what is executed later sees the same",
+        run: |runtime| {
+            let (bundle, new) = rooted()?;
+            let bundle = bundle.with(|config| {
+                push(config, json!({ "destination": "/", "source": new.path(), "options": ["bind"] }));
+                config["linux"]["maskedPaths"] = json!(["/etc/masked"]);
+                config["process"]["args"] =
+                    json!(["/probe", "stat", "/proc/self", "/etc/masked", "/new", "/dev/null"]);
+            })?;
+            std::fs::write(new.path().join("etc/masked"), "").doing("write")?;
+            let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+            let nodes: Vec<Option<Node>> = serde_json::from_str(&output.stdout).doing("stat")?;
+            let kinds: Vec<_> =
+                nodes.iter().map(|node| node.as_ref().map(|node| node.kind.as_str())).collect();
+            ensure_eq!(kinds, [None, Some("char 1:3"), Some("file"), Some("char 1:3")]);
+            Ok(())
+        },
+    },
+    Case {
+        name: "a link to the root",
+        quote: "An image's link /data -> / and a volume at /data: the container's process would see the image, and each \
+                executed later only the volume, without /proc and its masks",
+        run: |runtime| {
+            let dir = tempfile::tempdir().doing("temporary directory")?;
+            let volume = json!({ "destination": "/data", "source": dir.path(), "options": ["bind"] });
+            let tmpfs = json!({ "destination": "/data", "type": "tmpfs", "source": "tmpfs" });
+            each([volume, tmpfs], |mount| {
+                for target in ["/", "tmp/..", "/tmp/../"] {
+                    let bundle = Bundle::new(&["exit", "0"])?.with(|config| push(config, mount.clone()))?;
+                    symlink(target, bundle.rootfs("data")).doing("symlink")?;
+                    runtime.run_in(&bundle, &["run", "c"])?.failed()?;
+                }
+                Ok(())
+            })?;
+            // Neither may a mask, nor a read-only path.
+            each(["maskedPaths", "readonlyPaths"], |field| {
+                let bundle =
+                    Bundle::new(&["exit", "0"])?.with(|config| config["linux"][*field] = json!(["/data"]))?;
+                symlink("/", bundle.rootfs("data")).doing("symlink")?;
+                runtime.run_in(&bundle, &["run", "c"])?.failed().map(drop)
+            })
+        },
+    },
+    Case {
         name: "the number of a path in an error",
         quote: "Runtimes MUST generate an error when invalid or unsupported values are encountered (config.md, Valid \
                 values): the error names the path that failed, wherever in the list it is",
@@ -71,6 +153,57 @@ fn mounted(runtime: &Runtime, mount: Value) -> Result<Mount> {
     let bundle = Bundle::new(&["report"])?.with(|config| push(config, at_m0(mount)))?;
     let report = runtime.report(&bundle)?;
     report.mount("/m0").cloned().ok_or_else(|| "no mount".to_owned())
+}
+
+/// A bundle, and a directory that may be mounted on its root, and has a file more.
+fn rooted() -> Result<(Bundle, tempfile::TempDir)> {
+    let bundle = Bundle::new(&["sleep"])?;
+    let new = tempfile::tempdir().doing("temporary directory")?;
+    std::fs::set_permissions(new.path(), std::fs::Permissions::from_mode(0o755)).doing("chmod")?;
+    for name in ["dev", "etc", "proc", "sys"] {
+        std::fs::create_dir(new.path().join(name)).doing("mkdir")?;
+    }
+    std::fs::copy(bundle.rootfs("probe"), new.path().join("probe")).doing("copy")?;
+    std::fs::write(new.path().join("new"), "").doing("write")?;
+    Ok((bundle, new))
+}
+
+/// Mounts a directory on the root, and the rest in it: the container's process sees it,
+/// and one that is executed later.
+fn on_root(runtime: &Runtime, change: impl FnOnce(&mut Value)) -> Result {
+    let (bundle, new) = rooted()?;
+    let seen = ["/new", "/etc/passwd", "/proc/self", "/dev/null", "/made/m0"];
+    let bundle = bundle.with(|config| {
+        if let Some(mounts) = config["mounts"].as_array_mut() {
+            mounts.insert(0, json!({ "destination": "/", "source": new.path(), "options": ["bind"] }));
+            mounts.push(json!({ "destination": "/made/m0", "type": "tmpfs", "source": "tmpfs" }));
+        }
+        change(config);
+    })?;
+    if !bundle.config["linux"]["uidMappings"].is_null() {
+        // The container's root makes its mount points.
+        for name in ["", "dev", "etc", "proc", "sys"] {
+            chown(new.path().join(name), Some(300_000), Some(400_000)).doing("chown")?;
+        }
+    }
+    runtime.run_in(&bundle, &["create", "c"])?.ok()?;
+    runtime.run(&["start", "c"])?.ok()?;
+    let output = runtime.run(&[&["exec", "c", "/probe", "stat"], seen.as_slice()].concat())?.ok()?;
+    let nodes: Vec<Option<Node>> = serde_json::from_str(&output.stdout).doing("stat")?;
+    let there: Vec<_> = nodes.iter().map(Option::is_some).collect();
+    ensure_eq!(there, [true, false, true, true, true]);
+    let pid = runtime.state("c")?["pid"].clone();
+    let root = PathBuf::from(format!("/proc/{pid}/root"));
+    for (path, want) in seen.iter().zip(&there) {
+        ensure_eq!(root.join(&path[1..]).symlink_metadata().is_ok(), *want);
+    }
+    // `root.readonly` is about it, and nothing of it has reached the old root.
+    let mounts = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).doing("mountinfo")?;
+    let roots: Vec<_> = mounts.lines().filter(|line| line.split(' ').nth(4) == Some("/")).collect();
+    ensure_eq!(roots.len(), 1);
+    ensure!(roots[0].split(' ').nth(5).is_some_and(|options| options.starts_with("ro")), "{roots:?}");
+    ensure!(!bundle.rootfs("made").exists(), "made in the old root");
+    runtime.run(&["delete", "--force", "c"])?.ok().map(drop)
 }
 
 /// Mounts so many lower layers, each of 100 bytes, over one another.
@@ -107,7 +240,7 @@ fn late_failure(runtime: &Runtime) -> Result {
         let missing = (0..65_540).map(|i| format!("/none/{i}"));
         config["linux"]["maskedPaths"] = missing.chain(["/loop".to_owned()]).collect();
     })?;
-    std::os::unix::fs::symlink("/loop", bundle.rootfs("loop")).doing("symlink")?;
+    symlink("/loop", bundle.rootfs("loop")).doing("symlink")?;
     let output = runtime.run_in(&bundle, &["run", "c"])?.failed()?;
     ensure!(output.stderr.contains("loop") && !output.stderr.contains("none/"), "{}", output.stderr);
     Ok(())

@@ -224,7 +224,6 @@ fn refused() -> Vec<(&'static str, Value)> {
         ("/hostname", json!("x".repeat(65))),
         ("/domainname", json!("x".repeat(65))),
         ("/mounts/1/destination", json!("")),
-        ("/mounts/1/destination", json!("/")),
         ("/mounts/1/destination", json!("/proc/sys")),
         ("/mounts/1/destination", json!("/proc")),
         ("/mounts/1/type", json!("")),

@@ -61,7 +61,8 @@ const MODE: u32 = 0o666;
 /// config.json has put the path there: a link of the image may lead from /dev to a
 /// volume, or from the destination of a volume to /dev.
 pub(super) fn make(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Result<(), Failure> {
-    let Rootfs { root, mounts, dev, helper, .. } = rootfs;
+    let Rootfs { root, mounts, covered, dev, helper, .. } = rootfs;
+    let mounts = mounts.get(*covered..).unwrap_or_default();
     let suppliers = Suppliers::new(channel, helper);
     let places = Places { root: Root::new(root), mounts, dev: dev.place };
     let at_dev = places.own_dev().step(Step::Device)?;

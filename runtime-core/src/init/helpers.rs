@@ -53,7 +53,7 @@ impl TreeCloner<'_> {
     }
 
     fn send_all(&self, rootfs: &Rootfs) -> Result<(), Failure> {
-        let root = self.send_root(rootfs).step(Step::Rootfs)?;
+        self.send_root(rootfs).step(Step::Rootfs)?;
         for (i, mount) in rootfs.mounts.iter().enumerate() {
             let tree = match &mount.what {
                 What::Tree { tree, .. } => match tree.for_cloner(Cloner::Helper) {
@@ -63,7 +63,7 @@ impl TreeCloner<'_> {
                 // What is there when it is the turn of this mount: the init says so.
                 What::Inside(inside) if inside.by_helper => {
                     let before = rootfs.mounts.get(..i).unwrap_or_default();
-                    self.await_turn().and_then(|()| clone_inside(Root::new(&root), before, mount))
+                    self.await_turn().and_then(|root| clone_inside(Root::new(&root), before, mount))
                 }
                 _ => continue,
             };
@@ -88,24 +88,21 @@ impl TreeCloner<'_> {
     }
 
     /// Sends the rootfs and the place for it, to which the init may have no way.
-    fn send_root(&self, rootfs: &Rootfs) -> StepResult<OwnedFd> {
+    fn send_root(&self, rootfs: &Rootfs) -> StepResult {
         let later = rootfs.tree.for_cloner(Cloner::Helper).ok_or((Call::CloneTree, Errno::EBADF))?;
-        let root = later.clone_tree()?;
-        self.send(&root)?;
+        self.send(&later.clone_tree()?)?;
         if rootfs.has_room() {
-            return Ok(root);
+            return Ok(());
         }
         let flags = libc::O_PATH | libc::O_DIRECTORY;
         let mount_point = fd::open_follow(fd::CWD, &rootfs.mount_point, flags, 0).during(Call::Open)?;
-        self.send(&mount_point)?;
-        Ok(root)
+        self.send(&mount_point)
     }
 
-    fn await_turn(&self) -> StepResult {
-        match fd::read(self.socket, &mut [0]).during(Call::Read)? {
-            0 => Err((Call::Read, Errno::EPIPE)),
-            _ => Ok(()),
-        }
+    /// Waits until the init asks for a tree: below this, which is the root by then.
+    fn await_turn(&self) -> StepResult<OwnedFd> {
+        let (_, root) = socket::recv_fd(self.socket, &mut [0]).during(Call::Read)?;
+        root.ok_or((Call::Read, Errno::EPIPE))
     }
 
     fn send(&self, tree: &OwnedFd) -> StepResult {

@@ -4,6 +4,7 @@
 
 use super::copy_up;
 use super::inside::clone_inside;
+use super::places::{check_below, open_below};
 use super::plan::{FsOptions, Mount, NewMount, Parameters, Rootfs, What};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use super::tree::Suppliers;
@@ -21,34 +22,43 @@ use std::os::fd::OwnedFd;
 pub(super) const KEPT: [&CStr; 3] = [c"proc", c"sys", c"dev"];
 
 pub(super) fn attach_all(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Result<(), Failure> {
-    let root = Root::new(&rootfs.root);
-    let suppliers = Suppliers::new(channel, &rootfs.helper);
-    for i in 0..rootfs.mounts.len() {
-        let (before, rest) = rootfs.mounts.split_at_mut(i);
+    let Rootfs { root: current, mounts, helper, .. } = rootfs;
+    let suppliers = Suppliers::new(channel, helper);
+    for i in 0..mounts.len() {
+        let root = Root::new(&*current);
+        let (before, rest) = mounts.split_at_mut(i);
         let Some(m) = rest.first_mut() else { break };
         let tree = match &mut m.what {
             What::Tree { tree, .. } => tree.take(i, suppliers).map(Some),
-            What::Inside(inside) if inside.by_helper => suppliers.ask().map(Some),
+            What::Inside(inside) if inside.by_helper => suppliers.ask(root).map(Some),
             What::Inside(_) => clone_inside(root, before, m).map(Some),
             What::New(_) | What::Symlink { .. } | What::Remount => Ok(None),
         };
-        tree.and_then(|tree| attach(root, m, tree, proc, channel)).item(Step::Mount, i)?;
+        let attached = tree.and_then(|tree| attach(root, m, tree, proc, channel)).item(Step::Mount, i)?;
+        // What is mounted on the root is the root, for all that follows.
+        if let Some(tree) = attached.filter(|_| m.destination.as_c_str() == ROOT) {
+            *current = tree;
+        }
     }
     Ok(())
 }
 
-/// `cloned` is the tree of a bind mount.
+/// The destination of what becomes the root.
+const ROOT: &CStr = c".";
+
+/// Mounts what `m` says; `cloned` is the tree of a bind mount. Returns the new mount,
+/// unless that is kept with `m`.
 fn attach(
     root: Root<'_>,
     m: &mut Mount,
     cloned: Option<OwnedFd>,
     proc: &Proc,
     channel: &ChildEnd,
-) -> StepResult {
+) -> StepResult<Option<OwnedFd>> {
     let cloned = || cloned.ok_or((Call::CloneTree, Errno::EBADF));
     let tree = match &m.what {
-        What::Symlink { target } => return symlink(root, target, &m.destination),
-        What::Remount => return remount(root, m),
+        What::Symlink { target } => return symlink(root, target, &m.destination).map(|()| None),
+        What::Remount => return remount(root, m).map(|()| None),
         What::Inside(_) => {
             let tree = cloned()?;
             let leaf = match fd::stat(&tree).during(Call::Stat)?.st_mode & libc::S_IFMT {
@@ -70,10 +80,10 @@ fn attach(
             }
             let target = match existing {
                 Some(target) => target,
-                None => made_target(root, &m.destination, m.no_follow)?,
+                None => made_target(root, &m.destination, Leaf::Directory, m.no_follow)?,
             };
             set_attributes(&tree, m.attr.as_ref(), &m.all)?;
-            mount::attach(&tree, target).during(Call::AttachMount)?;
+            attach_at(&tree, &target)?;
             tree
         }
     };
@@ -81,16 +91,29 @@ fn attach(
         let change = MountAttr { propagation: *propagation, ..MountAttr::default() };
         mount::set_attr(&tree, *depth, &change).during(Call::MountSetattr)?;
     }
-    if m.readonly_later || KEPT.contains(&m.destination.as_c_str()) {
+    if m.destination.as_c_str() != ROOT && (m.readonly_later || KEPT.contains(&m.destination.as_c_str())) {
         m.attached = Some(tree);
+        return Ok(None);
     }
-    Ok(())
+    Ok(Some(tree))
 }
 
 fn attach_tree(root: Root<'_>, m: &Mount, tree: OwnedFd, leaf: Leaf) -> StepResult<OwnedFd> {
     let target = target(root, &m.destination, leaf, m.no_follow)?;
-    mount::attach(&tree, target).during(Call::AttachMount)?;
+    attach_at(&tree, &target)?;
     Ok(tree)
+}
+
+/// Attaches a mount. Of a file on a directory, or the reverse, mount(2) says ENOTDIR, which
+/// engines look for; move_mount(2) says EINVAL, as of much else.
+fn attach_at(tree: &OwnedFd, target: &OwnedFd) -> StepResult {
+    let is_dir = |file: &OwnedFd| -> StepResult<bool> {
+        Ok(fd::stat(file).during(Call::Stat)?.st_mode & libc::S_IFMT == libc::S_IFDIR)
+    };
+    match mount::attach(tree, target) {
+        Err(Errno::EINVAL) if is_dir(tree)? != is_dir(target)? => Err((Call::AttachMount, Errno::ENOTDIR)),
+        other => other.during(Call::AttachMount),
+    }
 }
 
 pub(super) fn set_attributes(tree: &OwnedFd, one: Option<&MountAttr>, all: &MountAttr) -> StepResult {
@@ -105,27 +128,34 @@ pub(super) fn set_attributes(tree: &OwnedFd, one: Option<&MountAttr>, all: &Moun
 
 /// The mount point, made if it is missing.
 fn target(root: Root<'_>, path: &CStr, leaf: Leaf, no_follow: bool) -> StepResult<OwnedFd> {
-    let target = if no_follow { root.open_or_make_proper(path, leaf) } else { root.open_or_make(path, leaf) };
-    let target = target.during(Call::Open)?;
-    check_target(&target, path)?;
-    Ok(target)
+    match existing_target(root, path, no_follow)? {
+        Some(target) => Ok(target),
+        None => made_target(root, path, leaf, no_follow),
+    }
 }
 
-/// The mount point, a directory that is missing.
-fn made_target(root: Root<'_>, path: &CStr, no_follow: bool) -> StepResult<OwnedFd> {
-    let leaf = Leaf::Directory;
+/// The mount point, which is missing.
+fn made_target(root: Root<'_>, path: &CStr, leaf: Leaf, no_follow: bool) -> StepResult<OwnedFd> {
     let target = if no_follow { root.make_proper(path, leaf) } else { root.make(path, leaf) };
     let target = target.during(Call::Open)?;
+    if !no_follow {
+        // A container that shares the rootfs may have made it a link meanwhile.
+        check_below(root, &target)?;
+    }
     check_target(&target, path)?;
     Ok(target)
 }
 
 fn existing_target(root: Root<'_>, path: &CStr, no_follow: bool) -> StepResult<Option<OwnedFd>> {
-    let target = if no_follow { root.open_proper(path, libc::O_PATH) } else { root.open(path, libc::O_PATH) };
+    let target = if no_follow {
+        root.open_proper(path, libc::O_PATH).during(Call::Open)
+    } else {
+        open_below(root, path)
+    };
     match target {
-        Err(Errno::ENOENT) => Ok(None),
+        Err((Call::Open, Errno::ENOENT)) => Ok(None),
         other => {
-            let target = other.during(Call::Open)?;
+            let target = other?;
             check_target(&target, path)?;
             Ok(Some(target))
         }
@@ -261,7 +291,7 @@ fn symlink(root: Root<'_>, target: &CStr, path: &CStr) -> StepResult {
 }
 
 fn remount(root: Root<'_>, m: &Mount) -> StepResult {
-    let target = root.open(&m.destination, libc::O_PATH).during(Call::Open)?;
+    let target = open_below(root, &m.destination)?;
     check_target(&target, &m.destination)?;
     set_attributes(&target, m.attr.as_ref(), &m.all)
 }

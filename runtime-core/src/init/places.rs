@@ -37,7 +37,7 @@ impl AsFd for Dir<'_> {
 
 impl<'a> Places<'a> {
     pub(super) fn of(rootfs: &'a Rootfs) -> Self {
-        Places { root: Root::new(&rootfs.root), mounts: &rootfs.mounts, dev: rootfs.dev.place }
+        Places { root: Root::new(&rootfs.root), mounts: rootfs.visible_mounts(), dev: rootfs.dev.place }
     }
 
     /// Of a container that others have made.
@@ -58,9 +58,9 @@ impl<'a> Places<'a> {
     /// Opens (O_PATH) what is at a path; `None` if the container does not have it.
     pub(super) fn open(&self, path: &CStr) -> StepResult<Option<OwnedFd>> {
         let (root, path) = self.find(path);
-        match root.open(path, libc::O_PATH) {
-            Err(Errno::ENOENT) => Ok(None),
-            other => other.during(Call::Open).map(Some),
+        match open_below(root, path) {
+            Err((Call::Open, Errno::ENOENT)) => Ok(None),
+            other => other.map(Some),
         }
     }
 
@@ -97,6 +97,29 @@ impl<'a> Places<'a> {
         let (root, path) = self.find(path);
         fd::mount_id(root.open(path, libc::O_PATH).during(Call::Open)?).during(Call::Stat)
     }
+}
+
+/// Opens (O_PATH) a place for a mount. A link of the image may lead there, but not to the
+/// root: a mount on that would be the root of all who join the mount namespace, but not
+/// of the container's own process.
+pub(super) fn open_below(root: Root<'_>, path: &CStr) -> StepResult<OwnedFd> {
+    match root.open_proper(path, libc::O_PATH) {
+        Err(Errno::ELOOP) => {
+            let place = root.open(path, libc::O_PATH).during(Call::Open)?;
+            check_below(root, &place)?;
+            Ok(place)
+        }
+        other => other.during(Call::Open),
+    }
+}
+
+/// Whether the place is not the root.
+pub(super) fn check_below(root: Root<'_>, place: &OwnedFd) -> StepResult {
+    let place_of = |dir: BorrowedFd<'_>| fd::place_of(dir).during(Call::Stat);
+    if place_of(place.as_fd())? == place_of(root.dir())? {
+        return Err((Call::CheckRoot, Errno::ELOOP));
+    }
+    Ok(())
 }
 
 /// The rest of a path that begins with the component `at`.

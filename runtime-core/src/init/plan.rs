@@ -141,7 +141,8 @@ pub(crate) struct Sysctl {
 /// The root file system and what goes into it.
 #[derive(Debug)]
 pub(crate) struct Rootfs {
-    /// The directory; once it is attached, a clone of it that is the mount.
+    /// The directory; once it is attached, a clone of it that is the mount; then what is
+    /// mounted on that.
     pub(crate) root: OwnedFd,
     pub(crate) tree: Tree,
     pub(crate) helper: Option<TreeHelper>,
@@ -157,10 +158,17 @@ pub(crate) struct Rootfs {
     /// The propagation that it gets at the end.
     pub(crate) propagation: Option<(libc::c_ulong, Depth)>,
     pub(crate) mounts: Box<[Mount]>,
+    /// How many of them are covered in the end by one on the root.
+    pub(crate) covered: usize,
     pub(crate) dev: Dev,
 }
 
 impl Rootfs {
+    /// The mounts that the container sees.
+    pub(crate) fn visible_mounts(&self) -> &[Mount] {
+        self.mounts.get(self.covered..).unwrap_or_default()
+    }
+
     /// Whether trees are cloned in a mount namespace that is not the container's.
     pub(crate) fn has_room(&self) -> bool {
         self.helper.as_ref().is_some_and(|helper| helper.has_room)
@@ -189,7 +197,7 @@ pub(crate) struct Dev {
 /// Whose directory /dev is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DevPlace {
-    /// The root of a new tmpfs, which is this one of the mounts.
+    /// The root of a new tmpfs, which is this one of the mounts that are not covered.
     Tmpfs(usize),
     /// The image's, if nothing else is mounted there in the end.
     Image,

@@ -95,12 +95,25 @@ pub(super) fn pivot(rootfs: &Rootfs, proc: &Proc) -> Result<(), Failure> {
             // The old root lands on top of the new one, where "." is (pivot_root(2)).
             mount::pivot_root(c".", c".").during(Call::PivotRoot)?;
             mount::umount(c".", MNT_DETACH).during(Call::Umount)?;
+            if rootfs.covered > 0 {
+                uncover_root()?;
+            }
         } else {
             fd::chroot(c".").during(Call::Chroot)?;
         }
         fd::chdir(c"/").during(Call::Chdir)
     };
     change().step(Step::PivotRoot)
+}
+
+/// Unmounts the old root where it was below other mounts: what a mount on the root had
+/// covered has come on top of it, and was unmounted in its place. `..` of the root
+/// directory is what lies on top (path_lookup of fs/namei.c).
+fn uncover_root() -> StepResult {
+    while fd::place(c"..").during(Call::Stat)? != fd::place(c".").during(Call::Stat)? {
+        mount::umount(c".", MNT_DETACH).during(Call::Umount)?;
+    }
+    Ok(())
 }
 
 /// Makes a directory the root directory, for an exec'd process.

@@ -4,7 +4,7 @@
 use super::plan::{IdMap, TreeHelper};
 use super::step::{Call, During, StepResult};
 use crate::launch::channel::{ChildEnd, Reply};
-use crate::path::root::Leaf;
+use crate::path::root::{Leaf, Root};
 use crate::sys::fd::{self, resolve};
 use crate::sys::mount::{self, Depth, MountAttr};
 use crate::sys::{Errno, socket};
@@ -146,9 +146,9 @@ impl<'a> Suppliers<'a> {
     }
 
     /// The next mount from the helper, which clones it when it is asked to.
-    pub(crate) fn ask(&self) -> StepResult<OwnedFd> {
+    pub(crate) fn ask(&self, root: Root<'_>) -> StepResult<OwnedFd> {
         let helper = self.helper.ok_or((Call::ReceiveTree, Errno::ENOTCONN))?;
-        socket::send(helper, b"t").during(Call::Write)?;
+        socket::send_fd(helper, b"t", root.dir()).during(Call::SendFd)?;
         self.next()
     }
 }

@@ -87,6 +87,9 @@ fn plain(call: Call, errno: Errno) -> Error {
             "the host's /proc/sys is read-only, covered or missing, and in a user namespace the kernel mounts \
              a new procfs only where there is one with nothing mounted over it (LXC and Incus: allow nesting)",
         ),
+        (Call::CheckRoot, _) => error.with_hint(
+            "a link of the image leads to the root directory, on which only a mount with the destination \"/\" may lie",
+        ),
         (Call::CheckDevice, _) => error.with_hint("the image has another kind of file there"),
         (Call::Mmap, Errno::EPERM) => {
             error.with_hint("without CAP_SYS_ADMIN, call runtime_core::protect_program() first thing in main")
@@ -96,7 +99,11 @@ fn plain(call: Call, errno: Errno) -> Error {
 }
 
 fn name(path: Option<&CStr>) -> String {
-    path.map_or_else(|| "?".to_owned(), |path| format!("/{}", show(path)))
+    match path {
+        None => "?".to_owned(),
+        Some(path) if path == c"." => "/".to_owned(),
+        Some(path) => format!("/{}", show(path)),
+    }
 }
 
 /// What a step was about.
@@ -221,6 +228,9 @@ fn mount(i: usize, call: Call, errno: Errno, words: Option<&str>, plan: &Plan) -
         }
         (Call::AttachMount, Errno::ENOTDIR) => {
             plain(call, errno).with_hint("a file cannot be mounted on a directory, nor a directory on a file")
+        }
+        (Call::AttachMount, Errno::ELOOP) => {
+            plain(call, errno).with_hint("a mount namespace cannot be mounted in itself")
         }
         _ => plain(call, errno),
     };

@@ -61,14 +61,6 @@ impl<'a> Root<'a> {
         }
     }
 
-    /// As [`open_or_make`](Self::open_or_make), for a path that may have no link in it.
-    pub(crate) fn open_or_make_proper(self, path: &CStr, leaf: Leaf) -> Result<OwnedFd> {
-        match self.open_proper(path, libc::O_PATH) {
-            Err(Errno::ENOENT) => self.make_proper(path, leaf),
-            other => other,
-        }
-    }
-
     /// The second half of [`open_or_make`](Self::open_or_make): something is missing.
     pub(crate) fn make(self, path: &CStr, leaf: Leaf) -> Result<OwnedFd> {
         match self.make_last(path, leaf) {
@@ -78,7 +70,7 @@ impl<'a> Root<'a> {
         }
     }
 
-    /// The second half of [`open_or_make_proper`](Self::open_or_make_proper).
+    /// As [`make`](Self::make), for a path that may have no link in it.
     pub(crate) fn make_proper(self, path: &CStr, leaf: Leaf) -> Result<OwnedFd> {
         drop(self.make(path, leaf)?);
         self.open_proper(path, libc::O_PATH)

@@ -49,6 +49,7 @@ pub(super) fn rootfs(config: &Config, host: &Host<'_>, no_pivot: bool) -> Result
         },
         pivot: !no_pivot,
         readonly: config.rootfs_readonly,
+        covered: covered(config),
         // The others are what the clone has already.
         propagation: config.rootfs_propagation.filter(|(flag, _)| matches!(*flag, MS_SHARED | MS_UNBINDABLE)),
         mounts,
@@ -91,15 +92,17 @@ fn rootfs_tree(dir: &OwnedFd, path: &str, config: &Config, trees: &mut Trees) ->
     })
 }
 
+/// How many of the mounts are covered by one on the root.
+fn covered(config: &Config) -> usize {
+    config.mounts.iter().rposition(Mount::is_new_root).map_or(0, |last| last + 1)
+}
+
 /// Whose directory /dev is, by the last of the mounts on it. Only a tmpfs is new for
 /// certain: others may be volumes, and a devtmpfs is the host's.
 fn dev_place(config: &Config) -> DevPlace {
-    let last = config
-        .mounts
-        .iter()
-        .enumerate()
-        .rev()
-        .find(|(_, m)| m.destination.as_c_str() == c"dev" && !matches!(m.source, Source::Remount));
+    let visible = config.mounts.get(covered(config)..).unwrap_or_default();
+    let is_dev = |m: &Mount| m.destination.as_c_str() == c"dev" && !matches!(m.source, Source::Remount);
+    let last = visible.iter().enumerate().rev().find(|(_, m)| is_dev(m));
     match last {
         None => DevPlace::Image,
         Some((i, Mount { source: Source::New { fstype, .. }, .. }))

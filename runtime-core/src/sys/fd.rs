@@ -234,13 +234,23 @@ pub(crate) fn mount_id(fd: impl AsFd) -> Result<u64> {
     Ok(unsafe { st.assume_init() }.stx_mnt_id)
 }
 
-/// `int statx(AT_FDCWD, path, 0, STATX_INO | STATX_MNT_ID, struct statx *st)`, since 5.8:
-/// the mount that a directory is on, and its number there.
+/// The mount that the directory at a path is on, and its number there.
 pub(crate) fn place(path: &CStr) -> Result<(u64, u64)> {
+    place_at(CWD, path, 0)
+}
+
+/// As [`place`], of an opened file.
+pub(crate) fn place_of(fd: impl AsFd) -> Result<(u64, u64)> {
+    place_at(fd, c"", libc::AT_EMPTY_PATH)
+}
+
+/// `int statx(int dir, path, flags, STATX_INO | STATX_MNT_ID, struct statx *st)`, since 5.8.
+fn place_at(dir: impl AsFd, path: &CStr, flags: i32) -> Result<(u64, u64)> {
     let mut st = MaybeUninit::<libc::statx>::uninit();
     let mask = libc::STATX_INO | libc::STATX_MNT_ID;
+    let dir = dir.as_fd().as_raw_fd();
     // SAFETY: `path` is a C string, `st` has room for a struct statx.
-    check_int(unsafe { libc::statx(libc::AT_FDCWD, path.as_ptr(), 0, mask, st.as_mut_ptr()) })?;
+    check_int(unsafe { libc::statx(dir, path.as_ptr(), flags, mask, st.as_mut_ptr()) })?;
     // SAFETY: statx has succeeded, so it has filled the struct.
     let st = unsafe { st.assume_init() };
     Ok((st.stx_mnt_id, st.stx_ino))

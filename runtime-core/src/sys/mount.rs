@@ -85,8 +85,8 @@ pub(crate) fn clone_tree(dir: impl AsFd, path: &CStr, depth: Depth, flags: i32) 
 }
 
 /// `int move_mount(int from, "", int to, "", unsigned flags)`: attaches the
-/// detached mount `tree` on top of `target`. EINVAL: the target belongs to
-/// another mount namespace. ELOOP, ENOTDIR: file on directory or the reverse.
+/// detached mount `tree` on top of `target`. EINVAL: the target belongs to another mount
+/// namespace, or a file on a directory, or the reverse. ELOOP: a mount namespace in itself.
 pub(crate) fn attach(tree: impl AsFd, target: impl AsFd) -> Result<()> {
     attach_at(tree, target, c"")
 }

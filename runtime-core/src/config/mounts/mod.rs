@@ -37,7 +37,7 @@ const PROC_FILES: &[&str] = &[
 /// One mount, checked.
 #[derive(Debug)]
 pub(crate) struct Mount {
-    /// Where, relative to the container's root and lexically clean.
+    /// Where, relative to the container's root and lexically clean; `.` for the root.
     pub(crate) destination: CString,
     pub(crate) source: Source,
     pub(crate) flags: Flags,
@@ -103,13 +103,13 @@ impl Mount {
     pub(crate) fn new(i: usize, spec: &spec::Mount, bundle: &str, rootfs: &str) -> Result<Self> {
         let at = format_args!("mounts[{i}]");
         let options = Options::new(at, &spec.kind, &spec.options)?;
-        let destination = in_container(&clean(&spec.destination), rootfs).to_owned();
-        if spec.destination.is_empty() || destination.is_empty() {
-            return Err(invalid(
-                format_args!("{at}.destination"),
-                format_args!("{:?} is not a place below the container's root", spec.destination),
-            ));
+        if spec.destination.is_empty() {
+            return Err(invalid(format_args!("{at}.destination"), "must be given"));
         }
+        let destination = match in_container(&clean(&spec.destination), rootfs) {
+            "" => ".".to_owned(),
+            destination => destination.to_owned(),
+        };
         let is_bind = options.flags.set & MS_BIND != 0 || spec.kind == "bind";
         let source = if options.flags.set & MS_REMOUNT != 0 {
             Source::Remount
@@ -129,6 +129,11 @@ impl Mount {
             // CVE-2019-19921, CVE-2023-27561: an image's /proc may be a link.
             no_follow: options.destination_no_follow || proper,
         })
+    }
+
+    /// Whether it is the container's root from now on.
+    pub(crate) fn is_new_root(&self) -> bool {
+        self.destination.as_c_str() == c"." && !matches!(self.source, Source::Remount)
     }
 
     /// True for `idmap` and `ridmap` without mappings of the mount's own.
@@ -396,6 +401,16 @@ mod tests {
     }
 
     #[test]
+    fn the_root() {
+        let is_new_root = |path: &str, options| parse(path, "tmpfs", "", options).unwrap().is_new_root();
+        for path in ["/", "//", "/a/..", ".", "/bundle/rootfs"] {
+            assert!(is_new_root(path, &[]), "{path}");
+        }
+        assert!(!is_new_root("/", &["remount"]));
+        assert!(!is_new_root("/a", &[]));
+    }
+
+    #[test]
     fn what_may_be_at_and_below_proc() {
         assert!(parse("/proc", "proc", "proc", &[]).unwrap().no_follow);
         assert!(parse("/proc", "", "/proc", &["rbind"]).is_ok());
@@ -412,8 +427,6 @@ mod tests {
 
     #[test]
     fn refusals() {
-        assert!(report("/", "tmpfs", "", &[]).starts_with("mounts[3].destination: "));
-        assert!(report("/a/..", "tmpfs", "", &[]).starts_with("mounts[3].destination: "));
         assert!(report("", "tmpfs", "", &[]).starts_with("mounts[3].destination: "));
         assert!(
             report("/x", "", "/y", &["rbind", "size=1k"])
