@@ -3,6 +3,7 @@
 
 use super::{Context, Failure};
 use crate::output::{self, io_text};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
 
@@ -33,6 +34,7 @@ fn table(options: &[OsString], pids: &[i32]) -> Result<String, Failure> {
 fn select(table: &str, pids: &[i32]) -> Option<String> {
     let mut lines = table.lines();
     let header = lines.next()?;
+    let pids: BTreeSet<i32> = pids.iter().copied().collect();
     let column = header.split_ascii_whitespace().position(|title| title == "PID")?;
     let is_ours = |line: &&str| {
         let pid = line.split_ascii_whitespace().nth(column).and_then(|pid| pid.parse::<i32>().ok());

@@ -4,6 +4,7 @@
 
 use crate::config::devices::{Rule, RuleKind};
 use crate::error::{Context, Error, ErrorKind, Result};
+use crate::sys::Errno;
 use crate::sys::bpf::{self, Insn};
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -145,7 +146,15 @@ fn compile_neighbours(rules: &[Rule]) -> Vec<Insn> {
 pub(crate) fn apply(cgroup: BorrowedFd<'_>, rules: &[Rule]) -> Result<()> {
     let fail = |error: Error| error.of_kind(ErrorKind::Setup).wrap("linux.resources.devices");
     let program = compile(rules);
-    let program = bpf::load_device_filter(&program).context(|| "bpf(PROG_LOAD)").map_err(fail)?;
+    let program = bpf::load_device_filter(&program).map_err(|errno| {
+        let error = Error::os(errno, "bpf(PROG_LOAD)");
+        fail(match errno {
+            // The verifier follows 8192 jumps at a time, and a million instructions in all.
+            Errno::E2BIG | Errno::EFAULT => error
+                .with_hint(format!("{} rules may be more than the kernel's verifier looks at", rules.len())),
+            _ => error,
+        })
+    })?;
     let old = bpf::device_filters(cgroup).context(|| "bpf(PROG_QUERY)").map_err(fail)?;
     // With one, the exchange is atomic; more can only come from somebody else.
     let replaced = if old.len() == 1 { old.first() } else { None };

@@ -24,8 +24,8 @@ pub(crate) const FIFO: &CStr = c"exec.fifo";
 pub(crate) const NOTIFY: &str = "notify";
 /// The container's system call filter, for `exec`.
 const FILTER: &CStr = c"seccomp.bpf";
-/// How many bytes a record may have. What it keeps of a configuration is written there with
-/// what config.json leaves out, and may be several times as long.
+/// How many bytes a record may have. Of a hook that config.json has in 13 bytes it keeps 51, so
+/// that it may be four times as long.
 const RECORD_MAX: usize = 64 << 20;
 
 /// The directory that holds the state of all containers.
@@ -462,4 +462,25 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
         written
     };
     write().context(|| format!("write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::record::CgroupRecord;
+
+    #[test]
+    fn a_record_that_nobody_could_read_is_not_written() {
+        let root = tempfile::tempdir().unwrap();
+        let id = ContainerId::new("x").unwrap();
+        let entry = Store::new(root.path().to_owned()).reserve(&id).unwrap();
+        let mut record = Record::creating("x", "/b".into(), "/b/r".into(), String::new(), CgroupRecord::None);
+        let empty = record.to_json().len();
+        record.bundle = "b".repeat(RECORD_MAX - empty + "/b".len());
+        entry.write(&record).unwrap();
+        assert_eq!(entry.record().unwrap(), record);
+        record.bundle.push('b');
+        let error = entry.write(&record).unwrap_err().report();
+        assert!(error.starts_with("state.json would have 67108865 bytes, more than 64 MiB"), "{error}");
+    }
 }
