@@ -88,6 +88,9 @@ fn in_user_namespace(bundle: Bundle) -> Bundle {
             config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({ "type": "user" }));
             config["linux"]["uidMappings"] = identity.clone();
             config["linux"]["gidMappings"] = identity;
+            config["linux"]["devices"] = json!([
+                { "path": "/dev/made", "type": "c", "major": 1, "minor": 5, "fileMode": 0o600, "uid": 7 },
+            ]);
             let mounts = config["mounts"].as_array_mut().unwrap();
             mounts.push(
                 json!({ "destination": "/mapped", "source": "rootfs/root", "options": ["bind", "idmap"] }),

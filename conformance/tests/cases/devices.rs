@@ -4,9 +4,9 @@
 use crate::Case;
 use crate::lifecycle::push;
 use crate::mounts::with_user_namespace;
-use crate::security::with_image_dev;
+use crate::security::{refused, with_image_dev};
 use conformance::report::Node;
-use conformance::{Bundle, Doing, Result, Runtime, ensure, ensure_eq};
+use conformance::{Bundle, Doing, Output, Result, Runtime, ensure, ensure_eq};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use serde_json::{Value, json};
 use std::fs;
@@ -101,6 +101,62 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "in a user namespace a device is what config.json says",
+        quote: "devices: path, type, major, minor, fileMode, uid, gid (config-linux.md, Devices); crun 1.27: not the node that the \
+                host has at that path, nor that one's owner and mode",
+        run: |runtime| {
+            let paths = ["/dev/not-on-the-host", "/dev/kmsg", "/tmp/b"];
+            let bundle = Bundle::new(&[&["stat"], &paths[..]].concat())?.with(|config| {
+                with_user_namespace(config);
+                described_devices(config);
+            })?;
+            has_described_devices(&runtime.run_in(&bundle, &["run", "c"])?.ok()?)?;
+            // It can be opened, too.
+            let bundle = Bundle::new(&["write", "/dev/kmsg", "x"])?.with(|config| {
+                with_user_namespace(config);
+                described_devices(config);
+            })?;
+            runtime.run_in(&bundle, &["run", "c"])?.ok().map(drop)
+        },
+    },
+    Case {
+        name: "in an existing user namespace a device is what config.json says",
+        quote: "devices: path, type, major, minor, fileMode, uid, gid (config-linux.md, Devices): the owner of a user \
+                namespace by its path",
+        run: |runtime| {
+            let first = Bundle::new(&["sleep"])?.with(with_user_namespace)?;
+            runtime.run_in(&first, &["run", "--detach", "first"])?.ok()?;
+            let pid = runtime.state("first")?["pid"].clone();
+            let paths = ["/dev/not-on-the-host", "/dev/kmsg", "/tmp/b"];
+            let bundle = Bundle::new(&[&["stat"], &paths[..]].concat())?.with(|config| {
+                with_user_namespace(config);
+                for list in ["uidMappings", "gidMappings"] {
+                    config["linux"].as_object_mut().map(|linux| linux.remove(list));
+                }
+                for namespace in config["linux"]["namespaces"].as_array_mut().into_iter().flatten() {
+                    if namespace["type"] == "user" {
+                        namespace["path"] = json!(format!("/proc/{pid}/ns/user"));
+                    }
+                }
+                described_devices(config);
+            })?;
+            let output = runtime.run_in(&bundle, &["run", "c"]);
+            runtime.run(&["delete", "--force", "first"])?.ok()?;
+            has_described_devices(&output?.ok()?)
+        },
+    },
+    Case {
+        name: "an owner of a device without a mapping",
+        quote: "Runtimes MUST generate an error when invalid or unsupported values are encountered (config.md, Valid values)",
+        run: |runtime| {
+            refused(runtime, |config| {
+                with_user_namespace(config);
+                config["linux"]["devices"] =
+                    json!([{ "path": "/dev/x", "type": "c", "major": 1, "minor": 3, "uid": 70_000 }]);
+            })
+        },
+    },
+    Case {
         name: "devices with a /dev of the caller's",
         quote: "devices lists devices that MUST be available in the container. The path MAY be anywhere in the container \
                 filesystem, notably outside of `/dev` (config-linux.md, Devices); runc, crun: nothing is made in a \
@@ -123,6 +179,30 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
 ];
+
+/// Devices that the host has not, or has otherwise.
+fn described_devices(config: &mut Value) {
+    config["linux"]["devices"] = json!([
+        { "path": "/dev/not-on-the-host", "type": "c", "major": 1, "minor": 5, "fileMode": 0o640, "uid": 7, "gid": 8 },
+        // The kernel's log on the host.
+        { "path": "/dev/kmsg", "type": "c", "major": 1, "minor": 3 },
+        { "path": "/tmp/b", "type": "b", "major": 7, "minor": 99, "fileMode": 0o600 },
+    ]);
+    config["linux"]["resources"]["devices"] = json!([{ "allow": true, "access": "rwm" }]);
+    if let Some(mounts) = config["mounts"].as_array_mut() {
+        mounts.push(json!({ "destination": "/tmp", "type": "tmpfs", "source": "tmpfs" }));
+    }
+}
+
+/// The container has [`described_devices`], as `probe stat` has said.
+fn has_described_devices(output: &Output) -> Result {
+    let nodes: Vec<Option<Node>> = serde_json::from_str(&output.stdout).doing("stat")?;
+    let node = |kind: &str, mode, owner| Some(Node { kind: kind.to_owned(), mode, owner });
+    let expected =
+        [node("char 1:5", 0o640, (7, 8)), node("char 1:3", 0o666, (0, 0)), node("block 7:99", 0o600, (0, 0))];
+    ensure_eq!(nodes, expected);
+    Ok(())
+}
 
 /// Nothing is made or removed in a volume. `link` of the image leads to `target`, and
 /// `change` puts the volume somewhere.

@@ -30,6 +30,8 @@ impl NodeKind {
 /// A node to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Node {
+    /// It is not in config.json.
+    pub(crate) is_default: bool,
     /// Where, relative to the container's root and lexically clean.
     pub(crate) path: CString,
     pub(crate) kind: NodeKind,
@@ -56,6 +58,7 @@ const DEFAULT_NODES: [(&str, u32, u32); 6] = [
 pub(crate) fn nodes(spec: &[spec::Device]) -> Result<Vec<Node>> {
     let own: Vec<Node> = spec.iter().enumerate().map(|(i, device)| node(i, device)).collect::<Result<_>>()?;
     let default = DEFAULT_NODES.into_iter().map(|(path, major, minor)| Node {
+        is_default: true,
         path: CString::new(path).unwrap_or_default(),
         kind: NodeKind::Char,
         major,
@@ -107,6 +110,7 @@ fn node(i: usize, spec: &spec::Device) -> Result<Node> {
         ));
     }
     Ok(Node {
+        is_default: false,
         path: c_string(format_args!("{at}.path"), &path)?,
         kind,
         // 12 and 20 bits: MKDEV of the kernel.

@@ -55,7 +55,7 @@ impl Shared {
 }
 
 /// The mode of a new node that config.json says nothing of.
-const MODE: u32 = 0o666;
+pub(crate) const DEVICE_MODE: u32 = 0o666;
 
 /// Makes the nodes, and the links in /dev. Nothing is made or removed in a volume, unless
 /// config.json has put the path there: a link of the image may lead from /dev to a
@@ -125,7 +125,7 @@ fn make_node<'a>(
     if let Some(host) = &host {
         return bind_node(dir, name, node.kind, node.dev, host);
     }
-    match fd::mknod(dir, name, node.kind | node.mode.unwrap_or(MODE), node.dev) {
+    match fd::mknod(dir, name, node.kind | node.mode.unwrap_or(DEVICE_MODE), node.dev) {
         Ok(()) if node.uid.unwrap_or(0) == 0 && node.gid.unwrap_or(0) == 0 => return Ok(()),
         Ok(()) | Err(Errno::EEXIST) => {}
         Err(errno) => return Err((Call::Mknod, errno)),

@@ -2,12 +2,14 @@
 //! Processes besides the init, for what takes a process of its own.
 
 use super::inside::clone_inside;
+use super::mounts::Octal;
 use super::plan::{Plan, Rootfs, What};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
-use super::tree::Cloner;
+use super::tree::{Cloner, NewNode, Source};
 use crate::launch::channel::{ChildEnd, Reply};
 use crate::path::root::Root;
 use crate::sys::clone::Child;
+use crate::sys::mount::{self, Depth, attr};
 use crate::sys::signal::Ignored;
 use crate::sys::{self, Errno, fd, socket};
 use std::convert::Infallible;
@@ -17,6 +19,8 @@ use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 /// caller's rights, in the container's mount namespace.
 pub(crate) struct TreeCloner<'a> {
     pub(crate) plan: &'a Plan,
+    /// The owner on the host of each device node that is made here.
+    pub(crate) owners: &'a [(u32, u32)],
     /// A process in the mount namespace, which sends its root directory first of all.
     pub(crate) inside: BorrowedFd<'a>,
     /// The socket to the init.
@@ -69,12 +73,51 @@ impl TreeCloner<'_> {
             };
             tree.and_then(|tree| self.send(&tree)).item(Step::Mount, i)?;
         }
+        let mut own = None;
         for (i, node) in rootfs.dev.nodes.iter().enumerate() {
-            if let Some(later) = node.host.as_ref().and_then(|tree| tree.for_cloner(Cloner::Helper)) {
-                later.clone_tree().and_then(|tree| self.send(&tree)).item(Step::Device, i)?;
-            }
+            let Some(later) = node.host.as_ref().and_then(|tree| tree.for_cloner(Cloner::Helper)) else {
+                continue;
+            };
+            let tree = match &later.source {
+                Source::New(node) => self.new_node(&mut own, i, node),
+                Source::Named { .. } | Source::Open(_) => later.clone_tree(),
+            };
+            tree.and_then(|tree| self.send(&tree)).item(Step::Device, i)?;
         }
         Ok(())
+    }
+
+    /// Makes a device node on a tmpfs, `own` once it is there, and clones it from there.
+    /// Nodes of the host come before such ones: to make the tmpfs is to leave the container's
+    /// mount namespace.
+    fn new_node(&self, own: &mut Option<OwnedFd>, i: usize, node: &NewNode) -> StepResult<OwnedFd> {
+        let dir = match own {
+            Some(dir) => dir,
+            None => own.insert(self.own_tmpfs()?),
+        };
+        let name = Octal::new(i as u32);
+        let name = name.as_c_str();
+        fd::mknod(&*dir, name, node.mode, node.dev).during(Call::Mknod)?;
+        let (uid, gid) = *self.owners.get(i).ok_or((Call::Chown, Errno::EINVAL))?;
+        fd::chown_at(&*dir, name, uid, gid, libc::AT_SYMLINK_NOFOLLOW).during(Call::Chown)?;
+        mount::clone_tree(&*dir, name, Depth::One, 0).during(Call::CloneTree)
+    }
+
+    /// Mounts a tmpfs in a mount namespace of this process's own: before Linux 6.15 nothing
+    /// but a mount of the own namespace can be cloned.
+    fn own_tmpfs(&self) -> StepResult<OwnedFd> {
+        fd::umask(0);
+        sys::ns::unshare(libc::CLONE_NEWNS).during(Call::Unshare)?;
+        let context = mount::fsopen(c"tmpfs").during(Call::Fsopen)?;
+        if let Some((option, label)) = self.plan.container.as_ref().and_then(|c| c.mask_label.as_ref()) {
+            mount::fsconfig_set(&context, option, Some(label)).during(Call::Fsconfig)?;
+        }
+        mount::fsconfig_create(&context).during(Call::FsconfigCreate)?;
+        let tmpfs = mount::fsmount(&context, attr::NOSUID | attr::NOEXEC).during(Call::Fsmount)?;
+        let flags = libc::O_PATH | libc::O_DIRECTORY;
+        let target = fd::open(fd::CWD, c"/", flags, 0).during(Call::Open)?;
+        mount::attach(&tmpfs, target).during(Call::AttachMount)?;
+        Ok(tmpfs)
     }
 
     /// Enters the mount namespace, and in it the copy of the caller's root directory: the

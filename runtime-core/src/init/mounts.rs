@@ -297,10 +297,10 @@ fn remount(root: Root<'_>, m: &Mount) -> StepResult {
 }
 
 /// Permission bits as text, on the stack.
-struct Octal([u8; 6]);
+pub(super) struct Octal([u8; 6]);
 
 impl Octal {
-    fn new(mode: u32) -> Self {
+    pub(super) fn new(mode: u32) -> Self {
         let mut text = *b"00000\0";
         let mut rest = mode & 0o77777;
         for digit in text.iter_mut().rev().skip(1) {
@@ -310,7 +310,7 @@ impl Octal {
         Octal(text)
     }
 
-    fn as_c_str(&self) -> &CStr {
+    pub(super) fn as_c_str(&self) -> &CStr {
         CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
     }
 }

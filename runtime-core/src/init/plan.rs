@@ -5,7 +5,7 @@
 //! to format, no map to look into, no question left to ask. The parent keeps its
 //! copy to turn a [`Failure`](super::step::Failure) into a sentence.
 
-use super::tree::Tree;
+use super::tree::{Later, NewNode, Source, Tree};
 use crate::config::caps::Capabilities;
 use crate::config::memory_policy::MemoryPolicy;
 use crate::config::process::Rlimit;
@@ -205,7 +205,7 @@ pub(crate) enum DevPlace {
     Given,
 }
 
-/// A device node. In a user namespace it is the host's, bound.
+/// A device node.
 #[derive(Debug)]
 pub(crate) struct Node {
     /// Relative to the root.
@@ -217,8 +217,18 @@ pub(crate) struct Node {
     pub(crate) mode: Option<u32>,
     pub(crate) uid: Option<u32>,
     pub(crate) gid: Option<u32>,
-    /// The host's node, where nodes cannot be made.
+    /// The node to mount there, where none can be made.
     pub(crate) host: Option<Tree>,
+}
+
+impl Node {
+    /// What the helper makes, if that is who makes the node.
+    pub(crate) fn made_by_helper(&self) -> Option<&NewNode> {
+        match &self.host {
+            Some(Tree::Later(Later { source: Source::New(node), .. })) => Some(node),
+            _ => None,
+        }
+    }
 }
 
 /// One entry of `mounts`.

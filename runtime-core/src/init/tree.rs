@@ -54,6 +54,19 @@ pub(crate) enum Source {
     Named { name: CString, leaf: Leaf, id: FileId },
     /// What has no name, such as a namespace file.
     Open(OwnedFd),
+    /// A device node that the helper makes, on a file system of its own.
+    New(NewNode),
+}
+
+/// A device node to make outside of the container's user namespace, in which nobody may.
+#[derive(Debug)]
+pub(crate) struct NewNode {
+    /// The type, and the permissions.
+    pub(crate) mode: u32,
+    pub(crate) dev: u64,
+    /// The owner, in the container.
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
 }
 
 /// The identity of a file: its file system and its inode.
@@ -81,6 +94,8 @@ impl Source {
                 shape.clone_tree(file.as_fd())
             }
             Source::Open(file) => shape.clone_tree(file.as_fd()),
+            // Not here: it takes the file system.
+            Source::New(_) => Err((Call::Mknod, Errno::EINVAL)),
         }
     }
 }

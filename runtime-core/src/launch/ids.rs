@@ -81,10 +81,48 @@ pub(crate) fn on_host(proc: &Proc, pid: i32, uid: u32) -> Result<u32> {
     })
 }
 
+/// The id mappings of a user namespace, as the host sees them.
+#[derive(Debug)]
+pub(crate) struct Maps {
+    uid: Vec<(u32, u32, u32)>,
+    gid: Vec<(u32, u32, u32)>,
+}
+
+impl Maps {
+    /// Those that a new user namespace will have.
+    pub(crate) fn new(uid: &[IdMapping], gid: &[IdMapping]) -> Self {
+        let ranges = |map: &[IdMapping]| map.iter().map(|m| (m.container_id, m.host_id, m.size)).collect();
+        Maps { uid: ranges(uid), gid: ranges(gid) }
+    }
+
+    /// Those of the user namespace that process `pid` is in.
+    pub(crate) fn of(proc: &Proc, pid: i32) -> Result<Self> {
+        let read = |name: &str| {
+            let text = proc.read(&file(pid, name)).context(|| format!("read /proc/{pid}/{name}"))?;
+            Ok(ranges(&String::from_utf8_lossy(&text)).collect())
+        };
+        Ok(Maps { uid: read("uid_map")?, gid: read("gid_map")? })
+    }
+
+    /// What a user and a group of the user namespace are on the host.
+    pub(crate) fn on_host(&self, uid: u32, gid: u32) -> Result<(u32, u32)> {
+        let find = |map: &[_], id: u32, name: &str| {
+            look_up(map.iter().copied(), id).ok_or_else(|| {
+                Error::new(ErrorKind::Setup, format!("{name} {id} has no mapping (linux.{name}Mappings)"))
+            })
+        };
+        Ok((find(&self.uid, uid, "uid")?, find(&self.gid, gid, "gid")?))
+    }
+}
+
 /// Looks an id up in a uid_map (user_namespaces(7)).
 fn find(map: &str, uid: u32) -> Option<u32> {
-    ranges(map).find_map(|(inside, outside, size)| {
-        let offset = uid.checked_sub(inside).filter(|offset| *offset < size)?;
+    look_up(ranges(map), uid)
+}
+
+fn look_up(mut ranges: impl Iterator<Item = (u32, u32, u32)>, id: u32) -> Option<u32> {
+    ranges.find_map(|(inside, outside, size)| {
+        let offset = id.checked_sub(inside).filter(|offset| *offset < size)?;
         outside.checked_add(offset)
     })
 }

@@ -260,13 +260,15 @@ impl Child {
 
     /// Starts the helper that clones trees in the child's mount namespace, with rights
     /// that the child does not have, if there is to be one ([`Cloner::Helper`]).
-    pub(crate) fn start_tree_cloner(&mut self, plan: &Plan) -> Result<()> {
+    /// `owners`: see [`TreeCloner`].
+    pub(crate) fn start_tree_cloner(&mut self, plan: &Plan, owners: &[(u32, u32)]) -> Result<()> {
         let TreeCloning::Prepared { helper: socket, init } = &self.trees else { return Ok(()) };
         let has_room = plan.container.as_ref().is_some_and(|container| container.rootfs.has_room());
         let room = if has_room { Some(Box::new(room(init, plan)?)) } else { None };
         let (parent, child) = channel::channel()?;
         let cloner = TreeCloner {
             plan,
+            owners,
             inside: room.as_ref().map_or(self.pidfd(), |room| room.pidfd()),
             socket,
             inits_end: init.as_raw_fd(),

@@ -16,12 +16,13 @@ use crate::config::Config;
 use crate::config::hooks::Kind as HookKind;
 use crate::config::namespaces::{Kind as NamespaceKind, Origin};
 use crate::error::{Error, ErrorKind, Result};
-use crate::init::plan::Plan;
+use crate::init::plan::{Node, Plan};
 use crate::launch::network::NewNetwork;
 use crate::launch::watch::Watch;
 use crate::launch::{self, Child, Progress, agent, hooks, ids, outside};
 use crate::net;
 use crate::path::proc::Proc;
+use crate::path::show;
 use crate::plan::{self, Extras, Host};
 use crate::resctrl::{self, Resctrl};
 use crate::spec::{OCI_VERSION, Resources, StateDocument, Status};
@@ -177,7 +178,7 @@ impl Attempt<'_> {
         if let Some(network) = self.network.take() {
             network.finish()?;
         }
-        child.start_tree_cloner(plan)?;
+        child.start_tree_cloner(plan, &self.device_owners(plan, proc, child.pid)?)?;
         let namespaces = &self.config.namespaces;
         if namespaces.is_new(NamespaceKind::User) {
             ids::write_maps(proc, child.pid, &namespaces.uid_map, &namespaces.gid_map)
@@ -245,6 +246,26 @@ impl Attempt<'_> {
                 }
             }
         }
+    }
+
+    /// For each device node the owner on the host, if the helper makes it; empty if that
+    /// makes none.
+    fn device_owners(&self, plan: &Plan, proc: &Proc, pid: i32) -> Result<Vec<(u32, u32)>> {
+        let nodes = plan.container.as_ref().map_or(&[][..], |container| &container.rootfs.dev.nodes);
+        if nodes.iter().all(|node| node.made_by_helper().is_none()) {
+            return Ok(Vec::new());
+        }
+        let namespaces = &self.config.namespaces;
+        let maps = match namespaces.is_new(NamespaceKind::User) {
+            true => ids::Maps::new(&namespaces.uid_map, &namespaces.gid_map),
+            false => ids::Maps::of(proc, pid)?,
+        };
+        let owner = |node: &Node| {
+            let Some(new) = node.made_by_helper() else { return Ok((0, 0)) };
+            let at = || format!("linux.devices: /{}", show(&node.path));
+            maps.on_host(new.uid, new.gid).map_err(|error| error.wrap(at()))
+        };
+        nodes.iter().map(owner).collect()
     }
 
     fn move_devices(&mut self, child: &Child, plan: &Plan) -> Result<()> {

@@ -9,8 +9,9 @@ use crate::config::field::invalid;
 use crate::config::mounts::{Mount, Source};
 use crate::config::namespaces::Kind;
 use crate::error::{Context, Error, ErrorKind, Result};
+use crate::init::devices::DEVICE_MODE;
 use crate::init::plan::{Dev, DevPlace, Node, Rootfs, TreeHelper};
-use crate::init::tree::{Cloner, Shape, Tree};
+use crate::init::tree::{self, Cloner, Later, NewNode, Shape, Tree};
 use crate::path::root::Leaf;
 use crate::path::show;
 use crate::sys::mount::Depth;
@@ -115,9 +116,13 @@ fn dev_place(config: &Config) -> DevPlace {
 }
 
 fn dev(config: &Config, trees: &mut Trees) -> Result<Dev> {
-    let by_binding = config.namespaces.is_own(Kind::User)
-        || !crate::is_initial_user_namespace()?
-        || cred::cap_get().context(|| "capget")?.effective & 1 << cred::CAP_MKNOD == 0;
+    let may_make = crate::is_initial_user_namespace()?
+        && cred::cap_get().context(|| "capget")?.effective & 1 << cred::CAP_MKNOD != 0;
+    let maker = match (may_make, config.namespaces.is_own(Kind::User), trees.cloner()) {
+        (true, false, _) => Maker::Child,
+        (true, true, Cloner::Helper) => Maker::Helper,
+        _ => Maker::Host,
+    };
     let mut links = vec![
         (c"/proc/self/fd", c"dev/fd"),
         (c"/proc/self/fd/0", c"dev/stdin"),
@@ -133,21 +138,32 @@ fn dev(config: &Config, trees: &mut Trees) -> Result<Dev> {
         let path = node.path.as_c_str();
         path != c"dev/ptmx" && (place != DevPlace::Given || !path.to_bytes().starts_with(b"dev/"))
     };
-    let nodes = config
-        .nodes
-        .iter()
-        .filter(is_made)
-        .map(|n| node(n, by_binding.then_some(&mut *trees)))
-        .collect::<Result<_>>()?;
+    let nodes = config.nodes.iter().filter(is_made).map(|n| node(n, maker, trees)).collect::<Result<_>>()?;
     Ok(Dev { place, nodes, links: links.into() })
 }
 
-/// `bind`: the kernel lets nobody make device nodes in a user namespace, nor without
-/// CAP_MKNOD, so the container gets a mount of the host's.
-fn node(node: &NodeConfig, bind: Option<&mut Trees>) -> Result<Node> {
+/// Who makes the device nodes. The kernel lets nobody make one in a user namespace, nor
+/// without CAP_MKNOD.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Maker {
+    /// The child, where they are to be.
+    Child,
+    /// The helper, on a file system of its own, from which each is mounted. The default
+    /// ones are the host's: root of the user namespace need not own them.
+    Helper,
+    /// Nobody: they are the host's, mounted, with its owners and modes.
+    Host,
+}
+
+fn node(node: &NodeConfig, maker: Maker, trees: &mut Trees) -> Result<Node> {
     let dev = libc::makedev(node.major, node.minor);
     // A fifo is no device: everybody may make one.
-    let bind = bind.filter(|_| node.kind != NodeKind::Fifo);
+    let maker = if node.kind == NodeKind::Fifo { Maker::Child } else { maker };
+    let host = match maker {
+        Maker::Child => None,
+        Maker::Helper if !node.is_default => Some(new_node(node, dev)),
+        Maker::Helper | Maker::Host => Some(host_node(node, dev, trees)?),
+    };
     Ok(Node {
         path: node.path.clone(),
         kind: node.kind.mode(),
@@ -155,8 +171,19 @@ fn node(node: &NodeConfig, bind: Option<&mut Trees>) -> Result<Node> {
         mode: node.mode,
         uid: node.uid,
         gid: node.gid,
-        host: bind.map(|trees| host_node(node, dev, trees)).transpose()?,
+        host,
     })
+}
+
+fn new_node(node: &NodeConfig, dev: u64) -> Tree {
+    let source = tree::Source::New(NewNode {
+        mode: node.kind.mode() | node.mode.unwrap_or(DEVICE_MODE),
+        dev,
+        uid: node.uid.unwrap_or(0),
+        gid: node.gid.unwrap_or(0),
+    });
+    let shape = Shape { depth: Depth::One, propagation: [None; 2], id_map: None };
+    Tree::Later(Later { cloner: Cloner::Helper, source, shape })
 }
 
 fn host_node(node: &NodeConfig, dev: u64, trees: &mut Trees) -> Result<Tree> {
