@@ -7,10 +7,10 @@ use crate::arch::Arch;
 use crate::condition::{Condition, Operator};
 use crate::policy::{Alternative, Policy, Rule};
 use crate::table::Syscall;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// That a rule is about a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Claim {
     rule: u32,
     inner: Inner,
@@ -87,7 +87,7 @@ pub(super) fn lower(
         policy.rules.iter().map(|rule| Reading::new(rule, graph, arch, default)).collect();
     let reading = |rule: u32| &readings[rule as usize];
     // Rules often name many calls: what competes for them is then worked out once.
-    let mut decided = HashMap::new();
+    let mut decided = BTreeMap::new();
     let mut decisions = Vec::with_capacity(named.rules.len());
     for (number, call) in Syscall::numbers(arch) {
         let mut direct = named.of(call).iter().map(|rule| reading(*rule));

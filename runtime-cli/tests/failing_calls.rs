@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//! System calls that fail, where a failure is rare, and what is left then.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+use conformance::{Bundle, Runtime, host, runtime};
+use nix::libc;
+use serde_json::json;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// A command for which the call `number` fails with `errno`.
+fn without(mut command: Command, number: libc::c_long, errno: i32) -> Command {
+    let op = |code: u32, jt, k| libc::sock_filter { code: code as u16, jt, jf: 1 - jt, k };
+    let ret = |k| libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k };
+    let filter = [
+        libc::sock_filter { code: (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, jt: 0, jf: 0, k: 0 },
+        op(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, number as u32),
+        ret(libc::SECCOMP_RET_ERRNO | errno as u32),
+        ret(libc::SECCOMP_RET_ALLOW),
+    ];
+    let load = move || {
+        let mut filter = filter;
+        let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+        let program = std::ptr::from_ref(&program);
+        // SAFETY: a whole sock_fprog, and the instructions that it names. Root needs no more.
+        #[allow(unsafe_code)]
+        match unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, program) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: one system call, no heap, no lock.
+    #[allow(unsafe_code)]
+    unsafe {
+        command.pre_exec(load)
+    };
+    command
+}
+
+fn id(name: &str) -> String {
+    format!("failing-{name}-{}", std::process::id())
+}
+
+fn is_empty(runtime: &Runtime, id: &str) -> bool {
+    std::fs::read_dir(runtime.root()).unwrap().next().is_none() && !host::hierarchy().join(id).exists()
+}
+
+/// The last word to the init is sent when the record says that the container is made.
+#[test]
+fn a_word_that_cannot_be_sent_leaves_nothing() {
+    let _alone = host::alone();
+    let runtime = Runtime::from_env().unwrap();
+    let bundle = Bundle::new(&["sleep"]).unwrap();
+    let id = id("go");
+    for verb in [&["create", &id][..], &["run", &id], &["run", "--detach", &id]] {
+        let mut command = without(runtime.command(verb), libc::SYS_sendto, libc::ENOBUFS);
+        command.current_dir(bundle.path());
+        runtime::finish(command).unwrap().failed_with(1, "send: no buffer space available").unwrap();
+        assert!(is_empty(&runtime, &id), "{verb:?}");
+    }
+}
+
+#[test]
+fn a_lock_that_cannot_be_had_leaves_nothing() {
+    let _alone = host::alone();
+    let runtime = Runtime::from_env().unwrap();
+    let bundle = Bundle::new(&["sleep"]).unwrap();
+    let id = id("lock");
+    let mut command = without(runtime.command(&["create", &id]), libc::SYS_flock, libc::ENOLCK);
+    command.current_dir(bundle.path());
+    runtime::finish(command).unwrap().failed_with(1, "flock").unwrap();
+    assert!(is_empty(&runtime, &id));
+}
+
+/// The standard library panics when its hash tables cannot have a random number.
+#[test]
+fn random_numbers_are_not_needed() {
+    let _alone = host::alone();
+    let runtime = Runtime::from_env().unwrap();
+    let names: Vec<_> = ["acct", "swapon", "kexec_load"].to_vec();
+    let bundle = Bundle::new(&["exit", "7"])
+        .unwrap()
+        .with(|config| {
+            config["linux"]["seccomp"] = json!({
+                "defaultAction": "SCMP_ACT_ALLOW",
+                "syscalls": [{ "names": names, "action": "SCMP_ACT_ERRNO" }],
+            });
+        })
+        .unwrap();
+    let id = id("random");
+    let mut command = without(runtime.command(&["run", &id]), libc::SYS_getrandom, libc::EIO);
+    command.current_dir(bundle.path());
+    let output = runtime::finish(command).unwrap();
+    assert_eq!(output.status.code(), Some(7), "{output}");
+}
