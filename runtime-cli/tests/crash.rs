@@ -161,8 +161,9 @@ fn create_while_a_hook_runs() {
     runtime.run(&["delete", "hook"]).unwrap().failed_with(1, "that is not stopped: creating").unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
-    // The hook outlives the runtime; it is not the container's.
-    let _hook = std::process::Command::new("pkill").args(["-f", &sleep]).status().unwrap();
+    // The hook has ended with the runtime.
+    let left = std::process::Command::new("pgrep").args(["-f", &sleep]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&left.stdout), "");
     runtime.run(&["delete", "--force", "hook"]).unwrap().ok().unwrap();
     before.check(&runtime).unwrap();
 }

@@ -28,10 +28,10 @@ impl Forged {
         fs::create_dir(&entry).unwrap();
         fs::set_permissions(&entry, PermissionsExt::from_mode(0o711)).unwrap();
         let record = json!({
-            "version": 1, "id": "c", "phase": "created", "init_process_pid": i32::MAX,
+            "version": 2, "id": "c", "phase": "created", "init_process_pid": i32::MAX,
             "init_process_start": 1, "created": "2026-01-01T00:00:00Z", "bundle": "/", "rootfs": "/",
             "annotations": {}, "cgroup_paths": {}, "cgroup": { "driver": "none" }, "namespace_paths": {},
-            "shared_pid_namespace": true, "no_new_keyring": false, "inherited": {},
+            "shared_pid_namespace": true, "no_new_keyring": false, "inherited": { "process": {} },
             "poststop": [{ "path": "/bin/touch", "args": ["touch", mark], "env": null, "timeout": null }],
         });
         let file = entry.join("state.json");

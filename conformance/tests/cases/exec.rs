@@ -414,6 +414,43 @@ pub(crate) const CASES: &[Case] = &[
             Ok(())
         },
     },
+    Case {
+        name: "edits of config.json after create, and no bundle at all",
+        quote: "Any changes made to the config.json file after this operation will not have an effect on the container \
+            (runtime.md, Create)",
+        run: |runtime| {
+            let bundle = Bundle::new(&["sleep"])?.with(|config| {
+                config["process"]["env"] = json!(["PATH=/", "OF=create"]);
+                config["process"]["cwd"] = json!("/tmp");
+                config["process"]["user"] = json!({ "uid": 1000, "gid": 1001 });
+            })?;
+            // The file system of the container stays: a mount keeps it.
+            let rootfs = tempfile::tempdir().doing("temporary directory")?;
+            let moved = rootfs.path().join("rootfs");
+            std::fs::rename(bundle.rootfs(""), &moved).doing("rename")?;
+            let bundle = bundle.with(|config| config["root"]["path"] = json!(moved))?;
+            runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
+            let report = || -> Result<Report> {
+                let output = runtime.run(&["exec", "c", "/probe", "report"])?.ok()?;
+                serde_json::from_str(&output.stdout).doing("the probe's report")
+            };
+            let bundle = bundle.with(|config| {
+                config["process"]["env"] = json!(["PATH=/", "OF=later"]);
+                config["process"]["cwd"] = json!("/");
+                config["process"]["user"] = json!({ "uid": 0, "gid": 0 });
+            })?;
+            let edited = report();
+            drop(bundle);
+            let removed = report();
+            runtime.run(&["delete", "--force", "c"])?.ok()?;
+            for report in [edited?, removed?] {
+                ensure_eq!(report.variable("OF"), Some("create"));
+                ensure_eq!(report.cwd, "/tmp");
+                ensure_eq!((report.uids[0], report.gids[0]), (1000, 1001));
+            }
+            Ok(())
+        },
+    },
 ];
 
 /// Runs a command that reports, with one socket and one more descriptor to preserve:

@@ -40,6 +40,35 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "sockets whose path is longer than an address",
+        quote: "unix(7): an address has at most 107 bytes; paths (console-socket, pidfd-socket, listenerPath) have up to \
+            4,095",
+        run: |runtime| {
+            let dir = tempfile::tempdir().doing("temporary directory")?;
+            let deep = dir.path().join("d".repeat(150));
+            std::fs::create_dir(&deep).doing("mkdir")?;
+            each(["console", "pidfd", "agent"], |kind| {
+                // bind(2) has the same limit.
+                let peer = Deaf::at(&dir.path().join(kind), true)?;
+                let path = deep.join(kind);
+                std::fs::rename(dir.path().join(kind), &path).doing("rename")?;
+                let path = path.display().to_string();
+                let bundle = Bundle::new(&["sleep"])?;
+                let (bundle, flags) = match *kind {
+                    "console" => {
+                        let bundle = bundle.with(|config| config["process"]["terminal"] = json!(true))?;
+                        (bundle, vec!["--console-socket", &path])
+                    }
+                    "pidfd" => (bundle, vec!["--pidfd-socket", &path]),
+                    _ => (with_agent(bundle, &path)?, vec![]),
+                };
+                runtime.run_in(&bundle, &[&["create"], flags.as_slice(), &["c"]].concat())?.ok()?;
+                drop(peer);
+                runtime.run(&["delete", "c"])?.ok().map(drop)
+            })
+        },
+    },
+    Case {
         name: "an agent that does not read",
         quote: "an agent may accept a connection and never read from it; the state that it gets may be larger than \
             what a socket holds",

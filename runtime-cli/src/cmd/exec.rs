@@ -4,7 +4,7 @@
 use super::{Context, Failure};
 use crate::foreground::{Foreground, Given};
 use crate::input;
-use runtime_core::spec::{Capabilities, Process, Spec};
+use runtime_core::spec::{Capabilities, Process};
 use runtime_core::{Container, Exec};
 
 /// What the program exits with if it is not the process's own status.
@@ -101,7 +101,7 @@ fn options(context: &Context<'_>, mut exec: Exec) -> Result<Exec, Failure> {
     Ok(exec.preserve_fds(fds).ignore_paused(flags.is_set("ignore-paused")))
 }
 
-/// The process of the bundle's configuration, changed as the flags say.
+/// The container's own process, changed as the flags say.
 fn from_flags(context: &Context<'_>, container: &Container) -> Result<Process, Failure> {
     let flags = context.flags;
     let args = context.arguments.get(1..).unwrap_or_default();
@@ -111,7 +111,7 @@ fn from_flags(context: &Context<'_>, container: &Container) -> Result<Process, F
     let text = |value: &std::ffi::OsStr| {
         value.to_str().map(str::to_owned).ok_or_else(|| Failure::new(format!("{value:?} is not UTF-8")))
     };
-    let mut process = Spec::load(container.state()?.bundle)?.process.unwrap_or_default();
+    let mut process = container.process()?;
     process.args = args.iter().map(|arg| text(arg)).collect::<Result<_, _>>()?;
     process.terminal = flags.is_set("tty");
     if let Some(cwd) = flags.get("cwd").filter(|cwd| !cwd.is_empty()) {

@@ -330,7 +330,7 @@ fn refused() -> Vec<(&'static str, Value)> {
         ("/linux/seccomp/architectures/0", json!("SCMP_ARCH_X")),
         ("/linux/seccomp/flags/0", json!("SECCOMP_FILTER_FLAG_X")),
         ("/linux/seccomp/listenerPath", json!("run/agent")),
-        ("/linux/seccomp/listenerPath", json!(format!("/{}", "x".repeat(107)))),
+        ("/linux/seccomp/listenerPath", json!(format!("/{}", "x".repeat(4095)))),
         ("/linux/seccomp/syscalls/0/names", json!([])),
         ("/linux/seccomp/syscalls/0/errnoRet", json!(1)),
         ("/linux/seccomp/syscalls/0/action", json!("SCMP_ACT_X")),

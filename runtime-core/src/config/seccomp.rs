@@ -6,8 +6,8 @@ use crate::error::Result;
 use crate::spec;
 use seccomp::{Arch, Arg, Policy, Profile, SyscallRule};
 
-/// What the address of an AF_UNIX socket has room for (unix(7)), without its NUL.
-const SOCKET_PATH_MAX: usize = 107;
+/// The length of a path, without its NUL (PATH_MAX).
+const SOCKET_PATH_MAX: usize = 4095;
 
 /// Checks the profile. What it names and this library does not know is ignored
 /// with a note, if the specification says so, and refused if not.
@@ -32,7 +32,7 @@ fn check_socket(path: &str) -> Result<()> {
         return Err(invalid(at, format_args!("{path:?} is not an absolute path")));
     }
     if path.len() > SOCKET_PATH_MAX {
-        let why = format_args!("{} bytes, the address of a socket holds {SOCKET_PATH_MAX}", path.len());
+        let why = format_args!("{} bytes, a path has at most {SOCKET_PATH_MAX}", path.len());
         return Err(invalid(at, why));
     }
     Ok(())
@@ -196,7 +196,7 @@ mod tests {
         };
         let long = format!("/{}", "x".repeat(SOCKET_PATH_MAX));
         listener(&long[..SOCKET_PATH_MAX]).unwrap();
-        assert!(listener(&long).unwrap_err().contains("108 bytes"));
+        assert!(listener(&long).unwrap_err().contains("4096 bytes"));
         assert!(listener("").unwrap_err().contains("is not set, but SCMP_ACT_NOTIFY is used"));
         assert!(listener("@abstract").unwrap_err().contains("not an absolute path"));
         assert!(listener("/a\0b").unwrap_err().contains("NUL"));

@@ -28,7 +28,7 @@ use crate::resctrl::{self, Resctrl};
 use crate::spec::{OCI_VERSION, Resources, StateDocument, Status};
 use crate::state::filter::CompiledFilter;
 use crate::state::process::ProcessId;
-use crate::state::record::{Inherited, Phase, Record, StartContainer};
+use crate::state::record::{Inherited, Phase, Record};
 use crate::state::store::Locked;
 use crate::sys::Errno;
 use crate::trace::{Mark, Traced};
@@ -53,7 +53,6 @@ pub(super) struct Attempt<'a> {
     pub(super) handover: &'a Handover,
     pub(super) inherited: &'a Inherited,
     pub(super) resources: &'a Resources,
-    pub(super) start_container: Option<StartContainer>,
     /// See [`Record::host_mount_below`].
     pub(super) host_mount: Option<u64>,
     pub(super) resctrl: Option<(Resctrl, resctrl::Place)>,
@@ -418,7 +417,7 @@ impl Attempt<'_> {
         record.resources.clone_from(self.resources);
         record.host_mount_below = self.host_mount;
         record.resctrl = self.resctrl.as_ref().map(|(_, place)| place.clone());
-        record.start_container.clone_from(&self.start_container);
+        record.start_container = config.hooks.of(HookKind::StartContainer).to_vec();
         record.poststart = config.hooks.of(HookKind::Poststart).to_vec();
         record.poststop = config.hooks.of(HookKind::Poststop).to_vec();
         record

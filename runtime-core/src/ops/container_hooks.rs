@@ -91,7 +91,9 @@ impl Container {
     /// Runs the startContainer hooks, as whom and with all that the container's
     /// program will have, and nothing more.
     pub(super) fn start_container_hooks(&self, record: &Record, watch: Watch<'_>) -> Result<()> {
-        let Some(start) = &record.start_container else { return Ok(()) };
+        if record.start_container.is_empty() {
+            return Ok(());
+        }
         let state = StateDocument {
             oci_version: OCI_VERSION,
             id: &record.id,
@@ -100,8 +102,8 @@ impl Container {
             bundle: &record.bundle,
             annotations: &record.annotations,
         };
-        hooks::run_with(Kind::StartContainer, &start.hooks, &state, watch, &mut |hook, stdio| {
-            let mut process = start.process.clone();
+        hooks::run_with(Kind::StartContainer, &record.start_container, &state, watch, &mut |hook, stdio| {
+            let mut process = record.inherited.process.clone();
             process.terminal = false;
             let mut exec = self.exec(process).stdio(stdio.map(Some)).hook(hook.clone());
             if let Some(cancel) = watch.cancel {

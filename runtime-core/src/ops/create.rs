@@ -15,7 +15,6 @@ use crate::ContainerId;
 use crate::cgroup::Hierarchy;
 use crate::cgroup::driver;
 use crate::config::Config;
-use crate::config::hooks::Kind as HookKind;
 use crate::config::namespaces::{Kind as NamespaceKind, Origin};
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::launch::ids;
@@ -24,7 +23,7 @@ use crate::plan::{self, Extras};
 use crate::resctrl::Resctrl;
 use crate::spec::Spec;
 use crate::state::filter::CompiledFilter;
-use crate::state::record::{Inherited, StartContainer};
+use crate::state::record::Inherited;
 use crate::sys::{cred, fd};
 use crate::trace::{Mark, Traced};
 use seccomp::Policy;
@@ -206,6 +205,8 @@ impl Create {
         };
         let ahead = self.parallel && spec.linux.as_ref().is_some_and(NewNetwork::suits);
         let network = loaded.network.filter(|_| ahead).or_else(|| ahead.then(NewNetwork::begin).flatten());
+        // Later processes of the container do not speak for it.
+        let process = if self.notify { spec.process.clone() } else { None };
         if self.notify {
             notify::add(&mut spec, &self.container.store, &self.container.id)?;
         }
@@ -227,8 +228,10 @@ impl Create {
             driver::Plan::fs(&hierarchy, &config, id).traced(Mark::FindCgroup)?
         };
         let resources = linux.and_then(|linux| linux.resources.clone()).unwrap_or_default();
-        let start_container = start_container(&config, &spec);
-        let inherited = Inherited::new(*spec);
+        let mut inherited = Inherited::new(*spec);
+        if let Some(process) = process {
+            inherited.process = process;
+        }
         let filter =
             config.seccomp.as_ref().map(plan::seccomp::compile).transpose().traced(Mark::CompileFilter)?;
         let ignored =
@@ -268,7 +271,6 @@ impl Create {
             handover: &self.handover,
             inherited: &inherited,
             resources: &resources,
-            start_container,
             host_mount,
             resctrl,
             rootless: self.rootless,
@@ -281,13 +283,6 @@ impl Create {
         let held = attempt.make(entry, extras)?;
         Ok(held.cancelled_by(self.handover.cancel))
     }
-}
-
-/// What will be needed to run the startContainer hooks; `None` without hooks.
-fn start_container(config: &Config, spec: &Spec) -> Option<StartContainer> {
-    let hooks = config.hooks.of(HookKind::StartContainer);
-    let process = spec.process.as_ref().filter(|_| !hooks.is_empty())?;
-    Some(StartContainer { hooks: hooks.to_vec(), process: process.clone() })
 }
 
 /// runc's words for what goes wrong inside of a container.

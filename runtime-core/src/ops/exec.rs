@@ -46,6 +46,11 @@ pub struct Exec {
 }
 
 impl Container {
+    /// The container's process, as config.json had it when the container was created.
+    pub fn process(&self) -> Result<spec::Process> {
+        Ok(self.store.entry(&self.id)?.record()?.inherited.process)
+    }
+
     /// Begins to run `process` in the container. What it leaves open
     /// (capabilities, limits, labels, umask) is as for the container's first
     /// process; the system call filter always is.

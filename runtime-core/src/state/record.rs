@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The version of the format. A record of another version is refused.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// All that is remembered of a container.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,65 +54,31 @@ pub(crate) struct Record {
     /// The filter that every process of the container loads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) seccomp: Option<FilterRecord>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) start_container: Option<StartContainer>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) start_container: Vec<Hook>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) poststart: Vec<Hook>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) poststop: Vec<Hook>,
 }
 
-/// The startContainer hooks, and the process as whom they run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct StartContainer {
-    pub(crate) hooks: Vec<Hook>,
-    pub(crate) process: spec::Process,
-}
-
 /// What later processes of a container have from its first. As written in
-/// config.json at the time of create: editing the file later changes nothing.
+/// config.json at the time of create: editing or removing the file later changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
 pub(crate) struct Inherited {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    capabilities: Option<spec::Capabilities>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    rlimits: Vec<spec::Rlimit>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    apparmor_profile: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    selinux_label: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    oom_score_adj: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scheduler: Option<spec::Scheduler>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    io_priority: Option<spec::IoPriority>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    exec_cpu_affinity: Option<spec::CpuAffinity>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    umask: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) process: spec::Process,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) personality: Option<spec::Personality>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) memory_policy: Option<spec::MemoryPolicy>,
 }
 
 impl Inherited {
     /// Takes what it needs out of config.json.
     pub(crate) fn new(spec: spec::Spec) -> Self {
-        let process = spec.process.unwrap_or_default();
         let linux = spec.linux.unwrap_or_default();
         Inherited {
-            capabilities: process.capabilities,
-            rlimits: process.rlimits,
-            apparmor_profile: process.apparmor_profile,
-            selinux_label: process.selinux_label,
-            oom_score_adj: process.oom_score_adj,
-            scheduler: process.scheduler,
-            io_priority: process.io_priority,
-            exec_cpu_affinity: process.exec_cpu_affinity,
-            umask: process.user.umask,
+            process: spec.process.unwrap_or_default(),
             personality: linux.personality,
             memory_policy: linux.memory_policy,
         }
@@ -125,20 +91,21 @@ impl Inherited {
                 place.clone_from(value);
             }
         }
-        fill(&mut process.capabilities, &self.capabilities);
-        fill(&mut process.oom_score_adj, &self.oom_score_adj);
-        fill(&mut process.scheduler, &self.scheduler);
-        fill(&mut process.io_priority, &self.io_priority);
-        fill(&mut process.exec_cpu_affinity, &self.exec_cpu_affinity);
-        fill(&mut process.user.umask, &self.umask);
+        let first = &self.process;
+        fill(&mut process.capabilities, &first.capabilities);
+        fill(&mut process.oom_score_adj, &first.oom_score_adj);
+        fill(&mut process.scheduler, &first.scheduler);
+        fill(&mut process.io_priority, &first.io_priority);
+        fill(&mut process.exec_cpu_affinity, &first.exec_cpu_affinity);
+        fill(&mut process.user.umask, &first.user.umask);
         if process.rlimits.is_empty() {
-            process.rlimits.clone_from(&self.rlimits);
+            process.rlimits.clone_from(&first.rlimits);
         }
         if process.apparmor_profile.is_empty() {
-            process.apparmor_profile.clone_from(&self.apparmor_profile);
+            process.apparmor_profile.clone_from(&first.apparmor_profile);
         }
         if process.selinux_label.is_empty() {
-            process.selinux_label.clone_from(&self.selinux_label);
+            process.selinux_label.clone_from(&first.selinux_label);
         }
     }
 }
@@ -198,7 +165,7 @@ impl Record {
             resctrl: None,
             inherited: Inherited::default(),
             seccomp: None,
-            start_container: None,
+            start_container: Vec::new(),
             poststart: Vec::new(),
             poststop: Vec::new(),
         }
@@ -306,15 +273,15 @@ mod tests {
             assert_eq!(report(&json[..torn]).kind(), ErrorKind::BadRecord);
         }
         assert!(report(b"{}").report().starts_with("load container x: state.json: missing field"));
-        let future = String::from_utf8(json.clone()).unwrap().replace("\"version\":1", "\"version\":2");
-        assert!(report(future.as_bytes()).report().contains("version 2 (known: 1)"));
+        let future = String::from_utf8(json.clone()).unwrap().replace("\"version\":2", "\"version\":3");
+        assert!(report(future.as_bytes()).report().contains("version 3 (known: 2)"));
         assert!(Record::from_json("y", &json).unwrap_err().report().contains("it is the record of \"x\""));
     }
 
     #[test]
     fn remains_of_another_version() {
         let json = String::from_utf8(record().to_json()).unwrap();
-        let future = json.replace("\"version\":1", "\"version\":2").replace("\"rootfs\"", "\"root\"");
+        let future = json.replace("\"version\":2", "\"version\":3").replace("\"rootfs\"", "\"root\"");
         let remains = Remains::from_json("x", future.as_bytes()).unwrap();
         assert_eq!((remains.cgroup_path.as_str(), remains.cgroup_made), ("/sys/fs/cgroup/x", 1));
         assert_eq!(remains.init, ProcessId { pid: 0, start: 0 });
