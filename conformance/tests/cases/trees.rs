@@ -250,7 +250,109 @@ pub(crate) const CASES: &[Case] = &[
             })
         },
     },
+    Case {
+        name: "more mounts than descriptors",
+        quote: "runc#5177, #5007: 300 bind mounts with a soft limit of 256 descriptors, 1,100 with a hard limit of 1,024",
+        run: |runtime| {
+            each([("256:1024", 300), ("1024:1024", 1400)], |&(limit, count)| {
+                many(runtime, limit, count, |_| ())
+            })
+        },
+    },
+    Case {
+        name: "more read-only file systems than descriptors",
+        quote: "runc#5177, #5007: 300 mounts with a soft limit of 256 descriptors",
+        run: |runtime| {
+            let bundle = Bundle::new(&["report"])?.with(|config| {
+                config["root"]["readonly"] = json!(false);
+                // What is mounted on them is made while they can be written to.
+                for destination in (0..300).flat_map(|i| [format!("/m{i}"), format!("/m{i}/below")]) {
+                    push(config, json!({ "destination": destination, "type": "tmpfs", "options": ["ro"] }));
+                }
+            })?;
+            let report = limited(runtime, "256:1024", &bundle)?;
+            let made = report.mounts.iter().filter(|mount| mount.target.starts_with("/m"));
+            ensure_eq!(made.filter(|mount| mount.options.iter().any(|option| option == "ro")).count(), 600);
+            Ok(())
+        },
+    },
+    Case {
+        name: "a read-only file system on the root",
+        quote: "`ro`: the filesystem is mounted read-only (config.md, Linux mount options), here at the destination \"/\"",
+        run: |runtime| {
+            let program = tempfile::tempdir().doing("temporary directory")?;
+            fs::copy(conformance::bundle::probe(), program.path().join("probe")).doing("copy")?;
+            let bundle = Bundle::new(&["report"])?.with(|config| {
+                config["root"]["readonly"] = json!(false);
+                config["process"]["args"][0] = json!("/program/probe");
+                let root = json!({ "destination": "/", "type": "tmpfs", "source": "t", "options": ["ro"] });
+                if let Some(mounts) = config["mounts"].as_array_mut() {
+                    mounts.insert(0, root);
+                }
+                bind(config, program.path(), "/program");
+            })?;
+            let options = &runtime.report(&bundle)?.mount("/").ok_or("no root")?.options.clone();
+            ensure!(options.iter().any(|option| option == "ro"), "{options:?}");
+            Ok(())
+        },
+    },
+    Case {
+        name: "more mounts than descriptors in a user namespace",
+        quote: "runc#5177, #5007: 300 bind mounts with a soft limit of 256 descriptors, 1,100 with a hard limit of 1,024",
+        run: |runtime| {
+            each([("256:1024", 300), ("1024:1024", 1400)], |&(limit, count)| {
+                many(runtime, limit, count, with_user_namespace)
+            })
+        },
+    },
 ];
+
+/// Makes a container with so many bind mounts, by a caller with these limits of descriptors.
+/// Some are of files, by links, of what is in the rootfs, and with mapped ids.
+fn many(runtime: &Runtime, limit: &str, count: usize, change: impl FnOnce(&mut Value)) -> Result {
+    let volume = Volume::new()?;
+    let bundle = Bundle::new(&["report"])?;
+    symlink(&volume.path, bundle.path().join("link")).doing("symlink")?;
+    for i in 0..count {
+        let target = bundle.rootfs(&format!("m{i}"));
+        match i % 5 {
+            1 => fs::write(target, "").doing("write")?,
+            _ => fs::create_dir(target).doing("mkdir")?,
+        }
+    }
+    let bundle = bundle.with(|config| {
+        for i in 0..count {
+            let (source, options) = match i % 5 {
+                0 => (volume.path.clone(), json!(["rbind"])),
+                1 => (volume.path.join("file"), json!(["bind", "ro"])),
+                2 => (PathBuf::from("link"), json!(["bind"])),
+                3 => (PathBuf::from("rootfs/etc"), json!(["bind"])),
+                _ => (volume.path.clone(), json!(["bind"])),
+            };
+            let mut mount = json!({ "destination": format!("/m{i}"), "source": source, "options": options });
+            if i % 5 == 4 {
+                let map = json!([{ "containerID": 0, "hostID": 100_000, "size": 65_536 }]);
+                mount["uidMappings"] = map.clone();
+                mount["gidMappings"] = map;
+            }
+            push(config, mount);
+        }
+        change(config);
+    })?;
+    let report = limited(runtime, limit, &bundle)?;
+    let made = report.mounts.iter().filter(|mount| mount.target.starts_with("/m")).count();
+    ensure_eq!(made, count);
+    Ok(())
+}
+
+/// Runs the probe, by a caller with these limits of descriptors.
+fn limited(runtime: &Runtime, limit: &str, bundle: &Bundle) -> Result<Report> {
+    let mut command = std::process::Command::new("prlimit");
+    command.arg(format!("--nofile={limit}")).arg(runtime.program());
+    command.arg("--root").arg(runtime.root()).args(["run", "c"]).current_dir(bundle.path());
+    let output = conformance::runtime::finish(command)?.ok()?;
+    serde_json::from_str(&output.stdout).doing("the probe's report")
+}
 
 /// Ways to name the directory `data` in the rootfs.
 #[derive(Clone, Copy, Debug)]

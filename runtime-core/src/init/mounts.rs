@@ -24,6 +24,7 @@ pub(super) const KEPT: [&CStr; 3] = [c"proc", c"sys", c"dev"];
 pub(super) fn attach_all(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Result<(), Failure> {
     let Rootfs { root: current, mounts, helper, .. } = rootfs;
     let suppliers = Suppliers::new(channel, helper);
+    let mut kept = 0;
     for i in 0..mounts.len() {
         let root = Root::new(&*current);
         let (before, rest) = mounts.split_at_mut(i);
@@ -35,9 +36,15 @@ pub(super) fn attach_all(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -
             What::New(_) | What::Symlink { .. } | What::Remount => Ok(None),
         };
         let attached = tree.and_then(|tree| attach(root, m, tree, proc, channel)).item(Step::Mount, i)?;
-        // What is mounted on the root is the root, for all that follows.
-        if let Some(tree) = attached.filter(|_| m.destination.as_c_str() == ROOT) {
-            *current = tree;
+        let Some(attached) = attached else { continue };
+        if m.destination.as_c_str() == ROOT {
+            // What is mounted on the root is the root, for all that follows. What is below
+            // it cannot be found any more.
+            before.iter_mut().for_each(|hidden| hidden.readonly_later &= hidden.attached.is_some());
+            m.id = fd::mount_id(&attached).during(Call::Stat).item(Step::Mount, i)?;
+            *current = attached;
+        } else {
+            keep(m, attached, &mut kept).item(Step::Mount, i)?;
         }
     }
     Ok(())
@@ -46,11 +53,25 @@ pub(super) fn attach_all(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -
 /// The destination of what becomes the root.
 const ROOT: &CStr = c".";
 
-/// Mounts what `m` says; `cloned` is the tree of a bind mount. Returns the new mount,
-/// unless that is kept with `m`.
+/// More than this many mounts are not kept open until they become read-only.
+const KEPT_MAX: usize = 64;
+
+/// Keeps what is needed of a mount until all are made.
+fn keep(m: &mut Mount, attached: OwnedFd, kept: &mut usize) -> StepResult {
+    if KEPT.contains(&m.destination.as_c_str()) || m.readonly_later && *kept < KEPT_MAX {
+        m.attached = Some(attached);
+        *kept += 1;
+    } else if m.readonly_later {
+        m.id = fd::mount_id(attached).during(Call::Stat)?;
+    }
+    Ok(())
+}
+
+/// Mounts what `m` says, and returns the new mount, if there is to be one. `cloned` is the
+/// tree of a bind mount.
 fn attach(
     root: Root<'_>,
-    m: &mut Mount,
+    m: &Mount,
     cloned: Option<OwnedFd>,
     proc: &Proc,
     channel: &ChildEnd,
@@ -90,10 +111,6 @@ fn attach(
     for (propagation, depth) in &m.propagation {
         let change = MountAttr { propagation: *propagation, ..MountAttr::default() };
         mount::set_attr(&tree, *depth, &change).during(Call::MountSetattr)?;
-    }
-    if m.destination.as_c_str() != ROOT && (m.readonly_later || KEPT.contains(&m.destination.as_c_str())) {
-        m.attached = Some(tree);
-        return Ok(None);
     }
     Ok(Some(tree))
 }

@@ -250,6 +250,8 @@ pub(crate) struct Mount {
     pub(crate) readonly_later: bool,
     /// The mount, kept by the child for that, and for covering paths in it.
     pub(crate) attached: Option<OwnedFd>,
+    /// Its id, if it is one of too many to keep.
+    pub(crate) id: u64,
 }
 
 impl Mount {

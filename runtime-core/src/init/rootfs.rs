@@ -2,11 +2,12 @@
 //! The root file system: in, to the top, locked.
 
 use super::helpers;
-use super::plan::Rootfs;
+use super::plan::{Mount, Rootfs};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use super::tree::Suppliers;
 use crate::launch::channel::ChildEnd;
 use crate::path::proc::Proc;
+use crate::path::root::Root;
 use crate::sys::mount::{self, Depth, MountAttr, attr};
 use crate::sys::{Errno, fd, ns};
 use libc::{MNT_DETACH, MS_REC, MS_SLAVE};
@@ -142,14 +143,30 @@ fn hide_bare_procfs() -> StepResult {
     Ok(())
 }
 
+/// Finds a mount that is at its destination still.
+fn find(root: Root<'_>, m: &Mount) -> StepResult<OwnedFd> {
+    let mount = root.open(&m.destination, libc::O_PATH).during(Call::Open)?;
+    match fd::mount_id(&mount).during(Call::Stat)? {
+        id if id == m.id => Ok(mount),
+        _ => Err((Call::CheckSource, Errno::ESTALE)),
+    }
+}
+
 /// What had to wait until everything is mounted.
 pub(super) fn lock(rootfs: &mut Rootfs) -> Result<(), Failure> {
     let readonly = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
+    let root = Root::new(&rootfs.root);
     for (i, m) in rootfs.mounts.iter_mut().enumerate() {
-        if let Some(tree) = m.attached.take().filter(|_| m.readonly_later) {
-            mount::set_attr(tree, Depth::One, &readonly)
-                .during(Call::MountSetattr)
-                .item(Step::ReadonlyMount, i)?;
+        let kept = m.attached.take();
+        if m.readonly_later {
+            let lock = || -> StepResult {
+                let mount = match kept {
+                    Some(mount) => mount,
+                    None => find(root, m)?,
+                };
+                mount::set_attr(mount, Depth::One, &readonly).during(Call::MountSetattr)
+            };
+            lock().item(Step::ReadonlyMount, i)?;
         }
     }
     if rootfs.readonly {

@@ -66,6 +66,7 @@ impl<'a> Planner<'a> {
             propagation: m.propagation.clone().into(),
             readonly_later: false,
             attached: None,
+            id: 0,
         };
         match &m.source {
             Source::Remount => {}
