@@ -62,6 +62,7 @@ fn main() -> ExitCode {
         }
     };
     // A host without the controllers cannot tell: the virtual machine has them.
+    let apparmor = if hosts::has_apparmor() { hosts::APPARMOR } else { &[] };
     let limits = if limits::can_be_judged() { limits::CASES } else { &[] };
     let groups = [
         ("lifecycle", lifecycle::CASES),
@@ -85,6 +86,7 @@ fn main() -> ExitCode {
         ("security", security::CASES),
         ("trees", trees::CASES),
         ("hosts", hosts::CASES),
+        ("hosts", apparmor),
         ("waiting", waiting::CASES),
     ];
     let verdicts = Arc::new(Mutex::new(Vec::new()));

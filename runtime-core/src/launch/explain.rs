@@ -90,6 +90,9 @@ fn plain(call: Call, errno: Errno) -> Error {
         (Call::CheckRoot, _) => error.with_hint(
             "a link of the image leads to the root directory, on which only a mount with the destination \"/\" may lie",
         ),
+        (Call::PivotRoot, Errno::EINVAL) => {
+            error.with_hint("an initramfs cannot be left by pivot_root(2): use --no-pivot")
+        }
         (Call::CheckDevice, _) => error.with_hint("the image has another kind of file there"),
         (Call::Mmap, Errno::EPERM) => {
             error.with_hint("without CAP_SYS_ADMIN, call runtime_core::protect_program() first thing in main")

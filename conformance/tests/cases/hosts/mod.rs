@@ -6,9 +6,13 @@ mod life;
 
 use crate::Case;
 use crate::lifecycle::without_namespace;
-use conformance::{Bundle, Result, Runtime, ensure, ensure_eq, host};
+use conformance::runtime::finish;
+use conformance::{Bundle, Doing, Result, Runtime, ensure, ensure_eq, host};
 use life::{TREE, has_lived, inside, lives, refuses, was_refused};
 use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 pub(crate) const CASES: &[Case] = &[
     Case {
@@ -290,6 +294,47 @@ fn restrict_namespaces(config: &mut Value) {
     config["linux"]["seccomp"] = json!({
         "defaultAction": "SCMP_ACT_ALLOW", "syscalls": denied.chain([clone3]).collect::<Vec<_>>(),
     });
+}
+
+/// For a host with AppArmor.
+pub(crate) const APPARMOR: &[Case] = &[Case {
+    name: "AppArmor that takes a detached procfs for /sys",
+    quote: "runc#4968: abstractions/lxc/container-base: deny /sys/[^fdck]*{,/**} wklx",
+    run: |runtime| {
+        let file = tempfile::NamedTempFile::new().doing("temporary file")?;
+        fs::write(file.path(), LXC_PROFILE).doing("profile")?;
+        let parser = |action: &str| {
+            let mut command = Command::new("apparmor_parser");
+            command.arg(action).arg(file.path()).stdin(Stdio::null());
+            finish(command)?.ok()
+        };
+        parser("--replace")?;
+        let plain = lives(runtime, "by='aa-exec -p conformance-lxc --'");
+        let covered = lives(runtime, "mount --bind /proc/sys /proc/sys; by='aa-exec -p conformance-lxc --'");
+        parser("--remove")?;
+        plain.and(covered)
+    },
+}];
+
+/// As LXC's with nesting, but for its rules about mounts.
+const LXC_PROFILE: &str = "profile conformance-lxc flags=(attach_disconnected,mediate_deleted) {
+    file,
+    capability,
+    network,
+    mount,
+    umount,
+    pivot_root,
+    signal,
+    ptrace,
+    unix,
+    deny /proc/sys/[^kn]*{,/**} wklx,
+    deny /sys/[^fdck]*{,/**} wklx,
+}
+";
+
+pub(crate) fn has_apparmor() -> bool {
+    let loads = Path::new("/sys/kernel/security/apparmor/.load").exists();
+    loads && Command::new("apparmor_parser").arg("--version").stdout(Stdio::null()).status().is_ok()
 }
 
 fn exec_is_inside(runtime: &Runtime, options: &[&str], without: &str) -> Result {
