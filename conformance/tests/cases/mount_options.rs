@@ -4,7 +4,7 @@
 
 use crate::Case;
 use crate::lifecycle::push;
-use crate::mounts::with_user_namespace;
+use crate::mounts::{Mounted, with_user_namespace};
 use crate::security::refused;
 use conformance::report::{Mount, Node};
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq};
@@ -49,6 +49,100 @@ pub(crate) const CASES: &[Case] = &[
             ensure_eq!(mount.source, source);
             ensure!(mount.options.iter().any(|option| option == "ro"), "{mount:?}");
             ensure!(mount.super_options.iter().any(|option| option == "size=64k"), "{mount:?}");
+            Ok(())
+        },
+    },
+    Case {
+        name: "a remount changes the file system",
+        quote: "Runtimes MUST implement `remount` (config.md, Linux mount options): as mount(8), with the options of the \
+                file system that it names",
+        run: |runtime| {
+            let all: &[(&[&str], &[&str])] = &[
+                (&["size=64k"], &["size=64k"]),
+                (&["size=64k,nr_inodes=20"], &["size=64k", "nr_inodes=20"]),
+                (&["lazytime"], &["lazytime"]),
+                (&["sync"], &["sync"]),
+                (&["ro", "size=64k"], &["ro", "size=64k"]),
+            ];
+            each(all, |(options, want)| {
+                let mount = remounted(runtime, tmpfs(&["size=1m", "nosuid"]), options)?;
+                let has =
+                    |option: &&&str| mount.options.iter().chain(&mount.super_options).any(|o| o == *option);
+                ensure!(want.iter().all(|option| has(&option)), "{options:?}: {mount:?}");
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "a remount that says rw again",
+        quote: "Runtimes MUST implement `remount`, `rw` (config.md, Linux mount options)",
+        run: |runtime| {
+            let mount = remounted(runtime, tmpfs(&["ro"]), &["rw"])?;
+            ensure!(mount.options.iter().any(|option| option == "rw"), "{mount:?}");
+            let overlay =
+                |options: &[&str]| json!({ "type": "overlay", "source": "overlay", "options": options });
+            let lower = tempfile::tempdir().doing("temporary directory")?;
+            let lowerdir = format!("lowerdir={0}/a:{0}/b", lower.path().display());
+            for name in ["a", "b"] {
+                std::fs::create_dir(lower.path().join(name)).doing("mkdir")?;
+            }
+            let mount = remounted(runtime, overlay(&[&lowerdir, "nodev"]), &["ro", "noexec"])?;
+            for option in ["ro", "noexec"] {
+                ensure!(mount.options.iter().any(|o| o == option), "{mount:?}");
+            }
+            ensure!(mount.super_options.iter().any(|option| option == "ro"), "{mount:?}");
+            Ok(())
+        },
+    },
+    Case {
+        name: "the propagation of a remount",
+        quote: "Runtimes MUST implement `shared`, `rshared` (config.md, Linux mount options): with `remount`, too",
+        run: |runtime| {
+            for option in ["shared", "rshared"] {
+                let mount = remounted(runtime, tmpfs(&[]), &[option])?;
+                ensure!(
+                    mount.propagation.iter().any(|field| field.starts_with("shared:")),
+                    "{option}: {mount:?}"
+                );
+            }
+            Ok(())
+        },
+    },
+    Case {
+        name: "a remount with what it cannot do",
+        quote: "Runtimes MUST generate an error when invalid or unsupported values are encountered (config.md, Valid \
+                values): an option that changes nothing is not dropped without a word",
+        run: |runtime| {
+            each([&["nonsense=1"][..], &["size=x"], &["bind", "size=64k"], &["idmap"]], |options| {
+                let options = [&["remount"], *options].concat();
+                refused(runtime, |config| {
+                    push(config, at_m0(tmpfs(&[])));
+                    push(config, at_m0(json!({ "type": "none", "source": "/", "options": options })));
+                })
+            })
+        },
+    },
+    Case {
+        name: "a remount of what is the host's",
+        quote: "A remount without `bind` is about the superblock (mount(2)): that of a bind mount is the host's, and of \
+                its other mounts",
+        run: |runtime| {
+            let dir = tempfile::tempdir().doing("temporary directory")?;
+            let host = Mounted::tmpfs(dir.path())?;
+            let again = |options: &[&str]| json!({ "type": "none", "source": "/", "options": options });
+            let bind = json!({ "type": "none", "source": dir.path(), "options": ["bind"] });
+            for options in [&["remount", "size=64k"][..], &["remount", "sync"], &["remount", "ro"]] {
+                let bundle = Bundle::new(&["report"])?.with(|config| {
+                    push(config, at_m0(bind.clone()));
+                    push(config, at_m0(again(options)));
+                })?;
+                let _either = runtime.run_in(&bundle, &["run", "c"])?;
+                let line = host.line()?;
+                ensure!(
+                    !["size=64k", "sync", " ro"].iter().any(|option| line.contains(option)),
+                    "{options:?}: {line}"
+                );
+            }
             Ok(())
         },
     },
@@ -153,6 +247,19 @@ fn mounted(runtime: &Runtime, mount: Value) -> Result<Mount> {
     let bundle = Bundle::new(&["report"])?.with(|config| push(config, at_m0(mount)))?;
     let report = runtime.report(&bundle)?;
     report.mount("/m0").cloned().ok_or_else(|| "no mount".to_owned())
+}
+
+/// What the container says of a mount at /m0 with other options later on.
+fn remounted(runtime: &Runtime, first: Value, options: &[&str]) -> Result<Mount> {
+    let options = [&["remount"], options].concat();
+    let bundle = Bundle::new(&["report"])?.with(|config| {
+        push(config, at_m0(first));
+        push(config, at_m0(json!({ "type": "none", "source": "/", "options": options })));
+    })?;
+    let report = runtime.report(&bundle)?;
+    let all: Vec<_> = report.mounts.iter().filter(|mount| mount.target == "/m0").collect();
+    ensure_eq!(all.len(), 1);
+    Ok(all[0].clone())
 }
 
 /// A bundle, and a directory that may be mounted on its root, and has a file more.

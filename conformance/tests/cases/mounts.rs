@@ -463,6 +463,14 @@ fn stat(runtime: &Runtime, bundle: &Bundle) -> Result<Vec<Option<Node>>> {
 pub(crate) struct Mounted(PathBuf);
 
 impl Mounted {
+    /// Its line of mountinfo.
+    pub(crate) fn line(&self) -> Result<String> {
+        let target = self.0.to_str().unwrap_or_default();
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").doing("mountinfo")?;
+        let line = mounts.lines().find(|line| line.split(' ').nth(4) == Some(target));
+        line.map(str::to_owned).ok_or_else(|| format!("{target} is not mounted"))
+    }
+
     pub(crate) fn tmpfs(target: &Path) -> Result<Self> {
         mount(Some("tmpfs"), target, Some("tmpfs"), MsFlags::empty(), None::<&str>).doing("mount")?;
         Ok(Mounted(target.to_owned()))

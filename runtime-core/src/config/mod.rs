@@ -37,7 +37,7 @@ use net_devices::NetDevice;
 use process::Process;
 use resources::Resources;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use sysctl::Sysctl;
 
 /// What is to be made of a bundle.
@@ -155,6 +155,10 @@ impl Config {
             namespaces,
         };
         for (i, mount) in config.mounts.iter().enumerate() {
+            for option in mount.ignored_options().map(CStr::to_string_lossy) {
+                let why = "a bind mount does not change its file system";
+                warnings.push(Warning(format!("mounts[{i}].options: {option:?} is ignored: {why}")));
+            }
             if mount.takes_mappings_of_container() && !config.namespaces.is_own(Kind::User) {
                 let why = "idmap without mappings takes those of a user namespace, and there is none";
                 return Err(invalid(format_args!("mounts[{i}].options"), why));

@@ -20,6 +20,7 @@ mod namespaces;
 mod paths;
 mod places;
 mod process;
+mod remount;
 mod rootfs;
 pub(crate) mod streams;
 pub(crate) mod tree;

@@ -6,6 +6,7 @@ use super::copy_up;
 use super::inside::clone_inside;
 use super::places::{check_below, open_below};
 use super::plan::{FsOptions, Mount, NewMount, Parameters, Rootfs, What};
+use super::remount::{remount, set_propagation};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use super::tree::Suppliers;
 use crate::config::mounts::is_proc_file;
@@ -24,6 +25,7 @@ pub(super) const KEPT: [&CStr; 3] = [c"proc", c"sys", c"dev"];
 pub(super) fn attach_all(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Result<(), Failure> {
     let Rootfs { root: current, mounts, helper, .. } = rootfs;
     let suppliers = Suppliers::new(channel, helper);
+    let has_remounts = mounts.iter().any(|m| matches!(m.what, What::Remount(_)));
     let mut kept = 0;
     for i in 0..mounts.len() {
         let root = Root::new(&*current);
@@ -33,10 +35,17 @@ pub(super) fn attach_all(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -
             What::Tree { tree, .. } => tree.take(i, suppliers).map(Some),
             What::Inside(inside) if inside.by_helper => suppliers.ask(root).map(Some),
             What::Inside(_) => clone_inside(root, before, m).map(Some),
-            What::New(_) | What::Symlink { .. } | What::Remount => Ok(None),
+            What::Remount(_) => {
+                remount(root, before, m, channel).item(Step::Mount, i)?;
+                continue;
+            }
+            What::New(_) | What::Symlink { .. } => Ok(None),
         };
         let attached = tree.and_then(|tree| attach(root, m, tree, proc, channel)).item(Step::Mount, i)?;
         let Some(attached) = attached else { continue };
+        if has_remounts {
+            m.id = fd::mount_id(&attached).during(Call::Stat).item(Step::Mount, i)?;
+        }
         if m.destination.as_c_str() == ROOT {
             // What is mounted on the root is the root, for all that follows. What is below
             // it cannot be found any more.
@@ -79,7 +88,7 @@ fn attach(
     let cloned = || cloned.ok_or((Call::CloneTree, Errno::EBADF));
     let tree = match &m.what {
         What::Symlink { target } => return symlink(root, target, &m.destination).map(|()| None),
-        What::Remount => return remount(root, m).map(|()| None),
+        What::Remount(_) => return Ok(None),
         What::Inside(_) => {
             let tree = cloned()?;
             let leaf = match fd::stat(&tree).during(Call::Stat)?.st_mode & libc::S_IFMT {
@@ -108,10 +117,7 @@ fn attach(
             tree
         }
     };
-    for (propagation, depth) in &m.propagation {
-        let change = MountAttr { propagation: *propagation, ..MountAttr::default() };
-        mount::set_attr(&tree, *depth, &change).during(Call::MountSetattr)?;
-    }
+    set_propagation(&tree, m)?;
     Ok(Some(tree))
 }
 
@@ -182,7 +188,7 @@ fn existing_target(root: Root<'_>, path: &CStr, no_follow: bool) -> StepResult<O
 /// Links of the image may have led into a procfs, where a mount could redirect
 /// what the runtime writes (CVE-2019-16884, CVE-2025-52881). Only what the
 /// configuration names there, and may name there, is covered.
-fn check_target(target: &OwnedFd, path: &CStr) -> StepResult {
+pub(super) fn check_target(target: &OwnedFd, path: &CStr) -> StepResult {
     let path = path.to_bytes();
     if is_procfs(target).during(Call::Statfs)? && path != b"proc" && !is_proc_file(path) {
         return Err((Call::CheckProc, Errno::EPERM));
@@ -224,7 +230,7 @@ fn new_tree(
 }
 
 /// Tells the parent what the kernel has to say about a failure.
-fn pass_words(context: &OwnedFd, channel: &ChildEnd) {
+pub(super) fn pass_words(context: &OwnedFd, channel: &ChildEnd) {
     let mut buf = [0; WORDS_MAX];
     if let Some(words) = mount::last_words(context, &mut buf) {
         // If not even that works, there is still the error.
@@ -305,12 +311,6 @@ fn symlink(root: Root<'_>, target: &CStr, path: &CStr) -> StepResult {
         }
         other => other.during(Call::Symlink),
     }
-}
-
-fn remount(root: Root<'_>, m: &Mount) -> StepResult {
-    let target = open_below(root, &m.destination)?;
-    check_target(&target, &m.destination)?;
-    set_attributes(&target, m.attr.as_ref(), &m.all)
 }
 
 /// Permission bits as text, on the stack.

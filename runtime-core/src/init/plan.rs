@@ -250,7 +250,7 @@ pub(crate) struct Mount {
     pub(crate) readonly_later: bool,
     /// The mount, kept by the child for that, and for covering paths in it.
     pub(crate) attached: Option<OwnedFd>,
-    /// Its id, if it is one of too many to keep.
+    /// Its id, if it is one of too many to keep, or if there are remounts.
     pub(crate) id: u64,
 }
 
@@ -272,8 +272,17 @@ pub(crate) enum What {
     New(NewMount),
     /// A symbolic link in the place of a mount.
     Symlink { target: CString },
-    /// The mount that is there already, with other attributes.
-    Remount,
+    /// The mount that is there already, with other options.
+    Remount(Remount),
+}
+
+/// What a remount changes besides the attributes of the mount.
+#[derive(Debug, Default)]
+pub(crate) struct Remount {
+    /// Whether the file system is to be read-only, if that is its own property.
+    pub(crate) readonly: Option<bool>,
+    /// Of the file system.
+    pub(crate) parameters: Parameters,
 }
 
 /// A bind mount whose source is below the rootfs.
@@ -317,6 +326,9 @@ pub(crate) struct NewMount {
     pub(crate) attr: u64,
     /// The SELinux label of its root, where no option sets it.
     pub(crate) label: Option<CString>,
+    /// The option `ro` is about the file system, too. Those of the kernel are one for many
+    /// mounts.
+    pub(crate) readonly_superblock: bool,
     /// It gets the content of the directory that it covers.
     pub(crate) copy_up: bool,
     /// tmpfs gets the permissions of the directory that it covers.

@@ -124,7 +124,7 @@ byte_enum! {
 byte_enum! {
     /// What was being done inside of a step: the system call, or a check.
     Call {
-        Access, Affinity, AttachMount, Bind, Capget, Capset, Chdir, CheckCwd, CheckDevice, CheckDevpts, CheckExecutable, CheckProc, CheckProgram, CheckRoot, CheckSource, Chmod, Chown, Chroot, Clone3, CloneTree, CloseRange, CopyUp, Dup, Execve, Fsconfig, FsconfigCreate, FsconfigMode, Fsmount, Fsopen, Getcwd, Getdents, Ioctl, Keyctl, MapIds, Mkdir, Mknod, Mmap, Mount, MountProcfs, MountPropagation, MountSetattr, Open, OpenSource, PivotRoot, Prctl, Prlimit, Read, Readlink, ReceiveTree, Seccomp, SendFd, Setdomainname, Setgid, Setgroups, Sethostname, SetMempolicy, Setns, SetPersonality, Setsid, Setuid, SetXattr, Socket, Stat, Statfs, Symlink, Umount, Unlink, Unshare, Wait, Write,
+        Access, Affinity, AttachMount, Bind, Capget, Capset, Chdir, CheckCwd, CheckDevice, CheckDevpts, CheckExecutable, CheckProc, CheckProgram, CheckRoot, CheckSuperblock, CheckSource, Chmod, Chown, Chroot, Clone3, CloneTree, CloseRange, CopyUp, Dup, Execve, Fsconfig, FsconfigCreate, FsconfigMode, FsconfigReconfigure, Fsmount, Fsopen, Fspick, Getcwd, Getdents, Ioctl, Keyctl, MapIds, Mkdir, Mknod, Mmap, Mount, MountProcfs, MountPropagation, MountSetattr, Open, OpenSource, PivotRoot, Prctl, Prlimit, Read, Readlink, ReceiveTree, Seccomp, SendFd, Setdomainname, Setgid, Setgroups, Sethostname, SetMempolicy, Setns, SetPersonality, Setsid, Setuid, SetXattr, Socket, Stat, Statfs, Symlink, Umount, Unlink, Unshare, Wait, Write,
     }
 }
 
@@ -153,12 +153,15 @@ impl Call {
             Call::CheckProgram => "search in $PATH",
             Call::CheckSource => "check of the source",
             Call::CheckRoot => "check of the place",
+            Call::CheckSuperblock => "check of the file system",
             Call::CopyUp => "copying what the mount covers",
             Call::Dup => "dup3",
             Call::Execve => "execve",
             Call::Fsconfig => "fsconfig",
             Call::FsconfigCreate => "fsconfig(CMD_CREATE)",
             Call::FsconfigMode => "fsconfig mode",
+            Call::FsconfigReconfigure => "fsconfig(CMD_RECONFIGURE)",
+            Call::Fspick => "fspick",
             Call::Fsmount => "fsmount",
             Call::Fsopen => "fsopen",
             Call::Getcwd => "getcwd",

@@ -223,10 +223,22 @@ fn mount(i: usize, call: Call, errno: Errno, words: Option<&str>, plan: &Plan) -
                 "in a user namespace the kernel mounts one only for a pid or network namespace that belongs to \
                  it, and where there is another with nothing mounted over it (LXC and Incus: allow nesting)",
             ),
-        (Call::Fsconfig | Call::FsconfigCreate | Call::Fsmount, _) if words.is_some() => {
+        (Call::CheckSuperblock, _) => {
+            let words = match &m.what {
+                What::Remount(change) => change.parameters.iter().map(|(key, _)| show(key).to_string()).collect(),
+                _ => Vec::new(),
+            };
+            plain(call, errno).with_hint(format!(
+                "{} would change a file system that is not this container's own; with bind, a remount changes the mount alone",
+                words.join(", ")
+            ))
+        }
+        (Call::Fsconfig | Call::FsconfigCreate | Call::FsconfigReconfigure | Call::Fsmount, _)
+            if words.is_some() =>
+        {
             plain(call, errno).with_hint(format!("the kernel says {:?}", words.unwrap_or_default()))
         }
-        (Call::Fsconfig | Call::FsconfigCreate | Call::Mount, Errno::EINVAL) => {
+        (Call::Fsconfig | Call::FsconfigCreate | Call::FsconfigReconfigure | Call::Mount, Errno::EINVAL) => {
             plain(call, errno).with_hint("the file system refused an option")
         }
         (Call::AttachMount, Errno::ENOTDIR) => {

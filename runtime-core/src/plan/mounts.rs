@@ -11,7 +11,7 @@ use crate::config::field::invalid;
 use crate::config::mounts::{Filesystem, Follow, IdMap as IdMapConfig, Mount as MountConfig, Source};
 use crate::config::namespaces::{Kind, Origin};
 use crate::error::{Error, ErrorKind, Result};
-use crate::init::plan::{IdMap, Inside, Mount, NewMount, What};
+use crate::init::plan::{IdMap, Inside, Mount, NewMount, Remount, What};
 use crate::init::step::{Call, During};
 use crate::init::tree::{Cloner, Shape, Tree};
 use crate::launch::{self, explain};
@@ -59,7 +59,7 @@ impl<'a> Planner<'a> {
         let mut plan = Mount {
             destination: m.destination.clone(),
             source: CString::default(),
-            what: What::Remount,
+            what: What::Remount(Remount::default()),
             no_follow: m.no_follow,
             attr: m.flags.bind_attr(),
             all: m.all,
@@ -69,7 +69,15 @@ impl<'a> Planner<'a> {
             id: 0,
         };
         match &m.source {
-            Source::Remount => {}
+            Source::Remount { is_bind: true, .. } => {}
+            Source::Remount { is_bind: false, options } => {
+                let words = m.flags.superblock_changes().map(|word| (word.to_owned(), None));
+                let own = options.iter().map(|option| (option.key.clone(), option.value.clone()));
+                plan.what = What::Remount(Remount {
+                    readonly: m.flags.readonly(),
+                    parameters: words.chain(own).collect(),
+                });
+            }
             Source::Bind { path, depth, follow, id_map } => {
                 plan.source = path.clone();
                 let id_map = id_map.as_ref().map(|map| self.id_map(i, map)).transpose()?;
@@ -119,6 +127,7 @@ impl<'a> Planner<'a> {
                     },
                     attr: m.flags.new_attr() & !later,
                     copy_up: *copy_up,
+                    readonly_superblock: *kind == Filesystem::Other,
                     mode_of_target: *kind == Filesystem::Tmpfs
                         && options.iter().all(|o| o.key.as_c_str() != c"mode"),
                 });

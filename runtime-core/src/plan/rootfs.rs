@@ -102,7 +102,8 @@ fn covered(config: &Config) -> usize {
 /// certain: others may be volumes, and a devtmpfs is the host's.
 fn dev_place(config: &Config) -> DevPlace {
     let visible = config.mounts.get(covered(config)..).unwrap_or_default();
-    let is_dev = |m: &Mount| m.destination.as_c_str() == c"dev" && !matches!(m.source, Source::Remount);
+    let is_dev =
+        |m: &Mount| m.destination.as_c_str() == c"dev" && !matches!(m.source, Source::Remount { .. });
     let last = visible.iter().enumerate().rev().find(|(_, m)| is_dev(m));
     match last {
         None => DevPlace::Image,

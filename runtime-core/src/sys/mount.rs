@@ -17,6 +17,9 @@ const FSMOUNT_CLOEXEC: u32 = 1;
 const FSCONFIG_SET_FLAG: u32 = 0;
 const FSCONFIG_SET_STRING: u32 = 1;
 const FSCONFIG_CMD_CREATE: u32 = 6;
+const FSCONFIG_CMD_RECONFIGURE: u32 = 7;
+const FSPICK_CLOEXEC: u32 = 1;
+const FSPICK_EMPTY_PATH: u32 = 8;
 
 /// MOUNT_ATTR_* of mount_setattr(2): properties of a mount, not of its file system.
 pub(crate) mod attr {
@@ -150,11 +153,26 @@ pub(crate) fn fsconfig_set(context: impl AsFd, key: &CStr, value: Option<&CStr>)
 
 /// `int fsconfig(int fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0)`: makes the superblock.
 pub(crate) fn fsconfig_create(context: impl AsFd) -> Result<()> {
+    command(context, FSCONFIG_CMD_CREATE)
+}
+
+/// `int fspick(int dirfd, "", unsigned flags)`: a context for changing the superblock of the
+/// mount whose root is `root`. EINVAL: it is no mount's.
+pub(crate) fn fspick(root: impl AsFd) -> Result<OwnedFd> {
+    let flags = FSPICK_CLOEXEC | FSPICK_EMPTY_PATH;
+    // SAFETY: the path is a C string.
+    new_fd(unsafe { libc::syscall(libc::SYS_fspick, root.as_fd().as_raw_fd(), c"".as_ptr(), flags) })
+}
+
+/// `int fsconfig(int fd, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0)`: changes the superblock.
+pub(crate) fn fsconfig_reconfigure(context: impl AsFd) -> Result<()> {
+    command(context, FSCONFIG_CMD_RECONFIGURE)
+}
+
+fn command(context: impl AsFd, command: u32) -> Result<()> {
     let null = ptr::null::<libc::c_char>();
-    // SAFETY: CMD_CREATE takes no key and no value.
-    done(unsafe {
-        libc::syscall(libc::SYS_fsconfig, context.as_fd().as_raw_fd(), FSCONFIG_CMD_CREATE, null, null, 0)
-    })
+    // SAFETY: the commands take no key and no value.
+    done(unsafe { libc::syscall(libc::SYS_fsconfig, context.as_fd().as_raw_fd(), command, null, null, 0) })
 }
 
 /// What the kernel says about the last failure in a context, of which read(2) gives

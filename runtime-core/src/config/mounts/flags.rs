@@ -75,6 +75,19 @@ impl Flags {
         SUPERBLOCK.into_iter().filter(move |(flag, _)| self.set & flag != 0).map(|(_, word)| word)
     }
 
+    /// What these flags change in a file system that is there, as words for fsconfig(2).
+    pub(crate) fn superblock_changes(self) -> impl Iterator<Item = &'static CStr> {
+        let cleared = [(MS_SYNCHRONOUS, c"async"), (MS_LAZYTIME, c"nolazytime"), (MS_MANDLOCK, c"nomand")];
+        let cleared = cleared.into_iter().filter(move |(flag, _)| self.cleared & flag != 0);
+        self.superblock_words().chain(cleared.map(|(_, word)| word))
+    }
+
+    /// Whether the mount is to be read-only or not, if that is said.
+    pub(crate) fn readonly(self) -> Option<bool> {
+        let is_named = (self.set | self.cleared) & MS_RDONLY != 0;
+        is_named.then(|| self.is_readonly())
+    }
+
     /// The flags of the file system itself, for mount(2).
     pub(crate) fn superblock(self) -> c_ulong {
         SUPERBLOCK.iter().fold(0, |all, (flag, _)| all | self.set & flag)

@@ -3,6 +3,7 @@
 
 mod flags;
 mod options;
+mod remount;
 
 pub(crate) use flags::Flags;
 pub(crate) use options::{FsOption, LABEL_OPTIONS, known_options, rootfs_propagation};
@@ -55,8 +56,9 @@ pub(crate) enum Source {
     Bind { path: CString, depth: Depth, follow: Follow, id_map: Option<IdMap> },
     /// A new file system.
     New { kind: Filesystem, fstype: CString, source: CString, options: Vec<FsOption>, copy_up: bool },
-    /// The mount that is there already, with other flags.
-    Remount,
+    /// The mount that is there already, with other options: `is_bind` leaves its file system
+    /// alone.
+    Remount { is_bind: bool, options: Vec<FsOption> },
 }
 
 /// What to do about a symbolic link at the end of a bind mount's source.
@@ -112,7 +114,7 @@ impl Mount {
         };
         let is_bind = options.flags.set & MS_BIND != 0 || spec.kind == "bind";
         let source = if options.flags.set & MS_REMOUNT != 0 {
-            Source::Remount
+            remount::remount(at, spec, &options)?
         } else if is_bind {
             bind(at, spec, bundle, &options)?
         } else {
@@ -133,7 +135,13 @@ impl Mount {
 
     /// Whether it is the container's root from now on.
     pub(crate) fn is_new_root(&self) -> bool {
-        self.destination.as_c_str() == c"." && !matches!(self.source, Source::Remount)
+        self.destination.as_c_str() == c"." && !matches!(self.source, Source::Remount { .. })
+    }
+
+    /// The options that a bind mount has no use for: they are the file system's.
+    pub(crate) fn ignored_options(&self) -> impl Iterator<Item = &'static CStr> {
+        let is_bind = matches!(self.source, Source::Bind { .. } | Source::Remount { is_bind: true, .. });
+        self.flags.superblock_words().filter(move |_| is_bind)
     }
 
     /// True for `idmap` and `ridmap` without mappings of the mount's own.
@@ -253,7 +261,7 @@ fn in_container<'a>(destination: &'a str, rootfs: &str) -> &'a str {
 fn check_proc(at: Arguments<'_>, destination: &str, source: &Source) -> Result<()> {
     let path = format_args!("{at}.destination").to_string();
     match source {
-        Source::Remount => Ok(()),
+        Source::Remount { .. } => Ok(()),
         // A bind of a procfs is fine; the plan looks at what the source is.
         Source::Bind { .. } | Source::New { kind: Filesystem::Proc, .. } if destination == "proc" => Ok(()),
         _ if destination == "proc" => {
@@ -435,6 +443,16 @@ mod tests {
         assert!(report("/x", "", "", &["rbind"]).starts_with("mounts[3].source: "));
         assert!(report("/x", "", "", &[]).starts_with("mounts[3].type: "));
         assert!(report("/x", "tmpfs", "", &["idmap"]).contains("only supported for bind-mounts"));
+        for (options, place) in [
+            (&["remount", "bind", "size=1k"][..], "options[2]"),
+            (&["remount", &"x".repeat(256)], "options[1]"),
+            (&["remount", "ridmap"], "options"),
+            (&["remount", "tmpcopyup"], "options"),
+            (&["remount", "copy-symlink"], "options"),
+        ] {
+            let error = report("/x", "tmpfs", "", options);
+            assert!(error.starts_with(&format!("mounts[3].{place}: ")), "{error}");
+        }
         assert!(report("/x", "proc", "", &["tmpcopyup"]).contains("tmpcopyup is for tmpfs only"));
         assert!(report("/x", "tmpfs", "", &["=x"]).starts_with("mounts[3].options[0]: "));
         let mut half = spec("/x", "", "/y", &["rbind"]);
