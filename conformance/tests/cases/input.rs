@@ -108,6 +108,25 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "a list without end",
+        quote: "a few bytes of text are an entry of a hundred: 16 MiB of them would fill a gigabyte (docs/limits.md)",
+        run: |runtime| {
+            let bundle = Bundle::new(&["exit", "0"])?;
+            let text = bundle.config.to_string();
+            let whole = text.strip_suffix('}').unwrap_or_default();
+            let mounts = "{},".repeat(5_400_000);
+            fs::write(
+                bundle.path().join("config.json"),
+                format!("{whole},\"x\":0,\"hooks\":{{\"poststop\":[{mounts}{{}}]}}}}"),
+            )
+            .doing("write")?;
+            let mut command = Command::new("prlimit");
+            command.arg("--as=402653184").arg("--").arg(runtime.program()).arg("--root").arg(runtime.root());
+            command.args(["run", "--bundle", &bundle.path().to_string_lossy(), "c"]).stdin(Stdio::null());
+            bounded(quickly(|| finish(command))?)?.failed().map(drop)
+        },
+    },
+    Case {
         name: "a filter that is too long",
         quote: "BPF_MAXINSNS of linux/bpf_common.h: 4096",
         run: |runtime| {

@@ -110,7 +110,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Strict<'_, V> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<V::Value, A::Error> {
-        self.0.visit_seq(Strict(list, self.1))
+        self.0.visit_seq(List { list, has_unknown: self.1, left: LIST_MAX })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
@@ -118,11 +118,30 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Strict<'_, V> {
     }
 }
 
-impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Strict<'_, A> {
+/// How many entries a list may have, which is more than the kernel takes of anything. The
+/// entries of the shortest, `{},`, take fifty times as much memory as text.
+const LIST_MAX: usize = 1_000_000;
+
+/// A list, and how many more entries it may have.
+struct List<'a, A> {
+    list: A,
+    has_unknown: &'a Cell<bool>,
+    left: usize,
+}
+
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for List<'_, A> {
     type Error = A::Error;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        self.0.next_element_seed(Strict(seed, self.1))
+        let entry = self.list.next_element_seed(Strict(seed, self.has_unknown))?;
+        match self.left.checked_sub(1) {
+            Some(left) => self.left = left,
+            None if entry.is_some() => {
+                return Err(A::Error::custom(format_args!("more than {LIST_MAX} entries")));
+            }
+            None => {}
+        }
+        Ok(entry)
     }
 }
 
@@ -143,5 +162,24 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Strict<'_, S> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
         self.0.deserialize(Strict(deserializer, self.1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LIST_MAX;
+    use crate::spec::Spec;
+
+    #[test]
+    fn lists_have_an_end() {
+        let of = |entries: usize| {
+            let json = format!(r#"{{"linux": {{"maskedPaths": [{}""]}}}}"#, r#""","#.repeat(entries - 1));
+            Spec::from_json(json.as_bytes()).map_err(|error| error.report())
+        };
+        let longest = of(LIST_MAX).unwrap();
+        assert_eq!(longest.linux.unwrap().masked_paths.len(), LIST_MAX);
+        let error = of(LIST_MAX + 1).unwrap_err();
+        assert!(error.starts_with("linux.maskedPaths"), "{error}");
+        assert!(error.contains(": more than 1000000 entries at line 1 column "), "{error}");
     }
 }
