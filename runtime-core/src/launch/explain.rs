@@ -59,6 +59,12 @@ pub(super) fn failure(failure: Failure, words: Option<&str>, plan: &Plan) -> Err
             );
             error.wrap(subject(step, item, plan))
         }
+        Step::BoundingSet if errno == Errno::EPERM => {
+            plain(call, errno).with_hint("it takes CAP_SETPCAP").wrap(subject(step, item, plan))
+        }
+        Step::Loopback if errno == Errno::EPERM => {
+            plain(call, errno).with_hint("it takes CAP_NET_ADMIN").wrap(subject(step, item, plan))
+        }
         Step::Ready if errno == Errno::EPIPE => Error::new(ErrorKind::Setup, "the runtime went away"),
         _ => plain(call, errno).wrap(subject(step, item, plan)),
     };
@@ -77,7 +83,24 @@ fn plain(call: Call, errno: Errno) -> Error {
     match (call, errno) {
         (Call::Prlimit, Errno::EPERM) => error.with_hint("raising the hard limit needs CAP_SYS_RESOURCE"),
         (Call::Setgroups, Errno::EPERM) => error.with_hint(
-            "process.user.additionalGids: no groups can be set in a user namespace of an unprivileged user",
+            "process.user.additionalGids: to set groups, if only to none, takes CAP_SETGID; in a user namespace \
+             of an unprivileged user none can be set",
+        ),
+        (Call::Setns, Errno::EPERM) => error.with_hint(
+            "it takes CAP_SYS_ADMIN over the namespace, and for a mount namespace CAP_SYS_CHROOT, too; a filter \
+             of the host's may forbid it",
+        ),
+        (Call::Keyctl, Errno::EPERM | Errno::EACCES) => error.with_hint(
+            "a filter of the host's may forbid keyctl(2); with --no-new-keyring the container stays in the \
+             caller's session keyring",
+        ),
+        (Call::Keyctl, Errno::EDQUOT) => error.with_hint(
+            "the user's quota of keys is used up (/proc/sys/kernel/keys/maxkeys); with --no-new-keyring the \
+             container stays in the caller's session keyring",
+        ),
+        (Call::MountPropagation, Errno::EACCES | Errno::EPERM) => error.with_hint(
+            "a security module of the host's may forbid mounts, such as AppArmor with \
+             kernel.apparmor_restrict_unprivileged_userns",
         ),
         (Call::SetMempolicy, Errno::EINVAL) => {
             error.with_hint("the host lacks one of the nodes, or the kernel the mode or a flag")

@@ -24,7 +24,7 @@ use crate::resctrl::Resctrl;
 use crate::spec::Spec;
 use crate::state::filter::CompiledFilter;
 use crate::state::record::Inherited;
-use crate::sys::{cred, fd};
+use crate::sys::cred;
 use crate::trace::{Mark, Traced};
 use seccomp::Policy;
 use std::ffi::OsStr;
@@ -297,13 +297,5 @@ fn available_capabilities(spec: &Spec) -> Result<u64> {
     if !spec.linux.as_ref().is_some_and(|linux| linux.namespaces.iter().any(is_user)) {
         return Ok(cred::cap_get().context(|| "capget")?.permitted);
     }
-    all_capabilities()
-}
-
-/// All capabilities that the kernel knows.
-pub(super) fn all_capabilities() -> Result<u64> {
-    let path = c"/proc/sys/kernel/cap_last_cap";
-    let text = fd::read_file(fd::CWD, path, 64).context(|| "read /proc/sys/kernel/cap_last_cap")?;
-    let last: u32 = String::from_utf8_lossy(&text).trim().parse().unwrap_or(63);
-    Ok(u64::MAX >> 63u32.saturating_sub(last))
+    Ok(cred::known())
 }

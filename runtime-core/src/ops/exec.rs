@@ -332,7 +332,7 @@ fn is_own_user_namespace(path: &str) -> Result<bool> {
 
 fn available_capabilities(record: &Record) -> Result<u64> {
     if record.namespace_paths.contains_key(Kind::User.clone_name()) {
-        super::create::all_capabilities()
+        Ok(cred::known())
     } else {
         Ok(cred::cap_get().context(|| "capget")?.permitted)
     }

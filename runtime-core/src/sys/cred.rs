@@ -111,6 +111,15 @@ fn prctl(option: i32, a: u64, b: u64) -> Result<i32> {
     }
 }
 
+/// All capabilities that the kernel knows: asked for one by one (PR_CAPBSET_READ), as a host
+/// may not show /proc/sys/kernel/cap_last_cap. Up to CAP_CHECKPOINT_RESTORE since 5.9.
+pub(crate) fn known() -> u64 {
+    const CAP_CHECKPOINT_RESTORE: u64 = 40;
+    let knows = |cap: &u64| prctl(libc::PR_CAPBSET_READ, *cap, 0).is_ok();
+    let last = (CAP_CHECKPOINT_RESTORE + 1..64).take_while(knows).last().unwrap_or(CAP_CHECKPOINT_RESTORE);
+    u64::MAX >> (63 - last)
+}
+
 /// Drops one capability from the bounding set. EINVAL: the kernel has no such number.
 pub(crate) fn drop_bounding(cap: u8) -> Result<()> {
     prctl(libc::PR_CAPBSET_DROP, cap.into(), 0).map(drop)

@@ -42,13 +42,27 @@ done
 
 /// The container lives and dies on the host.
 pub(super) fn lives(runtime: &Runtime, make: &str) -> Result {
-    has_lived(&on(runtime, make)?)
+    has_lived(&on(runtime, like_docker()?, make)?)
 }
 
 /// The host has no way to make the container: create says so, with a text that has this
 /// in it, and nothing is left.
 pub(super) fn refuses(runtime: &Runtime, make: &str, said: &str) -> Result {
-    was_refused(&on(runtime, make)?, said)
+    was_refused(&on(runtime, like_docker()?, make)?, said)
+}
+
+/// What becomes of a container that has a user namespace of its own.
+pub(super) fn in_user_namespace(runtime: &Runtime, make: &str) -> Result<Output> {
+    on(runtime, like_docker()?.with(add_user_namespace)?, make)
+}
+
+pub(super) fn add_user_namespace(config: &mut Value) {
+    let map = json!([{ "containerID": 0, "hostID": 100_000, "size": 65_536 }]);
+    config["linux"]["uidMappings"] = map.clone();
+    config["linux"]["gidMappings"] = map;
+    if let Some(namespaces) = config["linux"]["namespaces"].as_array_mut() {
+        namespaces.push(json!({ "type": "user" }));
+    }
 }
 
 pub(super) fn has_lived(output: &Output) -> Result {
@@ -64,8 +78,7 @@ pub(super) fn was_refused(output: &Output, said: &str) -> Result {
     Ok(())
 }
 
-fn on(runtime: &Runtime, make: &str) -> Result<Output> {
-    let bundle = like_docker()?;
+fn on(runtime: &Runtime, bundle: Bundle, make: &str) -> Result<Output> {
     let script = [BEFORE, make, LIFE].join("\n");
     let mut command = Command::new("unshare");
     command

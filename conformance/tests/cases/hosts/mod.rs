@@ -8,7 +8,7 @@ use crate::Case;
 use crate::lifecycle::without_namespace;
 use conformance::runtime::finish;
 use conformance::{Bundle, Doing, Result, Runtime, ensure, ensure_eq, host};
-use life::{TREE, has_lived, inside, lives, refuses, was_refused};
+use life::{TREE, add_user_namespace, has_lived, in_user_namespace, inside, lives, refuses, was_refused};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -64,6 +64,16 @@ pub(crate) const CASES: &[Case] = &[
         name: "/proc with processes only, and other users' invisible",
         quote: "systemd.exec(5): ProcSubset=pid, ProtectProc=invisible",
         run: |runtime| lives(runtime, "mount -t proc -o subset=pid,hidepid=invisible proc /proc"),
+    },
+    Case {
+        name: "the same, and a user namespace",
+        quote: "dockerd --userns-remap: the capabilities are all that the kernel knows, whatever /proc/sys shows",
+        run: |runtime| {
+            has_lived(&in_user_namespace(
+                runtime,
+                "mount -t proc -o subset=pid,hidepid=invisible proc /proc; mount -t proc proc /mnt",
+            )?)
+        },
     },
     Case {
         name: "other users' processes invisible, without CAP_SYS_PTRACE",
@@ -141,6 +151,22 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "a covered /proc, and a user namespace",
+        quote: "user_namespaces(7): a new procfs would show root of the namespace what the host covers",
+        run: |runtime| {
+            let output = in_user_namespace(runtime, "mount --bind /proc/sys /proc/sys")?;
+            was_refused(&output, "with nothing mounted over it")
+        },
+    },
+    Case {
+        name: "a chroot, and a user namespace",
+        quote: "user_namespaces(7): EPERM: the root directory of the caller is not that of its mount namespace",
+        run: |runtime| {
+            let make = format!("R=$BUNDLE/root; mkdir $R; {TREE} by=\"chroot $R\"");
+            was_refused(&in_user_namespace(runtime, &make)?, "in a chroot")
+        },
+    },
+    Case {
         name: "a privileged container",
         quote: "docker run --privileged docker:dind",
         run: |runtime| has_lived(&inside(runtime, |_| (), "")?),
@@ -148,14 +174,14 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "a privileged container in a user namespace",
         quote: "dockerd --userns-remap, or Incus with nesting, and Docker in it",
-        run: |runtime| has_lived(&inside(runtime, in_user_namespace, "")?),
+        run: |runtime| has_lived(&inside(runtime, add_user_namespace, "")?),
     },
     Case {
         name: "a container with a read-only /proc/sys, in a user namespace",
         quote: "podman run --cap-add SYS_ADMIN, and Podman in it",
         run: |runtime| {
             let change = |config: &mut Value| {
-                in_user_namespace(config);
+                add_user_namespace(config);
                 config["linux"]["readonlyPaths"] = json!(["/proc/sys"]);
             };
             has_lived(&inside(runtime, change, "")?)
@@ -269,15 +295,6 @@ if test -z "${go-}"; then
 fi
 read line <$go
 "#;
-
-fn in_user_namespace(config: &mut Value) {
-    let map = json!([{ "containerID": 0, "hostID": 100_000, "size": 65_536 }]);
-    config["linux"]["uidMappings"] = map.clone();
-    config["linux"]["gidMappings"] = map;
-    if let Some(namespaces) = config["linux"]["namespaces"].as_array_mut() {
-        namespaces.push(json!({ "type": "user" }));
-    }
-}
 
 fn restrict_namespaces(config: &mut Value) {
     let flags =
