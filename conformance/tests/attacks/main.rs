@@ -13,6 +13,7 @@
 
 mod arena;
 mod descriptors;
+mod devices;
 mod endings;
 mod paths;
 mod privileges;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
     let areas = [
         ("program", program::ATTACKS),
         ("paths", paths::ATTACKS),
+        ("devices", devices::ATTACKS),
         ("secrets", secrets::ATTACKS),
         ("descriptors", descriptors::ATTACKS),
         ("state", state::ATTACKS),

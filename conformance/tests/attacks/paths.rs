@@ -65,16 +65,29 @@ const EXCHANGES: usize = 0;
 /// Runs the victim again and again while the attacker exchanges `path` in a directory that
 /// both share with each of `others`.
 fn race(arena: &Arena, victim: &Contained<'_>, shared: &Path, path: &str, others: &[&str]) -> Result<Count> {
-    let inside = |name: &str| format!("/volume/{name}");
-    let paths: Vec<_> = [path].iter().chain(others).map(|name| inside(name)).collect();
-    let words: Vec<_> = ["paths", "exchange"].into_iter().chain(paths.iter().map(String::as_str)).collect();
+    let paths: Vec<_> = [path].iter().chain(others).copied().collect();
+    // It fails whenever the path is no longer what it must be.
+    race_against(arena, victim, shared, "exchange", &paths, |_| run_with_console(victim))
+}
+
+/// Makes the tries while the attacker does this to paths in a directory that it shares with
+/// the victim.
+pub(crate) fn race_against(
+    arena: &Arena,
+    victim: &Contained<'_>,
+    shared: &Path,
+    verb: &str,
+    paths: &[&str],
+    mut try_once: impl FnMut(&mut Count) -> Result,
+) -> Result<Count> {
+    let paths: Vec<_> = paths.iter().map(|name| format!("/volume/{name}")).collect();
+    let words: Vec<_> = ["paths", verb].into_iter().chain(paths.iter().map(String::as_str)).collect();
     let attacker = arena.container("attacker", &words, |config| bind(config, shared, "/volume"))?;
     attacker.start()?;
     let mut count = Count::default();
     for _ in 0..arena.tries {
         let before = attacker.score.slots[EXCHANGES].load(SeqCst);
-        // It fails whenever the path is no longer what it must be.
-        run_with_console(victim)?;
+        try_once(&mut count)?;
         count.tries += 1;
         count.near += u64::from(attacker.score.slots[EXCHANGES].load(SeqCst) > before);
     }
@@ -86,7 +99,7 @@ fn race(arena: &Arena, victim: &Contained<'_>, shared: &Path, path: &str, others
 }
 
 /// Runs a container, with a terminal if it is to have one.
-fn run_with_console(victim: &Contained<'_>) -> Result {
+pub(crate) fn run_with_console(victim: &Contained<'_>) -> Result {
     if victim.bundle.config["process"]["terminal"] != true {
         return victim.run().map(drop);
     }
@@ -124,7 +137,7 @@ fn mount_points(arena: &Arena) -> Result<Count> {
 }
 
 /// No /dev of the runtime's making, but a volume.
-fn with_dev(config: &mut Value, volume: &Path) {
+pub(crate) fn with_dev(config: &mut Value, volume: &Path) {
     without_dev(config);
     bind(config, volume, "/dev");
 }
@@ -135,7 +148,7 @@ fn without_dev(config: &mut Value) {
     }
 }
 
-fn make_null(path: &Path) -> Result {
+pub(crate) fn make_null(path: &Path) -> Result {
     mknod(path, SFlag::S_IFCHR, Mode::from_bits_retain(0o666), makedev(1, 3)).doing("mknod")
 }
 

@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
 
 mod descriptors;
+mod devices;
 mod endings;
 mod paths;
 mod privileges;
@@ -39,6 +40,7 @@ fn run(words: &[&str]) -> Result {
 fn run_verb(score: &Score, words: &[&str]) -> Result {
     let [area, verb @ ..] = words else { return Err("no area".to_owned()) };
     match *area {
+        "devices" => devices::run(score, verb),
         "paths" => paths::run(score, verb),
         "program" => program::run(score, verb),
         "secrets" => secrets::run(score, verb),

@@ -16,6 +16,7 @@ const EXCHANGES: usize = 0;
 pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
     match words {
         ["exchange", path, others @ ..] => exchange(score, path, others),
+        ["hide", path] => hide(score, path),
         ["is-unmasked"] => is_unmasked(score),
         ["reads", path] => reads(score, path),
         ["mounts-in", outside] => mounts_in(score, outside),
@@ -36,6 +37,21 @@ fn exchange(score: &Score, path: &str, others: &[&str]) -> Result {
                 score.slots[EXCHANGES].fetch_add(1, SeqCst);
                 pause_for(Duration::from_micros(pause));
             }
+        }
+        score.set_ready();
+    }
+    Ok(())
+}
+
+/// Takes a path away and puts it back until it is killed, with pauses as above.
+fn hide(score: &Score, path: &str) -> Result {
+    let hidden = format!("{path}.hidden");
+    for round in 0.. {
+        let pause = Duration::from_micros([0, 20, 60, 150, 400, 1000, 2000][round % 7]);
+        for (from, to) in [(path, hidden.as_str()), (hidden.as_str(), path)] {
+            std::fs::rename(from, to).doing(&format!("rename {from}"))?;
+            score.slots[EXCHANGES].fetch_add(1, SeqCst);
+            pause_for(pause);
         }
         score.set_ready();
     }
