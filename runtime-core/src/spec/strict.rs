@@ -110,7 +110,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Strict<'_, V> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<V::Value, A::Error> {
-        self.0.visit_seq(List { list, has_unknown: self.1, left: LIST_MAX })
+        self.0.visit_seq(List { list, has_unknown: self.1, left: LIST_MAX + 1 })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
@@ -122,7 +122,12 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Strict<'_, V> {
 /// entries of the shortest, `{},`, take fifty times as much memory as text.
 const LIST_MAX: usize = 1_000_000;
 
-/// A list, and how many more entries it may have.
+#[cold]
+fn too_long<E: Error>() -> E {
+    E::custom(format_args!("more than {LIST_MAX} entries"))
+}
+
+/// A list, and how often the next entry may be asked for.
 struct List<'a, A> {
     list: A,
     has_unknown: &'a Cell<bool>,
@@ -133,15 +138,11 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for List<'_, A> {
     type Error = A::Error;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        let entry = self.list.next_element_seed(Strict(seed, self.has_unknown))?;
-        match self.left.checked_sub(1) {
-            Some(left) => self.left = left,
-            None if entry.is_some() => {
-                return Err(A::Error::custom(format_args!("more than {LIST_MAX} entries")));
-            }
-            None => {}
+        if self.left == 0 {
+            return Err(too_long());
         }
-        Ok(entry)
+        self.left -= 1;
+        self.list.next_element_seed(Strict(seed, self.has_unknown))
     }
 }
 
