@@ -21,9 +21,8 @@ pub(crate) struct TreeCloner<'a> {
     pub(crate) plan: &'a Plan,
     /// The owner on the host of each device node that is made here.
     pub(crate) owners: &'a [(u32, u32)],
-    /// A process in the mount namespace, which sends its root directory first of all.
-    pub(crate) inside: BorrowedFd<'a>,
-    /// The socket to the init.
+    /// The socket to the init, which sends its root directory and its mount namespace first
+    /// of all; or a process in another namespace does.
     pub(crate) socket: &'a OwnedFd,
     /// The init's, closed first, as below.
     pub(crate) inits_end: RawFd,
@@ -123,9 +122,12 @@ impl TreeCloner<'_> {
     /// Enters the mount namespace, and in it the copy of the caller's root directory: the
     /// rootfs may be on top of the namespace's own by now.
     fn enter(&self) -> StepResult {
-        let (_, root) = socket::recv_fd(self.socket, &mut [0]).during(Call::ReceiveTree)?;
-        let root = root.ok_or((Call::ReceiveTree, Errno::EPIPE))?;
-        sys::ns::setns(self.inside, libc::CLONE_NEWNS).during(Call::Setns)?;
+        let receive = || -> StepResult<OwnedFd> {
+            let (_, file) = socket::recv_fd(self.socket, &mut [0]).during(Call::ReceiveTree)?;
+            file.ok_or((Call::ReceiveTree, Errno::EPIPE))
+        };
+        let (root, namespace) = (receive()?, receive()?);
+        sys::ns::setns(namespace, libc::CLONE_NEWNS).during(Call::Setns)?;
         fd::chdir_fd(root).during(Call::Chdir)?;
         fd::chroot(c".").during(Call::Chroot)
     }
@@ -167,7 +169,7 @@ impl Child for Room<'_> {
         // EBADF at worst: then it is closed.
         sys::ignore(sys::fd::close_range(self.parent_end, self.parent_end, 0));
         let ready = || -> StepResult {
-            send_root(self.to_helper)?;
+            send_place(self.to_helper)?;
             self.channel.send(Reply::Ready).during(Call::Write)
         };
         if let Err(failure) = ready().step(Step::Rootfs) {
@@ -179,10 +181,13 @@ impl Child for Room<'_> {
     }
 }
 
-/// Tells a [`TreeCloner`] where the root directory of the calling process is.
-pub(super) fn send_root(helper: &OwnedFd) -> StepResult {
+/// Gives a [`TreeCloner`] the root directory and the mount namespace of the calling process.
+/// By its pidfd it could not join that without CAP_SYS_PTRACE.
+pub(super) fn send_place(helper: &OwnedFd) -> StepResult {
     let root = fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0).during(Call::Open)?;
-    socket::send_fd(helper, b"/", root).during(Call::SendFd).map(drop)
+    socket::send_fd(helper, b"/", root).during(Call::SendFd)?;
+    let namespace = fd::open_follow(fd::CWD, c"/proc/self/ns/mnt", libc::O_RDONLY, 0).during(Call::Open)?;
+    socket::send_fd(helper, b"n", namespace).during(Call::SendFd).map(drop)
 }
 
 /// Opens a socket in the network namespace of the init, and sends it to the parent.

@@ -27,7 +27,7 @@ pub(super) fn attach(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Re
         // to it that we lack.
         let sends_place = rootfs.helper.is_some() && !rootfs.has_room();
         if let Some(helper) = suppliers.helper.filter(|_| sends_place) {
-            helpers::send_root(helper)?;
+            helpers::send_place(helper)?;
         }
         rootfs.root = rootfs.tree.take(0, suppliers)?;
         let target = if sends_place {

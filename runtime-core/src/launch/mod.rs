@@ -269,7 +269,6 @@ impl Child {
         let cloner = TreeCloner {
             plan,
             owners,
-            inside: room.as_ref().map_or(self.pidfd(), |room| room.pidfd()),
             socket,
             inits_end: init.as_raw_fd(),
             channel: &child,

@@ -87,6 +87,14 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "no CAP_SYS_PTRACE, and a user namespace",
+        quote: "docker run --cap-add SYS_ADMIN: setns(2) by a pidfd is checked like ptrace(2)",
+        run: |runtime| {
+            let make = "by='setpriv --bounding-set=-sys_ptrace --inh-caps=-sys_ptrace'";
+            has_lived(&in_user_namespace(runtime, make)?)
+        },
+    },
+    Case {
         name: "all of /proc read-only",
         quote: "bwrap(1): --ro-bind /proc /proc",
         run: |runtime| lives(runtime, "mount -o remount,bind,ro /proc"),
