@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 
 pub(crate) const CASES: &[Case] = &[
     Case {
@@ -157,6 +158,21 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "a file system of a device that the container may not use",
+        quote: "source: a device name [...]; type: the type of the filesystem to be mounted (config.md, Mounts). runc mounts it \
+                whatever linux.resources.devices says, which is about the container's processes",
+        run: |runtime| {
+            let disk = Disk::new()?;
+            let bundle = Bundle::new(&["cat", "/tmp/mark"])?.with(|config| {
+                push(config, json!({ "destination": "/tmp", "type": "ext2", "source": disk.device, "options": ["ro"] }));
+            })?;
+            for _ in 0..5 {
+                ensure_eq!(runtime.run_in(&bundle, &["run", "c"])?.ok()?.stdout, "on the disk");
+            }
+            Ok(())
+        },
+    },
+    Case {
         name: "devices with a /dev of the caller's",
         quote: "devices lists devices that MUST be available in the container. The path MAY be anywhere in the container \
                 filesystem, notably outside of `/dev` (config-linux.md, Devices); runc, crun: nothing is made in a \
@@ -179,6 +195,39 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
 ];
+
+/// A block device with a file system, on which there is a file `mark`.
+struct Disk {
+    device: String,
+    _dir: tempfile::TempDir,
+}
+
+impl Disk {
+    fn new() -> Result<Self> {
+        let dir = tempfile::tempdir().doing("temporary directory")?;
+        let (image, content) = (dir.path().join("image"), dir.path().join("content"));
+        fs::create_dir(&content).doing("mkdir")?;
+        fs::write(content.join("mark"), "on the disk").doing("write")?;
+        let file = fs::File::create(&image).doing("create")?;
+        file.set_len(2 << 20).doing("ftruncate")?;
+        let mut make = Command::new("mke2fs");
+        output(make.args(["-q", "-t", "ext2", "-d"]).arg(&content).arg(&image))?;
+        let device = output(Command::new("losetup").args(["--find", "--show"]).arg(&image))?;
+        Ok(Disk { device: device.trim().to_owned(), _dir: dir })
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _detached = output(Command::new("losetup").args(["--detach", &self.device]));
+    }
+}
+
+fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().doing(&format!("{command:?}"))?;
+    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
 
 /// Devices that the host has not, or has otherwise.
 fn described_devices(config: &mut Value) {

@@ -15,7 +15,7 @@ mod copy_up;
 pub(crate) mod devices;
 mod inside;
 mod lookup;
-mod mounts;
+pub(crate) mod mounts;
 mod namespaces;
 mod paths;
 mod places;

@@ -268,7 +268,8 @@ fn mode_of(new: &NewMount, target: Option<&OwnedFd>) -> StepResult<Option<u32>> 
     Ok(Some(fd::stat(target).during(Call::Stat)?.st_mode & 0o7777))
 }
 
-fn make_tree(
+/// Makes the mount that the options describe; a failure may have left words in `context`.
+pub(crate) fn make_tree(
     context: &OwnedFd,
     new: &NewMount,
     parameters: &Parameters,

@@ -11,9 +11,11 @@ use crate::config::field::invalid;
 use crate::config::mounts::{Filesystem, Follow, IdMap as IdMapConfig, Mount as MountConfig, Source};
 use crate::config::namespaces::{Kind, Origin};
 use crate::error::{Error, ErrorKind, Result};
-use crate::init::plan::{IdMap, Inside, Mount, NewMount, Remount, What};
+use crate::init::mounts::make_tree;
+use crate::init::plan::{FsOptions, IdMap, Inside, Mount, NewMount, Parameters, Remount, What};
 use crate::init::step::{Call, During};
 use crate::init::tree::{Cloner, Shape, Tree};
+use crate::launch::channel::WORDS_MAX;
 use crate::launch::{self, explain};
 use crate::path::root::Leaf;
 use crate::path::{proc, show};
@@ -110,7 +112,7 @@ impl<'a> Planner<'a> {
                 plan.readonly_later = m.flags.is_readonly() && (*kind == Filesystem::Tmpfs || is_dev);
                 let later = if plan.readonly_later { attr::RDONLY } else { 0 };
                 plan.attr = None;
-                plan.what = What::New(NewMount {
+                let new = NewMount {
                     fstype: fstype.clone(),
                     options: filesystem::options(
                         i,
@@ -130,7 +132,15 @@ impl<'a> Planner<'a> {
                     readonly_superblock: *kind == Filesystem::Other,
                     mode_of_target: *kind == Filesystem::Tmpfs
                         && options.iter().all(|o| o.key.as_c_str() != c"mode"),
-                });
+                };
+                let is_ours = *kind == Filesystem::Other && self.trees.cloner() == Cloner::Parent;
+                plan.what = match &new.options {
+                    FsOptions::Parameters(parameters) if is_ours && is_block_device(source) => What::Tree {
+                        tree: Tree::Cloned(on_block_device(i, m, source, &new, parameters)?),
+                        leaf: Leaf::Directory,
+                    },
+                    _ => What::New(new),
+                };
             }
         }
         Ok(plan)
@@ -177,6 +187,37 @@ fn host_hierarchy(i: usize, hierarchy: &CStr, trees: &mut Trees) -> Result<Tree>
             Error::os(errno, call.name())
                 .wrap(format!("mounts[{i}]: cloning the mount of the cgroup hierarchy"))
         })
+}
+
+fn is_block_device(path: &CStr) -> bool {
+    let is_block = |st: libc::stat| st.st_mode & libc::S_IFMT == libc::S_IFBLK;
+    path.to_bytes().starts_with(b"/") && fd::stat_at(fd::CWD, path, 0).is_ok_and(is_block)
+}
+
+/// Mounts a file system of a block device here, outside of the container's cgroup: what
+/// config.json has mounted does not depend on what the container's processes may open
+/// (linux.resources.devices), nor on whether that is forbidden already.
+fn on_block_device(
+    i: usize,
+    m: &MountConfig,
+    source: &CStr,
+    new: &NewMount,
+    parameters: &Parameters,
+) -> Result<OwnedFd> {
+    let (source, destination) = (source.to_string_lossy(), m.destination.to_string_lossy());
+    let at = || format!("error mounting {source:?} to rootfs at \"/{destination}\" (mounts[{i}])");
+    let failed = |errno, call: Call| Error::os(errno, call.name()).wrap_as(ErrorKind::Setup, at());
+    let context = mount::fsopen(&new.fstype).map_err(|errno| failed(errno, Call::Fsopen))?;
+    make_tree(&context, new, parameters, None).map_err(|(call, errno)| {
+        let mut buf = [0; WORDS_MAX];
+        match mount::last_words(&context, &mut buf) {
+            Some(words) => {
+                let words = String::from_utf8_lossy(words);
+                failed(errno, call).with_hint(format!("the kernel says {words:?}"))
+            }
+            None => failed(errno, call),
+        }
+    })
 }
 
 /// A bind mount.
