@@ -220,6 +220,14 @@ pub(crate) struct Failure {
     pub(crate) errno: Errno,
 }
 
+impl Failure {
+    /// Whether a helper has failed because the init that it serves is gone.
+    pub(crate) fn lost_peer(&self) -> bool {
+        matches!(self.call, Call::SendFd | Call::ReceiveTree | Call::Read)
+            && matches!(self.errno, Errno::EPIPE | Errno::ECONNRESET)
+    }
+}
+
 /// What one step returns: what failed inside of it.
 pub(crate) type StepResult<T = ()> = std::result::Result<T, (Call, Errno)>;
 

@@ -293,6 +293,8 @@ impl Child {
                 [_, 0, _] => return Ok(()),
                 _ => match helper.channel.receive().context(|| "recv")? {
                     Some(Reply::Ready) => self.trees = TreeCloning::Done,
+                    // The init says why.
+                    Some(Reply::Failed(failure)) if failure.lost_peer() => self.trees = TreeCloning::Done,
                     other => return Err(helper.failed(other, plan)),
                 },
             }

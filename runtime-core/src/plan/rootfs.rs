@@ -85,10 +85,12 @@ fn rootfs_tree(dir: &OwnedFd, path: &str, config: &Config, trees: &mut Trees) ->
     trees.plain(dir, Leaf::Directory, shape).map_err(|(call, errno)| {
         let what = format!("cloning the mount of rootfs {path}");
         let error = Error::os(errno, call.name()).wrap_as(ErrorKind::Setup, what);
-        if errno == Errno::EINVAL {
-            error.with_hint("the mount that the rootfs is on is unbindable")
-        } else {
-            error
+        match errno {
+            Errno::EINVAL => error.with_hint("the mount that the rootfs is on is unbindable"),
+            Errno::EPERM => {
+                error.with_hint("it takes CAP_SYS_ADMIN, and a filter of the host's may forbid it")
+            }
+            _ => error,
         }
     })
 }

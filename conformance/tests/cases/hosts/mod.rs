@@ -218,6 +218,41 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| was_refused(&inside(runtime, restrict_namespaces, "")?, "operation not permitted"),
     },
     Case {
+        name: "openat2 is hidden",
+        quote: "systemd.exec(5): RestrictSUIDSGID= hides openat2(), whose arguments no filter can see; without it no \
+                path of an image can be trusted",
+        run: |runtime| {
+            let output = inside(runtime, |config| hide_calls(config, &["openat2"], 38), "")?;
+            was_refused(&output, "a filter of the host's")
+        },
+    },
+    Case {
+        name: "the mount interface of Linux 5.2 is forbidden",
+        quote: "a filter as Docker's, which has no rule for open_tree(2) without CAP_SYS_ADMIN",
+        run: |runtime| {
+            let calls = ["open_tree", "move_mount", "fsopen", "fsconfig", "fsmount", "mount_setattr"];
+            for errno in [1, 38] {
+                let output = inside(runtime, |config| hide_calls(config, &calls, errno), "")?;
+                was_refused(&output, "a filter of the host's")?;
+            }
+            Ok(())
+        },
+    },
+    Case {
+        name: "a /tmp of its own",
+        quote: "systemd.exec(5): PrivateTmp=",
+        run: |runtime| {
+            lives(
+                runtime,
+                r#"mount -t tmpfs tmpfs /mnt
+                   cp -r "$BUNDLE" /mnt/bundle
+                   mount -t tmpfs tmpfs /var/tmp
+                   mount --move /mnt /tmp
+                   BUNDLE=/tmp/bundle STATE=/tmp/state"#,
+            )
+        },
+    },
+    Case {
         name: "no CAP_MKNOD",
         quote: "docker run --privileged --cap-drop MKNOD: the host's nodes are bound",
         run: |runtime| lives(runtime, "by='setpriv --bounding-set=-mknod --inh-caps=-mknod'"),
@@ -318,6 +353,14 @@ fn restrict_namespaces(config: &mut Value) {
     let clone3 = json!({ "names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38 });
     config["linux"]["seccomp"] = json!({
         "defaultAction": "SCMP_ACT_ALLOW", "syscalls": denied.chain([clone3]).collect::<Vec<_>>(),
+    });
+}
+
+/// A filter that lets these system calls fail.
+fn hide_calls(config: &mut Value, calls: &[&str], errno: u32) {
+    config["linux"]["seccomp"] = json!({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{ "names": calls, "action": "SCMP_ACT_ERRNO", "errnoRet": errno }],
     });
 }
 
