@@ -7,8 +7,9 @@ use crate::features::accepts;
 use crate::lifecycle::push;
 use crate::security::refused;
 use conformance::runtime::{Output, finish};
-use conformance::{Bundle, Doing, Report, Result, Runtime, ensure, ensure_eq};
+use conformance::{Bundle, Doing, Report, Result, Runtime, each, ensure, ensure_eq};
 use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 pub(crate) const CASES: &[Case] = &[
@@ -58,6 +59,25 @@ pub(crate) const CASES: &[Case] = &[
             let root = report.mount("/").ok_or("no root")?;
             ensure!(root.options.iter().any(|option| option == "rw"), "{root:?}");
             Ok(())
+        },
+    },
+    Case {
+        name: "a working directory that is missing on a read-only root",
+        quote: "cwd is the working directory that will be set for the executable (config.md, Process): an image's WORKDIR \
+                need not be there, and with `--read-only` it is made before the root turns read-only (runc, crun)",
+        run: |runtime| {
+            // The root is read-only, and so is this tmpfs in the end.
+            each(["/made/by/the/runtime", "/m0/made"], |cwd| {
+                let bundle = Bundle::new(&["report"])?.with(|config| {
+                    push(config, json!({ "destination": "/m0", "type": "tmpfs", "source": "tmpfs", "options": ["ro"] }));
+                    config["process"]["cwd"] = json!(cwd);
+                    config["process"]["user"]["umask"] = json!(0o777);
+                })?;
+                ensure_eq!(runtime.report(&bundle)?.cwd, *cwd);
+                let made = bundle.rootfs(&cwd[1..]);
+                ensure!(cwd.starts_with("/m0") || mode(&made)? == 0o755, "{cwd}: {:o}", mode(&made)?);
+                Ok(())
+            })
         },
     },
     Case {
@@ -123,6 +143,10 @@ fn warned_first(output: &Output) -> Result {
         output.stderr.split_once("CAP_NO_SUCH_THING").ok_or_else(|| format!("no warning: {output}"))?;
     ensure!(rest.contains("/none"), "{output}");
     Ok(())
+}
+
+fn mode(path: &std::path::Path) -> Result<u32> {
+    Ok(std::fs::metadata(path).doing("stat")?.permissions().mode() & 0o7777)
 }
 
 fn kept_groups(runtime: &Runtime) -> Result {

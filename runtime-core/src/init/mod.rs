@@ -153,7 +153,7 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     if plan.hide == Hide::AfterMaps {
         hide()?;
     }
-    match (&mut plan.container, &plan.proc) {
+    let entered = match (&mut plan.container, &plan.proc) {
         (Some(container), Some(proc)) => make(container, &mut plan.process, proc, channel)?,
         _ => {
             if let Some(root) = &plan.enter {
@@ -164,9 +164,10 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
                 namespaces::become_root()?;
             }
             console::open(&mut plan.process, None)?;
+            process::enter_cwd(&plan.process)?
         }
-    }
-    process::become_user(&mut plan.process, channel, |program, process| {
+    };
+    process::become_user(&mut plan.process, entered, channel, |program, process| {
         process::load_notifying(process, channel)?;
         channel.send(Reply::Ready).during(Call::Write).step(Step::Ready)?;
         channel.wait_alone().during(Call::Read).step(Step::Ready)?;
@@ -180,13 +181,13 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     })
 }
 
-/// Makes the container.
+/// Makes the container. Returns whether it has entered the working directory.
 fn make(
     container: &mut plan::Container,
     process: &mut plan::Process,
     proc: &crate::path::proc::Proc,
     channel: &ChildEnd,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     namespaces::finish(container, channel)?;
     process::join_session(process)?;
     sys::fd::umask(0);
@@ -206,5 +207,8 @@ fn make(
     streams::take(process, &View { places, proc })?;
     console::open(process, Some(&places))?;
     paths::mask_and_lock(container)?;
-    rootfs::lock(&mut container.rootfs)
+    // It may have to be made.
+    let entered = process::enter_cwd(process)?;
+    rootfs::lock(&mut container.rootfs)?;
+    Ok(entered)
 }

@@ -52,9 +52,10 @@ pub(super) fn write_labels(labels: &Labels) -> Result<(), Failure> {
 }
 
 /// Gives up what the program must not have, becomes who it is to be, and calls
-/// `execute` with the program's path.
+/// `execute` with the program's path. `entered` says whether it is in its working directory.
 pub(super) fn become_user(
     process: &mut Process,
+    entered: bool,
     channel: &ChildEnd,
     execute: impl FnOnce(&CStr, &mut Process) -> Result<Infallible, Failure>,
 ) -> Result<Infallible, Failure> {
@@ -68,7 +69,6 @@ pub(super) fn become_user(
         set_rlimit(0, limit.resource, limit.soft, limit.hard).during(Call::Prlimit).item(Step::Rlimit, i)?;
     }
     fd::umask(process.umask);
-    let entered = enter_cwd(process).step(Step::Cwd)?;
     if process.no_new_privileges {
         cred::set_no_new_privs().during(Call::Prctl).step(Step::NoNewPrivileges)?;
     }
@@ -90,9 +90,9 @@ pub(super) fn become_user(
 }
 
 /// Changes to the working directory; false if only its owner may enter it.
-fn enter_cwd(process: &Process) -> StepResult<bool> {
+pub(super) fn enter_cwd(process: &Process) -> Result<bool, Failure> {
     let path = &process.cwd;
-    match fd::chdir(path) {
+    let enter = || match fd::chdir(path) {
         Ok(()) => Ok(true),
         Err(Errno::EACCES) => Ok(false),
         Err(Errno::ENOENT) if process.make_cwd => {
@@ -101,7 +101,8 @@ fn enter_cwd(process: &Process) -> StepResult<bool> {
             fd::chdir_fd(made).during(Call::Chdir).map(|()| true)
         }
         Err(errno) => Err((Call::Chdir, errno)),
-    }
+    };
+    enter().step(Step::Cwd)
 }
 
 /// The kernel says so if the directory is outside of the process's root, where

@@ -85,6 +85,8 @@ byte_enum! {
         ReadonlyPath,
         /// Cover one path.
         MaskedPath,
+        /// Change the working directory.
+        Cwd,
         /// Make one file system read-only that others were mounted on.
         ReadonlyMount,
         /// Make the root file system read-only.
@@ -97,8 +99,6 @@ byte_enum! {
         MemoryPolicy,
         /// Set one resource limit.
         Rlimit,
-        /// Change the working directory.
-        Cwd,
         /// Give up the right to gain rights.
         NoNewPrivileges,
         /// Reduce the bounding set.
