@@ -3,7 +3,7 @@
 //! what becomes of the container when it fails.
 
 use crate::Case;
-use crate::lifecycle::without_namespace;
+use crate::lifecycle::{push, without_namespace};
 use conformance::host::process_status;
 use conformance::runtime::finish;
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq};
@@ -236,6 +236,70 @@ pub(crate) const CASES: &[Case] = &[
             let output = runtime.run_in(&bundle, &["run", "c"])?.failed()?;
             ensure!(output.stderr.contains("exec format error"), "{output}");
             ensure!(!log.path("poststart").exists(), "the poststart hook ran");
+            Ok(())
+        },
+    },
+    Case {
+        name: "a createContainer hook that a mount of the container hides",
+        quote: "The `createContainer` hooks' path MUST resolve in the runtime namespace (config.md, CreateContainer Hooks)",
+        run: |runtime| {
+            for script in [false, true] {
+                let log = Log::new()?;
+                let bundle = Bundle::new(&["exit", "0"])?;
+                let hidden = bundle.rootfs("tmp/hook");
+                let out = log.name("createContainer");
+                if script {
+                    std::fs::write(&hidden, format!("#!/bin/sh\necho \"$1\" >{out}\n")).doing("write")?;
+                } else {
+                    std::fs::copy("/bin/touch", &hidden).doing("copy")?;
+                }
+                std::fs::set_permissions(&hidden, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+                    .doing("chmod")?;
+                let hook = json!({ "path": hidden, "args": ["hook", out] });
+                let bundle = bundle.with(|config| {
+                    push(config, json!({ "destination": "/tmp", "type": "tmpfs", "source": "tmpfs" }));
+                    config["hooks"] = json!({ "createContainer": [hook] });
+                })?;
+                runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+                log.text("createContainer")?;
+            }
+            Ok(())
+        },
+    },
+    Case {
+        name: "a createContainer hook that only the container has",
+        quote: "The `createContainer` hooks' path MUST resolve in the runtime namespace (config.md, CreateContainer Hooks)",
+        run: |runtime| {
+            let log = Log::new()?;
+            let program = log.path("hook");
+            std::fs::copy("/bin/touch", &program).doing("copy")?;
+            std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+                .doing("chmod")?;
+            let bundle = Bundle::new(&["exit", "0"])?;
+            let path = bundle.rootfs("tmp/hook");
+            let out = log.name("createContainer");
+            let bundle = bundle.with(|config| {
+                push(config, json!({ "destination": "/tmp", "source": log.0.path(), "options": ["bind"] }));
+                config["hooks"] = json!({ "createContainer": [{ "path": path, "args": ["hook", out] }] });
+            })?;
+            runtime.run_in(&bundle, &["run", "c"])?.failed()?;
+            ensure!(!log.path("createContainer").exists(), "the hook ran");
+            Ok(())
+        },
+    },
+    Case {
+        name: "the path of a createContainer hook that is a script",
+        quote: "runc, crun: the hook is executed by its path, which a script finds its own files by",
+        run: |runtime| {
+            let log = Log::new()?;
+            let script = log.path("hook.sh");
+            let out = log.name("createContainer");
+            std::fs::write(&script, format!("#!/bin/sh\necho \"$0\" >{out}\n")).doing("write")?;
+            std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+                .doing("chmod")?;
+            let bundle = log.bundle("createContainer", &json!({ "path": script }))?;
+            runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+            ensure_eq!(log.text("createContainer")?.trim(), script.display().to_string());
             Ok(())
         },
     },

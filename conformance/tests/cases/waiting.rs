@@ -4,7 +4,6 @@
 
 use crate::Case;
 use crate::lifecycle::without_namespace;
-use conformance::runtime::wait;
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq, host};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket};
@@ -12,7 +11,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 pub(crate) const CASES: &[Case] = &[
@@ -106,7 +105,7 @@ pub(crate) const CASES: &[Case] = &[
             runtime_has(runtime)?;
             std::thread::sleep(Duration::from_millis(300));
             within(5, || runtime.run(&["delete", "--force", "c"])?.ok())?;
-            within(5, || wait(&mut create.0))?;
+            ended(&mut create.0, 5)?;
             runtime.run(&["state", "c"])?.failed().map(drop)
         },
     },
@@ -126,7 +125,7 @@ pub(crate) const CASES: &[Case] = &[
             let free = Bundle::new(&["sleep"])?;
             let taken = runtime.run_in(&free, &["create", "c"]);
             signal(&create.0, Signal::SIGCONT)?;
-            within(5, || wait(&mut create.0))?;
+            ended(&mut create.0, 5)?;
             deleted?;
             taken?.ok()?;
             ensure_eq!(runtime.status("c")?, "created");
@@ -153,6 +152,31 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| ended_exec(runtime, "trace-others"),
     },
     Case {
+        name: "SIGTERM ends a foreground run that waits for a hook",
+        quote: "runc run: signals end it; nothing of a container that is not made is left (runtime.md, Errors)",
+        run: |runtime| {
+            each(["createRuntime", "createContainer", "startContainer", "poststart", "poststop"], |kind| {
+                let bundle = Bundle::new(&["exit", "0"])?;
+                // In the container the probe is all that there is.
+                let (path, mark) = match *kind {
+                    "startContainer" => ("/probe".into(), "/mark".to_owned()),
+                    _ => (bundle.rootfs("probe"), bundle.rootfs("mark").display().to_string()),
+                };
+                let hook = json!({ "path": path, "args": ["probe", "touch-then-sleep", mark] });
+                let bundle = bundle.with(|config| {
+                    config["root"]["readonly"] = json!(false);
+                    config["hooks"] = json!({ *kind: [hook] });
+                })?;
+                let mut run = spawn(runtime, &bundle, &["run", "c"])?;
+                await_file(&bundle.rootfs("mark"))?;
+                signal(&run.0, Signal::SIGTERM)?;
+                let status = ended(&mut run.0, 10);
+                let _left = runtime.run(&["delete", "--force", "c"])?;
+                status.map(drop)
+            })
+        },
+    },
+    Case {
         name: "an exec'd process that has ended, and whose tracer does not wait",
         quote: "ptrace(2): a process is a zombie for its parent only when its tracer has waited for it",
         run: |runtime| {
@@ -164,7 +188,7 @@ pub(crate) const CASES: &[Case] = &[
             let pid = await_file(&mark).and_then(|()| traced_pid(&mark));
             let ended = pid.and_then(|pid| {
                 kill(Pid::from_raw(pid), Signal::SIGKILL).doing("kill")?;
-                within(10, || wait(&mut exec))
+                ended(&mut exec, 10)
             });
             let _ended = exec.kill();
             delete(runtime)?;
@@ -205,17 +229,15 @@ fn while_creating(runtime: &Runtime) -> Result {
 fn ended_exec(runtime: &Runtime, verb: &str) -> Result {
     let bundle = hostile(verb)?;
     runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
-    let ended = each(0..5, |_| {
+    let result = each(0..3, |_| {
         let mut command = runtime.command(&["exec", "c", "/probe", "sleep"]);
         let mut exec = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().doing("exec")?;
         std::thread::sleep(Duration::from_millis(500));
         signal(&exec, Signal::SIGTERM)?;
-        let ended = within(15, || wait(&mut exec));
-        let _ended = exec.kill();
-        ended.map(drop)
+        ended(&mut exec, 15).map(drop)
     });
     delete(runtime)?;
-    ended
+    result
 }
 
 /// Deletes c, whose first process cannot end before we have waited for what the runtime
@@ -337,6 +359,19 @@ impl Drop for Spawned {
     fn drop(&mut self) {
         let _ended = self.0.kill().and_then(|()| self.0.wait());
     }
+}
+
+/// Waits for a command, and ends it when it takes longer than so many seconds.
+fn ended(child: &mut Child, seconds: u64) -> Result<ExitStatus> {
+    let end = Instant::now() + Duration::from_secs(seconds);
+    while Instant::now() < end {
+        if let Some(status) = child.try_wait().doing("wait")? {
+            return Ok(status);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().and_then(|()| child.wait()).doing("kill")?;
+    Err(format!("did not end within {seconds} s"))
 }
 
 fn spawn(runtime: &Runtime, bundle: &Bundle, args: &[&str]) -> Result<Spawned> {

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Looking things up inside the container: the user's home, the program.
 
-use super::plan::Program;
+use super::plan::{Process, Program};
 use super::step::{Call, StepResult};
 use super::streams::View;
 use crate::path::proc::is_kernels;
 use crate::path::root::PathBuffer;
-use crate::sys::{Errno, Result, fd};
+use crate::sys::exec::{execve, execve_fd};
+use crate::sys::{Errno, Result, fd, ignore};
 use std::ffi::CStr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// As much of the image's passwd file is read: hundreds of thousands of users.
 const PASSWD_MAX: usize = 16 << 20;
@@ -128,6 +129,10 @@ pub(super) fn program<'a>(program: &'a Program, buf: &'a mut PathBuffer) -> Step
             Ok(()) => Ok(path),
             Err(errno) => Err((Call::CheckExecutable, errno)),
         },
+        Program::OfHost { path, file, .. } => match check_at(file, c"", libc::AT_EMPTY_PATH) {
+            Ok(()) => Ok(path),
+            Err(errno) => Err((Call::CheckExecutable, errno)),
+        },
         Program::Search { name, directories } => {
             let mut denied = false;
             let mut found = None;
@@ -155,7 +160,11 @@ pub(super) fn program<'a>(program: &'a Program, buf: &'a mut PathBuffer) -> Step
 
 /// Whether the process, as the user that it is by now, may execute the file.
 fn check(path: &CStr) -> Result<()> {
-    let st = fd::stat_at(fd::CWD, path, 0)?;
+    check_at(fd::CWD, path, 0)
+}
+
+fn check_at(dir: impl AsFd, path: &CStr, flags: i32) -> Result<()> {
+    let st = fd::stat_at(&dir, path, flags)?;
     if st.st_mode & libc::S_IFMT == libc::S_IFDIR {
         return Err(Errno::EISDIR);
     }
@@ -163,7 +172,26 @@ fn check(path: &CStr) -> Result<()> {
         // With CAP_DAC_OVERRIDE, access(2) would say yes to some of these.
         return Err(Errno::EACCES);
     }
-    fd::access(fd::CWD, path, libc::X_OK, libc::AT_EACCESS)
+    fd::access(&dir, path, libc::X_OK, libc::AT_EACCESS | flags)
+}
+
+/// Executes the program that [`program`] has found at `path`; returns only on failure.
+pub(super) fn execute(path: &CStr, process: &Process) -> Errno {
+    match &process.program {
+        Program::OfHost { file, by_path, .. } if !(*by_path && is_at(path, file)) => {
+            // So that the interpreter of a script can open it again. If it stays
+            // close-on-exec, execveat says what is wrong.
+            ignore(fd::dup_onto(file, file.as_raw_fd()));
+            execve_fd(file, &process.args, &process.env)
+        }
+        _ => execve(path, &process.args, &process.env),
+    }
+}
+
+fn is_at(path: &CStr, file: &OwnedFd) -> bool {
+    let id = |st: libc::stat| (st.st_dev, st.st_ino);
+    let there = fd::stat_at(fd::CWD, path, 0).map(id);
+    there.is_ok() && there == fd::stat(file).map(id)
 }
 
 #[cfg(test)]

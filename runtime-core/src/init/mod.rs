@@ -173,7 +173,7 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
         channel.wait_alone().during(Call::Read).step(Step::Ready)?;
         process::wait_start(process)?;
         let (call, errno) = match process::load_plain(process) {
-            Ok(()) => (Call::Execve, sys::exec::execve(program, &process.args, &process.env)),
+            Ok(()) => (Call::Execve, lookup::execute(program, process)),
             Err(errno) => (Call::Seccomp, errno),
         };
         process::complain(program, Failure { step: Step::Exec, item: 0, call, errno }, process, channel);

@@ -418,8 +418,22 @@ pub(crate) struct Terminal {
 pub(crate) enum Program {
     /// It has a slash: there.
     Path(CString),
+    /// The file that is at this path on the host, which the process's mount namespace may
+    /// have hidden or replaced. `by_path` if it may be executed by its path where that
+    /// still leads to it: a script learns where it is.
+    OfHost { path: CString, file: OwnedFd, by_path: bool },
     /// In these directories, in this order.
     Search { name: CString, directories: Box<[CString]> },
+}
+
+impl Program {
+    /// The file, if it has been opened.
+    pub(crate) fn file(&self) -> Option<&OwnedFd> {
+        match self {
+            Program::OfHost { file, .. } => Some(file),
+            Program::Path(_) | Program::Search { .. } => None,
+        }
+    }
 }
 
 /// The room that HOME gets in the environment: as much as a line of passwd(5)

@@ -187,7 +187,8 @@ fn set_capabilities(process: &Process) -> StepResult {
 fn close_fds(process: &Process, channel: &ChildEnd) -> StepResult {
     let channel = channel.as_fd().as_raw_fd();
     let fifo = process.fifo.as_ref().map_or(channel, AsRawFd::as_raw_fd);
-    close_all_but(3 + process.preserve_fds, &mut [channel, fifo]).during(Call::CloseRange)
+    let program = process.program.file().map_or(channel, AsRawFd::as_raw_fd);
+    close_all_but(3 + process.preserve_fds, &mut [channel, fifo, program]).during(Call::CloseRange)
 }
 
 /// Closes what an exec'd process must not bring into the container's pid namespace:
@@ -196,7 +197,7 @@ fn close_fds(process: &Process, channel: &ChildEnd) -> StepResult {
 /// which are to see when the parent ends.
 pub(super) fn close_early(plan: &Plan, channel: &ChildEnd) -> StepResult {
     let process = &plan.process;
-    let mut keep = [channel.as_fd().as_raw_fd(); 9];
+    let mut keep = [channel.as_fd().as_raw_fd(); 10];
     let needed = plan
         .joins
         .iter()
@@ -204,7 +205,8 @@ pub(super) fn close_early(plan: &Plan, channel: &ChildEnd) -> StepResult {
         .chain(plan.enter.iter().map(AsRawFd::as_raw_fd))
         .chain(process.stdio.iter().flatten().map(AsRawFd::as_raw_fd))
         .chain(process.terminal.iter().map(|terminal| terminal.socket.as_raw_fd()))
-        .chain(process.fifo.iter().map(AsRawFd::as_raw_fd));
+        .chain(process.fifo.iter().map(AsRawFd::as_raw_fd))
+        .chain(process.program.file().map(AsRawFd::as_raw_fd));
     for (place, fd) in keep.iter_mut().skip(1).zip(needed) {
         *place = fd;
     }

@@ -304,7 +304,7 @@ fn program(call: Call, errno: Errno, plan: &Plan) -> Error {
             format!("exec: {:?}: executable file not found in $PATH", name.to_string_lossy()),
         ),
         Program::Search { name, .. } => Error::os(errno, format!("exec: {:?}", name.to_string_lossy())),
-        Program::Path(path) => {
+        Program::Path(path) | Program::OfHost { path, .. } => {
             let path = path.to_string_lossy();
             match errno {
                 Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP => {

@@ -2,7 +2,7 @@
 //! One attempt to make a container: it ends with the whole container, or with
 //! nothing.
 
-use super::container_hooks;
+use super::container_hooks::{self, Inside};
 use super::create::start_failed;
 use super::delete::poststop;
 use super::handover::Handover;
@@ -213,15 +213,15 @@ impl Attempt<'_> {
                     for kind in [HookKind::Prestart, HookKind::CreateRuntime] {
                         hooks::run(kind, self.config.hooks.of(kind), &state, self.handover.watch(child))?;
                     }
-                    container_hooks::create_container(
-                        self.config.hooks.of(HookKind::CreateContainer),
-                        &state,
-                        child,
+                    let inside = Inside {
+                        init: child,
                         plan,
-                        &self.namespace_paths(child.pid),
-                        !self.place.adopts(),
-                        self.handover.watch(child),
-                    )?;
+                        namespace_paths: &self.namespace_paths(child.pid),
+                        is_alone: namespaces.is_new(NamespaceKind::Mount),
+                        is_born: !self.place.adopts(),
+                    };
+                    let hooks = self.config.hooks.of(HookKind::CreateContainer);
+                    container_hooks::create_container(hooks, &state, &inside, self.handover.watch(child))?;
                     child.go()?;
                 }
                 Progress::Listener(listener) => {

@@ -23,17 +23,25 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 
-/// Runs the createContainer hooks in the namespaces of `init`, whose plan is `plan`.
-/// `is_born` if processes can be born in its cgroup (see [`attach`](crate::cgroup::Cgroup::attach)).
+/// An init that has not entered its root file system yet, and how to get to it.
+pub(super) struct Inside<'a> {
+    pub(super) init: &'a Child,
+    pub(super) plan: &'a Plan,
+    pub(super) namespace_paths: &'a BTreeMap<String, String>,
+    /// Nobody else is in its mount namespace.
+    pub(super) is_alone: bool,
+    /// Processes can be born in its cgroup (see [`attach`](crate::cgroup::Cgroup::attach)).
+    pub(super) is_born: bool,
+}
+
+/// Runs the createContainer hooks in the namespaces of an init.
 pub(super) fn create_container(
     hooks: &[Hook],
     state: &StateDocument<'_>,
-    init: &Child,
-    plan: &Plan,
-    namespace_paths: &BTreeMap<String, String>,
-    is_born: bool,
+    inside: &Inside<'_>,
     watch: Watch<'_>,
 ) -> Result<()> {
+    let Inside { init, plan, namespace_paths, is_alone, is_born } = *inside;
     if hooks.is_empty() {
         return Ok(());
     }
@@ -42,8 +50,13 @@ pub(super) fn create_container(
     hooks::run_with(Kind::CreateContainer, hooks, &state, watch, &mut |hook, stdio| {
         let init_pidfd = init.pidfd().try_clone_to_owned().map_err(|error| Error::io(&error, "dup"))?;
         let joins = joins(namespace_paths, init_pidfd)?;
-        let mut plan =
-            plan::hook::for_create_container(hook, joins, container.rootfs.mount_point.clone(), stdio)?;
+        let mut plan = plan::hook::for_create_container(
+            hook,
+            is_alone,
+            joins,
+            container.rootfs.mount_point.clone(),
+            stdio,
+        )?;
         if container.rootfs.chrooted {
             // Its mount namespace leads out of the chroot, in which the hook's paths are.
             plan.enter = Some(root_of(init.pid)?);

@@ -2,10 +2,11 @@
 //! The process of a hook that runs in the container's namespaces.
 
 use crate::config::hooks::Hook;
-use crate::error::Result;
+use crate::error::{Context, Result};
 use crate::init::plan::{Hide, Join, Plan, Process, Program};
 use crate::launch::self_exe;
 use crate::sys::exec::StringArray;
+use crate::sys::fd;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 
@@ -14,13 +15,19 @@ const UMASK: u32 = 0o022;
 
 /// The plan of a createContainer hook: a process in the namespaces of an init
 /// that has not entered its root file system yet, which is at `root`: there the
-/// hook begins. Like that init it is root there, and nothing is taken from it.
+/// hook begins. Like that init it is root there, and nothing is taken from it. Its
+/// program is the host's (config.md, "CreateContainer Hooks"): by its path only in a
+/// mount namespace that nobody else is in (`by_path`).
 pub(crate) fn for_create_container(
     hook: &Hook,
+    by_path: bool,
     joins: Box<[Join]>,
     root: CString,
     stdio: [OwnedFd; 3],
 ) -> Result<Plan> {
+    let path = super::c_string(&hook.path);
+    let file =
+        fd::open_follow(fd::CWD, &path, libc::O_PATH, 0).context(|| format!("fork/exec {}", hook.path))?;
     let process = Process {
         keyring: None,
         terminal: None,
@@ -34,7 +41,7 @@ pub(crate) fn for_create_container(
         args: StringArray::new(strings(&hook.args)),
         env: StringArray::new(strings(hook.env.as_deref().unwrap_or_default())),
         home: None,
-        program: Program::Path(super::c_string(&hook.path)),
+        program: Program::OfHost { path, file, by_path },
         no_new_privileges: false,
         filter: None,
         capabilities: None,

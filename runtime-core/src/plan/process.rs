@@ -127,7 +127,7 @@ mod tests {
             Program::Search { directories, .. } => {
                 directories.iter().map(|d| d.to_str().unwrap().to_owned()).collect::<Vec<_>>()
             }
-            Program::Path(path) => panic!("{path:?}"),
+            other => panic!("{other:?}"),
         };
         assert_eq!(directories(Some(c"/a:/b/")), ["/a/", "/b//"]);
         assert_eq!(directories(Some(c":/a")), ["./", "/a/"]);
