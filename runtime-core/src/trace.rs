@@ -35,10 +35,11 @@ pub(crate) enum Track {
     Stage,
     Init,
     Network,
+    Last,
 }
 
 impl Track {
-    const ALL: [Self; 4] = [Track::Runtime, Track::Stage, Track::Init, Track::Network];
+    const ALL: [Self; 5] = [Track::Runtime, Track::Stage, Track::Init, Track::Network, Track::Last];
 
     fn name(self) -> &'static str {
         match self {
@@ -46,6 +47,7 @@ impl Track {
             Track::Stage => "stage (joins namespaces)",
             Track::Init => "init (becomes the container's process)",
             Track::Network => "network (makes its namespace)",
+            Track::Last => "program (in an existing pid namespace)",
         }
     }
 }

@@ -191,7 +191,7 @@ fn containers() {
 
     // All processes have marked what they did.
     let timeline = trace.to_json();
-    for step in ["\"name\":\"Join\"", "\"name\":\"Mount\"", "\"name\":\"Seccomp\"", "\"name\":\"Clone\""] {
+    for step in ["\"name\":\"Join\"", "\"name\":\"Mount\"", "\"name\":\"Seccomp\"", "\"name\":\"EnterPid\""] {
         assert!(timeline.contains(step), "no {step}");
     }
     assert!(timeline.contains("\"0 marks lost\""), "{timeline}");

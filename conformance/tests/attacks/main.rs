@@ -15,6 +15,7 @@ mod arena;
 mod descriptors;
 mod devices;
 mod endings;
+mod joined;
 mod paths;
 mod privileges;
 mod program;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         ("state", state::ATTACKS),
         ("endings", endings::ATTACKS),
         ("privileges", privileges::ATTACKS),
+        ("joined", joined::ATTACKS),
     ];
     let outcomes = Arc::new(Mutex::new(Vec::new()));
     let mut trials = Vec::new();

@@ -10,6 +10,7 @@
 //! file for what came of the cases.
 #![allow(clippy::disallowed_methods, clippy::print_stderr)]
 
+mod authority;
 mod caller;
 mod defaults;
 mod devices;
@@ -88,6 +89,7 @@ fn main() -> ExitCode {
         ("hosts", hosts::CASES),
         ("hosts", apparmor),
         ("waiting", waiting::CASES),
+        ("authority", authority::CASES),
     ];
     let verdicts = Arc::new(Mutex::new(Vec::new()));
     let mut trials = Vec::new();

@@ -16,13 +16,15 @@ const DEVPTS_MAGIC: i64 = 0x1cd1;
 /// sends its master away, and makes the other side the standard descriptors. For a
 /// container's first process, which has `places`, it is also mounted on /dev/console.
 pub(super) fn open(process: &mut Process, places: Option<&Places<'_>>) -> Result<(), Failure> {
+    let controls = !process.enters_pid;
     match &process.terminal {
         None => streams::set(process).step(Step::Console),
-        Some(terminal) => make(terminal, places).step(Step::Console),
+        Some(terminal) => make(terminal, places, controls).step(Step::Console),
     }
 }
 
-fn make(terminal: &super::plan::Terminal, places: Option<&Places<'_>>) -> StepResult {
+/// `controls` if it is to become the calling process's controlling terminal.
+fn make(terminal: &super::plan::Terminal, places: Option<&Places<'_>>, controls: bool) -> StepResult {
     let master = match places {
         Some(places) => open_master(places)?,
         None => {
@@ -44,7 +46,10 @@ fn make(terminal: &super::plan::Terminal, places: Option<&Places<'_>>) -> StepRe
     for n in 0..3 {
         fd::dup_onto(&peer, n).during(Call::Dup)?;
     }
-    tty::set_controlling(fd::stdio(0)).during(Call::Ioctl)
+    if controls {
+        tty::set_controlling(fd::stdio(0)).during(Call::Ioctl)?;
+    }
+    Ok(())
 }
 
 /// Opens the multiplexer of the devpts at /dev/pts. Whatever the image or a volume has

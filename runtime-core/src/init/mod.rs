@@ -20,6 +20,7 @@ mod namespaces;
 mod paths;
 mod places;
 mod process;
+mod procfs;
 mod remount;
 mod rootfs;
 pub(crate) mod streams;
@@ -34,8 +35,9 @@ use crate::sys::clone::Child;
 use crate::sys::signal::Ignored;
 use crate::trace::{self, Track};
 use places::Places;
-use plan::{Hide, Plan};
+use plan::{Hide, Keeps, Plan, Process};
 use std::convert::Infallible;
+use std::ffi::CStr;
 use std::os::fd::RawFd;
 use step::{Call, During, Failure, InStep, Step};
 use streams::View;
@@ -43,8 +45,8 @@ use streams::View;
 /// What the program exits with if it could not be executed.
 const EXEC_FAILED: i32 = 255;
 
-/// The child of the parent's clone: the stage if there are namespaces to join,
-/// the init if not.
+/// The child of the parent's clone: the stage if namespaces are to be joined and a pid
+/// namespace to be made, the init if not.
 pub(crate) struct First<'a> {
     pub(crate) plan: &'a mut Plan,
     pub(crate) channel: &'a ChildEnd,
@@ -65,8 +67,7 @@ impl Child for First<'_> {
             sys::ignore(sys::fd::close_range(end, end, 0));
         }
         sys::signal::reset_in_child(self.ignored);
-        let joins = !self.plan.joins.is_empty();
-        trace::enter(if joins { Track::Stage } else { Track::Init });
+        trace::enter(if self.plan.has_stage() { Track::Stage } else { Track::Init });
         give_up(first(self.plan, self.channel), self.channel)
     }
 }
@@ -81,6 +82,26 @@ impl Child for Init<'_> {
     fn run(self) -> ! {
         trace::enter(Track::Init);
         give_up(init(self.plan, self.channel), self.channel)
+    }
+}
+
+/// A process in an existing pid namespace, which the init makes when nothing is left to
+/// do but to execute the program. From its birth other processes may see it and, with
+/// CAP_SYS_PTRACE, take it over. So it is born as the program's user, in the program's
+/// root, with the program's capabilities, and with no other descriptors than those of the
+/// program, the channel and the fifo.
+struct Last<'a> {
+    program: &'a CStr,
+    process: &'a mut Process,
+    channel: &'a ChildEnd,
+}
+
+impl Child for Last<'_> {
+    fn run(self) -> ! {
+        trace::enter(Track::Last);
+        let Last { program, process, channel } = self;
+        let result = process::settle(process).and_then(|()| execute(program, process, channel));
+        give_up(result, channel)
     }
 }
 
@@ -104,16 +125,23 @@ fn first(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
         seal(plan)?;
         process::close_early(plan, channel).step(Step::CloseFds)?;
     }
-    if plan.joins.is_empty() { init(plan, channel) } else { stage(plan, channel) }
+    if plan.joins.is_empty() {
+        return init(plan, channel);
+    }
+    seal(plan)?;
+    namespaces::drop_groups(plan)?;
+    // Of a pid namespace only the children are.
+    namespaces::join(&plan.joins)?;
+    if plan.has_stage() {
+        return stage(plan, channel);
+    }
+    namespaces::unshare(plan.clone_flags)?;
+    init(plan, channel)
 }
 
-/// The process that joins existing namespaces and then clones the init as its
-/// sibling. One of its own, because only a process without threads may join a
-/// user namespace, and because a pid namespace is joined by a child.
+/// The end of the stage, which has joined existing namespaces: it clones the init, with
+/// the new ones, as its sibling.
 fn stage(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
-    // Before it becomes visible in anybody's pid namespace.
-    seal(plan)?;
-    namespaces::join(&plan.joins)?;
     let flags = plan.clone_flags;
     let (pid, _) = sys::clone::clone3(flags, true, None, Init { plan, channel })
         .during(Call::Clone3)
@@ -134,7 +162,9 @@ fn seal(plan: &mut Plan) -> Result<(), Failure> {
     self_exe::apply(&mut plan.seal).step(Step::SealExe)
 }
 
-/// The process that will execute the program: the scripts for create and exec.
+/// The process that makes what the program runs in, and executes it or, if that is to be
+/// in an existing pid namespace, clones the process that does: the scripts for create
+/// and exec.
 fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     seal(plan)?;
     if let Some(container) = &plan.container {
@@ -147,8 +177,11 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     if let (Some(container), Some(proc)) = (&plan.container, &plan.proc) {
         namespaces::set_clocks(container, proc)?;
     }
-    if let (Some(plan::Container { namespace_root: true, .. }), Some(proc)) = (&plan.container, &plan.proc) {
-        plan.process.leaves_groups |= namespaces::denies_groups(proc)?;
+    if let (Some(plan::Container { namespace_root: true, .. }), Some(proc)) = (&plan.container, &plan.proc)
+        && plan.process.keeps == Keeps::None
+        && namespaces::denies_groups(proc)?
+    {
+        plan.process.keeps = Keeps::Undroppable;
     }
     if plan.hide == Hide::AfterMaps {
         hide()?;
@@ -168,17 +201,30 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
         }
     };
     process::become_user(&mut plan.process, entered, channel, |program, process| {
-        process::load_notifying(process, channel)?;
-        channel.send(Reply::Ready).during(Call::Write).step(Step::Ready)?;
-        channel.wait_alone().during(Call::Read).step(Step::Ready)?;
-        process::wait_start(process)?;
-        let (call, errno) = match process::load_plain(process) {
-            Ok(()) => (Call::Execve, lookup::execute(program, process)),
-            Err(errno) => (Call::Seccomp, errno),
-        };
-        process::complain(program, Failure { step: Step::Exec, item: 0, call, errno }, process, channel);
-        sys::exec::exit(EXEC_FAILED)
+        if !process.enters_pid {
+            return execute(program, process, channel);
+        }
+        process::load_before_clone(process)?;
+        let pid = sys::clone::sibling(Last { program, process, channel })
+            .during(Call::Clone)
+            .step(Step::EnterPid)?;
+        channel.send(Reply::Cloned(pid)).during(Call::Write).step(Step::EnterPid)?;
+        sys::exec::exit(0)
     })
+}
+
+/// The end of the process that executes the program.
+fn execute(program: &CStr, process: &mut Process, channel: &ChildEnd) -> Result<Infallible, Failure> {
+    process::load_notifying(process, channel)?;
+    channel.send(Reply::Ready).during(Call::Write).step(Step::Ready)?;
+    channel.wait_alone().during(Call::Read).step(Step::Ready)?;
+    process::wait_start(process)?;
+    let (call, errno) = match process::load_plain(process) {
+        Ok(()) => (Call::Execve, lookup::execute(program, process)),
+        Err(errno) => (Call::Seccomp, errno),
+    };
+    process::complain(program, Failure { step: Step::Exec, item: 0, call, errno }, process, channel);
+    sys::exec::exit(EXEC_FAILED)
 }
 
 /// Makes the container. Returns whether it has entered the working directory.

@@ -2,13 +2,13 @@
 //! `mounts`: each one made, set up while nobody sees it, and attached at a
 //! descriptor that was opened below the root.
 
-use super::copy_up;
 use super::inside::clone_inside;
 use super::places::{check_below, open_below};
 use super::plan::{FsOptions, Mount, NewMount, Parameters, Rootfs, What};
 use super::remount::{remount, set_propagation};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use super::tree::Suppliers;
+use super::{copy_up, procfs};
 use crate::config::mounts::is_proc_file;
 use crate::launch::channel::{ChildEnd, WORDS_MAX};
 use crate::path::proc::{Proc, is_procfs};
@@ -205,6 +205,10 @@ fn new_tree(
     let tree = match &new.options {
         FsOptions::Parameters(parameters) => {
             let context = mount::fsopen(&new.fstype).during(Call::Fsopen)?;
+            let context = match &new.shows {
+                Some(namespace) => procfs::showing(namespace, context)?,
+                None => context,
+            };
             make_tree(&context, new, parameters, target).inspect_err(|_| pass_words(&context, channel))?
         }
         FsOptions::Page { source, flags, data } => {

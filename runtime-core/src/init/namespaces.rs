@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What is left to do in new namespaces once the process is in them.
 
-use super::plan::{Container, Join};
+use super::plan::{Container, Join, Keeps, Plan};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::launch::channel::{ChildEnd, Reply};
 use crate::path::proc::Proc;
@@ -35,6 +35,31 @@ pub(super) fn denies_groups(proc: &Proc) -> Result<bool, Failure> {
         Ok(text.get(..n).is_some_and(|text| text.starts_with(b"deny")))
     };
     read().step(Step::NamespaceRoot)
+}
+
+/// Drops the caller's supplementary groups before a user namespace is joined: once in
+/// it, they could not be dropped if it denies setgroups(2), and root of a user namespace
+/// may have any process of its own say so, as the one whose namespaces are joined.
+pub(super) fn drop_groups(plan: &Plan) -> Result<(), Failure> {
+    let joins_user = plan.joins.iter().any(|join| join.flags & libc::CLONE_NEWUSER != 0);
+    if !joins_user || plan.process.keeps == Keeps::All {
+        return Ok(());
+    }
+    match cred::set_groups(&[]) {
+        // Who has no right to drop groups has not been given any that matter more than
+        // the rest of what the caller may do.
+        Ok(()) | Err(Errno::EPERM) => Ok(()),
+        Err(errno) => Err((Call::Setgroups, errno)).step(Step::User),
+    }
+}
+
+/// Makes new namespaces for the calling process, which has joined others. A new user
+/// namespace owns the rest, as with clone3(2).
+pub(super) fn unshare(flags: i32) -> Result<(), Failure> {
+    if flags == 0 {
+        return Ok(());
+    }
+    ns::unshare(flags).during(Call::Unshare).step(Step::Unshare)
 }
 
 /// Joins existing namespaces. The user namespace may give the rights for the

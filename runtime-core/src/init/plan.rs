@@ -23,7 +23,7 @@ use std::sync::Arc;
 pub(crate) struct Plan {
     /// Existing namespaces to join, before anything else.
     pub(crate) joins: Box<[Join]>,
-    /// CLONE_NEW* of the clone that makes the process.
+    /// CLONE_NEW* of the clone that makes the process, or of unshare(2).
     pub(crate) clone_flags: i32,
     /// How to hide the program file; `None` if the parent's is hidden already.
     pub(crate) seal: Seal,
@@ -50,6 +50,12 @@ impl Plan {
     /// The helper that clones trees, if there is one.
     pub(crate) fn tree_helper(&mut self) -> Option<&mut TreeHelper> {
         self.container.as_mut()?.rootfs.helper.as_mut()
+    }
+
+    /// Whether the process that the parent clones is a stage: it joins existing
+    /// namespaces, and clones the init in a new pid namespace.
+    pub(crate) fn has_stage(&self) -> bool {
+        !self.joins.is_empty() && self.clone_flags & libc::CLONE_NEWPID != 0
     }
 
     /// The clone makes no network namespace: this one is there, and somebody else
@@ -324,6 +330,9 @@ pub(crate) struct NewMount {
     pub(crate) fstype: CString,
     pub(crate) options: FsOptions,
     pub(crate) attr: u64,
+    /// The pid namespace that procfs shows, if it is an existing one, which the process
+    /// that mounts it does not enter itself.
+    pub(crate) shows: Option<PidNamespace>,
     /// The SELinux label of its root, where no option sets it.
     pub(crate) label: Option<CString>,
     /// The option `ro` is about the file system, too. Those of the kernel are one for many
@@ -346,6 +355,14 @@ pub(crate) enum FsOptions {
 
 /// Keys and values for fsconfig(2); without a value: flags.
 pub(crate) type Parameters = Box<[(CString, Option<CString>)]>;
+
+/// An existing pid namespace.
+#[derive(Debug)]
+pub(crate) struct PidNamespace {
+    pub(crate) joined: OwnedFd,
+    /// The one that the process is in which has joined it for its children.
+    pub(crate) own: OwnedFd,
+}
 
 /// What a process is, whether the container's first or a later one.
 #[derive(Debug)]
@@ -373,12 +390,25 @@ pub(crate) struct Process {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) groups: Box<[u32]>,
-    /// It has the groups that it has; the user namespace may not even allow to set any.
-    pub(crate) leaves_groups: bool,
+    pub(crate) keeps: Keeps,
+    /// The process is cloned into an existing pid namespace, as the last thing.
+    pub(crate) enters_pid: bool,
     /// Descriptors from 3 on that the program gets.
     pub(crate) preserve_fds: i32,
     /// The fifo of `start`, or `None` if the parent itself gives the word.
     pub(crate) fifo: Option<OwnedFd>,
+}
+
+/// The supplementary groups of the caller that a process keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    /// None: it gets the groups that it is to have, if any.
+    #[default]
+    None,
+    /// Those that cannot be dropped, because its user namespace denies setgroups(2).
+    Undroppable,
+    /// All.
+    All,
 }
 
 /// The system call filter.
@@ -393,6 +423,9 @@ pub(crate) struct Filter {
     /// Loading it takes CAP_SYS_ADMIN: without it the kernel lets filters only be
     /// loaded by processes that cannot gain rights.
     pub(crate) privileged: bool,
+    /// It is loaded before the process is cloned into an existing pid namespace, where
+    /// CAP_SYS_ADMIN could be taken from it: it allows what is left to do.
+    pub(crate) is_early: bool,
 }
 
 /// The session keyring to join.

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Becoming the container's process: create and exec end here.
 
-use super::plan::{Labels, Plan, Process};
+use super::plan::{Keeps, Labels, Plan, Process};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use super::{lookup, streams};
 use crate::config::caps::Capabilities;
+use crate::config::process::Rlimit;
 use crate::launch::channel::{self, ChildEnd, Reply};
 use crate::path::root::{Leaf, PathBuffer, Root};
 use crate::sys::cred::{self, CapSets};
-use crate::sys::process::{set_mempolicy, set_personality, set_rlimit, setsid};
-use crate::sys::{self, Errno, fd, keyctl, seccomp};
+use crate::sys::process::{own_rlimit_of, set_mempolicy, set_personality, set_rlimit, setsid};
+use crate::sys::{self, Errno, fd, keyctl, seccomp, tty};
 use std::convert::Infallible;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -66,7 +67,8 @@ pub(super) fn become_user(
         set_mempolicy(policy.mode, &policy.nodes).during(Call::SetMempolicy).step(Step::MemoryPolicy)?;
     }
     for (i, limit) in process.rlimits.iter().enumerate() {
-        set_rlimit(0, limit.resource, limit.soft, limit.hard).during(Call::Prlimit).item(Step::Rlimit, i)?;
+        let set = if delays(process, limit) { allow_rlimit } else { own_rlimit };
+        set(limit).item(Step::Rlimit, i)?;
     }
     fd::umask(process.umask);
     if process.no_new_privileges {
@@ -87,6 +89,40 @@ pub(super) fn become_user(
     let program = path.set(program.to_bytes()).during(Call::CheckProgram).step(Step::FindProgram)?;
     close_fds(process, channel).step(Step::CloseFds)?;
     execute(program, process)
+}
+
+/// Whether a limit is set only when the process has been cloned that executes the
+/// program: one on the number of processes counts the one that clones it as well.
+fn delays(process: &Process, limit: &Rlimit) -> bool {
+    #[allow(clippy::unnecessary_cast, reason = "an int in musl")]
+    const NPROC: u32 = libc::RLIMIT_NPROC as u32;
+    process.enters_pid && limit.resource == NPROC
+}
+
+fn own_rlimit(limit: &Rlimit) -> StepResult {
+    set_rlimit(0, limit.resource, limit.soft, limit.hard).during(Call::Prlimit)
+}
+
+/// Makes sure that the limit can be set without a capability later on.
+fn allow_rlimit(limit: &Rlimit) -> StepResult {
+    let (_, hard) = own_rlimit_of(limit.resource).during(Call::Prlimit)?;
+    if limit.hard > hard {
+        return set_rlimit(0, limit.resource, limit.hard, limit.hard).during(Call::Prlimit);
+    }
+    Ok(())
+}
+
+/// In the process that has been cloned into an existing pid namespace: what it has not
+/// inherited.
+pub(super) fn settle(process: &Process) -> Result<(), Failure> {
+    setsid().during(Call::Setsid).step(Step::EnterPid)?;
+    if process.terminal.is_some() {
+        tty::set_controlling(fd::stdio(0)).during(Call::Ioctl).step(Step::EnterPid)?;
+    }
+    for (i, limit) in process.rlimits.iter().enumerate().filter(|(_, limit)| delays(process, limit)) {
+        own_rlimit(limit).item(Step::Rlimit, i)?;
+    }
+    Ok(())
 }
 
 /// Changes to the working directory; false if only its owner may enter it.
@@ -139,10 +175,10 @@ fn set_user(process: &Process) -> StepResult {
     if keeps && process.uid != 0 {
         cred::set_keep_caps(true).during(Call::Prctl)?;
     }
-    if !process.leaves_groups {
-        cred::set_groups(&process.groups).during(Call::Setgroups)?;
-    } else if !process.groups.is_empty() {
-        return Err((Call::Setgroups, Errno::EPERM));
+    match process.keeps {
+        Keeps::None => cred::set_groups(&process.groups).during(Call::Setgroups)?,
+        Keeps::Undroppable | Keeps::All if process.groups.is_empty() => {}
+        Keeps::Undroppable | Keeps::All => return Err((Call::Setgroups, Errno::EPERM)),
     }
     cred::set_gid(process.gid).during(Call::Setgid)?;
     cred::set_uid(process.uid).during(Call::Setuid)
@@ -158,27 +194,52 @@ fn loads_privileged(process: &Process) -> bool {
 /// filter, which may forbid it.
 fn set_capabilities(process: &Process) -> StepResult {
     let more = if loads_privileged(process) { 1 << cred::CAP_SYS_ADMIN } else { 0 };
-    let capabilities = match process.capabilities {
-        Some(capabilities) => capabilities,
-        // Without sets in config.json only a change from root to another user takes any away.
-        None if more == 0 || process.uid == 0 => return Ok(()),
-        None => Capabilities {
-            inheritable: cred::cap_get().during(Call::Capget)?.inheritable,
-            ..Capabilities::default()
-        },
-    };
-    let sets = CapSets {
-        effective: capabilities.effective | more,
-        permitted: capabilities.permitted | more,
-        inheritable: capabilities.inheritable,
-    };
-    cred::cap_set(&sets).during(Call::Capset)?;
+    let Some(capabilities) = own_capabilities(process, more)? else { return Ok(()) };
+    set_sets(&capabilities, more)?;
     // Those of the caller, as far as they are still permitted and inheritable.
     cred::clear_ambient().during(Call::Prctl)?;
     for cap in (0..64u8).filter(|cap| capabilities.ambient & 1 << cap != 0) {
         cred::raise_ambient(cap).during(Call::Prctl)?;
     }
     Ok(())
+}
+
+/// The capabilities that the process is to have; `None`: those that it has. With `more`
+/// it has had some besides.
+fn own_capabilities(process: &Process, more: u64) -> StepResult<Option<Capabilities>> {
+    Ok(match process.capabilities {
+        Some(capabilities) => Some(capabilities),
+        // Without sets in config.json only a change from root to another user takes any away.
+        None if more == 0 || process.uid == 0 => None,
+        None => Some(Capabilities {
+            inheritable: cred::cap_get().during(Call::Capget)?.inheritable,
+            ..Capabilities::default()
+        }),
+    })
+}
+
+fn set_sets(capabilities: &Capabilities, more: u64) -> StepResult {
+    let sets = CapSets {
+        effective: capabilities.effective | more,
+        permitted: capabilities.permitted | more,
+        inheritable: capabilities.inheritable,
+    };
+    cred::cap_set(&sets).during(Call::Capset)
+}
+
+/// Loads a filter that takes CAP_SYS_ADMIN, and gives that up, before the process is
+/// cloned into a pid namespace where it could be taken over. Only a filter that allows
+/// what is left to do.
+pub(super) fn load_before_clone(process: &Process) -> Result<(), Failure> {
+    let Some(filter) = process.filter.as_ref().filter(|filter| filter.is_early) else { return Ok(()) };
+    let load = || -> StepResult {
+        let more = 1 << cred::CAP_SYS_ADMIN;
+        // Not after the filter, which need not allow to ask.
+        let capabilities = own_capabilities(process, more)?;
+        seccomp::load(&filter.program, filter.flags).during(Call::Seccomp)?;
+        capabilities.map_or(Ok(()), |capabilities| set_sets(&capabilities, 0))
+    };
+    load().step(Step::Seccomp)
 }
 
 /// Closes everything but the standard descriptors, those to preserve, the
@@ -214,7 +275,7 @@ pub(super) fn close_early(plan: &Plan, channel: &ChildEnd) -> StepResult {
 }
 
 /// Closes every descriptor from `first` on that is not in `keep`.
-fn close_all_but(first: RawFd, keep: &mut [RawFd]) -> sys::Result<()> {
+pub(super) fn close_all_but(first: RawFd, keep: &mut [RawFd]) -> sys::Result<()> {
     keep.sort_unstable();
     let mut start = first;
     for keep in keep.iter().copied().filter(|keep| *keep >= first) {
@@ -240,7 +301,7 @@ pub(super) fn load_notifying(process: &Process, channel: &ChildEnd) -> Result<()
 /// program does and execve, but nothing that only the runtime does.
 pub(super) fn load_plain(process: &Process) -> sys::Result<()> {
     match &process.filter {
-        Some(filter) if !filter.notifies => seccomp::load(&filter.program, filter.flags),
+        Some(filter) if !filter.notifies && !filter.is_early => seccomp::load(&filter.program, filter.flags),
         _ => Ok(()),
     }
 }

@@ -33,9 +33,11 @@ byte_enum! {
         Hide,
         /// Write one label that execve, or a new keyring, will get.
         Label,
-        /// Join existing namespaces, in a process of their own.
+        /// Join existing namespaces.
         Join,
-        /// Clone the init from that process.
+        /// Make new namespaces in a process that has joined others.
+        Unshare,
+        /// Clone the init from a process that has joined others, with a new pid namespace.
         Clone,
         /// Put a read-only copy of the program in the place of /proc/self/exe.
         SealExe,
@@ -111,6 +113,8 @@ byte_enum! {
         FindProgram,
         /// Close what the program must not have.
         CloseFds,
+        /// Clone the process that executes the program into an existing pid namespace.
+        EnterPid,
         /// Load the system call filter, if it notifies. Any other one is loaded
         /// after `Ready`, when there is nobody left to report to.
         Seccomp,
@@ -124,7 +128,7 @@ byte_enum! {
 byte_enum! {
     /// What was being done inside of a step: the system call, or a check.
     Call {
-        Access, Affinity, AttachMount, Bind, Capget, Capset, Chdir, CheckCwd, CheckDevice, CheckDevpts, CheckExecutable, CheckProc, CheckProgram, CheckRoot, CheckSuperblock, CheckSource, Chmod, Chown, Chroot, Clone3, CloneTree, CloseRange, CopyUp, Dup, Execve, Fsconfig, FsconfigCreate, FsconfigMode, FsconfigReconfigure, Fsmount, Fsopen, Fspick, Getcwd, Getdents, Ioctl, Keyctl, MapIds, Mkdir, Mknod, Mmap, Mount, MountProcfs, MountPropagation, MountSetattr, Open, OpenSource, PivotRoot, Prctl, Prlimit, Read, Readlink, ReceiveTree, Seccomp, SendFd, Setdomainname, Setgid, Setgroups, Sethostname, SetMempolicy, Setns, SetPersonality, Setsid, Setuid, SetXattr, Socket, Stat, Statfs, Symlink, Umount, Unlink, Unshare, Wait, Write,
+        Access, Affinity, AttachMount, Bind, Capget, Capset, Chdir, CheckCwd, CheckDevice, CheckDevpts, CheckExecutable, CheckProc, CheckProgram, CheckRoot, CheckSuperblock, CheckSource, Chmod, Chown, Chroot, Clone, Clone3, CloneTree, CloseRange, CopyUp, Dup, Execve, Fsconfig, FsconfigCreate, FsconfigMode, FsconfigPidns, FsconfigReconfigure, Fsmount, Fsopen, Fspick, Getcwd, Getdents, Ioctl, Keyctl, MapIds, Mkdir, Mknod, Mmap, Mount, MountProcfs, MountPropagation, MountSetattr, Open, OpenSource, PivotRoot, Prctl, Prlimit, Read, Readlink, ReceiveTree, Seccomp, SendFd, Setdomainname, Setgid, Setgroups, Sethostname, SetMempolicy, Setns, SetPersonality, Setsid, Setuid, SetXattr, Socket, Stat, Statfs, Symlink, Umount, Unlink, Unshare, Wait, Write,
     }
 }
 
@@ -142,6 +146,7 @@ impl Call {
             Call::Chmod => "fchmod",
             Call::Chown => "fchownat",
             Call::Chroot => "chroot",
+            Call::Clone => "clone",
             Call::Clone3 => "clone3",
             Call::CloneTree => "open_tree",
             Call::CloseRange => "close_range",
@@ -162,6 +167,7 @@ impl Call {
             Call::FsconfigMode => "fsconfig mode",
             Call::FsconfigReconfigure => "fsconfig(CMD_RECONFIGURE)",
             Call::Fspick => "fspick",
+            Call::FsconfigPidns => "fsconfig pidns",
             Call::Fsmount => "fsmount",
             Call::Fsopen => "fsopen",
             Call::Getcwd => "getcwd",

@@ -3,9 +3,9 @@
 //!
 //! ```text
 //!  parent                                       child
-//!    |   <- Cloned(pid) ----------------------   |   only if namespaces are joined: the pid is init's,
-//!    |                                           |   whose parent we are (CLONE_PARENT); and whose next
-//!    |                                           |   reply may be here before this one
+//!    |   <- Cloned(pid) ----------------------   |   only from a stage, which clones the init in a new pid
+//!    |                                           |   namespace: the pid is init's, whose parent we are
+//!    |                                           |   (CLONE_PARENT); and whose next reply may be here before
 //!    |   -- Go ------------------------------>   |   only if the plan says so (id maps, systemd)
 //!    |   -- Go ------------------------------>   |   only without hooks and if the child did not wait for it
 //!    |                                           |   before: the device filter is there
@@ -15,6 +15,8 @@
 //!    |   -- the mount ----------------------->   |   cloned before
 //!    |   <- Barrier --------------------------   |   only if there are hooks for the parent to run
 //!    |   -- Go ------------------------------>   |
+//!    |   <- Cloned(pid) ----------------------   |   only if an existing pid namespace is joined: by the process
+//!    |                                           |   with this pid, the last thing that its maker does
 //!    |   <- Listener(n) ----------------------   |   only if the filter notifies: it is loaded next, and its
 //!    |      (pidfd_getfd, agent)                 |   listener will be descriptor n of the child
 //!    |   <- Ready ----------------------------   |   the container is made, the program was found
@@ -30,6 +32,10 @@
 //! file before `Ready` means that it was killed. End of file for the child, or the
 //! end of the parent's process, means that the parent was killed: it exits, and
 //! nothing is left but a record.
+//!
+//! A process in an existing pid namespace may be taken by another one there, and with it
+//! the child's end. So `Cloned` counts only if the kernel says that the process which we
+//! have cloned ourselves has sent it, and that one is outside of all such namespaces.
 
 use super::watch::Watch;
 use crate::error::Context;
@@ -150,9 +156,28 @@ pub(crate) fn channel() -> crate::error::Result<(ParentEnd, ChildEnd)> {
 impl ParentEnd {
     /// Waits for the next reply, `None` at the end of file. EBADMSG for anything else.
     pub(crate) fn receive(&self) -> Result<Option<Reply>> {
+        self.next_reply(|buf| Ok((fd::read(&self.socket, buf)?, ())))
+            .map(|reply| reply.map(|(reply, ())| reply))
+    }
+
+    /// Has the kernel say who sends what, for [`receive_from`](Self::receive_from).
+    pub(crate) fn name_senders(&self) -> Result<()> {
+        socket::name_senders(&self.socket)
+    }
+
+    /// As [`receive`](Self::receive), with the pid of the sender.
+    pub(crate) fn receive_from(&self) -> Result<Option<(Reply, i32)>> {
+        self.next_reply(|buf| socket::recv_from(&self.socket, buf))
+    }
+
+    /// The next message that is a reply, and what `receive` says of it.
+    fn next_reply<T>(
+        &self,
+        mut receive: impl FnMut(&mut [u8]) -> Result<(usize, T)>,
+    ) -> Result<Option<(Reply, T)>> {
         let mut bytes = [0; 1 + WORDS_MAX];
         loop {
-            let n = match fd::read(&self.socket, &mut bytes) {
+            let (n, more) = match receive(&mut bytes) {
                 // The child ended with an unread Go in its queue. The kernel says that once, and
                 // before what the child has said (sock_error in __skb_try_recv_datagram).
                 Err(Errno::ECONNRESET) => continue,
@@ -163,8 +188,8 @@ impl ParentEnd {
                 // The first are the ones that matter.
                 [WORDS, words @ ..] => _ = self.words.set(String::from_utf8_lossy(words).into_owned()),
                 reply => {
-                    let reply = reply.try_into().ok().and_then(Reply::decode);
-                    return reply.map(Some).ok_or(Errno::EBADMSG);
+                    let reply = reply.try_into().ok().and_then(Reply::decode).ok_or(Errno::EBADMSG)?;
+                    return Ok(Some((reply, more)));
                 }
             }
         }
@@ -365,6 +390,17 @@ mod tests {
         for none in [&b""[..], b"0", &Reply::Ready.encode(), &[1; WIRE_LEN - 1]] {
             assert_eq!(answer(none), None);
         }
+    }
+
+    #[test]
+    fn the_kernel_names_the_sender() {
+        let (parent, child) = channel().unwrap();
+        parent.name_senders().unwrap();
+        child.send_words(b"words").unwrap();
+        child.send_with(Reply::Cloned(7), std::io::stdin()).unwrap();
+        assert_eq!(parent.receive_from().unwrap(), Some((Reply::Cloned(7), std::process::id() as i32)));
+        drop(child);
+        assert_eq!(parent.receive_from().unwrap(), None);
     }
 
     #[test]

@@ -116,6 +116,13 @@ fn plain(call: Call, errno: Errno) -> Error {
         (Call::PivotRoot, Errno::EINVAL) => {
             error.with_hint("an initramfs cannot be left by pivot_root(2): use --no-pivot")
         }
+        // The kernel starts no process in a pid namespace without its first one (pid_namespaces(7)).
+        (Call::Clone | Call::Clone3, Errno::ENOMEM) => error.with_hint(
+            "the first process of the pid namespace to join has ended (or there is too little memory)",
+        ),
+        (Call::Clone | Call::Clone3, Errno::EAGAIN) => {
+            error.with_hint("a limit on the number of processes is reached (RLIMIT_NPROC, pids.max)")
+        }
         (Call::CheckDevice, _) => error.with_hint("the image has another kind of file there"),
         (Call::Mmap, Errno::EPERM) => {
             error.with_hint("without CAP_SYS_ADMIN, call runtime_core::protect_program() first thing in main")
@@ -138,7 +145,9 @@ fn subject(step: Step, item: usize, plan: &Plan) -> String {
     match step {
         Step::Hide => "hiding from other processes".to_owned(),
         Step::Join => "joining an existing namespace".to_owned(),
+        Step::Unshare => "making new namespaces".to_owned(),
         Step::Clone => "cloning the init".to_owned(),
+        Step::EnterPid => "entering the existing pid namespace".to_owned(),
         Step::SealExe => "protecting /proc/self/exe".to_owned(),
         Step::WaitGo | Step::Ready | Step::Barrier | Step::DeviceFilter => {
             "talking to the runtime".to_owned()

@@ -36,8 +36,10 @@ pub(crate) struct Child {
     pub(crate) pid: i32,
     guard: Guard,
     channel: ParentEnd,
-    /// What the init has said before its pid was known.
+    /// What a process has said before its pid was known.
     early: VecDeque<Reply>,
+    /// It will clone the process that takes its place, and end.
+    is_replaced: bool,
     trees: TreeCloning,
 }
 
@@ -52,6 +54,15 @@ enum TreeCloning {
     /// The helper, and the process in whose mount namespace it works, if that is not the
     /// init's.
     Started { helper: Box<Child>, _room: Option<Box<Child>> },
+}
+
+/// What comes of listening to a process that clones its successor.
+#[derive(Debug)]
+enum Heard {
+    /// It says this; `None`: it has ended.
+    Said(Option<Reply>),
+    /// The process is the successor now.
+    Replaced,
 }
 
 /// A process that lives without us. The pidfd stays good for waiting for it.
@@ -106,8 +117,11 @@ impl Drop for Guard {
 /// program runs in the child, and has them back when this returns.
 pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<Child> {
     let (parent, child) = channel::channel()?;
-    let joins = !plan.joins.is_empty();
-    let flags = if joins { 0 } else { plan.clone_flags };
+    let is_replaced = plan.has_stage() || plan.process.enters_pid;
+    if is_replaced {
+        parent.name_senders().context(|| "setsockopt(SO_PASSCRED)")?;
+    }
+    let flags = if plan.joins.is_empty() { plan.clone_flags } else { 0 };
     let parent_end = parent.as_fd().as_raw_fd();
     let helper = match plan.tree_helper() {
         Some(helper) => {
@@ -128,11 +142,17 @@ pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<C
     drop(child);
     let inits = plan.tree_helper().and_then(|helper| helper.socket.take());
     let (pid, pidfd) = cloned.map_err(explain::clone).traced(Mark::Clone)?;
-    let mut first = Child::new(pid, pidfd, parent);
+    let mut child = Child::new(pid, pidfd, parent);
+    child.is_replaced = is_replaced;
     if let (Some(helper), Some(init)) = (helper, inits) {
-        first.trees = TreeCloning::Prepared { helper, init };
+        child.trees = TreeCloning::Prepared { helper, init };
     }
-    if joins { first.await_sibling(plan).traced(Mark::AwaitStage) } else { Ok(first) }
+    if plan.has_stage()
+        && let Heard::Said(reply) = child.hear(None).traced(Mark::AwaitStage)?
+    {
+        return Err(child.failed(reply, plan));
+    }
+    Ok(child)
 }
 
 /// A user namespace with these mappings, in which nobody lives: for a mount.
@@ -177,33 +197,48 @@ fn clone_helper(namespaces: i32, channel: ParentEnd, helper: impl clone::Child) 
 impl Child {
     fn new(pid: i32, pidfd: OwnedFd, channel: ParentEnd) -> Self {
         let (guard, early, trees) = (Guard(Some(pidfd)), VecDeque::new(), TreeCloning::Done);
-        Child { pid, guard, channel, early, trees }
+        Child { pid, guard, channel, early, is_replaced: false, trees }
     }
 
-    /// From the stage to the init that it has cloned as its sibling, our child.
-    fn await_sibling(self, plan: &Plan) -> Result<Self> {
-        let mut early = VecDeque::new();
-        let pid = loop {
-            match self.channel.receive().context(|| "recv")? {
-                Some(Reply::Cloned(pid)) => break pid,
-                // The init runs since the clone: what it says may come before
-                // what the stage says about it.
-                Some(reply) => early.push_back(reply),
-                None => return Err(self.failed(early.pop_front(), plan)),
+    /// The next word of a process that will clone the one which takes its place, our child
+    /// as well, unless that comes first.
+    fn hear(&mut self, cancel: Option<BorrowedFd<'_>>) -> Result<Heard> {
+        loop {
+            let [channel, ended] =
+                [self.channel.as_fd(), self.guard.pidfd()].map(|fd| Some((fd, libc::POLLIN)));
+            let [_, cancel] = Watch::cancel(cancel).entries();
+            let news = match fd::poll_many([channel, ended, cancel], -1).context(|| "poll")? {
+                [0, 0, cancel] => Watch::check([0, cancel]).map(|()| false)?,
+                // What it has said before its end may have come between the two.
+                [0, _, _] => fd::poll(&self.channel, libc::POLLIN, 0).context(|| "poll")? != 0,
+                _ => true,
+            };
+            // A killed one does not leave us waiting for more, whoever has its end of the channel.
+            let said = if news { self.channel.receive_from().context(|| "recv")? } else { None };
+            match said {
+                Some((Reply::Cloned(pid), sender)) if sender == self.pid => {
+                    self.replace(pid)?;
+                    return Ok(Heard::Replaced);
+                }
+                // The new process runs since the clone: what it says may come before
+                // what the other says about it.
+                Some((reply, sender)) if sender != self.pid => self.early.push_back(reply),
+                Some((reply, _)) => return Ok(Heard::Said(Some(reply))),
+                None => return Ok(Heard::Said(self.early.pop_front())),
             }
-            // By its end the stage has said all that it will, and a killed one
-            // does not leave us waiting for more.
-            process::wait(self.guard.pidfd(), libc::WNOWAIT).context(|| "waitid")?;
-            if fd::poll(&self.channel, libc::POLLIN, 0).context(|| "poll")? & libc::POLLIN == 0 {
-                return Err(self.failed(early.pop_front(), plan));
-            }
-        };
+        }
+    }
+
+    /// From a process that has said all that it will to the one that it has cloned.
+    fn replace(&mut self, pid: i32) -> Result<()> {
         // It is our child, so the pid stays its own until we have waited for it.
         let pidfd = process::pidfd_open(pid).context(|| "pidfd_open")?;
-        let init = Guard(Some(pidfd));
+        let cloned = Guard(Some(pidfd));
         process::wait(self.guard.pidfd(), 0).context(|| "waitid")?;
-        drop(self.guard.disarm());
-        Ok(Child { pid, guard: init, early, ..self })
+        std::mem::replace(&mut self.guard, cloned).disarm();
+        self.pid = pid;
+        self.is_replaced = false;
+        Ok(())
     }
 
     /// The pidfd of the process.
@@ -221,11 +256,21 @@ impl Child {
     /// Waits until the child has come to its next stop, which another process of the
     /// container may keep it from, or until `cancel` becomes readable.
     pub(crate) fn progress(&mut self, plan: &Plan, cancel: Option<BorrowedFd<'_>>) -> Result<Progress> {
-        self.await_word(plan, cancel)?;
-        match self.next().traced(Mark::AwaitChild)? {
-            Some(Reply::Namespaces) => Ok(Progress::Namespaces),
-            Some(Reply::Barrier) => Ok(Progress::Barrier),
-            Some(Reply::NeedMount(item)) => Ok(Progress::NeedMount(item as usize)),
+        let reply = loop {
+            self.await_word(plan, cancel)?;
+            if !self.is_replaced {
+                break self.next();
+            }
+            if let Heard::Said(reply) = self.hear(cancel)? {
+                break Ok(reply);
+            }
+        };
+        // Whoever shares an existing pid namespace may speak for a process in it.
+        let is_inside = plan.process.enters_pid && !self.is_replaced;
+        match reply.traced(Mark::AwaitChild)? {
+            Some(Reply::Namespaces) if !is_inside => Ok(Progress::Namespaces),
+            Some(Reply::Barrier) if !is_inside => Ok(Progress::Barrier),
+            Some(Reply::NeedMount(item)) if !is_inside => Ok(Progress::NeedMount(item as usize)),
             Some(Reply::Listener(fd)) => self.listener(fd, plan, cancel).map(Progress::Listener),
             Some(Reply::Ready) => Ok(Progress::Ready),
             other => Err(self.failed(other, plan)),
@@ -299,7 +344,7 @@ impl Child {
                 },
             }
         }
-        if cancel.is_some() && self.early.is_empty() {
+        if cancel.is_some() && self.early.is_empty() && !self.is_replaced {
             self.channel.is_readable(-1, cancel)?;
         }
         Ok(())

@@ -143,7 +143,8 @@ impl Attempt<'_> {
         }
         record.phase = Phase::Created;
         record.namespace_paths = self.namespace_paths(child.pid);
-        let created = entry.prepare(&record)?;
+        // If it clones the process that executes the program, that one is not there yet.
+        let prepared = (!plan.process.enters_pid).then(|| entry.prepare(&record)).transpose()?;
         self.drive(&mut child, &plan, cgroup).map_err(|error| {
             let limit = self.made.watch.as_ref().filter(|_| child.is_killed()).and_then(OomWatch::limit);
             start_failed(match limit {
@@ -154,6 +155,14 @@ impl Attempt<'_> {
                 ),
             })
         })?;
+        let created = match prepared {
+            Some(created) => created,
+            None => {
+                record.init = ProcessId::of(child.pid)?;
+                record.namespace_paths = self.namespace_paths(child.pid);
+                entry.prepare(&record)?
+            }
+        };
         let version = created.commit()?;
         self.handover.announce(&child, b"standard").traced(Mark::Announce)?;
         if self.waits == Waits::ForRelease {

@@ -9,7 +9,8 @@
 use super::Container;
 use super::exec::{joins, spawn_and_attach};
 use crate::cgroup::Hierarchy;
-use crate::config::hooks::{Hook, Kind};
+use crate::config::hooks::{Hook, Kind as HookKind};
+use crate::config::namespaces::Kind;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::init::plan::Plan;
 use crate::launch::hooks::{self, Started};
@@ -46,10 +47,15 @@ pub(super) fn create_container(
         return Ok(());
     }
     let Some(container) = &plan.container else { return Ok(()) };
+    let mut namespace_paths = namespace_paths.clone();
+    if plan.process.enters_pid {
+        // The init has not entered it; no process with the rights of the host does.
+        namespace_paths.remove(Kind::Pid.clone_name());
+    }
     let state = StateDocument { pid: pid_inside(state.pid)?, ..state.clone() };
-    hooks::run_with(Kind::CreateContainer, hooks, &state, watch, &mut |hook, stdio| {
+    hooks::run_with(HookKind::CreateContainer, hooks, &state, watch, &mut |hook, stdio| {
         let init_pidfd = init.pidfd().try_clone_to_owned().map_err(|error| Error::io(&error, "dup"))?;
-        let joins = joins(namespace_paths, init_pidfd)?;
+        let joins = joins(&namespace_paths, init_pidfd)?;
         let mut plan = plan::hook::for_create_container(
             hook,
             is_alone,
@@ -115,17 +121,23 @@ impl Container {
             bundle: &record.bundle,
             annotations: &record.annotations,
         };
-        hooks::run_with(Kind::StartContainer, &record.start_container, &state, watch, &mut |hook, stdio| {
-            let mut process = record.inherited.process.clone();
-            process.terminal = false;
-            let mut exec = self.exec(process).stdio(stdio.map(Some)).hook(hook.clone());
-            if let Some(cancel) = watch.cancel {
-                let cancel = cancel.try_clone_to_owned().map_err(|error| Error::io(&error, "dup"))?;
-                exec = exec.cancel(cancel);
-            }
-            let process = exec.spawn()?.process;
-            Ok(Started { pid: process.pid(), pidfd: process.into() })
-        })
+        hooks::run_with(
+            HookKind::StartContainer,
+            &record.start_container,
+            &state,
+            watch,
+            &mut |hook, stdio| {
+                let mut process = record.inherited.process.clone();
+                process.terminal = false;
+                let mut exec = self.exec(process).stdio(stdio.map(Some)).hook(hook.clone());
+                if let Some(cancel) = watch.cancel {
+                    let cancel = cancel.try_clone_to_owned().map_err(|error| Error::io(&error, "dup"))?;
+                    exec = exec.cancel(cancel);
+                }
+                let process = exec.spawn()?.process;
+                Ok(Started { pid: process.pid(), pidfd: process.into() })
+            },
+        )
     }
 }
 

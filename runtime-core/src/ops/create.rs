@@ -17,6 +17,7 @@ use crate::cgroup::driver;
 use crate::config::Config;
 use crate::config::namespaces::{Kind as NamespaceKind, Origin};
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
+use crate::init::plan::Keeps;
 use crate::launch::ids;
 use crate::launch::network::NewNetwork;
 use crate::plan::{self, Extras};
@@ -239,8 +240,13 @@ impl Create {
         let notes = ignored.chain(filter.as_ref().map(CompiledFilter::note)).collect();
         let extras = Extras {
             // Of a new user namespace the child finds out.
-            leaves_groups: config.keeps_groups
-                || !config.namespaces.is_own(NamespaceKind::User) && ids::denies_groups(None)?,
+            keeps: if config.keeps_groups {
+                Keeps::All
+            } else if !config.namespaces.is_own(NamespaceKind::User) && ids::denies_groups(None)? {
+                Keeps::Undroppable
+            } else {
+                Keeps::None
+            },
             filter,
             ..self.handover.take_extras()?
         };

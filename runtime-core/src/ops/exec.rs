@@ -16,7 +16,7 @@ use crate::config::hooks::Hook;
 use crate::config::namespaces::Kind;
 use crate::config::process::Process as ProcessConfig;
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
-use crate::init::plan::{Join, Plan};
+use crate::init::plan::{Join, Keeps, Plan};
 use crate::launch::outside::{self, Bound};
 use crate::launch::{self, Child, Progress, agent, ids};
 use crate::path::proc;
@@ -130,7 +130,13 @@ impl Exec {
         let agent = filter.as_ref().and_then(|filter| filter.agent.clone());
         let in_user_namespace = record.namespace_paths.contains_key(Kind::User.clone_name());
         let extras = Extras {
-            leaves_groups: keeps_groups || ids::denies_groups(in_user_namespace.then_some(record.init.pid))?,
+            keeps: if keeps_groups {
+                Keeps::All
+            } else if ids::denies_groups(in_user_namespace.then_some(record.init.pid))? {
+                Keeps::Undroppable
+            } else {
+                Keeps::None
+            },
             filter,
             no_new_keyring: record.no_new_keyring,
             ..given

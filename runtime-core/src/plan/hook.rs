@@ -3,7 +3,7 @@
 
 use crate::config::hooks::Hook;
 use crate::error::{Context, Result};
-use crate::init::plan::{Hide, Join, Plan, Process, Program};
+use crate::init::plan::{Hide, Join, Keeps, Plan, Process, Program};
 use crate::launch::self_exe;
 use crate::sys::exec::StringArray;
 use crate::sys::fd;
@@ -47,9 +47,10 @@ pub(crate) fn for_create_container(
         capabilities: None,
         uid: 0,
         gid: 0,
-        // The init still has the caller's.
         groups: Box::default(),
-        leaves_groups: true,
+        // The init still has the caller's, but for a user namespace that it has joined.
+        keeps: Keeps::Undroppable,
+        enters_pid: super::enters_pid(&joins),
         preserve_fds: 0,
         fifo: None,
     };

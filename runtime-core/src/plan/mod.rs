@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::config::namespaces::{Kind, Namespaces};
 use crate::config::process::Process as ProcessConfig;
 use crate::error::{Context, Result};
-use crate::init::plan::{Container, Hide, Join, Plan, Sysctl};
+use crate::init::plan::{Container, Hide, Join, Keeps, Plan, Sysctl};
 use crate::launch::{ids, self_exe};
 use crate::path::proc;
 use crate::state::filter::CompiledFilter;
@@ -38,9 +38,8 @@ pub(crate) struct Extras {
     pub(crate) env: Vec<CString>,
     pub(crate) no_pivot: bool,
     pub(crate) no_new_keyring: bool,
-    /// The process is to keep the caller's groups, or the user namespace that it
-    /// will be in denies setgroups(2).
-    pub(crate) leaves_groups: bool,
+    /// Which of the caller's groups the process is to keep.
+    pub(crate) keeps: Keeps,
     /// The fifo of `start`.
     pub(crate) fifo: Option<OwnedFd>,
     /// The system call filter.
@@ -81,7 +80,7 @@ pub(crate) fn for_create(config: &Config, id: &str, host: &Host<'_>, extras: Ext
         loopback: is_new(Kind::Network),
         hostname: config.hostname.as_deref().map(c_string),
         domainname: config.domainname.as_deref().map(c_string),
-        rootfs: rootfs::rootfs(config, host, extras.no_pivot)?,
+        rootfs: rootfs::rootfs(config, host, &joins, extras.no_pivot)?,
         sysctls: config
             .sysctls
             .iter()
@@ -93,6 +92,7 @@ pub(crate) fn for_create(config: &Config, id: &str, host: &Host<'_>, extras: Ext
         readonly_paths: config.readonly_paths.clone().into(),
         masked_paths: config.masked_paths.clone().into(),
     };
+    let enters_pid = enters_pid(&joins);
     Ok(Plan {
         joins,
         clone_flags: namespaces::clone_flags(namespaces),
@@ -105,7 +105,7 @@ pub(crate) fn for_create(config: &Config, id: &str, host: &Host<'_>, extras: Ext
         becomes_root: false,
         enter: None,
         container: Some(container),
-        process: process::init_process(config, id, extras)?,
+        process: process::init_process(config, id, enters_pid, extras)?,
     })
 }
 
@@ -119,6 +119,7 @@ pub(crate) fn for_exec(
     extras: Extras,
 ) -> Result<Plan> {
     let joins_user = joins.iter().any(|join| join.flags & libc::CLONE_NEWUSER != 0);
+    let enters_pid = enters_pid(&joins);
     Ok(Plan {
         joins,
         clone_flags: 0,
@@ -131,8 +132,13 @@ pub(crate) fn for_exec(
         becomes_root: joins_user,
         enter: None,
         container: None,
-        process: process::exec_process(config, id, in_user_namespace, extras)?,
+        process: process::exec_process(config, id, in_user_namespace, enters_pid, extras)?,
     })
+}
+
+/// Whether one of these is a pid namespace.
+fn enters_pid(joins: &[Join]) -> bool {
+    joins.iter().any(|join| join.flags & Kind::Pid.flag() != 0)
 }
 
 /// Over a process in a new user namespace of an unprivileged user's nobody has power

@@ -12,7 +12,9 @@ use crate::config::mounts::{Filesystem, Follow, IdMap as IdMapConfig, Mount as M
 use crate::config::namespaces::{Kind, Origin};
 use crate::error::{Error, ErrorKind, Result};
 use crate::init::mounts::make_tree;
-use crate::init::plan::{FsOptions, IdMap, Inside, Mount, NewMount, Parameters, Remount, What};
+use crate::init::plan::{
+    FsOptions, IdMap, Inside, Join, Mount, NewMount, Parameters, PidNamespace, Remount, What,
+};
 use crate::init::step::{Call, During};
 use crate::init::tree::{Cloner, Shape, Tree};
 use crate::launch::channel::WORDS_MAX;
@@ -31,11 +33,13 @@ use std::sync::Arc;
 pub(super) fn mounts(
     config: &Config,
     host: &Host<'_>,
+    joins: &[Join],
     rootfs: &OwnedFd,
     trees: &mut Trees,
 ) -> Result<Box<[Mount]>> {
     let mut planner = Planner {
         config,
+        joins,
         sources: Sources::new(rootfs, host.rootfs),
         hierarchy: host.hierarchy,
         trees,
@@ -47,6 +51,7 @@ pub(super) fn mounts(
 /// What all mounts have in common.
 struct Planner<'a> {
     config: &'a Config,
+    joins: &'a [Join],
     sources: Sources<'a>,
     /// Where the host's cgroup2 is.
     hierarchy: &'a CStr,
@@ -128,6 +133,10 @@ impl<'a> Planner<'a> {
                         _ => None,
                     },
                     attr: m.flags.new_attr() & !later,
+                    shows: match fstype.as_c_str() == c"proc" {
+                        true => self.joined_pid_namespace()?,
+                        false => None,
+                    },
                     copy_up: *copy_up,
                     readonly_superblock: *kind == Filesystem::Other,
                     mode_of_target: *kind == Filesystem::Tmpfs
@@ -144,6 +153,14 @@ impl<'a> Planner<'a> {
             }
         }
         Ok(plan)
+    }
+
+    /// The pid namespace that the container joins.
+    fn joined_pid_namespace(&self) -> Result<Option<PidNamespace>> {
+        let flag = Kind::Pid.flag();
+        let Some(join) = self.joins.iter().find(|join| join.flags == flag) else { return Ok(None) };
+        let joined = join.fd.try_clone().map_err(|error| Error::io(&error, "dup"))?;
+        Ok(Some(PidNamespace { joined, own: namespaces::open(Kind::Pid, c"/proc/self/ns/pid")? }))
     }
 
     /// The user namespace whose mappings a mount gets: with those of its own, or

@@ -18,8 +18,9 @@ pub(super) fn joins(config: &Config) -> Result<Box<[Join]>> {
         let fd = open(kind, path)?;
         if is_own(kind, &fd)? {
             check_own(kind, path, config)?;
-            // The kernel refuses to enter the user namespace that one is in.
-            if kind == Kind::User {
+            // The kernel refuses to enter the user namespace that one is in, and children
+            // are in the pid namespace that one is in anyway.
+            if matches!(kind, Kind::User | Kind::Pid) {
                 continue;
             }
         }

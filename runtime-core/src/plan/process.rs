@@ -3,7 +3,7 @@
 
 use super::{Extras, seccomp};
 use crate::config::Config;
-use crate::config::namespaces::Kind;
+use crate::config::namespaces::Kind as NamespaceKind;
 use crate::config::process::Process as ProcessConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::init::plan::{HOME_MAX, Keyring, Process, Program, Terminal};
@@ -20,12 +20,13 @@ const KEYRING_OTHER_SEARCH: u32 = 0x8;
 const DEFAULT_PATH: &CStr = c"/bin:/usr/bin";
 
 /// The container's first process.
-pub(super) fn init_process(config: &Config, id: &str, extras: Extras) -> Result<Process> {
-    let in_user_namespace = config.namespaces.is_own(Kind::User);
+pub(super) fn init_process(config: &Config, id: &str, enters_pid: bool, extras: Extras) -> Result<Process> {
+    let in_user_namespace = config.namespaces.is_own(NamespaceKind::User);
     let search = if in_user_namespace { KEYRING_OTHER_SEARCH } else { KEYRING_OWNER_SEARCH };
     let keyring =
         (!extras.no_new_keyring).then(|| self::keyring(id, in_user_namespace, Some(KEYRING | search)));
-    process(&config.process, keyring, in_user_namespace, true, extras)
+    let kind = Kind { in_user_namespace, enters_pid, make_cwd: true };
+    process(&config.process, keyring, kind, extras)
 }
 
 /// A later process of a container.
@@ -33,10 +34,11 @@ pub(super) fn exec_process(
     config: &ProcessConfig,
     id: &str,
     in_user_namespace: bool,
+    enters_pid: bool,
     extras: Extras,
 ) -> Result<Process> {
     let keyring = (!extras.no_new_keyring).then(|| self::keyring(id, in_user_namespace, None));
-    process(config, keyring, in_user_namespace, false, extras)
+    process(config, keyring, Kind { in_user_namespace, enters_pid, make_cwd: false }, extras)
 }
 
 /// The kernel looks for names in the user namespace alone (since 5.3), so only those of
@@ -45,13 +47,15 @@ fn keyring(id: &str, in_user_namespace: bool, permissions: Option<u32>) -> Keyri
     Keyring { name: super::c_string(&format!("_ses.{id}")), permissions, may_be_anothers: !in_user_namespace }
 }
 
-fn process(
-    config: &ProcessConfig,
-    keyring: Option<Keyring>,
+/// What tells processes apart besides their configuration.
+struct Kind {
     in_user_namespace: bool,
+    enters_pid: bool,
     make_cwd: bool,
-    extras: Extras,
-) -> Result<Process> {
+}
+
+fn process(config: &ProcessConfig, keyring: Option<Keyring>, kind: Kind, extras: Extras) -> Result<Process> {
+    let Kind { in_user_namespace, enters_pid, make_cwd } = kind;
     let terminal = match (config.terminal, extras.console) {
         (Some(terminal), Some(socket)) => Some(Terminal { socket, size: terminal.size }),
         (None, None) => None,
@@ -91,12 +95,13 @@ fn process(
         env: StringArray::new(env),
         home,
         no_new_privileges: config.no_new_privileges,
-        filter: extras.filter.map(|filter| seccomp::filter(&filter, config)).transpose()?,
+        filter: extras.filter.map(|filter| seccomp::filter(&filter, config, enters_pid)).transpose()?,
         capabilities: config.capabilities,
         uid: config.uid,
         gid: config.gid,
         groups: config.groups.clone().into(),
-        leaves_groups: extras.leaves_groups,
+        keeps: extras.keeps,
+        enters_pid,
         preserve_fds: extras.preserve_fds.into(),
         fifo: extras.fifo,
     })

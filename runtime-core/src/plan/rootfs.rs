@@ -10,7 +10,7 @@ use crate::config::mounts::{Mount, Source};
 use crate::config::namespaces::Kind;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::init::devices::DEVICE_MODE;
-use crate::init::plan::{Dev, DevPlace, Node, Rootfs, TreeHelper};
+use crate::init::plan::{Dev, DevPlace, Join, Node, Rootfs, TreeHelper};
 use crate::init::tree::{self, Cloner, Later, NewNode, Shape, Tree};
 use crate::path::root::Leaf;
 use crate::path::show;
@@ -20,7 +20,7 @@ use libc::{MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 
-pub(super) fn rootfs(config: &Config, host: &Host<'_>, no_pivot: bool) -> Result<Rootfs> {
+pub(super) fn rootfs(config: &Config, host: &Host<'_>, joins: &[Join], no_pivot: bool) -> Result<Rootfs> {
     let path = host.rootfs;
     let dir = open_rootfs(path)?;
     let own_namespace = config.namespaces.is_own(Kind::Mount);
@@ -32,7 +32,7 @@ pub(super) fn rootfs(config: &Config, host: &Host<'_>, no_pivot: bool) -> Result
         labels::require_selinux("linux.mountLabel")?;
     }
     let tree = rootfs_tree(&dir, path, config, &mut trees)?;
-    let mounts = mounts::mounts(config, host, &dir, &mut trees)?;
+    let mounts = mounts::mounts(config, host, joins, &dir, &mut trees)?;
     Ok(Rootfs {
         tree,
         root: dir,

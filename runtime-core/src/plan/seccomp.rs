@@ -7,7 +7,7 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use crate::init::plan::Filter;
 use crate::state::filter::CompiledFilter;
 use crate::sys::{self, Errno, cred};
-use seccomp::{Flag, Policy};
+use seccomp::{Arch, Flag, Policy, Program, SeccompData, interp};
 
 /// Compiles a policy, for the first process and for those that come later.
 pub(crate) fn compile(policy: &Policy) -> Result<CompiledFilter> {
@@ -17,8 +17,9 @@ pub(crate) fn compile(policy: &Policy) -> Result<CompiledFilter> {
     Ok(CompiledFilter { program, flags: policy.filter_flags(), agent: policy.listener().cloned() })
 }
 
-/// What a process needs to load the filter.
-pub(super) fn filter(compiled: &CompiledFilter, process: &Process) -> Result<Filter> {
+/// What a process needs to load the filter. `enters_pid` if it will be cloned into an
+/// existing pid namespace.
+pub(super) fn filter(compiled: &CompiledFilter, process: &Process, enters_pid: bool) -> Result<Filter> {
     // The child may have it from us.
     let gains = !process.no_new_privileges && !cred::has_no_new_privs().context(|| "prctl")?;
     Ok(Filter {
@@ -26,7 +27,32 @@ pub(super) fn filter(compiled: &CompiledFilter, process: &Process) -> Result<Fil
         flags: compiled.flags,
         notifies: compiled.agent.is_some(),
         privileged: gains,
+        is_early: enters_pid && gains && compiled.agent.is_none() && allows_clone(&compiled.program),
     })
+}
+
+/// Whether a filter allows all that is left to do once it is loaded, by the process that
+/// clones the last one and by that one, but for execve(2). Rules about pointers and
+/// descriptors are taken for what they say about the smallest and the largest.
+fn allows_clone(program: &Program) -> bool {
+    let Some(arch) = Arch::NATIVE else { return false };
+    let allows = |nr: libc::c_long, first: u64, rest: u64| {
+        let args = [first, rest, rest, rest, rest, rest];
+        let data = SeccompData { nr: nr as u32, arch: arch.audit(), instruction_pointer: 0, args };
+        matches!(interp(program, &data), libc::SECCOMP_RET_ALLOW | libc::SECCOMP_RET_LOG)
+    };
+    let others = [
+        libc::SYS_capset,
+        libc::SYS_write,
+        libc::SYS_exit_group,
+        libc::SYS_setsid,
+        libc::SYS_ioctl,
+        libc::SYS_prlimit64,
+        libc::SYS_read,
+        libc::SYS_rt_sigaction,
+    ];
+    allows(libc::SYS_clone, sys::clone::SIBLING_FLAGS as u64, 0)
+        && others.into_iter().all(|nr| [0, u64::MAX].into_iter().all(|value| allows(nr, value, value)))
 }
 
 /// Whether the running kernel knows the flag.

@@ -103,6 +103,18 @@ pub(crate) fn cap_set(sets: &CapSets) -> Result<()> {
     done(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) })
 }
 
+/// Gives up all capabilities but these, those of the bounding set too.
+pub(crate) fn keep_only(capabilities: u64) -> Result<()> {
+    for cap in (0..64u8).filter(|cap| capabilities & 1 << cap == 0) {
+        match drop_bounding(cap) {
+            // The first number that the kernel does not know.
+            Err(Errno::EINVAL) => break,
+            other => other?,
+        }
+    }
+    cap_set(&CapSets { effective: capabilities, permitted: capabilities, inheritable: 0 })
+}
+
 fn prctl(option: i32, a: u64, b: u64) -> Result<i32> {
     // SAFETY: the options used below take integers; unused arguments must be 0.
     match unsafe { libc::syscall(libc::SYS_prctl, option, a, b, 0u64, 0u64) } {

@@ -16,6 +16,7 @@ const FSOPEN_CLOEXEC: u32 = 1;
 const FSMOUNT_CLOEXEC: u32 = 1;
 const FSCONFIG_SET_FLAG: u32 = 0;
 const FSCONFIG_SET_STRING: u32 = 1;
+const FSCONFIG_SET_FD: u32 = 5;
 const FSCONFIG_CMD_CREATE: u32 = 6;
 const FSCONFIG_CMD_RECONFIGURE: u32 = 7;
 const FSPICK_CLOEXEC: u32 = 1;
@@ -149,6 +150,15 @@ pub(crate) fn fsconfig_set(context: impl AsFd, key: &CStr, value: Option<&CStr>)
     done(unsafe {
         libc::syscall(libc::SYS_fsconfig, context.as_fd().as_raw_fd(), command, key.as_ptr(), value, 0)
     })
+}
+
+/// `int fsconfig(int fd, FSCONFIG_SET_FD, key, NULL, value)`. EINVAL: the file system
+/// has no such option, or not this one's.
+pub(crate) fn fsconfig_set_fd(context: impl AsFd, key: &CStr, value: impl AsFd) -> Result<()> {
+    let (context, value) = (context.as_fd().as_raw_fd(), value.as_fd().as_raw_fd());
+    let null = ptr::null::<libc::c_char>();
+    // SAFETY: the key is a C string, and SET_FD takes no value but the descriptor.
+    done(unsafe { libc::syscall(libc::SYS_fsconfig, context, FSCONFIG_SET_FD, key.as_ptr(), null, value) })
 }
 
 /// `int fsconfig(int fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0)`: makes the superblock.

@@ -144,6 +144,16 @@ pub(crate) fn set_rlimit(pid: i32, resource: u32, soft: u64, hard: u64) -> Resul
     done(unsafe { libc::syscall(libc::SYS_prlimit64, pid, resource, &raw const limit, no_old) })
 }
 
+/// `int prlimit(0, resource, NULL, struct rlimit *old)`: the soft and the hard limit of
+/// the calling process.
+pub(crate) fn own_rlimit_of(resource: u32) -> Result<(u64, u64)> {
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    let no_new = std::ptr::null::<libc::rlimit64>();
+    // SAFETY: `limit` has room for the old value; no new one is given.
+    done(unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, no_new, &raw mut limit) })?;
+    Ok((limit.rlim_cur, limit.rlim_max))
+}
+
 /// `struct sched_attr` of sched_setattr(2), its first version.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

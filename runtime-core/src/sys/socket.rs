@@ -165,18 +165,75 @@ pub(crate) fn recv_fd(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize, O
 /// `int setsockopt(int fd, SOL_SOCKET, SO_SNDBUF, 1)`: the smallest buffer that the kernel
 /// gives, which holds about six messages with a descriptor.
 pub(crate) fn shrink_send_buffer(socket: impl AsFd) -> Result<()> {
-    let size: i32 = 1;
-    // SAFETY: `size` is a whole int.
+    set_option(socket, libc::SO_SNDBUF)
+}
+
+/// Lets the kernel say who has sent each message to this socket (SO_PASSCRED), for
+/// [`recv_from`].
+pub(crate) fn name_senders(socket: impl AsFd) -> Result<()> {
+    set_option(socket, libc::SO_PASSCRED)
+}
+
+/// Sets an option of the socket to 1.
+fn set_option(socket: impl AsFd, option: i32) -> Result<()> {
+    let one: i32 = 1;
+    // SAFETY: `one` is a whole int.
     check_int(unsafe {
         libc::setsockopt(
             socket.as_fd().as_raw_fd(),
             libc::SOL_SOCKET,
-            libc::SO_SNDBUF,
-            (&raw const size).cast(),
+            option,
+            (&raw const one).cast(),
             size_of::<i32>() as libc::socklen_t,
         )
     })
     .map(drop)
+}
+
+/// Room for one control message with the sender's ids, aligned as cmsghdr wants it.
+#[repr(C, align(8))]
+struct OneSender([u8; 32]);
+
+/// `ssize_t recvmsg(int fd, struct msghdr *msg, 0)` with SCM_CREDENTIALS: how many bytes
+/// of payload came (0: end of file), and the pid of the process that has sent them. No
+/// process can name another one, unless it has CAP_SYS_ADMIN and sees that one in its
+/// pid namespace (unix(7)). Descriptors that come along are dropped.
+pub(crate) fn recv_from(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize, i32)> {
+    let mut control = OneSender([0; 32]);
+    let mut iov = libc::iovec { iov_base: payload.as_mut_ptr().cast(), iov_len: payload.len() };
+    // SAFETY: a msghdr of zeros has no parts.
+    let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
+    message.msg_iov = &raw mut iov;
+    message.msg_iovlen = 1;
+    message.msg_control = control.0.as_mut_ptr().cast();
+    // Not the whole buffer, which is rounded up.
+    // SAFETY: CMSG_LEN only computes.
+    message.msg_controllen = unsafe { libc::CMSG_LEN(size_of::<libc::ucred>() as u32) } as _;
+    let n = loop {
+        // SAFETY: all parts of the message outlive the call.
+        let n =
+            unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
+        match check(n as libc::c_long) {
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+            Ok(n) => break n as usize,
+        }
+    };
+    // SAFETY: the kernel has filled the message; the result is null or points into `control`.
+    let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
+    if ptr::eq(header, ptr::null()) {
+        return Ok((n, 0));
+    }
+    // SAFETY: not null, so it is a header that the kernel wrote.
+    let kind = unsafe { header.read() };
+    if kind.cmsg_level != libc::SOL_SOCKET || kind.cmsg_type != libc::SCM_CREDENTIALS {
+        return Ok((n, 0));
+    }
+    // SAFETY: SCM_CREDENTIALS carries a whole ucred.
+    let data = unsafe { libc::CMSG_DATA(header) };
+    // SAFETY: as above.
+    let sender = unsafe { data.cast::<libc::ucred>().read_unaligned() };
+    Ok((n, sender.pid))
 }
 
 /// `ssize_t send(int fd, const void *buf, size_t len, MSG_NOSIGNAL)`: EPIPE, not

@@ -8,6 +8,7 @@
 mod descriptors;
 mod devices;
 mod endings;
+mod joined;
 mod paths;
 mod privileges;
 mod program;
@@ -41,6 +42,7 @@ fn run_verb(score: &Score, words: &[&str]) -> Result {
     let [area, verb @ ..] = words else { return Err("no area".to_owned()) };
     match *area {
         "devices" => devices::run(score, verb),
+        "joined" => joined::run(score, verb),
         "paths" => paths::run(score, verb),
         "program" => program::run(score, verb),
         "secrets" => secrets::run(score, verb),

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Attacks with CAP_SYS_PTRACE on processes that come into the attacker's pid namespace.
+
+use crate::support::newest_pids;
+use conformance::score::Score;
+use conformance::{Doing, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
+
+/// Slots of the score: the capabilities that were found too many, and how often a file of
+/// the host, its unmasked procfs, or a cgroup outside was.
+const CAPABILITIES: usize = 0;
+const FILES: usize = 1;
+const PROCFS: usize = 2;
+const CGROUPS: usize = 3;
+
+pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
+    match words {
+        ["take", allowed] => {
+            let allowed = u64::from_str_radix(allowed, 16).doing(allowed)?;
+            take(score, allowed, &std::env::var("SECRET").doing("SECRET")?)
+        }
+        _ => Err(format!("no such verb: {words:?}")),
+    }
+}
+
+/// Stops each new process as early as it can, and looks for what the programs of the
+/// containers do not have: capabilities that are not in `allowed`, and a way to the
+/// host's file `secret`, to its kernel parameters, or to cgroups. Whoever can look can
+/// take the process over with ptrace(2), which some runtimes wait for.
+fn take(score: &Score, allowed: u64, secret: &str) -> Result {
+    let mut taken = 0;
+    score.set_ready();
+    loop {
+        // Numbers are given in turn, so the next ones are known before they are born.
+        let last = newest_pids(1).next().unwrap_or(0);
+        for _ in 0..20 {
+            for pid in taken.max(last - 3) + 1..=last + 2 {
+                let process = Pid::from_raw(pid);
+                if kill(process, Signal::SIGSTOP).is_err() {
+                    continue;
+                }
+                taken = pid;
+                let end = Instant::now() + Duration::from_millis(20);
+                while !is_stopped(pid) && Instant::now() < end {}
+                look(score, pid, allowed, secret);
+                let _gone = kill(process, Signal::SIGCONT);
+                break;
+            }
+        }
+    }
+}
+
+fn is_stopped(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')))
+}
+
+/// Looks at a stopped process.
+fn look(score: &Score, pid: i32, allowed: u64, secret: &str) {
+    let exe = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    if exe.ends_with("probe") || exe.ends_with("attacker") {
+        return;
+    }
+    score.count_near();
+    let found = [
+        (CAPABILITIES, capabilities(pid) & !allowed),
+        (FILES, ways(pid, &format!("{}{secret}", "/..".repeat(20)))),
+        (PROCFS, ways(pid, "/sys/kernel/core_pattern")),
+        (CGROUPS, ways(pid, "/cgroup.procs")),
+    ];
+    for (slot, found) in found {
+        score.slots[slot].fetch_or(found as i64, SeqCst);
+    }
+    if found.iter().any(|(_, found)| *found != 0) {
+        score.count_success();
+    }
+}
+
+/// The capabilities of all sets together.
+fn capabilities(pid: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status
+        .lines()
+        .filter_map(|line| line.strip_prefix("Cap")?.split_once(":\t"))
+        .filter_map(|(_, set)| u64::from_str_radix(set, 16).ok())
+        .fold(0, |all, set| all | set)
+}
+
+/// A bit for each descriptor of a process, and two for its directories, from which a path
+/// leads on.
+fn ways(pid: i32, path: &str) -> u64 {
+    let fds = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let fds = fds.filter_map(|entry| {
+        let number: u32 = entry.file_name().to_str()?.parse().ok()?;
+        Some((number.min(61), format!("fd/{number}")))
+    });
+    fds.chain([(62, "cwd".to_owned()), (63, "root".to_owned())])
+        // What is in the containers' own root is theirs.
+        .filter(|(_, way)| fs::metadata(format!("/proc/{pid}/{way}{path}")).is_ok())
+        .fold(0, |all, (bit, _)| all | 1 << bit)
+}

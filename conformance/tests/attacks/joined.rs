@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Attacks on processes that join the pid namespace of a container which may trace others.
+
+use crate::Attack;
+use crate::arena::{Arena, Contained};
+use conformance::attack::Count;
+use conformance::{Bundle, Output, Result};
+use serde_json::{Value, json};
+use std::sync::atomic::Ordering::SeqCst;
+
+pub(crate) const ATTACKS: &[Attack] = &[
+    Attack {
+        name: "take an exec'd process",
+        stands_for: "CVE-2016-9962: a container with CAP_SYS_PTRACE takes a process that exec starts in it, \
+                     while that has the host's capabilities and directories",
+        run: exec,
+    },
+    Attack {
+        name: "take the init of another container",
+        stands_for: "a container with CAP_SYS_PTRACE takes the init of one that joins its pid namespace, while \
+                     that has all capabilities, the host's unmasked procfs and cgroups",
+        run: create,
+    },
+];
+
+/// What both containers' programs have.
+const CAPABILITIES: [&str; 2] = ["CAP_KILL", "CAP_SYS_PTRACE"];
+const MASK: u64 = 1 << 5 | 1 << 19;
+
+fn with_capabilities(config: &mut Value) {
+    for set in ["bounding", "effective", "permitted"] {
+        config["process"]["capabilities"][set] = json!(CAPABILITIES);
+    }
+}
+
+fn attacker(arena: &Arena) -> Result<Contained<'_>> {
+    let secret = arena.outside().join("secret").display().to_string();
+    arena.container("attacker", &["joined", "take", &format!("{MASK:x}")], |config| {
+        with_capabilities(config);
+        config["process"]["env"] = json!([format!("SECRET={secret}")]);
+    })
+}
+
+fn exec(arena: &Arena) -> Result<Count> {
+    let attacker = attacker(arena)?;
+    attacker.start()?;
+    let mut count = Count::default();
+    while wants_more(arena, &attacker, &count) {
+        count.tries += 1;
+        let executed = arena.runtime.run(&["exec", attacker.id, "/probe", "exit", "0"]).and_then(Output::ok);
+        if !goes_on(&attacker, executed)? {
+            break;
+        }
+    }
+    finish(&attacker, count)
+}
+
+fn create(arena: &Arena) -> Result<Count> {
+    let attacker = attacker(arena)?;
+    attacker.start()?;
+    let path = format!("/proc/{}/ns/pid", arena.runtime.state(attacker.id)?["pid"]);
+    let bundle = Bundle::new(&["exit", "0"])?.with(|config| {
+        with_capabilities(config);
+        let namespaces = config["linux"]["namespaces"].as_array_mut();
+        for namespace in namespaces.into_iter().flatten().filter(|namespace| namespace["type"] == "pid") {
+            namespace["path"] = json!(path);
+        }
+    })?;
+    let mut count = Count::default();
+    while wants_more(arena, &attacker, &count) {
+        count.tries += 1;
+        let run = arena.runtime.run_in(&bundle, &["run", "victim"]).and_then(Output::ok);
+        if !goes_on(&attacker, run)? {
+            break;
+        }
+    }
+    finish(&attacker, count)
+}
+
+/// A runtime need not stand being stopped once it is seen to fall.
+fn goes_on(attacker: &Contained<'_>, result: Result<Output>) -> Result<bool> {
+    match result {
+        Ok(_) => Ok(true),
+        Err(_) if attacker.score.successes.load(SeqCst) > 0 => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// As many tries as are wanted, and some more if the attacker was slow.
+fn wants_more(arena: &Arena, attacker: &Contained<'_>, count: &Count) -> bool {
+    let tries = u64::from(arena.tries);
+    count.tries < tries || count.tries < 10 * tries && attacker.score.near.load(SeqCst) == 0
+}
+
+/// Adds what the attacker has found.
+fn finish(attacker: &Contained<'_>, mut count: Count) -> Result<Count> {
+    let stopped = attacker.stop();
+    if attacker.score.successes.load(SeqCst) == 0 {
+        stopped?;
+    }
+    let kinds = ["capabilities", "descriptors of the host's files", "descriptors of its procfs", "cgroups"];
+    for (kind, found) in kinds.iter().zip(&attacker.score.slots) {
+        let found = found.load(SeqCst);
+        if found != 0 {
+            count.evidence.push(format!("{kind}: {found:x}"));
+        }
+    }
+    Ok(attacker.tally(count))
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Least authority: what a process of the runtime has while others can see it, and what
+//! it does not bring into the container.
+
+use crate::Case;
+use conformance::console::ConsoleSocket;
+use conformance::{Bundle, Doing, Result, Runtime, ensure, ensure_eq, host};
+use nix::mount::{MsFlags, mount, umount};
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::Read;
+
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "a process in an existing pid namespace",
+        quote: "**`path`** *(string, OPTIONAL)* - namespace file. (config-linux.md, Namespaces)",
+        run: |runtime| {
+            beside_first(runtime, |namespace| {
+                let report = runtime.report(&joining(namespace, &["report"])?)?;
+                let joined = std::fs::read_link(namespace).doing("readlink")?;
+                ensure_eq!(report.namespaces.get("pid"), Some(&joined.display().to_string()));
+                ensure!(report.processes.contains(&1), "not the joined /proc: {:?}", report.processes);
+                ensure!(report.processes.contains(&report.pid), "{:?}", report.processes);
+                ensure_eq!(report.sid, report.pid);
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "a terminal in an existing pid namespace",
+        quote: "**`terminal`** (bool, OPTIONAL) specifies whether a terminal is attached to the process (config.md, \
+                Process)",
+        run: |runtime| {
+            beside_first(runtime, |namespace| {
+                let bundle = joining(namespace, &["write", "/dev/tty", "hello"])?
+                    .with(|config| config["process"]["terminal"] = json!(true))?;
+                let socket = ConsoleSocket::new()?;
+                let path = socket.path().display().to_string();
+                runtime.run_in(&bundle, &["run", "--detach", "--console-socket", &path, "c"])?.ok()?;
+                let mut text = Vec::new();
+                // EIO is how a master says that the other side is closed.
+                let _end = File::from(socket.receive()?).read_to_end(&mut text);
+                runtime.run(&["delete", "--force", "c"])?.ok()?;
+                ensure_eq!(String::from_utf8_lossy(&text), "hello");
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "a terminal of exec",
+        quote: "runc exec --tty: the terminal is the controlling one of the process",
+        run: |runtime| {
+            in_container(
+                runtime,
+                &["sleep"],
+                |_| (),
+                |_| {
+                    let socket = ConsoleSocket::new()?;
+                    let path = socket.path().display().to_string();
+                    let flags = ["exec", "--tty", "--detach", "--console-socket", &path, "c"];
+                    runtime.run(&[&flags[..], &["/probe", "write", "/dev/tty", "hello"]].concat())?.ok()?;
+                    let mut text = Vec::new();
+                    let _end = File::from(socket.receive()?).read_to_end(&mut text);
+                    ensure_eq!(String::from_utf8_lossy(&text), "hello");
+                    Ok(())
+                },
+            )
+        },
+    },
+    Case {
+        name: "one process and no more",
+        quote: "RLIMIT_NPROC counts the processes of the user (getrlimit(2)), and the runtime's are none of them",
+        run: |runtime| {
+            let limits = json!([{ "type": "RLIMIT_NPROC", "soft": 1, "hard": 1 }]);
+            let user = json!({ "uid": 3_141_592, "gid": 1 });
+            beside_first(runtime, |namespace| {
+                let bundle = joining(namespace, &["report"])?.with(|config| {
+                    config["process"]["rlimits"] = limits.clone();
+                    config["process"]["user"] = user.clone();
+                })?;
+                ensure_eq!(runtime.report(&bundle)?.rlimits.get("RLIMIT_NPROC"), Some(&(1, 1)));
+                Ok(())
+            })?;
+            in_container(
+                runtime,
+                &["sleep"],
+                |config| config["process"]["rlimits"] = limits.clone(),
+                |_| {
+                    let args = ["exec", "--user", "3141592", "c", "/probe", "exit", "0"];
+                    runtime.run(&args)?.ok().map(drop)
+                },
+            )
+        },
+    },
+    Case {
+        name: "a pid namespace whose first process has ended",
+        quote: "The runtime MUST generate an error (runtime.md, Errors): one that says what is wrong, for the kernel \
+                says ENOMEM",
+        run: |runtime| {
+            let place = tempfile::NamedTempFile::new().doing("temporary file")?;
+            let bundle = Bundle::new(&["sleep"])?;
+            runtime.run_in(&bundle, &["run", "--detach", "first"])?.ok()?;
+            let namespace = format!("/proc/{}/ns/pid", runtime.state("first")?["pid"]);
+            let none = None::<&str>;
+            mount(Some(namespace.as_str()), place.path(), none, MsFlags::MS_BIND, none).doing("mount")?;
+            end(runtime, "first")?;
+            let bundle = joining(&place.path().display().to_string(), &["exit", "0"])?;
+            let failed = runtime.run_in(&bundle, &["run", "c"]).and_then(|output| {
+                output.failed_with(1, "the first process of the pid namespace to join has ended")
+            });
+            umount(place.path()).doing("umount")?;
+            failed.map(drop)
+        },
+    },
+    Case {
+        name: "hooks of a container in an existing pid namespace",
+        quote: "The `prestart` hooks MUST be called after the runtime environment has been created (config.md, \
+                POSIX-platform Hooks)",
+        run: |runtime| {
+            beside_first(runtime, |namespace| {
+                let bundle = joining(namespace, &["exit", "0"])?;
+                let host_path = bundle.rootfs("probe");
+                let hook = |path: &std::path::Path, name: &str| json!([{ "path": path, "args": ["probe", "echo-stdin"], "env": [format!("NAME={name}")] }]);
+                let bundle = bundle.with(|config| {
+                    for kind in ["prestart", "createRuntime", "createContainer", "poststart", "poststop"] {
+                        config["hooks"][kind] = hook(&host_path, kind);
+                    }
+                    config["hooks"]["startContainer"] = hook("/probe".as_ref(), "startContainer");
+                })?;
+                runtime.run_in(&bundle, &["run", "c"])?.ok().map(drop)
+            })
+        },
+    },
+];
+
+/// Checks something while a container is there whose pid namespace the check is told.
+fn beside_first(runtime: &Runtime, check: impl FnOnce(&str) -> Result) -> Result {
+    let bundle = Bundle::new(&["sleep"])?;
+    runtime.run_in(&bundle, &["run", "--detach", "first"])?.ok()?;
+    let checked = check(&format!("/proc/{}/ns/pid", runtime.state("first")?["pid"]));
+    end(runtime, "first")?;
+    checked
+}
+
+/// The bundle of a container that joins the pid namespace at a path.
+fn joining(path: &str, probe: &[&str]) -> Result<Bundle> {
+    Bundle::new(probe)?.with(|config| {
+        let namespaces = config["linux"]["namespaces"].as_array_mut();
+        for namespace in namespaces.into_iter().flatten().filter(|namespace| namespace["type"] == "pid") {
+            namespace["path"] = json!(path);
+        }
+    })
+}
+
+/// Checks something in a running container `c`.
+fn in_container(
+    runtime: &Runtime,
+    probe: &[&str],
+    change: impl FnOnce(&mut Value),
+    check: impl FnOnce(&Bundle) -> Result,
+) -> Result {
+    let bundle = Bundle::new(probe)?.with(change)?;
+    runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
+    let checked = check(&bundle);
+    end(runtime, "c")?;
+    checked
+}
+
+/// Ends a container, in whose pid namespace there may be processes that are our children.
+fn end(runtime: &Runtime, id: &str) -> Result {
+    runtime.run(&["kill", id, "KILL"])?;
+    host::await_children()?;
+    runtime.run(&["delete", "--force", id])?.ok().map(drop)
+}

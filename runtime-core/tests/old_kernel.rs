@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What newer kernels offer and older ones do not: a filter of system calls around the
+//! test says no in the words of an older kernel.
+#![allow(unsafe_code, clippy::unwrap_used, clippy::disallowed_methods)]
+
+use conformance::{Bundle, Report};
+use runtime_core::{ContainerId, Runtime};
+use serde_json::json;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+
+/// From now on fsconfig(2) with this command is EINVAL in the calling thread, and in
+/// those that it starts.
+fn refuse_fsconfig(command: u32) {
+    let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    let (load, is_equal, answer) = (0x20, 0x15, 0x06);
+    let mut filter = [
+        step(load, 0, 0, 0),
+        step(is_equal, 0, 3, libc::SYS_fsconfig as u32),
+        // The low half of the second argument.
+        step(load, 0, 0, 24),
+        step(is_equal, 0, 1, command),
+        step(answer, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EINVAL as u32),
+        step(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: a whole program, which outlives the call.
+    let loaded =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) };
+    assert_eq!(loaded, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// KERNEL(6.18): procfs has no option `pidns`.
+#[test]
+fn procfs_of_a_joined_pid_namespace() {
+    const FSCONFIG_SET_FD: u32 = 5;
+    let root = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(root.path());
+    let first = Bundle::new(&["sleep"]).unwrap();
+    let id = |text: &str| ContainerId::new(text).unwrap();
+    let created = runtime.create(id("first"), first.path()).run().unwrap();
+    let second = Bundle::new(&["report"])
+        .unwrap()
+        .with(|config| {
+            for namespace in config["linux"]["namespaces"].as_array_mut().unwrap() {
+                if namespace["type"] == "pid" {
+                    namespace["path"] = json!(format!("/proc/{}/ns/pid", created.process.pid()));
+                }
+            }
+        })
+        .unwrap();
+    refuse_fsconfig(FSCONFIG_SET_FD);
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let joined = runtime
+        .create(id("second"), second.path())
+        .stdio([None, Some(OwnedFd::from(writer)), None])
+        .run()
+        .unwrap_or_else(|error| panic!("{}", error.report()));
+    assert_eq!(joined.process.wait().unwrap().code(), 0);
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    let report: Report = serde_json::from_str(&text).unwrap();
+    assert!(report.processes.contains(&1) && report.processes.contains(&report.pid), "{report:?}");
+    // The numbers of helpers are in between: they were there.
+    assert!(report.pid > 2, "{}", report.pid);
+    for name in ["second", "first"] {
+        runtime.container(id(name)).delete(true).unwrap();
+    }
+    created.process.wait().unwrap();
+}
