@@ -411,6 +411,39 @@ fn a_missing_value_is_refused() {
     assert!(error.starts_with("linux.uidMappings[0].hostID: must be given at line 1 column "), "{error}");
 }
 
+/// null is as good as nothing: what is refused with it is refused without it, and the other
+/// way round.
+#[test]
+fn null_is_nothing() {
+    let mut bad = Vec::new();
+    for config in [example(), rich()] {
+        for place in places(&config) {
+            let (outer, _) = place.rsplit_once('/').unwrap();
+            // An entry of a list, or of a map whose names are anybody's, is there.
+            let is_property = config.pointer(outer).unwrap().is_object()
+                && !["/annotations", "/linux/sysctl", "/linux/netDevices", "/linux/timeOffsets"]
+                    .contains(&outer)
+                && !outer.ends_with("/unified")
+                && !outer.ends_with("/rdma");
+            if !is_property {
+                continue;
+            }
+            let null = check(&with(&config, &place, &Value::Null));
+            let nothing = check(&without(&config, &place));
+            let agree = match (&null, &nothing) {
+                (Ok(()), Ok(())) => true,
+                // What is missing may be missed somewhere else.
+                (Err(null), Err(nothing)) => null == nothing || is_named(null, &place),
+                _ => false,
+            };
+            if !agree {
+                bad.push(format!("{place}: {null:?}, {nothing:?}"));
+            }
+        }
+    }
+    assert!(bad.is_empty(), "{} of them:\n{}", bad.len(), bad.join("\n"));
+}
+
 /// What is REQUIRED, but the peers do without.
 #[test]
 fn a_missing_user_is_a_warning() {

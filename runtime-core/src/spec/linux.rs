@@ -92,10 +92,10 @@ pub struct IdMapping {
 #[serde(default)]
 pub struct TimeOffset {
     /// Seconds, may be negative.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_zero", deserialize_with = "null_default")]
     pub secs: i64,
     /// Nanoseconds.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_zero", deserialize_with = "null_default")]
     pub nanosecs: u32,
 }
 
@@ -481,7 +481,7 @@ pub struct SyscallArg {
     /// What it is compared with (the mask of SCMP_CMP_MASKED_EQ).
     pub value: u64,
     /// The masked value of SCMP_CMP_MASKED_EQ.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero", deserialize_with = "null_default")]
     pub value_two: u64,
     /// How.
     pub op: String,
@@ -504,7 +504,11 @@ pub struct IntelRdt {
     #[serde(rename = "memBwSchema", skip_serializing_if = "String::is_empty")]
     pub mem_bw_schema: String,
     /// Whether to make a monitoring group.
-    #[serde(rename = "enableMonitoring", skip_serializing_if = "is_false")]
+    #[serde(
+        rename = "enableMonitoring",
+        skip_serializing_if = "is_false",
+        deserialize_with = "null_default"
+    )]
     pub enable_monitoring: bool,
 }
 

@@ -85,7 +85,7 @@ pub struct Root {
     /// A directory, absolute or relative to the bundle.
     pub path: String,
     /// True if it must not be writable inside the container.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "is_false", deserialize_with = "null_default")]
     pub readonly: bool,
 }
 
@@ -288,7 +288,8 @@ fn missing_field(text: &str) -> Option<(&str, &str)> {
     text.strip_prefix("missing field `")?.split_once('`')
 }
 
-/// Go writes an empty slice or map as `null`; here that is an empty one.
+/// Go writes an empty slice or map as `null`; here that is an empty one. So is any other
+/// value that need not be there.
 pub(crate) fn null_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: serde::Deserializer<'de>,

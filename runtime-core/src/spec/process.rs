@@ -11,12 +11,13 @@ use std::fmt;
 #[serde(rename_all = "camelCase", default)]
 pub struct Process {
     /// True if a pseudoterminal is to be its standard input and output.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "is_false", deserialize_with = "null_default")]
     pub terminal: bool,
     /// The terminal's first size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub console_size: Option<ConsoleSize>,
     /// As whom.
+    #[serde(deserialize_with = "null_default")]
     pub user: User,
     /// The program and its arguments.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
@@ -33,7 +34,7 @@ pub struct Process {
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub rlimits: Vec<Rlimit>,
     /// True if execve must not give it more rights.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "is_false", deserialize_with = "null_default")]
     pub no_new_privileges: bool,
     /// Its AppArmor profile.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -211,22 +212,22 @@ pub struct Scheduler {
     /// `SCHED_OTHER`, `SCHED_FIFO`, ...
     pub policy: String,
     /// Niceness, for the policies that have it.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_zero", deserialize_with = "null_default")]
     pub nice: i32,
     /// Static priority, for SCHED_FIFO and SCHED_RR.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_zero", deserialize_with = "null_default")]
     pub priority: i32,
     /// `SCHED_FLAG_RESET_ON_FORK`, ...
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub flags: Vec<String>,
     /// SCHED_DEADLINE: budget in nanoseconds.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_zero", deserialize_with = "null_default")]
     pub runtime: u64,
     /// SCHED_DEADLINE: deadline in nanoseconds.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_zero", deserialize_with = "null_default")]
     pub deadline: u64,
     /// SCHED_DEADLINE: period in nanoseconds.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_zero", deserialize_with = "null_default")]
     pub period: u64,
 }
 
