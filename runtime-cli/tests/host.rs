@@ -90,7 +90,10 @@ fn namespaces_of_the_host_by_their_path() {
         own("uts", "uts")(config);
         config["hostname"] = json!(same_name);
     };
-    refused(Box::new(uts), "hostname: it would change the host: uts namespace /proc/");
+    refused(
+        Box::new(uts),
+        "hostname: needs an own uts namespace (that of linux.namespaces is the runtime's own)",
+    );
     // In a mount namespace that is ours: pivot_root would take the host's root away.
     let alone = Command::new("unshare")
         .args(["--mount", "--propagation", "private", "sh", "-c"])

@@ -118,6 +118,86 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "the host's cgroup namespace by its path",
+        quote: "cgroup2 mount options are system wide and can only be set on mount or modified through remount from the \
+                init namespace (Documentation/admin-guide/cgroup-v2.rst): a new mount there takes nsdelegate from the host",
+        run: |runtime| {
+            let options = || -> Result<Vec<String>> {
+                let mounts = std::fs::read_to_string("/proc/self/mountinfo").doing("mountinfo")?;
+                Ok(mounts
+                    .lines()
+                    .filter_map(|line| line.split_once(" - cgroup2 "))
+                    .map(|l| l.1.to_owned())
+                    .collect())
+            };
+            let before = options()?;
+            each(["/proc/self/ns/cgroup", "/proc/thread-self/../../ns/cgroup"], |&path| {
+                let bundle = Bundle::new(&["report"])?.with(|config| {
+                    without_namespace(config, "cgroup");
+                    join(config, "cgroup", path);
+                    if let Some(mounts) = config["mounts"].as_array_mut() {
+                        mounts.retain(|mount| mount["destination"] != "/sys/fs/cgroup");
+                        mounts.push(
+                            json!({ "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "new" }),
+                        );
+                    }
+                })?;
+                let report = runtime.report(&bundle)?;
+                let mount = report.mount("/sys/fs/cgroup").ok_or("no mount")?;
+                ensure!(mount.source != "new", "not a bind mount of the host's: {mount:?}");
+                ensure_eq!(options()?, before);
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "the runtime's own namespaces by their paths",
+        quote: "If a namespace type is not specified in the namespaces array, the container MUST inherit the runtime \
+                namespace of that type (config-linux.md, Namespaces): a path that leads there says no more",
+        run: |runtime| {
+            // To what they are already: a runtime that makes the change shall do no harm.
+            let read = |name: &str| std::fs::read_to_string(format!("/proc/sys/{name}")).doing(name);
+            let (hostname, msgmax) = (read("kernel/hostname")?, read("kernel/msgmax")?);
+            let forward = read("net/ipv4/ip_forward")?;
+            let changes = [
+                ("uts", "uts", json!({ "hostname": hostname.trim() })),
+                ("ipc", "ipc", json!({ "linux": { "sysctl": { "kernel.msgmax": msgmax.trim() } } })),
+                (
+                    "network",
+                    "net",
+                    json!({ "linux": { "sysctl": { "net.ipv4.ip_forward": forward.trim() } } }),
+                ),
+            ];
+            for (kind, file, change) in changes {
+                refused(runtime, |config| {
+                    without_namespace(config, kind);
+                    config.as_object_mut().map(|all| all.remove("hostname"));
+                    join(config, kind, &format!("/proc/self/ns/{file}"));
+                    for (name, value) in change.as_object().into_iter().flatten() {
+                        match name.as_str() {
+                            "linux" => config["linux"]["sysctl"] = value["sysctl"].clone(),
+                            _ => config[name] = value.clone(),
+                        }
+                    }
+                })?;
+            }
+            let bundle = Bundle::new(&["report"])?.with(|config| {
+                config.as_object_mut().map(|all| all.remove("hostname"));
+                for (kind, file) in [("uts", "uts"), ("ipc", "ipc"), ("user", "user"), ("cgroup", "cgroup")] {
+                    without_namespace(config, kind);
+                    join(config, kind, &format!("/proc/self/ns/{file}"));
+                }
+            })?;
+            let report = runtime.report(&bundle)?;
+            for file in ["uts", "ipc", "user", "cgroup"] {
+                let own = std::fs::read_link(format!("/proc/self/ns/{file}")).doing("readlink")?;
+                ensure_eq!(report.namespaces.get(file), Some(&own.display().to_string()));
+            }
+            ensure_eq!(report.dev.get("null").map(|node| node.kind.as_str()), Some("char 1:3"));
+            Ok(())
+        },
+    },
+    Case {
         name: "duplicate namespaces",
         quote: "If a `namespaces` field contains duplicated namespaces with same `type`, the runtime MUST generate an \
                 error (config-linux.md, Namespaces)",

@@ -82,13 +82,28 @@ pub(crate) enum CgroupsPath {
     Relative(String),
 }
 
+/// What a configuration's meaning depends on besides its text.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    /// The capabilities that the container can get at all.
+    pub(crate) capabilities: u64,
+    /// The types of which `linux.namespaces` gives the path of the caller's own namespace.
+    pub(crate) namespaces: Vec<Kind>,
+}
+
+impl Default for Caller {
+    /// One that may do everything, in no namespace of which there is a path.
+    fn default() -> Self {
+        Caller { capabilities: u64::MAX, namespaces: Vec::new() }
+    }
+}
+
 impl Config {
-    /// Checks `spec`, whose bundle is the absolute path `bundle`. `available`
-    /// are the capabilities that the container can get at all.
+    /// Checks `spec`, whose bundle is the absolute path `bundle`.
     pub(crate) fn new(
         spec: &Spec,
         bundle: &str,
-        available: u64,
+        caller: &Caller,
         warnings: &mut Vec<Warning>,
     ) -> Result<Self> {
         check_version(&spec.oci_version)?;
@@ -101,7 +116,7 @@ impl Config {
         };
         let no_linux = spec::Linux::default();
         let linux = spec.linux.as_ref().unwrap_or(&no_linux);
-        let namespaces = Namespaces::new(linux)?;
+        let namespaces = Namespaces::new(linux, &caller.namespaces)?;
         let has_mount = namespaces.is_own(Kind::Mount);
         let needs_mount = |field: &str, is_empty: bool| {
             if has_mount || is_empty {
@@ -143,7 +158,7 @@ impl Config {
             sysctls: sysctl::sysctls(&linux.sysctl, &namespaces, &spec.domainname)?,
             net_devices: net_devices::net_devices(&linux.net_devices, &namespaces)?,
             intel_rdt: linux.intel_rdt.as_ref().map(IntelRdt::new).transpose()?,
-            process: Process::new(process, available, warnings)?
+            process: Process::new(process, caller.capabilities, warnings)?
                 .with_linux(linux.personality.as_ref(), linux.memory_policy.as_ref())?
                 .keeping_groups(keeps_groups),
             seccomp: linux.seccomp.as_ref().map(seccomp::policy).transpose()?,
@@ -202,7 +217,11 @@ fn uts_name(field: &str, name: &str, namespaces: &Namespaces) -> Result<Option<S
         return Ok(None);
     }
     if !namespaces.is_own(Kind::Uts) {
-        return Err(invalid(field, "needs an own uts namespace: it would change the host"));
+        let note = namespaces.note(Kind::Uts);
+        return Err(invalid(
+            field,
+            format_args!("needs an own uts namespace{note}: it would change the host"),
+        ));
     }
     if name.len() > 64 {
         return Err(invalid(field, format_args!("{} bytes, the kernel takes 64", name.len())));
@@ -268,7 +287,7 @@ mod tests {
         let mut spec = Spec::example(true);
         change(&mut spec);
         let mut warnings = Vec::new();
-        Ok((Config::new(&spec, "/bundle", u64::MAX, &mut warnings)?, warnings))
+        Ok((Config::new(&spec, "/bundle", &Caller::default(), &mut warnings)?, warnings))
     }
 
     fn report(change: impl FnOnce(&mut Spec)) -> String {

@@ -3,7 +3,7 @@
 //! changed in one place, or in two. That the error names the place, and that
 //! nothing panics.
 
-use super::Config;
+use super::{Caller, Config};
 use crate::spec::{NAMES, Spec};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ fn example() -> Value {
 fn check(config: &Value) -> Result<(), String> {
     let json = serde_json::to_vec(config).unwrap();
     Spec::from_json(&json)
-        .and_then(|spec| Config::new(&spec, "/bundle", u64::MAX, &mut Vec::new()))
+        .and_then(|spec| Config::new(&spec, "/bundle", &Caller::default(), &mut Vec::new()))
         .map(drop)
         .map_err(|error| error.report())
 }
@@ -450,7 +450,7 @@ fn a_missing_user_is_a_warning() {
     let warnings = |place: &str| {
         let spec = Spec::from_json(&serde_json::to_vec(&without(&rich(), place)).unwrap()).unwrap();
         let mut warnings = Vec::new();
-        let config = Config::new(&spec, "/bundle", u64::MAX, &mut warnings).unwrap();
+        let config = Config::new(&spec, "/bundle", &Caller::default(), &mut warnings).unwrap();
         let texts = warnings.iter().map(ToString::to_string);
         let texts: Vec<_> = texts.filter(|text| text.starts_with("process.")).collect();
         (config.process.uid, config.process.gid, texts.join("; "))

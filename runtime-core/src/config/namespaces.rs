@@ -104,6 +104,8 @@ pub(crate) enum Origin {
 #[derive(Debug, Default)]
 pub(crate) struct Namespaces {
     origins: [Origin; 8],
+    /// Those that are given by a path, which leads to the runtime's own.
+    led_back: Vec<Kind>,
     /// The mappings of a new user namespace, or those that an existing one is
     /// said to have.
     pub(crate) uid_map: Vec<spec::IdMapping>,
@@ -113,7 +115,10 @@ pub(crate) struct Namespaces {
 }
 
 impl Namespaces {
-    pub(crate) fn new(linux: &spec::Linux) -> Result<Self> {
+    /// `own`: the types of which the paths lead to the namespaces that the runtime is in.
+    /// What is said by its path has no other meaning than what is not said.
+    pub(crate) fn new(linux: &spec::Linux, own: &[Kind]) -> Result<Self> {
+        let mut seen = Vec::new();
         let mut all = Namespaces {
             uid_map: linux.uid_mappings.clone(),
             gid_map: linux.gid_mappings.clone(),
@@ -123,11 +128,16 @@ impl Namespaces {
             let at = format_args!("linux.namespaces[{i}]");
             let kind = lookup(format_args!("{at}.type"), "no such namespace type:", &namespace.kind, KINDS)?;
             let Some(origin) = all.origins.get_mut(kind as usize) else { continue };
-            if *origin != Origin::Shared {
+            if seen.contains(&kind) {
                 return Err(invalid(at, format_args!("duplicate namespace {:?}", namespace.kind)));
             }
+            seen.push(kind);
             *origin = match namespace.path.as_str() {
                 "" => Origin::New,
+                _ if own.contains(&kind) => {
+                    all.led_back.push(kind);
+                    Origin::Shared
+                }
                 path if path.starts_with('/') => Origin::Path(c_string(format_args!("{at}.path"), path)?),
                 path => {
                     return Err(invalid(format_args!("{at}.path"), format_args!("{path:?} is not absolute")));
@@ -149,10 +159,14 @@ impl Namespaces {
         *self.origin(kind) == Origin::New
     }
 
-    /// True if the container's namespace of this type is not the runtime's (as
-    /// far as config.json says: a path may lead to the runtime's own).
+    /// True if the container's namespace of this type is not the runtime's.
     pub(crate) fn is_own(&self, kind: Kind) -> bool {
         *self.origin(kind) != Origin::Shared
+    }
+
+    /// What is to be said about a namespace that is not the container's own.
+    pub(crate) fn note(&self, kind: Kind) -> &'static str {
+        if self.led_back.contains(&kind) { " (that of linux.namespaces is the runtime's own)" } else { "" }
     }
 
     /// The existing namespaces to join.
@@ -168,7 +182,7 @@ impl Namespaces {
         let origin = self.origin(Kind::User);
         for (field, map) in fields {
             match origin {
-                Origin::Shared if !map.is_empty() => {
+                Origin::Shared if !map.is_empty() && !self.led_back.contains(&Kind::User) => {
                     return Err(invalid(field, "there is no user namespace that they could be for"));
                 }
                 Origin::New if map.is_empty() => {
@@ -241,12 +255,12 @@ mod tests {
     }
 
     fn report(linux: &spec::Linux) -> String {
-        Namespaces::new(linux).unwrap_err().report()
+        Namespaces::new(linux, &[]).unwrap_err().report()
     }
 
     #[test]
     fn new_joined_and_shared() {
-        let all = Namespaces::new(&linux(&[("pid", ""), ("network", "/run/netns/x")])).unwrap();
+        let all = Namespaces::new(&linux(&[("pid", ""), ("network", "/run/netns/x")]), &[]).unwrap();
         assert!(all.is_new(Kind::Pid));
         assert!(!all.is_own(Kind::Uts));
         assert_eq!(all.paths().map(|(kind, _)| kind).collect::<Vec<_>>(), [Kind::Network]);
@@ -254,6 +268,17 @@ mod tests {
             assert_eq!(kind as usize, i, "ALL is indexed by kind");
             assert_ne!(kind.name(), "?");
         }
+    }
+
+    #[test]
+    fn the_runtimes_own_by_its_path_is_shared() {
+        let spec = linux(&[("uts", "/proc/self/ns/uts"), ("ipc", "/proc/1/ns/ipc")]);
+        let all = Namespaces::new(&spec, &[Kind::Uts]).unwrap();
+        assert!(!all.is_own(Kind::Uts) && all.is_own(Kind::Ipc));
+        assert!(all.note(Kind::Uts).contains("the runtime's own") && all.note(Kind::Ipc).is_empty());
+        let twice = linux(&[("uts", "/proc/self/ns/uts"), ("uts", "")]);
+        let report = Namespaces::new(&twice, &[Kind::Uts]).unwrap_err().report();
+        assert_eq!(report, "linux.namespaces[1]: duplicate namespace \"uts\"");
     }
 
     #[test]

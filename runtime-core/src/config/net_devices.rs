@@ -37,7 +37,8 @@ pub(crate) fn net_devices(
     for (host, device) in spec {
         let at = format!("linux.netDevices.{host}");
         if !namespaces.is_own(Kind::Network) {
-            return Err(invalid(at, "needs an own network namespace to be moved to"));
+            let note = namespaces.note(Kind::Network);
+            return Err(invalid(at, format_args!("needs an own network namespace to be moved to{note}")));
         }
         check(&at, host)?;
         let name = if device.name.is_empty() { host } else { &device.name };
@@ -74,7 +75,7 @@ mod tests {
             .collect();
         let namespaces = own.then(|| spec::Namespace { kind: "network".into(), path: String::new() });
         let linux = spec::Linux { namespaces: namespaces.into_iter().collect(), ..Default::default() };
-        net_devices(&devices, &Namespaces::new(&linux).unwrap())
+        net_devices(&devices, &Namespaces::new(&linux, &[]).unwrap())
     }
 
     #[test]

@@ -54,7 +54,9 @@ pub(crate) fn sysctls(
             }
             if !namespaces.is_own(namespace) {
                 let kind = namespace.name();
-                let why = format!("not allowed without an own {kind} namespace: it would change the host");
+                let note = namespaces.note(namespace);
+                let why =
+                    format!("not allowed without an own {kind} namespace{note}: it would change the host");
                 return Err(invalid(at, why));
             }
             Ok(Sysctl {
@@ -111,7 +113,7 @@ mod tests {
     fn parse(name: &str, own: &[&str]) -> Result<Vec<Sysctl>> {
         let namespaces =
             own.iter().map(|k| spec::Namespace { kind: (*k).into(), path: String::new() }).collect();
-        let namespaces = Namespaces::new(&spec::Linux { namespaces, ..Default::default() }).unwrap();
+        let namespaces = Namespaces::new(&spec::Linux { namespaces, ..Default::default() }, &[]).unwrap();
         sysctls(&BTreeMap::from([(name.to_owned(), "1".to_owned())]), &namespaces, "")
     }
 
@@ -132,7 +134,7 @@ mod tests {
     #[test]
     fn one_domainname() {
         let namespaces = vec![spec::Namespace { kind: "uts".into(), path: String::new() }];
-        let namespaces = Namespaces::new(&spec::Linux { namespaces, ..Default::default() }).unwrap();
+        let namespaces = Namespaces::new(&spec::Linux { namespaces, ..Default::default() }, &[]).unwrap();
         let set = BTreeMap::from([("kernel.domainname".to_owned(), "two".to_owned())]);
         assert!(sysctls(&set, &namespaces, "").is_ok());
         assert!(sysctls(&set, &namespaces, "two").is_ok());

@@ -14,8 +14,8 @@ use super::{Container, Runtime, host_mount, notify};
 use crate::ContainerId;
 use crate::cgroup::Hierarchy;
 use crate::cgroup::driver;
-use crate::config::Config;
-use crate::config::namespaces::{Kind as NamespaceKind, Origin};
+use crate::config::namespaces::{KINDS, Kind as NamespaceKind, Origin};
+use crate::config::{Caller, Config};
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::init::plan::Keeps;
 use crate::launch::ids;
@@ -25,10 +25,10 @@ use crate::resctrl::Resctrl;
 use crate::spec::Spec;
 use crate::state::filter::CompiledFilter;
 use crate::state::record::Inherited;
-use crate::sys::cred;
+use crate::sys::{cred, fd, ns};
 use crate::trace::{Mark, Traced};
 use seccomp::Policy;
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -211,8 +211,9 @@ impl Create {
         if self.notify {
             notify::add(&mut spec, &self.container.store, &self.container.id)?;
         }
-        let config = Config::new(&spec, &bundle.path, available_capabilities(&spec)?, warnings)
-            .traced(Mark::CheckConfig)?;
+        let own = own_namespaces(&spec)?;
+        let caller = Caller { capabilities: available_capabilities(&spec, &own)?, namespaces: own };
+        let config = Config::new(&spec, &bundle.path, &caller, warnings).traced(Mark::CheckConfig)?;
         // Early, for the sake of the message; `reserve` makes sure of it.
         if self.container.store.has(&self.container.id) {
             return Err(Error::new(ErrorKind::AlreadyExists, "container with given ID already exists"));
@@ -291,6 +292,26 @@ impl Create {
     }
 }
 
+/// The types of namespaces whose paths lead to the caller's own: by what the paths lead to,
+/// not by how they are spelled. Not the mount namespace, whose path is refused then.
+fn own_namespaces(spec: &Spec) -> Result<Vec<NamespaceKind>> {
+    let given = spec.linux.iter().flat_map(|linux| &linux.namespaces).filter(|given| !given.path.is_empty());
+    let mut own = Vec::new();
+    for given in given {
+        let kind = KINDS.iter().find(|(name, _)| *name == given.kind).map(|(_, kind)| *kind);
+        let Some(kind) = kind.filter(|kind| *kind != NamespaceKind::Mount) else { continue };
+        // What is wrong with a path is said when it is opened to be joined.
+        let Ok(Ok(file)) = CString::new(given.path.as_str()).map(|path| fd::stat_at(fd::CWD, &path, 0))
+        else {
+            continue;
+        };
+        if ns::is_own(kind.file(), &file).context(|| format!("stat /proc/self/ns/{}", kind.file()))? {
+            own.push(kind);
+        }
+    }
+    Ok(own)
+}
+
 /// runc's words for what goes wrong inside of a container.
 pub(super) fn start_failed(error: Error) -> Error {
     error.wrap("unable to start container process: error during container init")
@@ -298,8 +319,8 @@ pub(super) fn start_failed(error: Error) -> Error {
 
 /// The capabilities that a container can get: those of the caller, or with a
 /// user namespace all that the kernel knows.
-fn available_capabilities(spec: &Spec) -> Result<u64> {
-    let is_user = |ns: &crate::spec::Namespace| ns.kind == "user";
+fn available_capabilities(spec: &Spec, own: &[NamespaceKind]) -> Result<u64> {
+    let is_user = |ns: &crate::spec::Namespace| ns.kind == "user" && !own.contains(&NamespaceKind::User);
     if !spec.linux.as_ref().is_some_and(|linux| linux.namespaces.iter().any(is_user)) {
         return Ok(cred::cap_get().context(|| "capget")?.permitted);
     }

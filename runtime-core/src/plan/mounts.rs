@@ -100,7 +100,7 @@ impl<'a> Planner<'a> {
             }
             Source::New { kind, fstype, source, options, copy_up } => {
                 plan.source = source.clone();
-                if *kind == Filesystem::Cgroup && !config.namespaces.is_own(Kind::Cgroup) {
+                if *kind == Filesystem::Cgroup && !namespaces::has_cgroups_apart(&config.namespaces)? {
                     // Not a new mount: in the host's first cgroup namespace that sets
                     // the options of the whole hierarchy anew, and takes nsdelegate
                     // and memory_recursiveprot from the host. And root of a user

@@ -17,42 +17,32 @@ pub(super) fn joins(config: &Config) -> Result<Box<[Join]>> {
     for (kind, path) in config.namespaces.paths() {
         let fd = open(kind, path)?;
         if is_own(kind, &fd)? {
-            check_own(kind, path, config)?;
-            // The kernel refuses to enter the user namespace that one is in, and children
-            // are in the pid namespace that one is in anyway.
-            if matches!(kind, Kind::User | Kind::Pid) {
-                continue;
-            }
+            // Of mount namespaces, pivot_root(2) would change the root of every process in
+            // it. The others were not the runtime's when the configuration was checked.
+            return Err(invalid(
+                "linux.namespaces",
+                format_args!(
+                    "it would change the host: {} namespace {} is the runtime's own",
+                    kind.name(),
+                    show(path)
+                ),
+            ));
         }
         joins.push(Join { fd, flags: kind.flag() });
     }
     Ok(joins.into())
 }
 
-/// A path that leads to the runtime's own namespace: what changes that is refused,
-/// as it is without the path.
-fn check_own(kind: Kind, path: &CStr, config: &Config) -> Result<()> {
-    let field = match kind {
-        // pivot_root(2) would change the root of every process in it.
-        Kind::Mount => Some("linux.namespaces".to_owned()),
-        Kind::Uts if config.hostname.is_some() => Some("hostname".to_owned()),
-        Kind::Uts if config.domainname.is_some() => Some("domainname".to_owned()),
-        _ => config
-            .sysctls
-            .iter()
-            .find(|sysctl| sysctl.namespace == kind)
-            .map(|sysctl| format!("linux.sysctl.{}", sysctl.name)),
-    };
-    match field {
-        None => Ok(()),
-        Some(field) => Err(invalid(
-            field,
-            format_args!(
-                "it would change the host: {} namespace {} is the runtime's own",
-                kind.name(),
-                show(path)
-            ),
-        )),
+/// True if new mounts of cgroup2 are about the container's cgroup namespace alone. In the
+/// initial one they set the options of the whole hierarchy anew.
+pub(super) fn has_cgroups_apart(namespaces: &Namespaces) -> Result<bool> {
+    match namespaces.origin(Kind::Cgroup) {
+        Origin::Shared => Ok(false),
+        Origin::New => Ok(true),
+        Origin::Path(path) => {
+            let file = fd::stat(open(Kind::Cgroup, path)?).context(|| "stat namespace file")?;
+            Ok(!ns::is_initial_cgroup_namespace(&file))
+        }
     }
 }
 
@@ -70,11 +60,9 @@ pub(super) fn open(kind: Kind, path: &CStr) -> Result<OwnedFd> {
 }
 
 /// True if the namespace is the one that the calling process is in.
-pub(super) fn is_own(kind: Kind, file: &OwnedFd) -> Result<bool> {
-    let path = CString::new(format!("/proc/self/ns/{}", kind.file())).unwrap_or_default();
-    let own = fd::stat_at(fd::CWD, &path, 0).context(|| format!("stat {}", show(&path)))?;
-    let other = fd::stat(file).context(|| "stat namespace file")?;
-    Ok((own.st_dev, own.st_ino) == (other.st_dev, other.st_ino))
+fn is_own(kind: Kind, file: &OwnedFd) -> Result<bool> {
+    let file = fd::stat(file).context(|| "stat namespace file")?;
+    ns::is_own(kind.file(), &file).context(|| format!("stat /proc/self/ns/{}", kind.file()))
 }
 
 /// True if the namespace of this file belongs to the user namespace that the calling

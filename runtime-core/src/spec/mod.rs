@@ -189,7 +189,7 @@ impl Spec {
     /// without looking at the host. `bundle` is where relative paths begin.
     pub fn validate(&self, bundle: &str) -> crate::Result<Vec<crate::Warning>> {
         let mut warnings = Vec::new();
-        match crate::config::Config::new(self, bundle, u64::MAX, &mut warnings) {
+        match crate::config::Config::new(self, bundle, &crate::config::Caller::default(), &mut warnings) {
             Ok(_) => Ok(warnings),
             Err(error) => Err(error.with_warnings(warnings)),
         }

@@ -2,6 +2,7 @@
 //! Namespaces: joining, leaving, and the names inside of one.
 
 use super::{Result, check_int, done, new_fd};
+use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// `int setns(int fd, int nstype)`: `fd` is a namespace file, or (since 5.8) a
@@ -35,6 +36,19 @@ pub(crate) fn owner(fd: impl AsFd) -> Result<OwnedFd> {
     // SAFETY: NS_GET_USERNS takes no argument.
     let owner = check_int(unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), NS_GET_USERNS as _) })?;
     new_fd(owner.into())
+}
+
+/// Whether a file of nsfs is the namespace of the calling thread's that has the name `name`
+/// in /proc/PID/ns.
+pub(crate) fn is_own(name: &str, file: &libc::stat) -> Result<bool> {
+    let path = CString::new(format!("/proc/thread-self/ns/{name}")).unwrap_or_default();
+    let own = super::fd::stat_at(super::fd::CWD, &path, 0)?;
+    Ok((own.st_dev, own.st_ino) == (file.st_dev, file.st_ino))
+}
+
+/// Whether a file of nsfs is the initial cgroup namespace (PROC_CGROUP_INIT_INO).
+pub(crate) fn is_initial_cgroup_namespace(file: &libc::stat) -> bool {
+    file.st_ino == 0xEFFF_FFFB
 }
 
 /// Whether the calling process is in the initial user namespace, whose file has
