@@ -3,7 +3,7 @@
 //! changes, what may be mounted where, and what errors name.
 
 use crate::Case;
-use crate::lifecycle::push;
+use crate::lifecycle::{push, without_namespace};
 use crate::mounts::{Mounted, with_user_namespace};
 use crate::security::refused;
 use conformance::report::{Mount, Node};
@@ -223,6 +223,30 @@ pub(crate) const CASES: &[Case] = &[
                 symlink("/", bundle.rootfs("data")).doing("symlink")?;
                 runtime.run_in(&bundle, &["run", "c"])?.failed().map(drop)
             })
+        },
+    },
+    Case {
+        name: "sysfs in a user namespace with the host's network",
+        quote: "sysfs takes the rights to the network namespace, which a user namespace has not over the host's \
+                (runc#3970, KEP-5607): crun mounts the host's /sys read-only, with all that is below it",
+        run: |runtime| {
+            let change = |config: &mut Value| {
+                with_user_namespace(config);
+                without_namespace(config, "network");
+            };
+            let bundle = Bundle::new(&["report"])?.with(change)?;
+            let report = runtime.report(&bundle)?;
+            let sys: Vec<_> = report.mounts.iter().filter(|mount| mount.target.starts_with("/sys")).collect();
+            ensure!(sys.iter().any(|mount| mount.target == "/sys" && mount.fstype == "sysfs"), "{sys:?}");
+            for mount in &sys {
+                ensure!(mount.options.iter().any(|option| option == "ro"), "writable: {mount:?}");
+            }
+            // Masks cover its paths, too.
+            ensure!(sys.iter().any(|mount| mount.target == "/sys/firmware"), "{sys:?}");
+            let bundle = Bundle::new(&["stat", "/sys/class/net/lo"])?.with(change)?;
+            let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+            ensure!(output.stdout.contains("link"), "{output}");
+            Ok(())
         },
     },
     Case {

@@ -247,6 +247,13 @@ fn mount(i: usize, call: Call, errno: Errno, words: Option<&str>, plan: &Plan) -
         (Call::CheckSource, Errno::ESTALE) => {
             plain(call, errno).with_hint("another file has taken its place meanwhile")
         }
+        (Call::Fsopen | Call::FsconfigCreate, Errno::EPERM)
+            if matches!(&m.what, What::New(new) if new.fstype.as_c_str() == c"sysfs") =>
+        {
+            plain(call, errno).with_hint(
+                "the network namespace belongs to another user namespace; with the option ro, the host's /sys is mounted instead",
+            )
+        }
         (Call::Fsopen | Call::Mount, Errno::ENODEV) => {
             plain(call, errno).with_hint("the kernel does not know this file system")
         }

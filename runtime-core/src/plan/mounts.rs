@@ -2,6 +2,7 @@
 //! `mounts`: sources opened and cloned, ids mapped, options in the kernel's words.
 
 mod filesystem;
+mod sysfs;
 
 use super::source::{self, Found, Sources};
 use super::trees::{HostFile, Trees};
@@ -110,6 +111,16 @@ impl<'a> Planner<'a> {
                         tree: host_hierarchy(i, self.hierarchy, self.trees)?,
                         leaf: Leaf::Directory,
                     };
+                    return Ok(plan);
+                }
+                if *kind == Filesystem::Sysfs
+                    && m.flags.is_readonly()
+                    && sysfs::is_refused(&config.namespaces)?
+                {
+                    // As crun does: what can be had of it without a network of its own.
+                    plan.attr = None;
+                    plan.all.set |= m.flags.new_attr() & !attr::ATIME;
+                    plan.what = What::Tree { tree: sysfs::of_host(i, self.trees)?, leaf: Leaf::Directory };
                     return Ok(plan);
                 }
                 // Mount points below it must still be made, so this waits.
