@@ -3,7 +3,7 @@
 //! descriptor that was opened below the root.
 
 use super::inside::clone_inside;
-use super::places::{check_below, open_below};
+use super::places::open_below;
 use super::plan::{FsOptions, Mount, NewMount, Parameters, Rootfs, What};
 use super::remount::{remount, set_propagation};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
@@ -161,10 +161,6 @@ fn target(root: Root<'_>, path: &CStr, leaf: Leaf, no_follow: bool) -> StepResul
 fn made_target(root: Root<'_>, path: &CStr, leaf: Leaf, no_follow: bool) -> StepResult<OwnedFd> {
     let target = if no_follow { root.make_proper(path, leaf) } else { root.make(path, leaf) };
     let target = target.during(Call::Open)?;
-    if !no_follow {
-        // A container that shares the rootfs may have made it a link meanwhile.
-        check_below(root, &target)?;
-    }
     check_target(&target, path)?;
     Ok(target)
 }

@@ -114,7 +114,7 @@ pub(super) fn open_below(root: Root<'_>, path: &CStr) -> StepResult<OwnedFd> {
 }
 
 /// Whether the place is not the root.
-pub(super) fn check_below(root: Root<'_>, place: &OwnedFd) -> StepResult {
+fn check_below(root: Root<'_>, place: &OwnedFd) -> StepResult {
     let place_of = |dir: BorrowedFd<'_>| fd::place_of(dir).during(Call::Stat);
     if place_of(place.as_fd())? == place_of(root.dir())? {
         return Err((Call::CheckRoot, Errno::ELOOP));

@@ -64,8 +64,12 @@ impl<'a> Root<'a> {
     /// The second half of [`open_or_make`](Self::open_or_make): something is missing.
     pub(crate) fn make(self, path: &CStr, leaf: Leaf) -> Result<OwnedFd> {
         match self.make_last(path, leaf) {
-            // More is missing, or a link leads to nothing.
-            Err(Errno::ENOENT) => self.make_all(path, leaf),
+            // More is missing, or a link leads to nothing. By now it may lead to the root, if
+            // a container that shares the rootfs has changed it: that was never missing.
+            Err(Errno::ENOENT) => {
+                let made = self.make_all(path, leaf)?;
+                if fd::place_of(&made)? == fd::place_of(self.0)? { Err(Errno::ELOOP) } else { Ok(made) }
+            }
             other => other,
         }
     }
@@ -267,6 +271,13 @@ mod tests {
         assert!(dir.path().join("root/nowhere").is_file());
         assert_eq!(root.open_proper(c"a/up", libc::O_PATH).unwrap_err(), Errno::ELOOP);
         assert_eq!(std::fs::read_dir(outside).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_made_is_never_the_root() {
+        let (dir, fd) = sandbox();
+        symlink("/", dir.path().join("root/link")).unwrap();
+        assert_eq!(Root::new(&fd).make(c"link", Leaf::Directory).unwrap_err(), Errno::ELOOP);
     }
 
     #[test]
