@@ -18,12 +18,13 @@ const PAUSES_MS: std::ops::RangeInclusive<i32> = 10..=50;
 /// Waits for the end of the `channel` to the child `pid`. Fails if the program could not be
 /// executed, or if `cancel` becomes readable.
 pub(crate) fn by_channel(channel: &ParentEnd, pid: i32, cancel: Option<BorrowedFd<'_>>) -> Result<()> {
-    await_event(
+    let has_come = await_event(
         |limit_ms| channel.is_readable(limit_ms, cancel),
         // It has not been waited for, so the pid is its own.
         || ProcessId::of(pid)?.execution(),
     )?;
-    if !channel.is_readable(0, None)? {
+    // It may have come after the last wait for it.
+    if !has_come && !channel.is_readable(0, None)? {
         return Ok(());
     }
     match channel.receive().context(|| "recv")? {
@@ -50,12 +51,19 @@ pub(crate) fn by_fifo(fifo: &OwnedFd, process: ProcessId) -> Result<()> {
     }
 }
 
-fn await_event(has_come: impl Fn(i32) -> Result<bool>, look: impl Fn() -> Result<Execution>) -> Result<()> {
+/// Waits for an event, or until a look shows that there is nothing more to wait for:
+/// whether it was the event.
+fn await_event(has_come: impl Fn(i32) -> Result<bool>, look: impl Fn() -> Result<Execution>) -> Result<bool> {
     let mut pause_ms = *PAUSES_MS.start();
-    while !has_come(pause_ms)? && look()? == Execution::ToCome {
+    loop {
+        if has_come(pause_ms)? {
+            return Ok(true);
+        }
+        if look()? != Execution::ToCome {
+            return Ok(false);
+        }
         pause_ms = (2 * pause_ms).min(*PAUSES_MS.end());
     }
-    Ok(())
 }
 
 fn failed(failure: Failure, program: &str) -> Result<()> {
