@@ -121,7 +121,7 @@ pub fn await_children() -> Result {
 }
 
 /// Reaps ended children, true if there are no others.
-fn reap() -> bool {
+pub fn reap() -> bool {
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::StillAlive) => return false,

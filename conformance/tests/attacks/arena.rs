@@ -4,7 +4,7 @@
 
 use conformance::attack::Count;
 use conformance::score::Score;
-use conformance::{Bundle, Doing, Output, Result, Runtime, bundle};
+use conformance::{Bundle, Doing, Output, Result, Runtime, bundle, host};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use serde_json::{Value, json};
@@ -113,6 +113,20 @@ pub(crate) struct Arena {
 }
 
 impl Arena {
+    /// Runs a command, whatever comes of it: for at most two seconds, if an attacker keeps it.
+    pub(crate) fn briefly(&self, command: &mut Command) -> Result {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().doing("a command")?;
+        let end = Instant::now() + Duration::from_secs(2);
+        while Instant::now() < end {
+            if child.try_wait().doing("wait")?.is_some() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.kill().doing("kill")?;
+        child.wait().doing("wait").map(drop)
+    }
+
     /// A directory of the host with a file `secret`, which no container is given. A
     /// change in it is a success of the attack.
     pub(crate) fn outside(&self) -> PathBuf {
@@ -266,26 +280,19 @@ impl Contained<'_> {
         Ok(self)
     }
 
-    /// Executes a program in it, whatever comes of it: for at most two seconds, if the
-    /// attacker keeps it.
+    /// Executes a program in it, whatever comes of it.
     pub(crate) fn exec_briefly(&self, args: &[&str]) -> Result {
-        let mut command = self.arena.runtime.command(&[&["exec", self.id], args].concat());
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().doing("exec")?;
-        let end = Instant::now() + Duration::from_secs(2);
-        while Instant::now() < end {
-            if child.try_wait().doing("wait")?.is_some() {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        child.kill().doing("kill")?;
-        child.wait().doing("wait").map(drop)
+        self.arena.briefly(&mut self.arena.runtime.command(&[&["exec", self.id], args].concat()))
     }
 
-    /// Ends the container, which may be busy in the kernel for a while.
+    /// Ends the container. It may be busy in the kernel for a while, and wait for orphans
+    /// that this program has to wait for.
     pub(crate) fn stop(&self) -> Result {
         let stop = || self.arena.runtime.run(&["delete", "--force", self.id])?.ok().map(drop);
-        stop().or_else(|_busy| stop())
+        stop().or_else(|_busy| {
+            host::reap();
+            stop()
+        })
     }
 
     /// Lets processes of other users count, as those in a user namespace.

@@ -49,11 +49,16 @@ fn leaks(arena: &Arena) -> Result<[OwnedFd; 3]> {
 }
 
 /// The path of the secret without its slash, and its identity.
-fn secret(arena: &Arena) -> Result<(String, String)> {
+pub(crate) fn secret(arena: &Arena) -> Result<(String, String)> {
     let path = arena.outside().join("secret");
-    let meta = fs::metadata(&path).doing("stat")?;
     let text = path.to_string_lossy().trim_start_matches('/').to_owned();
-    Ok((text, format!("{}:{}", meta.dev(), meta.ino())))
+    Ok((text, identity_of(&path)?))
+}
+
+/// Tells a file from all others.
+pub(crate) fn identity_of(path: &Path) -> Result<String> {
+    let meta = fs::metadata(path).doing("stat")?;
+    Ok(format!("{}:{}", meta.dev(), meta.ino()))
 }
 
 fn victim<'a>(arena: &'a Arena, change: impl FnOnce(&mut Value)) -> Result<Contained<'a>> {

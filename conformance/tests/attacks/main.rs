@@ -21,6 +21,8 @@ mod privileges;
 mod program;
 mod secrets;
 mod state;
+mod volumes;
+mod waits;
 
 use arena::{Arena, Ground};
 use conformance::attack::{self, Count, Outcome};
@@ -63,6 +65,8 @@ fn main() -> ExitCode {
         ("endings", endings::ATTACKS),
         ("privileges", privileges::ATTACKS),
         ("joined", joined::ATTACKS),
+        ("volumes", volumes::ATTACKS),
+        ("waits", waits::ATTACKS),
     ];
     let outcomes = Arc::new(Mutex::new(Vec::new()));
     let mut trials = Vec::new();

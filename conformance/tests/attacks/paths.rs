@@ -63,11 +63,38 @@ pub(crate) const ATTACKS: &[Attack] = &[
 const EXCHANGES: usize = 0;
 
 /// Runs the victim again and again while the attacker exchanges `path` in a directory that
-/// both share with each of `others`.
-fn race(arena: &Arena, victim: &Contained<'_>, shared: &Path, path: &str, others: &[&str]) -> Result<Count> {
+/// both share with each of `others`. A name that begins with `=` is one that `path` has for
+/// moments.
+pub(crate) fn race(
+    arena: &Arena,
+    victim: &Contained<'_>,
+    shared: &Path,
+    path: &str,
+    others: &[&str],
+) -> Result<Count> {
+    race_with(arena, victim, shared, path, others, run_with_console)
+}
+
+/// The same, with another way to run the victim.
+pub(crate) fn race_with(
+    arena: &Arena,
+    victim: &Contained<'_>,
+    shared: &Path,
+    path: &str,
+    others: &[&str],
+    run: impl Fn(&Contained<'_>) -> Result,
+) -> Result<Count> {
     let paths: Vec<_> = [path].iter().chain(others).copied().collect();
-    // It fails whenever the path is no longer what it must be.
-    race_against(arena, victim, shared, "exchange", &paths, |_| run_with_console(victim))
+    let mut hangs = false;
+    race_against(arena, victim, shared, "exchange", &paths, |count| {
+        // It may fail, when the path is no longer what it must be, but not hang. Once is
+        // enough: it takes a minute.
+        if !hangs && let Err(error) = run(victim) {
+            hangs = true;
+            count.success(error);
+        }
+        Ok(())
+    })
 }
 
 /// Makes the tries while the attacker does this to paths in a directory that it shares with
@@ -80,7 +107,11 @@ pub(crate) fn race_against(
     paths: &[&str],
     mut try_once: impl FnMut(&mut Count) -> Result,
 ) -> Result<Count> {
-    let paths: Vec<_> = paths.iter().map(|name| format!("/volume/{name}")).collect();
+    let inside = |name: &&str| match name.strip_prefix('=') {
+        Some(name) => format!("=/volume/{name}"),
+        None => format!("/volume/{name}"),
+    };
+    let paths: Vec<_> = paths.iter().map(inside).collect();
     let words: Vec<_> = ["paths", verb].into_iter().chain(paths.iter().map(String::as_str)).collect();
     let attacker = arena.container("attacker", &words, |config| bind(config, shared, "/volume"))?;
     attacker.start()?;

@@ -4,7 +4,7 @@
 use crate::support::{newest_pids, spawn};
 use conformance::score::Score;
 use conformance::{Doing, Result};
-use nix::sys::signal::{SigHandler, Signal, kill, signal};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, setsid};
 use std::fs;
 use std::path::Path;
@@ -16,14 +16,6 @@ pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
         ["multiply"] => multiply(score),
         ["nest", root] => nest(score, Path::new(root)),
         ["stop-others"] => stop_others(score),
-        ["ignore-signals", then @ ..] => {
-            for name in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
-                // SAFETY: no handler is installed.
-                #[allow(unsafe_code)]
-                unsafe { signal(name, SigHandler::SigIgn) }.doing("signal")?;
-            }
-            crate::run_verb(score, then)
-        }
         _ => Err(format!("no such verb: {words:?}")),
     }
 }

@@ -34,12 +34,8 @@ fn main() -> ExitCode {
 }
 
 fn run(words: &[&str]) -> Result {
-    let (score, words) = words.split_first().ok_or("usage: attacker SCORE AREA VERB")?;
-    run_verb(&Score::open(Path::new(score))?, words)
-}
-
-fn run_verb(score: &Score, words: &[&str]) -> Result {
-    let [area, verb @ ..] = words else { return Err("no area".to_owned()) };
+    let [score, area, verb @ ..] = words else { return Err("usage: attacker SCORE AREA VERB".to_owned()) };
+    let score = &Score::open(Path::new(score))?;
     match *area {
         "devices" => devices::run(score, verb),
         "joined" => joined::run(score, verb),

@@ -4,8 +4,10 @@
 use crate::support::is_procfs;
 use conformance::score::Score;
 use conformance::{Doing, Result, ensure};
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-use std::os::unix::fs::MetadataExt;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, open, openat, renameat2};
+use nix::sys::stat::{Mode, fstatat};
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+use nix::sys::statvfs::{FsFlags, fstatvfs};
 use std::path::Path;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
@@ -17,6 +19,8 @@ pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
     match words {
         ["exchange", path, others @ ..] => exchange(score, path, others),
         ["hide", path] => hide(score, path),
+        ["has-mounted", paths @ ..] => has_mounted(score, paths),
+        ["finds", directory, name] => finds(score, Path::new(directory), name),
         ["is-unmasked"] => is_unmasked(score),
         ["reads", path] => reads(score, path),
         ["mounts-in", outside] => mounts_in(score, outside),
@@ -31,8 +35,13 @@ fn exchange(score: &Score, path: &str, others: &[&str]) -> Result {
     for round in 0.. {
         let pause = [0, 0, 5, 20, 60, 150, 400, 1000, 2000][round % 9];
         for other in others {
-            for _there_and_back in 0..2 {
-                renameat2(AT_FDCWD, path, AT_FDCWD, *other, RenameFlags::RENAME_EXCHANGE)
+            for there_and_back in 0..2 {
+                let (from, to, flags) = match other.strip_prefix('=') {
+                    Some(name) if there_and_back == 0 => (path, name, RenameFlags::RENAME_NOREPLACE),
+                    Some(name) => (name, path, RenameFlags::RENAME_NOREPLACE),
+                    None => (path, *other, RenameFlags::RENAME_EXCHANGE),
+                };
+                renameat2(AT_FDCWD, from, AT_FDCWD, to, flags)
                     .doing(&format!("exchange {path} and {other}"))?;
                 score.slots[EXCHANGES].fetch_add(1, SeqCst);
                 pause_for(Duration::from_micros(pause));
@@ -67,19 +76,48 @@ fn pause_for(time: Duration) {
 }
 
 /// In the victim: succeeds if the kernel's parameters can be written, or if a masked file
-/// is not masked.
+/// is not masked. All in one opened directory: the attacker goes on exchanging /proc, and
+/// what is missing there is no success.
 fn is_unmasked(score: &Score) -> Result {
     score.count_near();
-    if !is_procfs("/proc")? {
+    let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+    let Ok(proc) = open("/proc", flags | OFlag::O_DIRECTORY, Mode::empty()) else { return Ok(()) };
+    if fstatfs(&proc).doing("fstatfs")?.filesystem_type() != PROC_SUPER_MAGIC {
         return Ok(());
     }
-    let is_read_only = |path: &str| {
-        let flags = nix::sys::statvfs::statvfs(path).map(|fs| fs.flags());
-        flags.is_ok_and(|flags| flags.contains(nix::sys::statvfs::FsFlags::ST_RDONLY))
-    };
-    let is_masked = |path: &str| std::fs::metadata(path).map_or(true, |meta| meta.rdev() != 0);
-    if !is_read_only("/proc/sys") || !is_masked("/proc/keys") {
+    let sys = openat(&proc, "sys", flags, Mode::empty()).doing("open sys")?;
+    let is_read_only = fstatvfs(&sys).doing("fstatvfs")?.flags().contains(FsFlags::ST_RDONLY);
+    let is_masked = fstatat(&proc, "keys", AtFlags::empty()).map_or(true, |keys| keys.st_rdev != 0);
+    if !is_read_only || !is_masked {
         score.count_success();
+    }
+    Ok(())
+}
+
+/// In the victim: succeeds if there is a file system of the kernel, or the host's secret.
+fn has_mounted(score: &Score, paths: &[&str]) -> Result {
+    score.count_near();
+    for path in paths {
+        if is_procfs(path)?
+            || Path::new(path).join("kernel").exists()
+            || Path::new(path).join("secret").exists()
+        {
+            score.count_success();
+        }
+    }
+    Ok(())
+}
+
+/// In the victim: succeeds if a file of this name is anywhere in a directory.
+fn finds(score: &Score, directory: &Path, name: &str) -> Result {
+    score.count_near();
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_name() == name {
+            score.count_success();
+        }
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            finds(score, &entry.path(), name)?;
+        }
     }
     Ok(())
 }

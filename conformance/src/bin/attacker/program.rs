@@ -26,6 +26,7 @@ pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
             let number = |text: &str| text.parse().map_err(|e| format!("{text}: {e}"));
             overwrite(score, number(depth)?, number(hogs)?)
         }
+        ["keep"] => keep(score),
         _ => Err(format!("no such verb: {words:?}")),
     }
 }
@@ -81,6 +82,30 @@ fn overwrite(score: &Score, depth: i64, hogs: i64) -> Result {
                 _ => first_seen = Some((pid, Instant::now())),
             }
         }
+    }
+}
+
+/// Keeps descriptors of the programs of new processes, and tries again and again to open
+/// them for writing.
+fn keep(score: &Score) -> Result {
+    let own = std::fs::metadata("/proc/self/exe").doing("own program")?;
+    let mut kept: Vec<std::os::fd::OwnedFd> = Vec::new();
+    score.set_ready();
+    loop {
+        for pid in newest_pids(8) {
+            let Ok(fd) = open_path(&format!("/proc/{pid}/exe")) else { continue };
+            let is_new = |meta: std::fs::Metadata| (meta.ino(), meta.dev()) != (own.ino(), own.dev());
+            if kept.len() < 100 && std::fs::metadata(path_of(&fd)).is_ok_and(is_new) {
+                score.count_near();
+                kept.push(fd);
+            }
+        }
+        for fd in &kept {
+            if std::fs::OpenOptions::new().write(true).open(path_of(fd)).is_ok() {
+                write_program(score, &path_of(fd));
+            }
+        }
+        std::thread::sleep(Duration::from_micros(200));
     }
 }
 

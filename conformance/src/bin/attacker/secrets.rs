@@ -15,7 +15,7 @@ pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
         ["arguments", token] => arguments(score, token),
         ["keyring-trap", name] => keyring_trap(score, name),
         ["keyring"] => keyring(score),
-        ["home", trap] => home(score, trap),
+        ["home", trap, ..] => home(score, trap),
         ["sleep", ..] => {
             score.set_ready();
             loop {
