@@ -131,8 +131,8 @@ fn a_thousand_mounts() {
     };
     let report: Value = serde_json::from_str(&run("1024:").ok().unwrap().stdout).unwrap();
     assert_eq!(report["rlimits"]["RLIMIT_NOFILE"][0], 1024, "the program has the caller's");
-    // A hard limit is one.
-    run("1000").failed_with(1, "].source: ").unwrap();
+    // A hard limit is none either: sources are opened when their turn comes (runc#5177).
+    run("64").ok().unwrap();
     before.check(&runtime).unwrap();
 }
 

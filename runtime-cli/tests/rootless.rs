@@ -156,7 +156,7 @@ fn what_takes_rights_is_refused_by_name() {
     refused(&|config| config["linux"]["cgroupsPath"] = json!("/of/mine"), "rootless needs no limits");
     refused(
         &|config| config["process"]["user"]["additionalGids"] = json!([0]),
-        "process.user.additionalGids: no groups can be set in a user namespace of an unprivileged user",
+        "process.user.additionalGids: to set groups",
     );
     let output = home.run(&bundle(&["exit", "0"]), &["--rootless", "false", "run", "c"]);
     output.failed_with(1, "unable to apply cgroup configuration: mkdir").unwrap();

@@ -310,7 +310,8 @@ fn a_program_whose_filter_cannot_be_loaded_is_not_executed() {
                 }
                 let file = || Some(stderr.reopen().unwrap().into());
                 let created = scene.create().stdio([None, None, file()]).create().unwrap();
-                scene.container.start().unwrap();
+                let error = scene.container.start().unwrap_err().report();
+                assert!(error.contains("loading the system call filter"), "{error}");
                 let status = created.process.wait().unwrap().code();
                 scene.container.delete(false).unwrap();
                 status

@@ -31,29 +31,30 @@ pub(super) fn attach_all(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -
         let root = Root::new(&*current);
         let (before, rest) = mounts.split_at_mut(i);
         let Some(m) = rest.first_mut() else { break };
-        let tree = match &mut m.what {
-            What::Tree { tree, .. } => tree.take(i, suppliers).map(Some),
-            What::Inside(inside) if inside.by_helper => suppliers.ask(root).map(Some),
-            What::Inside(_) => clone_inside(root, before, m).map(Some),
-            What::Remount(_) => {
-                remount(root, before, m, channel).item(Step::Mount, i)?;
-                continue;
+        let mut make = || -> StepResult<Option<OwnedFd>> {
+            let tree = match &mut m.what {
+                What::Tree { tree, .. } => Some(tree.take(i, suppliers)?),
+                What::Inside(inside) if inside.by_helper => Some(suppliers.ask(root)?),
+                What::Inside(_) => Some(clone_inside(root, before, m)?),
+                What::Remount(_) => return remount(root, before, m, channel).map(|()| None),
+                What::New(_) | What::Symlink { .. } => None,
+            };
+            let Some(attached) = attach(root, m, tree, proc, channel)? else { return Ok(None) };
+            let is_root = m.destination.as_c_str() == ROOT;
+            if has_remounts || is_root {
+                m.id = fd::mount_id(&attached).during(Call::Stat)?;
             }
-            What::New(_) | What::Symlink { .. } => Ok(None),
+            if is_root {
+                // What is mounted on the root is the root, for all that follows. What is
+                // below it cannot be found any more.
+                before.iter_mut().for_each(|hidden| hidden.readonly_later &= hidden.attached.is_some());
+                return Ok(Some(attached));
+            }
+            keep(m, attached, &mut kept)?;
+            Ok(None)
         };
-        let attached = tree.and_then(|tree| attach(root, m, tree, proc, channel)).item(Step::Mount, i)?;
-        let Some(attached) = attached else { continue };
-        if has_remounts {
-            m.id = fd::mount_id(&attached).during(Call::Stat).item(Step::Mount, i)?;
-        }
-        if m.destination.as_c_str() == ROOT {
-            // What is mounted on the root is the root, for all that follows. What is below
-            // it cannot be found any more.
-            before.iter_mut().for_each(|hidden| hidden.readonly_later &= hidden.attached.is_some());
-            m.id = fd::mount_id(&attached).during(Call::Stat).item(Step::Mount, i)?;
-            *current = attached;
-        } else {
-            keep(m, attached, &mut kept).item(Step::Mount, i)?;
+        if let Some(root) = make().item(Step::Mount, i)? {
+            *current = root;
         }
     }
     Ok(())

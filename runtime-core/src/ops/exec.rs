@@ -115,6 +115,9 @@ impl Exec {
             Status::Creating => return refuse("cannot exec in a container that is being created"),
         }
         let Some(init) = record.init.open()? else { return refuse("cannot exec in a stopped container") };
+        if !record.allows_exec() {
+            return refuse("cannot exec in a container that an older version of this runtime has made");
+        }
         record.inherited.complete(&mut self.process);
         let config = ProcessConfig::new(&self.process, available_capabilities(&record)?, warnings)
             .and_then(|config| {

@@ -15,6 +15,9 @@ use std::collections::BTreeMap;
 /// The version of the format. A record of another version is refused.
 const VERSION: u32 = 2;
 
+/// The oldest version that is read. Version 1 does not have the process that exec needs.
+const OLDEST: u32 = 1;
+
 /// All that is remembered of a container.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
@@ -66,6 +69,7 @@ pub(crate) struct Record {
 /// config.json at the time of create: editing or removing the file later changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Inherited {
+    #[serde(default)]
     pub(crate) process: spec::Process,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) personality: Option<spec::Personality>,
@@ -187,6 +191,12 @@ impl Record {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
+    /// Whether the record has what exec needs: not if an older version of the runtime has
+    /// written it.
+    pub(crate) fn allows_exec(&self) -> bool {
+        self.version == VERSION
+    }
+
     /// Reads a record. What is torn, foreign, or of another version is an error.
     pub(crate) fn from_json(id: &str, json: &[u8]) -> Result<Self> {
         let bad = |why: &dyn std::fmt::Display| {
@@ -195,7 +205,7 @@ impl Record {
         };
         let json = std::str::from_utf8(json).map_err(|error| bad(&error))?;
         let record: Record = serde_json::from_str(json).map_err(|error| bad(&error))?;
-        if record.version != VERSION {
+        if !(OLDEST..=VERSION).contains(&record.version) {
             return Err(bad(&format_args!("version {} (known: {VERSION})", record.version)));
         }
         if record.id != id {
@@ -263,6 +273,16 @@ mod tests {
         let scope = CgroupRecord::Systemd { manager: Manager::User, unit: "runc-x.scope".into() };
         let record = Record { cgroup: scope, ..record };
         assert_eq!(Record::from_json("x", &record.to_json()).unwrap(), record);
+    }
+
+    /// After an upgrade: its containers can be looked at, ended and deleted.
+    #[test]
+    fn an_older_version_is_read() {
+        let mut json: serde_json::Value = serde_json::from_slice(&record().to_json()).unwrap();
+        json["version"] = 1.into();
+        json["inherited"].as_object_mut().unwrap().remove("process");
+        let old = Record::from_json(&record().id, json.to_string().as_bytes()).unwrap();
+        assert!(!old.allows_exec() && record().allows_exec());
     }
 
     #[test]
