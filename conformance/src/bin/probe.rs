@@ -95,6 +95,15 @@ fn run(words: &[&str]) -> Done {
             socket.send_to(message.as_bytes(), &path).map_err(|e| format!("{path}: {e}"))?;
             run(rest)
         }
+        ["deny-groups"] => {
+            // As `unshare --user --map-root-user` does.
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER)
+                .map_err(|e| format!("unshare: {e}"))?;
+            for (file, text) in [("setgroups", "deny"), ("uid_map", "0 0 1"), ("gid_map", "0 0 1")] {
+                fs::write(format!("/proc/self/{file}"), text).map_err(|e| format!("{file}: {e}"))?;
+            }
+            run(&["sleep"])
+        }
         ["echo-stdin"] => {
             let text = std::io::read_to_string(std::io::stdin()).map_err(|e| e.to_string())?;
             print!("{text}");

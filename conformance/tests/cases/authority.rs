@@ -3,12 +3,16 @@
 //! it does not bring into the container.
 
 use crate::Case;
+use crate::mounts::with_user_namespace;
 use conformance::console::ConsoleSocket;
-use conformance::{Bundle, Doing, Result, Runtime, ensure, ensure_eq, host};
+use conformance::runtime::finish;
+use conformance::{Bundle, Doing, Report, Result, Runtime, ensure, ensure_eq, host};
 use nix::mount::{MsFlags, mount, umount};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Read;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 pub(crate) const CASES: &[Case] = &[
     Case {
@@ -110,6 +114,82 @@ pub(crate) const CASES: &[Case] = &[
             });
             umount(place.path()).doing("umount")?;
             failed.map(drop)
+        },
+    },
+    Case {
+        name: "groups of the caller and a hostile user namespace",
+        quote: "additionalGids (array of ints, OPTIONAL) specifies additional group IDs to be added to the process \
+                (config.md, POSIX process): none but those",
+        run: |runtime| {
+            let change = |config: &mut Value| {
+                with_user_namespace(config);
+                // To map its root again (user_namespaces(7), since 5.12).
+                for set in ["bounding", "effective", "permitted"] {
+                    config["process"]["capabilities"][set] =
+                        json!(["CAP_SETFCAP", "CAP_SETUID", "CAP_SETGID"]);
+                }
+            };
+            in_container(runtime, &["deny-groups"], change, |_| {
+                let end = Instant::now() + Duration::from_secs(10);
+                let pid = runtime.state("c")?["pid"].to_string();
+                // The last thing that it writes.
+                let file = format!("/proc/{pid}/gid_map");
+                while std::fs::read_to_string(&file).doing(&file)?.split_ascii_whitespace().last()
+                    != Some("1")
+                {
+                    ensure!(Instant::now() < end, "the container's init does not deny setgroups(2)");
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                let mut exec = Command::new("setpriv");
+                exec.args(["--groups", "24,29"]).arg(runtime.program()).arg("--root").arg(runtime.root());
+                exec.args(["exec", "c", "/probe", "report"]).stdin(Stdio::null());
+                let output = finish(exec)?.ok()?;
+                let report: Report = serde_json::from_str(&output.stdout).doing(&output.stdout)?;
+                // Groups without a mapping are shown as the overflow id.
+                ensure!(report.groups.is_empty(), "it has the groups {:?}", report.groups);
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "capabilities outside of the sets that they depend on",
+        quote: "Any value which cannot be mapped to a relevant kernel interface, or cannot be granted otherwise, MUST \
+                be logged as a warning by the runtime (config.md, Linux Process)",
+        run: |runtime| {
+            for (set, name) in
+                [("effective", "CAP_NET_RAW"), ("permitted", "CAP_NET_RAW"), ("inheritable", "CAP_NET_RAW")]
+            {
+                let bundle = Bundle::new(&["report"])?.with(|config| {
+                    if let Some(names) = config["process"]["capabilities"][set].as_array_mut() {
+                        names.push(json!(name));
+                    } else {
+                        config["process"]["capabilities"][set] = json!([name]);
+                    }
+                })?;
+                let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+                ensure!(output.stderr.contains(name), "{set}: no warning names it: {output}");
+                let report: Report = serde_json::from_str(&output.stdout).doing(&output.stdout)?;
+                for (set, bits) in &report.capabilities {
+                    let bits = u64::from_str_radix(bits, 16).doing(bits)?;
+                    ensure!(bits & 1 << 13 == 0, "{set} has {name}");
+                }
+            }
+            Ok(())
+        },
+    },
+    Case {
+        name: "CPUs that exec begins on and stays on",
+        quote: "initial (string, OPTIONAL) is a list of CPUs a runtime parent process to be run on initially, before the \
+                transition to container's cgroup (config.md, Linux Process)",
+        run: |runtime| {
+            let change =
+                |config: &mut Value| config["process"]["execCPUAffinity"] = json!({ "initial": "0" });
+            in_container(runtime, &["sleep"], change, |_| {
+                let output = runtime.run(&["exec", "c", "/probe", "report"])?.ok()?;
+                let report: Report = serde_json::from_str(&output.stdout).doing(&output.stdout)?;
+                ensure_eq!(report.status.get("Cpus_allowed_list").map(String::as_str), Some("0"));
+                Ok(())
+            })
         },
     },
     Case {

@@ -18,8 +18,8 @@ pub(crate) struct Capabilities {
 
 impl Capabilities {
     /// Reads the sets. A name that is unknown, or outside of `available`, is
-    /// left out with a warning, as config.md ("Linux Process") asks; so is an
-    /// ambient capability that is not also permitted and inheritable.
+    /// left out with a warning, as config.md ("Linux Process") asks; so is one that
+    /// is not in the sets which its own depends on.
     pub(crate) fn new(spec: &spec::Capabilities, available: u64, warnings: &mut Vec<Warning>) -> Self {
         let mut unknown = BTreeSet::new();
         let mut set = |names: &[String]| {
@@ -45,8 +45,19 @@ impl Capabilities {
                 names.join(" ")
             )));
         }
-        // capabilities(7): the kernel refuses both of these with EPERM.
-        all.effective &= all.permitted;
+        // capabilities(7): the kernel refuses effective ones that are not permitted, and
+        // inheritable ones outside of the bounding set, with EPERM; and execve(2) takes
+        // permitted ones away that are not in the bounding set.
+        let mut limit = |set: &mut u64, to: u64, why: &str| {
+            let lost = names(*set & !to);
+            if !lost.is_empty() {
+                warnings.push(Warning(format!("ignoring {why}: [{}]", lost.join(" "))));
+            }
+            *set &= to;
+        };
+        limit(&mut all.permitted, all.bounding, "permitted capabilities outside of the bounding set");
+        limit(&mut all.inheritable, all.bounding, "inheritable capabilities outside of the bounding set");
+        limit(&mut all.effective, all.permitted, "effective capabilities that are not permitted");
         let grantable = all.permitted & all.inheritable;
         for name in names(all.ambient & !grantable) {
             warnings.push(Warning(format!("can't raise ambient capability {name}: operation not permitted")));
@@ -105,6 +116,7 @@ mod tests {
         let mut warnings = Vec::new();
         let sets = Capabilities::new(
             &spec::Capabilities {
+                bounding: spec(&["CAP_KILL", "CAP_CHOWN"]),
                 permitted: spec(&["CAP_KILL", "CAP_CHOWN"]),
                 inheritable: spec(&["CAP_KILL"]),
                 ambient: spec(&["CAP_KILL", "CAP_CHOWN"]),
@@ -117,6 +129,36 @@ mod tests {
         assert_eq!(
             warnings[0].to_string(),
             "can't raise ambient capability CAP_CHOWN: operation not permitted"
+        );
+    }
+
+    #[test]
+    fn no_set_exceeds_those_that_it_depends_on() {
+        let mut warnings = Vec::new();
+        let sets = Capabilities::new(
+            &spec::Capabilities {
+                bounding: spec(&["CAP_KILL", "CAP_CHOWN"]),
+                permitted: spec(&["CAP_KILL", "CAP_FOWNER"]),
+                effective: spec(&["CAP_KILL", "CAP_CHOWN"]),
+                inheritable: spec(&["CAP_CHOWN", "CAP_SETUID"]),
+                ..Default::default()
+            },
+            u64::MAX,
+            &mut warnings,
+        );
+        let kill = 1 << 5;
+        assert_eq!(
+            sets,
+            Capabilities { bounding: kill | 1, effective: kill, permitted: kill, inheritable: 1, ambient: 0 }
+        );
+        let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            warnings,
+            [
+                "ignoring permitted capabilities outside of the bounding set: [CAP_FOWNER]",
+                "ignoring inheritable capabilities outside of the bounding set: [CAP_SETUID]",
+                "ignoring effective capabilities that are not permitted: [CAP_CHOWN]",
+            ]
         );
     }
 

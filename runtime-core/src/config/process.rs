@@ -63,6 +63,13 @@ pub(crate) struct Affinity {
     pub(crate) last: Vec<u64>,
 }
 
+impl Affinity {
+    /// The CPUs of the program: without `final` those that it has begun on.
+    pub(crate) fn to_stay(&self) -> &[u64] {
+        if self.last.is_empty() { &self.initial } else { &self.last }
+    }
+}
+
 /// Numbers of resources by name. C libraries do not agree on their type.
 macro_rules! rlimits {
     ($($name:ident)*) => { &[$((stringify!($name), libc::$name as u32)),*] };

@@ -202,7 +202,7 @@ impl Exec {
         if found.in_user_namespace() {
             outside::own_streams(plan, &proc, child.pid, config.uid)?;
         }
-        outside::apply(config, &proc, child.pid, found.in_user_namespace(), &config.exec_affinity.last)
+        outside::apply(config, &proc, child.pid, found.in_user_namespace(), config.exec_affinity.to_stay())
             .traced(Mark::SetFromOutside)?;
         self.handover.announce(child, b"setns").traced(Mark::Announce)
     }
