@@ -79,17 +79,23 @@ impl Signals {
         signal_fd(ENDING.iter().fold(0, |set, signal| set | 1 << (signal - 1))).context(|| "signalfd4")
     }
 
-    /// The next signal that has come, if one has. Does not wait.
+    /// The next signal that has come, if one has. Does not wait. A SIGPIPE that the calling
+    /// process has raised itself, by a write to a hook that does not read, is left out: it is
+    /// not for the container.
     pub fn next(&self) -> crate::Result<Option<i32>> {
         use crate::error::Context;
-        // struct signalfd_siginfo, which begins with the signal's number.
-        let mut info = [0; 128];
-        match super::fd::read(&self.0, &mut info) {
-            Err(Errno::EAGAIN) => Ok(None),
-            other => {
-                other.context(|| "read from a signalfd")?;
-                let [a, b, c, d, ..] = info;
-                Ok(Some(i32::from_ne_bytes([a, b, c, d])))
+        loop {
+            // struct signalfd_siginfo begins with the signal's number, an errno, a code, and
+            // the sender.
+            let mut info = [0; 128];
+            match super::fd::read(&self.0, &mut info) {
+                Err(Errno::EAGAIN) => return Ok(None),
+                other => drop(other.context(|| "read from a signalfd")?),
+            }
+            let [a, b, c, d, _, _, _, _, _, _, _, _, e, f, g, h, ..] = info;
+            let (signal, sender) = (i32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h]));
+            if signal != libc::SIGPIPE || sender != std::process::id() {
+                return Ok(Some(signal));
             }
         }
     }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Attacks on paths: what the runtime is about to use is exchanged with something else.
 
-use crate::support::is_procfs;
+use crate::support::{is_procfs, rename};
 use conformance::score::Score;
 use conformance::{Doing, Result, ensure};
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, open, openat, renameat2};
+use nix::fcntl::{AtFlags, OFlag, open, openat};
+use nix::libc::{RENAME_EXCHANGE, RENAME_NOREPLACE};
 use nix::sys::stat::{Mode, fstatat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
@@ -37,12 +38,11 @@ fn exchange(score: &Score, path: &str, others: &[&str]) -> Result {
         for other in others {
             for there_and_back in 0..2 {
                 let (from, to, flags) = match other.strip_prefix('=') {
-                    Some(name) if there_and_back == 0 => (path, name, RenameFlags::RENAME_NOREPLACE),
-                    Some(name) => (name, path, RenameFlags::RENAME_NOREPLACE),
-                    None => (path, *other, RenameFlags::RENAME_EXCHANGE),
+                    Some(name) if there_and_back == 0 => (path, name, RENAME_NOREPLACE),
+                    Some(name) => (name, path, RENAME_NOREPLACE),
+                    None => (path, *other, RENAME_EXCHANGE),
                 };
-                renameat2(AT_FDCWD, from, AT_FDCWD, to, flags)
-                    .doing(&format!("exchange {path} and {other}"))?;
+                rename(from, to, flags).doing(&format!("exchange {path} and {other}"))?;
                 score.slots[EXCHANGES].fetch_add(1, SeqCst);
                 pause_for(Duration::from_micros(pause));
             }

@@ -2,12 +2,28 @@
 //! System calls of the attacks that have no safe wrapper.
 
 use conformance::{Doing, Result};
+use nix::NixPath;
 use nix::fcntl::OFlag;
 use nix::libc;
 use nix::sched::CloneFlags;
 use nix::sys::stat::Mode;
 use nix::unistd::{ForkResult, fork};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+/// `int renameat2(AT_FDCWD, from, AT_FDCWD, to, flags)`. nix has it for glibc alone.
+pub(crate) fn rename(from: &str, to: &str, flags: u32) -> nix::Result<()> {
+    let at = libc::AT_FDCWD;
+    let call = from.with_nix_path(|from| {
+        to.with_nix_path(|to| {
+            // SAFETY: two C strings that live until the call is over.
+            #[allow(unsafe_code)]
+            unsafe {
+                libc::syscall(libc::SYS_renameat2, at, from.as_ptr(), at, to.as_ptr(), flags)
+            }
+        })
+    })??;
+    nix::errno::Errno::result(call).map(drop)
+}
 
 /// Starts a process that executes `child` and nothing after it.
 pub(crate) fn spawn(child: impl FnOnce() -> Result) -> Result<nix::unistd::Pid> {
