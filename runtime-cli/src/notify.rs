@@ -8,6 +8,7 @@
 use crate::cmd::Failure;
 use crate::log::Log;
 use crate::output::io_text;
+use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nix::sys::stat::Mode;
@@ -15,12 +16,10 @@ use runtime_core::Container;
 use runtime_core::spec::Status;
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
-use std::fs::OpenOptions;
 use std::io::{ErrorKind, IoSlice, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 
@@ -204,13 +203,19 @@ fn connect(address: &OsStr) -> std::io::Result<UnixDatagram> {
         [b'@', name @ ..] => socket.connect_addr(&SocketAddr::from_abstract_name(name)?)?,
         path if path.len() < ADDRESS_MAX => socket.connect(address)?,
         _ => {
-            let file = OpenOptions::new().read(true).custom_flags(nix::libc::O_PATH).open(address)?;
+            let file = open_path(Path::new(address), OFlag::empty())?;
             socket.connect(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
         }
     }
     // A manager whose queue is full shall not hold us up.
     socket.set_nonblocking(true)?;
     Ok(socket)
+}
+
+/// Opens with O_PATH. (std's OpenOptions drops that flag where musl is the C library, which
+/// counts it to the access mode.)
+fn open_path(path: &Path, flags: OFlag) -> std::io::Result<OwnedFd> {
+    Ok(open(path, OFlag::O_PATH | OFlag::O_CLOEXEC | flags, Mode::empty())?)
 }
 
 /// As long as an address may be, with a NUL (unix(7)).
@@ -220,8 +225,7 @@ const ADDRESS_MAX: usize = 108;
 /// may be too long for an address.
 fn bind(path: &Path) -> std::io::Result<UnixDatagram> {
     let directory = path.parent().unwrap_or(path);
-    let flags = nix::libc::O_PATH | nix::libc::O_DIRECTORY | nix::libc::O_NOFOLLOW;
-    let directory = OpenOptions::new().read(true).custom_flags(flags).open(directory)?;
+    let directory = open_path(directory, OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW)?;
     let directory = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
     let path = directory.join(path.file_name().unwrap_or_default());
     // What a `start` that failed behind this point has left.

@@ -149,12 +149,16 @@ fn beside_delete(
     pause: Duration,
     count: &mut Count,
 ) -> Result {
-    let mut command = in_background(arena, args)?;
-    // The middle of the command is somewhere in its first milliseconds.
+    // Each comes first in turn; the middle of the other is somewhere in its first milliseconds.
+    let delete = ["delete", "--force", container.id];
+    let (first, second) = if n.is_multiple_of(2) { (args, &delete[..]) } else { (&delete[..], args) };
+    let mut first = in_background(arena, first)?;
     std::thread::sleep(pause * (n % 50));
-    let deleted = arena.runtime.run(&["delete", "--force", container.id])?;
-    let met = !conformance::runtime::wait(&mut command)?.success();
-    ensure!(deleted.status.success(), "{deleted}");
+    let second = arena.runtime.run(second)?.status.success();
+    let first = conformance::runtime::wait(&mut first)?.success();
+    let (done, deleted) = if n.is_multiple_of(2) { (first, second) } else { (second, first) };
+    let met = !done;
+    ensure!(deleted, "the container was not deleted");
     let left = survivors("survivor");
     for pid in &left {
         let _killed =
