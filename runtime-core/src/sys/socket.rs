@@ -4,7 +4,7 @@
 use super::{Result, check, check_int, new_fd};
 use nix::errno::Errno;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::time::Duration;
 
@@ -121,6 +121,22 @@ pub(crate) fn send_fd(socket: impl AsFd, payload: &[u8], fd: impl AsFd) -> Resul
     check(sent as libc::c_long).map(|n| n as usize)
 }
 
+/// `ssize_t recvmsg(int fd, struct msghdr *message, MSG_CMSG_CLOEXEC)`, again after EINTR.
+///
+/// # Safety
+///
+/// The buffers that `message` points to are valid, and as long as it says.
+unsafe fn receive_message(socket: BorrowedFd<'_>, message: &mut libc::msghdr) -> Result<usize> {
+    loop {
+        // SAFETY: the caller's promise.
+        let n = unsafe { libc::recvmsg(socket.as_raw_fd(), message, libc::MSG_CMSG_CLOEXEC) };
+        match check(n as libc::c_long) {
+            Err(Errno::EINTR) => {}
+            other => return other.map(|n| n as usize),
+        }
+    }
+}
+
 /// `ssize_t recvmsg(int fd, struct msghdr *msg, MSG_CMSG_CLOEXEC)`: how many
 /// bytes of payload came (0: end of file), and the descriptor, if one came too.
 pub(crate) fn recv_fd(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize, Option<OwnedFd>)> {
@@ -134,16 +150,8 @@ pub(crate) fn recv_fd(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize, O
     // Not the whole buffer, which is rounded up and would hold two.
     // SAFETY: CMSG_LEN only computes.
     message.msg_controllen = unsafe { libc::CMSG_LEN(size_of::<RawFd>() as u32) } as _;
-    let n = loop {
-        // SAFETY: all parts of the message outlive the call.
-        let n =
-            unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
-        match check(n as libc::c_long) {
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
-            Ok(n) => break n as usize,
-        }
-    };
+    // SAFETY: all parts of the message live on in this function.
+    let n = unsafe { receive_message(socket.as_fd(), &mut message) }?;
     // SAFETY: the kernel has filled the message; the result is null or points into `control`.
     let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
     if ptr::eq(header, ptr::null()) {
@@ -209,16 +217,8 @@ pub(crate) fn recv_from(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize,
     // Not the whole buffer, which is rounded up.
     // SAFETY: CMSG_LEN only computes.
     message.msg_controllen = unsafe { libc::CMSG_LEN(size_of::<libc::ucred>() as u32) } as _;
-    let n = loop {
-        // SAFETY: all parts of the message outlive the call.
-        let n =
-            unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
-        match check(n as libc::c_long) {
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
-            Ok(n) => break n as usize,
-        }
-    };
+    // SAFETY: all parts of the message live on in this function.
+    let n = unsafe { receive_message(socket.as_fd(), &mut message) }?;
     // SAFETY: the kernel has filled the message; the result is null or points into `control`.
     let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
     if ptr::eq(header, ptr::null()) {
