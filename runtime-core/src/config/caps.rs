@@ -3,7 +3,6 @@
 
 use crate::error::Warning;
 use crate::spec;
-use caps::Capability;
 use std::collections::BTreeSet;
 
 /// The five sets, bit n for capability n.
@@ -67,20 +66,58 @@ impl Capabilities {
     }
 }
 
+/// capabilities(7), by number.
+const NAMES: [&str; 41] = [
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_DAC_READ_SEARCH",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETPCAP",
+    "CAP_LINUX_IMMUTABLE",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_BROADCAST",
+    "CAP_NET_ADMIN",
+    "CAP_NET_RAW",
+    "CAP_IPC_LOCK",
+    "CAP_IPC_OWNER",
+    "CAP_SYS_MODULE",
+    "CAP_SYS_RAWIO",
+    "CAP_SYS_CHROOT",
+    "CAP_SYS_PTRACE",
+    "CAP_SYS_PACCT",
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_BOOT",
+    "CAP_SYS_NICE",
+    "CAP_SYS_RESOURCE",
+    "CAP_SYS_TIME",
+    "CAP_SYS_TTY_CONFIG",
+    "CAP_MKNOD",
+    "CAP_LEASE",
+    "CAP_AUDIT_WRITE",
+    "CAP_AUDIT_CONTROL",
+    "CAP_SETFCAP",
+    "CAP_MAC_OVERRIDE",
+    "CAP_MAC_ADMIN",
+    "CAP_SYSLOG",
+    "CAP_WAKE_ALARM",
+    "CAP_BLOCK_SUSPEND",
+    "CAP_AUDIT_READ",
+    "CAP_PERFMON",
+    "CAP_BPF",
+    "CAP_CHECKPOINT_RESTORE",
+];
+
 fn bit(name: &str) -> Option<u64> {
-    let capability: Capability = name.parse().ok()?;
-    Some(1 << capability.index())
+    NAMES.iter().position(|known| *known == name).map(|number| 1 << number)
 }
 
 /// The names of the capabilities in a set, by number.
-pub(crate) fn names(set: u64) -> Vec<String> {
-    // The crate's list is a hash table, which needs a random number.
-    if set == 0 {
-        return Vec::new();
-    }
-    let mut all: Vec<_> = caps::all().into_iter().filter(|c| set & 1 << c.index() != 0).collect();
-    all.sort_by_key(Capability::index);
-    all.iter().map(ToString::to_string).collect()
+pub(crate) fn names(set: u64) -> Vec<&'static str> {
+    (0..).zip(NAMES).filter(|(number, _)| set & 1 << number != 0).map(|(_, name)| name).collect()
 }
 
 #[cfg(test)]
@@ -166,5 +203,16 @@ mod tests {
     fn names_are_in_the_order_of_the_kernel() {
         assert_eq!(names(0b10_0001), ["CAP_CHOWN", "CAP_KILL"]);
         assert_eq!(names(u64::MAX).len(), 41);
+    }
+
+    #[test]
+    fn every_name_is_a_bit_of_its_own() {
+        let all: u64 = NAMES.iter().filter_map(|name| bit(name)).sum();
+        assert_eq!(all, (1 << 41) - 1);
+        // linux/capability.h
+        let known = [("CAP_SETPCAP", 8), ("CAP_SYS_ADMIN", 21), ("CAP_SETFCAP", 31), ("CAP_PERFMON", 38)];
+        for (name, number) in known {
+            assert_eq!(bit(name), Some(1 << number), "{name}");
+        }
     }
 }

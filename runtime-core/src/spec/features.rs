@@ -32,7 +32,7 @@ pub struct LinuxFeatures {
     /// The types of namespaces.
     pub namespaces: Vec<&'static str>,
     /// The names of capabilities.
-    pub capabilities: Vec<String>,
+    pub capabilities: Vec<&'static str>,
     /// Versions and drivers of cgroups.
     pub cgroup: CgroupFeatures,
     /// System call filters.
