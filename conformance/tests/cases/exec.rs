@@ -249,6 +249,34 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "a program through /proc/self",
+        quote: "runc: the program is looked up as the process that will execute it (proc_pid_fd(5))",
+        run: |runtime| {
+            in_container(
+                runtime,
+                |_| (),
+                |scene| {
+                    let file = scene.bundle.rootfs("probe");
+                    let run = |program: &str| {
+                        let script = format!(
+                            "exec 3<'{}'; exec \"$R\" --root \"$ROOT\" exec --preserve-fds 1 c {program} exit 7",
+                            file.display()
+                        );
+                        scene.shell(&script)
+                    };
+                    for program in
+                        ["/proc/self/fd/3", "/dev/fd/3", "/proc/self/root/probe", "/proc/thread-self/fd/3"]
+                    {
+                        let output = run(program)?;
+                        ensure!(output.status.code() == Some(7), "{program}: {output:?}");
+                    }
+                    run("/proc/self/fd/4")?.failed_with(255, "no such file")?;
+                    Ok(())
+                },
+            )
+        },
+    },
+    Case {
         name: "sockets of a service manager",
         quote: "crun (runc does so for run only): LISTEN_FDS is passed on if LISTEN_PID is the runtime, and \
                 LISTEN_PID is then 1 (sd_listen_fds(3))",

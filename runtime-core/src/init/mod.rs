@@ -30,6 +30,7 @@ pub(crate) use lookup::parse_passwd;
 
 use crate::launch::channel::{ChildEnd, Reply};
 use crate::launch::self_exe;
+use crate::path::root::PathBuffer;
 use crate::sys;
 use crate::sys::clone::Child;
 use crate::sys::signal::Ignored;
@@ -91,7 +92,8 @@ impl Child for Init<'_> {
 /// root, with the program's capabilities, and with no other descriptors than those of the
 /// program, the channel and the fifo.
 struct Last<'a> {
-    program: &'a CStr,
+    /// Its path, or why it was not found from outside.
+    program: Result<&'a CStr, Failure>,
     process: &'a mut Process,
     channel: &'a ChildEnd,
 }
@@ -100,7 +102,12 @@ impl Child for Last<'_> {
     fn run(self) -> ! {
         trace::enter(Track::Last);
         let Last { program, process, channel } = self;
-        let result = process::settle(process).and_then(|()| execute(program, process, channel));
+        let mut path = PathBuffer::new();
+        let result = process::settle(process)
+            .and_then(|()| {
+                program.or_else(|outside| process::find_program(process, &mut path).or(Err(outside)))
+            })
+            .and_then(|program| execute(program, process, channel));
         give_up(result, channel)
     }
 }
@@ -202,7 +209,7 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     };
     process::become_user(&mut plan.process, entered, channel, |program, process| {
         if !process.enters_pid {
-            return execute(program, process, channel);
+            return execute(program?, process, channel);
         }
         process::load_before_clone(process)?;
         let pid = sys::clone::sibling(Last { program, process, channel })

@@ -54,11 +54,14 @@ pub(super) fn write_labels(labels: &Labels) -> Result<(), Failure> {
 
 /// Gives up what the program must not have, becomes who it is to be, and calls
 /// `execute` with the program's path. `entered` says whether it is in its working directory.
+///
+/// A process that will enter a pid namespace may not find the program, because a path
+/// through /proc/self leads somewhere only inside: then `execute` gets what went wrong.
 pub(super) fn become_user(
     process: &mut Process,
     entered: bool,
     channel: &ChildEnd,
-    execute: impl FnOnce(&CStr, &mut Process) -> Result<Infallible, Failure>,
+    execute: impl FnOnce(Result<&CStr, Failure>, &mut Process) -> Result<Infallible, Failure>,
 ) -> Result<Infallible, Failure> {
     if let Some(persona) = process.personality {
         set_personality(persona).during(Call::SetPersonality).step(Step::Personality)?;
@@ -82,13 +85,22 @@ pub(super) fn become_user(
     }
     check_cwd().step(Step::Cwd)?;
     set_capabilities(process).step(Step::Capabilities)?;
-    // Borrowed from a copy on the stack, so that `execute` can have the rest.
-    let mut buf = PathBuffer::new();
     let mut path = PathBuffer::new();
-    let program = lookup::program(&process.program, &mut buf).step(Step::FindProgram)?;
-    let program = path.set(program.to_bytes()).during(Call::CheckProgram).step(Step::FindProgram)?;
+    let program = find_program(process, &mut path);
+    if !process.enters_pid {
+        program?;
+    }
     close_fds(process, channel).step(Step::CloseFds)?;
     execute(program, process)
+}
+
+/// Finds the program. Its path is copied into `path`, so that it does not borrow from
+/// `process`.
+pub(super) fn find_program<'a>(process: &Process, path: &'a mut PathBuffer) -> Result<&'a CStr, Failure> {
+    let mut buf = PathBuffer::new();
+    lookup::program(&process.program, &mut buf)
+        .and_then(|program| path.set(program.to_bytes()).during(Call::CheckProgram))
+        .step(Step::FindProgram)
 }
 
 /// Whether a limit is set only when the process has been cloned that executes the
