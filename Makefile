@@ -69,11 +69,16 @@ budget: all
 	$(CARGO) build --quiet -p conformance --bins
 	$(ISOLATED) env RUNTIME=$(abspath $(RUNTIME)) $(CARGO) test --quiet -p conformance --test budget
 
-# The table of docs/conformance.md: make conformance-table RUNTIMES="/usr/bin/runc /usr/bin/crun"
+# The pages that are made of conformance/requirements.tsv.
+.PHONY: requirements
+requirements:
+	$(CARGO) run --quiet -p conformance --bin table requirements
+
+# The tables of docs/conformance.md and docs/conformance/cases.md: make conformance-table RUNTIMES="/usr/bin/runc /usr/bin/crun"
 .PHONY: conformance-table
 conformance-table: all
 	$(CARGO) build --quiet -p conformance --all-targets
-	$(SUDO) target/debug/table docs/conformance.md $(RUNTIMES) ours=$(PROGRAM)
+	$(SUDO) target/debug/table docs/conformance.md docs/conformance/cases.md $(RUNTIMES) ours=$(PROGRAM)
 
 # --- in a virtual machine: Debian 13, systemd, all controllers (docs/vm.md) ---
 

@@ -15,6 +15,7 @@ pub mod load;
 pub mod opens;
 pub mod payload;
 pub mod report;
+pub mod requirements;
 pub mod runtime;
 pub mod score;
 pub mod tally;
@@ -78,4 +79,11 @@ pub fn each<T: std::fmt::Debug>(
     }
     ensure!(failed.is_empty(), "{} of {count} fail:\n{}", failed.len(), failed.join("\n"));
     Ok(())
+}
+
+/// A document, with another text between two marks that stand on lines of their own.
+pub fn between(document: &str, begin: &str, end: &str, text: &str) -> Result<String> {
+    let (before, rest) = document.split_once(begin).ok_or(format!("there is no {begin}"))?;
+    let (_, after) = rest.split_once(end).ok_or(format!("there is no {end}"))?;
+    Ok(format!("{before}{begin}\n\n{text}\n{end}{after}"))
 }

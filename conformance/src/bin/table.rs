@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Judges runtimes and writes what came of it into a document, as a table between
-//! two marks: `table FILE [NAME=]PATH...`
+//! Judges runtimes and writes what came of it into two documents, the numbers and each
+//! case, as tables between two marks: `table OVERVIEW CASES [NAME=]PATH...`
+//!
+//! `table requirements` writes the pages that are made of requirements.tsv.
 //!
 //! On a host with both versions of cgroups, version 2 alone is in view.
 #![allow(clippy::disallowed_methods, clippy::print_stderr)]
 
-use conformance::{Doing, Outcome, Result, Verdict, ensure, host, runtime, verdict};
+use conformance::{Doing, Outcome, Result, Verdict, between, ensure, host, requirements, runtime, verdict};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
@@ -31,16 +33,22 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &[String]) -> Result {
-    let (document, runtimes) = args.split_first().ok_or("usage: table FILE [NAME=]PATH...")?;
+    if args == ["requirements"] {
+        return requirements::write_pages(Path::new("."));
+    }
+    let [overview, cases, runtimes @ ..] = args else {
+        return Err("usage: table OVERVIEW CASES [NAME=]PATH... | table requirements".into());
+    };
     let runtimes = runtimes.iter().map(|argument| runtime::named(argument)).collect::<Result<Vec<_>>>()?;
     host::isolate()?;
     host::unify_cgroups()?;
     let columns = runtimes.iter().map(|(name, path)| judge(name, path)).collect::<Result<Vec<_>>>()?;
-    let text = std::fs::read_to_string(document).doing(document)?;
-    let (before, rest) = text.split_once(BEGIN).ok_or(format!("{document} does not have {BEGIN}"))?;
-    let (_, after) = rest.split_once(END).ok_or(format!("{document} does not have {END}"))?;
-    let text = format!("{before}{BEGIN}\n\n{}\n{END}{after}", markdown(&columns)?);
-    std::fs::write(document, text).doing(document)
+    for (document, text) in [(overview, numbers(&columns)?), (cases, each_case(&columns)?)] {
+        let old = std::fs::read_to_string(document).doing(document)?;
+        let new = between(&old, BEGIN, END, &text).map_err(|why| format!("{document}: {why}"))?;
+        std::fs::write(document, new).doing(document)?;
+    }
+    Ok(())
 }
 
 /// Lets the cases judge a runtime. That some fail is a result like another; why
@@ -68,7 +76,7 @@ fn version_line(text: &str) -> String {
     lines.map(|line| line.trim_start_matches("commit: ")).collect::<Vec<_>>().join(", ")
 }
 
-fn markdown(columns: &[Column]) -> Result<String> {
+fn numbers(columns: &[Column]) -> Result<String> {
     let first = columns.first().ok_or("no runtime given")?;
     let kernel = nix::sys::utsname::uname().doing("uname")?;
     let kernel = kernel.release().to_string_lossy().into_owned();
@@ -92,12 +100,14 @@ fn markdown(columns: &[Column]) -> Result<String> {
         }
         text.push('\n');
     }
+    Ok(text)
+}
+
+fn each_case(columns: &[Column]) -> Result<String> {
+    let first = columns.first().ok_or("no runtime given")?;
     let names: Vec<_> = columns.iter().map(|column| column.name.as_str()).collect();
-    text += &format!(
-        "\n| group | requirement | {} |\n|---|---|{}\n",
-        names.join(" | "),
-        "---|".repeat(names.len())
-    );
+    let mut text =
+        format!("| group | case | {} |\n|---|---|{}\n", names.join(" | "), "---|".repeat(names.len()));
     for (i, case) in first.verdicts.iter().enumerate() {
         let cells = columns
             .iter()

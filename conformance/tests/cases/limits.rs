@@ -7,10 +7,11 @@ use conformance::{Bundle, Doing, Output, Result, Runtime, ensure, ensure_eq, hos
 use serde_json::{Value, json};
 use std::process::Command;
 
-/// Whether the host has what the cases need.
-pub(crate) fn can_be_judged() -> bool {
+/// The controllers that the cases need and the host does not have.
+pub(crate) fn missing_controllers() -> Vec<&'static str> {
     let have = host::controllers();
-    ["cpu", "cpuset", "io", "memory", "pids", "hugetlb"].iter().all(|name| have.iter().any(|one| one == name))
+    let needed = ["cpu", "cpuset", "io", "memory", "pids", "hugetlb"];
+    needed.into_iter().filter(|name| !have.iter().any(|one| one == name)).collect()
 }
 
 pub(crate) const CASES: &[Case] = &[

@@ -28,6 +28,7 @@ mod mount_options;
 mod mounts;
 mod namespaces;
 mod process;
+mod requirements;
 mod seccomp;
 mod security;
 mod streams;
@@ -62,9 +63,6 @@ fn main() -> ExitCode {
             return libtest_mimic::run(&arguments, vec![trial]).exit_code();
         }
     };
-    // A host without the controllers cannot tell: the virtual machine has them.
-    let apparmor = if hosts::has_apparmor() { hosts::APPARMOR } else { &[] };
-    let limits = if limits::can_be_judged() { limits::CASES } else { &[] };
     let groups = [
         ("lifecycle", lifecycle::CASES),
         ("hooks", hooks::CASES),
@@ -82,21 +80,36 @@ fn main() -> ExitCode {
         ("features", features::CASES),
         ("caller", caller::CASES),
         ("engines", engines::CASES),
-        ("limits", limits),
+        ("limits", limits::CASES),
         ("seccomp", seccomp::CASES),
         ("security", security::CASES),
         ("trees", trees::CASES),
         ("hosts", hosts::CASES),
-        ("hosts", apparmor),
+        ("hosts", hosts::APPARMOR),
         ("waiting", waiting::CASES),
         ("authority", authority::CASES),
     ];
     let verdicts = Arc::new(Mutex::new(Vec::new()));
     let mut trials = Vec::new();
+    let name = |group: &str, case: &Case| format!("{group}::{}", case.name);
+    let names = groups.iter().flat_map(|(group, cases)| cases.iter().map(move |case| name(group, case)));
+    let names: Vec<_> = names.collect();
+    trials.push(Trial::test(requirements::NAME, move || requirements::complete(names).map_err(Failed::from)));
     for (group, cases) in groups {
+        if let Some(why) = cannot_be_judged(cases) {
+            let wanted = |case: &Case| {
+                arguments.filter.as_ref().is_none_or(|filter| name(group, case).contains(filter))
+            };
+            let cases: Vec<_> = cases.iter().filter(|case| wanted(case)).collect();
+            if cases.is_empty() {
+                continue;
+            }
+            eprintln!("not judged: {} cases of the group {group}: {why}", cases.len());
+            continue;
+        }
         for case in cases {
             let verdicts = Arc::clone(&verdicts);
-            trials.push(Trial::test(format!("{group}::{}", case.name), move || {
+            trials.push(Trial::test(name(group, case), move || {
                 let (mut outcome, mut result) = judge(case);
                 // A table is made once, and other programs of the host may be in the way.
                 if result.is_err() && std::env::var_os(verdict::VARIABLE).is_some() {
@@ -122,6 +135,19 @@ fn main() -> ExitCode {
         }
     }
     conclusion.exit_code()
+}
+
+/// What of the host keeps these cases from being judged.
+fn cannot_be_judged(cases: &[Case]) -> Option<String> {
+    if std::ptr::eq(cases, hosts::APPARMOR) {
+        return (!hosts::has_apparmor()).then(|| "the kernel has no AppArmor".into());
+    }
+    if std::ptr::eq(cases, limits::CASES) {
+        let missing = limits::missing_controllers();
+        return (!missing.is_empty())
+            .then(|| format!("cgroup2 has no {} here (make vm-test has)", missing.join(", ")));
+    }
+    None
 }
 
 fn judge(case: &Case) -> (Outcome, Result) {

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The requirements of the specification, one a line of `requirements.tsv`: its words in
+//! ours, whether it binds the runtime, the cases and tests that hold it, and how one of
+//! them was seen to fail.
+
+use crate::{Doing, Result, ensure};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The file, as it was when this was compiled.
+pub const TEXT: &str = include_str!("../requirements.tsv");
+/// How many requirements version 1.3 of the specification has for Linux.
+const COUNT: usize = 346;
+/// Requirements that no case and no test holds yet.
+const OPEN: [usize; 21] =
+    [15, 147, 174, 196, 198, 245, 253, 254, 260, 267, 285, 293, 294, 298, 326, 327, 331, 332, 335, 336, 346];
+/// The page with all of them.
+const PAGE: &str = "docs/conformance/requirements.md";
+/// The page with their numbers, between two marks.
+const OVERVIEW: &str = "docs/conformance.md";
+const BEGIN: &str = "<!-- The requirements: written by `make requirements`. -->";
+const END: &str = "<!-- The end of the requirements. -->";
+/// The first line: the names of the columns.
+const COLUMNS: &str = "id\tword\tsince\tplace\trequirement\tbinds the runtime\theld by\tseen to fail";
+
+/// One requirement.
+#[derive(Debug)]
+pub struct Requirement<'a> {
+    /// Its number.
+    pub id: usize,
+    /// `MUST`, `SHOULD NOT`, `REQUIRED` ...
+    pub word: &'a str,
+    /// The version of the specification that it came with, if not 1.0.
+    pub since: &'a str,
+    /// File and section.
+    pub place: &'a str,
+    /// What is required, in our words.
+    pub text: &'a str,
+    /// `yes`, or who is bound instead.
+    pub binds: &'a str,
+    /// `group::case`, and `path::function` of tests.
+    pub held_by: Vec<&'a str>,
+    /// How a test of it was seen to fail.
+    pub seen: &'a str,
+}
+
+impl Requirement<'_> {
+    /// Whether it is the runtime's.
+    pub fn is_binding(&self) -> bool {
+        self.binds == "yes"
+    }
+
+    /// The file of the specification.
+    fn document(&self) -> &str {
+        self.place.split(',').next().unwrap_or_default()
+    }
+}
+
+/// The lines of the file.
+pub fn parse(text: &str) -> Result<Vec<Requirement<'_>>> {
+    let mut lines = text.lines();
+    ensure!(lines.next() == Some(COLUMNS), "the first line is not {COLUMNS:?}");
+    lines.map(line).collect()
+}
+
+fn line(line: &str) -> Result<Requirement<'_>> {
+    let columns: Vec<_> = line.split('\t').collect();
+    let &[id, word, since, place, text, binds, held_by, seen] = columns.as_slice() else {
+        return Err(format!("not eight columns: {line}"));
+    };
+    let held_by = held_by.split("; ").filter(|name| !name.is_empty()).collect();
+    Ok(Requirement { id: id.parse().doing(line)?, word, since, place, text, binds, held_by, seen })
+}
+
+/// Holds the requirements complete: each number once and in order; each that binds the
+/// runtime with a case or a test, each other one with who is bound; and names that exist.
+/// `cases` are the names of all cases. `sources` is the directory of the workspace, if it
+/// is here to look for tests.
+pub fn check(requirements: &[Requirement<'_>], cases: &[String], sources: Option<&Path>) -> Result {
+    let ids: Vec<_> = requirements.iter().map(|requirement| requirement.id).collect();
+    ensure!(ids.iter().copied().eq(1..=COUNT), "not the numbers 1 to {COUNT}, each once and in order");
+    let mut wrong = Vec::new();
+    let mut files = Files::default();
+    for requirement in requirements {
+        let id = requirement.id;
+        if requirement.is_binding() && requirement.held_by.is_empty() && !OPEN.contains(&id) {
+            wrong.push(format!("{id}: no case and no test holds it"));
+        }
+        if requirement.binds.is_empty() || requirement.text.is_empty() || requirement.place.is_empty() {
+            wrong.push(format!("{id}: what is required, where, and of whom, must be said"));
+        }
+        for name in &requirement.held_by {
+            let known = match (name.split_once(".rs::"), sources) {
+                (None, _) => cases.iter().any(|case| case == name),
+                (Some((path, function)), Some(sources)) => {
+                    files.has_test(&sources.join(format!("{path}.rs")), function)
+                }
+                (Some(_), None) => true,
+            };
+            if !known {
+                wrong.push(format!("{id}: there is no {name}"));
+            }
+        }
+    }
+    ensure!(wrong.is_empty(), "requirements.tsv:\n{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// The files of tests that have been read.
+#[derive(Default)]
+struct Files(BTreeMap<PathBuf, String>);
+
+impl Files {
+    /// Whether a file has a function with `#[test]`.
+    fn has_test(&mut self, path: &Path, function: &str) -> bool {
+        let text = self
+            .0
+            .entry(path.to_owned())
+            .or_insert_with(|| std::fs::read_to_string(path).unwrap_or_default());
+        let signature = format!("fn {function}()");
+        // Up to the function's body there is its signature, and other attributes.
+        text.split("#[test]")
+            .skip(1)
+            .any(|after| after.split('{').next().unwrap_or(after).contains(&signature))
+    }
+}
+
+/// All requirements, for readers.
+fn markdown(requirements: &[Requirement<'_>]) -> String {
+    let mut text = String::from(HEAD);
+    let mut document = "";
+    for requirement in requirements {
+        if requirement.document() != document {
+            document = requirement.document();
+            text += &format!(
+                "\n## {document}\n\n| | section | word | requirement | held by | seen to fail |\n|--:|---|---|---|---|---|\n"
+            );
+        }
+        let section = requirement.place.split_once(", ").map_or("", |(_, section)| section);
+        let since = if requirement.since.is_empty() {
+            String::new()
+        } else {
+            format!(" (since {})", requirement.since)
+        };
+        let bound =
+            if requirement.is_binding() { String::new() } else { format!(" *Binds {}.*", requirement.binds) };
+        let row = format!(
+            "| {} | {section} | {} | {}{since}.{bound} | {} | {} |",
+            requirement.id,
+            requirement.word,
+            requirement.text,
+            requirement.held_by.join("; "),
+            requirement.seen,
+        );
+        text += &format!("{}\n", row.replace('\n', " "));
+    }
+    text
+}
+
+const HEAD: &str = "\
+# The requirements, one by one
+
+Written by `make requirements` from `conformance/requirements.tsv`, which a test holds complete. In
+our words; the specification is the authority. *Held by* names cases (`group::case`) and tests
+(`path::function`). *Seen to fail* says on which runtime one of them failed, or how it failed when the
+code was broken on purpose; runc is main of August 2026 (76d9cf5da), crun is 1.27.1, and a commit is
+one of ours.
+";
+
+/// Writes the two pages of a workspace.
+pub fn write_pages(workspace: &Path) -> Result {
+    let all = parse(TEXT)?;
+    let write = |name: &str, text: String| std::fs::write(workspace.join(name), text).doing(name);
+    write(PAGE, markdown(&all))?;
+    let overview = std::fs::read_to_string(workspace.join(OVERVIEW)).doing(OVERVIEW)?;
+    write(OVERVIEW, with_summary(&overview, &all)?)
+}
+
+/// Compares the two pages with the file.
+pub fn check_pages(workspace: &Path, requirements: &[Requirement<'_>]) -> Result {
+    let read = |name: &str| std::fs::read_to_string(workspace.join(name)).doing(name);
+    ensure!(read(PAGE)? == markdown(requirements), "{PAGE} is out of date: make requirements");
+    let overview = read(OVERVIEW)?;
+    ensure!(
+        overview == with_summary(&overview, requirements)?,
+        "{OVERVIEW} is out of date: make requirements"
+    );
+    Ok(())
+}
+
+/// The overview, with the numbers of requirements between two marks.
+fn with_summary(overview: &str, requirements: &[Requirement<'_>]) -> Result<String> {
+    crate::between(overview, BEGIN, END, &summary(requirements)).map_err(|why| format!("{OVERVIEW}: {why}"))
+}
+
+fn summary(requirements: &[Requirement<'_>]) -> String {
+    let mut text = String::from("| | requirements | bind the runtime |\n|---|--:|--:|\n");
+    let mut documents: Vec<&str> = requirements.iter().map(Requirement::document).collect();
+    documents.dedup();
+    let row = |name: &str, of: &[&Requirement<'_>]| {
+        let binding = of.iter().filter(|one| one.is_binding()).count();
+        format!("| {name} | {} | {binding} |\n", of.len())
+    };
+    for document in documents {
+        let of: Vec<_> = requirements.iter().filter(|one| one.document() == document).collect();
+        text += &row(document, &of);
+    }
+    text + &row("all", &requirements.iter().collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_complete_is_said() {
+        let cases: Vec<String> =
+            parse(TEXT).unwrap().iter().flat_map(|one| one.held_by.clone()).map(str::to_owned).collect();
+        let outcome = |text: &str| check(&parse(text).unwrap(), &cases, None);
+        assert_eq!(outcome(TEXT), Ok(()));
+        let changed = |id: &str, column: usize, value: &str| {
+            let lines = TEXT.lines().map(|line| {
+                let mut columns: Vec<_> = line.split('\t').collect();
+                if columns[0] == id {
+                    columns[column] = value;
+                }
+                columns.join("\t")
+            });
+            outcome(&lines.collect::<Vec<_>>().join("\n")).unwrap_err()
+        };
+        assert!(changed("57", 6, "").contains("57: no case and no test holds it"));
+        assert!(changed("57", 6, "lifecycle::kill").contains("57: there is no lifecycle::kill"));
+        assert!(changed("57", 5, "").contains("57: what is required, where, and of whom"));
+        assert!(changed("57", 0, "58").contains("not the numbers 1 to 346"));
+        let without_the_last = TEXT.trim_end().rsplit_once('\n').unwrap().0;
+        assert!(outcome(without_the_last).unwrap_err().contains("not the numbers 1 to 346"));
+    }
+
+    #[test]
+    fn a_test_is_a_function_with_its_attribute() {
+        let mut files = Files::default();
+        let path = Path::new("x.rs");
+        files.0.insert(
+            path.into(),
+            "#[test]\n#[allow(x)]\nfn one() {}\nfn two() {}\n#[test]\nfn three() {}".into(),
+        );
+        assert!(files.has_test(path, "one") && files.has_test(path, "three"));
+        assert!(!files.has_test(path, "two") && !files.has_test(path, "hree"));
+    }
+}

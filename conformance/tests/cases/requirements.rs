@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Each requirement of the specification that binds a runtime has a case or a test.
+
+use conformance::{Result, requirements};
+use std::path::Path;
+
+/// The name of what is checked here, in the place of a case.
+pub(crate) const NAME: &str = "requirements::complete";
+
+/// Compares requirements.tsv with the cases, the tests, and the pages that are made of it.
+pub(crate) fn complete(mut cases: Vec<String>) -> Result {
+    cases.push(NAME.into());
+    let all = requirements::parse(requirements::TEXT)?;
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"));
+    // In the virtual machine there are no sources.
+    let sources = workspace.join("Cargo.toml").exists().then_some(workspace);
+    requirements::check(&all, &cases, sources)?;
+    let Some(sources) = sources else {
+        eprintln!("requirements: without the sources, names of tests are not compared");
+        return Ok(());
+    };
+    requirements::check_pages(sources, &all)
+}
