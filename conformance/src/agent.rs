@@ -33,11 +33,18 @@ pub struct Connection {
 /// A running agent. It ends when it is dropped.
 #[derive(Debug)]
 pub struct Agent {
-    _dir: tempfile::TempDir,
+    _dir: Option<tempfile::TempDir>,
     path: PathBuf,
     connections: Arc<Mutex<Vec<Connection>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What an agent makes of what it is asked.
+#[derive(Clone, Copy, Debug)]
+enum Behaviour {
+    Denies(&'static [i64]),
+    Deserts,
 }
 
 /// How often a thread looks whether it is to end.
@@ -47,14 +54,34 @@ impl Agent {
     /// Starts an agent that lets all calls pass but those of `denied`, which get
     /// ENOMEDIUM: an error that no kernel gives for them.
     pub fn start(denied: &'static [i64]) -> Result<Self> {
+        Self::anew(Behaviour::Denies(denied))
+    }
+
+    /// Starts an agent that closes each listener when it is asked for the first time, and
+    /// does not answer.
+    pub fn deserting() -> Result<Self> {
+        Self::anew(Behaviour::Deserts)
+    }
+
+    /// As [`deserting`](Self::deserting), in the place of an agent that keeps the listeners that
+    /// it has.
+    pub fn replacing(other: &Agent) -> Result<Self> {
+        std::fs::remove_file(&other.path).doing("unlink")?;
+        Self::behaving(Behaviour::Deserts, other.path.clone(), None)
+    }
+
+    fn anew(behaviour: Behaviour) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("agent-").tempdir().doing("temporary directory")?;
-        let path = dir.path().join("socket");
+        Self::behaving(behaviour, dir.path().join("socket"), Some(dir))
+    }
+
+    fn behaving(behaviour: Behaviour, path: PathBuf, dir: Option<tempfile::TempDir>) -> Result<Self> {
         let socket = UnixListener::bind(&path).doing("bind")?;
         let connections = Arc::new(Mutex::new(Vec::new()));
         let stop = Arc::new(AtomicBool::new(false));
         let thread = std::thread::spawn({
             let (connections, stop) = (connections.clone(), stop.clone());
-            move || accept(&socket, denied, &connections, &stop)
+            move || accept(&socket, behaviour, &connections, &stop)
         });
         Ok(Agent { _dir: dir, path, connections, stop, thread: Some(thread) })
     }
@@ -128,18 +155,18 @@ impl<'a> Entry<'a> {
     }
 }
 
-fn accept(socket: &UnixListener, denied: &[i64], connections: &Connections, stop: &AtomicBool) {
+fn accept(socket: &UnixListener, behaviour: Behaviour, connections: &Connections, stop: &AtomicBool) {
     std::thread::scope(|scope| {
         while await_input(socket, stop) {
             let Ok((stream, _)) = socket.accept() else { return };
-            scope.spawn(move || serve(&stream, denied, connections, stop));
+            scope.spawn(move || serve(&stream, behaviour, connections, stop));
         }
     });
 }
 
 /// Answers for one listener, from its document on, and sees whether the
 /// connection is closed.
-fn serve(stream: &UnixStream, denied: &[i64], connections: &Connections, stop: &AtomicBool) {
+fn serve(stream: &UnixStream, behaviour: Behaviour, connections: &Connections, stop: &AtomicBool) {
     let (mut connection, mut payload, mut listener) = (Connection::default(), Vec::new(), None);
     while connection.document.is_null() {
         if !await_input(stream, stop) {
@@ -156,8 +183,9 @@ fn serve(stream: &UnixStream, denied: &[i64], connections: &Connections, stop: &
     }
     let entry = Entry::new(connections, connection);
     std::thread::scope(|scope| {
-        if let Some(listener) = &listener {
-            scope.spawn(|| answer(listener, denied, stop, &entry));
+        if let Some(listener) = listener {
+            let entry = &entry;
+            scope.spawn(move || answer(&listener, behaviour, stop, entry));
         }
         while await_input(stream, stop) {
             let Ok((bytes, fds)) = receive(stream) else { return };
@@ -192,7 +220,7 @@ fn receive(stream: &UnixStream) -> nix::Result<(Vec<u8>, Vec<OwnedFd>)> {
 }
 
 /// Answers until no process with the filter is left.
-fn answer(listener: &OwnedFd, denied: &[i64], stop: &AtomicBool, entry: &Entry<'_>) {
+fn answer(listener: &OwnedFd, behaviour: Behaviour, stop: &AtomicBool, entry: &Entry<'_>) {
     while await_input(listener, stop) {
         // SAFETY: all zeros is a valid value, and the one that the kernel asks for.
         #[allow(unsafe_code)]
@@ -204,7 +232,10 @@ fn answer(listener: &OwnedFd, denied: &[i64], stop: &AtomicBool, entry: &Entry<'
             continue;
         }
         entry.change(|connection| connection.calls.push(call.data.nr));
-        let deny = denied.contains(&i64::from(call.data.nr));
+        let deny = match behaviour {
+            Behaviour::Denies(denied) => denied.contains(&i64::from(call.data.nr)),
+            Behaviour::Deserts => return,
+        };
         let reply = libc::seccomp_notif_resp {
             id: call.id,
             val: 0,

@@ -3,7 +3,8 @@
 
 use crate::Case;
 use conformance::agent::Connection;
-use conformance::{Agent, Bundle, Doing, Report, Result, Runtime, ensure, ensure_eq};
+use conformance::runtime::Output;
+use conformance::{Agent, Bundle, Doing, Report, Result, Runtime, ensure, ensure_eq, payload};
 use nix::libc;
 use serde_json::{Value, json};
 
@@ -156,6 +157,23 @@ pub(crate) const CASES: &[Case] = &[
         name: "calls that the runtime makes itself may be notified",
         quote: "runc issue 4328: profiles notify fcntl, openat, close and others, which the runtime's init needs",
         run: busy_calls,
+    },
+    Case {
+        name: "an agent that ends before the container is started",
+        quote: "seccomp_unotify(2): ENOSYS is what a notified call gets when the listener is closed. runc: so it is for \
+                the init, which does not hold on to it",
+        run: ended_agent,
+    },
+    Case {
+        name: "an agent that ends before an exec'd process begins",
+        quote: "seccomp_unotify(2): ENOSYS is what a notified call gets when the listener is closed",
+        run: ended_agent_of_exec,
+    },
+    Case {
+        name: "an agent, and a filter that does not allow close",
+        quote: "Seccomp configuration allows one to configure actions to take for matched syscalls \
+                (config-linux.md, Seccomp): those of the program",
+        run: denied_close,
     },
 ];
 
@@ -500,6 +518,67 @@ fn busy_calls(runtime: &Runtime) -> Result {
             agent.connections(1)?[0].calls.contains(&(libc::SYS_execve as i32)),
             "execve was not notified"
         );
+    }
+    Ok(())
+}
+
+/// Ends a container, if it has begun.
+fn end(runtime: &Runtime) -> Result {
+    match runtime.run(&["state", "c"])?.ok() {
+        Ok(_) => runtime.run(&["delete", "--force", "c"])?.ok().map(drop),
+        Err(_) => Ok(()),
+    }
+}
+
+/// The call that the agent does not answer is the one that executes the program.
+fn ended_agent(runtime: &Runtime) -> Result {
+    for no_new_privileges in BOTH {
+        let agent = Agent::deserting()?;
+        let mut profile = notify(&agent.path().to_string_lossy());
+        profile["syscalls"][0]["names"] = json!(["execve"]);
+        let bundle = bundle(&profile, &["sleep"])?
+            .with(|config| config["process"]["noNewPrivileges"] = json!(no_new_privileges))?;
+        let ran = runtime.run_in(&bundle, &["run", "c"]).and_then(Output::failed);
+        end(runtime)?;
+        ran?;
+        runtime.run_in(&bundle, &["create", "c"])?.ok()?;
+        // runc does not say why a program was not executed but to the container's log.
+        let stopped = runtime.run(&["start", "c"]).and_then(|started| match started.failed() {
+            Ok(_) => Ok(()),
+            Err(_) => runtime.await_status("c", "stopped"),
+        });
+        end(runtime)?;
+        stopped?;
+    }
+    Ok(())
+}
+
+/// As [`ended_agent`]; the container's own agent is there.
+fn ended_agent_of_exec(runtime: &Runtime) -> Result {
+    let agent = Agent::start(&[])?;
+    let mut profile = notify(&agent.path().to_string_lossy());
+    profile["syscalls"][0]["names"] = json!(["execve"]);
+    let bundle = bundle(&profile, &["sleep"])?;
+    runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
+    let second = Agent::replacing(&agent)?;
+    let executed = runtime.run(&["exec", "c", "/probe", "exit", "0"]).and_then(Output::failed);
+    drop(second);
+    end(runtime)?;
+    executed.map(drop)
+}
+
+/// A program that closes nothing, with a filter that ends, or stops, whoever does.
+fn denied_close(runtime: &Runtime) -> Result {
+    for action in ["SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRAP"] {
+        let agent = Agent::start(MKDIRAT)?;
+        let mut profile = notify(&agent.path().to_string_lossy());
+        if let Some(rules) = profile["syscalls"].as_array_mut() {
+            rules.push(json!({ "names": ["close"], "action": action }));
+        }
+        let bundle =
+            payload::bundle("/exits")?.with(|config| config["linux"]["seccomp"] = profile.clone())?;
+        runtime.run_in(&bundle, &["run", "c"])?.ok().map_err(|why| format!("{action}: {why}"))?;
+        agent.connections(1)?;
     }
     Ok(())
 }

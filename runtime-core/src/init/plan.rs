@@ -420,6 +420,8 @@ pub(crate) struct Filter {
     pub(crate) flags: u32,
     /// Some calls wait for an agent's answer, to whom the parent hands the listener.
     pub(crate) notifies: bool,
+    /// It does not end a process that closes a descriptor.
+    pub(crate) survives_close: bool,
     /// Loading it takes CAP_SYS_ADMIN: without it the kernel lets filters only be
     /// loaded by processes that cannot gain rights.
     pub(crate) privileged: bool,

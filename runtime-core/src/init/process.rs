@@ -13,7 +13,7 @@ use crate::sys::process::{own_rlimit_of, set_mempolicy, set_personality, set_rli
 use crate::sys::{self, Errno, fd, keyctl, seccomp, tty};
 use std::convert::Infallible;
 use std::ffi::CStr;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, RawFd};
 
 /// A session and a keyring of its own, so that neither signals of the caller's
 /// terminal nor keys of the caller's session reach the container.
@@ -299,12 +299,23 @@ pub(super) fn close_all_but(first: RawFd, keep: &mut [RawFd]) -> sys::Result<()>
 
 /// Loads a filter that notifies, while the parent is there to hand its listener
 /// to the agent. All calls that follow may have to wait for the agent's answer.
+///
+/// Then it is the agent's alone: as long as any process has a listener open, nobody is told
+/// that the one who answered is gone, and the calls wait for ever.
 pub(super) fn load_notifying(process: &Process, channel: &ChildEnd) -> Result<(), Failure> {
     let Some(filter) = process.filter.as_ref().filter(|filter| filter.notifies) else { return Ok(()) };
     let load = || -> StepResult {
         let listener = fd::lowest_free().during(Call::Dup)?;
         channel.send(Reply::Listener(listener)).during(Call::Write)?;
-        seccomp::load(&filter.program, filter.flags).during(Call::Seccomp)
+        let listener = seccomp::load_listening(&filter.program, filter.flags).during(Call::Seccomp)?;
+        channel.wait_alone().during(Call::Read)?;
+        if filter.survives_close {
+            // If the agent does not let us, execve closes it.
+            drop(listener);
+        } else {
+            let _open = listener.into_raw_fd();
+        }
+        Ok(())
     };
     load().step(Step::Seccomp)
 }

@@ -18,7 +18,8 @@
 //!    |   <- Cloned(pid) ----------------------   |   only if an existing pid namespace is joined: by the process
 //!    |                                           |   with this pid, the last thing that its maker does
 //!    |   <- Listener(n) ----------------------   |   only if the filter notifies: it is loaded next, and its
-//!    |      (pidfd_getfd, agent)                 |   listener will be descriptor n of the child
+//!    |      (pidfd_getfd, agent)                 |   listener will be descriptor n of the child,
+//!    |   -- Go ------------------------------>   |   which closes it now
 //!    |   <- Ready ----------------------------   |   the container is made, the program was found
 //!    |      (limits, record, pid file)           |
 //!    |   -- Go ------------------------------>   |   from now on init lives without us

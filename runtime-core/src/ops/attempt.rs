@@ -238,6 +238,7 @@ impl Attempt<'_> {
                         let watch = self.handover.watch(child);
                         agent::hand_over(agent, listener, child.pid, self.state(child.pid), watch)?;
                     }
+                    child.go()?;
                 }
                 Progress::Ready => {
                     if self.in_user_namespace() {

@@ -192,6 +192,7 @@ impl Exec {
                             self.handover.watch(child),
                         )?;
                     }
+                    child.go()?;
                 }
             }
         }

@@ -26,8 +26,27 @@ pub(super) fn filter(compiled: &CompiledFilter, process: &Process, enters_pid: b
         program: compiled.program.instructions().into(),
         flags: compiled.flags,
         notifies: compiled.agent.is_some(),
+        survives_close: survives_close(&compiled.program),
         privileged: gains,
         is_early: enters_pid && gains && compiled.agent.is_none() && allows_clone(&compiled.program),
+    })
+}
+
+/// What a filter says about a system call, `None` for one of another architecture.
+fn verdict(program: &Program, nr: libc::c_long, args: [u64; 6]) -> Option<u32> {
+    let arch = Arch::NATIVE?.audit();
+    Some(interp(program, &SeccompData { nr: nr as u32, arch, instruction_pointer: 0, args }))
+}
+
+/// Whether a filter at most refuses to close a descriptor: 0, and the largest.
+fn survives_close(program: &Program) -> bool {
+    [0, u64::MAX].into_iter().all(|fd| {
+        let verdict = verdict(program, libc::SYS_close, [fd; 6]);
+        verdict.is_some_and(|verdict| {
+            let action = verdict & libc::SECCOMP_RET_ACTION_FULL;
+            ![libc::SECCOMP_RET_KILL_PROCESS, libc::SECCOMP_RET_KILL_THREAD, libc::SECCOMP_RET_TRAP]
+                .contains(&action)
+        })
     })
 }
 
@@ -35,11 +54,9 @@ pub(super) fn filter(compiled: &CompiledFilter, process: &Process, enters_pid: b
 /// clones the last one and by that one, but for execve(2). Rules about pointers and
 /// descriptors are taken for what they say about the smallest and the largest.
 fn allows_clone(program: &Program) -> bool {
-    let Some(arch) = Arch::NATIVE else { return false };
     let allows = |nr: libc::c_long, first: u64, rest: u64| {
-        let args = [first, rest, rest, rest, rest, rest];
-        let data = SeccompData { nr: nr as u32, arch: arch.audit(), instruction_pointer: 0, args };
-        matches!(interp(program, &data), libc::SECCOMP_RET_ALLOW | libc::SECCOMP_RET_LOG)
+        let verdict = verdict(program, nr, [first, rest, rest, rest, rest, rest]);
+        matches!(verdict, Some(libc::SECCOMP_RET_ALLOW | libc::SECCOMP_RET_LOG))
     };
     let others = [
         libc::SYS_capset,

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! seccomp(2): system call filters.
 
-use super::{Result, done};
+use super::{Result, check, done, new_fd};
 use nix::errno::Errno;
 use seccomp::Instruction;
+use std::os::fd::OwnedFd;
 
 const SECCOMP_SET_MODE_FILTER: u32 = 1;
 
@@ -16,21 +17,28 @@ struct Fprog {
 
 /// `int seccomp(SECCOMP_SET_MODE_FILTER, flags, const struct sock_fprog *args)`:
 /// from now on the filter judges every call of the calling thread, for good.
-/// Child only.
-///
-/// With SECCOMP_FILTER_FLAG_NEW_LISTENER the filter's listener is the lowest free
-/// descriptor, close-on-exec. It stays open: closing it would be a call that the
-/// filter judges.
+/// Child only. Without SECCOMP_FILTER_FLAG_NEW_LISTENER: see [`load_listening`].
 ///
 /// EACCES: neither CAP_SYS_ADMIN nor no_new_privs. EINVAL: a flag or instruction
 /// that the kernel does not know. ENOMEM: too long together with those that are
 /// in force already. EBUSY: one of those has a listener.
 pub(crate) fn load(program: &[Instruction], flags: u32) -> Result<()> {
+    set(program, flags).map(drop)
+}
+
+/// As [`load`], with SECCOMP_FILTER_FLAG_NEW_LISTENER among the flags: the filter's listener,
+/// which is the lowest free descriptor, close-on-exec. To close it is a call that the filter
+/// judges.
+pub(crate) fn load_listening(program: &[Instruction], flags: u32) -> Result<OwnedFd> {
+    new_fd(set(program, flags)?)
+}
+
+fn set(program: &[Instruction], flags: u32) -> Result<libc::c_long> {
     // The kernel's own limit, BPF_MAXINSNS, is lower.
     let Ok(len) = u16::try_from(program.len()) else { return Err(Errno::EINVAL) };
     let program = Fprog { len, filter: program.as_ptr() };
     // SAFETY: a whole sock_fprog. Instruction is laid out as struct sock_filter.
-    done(unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &raw const program) })
+    check(unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &raw const program) })
 }
 
 /// Whether the kernel knows the flags. It looks at them first, so that without a
