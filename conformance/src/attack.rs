@@ -43,6 +43,15 @@ impl Count {
         }
     }
 
+    /// Adds the tries of another part of the attack.
+    pub fn add(&mut self, other: Count) {
+        self.tries += other.tries;
+        self.near += other.near;
+        let silent = other.successes - other.evidence.len() as u64;
+        other.evidence.into_iter().for_each(|evidence| self.success(evidence));
+        self.successes += silent;
+    }
+
     /// Counts a success of a try that is counted already.
     pub fn success(&mut self, evidence: String) {
         self.successes += 1;

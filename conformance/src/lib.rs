@@ -9,6 +9,7 @@
 pub mod agent;
 pub mod attack;
 pub mod bundle;
+pub mod change;
 pub mod console;
 pub mod host;
 pub mod load;
@@ -21,6 +22,7 @@ pub mod score;
 pub mod tally;
 pub mod tamper;
 pub mod verdict;
+pub mod volume;
 
 pub use agent::Agent;
 pub use bundle::Bundle;
@@ -28,6 +30,7 @@ pub use opens::Opens;
 pub use report::Report;
 pub use runtime::{Output, Runtime};
 pub use verdict::{Outcome, Verdict};
+pub use volume::{Mounted, Volume};
 
 /// Why a case failed, in words.
 pub type Result<T = ()> = std::result::Result<T, String>;

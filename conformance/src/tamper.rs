@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Ways in which root of a container undoes what the host has set up with mounts.
+//! Ways in which root of a container undoes what the host has set up.
 
 use crate::{Doing, Result, ensure};
 use nix::errno::Errno;
@@ -48,6 +48,16 @@ pub fn read_covered(path: &Path, copy: &Path, file: &str) -> Result<String> {
         .into_iter()
         .find_map(|dir| std::fs::read_to_string(dir.join(file)).ok())
         .ok_or_else(|| "there is no such file".to_owned())
+}
+
+/// Makes a user namespace of the process's own in which setgroups(2) is denied, as
+/// `unshare --user --map-root-user` does.
+pub fn deny_groups() -> Result {
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER).doing("unshare")?;
+    for (file, text) in [("setgroups", "deny"), ("uid_map", "0 0 1"), ("gid_map", "0 0 1")] {
+        std::fs::write(format!("/proc/self/{file}"), text).doing(file)?;
+    }
+    Ok(())
 }
 
 /// `mount_setattr(path, MOUNT_ATTR_RDONLY, ... cleared)`

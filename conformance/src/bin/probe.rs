@@ -96,12 +96,7 @@ fn run(words: &[&str]) -> Done {
             run(rest)
         }
         ["deny-groups"] => {
-            // As `unshare --user --map-root-user` does.
-            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER)
-                .map_err(|e| format!("unshare: {e}"))?;
-            for (file, text) in [("setgroups", "deny"), ("uid_map", "0 0 1"), ("gid_map", "0 0 1")] {
-                fs::write(format!("/proc/self/{file}"), text).map_err(|e| format!("{file}: {e}"))?;
-            }
+            conformance::tamper::deny_groups()?;
             run(&["sleep"])
         }
         ["echo-stdin"] => {

@@ -16,6 +16,7 @@ mod descriptors;
 mod devices;
 mod endings;
 mod joined;
+mod mapped;
 mod paths;
 mod privileges;
 mod program;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         ("endings", endings::ATTACKS),
         ("privileges", privileges::ATTACKS),
         ("joined", joined::ATTACKS),
+        ("mapped", mapped::ATTACKS),
         ("volumes", volumes::ATTACKS),
         ("waits", waits::ATTACKS),
     ];

@@ -4,11 +4,12 @@
 use crate::Attack;
 use crate::arena::{Arena, attacker};
 use conformance::attack::Count;
+use conformance::change::with_user_namespace;
 use conformance::{Doing, Result};
 use nix::libc;
 use nix::pty::openpty;
 use nix::unistd::{Gid, setgroups, setsid};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -33,15 +34,6 @@ pub(crate) const ATTACKS: &[Attack] = &[
         run: type_ahead,
     },
 ];
-
-fn with_user_namespace(config: &mut Value) {
-    if let Some(list) = config["linux"]["namespaces"].as_array_mut() {
-        list.push(json!({ "type": "user" }));
-    }
-    let map = json!([{ "containerID": 0, "hostID": 100_000, "size": 65536 }]);
-    config["linux"]["uidMappings"] = map.clone();
-    config["linux"]["gidMappings"] = map;
-}
 
 /// Runs a container, and a process in another one, each with the user namespace and
 /// without, by commands that `prepare` has changed.
@@ -73,13 +65,16 @@ fn everywhere(
 }
 
 fn groups(arena: &Arena) -> Result<Count> {
-    everywhere(arena, &["privileges", "groups"], &[], |command| {
-        // SAFETY: one system call, and no memory of its own.
-        #[allow(unsafe_code)]
-        unsafe {
-            command.pre_exec(|| setgroups(&[4, 27, 999].map(Gid::from_raw)).map_err(Into::into))
-        };
-    })
+    everywhere(arena, &["privileges", "groups"], &[], with_groups)
+}
+
+/// Gives the caller of the runtime groups.
+pub(crate) fn with_groups(command: &mut Command) {
+    // SAFETY: one system call, and no memory of its own.
+    #[allow(unsafe_code)]
+    unsafe {
+        command.pre_exec(|| setgroups(&[4, 27, 999].map(Gid::from_raw)).map_err(Into::into))
+    };
 }
 
 fn inherited(arena: &Arena) -> Result<Count> {

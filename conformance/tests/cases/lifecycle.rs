@@ -2,6 +2,7 @@
 //! runtime.md: states, operations, hooks, errors.
 
 use crate::Case;
+pub(crate) use conformance::change::{push, without_namespace};
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq, host};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -310,12 +311,6 @@ fn sh(script: &str) -> Value {
     json!({ "path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/usr/bin:/bin"] })
 }
 
-pub(crate) fn without_namespace(config: &mut Value, kind: &str) {
-    if let Some(list) = config["linux"]["namespaces"].as_array_mut() {
-        list.retain(|namespace| namespace["type"] != kind);
-    }
-}
-
 fn whole_life(runtime: &Runtime) -> Result {
     let bundle = Bundle::new(&["sleep"])?;
     runtime.run_in(&bundle, &["create", "life"])?.ok()?;
@@ -488,10 +483,4 @@ fn failures_leave_nothing(runtime: &Runtime) -> Result {
         }
     }
     Ok(())
-}
-
-pub(crate) fn push(config: &mut Value, mount: Value) {
-    if let Some(mounts) = config["mounts"].as_array_mut() {
-        mounts.push(mount);
-    }
 }

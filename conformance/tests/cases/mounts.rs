@@ -4,11 +4,12 @@
 use crate::Case;
 use crate::lifecycle::push;
 use crate::security::refused;
+pub(crate) use conformance::Mounted;
+pub(crate) use conformance::change::with_user_namespace;
 use conformance::report::{Mount, Node};
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq};
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub(crate) const CASES: &[Case] = &[
     Case {
@@ -446,64 +447,9 @@ fn mapped(tree: &Tree, options: Value, mappings: bool) -> Result<Bundle> {
 }
 
 /// Gives the container a user namespace of its own.
-pub(crate) fn with_user_namespace(config: &mut Value) {
-    if let Some(list) = config["linux"]["namespaces"].as_array_mut() {
-        list.push(json!({ "type": "user" }));
-    }
-    config["linux"]["uidMappings"] = json!([{ "containerID": 0, "hostID": 300_000, "size": 65_536 }]);
-    config["linux"]["gidMappings"] = json!([{ "containerID": 0, "hostID": 400_000, "size": 65_536 }]);
-}
-
 /// What the container's `probe stat` says.
 fn stat(runtime: &Runtime, bundle: &Bundle) -> Result<Vec<Option<Node>>> {
     serde_json::from_str(&runtime.run_in(bundle, &["run", "c"])?.ok()?.stdout).doing("stat")
-}
-
-/// A mount of this process, until it is dropped.
-pub(crate) struct Mounted(PathBuf);
-
-impl Mounted {
-    /// Its line of mountinfo.
-    pub(crate) fn line(&self) -> Result<String> {
-        let target = self.0.to_str().unwrap_or_default();
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo").doing("mountinfo")?;
-        let line = mounts.lines().find(|line| line.split(' ').nth(4) == Some(target));
-        line.map(str::to_owned).ok_or_else(|| format!("{target} is not mounted"))
-    }
-
-    pub(crate) fn tmpfs(target: &Path) -> Result<Self> {
-        mount(Some("tmpfs"), target, Some("tmpfs"), MsFlags::empty(), None::<&str>).doing("mount")?;
-        Ok(Mounted(target.to_owned()))
-    }
-
-    pub(crate) fn bind(source: &Path, target: &Path) -> Result<Self> {
-        mount(Some(source), target, None::<&str>, MsFlags::MS_BIND, None::<&str>).doing("mount")?;
-        Ok(Mounted(target.to_owned()))
-    }
-
-    fn shared(self) -> Result<Self> {
-        self.share()?;
-        Ok(self)
-    }
-
-    pub(crate) fn share(&self) -> Result {
-        let flags = MsFlags::MS_SHARED | MsFlags::MS_REC;
-        mount(None::<&str>, &self.0, None::<&str>, flags, None::<&str>).doing("mount")
-    }
-
-    /// The mount with these flags.
-    pub(crate) fn with(self, flags: MsFlags) -> Result<Self> {
-        let remount = MsFlags::MS_REMOUNT | MsFlags::MS_BIND;
-        mount(None::<&str>, &self.0, None::<&str>, remount | flags, None::<&str>).doing("mount")?;
-        Ok(self)
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        // If it stays, the check of what is left behind says so.
-        let _left = umount2(&self.0, MntFlags::MNT_DETACH);
-    }
 }
 
 /// A tmpfs with another one below it, and a file of root's in each.
@@ -528,7 +474,7 @@ impl Tree {
     }
 
     fn path(&self) -> &Path {
-        &self.top.0
+        self.top.path()
     }
 
     fn share(&self) -> Result {

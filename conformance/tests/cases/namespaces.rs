@@ -6,6 +6,7 @@ use crate::Case;
 use crate::lifecycle::without_namespace;
 use crate::mounts::with_user_namespace;
 use crate::security::refused;
+use conformance::change::{cgroup2_options, with_the_hosts_cgroups};
 use conformance::report::Node;
 use conformance::{Bundle, Doing, Report, Result, Runtime, each, ensure, ensure_eq};
 use serde_json::{Value, json};
@@ -122,30 +123,13 @@ pub(crate) const CASES: &[Case] = &[
         quote: "cgroup2 mount options are system wide and can only be set on mount or modified through remount from the \
                 init namespace (Documentation/admin-guide/cgroup-v2.rst): a new mount there takes nsdelegate from the host",
         run: |runtime| {
-            let options = || -> Result<Vec<String>> {
-                let mounts = std::fs::read_to_string("/proc/self/mountinfo").doing("mountinfo")?;
-                Ok(mounts
-                    .lines()
-                    .filter_map(|line| line.split_once(" - cgroup2 "))
-                    .map(|l| l.1.to_owned())
-                    .collect())
-            };
-            let before = options()?;
+            let before = cgroup2_options()?;
             each(["/proc/self/ns/cgroup", "/proc/thread-self/../../ns/cgroup"], |&path| {
-                let bundle = Bundle::new(&["report"])?.with(|config| {
-                    without_namespace(config, "cgroup");
-                    join(config, "cgroup", path);
-                    if let Some(mounts) = config["mounts"].as_array_mut() {
-                        mounts.retain(|mount| mount["destination"] != "/sys/fs/cgroup");
-                        mounts.push(
-                            json!({ "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "new" }),
-                        );
-                    }
-                })?;
+                let bundle = Bundle::new(&["report"])?.with(|config| with_the_hosts_cgroups(config, path))?;
                 let report = runtime.report(&bundle)?;
                 let mount = report.mount("/sys/fs/cgroup").ok_or("no mount")?;
                 ensure!(mount.source != "new", "not a bind mount of the host's: {mount:?}");
-                ensure_eq!(options()?, before);
+                ensure_eq!(cgroup2_options()?, before);
                 Ok(())
             })
         },

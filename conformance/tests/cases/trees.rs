@@ -3,9 +3,8 @@
 //! there, what a source's path means, and how many there may be.
 
 use crate::Case;
-use crate::lifecycle::{push, without_namespace};
-use crate::mounts::{Mounted, with_user_namespace};
-use conformance::{Bundle, Doing, Output, Report, Result, Runtime, each, ensure, ensure_eq};
+use conformance::change::{UserNamespace, push, with_user_namespace};
+use conformance::{Bundle, Doing, Mounted, Output, Report, Result, Runtime, Volume, each, ensure, ensure_eq};
 use nix::mount::MsFlags;
 use serde_json::{Value, json};
 use std::fs;
@@ -56,7 +55,7 @@ pub(crate) const CASES: &[Case] = &[
                 fs::write(below.join("secret"), "secret").doing("write")?;
                 let _cover = Mounted::tmpfs(&below)?;
                 let words = ["read-covered", "/volume/below", "/tmp", "secret"];
-                let output = user.run(runtime, &words, |config| bind(config, &volume.path, "/volume"))?;
+                let output = run_as(user, runtime, &words, |config| bind(config, &volume.path, "/volume"))?;
                 ensure!(output.stderr.contains("the mount is locked"), "{output}");
                 Ok(())
             })
@@ -81,7 +80,7 @@ pub(crate) const CASES: &[Case] = &[
                 let options: [&[&str]; 2] = [&["rbind"], &["rbind", "rshared"]];
                 each(options, |options| {
                     let words = ["mount-tmpfs", "/volume/dir", "umount", "/volume/below", "report"];
-                    let output = user.run(runtime, &words, |config| {
+                    let output = run_as(user, runtime, &words, |config| {
                         config["linux"]["rootfsPropagation"] = json!("shared");
                         let source = &volume.path;
                         push(
@@ -132,7 +131,7 @@ pub(crate) const CASES: &[Case] = &[
                 for mode in [0o755, 0o700] {
                     fs::set_permissions(&inner, fs::Permissions::from_mode(mode)).doing("chmod")?;
                     let file = inner.join("file");
-                    let output = user.run(runtime, &["cat", "/file"], |config| {
+                    let output = run_as(user, runtime, &["cat", "/file"], |config| {
                         bind(config, &inner, "/volume");
                         bind(config, &file, "/file");
                     })?;
@@ -404,56 +403,20 @@ impl Spelling {
 fn stays_read_only(runtime: &Runtime, user: UserNamespace) -> Result {
     let volume = Volume::new()?.restricted()?;
     let words = ["write-read-only", "/volume", "/tmp", "file", "theirs"];
-    let output = user.run(runtime, &words, |config| bind(config, &volume.path, "/volume"))?;
+    let output = run_as(user, runtime, &words, |config| bind(config, &volume.path, "/volume"))?;
     ensure!(output.stderr.contains("the flags are locked"), "{output}");
     ensure_eq!(fs::read_to_string(volume.path.join("file")).doing("read")?, "ours");
     Ok(())
 }
 
-/// The user namespace of a container.
-#[derive(Clone, Copy, Debug)]
-enum UserNamespace {
-    New,
-    /// That of another container.
-    Joined,
-    /// That of another container, with its mount namespace.
-    JoinedWithMounts,
-}
-
-impl UserNamespace {
-    const ALL: [UserNamespace; 2] = [UserNamespace::New, UserNamespace::Joined];
-
-    /// Runs the probe as root of the user namespace, with the right to mount.
-    fn run(self, runtime: &Runtime, words: &[&str], change: impl FnOnce(&mut Value)) -> Result<Output> {
-        self.run_in(runtime, bundle(words)?.with(change)?)
-    }
-
-    fn run_in(self, runtime: &Runtime, bundle: Bundle) -> Result<Output> {
-        let bundle = bundle.with(with_mount_rights)?;
-        match self {
-            UserNamespace::New => runtime.run_in(&bundle.with(with_user_namespace)?, &["run", "c"]),
-            UserNamespace::Joined | UserNamespace::JoinedWithMounts => {
-                let kinds: &[&str] =
-                    if let UserNamespace::Joined = self { &["user"] } else { &["user", "mount"] };
-                beside(runtime, with_user_namespace, |pid| {
-                    runtime.run_in(&bundle.with(|config| join(config, pid, kinds))?, &["run", "c"])
-                })
-            }
-        }
-    }
-}
-
-/// Does something while there is another container, whose pid it is told.
-fn beside<T>(
+/// Runs the probe as root of the user namespace, with the right to mount.
+fn run_as(
+    user: UserNamespace,
     runtime: &Runtime,
+    words: &[&str],
     change: impl FnOnce(&mut Value),
-    action: impl FnOnce(i64) -> Result<T>,
-) -> Result<T> {
-    let first = Bundle::new(&["sleep"])?.with(change)?;
-    runtime.run_in(&first, &["run", "--detach", "first"])?.ok()?;
-    let result = action(runtime.state("first")?["pid"].as_i64().unwrap_or_default());
-    runtime.run(&["delete", "--force", "first"])?.ok()?;
-    result
+) -> Result<Output> {
+    user.run_in(runtime, bundle(words)?.with(change)?)
 }
 
 /// A bundle with mount points that root of a user namespace cannot make.
@@ -464,55 +427,6 @@ fn bundle(words: &[&str]) -> Result<Bundle> {
     Ok(bundle)
 }
 
-fn with_mount_rights(config: &mut Value) {
-    for set in ["bounding", "effective", "permitted"] {
-        config["process"]["capabilities"][set] = json!(["CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"]);
-    }
-}
-
-/// Puts the container into namespaces of the process `pid`.
-fn join(config: &mut Value, pid: i64, kinds: &[&str]) {
-    for kind in kinds {
-        without_namespace(config, kind);
-        let file = if *kind == "mount" { "mnt" } else { kind };
-        if *kind == "uts" {
-            config.as_object_mut().map(|all| all.remove("hostname"));
-        }
-        if let Some(list) = config["linux"]["namespaces"].as_array_mut() {
-            list.push(json!({ "type": kind, "path": format!("/proc/{pid}/ns/{file}") }));
-        }
-    }
-}
-
 fn bind(config: &mut Value, source: &Path, destination: &str) {
     push(config, json!({ "destination": destination, "source": source, "options": ["rbind"] }));
-}
-
-/// A tmpfs on the host that everybody may write to, with a file.
-struct Volume {
-    path: PathBuf,
-    mounted: Mounted,
-    _dir: tempfile::TempDir,
-}
-
-impl Volume {
-    fn new() -> Result<Self> {
-        let dir = tempfile::tempdir().doing("temporary directory")?;
-        let path = dir.path().to_owned();
-        let mounted = Mounted::tmpfs(&path)?;
-        for (path, mode) in [(path.clone(), 0o777), (path.join("file"), 0o666)] {
-            if !path.exists() {
-                fs::write(&path, "ours").doing("write")?;
-            }
-            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).doing("chmod")?;
-        }
-        Ok(Volume { path, mounted, _dir: dir })
-    }
-
-    fn restricted(mut self) -> Result<Self> {
-        self.mounted = self
-            .mounted
-            .with(MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC)?;
-        Ok(self)
-    }
 }

@@ -4,6 +4,7 @@
 
 use crate::Case;
 use crate::lifecycle::without_namespace;
+use conformance::change::with_trace_rights;
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq, host};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket};
@@ -259,8 +260,7 @@ fn delete(runtime: &Runtime) -> Result {
 fn hostile(verb: &str) -> Result<Bundle> {
     Bundle::new(&[verb, "/traced"])?.with(|config| {
         config["root"]["readonly"] = json!(false);
-        let caps = json!(["CAP_KILL", "CAP_SYS_PTRACE"]);
-        config["process"]["capabilities"] = json!({ "bounding": caps, "effective": caps, "permitted": caps });
+        with_trace_rights(config);
     })
 }
 

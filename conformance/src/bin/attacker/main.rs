@@ -9,6 +9,7 @@ mod descriptors;
 mod devices;
 mod endings;
 mod joined;
+mod mapped;
 mod paths;
 mod privileges;
 mod program;
@@ -39,6 +40,7 @@ fn run(words: &[&str]) -> Result {
     match *area {
         "devices" => devices::run(score, verb),
         "joined" => joined::run(score, verb),
+        "mapped" => mapped::run(score, verb),
         "paths" => paths::run(score, verb),
         "program" => program::run(score, verb),
         "secrets" => secrets::run(score, verb),

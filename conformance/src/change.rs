@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Changes of a configuration that cases and attacks have in common.
+
+use crate::{Bundle, Doing, Output, Result, Runtime};
+use serde_json::{Value, json};
+
+/// Gives the container a user namespace of its own.
+pub fn with_user_namespace(config: &mut Value) {
+    if let Some(list) = config["linux"]["namespaces"].as_array_mut() {
+        list.push(json!({ "type": "user" }));
+    }
+    config["linux"]["uidMappings"] = json!([{ "containerID": 0, "hostID": 300_000, "size": 65_536 }]);
+    config["linux"]["gidMappings"] = json!([{ "containerID": 0, "hostID": 400_000, "size": 65_536 }]);
+}
+
+/// Takes a namespace of the container's own away.
+pub fn without_namespace(config: &mut Value, kind: &str) {
+    if let Some(list) = config["linux"]["namespaces"].as_array_mut() {
+        list.retain(|namespace| namespace["type"] != kind);
+    }
+}
+
+/// Puts the container into the namespace at a path.
+pub fn join(config: &mut Value, kind: &str, path: &str) {
+    without_namespace(config, kind);
+    if let Some(list) = config["linux"]["namespaces"].as_array_mut() {
+        list.push(json!({ "type": kind, "path": path }));
+    }
+}
+
+/// Puts the container into namespaces of the process `pid`.
+pub fn join_process(config: &mut Value, pid: i64, kinds: &[&str]) {
+    for kind in kinds {
+        let file = if *kind == "mount" { "mnt" } else { kind };
+        if *kind == "uts" {
+            config.as_object_mut().map(|all| all.remove("hostname"));
+        }
+        join(config, kind, &format!("/proc/{pid}/ns/{file}"));
+    }
+}
+
+/// Gives the container's program the right to mount, and to pass over the modes of files.
+pub fn with_mount_rights(config: &mut Value) {
+    for set in ["bounding", "effective", "permitted"] {
+        config["process"]["capabilities"][set] = json!(["CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"]);
+    }
+}
+
+/// Gives the container the runtime's own cgroup namespace, by a path, and a mount of a file
+/// system of cgroups with the source `new`, if it is a new one.
+pub fn with_the_hosts_cgroups(config: &mut Value, path: &str) {
+    join(config, "cgroup", path);
+    if let Some(mounts) = config["mounts"].as_array_mut() {
+        mounts.retain(|mount| mount["destination"] != "/sys/fs/cgroup");
+        mounts.push(json!({ "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "new" }));
+    }
+}
+
+/// Lets the container's program stop and trace the others in its pid namespace.
+pub fn with_trace_rights(config: &mut Value) {
+    let caps = json!(["CAP_KILL", "CAP_SYS_PTRACE"]);
+    config["process"]["capabilities"] = json!({ "bounding": caps, "effective": caps, "permitted": caps });
+}
+
+/// Adds a mount.
+pub fn push(config: &mut Value, mount: Value) {
+    if let Some(mounts) = config["mounts"].as_array_mut() {
+        mounts.push(mount);
+    }
+}
+
+/// The user namespace of a container.
+#[derive(Clone, Copy, Debug)]
+pub enum UserNamespace {
+    /// Its own.
+    New,
+    /// That of another container.
+    Joined,
+    /// That of another container, with its mount namespace.
+    JoinedWithMounts,
+}
+
+impl UserNamespace {
+    /// Those of which a container has a root of its own.
+    pub const ALL: [UserNamespace; 2] = [UserNamespace::New, UserNamespace::Joined];
+
+    /// Runs a container as root of the user namespace, with the right to mount.
+    pub fn run_in(self, runtime: &Runtime, bundle: Bundle) -> Result<Output> {
+        self.during(runtime, |change| runtime.run_in(&bundle.with(change)?, &["run", "c"]))
+    }
+
+    /// Does something while there is the user namespace. It is told how to change the
+    /// configuration of a container that is to be in it, with the right to mount.
+    pub fn during<T>(
+        self,
+        runtime: &Runtime,
+        action: impl FnOnce(&dyn Fn(&mut Value)) -> Result<T>,
+    ) -> Result<T> {
+        let kinds: &[&str] = match self {
+            UserNamespace::New => {
+                return action(&|config| {
+                    with_mount_rights(config);
+                    with_user_namespace(config);
+                });
+            }
+            UserNamespace::Joined => &["user"],
+            UserNamespace::JoinedWithMounts => &["user", "mount"],
+        };
+        beside(runtime, with_user_namespace, |pid| {
+            action(&|config| {
+                with_mount_rights(config);
+                join_process(config, pid, kinds);
+            })
+        })
+    }
+}
+
+/// Does something while there is another container, whose pid it is told.
+pub fn beside<T>(
+    runtime: &Runtime,
+    change: impl FnOnce(&mut Value),
+    action: impl FnOnce(i64) -> Result<T>,
+) -> Result<T> {
+    let first = Bundle::new(&["sleep"])?.with(change)?;
+    runtime.run_in(&first, &["run", "--detach", "first"])?.ok()?;
+    let result = action(runtime.state("first")?["pid"].as_i64().unwrap_or_default());
+    runtime.run(&["delete", "--force", "first"])?.ok()?;
+    result
+}
+
+/// The options of the host's cgroup2 file systems.
+pub fn cgroup2_options() -> Result<Vec<String>> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").doing("mountinfo")?;
+    Ok(mounts.lines().filter_map(|line| line.split_once(" - cgroup2 ")).map(|l| l.1.to_owned()).collect())
+}

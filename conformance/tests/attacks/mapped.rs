@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Attacks by root of a user namespace, who may mount: on what the host has locked, on the
+//! host's mounts, and on processes that come into the user namespace.
+
+use crate::Attack;
+use crate::arena::{Arena, Contained, SECRET, add_mount, bind};
+use crate::privileges::with_groups;
+use conformance::attack::Count;
+use conformance::change::{UserNamespace, cgroup2_options, with_the_hosts_cgroups, with_user_namespace};
+use conformance::{Doing, Mounted, Result, Volume};
+use nix::mount::MsFlags;
+use serde_json::json;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+pub(crate) const ATTACKS: &[Attack] = &[
+    Attack {
+        name: "write to a read-only volume",
+        stands_for: "A volume that is read-only, nosuid, nodev and noexec on the host is made writable by root of a \
+                     user namespace (mount_namespaces(7): its flags are locked)",
+        run: volume,
+    },
+    Attack {
+        name: "write to a read-only rootfs",
+        stands_for: "The same, of a rootfs that the host has mounted read-only",
+        run: rootfs,
+    },
+    Attack {
+        name: "read what a mount covers",
+        stands_for: "Root of a user namespace takes the host's mount away that covers a directory of a volume",
+        run: covered,
+    },
+    Attack {
+        name: "mount and unmount on the host",
+        stands_for: "With rootfsPropagation shared, and a shared volume, what root of a user namespace mounts and \
+                     unmounts is mounted and unmounted on the host",
+        run: spread,
+    },
+    Attack {
+        name: "deny setgroups to exec",
+        stands_for: "CVE-2014-8989 and its kind: the container's init forbids setgroups(2) in its user namespace, and \
+                     what is executed there keeps the caller's groups",
+        run: groups,
+    },
+    Attack {
+        name: "the host's cgroup namespace by its path",
+        stands_for: "A new mount of cgroup2 in the host's cgroup namespace takes options from the host's: nsdelegate, \
+                     which keeps containers in their cgroups",
+        run: cgroups,
+    },
+];
+
+/// Runs the attacker as root of user namespaces, and looks at the host after each try.
+fn everywhere<'a>(
+    arena: &'a Arena,
+    users: &[UserNamespace],
+    mut victim: impl FnMut() -> Result<Contained<'a>>,
+    look: impl Fn() -> Option<String>,
+) -> Result<Count> {
+    let mut count = Count::default();
+    for user in users {
+        let victim = victim()?;
+        victim.open_score()?;
+        let before = count.successes;
+        user.during(&arena.runtime, |change| {
+            let victim = victim.with(|config| change(config))?;
+            // It may be refused.
+            victim.run()?;
+            count.tries += 1;
+            count = victim.tally(std::mem::take(&mut count));
+            Ok(())
+        })?;
+        if let Some(evidence) = look()
+            && count.successes == before
+        {
+            count.success(format!("{user:?}: {evidence}"));
+        }
+    }
+    Ok(count)
+}
+
+const WITH_MOUNTS: [UserNamespace; 3] =
+    [UserNamespace::New, UserNamespace::Joined, UserNamespace::JoinedWithMounts];
+
+fn volume(arena: &Arena) -> Result<Count> {
+    let volume = Volume::new()?.restricted()?;
+    let victim = || {
+        arena.container("victim", &["mapped", "write", "/volume", "/tmp", "file"], |config| {
+            bind(config, &volume.path, "/volume");
+        })
+    };
+    everywhere(arena, &WITH_MOUNTS, victim, || None)
+}
+
+fn rootfs(arena: &Arena) -> Result<Count> {
+    let mut readonly = Vec::new();
+    let victim = || {
+        let words = ["mapped", "write", "/", "/tmp", "etc/passwd"];
+        let victim = arena.container("victim", &words, |config| config["root"]["readonly"] = json!(false))?;
+        let passwd = victim.bundle.rootfs("etc/passwd");
+        fs::set_permissions(passwd, PermissionsExt::from_mode(0o666)).doing("chmod")?;
+        let rootfs = victim.bundle.rootfs("");
+        readonly.push(Mounted::bind(&rootfs, &rootfs)?.with(MsFlags::MS_RDONLY)?);
+        Ok(victim)
+    };
+    everywhere(arena, &UserNamespace::ALL, victim, || None)
+}
+
+fn covered(arena: &Arena) -> Result<Count> {
+    let volume = Volume::new()?;
+    let below = volume.path.join("below");
+    fs::create_dir(&below).doing("mkdir")?;
+    fs::write(below.join("secret"), SECRET).doing("write")?;
+    let _cover = Mounted::tmpfs(&below)?;
+    let victim = || {
+        arena.container("victim", &["mapped", "uncover", "/volume/below", "/tmp", "secret"], |config| {
+            bind(config, &volume.path, "/volume");
+        })
+    };
+    everywhere(arena, &UserNamespace::ALL, victim, || None)
+}
+
+fn spread(arena: &Arena) -> Result<Count> {
+    let mut count = Count::default();
+    for options in [&["rbind"] as &[&str], &["rbind", "rshared"]] {
+        let volume = Volume::new()?;
+        let (new, old) = (volume.path.join("new"), volume.path.join("old"));
+        for dir in [&new, &old] {
+            fs::create_dir(dir).doing("mkdir")?;
+        }
+        fs::write(new.join("file"), "").doing("write")?;
+        let _old = Mounted::tmpfs(&old)?;
+        fs::write(old.join("file"), "").doing("write")?;
+        volume.mounted.share()?;
+        let victim = || {
+            arena.container("victim", &["mapped", "spread", "/volume/new", "/volume/old"], |config| {
+                config["linux"]["rootfsPropagation"] = json!("shared");
+                let source = &volume.path;
+                add_mount(config, json!({ "destination": "/volume", "source": source, "options": options }));
+            })
+        };
+        let made =
+            everywhere(arena, &UserNamespace::ALL, victim, || match (new.join("file"), old.join("file")) {
+                (new, _) if !new.exists() => Some("a mount covers the host's directory".to_owned()),
+                (_, old) if !old.exists() => Some("the host's mount is gone".to_owned()),
+                _ => None,
+            })?;
+        count.add(made);
+    }
+    Ok(count)
+}
+
+fn groups(arena: &Arena) -> Result<Count> {
+    let attacker = arena.container("attacker", &["mapped", "deny-groups"], |config| {
+        with_user_namespace(config);
+        // To map the root of its user namespace again (user_namespaces(7), since 5.12).
+        for set in ["bounding", "effective", "permitted"] {
+            config["process"]["capabilities"][set] = json!(["CAP_SETFCAP", "CAP_SETUID", "CAP_SETGID"]);
+        }
+    })?;
+    attacker.open_score()?;
+    attacker.start()?;
+    let words = crate::arena::attacker(&["privileges", "groups"]);
+    let mut count = Count::default();
+    for _ in 0..3 {
+        let mut exec = arena.runtime.command(&[&["exec", "attacker"], words.as_slice()].concat());
+        with_groups(&mut exec);
+        // It may be refused.
+        exec.status().doing("exec")?;
+        count.tries += 1;
+    }
+    attacker.stop()?;
+    Ok(attacker.tally(count))
+}
+
+fn cgroups(arena: &Arena) -> Result<Count> {
+    let before = cgroup2_options()?;
+    let mut count = Count::default();
+    for path in ["/proc/self/ns/cgroup", "/proc/thread-self/../../ns/cgroup"] {
+        let victim = arena.container("victim", &["mapped", "cgroups", "new"], |config| {
+            with_the_hosts_cgroups(config, path);
+        })?;
+        victim.run()?;
+        count.tries += 1;
+        let others = count.successes;
+        count = victim.tally(count);
+        let after = cgroup2_options()?;
+        if after != before && count.successes == others {
+            count.success(format!("the host's cgroups have the options {after:?}, had {before:?}"));
+        }
+    }
+    Ok(count)
+}
