@@ -22,6 +22,7 @@ mod privileges;
 mod program;
 mod secrets;
 mod state;
+mod views;
 mod volumes;
 mod waits;
 
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         ("mapped", mapped::ATTACKS),
         ("volumes", volumes::ATTACKS),
         ("waits", waits::ATTACKS),
+        ("views", views::ATTACKS),
     ];
     let outcomes = Arc::new(Mutex::new(Vec::new()));
     let mut trials = Vec::new();

@@ -3,6 +3,7 @@
 
 use super::mounts::set_attributes;
 use super::plan::{Mount, What};
+use super::remount::set_propagation;
 use super::step::{Call, During, StepResult};
 use super::tree::FileId;
 use crate::path::proc::is_kernels;
@@ -43,6 +44,33 @@ pub(super) fn clone_inside(root: Root<'_>, before: &[Mount], m: &Mount) -> StepR
     Ok(tree)
 }
 
+/// Calls `clone`, which clones a tree of this container. No procfs or sysfs of `mounts` comes
+/// along: while they are unbindable, the kernel leaves them out. A look at what is below the
+/// tree would not do: a container that shares the rootfs can rename the directory that procfs
+/// is mounted on, to any place in the tree and at any moment.
+pub(super) fn without_views_of_kernel<T>(
+    mounts: &[Mount],
+    clone: impl FnOnce() -> StepResult<T>,
+) -> StepResult<T> {
+    let views = || {
+        let views = mounts.iter().filter(|m| m.is_view_of_kernel());
+        views.filter_map(|m| Some((m, m.attached.as_ref()?)))
+    };
+    let set = |view: &OwnedFd, propagation| {
+        let change = MountAttr { propagation, ..MountAttr::default() };
+        mount::set_attr(view, Depth::One, &change).during(Call::MountSetattr)
+    };
+    for (_, view) in views() {
+        set(view, libc::MS_UNBINDABLE)?;
+    }
+    let cloned = clone();
+    for (m, view) in views() {
+        set(view, libc::MS_PRIVATE)?;
+        set_propagation(view, m)?;
+    }
+    cloned
+}
+
 fn is_view_of_kernel(file: &OwnedFd) -> StepResult<bool> {
     fd::filesystem(file).map(is_kernels).during(Call::Statfs)
 }
@@ -55,12 +83,7 @@ fn restrictive(change: MountAttr) -> MountAttr {
 /// Whether a procfs or sysfs of the container's is mounted below `source`.
 fn brings_view_of_kernel(root: Root<'_>, before: &[Mount], source: &OwnedFd) -> StepResult<bool> {
     let source = FileId::of(source).during(Call::Stat)?;
-    let mounted = before.iter().filter_map(|m| match &m.what {
-        What::New(new) if [c"proc", c"sysfs"].contains(&new.fstype.as_c_str()) => {
-            Some(m.destination.as_c_str())
-        }
-        _ => None,
-    });
+    let mounted = before.iter().filter(|m| m.is_view_of_kernel()).map(|m| m.destination.as_c_str());
     for path in [c"proc", c"sys"].into_iter().chain(mounted) {
         if is_below(root, path, source)? {
             return Ok(true);

@@ -2,9 +2,9 @@
 //! `mounts`: each one made, set up while nobody sees it, and attached at a
 //! descriptor that was opened below the root.
 
-use super::inside::clone_inside;
+use super::inside::{clone_inside, without_views_of_kernel};
 use super::places::open_below;
-use super::plan::{FsOptions, Mount, NewMount, Parameters, Rootfs, What};
+use super::plan::{FsOptions, Inside, Mount, NewMount, Parameters, Rootfs, What};
 use super::remount::{remount, set_propagation};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use super::tree::Suppliers;
@@ -26,6 +26,7 @@ pub(super) fn attach_all(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -
     let Rootfs { root: current, mounts, helper, .. } = rootfs;
     let suppliers = Suppliers::new(channel, helper);
     let has_remounts = mounts.iter().any(|m| matches!(m.what, What::Remount(_)));
+    let clones_inside = mounts.iter().any(|m| matches!(m.what, What::Inside(_)));
     let mut kept = 0;
     for i in 0..mounts.len() {
         let root = Root::new(&*current);
@@ -34,8 +35,12 @@ pub(super) fn attach_all(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -
         let mut make = || -> StepResult<Option<OwnedFd>> {
             let tree = match &mut m.what {
                 What::Tree { tree, .. } => Some(tree.take(i, suppliers)?),
-                What::Inside(inside) if inside.by_helper => Some(suppliers.ask(root)?),
-                What::Inside(_) => Some(clone_inside(root, before, m)?),
+                What::Inside(Inside { by_helper, .. }) => {
+                    let by_helper = *by_helper;
+                    let clone =
+                        || if by_helper { suppliers.ask(root) } else { clone_inside(root, before, m) };
+                    Some(without_views_of_kernel(before, clone)?)
+                }
                 What::Remount(_) => return remount(root, before, m, channel).map(|()| None),
                 What::New(_) | What::Symlink { .. } => None,
             };
@@ -50,7 +55,8 @@ pub(super) fn attach_all(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -
                 before.iter_mut().for_each(|hidden| hidden.readonly_later &= hidden.attached.is_some());
                 return Ok(Some(attached));
             }
-            keep(m, attached, &mut kept)?;
+            let is_needed = clones_inside && m.is_view_of_kernel();
+            keep(m, attached, is_needed, &mut kept)?;
             Ok(None)
         };
         if let Some(root) = make().item(Step::Mount, i)? {
@@ -67,8 +73,9 @@ const ROOT: &CStr = c".";
 const KEPT_MAX: usize = 64;
 
 /// Keeps what is needed of a mount until all are made.
-fn keep(m: &mut Mount, attached: OwnedFd, kept: &mut usize) -> StepResult {
-    if KEPT.contains(&m.destination.as_c_str()) || m.readonly_later && *kept < KEPT_MAX {
+fn keep(m: &mut Mount, attached: OwnedFd, is_needed: bool, kept: &mut usize) -> StepResult {
+    let is_needed = is_needed || KEPT.contains(&m.destination.as_c_str());
+    if is_needed || m.readonly_later && *kept < KEPT_MAX {
         m.attached = Some(attached);
         *kept += 1;
     } else if m.readonly_later {

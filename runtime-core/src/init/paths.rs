@@ -2,6 +2,7 @@
 //! Kernel parameters, read-only paths, masked paths.
 
 use super::devices;
+use super::inside::without_views_of_kernel;
 use super::mounts::empty_tmpfs;
 use super::places::Places;
 use super::plan::Container;
@@ -92,7 +93,9 @@ pub(super) fn mask_and_lock(container: &Container) -> Result<(), Failure> {
 /// Binds the path onto itself, mounts below it included, and makes the top read-only.
 fn make_readonly(places: &Places<'_>, path: &CStr) -> StepResult {
     let Some(target) = places.open(path)? else { return Ok(()) };
-    let tree = mount::clone_tree(&target, c"", Depth::All, 0).during(Call::CloneTree)?;
+    let clone = || mount::clone_tree(&target, c"", Depth::All, 0).during(Call::CloneTree);
+    // What is covered is covered in the mounts themselves, and not in a copy.
+    let tree = if places.keep(path) { clone() } else { without_views_of_kernel(places.mounts, clone) }?;
     let readonly = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
     mount::set_attr(&tree, Depth::One, &readonly).during(Call::MountSetattr)?;
     mount::attach(tree, target).during(Call::AttachMount)

@@ -51,6 +51,11 @@ impl<'a> Places<'a> {
         inside.map_or((self.root, path), |(mount, path)| (Root::new(mount), path))
     }
 
+    /// Whether a path is looked up in one of these mounts.
+    pub(super) fn keep(&self, path: &CStr) -> bool {
+        KEPT.iter().any(|at| below(path, at).is_some() && self.kept(at).is_some())
+    }
+
     fn kept(&self, at: &CStr) -> Option<&'a OwnedFd> {
         self.mounts.iter().rev().filter(|m| m.destination.as_c_str() == at).find_map(|m| m.attached.as_ref())
     }

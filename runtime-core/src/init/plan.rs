@@ -263,7 +263,16 @@ pub(crate) struct Mount {
 impl Mount {
     /// True for a file system that nothing but this mount leads to.
     pub(crate) fn is_new_tmpfs(&self) -> bool {
-        matches!(&self.what, What::New(new) if [c"tmpfs", c"ramfs"].contains(&new.fstype.as_c_str()))
+        self.is_new(&[c"tmpfs", c"ramfs"])
+    }
+
+    /// True for a procfs or sysfs of the container's, in which paths are covered.
+    pub(crate) fn is_view_of_kernel(&self) -> bool {
+        self.is_new(&[c"proc", c"sysfs"])
+    }
+
+    fn is_new(&self, types: &[&CStr]) -> bool {
+        matches!(&self.what, What::New(new) if types.contains(&new.fstype.as_c_str()))
     }
 }
 

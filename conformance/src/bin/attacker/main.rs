@@ -16,6 +16,7 @@ mod program;
 mod secrets;
 mod state;
 mod support;
+mod views;
 
 use conformance::Result;
 use conformance::score::Score;
@@ -47,6 +48,7 @@ fn run(words: &[&str]) -> Result {
         "descriptors" => descriptors::run(score, verb),
         "state" => state::run(score, verb),
         "endings" => endings::run(score, verb),
+        "views" => views::run(score, verb),
         "privileges" => privileges::run(score, verb),
         _ => Err(format!("no such area: {area}")),
     }

@@ -19,7 +19,8 @@ const EXCHANGES: usize = 0;
 pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
     match words {
         ["exchange", path, others @ ..] => exchange(score, path, others),
-        ["hide", path] => hide(score, path),
+        ["hide", path] => take_away(score, path, &format!("{path}.hidden")),
+        ["move", path, other] => take_away(score, path, other),
         ["has-mounted", paths @ ..] => has_mounted(score, paths),
         ["finds", directory, name] => finds(score, Path::new(directory), name),
         ["is-unmasked"] => is_unmasked(score),
@@ -53,11 +54,10 @@ fn exchange(score: &Score, path: &str, others: &[&str]) -> Result {
 }
 
 /// Takes a path away and puts it back until it is killed, with pauses as above.
-fn hide(score: &Score, path: &str) -> Result {
-    let hidden = format!("{path}.hidden");
+fn take_away(score: &Score, path: &str, other: &str) -> Result {
     for round in 0.. {
         let pause = Duration::from_micros([0, 20, 60, 150, 400, 1000, 2000][round % 7]);
-        for (from, to) in [(path, hidden.as_str()), (hidden.as_str(), path)] {
+        for (from, to) in [(path, other), (other, path)] {
             std::fs::rename(from, to).doing(&format!("rename {from}"))?;
             score.slots[EXCHANGES].fetch_add(1, SeqCst);
             pause_for(pause);
