@@ -89,14 +89,17 @@ pub(crate) struct Session {
 struct Vigil {
     next: Instant,
     left: u32,
+    /// It has been killed, and is to end.
+    killed: bool,
 }
 
 impl Vigil {
     const PAUSE: Duration = Duration::from_millis(100);
     const LOOKS: u32 = 20;
+    const PATIENCE: Duration = Self::PAUSE.saturating_mul(Self::LOOKS);
 
     fn begin() -> Self {
-        Vigil { next: Instant::now() + Self::PAUSE, left: Self::LOOKS }
+        Vigil { next: Instant::now() + Self::PAUSE, left: Self::LOOKS, killed: false }
     }
 
     fn timeout(vigil: Option<&Self>) -> PollTimeout {
@@ -104,19 +107,43 @@ impl Vigil {
         vigil.map_or(PollTimeout::NONE, |vigil| left(vigil).try_into().unwrap_or(PollTimeout::ZERO))
     }
 
-    /// Kills the process if it was halted at every look; whether to go on looking.
+    /// Kills the process if it was halted at every look; whether to go on looking. Fails if
+    /// it has not ended then either: a tracer can stop it on its way out, where a second
+    /// SIGKILL does not reach it (PTRACE_O_TRACEEXIT).
     fn look(&mut self, process: &Process) -> Result<bool, Failure> {
         if Instant::now() < self.next {
             return Ok(true);
         }
-        if !process.is_halted()? {
+        if !self.killed && !process.is_halted()? {
             return Ok(false);
         }
-        *self = Vigil { next: Instant::now() + Self::PAUSE, left: self.left - 1 };
-        if self.left == 0 {
-            process.signal(nix::libc::SIGKILL)?;
+        *self = Vigil { next: Instant::now() + Self::PAUSE, left: self.left - 1, ..*self };
+        match (self.left, self.killed) {
+            (0, true) => return Err(endless(process)),
+            (0, false) => {
+                process.signal(nix::libc::SIGKILL)?;
+                *self = Vigil { killed: true, ..Self::begin() };
+            }
+            _ => {}
         }
-        Ok(self.left > 0)
+        Ok(true)
+    }
+}
+
+fn endless(process: &Process) -> Failure {
+    let pid = process.pid();
+    Failure::new(format!(
+        "process {pid} was killed and does not end: another process of the container traces it"
+    ))
+}
+
+/// Kills a process that cannot be served any more; fails if it does not end soon.
+pub(crate) fn end(process: &Process) -> Result<(), Failure> {
+    process.signal(nix::libc::SIGKILL)?;
+    let mut fds = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
+    match poll(&mut fds, Vigil::PATIENCE.try_into().unwrap_or(PollTimeout::ZERO)) {
+        Ok(0) => Err(endless(process)),
+        _ => Ok(process.wait().map(drop)?),
     }
 }
 

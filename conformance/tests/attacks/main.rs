@@ -15,6 +15,7 @@ mod arena;
 mod descriptors;
 mod devices;
 mod endings;
+mod exits;
 mod joined;
 mod mapped;
 mod paths;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         ("volumes", volumes::ATTACKS),
         ("waits", waits::ATTACKS),
         ("views", views::ATTACKS),
+        ("exits", exits::ATTACKS),
     ];
     let outcomes = Arc::new(Mutex::new(Vec::new()));
     let mut trials = Vec::new();

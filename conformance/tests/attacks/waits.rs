@@ -36,7 +36,7 @@ const SOON: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Whether a child ends in time.
-fn ends(child: &mut Child, time: Duration) -> Result<bool> {
+pub(crate) fn ends(child: &mut Child, time: Duration) -> Result<bool> {
     let end = Instant::now() + time;
     while Instant::now() < end {
         if child.try_wait().doing("wait")?.is_some() {

@@ -2,7 +2,7 @@
 //! `create` and `run`.
 
 use super::{Context, Failure};
-use crate::foreground::{Foreground, Given};
+use crate::foreground::{self, Foreground, Given};
 use crate::notify::{self, Proxy};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use runtime_core::spec::{Rlimit, Spec};
@@ -108,9 +108,8 @@ fn serve(
     note(context, &created);
     let served = session.supervise(&created.process);
     if served.is_err() {
-        // What we cannot serve any more shall not go on.
-        created.process.signal(nix::libc::SIGKILL)?;
-        created.process.wait()?;
+        // What we cannot serve any more shall not go on. The first error is the one to report.
+        let _ended = foreground::end(&created.process);
     }
     let status = super::exit_code(context, &created.process, served?);
     Ok((status, created.process))

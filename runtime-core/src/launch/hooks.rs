@@ -6,7 +6,7 @@
 //! who waits for them, with a heap and a clock, is always the parent. Where and as
 //! what they start, and what becomes of their children: docs/decisions/hooks.md.
 
-use super::reap::reap;
+use super::reap::{self, reap};
 use super::watch::Watch;
 use crate::config::hooks::{Hook, Kind};
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
@@ -130,16 +130,13 @@ fn run_one(hook: &Hook, state: &[u8], watch: Watch<'_>, start: &mut Start<'_>) -
     let ((stdin, input), (stdout, out), (stderr, err)) = (pipe()?, pipe()?, pipe()?);
     let Started { pid, pidfd } = start(hook, [stdin, out, err])?;
     let pipes = Pipes { input: Some(input), stdout, stderr };
-    let supervised = supervise(&pidfd, pipes, state, hook.timeout, watch);
-    if supervised.is_err() {
+    let (stdout, stderr) = supervise(&pidfd, pipes, state, hook.timeout, watch).inspect_err(|_| {
         // Not started by us to outlive an error; ESRCH if all are gone already. It has
         // not been waited for, so no other group has its number. The hook may have left it.
         ignore(process::kill_group(pid, libc::SIGKILL));
-        ignore(process::pidfd_send_signal(&pidfd, libc::SIGKILL));
-    }
-    let status = reap(pid, &pidfd).context(|| "waitid")?;
-    let (stdout, stderr) = supervised?;
-    match status {
+        reap::end(&pidfd);
+    })?;
+    match reap(pid, &pidfd).context(|| "waitid")? {
         process::ExitStatus::Exited(0) => Ok(()),
         status => Err(Error::new(ErrorKind::Hook, format!("{status}, stdout: {stdout}, stderr: {stderr}"))),
     }
@@ -226,10 +223,13 @@ fn supervise(
     }
 }
 
-/// Reads what there is; false at the end of file.
+/// Reads what there is, but no more than a pipe holds: who writes faster than this reads
+/// does not keep it from looking at the clock. False at the end of file.
 fn drain(pipe: BorrowedFd<'_>, output: &mut Vec<u8>) -> crate::sys::Result<bool> {
+    /// Of a user's, unless fs.pipe-max-size says otherwise.
+    const PIPE_MAX: usize = 1 << 20;
     let mut buf = [0; 4096];
-    loop {
+    for _ in 0..PIPE_MAX / buf.len() {
         match fd::read(pipe, &mut buf) {
             Ok(0) => return Ok(false),
             Ok(n) => {
@@ -240,6 +240,7 @@ fn drain(pipe: BorrowedFd<'_>, output: &mut Vec<u8>) -> crate::sys::Result<bool>
             Err(errno) => return Err(errno),
         }
     }
+    Ok(true)
 }
 
 fn text(output: &[u8]) -> String {

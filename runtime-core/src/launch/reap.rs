@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Waiting for the end of a child that another process traces. The kernel lets a parent
 //! reap such a child only after its tracer has, which a process of the container may be,
-//! and may never do (ptrace(2), "Death under ptrace").
+//! and may never do (ptrace(2), "Death under ptrace"). Nor need a child end that was killed:
+//! a tracer can stop it on its way out (PTRACE_O_TRACEEXIT), where a second SIGKILL does
+//! not reach it, and a file system in user space can leave it without an answer.
 
 use crate::sys::process::{ExitStatus, pidfd_send_signal, try_wait};
 use crate::sys::{Errno, Result, fd, ignore};
@@ -12,22 +14,29 @@ use std::time::Duration;
 /// How long a tracer may take to wait for a process that has ended.
 const PATIENCE: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_millis(5);
+/// How long a child may take to end that was killed, or has said that it ends.
+const LAST: Duration = Duration::from_secs(10);
+/// poll(2) has no limit.
+const NONE: i32 = -1;
 
 /// Waits until the child `pid` has ended, and reaps it, unless its tracer keeps it.
 pub(crate) fn reap(pid: i32, pidfd: impl AsFd) -> Result<ExitStatus> {
-    end_of(pid, pidfd, 0)
+    end_of(pid, pidfd, 0, NONE)
 }
 
-/// As [`reap`], and leaves the child to be waited for again.
+/// Waits until a child has ended that has said so, and leaves it to be waited for again.
+/// ETIMEDOUT: it has not ended.
 pub(crate) fn peek(pid: i32, pidfd: impl AsFd) -> Result<ExitStatus> {
-    end_of(pid, pidfd, libc::WNOWAIT)
+    end_of(pid, pidfd, libc::WNOWAIT, LAST.as_millis() as i32)
 }
 
-fn end_of(pid: i32, pidfd: impl AsFd, flags: i32) -> Result<ExitStatus> {
+fn end_of(pid: i32, pidfd: impl AsFd, flags: i32, limit_ms: i32) -> Result<ExitStatus> {
     if let Some(status) = try_wait(&pidfd, flags)? {
         return Ok(status);
     }
-    fd::poll(&pidfd, libc::POLLIN, -1)?;
+    if fd::poll(&pidfd, libc::POLLIN, limit_ms)? == 0 {
+        return Err(Errno::ETIMEDOUT);
+    }
     for _ in 0..=PATIENCE.as_millis() / PAUSE.as_millis() {
         if let Some(status) = try_wait(&pidfd, flags)? {
             return Ok(status);
@@ -38,11 +47,11 @@ fn end_of(pid: i32, pidfd: impl AsFd, flags: i32) -> Result<ExitStatus> {
     status_of(pid)
 }
 
-/// Kills a child, and reaps it unless its tracer keeps it.
+/// Kills a child, and reaps it unless its tracer, or a file system, keeps it.
 pub(crate) fn end(pidfd: impl AsFd) {
     // ESRCH and ECHILD: it is gone already, which is what this is for.
     ignore(pidfd_send_signal(&pidfd, libc::SIGKILL));
-    ignore(fd::poll(&pidfd, libc::POLLIN, -1));
+    ignore(fd::poll(&pidfd, libc::POLLIN, LAST.as_millis() as i32));
     ignore(try_wait(&pidfd, 0));
 }
 

@@ -8,6 +8,7 @@
 mod descriptors;
 mod devices;
 mod endings;
+mod exits;
 mod joined;
 mod mapped;
 mod paths;
@@ -48,6 +49,7 @@ fn run(words: &[&str]) -> Result {
         "descriptors" => descriptors::run(score, verb),
         "state" => state::run(score, verb),
         "endings" => endings::run(score, verb),
+        "exits" => exits::run(score, verb),
         "views" => views::run(score, verb),
         "privileges" => privileges::run(score, verb),
         _ => Err(format!("no such area: {area}")),

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Attacks that keep a process from ending that was killed.
+
+use crate::Attack;
+use crate::arena::Arena;
+use crate::waits::ends;
+use conformance::attack::Count;
+use conformance::{Doing, Result, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::process::Stdio;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+pub(crate) const ATTACKS: &[Attack] = &[Attack {
+    name: "exec is stopped on its way out",
+    stands_for: "A process in the container traces the one that was executed, and stops it when it has been killed \
+                 (PTRACE_O_TRACEEXIT): a foreground exec cannot be ended",
+    run: traced_exec,
+}];
+
+fn traced_exec(arena: &Arena) -> Result<Count> {
+    let attacker = arena.container("attacker", &["exits", "keep-others"], |_| ())?;
+    attacker.start()?;
+    let mut count = Count::default();
+    for _ in 0..3 {
+        let near = attacker.score.near.load(SeqCst);
+        let mut command = arena.runtime.command(&["exec", "attacker", "/probe", "sleep"]);
+        let mut exec = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().doing("exec")?;
+        let traced = (0..1000).any(|_| {
+            std::thread::sleep(Duration::from_millis(5));
+            attacker.score.near.load(SeqCst) > near
+        });
+        ensure!(traced, "the attacker does not find the process");
+        kill(Pid::from_raw(exec.id() as i32), Signal::SIGTERM).doing("kill")?;
+        count.tries += 1;
+        if !ends(&mut exec, Duration::from_secs(15))? {
+            count.success("a foreground exec cannot be ended".to_owned());
+        }
+    }
+    attacker.stop()?;
+    Ok(attacker.tally(count))
+}
