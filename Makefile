@@ -119,6 +119,17 @@ bench: all
 		$(SUDO) target/$$product/release/bench --rounds $(ROUNDS) --json target/bench.json \
 		--markdown target/bench.md --svg target/bench --measures host=target/release ours=$(PROGRAM) $(RUNTIMES)
 
+# --- mutants: make mutants SAMPLE=100 FOLDERS=config (docs/mutants.md) ---
+
+SEED ?= 1
+SAMPLE ?= 80
+FOLDERS ?= config init plan
+.PHONY: mutants
+mutants:
+	$(CARGO) build --quiet --manifest-path conformance/mutants/Cargo.toml
+	$(SUDO) conformance/mutants/target/debug/mutants $(abspath target/mutants) \
+		--seed $(SEED) --sample $(SAMPLE) $(FOLDERS)
+
 # --- fuzzing: make fuzz-config SECONDS=600 ---
 
 SECONDS ?= 60
@@ -144,4 +155,4 @@ fuzz-seeds:
 .PHONY: clean
 clean:
 	$(CARGO) clean
-	rm -rf fuzz/target
+	rm -rf fuzz/target conformance/mutants/target

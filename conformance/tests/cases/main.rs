@@ -7,7 +7,8 @@
 //!
 //! Each case quotes what it checks, gets a runtime with a state directory of its
 //! own, and fails if it leaves anything behind. Root is needed. VERDICTS names a
-//! file for what came of the cases.
+//! file for what came of the cases; CASES names a file with one name a line: these
+//! cases are run alone, in this order, until one fails.
 #![allow(clippy::disallowed_methods, clippy::print_stderr)]
 
 mod authority;
@@ -126,6 +127,9 @@ fn main() -> ExitCode {
             }));
         }
     }
+    if let Some(list) = std::env::var_os("CASES") {
+        return until_failure(&arguments, trials, &list);
+    }
     let conclusion = libtest_mimic::run(&arguments, trials);
     if let Some(path) = std::env::var_os(verdict::VARIABLE) {
         let verdicts = verdicts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -148,6 +152,28 @@ fn cannot_be_judged(cases: &[Case]) -> Option<String> {
             .then(|| format!("cgroup2 has no {} here (make vm-test has)", missing.join(", ")));
     }
     None
+}
+
+/// Runs the cases that the file at `list` names, in its order, until one fails.
+fn until_failure(arguments: &Arguments, mut trials: Vec<Trial>, list: &std::ffi::OsStr) -> ExitCode {
+    let list = match std::fs::read_to_string(list) {
+        Ok(list) => list,
+        Err(error) => {
+            eprintln!("{}: {error}", list.display());
+            return ExitCode::FAILURE;
+        }
+    };
+    for name in list.lines() {
+        let Some(at) = trials.iter().position(|trial| trial.name() == name) else {
+            eprintln!("no case is called {name:?}");
+            return ExitCode::FAILURE;
+        };
+        let conclusion = libtest_mimic::run(arguments, vec![trials.swap_remove(at)]);
+        if conclusion.has_failed() {
+            return conclusion.exit_code();
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 fn judge(case: &Case) -> (Outcome, Result) {

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Breaks the runtime one expression at a time, and asks the tests:
+//!
+//! ```text
+//! mutants DIRECTORY [--seed N] [--sample N] [--cases N] [--again] FOLDER...
+//! ```
+//!
+//! All mutants are compiled at once, each behind a switch (switch.rs), into a copy of the
+//! repository in DIRECTORY. Each unit test and each conformance case is run once to see
+//! which mutants it reaches. Then each mutant of the sample meets the tests that reach it,
+//! until one fails. Results go to DIRECTORY/results.tsv, line by line; a run that is begun
+//! again goes on behind them.
+mod judge;
+mod rewrite;
+
+use judge::{Judge, Verdict};
+use rewrite::{From, Mapping, Mutant, Rewriter};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+pub type Result<T = ()> = std::result::Result<T, String>;
+
+fn main() -> ExitCode {
+    match run(std::env::args().skip(1).collect()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mutants: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What the command line says.
+struct Options {
+    directory: PathBuf,
+    seed: u64,
+    sample: usize,
+    /// How many cases a mutant has to survive: those that are most about its file.
+    cases: usize,
+    /// Whether those that have survived an earlier run are judged again.
+    again: bool,
+    folders: Vec<String>,
+}
+
+fn options(args: Vec<String>) -> Result<Options> {
+    let mut args = args.into_iter();
+    let directory = args
+        .next()
+        .ok_or("usage: mutants DIRECTORY [--seed N] [--sample N] [--cases N] [--again] FOLDER...")?;
+    let mut options = Options {
+        directory: directory.into(),
+        seed: 1,
+        sample: usize::MAX,
+        cases: usize::MAX,
+        again: false,
+        folders: Vec::new(),
+    };
+    while let Some(arg) = args.next() {
+        let mut number = || -> Result<u64> {
+            let text = args.next().ok_or(format!("{arg} needs a number"))?;
+            text.parse().map_err(|_| format!("{arg} {text}: not a number"))
+        };
+        match arg.as_str() {
+            "--seed" => options.seed = number()?,
+            "--sample" => options.sample = number()? as usize,
+            "--cases" => options.cases = number()? as usize,
+            "--again" => options.again = true,
+            _ => options.folders.push(arg),
+        }
+    }
+    Ok(options)
+}
+
+fn run(args: Vec<String>) -> Result {
+    let options = options(args)?;
+    std::fs::create_dir_all(&options.directory).map_err(|error| error.to_string())?;
+    let tree = options.directory.join("tree");
+    copy(&tree)?;
+    let (mutants, switch) = build(&options, &tree)?;
+    let mut judge = Judge::new(&options.directory, &tree, switch)?;
+    let keys = keys(&mutants);
+    judge.learn(&mutants, &keys)?;
+
+    let results = options.directory.join("results.tsv");
+    let mut known = BTreeMap::new();
+    for line in std::fs::read_to_string(&results).unwrap_or_default().lines() {
+        let Some((key, verdict)) = line.rsplit_once('\t') else { continue };
+        known.insert(key.to_owned(), verdict.to_owned());
+    }
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&results).map_err(text)?;
+    for folder in &options.folders {
+        let mut of_folder: Vec<_> =
+            mutants.iter().filter(|mutant| mutant.file.contains(&format!("/src/{folder}/"))).collect();
+        let all = of_folder.len();
+        of_folder.sort_by_key(|mutant| shuffled(options.seed, &keys[&mutant.number]));
+        of_folder.truncate(options.sample);
+        let (mut killed, mut judged) = (0, 0);
+        for mutant in &of_folder {
+            let key = &keys[&mutant.number];
+            let verdict = match known.get(key) {
+                Some(verdict) if !options.again || !verdict.starts_with(Verdict::SURVIVED) => verdict.clone(),
+                _ => {
+                    let same = mutants.iter().filter(|other| other.file == mutant.file);
+                    let same: Vec<u32> = same.map(|other| other.number).collect();
+                    let verdict = judge.judge(mutant, &same, options.cases)?.to_string();
+                    writeln!(file, "{key}\t{verdict}").map_err(text)?;
+                    verdict
+                }
+            };
+            judged += 1;
+            killed += usize::from(!verdict.starts_with(Verdict::SURVIVED));
+        }
+        println!("{folder}: {killed} of {judged} are killed, {} survive ({all} in all)", judged - killed);
+    }
+    Ok(())
+}
+
+pub fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// Copies what git knows, as it is in the work tree.
+fn copy(tree: &Path) -> Result {
+    std::fs::create_dir_all(tree).map_err(text)?;
+    let command = format!("git ls-files -z | xargs -0 cp --parents -u -p -t '{}'", tree.display());
+    ok(Command::new("sh").args(["-c", &command]))
+}
+
+pub fn ok(command: &mut Command) -> Result {
+    let status = command.status().map_err(text)?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?} ended with {status}")) }
+}
+
+/// Builds all mutants that can be compiled. The others are found by the compiler's errors.
+fn build(options: &Options, tree: &Path) -> Result<(Vec<Mutant>, PathBuf)> {
+    let switch = options.directory.join("switch");
+    let core = tree.join("runtime-core/src");
+    let library = std::fs::read_to_string("runtime-core/src/lib.rs").map_err(text)?;
+    write(&core.join("lib.rs"), &format!("{library}\nmod mutant;\n"))?;
+    write(&core.join("mutant.rs"), include_str!("switch.rs"))?;
+    let mut files = Vec::new();
+    for folder in &options.folders {
+        sources(Path::new("runtime-core/src").join(folder).as_path(), &mut files)?;
+    }
+    let dropped_list = options.directory.join("dropped");
+    let mut dropped: BTreeSet<u32> = BTreeSet::new();
+    for line in std::fs::read_to_string(&dropped_list).unwrap_or_default().lines() {
+        dropped.extend(line.parse::<u32>());
+    }
+    loop {
+        let (mut mutants, mut mappings, mut next) = (Vec::new(), BTreeMap::new(), 1);
+        for path in &files {
+            let source = std::fs::read_to_string(path).map_err(text)?;
+            let wanted = |number: u32| !dropped.contains(&number);
+            let mut rewriter = Rewriter::new(&path.to_string_lossy(), &source, next, &wanted);
+            rewriter.read().map_err(text)?;
+            let (new, mapping, of_file, after) = rewriter.finish();
+            next = after;
+            write(&tree.join(path), &new)?;
+            mutants.extend(of_file);
+            mappings.insert(path.to_string_lossy().into_owned(), mapping);
+        }
+        let bad = errors(tree, &switch, &mappings, &mutants)?;
+        println!("{} mutants, of which {} cannot be compiled", mutants.len(), bad.len());
+        if bad.is_empty() {
+            let mut map = vec![0; 1 << 16];
+            map.truncate(1 << 16);
+            std::fs::write(&switch, map).map_err(text)?;
+            ok(Command::new("chmod").arg("666").arg(&switch))?;
+            return Ok((mutants, switch));
+        }
+        dropped.extend(bad);
+        let list = dropped.iter().fold(String::new(), |mut list, number| {
+            let _ = writeln!(list, "{number}");
+            list
+        });
+        write(&dropped_list, &list)?;
+    }
+}
+
+/// The mutants that the compiler rejects.
+fn errors(
+    tree: &Path,
+    switch: &Path,
+    mappings: &BTreeMap<String, Mapping>,
+    mutants: &[Mutant],
+) -> Result<BTreeSet<u32>> {
+    let output = Command::new("cargo")
+        .args(["check", "--quiet", "-p", "runtime-core", "--message-format=json"])
+        .current_dir(tree)
+        .env("MUTANTS_FILE", switch)
+        .env("CARGO_TARGET_DIR", tree.join("target"))
+        .output()
+        .map_err(text)?;
+    let mut bad = BTreeSet::new();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let Ok(message) = serde_json::from_str::<serde_json::Value>(line) else { continue };
+        let message = &message["message"];
+        if message["level"] != "error" {
+            continue;
+        }
+        let arms_only = message["code"]["code"] == "E0004";
+        for span in
+            message["spans"].as_array().into_iter().flatten().filter(|span| span["is_primary"] == true)
+        {
+            let name = span["file_name"].as_str().unwrap_or_default();
+            let Some(mapping) = mappings.get(name) else {
+                return Err(format!("an error outside of the mutants: {}", message["rendered"]));
+            };
+            match mapping.back(span["byte_start"].as_u64().unwrap_or_default() as usize) {
+                From::Mutant(number) if !arms_only => {
+                    bad.insert(number);
+                }
+                From::Mutant(_) if !arms_only => {}
+                From::Mutant(number) => {
+                    bad.insert(number);
+                }
+                From::Source(at) => {
+                    let here = || {
+                        mutants.iter().filter(|mutant| {
+                            mutant.file == name
+                                && mutant.region.contains(&at)
+                                && (!arms_only || mutant.change.starts_with("no arm"))
+                        })
+                    };
+                    let smallest = here().map(|mutant| mutant.region.len()).min();
+                    let found: Vec<_> =
+                        here().filter(|mutant| Some(mutant.region.len()) == smallest).collect();
+                    if found.is_empty() {
+                        return Err(format!("an error of no mutant: {}", message["rendered"]));
+                    }
+                    bad.extend(found.iter().map(|mutant| mutant.number));
+                }
+            }
+        }
+    }
+    if bad.is_empty() && !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    Ok(bad)
+}
+
+/// Writes a file that is not the same already: cargo looks at the time.
+fn write(path: &Path, text: &str) -> Result {
+    if std::fs::read_to_string(path).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
+    std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn sources(folder: &Path, files: &mut Vec<PathBuf>) -> Result {
+    let mut entries: Vec<_> =
+        std::fs::read_dir(folder).map_err(text)?.flatten().map(|entry| entry.path()).collect();
+    entries.sort();
+    for path in entries {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() {
+            sources(&path, files)?;
+        } else if name.ends_with(".rs") && !matches!(name.as_str(), "mutations.rs" | "tests.rs") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// A name of each mutant that stays the same when lines are added elsewhere.
+fn keys(mutants: &[Mutant]) -> BTreeMap<u32, String> {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let mut keys = BTreeMap::new();
+    for mutant in mutants {
+        let file = mutant.file.trim_start_matches("runtime-core/src/");
+        let key = format!("{file}\t{}\t{}", mutant.function, mutant.change);
+        let count = seen.entry(key.clone()).or_default();
+        *count += 1;
+        let key = if *count > 1 { format!("{key} ({count})") } else { key };
+        keys.insert(
+            mutant.number,
+            format!("{file}:{}\t{}", mutant.line, key.split_once('\t').map_or("", |(_, rest)| rest)),
+        );
+    }
+    keys
+}
+
+/// A number by which to sort: FNV-1a of the key without its line, begun with the seed.
+fn shuffled(seed: u64, key: &str) -> u64 {
+    let (place, rest) = key.split_once('\t').unwrap_or((key, ""));
+    let file = place.rsplit_once(':').map_or(place, |(file, _)| file);
+    let mut hash = 0xcbf2_9ce4_8422_2325 ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    for byte in file.bytes().chain(rest.bytes()) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    }
+    hash
+}
