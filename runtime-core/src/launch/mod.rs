@@ -40,6 +40,8 @@ pub(crate) struct Child {
     early: VecDeque<Reply>,
     /// It will clone the process that takes its place, and end.
     is_replaced: bool,
+    /// The listener of its filter has been fetched: there is one.
+    has_listener: bool,
     trees: TreeCloning,
 }
 
@@ -197,7 +199,7 @@ fn clone_helper(namespaces: i32, channel: ParentEnd, helper: impl clone::Child) 
 impl Child {
     fn new(pid: i32, pidfd: OwnedFd, channel: ParentEnd) -> Self {
         let (guard, early, trees) = (Guard(Some(pidfd)), VecDeque::new(), TreeCloning::Done);
-        Child { pid, guard, channel, early, is_replaced: false, trees }
+        Child { pid, guard, channel, early, is_replaced: false, has_listener: false, trees }
     }
 
     /// The next word of a process that will clone the one which takes its place, our child
@@ -222,11 +224,22 @@ impl Child {
                 }
                 // The new process runs since the clone: what it says may come before
                 // what the other says about it.
-                Some((reply, sender)) if sender != self.pid => self.early.push_back(reply),
+                Some((reply, sender)) if sender != self.pid => self.push_early(reply)?,
                 Some((reply, _)) => return Ok(Heard::Said(Some(reply))),
                 None => return Ok(Heard::Said(self.early.pop_front())),
             }
         }
+    }
+
+    /// Keeps what a process has said that is not known yet. It may be in the hands of others,
+    /// and an honest one waits for an answer after two words.
+    fn push_early(&mut self, reply: Reply) -> Result<()> {
+        const EARLY_MAX: usize = 4;
+        if self.early.len() >= EARLY_MAX {
+            return Err(Error::new(ErrorKind::Setup, "the child says more than it has to say"));
+        }
+        self.early.push_back(reply);
+        Ok(())
     }
 
     /// From a process that has said all that it will to the one that it has cloned.
@@ -271,7 +284,12 @@ impl Child {
             Some(Reply::Namespaces) if !is_inside => Ok(Progress::Namespaces),
             Some(Reply::Barrier) if !is_inside => Ok(Progress::Barrier),
             Some(Reply::NeedMount(item)) if !is_inside => Ok(Progress::NeedMount(item as usize)),
-            Some(Reply::Listener(fd)) => self.listener(fd, plan, cancel).map(Progress::Listener),
+            Some(Reply::Listener(fd))
+                if !self.has_listener && plan.process.filter.as_ref().is_some_and(|f| f.notifies) =>
+            {
+                self.has_listener = true;
+                self.listener(fd, plan, cancel).map(Progress::Listener)
+            }
             Some(Reply::Ready) => Ok(Progress::Ready),
             other => Err(self.failed(other, plan)),
         }
