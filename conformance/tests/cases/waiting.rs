@@ -134,6 +134,34 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "a start that goes on after delete --force",
+        quote: "runc: delete --force kills and deletes the container, whatever its state",
+        run: |runtime| {
+            let hook = json!({ "path": "/probe", "args": ["/probe", "touch-then-sleep", "/mark"] });
+            let bundle = Bundle::new(&["sleep"])?.with(|config| {
+                config["hooks"] = json!({ "startContainer": [hook] });
+                config["root"]["readonly"] = json!(false);
+                // In one of its own its first process would wait until the hook's is reaped.
+                without_namespace(config, "pid");
+            })?;
+            let mark = bundle.rootfs("mark");
+            runtime.run_in(&bundle, &["create", "c"])?.ok()?;
+            let mut start = spawn(runtime, &bundle, &["start", "c"])?;
+            await_file(&mark)?;
+            signal(&start.0, Signal::SIGSTOP)?;
+            let deleted = within(30, || runtime.run(&["delete", "--force", "c"])?.ok());
+            // The next container has the name and the cgroup.
+            let next = Bundle::new(&["sleep"])?;
+            let begun = runtime.run_in(&next, &["run", "--detach", "c"]);
+            signal(&start.0, Signal::SIGCONT)?;
+            ended(&mut start.0, 5)?;
+            deleted?;
+            begun?.ok()?;
+            ensure_eq!(runtime.status("c")?, "running");
+            runtime.run(&["delete", "--force", "c"])?.ok().map(drop)
+        },
+    },
+    Case {
         name: "operations on a container that is being created",
         quote: "Attempting to send a signal to a container that is neither `created` nor `running` MUST have no effect \
             on the container and MUST generate an error; attempting to `start` a container that is not `created` MUST \

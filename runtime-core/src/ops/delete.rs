@@ -144,6 +144,11 @@ pub(super) fn destroy_locked(error: Error, entry: Locked, record: &Record, watch
 }
 
 fn end_and_destroy(entry: Locked, record: &Record, watch: Watch<'_>) -> Result<Vec<Warning>> {
+    if entry.is_gone() {
+        // A `delete --force` that could not wait for us has undone all, and another container
+        // may have the name and the cgroup by now.
+        return Ok(Vec::new());
+    }
     stop(record)?;
     destroy(entry, record, Occupants::Kill, watch)
 }
