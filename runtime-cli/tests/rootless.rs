@@ -5,6 +5,7 @@
 
 use conformance::{Bundle, Output, Report, host};
 use serde_json::json;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
@@ -92,6 +93,47 @@ fn a_container_in_the_user_namespace_of_its_engine() {
     assert_eq!((report.pid, report.uids[0], report.gids[0]), (1, 0, 0));
     assert_eq!(report.dev["null"].kind, "char 1:3", "a mount of the host's");
     assert_eq!(report.dev["fifo"].kind, "fifo", "made");
+}
+
+/// The user has all rights in a user namespace that is its own, whoever maps its ids.
+#[test]
+fn a_container_in_an_existing_user_namespace_of_the_user() {
+    let _alone = host::alone();
+    let home = Home::new();
+    let mut holder = Command::new("setpriv");
+    holder.args([format!("--reuid={USER}"), format!("--regid={USER}"), "--clear-groups".to_owned()]);
+    holder.args(["unshare", "--user", "--map-root-user", "sh", "-c", "echo; exec sleep 1000"]);
+    let mut holder = holder.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    // Until the ids are mapped.
+    holder.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    let path = format!("/proc/{}/ns/user", holder.id());
+    let bundle = bundle(&["sleep"]).with(|config| {
+        let linux = config["linux"].as_object_mut().unwrap();
+        linux.remove("uidMappings");
+        linux.remove("gidMappings");
+        let namespaces = linux["namespaces"].as_array_mut().unwrap();
+        namespaces.retain(|namespace| namespace["type"] != "user");
+        namespaces.push(json!({ "type": "user", "path": path }));
+    });
+    let bundle = bundle.unwrap();
+    let run = |args: &[&str]| home.run(&bundle, args);
+    let created = run(&["create", "c"]).ok();
+    // The process hides from all that share its user namespace, until it has executed the
+    // program; and the user has no more rights than they. So it is with runc and crun.
+    let refused = run(&["exec", "c", "/probe", "report"]).failed();
+    let started = run(&["start", "c"]).ok();
+    let executed = run(&["exec", "c", "/probe", "report"]).ok();
+    let deleted = run(&["delete", "--force", "c"]).ok();
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    for result in [created, started, deleted] {
+        result.unwrap();
+    }
+    assert!(refused.unwrap().stderr.contains("permission denied"));
+    let report: Report = serde_json::from_str(&executed.unwrap().stdout).unwrap();
+    assert_eq!((report.uids[0], report.gids[0]), (0, 0));
+    assert_eq!(report.dev["null"].kind, "char 1:3");
+    assert_eq!(std::fs::read_dir(home.0.path().join("runc")).unwrap().count(), 0);
 }
 
 /// To join a process the kernel wants the right to trace it.

@@ -34,6 +34,7 @@ mod seccomp;
 mod security;
 mod streams;
 mod trees;
+mod volumes;
 mod waiting;
 
 use conformance::host::{self, Snapshot};
@@ -85,6 +86,7 @@ fn main() -> ExitCode {
         ("seccomp", seccomp::CASES),
         ("security", security::CASES),
         ("trees", trees::CASES),
+        ("volumes", volumes::CASES),
         ("hosts", hosts::CASES),
         ("hosts", hosts::APPARMOR),
         ("waiting", waiting::CASES),

@@ -44,7 +44,8 @@ impl Flags {
 
     /// As [`bind_attr`](Self::bind_attr), for a source with the flags `source` (ST_*
     /// of statvfs(3)) that the kernel would lock in the container's mount namespace:
-    /// what is not named is kept. The name of a flag that would have to go.
+    /// what is not named is kept, and so is read-only. The name of a flag that would have
+    /// to go.
     pub(crate) fn locked_attr(self, source: u64) -> std::result::Result<Option<MountAttr>, &'static str> {
         if self.set == 0 && self.cleared == 0 {
             return Ok(None);
@@ -60,8 +61,11 @@ impl Flags {
         if locked & !self.set == 0 && keeps_atime {
             return Ok(Some(change_to(self.set)));
         }
+        // Engines write `rw` unless they are told otherwise, and it promises no more of a
+        // file system that is read-only itself.
+        let asked = self.cleared & !MS_RDONLY;
         // Not of its own accord; atime has one name for all of its values.
-        if let Some((_, _, name)) = LOCKED.iter().find(|(_, flag, _)| locked & self.cleared & flag != 0) {
+        if let Some((_, _, name)) = LOCKED.iter().find(|(_, flag, _)| locked & asked & flag != 0) {
             return Err(name);
         }
         if !keeps_atime || atime & self.cleared != 0 {

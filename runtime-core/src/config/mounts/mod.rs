@@ -394,7 +394,9 @@ mod tests {
         assert_eq!((change.set, change.clear & attr::ATIME), (attr::RDONLY, 0));
         let change = locked(&["nosuid"], ST_RDONLY | ST_NODEV | ST_NOATIME).unwrap().unwrap();
         assert_eq!(change.set, attr::RDONLY | attr::NODEV | attr::NOSUID | attr::NOATIME);
-        assert_eq!(locked(&["rw"], ST_RDONLY).unwrap_err(), "ro");
+        let change = locked(&["rw"], ST_RDONLY | ST_RELATIME).unwrap().unwrap();
+        assert_eq!(change.set & attr::RDONLY, attr::RDONLY);
+        assert_eq!(locked(&["rw", "dev"], ST_RDONLY | ST_NODEV).unwrap_err(), "nodev");
         assert_eq!(locked(&["ro", "exec"], ST_NOEXEC).unwrap_err(), "noexec");
         assert_eq!(locked(&["noatime"], ST_RELATIME).unwrap_err(), "atime");
         assert_eq!(locked(&["strictatime"], 0).unwrap().unwrap().set, attr::STRICTATIME);
