@@ -90,25 +90,35 @@ impl Resctrl {
     /// `made` is the directory that is to be removed if it fails, with all that is in it: a
     /// class that is the container's own, or its monitoring group.
     fn try_make(&self, place: &Place, rdt: &IntelRdt, pid: i32, made: &mut Option<CString>) -> Result<()> {
-        if !place.group.is_empty() {
-            let group = c_string(&place.group);
-            match fd::mkdir(&self.0, &group, 0o755) {
-                Err(Errno::EEXIST) if !place.own => {}
-                Ok(()) => *made = Some(group).filter(|_| place.own),
-                other => other.context(|| format!("mkdir {}", place.group))?,
-            }
+        if !place.group.is_empty() && self.make_group(place)? && place.own {
+            *made = Some(c_string(&place.group));
         }
-        let lines: String = rdt.lines().flat_map(|line| [line, "\n"]).collect();
-        // What the default class has was compared with them; it is every other process's, too.
-        if !lines.is_empty() && !place.group.is_empty() {
-            self.write(&place.file("schemata"), &lines)?;
-        }
+        self.write_schemata(place, rdt)?;
         if place.monitoring.is_some() {
             let path = place.monitoring_path();
             fd::mkdir(&self.0, &c_string(&path), 0o755).context(|| format!("mkdir {path}"))?;
             made.get_or_insert_with(|| c_string(&path));
         }
         self.assign(place, pid)
+    }
+
+    /// Makes the class. False: it was there, and may be.
+    fn make_group(&self, place: &Place) -> Result<bool> {
+        match fd::mkdir(&self.0, &c_string(&place.group), 0o755) {
+            Ok(()) => Ok(true),
+            Err(Errno::EEXIST) if !place.own => Ok(false),
+            Err(errno) => Err(errno).context(|| format!("mkdir {}", place.group)),
+        }
+    }
+
+    /// Writes all lines at once, or none if there is none.
+    fn write_schemata(&self, place: &Place, rdt: &IntelRdt) -> Result<()> {
+        let lines: String = rdt.lines().flat_map(|line| [line, "\n"]).collect();
+        // What the default class has was compared with them; it is every other process's, too.
+        if lines.is_empty() || place.group.is_empty() {
+            return Ok(());
+        }
+        self.write(&place.file("schemata"), &lines)
     }
 
     /// Puts a process into the container's group.
@@ -278,6 +288,11 @@ mod tests {
         assert!(error.starts_with("linux.intelRdt.l3CacheSchema: the group \"gold\" exists"), "{error}");
         let error = report(|s| s.clos_id = "silver".into());
         assert!(error.starts_with("linux.intelRdt.closID: there is no group \"silver\""), "{error}");
+        let error = report(|s| {
+            s.clos_id = "gold".into();
+            s.mem_bw_schema = "MB:0=20".into();
+        });
+        assert!(error.starts_with("linux.intelRdt.memBwSchema: the group \"gold\" exists"), "{error}");
         // One of the same name is somebody else's.
         std::fs::create_dir(dir.path().join("box")).unwrap();
         std::fs::write(dir.path().join("box/schemata"), "L3:0=ff\n").unwrap();
@@ -322,6 +337,52 @@ mod tests {
         resctrl.make(&place, &same, 7).unwrap();
         assert_eq!(std::fs::metadata(dir.path().join("schemata")).unwrap().modified().unwrap(), before);
         assert_eq!(std::fs::read(dir.path().join("tasks")).unwrap(), b"7");
+    }
+
+    /// The kernel makes the files of a group with it; here the test does.
+    #[test]
+    #[allow(clippy::disallowed_methods)]
+    fn what_is_written() {
+        let (dir, resctrl) = resctrl();
+        let files = |group: &str| {
+            for name in ["schemata", "tasks"] {
+                std::fs::write(dir.path().join(group).join(name), "as it was").unwrap();
+            }
+        };
+        let read = |path: &str| std::fs::read_to_string(dir.path().join(path)).unwrap();
+        let all = |clos_id: &str| spec::IntelRdt {
+            clos_id: clos_id.into(),
+            l3_cache_schema: "L3:0=f".into(),
+            mem_bw_schema: "MB:0=20".into(),
+            schemata: vec!["L2:0=3".into()],
+            ..Default::default()
+        };
+        let written = "L3:0=f\nMB:0=20\nL2:0=3\n";
+        // The container's id names a class of its own.
+        let rdt = IntelRdt::new(&all("")).unwrap();
+        let place = resctrl.place(&rdt, "box").unwrap();
+        assert!(resctrl.make_group(&place).unwrap() && dir.path().join("box").is_dir());
+        files("box");
+        resctrl.write_schemata(&place, &rdt).unwrap();
+        resctrl.assign(&place, 7).unwrap();
+        assert!(read("box/schemata").starts_with(written), "{}", read("box/schemata"));
+        assert!(read("box/tasks").starts_with('7'));
+        // A class that is there has what is asked for, and more.
+        std::fs::create_dir(dir.path().join("gold")).unwrap();
+        files("gold");
+        std::fs::write(dir.path().join("gold/schemata"), "L3:0=f\nMB:0=20\n").unwrap();
+        let rdt = IntelRdt::new(&all("gold")).unwrap();
+        let place = resctrl.place(&rdt, "box").unwrap();
+        resctrl.make(&place, &rdt, 7).unwrap();
+        assert_eq!(read("gold/schemata"), written);
+        // One that nothing is asked of is not written to.
+        files("gold");
+        let spec = spec::IntelRdt { clos_id: "gold".into(), ..Default::default() };
+        let rdt = IntelRdt::new(&spec).unwrap();
+        let place = resctrl.place(&rdt, "box").unwrap();
+        resctrl.make(&place, &rdt, 7).unwrap();
+        assert_eq!(read("gold/schemata"), "as it was");
+        assert!(read("gold/tasks").starts_with('7'));
     }
 
     /// In a directory that is no resctrl a new group has no files, so that it cannot be used.
