@@ -78,6 +78,16 @@ fn run(words: &[&str]) -> Done {
             println!("{}", serde_json::to_string(&nodes).map_err(|e| e.to_string())?);
             Ok(0)
         }
+        ["use-devices"] => {
+            println!("{}", serde_json::to_string(&use_devices()).map_err(|e| e.to_string())?);
+            Ok(0)
+        }
+        ["leave", path] => {
+            let exe = std::env::current_exe().map_err(|e| e.to_string())?;
+            let child = std::process::Command::new(exe).arg("sleep").spawn().map_err(|e| e.to_string())?;
+            fs::write(path, child.id().to_string()).map_err(|e| format!("{path}: {e}"))?;
+            Ok(0)
+        }
         ["streams", answer] => streams(answer),
         ["hook", log, name] => hook(log, name),
         ["after", milliseconds, rest @ ..] => {
@@ -176,6 +186,56 @@ fn syscalls(calls: &[&str]) -> Done {
     }
     println!("{results:?}");
     Ok(0)
+}
+
+/// What becomes of an attempt to use each device that every container has.
+fn use_devices() -> BTreeMap<&'static str, String> {
+    use std::io::Read;
+    let read = |name: &str, from: &[u8]| -> std::io::Result<Vec<u8>> {
+        let mut bytes = from.to_vec();
+        let count = fs::File::open(format!("/dev/{name}"))?.read(&mut bytes)?;
+        bytes.truncate(count);
+        Ok(bytes)
+    };
+    let write = |name: &str| fs::File::options().write(true).open(format!("/dev/{name}"))?.write_all(b"text");
+    let words = |result: std::io::Result<String>| {
+        // Without the number that Rust adds.
+        result.unwrap_or_else(|e| e.to_string().split(" (").next().unwrap_or_default().to_owned())
+    };
+    let null = || -> std::io::Result<String> {
+        write("null")?;
+        Ok(if read("null", b"0123")?.is_empty() { "takes all, has nothing" } else { "something" }.to_owned())
+    };
+    let zeros = |name: &str| -> std::io::Result<String> {
+        Ok(if read(name, b"0123")? == [0; 4] { "zeros" } else { "others" }.to_owned())
+    };
+    let full = || -> std::io::Result<String> {
+        let zeros = zeros("full")?;
+        Ok(format!("{zeros}, {}", words(write("full").map(|()| "written".to_owned()))))
+    };
+    let numbers = |name: &str| -> std::io::Result<String> {
+        let (a, b) = (read(name, &[0; 16])?, read(name, &[0; 16])?);
+        Ok(if a.len() == 16 && a != b { "numbers" } else { "something" }.to_owned())
+    };
+    let tty = || fs::File::options().read(true).write(true).open("/dev/tty").map(|_| "opened".to_owned());
+    let ptmx = || -> std::io::Result<String> {
+        let file = fs::File::options().read(true).write(true).open("/dev/ptmx")?;
+        let mut number: nix::libc::c_uint = 0;
+        use std::os::fd::AsRawFd;
+        // SAFETY: the kernel writes one number.
+        #[allow(unsafe_code)]
+        let result = unsafe { nix::libc::ioctl(file.as_raw_fd(), nix::libc::TIOCGPTN, &raw mut number) };
+        if result == -1 { Err(std::io::Error::last_os_error()) } else { Ok(format!("opened {number}")) }
+    };
+    BTreeMap::from([
+        ("null", words(null())),
+        ("zero", words(zeros("zero"))),
+        ("full", words(full())),
+        ("random", words(numbers("random"))),
+        ("urandom", words(numbers("urandom"))),
+        ("tty", words(tty())),
+        ("ptmx", words(ptmx())),
+    ])
 }
 
 /// Writes down which files the standard streams are, as DEVICE:INODE, one in a line.

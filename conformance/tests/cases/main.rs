@@ -18,6 +18,7 @@ mod devices;
 mod engines;
 mod exec;
 mod features;
+mod hook_places;
 mod hook_process;
 mod hooks;
 mod hosts;
@@ -25,13 +26,16 @@ mod input;
 mod lifecycle;
 mod limits;
 mod linux;
+mod mount_effects;
 mod mount_options;
 mod mounts;
 mod namespaces;
 mod process;
+mod properties;
 mod requirements;
 mod seccomp;
 mod security;
+mod states;
 mod streams;
 mod trees;
 mod volumes;
@@ -67,9 +71,12 @@ fn main() -> ExitCode {
     };
     let groups = [
         ("lifecycle", lifecycle::CASES),
+        ("states", states::CASES),
+        ("properties", properties::CASES),
         ("hooks", hooks::CASES),
         ("input", input::CASES),
         ("hook_process", hook_process::CASES),
+        ("hook_places", hook_places::CASES),
         ("defaults", defaults::CASES),
         ("devices", devices::CASES),
         ("streams", streams::CASES),
@@ -77,6 +84,7 @@ fn main() -> ExitCode {
         ("namespaces", namespaces::CASES),
         ("mounts", mounts::CASES),
         ("mount options", mount_options::CASES),
+        ("mount effects", mount_effects::CASES),
         ("linux", linux::CASES),
         ("exec", exec::CASES),
         ("features", features::CASES),
