@@ -5,7 +5,7 @@
 use crate::Case;
 use crate::lifecycle::without_namespace;
 use conformance::runtime::finish;
-use conformance::{Bundle, Doing, Report, Result, Runtime, ensure, ensure_eq};
+use conformance::{Bundle, Doing, Output, Report, Result, Runtime, ensure, ensure_eq};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -37,6 +37,40 @@ pub(crate) const CASES: &[Case] = &[
             })?;
             ensure_eq!(report.capabilities["CapInh"], "0000000000000020");
             ensure_eq!(report.capabilities["CapAmb"], "0000000000000000");
+            Ok(())
+        },
+    },
+    Case {
+        name: "no descriptor of the caller's",
+        quote: "By default, only the stdin, stdout and stderr file descriptors are kept open for the application by the \
+            runtime (runtime-linux.md, File descriptors)",
+        run: |runtime| {
+            let caller = ["sh", "-c", "exec 3</ 5</dev/null 7</etc 9</dev/zero; exec \"$@\"", "sh"];
+            let report = run_by(runtime, &caller, |_| ())?;
+            ensure_eq!(report.fds.keys().copied().collect::<Vec<_>>(), [0, 1, 2]);
+            // Of each step, seen from outside and by a process that comes later.
+            let bundle = Bundle::new(&["sleep"])?;
+            command_by(runtime, &caller, &bundle, &["create", "c"])?.ok()?;
+            command_by(runtime, &caller, &bundle, &["start", "c"])?.ok()?;
+            let pid = runtime.state("c")?["pid"].clone();
+            let list = fs::read_dir(format!("/proc/{pid}/fd")).doing("fd")?;
+            let mut names: Vec<_> = list.flatten().map(|entry| entry.file_name()).collect();
+            let exec = command_by(runtime, &caller, &bundle, &["exec", "c", "/probe", "report"]);
+            runtime.run(&["delete", "--force", "c"])?.ok()?;
+            names.sort();
+            ensure_eq!(names, ["0", "1", "2"]);
+            let report: Report = serde_json::from_str(&exec?.ok()?.stdout).doing("report")?;
+            ensure_eq!(report.fds.keys().copied().collect::<Vec<_>>(), [0, 1, 2]);
+            Ok(())
+        },
+    },
+    Case {
+        name: "the umask of the caller",
+        quote: "runc, crun: 0022, where config.md (User) says that an absent umask SHOULD NOT change the caller's \
+            (docs/decisions/umask.md)",
+        run: |runtime| {
+            let report = run_by(runtime, &["sh", "-c", "umask 0007; exec \"$@\"", "sh"], |_| ())?;
+            ensure_eq!(report.umask, 0o022);
             Ok(())
         },
     },
@@ -112,9 +146,19 @@ pub(crate) const CASES: &[Case] = &[
 /// executes its arguments.
 pub(crate) fn run_by(runtime: &Runtime, caller: &[&str], change: impl FnOnce(&mut Value)) -> Result<Report> {
     let bundle = Bundle::new(&["report"])?.with(change)?;
-    let (program, args) = caller.split_first().unwrap_or((&"env", &[]));
+    serde_json::from_str(&output_by(runtime, caller, &bundle)?.ok()?.stdout).doing("the probe's report")
+}
+
+/// As [`run_by`], what the bundle's container says.
+pub(crate) fn output_by(runtime: &Runtime, caller: &[&str], bundle: &Bundle) -> Result<Output> {
+    command_by(runtime, caller, bundle, &["run", "c"])
+}
+
+/// A command of the runtime in the bundle's directory, executed by `caller`.
+fn command_by(runtime: &Runtime, caller: &[&str], bundle: &Bundle, args: &[&str]) -> Result<Output> {
+    let (program, before) = caller.split_first().unwrap_or((&"env", &[]));
     let mut command = Command::new(program);
-    command.args(args).arg(runtime.program()).arg("--root").arg(runtime.root()).args(["run", "c"]);
+    command.args(before).arg(runtime.program()).arg("--root").arg(runtime.root()).args(args);
     command.current_dir(bundle.path()).stdin(Stdio::null());
-    serde_json::from_str(&finish(command)?.ok()?.stdout).doing("the probe's report")
+    finish(command)
 }
