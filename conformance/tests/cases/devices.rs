@@ -6,7 +6,7 @@ use crate::lifecycle::push;
 use crate::mounts::with_user_namespace;
 use crate::security::{refused, with_image_dev};
 use conformance::report::Node;
-use conformance::{Bundle, Doing, Output, Result, Runtime, ensure, ensure_eq};
+use conformance::{Bundle, Doing, Output, Result, Runtime, each, ensure, ensure_eq};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use serde_json::{Value, json};
 use std::fs;
@@ -194,7 +194,102 @@ pub(crate) const CASES: &[Case] = &[
             Ok(())
         },
     },
+    Case {
+        name: "the default devices can be used",
+        quote: "In addition to any devices configured with this setting, the runtime MUST also supply /dev/null, /dev/zero, \
+                /dev/full, /dev/random, /dev/urandom, /dev/tty, /dev/ptmx (config-linux.md, Default Devices)",
+        run: |runtime| {
+            let changes: [(&str, Change); 4] = [
+                ("a filter that denies all", |_| ()),
+                ("no filter", |config| config["linux"]["resources"] = json!({})),
+                ("a user namespace", with_user_namespace),
+                ("a user", |config| config["process"]["user"] = json!({ "uid": 1000, "gid": 1000 })),
+            ];
+            each(changes, |(_, change)| {
+                let bundle = Bundle::new(&["use-devices"])?.with(change)?;
+                let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+                let used: Value = serde_json::from_str(&output.stdout).doing("used")?;
+                let want = json!({ "null": "takes all, has nothing", "zero": "zeros", "full": "zeros, No space left on \
+                    device", "random": "numbers", "urandom": "numbers", "tty": "No such device or address",
+                    "ptmx": "opened 0" });
+                ensure_eq!(used, want);
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "rules of devices in every order",
+        quote: "The runtime MUST apply entries in the listed order (config-linux.md, Allowed Device list)",
+        run: |runtime| {
+            let deny_all = json!({ "allow": false, "access": "rwm" });
+            let allow_all = json!({ "allow": true, "access": "rwm" });
+            let rule = |allow: bool, minor: Option<i64>| {
+                let mut rule = json!({ "allow": allow, "type": "c", "major": 1, "access": "rwm" });
+                if let Some(minor) = minor {
+                    rule["minor"] = json!(minor);
+                }
+                rule
+            };
+            // The kernel's log: it can be opened for writing without harm.
+            let (one, all_of_one) = (Some(11), None);
+            let orders = [
+                (json!([deny_all, rule(true, one)]), true),
+                (json!([rule(true, one), deny_all]), false),
+                (json!([deny_all, rule(true, all_of_one), rule(false, one)]), false),
+                (json!([deny_all, rule(false, one), rule(true, all_of_one)]), true),
+                (json!([deny_all, rule(true, one), deny_all, allow_all]), true),
+                (json!([deny_all, allow_all, deny_all]), false),
+                (json!([allow_all, rule(false, one)]), false),
+                (json!([rule(false, one), allow_all]), true),
+            ];
+            each(orders, |(rules, want)| {
+                let device =
+                    json!({ "path": "/dev/test", "type": "c", "major": 1, "minor": 11, "fileMode": 0o666 });
+                let bundle = Bundle::new(&["write", "/dev/test", ""])?.with(|config| {
+                    config["linux"]["devices"] = json!([device]);
+                    config["linux"]["resources"]["devices"] = rules.clone();
+                })?;
+                let output = runtime.run_in(&bundle, &["run", "c"])?;
+                ensure!(output.status.success() == *want, "{output}");
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "links in a /dev of the image",
+        quote: "The runtime MUST create the following symlinks if the source file exists after processing mounts: /dev/fd, \
+                /dev/stdin, /dev/stdout, /dev/stderr (runtime-linux.md, Dev symbolic links)",
+        run: |runtime| {
+            let changes: [(&str, Change); 3] = [
+                ("a tmpfs", |_| ()),
+                ("the image's", |config| {
+                    with_image_dev(config);
+                    config["root"]["readonly"] = json!(false);
+                }),
+                ("a user namespace", with_user_namespace),
+            ];
+            each(changes, |(_, change)| {
+                let bundle = Bundle::new(&["report"])?.with(change)?;
+                let report = runtime.report(&bundle)?;
+                for (name, target) in [("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")] {
+                    let kind = report.dev.get(name).map(|node| node.kind.clone());
+                    ensure_eq!(kind, Some(format!("link /proc/self/fd{target}")));
+                }
+                let input = bundle.path().join("input");
+                fs::write(&input, "text").doing("write")?;
+                for path in ["/dev/stdin", "/dev/fd/0"] {
+                    let bundle = Bundle::new(&["cat", path])?.with(change)?;
+                    let mut command = runtime.command(&["run", "c"]);
+                    command.current_dir(bundle.path()).stdin(fs::File::open(&input).doing("open")?);
+                    ensure_eq!(conformance::runtime::finish(command)?.ok()?.stdout, "text");
+                }
+                Ok(())
+            })
+        },
+    },
 ];
+
+type Change = fn(&mut Value);
 
 /// A block device with a file system, on which there is a file `mark`.
 struct Disk {
