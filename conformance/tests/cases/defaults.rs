@@ -34,15 +34,39 @@ pub(crate) const CASES: &[Case] = &[
                 runtime namespace of that type (config-linux.md, Namespaces)",
         run: |runtime| {
             let bundle = Bundle::new(&["report"])?.with(|config| {
-                for kind in ["network", "ipc", "cgroup"] {
+                for kind in ["network", "ipc", "cgroup", "uts", "pid"] {
                     without_namespace(config, kind);
                 }
+                config.as_object_mut().map(|all| all.remove("hostname"));
             })?;
             let report = runtime.report(&bundle)?;
-            for kind in ["net", "ipc", "cgroup", "user", "time"] {
+            for kind in ["net", "ipc", "cgroup", "uts", "pid", "user", "time"] {
                 let host = std::fs::read_link(format!("/proc/self/ns/{kind}")).doing("readlink")?;
                 ensure_eq!(report.namespaces.get(kind), Some(&host.display().to_string()));
             }
+            Ok(())
+        },
+    },
+    Case {
+        name: "a mount namespace that is not listed is shared",
+        quote: "If a namespace type is not specified in the namespaces array, the container MUST inherit the \
+                runtime namespace of that type (config-linux.md, Namespaces)",
+        run: |runtime| {
+            let bundle = Bundle::new(&["sleep"])?.with(|config| {
+                without_namespace(config, "mount");
+                config["mounts"] = json!([]);
+                config["linux"]["maskedPaths"] = json!([]);
+                config["linux"]["readonlyPaths"] = json!([]);
+                config["root"]["readonly"] = json!(false);
+            })?;
+            runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
+            let pid = runtime.state("c")?["pid"].clone();
+            let of = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/mnt")).doing("readlink");
+            let (inside, own) = (of(&pid.to_string())?, of("self")?);
+            let root = std::path::Path::new(&format!("/proc/{pid}/root/probe")).exists();
+            runtime.run(&["delete", "--force", "c"])?.ok()?;
+            ensure_eq!(inside, own);
+            ensure!(root, "its root is not the container's");
             Ok(())
         },
     },

@@ -46,6 +46,35 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "a mount namespace by its path",
+        quote: "The runtime MUST place the container process in the namespace associated with that `path` \
+                (config-linux.md, Namespaces)",
+        run: |runtime| {
+            let mut other = Command::new("unshare");
+            other.args(["--mount", "--propagation", "private", "sleep", "1000"]);
+            let mut other = other.spawn().doing("unshare")?;
+            let path = format!("/proc/{}/ns/mnt", other.id());
+            let link = |path: &str| std::fs::read_link(path).map(|link| link.display().to_string());
+            let own = link("/proc/self/ns/mnt").doing("readlink")?;
+            // Until it is there.
+            let end = std::time::Instant::now() + std::time::Duration::from_secs(5);
+            while link(&path).is_ok_and(|link| link == own) && std::time::Instant::now() < end {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            let want = link(&path);
+            let bundle = Bundle::new(&["report"])?.with(|config| {
+                without_namespace(config, "mount");
+                join(config, "mount", &path);
+            })?;
+            let report = runtime.report(&bundle);
+            other.kill().and_then(|()| other.wait()).doing("kill")?;
+            let want = want.doing("readlink")?;
+            ensure!(want != own, "no other namespace");
+            ensure_eq!(report?.namespaces.get("mnt"), Some(&want));
+            Ok(())
+        },
+    },
+    Case {
         name: "a user namespace by its path",
         quote: "The runtime MUST place the container process in the namespace associated with that `path` \
                 (config-linux.md, Namespaces)",
