@@ -4,7 +4,7 @@
 use crate::Case;
 use conformance::agent::Connection;
 use conformance::runtime::Output;
-use conformance::{Agent, Bundle, Doing, Report, Result, Runtime, ensure, ensure_eq, payload};
+use conformance::{Agent, Bundle, Doing, Report, Result, Runtime, each, ensure, ensure_eq, payload};
 use nix::libc;
 use serde_json::{Value, json};
 
@@ -37,12 +37,23 @@ pub(crate) const CASES: &[Case] = &[
         quote: "When the action doesn't support an errno, the runtime MUST print and error and fail \
                 (config-linux.md, Seccomp)",
         run: |runtime| {
-            refused(
-                runtime,
-                json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
-                { "names": ["acct"], "action": "SCMP_ACT_KILL", "errnoRet": 1 }] }),
-            )?;
-            refused(runtime, json!({ "defaultAction": "SCMP_ACT_ALLOW", "defaultErrnoRet": 1 }))
+            let agent = Agent::start(&[])?;
+            let actions = ["KILL", "KILL_THREAD", "KILL_PROCESS", "TRAP", "LOG", "ALLOW", "NOTIFY"];
+            let all = actions.into_iter().flat_map(|action| [(action, 1), (action, 0)]);
+            each(all, |&(action, errno)| {
+                refused(
+                    runtime,
+                    json!({ "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": agent.path(), "syscalls": [
+                        { "names": ["acct"], "action": format!("SCMP_ACT_{action}"), "errnoRet": errno }] }),
+                )?;
+                // Whatever else would let the container run.
+                let allowed = json!({ "names": ALLOWED, "action": "SCMP_ACT_ALLOW" });
+                refused(
+                    runtime,
+                    json!({ "defaultAction": format!("SCMP_ACT_{action}"), "listenerPath": agent.path(),
+                        "defaultErrnoRet": errno, "syscalls": [allowed] }),
+                )
+            })
         },
     },
     Case {
@@ -129,6 +140,32 @@ pub(crate) const CASES: &[Case] = &[
             for version in [&document["ociVersion"], &document["state"]["ociVersion"]] {
                 ensure!(version.as_str().is_some_and(|version| version.starts_with("1.")), "{document}");
             }
+            Ok(())
+        },
+    },
+    Case {
+        name: "a state that does not fit into one message",
+        quote: "If multiple sendmsg calls are used to send the container process state, the file descriptors MUST be sent \
+                only in the first call (config-linux.md, The Container Process State)",
+        run: |runtime| {
+            let agent = Agent::start(MKDIRAT)?;
+            // More than a socket takes at once.
+            let long = "x".repeat(1_000_000);
+            let bundle = bundle(&notify(&agent.path().to_string_lossy()), &["sleep"])?
+                .with(|config| config["annotations"] = json!({ "org.example.long": long }))?;
+            runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
+            let connections = agent.connections(1);
+            runtime.run(&["delete", "--force", "c"])?.ok()?;
+            let connection = &connections?[0];
+            let document = &connection.document;
+            ensure!(connection.rest.is_empty(), "{} bytes behind it", connection.rest.len());
+            ensure!(
+                document["state"]["annotations"]["org.example.long"] == long.as_str(),
+                "not all of it came"
+            );
+            ensure!(connection.descriptors.len() > 1, "one message");
+            ensure_eq!(connection.descriptors.iter().position(|count| *count > 0), Some(0));
+            ensure_eq!(connection.descriptors.iter().sum::<usize>(), 1);
             Ok(())
         },
     },
