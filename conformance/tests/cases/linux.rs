@@ -385,14 +385,36 @@ pub(crate) const CASES: &[Case] = &[
         quote: "Runtimes MAY consider certain `cgroupsPath` values to be invalid, and MUST generate an error if this is the \
                 case (config-linux.md, Cgroups Path): either that, or the place is in the hierarchy",
         run: |runtime| {
-            let bundle = Bundle::new(&["exit", "0"])?
-                .with(|config| config["linux"]["cgroupsPath"] = json!("/../../conformance-outside"))?;
-            let _either = runtime.run_in(&bundle, &["run", "c"])?;
-            for outside in ["/conformance-outside", "/sys/conformance-outside", "/sys/fs/conformance-outside"]
-            {
-                ensure!(!std::path::Path::new(outside).exists(), "made {outside}");
-            }
-            Ok(())
+            each(
+                ["/../../conformance-outside", "/a/../../conformance-outside", "../conformance-outside"],
+                |path| {
+                    let bundle = Bundle::new(&["sleep"])?
+                        .with(|config| config["linux"]["cgroupsPath"] = json!(path))?;
+                    let output = runtime.run_in(&bundle, &["create", "c"])?;
+                    let pid = runtime.state("c").ok().and_then(|state| state["pid"].as_i64());
+                    let place = pid.map(host::cgroup_of);
+                    runtime.run(&["delete", "--force", "c"])?;
+                    for outside in ["", "/sys", "/sys/fs"] {
+                        let outside = std::path::PathBuf::from(format!("{outside}/conformance-outside"));
+                        ensure!(!outside.exists(), "made {}", outside.display());
+                    }
+                    match place {
+                        // Where it is said to be, and not where nothing was asked for.
+                        Some(place) => {
+                            let place = place?;
+                            ensure!(
+                                place.ends_with("conformance-outside"),
+                                "in {}: {output}",
+                                place.display()
+                            );
+                            ensure!(place.starts_with(host::hierarchy()), "in {}", place.display());
+                            ensure!(!place.display().to_string().contains(".."), "in {}", place.display());
+                        }
+                        None => drop(output.failed()?),
+                    }
+                    Ok(())
+                },
+            )
         },
     },
     Case {
