@@ -23,6 +23,7 @@ pub mod tally;
 pub mod tamper;
 pub mod verdict;
 pub mod volume;
+pub mod witness;
 
 pub use agent::Agent;
 pub use bundle::Bundle;

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Containers and processes that are made while the test looks on.
+
+use crate::words::{CAPABILITIES, ROOT, Sockets, World};
+use crate::{Seen, page};
+use conformance::console::ConsoleSocket;
+use conformance::witness::{FileId, Life, file_id, watch, words};
+use conformance::{Agent, Bundle, Runtime, host};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+const INIT: &str = "The init of create";
+const IN_USER_NAMESPACE: &str = "The init of create in a new user namespace";
+const FOR_JOINED_PID: &str = "The init of create for an existing pid namespace";
+const STAGE: &str = "The stage";
+const LAST: &str = "The process in an existing pid namespace";
+const EXEC: &str = "The process of exec";
+const HOOK_INSIDE: &str = "A createContainer hook";
+const HOOK_OF_START: &str = "A startContainer hook";
+const HOOK_OUTSIDE: &str = "A hook in the runtime's namespaces";
+const TREE_HELPER: &str = "The tree helper";
+const ROOM: &str = "The room of the tree helper";
+const ID_HELPER: &str = "The id-map helper";
+
+/// Names a process by the number of its track in the timeline, and by how many were on that
+/// track with it.
+type Names<'a> = &'a dyn Fn(u8, usize) -> &'static str;
+
+/// Plays all scenes.
+pub(super) fn all() -> Seen {
+    let runtime = Runtime::from_env().unwrap();
+    let mut stage = Stage { runtime, id: format!("authority-{}", std::process::id()), seen: Seen::new() };
+    stage.waits_for_start();
+    stage.has_much();
+    stage.filters();
+    stage.joins();
+    stage.seen
+}
+
+struct Stage {
+    runtime: Runtime,
+    id: String,
+    seen: Seen,
+}
+
+impl Stage {
+    fn waits_for_start(&mut self) {
+        let bundle = bundle(&["exit", "0"], |_| ());
+        self.create(&bundle, BTreeMap::new(), &|_, _| INIT);
+    }
+
+    /// A user namespace, a terminal, hooks, mounts with other owners.
+    fn has_much(&mut self) {
+        let source = tempfile::tempdir().unwrap();
+        let bundle = bundle(&["exit", "0"], |config| with_much(config, source.path()));
+        // Which root of the user namespace may not make.
+        for name in ["mapped", "new"] {
+            fs::create_dir(bundle.rootfs(name)).unwrap();
+        }
+        let console = ConsoleSocket::new().unwrap();
+        let socket = console.path().display().to_string();
+        let id = self.id.clone();
+        self.play(
+            &bundle,
+            Some(source.path()),
+            &["run", "--detach", "--console-socket", &socket, &id],
+            None,
+            BTreeMap::new(),
+            &|track, ordinal| match (track, ordinal) {
+                (2, 1) => IN_USER_NAMESPACE,
+                (_, 1) | (2, 2) => HOOK_INSIDE,
+                _ => HOOK_OF_START,
+            },
+        );
+        self.delete();
+    }
+
+    /// With an agent, and with CAP_SYS_ADMIN.
+    fn filters(&mut self) {
+        for action in ["SCMP_ACT_NOTIFY", "SCMP_ACT_ERRNO"] {
+            let agent = Agent::start(&[]).unwrap();
+            let bundle = bundle(&["exit", "0"], |config| {
+                config["process"]["noNewPrivileges"] = json!(false);
+                config["linux"]["seccomp"] = json!({
+                    "defaultAction": "SCMP_ACT_ALLOW",
+                    "listenerPath": agent.path(),
+                    "syscalls": [{ "names": ["acct"], "action": action }],
+                });
+            });
+            let id = self.id.clone();
+            self.play(&bundle, None, &["run", "--detach", &id], None, BTreeMap::new(), &|_, _| INIT);
+            self.delete();
+        }
+    }
+
+    /// Namespaces of another container, and processes in it.
+    fn joins(&mut self) {
+        let first = format!("{}-first", self.id);
+        let sleeps = bundle(&["sleep"], |_| ());
+        self.runtime.run_in(&sleeps, &["run", "--detach", &first]).unwrap().ok().unwrap();
+        let init = self.runtime.state(&first).unwrap()["pid"].clone();
+        let path = |file: &str| format!("/proc/{init}/ns/{file}");
+        let files = ["cgroup", "ipc", "mnt", "net", "pid", "uts"];
+        let joined: BTreeMap<String, FileId> =
+            files.iter().map(|file| ((*file).to_owned(), file_id(&path(file)).unwrap())).collect();
+        for (kind, file, name) in [("network", "net", INIT), ("pid", "pid", FOR_JOINED_PID)] {
+            let bundle = bundle(&["exit", "0"], |config| {
+                add_namespace(config, json!({ "type": kind, "path": path(file) }));
+            });
+            self.create(&bundle, joined.clone(), &|track, _| match track {
+                1 => STAGE,
+                4 => LAST,
+                _ => name,
+            });
+        }
+        let console = ConsoleSocket::new().unwrap();
+        let socket = console.path().display().to_string();
+        let program = [first.as_str(), "/probe", "exit", "0"];
+        for flags in [&["exec", "--detach"][..], &["exec", "--detach", "--tty", "--console-socket", &socket]]
+        {
+            let args = [flags, &program].concat();
+            self.play(&sleeps, None, &args, None, joined.clone(), &|track, _| match track {
+                4 => LAST,
+                _ => EXEC,
+            });
+        }
+        // What has ended in its pid namespace is ours to wait for.
+        self.runtime.run(&["kill", &first, "KILL"]).unwrap().ok().unwrap();
+        host::await_children().unwrap();
+        self.runtime.run(&["delete", "--force", &first]).unwrap().ok().unwrap();
+    }
+
+    /// Create and start.
+    fn create(&mut self, bundle: &Bundle, joined: BTreeMap<String, FileId>, names: Names<'_>) {
+        let id = self.id.clone();
+        self.play(bundle, None, &["create", &id], Some(&["start", &id]), joined, names);
+        self.delete();
+    }
+
+    fn delete(&self) {
+        self.runtime.run(&["delete", "--force", &self.id]).unwrap().ok().unwrap();
+    }
+
+    /// Runs a command, as a caller who has a group, an ambient capability, and files that
+    /// it does not mean to give away, and then `next`.
+    fn play(
+        &mut self,
+        bundle: &Bundle,
+        source: Option<&Path>,
+        args: &[&str],
+        next: Option<&[&str]>,
+        joined: BTreeMap<String, FileId>,
+        names: Names<'_>,
+    ) {
+        let files = tempfile::tempdir().unwrap();
+        let file = |name: &str| files.path().join(name);
+        fs::write(file("left"), "").unwrap();
+        let mut command = Command::new("setpriv");
+        command.args(["--regid", "4242", "--clear-groups", "--inh-caps=+net_raw", "--ambient-caps=+net_raw"]);
+        command.arg(self.runtime.program()).arg("--root").arg(self.runtime.root());
+        command.arg("--log").arg(file("log")).arg("--trace").arg(file("timeline"));
+        command.args(args).current_dir(bundle.path()).env("LEFT", file("left"));
+        let next = next.map(|args| self.runtime.command(args));
+        let lives = watch(&command, next, &marks::read).unwrap();
+        let mut world = World::new(self.runtime.program(), self.runtime.root(), bundle, files.path());
+        world.joined = joined;
+        world.source = source.unwrap_or(files.path());
+        sort(&lives, world, &mut self.seen, names);
+    }
+}
+
+/// Adds what was seen of processes to `seen`.
+fn sort(lives: &[Life], mut world: World<'_>, seen: &mut Seen, names: Names<'_>) {
+    let steps = page::steps();
+    let (mut on_track, mut sockets) = (BTreeMap::new(), Sockets::default());
+    for (number, life) in lives.iter().enumerate() {
+        let begin = life.notes.iter().find_map(|(_, note)| match marks::decode(*note) {
+            (marks::BEGIN, track @ (1 | 2 | 4), _) => Some(track),
+            _ => None,
+        });
+        let name = match begin {
+            Some(track) => {
+                let ordinal = on_track.entry(track).or_insert(0);
+                *ordinal += 1;
+                names(track, *ordinal)
+            }
+            // For a procfs of another pid namespace, before Linux 6.18 (init/procfs.rs).
+            None if lives.iter().any(|other| other.pid == life.parent) => continue,
+            None => helper(life, &world),
+        };
+        sockets.of(number, life);
+        // A mark is made when a step is done.
+        let mut notes = life.notes.iter().filter_map(|(behind, note)| match marks::decode(*note) {
+            (marks::STEP, _, step) => Some((*behind, steps[usize::from(step)])),
+            _ => None,
+        });
+        let mut next = notes.next();
+        let executes = life.stops.last().is_some_and(|stop| stop.call.is_none());
+        for (i, stop) in life.stops.iter().enumerate() {
+            while next.is_some_and(|(behind, _)| behind <= i) {
+                next = notes.next();
+            }
+            let step = match (stop.call, next) {
+                (None, _) => "the program",
+                // Until then it is what the runtime is.
+                _ if name == HOOK_OUTSIDE => continue,
+                (Some(_), Some((_, step))) => step,
+                (Some(_), None) if executes => "Exec",
+                (Some(_), None) => "the end",
+            };
+            let cells = seen.entry(name).or_default().entry(step.to_owned()).or_default();
+            world.describe(life, &stop.authority, &sockets, cells);
+        }
+        // Hooks join it.
+        if name == IN_USER_NAMESPACE
+            && let Some(stop) = life.stops.last()
+        {
+            let joined =
+                stop.authority.namespaces.iter().filter(|(name, _)| world.is_new(&stop.authority, name));
+            world.joined = joined.map(|(name, id)| (name.clone(), *id)).collect();
+        }
+    }
+}
+
+/// A process that has no track of its own in the timeline.
+fn helper(life: &Life, world: &World<'_>) -> &'static str {
+    let Some(first) = life.stops.first() else { return HOOK_OUTSIDE };
+    match (world.is_new(&first.authority, "user"), world.is_new(&first.authority, "mnt")) {
+        (true, true) => ROOM,
+        (true, false) => ID_HELPER,
+        _ if life.notes.iter().any(|(_, note)| marks::decode(*note).0 == marks::STEP) => TREE_HELPER,
+        _ => HOOK_OUTSIDE,
+    }
+}
+
+/// A bundle whose configuration asks for nearly all steps.
+fn bundle(program: &[&str], change: impl FnOnce(&mut Value)) -> Bundle {
+    let all = |config: &mut Value| {
+        let process = &mut config["process"];
+        process["user"] = json!({ "uid": 1000, "gid": 1000, "additionalGids": [7] });
+        process["cwd"] = json!("/new");
+        for set in ["bounding", "effective", "permitted", "inheritable", "ambient"] {
+            process["capabilities"][set] = json!(CAPABILITIES);
+        }
+        config["domainname"] = json!("inside");
+        config["linux"]["memoryPolicy"] = json!({ "mode": "MPOL_LOCAL" });
+        config["linux"]["personality"] = json!({ "domain": "LINUX" });
+        config["linux"]["sysctl"] = json!({ "kernel.msgmax": "8192" });
+        config["linux"]["rootfsPropagation"] = json!("unbindable");
+        config["linux"]["readonlyPaths"] = json!(["/proc/bus", "/proc/sys"]);
+        config["linux"]["maskedPaths"] = json!(["/proc/kcore", "/sys/firmware"]);
+        config["mounts"].as_array_mut().unwrap().push(json!({
+            "destination": "/run", "type": "tmpfs", "source": "tmpfs", "options": ["ro"],
+        }));
+        change(config);
+    };
+    Bundle::new(program).unwrap().with(all).unwrap()
+}
+
+/// A user namespace, hooks, and whatever else takes a helper.
+fn with_much(config: &mut Value, source: &Path) {
+    let ids = |host: u32| json!([{ "containerID": 0, "hostID": host, "size": 65_536 }]);
+    add_namespace(config, json!({ "type": "user" }));
+    add_namespace(config, json!({ "type": "time" }));
+    config["linux"]["timeOffsets"] = json!({ "boottime": { "secs": 1, "nanosecs": 0 } });
+    config["linux"]["uidMappings"] = ids(ROOT);
+    config["linux"]["gidMappings"] = ids(400_000);
+    config["process"]["terminal"] = json!(true);
+    config["mounts"].as_array_mut().unwrap().push(json!({
+        "destination": "/mapped", "type": "none", "source": source, "options": ["rbind", "ridmap"],
+        "uidMappings": ids(500_000), "gidMappings": ids(500_000),
+    }));
+    let hook = |path: &str| json!([{ "path": path, "args": ["true", "exit", "0"] }]);
+    config["hooks"] = json!({
+        "createRuntime": hook("/bin/true"),
+        "createContainer": hook("/bin/true"),
+        "startContainer": hook("/probe"),
+    });
+}
+
+fn add_namespace(config: &mut Value, namespace: Value) {
+    let list = config["linux"]["namespaces"].as_array_mut().unwrap();
+    list.retain(|other| other["type"] != namespace["type"]);
+    list.push(namespace);
+}
+
+/// The marks that `--trace` makes, as `runtime_core::trace` has them in memory.
+mod marks {
+    use super::{fs, words};
+
+    pub(super) const BEGIN: u8 = 1;
+    pub(super) const STEP: u8 = 3;
+    const LENGTH: u64 = (16 << 10) * 8;
+
+    /// Those of number `from` on.
+    pub(super) fn read(pid: i32, from: usize) -> Vec<u64> {
+        let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+        let address = maps.lines().filter(|line| line.contains("rw-s")).find_map(|line| {
+            let (start, rest) = line.split_once('-')?;
+            let start = u64::from_str_radix(start, 16).ok()?;
+            let end = u64::from_str_radix(rest.split(' ').next()?, 16).ok()?;
+            (end - start == LENGTH).then_some(start)
+        });
+        let Some(address) = address else { return Vec::new() };
+        let count = words(pid, address, 1).unwrap()[0] as usize;
+        let pairs = words(pid, address + 8 + from as u64 * 16, (count - from) * 2).unwrap();
+        // A place that another process has taken and not written to yet.
+        pairs.chunks(2).map(|pair| pair[1]).take_while(|word| *word != 0).collect()
+    }
+
+    /// Kind, track, and what.
+    pub(super) fn decode(note: u64) -> (u8, u8, u8) {
+        let [kind, track, what, ..] = note.to_le_bytes();
+        (kind, track, what)
+    }
+}
