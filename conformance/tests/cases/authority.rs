@@ -233,7 +233,7 @@ fn joining(path: &str, probe: &[&str]) -> Result<Bundle> {
 }
 
 /// Checks something in a running container `c`.
-fn in_container(
+pub(crate) fn in_container(
     runtime: &Runtime,
     probe: &[&str],
     change: impl FnOnce(&mut Value),

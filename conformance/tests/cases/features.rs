@@ -109,7 +109,7 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-fn features(runtime: &Runtime) -> Result<Value> {
+pub(crate) fn features(runtime: &Runtime) -> Result<Value> {
     let output = runtime.run(&["features"])?.ok()?;
     serde_json::from_str(&output.stdout).doing(&output.stdout)
 }

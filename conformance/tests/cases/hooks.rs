@@ -336,7 +336,7 @@ fn all_twice(runtime: &Runtime) -> Result<Vec<HookReport>> {
 }
 
 /// A hook that writes down what it sees.
-fn probe_hook(bundle: &Bundle, kind: &str, name: &str, env: &[&str]) -> Value {
+pub(crate) fn probe_hook(bundle: &Bundle, kind: &str, name: &str, env: &[&str]) -> Value {
     let log = if kind == "startContainer" { "/log".into() } else { bundle.rootfs("log") };
     // Slow where peers do not wait for it.
     let delay = if kind == "startContainer" { "100" } else { "0" };
@@ -378,7 +378,7 @@ fn kind(report: &HookReport) -> &str {
     report.name.split('-').next().unwrap_or_default()
 }
 
-fn reports(log: &Path) -> Result<Vec<HookReport>> {
+pub(crate) fn reports(log: &Path) -> Result<Vec<HookReport>> {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     // The last line may be half written.
     let complete = text.rfind('\n').map_or("", |end| &text[..end]);

@@ -23,6 +23,7 @@ mod hook_process;
 mod hooks;
 mod hosts;
 mod input;
+mod letter;
 mod lifecycle;
 mod limits;
 mod linux;
@@ -88,6 +89,7 @@ fn main() -> ExitCode {
         ("linux", linux::CASES),
         ("exec", exec::CASES),
         ("features", features::CASES),
+        ("letter", letter::CASES),
         ("caller", caller::CASES),
         ("engines", engines::CASES),
         ("limits", limits::CASES),

@@ -573,12 +573,12 @@ fn with_first(
 }
 
 /// A pair of interfaces in the runtime's network namespace, until it is dropped.
-struct Device {
-    name: &'static str,
+pub(crate) struct Device {
+    pub(crate) name: &'static str,
 }
 
 impl Device {
-    fn new(name: &'static str) -> Result<Self> {
+    pub(crate) fn new(name: &'static str) -> Result<Self> {
         ip(&format!("link add {name} type veth peer name {name}-peer"))?;
         Ok(Device { name })
     }
@@ -591,7 +591,7 @@ impl Drop for Device {
     }
 }
 
-fn ip(args: &str) -> Result {
+pub(crate) fn ip(args: &str) -> Result {
     let output = Command::new("ip").args(args.split(' ')).output().doing("ip")?;
     ensure!(output.status.success(), "ip {args}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())
