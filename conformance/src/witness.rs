@@ -236,9 +236,11 @@ impl Watcher<'_> {
         let life = self.life(pid);
         match stop {
             EXEC_STOP => {
-                let authority = Authority::of(pid)?;
-                if let Some(life) = self.lives.get_mut(life) {
-                    life.stops.push(Stop { call: None, authority });
+                let authority = Authority::of(pid);
+                if let Some(life) = self.lives.get_mut(life)
+                    && stands_still(pid)
+                {
+                    life.stops.push(Stop { call: None, authority: authority? });
                 }
                 self.leave(pid);
                 let _detached = ptrace::detach(pid, None);
@@ -264,11 +266,14 @@ impl Watcher<'_> {
             (SYSCALL_STOP, Some(call)) => {
                 let new = (self.notes)(pid.as_raw(), self.seen);
                 self.seen += new.len();
-                let authority = Authority::of(pid)?;
+                let authority = Authority::of(pid);
                 if let Some(life) = self.lives.get_mut(index) {
                     let behind = life.stops.len();
                     life.notes.extend(new.into_iter().map(|note| (behind, note)));
-                    life.stops.push(Stop { call: Some(call), authority });
+                    // One that has been killed meanwhile stands still no more.
+                    if stands_still(pid) {
+                        life.stops.push(Stop { call: Some(call), authority: authority? });
+                    }
                 }
                 resume(libc::PTRACE_SYSCALL, pid, 0);
                 Ok(())
@@ -276,6 +281,10 @@ impl Watcher<'_> {
             (stop, _) => self.stopped(pid, stop),
         }
     }
+}
+
+fn stands_still(pid: Pid) -> bool {
+    crate::host::process_status(pid.as_raw().into(), "State").is_some_and(|state| state.starts_with('t'))
 }
 
 fn tgid(pid: Pid) -> Option<i32> {

@@ -209,6 +209,8 @@ fn sort(lives: &[Life], mut world: World<'_>, seen: &mut Seen, names: Names<'_>)
                 _ if name == HOOK_OUTSIDE => continue,
                 (Some(_), Some((_, step))) => step,
                 (Some(_), None) if executes => "Exec",
+                // It is killed, and so may not come to mark its last step.
+                (Some(_), None) if name == ID_HELPER => "Join",
                 (Some(_), None) => "the end",
             };
             let cells = seen.entry(name).or_default().entry(step.to_owned()).or_default();
@@ -305,8 +307,12 @@ mod marks {
             (end - start == LENGTH).then_some(start)
         });
         let Some(address) = address else { return Vec::new() };
-        let count = words(pid, address, 1).unwrap()[0] as usize;
-        let pairs = words(pid, address + 8 + from as u64 * 16, (count - from) * 2).unwrap();
+        let read = || {
+            let count = *words(pid, address, 1).ok()?.first()? as usize;
+            words(pid, address + 8 + from as u64 * 16, (count - from) * 2).ok()
+        };
+        // None in a process that has been killed meanwhile.
+        let pairs = read().unwrap_or_default();
         // A place that another process has taken and not written to yet.
         pairs.chunks(2).map(|pair| pair[1]).take_while(|word| *word != 0).collect()
     }
