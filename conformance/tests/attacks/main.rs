@@ -18,6 +18,7 @@ mod endings;
 mod exits;
 mod joined;
 mod mapped;
+mod memory;
 mod paths;
 mod privileges;
 mod program;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
         ("waits", waits::ATTACKS),
         ("views", views::ATTACKS),
         ("exits", exits::ATTACKS),
+        ("memory", memory::ATTACKS),
     ];
     let outcomes = Arc::new(Mutex::new(Vec::new()));
     let mut trials = Vec::new();

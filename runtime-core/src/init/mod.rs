@@ -207,10 +207,12 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
             process::enter_cwd(&plan.process)?
         }
     };
+    let seal = &plan.seal;
     process::become_user(&mut plan.process, entered, channel, |program, process| {
         if !process.enters_pid {
             return execute(program?, process, channel);
         }
+        self_exe::wipe(seal);
         process::load_before_clone(process)?;
         let pid = sys::clone::sibling(Last { program, process, channel })
             .during(Call::Clone)

@@ -156,6 +156,11 @@ pub(crate) fn apply(seal: &mut Seal) -> StepResult {
     }
 }
 
+/// In the child: takes the program's arguments and environment out of its memory.
+pub(crate) fn wipe(seal: &Seal) {
+    exe::wipe_arguments(&seal.image);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

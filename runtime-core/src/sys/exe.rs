@@ -29,6 +29,8 @@ pub(crate) struct Image {
     /// The mappings that the program was started with.
     segments: Box<[Segment]>,
     map: MmMap,
+    /// The arguments but the program's name, and the environment.
+    strings: std::ops::Range<u64>,
 }
 
 impl Image {
@@ -37,11 +39,17 @@ impl Image {
         let stat = fd::read_piece(fd::CWD, c"/proc/self/stat")?;
         let map = memory_map(&String::from_utf8_lossy(&stat)).ok_or(Errno::EINVAL)?;
         let file = fd::stat(file)?;
+        let hidden = without_arguments(map);
+        // As the kernel has laid them out at execve. A program can say that they are elsewhere
+        // (PR_SET_MM), and then they need not be mapped.
+        let are_on_stack =
+            map.start_stack <= hidden.arg_end && map.env_end.wrapping_sub(map.start_stack) < STRINGS_MAX;
         Ok(Image {
             device: (libc::major(file.st_dev), libc::minor(file.st_dev)),
             inode: file.st_ino,
             segments: program_segments().ok_or(Errno::ENOEXEC)?.into(),
-            map: MmMap { brk: program_break(), ..without_arguments(map) },
+            map: MmMap { brk: program_break(), ..hidden },
+            strings: if are_on_stack { hidden.arg_end..map.env_end } else { 0..0 },
         })
     }
 
@@ -348,7 +356,8 @@ pub(crate) fn environment() -> Vec<CString> {
 
 /// For the fuzz target: reads any text as the files that are read here.
 pub(crate) fn parse_maps(text: &[u8]) {
-    let image = Image { device: (0xfe, 0), inode: 7, segments: Box::default(), map: MmMap::default() };
+    let image =
+        Image { device: (0xfe, 0), inode: 7, segments: Box::default(), map: MmMap::default(), strings: 0..0 };
     for line in text.split(|b| *b == b'\n') {
         image.segment(line);
     }
@@ -369,6 +378,19 @@ fn without_arguments(map: MmMap) -> MmMap {
 pub(crate) fn hide_arguments(image: &Image) -> Result<()> {
     set_mm_map(&MmMap { exe_fd: u32::MAX, ..image.map })
 }
+
+/// Overwrites what [`hide_arguments`] hides, in the memory of the calling process. Child only:
+/// nothing there reads it any more.
+pub(crate) fn wipe_arguments(image: &Image) {
+    let place = ptr::with_exposed_provenance_mut::<u8>(image.strings.start as usize);
+    let length = image.strings.end.saturating_sub(image.strings.start);
+    // SAFETY: these bytes are in the mapping of the stack, above all that was ever pushed, and
+    // this thread is the only one.
+    unsafe { ptr::write_bytes(place, 0, length as usize) };
+}
+
+/// More than arguments and environment take with what lies below them (execve(2)).
+const STRINGS_MAX: u64 = 8 << 20;
 
 /// The addresses that PR_SET_MM_MAP wants, from the text of /proc/PID/stat.
 fn memory_map(stat: &str) -> Option<MmMap> {
@@ -397,8 +419,13 @@ mod tests {
     #[test]
     fn segments_are_those_of_the_file() {
         let written = Segment { start: 0x40_2000, len: 0x1000, written: true, ..Segment::default() };
-        let image =
-            Image { device: (0xfe, 0), inode: 77, segments: Box::new([written]), map: MmMap::default() };
+        let image = Image {
+            device: (0xfe, 0),
+            inode: 77,
+            segments: Box::new([written]),
+            map: MmMap::default(),
+            strings: 0..0,
+        };
         let segment = |line: &str| image.segment(line.as_bytes());
         assert_eq!(
             segment("401000-402000 r-xp 00001000 fe:00 77                         /bin/x y"),

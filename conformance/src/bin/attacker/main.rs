@@ -11,6 +11,7 @@ mod endings;
 mod exits;
 mod joined;
 mod mapped;
+mod memory;
 mod paths;
 mod privileges;
 mod program;
@@ -43,6 +44,7 @@ fn run(words: &[&str]) -> Result {
         "devices" => devices::run(score, verb),
         "joined" => joined::run(score, verb),
         "mapped" => mapped::run(score, verb),
+        "memory" => memory::run(score, verb),
         "paths" => paths::run(score, verb),
         "program" => program::run(score, verb),
         "secrets" => secrets::run(score, verb),
