@@ -69,7 +69,7 @@ budget: all
 	$(CARGO) build --quiet -p conformance --bins
 	$(ISOLATED) env RUNTIME=$(abspath $(RUNTIME)) $(CARGO) test --quiet -p conformance --test budget
 
-# The pages that are made of conformance/requirements.tsv.
+# The numbers of conformance/requirements.tsv, in docs/conformance.md.
 .PHONY: requirements
 requirements:
 	$(CARGO) run --quiet -p conformance --bin table requirements

@@ -13,10 +13,8 @@ pub const TEXT: &str = include_str!("../requirements.tsv");
 const COUNT: usize = 346;
 /// Requirements that no case and no test holds yet.
 const OPEN: [usize; 4] = [285, 293, 294, 298];
-/// The page with all of them.
-const PAGE: &str = "docs/conformance/requirements.md";
 /// The page with their numbers, between two marks.
-const OVERVIEW: &str = "docs/conformance.md";
+const PAGE: &str = "docs/conformance.md";
 const BEGIN: &str = "<!-- The requirements: written by `make requirements`. -->";
 const END: &str = "<!-- The end of the requirements. -->";
 /// The first line: the names of the columns.
@@ -105,6 +103,11 @@ pub fn check(requirements: &[Requirement<'_>], cases: &[String], sources: Option
     Ok(())
 }
 
+/// The numbers of requirements that bind the runtime, and whose tests nobody has seen fail.
+pub fn unseen(requirements: &[Requirement<'_>]) -> Vec<usize> {
+    requirements.iter().filter(|one| one.is_binding() && one.seen.is_empty()).map(|one| one.id).collect()
+}
+
 /// The files of tests that have been read.
 #[derive(Default)]
 struct Files(BTreeMap<PathBuf, String>);
@@ -124,72 +127,23 @@ impl Files {
     }
 }
 
-/// All requirements, for readers.
-fn markdown(requirements: &[Requirement<'_>]) -> String {
-    let mut text = String::from(HEAD);
-    let mut document = "";
-    for requirement in requirements {
-        if requirement.document() != document {
-            document = requirement.document();
-            text += &format!(
-                "\n## {document}\n\n| | section | word | requirement | held by | seen to fail |\n|--:|---|---|---|---|---|\n"
-            );
-        }
-        let section = requirement.place.split_once(", ").map_or("", |(_, section)| section);
-        let since = if requirement.since.is_empty() {
-            String::new()
-        } else {
-            format!(" (since {})", requirement.since)
-        };
-        let bound =
-            if requirement.is_binding() { String::new() } else { format!(" *Binds {}.*", requirement.binds) };
-        let row = format!(
-            "| {} | {section} | {} | {}{since}.{bound} | {} | {} |",
-            requirement.id,
-            requirement.word,
-            requirement.text,
-            requirement.held_by.join("; "),
-            requirement.seen,
-        );
-        text += &format!("{}\n", row.replace('\n', " "));
-    }
-    text
+/// Writes the numbers into the page of a workspace.
+pub fn write_page(workspace: &Path) -> Result {
+    let page = workspace.join(PAGE);
+    let old = std::fs::read_to_string(&page).doing(PAGE)?;
+    std::fs::write(&page, with_summary(&old, &parse(TEXT)?)?).doing(PAGE)
 }
 
-const HEAD: &str = "\
-# The requirements, one by one
-
-Written by `make requirements` from `conformance/requirements.tsv`, which a test holds complete. In
-our words; the specification is the authority. *Held by* names cases (`group::case`) and tests
-(`path::function`). *Seen to fail* says on which runtime one of them failed, or how it failed when the
-code was broken on purpose; runc is main of August 2026 (76d9cf5da), crun is 1.27.1, and a commit is
-one of ours.
-";
-
-/// Writes the two pages of a workspace.
-pub fn write_pages(workspace: &Path) -> Result {
-    let all = parse(TEXT)?;
-    let write = |name: &str, text: String| std::fs::write(workspace.join(name), text).doing(name);
-    write(PAGE, markdown(&all))?;
-    let overview = std::fs::read_to_string(workspace.join(OVERVIEW)).doing(OVERVIEW)?;
-    write(OVERVIEW, with_summary(&overview, &all)?)
-}
-
-/// Compares the two pages with the file.
-pub fn check_pages(workspace: &Path, requirements: &[Requirement<'_>]) -> Result {
-    let read = |name: &str| std::fs::read_to_string(workspace.join(name)).doing(name);
-    ensure!(read(PAGE)? == markdown(requirements), "{PAGE} is out of date: make requirements");
-    let overview = read(OVERVIEW)?;
-    ensure!(
-        overview == with_summary(&overview, requirements)?,
-        "{OVERVIEW} is out of date: make requirements"
-    );
+/// Compares the page with the file.
+pub fn check_page(workspace: &Path, requirements: &[Requirement<'_>]) -> Result {
+    let page = std::fs::read_to_string(workspace.join(PAGE)).doing(PAGE)?;
+    ensure!(page == with_summary(&page, requirements)?, "{PAGE} is out of date: make requirements");
     Ok(())
 }
 
-/// The overview, with the numbers of requirements between two marks.
-fn with_summary(overview: &str, requirements: &[Requirement<'_>]) -> Result<String> {
-    crate::between(overview, BEGIN, END, &summary(requirements)).map_err(|why| format!("{OVERVIEW}: {why}"))
+/// The page, with the numbers of requirements between two marks.
+fn with_summary(page: &str, requirements: &[Requirement<'_>]) -> Result<String> {
+    crate::between(page, BEGIN, END, &summary(requirements)).map_err(|why| format!("{PAGE}: {why}"))
 }
 
 fn summary(requirements: &[Requirement<'_>]) -> String {

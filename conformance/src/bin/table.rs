@@ -2,7 +2,7 @@
 //! Judges runtimes and writes what came of it into two documents, the numbers and each
 //! case, as tables between two marks: `table OVERVIEW CASES [NAME=]PATH...`
 //!
-//! `table requirements` writes the pages that are made of requirements.tsv.
+//! `table requirements` writes the numbers of requirements.tsv into docs/conformance.md.
 //!
 //! On a host with both versions of cgroups, version 2 alone is in view.
 #![allow(clippy::disallowed_methods, clippy::print_stderr)]
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
 
 fn run(args: &[String]) -> Result {
     if args == ["requirements"] {
-        return requirements::write_pages(Path::new("."));
+        return requirements::write_page(Path::new("."));
     }
     let [overview, cases, runtimes @ ..] = args else {
         return Err("usage: table OVERVIEW CASES [NAME=]PATH... | table requirements".into());
