@@ -202,7 +202,7 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "what is REQUIRED and missing",
         quote: "hostID (uint32, REQUIRED), major, minor (int64, REQUIRED), allow (boolean, REQUIRED), soft, hard (uint64, \
-            REQUIRED), index (uint, REQUIRED), value (uint64, REQUIRED): none of them is 0 because nobody has said so \
+            REQUIRED), class, policy (string, REQUIRED), priority (int, REQUIRED), index (uint, REQUIRED), value (uint64, REQUIRED): none of them is 0 because nobody has said so \
             (config.md, config-linux.md)",
         run: |runtime| {
             each(MISSING, |(place, change)| {
@@ -262,16 +262,19 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "a user without a number",
-        quote: "uid (int, REQUIRED) (config.md, POSIX-platform User); runc and crun take root",
+        quote: "uid, gid (int, REQUIRED) (config.md, POSIX-platform User); runc and crun take root",
         run: |runtime| {
-            let bundle = Bundle::new(&["report"])?.with(|config| {
-                config["process"]["user"] = json!({ "gid": 7 });
-            })?;
-            let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
-            let report: conformance::Report = serde_json::from_str(&output.stdout).doing("report")?;
-            ensure_eq!(report.uids, [0; 4]);
-            ensure_eq!(report.gids, [7; 4]);
-            ensure!(output.stderr.contains("process.user.uid"), "must warn of process.user.uid: {output}");
+            for (user, ids, warning) in [
+                (json!({ "gid": 7 }), (0, 7), "process.user.uid"),
+                (json!({ "uid": 7 }), (7, 0), "process.user.gid"),
+            ] {
+                let bundle = Bundle::new(&["report"])?.with(|config| config["process"]["user"] = user)?;
+                let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+                let report: conformance::Report = serde_json::from_str(&output.stdout).doing("report")?;
+                ensure_eq!(report.uids, [ids.0; 4]);
+                ensure_eq!(report.gids, [ids.1; 4]);
+                ensure!(output.stderr.contains(warning), "must warn of {warning}: {output}");
+            }
             Ok(())
         },
     },
@@ -484,6 +487,8 @@ fn full(config: &mut Value) {
     config["linux"]["devices"] = json!([{ "path": "/dev/x", "type": "c", "major": 1, "minor": 3 }]);
     config["linux"]["resources"] = json!({ "devices": [{ "allow": false, "access": "rwm" }] });
     config["process"]["rlimits"] = json!([{ "type": "RLIMIT_CORE", "soft": 0, "hard": 0 }]);
+    config["process"]["ioPriority"] = json!({ "class": "IOPRIO_CLASS_BE", "priority": 4 });
+    config["process"]["scheduler"] = json!({ "policy": "SCHED_OTHER" });
     config["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{ "names": ["mkdir"],
         "action": "SCMP_ACT_ERRNO", "args": [{ "index": 1, "value": 1, "op": "SCMP_CMP_EQ" }] }] });
 }
@@ -499,6 +504,9 @@ const MISSING: &[(&str, Change)] = &[
     ("linux.devices[0].major", |c| take(&mut c["linux"]["devices"][0], "major")),
     ("linux.devices[0].minor", |c| take(&mut c["linux"]["devices"][0], "minor")),
     ("linux.resources.devices[0].allow", |c| take(&mut c["linux"]["resources"]["devices"][0], "allow")),
+    ("process.ioPriority.class", |c| take(&mut c["process"]["ioPriority"], "class")),
+    ("process.ioPriority.priority", |c| take(&mut c["process"]["ioPriority"], "priority")),
+    ("process.scheduler.policy", |c| take(&mut c["process"]["scheduler"], "policy")),
     ("process.rlimits[0].soft", |c| take(&mut c["process"]["rlimits"][0], "soft")),
     ("process.rlimits[0].hard", |c| take(&mut c["process"]["rlimits"][0], "hard")),
     ("linux.seccomp.syscalls[0].args[0].index", |c| {
