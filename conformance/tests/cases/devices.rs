@@ -205,7 +205,7 @@ pub(crate) const CASES: &[Case] = &[
                 ("a user namespace", with_user_namespace),
                 ("a user", |config| config["process"]["user"] = json!({ "uid": 1000, "gid": 1000 })),
             ];
-            each(changes, |(_, change)| {
+            rows(&changes, |change| {
                 let bundle = Bundle::new(&["use-devices"])?.with(change)?;
                 let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
                 let used: Value = serde_json::from_str(&output.stdout).doing("used")?;
@@ -268,7 +268,7 @@ pub(crate) const CASES: &[Case] = &[
                 }),
                 ("a user namespace", with_user_namespace),
             ];
-            each(changes, |(_, change)| {
+            rows(&changes, |change| {
                 let bundle = Bundle::new(&["report"])?.with(change)?;
                 let report = runtime.report(&bundle)?;
                 for (name, target) in [("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")] {
@@ -289,7 +289,12 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-type Change = fn(&mut Value);
+pub(crate) type Change = fn(&mut Value);
+
+/// Checks each change, and names those that fail.
+pub(crate) fn rows(rows: &[(&str, Change)], check: impl Fn(Change) -> Result) -> Result {
+    each(0..rows.len(), |&i| check(rows[i].1).map_err(|why| format!("{}: {why}", rows[i].0)))
+}
 
 /// A block device with a file system, on which there is a file `mark`.
 struct Disk {

@@ -3,10 +3,11 @@
 //! applied, and what a create that fails leaves in the image.
 
 use crate::Case;
+use crate::devices::{Change, rows};
 use crate::lifecycle::{push, without_namespace};
 use crate::mounts::with_user_namespace;
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, host};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -252,13 +253,6 @@ fn tree(top: &Path) -> Result<Tree> {
     let mut all = Tree::new();
     walk(top, top, &mut all)?;
     Ok(all)
-}
-
-type Change = fn(&mut Value);
-
-/// Checks each change, and names those that fail.
-fn rows(rows: &[(&str, Change)], check: impl Fn(Change) -> Result) -> Result {
-    each(0..rows.len(), |&i| check(rows[i].1).map_err(|why| format!("{}: {why}", rows[i].0)))
 }
 
 /// Neither create nor run makes a container of the bundle.
