@@ -205,3 +205,33 @@ fn what_takes_rights_is_refused_by_name() {
     let output = home.run(&bundle(&["exit", "0"]), &["--rootless", "maybe", "run", "c"]);
     output.failed_with(1, "strconv.ParseBool: parsing").unwrap();
 }
+
+/// CVE-2023-25809: without a cgroup namespace a user's own cgroups on the host are in sight,
+/// and root of the container is that user.
+#[test]
+fn cgroups_of_the_host_are_read_only() {
+    let _alone = host::alone();
+    let home = Home::new();
+    let cgroups = json!({
+        "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
+        "options": ["nosuid", "noexec", "nodev", "relatime", "ro"]
+    });
+    let sys = json!({
+        "destination": "/sys", "type": "none", "source": "/sys",
+        "options": ["rbind", "nosuid", "noexec", "nodev", "ro"]
+    });
+    let bundle = bundle(&["report"])
+        .with(|config| {
+            config["linux"]["namespaces"].as_array_mut().unwrap().retain(|n| n["type"] != "cgroup");
+            config["mounts"].as_array_mut().unwrap().extend([sys, cgroups]);
+        })
+        .unwrap();
+    let output = home.run(&bundle, &["run", "c"]).ok().unwrap();
+    let report: Report = serde_json::from_str(&output.stdout).unwrap();
+    // The last one at the place, and what is mounted on it, are those that a path leads to.
+    let at = report.mounts.iter().rposition(|mount| mount.target == "/sys/fs/cgroup").unwrap();
+    let seen = report.mounts[at..].iter().filter(|mount| mount.target.starts_with("/sys/fs/cgroup"));
+    for mount in seen {
+        assert!(mount.options.contains(&"ro".to_owned()), "{mount:?}");
+    }
+}

@@ -25,6 +25,10 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+/// The most that is read of a file of a cgroup: four million processes, as many as the kernel
+/// gives numbers to (PID_MAX_LIMIT), take half of it.
+const FILE_MAX: usize = 64 << 20;
+
 const CGROUP2_MAGIC: i64 = 0x6367_7270;
 /// Version 1, and what its hierarchies are mounted below.
 const CGROUP_MAGIC: i64 = 0x27_e0eb;
@@ -202,7 +206,7 @@ impl Cgroup {
     }
 
     fn read(&self, file: &CStr) -> Result<Vec<u8>> {
-        fd::read_file(&self.dir, file, 16 << 20)
+        fd::read_file(&self.dir, file, FILE_MAX)
             .context(|| format!("read {}/{}", self.path, path::show(file)))
     }
 
@@ -224,7 +228,7 @@ impl Cgroup {
     pub(crate) fn pids(&self) -> Result<Vec<i32>> {
         let mut all = Vec::new();
         let add = |dir: BorrowedFd<'_>| {
-            match fd::read_file(dir, c"cgroup.procs", 16 << 20) {
+            match fd::read_file(dir, c"cgroup.procs", FILE_MAX) {
                 // A threaded cgroup: its processes are listed at the root of the
                 // thread domain. Or one that is gone.
                 Err(Errno::EOPNOTSUPP | Errno::ENOENT | Errno::ENODEV) => {}
