@@ -35,6 +35,11 @@ pub(crate) const ATTACKS: &[Attack] = &[
                      it",
         run: start_and_delete,
     },
+    Attack {
+        name: "outlive a hook",
+        stands_for: "A hook that runs too long is ended, and its children go on, with what they hold of the host",
+        run: outlive,
+    },
 ];
 
 fn without_pid_namespace(config: &mut Value) {
@@ -191,6 +196,37 @@ fn start_and_delete(arena: &Arena) -> Result<Count> {
     for n in 0..arena.tries {
         arena.runtime.run_in(&container.bundle, &["create", container.id])?.ok()?;
         beside_delete(arena, n, &container, &["start", container.id], Duration::from_micros(20), &mut count)?;
+    }
+    Ok(count)
+}
+
+fn outlive(arena: &Arena) -> Result<Count> {
+    let mut count = Count::default();
+    for kind in ["prestart", "createRuntime", "createContainer", "poststart"] {
+        let container = arena.container("attacker", &["endings", "outlive"], |_| ())?;
+        // A hook of the container's namespaces finds the host's files at their paths, too.
+        let score = container.score_path().to_string_lossy().into_owned();
+        let words = ["attacker", &score, "endings", "outlive"];
+        let hook = json!({ "path": conformance::bundle::beside("attacker"), "args": words, "timeout": 1 });
+        let container = container.with(|config| {
+            config["process"]["args"] = json!(attacker(&["paths", "reads", "/none"]));
+            config["hooks"] = json!({ kind: [hook] });
+        })?;
+        // It may fail, or only warn.
+        container.run()?;
+        count.tries += 1;
+        let lives = || container.score.slots[0].load(std::sync::atomic::Ordering::SeqCst);
+        let before = lives();
+        std::thread::sleep(Duration::from_millis(200));
+        if lives() > before {
+            count.success(format!("a child of a {kind} hook goes on"));
+        }
+        count = container.tally(count);
+        for pid in processes_with(&score) {
+            let _killed =
+                nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+        }
+        host::reap();
     }
     Ok(count)
 }

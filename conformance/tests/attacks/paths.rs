@@ -3,7 +3,7 @@
 //! is being made.
 
 use crate::Attack;
-use crate::arena::{Arena, Contained, add_mount, bind};
+use crate::arena::{Arena, Contained, add_mount, attacker, bind};
 use conformance::attack::Count;
 use conformance::console::ConsoleSocket;
 use conformance::{Doing, Result, bundle};
@@ -202,6 +202,7 @@ fn console(arena: &Arena) -> Result<Count> {
     fs::write(volume.join("console"), "").doing("write")?;
     symlink(arena.outside().join("new"), volume.join("new")).doing("symlink")?;
     symlink(arena.outside().join("secret"), volume.join("old")).doing("symlink")?;
+    symlink("/etc/passwd", volume.join("inside")).doing("symlink")?;
     fs::create_dir(volume.join("pts")).doing("mkdir")?;
     let victim = arena.container("victim", &["paths", "reads", "/none"], |config| {
         with_dev(config, &volume);
@@ -210,8 +211,10 @@ fn console(arena: &Arena) -> Result<Count> {
         let devpts =
             json!({ "destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": options });
         add_mount(config, devpts);
+        let hook = attacker(&["paths", "has-terminal-outside", "/dev"]);
+        config["hooks"] = json!({ "startContainer": [{ "path": hook[0], "args": hook }] });
     })?;
-    race(arena, &victim, &volume, "console", &["new", "old"])
+    race(arena, &victim, &volume, "console", &["new", "old", "inside"])
 }
 
 fn dev(arena: &Arena) -> Result<Count> {

@@ -164,20 +164,27 @@ fn working_directory(arena: &Arena) -> Result<Count> {
     race(arena, &victim, &volume, "dir", &others)
 }
 
+/// How often a container copies a directory.
+const COPIES: u32 = 20;
+
 fn copy_up(arena: &Arena) -> Result<Count> {
     let volume = arena.volume("volume")?;
     fs::create_dir_all(volume.join("from/sub/deeper")).doing("mkdir")?;
     fs::write(volume.join("from/sub/file"), "a file").doing("write")?;
     links(&volume, &[("out", &arena.outside()), ("up", &up(&arena.outside()))])?;
-    // Its content is what the victim must not get: "secret".
-    let victim = arena.container("victim", &["paths", "finds", "/volume/from", "secret"], |config| {
-        bind(config, &volume, "/volume");
-        add_mount(
-            config,
-            json!({
-                "destination": "/volume/from", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"]
-            }),
-        );
+    // Its content is what the victim must not get: "secret". It is a matter of microseconds,
+    // so there are many copies.
+    let victim = arena.container("victim", &["paths", "finds", "/copies", "secret"], |config| {
+        for place in (0..COPIES).map(|n| format!("/copies/{n}")) {
+            bind(config, &volume, &place);
+            add_mount(
+                config,
+                json!({
+                    "destination": format!("{place}/from"), "type": "tmpfs", "source": "tmpfs",
+                    "options": ["tmpcopyup"]
+                }),
+            );
+        }
     })?;
     race(arena, &victim, &volume, "from/sub", &["out", "up"])
 }

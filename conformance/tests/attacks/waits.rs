@@ -4,11 +4,12 @@
 use crate::Attack;
 use crate::arena::Arena;
 use conformance::attack::Count;
+use conformance::change::with_trace_rights;
 use conformance::{Bundle, Doing, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::unistd::Pid;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -26,7 +27,13 @@ pub(crate) const ATTACKS: &[Attack] = &[
         name: "exec is stopped by the container",
         stands_for: "A process in the container stops the one that is being executed, and a foreground exec cannot \
                      be ended",
-        run: stopped_exec,
+        run: |arena| kept_exec(arena, "stop-others", SOON, |_| ()),
+    },
+    Attack {
+        name: "exec is traced by the container",
+        stands_for: "A process in the container traces the one that is being executed, and never waits for it: a \
+                     foreground exec cannot be ended",
+        run: |arena| kept_exec(arena, "trace-others", PATIENCE, with_trace_rights),
     },
 ];
 
@@ -106,20 +113,18 @@ fn full_backlog(arena: &Arena) -> Result<Count> {
     Ok(count)
 }
 
-fn stopped_exec(arena: &Arena) -> Result<Count> {
-    let attacker = arena.container("attacker", &["endings", "stop-others"], |_| ())?;
+/// Ends a foreground exec while the container does what `verb` says to each new process.
+fn kept_exec(arena: &Arena, verb: &str, time: Duration, change: fn(&mut Value)) -> Result<Count> {
+    let attacker = arena.container("attacker", &["endings", verb], change)?;
     attacker.start()?;
     let mut count = Count::default();
     for _ in 0..5 {
-        let mut command = arena.runtime.command(&["exec", "attacker", "/probe", "exit", "0"]);
+        let mut command = arena.runtime.command(&["exec", "attacker", "/probe", "sleep"]);
         let mut exec = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().doing("exec")?;
-        std::thread::sleep(Duration::from_millis(200));
-        let is_stopped = exec.try_wait().doing("wait")?.is_none();
-        if is_stopped {
-            kill(Pid::from_raw(exec.id() as i32), Signal::SIGTERM).doing("kill")?;
-        }
+        std::thread::sleep(Duration::from_millis(300));
+        kill(Pid::from_raw(exec.id() as i32), Signal::SIGTERM).doing("kill")?;
         count.tries += 1;
-        if !ends(&mut exec, SOON)? {
+        if !ends(&mut exec, time)? {
             count.success("a foreground exec cannot be ended".to_owned());
         }
     }

@@ -4,6 +4,7 @@
 use crate::support::{newest_pids, spawn};
 use conformance::score::Score;
 use conformance::{Doing, Result};
+use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, setsid};
 use std::fs;
@@ -15,7 +16,9 @@ pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
     match words {
         ["multiply"] => multiply(score),
         ["nest", root] => nest(score, Path::new(root)),
-        ["stop-others"] => stop_others(score),
+        ["stop-others"] => to_others(score, |pid| kill(pid, Signal::SIGSTOP)),
+        ["trace-others"] => to_others(score, |pid| ptrace::seize(pid, ptrace::Options::empty())),
+        ["outlive"] => outlive(score),
         _ => Err(format!("no such verb: {words:?}")),
     }
 }
@@ -85,17 +88,31 @@ fn sleep() -> Result {
     }
 }
 
-/// Stops each new process, and never lets it go on.
-fn stop_others(score: &Score) -> Result {
+/// Does something to each new process that keeps it from going on.
+fn to_others(score: &Score, act: impl Fn(Pid) -> nix::Result<()>) -> Result {
     let mut last = nix::unistd::getpid().as_raw();
     score.set_ready();
     loop {
         for pid in newest_pids(4).filter(|pid| *pid > last).collect::<Vec<_>>() {
-            if kill(Pid::from_raw(pid), Signal::SIGSTOP).is_ok() {
+            if act(Pid::from_raw(pid)).is_ok() {
                 last = last.max(pid);
                 score.slots[0].store(i64::from(pid), SeqCst);
                 score.count_near();
             }
         }
     }
+}
+
+/// As a hook: starts a process that says that it lives, and never ends.
+fn outlive(score: &Score) -> Result {
+    let end = Instant::now() + LIFE;
+    spawn(|| {
+        while Instant::now() < end {
+            score.slots[0].fetch_add(1, SeqCst);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    })?;
+    score.count_near();
+    sleep()
 }

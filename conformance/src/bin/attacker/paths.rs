@@ -26,6 +26,7 @@ pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
         ["is-unmasked"] => is_unmasked(score),
         ["reads", path] => reads(score, path),
         ["mounts-in", outside] => mounts_in(score, outside),
+        ["has-terminal-outside", directory] => has_terminal_outside(score, Path::new(directory)),
         _ => Err(format!("no such verb: {words:?}")),
     }
 }
@@ -142,6 +143,18 @@ fn mounts_in(score: &Score, outside: &str) -> Result {
     score.count_near();
     let mut targets = mounts.lines().filter_map(|line| line.split(' ').nth(4));
     if targets.any(|target| Path::new(target).starts_with(outside)) {
+        score.count_success();
+    }
+    Ok(())
+}
+
+/// As a startContainer hook: succeeds if a terminal covers a file that is not in a directory.
+fn has_terminal_outside(score: &Score, directory: &Path) -> Result {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").doing("mountinfo")?;
+    score.count_near();
+    let terminals = mounts.lines().filter(|line| line.contains(" - devpts "));
+    let mut targets = terminals.filter_map(|line| line.split(' ').nth(4));
+    if targets.any(|target| !Path::new(target).starts_with(directory)) {
         score.count_success();
     }
     Ok(())

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Pages of docs/ that name a test for what they say, and each of these tests is there.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The pages, and the sources of all tests.
+struct Pages {
+    root: PathBuf,
+    sources: Vec<(PathBuf, String)>,
+}
+
+impl Pages {
+    fn new() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned();
+        let mut sources = Vec::new();
+        ["conformance", "runtime-cli", "runtime-core"]
+            .iter()
+            .for_each(|dir| read_all(&root.join(dir), &mut sources));
+        Pages { root, sources }
+    }
+
+    /// The rows of the tables of a page, between two of its lines.
+    fn rows(&self, page: &str, from: &str, to: &str) -> Vec<Vec<String>> {
+        let text = fs::read_to_string(self.root.join("docs").join(page)).unwrap();
+        let lines = text.lines().skip_while(|line| !line.starts_with(from));
+        let rows = lines.skip(1).take_while(|line| to.is_empty() || !line.starts_with(to));
+        rows.filter(|line| line.starts_with("| "))
+            .map(|row| row.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect())
+            .collect()
+    }
+
+    /// Whether there is a file of this name with tests or cases.
+    fn has_tests(&self, file: &str) -> bool {
+        let mut found = self.sources.iter().filter(|(path, _)| path.ends_with(file));
+        found.any(|(_, text)| text.contains("#[test]") || text.contains("Case {"))
+    }
+
+    /// Whether there is a test, a case or an attack of this name, in a file of this name.
+    fn has(&self, file: &str, test: &str) -> bool {
+        self.sources.iter().filter(|(path, _)| path.ends_with(file)).any(|(_, text)| {
+            text.contains(&format!("name: \"{test}\""))
+                || text.contains("#[test]") && text.contains(&format!("fn {test}("))
+        })
+    }
+}
+
+/// The Rust files below `dir`, and what is in them.
+fn read_all(dir: &Path, all: &mut Vec<(PathBuf, String)>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("target") {
+            read_all(&path, all);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            all.push((path, text));
+        }
+    }
+}
+
+/// What is in backquotes.
+fn quoted(cell: &str) -> Vec<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn each_limit_has_its_test() {
+    let pages = Pages::new();
+    let rows = pages.rows("limits.md", "# Limits", "");
+    assert!(rows.len() > 20);
+    for row in rows.iter().skip(1) {
+        let names = quoted(row.last().unwrap());
+        assert!(!names.is_empty(), "no test: {row:?}");
+        // A name behind that of a file is that of a test in it.
+        let mut file = "cases/input.rs";
+        for name in names {
+            if name.ends_with(".rs") {
+                assert!(pages.has_tests(name), "{name} has no tests: {row:?}");
+                file = name;
+            } else {
+                let is_there = pages.has(file, name) || pages.has("cases/input.rs", name);
+                assert!(is_there, "there is no test {name:?}: {row:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn each_attack_is_held() {
+    let pages = Pages::new();
+    let kinds = pages.rows("attacks.md", "## What holds each", "## Published");
+    let published = pages.rows("attacks.md", "## Published", "## Who falls");
+    let numbers: Vec<_> = kinds.iter().skip(1).map(|row| row[0].clone()).collect();
+    assert_eq!(numbers, (1..=27).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert!(published.len() > 30);
+    let mut named = Vec::new();
+    for (row, cell) in kinds.iter().map(|row| (row, 2)).chain(published.iter().map(|row| (row, 1))) {
+        for name in quoted(&row[cell]) {
+            let (area, test) = name.split_once(": ").unwrap_or_else(|| panic!("{name}: {row:?}"));
+            let file = if area.ends_with(".rs") { area.to_owned() } else { format!("{area}.rs") };
+            assert!(pages.has(&file, test), "there is no test {name:?}: {row:?}");
+            named.push(name.to_owned());
+        }
+    }
+    for row in kinds.iter().chain(&published).filter(|row| !row[0].starts_with("---")) {
+        assert!(!row[1].is_empty() && !row.last().unwrap().is_empty(), "{row:?}");
+    }
+    // And the other way round.
+    for (path, text) in
+        pages.sources.iter().filter(|(path, _)| path.parent().unwrap().ends_with("tests/attacks"))
+    {
+        let area = path.file_stem().unwrap().to_string_lossy();
+        for name in text.split("        name: \"").skip(1).filter_map(|rest| rest.split('"').next()) {
+            let name = format!("{area}: {name}");
+            assert!(named.contains(&name), "docs/attacks.md does not say what {name:?} stands for");
+        }
+    }
+}
