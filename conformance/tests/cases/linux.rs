@@ -335,6 +335,21 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "a covered file is read-only, whatever /dev is",
+        quote: "Podman, --read-only --read-only-tmpfs=false: /dev is read-only, but the container's /dev/null can be given \
+                another mode or owner by the name of a masked file",
+        run: |runtime| {
+            let report = runtime.report(&Bundle::new(&["report"])?.with(|config| {
+                config["linux"]["maskedPaths"] = json!(["/proc/version", "/proc/keys"]);
+            })?)?;
+            for path in ["/proc/version", "/proc/keys"] {
+                let mount = report.mount(path).ok_or_else(|| format!("{path} is not covered"))?;
+                ensure!(mount.options.iter().any(|option| option == "ro"), "{mount:?}");
+            }
+            Ok(())
+        },
+    },
+    Case {
         name: "an absolute path of a cgroup",
         quote: "In the case of an absolute path (starting with `/`), the runtime MUST take the path to be relative to the \
                 cgroups mount point; the runtime MUST consistently attach to the same place in the cgroups hierarchy given \

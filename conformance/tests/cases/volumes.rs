@@ -15,7 +15,7 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "a read-only source and the option rw, in a user namespace",
         quote: "Podman writes `rw` for each volume and for /sys: without root, on a host whose /usr or /sys is read-only, \
-                no container with such a mount starts with runc since 1.2 (crun: it stays read-only)",
+                no container with such a mount starts with runc since 1.2 (crun without root: it stays read-only)",
         run: |runtime| {
             let source = Source::new()?;
             let _readonly = Mounted::bind(&source.path, &source.path)?.with(MsFlags::MS_RDONLY)?;

@@ -106,9 +106,9 @@ fn make_readonly(places: &Places<'_>, path: &CStr) -> StepResult {
 struct Covers<'a> {
     places: &'a Places<'a>,
     label: Option<(&'a CStr, &'a CStr)>,
-    null: Option<OwnedFd>,
-    /// Attached at the first masked directory: before Linux 6.15 only a mount
+    /// Both are attached at the first path of their kind: before Linux 6.15 only a mount
     /// of the own namespace can be cloned.
+    null: Option<OwnedFd>,
     empty: Option<OwnedFd>,
 }
 
@@ -116,23 +116,24 @@ impl Covers<'_> {
     fn mask(&mut self, path: &CStr) -> StepResult {
         let Some(target) = self.places.open(path)? else { return Ok(()) };
         let is_dir = fd::stat(&target).during(Call::Stat)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
-        let cover = match (is_dir, &self.empty) {
-            (true, None) => {
-                let empty = empty_tmpfs(self.label)?;
-                mount::attach(&empty, target).during(Call::AttachMount)?;
-                self.empty = Some(empty);
-                return Ok(());
-            }
-            (true, Some(empty)) => mount::clone_tree(empty, c"", Depth::One, 0),
-            (false, _) => mount::clone_tree(self.dev_null()?, c"", Depth::One, 0),
-        };
-        mount::attach(cover.during(Call::CloneTree)?, target).during(Call::AttachMount)
-    }
-
-    fn dev_null(&mut self) -> StepResult<&OwnedFd> {
-        if self.null.is_none() {
-            self.null = Some(devices::NULL.look(self.places)?);
+        let cover = if is_dir { &mut self.empty } else { &mut self.null };
+        if let Some(first) = cover {
+            let again = mount::clone_tree(first, c"", Depth::One, 0).during(Call::CloneTree)?;
+            return mount::attach(again, target).during(Call::AttachMount);
         }
-        self.null.as_ref().ok_or((Call::CheckDevice, Errno::ENODEV))
+        let first = if is_dir { empty_tmpfs(self.label)? } else { readonly_null(self.places)? };
+        mount::attach(&first, target).during(Call::AttachMount)?;
+        *cover = Some(first);
+        Ok(())
     }
+}
+
+/// A clone of the container's /dev/null. Or it could be given another mode by the name of
+/// a masked file, where /dev is read-only.
+fn readonly_null(places: &Places<'_>) -> StepResult<OwnedFd> {
+    let null = devices::NULL.look(places)?;
+    let tree = mount::clone_tree(&null, c"", Depth::One, 0).during(Call::CloneTree)?;
+    let readonly = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
+    mount::set_attr(&tree, Depth::One, &readonly).during(Call::MountSetattr)?;
+    Ok(tree)
 }
