@@ -385,6 +385,43 @@ mod tests {
         assert!(read("gold/tasks").starts_with('7'));
     }
 
+    /// The files of new groups are the test's here, too.
+    #[test]
+    #[allow(clippy::disallowed_methods)]
+    fn what_is_written_of_a_part() {
+        let (dir, resctrl) = resctrl();
+        let read = |path: &str| std::fs::read_to_string(dir.path().join(path)).unwrap();
+        let make = |id: &str, change: &dyn Fn(&mut spec::IntelRdt)| {
+            let mut spec = spec::IntelRdt::default();
+            change(&mut spec);
+            let rdt = IntelRdt::new(&spec).unwrap();
+            let place = resctrl.place(&rdt, id).unwrap();
+            assert!(resctrl.make_group(&place).unwrap(), "{id}: nothing was made");
+            for name in ["schemata", "tasks"] {
+                std::fs::write(dir.path().join(&place.group).join(name), "").unwrap();
+            }
+            resctrl.write_schemata(&place, &rdt).unwrap();
+            place
+        };
+        assert!(make("l3", &|s| s.l3_cache_schema = "L3:0=f".into()).own);
+        assert!(make("mb", &|s| s.mem_bw_schema = "MB:0=20".into()).own);
+        assert!(make("lines", &|s| s.schemata = vec!["L2:0=f".into(), "L2:1=7".into()]).own);
+        // A named class that is missing is made with its schema, and stays.
+        let gold = make("x", &|s| (s.clos_id, s.l3_cache_schema) = ("gold".into(), "L3:0=3".into()));
+        assert!(!gold.own);
+        assert_eq!(
+            ["l3", "mb", "gold"].map(|group| read(&format!("{group}/schemata"))),
+            ["L3:0=f\n", "MB:0=20\n", "L3:0=3\n"]
+        );
+        assert_eq!(read("lines/schemata"), "L2:0=f\nL2:1=7\n");
+        // A monitoring group gets the process, and so does the class; of exec, too.
+        let place = Place { monitoring: Some("x".into()), ..gold };
+        std::fs::create_dir_all(dir.path().join("gold/mon_groups/x")).unwrap();
+        std::fs::write(dir.path().join("gold/mon_groups/x/tasks"), "").unwrap();
+        resctrl.assign(&place, 8).unwrap();
+        assert_eq!((read("gold/tasks"), read("gold/mon_groups/x/tasks")), ("8".into(), "8".into()));
+    }
+
     /// In a directory that is no resctrl a new group has no files, so that it cannot be used.
     #[test]
     #[allow(clippy::disallowed_methods)]

@@ -125,6 +125,12 @@ pub(crate) const CASES: &[Case] = &[
         run: without_list,
     },
     Case {
+        name: "no cache allocation is asked for",
+        quote: "If `intelRdt` is not set, the runtime MUST NOT manipulate any `resctrl` pseudo-filesystems \
+                (config-linux.md, IntelRdt)",
+        run: without_resctrl,
+    },
+    Case {
         name: "features are those of the program",
         quote: "The Features structure is irrelevant to the actual availability of the features in the host operating \
                 system. Hence, the content of the Features structure SHOULD be determined on the compilation time of the \
@@ -371,6 +377,21 @@ fn without_list(runtime: &Runtime) -> Result {
     runtime.run(&["delete", "--force", "c"])?.ok()?;
     ensure!(of_dir, "the directory is not the user's");
     ensure_eq!(names, ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"]);
+    Ok(())
+}
+
+/// The whole life of a container on a host where a runtime that goes to resctrl cannot get
+/// any further: it is a file.
+fn without_resctrl(runtime: &Runtime) -> Result {
+    const SCRIPT: &str = "mkdir -p $d/cgroup && mount --rbind /sys/fs/cgroup $d/cgroup && mount --rbind $d /sys/fs && \
+        echo as it was > /sys/fs/resctrl && \"$r\" --root $s create c && \"$r\" --root $s start c && \
+        \"$r\" --root $s exec c /probe exit 0 && \"$r\" --root $s delete --force c && cat /sys/fs/resctrl";
+    let bundle = Bundle::new(&["sleep"])?;
+    let dir = tempfile::tempdir().doing("temporary directory")?;
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c", SCRIPT]).current_dir(bundle.path());
+    command.env("d", dir.path()).env("r", runtime.program()).env("s", runtime.root()).stdin(Stdio::null());
+    ensure_eq!(conformance::runtime::finish(command)?.ok()?.stdout, "as it was\n");
     Ok(())
 }
 
