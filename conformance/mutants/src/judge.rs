@@ -105,14 +105,13 @@ impl Judge {
 
     /// Runs each test alone, without a mutant, to see which it reaches; or reads what an
     /// earlier run has seen. Tests that fail cannot judge.
-    pub fn learn(&mut self, mutants: &[Mutant], keys: &BTreeMap<u32, String>) -> Result {
+    pub fn learn(&mut self, mutants: &[Mutant]) -> Result {
         let last = mutants.last().map_or(0, |mutant| mutant.number) as usize;
         let path = self.directory.join("reaches.json");
         let seen: Value =
             std::fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
         let known: BTreeSet<&str> = strings(&seen["mutants"]).collect();
-        let mut learned =
-            json!({ "mutants": keys.values().collect::<Vec<_>>(), "tests": {}, "failing": seen["failing"] });
+        let mut learned = json!({ "mutants": mutants.iter().map(|mutant| &mutant.key).collect::<Vec<_>>(), "tests": {}, "failing": seen["failing"] });
         for is_case in [false, true] {
             for name in self.list(is_case)? {
                 let mut reaches = vec![false; last + 1];
@@ -120,7 +119,7 @@ impl Judge {
                 let takes;
                 if old.is_object() {
                     let reached: BTreeSet<&str> = strings(&old["reaches"]).collect();
-                    for (number, key) in keys {
+                    for Mutant { number, key, .. } in mutants {
                         // What was not there then may be reached.
                         reaches[*number as usize] =
                             reached.contains(key.as_str()) || !known.contains(key.as_str());
@@ -143,11 +142,8 @@ impl Judge {
                 } else {
                     continue;
                 }
-                let reached: Vec<_> = keys
-                    .iter()
-                    .filter(|(number, _)| reaches[**number as usize])
-                    .map(|(_, key)| key)
-                    .collect();
+                let reached = mutants.iter().filter(|mutant| reaches[mutant.number as usize]);
+                let reached: Vec<_> = reached.map(|mutant| &mutant.key).collect();
                 learned["tests"][&name] = json!({ "takes": takes.as_millis() as u64, "reaches": reached });
                 self.tests.push(Test { name, is_case, takes, reaches, kills: 0 });
             }
@@ -239,6 +235,7 @@ impl Judge {
             command.arg(format!("CASES={}", list.display())).arg(&self.cases);
         } else {
             command = Command::new(&self.unit_tests);
+            command.env("PROPTEST_MAX_SHRINK_ITERS", "0").env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true");
             command.args(["--exact", "--test-threads=1"]).args(names).stdin(Stdio::null());
         }
         let stderr = stdout.try_clone().map_err(text)?;

@@ -16,7 +16,6 @@ mod rewrite;
 use judge::{Judge, Verdict};
 use rewrite::{From, Mapping, Mutant, Rewriter};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -81,32 +80,32 @@ fn run(args: Vec<String>) -> Result {
     copy(&tree)?;
     let (mutants, switch) = build(&options, &tree)?;
     let mut judge = Judge::new(&options.directory, &tree, switch)?;
-    let keys = keys(&mutants);
-    judge.learn(&mutants, &keys)?;
+    judge.learn(&mutants)?;
 
     let results = options.directory.join("results.tsv");
     let mut known = BTreeMap::new();
     for line in std::fs::read_to_string(&results).unwrap_or_default().lines() {
         let Some((key, verdict)) = line.rsplit_once('\t') else { continue };
-        known.insert(key.to_owned(), verdict.to_owned());
+        known.insert(without_line(key), verdict.to_owned());
     }
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&results).map_err(text)?;
     for folder in &options.folders {
         let mut of_folder: Vec<_> =
             mutants.iter().filter(|mutant| mutant.file.contains(&format!("/src/{folder}/"))).collect();
         let all = of_folder.len();
-        of_folder.sort_by_key(|mutant| shuffled(options.seed, &keys[&mutant.number]));
+        of_folder.sort_by_key(|mutant| shuffled(options.seed, &mutant.key));
         of_folder.truncate(options.sample);
         let (mut killed, mut judged) = (0, 0);
         for mutant in &of_folder {
-            let key = &keys[&mutant.number];
+            let key = &mutant.key;
             let verdict = match known.get(key) {
                 Some(verdict) if !options.again || !verdict.starts_with(Verdict::SURVIVED) => verdict.clone(),
                 _ => {
                     let same = mutants.iter().filter(|other| other.file == mutant.file);
                     let same: Vec<u32> = same.map(|other| other.number).collect();
                     let verdict = judge.judge(mutant, &same, options.cases)?.to_string();
-                    writeln!(file, "{key}\t{verdict}").map_err(text)?;
+                    let (name, rest) = key.split_once('\t').unwrap_or((key, ""));
+                    writeln!(file, "{name}:{}\t{rest}\t{verdict}", mutant.line).map_err(text)?;
                     verdict
                 }
             };
@@ -116,6 +115,13 @@ fn run(args: Vec<String>) -> Result {
         println!("{folder}: {killed} of {judged} are killed, {} survive ({all} in all)", judged - killed);
     }
     Ok(())
+}
+
+/// The key of a mutant from a line of the results, where the file has a line number.
+fn without_line(key: &str) -> String {
+    let (place, rest) = key.split_once('\t').unwrap_or((key, ""));
+    let file = place.rsplit_once(':').map_or(place, |(file, _)| file);
+    format!("{file}\t{rest}")
 }
 
 pub fn text(error: impl std::fmt::Display) -> String {
@@ -146,15 +152,13 @@ fn build(options: &Options, tree: &Path) -> Result<(Vec<Mutant>, PathBuf)> {
         sources(Path::new("runtime-core/src").join(folder).as_path(), &mut files)?;
     }
     let dropped_list = options.directory.join("dropped");
-    let mut dropped: BTreeSet<u32> = BTreeSet::new();
-    for line in std::fs::read_to_string(&dropped_list).unwrap_or_default().lines() {
-        dropped.extend(line.parse::<u32>());
-    }
+    let known = std::fs::read_to_string(&dropped_list).unwrap_or_default();
+    let mut dropped: BTreeSet<String> = known.lines().map(str::to_owned).collect();
     loop {
         let (mut mutants, mut mappings, mut next) = (Vec::new(), BTreeMap::new(), 1);
         for path in &files {
             let source = std::fs::read_to_string(path).map_err(text)?;
-            let wanted = |number: u32| !dropped.contains(&number);
+            let wanted = |key: &str| !dropped.contains(key);
             let mut rewriter = Rewriter::new(&path.to_string_lossy(), &source, next, &wanted);
             rewriter.read().map_err(text)?;
             let (new, mapping, of_file, after) = rewriter.finish();
@@ -172,11 +176,9 @@ fn build(options: &Options, tree: &Path) -> Result<(Vec<Mutant>, PathBuf)> {
             ok(Command::new("chmod").arg("666").arg(&switch))?;
             return Ok((mutants, switch));
         }
-        dropped.extend(bad);
-        let list = dropped.iter().fold(String::new(), |mut list, number| {
-            let _ = writeln!(list, "{number}");
-            list
-        });
+        let keys = mutants.iter().filter(|mutant| bad.contains(&mutant.number));
+        dropped.extend(keys.map(|mutant| mutant.key.clone()));
+        let list: String = dropped.iter().map(|key| format!("{key}\n")).collect();
         write(&dropped_list, &list)?;
     }
 }
@@ -229,10 +231,19 @@ fn errors(
                     let smallest = here().map(|mutant| mutant.region.len()).min();
                     let found: Vec<_> =
                         here().filter(|mutant| Some(mutant.region.len()) == smallest).collect();
-                    if found.is_empty() {
-                        return Err(format!("an error of no mutant: {}", message["rendered"]));
-                    }
                     bad.extend(found.iter().map(|mutant| mutant.number));
+                    if found.is_empty() {
+                        // The type of a value is known later than where it was replaced.
+                        let before = mutants.iter().filter(|mutant| {
+                            mutant.file == name
+                                && mutant.region.start < at
+                                && mutant.change.starts_with("Ok(())")
+                        });
+                        let nearest = before.max_by_key(|mutant| mutant.region.start);
+                        let nearest =
+                            nearest.ok_or(format!("an error of no mutant: {}", message["rendered"]))?;
+                        bad.insert(nearest.number);
+                    }
                 }
             }
         }
@@ -266,30 +277,10 @@ fn sources(folder: &Path, files: &mut Vec<PathBuf>) -> Result {
     Ok(())
 }
 
-/// A name of each mutant that stays the same when lines are added elsewhere.
-fn keys(mutants: &[Mutant]) -> BTreeMap<u32, String> {
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    let mut keys = BTreeMap::new();
-    for mutant in mutants {
-        let file = mutant.file.trim_start_matches("runtime-core/src/");
-        let key = format!("{file}\t{}\t{}", mutant.function, mutant.change);
-        let count = seen.entry(key.clone()).or_default();
-        *count += 1;
-        let key = if *count > 1 { format!("{key} ({count})") } else { key };
-        keys.insert(
-            mutant.number,
-            format!("{file}:{}\t{}", mutant.line, key.split_once('\t').map_or("", |(_, rest)| rest)),
-        );
-    }
-    keys
-}
-
-/// A number by which to sort: FNV-1a of the key without its line, begun with the seed.
+/// A number by which to sort: FNV-1a of the key, begun with the seed.
 fn shuffled(seed: u64, key: &str) -> u64 {
-    let (place, rest) = key.split_once('\t').unwrap_or((key, ""));
-    let file = place.rsplit_once(':').map_or(place, |(file, _)| file);
     let mut hash = 0xcbf2_9ce4_8422_2325 ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    for byte in file.bytes().chain(rest.bytes()) {
+    for byte in key.bytes() {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
     }
     hash

@@ -4,6 +4,7 @@
 //! Text is only inserted, and never a line, so that a place in the new text leads back to
 //! the place in the old.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
@@ -15,8 +16,9 @@ pub struct Mutant {
     pub number: u32,
     pub file: String,
     pub line: usize,
-    pub function: String,
     pub change: String,
+    /// File, function and change: a name that stays when lines are added elsewhere.
+    pub key: String,
     /// The expression that contains all of its inserted text, for the compiler's errors.
     pub region: Range<usize>,
 }
@@ -34,9 +36,10 @@ pub struct Rewriter<'a> {
     source: &'a str,
     file: String,
     next: u32,
-    wanted: &'a dyn Fn(u32) -> bool,
+    wanted: &'a dyn Fn(&str) -> bool,
     function: Vec<String>,
     insertions: Vec<Insertion>,
+    seen: BTreeMap<String, usize>,
     pub mutants: Vec<Mutant>,
 }
 
@@ -68,9 +71,18 @@ impl Mapping {
 
 impl<'a> Rewriter<'a> {
     /// Numbers the mutants of a file from `first`, and puts those into its text that are wanted.
-    pub fn new(file: &str, source: &'a str, first: u32, wanted: &'a dyn Fn(u32) -> bool) -> Self {
+    pub fn new(file: &str, source: &'a str, first: u32, wanted: &'a dyn Fn(&str) -> bool) -> Self {
         let (file, function) = (file.to_owned(), Vec::new());
-        Rewriter { source, file, next: first, wanted, function, insertions: Vec::new(), mutants: Vec::new() }
+        Rewriter {
+            source,
+            file,
+            next: first,
+            wanted,
+            function,
+            insertions: Vec::new(),
+            seen: BTreeMap::new(),
+            mutants: Vec::new(),
+        }
     }
 
     /// Reads the whole file.
@@ -98,12 +110,18 @@ impl<'a> Rewriter<'a> {
     fn mutant(&mut self, change: String, at: Range<usize>, region: Range<usize>) -> Option<u32> {
         let number = self.next;
         self.next += 1;
-        if !(self.wanted)(number) {
+        let file = self.file.trim_start_matches("runtime-core/src/");
+        let mut key = format!("{file}\t{}\t{change}", self.function.join("::"));
+        let count = self.seen.entry(key.clone()).or_default();
+        *count += 1;
+        if *count > 1 {
+            key = format!("{key} ({count})");
+        }
+        if !(self.wanted)(&key) {
             return None;
         }
         let line = self.source[..at.start].matches('\n').count() + 1;
-        let function = self.function.join("::");
-        self.mutants.push(Mutant { number, file: self.file.clone(), line, function, change, region });
+        self.mutants.push(Mutant { number, file: self.file.clone(), line, change, key, region });
         Some(number)
     }
 

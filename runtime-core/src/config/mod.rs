@@ -308,6 +308,19 @@ mod tests {
     }
 
     #[test]
+    fn options_without_a_use_for_bind_mounts() {
+        let mount = |options: &[&str]| spec::Mount {
+            destination: "/x".into(),
+            source: "/y".into(),
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+            ..Default::default()
+        };
+        let (_, warnings) = check(|spec| spec.mounts = vec![mount(&["bind", "sync", "nosuid"])]).unwrap();
+        let [warning] = &warnings[..] else { panic!("{warnings:?}") };
+        assert!(warning.to_string().starts_with("mounts[0].options: \"sync\" is ignored: "), "{warning}");
+    }
+
+    #[test]
     fn versions() {
         for version in ["1.0.0", "1.3.0", "1.99.7-rc.1+dev", "1.0.2-dev"] {
             check(|s| s.oci_version = version.into()).unwrap();

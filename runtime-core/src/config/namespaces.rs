@@ -308,6 +308,8 @@ mod tests {
             check(&[range(0, 100, 10), range(5, 500, 1)]).unwrap_err().starts_with("m[1]: overlaps m[0]")
         );
         assert!(check(&[range(0, 100, 10), range(50, 109, 1)]).unwrap_err().starts_with("m[1]: overlaps"));
+        assert!(check(&[range(5, 500, 1), range(0, 100, 10)]).unwrap_err().starts_with("m[1]: overlaps"));
+        assert!(check(&[range(10, 0, 5), range(0, 1000, 10), range(15, 5, 5)]).is_ok());
         assert!(check(&[range(u32::MAX, 0, 1)]).unwrap_err().starts_with("m[0].containerID"));
         assert!(check(&vec![range(0, 0, 1); 341]).unwrap_err().contains("340"));
     }

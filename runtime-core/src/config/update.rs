@@ -199,5 +199,8 @@ mod tests {
         );
         let unified = merged(r#"{"unified": {"a.b": "1"}}"#, r#"{"unified": {"c.d": "2"}}"#).unified;
         assert_eq!(unified.len(), 2);
+        let (none, all) = (r#"{"devices": [{"allow": false}]}"#, r#"{"devices": [{"allow": true}]}"#);
+        assert_eq!(merged(none, all), parse(all), "device rules are one list");
+        assert_eq!(merged(none, "{}"), parse(none));
     }
 }

@@ -455,6 +455,9 @@ mod tests {
             let error = report("/x", "tmpfs", "", options);
             assert!(error.starts_with(&format!("mounts[3].{place}: ")), "{error}");
         }
+        for longest in ["x".repeat(255), format!("x={}", "y".repeat(255))] {
+            assert!(parse("/x", "tmpfs", "", &["remount", &longest]).is_ok());
+        }
         assert!(report("/x", "proc", "", &["tmpcopyup"]).contains("tmpcopyup is for tmpfs only"));
         assert!(report("/x", "tmpfs", "", &["=x"]).starts_with("mounts[3].options[0]: "));
         let mut half = spec("/x", "", "/y", &["rbind"]);
