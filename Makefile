@@ -139,8 +139,9 @@ FOLDERS ?= config init plan
 .PHONY: mutants
 mutants:
 	$(CARGO) build --quiet --manifest-path conformance/mutants/Cargo.toml
-	$(SUDO) conformance/mutants/target/debug/mutants $(abspath target/mutants) \
-		--seed $(SEED) --sample $(SAMPLE) $(FOLDERS)
+	mkdir -p target/mutants
+	$(SUDO) conformance/mutants/box $(abspath target/mutants) \
+		conformance/mutants/target/debug/mutants $(abspath target/mutants) --seed $(SEED) --sample $(SAMPLE) $(FOLDERS)
 
 # --- fuzzing: make fuzz-config SECONDS=600 ---
 

@@ -2,7 +2,7 @@
 //! Breaks the runtime one expression at a time, and asks the tests:
 //!
 //! ```text
-//! mutants DIRECTORY [--seed N] [--sample N] [--cases N] [--again] FOLDER...
+//! box DIRECTORY mutants DIRECTORY [--seed N] [--sample N] [--cases N] [--again] FOLDER...
 //! ```
 //!
 //! All mutants are compiled at once, each behind a switch (switch.rs), into a copy of the
@@ -75,6 +75,10 @@ fn options(args: Vec<String>) -> Result<Options> {
 
 fn run(args: Vec<String>) -> Result {
     let options = options(args)?;
+    // Namespaces of its own: what the tests leave is ended.
+    if std::os::unix::process::parent_id() != 1 {
+        return Err("this is for a box: conformance/mutants/box DIRECTORY mutants DIRECTORY ...".into());
+    }
     std::fs::create_dir_all(&options.directory).map_err(|error| error.to_string())?;
     let tree = options.directory.join("tree");
     copy(&tree)?;

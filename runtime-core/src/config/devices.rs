@@ -252,6 +252,9 @@ mod tests {
         assert!(report(device("/dev/x", "x", 1, 1)).starts_with("linux.devices[0].type"));
         assert!(report(device("/dev/x", "c", -1, 1)).starts_with("linux.devices[0].major"));
         assert!(report(device("/dev/x", "c", 1, 1 << 20)).starts_with("linux.devices[0].minor"));
+        let mode = |mode| spec::Device { file_mode: Some(mode), ..device("/dev/x", "c", 1, 1) };
+        assert_eq!(nodes(&[mode(libc::S_IFCHR | 0o7777)]).unwrap()[6].mode, Some(0o7777));
+        assert!(report(mode(0o10_0000 << 1)).starts_with("linux.devices[0].fileMode"));
         assert_eq!(nodes(&[device("/dev/x", "p", -8, 666)]).unwrap()[6].major, 0);
         let rule = |kind: &str, major, access: &str| {
             let rule =

@@ -380,6 +380,7 @@ mod tests {
         let change = parse("/x", "", "/s", &["rbind", "noatime"]).unwrap().flags.bind_attr().unwrap();
         assert_eq!(change.set, attr::NOATIME);
         assert_eq!(change.clear & attr::ATIME, attr::ATIME);
+        assert_ne!(change.clear & attr::NODIRATIME, 0);
     }
 
     #[test]
