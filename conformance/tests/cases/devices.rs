@@ -67,20 +67,23 @@ pub(crate) const CASES: &[Case] = &[
         quote: "fileMode - file mode for the device; uid, gid - id of device owner, group in the container namespace \
                 (config-linux.md, Devices)",
         run: |runtime| {
-            let bundle = Bundle::new(&["stat", "/here", "/there"])?.with(|config| {
+            let bundle = Bundle::new(&["stat", "/here", "/there", "/user", "/group"])?.with(|config| {
                 config["linux"]["devices"] = json!([
                     { "path": "/here", "type": "c", "major": 1, "minor": 3, "fileMode": 0o640, "uid": 7, "gid": 8 },
                     { "path": "/there", "type": "c", "major": 1, "minor": 3 },
+                    { "path": "/user", "type": "c", "major": 1, "minor": 3, "uid": 7 },
+                    { "path": "/group", "type": "c", "major": 1, "minor": 3, "gid": 8 },
                 ]);
             })?;
-            for name in ["here", "there"] {
+            for name in ["here", "there", "user", "group"] {
                 let mode = Mode::from_bits_truncate(0o600);
                 mknod(&bundle.rootfs(name), SFlag::S_IFCHR, mode, makedev(1, 3)).doing("mknod")?;
             }
             let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
             let nodes: Vec<Option<Node>> = serde_json::from_str(&output.stdout).doing("nodes")?;
             let node = |mode, owner| Some(Node { kind: "char 1:3".to_owned(), mode, owner });
-            ensure_eq!(nodes, [node(0o640, (7, 8)), node(0o600, (0, 0))]);
+            let found = [node(0o640, (7, 8)), node(0o600, (0, 0)), node(0o600, (7, 0)), node(0o600, (0, 8))];
+            ensure_eq!(nodes, found);
             Ok(())
         },
     },

@@ -167,6 +167,24 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "a source in the rootfs, with the mounts below it",
+        quote: "bind: bind mount; rbind: recursive bind mount (config.md, Linux mount options)",
+        run: |runtime| {
+            let bundle = bundle(&["report"])?;
+            fs::create_dir(bundle.rootfs("data")).doing("mkdir")?;
+            let source = bundle.rootfs("data");
+            let bundle = bundle.with(|config| {
+                push(config, json!({ "destination": "/data/below", "type": "tmpfs", "source": "t" }));
+                push(config, json!({ "destination": "/volume", "source": source, "options": ["rbind"] }));
+            })?;
+            let report = runtime.report(&bundle)?;
+            for target in ["/volume", "/volume/below"] {
+                ensure!(report.mount(target).is_some(), "no mount {target}: {:?}", report.mounts);
+            }
+            Ok(())
+        },
+    },
+    Case {
         name: "a source in the rootfs is not led out by the image's links",
         quote: "CVE-2024-45310 and its kind: a link of the image is followed in the host's root",
         run: |runtime| {

@@ -132,6 +132,14 @@ mod tests {
     }
 
     #[test]
+    fn a_file_system_of_the_kernel() {
+        let to = tempfile::tempdir().unwrap();
+        let copied =
+            copy(&opened(Path::new("/proc/sys/kernel/keys")), &opened(to.path()), &Proc::host().unwrap());
+        assert_eq!(copied.unwrap_err(), (Call::CopyUp, Errno::EPERM));
+    }
+
+    #[test]
     #[allow(clippy::disallowed_methods)]
     fn a_tree_that_is_too_deep() {
         let dir = tempfile::tempdir().unwrap();

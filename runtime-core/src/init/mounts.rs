@@ -346,6 +346,22 @@ mod tests {
     use super::*;
 
     #[test]
+    #[allow(clippy::disallowed_methods)]
+    fn a_link_where_something_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = fd::open(fd::CWD, &crate::path::c_path(dir.path()), libc::O_PATH, 0).unwrap();
+        let link = |target: &CStr, path: &CStr| symlink(Root::new(&top), target, path);
+        assert_eq!(link(c"target", c"link"), Ok(()));
+        assert_eq!(std::fs::read_link(dir.path().join("link")).unwrap(), std::path::Path::new("target"));
+        assert_eq!(link(c"target", c"link"), Ok(()), "it is the same");
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        for path in [c"link", c"file"] {
+            assert_eq!(link(c"other", path), Err((Call::Symlink, Errno::EEXIST)));
+        }
+        assert_eq!(std::fs::read_link(dir.path().join("link")).unwrap(), std::path::Path::new("target"));
+    }
+
+    #[test]
     fn octal() {
         assert_eq!(Octal::new(0o1777).as_c_str(), c"01777");
         assert_eq!(Octal::new(0).as_c_str(), c"00000");
