@@ -23,6 +23,7 @@ mod hook_process;
 mod hooks;
 mod hosts;
 mod input;
+mod interfaces;
 mod letter;
 mod lifecycle;
 mod limits;
@@ -96,6 +97,7 @@ fn main() -> ExitCode {
         ("seccomp", seccomp::CASES),
         ("security", security::CASES),
         ("trees", trees::CASES),
+        ("interfaces", interfaces::CASES),
         ("volumes", volumes::CASES),
         ("hosts", hosts::CASES),
         ("hosts", hosts::APPARMOR),

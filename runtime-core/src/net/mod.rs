@@ -9,7 +9,7 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use crate::init::plan::Plan;
 use crate::launch::Child;
 use crate::sys::{Errno, fd, net};
-use route::{Address, Route};
+use route::{Address, Link, Route};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 
@@ -34,6 +34,7 @@ struct MovedDevice {
     /// On the host.
     name: CString,
     index: u32,
+    link: Link,
     was_up: bool,
     addresses: Vec<Address>,
     index_there: u32,
@@ -80,9 +81,10 @@ impl Moved {
         }
         let mut addresses = self.here.addresses(index).context(|| "RTM_GETADDR")?;
         addresses.retain(Address::is_lasting);
+        let link = self.here.link(index).context(|| "RTM_GETLINK")?;
         let was_up = self.here.is_up(&host).context(|| "SIOCGIFFLAGS")?;
         let name = name.clone();
-        self.devices.push(MovedDevice { name: host, index, was_up, addresses, index_there: index });
+        self.devices.push(MovedDevice { name: host, index, link, was_up, addresses, index_there: index });
         let Some(moved) = self.devices.last_mut() else { return Ok(()) };
         loop {
             match self.here.move_to(index, &self.there_namespace, &name, Some(moved.index_there)) {
@@ -130,6 +132,13 @@ impl Moved {
         if name_here.as_ref() == Some(&device.name) {
             // It has not been moved.
             return Ok(());
+        }
+        // Who has CAP_NET_ADMIN in an existing namespace can put another one in its place, to
+        // have it on the host, with the addresses and the name of the first.
+        let now = self.there.link(device.index_there).context(|| "RTM_GETLINK")?;
+        let home = self.there.number_of(&self.here_namespace).context(|| "RTM_GETNSID")?;
+        if !now.can_be(&device.link, home.as_deref()) {
+            return Err(Error::new(ErrorKind::System, "another interface is in its place"));
         }
         let move_back =
             |index| self.there.move_to(device.index_there, &self.here_namespace, &device.name, index);

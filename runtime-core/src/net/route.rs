@@ -49,8 +49,13 @@ impl NetlinkDeserializable for Message {
 
     fn deserialize(header: &NetlinkHeader, payload: &[u8]) -> std::result::Result<Self, DecodeError> {
         let kind = header.message_type;
-        // Others are not asked for, and not read.
-        let length = if kind == libc::RTM_NEWADDR { IFADDRMSG } else { payload.len() };
+        let length = match kind {
+            libc::RTM_NEWADDR => IFADDRMSG,
+            libc::RTM_NEWLINK => IFINFOMSG,
+            libc::RTM_NEWNSID => RTGENMSG,
+            // Others are not asked for, and not read.
+            _ => payload.len(),
+        };
         let (header, rest) =
             payload.split_at_checked(length).ok_or_else(|| DecodeError::from("short message"))?;
         let attributes = NlasIterator::new(rest)
@@ -62,6 +67,54 @@ impl NetlinkDeserializable for Message {
 
 /// sizeof(struct ifaddrmsg): family, prefix length, flags, scope, and the index.
 const IFADDRMSG: usize = 8;
+
+/// sizeof(struct ifinfomsg).
+const IFINFOMSG: usize = 16;
+
+/// sizeof(struct rtgenmsg), with what it is padded by.
+const RTGENMSG: usize = 4;
+
+impl Message {
+    fn attribute(&self, kind: u16) -> Option<&[u8]> {
+        self.attributes.iter().find(|(k, _)| *k == kind).map(|(_, value)| value.as_slice())
+    }
+}
+
+/// What nobody in another network namespace can give to an interface of their own: the type
+/// of driver that hardware has (none), and what a virtual one is connected to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Link {
+    /// `veth`, `macvlan`, ...; empty for hardware.
+    kind: Vec<u8>,
+    /// The index of the interface that it is on, or that is its other end.
+    lower: Option<Vec<u8>>,
+    /// The namespace of that one, as a number that this namespace has for it, if it is another.
+    lower_namespace: Option<Vec<u8>>,
+}
+
+impl Link {
+    fn of(message: &Message) -> Self {
+        let info = message.attribute(libc::IFLA_LINKINFO).unwrap_or_default();
+        let kind = NlasIterator::new(info).flatten().find(|nla| nla.kind() == libc::IFLA_INFO_KIND);
+        let value = |kind| message.attribute(kind).map(<[u8]>::to_vec);
+        Link {
+            kind: kind.map(|nla| nla.value().to_vec()).unwrap_or_default(),
+            lower: value(libc::IFLA_LINK),
+            lower_namespace: value(libc::IFLA_LINK_NETNSID),
+        }
+    }
+
+    /// Whether this interface, in another namespace, can be the one that `before` was in a
+    /// namespace which has the number `home` in the other one.
+    pub(super) fn can_be(&self, before: &Link, home: Option<&[u8]>) -> bool {
+        let lower_is_same = || match before.lower_namespace {
+            None => self.lower_namespace.as_deref() == home,
+            // Numbers of two namespaces cannot be compared.
+            Some(_) => true,
+        };
+        self.kind == before.kind && self.lower == before.lower && (before.lower.is_none() || lower_is_same())
+    }
+}
 
 /// An address of an interface, as the kernel describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +130,7 @@ impl Address {
     }
 
     fn attribute(&self, kind: u16) -> Option<&[u8]> {
-        self.0.attributes.iter().find(|(k, _)| *k == kind).map(|(_, value)| value.as_slice())
+        self.0.attribute(kind)
     }
 
     fn flags(&self) -> u32 {
@@ -166,6 +219,24 @@ impl Route {
     /// Whether an interface is up.
     pub(super) fn is_up(&self, name: &CStr) -> Result<bool> {
         net::interface_is_up(&self.socket, name)
+    }
+
+    /// What an interface is. ENODEV: there is none of that index.
+    pub(super) fn link(&self, index: u32) -> Result<Link> {
+        let request = Message { kind: libc::RTM_GETLINK, header: link(index, 0), attributes: Vec::new() };
+        let answer = self.request(NLM_F_ACK, request)?;
+        answer.iter().find(|message| message.kind == libc::RTM_NEWLINK).map(Link::of).ok_or(Errno::ENODEV)
+    }
+
+    /// The number that this namespace has for another one; -1, as bytes, if it has none.
+    pub(super) fn number_of(&self, namespace: impl AsFd) -> Result<Option<Vec<u8>>> {
+        const NETNSA_NSID: u16 = 1;
+        const NETNSA_FD: u16 = 3;
+        let fd = namespace.as_fd().as_raw_fd().to_ne_bytes().to_vec();
+        let request =
+            Message { kind: libc::RTM_GETNSID, header: vec![0; RTGENMSG], attributes: vec![(NETNSA_FD, fd)] };
+        let answer = self.request(NLM_F_ACK, request)?;
+        Ok(answer.iter().find_map(|message| message.attribute(NETNSA_NSID)).map(<[u8]>::to_vec))
     }
 
     /// All addresses of an interface.

@@ -11,9 +11,18 @@ fn socket(domain: i32, kind: i32, protocol: i32) -> Result<OwnedFd> {
     new_fd(check_int(fd)?.into())
 }
 
-/// `int socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)`: a socket of rtnetlink(7).
+/// `int socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)`: a socket of rtnetlink(7). It is connected
+/// to the kernel, so that nobody else can send to it: in a network namespace of others,
+/// CAP_NET_ADMIN would be enough to answer in the kernel's place (netlink(7)).
 pub(crate) fn route_socket() -> Result<OwnedFd> {
-    socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE)
+    let socket = socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE)?;
+    // SAFETY: a sockaddr_nl of zeros is the kernel's, but for the family.
+    let mut kernel: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
+    kernel.nl_family = libc::AF_NETLINK as libc::sa_family_t;
+    let length = size_of::<libc::sockaddr_nl>() as libc::socklen_t;
+    // SAFETY: `kernel` is a whole sockaddr_nl, and lives until the call is over.
+    check_int(unsafe { libc::connect(socket.as_raw_fd(), (&raw const kernel).cast(), length) })?;
+    Ok(socket)
 }
 
 /// A request of netdevice(7) about an interface. ENODEV: no name is that long.

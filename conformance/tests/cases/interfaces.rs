@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Network devices of containers whose network namespace others can change.
+
+use crate::Case;
+use crate::namespaces::{Device, ip};
+use conformance::{Bundle, Result, Runtime, ensure};
+use serde_json::json;
+
+pub(crate) const CASES: &[Case] = &[Case {
+    name: "another interface in the place of a network device",
+    quote: "what a container's network namespace has is its own to change (CAP_NET_ADMIN); if the container comes to \
+            nothing, the host does not get anything that it has not given",
+    run: replaced,
+}];
+
+/// Before the container comes to nothing, its network device is replaced by another pair, the
+/// other end of which is not the host's.
+fn replaced(runtime: &Runtime) -> Result {
+    let device = Device::new("cfx0")?;
+    let script = r#"pid=$(sed 's/.*"pid":\([0-9]*\).*/\1/'); inside() { nsenter -t $pid -n ip "$@"; }
+        index=$(inside -o link show cfx0 | cut -d: -f1) && inside link delete cfx0 &&
+        inside link add cfx1 index $index type veth peer name cfx1-peer && exit 1"#;
+    let bundle = Bundle::new(&["exit", "0"])?.with(|config| {
+        config["linux"]["netDevices"] = json!({ device.name: {} });
+        let args = ["sh", "-c", script];
+        let env = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"];
+        config["hooks"] = json!({ "createRuntime": [{ "path": "/bin/sh", "args": args, "env": env }] });
+    })?;
+    let output = runtime.run_in(&bundle, &["create", "c"])?.failed()?;
+    ensure!(output.stderr.contains("exit status 1"), "{}", output.stderr);
+    // Of some runtimes nothing is left.
+    runtime.run(&["delete", "--force", "c"])?.ok()?;
+    let is_back = ip("link show cfx0").is_ok();
+    let _gone = ip("link delete cfx0");
+    ensure!(!is_back, "what has taken its place is on the host: {}", output.stderr);
+    Ok(())
+}
