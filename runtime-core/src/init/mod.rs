@@ -29,7 +29,7 @@ pub(crate) mod tree;
 pub(crate) use lookup::parse_passwd;
 
 use crate::launch::channel::{ChildEnd, Reply};
-use crate::launch::self_exe;
+use crate::launch::self_exe::{self, Seal};
 use crate::path::root::PathBuffer;
 use crate::sys;
 use crate::sys::clone::Child;
@@ -129,13 +129,13 @@ fn first(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     }
     if plan.container.is_none() {
         streams::take_ahead(plan)?;
-        seal(plan)?;
+        seal(&mut plan.seal, channel)?;
         process::close_early(plan, channel).step(Step::CloseFds)?;
     }
     if plan.joins.is_empty() {
         return init(plan, channel);
     }
-    seal(plan)?;
+    seal(&mut plan.seal, channel)?;
     namespaces::drop_groups(plan)?;
     // Of a pid namespace only the children are.
     namespaces::join(&plan.joins)?;
@@ -165,15 +165,18 @@ fn hide() -> Result<(), Failure> {
     sys::cred::set_undumpable().during(Call::Prctl).step(Step::Hide)
 }
 
-fn seal(plan: &mut Plan) -> Result<(), Failure> {
-    self_exe::apply(&mut plan.seal).step(Step::SealExe)
+fn seal(seal: &mut Seal, channel: &ChildEnd) -> Result<(), Failure> {
+    self_exe::apply(seal, channel).step(Step::SealExe)
 }
 
 /// The process that makes what the program runs in, and executes it or, if that is to be
 /// in an existing pid namespace, clones the process that does: the scripts for create
 /// and exec.
 fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
-    seal(plan)?;
+    if plan.clone_flags & libc::CLONE_NEWUSER != 0 {
+        // The root of a user namespace need not be allowed to execute the program file.
+        seal(&mut plan.seal, channel)?;
+    }
     if let Some(container) = &plan.container {
         namespaces::enter_network(container)?;
     }
@@ -194,7 +197,7 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
         hide()?;
     }
     let entered = match (&mut plan.container, &plan.proc) {
-        (Some(container), Some(proc)) => make(container, &mut plan.process, proc, channel)?,
+        (Some(container), Some(proc)) => make(container, &mut plan.process, &mut plan.seal, proc, channel)?,
         _ => {
             if let Some(root) = &plan.enter {
                 rootfs::enter(root)?;
@@ -240,6 +243,7 @@ fn execute(program: &CStr, process: &mut Process, channel: &ChildEnd) -> Result<
 fn make(
     container: &mut plan::Container,
     process: &mut plan::Process,
+    seal: &mut Seal,
     proc: &crate::path::proc::Proc,
     channel: &ChildEnd,
 ) -> Result<bool, Failure> {
@@ -249,6 +253,8 @@ fn make(
     rootfs::attach(&mut container.rootfs, proc, channel)?;
     mounts::attach_all(&mut container.rootfs, proc, channel)?;
     devices::make(&mut container.rootfs, proc, channel)?;
+    // Before hooks, and while the host's procfs is at hand. The parent has the copy by now.
+    self::seal(seal, channel)?;
     if container.barrier {
         channel.send(Reply::Barrier).during(Call::Write).step(Step::Barrier)?;
         channel.wait_go().during(Call::Read).step(Step::Barrier)?;

@@ -18,7 +18,10 @@ use std::os::fd::{AsFd, AsRawFd, IntoRawFd, RawFd};
 /// A session and a keyring of its own, so that neither signals of the caller's
 /// terminal nor keys of the caller's session reach the container.
 pub(super) fn join_session(process: &Process) -> Result<(), Failure> {
-    setsid().during(Call::Setsid).step(Step::Keyring)?;
+    // The process that is cloned into an existing pid namespace makes its own.
+    if !process.enters_pid {
+        setsid().during(Call::Setsid).step(Step::Keyring)?;
+    }
     let Some(keyring) = &process.keyring else { return Ok(()) };
     let join = || -> StepResult {
         let mut serial = match keyctl::join_session(Some(&keyring.name)) {

@@ -39,8 +39,6 @@ byte_enum! {
         Unshare,
         /// Clone the init from a process that has joined others, with a new pid namespace.
         Clone,
-        /// Put a read-only copy of the program in the place of /proc/self/exe.
-        SealExe,
         /// Enter the network namespace that was made before the clone.
         Network,
         /// Wait until the parent has done its part (id maps, systemd's scope).
@@ -69,6 +67,8 @@ byte_enum! {
         Device,
         /// Make one of the links in /dev.
         DeviceLink,
+        /// Put a read-only copy of the program in the place of /proc/self/exe.
+        SealExe,
         /// Let the parent run its hooks.
         Barrier,
         /// Set one kernel parameter.

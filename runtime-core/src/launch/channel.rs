@@ -42,7 +42,7 @@ use super::watch::Watch;
 use crate::error::Context;
 use crate::init::step::{Call, Failure, Step};
 use crate::sys::{Errno, Result, fd, process, socket};
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
@@ -143,15 +143,29 @@ pub(crate) struct ChildEnd {
     /// The parent's process. Its end of the socket may outlive it: what another of its
     /// threads clones has a copy of it, and is waiting in turn for its own end of file.
     parent: OwnedFd,
-    /// How often Go has come while a mount was waited for.
+    /// How often Go has come while something else was waited for.
     early: Cell<u32>,
+    /// The program file, if it has come.
+    program: OnceCell<OwnedFd>,
 }
+
+/// One message of the parent's.
+enum Word {
+    Go,
+    Mount(OwnedFd),
+    Program(OwnedFd),
+}
+
+const GO: u8 = b'g';
+const MOUNT: u8 = b'm';
+const PROGRAM: u8 = b'p';
 
 /// Makes a channel.
 pub(crate) fn channel() -> crate::error::Result<(ParentEnd, ChildEnd)> {
     let (ours, socket) = socket::pair(libc::SOCK_SEQPACKET).context(|| "socketpair")?;
     let parent = process::pidfd_open(std::process::id() as i32).context(|| "pidfd_open")?;
-    Ok((ParentEnd { socket: ours, words: OnceLock::new() }, ChildEnd { socket, parent, early: Cell::new(0) }))
+    let child = ChildEnd { socket, parent, early: Cell::new(0), program: OnceCell::new() };
+    Ok((ParentEnd { socket: ours, words: OnceLock::new() }, child))
 }
 
 impl ParentEnd {
@@ -230,10 +244,25 @@ impl ParentEnd {
 
     /// Lets the child go on. EPIPE if it is gone, in which case `receive` says why.
     pub(crate) fn go(&self) -> Result<()> {
-        match socket::send(&self.socket, b"g") {
-            Err(Errno::EPIPE | Errno::ECONNRESET) | Ok(_) => Ok(()),
-            Err(errno) => Err(errno),
-        }
+        ignoring_its_end(socket::send(&self.socket, &[GO]))
+    }
+
+    /// Sends the tree of the mount that the child has asked for. It says why it is gone, if
+    /// it is.
+    pub(crate) fn send_mount(&self, tree: impl AsFd) -> Result<()> {
+        ignoring_its_end(socket::send_fd(&self.socket, &[MOUNT], tree))
+    }
+
+    /// Sends the program file that the child shall run from, as [`send_mount`](Self::send_mount).
+    pub(crate) fn send_program(&self, file: impl AsFd) -> Result<()> {
+        ignoring_its_end(socket::send_fd(&self.socket, &[PROGRAM], file))
+    }
+}
+
+fn ignoring_its_end(sent: Result<usize>) -> Result<()> {
+    match sent {
+        Err(Errno::EPIPE | Errno::ECONNRESET) | Ok(_) => Ok(()),
+        Err(errno) => Err(errno),
     }
 }
 
@@ -258,11 +287,19 @@ impl ChildEnd {
     /// Waits for a mount from the parent. EPIPE if it is gone.
     pub(crate) fn receive_mount(&self) -> Result<OwnedFd> {
         loop {
-            self.await_parent()?;
-            match socket::recv_fd(&self.socket, &mut [0])? {
-                (_, Some(mount)) => return Ok(mount),
-                (0, None) => return Err(Errno::EPIPE),
-                _ => self.early.set(self.early.get() + 1),
+            match self.next_word()? {
+                Word::Mount(mount) => return Ok(mount),
+                other => self.keep(other)?,
+            }
+        }
+    }
+
+    /// Waits for the program file from the parent. EPIPE if it is gone.
+    pub(crate) fn receive_program(&self) -> Result<BorrowedFd<'_>> {
+        loop {
+            match self.program.get() {
+                Some(program) => return Ok(program.as_fd()),
+                None => self.keep(self.next_word()?)?,
             }
         }
     }
@@ -273,8 +310,34 @@ impl ChildEnd {
             self.early.set(left);
             return Ok(());
         }
+        loop {
+            match self.next_word()? {
+                Word::Go => return Ok(()),
+                other => self.keep(other)?,
+            }
+        }
+    }
+
+    fn next_word(&self) -> Result<Word> {
         self.await_parent()?;
-        self.wait_alone()
+        let mut kind = [0];
+        match (socket::recv_fd(&self.socket, &mut kind)?, kind) {
+            ((0, _), _) => Err(Errno::EPIPE),
+            ((_, None), [GO]) => Ok(Word::Go),
+            ((_, Some(tree)), [MOUNT]) => Ok(Word::Mount(tree)),
+            ((_, Some(file)), [PROGRAM]) => Ok(Word::Program(file)),
+            _ => Err(Errno::EBADMSG),
+        }
+    }
+
+    /// Keeps what was not waited for. A mount is sent only to who waits for one.
+    fn keep(&self, word: Word) -> Result<()> {
+        match word {
+            Word::Go => self.early.set(self.early.get() + 1),
+            Word::Program(file) => self.program.set(file).map_err(|_second| Errno::EBADMSG)?,
+            Word::Mount(_) => return Err(Errno::EBADMSG),
+        }
+        Ok(())
     }
 
     /// As [`wait_go`](Self::wait_go), for a process that has closed all other descriptors:
@@ -370,12 +433,15 @@ mod tests {
     }
 
     #[test]
-    fn a_go_that_comes_before_a_mount() {
+    fn words_that_come_before_they_are_waited_for() {
         let (parent, child) = channel().unwrap();
+        parent.send_program(std::io::stdin()).unwrap();
         parent.go().unwrap();
-        socket::send_fd(&parent, b"m", &parent).unwrap();
+        parent.send_mount(std::io::stdin()).unwrap();
         child.receive_mount().unwrap();
         child.wait_go().unwrap();
+        child.receive_program().unwrap();
+        child.receive_program().unwrap();
         drop(parent);
         assert_eq!(child.wait_go().unwrap_err(), Errno::EPIPE);
     }

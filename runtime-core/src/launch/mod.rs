@@ -40,6 +40,8 @@ pub(crate) struct Child {
     early: VecDeque<Reply>,
     /// It will clone the process that takes its place, and end.
     is_replaced: bool,
+    /// The process whose place it has taken, which ends meanwhile.
+    predecessor: Option<Guard>,
     /// The listener of its filter has been fetched: there is one.
     has_listener: bool,
     trees: TreeCloning,
@@ -149,10 +151,14 @@ pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<C
     if let (Some(helper), Some(init)) = (helper, inits) {
         child.trees = TreeCloning::Prepared { helper, init };
     }
-    if plan.has_stage()
-        && let Heard::Said(reply) = child.hear(None).traced(Mark::AwaitStage)?
-    {
-        return Err(child.failed(reply, plan));
+    if let Some(program) = self_exe::copy(&plan.seal)? {
+        child.channel.send_program(&program).context(|| "sending the program file: sendmsg")?;
+    }
+    if plan.has_stage() {
+        if let Heard::Said(reply) = child.hear(None).traced(Mark::AwaitStage)? {
+            return Err(child.failed(reply, plan));
+        }
+        drop(child.predecessor.take());
     }
     Ok(child)
 }
@@ -199,7 +205,16 @@ fn clone_helper(namespaces: i32, channel: ParentEnd, helper: impl clone::Child) 
 impl Child {
     fn new(pid: i32, pidfd: OwnedFd, channel: ParentEnd) -> Self {
         let (guard, early, trees) = (Guard(Some(pidfd)), VecDeque::new(), TreeCloning::Done);
-        Child { pid, guard, channel, early, is_replaced: false, has_listener: false, trees }
+        Child {
+            pid,
+            guard,
+            channel,
+            early,
+            is_replaced: false,
+            predecessor: None,
+            has_listener: false,
+            trees,
+        }
     }
 
     /// The next word of a process that will clone the one which takes its place, our child
@@ -247,8 +262,7 @@ impl Child {
         // It is our child, so the pid stays its own until we have waited for it.
         let pidfd = process::pidfd_open(pid).context(|| "pidfd_open")?;
         let cloned = Guard(Some(pidfd));
-        process::wait(self.guard.pidfd(), 0).context(|| "waitid")?;
-        std::mem::replace(&mut self.guard, cloned).disarm();
+        self.predecessor = Some(std::mem::replace(&mut self.guard, cloned));
         self.pid = pid;
         self.is_replaced = false;
         Ok(())
@@ -381,11 +395,7 @@ impl Child {
             let failure = Failure { step: Step::Mount, item: index(item), call, errno };
             explain::failure(failure, None, plan)
         })?;
-        // The child's end is told by what it says next.
-        match socket::send_fd(&self.channel, b"m", &tree) {
-            Ok(_) | Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(()),
-            Err(errno) => Err(Error::os(errno, "sendmsg")),
-        }
+        self.channel.send_mount(&tree).context(|| "sendmsg")
     }
 
     /// A socket of rtnetlink(7) in the child's network namespace.
@@ -407,7 +417,9 @@ impl Child {
     }
 
     /// Lets the child go on for good: from now on it lives without us.
-    pub(crate) fn release(self) -> Result<Running> {
+    pub(crate) fn release(mut self) -> Result<Running> {
+        // It counts among the processes of the cgroup.
+        drop(self.predecessor.take());
         self.go().traced(Mark::Release)?;
         match self.guard.disarm() {
             Some(pidfd) => Ok(Running { pid: self.pid, pidfd, channel: self.channel }),

@@ -8,17 +8,21 @@
 //! executes it any more. So the init runs from a copy that cannot be written to.
 //!
 //! The copy is the same file on a mount of its own: a read-only clone of the file's
-//! mount, unmounted before any child is made ([`on_a_dead_mount`]). Opening the file
+//! mount, unmounted before any child has it ([`on_a_dead_mount`]). Opening the file
 //! there for writing is EROFS, and the kernel lets no process change a mount that is
-//! in no mount namespace. Each init changes over to the copy by itself ([`prepare`]
-//! and [`apply`]): it replaces its mappings of the file by mappings of the copy and
-//! tells the kernel (prctl(2), PR_SET_MM_MAP). The calling program stays what it was.
+//! in no mount namespace. Each init changes over to the copy by itself ([`apply`]): it
+//! replaces its mappings of the file by mappings of the copy and tells the kernel (prctl(2),
+//! PR_SET_MM_MAP). The calling program stays what it was.
+//!
+//! Unmounting takes an RCU grace period. So the copy is made when the child is on its way,
+//! and sent to it ([`copy`]).
 //!
 //! A program without CAP_SYS_ADMIN can neither clone a mount nor change its file.
 //! It can call [`protect_program`], as the binary does.
 
 use crate::error::{Context, Error, Result};
 use crate::init::step::{Call, During, StepResult};
+use crate::launch::channel::ChildEnd;
 use crate::launch::ids;
 use crate::sys::exe::{self, Image};
 use crate::sys::exec::{StringArray, execve_fd};
@@ -32,9 +36,8 @@ const EXE: &std::ffi::CStr = c"/proc/self/exe";
 /// A prepared exchange of the program file, which hides the program's arguments too.
 #[derive(Debug)]
 pub(crate) struct Seal {
-    /// The program file, where it cannot be opened for writing. `None`: the process runs
-    /// from such a file already.
-    file: Option<OwnedFd>,
+    /// Whether the parent sends a copy. If not, the process runs from one already.
+    takes_copy: bool,
     image: Image,
     /// By the stage, for the init that it clones.
     applied: bool,
@@ -128,31 +131,38 @@ fn memory_copy(from: OwnedFd) -> Result<OwnedFd> {
 pub(crate) fn prepare() -> Result<Seal> {
     let exe = open_exe()?;
     let image = Image::of_self(&exe).context(|| "finding where the program is in memory")?;
-    if protection_of(&exe) == Protection::Sealed {
-        return Ok(Seal { file: None, image, applied: false });
+    Ok(Seal { takes_copy: protection_of(&exe) != Protection::Sealed, image, applied: false })
+}
+
+/// The program file where it cannot be opened for writing, if a child with this seal needs
+/// one. Parent only.
+pub(crate) fn copy(seal: &Seal) -> Result<Option<OwnedFd>> {
+    if !seal.takes_copy {
+        return Ok(None);
     }
-    let file = match on_a_dead_mount(&exe, drop) {
-        Ok(Some(file)) => file,
+    let exe = open_exe()?;
+    match on_a_dead_mount(&exe, drop) {
+        Ok(Some(file)) => Ok(Some(file)),
         // EPERM: in a user namespace that the mount namespace is not of. EINVAL:
         // the file is on a mount that is unbindable, or of another mount namespace.
-        Ok(None) | Err(Errno::EPERM | Errno::EINVAL) => memory_copy(exe)?,
-        Err(errno) => return Err(Error::os(errno, "cloning the mount of /proc/self/exe")),
-    };
-    Ok(Seal { file: Some(file), image, applied: false })
+        Ok(None) | Err(Errno::EPERM | Errno::EINVAL) => memory_copy(exe).map(Some),
+        Err(errno) => Err(Error::os(errno, "cloning the mount of /proc/self/exe")),
+    }
 }
 
 /// In the child: runs from the copy from now on.
-pub(crate) fn apply(seal: &mut Seal) -> StepResult {
+pub(crate) fn apply(seal: &mut Seal, channel: &ChildEnd) -> StepResult {
     if std::mem::replace(&mut seal.applied, true) {
         return Ok(());
     }
-    match &seal.file {
-        Some(file) => exe::run_from(file, &seal.image).during(Call::Mmap),
-        None => match exe::hide_arguments(&seal.image) {
-            // A kernel without CONFIG_CHECKPOINT_RESTORE: all else works there.
-            Ok(()) | Err(Errno::EINVAL) => Ok(()),
-            other => other.during(Call::Mmap),
-        },
+    if seal.takes_copy {
+        let file = channel.receive_program().during(Call::Read)?;
+        return exe::run_from(file, &seal.image).during(Call::Mmap);
+    }
+    match exe::hide_arguments(&seal.image) {
+        // A kernel without CONFIG_CHECKPOINT_RESTORE: all else works there.
+        Ok(()) | Err(Errno::EINVAL) => Ok(()),
+        other => other.during(Call::Mmap),
     }
 }
 
