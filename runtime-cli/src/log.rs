@@ -101,7 +101,7 @@ impl Log {
     pub(crate) fn fatal(&self, message: &str) {
         self.line(Level::Error, message);
         if self.file.is_some() {
-            output::complain(&format!("{message}\n"));
+            output::complain(&format!("{}\n", tame(message)));
         }
     }
 
@@ -110,7 +110,7 @@ impl Log {
         let line = match self.format {
             Format::Json => json(level, message, &time),
             Format::Text if self.file.is_none() && std::io::stderr().is_terminal() => {
-                format!("{:.4}[{time}] {message}\n", level.name().to_ascii_uppercase())
+                format!("{:.4}[{time}] {}\n", level.name().to_ascii_uppercase(), tame(message))
             }
             Format::Text => format!("time={time:?} level={} msg={}\n", level.name(), quote(message)),
         };
@@ -151,17 +151,48 @@ fn quote(text: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\r' => quoted.push_str("\\r"),
             '\t' => quoted.push_str("\\t"),
-            c if (c as u32) < 0x20 || c as u32 == 0x7f => quoted.push_str(&format!("\\x{:02x}", c as u32)),
-            c => quoted.push(c),
+            c => push_tame(&mut quoted, c),
         }
     }
     quoted.push('"');
     quoted
 }
 
+/// A message for a terminal: what a hook has printed may be in it, which can be a program of
+/// the image, and commands for the terminal may be in that. Lines and tabs stay.
+fn tame(text: &str) -> String {
+    let mut tamed = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => tamed.push(c),
+            c => push_tame(&mut tamed, c),
+        }
+    }
+    tamed
+}
+
+/// What does something else than to show itself is spelled out, as Go's %q does: controls,
+/// those of ISO 6429 from 0x80 on too, and what changes the direction of the text.
+fn push_tame(text: &mut String, c: char) {
+    let turns =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    match c as u32 {
+        code if c.is_ascii_control() => text.push_str(&format!("\\x{code:02x}")),
+        code if c.is_control() || turns => text.push_str(&format!("\\u{code:04x}")),
+        _ => text.push(c),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_commands_for_terminals() {
+        let text = "a\tb\n\u{1b}]0;c\u{7}\r\u{9b}2J\u{202e}d\u{2068}ä\u{7f}";
+        assert_eq!(tame(text), "a\tb\n\\x1b]0;c\\x07\\x0d\\u009b2J\\u202ed\\u2068ä\\x7f");
+        assert_eq!(quote("\u{1b}\u{9b}\u{202e}\r"), "\"\\x1b\\u009b\\u202e\\r\"");
+    }
 
     #[test]
     fn lines_that_engines_parse() {
