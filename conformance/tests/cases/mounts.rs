@@ -8,6 +8,7 @@ pub(crate) use conformance::Mounted;
 pub(crate) use conformance::change::with_user_namespace;
 use conformance::report::{Mount, Node};
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq};
+use nix::mount::MsFlags;
 use serde_json::{Value, json};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -67,13 +68,16 @@ pub(crate) const CASES: &[Case] = &[
         quote: "Runtimes SHOULD implement `rro`, `rrw`, `rnosuid`, `rsuid`, `rnodev`, `rdev`, `rnoexec`, `rexec`, \
                 `rnodiratime`, `rdiratime`, `rnosymfollow`, `rsymfollow`: these AT_RECURSIVE options need kernel 5.12 \
                 or later (config.md, Linux mount options, since 1.1)",
-        run: |runtime| recursive(runtime, RECURSIVE),
+        run: |runtime| recursive(runtime, &Tree::new()?, RECURSIVE),
     },
     Case {
         name: "recursive access times",
         quote: "Runtimes SHOULD implement `rnoatime`, `ratime`, `rrelatime`, `rnorelatime`, `rstrictatime`, \
                 `rnostrictatime`: recursive `noatime` and so on (config.md, Linux mount options, since 1.1)",
-        run: |runtime| recursive(runtime, RECURSIVE_ATIME),
+        run: |runtime| {
+            recursive(runtime, &Tree::new()?, RECURSIVE_ATIME)?;
+            recursive(runtime, &Tree::new()?.without_atime()?, RECURSIVE_ATIME_AGAIN)
+        },
     },
     Case {
         name: "propagation",
@@ -86,14 +90,18 @@ pub(crate) const CASES: &[Case] = &[
                 ("private", "", None),
                 ("shared", "shared", None),
                 ("slave", "master", None),
+                // Which is what they are if nothing is said.
+                ("shared,slave", "master", None),
                 ("unbindable", "unbindable", None),
                 ("rprivate", "", Some("")),
                 ("rshared", "shared", Some("shared")),
                 ("rslave", "master", Some("master")),
+                ("rshared,rslave", "master", Some("master")),
                 ("runbindable", "unbindable", Some("unbindable")),
             ];
             each(all, |&(option, own, below)| {
-                let mounts = mounts(runtime, &[bind("rbind", tree.path(), &[option])])?;
+                let options: Vec<_> = option.split(',').collect();
+                let mounts = mounts(runtime, &[bind("rbind", tree.path(), &options)])?;
                 let of = |target: &str| mounts.iter().find(|m| m.target == target).map(propagation);
                 ensure!(of("/m0").as_deref() == Some(own), "{option}: {:?}", of("/m0"));
                 if let Some(below) = below {
@@ -402,6 +410,16 @@ const RECURSIVE_ATIME: &[Row] = &[
     (&["rnorelatime"], &[], &["noatime"]),
     (&["rstrictatime"], &[], &["noatime", "relatime"]),
     (&["rnostrictatime"], &["relatime"], &["noatime"]),
+    (&["rstrictatime", "rnostrictatime"], &["relatime"], &["noatime"]),
+];
+
+/// Of mounts that have `noatime`.
+const RECURSIVE_ATIME_AGAIN: &[Row] = &[
+    (&[], &["noatime"], &["relatime"]),
+    (&["rrelatime"], &["relatime"], &["noatime"]),
+    (&["rnorelatime"], &["relatime"], &["noatime"]),
+    (&["ratime"], &["relatime"], &["noatime"]),
+    (&["rstrictatime"], &[], &["noatime", "relatime"]),
 ];
 
 fn tmpfs(options: &[&str]) -> Value {
@@ -439,7 +457,9 @@ fn rows(runtime: &Runtime, rows: &[Row], make: impl Fn(&[&str]) -> Value) -> Res
 fn judge((options, want, unwanted): &Row, mount: &Mount) -> Result {
     let has = |option: &&&str| mount.options.iter().chain(&mount.super_options).any(|o| o == *option);
     // A read-only file system is one thing, a read-only mount another.
-    let has_itself = |option: &&&str| mount.options.iter().any(|o| o == *option);
+    let has_itself = |option: &&&str| {
+        mount.options.iter().any(|o| o == *option) || !["ro", "rw"].contains(*option) && has(option)
+    };
     if let Some(missing) = want.iter().find(|option| !has(option)) {
         return Err(format!("{options:?}: no {missing}: {mount:?}"));
     }
@@ -449,8 +469,7 @@ fn judge((options, want, unwanted): &Row, mount: &Mount) -> Result {
     }
 }
 
-fn recursive(runtime: &Runtime, rows: &[Row]) -> Result {
-    let tree = Tree::new()?;
+fn recursive(runtime: &Runtime, tree: &Tree, rows: &[Row]) -> Result {
     each(rows, |row| {
         let mounts = mounts(runtime, &[bind("rbind", tree.path(), row.0)])?;
         each(["/m0", "/m0/below"], |target| {
@@ -498,7 +517,7 @@ fn stat(runtime: &Runtime, bundle: &Bundle) -> Result<Vec<Option<Node>>> {
 /// A tmpfs with another one below it, and a file of root's in each.
 struct Tree {
     // In the order in which they go.
-    _below: Mounted,
+    below: Mounted,
     top: Mounted,
     _dir: tempfile::TempDir,
 }
@@ -509,7 +528,7 @@ impl Tree {
         let top = Mounted::tmpfs(dir.path())?;
         let below = dir.path().join("below");
         std::fs::create_dir(&below).doing("mkdir")?;
-        let tree = Tree { _below: Mounted::tmpfs(&below)?, top, _dir: dir };
+        let tree = Tree { below: Mounted::tmpfs(&below)?, top, _dir: dir };
         for file in [tree.path().join("file"), below.join("file")] {
             std::fs::write(file, "").doing("write")?;
         }
@@ -522,5 +541,11 @@ impl Tree {
 
     fn share(&self) -> Result {
         self.top.share()
+    }
+
+    fn without_atime(mut self) -> Result<Self> {
+        self.top = self.top.with(MsFlags::MS_NOATIME)?;
+        self.below = self.below.with(MsFlags::MS_NOATIME)?;
+        Ok(self)
     }
 }
