@@ -169,9 +169,10 @@ pub(crate) const CASES: &[Case] = &[
         quote: "The `startContainer` hooks' path MUST resolve in the container namespace (config.md, StartContainer \
                 Hooks)",
         run: |runtime| {
-            // A program of the host that the container does not have.
+            // A program of the host that the container does not have, and that nothing makes fail: a
+            // shell would take the state for its script.
             let bundle = Bundle::new(&["exit", "0"])?
-                .with(|config| config["hooks"] = json!({ "startContainer": [{ "path": "/bin/sh" }] }))?;
+                .with(|config| config["hooks"] = json!({ "startContainer": [{ "path": "/bin/true" }] }))?;
             runtime.run_in(&bundle, &["run", "c"])?.failed().map(drop)
         },
     },
