@@ -242,6 +242,19 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "hooks of a container with as many groups as there can be",
+        quote: "The state of the container MUST be passed to hooks over stdin (config.md, POSIX-platform Hooks); \
+                NGROUPS_MAX: 65,536 (linux/limits.h), which /proc/PID/status lists",
+        run: |runtime| {
+            let hook = json!({ "path": "/probe", "args": ["probe", "exit", "0"] });
+            let bundle = Bundle::new(&["exit", "7"])?.with(|config| {
+                config["process"]["user"]["additionalGids"] = (1..=65_536).collect();
+                config["hooks"] = json!({ "startContainer": [hook] });
+            })?;
+            runtime.run_in(&bundle, &["run", "c"])?.failed_with(7, "").map(drop)
+        },
+    },
+    Case {
         name: "a createContainer hook that a mount of the container hides",
         quote: "The `createContainer` hooks' path MUST resolve in the runtime namespace (config.md, CreateContainer Hooks)",
         run: |runtime| {

@@ -34,7 +34,8 @@ impl Cgroup {
     }
 
     fn content(&self, file: &str) -> Option<String> {
-        let content = fd::read_file(&self.dir, &CString::new(file).ok()?, 1 << 16).ok()?;
+        // Some have a line for each block device.
+        let content = fd::read_file(&self.dir, &CString::new(file).ok()?, 1 << 20).ok()?;
         String::from_utf8(content).ok()
     }
 }

@@ -145,7 +145,8 @@ impl Container {
 fn pid_inside(pid: i32) -> Result<i32> {
     let path = format!("/proc/{pid}/status");
     let c_path = CString::new(path.as_str()).unwrap_or_default();
-    let text = fd::read_file(fd::CWD, &c_path, 1 << 16).context(|| format!("read {path}"))?;
+    // It names up to 65,536 groups (NGROUPS_MAX), in eleven characters each.
+    let text = fd::read_file(fd::CWD, &c_path, 1 << 20).context(|| format!("read {path}"))?;
     parse_nspid(&String::from_utf8_lossy(&text))
         .ok_or_else(|| Error::new(ErrorKind::System, format!("{path} has no NSpid")))
 }
