@@ -234,7 +234,15 @@ pub(crate) const CASES: &[Case] = &[
                 with_user_namespace(config);
                 without_namespace(config, "network");
             };
-            let bundle = Bundle::new(&["report"])?.with(change)?;
+            let bundle = Bundle::new(&["report"])?.with(change)?.with(|config| {
+                // Where the time of access is kept, or not, is the host's affair.
+                if let Some(mounts) = config["mounts"].as_array_mut()
+                    && let Some(sys) = mounts.iter_mut().find(|mount| mount["destination"] == "/sys")
+                    && let Some(options) = sys["options"].as_array_mut()
+                {
+                    options.push(json!("noatime"));
+                }
+            })?;
             let report = runtime.report(&bundle)?;
             let sys: Vec<_> = report.mounts.iter().filter(|mount| mount.target.starts_with("/sys")).collect();
             ensure!(sys.iter().any(|mount| mount.target == "/sys" && mount.fstype == "sysfs"), "{sys:?}");
@@ -247,6 +255,40 @@ pub(crate) const CASES: &[Case] = &[
             let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
             ensure!(output.stdout.contains("link"), "{output}");
             Ok(())
+        },
+    },
+    Case {
+        name: "a link in the place of what it leads to",
+        quote: "crun, copy-symlink: if the source of a bind mount is a symlink, it is recreated at the destination",
+        run: |runtime| {
+            let sources = tempfile::tempdir().doing("temporary directory")?;
+            let link = sources.path().join("link");
+            symlink("/etc/passwd", &link).doing("symlink")?;
+            let bundle = Bundle::new(&["stat", "/link"])?.with(|config| {
+                push(
+                    config,
+                    json!({ "destination": "/link", "source": link, "options": ["bind", "copy-symlink"] }),
+                );
+            })?;
+            let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+            ensure!(output.stdout.contains("link /etc/passwd"), "{output}");
+            Ok(())
+        },
+    },
+    Case {
+        name: "a source on an unbindable mount",
+        quote: "Runtimes MUST generate an error when invalid or unsupported values are encountered (config.md, Valid \
+                values); an unbindable mount can't be cloned through a bind operation (mount_namespaces(7))",
+        run: |runtime| {
+            let dir = tempfile::tempdir().doing("temporary directory")?;
+            let mounted = Mounted::tmpfs(dir.path())?;
+            let unbindable = nix::mount::MsFlags::MS_UNBINDABLE;
+            nix::mount::mount(None::<&str>, mounted.path(), None::<&str>, unbindable, None::<&str>)
+                .doing("mount")?;
+            let bundle = Bundle::new(&["exit", "0"])?.with(|config| {
+                push(config, json!({ "destination": "/x", "source": dir.path(), "options": ["bind"] }));
+            })?;
+            runtime.run_in(&bundle, &["run", "c"])?.failed().map(drop)
         },
     },
     Case {

@@ -110,3 +110,39 @@ pub(super) fn time_offsets(namespaces: &Namespaces) -> CString {
     }
     super::c_string(&text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec;
+
+    #[test]
+    fn a_file_of_another_type() {
+        assert!(open(Kind::Network, c"/proc/self/ns/net").is_ok());
+        let report = open(Kind::Uts, c"/proc/self/ns/net").unwrap_err().report();
+        assert!(report.contains("not a namespace of type uts"), "{report}");
+        let report = open(Kind::Uts, c"/proc/self/stat").unwrap_err().report();
+        assert!(report.contains("not a namespace file"), "{report}");
+    }
+
+    #[test]
+    fn the_owner_of_a_namespace() {
+        assert!(belongs_to_own_user(Kind::Mount, c"/proc/self/ns/mnt").unwrap());
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods)]
+    fn a_cgroup_namespace_that_is_not_the_hosts() {
+        let is_apart = |path: &str| {
+            let namespaces = vec![spec::Namespace { kind: "cgroup".into(), path: path.into() }];
+            let linux = spec::Linux { namespaces, ..Default::default() };
+            has_cgroups_apart(&Namespaces::new(&linux, &[]).unwrap()).unwrap()
+        };
+        // A thread's: the other tests stay where they are.
+        let apart = std::thread::spawn(move || {
+            ns::unshare(libc::CLONE_NEWCGROUP).unwrap();
+            (is_apart("/proc/thread-self/ns/cgroup"), is_apart(""))
+        });
+        assert_eq!(apart.join().unwrap(), (true, true));
+    }
+}

@@ -94,3 +94,28 @@ fn check_flags(flags: u32) -> Result<()> {
         None => error.wrap("linux.seccomp: this kernel cannot load a filter"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use seccomp::Profile;
+
+    fn program(refused: &str) -> Program {
+        let rule = seccomp::SyscallRule {
+            names: [refused].map(Into::into).into(),
+            action: "SCMP_ACT_ERRNO".into(),
+            ..Default::default()
+        };
+        let profile =
+            Profile { default_action: "SCMP_ACT_ALLOW".into(), syscalls: vec![rule], ..Default::default() };
+        seccomp::compile(&Policy::new(&profile, Arch::NATIVE.unwrap()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_last_clone_is_allowed_or_not() {
+        assert!(allows_clone(&program("acct")));
+        for needed in ["clone", "capset", "write", "exit_group", "setsid", "read"] {
+            assert!(!allows_clone(&program(needed)), "{needed}");
+        }
+    }
+}

@@ -356,6 +356,11 @@ mod tests {
         };
         assert_eq!(magic("").unwrap().unwrap_err(), ".");
         assert_eq!(magic("/absolute").unwrap().unwrap_err(), "absolute");
+        let file = fd::open(fd::CWD, &c_path(&dir.path().join("volume/file")), libc::O_PATH, 0).unwrap();
+        let path = c_path(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())));
+        let sources = Sources::new(&rootfs, dir.path().join("rootfs").to_str().unwrap());
+        let Found::Host(file) = sources.find(&path, false).unwrap() else { panic!("it is beside") };
+        assert_eq!(file.leaf, Leaf::File);
         let below = open(&dir.path().join("rootfs/a"));
         let path = format!("/proc/self/fd/{}/out", below.as_raw_fd());
         assert_eq!(find(Path::new("/"), &rootfs, &path, false).unwrap_err(), Errno::EXDEV);
