@@ -101,13 +101,10 @@ mod tests {
     use seccomp::Profile;
 
     fn program(refused: &str) -> Program {
-        let rule = seccomp::SyscallRule {
-            names: [refused].map(Into::into).into(),
-            action: "SCMP_ACT_ERRNO".into(),
-            ..Default::default()
-        };
+        let rule =
+            seccomp::SyscallRule { names: vec![refused], action: "SCMP_ACT_ERRNO", ..Default::default() };
         let profile =
-            Profile { default_action: "SCMP_ACT_ALLOW".into(), syscalls: vec![rule], ..Default::default() };
+            Profile { default_action: "SCMP_ACT_ALLOW", syscalls: vec![rule], ..Default::default() };
         seccomp::compile(&Policy::new(&profile, Arch::NATIVE.unwrap()).unwrap()).unwrap()
     }
 
