@@ -145,15 +145,15 @@ pub(crate) struct ChildEnd {
     parent: OwnedFd,
     /// How often Go has come while something else was waited for.
     early: Cell<u32>,
-    /// The program file, if it has come.
-    program: OnceCell<OwnedFd>,
+    /// What has come of the program file.
+    program: OnceCell<Option<OwnedFd>>,
 }
 
 /// One message of the parent's.
 enum Word {
     Go,
     Mount(OwnedFd),
-    Program(OwnedFd),
+    Program(Option<OwnedFd>),
 }
 
 const GO: u8 = b'g';
@@ -253,9 +253,13 @@ impl ParentEnd {
         ignoring_its_end(socket::send_fd(&self.socket, &[MOUNT], tree))
     }
 
-    /// Sends the program file that the child shall run from, as [`send_mount`](Self::send_mount).
-    pub(crate) fn send_program(&self, file: impl AsFd) -> Result<()> {
-        ignoring_its_end(socket::send_fd(&self.socket, &[PROGRAM], file))
+    /// Sends the program file that the child shall run from, or that it need not change, as
+    /// [`send_mount`](Self::send_mount).
+    pub(crate) fn send_program(&self, file: Option<impl AsFd>) -> Result<()> {
+        ignoring_its_end(match file {
+            Some(file) => socket::send_fd(&self.socket, &[PROGRAM], file),
+            None => socket::send(&self.socket, &[PROGRAM]),
+        })
     }
 }
 
@@ -294,11 +298,12 @@ impl ChildEnd {
         }
     }
 
-    /// Waits for the program file from the parent. EPIPE if it is gone.
-    pub(crate) fn receive_program(&self) -> Result<BorrowedFd<'_>> {
+    /// Waits for the parent to send the program file, or that there is none to change to.
+    /// EPIPE if it is gone.
+    pub(crate) fn receive_program(&self) -> Result<Option<BorrowedFd<'_>>> {
         loop {
             match self.program.get() {
-                Some(program) => return Ok(program.as_fd()),
+                Some(program) => return Ok(program.as_ref().map(AsFd::as_fd)),
                 None => self.keep(self.next_word()?)?,
             }
         }
@@ -325,7 +330,7 @@ impl ChildEnd {
             ((0, _), _) => Err(Errno::EPIPE),
             ((_, None), [GO]) => Ok(Word::Go),
             ((_, Some(tree)), [MOUNT]) => Ok(Word::Mount(tree)),
-            ((_, Some(file)), [PROGRAM]) => Ok(Word::Program(file)),
+            ((_, file), [PROGRAM]) => Ok(Word::Program(file)),
             _ => Err(Errno::EBADMSG),
         }
     }
@@ -435,13 +440,13 @@ mod tests {
     #[test]
     fn words_that_come_before_they_are_waited_for() {
         let (parent, child) = channel().unwrap();
-        parent.send_program(std::io::stdin()).unwrap();
+        parent.send_program(Some(std::io::stdin())).unwrap();
         parent.go().unwrap();
         parent.send_mount(std::io::stdin()).unwrap();
         child.receive_mount().unwrap();
         child.wait_go().unwrap();
-        child.receive_program().unwrap();
-        child.receive_program().unwrap();
+        assert!(child.receive_program().unwrap().is_some());
+        assert!(child.receive_program().unwrap().is_some());
         drop(parent);
         assert_eq!(child.wait_go().unwrap_err(), Errno::EPIPE);
     }

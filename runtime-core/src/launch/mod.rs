@@ -151,9 +151,8 @@ pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<C
     if let (Some(helper), Some(init)) = (helper, inits) {
         child.trees = TreeCloning::Prepared { helper, init };
     }
-    if let Some(program) = self_exe::copy(&plan.seal)? {
-        child.channel.send_program(&program).context(|| "sending the program file: sendmsg")?;
-    }
+    let program = self_exe::copy()?;
+    child.channel.send_program(program.as_ref()).context(|| "sending the program file: sendmsg")?;
     if plan.has_stage() {
         if let Heard::Said(reply) = child.hear(None).traced(Mark::AwaitStage)? {
             return Err(child.failed(reply, plan));

@@ -36,8 +36,6 @@ const EXE: &std::ffi::CStr = c"/proc/self/exe";
 /// A prepared exchange of the program file, which hides the program's arguments too.
 #[derive(Debug)]
 pub(crate) struct Seal {
-    /// Whether the parent sends a copy. If not, the process runs from one already.
-    takes_copy: bool,
     image: Image,
     /// By the stage, for the init that it clones.
     applied: bool,
@@ -129,18 +127,17 @@ fn memory_copy(from: OwnedFd) -> Result<OwnedFd> {
 
 /// What a child needs to exchange the program file, and to hide its arguments.
 pub(crate) fn prepare() -> Result<Seal> {
-    let exe = open_exe()?;
-    let image = Image::of_self(&exe).context(|| "finding where the program is in memory")?;
-    Ok(Seal { takes_copy: protection_of(&exe) != Protection::Sealed, image, applied: false })
+    let image = Image::of_self(EXE).context(|| "finding where the program is in memory")?;
+    Ok(Seal { image, applied: false })
 }
 
-/// The program file where it cannot be opened for writing, if a child with this seal needs
-/// one. Parent only.
-pub(crate) fn copy(seal: &Seal) -> Result<Option<OwnedFd>> {
-    if !seal.takes_copy {
+/// The program file, where it cannot be opened for writing, for a child that is on its way.
+/// `None`: the program runs from such a file already. Parent only.
+pub(crate) fn copy() -> Result<Option<OwnedFd>> {
+    let exe = open_exe()?;
+    if protection_of(&exe) == Protection::Sealed {
         return Ok(None);
     }
-    let exe = open_exe()?;
     match on_a_dead_mount(&exe, drop) {
         Ok(Some(file)) => Ok(Some(file)),
         // EPERM: in a user namespace that the mount namespace is not of. EINVAL:
@@ -155,8 +152,7 @@ pub(crate) fn apply(seal: &mut Seal, channel: &ChildEnd) -> StepResult {
     if std::mem::replace(&mut seal.applied, true) {
         return Ok(());
     }
-    if seal.takes_copy {
-        let file = channel.receive_program().during(Call::Read)?;
+    if let Some(file) = channel.receive_program().during(Call::Read)? {
         return exe::run_from(file, &seal.image).during(Call::Mmap);
     }
     match exe::hide_arguments(&seal.image) {

@@ -34,11 +34,11 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// That of the calling process, whose program file is `file`. Parent only (heap).
-    pub(crate) fn of_self(file: impl AsFd) -> Result<Self> {
+    /// That of the calling process, whose program file `file` leads to. Parent only (heap).
+    pub(crate) fn of_self(file: &CStr) -> Result<Self> {
         let stat = fd::read_piece(fd::CWD, c"/proc/self/stat")?;
         let map = memory_map(&String::from_utf8_lossy(&stat)).ok_or(Errno::EINVAL)?;
-        let file = fd::stat(file)?;
+        let file = fd::stat_at(fd::CWD, file, 0)?;
         let hidden = without_arguments(map);
         // As the kernel has laid them out at execve. A program can say that they are elsewhere
         // (PR_SET_MM), and then they need not be mapped.
@@ -451,8 +451,7 @@ mod tests {
     /// What the headers say is what the kernel shows.
     #[test]
     fn our_own_segments() {
-        let exe = fd::open_follow(fd::CWD, c"/proc/self/exe", libc::O_RDONLY, 0).unwrap();
-        let image = Image::of_self(exe).unwrap();
+        let image = Image::of_self(c"/proc/self/exe").unwrap();
         let mut shown = Vec::new();
         each_segment(&image, |segment| {
             shown.push(segment);
