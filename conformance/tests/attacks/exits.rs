@@ -12,12 +12,42 @@ use std::process::Stdio;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-pub(crate) const ATTACKS: &[Attack] = &[Attack {
-    name: "exec is stopped on its way out",
-    stands_for: "A process in the container traces the one that was executed, and stops it when it has been killed \
+pub(crate) const ATTACKS: &[Attack] = &[
+    Attack {
+        name: "the init is stopped on its way out",
+        stands_for: "A process of the container traces its first one, and stops it when it has been killed \
+                 (PTRACE_O_TRACEEXIT): the container goes on, whatever kill says, and without a cgroup it cannot \
+                 be deleted either",
+        run: traced_init,
+    },
+    Attack {
+        name: "exec is stopped on its way out",
+        stands_for: "A process in the container traces the one that was executed, and stops it when it has been killed \
                  (PTRACE_O_TRACEEXIT): a foreground exec cannot be ended",
-    run: traced_exec,
-}];
+        run: traced_exec,
+    },
+];
+
+fn traced_init(arena: &Arena) -> Result<Count> {
+    let mut count = Count::default();
+    for without_cgroup in [false, true] {
+        let attacker = arena.container("attacker", &["exits", "keep-first"], |_| ())?;
+        let flags: &[&str] = if without_cgroup { &["--cgroup-manager", "disabled"] } else { &[] };
+        let args = [flags, &["run", "--detach", attacker.id]].concat();
+        if arena.runtime.run_in(&attacker.bundle, &args)?.ok().is_err() && without_cgroup {
+            break; // A flag of crun's.
+        }
+        attacker.score.await_ready()?;
+        arena.runtime.run(&["kill", attacker.id, "KILL"])?.ok()?;
+        let stopped = arena.runtime.await_status(attacker.id, "stopped");
+        count.count(stopped.is_err().then(|| "the container survives SIGKILL".to_owned()));
+        if let Err(error) = attacker.stop() {
+            count.success(error);
+            break;
+        }
+    }
+    Ok(count)
+}
 
 fn traced_exec(arena: &Arena) -> Result<Count> {
     let attacker = arena.container("attacker", &["exits", "keep-others"], |_| ())?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! delete(1): removes all that is left of a container.
 
-use super::kill::kill_everything;
+use super::kill::{ends, kill_everything};
 use super::process::{Process, Written};
 use super::state::status;
 use super::{Container, host_mount};
@@ -171,12 +171,11 @@ fn occupants_of_stopped(record: &Record) -> Occupants {
 pub(super) fn stop(record: &Record) -> Result<()> {
     let init = record.init.open()?;
     kill_everything(record)?;
-    match init {
-        Some(pidfd) if !await_end(&pidfd, PATIENCE.as_millis() as i32)? => {
-            Err(Error::new(ErrorKind::System, "container init still running"))
-        }
-        _ => Ok(()),
+    let Some(pidfd) = init else { return Ok(()) };
+    if ends(&record.init, &pidfd)? || await_end(&pidfd, PATIENCE.as_millis() as i32)? {
+        return Ok(());
     }
+    Err(Error::new(ErrorKind::System, "container init still running"))
 }
 
 /// Removes what the record names. If the cgroup cannot be removed the record

@@ -4,8 +4,10 @@
 use super::Container;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, ErrorKind, Result};
+use crate::state::process::{ProcessId, await_end, end_tracers};
 use crate::state::record::{Phase, Record};
 use crate::trace::{Mark, Traced};
+use std::os::fd::OwnedFd;
 
 impl Container {
     /// Sends `signal` to the container's first process; 0 only asks whether it
@@ -26,8 +28,22 @@ impl Container {
                 _ => signal_init(&record, signal),
             };
         }
-        signal_init(&record, signal)
+        let Some(init) = record.init.open()?.filter(|_| signal == libc::SIGKILL) else {
+            return signal_init(&record, signal);
+        };
+        signal_init(&record, signal)?;
+        ends(&record.init, &init).map(drop)
     }
+}
+
+/// Whether an init that was killed ends soon. If it does not, what keeps it there is ended.
+pub(super) fn ends(init: &ProcessId, pidfd: &OwnedFd) -> Result<bool> {
+    const SOON_MS: i32 = 20;
+    let ended = await_end(pidfd, SOON_MS)?;
+    if !ended {
+        end_tracers(init.pid)?;
+    }
+    Ok(ended)
 }
 
 fn signal_init(record: &Record, signal: i32) -> Result<()> {

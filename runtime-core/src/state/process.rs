@@ -97,6 +97,59 @@ impl ProcessId {
     }
 }
 
+/// Ends what traces a process that was killed and does not end, if it is in the same pid namespace:
+/// until then a tracer can keep it (PTRACE_O_TRACEEXIT). One of the host's is somebody's debugger.
+pub(crate) fn end_tracers(pid: i32) -> Result<()> {
+    /// One that is traced in turn may be kept as well.
+    const CHAIN_MAX: usize = 64;
+    const PATIENCE_MS: i32 = 100;
+    let mut traced = pid;
+    for _ in 0..CHAIN_MAX {
+        let Some(tracer) = tracer_of(traced)? else { return Ok(()) };
+        let pidfd = match process::pidfd_open(tracer) {
+            Err(Errno::ESRCH) => continue,
+            other => other.context(|| format!("pidfd_open {tracer}"))?,
+        };
+        // What the handle refers to cannot change any more.
+        if tracer_of(traced)? != Some(tracer) {
+            continue;
+        }
+        let own = pid_namespace_of(pid)?;
+        if own.is_none() || pid_namespace_of(tracer)? != own {
+            return Ok(());
+        }
+        crate::sys::ignore(process::pidfd_send_signal(&pidfd, libc::SIGKILL));
+        if !await_end(&pidfd, PATIENCE_MS)? {
+            traced = tracer;
+        }
+    }
+    Ok(())
+}
+
+fn tracer_of(pid: i32) -> Result<Option<i32>> {
+    let path = format!("/proc/{pid}/status");
+    match fd::read_piece(fd::CWD, &CString::new(path.as_str()).unwrap_or_default()) {
+        Ok(text) => Ok(parse_tracer(&String::from_utf8_lossy(&text))),
+        Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),
+        Err(errno) => Err(Error::os(errno, format!("read {path}"))),
+    }
+}
+
+fn parse_tracer(status: &str) -> Option<i32> {
+    let line = status.lines().find_map(|line| line.strip_prefix("TracerPid:"))?;
+    line.trim().parse().ok().filter(|pid| *pid > 0)
+}
+
+/// `None`: it has ended, or the caller may not look at it.
+fn pid_namespace_of(pid: i32) -> Result<Option<u64>> {
+    let path = format!("/proc/{pid}/ns/pid");
+    match fd::stat_at(fd::CWD, &CString::new(path.as_str()).unwrap_or_default(), 0) {
+        Ok(st) => Ok(Some(st.st_ino)),
+        Err(Errno::ENOENT | Errno::ESRCH | Errno::EACCES | Errno::EPERM) => Ok(None),
+        Err(errno) => Err(Error::os(errno, format!("stat {path}"))),
+    }
+}
+
 /// Whether a process that cannot go away meanwhile is stopped, by a signal or a tracer.
 pub(crate) fn is_halted(pid: i32) -> Result<bool> {
     Ok(stat(pid)?.is_some_and(|stat| matches!(stat.state, b'T' | b't')))
@@ -164,6 +217,14 @@ mod tests {
         ] {
             assert_eq!(parse_stat(broken.as_bytes()), None, "{broken}");
         }
+    }
+
+    #[test]
+    fn tracers() {
+        // A name cannot have a line break there (proc(5)).
+        assert_eq!(parse_tracer("Name:\tTracerPid:\t1\nTracerPid:\t4711\nUid:\t0\n"), Some(4711));
+        assert_eq!(parse_tracer("TracerPid:\t0\n"), None);
+        assert_eq!(parse_tracer("Name:\tx\n"), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Attacks on the end of a process.
 
+use crate::support::spawn;
 use conformance::score::Score;
 use conformance::{Doing, Result};
 use nix::sys::ptrace::{self, Options};
@@ -11,7 +12,23 @@ use std::time::Duration;
 pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
     match words {
         ["keep-others"] => keep_others(score),
+        ["keep-first"] => keep_first(score),
         _ => Err(format!("no such verb: {words:?}")),
+    }
+}
+
+/// As the first process of a container: is traced by another, which never lets it go.
+fn keep_first(score: &Score) -> Result {
+    spawn(|| {
+        ptrace::seize(Pid::from_raw(1), Options::PTRACE_O_TRACEEXIT).doing("seize")?;
+        score.count_near();
+        score.set_ready();
+        loop {
+            std::thread::sleep(Duration::from_secs(60));
+        }
+    })?;
+    loop {
+        std::thread::sleep(Duration::from_secs(60));
     }
 }
 
