@@ -209,8 +209,10 @@ fn sort(lives: &[Life], mut world: World<'_>, seen: &mut Seen, names: Names<'_>)
                 _ if name == HOOK_OUTSIDE => continue,
                 (Some(_), Some((_, step))) => step,
                 (Some(_), None) if executes => "Exec",
-                // It is killed, and so may not come to mark its last step.
+                // These are killed, and so may not come to mark their last step.
                 (Some(_), None) if name == ID_HELPER => "Join",
+                (Some(_), None) if name == STAGE => "Clone",
+                (Some(_), None) if begin == Some(2) => "EnterPid",
                 (Some(_), None) => "the end",
             };
             let cells = seen.entry(name).or_default().entry(step.to_owned()).or_default();

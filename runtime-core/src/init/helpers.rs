@@ -4,6 +4,7 @@
 use super::inside::clone_inside;
 use super::mounts::Octal;
 use super::plan::{Plan, Rootfs, What};
+use super::process::close_all_but;
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use super::tree::{Cloner, NewNode, Source};
 use crate::launch::channel::{ChildEnd, Reply};
@@ -13,7 +14,12 @@ use crate::sys::mount::{self, Depth, attr};
 use crate::sys::signal::Ignored;
 use crate::sys::{self, Errno, fd, socket};
 use std::convert::Infallible;
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+/// Closes all but what a helper is to have open. The standard streams too: it says nothing.
+fn close_others(holds: &mut [RawFd]) -> Result<(), Failure> {
+    close_all_but(0, holds).during(Call::CloseRange).step(Step::CloseOthers)
+}
 
 /// Clones trees for an init that may not or should not ([`Cloner::Helper`]): with the
 /// caller's rights, in the container's mount namespace.
@@ -24,21 +30,17 @@ pub(crate) struct TreeCloner<'a> {
     /// The socket to the init, which sends its root directory and its mount namespace first
     /// of all; or a process in another namespace does.
     pub(crate) socket: &'a OwnedFd,
-    /// The init's, closed first, as below.
-    pub(crate) inits_end: RawFd,
     pub(crate) channel: &'a ChildEnd,
-    /// Closed first, as in [`First`](super::First).
-    pub(crate) parent_end: RawFd,
+    /// All that it is to have open, as in [`First`](super::First). Without the init's end of the
+    /// socket.
+    pub(crate) holds: &'a mut [RawFd],
 }
 
 impl Child for TreeCloner<'_> {
     fn run(self) -> ! {
-        for end in [self.parent_end, self.inits_end] {
-            // EBADF at worst: then it is closed.
-            sys::ignore(sys::fd::close_range(end, end, 0));
-        }
         sys::signal::reset_in_child(Ignored::ALL);
-        super::give_up(self.serve(), self.channel)
+        let closed = close_others(self.holds);
+        super::give_up(closed.and_then(|()| self.serve()), self.channel)
     }
 }
 
@@ -160,19 +162,18 @@ impl TreeCloner<'_> {
 pub(crate) struct Room<'a> {
     pub(crate) to_helper: &'a OwnedFd,
     pub(crate) channel: &'a ChildEnd,
-    /// Closed first, as in [`First`](super::First).
-    pub(crate) parent_end: RawFd,
 }
 
 impl Child for Room<'_> {
     fn run(self) -> ! {
-        // EBADF at worst: then it is closed.
-        sys::ignore(sys::fd::close_range(self.parent_end, self.parent_end, 0));
+        let [channel, parent] = self.channel.descriptors();
         let ready = || -> StepResult {
             send_place(self.to_helper)?;
             self.channel.send(Reply::Ready).during(Call::Write)
         };
-        if let Err(failure) = ready().step(Step::Rootfs) {
+        let shown = close_others(&mut [channel, parent, self.to_helper.as_raw_fd()])
+            .and_then(|()| ready().step(Step::Rootfs));
+        if let Err(failure) = shown {
             super::give_up(Err(failure), self.channel);
         }
         // It is killed, or the parent is.
@@ -194,14 +195,10 @@ pub(super) fn send_place(helper: &OwnedFd) -> StepResult {
 pub(crate) struct RouteOpener<'a> {
     pub(crate) init: BorrowedFd<'a>,
     pub(crate) channel: &'a ChildEnd,
-    /// Closed first, as in [`First`](super::First).
-    pub(crate) parent_end: RawFd,
 }
 
 impl Child for RouteOpener<'_> {
     fn run(self) -> ! {
-        // EBADF at worst: then it is closed.
-        sys::ignore(sys::fd::close_range(self.parent_end, self.parent_end, 0));
         sys::signal::reset_in_child(Ignored::ALL);
         super::give_up(self.open(), self.channel)
     }
@@ -209,6 +206,8 @@ impl Child for RouteOpener<'_> {
 
 impl RouteOpener<'_> {
     fn open(&self) -> Result<Infallible, Failure> {
+        let [channel, parent] = self.channel.descriptors();
+        close_others(&mut [channel, parent, self.init.as_raw_fd()])?;
         sys::ns::setns(self.init, libc::CLONE_NEWNET).during(Call::Setns).step(Step::Join)?;
         let socket = sys::net::route_socket().during(Call::Socket).step(Step::Join)?;
         self.channel.send_with(Reply::Ready, &socket).during(Call::SendFd).step(Step::Join)?;
@@ -222,8 +221,6 @@ pub(crate) struct Idle<'a> {
     /// Whether it hides itself, as in [`Plan::hide`].
     pub(crate) hides: bool,
     pub(crate) channel: &'a ChildEnd,
-    /// Closed first, as in [`First`](super::First).
-    pub(crate) parent_end: RawFd,
 }
 
 impl Child for Idle<'_> {
@@ -242,8 +239,7 @@ impl Idle<'_> {
         if self.hides {
             super::hide()?;
         }
-        // EBADF at worst: then it is closed.
-        sys::ignore(sys::fd::close_range(self.parent_end, self.parent_end, 0));
+        close_others(&mut self.channel.descriptors())?;
         let open = || sys::fd::open_follow(sys::fd::CWD, c"/proc/self/ns/user", libc::O_RDONLY, 0);
         let namespace = open().during(Call::Open).step(Step::Join)?;
         self.channel.send_with(Reply::Ready, &namespace).during(Call::SendFd).step(Step::Join)

@@ -7,6 +7,7 @@
 //! aborts (`tests/no_heap.rs`).
 
 pub(crate) mod helpers;
+mod holds;
 pub(crate) mod plan;
 pub(crate) mod step;
 
@@ -51,25 +52,18 @@ const EXEC_FAILED: i32 = 255;
 pub(crate) struct First<'a> {
     pub(crate) plan: &'a mut Plan,
     pub(crate) channel: &'a ChildEnd,
-    /// Closed first: as long as it is open here, the child would not see that
-    /// the parent is gone.
-    pub(crate) parent_end: RawFd,
-    /// Closed first, for the same reason: the end of the socket that belongs to the
-    /// helper that clones trees.
-    pub(crate) helper_end: Option<RawFd>,
+    /// All that it is to have open: see [`holds`]. Without the parent's end of the channel,
+    /// or the child would not see that the parent is gone.
+    pub(crate) holds: &'a mut [RawFd],
     /// By the parent, which is inherited.
     pub(crate) ignored: Ignored,
 }
 
 impl Child for First<'_> {
     fn run(self) -> ! {
-        for end in [Some(self.parent_end), self.helper_end].into_iter().flatten() {
-            // EBADF at worst: then it is closed.
-            sys::ignore(sys::fd::close_range(end, end, 0));
-        }
         sys::signal::reset_in_child(self.ignored);
         trace::enter(if self.plan.has_stage() { Track::Stage } else { Track::Init });
-        give_up(first(self.plan, self.channel), self.channel)
+        give_up(first(self.plan, self.holds, self.channel), self.channel)
     }
 }
 
@@ -119,10 +113,12 @@ fn give_up(result: Result<Infallible, Failure>, channel: &ChildEnd) -> ! {
     sys::exec::exit(1)
 }
 
-fn first(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
+fn first(plan: &mut Plan, holds: &mut [RawFd], channel: &ChildEnd) -> Result<Infallible, Failure> {
     if plan.hide == Hide::AtOnce {
         hide()?;
     }
+    let first = 3 + plan.process.preserve_fds;
+    process::close_all_but(first, holds).during(Call::CloseRange).step(Step::CloseOthers)?;
     // While the host's procfs is at hand; a clone inherits it.
     if let Some(labels) = &plan.labels {
         process::write_labels(labels)?;
@@ -130,7 +126,8 @@ fn first(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     if plan.container.is_none() {
         streams::take_ahead(plan)?;
         seal(&mut plan.seal, channel)?;
-        process::close_early(plan, channel).step(Step::CloseFds)?;
+        // It is nothing to bring into a container, and there is only Go to wait for.
+        channel.close_parent().during(Call::CloseRange).step(Step::CloseOthers)?;
     }
     if plan.joins.is_empty() {
         return init(plan, channel);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Becoming the container's process: create and exec end here.
 
-use super::plan::{Keeps, Labels, Plan, Process};
+use super::plan::{Keeps, Labels, Process};
 use super::step::{Call, During, Failure, InStep, Step, StepResult};
 use super::{lookup, streams};
 use crate::config::caps::Capabilities;
@@ -265,28 +265,6 @@ fn close_fds(process: &Process, channel: &ChildEnd) -> StepResult {
     let fifo = process.fifo.as_ref().map_or(channel, AsRawFd::as_raw_fd);
     let program = process.program.file().map_or(channel, AsRawFd::as_raw_fd);
     close_all_but(3 + process.preserve_fds, &mut [channel, fifo, program]).during(Call::CloseRange)
-}
-
-/// Closes what an exec'd process must not bring into the container's pid namespace:
-/// a process there that may trace others could find the host's directories in its
-/// /proc/PID/fd (CVE-2016-9962). With it goes what it has of other threads' children,
-/// which are to see when the parent ends.
-pub(super) fn close_early(plan: &Plan, channel: &ChildEnd) -> StepResult {
-    let process = &plan.process;
-    let mut keep = [channel.as_fd().as_raw_fd(); 10];
-    let needed = plan
-        .joins
-        .iter()
-        .map(|join| join.fd.as_raw_fd())
-        .chain(plan.enter.iter().map(AsRawFd::as_raw_fd))
-        .chain(process.stdio.iter().flatten().map(AsRawFd::as_raw_fd))
-        .chain(process.terminal.iter().map(|terminal| terminal.socket.as_raw_fd()))
-        .chain(process.fifo.iter().map(AsRawFd::as_raw_fd))
-        .chain(process.program.file().map(AsRawFd::as_raw_fd));
-    for (place, fd) in keep.iter_mut().skip(1).zip(needed) {
-        *place = fd;
-    }
-    close_all_but(3 + process.preserve_fds, &mut keep).during(Call::CloseRange)
 }
 
 /// Closes every descriptor from `first` on that is not in `keep`.

@@ -33,6 +33,8 @@ byte_enum! {
         Hide,
         /// Write one label that execve, or a new keyring, will get.
         Label,
+        /// Close what the runtime has open for itself.
+        CloseOthers,
         /// Join existing namespaces.
         Join,
         /// Make new namespaces in a process that has joined others.

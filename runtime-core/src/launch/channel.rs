@@ -44,7 +44,7 @@ use crate::init::step::{Call, Failure, Step};
 use crate::sys::{Errno, Result, fd, process, socket};
 use std::cell::{Cell, OnceCell};
 use std::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 
 /// What the child says.
@@ -271,6 +271,17 @@ fn ignoring_its_end(sent: Result<usize>) -> Result<()> {
 }
 
 impl ChildEnd {
+    /// What the child has open for the channel.
+    pub(crate) fn descriptors(&self) -> [RawFd; 2] {
+        [&self.socket, &self.parent].map(AsRawFd::as_raw_fd)
+    }
+
+    /// Closes the parent's pidfd. From then on there is only [`wait_alone`](Self::wait_alone).
+    pub(crate) fn close_parent(&self) -> Result<()> {
+        let parent = self.parent.as_raw_fd();
+        fd::close_range(parent, parent, 0)
+    }
+
     /// Sends a reply. By write(2), because a system call filter may be in force,
     /// and what a program most likely may do is write.
     pub(crate) fn send(&self, reply: Reply) -> Result<()> {

@@ -210,7 +210,7 @@ fn subject(step: Step, item: usize, plan: &Plan) -> String {
         Step::BoundingSet => "process.capabilities.bounding".to_owned(),
         Step::User => format!("process.user (uid {}, gid {})", plan.process.uid, plan.process.gid),
         Step::Capabilities => "can't apply capabilities".to_owned(),
-        Step::CloseFds => "closing descriptors".to_owned(),
+        Step::CloseOthers | Step::CloseFds => "closing descriptors".to_owned(),
         Step::Seccomp => "loading the system call filter (linux.seccomp)".to_owned(),
         Step::Mount | Step::ReadonlyMount => format!("mounts[{item}]"),
         Step::Cwd | Step::Home => "process.cwd".to_owned(),

@@ -126,7 +126,6 @@ pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<C
         parent.name_senders().context(|| "setsockopt(SO_PASSCRED)")?;
     }
     let flags = if plan.joins.is_empty() { plan.clone_flags } else { 0 };
-    let parent_end = parent.as_fd().as_raw_fd();
     let helper = match plan.tree_helper() {
         Some(helper) => {
             let (ours, inits) = socket::pair(libc::SOCK_SEQPACKET).context(|| "socketpair")?;
@@ -137,9 +136,10 @@ pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<C
         }
         None => None,
     };
-    let helper_end = helper.as_ref().map(AsRawFd::as_raw_fd);
+    let mut holds = plan.descriptors();
+    holds.extend(child.descriptors());
     let ignored = signal::Ignored::by_caller();
-    let first = First { plan, channel: &child, parent_end, helper_end, ignored };
+    let first = First { plan, holds: &mut holds, channel: &child, ignored };
     let blocked = signal::Blocked::all();
     let cloned = clone::clone3(flags, false, cgroup, first);
     drop(blocked);
@@ -165,8 +165,7 @@ pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<C
 /// A user namespace with these mappings, in which nobody lives: for a mount.
 pub(crate) fn user_namespace(uid: &[IdMapping], gid: &[IdMapping]) -> Result<OwnedFd> {
     let (parent, child) = channel::channel()?;
-    let parent_end = parent.as_fd().as_raw_fd();
-    let idle = Idle { hides: !ids::is_rootless()?, channel: &child, parent_end };
+    let idle = Idle { hides: !ids::is_rootless()?, channel: &child };
     let idle = clone_helper(libc::CLONE_NEWUSER, parent, idle)?;
     drop(child);
     let namespace = match idle.channel.receive_with_fd().context(|| "recv")? {
@@ -182,8 +181,7 @@ pub(crate) fn user_namespace(uid: &[IdMapping], gid: &[IdMapping]) -> Result<Own
 /// A process in a mount namespace that has the host's mounts, locked.
 fn room(to_helper: &OwnedFd, plan: &Plan) -> Result<Child> {
     let (parent, child) = channel::channel()?;
-    let parent_end = parent.as_fd().as_raw_fd();
-    let room = Room { to_helper, channel: &child, parent_end };
+    let room = Room { to_helper, channel: &child };
     let room = clone_helper(libc::CLONE_NEWUSER | libc::CLONE_NEWNS, parent, room)?;
     drop(child);
     match room.channel.receive().context(|| "recv")? {
@@ -342,14 +340,10 @@ impl Child {
         let has_room = plan.container.as_ref().is_some_and(|container| container.rootfs.has_room());
         let room = if has_room { Some(Box::new(room(init, plan)?)) } else { None };
         let (parent, child) = channel::channel()?;
-        let cloner = TreeCloner {
-            plan,
-            owners,
-            socket,
-            inits_end: init.as_raw_fd(),
-            channel: &child,
-            parent_end: parent.as_fd().as_raw_fd(),
-        };
+        let mut holds = plan.helpers_descriptors();
+        holds.extend(child.descriptors());
+        holds.push(socket.as_raw_fd());
+        let cloner = TreeCloner { plan, owners, socket, channel: &child, holds: &mut holds };
         let helper = Box::new(clone_helper(0, parent, cloner)?);
         self.trees = TreeCloning::Started { helper, _room: room };
         Ok(())
@@ -400,8 +394,7 @@ impl Child {
     /// A socket of rtnetlink(7) in the child's network namespace.
     pub(crate) fn route_socket(&self, plan: &Plan) -> Result<OwnedFd> {
         let (parent, child) = channel::channel()?;
-        let parent_end = parent.as_fd().as_raw_fd();
-        let opener = RouteOpener { init: self.pidfd(), channel: &child, parent_end };
+        let opener = RouteOpener { init: self.pidfd(), channel: &child };
         let helper = clone_helper(0, parent, opener)?;
         drop(child);
         match helper.channel.receive_with_fd().context(|| "recv")? {
