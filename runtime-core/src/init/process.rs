@@ -66,6 +66,7 @@ pub(super) fn become_user(
     channel: &ChildEnd,
     execute: impl FnOnce(Result<&CStr, Failure>, &mut Process) -> Result<Infallible, Failure>,
 ) -> Result<Infallible, Failure> {
+    close_fds(process, channel).step(Step::CloseFds)?;
     if let Some(persona) = process.personality {
         set_personality(persona).during(Call::SetPersonality).step(Step::Personality)?;
     }
@@ -93,7 +94,6 @@ pub(super) fn become_user(
     if !process.enters_pid {
         program?;
     }
-    close_fds(process, channel).step(Step::CloseFds)?;
     execute(program, process)
 }
 
@@ -258,8 +258,8 @@ pub(super) fn load_before_clone(process: &Process) -> Result<(), Failure> {
 }
 
 /// Closes everything but the standard descriptors, those to preserve, the
-/// channel and the fifo: from here on another process of the container may look
-/// into /proc/PID/fd. Those two go with execve.
+/// channel and the fifo, when no step is left that needs more: before the process becomes
+/// the user, others of whom may look into /proc/PID/fd. Those two go with execve.
 fn close_fds(process: &Process, channel: &ChildEnd) -> StepResult {
     let channel = channel.as_fd().as_raw_fd();
     let fifo = process.fifo.as_ref().map_or(channel, AsRawFd::as_raw_fd);

@@ -97,6 +97,8 @@ byte_enum! {
         ReadonlyRootfs,
         /// Set the propagation of the root file system.
         RootPropagation,
+        /// Close what the program must not have.
+        CloseFds,
         /// Set the execution domain.
         Personality,
         /// Set the NUMA memory policy.
@@ -113,8 +115,6 @@ byte_enum! {
         Capabilities,
         /// Look for the program.
         FindProgram,
-        /// Close what the program must not have.
-        CloseFds,
         /// Clone the process that executes the program into an existing pid namespace.
         EnterPid,
         /// Load the system call filter, if it notifies. Any other one is loaded
