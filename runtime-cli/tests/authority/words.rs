@@ -95,6 +95,9 @@ impl<'a> World<'a> {
         let is = |path: PathBuf| file_id(path.to_str().unwrap()).is_ok_and(|other| other == *id);
         let is_of_host = self.devices.contains(&id.0);
         let kind = mode & libc::S_IFMT;
+        // A helper closes its standard streams, and opens others by the same numbers.
+        let at_birth = life.stops.first().and_then(|stop| stop.authority.descriptors.get(&number));
+        let is_stream = number < 3 && at_birth.is_some_and(|other| other.id == *id);
         let word = if let Some((_, peer)) = &descriptor.socket {
             match sockets.name(*id) {
                 Some(name) => name,
@@ -133,9 +136,9 @@ impl<'a> World<'a> {
             "the hook's program"
         } else if !is_of_host || inside(&self.bundle.rootfs(""), *id) {
             "the container's files"
-        } else if number < 3 && kind == libc::S_IFCHR {
+        } else if is_stream && kind == libc::S_IFCHR {
             "the host's null device"
-        } else if number < 3 {
+        } else if is_stream {
             "the caller's streams"
         } else if *id == self.own.root {
             "the host's root directory"
