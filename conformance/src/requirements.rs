@@ -85,19 +85,36 @@ pub fn check(requirements: &[Requirement<'_>], cases: &[String], sources: Option
             wrong.push(format!("{id}: what is required, where, and of whom, must be said"));
         }
         for name in &requirement.held_by {
-            let known = match (name.split_once(".rs::"), sources) {
-                (None, _) => cases.iter().any(|case| case == name),
-                (Some((path, function)), Some(sources)) => {
-                    files.has_test(&sources.join(format!("{path}.rs")), function)
-                }
-                (Some(_), None) => true,
-            };
-            if !known {
+            if !files.is_known(name, cases, sources) {
                 wrong.push(format!("{id}: there is no {name}"));
             }
         }
     }
     ensure!(wrong.is_empty(), "requirements.tsv:\n{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// Holds the decisions complete: each `**T1, ...` of the page has a row `| T1 | cases | ...`
+/// in its table, whose names exist.
+pub fn check_decisions(cases: &[String], sources: &Path) -> Result {
+    const PAGE: &str = "docs/decisions/traps.md";
+    let page = std::fs::read_to_string(sources.join(PAGE)).doing(PAGE)?;
+    let row = |line: &str| -> Option<(String, String)> {
+        let mut cells = line.strip_prefix("| T")?.split(" | ");
+        Some((format!("T{}", cells.next()?), cells.next()?.to_owned()))
+    };
+    let rows: BTreeMap<_, _> = page.lines().filter_map(row).collect();
+    let mut files = Files::default();
+    let mut wrong = Vec::new();
+    for id in page.lines().filter_map(|line| line.strip_prefix("**T")?.split_once(',')).map(|(id, _)| id) {
+        let held_by = rows.get(&format!("T{id}")).map(String::as_str).unwrap_or_default();
+        for name in held_by.split("; ") {
+            if !files.is_known(name, cases, Some(sources)) {
+                wrong.push(format!("T{id}: there is no {name:?}"));
+            }
+        }
+    }
+    ensure!(wrong.is_empty(), "{PAGE}:\n{}", wrong.join("\n"));
     Ok(())
 }
 
@@ -111,6 +128,17 @@ pub fn unseen(requirements: &[Requirement<'_>]) -> Vec<usize> {
 struct Files(BTreeMap<PathBuf, String>);
 
 impl Files {
+    /// Whether there is a case of this name, or a test, as far as there are sources.
+    fn is_known(&mut self, name: &str, cases: &[String], sources: Option<&Path>) -> bool {
+        match (name.split_once(".rs::"), sources) {
+            (None, _) => cases.iter().any(|case| case == name),
+            (Some((path, function)), Some(sources)) => {
+                self.has_test(&sources.join(format!("{path}.rs")), function)
+            }
+            (Some(_), None) => true,
+        }
+    }
+
     /// Whether a file has a function with `#[test]`.
     fn has_test(&mut self, path: &Path, function: &str) -> bool {
         let text = self

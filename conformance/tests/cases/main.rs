@@ -39,6 +39,7 @@ mod seccomp;
 mod security;
 mod states;
 mod streams;
+mod traps;
 mod trees;
 mod volumes;
 mod waiting;
@@ -96,6 +97,7 @@ fn main() -> ExitCode {
         ("limits", limits::CASES),
         ("seccomp", seccomp::CASES),
         ("security", security::CASES),
+        ("traps", traps::CASES),
         ("trees", trees::CASES),
         ("interfaces", interfaces::CASES),
         ("volumes", volumes::CASES),

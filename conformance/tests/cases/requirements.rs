@@ -19,6 +19,7 @@ pub(crate) fn complete(mut cases: Vec<String>) -> Result {
         eprintln!("requirements: without the sources, names of tests are not compared");
         return Ok(());
     };
+    requirements::check_decisions(&cases, sources)?;
     let unseen = requirements::unseen(&all);
     if !unseen.is_empty() {
         eprintln!("requirements: {} have tests that were not seen to fail: {unseen:?}", unseen.len());
