@@ -107,6 +107,8 @@ fn multiply(arena: &Arena) -> Result<Count> {
         count.tries += 1;
         if let Some(evidence) = delete(arena, &container, "multiply")? {
             count.success(evidence);
+            // It may be there still, and its name is taken.
+            container.stop()?;
         }
         container.score.ready.store(0, std::sync::atomic::Ordering::SeqCst);
     }
@@ -130,6 +132,7 @@ fn nest(arena: &Arena) -> Result<Count> {
         count.tries += 1;
         if let Some(evidence) = delete(arena, &container, "nest")? {
             count.success(evidence);
+            container.stop()?;
         }
         if cgroup.exists() {
             count.success("the cgroup of a deleted container is left".to_owned());

@@ -29,7 +29,7 @@ const LIFE: Duration = Duration::from_secs(20);
 /// Becomes another process again and again, each in a session of its own, in a few lines
 /// of descent: none of them is there long enough to be listed.
 fn multiply(score: &Score) -> Result {
-    const LINES: usize = 4;
+    const LINES: usize = 32;
     let end = Instant::now() + LIFE;
     for _ in 0..LINES {
         spawn(|| {
