@@ -176,6 +176,19 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "a file system of a device, in a user namespace",
+        quote: "mounting block-based filesystems can be done only by a process that holds CAP_SYS_ADMIN in the initial \
+                user namespace (user_namespaces(7)): a runtime that has it does not lend it",
+        run: |runtime| {
+            let disk = Disk::new()?;
+            let bundle = Bundle::new(&["cat", "/tmp/mark"])?.with(|config| {
+                with_user_namespace(config);
+                push(config, json!({ "destination": "/tmp", "type": "ext2", "source": disk.device, "options": ["ro"] }));
+            })?;
+            runtime.run_in(&bundle, &["run", "c"])?.failed().map(drop)
+        },
+    },
+    Case {
         name: "devices with a /dev of the caller's",
         quote: "devices lists devices that MUST be available in the container. The path MAY be anywhere in the container \
                 filesystem, notably outside of `/dev` (config-linux.md, Devices); runc, crun: nothing is made in a \

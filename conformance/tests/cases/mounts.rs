@@ -241,6 +241,31 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "a tmpfs whose source is a device",
+        quote: "source: a device name, but can also be a file or directory name for bind mounts or a dummy (config.md, \
+                Mounts)",
+        run: |runtime| {
+            let bundle = Bundle::new(&["cat", "/m0/file"])?;
+            let device = bundle.path().join("device");
+            nix::sys::stat::mknod(
+                &device,
+                nix::sys::stat::SFlag::S_IFBLK,
+                nix::sys::stat::Mode::empty(),
+                nix::sys::stat::makedev(7, 0),
+            )
+            .doing("mknod")?;
+            let bundle = bundle.with(|config| {
+                let options = ["tmpcopyup"];
+                let mount = json!({ "type": "tmpfs", "source": device, "options": options });
+                push(config, at(0, mount));
+            })?;
+            std::fs::create_dir(bundle.rootfs("m0")).doing("mkdir")?;
+            std::fs::write(bundle.rootfs("m0/file"), "text").doing("write")?;
+            ensure_eq!(runtime.run_in(&bundle, &["run", "c"])?.ok()?.stdout, "text");
+            Ok(())
+        },
+    },
+    Case {
         name: "id mappings of a mount",
         quote: "`idmap`: indicates that the mount MUST have an idmapping applied. If `uidMappings` or `gidMappings` are \
                 specified for the mount, the runtime MUST use those values for the mount's mapping (config.md, Linux \

@@ -122,9 +122,14 @@ mod tests {
     use std::ffi::CString;
 
     fn planned(fstype: &str, options: &[&str]) -> Result<FsOptions> {
+        planned_of(fstype, fstype, options)
+    }
+
+    fn planned_of(fstype: &str, source: &str, options: &[&str]) -> Result<FsOptions> {
         let spec = spec::Mount {
             destination: "/x".into(),
             kind: fstype.into(),
+            source: source.into(),
             options: options.iter().map(|option| (*option).into()).collect(),
             ..Default::default()
         };
@@ -161,6 +166,17 @@ mod tests {
         assert_eq!(source.as_c_str(), c"overlay");
         assert_eq!(flags, libc::MS_RDONLY | libc::MS_DIRSYNC);
         assert_eq!(data.to_str().unwrap(), format!("{long},index=off,{label}"));
+    }
+
+    #[test]
+    fn a_page_is_full() {
+        let long = |length: usize| "x".repeat(length);
+        assert!(matches!(planned("ext4", &[&long(4095)]), Ok(FsOptions::Page { .. })));
+        assert!(planned("ext4", &[&long(4096)]).is_err());
+        assert!(matches!(planned_of("ext4", &long(4095), &[]), Ok(FsOptions::Page { .. })));
+        assert!(planned_of("ext4", &long(4096), &[]).is_err());
+        let error = planned("ext4", &["a", &format!("b={}", long(4094))]).unwrap_err().report();
+        assert!(error.contains("4098 bytes"), "{error}");
     }
 
     #[test]
