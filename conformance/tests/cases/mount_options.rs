@@ -9,6 +9,7 @@ use crate::security::refused;
 use conformance::report::{Mount, Node};
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq};
 use serde_json::{Value, json};
+use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
@@ -277,18 +278,22 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "a source on an unbindable mount",
-        quote: "Runtimes MUST generate an error when invalid or unsupported values are encountered (config.md, Valid \
-                values); an unbindable mount can't be cloned through a bind operation (mount_namespaces(7))",
+        quote: "source: a file or directory name for bind mounts (config.md, Mounts). In the container's mount namespace, \
+                where runc and crun bind it, an unbindable mount is a slave, which can be bound (mount_namespaces(7))",
         run: |runtime| {
             let dir = tempfile::tempdir().doing("temporary directory")?;
             let mounted = Mounted::tmpfs(dir.path())?;
             let unbindable = nix::mount::MsFlags::MS_UNBINDABLE;
             nix::mount::mount(None::<&str>, mounted.path(), None::<&str>, unbindable, None::<&str>)
                 .doing("mount")?;
-            let bundle = Bundle::new(&["exit", "0"])?.with(|config| {
-                push(config, json!({ "destination": "/x", "source": dir.path(), "options": ["bind"] }));
-            })?;
-            runtime.run_in(&bundle, &["run", "c"])?.failed().map(drop)
+            fs::write(dir.path().join("file"), "text").doing("write")?;
+            each([&["bind"][..], &["rbind", "ro", "nosuid"]], |options| {
+                let bundle = Bundle::new(&["cat", "/x/file"])?.with(|config| {
+                    push(config, json!({ "destination": "/x", "source": dir.path(), "options": options }));
+                })?;
+                ensure_eq!(runtime.run_in(&bundle, &["run", "c"])?.ok()?.stdout, "text");
+                Ok(())
+            })
         },
     },
     Case {

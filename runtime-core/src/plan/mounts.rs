@@ -314,13 +314,22 @@ impl Bind<'_> {
             return Err(self.not_mapped(Errno::EPERM));
         }
         let shape = Shape { depth: self.depth, propagation: self.propagation(trees.cloner()), id_map };
-        let cloned = trees.clone(&file, &shape).map_err(|(call, errno)| match (call, errno) {
-            (Call::MapIds, errno) => self.not_mapped(errno),
-            (Call::CloneTree, Errno::EINVAL) => {
-                self.failed(errno, "open").with_hint("the mount that the source is on is unbindable")
+        let cloned = match trees.clone(&file, &shape) {
+            // The mount is unbindable. The container's copy of it is not, which is a slave.
+            Err((Call::CloneTree, Errno::EINVAL)) if self.config.namespaces.is_new(Kind::Mount) => {
+                let leaf = file.leaf;
+                let tree = Trees::of_child(&file, leaf, shape);
+                let tree = tree.map_err(|(call, errno)| self.failed(errno, call.name()))?;
+                return Ok(What::Tree { tree, leaf });
             }
-            (call, errno) => self.failed(errno, call.name()),
-        })?;
+            Err((Call::CloneTree, errno @ Errno::EINVAL)) => {
+                let hint = "the mount that the source is on is unbindable";
+                return Err(self.failed(errno, "open").with_hint(hint));
+            }
+            Err((Call::MapIds, errno)) => return Err(self.not_mapped(errno)),
+            Err((call, errno)) => return Err(self.failed(errno, call.name())),
+            Ok(cloned) => cloned,
+        };
         if self.locks_flags(cloned.as_ref(), attr.as_ref())? {
             let source = fd::mount_flags(&file).map_err(|errno| self.failed(errno, "statvfs"))?;
             *attr = self.m.flags.locked_attr(source).map_err(|flag| self.locked(flag))?;

@@ -119,6 +119,13 @@ impl Trees {
         Ok(Tree::Later(Later { cloner: self.cloner, source, shape }))
     }
 
+    /// The tree at `file`, cloned by the child in its own mount namespace, where all mounts
+    /// are slaves: on the host the mount is unbindable.
+    pub(super) fn of_child(file: impl AsFd, leaf: Leaf, shape: Shape) -> StepResult<Tree> {
+        let source = source(file.as_fd(), leaf).during(Call::Readlink)?;
+        Ok(Tree::Later(Later { cloner: Cloner::Child, source, shape }))
+    }
+
     /// Both: a tree of which nothing else is to be known.
     pub(super) fn plain(&mut self, file: impl AsFd, leaf: Leaf, shape: Shape) -> StepResult<Tree> {
         let cloned = self.clone(&file, &shape)?;
