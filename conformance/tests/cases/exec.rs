@@ -56,6 +56,8 @@ pub(crate) const CASES: &[Case] = &[
                     scene
                         .exec(&["--cwd", "tmp"], &["exit", "0"])?
                         .failed_with(255, "Cwd must be an absolute path")?;
+                    // Made for the container, but not for those that come later.
+                    scene.exec(&["--cwd", "/missing"], &["exit", "0"])?.failed_with(255, "")?;
                     scene.exec(&["--env", "A"], &["exit", "0"])?.failed_with(255, "")?;
                     Ok(())
                 },

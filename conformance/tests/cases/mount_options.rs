@@ -273,6 +273,9 @@ pub(crate) const CASES: &[Case] = &[
             })?;
             let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
             ensure!(output.stdout.contains("link /etc/passwd"), "{output}");
+            // No mount of the link on something else.
+            let made = fs::read_link(bundle.rootfs("link")).doing("readlink")?;
+            ensure_eq!(made, Path::new("/etc/passwd"));
             Ok(())
         },
     },

@@ -153,6 +153,23 @@ pub(crate) const CASES: &[Case] = &[
         run: exchanged,
     },
     Case {
+        name: "another file system on /proc",
+        quote: "CVE-2019-16884, CVE-2019-19921: with a directory of the image's or of a volume's as /proc, labels are written \
+                into a file, and nothing is confined",
+        run: |runtime| {
+            let volume = tempfile::tempdir().doing("temporary directory")?;
+            each(["bind", "rbind"], |option| {
+                refused(runtime, |config| {
+                    config["mounts"] = json!([
+                        { "destination": "/proc", "source": volume.path(), "options": [option] },
+                    ]);
+                    config["linux"]["maskedPaths"] = json!([]);
+                    config["linux"]["readonlyPaths"] = json!([]);
+                })
+            })
+        },
+    },
+    Case {
         name: "the host's mounts without a mount namespace",
         quote: "runc 1.5.3: without a mount namespace the propagation of the host's / was changed",
         run: |runtime| {

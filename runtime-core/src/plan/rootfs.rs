@@ -201,3 +201,17 @@ fn host_node(node: &NodeConfig, dev: u64, trees: &mut Trees) -> Result<Tree> {
     let shape = Shape { depth: Depth::One, propagation, id_map: None };
     trees.plain(&file, file.leaf, shape).map_err(|(call, errno)| Error::os(errno, call.name()).wrap(at))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_that_is_no_directory() {
+        assert!(open_rootfs("/proc/self").is_ok());
+        for path in ["/proc/self/stat", "/proc/self/missing"] {
+            let report = open_rootfs(path).unwrap_err().report();
+            assert!(report.starts_with("invalid rootfs"), "{report}");
+        }
+    }
+}

@@ -169,6 +169,17 @@ mod tests {
     }
 
     #[test]
+    fn a_label_is_an_option() {
+        let spec = spec::Mount { destination: "/x".into(), kind: "tmpfs".into(), ..Default::default() };
+        let m = MountConfig::new(3, &spec, "/bundle", "").unwrap();
+        let label = MountLabel { option: c"context", label: c"a:b".to_owned() };
+        let planned =
+            super::options(3, &m, (Filesystem::Tmpfs, c"tmpfs"), c"tmpfs", &[], Some(&label)).unwrap();
+        let FsOptions::Parameters(all) = planned else { panic!() };
+        assert!(all.contains(&(c"context".to_owned(), Some(c"a:b".to_owned()))));
+    }
+
+    #[test]
     fn a_page_is_full() {
         let long = |length: usize| "x".repeat(length);
         assert!(matches!(planned("ext4", &[&long(4095)]), Ok(FsOptions::Page { .. })));
