@@ -57,7 +57,7 @@ pub(crate) const CASES: &[Case] = &[
                         .exec(&["--cwd", "tmp"], &["exit", "0"])?
                         .failed_with(255, "Cwd must be an absolute path")?;
                     // Made for the container, but not for those that come later.
-                    scene.exec(&["--cwd", "/missing"], &["exit", "0"])?.failed_with(255, "")?;
+                    scene.exec(&["--cwd", "/dev/shm/missing"], &["exit", "0"])?.failed_with(255, "")?;
                     scene.exec(&["--env", "A"], &["exit", "0"])?.failed_with(255, "")?;
                     Ok(())
                 },
