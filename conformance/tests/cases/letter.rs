@@ -101,6 +101,12 @@ pub(crate) const CASES: &[Case] = &[
         run: moved_for_good,
     },
     Case {
+        name: "controllers that nothing on the way has enabled",
+        quote: "The OCI runtime MUST ensure that the needed cgroup controllers are enabled for the cgroup (config-linux.md, \
+                Unified, since 1.1)",
+        run: two_levels_deep,
+    },
+    Case {
         name: "hierarchies of version 1 stay as they are",
         quote: "Runtimes SHOULD NOT change the ownership of container cgroups when using cgroups v1 (config-linux.md, \
                 Cgroup ownership, since 1.1)",
@@ -348,6 +354,38 @@ fn delegated(config: &mut Value) {
             mount["options"] = json!(["nosuid", "noexec", "nodev", "relatime", "rw"]);
         }
     }
+}
+
+/// A cgroup below two of ours, where no controller is enabled.
+fn two_levels_deep(runtime: &Runtime) -> Result {
+    let have = host::controllers();
+    let files = [("pids", "pids.max", "100"), ("hugetlb", "hugetlb.2MB.max", "4194304")];
+    let Some((_, file, value)) = files.into_iter().find(|(name, ..)| have.iter().any(|one| one == name))
+    else {
+        eprintln!("not judged: controllers: cgroup2 has neither pids nor hugetlb here");
+        return Ok(());
+    };
+    if runtime.has_systemd_cgroups() {
+        // Its path is not one of directories; the group limits asks for the same.
+        return Ok(());
+    }
+    let top = host::hierarchy().join(format!("letter-{}", std::process::id()));
+    fs::create_dir_all(top.join("below")).doing("mkdir")?;
+    let path = format!("/{}/below/c", top.file_name().unwrap_or_default().to_string_lossy());
+    let bundle = Bundle::new(&["sleep"])?.with(|config| {
+        config["linux"]["cgroupsPath"] = json!(path);
+        config["linux"]["resources"]["unified"] = json!({ file: value });
+    })?;
+    let run = || {
+        runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
+        let got = fs::read_to_string(top.join("below/c").join(file)).doing(file);
+        runtime.run(&["delete", "--force", "c"])?.ok()?;
+        ensure_eq!(got?.trim(), value);
+        Ok(())
+    };
+    let checked = run();
+    let _gone = [top.join("below/c"), top.join("below"), top.clone()].map(fs::remove_dir);
+    checked
 }
 
 fn without_list(runtime: &Runtime) -> Result {
