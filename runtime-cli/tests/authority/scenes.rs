@@ -109,6 +109,10 @@ impl Stage {
         for (kind, file, name) in [("network", "net", INIT), ("pid", "pid", FOR_JOINED_PID)] {
             let bundle = bundle(&["exit", "0"], |config| {
                 add_namespace(config, json!({ "type": kind, "path": path(file) }));
+                // A procfs of another pid namespace takes helpers, before Linux 6.18.
+                if name == FOR_JOINED_PID {
+                    config["mounts"].as_array_mut().unwrap().retain(|mount| mount["type"] != "proc");
+                }
             });
             self.create(&bundle, joined.clone(), &|track, _| match track {
                 1 => STAGE,
