@@ -623,6 +623,57 @@ fn the_driver_is_the_records() {
 }
 
 /// An init and an exec that are killed for memory say so, and by which limit.
+/// So that the news of a kill are not held back (docs/engines.md).
+#[test]
+fn with_a_limit_of_memory_processes_are_below_their_scope() {
+    let host = Host::new();
+    if !host.runtime.has_systemd_cgroups() {
+        return;
+    }
+    let limits = json!({ "memory": { "limit": 64 << 20 }, "pids": { "limit": 30 } });
+    let bundle = sleeping().with(resources(limits.clone())).unwrap();
+    let leaf = host.start(&bundle, "c");
+    assert!(leaf.ends_with("container"), "{}", leaf.display());
+    let scope = leaf.parent().unwrap().to_owned();
+    assert!(host.record("c").contains(&format!("{:?}", scope.to_str().unwrap())));
+    let both = |file: &str, value: &str| {
+        assert_eq!([read(&scope, file), read(&leaf, file)], [value, value], "{file}");
+    };
+    both("memory.max", &(64 << 20).to_string());
+    both("pids.max", "30");
+    host.ok(&["update", "--memory", "80M", "--memory-swap", "80M", "--pids-limit", "31", "c"]);
+    both("memory.max", &(80 << 20).to_string());
+    both("pids.max", "31");
+    let mut second = exec(&host, &[], &leaf);
+    assert!(processes(&scope).is_empty());
+    assert_eq!(processes(&leaf).len(), 2);
+    host.ok(&["pause", "c"]);
+    assert!(read(&leaf, "cgroup.events").contains("frozen 1"));
+    host.ok(&["resume", "c"]);
+    // Hit where the container does not count, so that it counts the kill alone.
+    host.run(&["exec", "c", "/probe", "allocate", "96"])
+        .failed_with(137, "memory.max of the container")
+        .unwrap();
+    assert!(read(&leaf, "memory.events").contains("oom_kill 1"));
+    host.ok(&["delete", "--force", "c"]);
+    wait(&mut second).unwrap();
+
+    // crun's annotation, as engines set it.
+    for (name, wanted) in [("", ".scope"), ("inner", "inner")] {
+        let bundle = sleeping().with(resources(limits.clone())).unwrap();
+        let bundle =
+            bundle.with(|config| config["annotations"]["run.oci.systemd.subgroup"] = json!(name)).unwrap();
+        let cgroup = host.start(&bundle, "c");
+        assert!(cgroup.to_str().unwrap().ends_with(wanted), "{}", cgroup.display());
+        host.ok(&["delete", "--force", "c"]);
+    }
+    host.refuses(
+        |config| config["annotations"]["run.oci.systemd.subgroup"] = json!("../x"),
+        "annotations.run.oci.systemd.subgroup: ",
+    );
+    host.done();
+}
+
 #[test]
 fn out_of_memory_is_named() {
     let host = Host::new();

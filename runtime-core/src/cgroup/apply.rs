@@ -20,8 +20,15 @@ impl Cgroup {
         controllers::check(self, &needs)?;
         for write in writes {
             self.apply_one(write)?;
+            self.check_cpuset(write)?;
         }
         Ok(())
+    }
+
+    /// Writes the limits of the cgroup above once more, for whoever reads them here. They are
+    /// at work already, except that systemd may take its time for CPUs.
+    pub(super) fn repeat(&self, writes: &[Write]) -> Result<()> {
+        writes.iter().try_for_each(|write| self.apply_one(write))
     }
 
     fn apply_one(&self, write: &Write) -> Result<()> {
@@ -32,7 +39,7 @@ impl Cgroup {
                 self.write_limit(file, value).map_err(|errno| self.refused(&other, errno))
             }
             (Err(errno), _) => Err(self.refused(write, errno)),
-            (Ok(()), _) => self.check_cpuset(write),
+            (Ok(()), _) => Ok(()),
         }
     }
 

@@ -31,7 +31,7 @@ pub(crate) enum Plan {
     Fs(fs::Place),
     Systemd {
         scope: Scope,
-        wanted: Wanted,
+        wanted: Box<Wanted>,
     },
 }
 
@@ -49,10 +49,11 @@ impl Plan {
     pub(crate) fn systemd(hierarchy: &Hierarchy, path: &str, config: &Config, id: &str) -> Result<Self> {
         let name = unit::name(path, id)?;
         let properties = unit::properties(&config.annotations)?;
+        let leaf = unit::leaf(&config.annotations, limits::limit_memory(&config.resources))?;
         let manager = Manager::ours()?;
-        let (scope, wanted) = Scope::plan(hierarchy, manager, name, id, properties)?;
+        let (scope, wanted) = Scope::plan(hierarchy, manager, name, id, leaf, properties)?;
         check_unused(&scope.path)?;
-        Ok(Plan::Systemd { scope, wanted })
+        Ok(Plan::Systemd { scope, wanted: Box::new(wanted) })
     }
 
     /// No cgroup, as the caller wishes.
@@ -72,9 +73,11 @@ impl Plan {
         match self {
             Plan::None => CgroupRecord::None,
             Plan::Fs(place) => CgroupRecord::Fs { made: place.missing },
-            Plan::Systemd { scope, .. } => {
-                CgroupRecord::Systemd { manager: scope.manager, unit: scope.unit.clone() }
-            }
+            Plan::Systemd { scope, .. } => CgroupRecord::Systemd {
+                manager: scope.manager,
+                unit: scope.unit.clone(),
+                leaf: scope.leaf.clone(),
+            },
         }
     }
 
@@ -129,7 +132,7 @@ impl Plan {
                 Err(Error::new(ErrorKind::Setup, format!("cgroup {} was not made", place.path)))
             }
             (Plan::Systemd { scope, wanted }, _) => {
-                let writes = scope.start(wanted, pid, writes)?;
+                let mut left = scope.start(wanted, pid, writes)?;
                 let cgroup = hierarchy.of_process(pid)?;
                 if cgroup.path() != scope.path {
                     let text = format!(
@@ -140,9 +143,22 @@ impl Plan {
                     return Err(Error::new(ErrorKind::Setup, text));
                 }
                 cgroup.enable_controllers(hierarchy)?;
-                cgroup.apply(&writes)?;
+                scope.leave_to_leaf(&mut left);
+                cgroup.apply(&left)?;
+                if !scope.leaf.is_empty() {
+                    cgroup.move_to_leaf(hierarchy, &scope.leaf, pid, writes)?;
+                }
                 Ok(Some(cgroup))
             }
+        }
+    }
+
+    /// The cgroup that the container sees as the root of the hierarchy, if that is not the
+    /// `adopted` one.
+    pub(crate) fn leaf(&self, adopted: &Cgroup) -> Result<Option<Cgroup>> {
+        match self {
+            Plan::Systemd { scope, .. } => scope.leaf(adopted),
+            _ => Ok(None),
         }
     }
 
@@ -170,8 +186,8 @@ impl Driver {
         match &record.cgroup {
             CgroupRecord::None => Driver::None,
             CgroupRecord::Fs { made } => Driver::Fs { path, made: *made },
-            CgroupRecord::Systemd { manager, unit } => {
-                Driver::Systemd(Scope { manager: *manager, unit: unit.clone(), path })
+            CgroupRecord::Systemd { manager, unit, leaf } => {
+                Driver::Systemd(Scope { manager: *manager, unit: unit.clone(), path, leaf: leaf.clone() })
             }
         }
     }
@@ -180,7 +196,15 @@ impl Driver {
     pub(crate) fn apply(&self, cgroup: &Cgroup, writes: &[Write]) -> Result<()> {
         match self {
             Driver::None | Driver::Fs { .. } => cgroup.apply(writes),
-            Driver::Systemd(scope) => cgroup.apply(&scope.set(writes)?),
+            Driver::Systemd(scope) => {
+                let mut left = scope.set(writes)?;
+                scope.leave_to_leaf(&mut left);
+                cgroup.apply(&left)?;
+                match scope.leaf(cgroup)? {
+                    Some(leaf) => leaf.repeat(writes),
+                    None => Ok(()),
+                }
+            }
         }
     }
 

@@ -94,6 +94,11 @@ pub(crate) fn writes(resources: &Resources) -> Vec<Write> {
     all
 }
 
+/// Returns true if memory is limited, so that processes may be killed for it.
+pub(crate) fn limit_memory(resources: &Resources) -> bool {
+    writes(resources).iter().any(|write| write.file == "memory.max" && write.value.trim() != "max")
+}
+
 /// Whether a file holds a value for each of several things, such as devices.
 pub(crate) fn is_keyed(file: &str) -> bool {
     matches!(
@@ -226,6 +231,19 @@ mod tests {
             r#"{"rdma": {"mlx4_0": {"hcaObjects": 7}, "mlx5_1": {"hcaHandles": 3, "hcaObjects": 10000}}}"#,
             &[("rdma.max", "mlx4_0 hca_object=7"), ("rdma.max", "mlx5_1 hca_handle=3 hca_object=10000")],
         );
+    }
+
+    #[test]
+    fn which_limits_may_kill() {
+        let of = |json: &str| {
+            limit_memory(
+                &Resources::new(&spec::from_json(json.as_bytes()).unwrap(), &mut Vec::new()).unwrap(),
+            )
+        };
+        assert!(of(r#"{"memory": {"limit": 33554432}}"#) && of(r#"{"unified": {"memory.max": "4096"}}"#));
+        for none in ["{}", r#"{"memory": {"limit": -1}}"#, r#"{"memory": {"reservation": 4096}}"#] {
+            assert!(!of(none), "{none}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod delegate;
 pub(crate) mod devices;
 pub(crate) mod driver;
 pub(crate) mod fs;
+mod leaf;
 pub(crate) mod limits;
 pub(crate) mod oom;
 mod snapshot;

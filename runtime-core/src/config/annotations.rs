@@ -25,7 +25,6 @@ const NOT_DONE: &[&str] = &[
     "run.oci.seccomp_bpf_data",
     "run.oci.seccomp_fail_unknown_syscall",
     "run.oci.systemd.force_cgroup_v1",
-    "run.oci.systemd.subgroup",
 ];
 
 /// Checks the keys. Unknown ones are ignored (config.md, "Annotations").

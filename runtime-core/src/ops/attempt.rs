@@ -375,7 +375,8 @@ impl Attempt<'_> {
         }
         if let Some(owner) = self.config.cgroup_owner {
             let mapped = self.in_user_namespace();
-            cgroup.delegate(if mapped { ids::on_host(proc, child.pid, owner)? } else { owner })?;
+            let owner = if mapped { ids::on_host(proc, child.pid, owner)? } else { owner };
+            self.place.leaf(cgroup)?.as_ref().unwrap_or(cgroup).delegate(owner)?;
         }
         Ok(())
     }

@@ -255,7 +255,7 @@ fn spawn(plan: &mut Plan, below: Option<&str>, record: &Record) -> Result<Child>
         };
     }
     let clean = crate::path::clean(below.unwrap_or_default());
-    let path = format!("{}/{clean}", record.cgroup_path());
+    let path = format!("{}/{clean}", record.process_cgroup_path());
     let path = path.trim_end_matches('/');
     let error = match Cgroup::from_record(path)? {
         None => Error::os(Errno::ENOENT, format!("can't open cgroup: open {path}"))

@@ -138,6 +138,9 @@ pub(crate) enum CgroupRecord {
     Systemd {
         manager: Manager,
         unit: String,
+        /// The name of the cgroup in the scope's that the processes are in, if it is not that.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        leaf: String,
     },
 }
 
@@ -184,6 +187,16 @@ impl Record {
     /// The absolute path of the container's cgroup; empty if it has none.
     pub(crate) fn cgroup_path(&self) -> &str {
         self.cgroup_paths.get("").map_or("", String::as_str)
+    }
+
+    /// The absolute path of the cgroup that the container's processes are put into.
+    pub(crate) fn process_cgroup_path(&self) -> String {
+        match &self.cgroup {
+            CgroupRecord::Systemd { leaf, .. } if !leaf.is_empty() => {
+                format!("{}/{leaf}", self.cgroup_path())
+            }
+            _ => self.cgroup_path().to_owned(),
+        }
     }
 
     pub(crate) fn to_json(&self) -> Vec<u8> {
@@ -270,9 +283,15 @@ mod tests {
         let text = String::from_utf8(json).unwrap();
         assert!(text.contains(r#""init_process_pid":0,"init_process_start":0,"#), "{text}");
         assert!(text.contains(r#""cgroup_paths":{"":"/sys/fs/cgroup/x"}"#), "{text}");
-        let scope = CgroupRecord::Systemd { manager: Manager::User, unit: "runc-x.scope".into() };
-        let record = Record { cgroup: scope, ..record };
-        assert_eq!(Record::from_json("x", &record.to_json()).unwrap(), record);
+        for (leaf, path) in [("", "/sys/fs/cgroup/x"), ("container", "/sys/fs/cgroup/x/container")] {
+            let (manager, unit) = (Manager::User, "runc-x.scope".to_owned());
+            let record = Record {
+                cgroup: CgroupRecord::Systemd { manager, unit, leaf: leaf.into() },
+                ..record.clone()
+            };
+            assert_eq!(Record::from_json("x", &record.to_json()).unwrap(), record);
+            assert_eq!(record.process_cgroup_path(), path);
+        }
     }
 
     /// After an upgrade: its containers can be looked at, ended and deleted.

@@ -14,7 +14,7 @@ pub(crate) use wire::Value;
 
 use super::fs::Occupants;
 use super::limits::Write;
-use super::{Hierarchy, fs};
+use super::{Cgroup, Hierarchy, fs};
 use crate::error::{Error, ErrorKind, Result, Warning};
 use crate::sys::cred;
 use bus::{Answer, Bus, Failure};
@@ -45,6 +45,8 @@ pub(crate) struct Scope {
     pub(crate) unit: String,
     /// The absolute path of its cgroup.
     pub(crate) path: String,
+    /// The name of the cgroup in it that the processes are in; empty: they are in its own.
+    pub(crate) leaf: String,
 }
 
 /// What else a new scope is made of.
@@ -65,6 +67,7 @@ impl Scope {
         manager: Manager,
         name: unit::Name,
         id: &str,
+        leaf: String,
         properties: Vec<(String, Value)>,
     ) -> Result<(Self, Wanted)> {
         let mut bus = Bus::connect(manager)?;
@@ -81,7 +84,7 @@ impl Scope {
             }
         };
         let path = crate::path::clean(&format!("{above}/{}/{}", unit::slice_path(&slice)?, name.unit));
-        let scope = Scope { manager, unit: name.unit, path: hierarchy.absolute(&path) };
+        let scope = Scope { manager, unit: name.unit, path: hierarchy.absolute(&path), leaf };
         Ok((scope, Wanted { bus, slice, description: format!("container {id}"), properties }))
     }
 
@@ -149,9 +152,10 @@ impl Scope {
         Ok(writes)
     }
 
-    /// Moves a process into the scope, or into a cgroup below it, which only
+    /// Moves a process to where the container's are, or into a cgroup below it, which only
     /// systemd may do where we have come from a cgroup that is not ours.
     pub(crate) fn attach(&self, below: &str, pid: i32) -> Result<()> {
+        let below = format!("{}/{below}", self.leaf);
         let body = vec![
             Value::str(&self.unit),
             Value::Str(format!("/{}", below.trim_matches('/'))),
@@ -159,6 +163,17 @@ impl Scope {
         ];
         let attached = Bus::connect(self.manager)?.call("AttachProcessesToUnit", body);
         attached.map(drop).map_err(|failure| failure.into_error(format_args!("attaching to {}", self.unit)))
+    }
+
+    /// Opens the leaf, if the container has one that is still there.
+    pub(crate) fn leaf(&self, scope: &Cgroup) -> Result<Option<Cgroup>> {
+        if self.leaf.is_empty() { Ok(None) } else { scope.leaf(&self.leaf) }
+    }
+
+    /// Drops what is to be set in the leaf alone: limits on the cgroups below, of which the
+    /// leaf itself is none that the container has made.
+    pub(crate) fn leave_to_leaf(&self, writes: &mut Vec<Write>) {
+        writes.retain(|write| self.leaf.is_empty() || write.controller().is_some());
     }
 
     /// Removes the scope and all cgroups that are in it, if need be without

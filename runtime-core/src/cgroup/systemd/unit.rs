@@ -82,6 +82,23 @@ pub(crate) fn slice_path(slice: &str) -> Result<String> {
 /// What the names of annotations begin with that are properties of the unit.
 pub(crate) const PROPERTY: &str = "org.systemd.property.";
 
+/// crun's annotation: the name of the leaf, or nothing for none.
+pub(crate) const LEAF: &str = "run.oci.systemd.subgroup";
+
+/// The name of the cgroup in the scope's that the processes are to be in: crun's, if there is
+/// a limit of memory for which they may be killed (see [`leaf`](crate::cgroup)).
+pub(crate) fn leaf(annotations: &BTreeMap<String, String>, limits_memory: bool) -> Result<String> {
+    let Some(name) = annotations.get(LEAF) else {
+        return Ok(if limits_memory { "container".to_owned() } else { String::new() });
+    };
+    // The names of the kernel's files have a dot in them.
+    if name.len() > 255 || name.contains(['/', '.', '\n']) {
+        let why = format_args!("{name:?} is not the name of a cgroup: at most 255 bytes without / and .");
+        return Err(invalid(format_args!("annotations.{LEAF}"), why));
+    }
+    Ok(name.clone())
+}
+
 /// Properties that are the driver's own: with another value the scope would be in another
 /// place than the record says, have processes in it that are not the container's and would be
 /// killed with it, or take the cgroup out of the runtime's hands.
@@ -175,6 +192,21 @@ mod tests {
             "a b.slice",
         ] {
             assert_eq!(of(bad), Err(format!("linux.cgroupsPath: invalid slice name: {bad}")));
+        }
+    }
+
+    #[test]
+    fn the_leaf_is_crun_s() {
+        let of = |name: &str| {
+            let annotations = BTreeMap::from([(LEAF.to_owned(), name.to_owned())]);
+            leaf(&annotations, true).map_err(|error| error.report())
+        };
+        let by_default = |limits_memory| leaf(&BTreeMap::new(), limits_memory).unwrap();
+        assert_eq!([by_default(true), by_default(false)], ["container", ""]);
+        assert_eq!([of(""), of("inner")], [Ok(String::new()), Ok("inner".to_owned())]);
+        for bad in ["a/b", "..", ".", "cgroup.procs", "memory.max", "a\nb", &"a".repeat(256)] {
+            let error = of(bad).unwrap_err();
+            assert!(error.starts_with("annotations.run.oci.systemd.subgroup: "), "{error}");
         }
     }
 
