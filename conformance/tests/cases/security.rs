@@ -3,7 +3,7 @@
 //! its exploit.
 
 use crate::Case;
-use crate::lifecycle::without_namespace;
+use crate::lifecycle::{push, without_namespace};
 use conformance::console::ConsoleSocket;
 use conformance::{Bundle, Doing, Report, Result, Runtime, each, ensure, ensure_eq};
 use serde_json::{Value, json};
@@ -166,6 +166,19 @@ pub(crate) const CASES: &[Case] = &[
                     config["linux"]["maskedPaths"] = json!([]);
                     config["linux"]["readonlyPaths"] = json!([]);
                 })
+            })
+        },
+    },
+    Case {
+        name: "a mount that a link of the image leads into /proc",
+        quote: "CVE-2019-16884, CVE-2025-52881: a mount below /proc redirects what the runtime writes there",
+        run: |runtime| {
+            each(["/proc/sys", "/proc/self/attr", "/proc/1/task"], |target| {
+                let bundle = Bundle::new(&["exit", "0"])?.with(|config| {
+                    push(config, json!({ "destination": "/link", "type": "tmpfs", "source": "t" }));
+                })?;
+                symlink(target, bundle.rootfs("link")).doing("symlink")?;
+                runtime.run_in(&bundle, &["run", "c"])?.failed().map(drop)
             })
         },
     },
