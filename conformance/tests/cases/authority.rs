@@ -51,6 +51,23 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "a terminal in a pid namespace of its own",
+        quote: "terminal (bool, OPTIONAL) specifies whether a terminal is attached to the process (config.md, Process); runc: \
+                it is the controlling one",
+        run: |runtime| {
+            let words = ["write", "/dev/tty", "hello"];
+            let bundle = Bundle::new(&words)?.with(|config| config["process"]["terminal"] = json!(true))?;
+            let socket = ConsoleSocket::new()?;
+            let path = socket.path().display().to_string();
+            runtime.run_in(&bundle, &["run", "--detach", "--console-socket", &path, "c"])?.ok()?;
+            let mut text = Vec::new();
+            let _end = File::from(socket.receive()?).read_to_end(&mut text);
+            runtime.run(&["delete", "--force", "c"])?.ok()?;
+            ensure_eq!(String::from_utf8_lossy(&text), "hello");
+            Ok(())
+        },
+    },
+    Case {
         name: "a terminal of exec",
         quote: "runc exec --tty: the terminal is the controlling one of the process",
         run: |runtime| {
