@@ -112,6 +112,19 @@ cgroup_of() {
 	[[ $output == *'could not be found'* ]]
 }
 
+@test "containerd: out of memory is told each time, although the container has one process" {
+	ctr events >"$BATS_TEST_TMPDIR/events" 3>&- &
+	local listener=$! try
+	for try in {1..12}; do
+		run -137 run_container --rm --runc-systemd-cgroup --cgroup "machine.slice:ctr:hog$try" \
+			--memory-limit 16777216 "hog$try" tail /dev/zero
+	done
+	for try in {1..12}; do
+		eventually grep --quiet "/tasks/oom .*\"hog$try\"" "$BATS_TEST_TMPDIR/events"
+	done
+	kill "$listener"
+}
+
 stopped() {
 	[[ $(ctr task ls | grep "^$1 ") == *STOPPED* ]]
 }
