@@ -4,6 +4,9 @@
 load common
 
 setup_file() {
+	# BuildKit takes the runtime that is called runc.
+	printf '#!/bin/sh\necho "$*" >>/run/runc.log\nexec /usr/local/bin/runtime-cli "$@"\n' >/usr/local/sbin/runc
+	chmod +x /usr/local/sbin/runc
 	systemctl start docker
 	docker load --quiet --input /var/tmp/busybox.tar
 	docker run --detach --name web --hostname inside --init \
@@ -16,6 +19,7 @@ setup_file() {
 teardown_file() {
 	docker rm --force web >/dev/null
 	systemctl stop docker docker.socket
+	rm /usr/local/sbin/runc
 }
 
 @test "docker: the runtime is the default, and says its version" {
@@ -196,6 +200,26 @@ exited() {
 	DOCKER_BUILDKIT=0 docker build --quiet --tag built "$BATS_TEST_TMPDIR"
 	run -0 docker run --rm built
 	[ "$output" = $'built\n/new\n1000' ]
+}
+
+@test "docker: build with BuildKit" {
+	cat >"$BATS_TEST_TMPDIR/Dockerfile" <<-'END'
+		FROM busybox
+		RUN --mount=type=cache,target=/cache --mount=type=tmpfs,target=/scratch --network=none \
+			touch /cache/x /scratch/x && test $$ -lt 10 && test "$(ls /sys/class/net)" = lo && echo built >/file
+		RUN test ! -e /cache/x && ls -A /sys/class/net | grep -q eth0
+		WORKDIR /new
+		USER 1000
+		RUN test "$(id -u)" = 1000 && ! touch /file
+		CMD cat /file; pwd; id -u
+	END
+	DOCKER_BUILDKIT=1 docker build --tag kit "$BATS_TEST_TMPDIR"
+	[ "$(grep -c '\<run\>' /run/runc.log)" = 3 ]
+	run -0 docker run --rm kit
+	[ "$output" = $'built\n/new\n1000' ]
+	printf 'FROM busybox\nRUN echo wrong >&2; exit 3\n' >"$BATS_TEST_TMPDIR/Dockerfile"
+	run -1 env DOCKER_BUILDKIT=1 docker build "$BATS_TEST_TMPDIR"
+	[[ $output == *wrong* && $output == *'exit code: 3'* ]]
 }
 
 @test "docker: user namespaces" {
