@@ -69,11 +69,19 @@ fn host_devices(process: &Process) -> Result<[Option<usize>; 3], Failure> {
 /// container without the device is an error. It may be without it on purpose, to keep
 /// the host's.
 fn replace(process: &mut Process, devices: [Option<usize>; 3], view: &View<'_>) -> Result<(), Failure> {
-    for (stream, index) in process.stdio.iter_mut().zip(devices) {
+    for (n, index) in devices.iter().enumerate() {
         let Some((index, device)) = index.and_then(|index| Some((index, SHARED.get(index)?))) else {
             continue;
         };
-        *stream = Some(device.open(&view.places, view.proc).item(Step::Stdio, index)?);
+        // A stream before this one may have it.
+        let same = devices.iter().take(n).position(|other| *other == Some(index));
+        let opened = match same.and_then(|same| process.stdio.get(same)?.as_ref()) {
+            Some(opened) => fd::duplicate(opened).during(Call::Dup),
+            None => device.open(&view.places, view.proc),
+        };
+        if let Some(stream) = process.stdio.get_mut(n) {
+            *stream = Some(opened.item(Step::Stdio, index)?);
+        }
     }
     Ok(())
 }

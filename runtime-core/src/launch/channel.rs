@@ -335,9 +335,16 @@ impl ChildEnd {
     }
 
     fn next_word(&self) -> Result<Word> {
-        self.await_parent()?;
         let mut kind = [0];
-        match (socket::recv_fd(&self.socket, &mut kind)?, kind) {
+        let received = match socket::try_recv_fd(&self.socket, &mut kind) {
+            Err(Errno::EAGAIN) => {
+                self.await_parent()?;
+                socket::recv_fd(&self.socket, &mut kind)?
+            }
+            // Most often the parent is ahead.
+            other => other?,
+        };
+        match (received, kind) {
             ((0, _), _) => Err(Errno::EPIPE),
             ((_, None), [GO]) => Ok(Word::Go),
             ((_, Some(tree)), [MOUNT]) => Ok(Word::Mount(tree)),

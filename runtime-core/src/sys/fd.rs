@@ -407,6 +407,12 @@ pub(crate) fn dup_onto(old: impl AsFd, new: RawFd) -> Result<()> {
     done(unsafe { libc::syscall(libc::SYS_dup3, old, new, 0) })
 }
 
+/// `int fcntl(int fd, F_DUPFD_CLOEXEC, 0)`: the same open file by another number.
+pub(crate) fn duplicate(file: impl AsFd) -> Result<OwnedFd> {
+    // SAFETY: plain integers.
+    new_fd(check_int(unsafe { libc::fcntl(file.as_fd().as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0) })?.into())
+}
+
 /// The number that the next new descriptor will have. Child only: in a process
 /// with threads it would be out of date at once.
 pub(crate) fn lowest_free() -> Result<RawFd> {

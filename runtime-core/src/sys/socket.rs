@@ -126,10 +126,14 @@ pub(crate) fn send_fd(socket: impl AsFd, payload: &[u8], fd: impl AsFd) -> Resul
 /// # Safety
 ///
 /// The buffers that `message` points to are valid, and as long as it says.
-unsafe fn receive_message(socket: BorrowedFd<'_>, message: &mut libc::msghdr) -> Result<usize> {
+unsafe fn receive_message(
+    socket: BorrowedFd<'_>,
+    message: &mut libc::msghdr,
+    flags: libc::c_int,
+) -> Result<usize> {
     loop {
         // SAFETY: the caller's promise.
-        let n = unsafe { libc::recvmsg(socket.as_raw_fd(), message, libc::MSG_CMSG_CLOEXEC) };
+        let n = unsafe { libc::recvmsg(socket.as_raw_fd(), message, flags | libc::MSG_CMSG_CLOEXEC) };
         match check(n as libc::c_long) {
             Err(Errno::EINTR) => {}
             other => return other.map(|n| n as usize),
@@ -140,6 +144,19 @@ unsafe fn receive_message(socket: BorrowedFd<'_>, message: &mut libc::msghdr) ->
 /// `ssize_t recvmsg(int fd, struct msghdr *msg, MSG_CMSG_CLOEXEC)`: how many
 /// bytes of payload came (0: end of file), and the descriptor, if one came too.
 pub(crate) fn recv_fd(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize, Option<OwnedFd>)> {
+    recv_fd_with(socket.as_fd(), payload, 0)
+}
+
+/// As [`recv_fd`]: EAGAIN if there is nothing yet (MSG_DONTWAIT).
+pub(crate) fn try_recv_fd(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize, Option<OwnedFd>)> {
+    recv_fd_with(socket.as_fd(), payload, libc::MSG_DONTWAIT)
+}
+
+fn recv_fd_with(
+    socket: BorrowedFd<'_>,
+    payload: &mut [u8],
+    flags: libc::c_int,
+) -> Result<(usize, Option<OwnedFd>)> {
     let mut control = OneFd([0; 24]);
     let mut iov = libc::iovec { iov_base: payload.as_mut_ptr().cast(), iov_len: payload.len() };
     // SAFETY: a msghdr of zeros has no parts.
@@ -151,7 +168,7 @@ pub(crate) fn recv_fd(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize, O
     // SAFETY: CMSG_LEN only computes.
     message.msg_controllen = unsafe { libc::CMSG_LEN(size_of::<RawFd>() as u32) } as _;
     // SAFETY: all parts of the message live on in this function.
-    let n = unsafe { receive_message(socket.as_fd(), &mut message) }?;
+    let n = unsafe { receive_message(socket, &mut message, flags) }?;
     // SAFETY: the kernel has filled the message; the result is null or points into `control`.
     let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
     if ptr::eq(header, ptr::null()) {
@@ -218,7 +235,7 @@ pub(crate) fn recv_from(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize,
     // SAFETY: CMSG_LEN only computes.
     message.msg_controllen = unsafe { libc::CMSG_LEN(size_of::<libc::ucred>() as u32) } as _;
     // SAFETY: all parts of the message live on in this function.
-    let n = unsafe { receive_message(socket.as_fd(), &mut message) }?;
+    let n = unsafe { receive_message(socket.as_fd(), &mut message, 0) }?;
     // SAFETY: the kernel has filled the message; the result is null or points into `control`.
     let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
     if ptr::eq(header, ptr::null()) {
