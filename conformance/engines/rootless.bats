@@ -2,6 +2,7 @@
 # Podman for a user without root. Run by `run` in the user's own systemd.
 
 load common
+load machine
 
 setup_file() {
 	podman load --quiet --input /var/tmp/busybox.tar
@@ -86,4 +87,13 @@ teardown_file() {
 	run -0 podman inspect --format '{{.State.Status}} {{.State.ExitCode}}' web
 	[ "$output" = 'exited 5' ]
 	podman start web
+}
+
+@test "rootless: systemd in a container" {
+	podman run --detach --name machine --systemd always $(machine_volumes) busybox $MACHINE
+	machine_is_up podman
+	scope=$(scope_of podman)
+	[ -e "$scope/memory.max" ]
+	podman stop --time 100 machine
+	machine_is_down podman "$scope"
 }
