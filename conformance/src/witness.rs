@@ -173,11 +173,16 @@ fn wait(pid: i32) -> Result<(Pid, i32)> {
     Ok((Pid::from_raw(pid), status))
 }
 
-fn resume(how: libc::c_uint, pid: Pid, signal: i32) {
+#[cfg(target_env = "gnu")]
+type Request = libc::c_uint;
+#[cfg(not(target_env = "gnu"))]
+type Request = libc::c_int;
+
+fn resume(how: Request, pid: Pid, signal: i32) {
     #[allow(unsafe_code)]
     // SAFETY: changes nothing of ours. Not nix's, because of realtime signals. ESRCH: it
     // has been killed meanwhile.
-    let _resumed = unsafe { libc::ptrace(how as _, pid.as_raw(), 0, signal) };
+    let _resumed = unsafe { libc::ptrace(how, pid.as_raw(), 0, signal) };
 }
 
 struct Watcher<'a> {
