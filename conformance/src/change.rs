@@ -31,7 +31,11 @@ pub fn join(config: &mut Value, kind: &str, path: &str) {
 /// Puts the container into namespaces of the process `pid`.
 pub fn join_process(config: &mut Value, pid: i64, kinds: &[&str]) {
     for kind in kinds {
-        let file = if *kind == "mount" { "mnt" } else { kind };
+        let file = match *kind {
+            "mount" => "mnt",
+            "network" => "net",
+            kind => kind,
+        };
         if *kind == "uts" {
             config.as_object_mut().map(|all| all.remove("hostname"));
         }

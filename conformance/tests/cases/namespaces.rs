@@ -6,7 +6,7 @@ use crate::Case;
 use crate::lifecycle::without_namespace;
 use crate::mounts::with_user_namespace;
 use crate::security::refused;
-use conformance::change::{cgroup2_options, with_the_hosts_cgroups};
+use conformance::change::{cgroup2_options, join_process, with_the_hosts_cgroups};
 use conformance::report::Node;
 use conformance::{Bundle, Doing, Report, Result, Runtime, each, ensure, ensure_eq};
 use serde_json::{Value, json};
@@ -394,6 +394,95 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "a network device in an existing network namespace, without a pid namespace of the container's own",
+        quote: "netDevices: a set of network devices that MUST be made available in the container (config-linux.md, Network \
+                Devices, since 1.3). A process that shares the pid namespace of others, as in a pod, joins the network \
+                itself, and until then has the host's",
+        run: |runtime| {
+            each([false, true].repeat(4), |&joins_pid| {
+                let device = Device::new("cfj0")?;
+                let (_, report) = with_first(
+                    runtime,
+                    |_| (),
+                    |pid, config| {
+                        without_namespace(config, "network");
+                        join(config, "network", &format!("/proc/{pid}/ns/net"));
+                        without_namespace(config, "pid");
+                        if joins_pid {
+                            join(config, "pid", &format!("/proc/{pid}/ns/pid"));
+                        }
+                        config["linux"]["netDevices"] = json!({ device.name: { "name": "inside0" } });
+                    },
+                )?;
+                // Left on the host by a runtime that has only renamed it.
+                let _gone = ip("link delete inside0");
+                ensure_eq!(report?.interfaces.get("inside0"), Some(&true));
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "id mappings of an existing user namespace, without a pid namespace of the container's own",
+        quote: "CRI-O, containerd: a container of a pod has the path of the pod's user namespace and its mappings. A process \
+                that shares the pid namespace of others joins both itself, and until then has the host's mappings",
+        run: |runtime| {
+            each([(); 4], |()| {
+                let (_, report) = with_first(runtime, with_user_namespace, |pid, config| {
+                    join_pod(pid, config);
+                    with_mappings(config);
+                })?;
+                ensure_eq!(report?.uids, [0; 4]);
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "the owner of a device in existing user and pid namespaces",
+        quote: "uid (uint32, OPTIONAL): id of device owner in the container namespace (config-linux.md, Devices)",
+        run: |runtime| {
+            each([true, false].repeat(4), |&gives_mappings| {
+                let (_, report) = with_first(runtime, with_user_namespace, |pid, config| {
+                    join_pod(pid, config);
+                    if gives_mappings {
+                        with_mappings(config);
+                    }
+                    config["linux"]["devices"] = json!([{ "path": "/dev/made", "type": "c", "major": 1, "minor": 3,
+                        "fileMode": 0o666, "uid": 7, "gid": 8 }]);
+                })?;
+                ensure_eq!(report?.dev.get("made").map(|node| node.owner), Some((7, 8)));
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "a new user namespace and an existing network namespace, without a pid namespace",
+        quote: "uidMappings and gidMappings describe the user namespace uid and gid mappings from the host to the container \
+                (config-linux.md, User namespace mappings)",
+        run: |runtime| {
+            each([(); 4], |()| {
+                let (_, report) = with_first(
+                    runtime,
+                    |_| (),
+                    |pid, config| {
+                        with_user_namespace(config);
+                        without_namespace(config, "pid");
+                        without_namespace(config, "network");
+                        join(config, "network", &format!("/proc/{pid}/ns/net"));
+                        // File systems of namespaces that are not this user namespace's.
+                        if let Some(mounts) = config["mounts"].as_array_mut() {
+                            mounts.retain(|mount| mount["destination"] == "/dev");
+                            mounts.push(
+                                json!({ "destination": "/proc", "source": "/proc", "options": ["rbind"] }),
+                            );
+                        }
+                    },
+                )?;
+                ensure_eq!(report?.uids, [0; 4]);
+                Ok(())
+            })
+        },
+    },
+    Case {
         name: "what belongs to root of a user namespace",
         quote: "moby#20798, sysbox#850: /dev/mqueue belongs to nobody; so do files of the network in /proc and /sys",
         run: |runtime| {
@@ -546,6 +635,19 @@ fn add(config: &mut Value, namespace: Value) {
 
 fn join(config: &mut Value, kind: &str, path: &str) {
     add(config, json!({ "type": kind, "path": path }));
+}
+
+/// Puts the container into all that a pod shares, processes as well.
+fn join_pod(pid: i64, config: &mut Value) {
+    join_process(config, pid, &["network", "ipc", "uts", "pid"]);
+    join(config, "user", &format!("/proc/{pid}/ns/user"));
+}
+
+/// Gives the mappings of a user namespace, which is there already.
+fn with_mappings(config: &mut Value) {
+    let namespaces = config["linux"]["namespaces"].clone();
+    with_user_namespace(config);
+    config["linux"]["namespaces"] = namespaces;
 }
 
 /// Runs a container, and, while it lives, a second one that is told the first

@@ -140,6 +140,9 @@ fn first(plan: &mut Plan, holds: &mut [RawFd], channel: &ChildEnd) -> Result<Inf
         return stage(plan, channel);
     }
     namespaces::unshare(plan.clone_flags)?;
+    if plan.tells_of_joins() {
+        channel.send(Reply::Namespaces).during(Call::Write).step(Step::Join)?;
+    }
     init(plan, channel)
 }
 

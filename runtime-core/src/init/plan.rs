@@ -58,6 +58,12 @@ impl Plan {
         !self.joins.is_empty() && self.clone_flags & libc::CLONE_NEWPID != 0
     }
 
+    /// Whether the process joins existing namespaces itself, while the parent waits: what is in
+    /// /proc of the process and its network is the host's until then.
+    pub(crate) fn tells_of_joins(&self) -> bool {
+        self.container.is_some() && !self.joins.is_empty() && !self.has_stage()
+    }
+
     /// The clone makes no network namespace: this one is there, and somebody else
     /// brings lo up in it.
     pub(crate) fn enter_network(&mut self, namespace: OwnedFd) {
@@ -113,7 +119,7 @@ pub(crate) struct Container {
     pub(crate) namespace_root: bool,
     /// CLONE_NEW* of the namespaces that the process makes when it is that root.
     pub(crate) late_namespaces: i32,
-    /// Whether the parent moves network devices into one of them.
+    /// Whether the parent moves network devices to the process, when all its namespaces are there.
     pub(crate) awaits_devices: bool,
     pub(crate) cgroup_namespace: bool,
     /// The text for /proc/self/timens_offsets; empty: none to set.

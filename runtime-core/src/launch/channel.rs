@@ -54,7 +54,8 @@ pub(crate) enum Reply {
     Cloned(i32),
     /// The parent is to clone the tree of this mount and send it.
     NeedMount(u32),
-    /// The network namespace is there, and the parent is to move devices into it.
+    /// The process is in its namespaces; said for the second time, in those as well that it
+    /// makes as root of its user namespace.
     Namespaces,
     /// The parent is to run its hooks.
     Barrier,

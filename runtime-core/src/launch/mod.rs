@@ -159,6 +159,14 @@ pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<C
         }
         drop(child.predecessor.take());
     }
+    if plan.tells_of_joins() {
+        let said = if is_replaced { child.hear(None) } else { child.next().map(Heard::Said) };
+        match said.traced(Mark::AwaitStage)? {
+            Heard::Said(Some(Reply::Namespaces)) => {}
+            Heard::Said(other) => return Err(child.failed(other, plan)),
+            Heard::Replaced => return Err(child.failed(None, plan)),
+        }
+    }
     Ok(child)
 }
 

@@ -195,9 +195,6 @@ impl Attempt<'_> {
             ids::compare_maps(proc, child.pid, &namespaces.uid_map, &namespaces.gid_map)?;
         }
         let container = plan.container.as_ref();
-        if !container.is_some_and(|container| container.awaits_devices) {
-            self.move_devices(child, plan)?;
-        }
         if let (Some(rdt), Some((resctrl, place))) = (&self.config.intel_rdt, &self.resctrl) {
             resctrl.make(place, rdt, child.pid)?;
             self.made.resctrl = true;
@@ -278,10 +275,8 @@ impl Attempt<'_> {
     }
 
     fn move_devices(&mut self, child: &Child, plan: &Plan) -> Result<()> {
-        if !self.config.net_devices.is_empty() {
-            let moved = net::Moved::new(&self.config.net_devices, child, plan).traced(Mark::NetDevices)?;
-            self.made.net_devices = Some(moved);
-        }
+        let moved = net::Moved::new(&self.config.net_devices, child, plan).traced(Mark::NetDevices)?;
+        self.made.net_devices = Some(moved);
         Ok(())
     }
 

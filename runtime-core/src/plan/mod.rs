@@ -69,11 +69,10 @@ pub(crate) fn for_create(config: &Config, id: &str, host: &Host<'_>, extras: Ext
     let joins = namespaces::joins(config)?;
     let has_user = namespaces.is_own(Kind::User);
     let is_new = |kind| namespaces.is_new(kind);
-    let late_namespaces = namespaces::late(namespaces);
     let container = Container {
         namespace_root: has_user,
-        late_namespaces,
-        awaits_devices: late_namespaces & libc::CLONE_NEWNET != 0 && !config.net_devices.is_empty(),
+        late_namespaces: namespaces::late(namespaces),
+        awaits_devices: !config.net_devices.is_empty(),
         cgroup_namespace: is_new(Kind::Cgroup),
         time_namespace: is_new(Kind::Time).then(|| namespaces::time_offsets(namespaces)),
         network: None,
