@@ -28,9 +28,19 @@ impl Home {
 
     /// `by`: a program that executes the runtime.
     fn run_by(&self, by: &[&str], bundle: &Bundle, args: &[&str]) -> Output {
+        self.run_with(&[], by, bundle, args)
+    }
+
+    /// `options`: more of setpriv(1).
+    fn run_with(&self, options: &[&str], by: &[&str], bundle: &Bundle, args: &[&str]) -> Output {
         let mut command = Command::new("setpriv");
         command.args([format!("--reuid={USER}"), format!("--regid={USER}"), "--clear-groups".to_owned()]);
-        command.args(by).arg(self.0.path().join("runtime")).args(args).current_dir(bundle.path());
+        command
+            .args(options)
+            .args(by)
+            .arg(self.0.path().join("runtime"))
+            .args(args)
+            .current_dir(bundle.path());
         // Without --root: the state is where users have theirs, and not where one does
         // who is "root" (docs/decisions/state-root.md).
         command.env("XDG_RUNTIME_DIR", self.0.path()).env("USER", "user").stdin(Stdio::null());
@@ -93,6 +103,31 @@ fn a_container_in_the_user_namespace_of_its_engine() {
     assert_eq!((report.pid, report.uids[0], report.gids[0]), (1, 0, 0));
     assert_eq!(report.dev["null"].kind, "char 1:3", "a mount of the host's");
     assert_eq!(report.dev["fifo"].kind, "fifo", "made");
+}
+
+/// Without root, but with root's capabilities, in the user namespace of the host.
+#[test]
+fn a_process_without_sets_of_capabilities_keeps_those_of_its_caller() {
+    let _alone = host::alone();
+    let home = Home::new();
+    let bundle = bundle(&["report"]).with(|config| {
+        config["process"]["user"] = json!({ "uid": USER, "gid": USER });
+        config["process"].as_object_mut().unwrap().remove("capabilities");
+        let linux = config["linux"].as_object_mut().unwrap();
+        linux.remove("uidMappings");
+        linux.remove("gidMappings");
+        let namespaces = linux["namespaces"].as_array_mut().unwrap();
+        namespaces.retain(|namespace| namespace["type"] != "user");
+    });
+    // Those that making a container takes: this process need not have all.
+    let caps =
+        "+chown,+dac_override,+fowner,+setgid,+setuid,+net_admin,+sys_chroot,+sys_ptrace,+sys_admin,+mknod";
+    let options = [&*format!("--inh-caps={caps}"), &format!("--ambient-caps={caps}")];
+    let output = home.run_with(&options, &[], &bundle.unwrap(), &["run", "c"]).ok().unwrap();
+    let report: Report = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(report.uids, [USER; 4]);
+    let set = |name: &str| report.capabilities[name].as_str();
+    assert_eq!((set("CapEff"), set("CapAmb")), ("00000000082c10cb", "00000000082c10cb"));
 }
 
 /// The user has all rights in a user namespace that is its own, whoever maps its ids.

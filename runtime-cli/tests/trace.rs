@@ -2,8 +2,10 @@
 //! `--trace FILE`.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+use conformance::change::join;
 use conformance::{Bundle, Runtime};
 use serde_json::Value;
+use std::io::Read;
 
 /// The spans of a track, in the order of their ends.
 fn spans(timeline: &Value, track: u64) -> Vec<&Value> {
@@ -37,6 +39,34 @@ fn a_run_is_traced_in_both_processes() {
         let end = pair[0]["ts"].as_f64().unwrap() + pair[0]["dur"].as_f64().unwrap();
         assert!((end - pair[1]["ts"].as_f64().unwrap()).abs() < 0.01, "{pair:?}");
     }
+}
+
+#[test]
+fn a_container_in_an_existing_namespace_has_a_stage() {
+    let _alone = conformance::host::alone();
+    let runtime = Runtime::from_env().unwrap();
+    // Not the caller's own, which would be refused.
+    let mut holder = std::process::Command::new("unshare");
+    let mut holder = holder.args(["--uts", "sh", "-c", "echo; exec sleep 1000"]);
+    holder = holder.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
+    let mut holder = holder.spawn().unwrap();
+    holder.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    let path = format!("/proc/{}/ns/uts", holder.id());
+    let bundle = Bundle::new(&["exit", "3"]).unwrap().with(|config| {
+        config.as_object_mut().unwrap().remove("hostname");
+        join(config, "uts", &path);
+    });
+    let bundle = bundle.unwrap();
+    let file = bundle.path().join("timeline.json");
+    let output = runtime.run_in(&bundle, &["--trace", file.to_str().unwrap(), "run", "traced"]);
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    assert_eq!(output.unwrap().status.code(), Some(3));
+
+    let timeline: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let last = |track| spans(&timeline, track).last().map(|span| span["name"].clone());
+    assert_eq!(last(1), Some("Clone".into()));
+    assert_eq!(last(2), Some("Ready".into()));
 }
 
 #[test]

@@ -280,6 +280,29 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "a link that is mounted itself",
+        quote: "crun(1), src-nofollow: if the source of a bind mount is a symbolic link, the link itself is used rather \
+                than what it points to",
+        run: |runtime| {
+            let sources = tempfile::tempdir().doing("temporary directory")?;
+            let host = sources.path();
+            fs::create_dir(host.join("dir")).doing("mkdir")?;
+            symlink("/etc/passwd", host.join("dir/link")).doing("symlink")?;
+            symlink("dir", host.join("way")).doing("symlink")?;
+            // A link on the way to it is followed.
+            each(["dir/link", "way/link", "dir/../way/link"], |source| {
+                let bundle = Bundle::new(&["stat", "/link"])?.with(|config| {
+                    let (source, options) = (host.join(source), ["bind", "src-nofollow"]);
+                    push(config, json!({ "destination": "/link", "source": source, "options": options }));
+                })?;
+                let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+                ensure!(output.stdout.contains("link /etc/passwd"), "{output}");
+                ensure!(bundle.rootfs("link").is_file(), "no mount, but a link in the image");
+                Ok(())
+            })
+        },
+    },
+    Case {
         name: "a source on an unbindable mount",
         quote: "source: a file or directory name for bind mounts (config.md, Mounts). In the container's mount namespace, \
                 where runc and crun bind it, an unbindable mount is a slave, which can be bound (mount_namespaces(7))",

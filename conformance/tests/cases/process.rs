@@ -168,6 +168,26 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "no sets of capabilities",
+        quote: "capabilities (object, OPTIONAL) is an object containing arrays that specifies the sets of capabilities for \
+                the process (config.md, Linux Process). Without it runc changes none (crun takes all away)",
+        run: |runtime| {
+            // With no_new_privs execve(2) gives root no capability that it has not had.
+            each([false, true], |&no_new_privileges| {
+                let bundle = Bundle::new(&["report"])?.with(|config| {
+                    config["process"].as_object_mut().map(|process| process.remove("capabilities"));
+                    config["process"]["noNewPrivileges"] = json!(no_new_privileges);
+                })?;
+                let report = runtime.report(&bundle)?;
+                let set = |name: &str| report.capabilities.get(name).cloned().unwrap_or_default();
+                let all = set("CapBnd");
+                ensure!(all != "0000000000000000", "none");
+                ensure_eq!((set("CapPrm"), set("CapEff")), (all.clone(), all));
+                Ok(())
+            })
+        },
+    },
+    Case {
         name: "a capability that cannot be granted",
         quote: "Runtimes SHOULD NOT fail if the container configuration requests capabilities that cannot be granted, \
                 for example, if the runtime operates in a restricted environment with a limited set of capabilities \

@@ -142,6 +142,26 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "a rootfs that only root of the host can reach, in a user namespace, with hooks",
+        quote: "engines keep layers where only root comes, as below /var/lib, and root of the host has the rights to mount them \
+                (with a hook of create, runc and crun refuse such a rootfs)",
+        run: |runtime| {
+            // For hooks of create the rootfs is mounted where config.json says.
+            let outer = tempfile::tempdir().doing("temporary directory")?;
+            fs::set_permissions(outer.path(), fs::Permissions::from_mode(0o700)).doing("chmod")?;
+            let bundle = bundle(&["report"])?;
+            let root = outer.path().join("rootfs");
+            fs::rename(bundle.rootfs(""), &root).doing("rename")?;
+            let bundle = bundle.with(|config| {
+                with_user_namespace(config);
+                config["root"]["path"] = json!(root);
+                config["hooks"] = json!({ "createRuntime": [{ "path": "/bin/true" }] });
+            })?;
+            ensure_eq!(runtime.report(&bundle)?.uids, [0; 4]);
+            Ok(())
+        },
+    },
+    Case {
         name: "a source in the rootfs is never the kernel's view of the host",
         quote: "CVE-2019-16884, CVE-2025-52881 and their kind: a link of the image makes the source of a bind mount procfs \
                 or sysfs, without what covers their paths",

@@ -383,7 +383,9 @@ mod tests {
         ] {
             assert_eq!(find(path, false).unwrap().unwrap(), id(want).unwrap(), "{path}");
         }
-        assert_eq!(find("to-volume", true).unwrap().unwrap(), id("to-volume").unwrap());
+        for path in ["to-volume", "rootfs/../to-volume"] {
+            assert_eq!(find(path, true).unwrap().unwrap(), id("to-volume").unwrap(), "{path}");
+        }
         // No link of the image leads out.
         for (path, errno) in [
             ("rootfs/a/out/../../../volume", Errno::ELOOP),
