@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """containerd as the kubelet sees it: the CRI. Debian has no crictl."""
 
+import re
 import subprocess
 import sys
 import time
@@ -27,9 +28,25 @@ PATIENCE = """
   "io.containerd.timeout.task.state" = "60s"
 """
 
+# Up to Podman 5.4 Debian's package has one.
+NETWORK = """{
+  "cniVersion": "1.0.0",
+  "name": "pods",
+  "plugins": [{
+    "type": "bridge",
+    "bridge": "cni0",
+    "isGateway": true,
+    "ipam": { "type": "host-local", "ranges": [[{ "subnet": "10.22.0.0/16" }]] }
+  }]
+}
+"""
+
 
 def start_containerd():
-    """Starts it, with our image, and one that takes the place of the pause image."""
+    """Starts it, with a network, our image, and one that takes the place of the pause image."""
+    network = Path("/etc/cni/net.d/10-pods.conflist")
+    network.parent.mkdir(parents=True, exist_ok=True)
+    network.write_text(NETWORK)
     config = Path("/etc/containerd/config.toml")
     if PATIENCE not in config.read_text():
         config.write_text(config.read_text() + PATIENCE)
@@ -38,7 +55,7 @@ def start_containerd():
     run("./make-image", "/var/tmp/pause.tar", "pause", '["sleep", "1000000"]')
     run("ctr", "--namespace", "k8s.io", "image", "import", "/var/tmp/pause.tar")
     config = run("containerd", "config", "dump")
-    pause = next(line.split('"')[1] for line in config.splitlines() if line.strip().startswith("sandbox_image"))
+    pause = re.search(r"""^\s*sandbox(?:_image)? = ['"](.+)['"]""", config, re.MULTILINE)[1]
     run("ctr", "--namespace", "k8s.io", "image", "tag", "--force", "docker.io/library/pause:latest", pause)
 
 
