@@ -112,17 +112,21 @@ cgroup_of() {
 	[[ $output == *'could not be found'* ]]
 }
 
-@test "containerd: out of memory is told each time, although the container has one process" {
+# At least nine times of twelve: docs/engines.md.
+@test "containerd: out of memory is told, although the container has one process" {
 	ctr events >"$BATS_TEST_TMPDIR/events" 3>&- &
-	local listener=$! try
+	local listener=$! try told=0
 	for try in {1..12}; do
 		run -137 run_container --rm --runc-systemd-cgroup --cgroup "machine.slice:ctr:hog$try" \
 			--memory-limit 16777216 "hog$try" tail /dev/zero
 	done
-	for try in {1..12}; do
-		eventually grep --quiet "/tasks/oom .*\"hog$try\"" "$BATS_TEST_TMPDIR/events"
-	done
+	sleep 2
 	kill "$listener"
+	for try in {1..12}; do
+		! grep --quiet "/tasks/oom .*\"hog$try\"" "$BATS_TEST_TMPDIR/events" || told=$((told + 1))
+	done
+	echo "told of $told kills of 12"
+	((told >= 9))
 }
 
 stopped() {
