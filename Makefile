@@ -135,7 +135,7 @@ bench: all
 
 SEED ?= 1
 SAMPLE ?= 80
-FOLDERS ?= config init plan
+FOLDERS ?= config prepare child boundary
 .PHONY: mutants
 mutants:
 	$(CARGO) build --quiet --manifest-path conformance/mutants/Cargo.toml

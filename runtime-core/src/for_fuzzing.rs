@@ -2,8 +2,8 @@
 //! A door for the fuzz targets to parsers that are nobody else's business. Each
 //! function panics if a parser breaks a promise.
 
+use crate::boundary::channel::Reply;
 use crate::config::devices;
-use crate::launch::channel::Reply;
 use crate::spec::{DeviceCgroup, Spec};
 use crate::state::record::Record;
 
@@ -30,7 +30,7 @@ pub fn small_parsers(bytes: &[u8]) {
         assert_eq!(Reply::decode(reply.encode()), Some(reply));
     }
     crate::state::process::parse_stat(bytes);
-    crate::init::parse_passwd(bytes);
+    crate::child::parse_passwd(bytes);
     crate::cgroup::parse_files(bytes);
     crate::sys::exe::parse_maps(bytes);
     if let Ok(text) = std::str::from_utf8(bytes) {

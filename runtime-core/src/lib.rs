@@ -34,29 +34,30 @@
 //!
 //! `ops/create.rs` opens the bundle and reads config.json into a [`spec::Spec`].
 //! `config/` checks it, every error with its JSON path. `state/` reserves the id and
-//! writes down what will be made. `cgroup/` makes the cgroup. `plan/` opens the
+//! writes down what will be made. `cgroup/` makes the cgroup. `prepare/` opens the
 //! sources of mounts, makes C strings, compiles the filter of system calls: what can
-//! fail for want of memory or sense has failed by now. `launch/` clones the child,
-//! in its cgroup and its namespaces. The child, `init/`, mounts, pivots, drops what it
+//! fail for want of memory or sense has failed by now. `parent/` clones the child,
+//! in its cgroup and its namespaces. The child, `child/`, mounts, pivots, drops what it
 //! must not keep, and says that it is ready, or which step failed and with
 //! which error number. Then the record is completed, and the program waits for
 //! `start`.
 //!
 //! The repository's `docs/architecture.md` has the picture.
 
+mod boundary;
 mod cgroup;
+mod child;
 mod config;
 pub mod console;
 mod error;
 #[doc(hidden)]
 pub mod for_fuzzing;
 mod id;
-mod init;
-mod launch;
 mod net;
 mod ops;
+mod parent;
 mod path;
-mod plan;
+mod prepare;
 mod resctrl;
 pub mod spec;
 mod state;
@@ -66,11 +67,11 @@ pub mod trace;
 pub use cgroup::{is_unified, stats};
 pub use error::{Error, ErrorKind, OsError, Result, Warning};
 pub use id::ContainerId;
-pub use launch::self_exe::{Protection, protect_program, protection};
 pub use ops::{
     Container, Create, Created, Event, Events, Exec, Held, Listed, Process, Runtime, State,
     check_preserved_fds, features,
 };
+pub use parent::self_exe::{Protection, protect_program, protection};
 pub use sys::process::ExitStatus;
 pub use sys::signal::{Signals, stop_ignoring_children};
 

@@ -11,8 +11,8 @@
 //! trace was begun. The child marks without heap or locks: into memory that it
 //! shares with its parent.
 
+use crate::boundary::step::{Step, byte_enum};
 use crate::error::{Context, Result};
-use crate::init::step::{Step, byte_enum};
 use crate::sys::shared;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};

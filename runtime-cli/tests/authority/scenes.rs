@@ -191,7 +191,7 @@ fn sort(lives: &[Life], mut world: World<'_>, seen: &mut Seen, names: Names<'_>)
                 *ordinal += 1;
                 names(track, *ordinal)
             }
-            // For a procfs of another pid namespace, before Linux 6.18 (init/procfs.rs).
+            // For a procfs of another pid namespace, before Linux 6.18 (child/procfs.rs).
             None if lives.iter().any(|other| other.pid == life.parent) => continue,
             None => helper(life, &world),
         };

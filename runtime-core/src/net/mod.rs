@@ -4,10 +4,10 @@
 
 mod route;
 
+use crate::boundary::plan::Plan;
 use crate::config::net_devices::NetDevice;
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::init::plan::Plan;
-use crate::launch::Child;
+use crate::parent::Child;
 use crate::sys::{Errno, fd, net};
 use route::{Address, Link, Route};
 use std::ffi::CString;

@@ -8,6 +8,7 @@ use super::delete::poststop;
 use super::handover::Handover;
 use super::process::{Held, Written};
 use super::{Container, host_mount};
+use crate::boundary::plan::{Node, Plan};
 use crate::cgroup::driver::{self, Driver};
 use crate::cgroup::fs::Occupants;
 use crate::cgroup::oom::OomWatch;
@@ -16,14 +17,13 @@ use crate::config::Config;
 use crate::config::hooks::Kind as HookKind;
 use crate::config::namespaces::{Kind as NamespaceKind, Origin};
 use crate::error::{Error, ErrorKind, Result};
-use crate::init::plan::{Node, Plan};
-use crate::launch::network::NewNetwork;
-use crate::launch::watch::Watch;
-use crate::launch::{self, Child, Progress, agent, hooks, ids, outside};
 use crate::net;
+use crate::parent::network::NewNetwork;
+use crate::parent::watch::Watch;
+use crate::parent::{self, Child, Progress, agent, hooks, ids, outside};
 use crate::path::proc::Proc;
 use crate::path::show;
-use crate::plan::{self, Extras, Host};
+use crate::prepare::{self, Extras, Host};
 use crate::resctrl::{self, Resctrl};
 use crate::spec::{OCI_VERSION, Resources, StateDocument, Status};
 use crate::state::filter::CompiledFilter;
@@ -121,7 +121,7 @@ impl Attempt<'_> {
             extras.fifo = Some(entry.make_fifo()?);
         }
         let host = Host { rootfs: &self.rootfs, hierarchy: self.hierarchy.mount_point() };
-        let mut plan = plan::for_create(self.config, self.id(), &host, extras)
+        let mut plan = prepare::for_create(self.config, self.id(), &host, extras)
             .map_err(|error| if error.kind() == ErrorKind::Setup { start_failed(error) } else { error })
             .traced(Mark::Plan)?;
         plan.wait_go |= self.place.adopts();
@@ -299,7 +299,7 @@ impl Attempt<'_> {
         entry: &Locked,
         record: &mut Record,
     ) -> Result<(Child, Option<Cgroup>)> {
-        match launch::spawn(plan, cgroup.as_ref().filter(|_| !self.place.adopts()).map(Cgroup::dir)) {
+        match parent::spawn(plan, cgroup.as_ref().filter(|_| !self.place.adopts()).map(Cgroup::dir)) {
             // Who may make a cgroup may not yet move a process there from his own
             // (cgroups(7), "Delegation containment").
             Err(error)
@@ -309,7 +309,7 @@ impl Attempt<'_> {
             {
                 Driver::of(record).remove(Occupants::Kill)?;
                 self.go_without(error, entry, record)?;
-                Ok((launch::spawn(plan, None)?, None))
+                Ok((parent::spawn(plan, None)?, None))
             }
             spawned => Ok((spawned?, cgroup)),
         }

@@ -8,15 +8,15 @@
 
 use super::Container;
 use super::exec::{joins, spawn_and_attach};
+use crate::boundary::plan::Plan;
 use crate::cgroup::Hierarchy;
 use crate::config::hooks::{Hook, Kind as HookKind};
 use crate::config::namespaces::Kind;
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::init::plan::Plan;
-use crate::launch::hooks::{self, Started};
-use crate::launch::watch::Watch;
-use crate::launch::{self, Child, Progress, Running};
-use crate::plan;
+use crate::parent::hooks::{self, Started};
+use crate::parent::watch::Watch;
+use crate::parent::{self, Child, Progress, Running};
+use crate::prepare;
 use crate::spec::{OCI_VERSION, StateDocument, Status};
 use crate::state::record::Record;
 use crate::sys::fd;
@@ -56,7 +56,7 @@ pub(super) fn create_container(
     hooks::run_with(HookKind::CreateContainer, hooks, &state, watch, &mut |hook, stdio| {
         let init_pidfd = init.pidfd().try_clone_to_owned().map_err(|error| Error::io(&error, "dup"))?;
         let joins = joins(&namespace_paths, init_pidfd)?;
-        let mut plan = plan::hook::for_create_container(
+        let mut plan = prepare::hook::for_create_container(
             hook,
             is_alone,
             joins,
@@ -84,14 +84,14 @@ pub(super) fn root_of(pid: i32) -> Result<OwnedFd> {
 fn spawn_beside(plan: &mut Plan, init: i32, is_born: bool) -> Result<Child> {
     let cgroup = Hierarchy::find()?.of_process(init)?;
     let spawned = if is_born {
-        launch::spawn(plan, Some(cgroup.dir()))
+        parent::spawn(plan, Some(cgroup.dir()))
     } else {
         spawn_and_attach(plan, |child| cgroup.attach(child.pid))
     };
     match spawned {
         Err(error) if matches!(error.errno(), Some(libc::EACCES | libc::EPERM)) => {
             plan.wait_go = false;
-            launch::spawn(plan, None)
+            parent::spawn(plan, None)
         }
         other => other,
     }

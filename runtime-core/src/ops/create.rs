@@ -12,15 +12,15 @@ use super::handover::{Handover, handover_options};
 use super::process::{Created, Held};
 use super::{Container, Runtime, host_mount, notify};
 use crate::ContainerId;
+use crate::boundary::plan::Keeps;
 use crate::cgroup::Hierarchy;
 use crate::cgroup::driver;
 use crate::config::namespaces::{KINDS, Kind as NamespaceKind, Origin};
 use crate::config::{Caller, Config};
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
-use crate::init::plan::Keeps;
-use crate::launch::ids;
-use crate::launch::network::NewNetwork;
-use crate::plan::{self, Extras};
+use crate::parent::ids;
+use crate::parent::network::NewNetwork;
+use crate::prepare::{self, Extras};
 use crate::resctrl::Resctrl;
 use crate::spec::Spec;
 use crate::state::filter::CompiledFilter;
@@ -235,7 +235,7 @@ impl Create {
             inherited.process = process;
         }
         let filter =
-            config.seccomp.as_ref().map(plan::seccomp::compile).transpose().traced(Mark::CompileFilter)?;
+            config.seccomp.as_ref().map(prepare::seccomp::compile).transpose().traced(Mark::CompileFilter)?;
         let ignored =
             config.seccomp.iter().flat_map(Policy::notes).map(|note| format!("linux.seccomp.{note}"));
         let notes = ignored.chain(filter.as_ref().map(CompiledFilter::note)).collect();

@@ -8,6 +8,7 @@ use super::handover::{Handover, handover_options};
 use super::process::{Created, Held};
 use super::state::status;
 use super::{Container, NO_CGROUP};
+use crate::boundary::plan::{Join, Keeps, Plan};
 use crate::cgroup::driver::Driver;
 use crate::cgroup::oom::OomWatch;
 use crate::cgroup::{Cgroup, Hierarchy};
@@ -16,11 +17,10 @@ use crate::config::hooks::Hook;
 use crate::config::namespaces::Kind;
 use crate::config::process::Process as ProcessConfig;
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
-use crate::init::plan::{Join, Keeps, Plan};
-use crate::launch::outside::{self, Bound};
-use crate::launch::{self, Child, Progress, agent, ids};
+use crate::parent::outside::{self, Bound};
+use crate::parent::{self, Child, Progress, agent, ids};
 use crate::path::proc;
-use crate::plan::{self, Extras};
+use crate::prepare::{self, Extras};
 use crate::resctrl::Resctrl;
 use crate::spec::{self, OCI_VERSION, StateDocument, Status};
 use crate::state::filter::CompiledFilter;
@@ -147,11 +147,11 @@ impl Exec {
         let found = Found { record: &record, status, agent };
         let joins = joins(&record.namespace_paths, init)?;
         let root = root(&record)?;
-        let mut plan =
-            plan::for_exec(&config, &record.id, in_user_namespace, joins, root, extras).traced(Mark::Plan)?;
+        let mut plan = prepare::for_exec(&config, &record.id, in_user_namespace, joins, root, extras)
+            .traced(Mark::Plan)?;
         plan.enter = enter(&record)?;
         if let Some(hook) = &self.hook {
-            plan::hook::for_start_container(&mut plan, hook);
+            prepare::hook::for_start_container(&mut plan, hook);
         }
         let watch = Cgroup::from_record(record.cgroup_path())?.map(|cgroup| {
             let before = cgroup.memory_events();
@@ -250,7 +250,7 @@ fn spawn(plan: &mut Plan, below: Option<&str>, record: &Record) -> Result<Child>
     }
     if record.cgroup == CgroupRecord::None {
         return match below {
-            None => launch::spawn(plan, None),
+            None => parent::spawn(plan, None),
             Some(_) => Err(Error::new(ErrorKind::InvalidState, NO_CGROUP)),
         };
     }
@@ -264,7 +264,7 @@ fn spawn(plan: &mut Plan, below: Option<&str>, record: &Record) -> Result<Child>
             let spawned = if record.cgroup == (CgroupRecord::Fs { made: 0 }) {
                 spawn_and_attach(plan, |child| cgroup.attach(child.pid))
             } else {
-                launch::spawn(plan, Some(cgroup.dir()))
+                parent::spawn(plan, Some(cgroup.dir()))
             };
             match spawned {
                 Ok(child) => return Ok(child),
@@ -288,7 +288,7 @@ fn spawn(plan: &mut Plan, below: Option<&str>, record: &Record) -> Result<Child>
 /// Clones the process, which waits until it is in its cgroup.
 pub(super) fn spawn_and_attach(plan: &mut Plan, attach: impl FnOnce(&Child) -> Result<()>) -> Result<Child> {
     plan.wait_go = true;
-    let child = launch::spawn(plan, None)?;
+    let child = parent::spawn(plan, None)?;
     attach(&child)?;
     child.go()?;
     Ok(child)

@@ -4,7 +4,7 @@
 
 use crate::cgroup::systemd::unit;
 use crate::config::{annotations, caps, hooks, memory_policy, mounts, namespaces};
-use crate::plan;
+use crate::prepare;
 use crate::spec::{
     CgroupFeatures, Enabled, Features, IntelRdtFeatures, LinuxFeatures, MemoryPolicyFeatures,
     MountExtensions, OCI_VERSION, OCI_VERSION_MIN, SeccompFeatures,
@@ -62,7 +62,7 @@ fn seccomp() -> SeccompFeatures {
         known_flags: Flag::ALL.map(Flag::name).to_vec(),
         supported_flags: Flag::ALL
             .into_iter()
-            .filter(|flag| plan::seccomp::is_supported(*flag))
+            .filter(|flag| prepare::seccomp::is_supported(*flag))
             .map(Flag::name)
             .collect(),
     }

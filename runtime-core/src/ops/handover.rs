@@ -3,10 +3,10 @@
 //! told of it.
 
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::launch::Child;
-use crate::launch::peer::Peer;
-use crate::launch::watch::Watch;
-use crate::plan::Extras;
+use crate::parent::Child;
+use crate::parent::peer::Peer;
+use crate::parent::watch::Watch;
+use crate::prepare::Extras;
 use crate::state::store::write_atomically;
 use crate::sys::fd;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};

@@ -2,12 +2,12 @@
 //! A process that create or exec has made.
 
 use super::Container;
+use crate::boundary::plan::Plan;
 use crate::cgroup::oom::OomWatch;
 use crate::error::{Context, Error, Result, Warning};
-use crate::init::plan::Plan;
-use crate::launch::reap::reap;
-use crate::launch::watch::Watch;
-use crate::launch::{Child, Running};
+use crate::parent::reap::reap;
+use crate::parent::watch::Watch;
+use crate::parent::{Child, Running};
 use crate::state::process::is_halted;
 use crate::state::record::Record;
 use crate::state::store::Version;

@@ -15,7 +15,7 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 /// The child of a program with several threads must call nothing that takes a
 /// lock or the heap, in this crate or in libc: a thread that does not exist in
 /// the child may hold them. And it must never return into code that does not
-/// know of the clone. The only implementors are in [`init`](crate::init), which
+/// know of the clone. The only implementors are in [`child`](crate::child), which
 /// is written for that, and a test with an allocator that aborts watches over it.
 pub(crate) trait Child {
     /// Runs the child to its end.

@@ -219,7 +219,7 @@ pub(crate) fn setsid() -> Result<()> {
 }
 
 /// `int prctl(PR_SET_MM, PR_SET_MM_MAP, struct prctl_mm_map *map, size_t size)`,
-/// since 3.18 with CONFIG_CHECKPOINT_RESTORE. See `launch::self_exe`.
+/// since 3.18 with CONFIG_CHECKPOINT_RESTORE. See `boundary::seal`.
 pub(crate) fn set_mm_map(map: &MmMap) -> Result<()> {
     const PR_SET_MM_MAP: libc::c_ulong = 14;
     // SAFETY: a whole prctl_mm_map; the kernel checks every address in it and

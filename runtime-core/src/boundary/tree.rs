@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Trees of mounts: clones of what the host has at a path.
+
+use super::plan::{IdMap, TreeHelper};
+use super::step::{Call, During, StepResult};
+use crate::boundary::channel::{ChildEnd, Reply};
+use crate::path::root::{Leaf, Root};
+use crate::sys::fd::{self, resolve};
+use crate::sys::mount::{self, Depth, MountAttr};
+use crate::sys::{Errno, socket};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// A tree that will be attached.
+#[derive(Debug)]
+pub(crate) enum Tree {
+    /// The parent's clone.
+    Cloned(OwnedFd),
+    /// A tree that is cloned when its turn comes.
+    Later(Later),
+    /// A tree that the child has taken.
+    Taken,
+}
+
+/// A tree that is not cloned yet.
+#[derive(Debug)]
+pub(crate) struct Later {
+    pub(crate) cloner: Cloner,
+    pub(crate) source: Source,
+    pub(crate) shape: Shape,
+}
+
+/// The process that clones a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cloner {
+    /// The parent, in its own mount namespace.
+    Parent,
+    /// A helper with the parent's rights, in the container's mount namespace: the kernel
+    /// has locked the copies of the host's mounts there, because the namespace belongs to
+    /// a less privileged user namespace (mount_namespaces(7), "Restrictions on mount
+    /// namespaces"). What was cloned on the host would come without locks, and root of
+    /// the container could undo the host's restrictions.
+    Helper,
+    /// The child, in the same place, for a parent without the right to clone mounts.
+    Child,
+}
+
+/// The object that is the root of a tree.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// What has this name on the host: absolute, as the kernel writes it, without links.
+    /// Another mount namespace has another mount there, so no descriptor of the parent's
+    /// serves; the object must be the same.
+    Named { name: CString, leaf: Leaf, id: FileId },
+    /// What has no name, such as a namespace file.
+    Open(OwnedFd),
+    /// A device node that the helper makes, on a file system of its own.
+    New(NewNode),
+}
+
+/// A device node to make outside of the container's user namespace, in which nobody may.
+#[derive(Debug)]
+pub(crate) struct NewNode {
+    /// The type, and the permissions.
+    pub(crate) mode: u32,
+    pub(crate) dev: u64,
+    /// The owner, in the container.
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+/// The identity of a file: its file system and its inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileId {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+}
+
+impl FileId {
+    pub(crate) fn of(file: impl AsFd) -> crate::sys::Result<Self> {
+        let st = fd::stat(file)?;
+        Ok(FileId { device: st.st_dev, inode: st.st_ino })
+    }
+}
+
+impl Source {
+    fn clone_tree(&self, shape: &Shape) -> StepResult<OwnedFd> {
+        match self {
+            Source::Named { name, leaf, id } => {
+                let file = open_no_links(name, *leaf, true).during(Call::OpenSource)?;
+                if FileId::of(&file).during(Call::Stat)? != *id {
+                    return Err((Call::CheckSource, Errno::ESTALE));
+                }
+                shape.clone_tree(file.as_fd())
+            }
+            Source::Open(file) => shape.clone_tree(file.as_fd()),
+            // Not here: it takes the file system.
+            Source::New(_) => Err((Call::Mknod, Errno::EINVAL)),
+        }
+    }
+}
+
+/// Opens (O_PATH) what has this name in the calling process's root, if no link is in the
+/// way: ELOOP. With `no_follow` the last component may be one, which is opened itself. A
+/// directory is asked for as one, so that the kernel mounts what it mounts on demand.
+pub(crate) fn open_no_links(name: &CStr, leaf: Leaf, no_follow: bool) -> crate::sys::Result<OwnedFd> {
+    let link = if no_follow { libc::O_NOFOLLOW } else { 0 };
+    fd::openat2(fd::CWD, name, libc::O_PATH | leaf.open_flag() | link, 0, resolve::NO_SYMLINKS)
+}
+
+/// How a tree is cloned.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    pub(crate) depth: Depth,
+    /// The propagation of the clone, in this order.
+    pub(crate) propagation: [Option<(libc::c_ulong, Depth)>; 2],
+    pub(crate) id_map: Option<IdMap>,
+}
+
+impl Shape {
+    /// Clones the tree at `source`.
+    pub(crate) fn clone_tree(&self, source: BorrowedFd<'_>) -> StepResult<OwnedFd> {
+        let tree = mount::clone_tree(source, c"", self.depth, 0).during(Call::CloneTree)?;
+        for (propagation, depth) in self.propagation.iter().flatten() {
+            let change = MountAttr { propagation: *propagation, ..MountAttr::default() };
+            mount::set_attr(&tree, *depth, &change).during(Call::MountSetattr)?;
+        }
+        if let Some(map) = &self.id_map {
+            map.apply(&tree).during(Call::MapIds)?;
+        }
+        Ok(tree)
+    }
+}
+
+impl Later {
+    pub(crate) fn clone_tree(&self) -> StepResult<OwnedFd> {
+        self.source.clone_tree(&self.shape)
+    }
+}
+
+/// The places from which the child gets trees that it does not clone itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Suppliers<'a> {
+    /// The parent.
+    pub(crate) channel: &'a ChildEnd,
+    /// The helper, which sends its trees in the order in which the child takes them.
+    pub(crate) helper: Option<&'a OwnedFd>,
+}
+
+impl<'a> Suppliers<'a> {
+    pub(crate) fn new(channel: &'a ChildEnd, helper: &'a Option<TreeHelper>) -> Self {
+        Suppliers { channel, helper: helper.as_ref().and_then(|helper| helper.socket.as_ref()) }
+    }
+
+    /// The next mount from the helper.
+    pub(crate) fn next(&self) -> StepResult<OwnedFd> {
+        let helper = self.helper.ok_or((Call::ReceiveTree, Errno::ENOTCONN))?;
+        let (_, tree) = socket::recv_fd(helper, &mut [0]).during(Call::ReceiveTree)?;
+        // If the helper has failed, it has told the parent why.
+        tree.ok_or((Call::ReceiveTree, Errno::EPIPE))
+    }
+
+    /// The next mount from the helper, which clones it when it is asked to.
+    pub(crate) fn ask(&self, root: Root<'_>) -> StepResult<OwnedFd> {
+        let helper = self.helper.ok_or((Call::ReceiveTree, Errno::ENOTCONN))?;
+        socket::send_fd(helper, b"t", root.dir()).during(Call::SendFd)?;
+        self.next()
+    }
+}
+
+impl Tree {
+    /// Takes the tree, which is mount number `i` if it is one of them.
+    pub(crate) fn take(&mut self, i: usize, suppliers: Suppliers<'_>) -> StepResult<OwnedFd> {
+        match self {
+            // Not replaced: it has memory, which the child may not give back.
+            Tree::Later(later) => match later.cloner {
+                Cloner::Parent => {
+                    let channel = suppliers.channel;
+                    channel.send(Reply::NeedMount(i as u32)).during(Call::Write)?;
+                    channel.receive_mount().during(Call::ReceiveTree)
+                }
+                Cloner::Helper => suppliers.next(),
+                Cloner::Child => later.clone_tree(),
+            },
+            Tree::Cloned(_) | Tree::Taken => match std::mem::replace(self, Tree::Taken) {
+                Tree::Cloned(tree) => Ok(tree),
+                _ => Err((Call::CloneTree, Errno::EBADF)),
+            },
+        }
+    }
+
+    /// The tree, if it is one for `cloner` to clone.
+    pub(crate) fn for_cloner(&self, cloner: Cloner) -> Option<&Later> {
+        match self {
+            Tree::Later(later) if later.cloner == cloner => Some(later),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Processes besides the init, for what takes a process of its own.
+
+use super::inside::clone_inside;
+use super::mounts::Octal;
+use super::process::close_all_but;
+use crate::boundary::channel::{ChildEnd, Reply};
+use crate::boundary::plan::{Plan, Rootfs, What};
+use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
+use crate::boundary::tree::{Cloner, NewNode, Source};
+use crate::path::root::Root;
+use crate::sys::clone::Child;
+use crate::sys::mount::{self, Depth, attr};
+use crate::sys::signal::Ignored;
+use crate::sys::{self, Errno, fd, socket};
+use std::convert::Infallible;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+/// Closes all but what a helper is to have open. The standard streams too: it says nothing.
+fn close_others(holds: &mut [RawFd]) -> Result<(), Failure> {
+    close_all_but(0, holds).during(Call::CloseRange).step(Step::CloseOthers)
+}
+
+/// Clones trees for an init that may not or should not ([`Cloner::Helper`]): with the
+/// caller's rights, in the container's mount namespace.
+pub(crate) struct TreeCloner<'a> {
+    pub(crate) plan: &'a Plan,
+    /// The owner on the host of each device node that is made here.
+    pub(crate) owners: &'a [(u32, u32)],
+    /// The socket to the init, which sends its root directory and its mount namespace first
+    /// of all; or a process in another namespace does.
+    pub(crate) socket: &'a OwnedFd,
+    pub(crate) channel: &'a ChildEnd,
+    /// All that it is to have open, as in [`First`](super::First). Without the init's end of the
+    /// socket.
+    pub(crate) holds: &'a mut [RawFd],
+}
+
+impl Child for TreeCloner<'_> {
+    fn run(self) -> ! {
+        sys::signal::reset_in_child(Ignored::ALL);
+        let closed = close_others(self.holds);
+        super::give_up(closed.and_then(|()| self.serve()), self.channel)
+    }
+}
+
+impl TreeCloner<'_> {
+    /// Sends the trees in the order in which the init takes them. The kernel holds on to
+    /// a few of them, until the init comes for them.
+    fn serve(&self) -> Result<Infallible, Failure> {
+        self.enter().step(Step::Rootfs)?;
+        if let Some(container) = &self.plan.container {
+            self.send_all(&container.rootfs)?;
+        }
+        // The parent need not know at once.
+        sys::ignore(self.channel.send(Reply::Ready));
+        sys::exec::exit(0)
+    }
+
+    fn send_all(&self, rootfs: &Rootfs) -> Result<(), Failure> {
+        self.send_root(rootfs).step(Step::Rootfs)?;
+        for (i, mount) in rootfs.mounts.iter().enumerate() {
+            let tree = match &mount.what {
+                What::Tree { tree, .. } => match tree.for_cloner(Cloner::Helper) {
+                    Some(later) => later.clone_tree(),
+                    None => continue,
+                },
+                // What is there when it is the turn of this mount: the init says so.
+                What::Inside(inside) if inside.by_helper => {
+                    let before = rootfs.mounts.get(..i).unwrap_or_default();
+                    self.await_turn().and_then(|root| clone_inside(Root::new(&root), before, mount))
+                }
+                _ => continue,
+            };
+            tree.and_then(|tree| self.send(&tree)).item(Step::Mount, i)?;
+        }
+        let mut own = None;
+        for (i, node) in rootfs.dev.nodes.iter().enumerate() {
+            let Some(later) = node.host.as_ref().and_then(|tree| tree.for_cloner(Cloner::Helper)) else {
+                continue;
+            };
+            let tree = match &later.source {
+                Source::New(node) => self.new_node(&mut own, i, node),
+                Source::Named { .. } | Source::Open(_) => later.clone_tree(),
+            };
+            tree.and_then(|tree| self.send(&tree)).item(Step::Device, i)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a device node on a tmpfs, `own` once it is there, and clones it from there.
+    /// Nodes of the host come before such ones: to make the tmpfs is to leave the container's
+    /// mount namespace.
+    fn new_node(&self, own: &mut Option<OwnedFd>, i: usize, node: &NewNode) -> StepResult<OwnedFd> {
+        let dir = match own {
+            Some(dir) => dir,
+            None => own.insert(self.own_tmpfs()?),
+        };
+        let name = Octal::new(i as u32);
+        let name = name.as_c_str();
+        fd::mknod(&*dir, name, node.mode, node.dev).during(Call::Mknod)?;
+        let (uid, gid) = *self.owners.get(i).ok_or((Call::Chown, Errno::EINVAL))?;
+        fd::chown_at(&*dir, name, uid, gid, libc::AT_SYMLINK_NOFOLLOW).during(Call::Chown)?;
+        mount::clone_tree(&*dir, name, Depth::One, 0).during(Call::CloneTree)
+    }
+
+    /// Mounts a tmpfs in a mount namespace of this process's own: before Linux 6.15 nothing
+    /// but a mount of the own namespace can be cloned.
+    fn own_tmpfs(&self) -> StepResult<OwnedFd> {
+        fd::umask(0);
+        sys::ns::unshare(libc::CLONE_NEWNS).during(Call::Unshare)?;
+        let context = mount::fsopen(c"tmpfs").during(Call::Fsopen)?;
+        if let Some((option, label)) = self.plan.container.as_ref().and_then(|c| c.mask_label.as_ref()) {
+            mount::fsconfig_set(&context, option, Some(label)).during(Call::Fsconfig)?;
+        }
+        mount::fsconfig_create(&context).during(Call::FsconfigCreate)?;
+        let tmpfs = mount::fsmount(&context, attr::NOSUID | attr::NOEXEC).during(Call::Fsmount)?;
+        let flags = libc::O_PATH | libc::O_DIRECTORY;
+        let target = fd::open(fd::CWD, c"/", flags, 0).during(Call::Open)?;
+        mount::attach(&tmpfs, target).during(Call::AttachMount)?;
+        Ok(tmpfs)
+    }
+
+    /// Enters the mount namespace, and in it the copy of the caller's root directory: the
+    /// rootfs may be on top of the namespace's own by now.
+    fn enter(&self) -> StepResult {
+        let receive = || -> StepResult<OwnedFd> {
+            let (_, file) = socket::recv_fd(self.socket, &mut [0]).during(Call::ReceiveTree)?;
+            file.ok_or((Call::ReceiveTree, Errno::EPIPE))
+        };
+        let (root, namespace) = (receive()?, receive()?);
+        sys::ns::setns(namespace, libc::CLONE_NEWNS).during(Call::Setns)?;
+        fd::chdir_fd(root).during(Call::Chdir)?;
+        fd::chroot(c".").during(Call::Chroot)
+    }
+
+    /// Sends the rootfs and the place for it, to which the init may have no way.
+    fn send_root(&self, rootfs: &Rootfs) -> StepResult {
+        let later = rootfs.tree.for_cloner(Cloner::Helper).ok_or((Call::CloneTree, Errno::EBADF))?;
+        self.send(&later.clone_tree()?)?;
+        if rootfs.has_room() {
+            return Ok(());
+        }
+        let flags = libc::O_PATH | libc::O_DIRECTORY;
+        let mount_point = fd::open_follow(fd::CWD, &rootfs.mount_point, flags, 0).during(Call::Open)?;
+        self.send(&mount_point)
+    }
+
+    /// Waits until the init asks for a tree: below this, which is the root by then.
+    fn await_turn(&self) -> StepResult<OwnedFd> {
+        let (_, root) = socket::recv_fd(self.socket, &mut [0]).during(Call::Read)?;
+        root.ok_or((Call::Read, Errno::EPIPE))
+    }
+
+    fn send(&self, tree: &OwnedFd) -> StepResult {
+        socket::send_fd(self.socket, b"m", tree).during(Call::SendFd).map(drop)
+    }
+}
+
+/// A process in a new user namespace, and in a copy of the caller's mount namespace that
+/// belongs to it: where trees are cloned that go into an existing mount namespace.
+pub(crate) struct Room<'a> {
+    pub(crate) to_helper: &'a OwnedFd,
+    pub(crate) channel: &'a ChildEnd,
+}
+
+impl Child for Room<'_> {
+    fn run(self) -> ! {
+        let [channel, parent] = self.channel.descriptors();
+        let ready = || -> StepResult {
+            send_place(self.to_helper)?;
+            self.channel.send(Reply::Ready).during(Call::Write)
+        };
+        let shown = close_others(&mut [channel, parent, self.to_helper.as_raw_fd()])
+            .and_then(|()| ready().step(Step::Rootfs));
+        if let Err(failure) = shown {
+            super::give_up(Err(failure), self.channel);
+        }
+        // It is killed, or the parent is.
+        sys::ignore(self.channel.wait_go());
+        sys::exec::exit(0)
+    }
+}
+
+/// Gives a [`TreeCloner`] the root directory and the mount namespace of the calling process.
+/// By its pidfd it could not join that without CAP_SYS_PTRACE.
+pub(super) fn send_place(helper: &OwnedFd) -> StepResult {
+    let root = fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0).during(Call::Open)?;
+    socket::send_fd(helper, b"/", root).during(Call::SendFd)?;
+    let namespace = fd::open_follow(fd::CWD, c"/proc/self/ns/mnt", libc::O_RDONLY, 0).during(Call::Open)?;
+    socket::send_fd(helper, b"n", namespace).during(Call::SendFd).map(drop)
+}
+
+/// Opens a socket in the network namespace of the init, and sends it to the parent.
+pub(crate) struct RouteOpener<'a> {
+    pub(crate) init: BorrowedFd<'a>,
+    pub(crate) channel: &'a ChildEnd,
+}
+
+impl Child for RouteOpener<'_> {
+    fn run(self) -> ! {
+        sys::signal::reset_in_child(Ignored::ALL);
+        super::give_up(self.open(), self.channel)
+    }
+}
+
+impl RouteOpener<'_> {
+    fn open(&self) -> Result<Infallible, Failure> {
+        let [channel, parent] = self.channel.descriptors();
+        close_others(&mut [channel, parent, self.init.as_raw_fd()])?;
+        sys::ns::setns(self.init, libc::CLONE_NEWNET).during(Call::Setns).step(Step::Join)?;
+        let socket = sys::net::route_socket().during(Call::Socket).step(Step::Join)?;
+        self.channel.send_with(Reply::Ready, &socket).during(Call::SendFd).step(Step::Join)?;
+        sys::exec::exit(0)
+    }
+}
+
+/// A process that does nothing but be in its user namespace, of which it sends a
+/// descriptor, until the parent has written the maps.
+pub(crate) struct Idle<'a> {
+    /// Whether it hides itself, as in [`Plan::hide`].
+    pub(crate) hides: bool,
+    pub(crate) channel: &'a ChildEnd,
+}
+
+impl Child for Idle<'_> {
+    fn run(self) -> ! {
+        if let Err(failure) = self.show() {
+            super::give_up(Err(failure), self.channel);
+        }
+        // It is killed, or the parent is.
+        sys::ignore(self.channel.wait_go());
+        sys::exec::exit(0)
+    }
+}
+
+impl Idle<'_> {
+    fn show(&self) -> Result<(), Failure> {
+        if self.hides {
+            super::hide()?;
+        }
+        close_others(&mut self.channel.descriptors())?;
+        let open = || sys::fd::open_follow(sys::fd::CWD, c"/proc/self/ns/user", libc::O_RDONLY, 0);
+        let namespace = open().during(Call::Open).step(Step::Join)?;
+        self.channel.send_with(Reply::Ready, &namespace).during(Call::SendFd).step(Step::Join)
+    }
+}

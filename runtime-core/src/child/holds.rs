@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The descriptors that a process of a plan needs. It closes all others at its birth: what
+//! the runtime, other threads of its program, and its caller have open is not its business.
+//!
+//! What it replaces, and so closes on its way, is among them: the number of a descriptor that
+//! is closed already may be another's by then.
+//!
+//! Nothing is left out of a pattern here, so that a field which is added to the plan has to
+//! be thought about.
+
+use crate::boundary::plan::{
+    Container, Dev, IdMap, Inside, Join, Labels, Mount, NewMount, Node, PidNamespace, Plan, Process, Program,
+    Rootfs, Terminal, TreeHelper, What,
+};
+use crate::boundary::tree::{Cloner, Later, Shape, Source, Tree};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+
+/// A list that grows.
+struct Held(Vec<RawFd>);
+
+impl Held {
+    fn add<'a>(&mut self, fds: impl IntoIterator<Item = &'a (impl AsFd + 'a)>) {
+        self.0.extend(fds.into_iter().map(|fd| fd.as_fd().as_raw_fd()));
+    }
+}
+
+impl Plan {
+    /// Those of the process that the plan is for, without the channel.
+    pub(crate) fn descriptors(&self) -> Vec<RawFd> {
+        let Plan {
+            joins,
+            clone_flags: _,
+            // The program file comes by the channel.
+            seal: _,
+            labels,
+            wait_go: _,
+            hide: _,
+            becomes_root: _,
+            proc,
+            root: _,
+            enter,
+            container,
+            process,
+        } = self;
+        let mut held = Held(Vec::new());
+        held.add(joins.iter().map(|Join { fd, flags: _ }| fd));
+        held.add(labels.as_ref().map(|Labels { proc, writes: _ }| proc));
+        held.add(proc);
+        held.add(enter);
+        if let Some(container) = container {
+            of_container(container, &mut held);
+        }
+        of_process(process, &mut held);
+        held.0
+    }
+
+    /// Those of the helper that clones trees, without its sockets.
+    pub(crate) fn helpers_descriptors(&self) -> Vec<RawFd> {
+        let mut held = Held(Vec::new());
+        if let Some(container) = &self.container {
+            of_trees(&container.rootfs, Cloner::Helper, &mut held);
+        }
+        held.0
+    }
+}
+
+fn of_container(container: &Container, held: &mut Held) {
+    let Container {
+        namespace_root: _,
+        late_namespaces: _,
+        awaits_devices: _,
+        cgroup_namespace: _,
+        time_namespace: _,
+        network,
+        loopback: _,
+        hostname: _,
+        domainname: _,
+        rootfs,
+        sysctls: _,
+        barrier: _,
+        awaits_filter: _,
+        readonly_paths: _,
+        masked_paths: _,
+        mask_label: _,
+    } = container;
+    held.add(network);
+    let Rootfs {
+        root,
+        tree: _,
+        helper,
+        own_namespace: _,
+        chrooted: _,
+        mount_point: _,
+        pivot: _,
+        readonly: _,
+        propagation: _,
+        mounts: _,
+        covered: _,
+        dev: _,
+    } = rootfs;
+    held.add([root]);
+    held.add(helper.as_ref().and_then(|TreeHelper { socket, has_room: _ }| socket.as_ref()));
+    of_trees(rootfs, Cloner::Child, held);
+}
+
+/// What `cloner` needs for the trees that are left to it; what are clones already, the init
+/// needs.
+fn of_trees(rootfs: &Rootfs, cloner: Cloner, held: &mut Held) {
+    let add_tree = |tree: &Tree, held: &mut Held| match tree {
+        Tree::Cloned(tree) if cloner == Cloner::Child => held.add([tree]),
+        Tree::Later(Later { cloner: other, source, shape }) if *other == cloner => {
+            match source {
+                Source::Open(file) => held.add([file]),
+                Source::Named { .. } | Source::New(_) => {}
+            }
+            let Shape { depth: _, propagation: _, id_map } = shape;
+            of_id_map(id_map.as_ref(), held);
+        }
+        Tree::Cloned(_) | Tree::Later(_) | Tree::Taken => {}
+    };
+    add_tree(&rootfs.tree, held);
+    for mount in &rootfs.mounts {
+        let Mount {
+            destination: _,
+            source: _,
+            what,
+            no_follow: _,
+            attr: _,
+            all: _,
+            propagation: _,
+            readonly_later: _,
+            // Not there before the child has made it.
+            attached: _,
+            id: _,
+        } = mount;
+        match what {
+            What::Tree { tree, leaf: _ } => add_tree(tree, held),
+            What::Inside(Inside { path: _, depth: _, no_follow: _, id_map, by_helper }) => {
+                if *by_helper == (cloner == Cloner::Helper) {
+                    of_id_map(id_map.as_ref(), held);
+                }
+            }
+            What::New(NewMount {
+                fstype: _,
+                options: _,
+                attr: _,
+                shows,
+                label: _,
+                readonly_superblock: _,
+                copy_up: _,
+                mode_of_target: _,
+            }) => {
+                if let Some(PidNamespace { joined, own }) = shows
+                    && cloner == Cloner::Child
+                {
+                    held.add([joined, own]);
+                }
+            }
+            What::Symlink { target: _ } | What::Remount(_) => {}
+        }
+    }
+    let Dev { place: _, nodes, links: _ } = &rootfs.dev;
+    for Node { path: _, kind: _, dev: _, mode: _, uid: _, gid: _, host } in nodes {
+        if let Some(tree) = host {
+            add_tree(tree, held);
+        }
+    }
+}
+
+fn of_id_map(id_map: Option<&IdMap>, held: &mut Held) {
+    held.add(id_map.map(|IdMap { namespace, depth: _ }| &**namespace));
+}
+
+fn of_process(process: &Process, held: &mut Held) {
+    let Process {
+        keyring: _,
+        terminal,
+        stdio,
+        personality: _,
+        memory_policy: _,
+        rlimits: _,
+        umask: _,
+        cwd: _,
+        make_cwd: _,
+        args: _,
+        env: _,
+        home: _,
+        program,
+        no_new_privileges: _,
+        filter: _,
+        capabilities: _,
+        uid: _,
+        gid: _,
+        groups: _,
+        keeps: _,
+        enters_pid: _,
+        // Numbers that the caller has given: below all of these.
+        preserve_fds: _,
+        fifo,
+    } = process;
+    held.add(terminal.as_ref().map(|Terminal { socket, size: _ }| socket));
+    held.add(stdio.iter().flatten());
+    held.add(match program {
+        Program::OfHost { path: _, file, by_path: _ } => Some(file),
+        Program::Path(_) | Program::Search { .. } => None,
+    });
+    held.add(fifo);
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Bind mounts whose source is in the rootfs, where links are the image's.
+
+use super::mounts::set_attributes;
+use super::remount::set_propagation;
+use crate::boundary::plan::{Mount, What};
+use crate::boundary::step::{Call, During, StepResult};
+use crate::boundary::tree::FileId;
+use crate::path::proc::is_kernels;
+use crate::path::root::Root;
+use crate::sys::mount::{self, Depth, MountAttr, attr};
+use crate::sys::{Errno, fd};
+use std::ffi::CStr;
+use std::os::fd::OwnedFd;
+
+/// A detached clone of what is in the container at the source of `m`, with its ids and
+/// attributes. `before` are the mounts that are attached by now.
+///
+/// It is never procfs or sysfs, which would be there a second time without what covers
+/// paths in them: a link of the image may lead to those of the container.
+pub(super) fn clone_inside(root: Root<'_>, before: &[Mount], m: &Mount) -> StepResult<OwnedFd> {
+    let What::Inside(inside) = &m.what else { return Err((Call::CloneTree, Errno::EBADF)) };
+    let flags = if inside.no_follow { libc::O_PATH | libc::O_NOFOLLOW } else { libc::O_PATH };
+    let (source, by_link) = match root.open_proper(&inside.path, flags) {
+        Err(Errno::ELOOP) => (root.open(&inside.path, flags).during(Call::OpenSource)?, true),
+        other => (other.during(Call::OpenSource)?, false),
+    };
+    if is_view_of_kernel(&source)?
+        || inside.depth == Depth::All && brings_view_of_kernel(root, before, &source)?
+    {
+        return Err((Call::CheckSource, Errno::EPERM));
+    }
+    let tree = mount::clone_tree(source, c"", inside.depth, 0).during(Call::CloneTree)?;
+    if let Some(map) = &inside.id_map {
+        map.apply(&tree).during(Call::MapIds)?;
+    }
+    if by_link {
+        // It may have led to another of the mounts, whose restrictions are not the image's
+        // to take away.
+        set_attributes(&tree, m.attr.map(restrictive).as_ref(), &restrictive(m.all))?;
+    } else {
+        set_attributes(&tree, m.attr.as_ref(), &m.all)?;
+    }
+    Ok(tree)
+}
+
+/// Calls `clone`, which clones a tree of this container. No procfs or sysfs of `mounts` comes
+/// along: while they are unbindable, the kernel leaves them out. A look at what is below the
+/// tree would not do: a container that shares the rootfs can rename the directory that procfs
+/// is mounted on, to any place in the tree and at any moment.
+pub(super) fn without_views_of_kernel<T>(
+    mounts: &[Mount],
+    clone: impl FnOnce() -> StepResult<T>,
+) -> StepResult<T> {
+    let views = || {
+        let views = mounts.iter().filter(|m| m.is_view_of_kernel());
+        views.filter_map(|m| Some((m, m.attached.as_ref()?)))
+    };
+    let set = |view: &OwnedFd, propagation| {
+        let change = MountAttr { propagation, ..MountAttr::default() };
+        mount::set_attr(view, Depth::One, &change).during(Call::MountSetattr)
+    };
+    for (_, view) in views() {
+        set(view, libc::MS_UNBINDABLE)?;
+    }
+    let cloned = clone();
+    for (m, view) in views() {
+        set(view, libc::MS_PRIVATE)?;
+        set_propagation(view, m)?;
+    }
+    cloned
+}
+
+fn is_view_of_kernel(file: &OwnedFd) -> StepResult<bool> {
+    fd::filesystem(file).map(is_kernels).during(Call::Statfs)
+}
+
+/// The change without what it would allow.
+fn restrictive(change: MountAttr) -> MountAttr {
+    MountAttr { clear: change.clear & (attr::ATIME | attr::NODIRATIME), ..change }
+}
+
+/// Whether a procfs or sysfs of the container's is mounted below `source`.
+fn brings_view_of_kernel(root: Root<'_>, before: &[Mount], source: &OwnedFd) -> StepResult<bool> {
+    let source = FileId::of(source).during(Call::Stat)?;
+    let mounted = before.iter().filter(|m| m.is_view_of_kernel()).map(|m| m.destination.as_c_str());
+    for path in [c"proc", c"sys"].into_iter().chain(mounted) {
+        if is_below(root, path, source)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether there is a procfs or sysfs at `path`, and the directory `above` is on its way up
+/// to the root.
+fn is_below(root: Root<'_>, path: &CStr, above: FileId) -> StepResult<bool> {
+    let mut dir = match root.open(path, libc::O_PATH | libc::O_DIRECTORY) {
+        Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(false),
+        other => other.during(Call::OpenSource)?,
+    };
+    if !is_view_of_kernel(&dir)? {
+        return Ok(false);
+    }
+    let top = root.open(c".", libc::O_PATH).and_then(FileId::of).during(Call::Stat)?;
+    let mut id = FileId::of(&dir).during(Call::Stat)?;
+    while id != top {
+        dir = fd::open(&dir, c"..", libc::O_PATH | libc::O_DIRECTORY, 0).during(Call::OpenSource)?;
+        let parent = FileId::of(&dir).during(Call::Stat)?;
+        if parent == above {
+            return Ok(true);
+        }
+        if parent == id {
+            break;
+        }
+        id = parent;
+    }
+    Ok(false)
+}

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The child: from the clone to the container's program.
+//!
+//! Nothing in this module allocates, locks, formats or logs. It is handed a
+//! [`Plan`] and makes system calls; what fails is told to the parent as a
+//! [`Failure`]. A test runs these scripts under an allocator that
+//! aborts (`tests/no_heap.rs`).
+
+pub(crate) mod helpers;
+mod holds;
+
+mod console;
+mod copy_up;
+pub(crate) mod devices;
+mod inside;
+mod lookup;
+pub(crate) mod mounts;
+mod namespaces;
+mod paths;
+mod places;
+mod process;
+mod procfs;
+mod remount;
+mod rootfs;
+pub(crate) mod streams;
+
+pub(crate) use lookup::parse_passwd;
+
+use crate::boundary::channel::{ChildEnd, Reply};
+use crate::boundary::plan::{Container, Hide, Keeps, Plan, Process};
+use crate::boundary::seal::{self, Seal};
+use crate::boundary::step::{Call, During, Failure, InStep, Step};
+use crate::path::root::PathBuffer;
+use crate::sys;
+use crate::sys::clone::Child;
+use crate::sys::signal::Ignored;
+use crate::trace::{self, Track};
+use places::Places;
+use std::convert::Infallible;
+use std::ffi::CStr;
+use std::os::fd::RawFd;
+use streams::View;
+
+/// What the program exits with if it could not be executed.
+const EXEC_FAILED: i32 = 255;
+
+/// The child of the parent's clone: the stage if namespaces are to be joined and a pid
+/// namespace to be made, the init if not.
+pub(crate) struct First<'a> {
+    pub(crate) plan: &'a mut Plan,
+    pub(crate) channel: &'a ChildEnd,
+    /// All that it is to have open: see [`holds`]. Without the parent's end of the channel,
+    /// or the child would not see that the parent is gone.
+    pub(crate) holds: &'a mut [RawFd],
+    /// By the parent, which is inherited.
+    pub(crate) ignored: Ignored,
+}
+
+impl Child for First<'_> {
+    fn run(self) -> ! {
+        sys::signal::reset_in_child(self.ignored);
+        trace::enter(if self.plan.has_stage() { Track::Stage } else { Track::Init });
+        give_up(first(self.plan, self.holds, self.channel), self.channel)
+    }
+}
+
+/// The child of the stage's clone.
+struct Init<'a> {
+    plan: &'a mut Plan,
+    channel: &'a ChildEnd,
+}
+
+impl Child for Init<'_> {
+    fn run(self) -> ! {
+        trace::enter(Track::Init);
+        give_up(init(self.plan, self.channel), self.channel)
+    }
+}
+
+/// A process in an existing pid namespace, which the init makes when nothing is left to
+/// do but to execute the program. From its birth other processes may see it and, with
+/// CAP_SYS_PTRACE, take it over. So it is born as the program's user, in the program's
+/// root, with the program's capabilities, and with no other descriptors than those of the
+/// program, the channel and the fifo.
+struct Last<'a> {
+    /// Its path, or why it was not found from outside.
+    program: Result<&'a CStr, Failure>,
+    process: &'a mut Process,
+    channel: &'a ChildEnd,
+}
+
+impl Child for Last<'_> {
+    fn run(self) -> ! {
+        trace::enter(Track::Last);
+        let Last { program, process, channel } = self;
+        let mut path = PathBuffer::new();
+        let result = process::settle(process)
+            .and_then(|()| {
+                program.or_else(|outside| process::find_program(process, &mut path).or(Err(outside)))
+            })
+            .and_then(|program| execute(program, process, channel));
+        give_up(result, channel)
+    }
+}
+
+fn give_up(result: Result<Infallible, Failure>, channel: &ChildEnd) -> ! {
+    let Err(failure) = result;
+    // If the parent is gone too, there is nobody left to tell.
+    sys::ignore(channel.send(Reply::Failed(failure)));
+    sys::exec::exit(1)
+}
+
+fn first(plan: &mut Plan, holds: &mut [RawFd], channel: &ChildEnd) -> Result<Infallible, Failure> {
+    if plan.hide == Hide::AtOnce {
+        hide()?;
+    }
+    let first = 3 + plan.process.preserve_fds;
+    process::close_all_but(first, holds).during(Call::CloseRange).step(Step::CloseOthers)?;
+    // While the host's procfs is at hand; a clone inherits it.
+    if let Some(labels) = &plan.labels {
+        process::write_labels(labels)?;
+    }
+    if plan.container.is_none() {
+        streams::take_ahead(plan)?;
+        seal(&mut plan.seal, channel)?;
+        // It is nothing to bring into a container, and there is only Go to wait for.
+        channel.close_parent().during(Call::CloseRange).step(Step::CloseOthers)?;
+    }
+    if plan.joins.is_empty() {
+        return init(plan, channel);
+    }
+    seal(&mut plan.seal, channel)?;
+    namespaces::drop_groups(plan)?;
+    // Of a pid namespace only the children are.
+    namespaces::join(&plan.joins)?;
+    if plan.has_stage() {
+        return stage(plan, channel);
+    }
+    namespaces::unshare(plan.clone_flags)?;
+    if plan.tells_of_joins() {
+        channel.send(Reply::Namespaces).during(Call::Write).step(Step::Join)?;
+    }
+    init(plan, channel)
+}
+
+/// The end of the stage, which has joined existing namespaces: it clones the init, with
+/// the new ones, as its sibling.
+fn stage(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
+    let flags = plan.clone_flags;
+    let (pid, _) = sys::clone::clone3(flags, true, None, Init { plan, channel })
+        .during(Call::Clone3)
+        .step(Step::Clone)?;
+    channel.send(Reply::Cloned(pid)).during(Call::Write).step(Step::Clone)?;
+    sys::exec::exit(0)
+}
+
+/// From here on nobody can look into us who lacks CAP_SYS_PTRACE on the host
+/// (CVE-2016-9962). A new user namespace makes that urgent: over a process in it,
+/// any process of root's on the host has all capabilities, though it have none
+/// itself (user_namespaces(7)), as one in a container that shares the host's pids.
+fn hide() -> Result<(), Failure> {
+    sys::cred::set_undumpable().during(Call::Prctl).step(Step::Hide)
+}
+
+fn seal(seal: &mut Seal, channel: &ChildEnd) -> Result<(), Failure> {
+    seal::apply(seal, channel).step(Step::SealExe)
+}
+
+/// The process that makes what the program runs in, and executes it or, if that is to be
+/// in an existing pid namespace, clones the process that does: the scripts for create
+/// and exec.
+fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
+    if plan.clone_flags & libc::CLONE_NEWUSER != 0 {
+        // The root of a user namespace need not be allowed to execute the program file.
+        seal(&mut plan.seal, channel)?;
+    }
+    if let Some(container) = &plan.container {
+        namespaces::enter_network(container)?;
+    }
+    if plan.wait_go {
+        let wait = if plan.container.is_some() { ChildEnd::wait_go } else { ChildEnd::wait_alone };
+        wait(channel).during(Call::Read).step(Step::WaitGo)?;
+    }
+    if let (Some(container), Some(proc)) = (&plan.container, &plan.proc) {
+        namespaces::set_clocks(container, proc)?;
+    }
+    if let (Some(Container { namespace_root: true, .. }), Some(proc)) = (&plan.container, &plan.proc)
+        && plan.process.keeps == Keeps::None
+        && namespaces::denies_groups(proc)?
+    {
+        plan.process.keeps = Keeps::Undroppable;
+    }
+    if plan.hide == Hide::AfterMaps {
+        hide()?;
+    }
+    let entered = match (&mut plan.container, &plan.proc) {
+        (Some(container), Some(proc)) => make(container, &mut plan.process, &mut plan.seal, proc, channel)?,
+        _ => {
+            if let Some(root) = &plan.enter {
+                rootfs::enter(root)?;
+            }
+            process::join_session(&plan.process)?;
+            if plan.becomes_root {
+                namespaces::become_root()?;
+            }
+            console::open(&mut plan.process, None)?;
+            process::enter_cwd(&plan.process)?
+        }
+    };
+    let seal = &plan.seal;
+    process::become_user(&mut plan.process, entered, channel, |program, process| {
+        if !process.enters_pid {
+            return execute(program?, process, channel);
+        }
+        seal::wipe(seal);
+        process::load_before_clone(process)?;
+        let pid = sys::clone::sibling(Last { program, process, channel })
+            .during(Call::Clone)
+            .step(Step::EnterPid)?;
+        channel.send(Reply::Cloned(pid)).during(Call::Write).step(Step::EnterPid)?;
+        sys::exec::exit(0)
+    })
+}
+
+/// The end of the process that executes the program.
+fn execute(program: &CStr, process: &mut Process, channel: &ChildEnd) -> Result<Infallible, Failure> {
+    process::load_notifying(process, channel)?;
+    channel.send(Reply::Ready).during(Call::Write).step(Step::Ready)?;
+    channel.wait_alone().during(Call::Read).step(Step::Ready)?;
+    process::wait_start(process)?;
+    let (call, errno) = match process::load_plain(process) {
+        Ok(()) => (Call::Execve, lookup::execute(program, process)),
+        Err(errno) => (Call::Seccomp, errno),
+    };
+    process::complain(program, Failure { step: Step::Exec, item: 0, call, errno }, process, channel);
+    sys::exec::exit(EXEC_FAILED)
+}
+
+/// Makes the container. Returns whether it has entered the working directory.
+fn make(
+    container: &mut Container,
+    process: &mut Process,
+    seal: &mut Seal,
+    proc: &crate::path::proc::Proc,
+    channel: &ChildEnd,
+) -> Result<bool, Failure> {
+    namespaces::finish(container, channel)?;
+    process::join_session(process)?;
+    sys::fd::umask(0);
+    rootfs::attach(&mut container.rootfs, proc, channel)?;
+    mounts::attach_all(&mut container.rootfs, proc, channel)?;
+    devices::make(&mut container.rootfs, proc, channel)?;
+    // Before hooks, and while the host's procfs is at hand. The parent has the copy by now.
+    self::seal(seal, channel)?;
+    if container.barrier {
+        channel.send(Reply::Barrier).during(Call::Write).step(Step::Barrier)?;
+        channel.wait_go().during(Call::Read).step(Step::Barrier)?;
+    }
+    paths::set_sysctls(container, proc)?;
+    if container.awaits_filter {
+        channel.wait_go().during(Call::Read).step(Step::DeviceFilter)?;
+    }
+    rootfs::pivot(&container.rootfs, proc)?;
+    let places = Places::of(&container.rootfs);
+    streams::take(process, &View { places, proc })?;
+    console::open(process, Some(&places))?;
+    paths::mask_and_lock(container)?;
+    // It may have to be made.
+    let entered = process::enter_cwd(process)?;
+    rootfs::lock(&mut container.rootfs)?;
+    Ok(entered)
+}

@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `mounts`: each one made, set up while nobody sees it, and attached at a
+//! descriptor that was opened below the root.
+
+use super::inside::{clone_inside, without_views_of_kernel};
+use super::places::open_below;
+use super::remount::{remount, set_propagation};
+use super::{copy_up, procfs};
+use crate::boundary::channel::{ChildEnd, WORDS_MAX};
+use crate::boundary::plan::{FsOptions, Inside, Mount, NewMount, Parameters, Rootfs, What};
+use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
+use crate::boundary::tree::Suppliers;
+use crate::config::mounts::is_proc_file;
+use crate::path::proc::{Proc, is_procfs};
+use crate::path::root::{Leaf, Root};
+use crate::sys::mount::{self, Depth, MountAttr, attr};
+use crate::sys::{self, Errno, fd};
+use std::ffi::CStr;
+use std::os::fd::OwnedFd;
+
+/// The mount points in which paths are covered, or files are made, through the mount
+/// itself.
+pub(super) const KEPT: [&CStr; 3] = [c"proc", c"sys", c"dev"];
+
+pub(super) fn attach_all(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Result<(), Failure> {
+    let Rootfs { root: current, mounts, helper, .. } = rootfs;
+    let suppliers = Suppliers::new(channel, helper);
+    let has_remounts = mounts.iter().any(|m| matches!(m.what, What::Remount(_)));
+    let clones_inside = mounts.iter().any(|m| matches!(m.what, What::Inside(_)));
+    let mut kept = 0;
+    for i in 0..mounts.len() {
+        let root = Root::new(&*current);
+        let (before, rest) = mounts.split_at_mut(i);
+        let Some(m) = rest.first_mut() else { break };
+        let mut make = || -> StepResult<Option<OwnedFd>> {
+            let tree = match &mut m.what {
+                What::Tree { tree, .. } => Some(tree.take(i, suppliers)?),
+                What::Inside(Inside { by_helper, .. }) => {
+                    let by_helper = *by_helper;
+                    let clone =
+                        || if by_helper { suppliers.ask(root) } else { clone_inside(root, before, m) };
+                    Some(without_views_of_kernel(before, clone)?)
+                }
+                What::Remount(_) => return remount(root, before, m, channel).map(|()| None),
+                What::New(_) | What::Symlink { .. } => None,
+            };
+            let Some(attached) = attach(root, m, tree, proc, channel)? else { return Ok(None) };
+            let is_root = m.destination.as_c_str() == ROOT;
+            if has_remounts || is_root {
+                m.id = fd::mount_id(&attached).during(Call::Stat)?;
+            }
+            if is_root {
+                // What is mounted on the root is the root, for all that follows. What is
+                // below it cannot be found any more.
+                before.iter_mut().for_each(|hidden| hidden.readonly_later &= hidden.attached.is_some());
+                return Ok(Some(attached));
+            }
+            let is_needed = clones_inside && m.is_view_of_kernel();
+            keep(m, attached, is_needed, &mut kept)?;
+            Ok(None)
+        };
+        if let Some(root) = make().item(Step::Mount, i)? {
+            *current = root;
+        }
+    }
+    Ok(())
+}
+
+/// The destination of what becomes the root.
+const ROOT: &CStr = c".";
+
+/// More than this many mounts are not kept open until they become read-only.
+const KEPT_MAX: usize = 64;
+
+/// Keeps what is needed of a mount until all are made.
+fn keep(m: &mut Mount, attached: OwnedFd, is_needed: bool, kept: &mut usize) -> StepResult {
+    let is_needed = is_needed || KEPT.contains(&m.destination.as_c_str());
+    if is_needed || m.readonly_later && *kept < KEPT_MAX {
+        m.attached = Some(attached);
+        *kept += 1;
+    } else if m.readonly_later {
+        m.id = fd::mount_id(attached).during(Call::Stat)?;
+    }
+    Ok(())
+}
+
+/// Mounts what `m` says, and returns the new mount, if there is to be one. `cloned` is the
+/// tree of a bind mount.
+fn attach(
+    root: Root<'_>,
+    m: &Mount,
+    cloned: Option<OwnedFd>,
+    proc: &Proc,
+    channel: &ChildEnd,
+) -> StepResult<Option<OwnedFd>> {
+    let cloned = || cloned.ok_or((Call::CloneTree, Errno::EBADF));
+    let tree = match &m.what {
+        What::Symlink { target } => return symlink(root, target, &m.destination).map(|()| None),
+        What::Remount(_) => return Ok(None),
+        What::Inside(_) => {
+            let tree = cloned()?;
+            let leaf = match fd::stat(&tree).during(Call::Stat)?.st_mode & libc::S_IFMT {
+                libc::S_IFDIR => Leaf::Directory,
+                _ => Leaf::File,
+            };
+            attach_tree(root, m, tree, leaf)?
+        }
+        What::Tree { leaf, .. } => {
+            let tree = cloned()?;
+            set_attributes(&tree, m.attr.as_ref(), &m.all)?;
+            attach_tree(root, m, tree, *leaf)?
+        }
+        What::New(new) => {
+            let existing = existing_target(root, &m.destination, m.no_follow)?;
+            let tree = new_tree(root, new, existing.as_ref(), channel)?;
+            if let Some(existing) = existing.as_ref().filter(|_| new.copy_up) {
+                copy_up::copy(existing, &tree, proc)?;
+            }
+            let target = match existing {
+                Some(target) => target,
+                None => made_target(root, &m.destination, Leaf::Directory, m.no_follow)?,
+            };
+            set_attributes(&tree, m.attr.as_ref(), &m.all)?;
+            attach_at(&tree, &target)?;
+            tree
+        }
+    };
+    set_propagation(&tree, m)?;
+    Ok(Some(tree))
+}
+
+fn attach_tree(root: Root<'_>, m: &Mount, tree: OwnedFd, leaf: Leaf) -> StepResult<OwnedFd> {
+    let target = target(root, &m.destination, leaf, m.no_follow)?;
+    attach_at(&tree, &target)?;
+    Ok(tree)
+}
+
+/// Attaches a mount. Of a file on a directory, or the reverse, mount(2) says ENOTDIR, which
+/// engines look for; move_mount(2) says EINVAL, as of much else.
+fn attach_at(tree: &OwnedFd, target: &OwnedFd) -> StepResult {
+    let is_dir = |file: &OwnedFd| -> StepResult<bool> {
+        Ok(fd::stat(file).during(Call::Stat)?.st_mode & libc::S_IFMT == libc::S_IFDIR)
+    };
+    match mount::attach(tree, target) {
+        Err(Errno::EINVAL) if is_dir(tree)? != is_dir(target)? => Err((Call::AttachMount, Errno::ENOTDIR)),
+        other => other.during(Call::AttachMount),
+    }
+}
+
+pub(super) fn set_attributes(tree: &OwnedFd, one: Option<&MountAttr>, all: &MountAttr) -> StepResult {
+    if let Some(one) = one {
+        mount::set_attr(tree, Depth::One, one).during(Call::MountSetattr)?;
+    }
+    if !all.is_noop() {
+        mount::set_attr(tree, Depth::All, all).during(Call::MountSetattr)?;
+    }
+    Ok(())
+}
+
+/// The mount point, made if it is missing.
+fn target(root: Root<'_>, path: &CStr, leaf: Leaf, no_follow: bool) -> StepResult<OwnedFd> {
+    match existing_target(root, path, no_follow)? {
+        Some(target) => Ok(target),
+        None => made_target(root, path, leaf, no_follow),
+    }
+}
+
+/// The mount point, which is missing.
+fn made_target(root: Root<'_>, path: &CStr, leaf: Leaf, no_follow: bool) -> StepResult<OwnedFd> {
+    let target = if no_follow { root.make_proper(path, leaf) } else { root.make(path, leaf) };
+    let target = target.during(Call::Open)?;
+    check_target(&target, path)?;
+    Ok(target)
+}
+
+fn existing_target(root: Root<'_>, path: &CStr, no_follow: bool) -> StepResult<Option<OwnedFd>> {
+    let target = if no_follow {
+        root.open_proper(path, libc::O_PATH).during(Call::Open)
+    } else {
+        open_below(root, path)
+    };
+    match target {
+        Err((Call::Open, Errno::ENOENT)) => Ok(None),
+        other => {
+            let target = other?;
+            check_target(&target, path)?;
+            Ok(Some(target))
+        }
+    }
+}
+
+/// Links of the image may have led into a procfs, where a mount could redirect
+/// what the runtime writes (CVE-2019-16884, CVE-2025-52881). Only what the
+/// configuration names there, and may name there, is covered.
+pub(super) fn check_target(target: &OwnedFd, path: &CStr) -> StepResult {
+    let path = path.to_bytes();
+    if is_procfs(target).during(Call::Statfs)? && path != b"proc" && !is_proc_file(path) {
+        return Err((Call::CheckProc, Errno::EPERM));
+    }
+    Ok(())
+}
+
+fn new_tree(
+    root: Root<'_>,
+    new: &NewMount,
+    target: Option<&OwnedFd>,
+    channel: &ChildEnd,
+) -> StepResult<OwnedFd> {
+    let tree = match &new.options {
+        FsOptions::Parameters(parameters) => {
+            let context = mount::fsopen(&new.fstype).during(Call::Fsopen)?;
+            let context = match &new.shows {
+                Some(namespace) => procfs::showing(namespace, context)?,
+                None => context,
+            };
+            make_tree(&context, new, parameters, target).inspect_err(|_| pass_words(&context, channel))?
+        }
+        FsOptions::Page { source, flags, data } => {
+            let tree = tree_by_mount(root, source, &new.fstype, *flags, data)?;
+            let change = MountAttr {
+                set: new.attr,
+                clear: attr::ATIME | attr::RDONLY & !new.attr,
+                ..MountAttr::default()
+            };
+            mount::set_attr(&tree, Depth::One, &change).during(Call::MountSetattr)?;
+            if let Some(mode) = mode_of(new, target)? {
+                let dir = fd::open(&tree, c".", libc::O_RDONLY | libc::O_DIRECTORY, 0).during(Call::Open)?;
+                fd::chmod(dir, mode).during(Call::Chmod)?;
+            }
+            tree
+        }
+    };
+    if let Some(label) = &new.label {
+        let dir = fd::open(&tree, c".", libc::O_RDONLY | libc::O_DIRECTORY, 0).during(Call::Open)?;
+        fd::set_xattr(dir, c"security.selinux", label.to_bytes()).during(Call::SetXattr)?;
+    }
+    Ok(tree)
+}
+
+/// Tells the parent what the kernel has to say about a failure.
+pub(super) fn pass_words(context: &OwnedFd, channel: &ChildEnd) {
+    let mut buf = [0; WORDS_MAX];
+    if let Some(words) = mount::last_words(context, &mut buf) {
+        // If not even that works, there is still the error.
+        sys::ignore(channel.send_words(words));
+    }
+}
+
+/// A detached mount of a file system that mount(2) has made, for options that are too
+/// long for fsconfig(2). mount(2) needs a path: that of a directory on a tmpfs that
+/// lies on the root meanwhile, where no name of the image is looked up.
+fn tree_by_mount(
+    root: Root<'_>,
+    source: &CStr,
+    fstype: &CStr,
+    flags: libc::c_ulong,
+    data: &CStr,
+) -> StepResult<OwnedFd> {
+    let context = mount::fsopen(c"tmpfs").during(Call::Fsopen)?;
+    mount::fsconfig_create(&context).during(Call::FsconfigCreate)?;
+    let scratch =
+        mount::fsmount(&context, attr::NOSUID | attr::NODEV | attr::NOEXEC).during(Call::Fsmount)?;
+    fd::mkdir(&scratch, c"m", 0o700).during(Call::Mkdir)?;
+    mount::attach(&scratch, root.dir()).during(Call::AttachMount)?;
+    fd::chdir_fd(&scratch).during(Call::Chdir)?;
+    let tree = mount::mount(source, c"m", fstype, flags, data)
+        .during(Call::Mount)
+        .and_then(|()| mount::clone_tree(&scratch, c"m", Depth::One, 0).during(Call::CloneTree));
+    mount::umount(c".", libc::MNT_DETACH).during(Call::Umount)?;
+    tree
+}
+
+/// The permissions of the directory that a tmpfs covers, if it is to have them.
+fn mode_of(new: &NewMount, target: Option<&OwnedFd>) -> StepResult<Option<u32>> {
+    let Some(target) = target.filter(|_| new.mode_of_target) else { return Ok(None) };
+    Ok(Some(fd::stat(target).during(Call::Stat)?.st_mode & 0o7777))
+}
+
+/// Makes the mount that the options describe; a failure may have left words in `context`.
+pub(crate) fn make_tree(
+    context: &OwnedFd,
+    new: &NewMount,
+    parameters: &Parameters,
+    target: Option<&OwnedFd>,
+) -> StepResult<OwnedFd> {
+    if let Some(mode) = mode_of(new, target)? {
+        mount::fsconfig_set(context, c"mode", Some(Octal::new(mode).as_c_str()))
+            .during(Call::FsconfigMode)?;
+    }
+    for (key, value) in parameters {
+        mount::fsconfig_set(context, key, value.as_deref()).during(Call::Fsconfig)?;
+    }
+    mount::fsconfig_create(context).during(Call::FsconfigCreate)?;
+    mount::fsmount(context, new.attr).during(Call::Fsmount)
+}
+
+/// A detached, empty, read-only directory.
+pub(super) fn empty_tmpfs(label: Option<(&CStr, &CStr)>) -> StepResult<OwnedFd> {
+    let context = mount::fsopen(c"tmpfs").during(Call::Fsopen)?;
+    for key in [c"nr_blocks", c"nr_inodes"] {
+        mount::fsconfig_set(&context, key, Some(c"1")).during(Call::Fsconfig)?;
+    }
+    if let Some((option, label)) = label {
+        mount::fsconfig_set(&context, option, Some(label)).during(Call::Fsconfig)?;
+    }
+    mount::fsconfig_create(&context).during(Call::FsconfigCreate)?;
+    mount::fsmount(&context, attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC).during(Call::Fsmount)
+}
+
+/// `copy-symlink`: the link itself, in the place of what it leads to.
+fn symlink(root: Root<'_>, target: &CStr, path: &CStr) -> StepResult {
+    let (dir, name) = root.parent_of(path).during(Call::Open)?;
+    match fd::symlink(target, &dir, name) {
+        Err(Errno::EEXIST) => {
+            let mut buf = [0; libc::PATH_MAX as usize];
+            match fd::readlink(&dir, name, &mut buf) {
+                Ok(found) if found == target.to_bytes() => Ok(()),
+                _ => Err((Call::Symlink, Errno::EEXIST)),
+            }
+        }
+        other => other.during(Call::Symlink),
+    }
+}
+
+/// Permission bits as text, on the stack.
+pub(super) struct Octal([u8; 6]);
+
+impl Octal {
+    pub(super) fn new(mode: u32) -> Self {
+        let mut text = *b"00000\0";
+        let mut rest = mode & 0o77777;
+        for digit in text.iter_mut().rev().skip(1) {
+            *digit = b'0' + (rest & 7) as u8;
+            rest >>= 3;
+        }
+        Octal(text)
+    }
+
+    pub(super) fn as_c_str(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[allow(clippy::disallowed_methods)]
+    fn a_link_where_something_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = fd::open(fd::CWD, &crate::path::c_path(dir.path()), libc::O_PATH, 0).unwrap();
+        let link = |target: &CStr, path: &CStr| symlink(Root::new(&top), target, path);
+        assert_eq!(link(c"target", c"link"), Ok(()));
+        assert_eq!(std::fs::read_link(dir.path().join("link")).unwrap(), std::path::Path::new("target"));
+        assert_eq!(link(c"target", c"link"), Ok(()), "it is the same");
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        for path in [c"link", c"file"] {
+            assert_eq!(link(c"other", path), Err((Call::Symlink, Errno::EEXIST)));
+        }
+        assert_eq!(std::fs::read_link(dir.path().join("link")).unwrap(), std::path::Path::new("target"));
+    }
+
+    #[test]
+    fn octal() {
+        assert_eq!(Octal::new(0o1777).as_c_str(), c"01777");
+        assert_eq!(Octal::new(0).as_c_str(), c"00000");
+        assert_eq!(Octal::new(0o7710).as_c_str(), c"07710");
+    }
+}

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Becoming the container's process: create and exec end here.
+
+use super::{lookup, streams};
+use crate::boundary::channel::{self, ChildEnd, Reply};
+use crate::boundary::plan::{Keeps, Labels, Process};
+use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
+use crate::config::caps::Capabilities;
+use crate::config::process::Rlimit;
+use crate::path::root::{Leaf, PathBuffer, Root};
+use crate::sys::cred::{self, CapSets};
+use crate::sys::process::{own_rlimit_of, set_mempolicy, set_personality, set_rlimit, setsid};
+use crate::sys::{self, Errno, fd, keyctl, seccomp, tty};
+use std::convert::Infallible;
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, RawFd};
+
+/// A session and a keyring of its own, so that neither signals of the caller's
+/// terminal nor keys of the caller's session reach the container.
+pub(super) fn join_session(process: &Process) -> Result<(), Failure> {
+    // The process that is cloned into an existing pid namespace makes its own.
+    if !process.enters_pid {
+        setsid().during(Call::Setsid).step(Step::Keyring)?;
+    }
+    let Some(keyring) = &process.keyring else { return Ok(()) };
+    let join = || -> StepResult {
+        let mut serial = match keyctl::join_session(Some(&keyring.name)) {
+            // No key management in the kernel: nothing to protect.
+            Err(Errno::ENOSYS) => return Ok(()),
+            other => other.during(Call::Keyctl)?,
+        };
+        if keyring.may_be_anothers && keyctl::owner(serial) != Ok(Some(cred::effective_uid())) {
+            // Another user has made one of this name, to share the container's keys. A
+            // keyring without a name is new; processes of `exec` get one each.
+            serial = keyctl::join_session(None).during(Call::Keyctl)?;
+        }
+        match keyring.permissions {
+            Some(permissions) => keyctl::set_permissions(serial, permissions).during(Call::Keyctl),
+            None => Ok(()),
+        }
+    };
+    join().step(Step::Keyring)
+}
+
+/// Tells the security modules what the program, and the keyring, shall be
+/// labelled with. They keep it until execve.
+pub(super) fn write_labels(labels: &Labels) -> Result<(), Failure> {
+    for (i, label) in labels.writes.iter().enumerate() {
+        let write = || -> StepResult {
+            let file = labels.proc.open_own(&label.file, libc::O_WRONLY).during(Call::Open)?;
+            fd::write(file, label.content.to_bytes()).during(Call::Write).map(drop)
+        };
+        write().item(Step::Label, i)?;
+    }
+    Ok(())
+}
+
+/// Gives up what the program must not have, becomes who it is to be, and calls
+/// `execute` with the program's path. `entered` says whether it is in its working directory.
+///
+/// A process that will enter a pid namespace may not find the program, because a path
+/// through /proc/self leads somewhere only inside: then `execute` gets what went wrong.
+pub(super) fn become_user(
+    process: &mut Process,
+    entered: bool,
+    channel: &ChildEnd,
+    execute: impl FnOnce(Result<&CStr, Failure>, &mut Process) -> Result<Infallible, Failure>,
+) -> Result<Infallible, Failure> {
+    close_fds(process, channel).step(Step::CloseFds)?;
+    if let Some(persona) = process.personality {
+        set_personality(persona).during(Call::SetPersonality).step(Step::Personality)?;
+    }
+    if let Some(policy) = &process.memory_policy {
+        set_mempolicy(policy.mode, &policy.nodes).during(Call::SetMempolicy).step(Step::MemoryPolicy)?;
+    }
+    for (i, limit) in process.rlimits.iter().enumerate() {
+        let set = if delays(process, limit) { allow_rlimit } else { own_rlimit };
+        set(limit).item(Step::Rlimit, i)?;
+    }
+    fd::umask(process.umask);
+    if process.no_new_privileges {
+        cred::set_no_new_privs().during(Call::Prctl).step(Step::NoNewPrivileges)?;
+    }
+    drop_bounding(process).step(Step::BoundingSet)?;
+    set_user(process).step(Step::User)?;
+    if !entered {
+        // Only the container's user may enter it, as with a root-squashed share.
+        fd::chdir(&process.cwd).during(Call::Chdir).step(Step::Cwd)?;
+    }
+    check_cwd().step(Step::Cwd)?;
+    set_capabilities(process).step(Step::Capabilities)?;
+    let mut path = PathBuffer::new();
+    let program = find_program(process, &mut path);
+    if !process.enters_pid {
+        program?;
+    }
+    execute(program, process)
+}
+
+/// Finds the program. Its path is copied into `path`, so that it does not borrow from
+/// `process`.
+pub(super) fn find_program<'a>(process: &Process, path: &'a mut PathBuffer) -> Result<&'a CStr, Failure> {
+    let mut buf = PathBuffer::new();
+    lookup::program(&process.program, &mut buf)
+        .and_then(|program| path.set(program.to_bytes()).during(Call::CheckProgram))
+        .step(Step::FindProgram)
+}
+
+/// Whether a limit is set only when the process has been cloned that executes the
+/// program: one on the number of processes counts the one that clones it as well.
+fn delays(process: &Process, limit: &Rlimit) -> bool {
+    #[allow(clippy::unnecessary_cast, reason = "an int in musl")]
+    const NPROC: u32 = libc::RLIMIT_NPROC as u32;
+    process.enters_pid && limit.resource == NPROC
+}
+
+fn own_rlimit(limit: &Rlimit) -> StepResult {
+    set_rlimit(0, limit.resource, limit.soft, limit.hard).during(Call::Prlimit)
+}
+
+/// Makes sure that the limit can be set without a capability later on.
+fn allow_rlimit(limit: &Rlimit) -> StepResult {
+    let (_, hard) = own_rlimit_of(limit.resource).during(Call::Prlimit)?;
+    if limit.hard > hard {
+        return set_rlimit(0, limit.resource, limit.hard, limit.hard).during(Call::Prlimit);
+    }
+    Ok(())
+}
+
+/// In the process that has been cloned into an existing pid namespace: what it has not
+/// inherited.
+pub(super) fn settle(process: &Process) -> Result<(), Failure> {
+    setsid().during(Call::Setsid).step(Step::EnterPid)?;
+    if process.terminal.is_some() {
+        tty::set_controlling(fd::stdio(0)).during(Call::Ioctl).step(Step::EnterPid)?;
+    }
+    for (i, limit) in process.rlimits.iter().enumerate().filter(|(_, limit)| delays(process, limit)) {
+        own_rlimit(limit).item(Step::Rlimit, i)?;
+    }
+    Ok(())
+}
+
+/// Changes to the working directory; false if only its owner may enter it.
+pub(super) fn enter_cwd(process: &Process) -> Result<bool, Failure> {
+    let path = &process.cwd;
+    let enter = || match fd::chdir(path) {
+        Ok(()) => Ok(true),
+        Err(Errno::EACCES) => Ok(false),
+        Err(Errno::ENOENT) if process.make_cwd => {
+            let root = fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0).during(Call::Open)?;
+            let made = Root::new(&root).open_or_make(path, Leaf::Directory).during(Call::Mkdir)?;
+            fd::chdir_fd(made).during(Call::Chdir).map(|()| true)
+        }
+        Err(errno) => Err((Call::Chdir, errno)),
+    };
+    enter().step(Step::Cwd)
+}
+
+/// The kernel says so if the directory is outside of the process's root, where
+/// a leaked descriptor may have led it (CVE-2024-21626).
+fn check_cwd() -> StepResult {
+    let mut buf = [0; libc::PATH_MAX as usize];
+    match fd::getcwd(&mut buf) {
+        Ok([b'/', ..]) => Ok(()),
+        Ok(_) => Err((Call::CheckCwd, Errno::ENOENT)),
+        Err(errno) => Err((Call::Getcwd, errno)),
+    }
+}
+
+fn drop_bounding(process: &Process) -> StepResult {
+    let Some(capabilities) = process.capabilities else { return Ok(()) };
+    for cap in 0..64u8 {
+        if capabilities.bounding & 1 << cap == 0 {
+            match cred::drop_bounding(cap) {
+                Ok(()) => {}
+                // The first number that the kernel does not know.
+                Err(Errno::EINVAL) => break,
+                Err(errno) => return Err((Call::Prctl, errno)),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn set_user(process: &Process) -> StepResult {
+    for n in 0..3u8 {
+        streams::own(fd::stdio(n), process.uid).during(Call::Chown)?;
+    }
+    let keeps = process.capabilities.is_some() || loads_privileged(process);
+    if keeps && process.uid != 0 {
+        cred::set_keep_caps(true).during(Call::Prctl)?;
+    }
+    match process.keeps {
+        Keeps::None => cred::set_groups(&process.groups).during(Call::Setgroups)?,
+        Keeps::Undroppable | Keeps::All if process.groups.is_empty() => {}
+        Keeps::Undroppable | Keeps::All => return Err((Call::Setgroups, Errno::EPERM)),
+    }
+    cred::set_gid(process.gid).during(Call::Setgid)?;
+    cred::set_uid(process.uid).during(Call::Setuid)
+}
+
+fn loads_privileged(process: &Process) -> bool {
+    process.filter.as_ref().is_some_and(|filter| filter.privileged)
+}
+
+/// With CAP_SYS_ADMIN in addition, if the filter needs it. It ends with execve,
+/// which makes the new sets from the inheritable, bounding and ambient ones, not
+/// from what the process had (capabilities(7)): so no call is needed behind the
+/// filter, which may forbid it.
+fn set_capabilities(process: &Process) -> StepResult {
+    let more = if loads_privileged(process) { 1 << cred::CAP_SYS_ADMIN } else { 0 };
+    let Some(capabilities) = own_capabilities(process, more)? else { return Ok(()) };
+    set_sets(&capabilities, more)?;
+    // Those of the caller, as far as they are still permitted and inheritable.
+    cred::clear_ambient().during(Call::Prctl)?;
+    for cap in (0..64u8).filter(|cap| capabilities.ambient & 1 << cap != 0) {
+        cred::raise_ambient(cap).during(Call::Prctl)?;
+    }
+    Ok(())
+}
+
+/// The capabilities that the process is to have; `None`: those that it has. With `more`
+/// it has had some besides.
+fn own_capabilities(process: &Process, more: u64) -> StepResult<Option<Capabilities>> {
+    Ok(match process.capabilities {
+        Some(capabilities) => Some(capabilities),
+        // Without sets in config.json only a change from root to another user takes any away.
+        None if more == 0 || process.uid == 0 => None,
+        None => Some(Capabilities {
+            inheritable: cred::cap_get().during(Call::Capget)?.inheritable,
+            ..Capabilities::default()
+        }),
+    })
+}
+
+fn set_sets(capabilities: &Capabilities, more: u64) -> StepResult {
+    let sets = CapSets {
+        effective: capabilities.effective | more,
+        permitted: capabilities.permitted | more,
+        inheritable: capabilities.inheritable,
+    };
+    cred::cap_set(&sets).during(Call::Capset)
+}
+
+/// Loads a filter that takes CAP_SYS_ADMIN, and gives that up, before the process is
+/// cloned into a pid namespace where it could be taken over. Only a filter that allows
+/// what is left to do.
+pub(super) fn load_before_clone(process: &Process) -> Result<(), Failure> {
+    let Some(filter) = process.filter.as_ref().filter(|filter| filter.is_early) else { return Ok(()) };
+    let load = || -> StepResult {
+        let more = 1 << cred::CAP_SYS_ADMIN;
+        // Not after the filter, which need not allow to ask.
+        let capabilities = own_capabilities(process, more)?;
+        seccomp::load(&filter.program, filter.flags).during(Call::Seccomp)?;
+        capabilities.map_or(Ok(()), |capabilities| set_sets(&capabilities, 0))
+    };
+    load().step(Step::Seccomp)
+}
+
+/// Closes everything but the standard descriptors, those to preserve, the
+/// channel and the fifo, when no step is left that needs more: before the process becomes
+/// the user, others of whom may look into /proc/PID/fd. Those two go with execve.
+fn close_fds(process: &Process, channel: &ChildEnd) -> StepResult {
+    let channel = channel.as_fd().as_raw_fd();
+    let fifo = process.fifo.as_ref().map_or(channel, AsRawFd::as_raw_fd);
+    let program = process.program.file().map_or(channel, AsRawFd::as_raw_fd);
+    close_all_but(3 + process.preserve_fds, &mut [channel, fifo, program]).during(Call::CloseRange)
+}
+
+/// Closes every descriptor from `first` on that is not in `keep`.
+pub(super) fn close_all_but(first: RawFd, keep: &mut [RawFd]) -> sys::Result<()> {
+    keep.sort_unstable();
+    let mut start = first;
+    for keep in keep.iter().copied().filter(|keep| *keep >= first) {
+        fd::close_range(start, keep - 1, 0)?;
+        start = keep + 1;
+    }
+    fd::close_range(start, RawFd::MAX, 0)
+}
+
+/// Loads a filter that notifies, while the parent is there to hand its listener
+/// to the agent. All calls that follow may have to wait for the agent's answer.
+///
+/// Then it is the agent's alone: as long as any process has a listener open, nobody is told
+/// that the one who answered is gone, and the calls wait for ever.
+pub(super) fn load_notifying(process: &Process, channel: &ChildEnd) -> Result<(), Failure> {
+    let Some(filter) = process.filter.as_ref().filter(|filter| filter.notifies) else { return Ok(()) };
+    let load = || -> StepResult {
+        let listener = fd::lowest_free().during(Call::Dup)?;
+        channel.send(Reply::Listener(listener)).during(Call::Write)?;
+        let listener = seccomp::load_listening(&filter.program, filter.flags).during(Call::Seccomp)?;
+        channel.wait_alone().during(Call::Read)?;
+        if filter.survives_close {
+            // If the agent does not let us, execve closes it.
+            drop(listener);
+        } else {
+            let _open = listener.into_raw_fd();
+        }
+        Ok(())
+    };
+    load().step(Step::Seccomp)
+}
+
+/// Loads any other filter, as late as can be: a profile need allow what the
+/// program does and execve, but nothing that only the runtime does.
+pub(super) fn load_plain(process: &Process) -> sys::Result<()> {
+    match &process.filter {
+        Some(filter) if !filter.notifies && !filter.is_early => seccomp::load(&filter.program, filter.flags),
+        _ => Ok(()),
+    }
+}
+
+/// Waits for `start` to write into the fifo, if there is one. Until then a
+/// signal that would end any other process shall end this one too, although it
+/// is the first of its pid namespace (pid_namespaces(7)).
+pub(super) fn wait_start(process: &Process) -> Result<(), Failure> {
+    let Some(fifo) = &process.fifo else { return Ok(()) };
+    sys::signal::exit_when_terminated();
+    let mut byte = [0];
+    fd::read(fifo, &mut byte).during(Call::Read).step(Step::Ready).map(drop)
+}
+
+/// Tells that the program cannot be executed: the parent, who waits for that to happen, or
+/// behind a fifo the container's log and who has called start.
+pub(super) fn complain(program: &CStr, failure: Failure, process: &Process, channel: &ChildEnd) {
+    let told = match &process.fifo {
+        None => {
+            channel.send_words(program.to_bytes()).and_then(|()| channel.send(Reply::Failed(failure))).is_ok()
+        }
+        Some(fifo) => {
+            // There is nobody to be told that nobody could be told.
+            sys::ignore(channel::send_answer(fifo, failure, program));
+            false
+        }
+    };
+    if told {
+        return;
+    }
+    let doing: &[u8] = if failure.call == Call::Seccomp { b"loading the system call filter: " } else { b"" };
+    let text = sys::errno::text(failure.errno);
+    let parts = [b"exec ", program.to_bytes(), b": ", doing, text.as_bytes(), b"\n"];
+    // One write, so that nothing comes between.
+    sys::ignore(sys::fd::write_parts(fd::stdio(2), parts));
+}

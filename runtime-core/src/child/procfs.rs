@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A procfs that shows a pid namespace in which the process that mounts it is not.
+//!
+//! Before Linux 6.18 procfs shows the pid namespace of the process that has opened the
+//! context for mounting it. That takes CAP_SYS_ADMIN in the user namespace which owns the
+//! opener's mount namespace, and a process in a pid namespace can be taken over by others
+//! there. So the opener has its own of both, with nothing in them, and brings nothing
+//! else:
+//!
+//! ```text
+//!  the init ── clone ──▶ the guide: outside, like the init
+//!                        closes everything, leaves for a new user and a new mount
+//!                        namespace, and those for an empty root
+//!                        └── clone ──▶ the opener: in the pid namespace
+//!                                      fsopen("proc"), the context to the init, exit
+//! ```
+
+use super::mounts::empty_tmpfs;
+use super::process::close_all_but;
+use crate::boundary::channel::{Reply, WIRE_LEN};
+use crate::boundary::plan::PidNamespace;
+use crate::boundary::step::{Call, During, Failure, Step, StepResult};
+use crate::sys::clone::{Child, clone3};
+use crate::sys::{self, Errno, cred, fd, mount, ns, process, socket};
+use libc::{CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, MNT_DETACH};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+/// The context of a procfs that shows `namespace`; `context` is that of one that would
+/// show the calling process's own.
+pub(super) fn showing(namespace: &PidNamespace, context: OwnedFd) -> StepResult<OwnedFd> {
+    match mount::fsconfig_set_fd(&context, c"pidns", &namespace.joined) {
+        Ok(()) => return Ok(context),
+        // KERNEL(6.18): the option.
+        Err(Errno::EINVAL) => {}
+        Err(errno) => return Err((Call::FsconfigPidns, errno)),
+    }
+    drop(context);
+    let (ours, theirs) = socket::pair(libc::SOCK_SEQPACKET).during(Call::Socket)?;
+    let guide =
+        Guide { joined: &namespace.joined, socket: theirs.as_fd(), other_end: ours.as_fd().as_raw_fd() };
+    // Else the guide would be in there itself.
+    ns::setns(&namespace.own, CLONE_NEWPID).during(Call::Setns)?;
+    let (_, pidfd) = clone3(0, false, None, guide).during(Call::Clone3)?;
+    drop(theirs);
+    ns::setns(&namespace.joined, CLONE_NEWPID).during(Call::Setns)?;
+    let mut reply = [0; WIRE_LEN];
+    let received = socket::recv_fd(&ours, &mut reply).during(Call::Read);
+    process::wait(pidfd, 0).during(Call::Wait)?;
+    match (received?, Reply::decode(reply)) {
+        ((WIRE_LEN, Some(context)), Some(Reply::Ready)) => check(context),
+        (_, Some(Reply::Failed(failure))) => Err((failure.call, failure.errno)),
+        _ => Err((Call::Fsopen, Errno::EPIPE)),
+    }
+}
+
+/// Whoever has taken the opener over may have sent the context of any other file system,
+/// with options of theirs. The kernel names it when it complains.
+fn check(context: OwnedFd) -> StepResult<OwnedFd> {
+    let mut buf = [0; 128];
+    if mount::fsconfig_set(&context, c"which-is-it", None) == Err(Errno::EINVAL)
+        && mount::last_words(&context, &mut buf).is_some_and(|words| words.starts_with(b"proc: "))
+    {
+        return Ok(context);
+    }
+    Err((Call::CheckProc, Errno::EPERM))
+}
+
+struct Guide<'a> {
+    joined: &'a OwnedFd,
+    socket: BorrowedFd<'a>,
+    /// Closed first, so that the init sees the end of this one.
+    other_end: RawFd,
+}
+
+impl Child for Guide<'_> {
+    fn run(self) -> ! {
+        // EBADF at worst: then it is closed.
+        sys::ignore(fd::close_range(self.other_end, self.other_end, 0));
+        if let Err(failure) = self.lead() {
+            report(self.socket, failure);
+        }
+        sys::exec::exit(0)
+    }
+}
+
+impl Guide<'_> {
+    fn lead(&self) -> StepResult {
+        let (joined, socket) = (self.joined.as_raw_fd(), self.socket.as_raw_fd());
+        // The standard ones too: they may be the caller's terminal.
+        close_all_but(0, &mut [joined, socket]).during(Call::CloseRange)?;
+        ns::setns(self.joined, CLONE_NEWPID).during(Call::Setns)?;
+        // What little power the opener needs it has in there only.
+        match ns::unshare(CLONE_NEWUSER | CLONE_NEWNS) {
+            Ok(()) => empty_root()?,
+            // The host allows no user namespaces.
+            Err(Errno::EPERM | Errno::ENOSPC | Errno::EUSERS | Errno::EINVAL) => {
+                ns::unshare(CLONE_NEWNS).during(Call::Unshare)?;
+                empty_root()?;
+                cred::keep_only(1 << cred::CAP_SYS_ADMIN).during(Call::Capset)?;
+            }
+            Err(errno) => return Err((Call::Unshare, errno)),
+        }
+        close_all_but(0, &mut [socket]).during(Call::CloseRange)?;
+        let (_, pidfd) = clone3(0, false, None, Opener { socket: self.socket }).during(Call::Clone3)?;
+        process::wait(pidfd, 0).during(Call::Wait).map(drop)
+    }
+}
+
+/// Replaces all mounts of the calling process's own mount namespace by an empty one.
+fn empty_root() -> StepResult {
+    // Slaves or private, or the host's mounts would go, too.
+    mount::set_propagation(c"/", libc::MS_REC | libc::MS_PRIVATE).during(Call::MountPropagation)?;
+    let root = empty_tmpfs(None)?;
+    mount::attach_at(&root, fd::CWD, c"/").during(Call::AttachMount)?;
+    fd::chdir_fd(&root).during(Call::Chdir)?;
+    match mount::pivot_root(c".", c".") {
+        Ok(()) => mount::umount(c".", MNT_DETACH).during(Call::Umount)?,
+        // On an initramfs.
+        Err(Errno::EINVAL) => fd::chroot(c".").during(Call::Chroot)?,
+        Err(errno) => return Err((Call::PivotRoot, errno)),
+    }
+    fd::chdir(c"/").during(Call::Chdir)
+}
+
+struct Opener<'a> {
+    socket: BorrowedFd<'a>,
+}
+
+impl Child for Opener<'_> {
+    fn run(self) -> ! {
+        let open = || -> StepResult {
+            let context = mount::fsopen(c"proc").during(Call::Fsopen)?;
+            socket::send_fd(self.socket, &Reply::Ready.encode(), context).during(Call::SendFd).map(drop)
+        };
+        if let Err(failure) = open() {
+            report(self.socket, failure);
+        }
+        sys::exec::exit(0)
+    }
+}
+
+fn report(socket: BorrowedFd<'_>, (call, errno): (Call, Errno)) {
+    let failure = Failure { step: Step::Mount, item: 0, call, errno };
+    // If the init is gone too, there is nobody left to tell.
+    sys::ignore(socket::send(socket, &Reply::Failed(failure).encode()));
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The option `remount`: other options for a mount that is there, and for its file system.
+
+use super::mounts::{check_target, pass_words, set_attributes};
+use super::places::open_below;
+use crate::boundary::channel::ChildEnd;
+use crate::boundary::plan::{Mount, What};
+use crate::boundary::step::{Call, During, StepResult};
+use crate::path::root::Root;
+use crate::sys::mount::{self, MountAttr, attr};
+use crate::sys::{Errno, fd};
+use std::os::fd::OwnedFd;
+
+/// Changes the mount at the destination of `m`, and its file system if this container has
+/// made it: others are the host's. `before` are the mounts that are there by now.
+pub(super) fn remount(root: Root<'_>, before: &mut [Mount], m: &Mount, channel: &ChildEnd) -> StepResult {
+    let What::Remount(change) = &m.what else { return Err((Call::Fspick, Errno::EINVAL)) };
+    let target = open_below(root, &m.destination)?;
+    check_target(&target, &m.destination)?;
+    let id = fd::mount_id(&target).during(Call::Stat)?;
+    let made = before.iter_mut().rev().find(|made| made.id == id);
+    let is_own = |made: &Mount| matches!(made.what, What::New(_));
+    if !change.parameters.is_empty() && !made.as_deref().is_some_and(is_own) {
+        return Err((Call::CheckSuperblock, Errno::EPERM));
+    }
+    let readonly = match (made.as_deref().map(|made| &made.what), change.readonly) {
+        (Some(What::New(new)), Some(readonly)) if new.readonly_superblock => {
+            Some(if readonly { c"ro" } else { c"rw" })
+        }
+        _ => None,
+    };
+    if !change.parameters.is_empty() || readonly.is_some() {
+        let context = mount::fspick(&target).during(Call::Fspick)?;
+        let reconfigure = || -> StepResult {
+            if let Some(word) = readonly {
+                mount::fsconfig_set(&context, word, None).during(Call::Fsconfig)?;
+            }
+            for (key, value) in &change.parameters {
+                mount::fsconfig_set(&context, key, value.as_deref()).during(Call::Fsconfig)?;
+            }
+            mount::fsconfig_reconfigure(&context).during(Call::FsconfigReconfigure)
+        };
+        reconfigure().inspect_err(|_| pass_words(&context, channel))?;
+    }
+    set_attributes(&target, m.attr.as_ref(), &m.all)?;
+    set_propagation(&target, m)?;
+    // It is not to become read-only later on after all.
+    if let (Some(made), Some(MountAttr { clear, .. })) = (made, m.attr)
+        && clear & attr::RDONLY != 0
+    {
+        made.readonly_later = false;
+    }
+    Ok(())
+}
+
+/// Sets the propagation of a mount, or of all below it.
+pub(super) fn set_propagation(tree: &OwnedFd, m: &Mount) -> StepResult {
+    for (propagation, depth) in &m.propagation {
+        let change = MountAttr { propagation: *propagation, ..MountAttr::default() };
+        mount::set_attr(tree, *depth, &change).during(Call::MountSetattr)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Waiting until a process executes its program. It says that by closing a descriptor,
+//! but what another thread of the caller has cloned meanwhile has a copy of that until
+//! it executes a program itself. So the process is looked at, too.
+
+use super::explain;
+use crate::boundary::channel::WIRE_LEN;
+use crate::boundary::channel::{self, ParentEnd, Reply};
+use crate::boundary::step::Failure;
+use crate::error::{Context, Result};
+use crate::state::process::{Execution, ProcessId};
+use crate::sys::{Errno, fd};
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+/// How often a process is looked at, in milliseconds. Most often it is not at all.
+const PAUSES_MS: std::ops::RangeInclusive<i32> = 10..=50;
+
+/// Waits for the end of the `channel` to the child `pid`. Fails if the program could not be
+/// executed, or if `cancel` becomes readable.
+pub(crate) fn by_channel(channel: &ParentEnd, pid: i32, cancel: Option<BorrowedFd<'_>>) -> Result<()> {
+    let has_come = await_event(
+        |limit_ms| channel.is_readable(limit_ms, cancel),
+        // It has not been waited for, so the pid is its own.
+        || ProcessId::of(pid)?.execution(),
+    )?;
+    // It may have come after the last wait for it.
+    if !has_come && !channel.is_readable(0, None)? {
+        return Ok(());
+    }
+    match channel.receive().context(|| "recv")? {
+        Some(Reply::Failed(failure)) => failed(failure, channel.words().unwrap_or_default()),
+        // End of file.
+        _ => Ok(()),
+    }
+}
+
+/// Waits for the end of the fifo of start, of which this is the reading end.
+pub(crate) fn by_fifo(fifo: &OwnedFd, process: ProcessId) -> Result<()> {
+    await_event(
+        |limit_ms| Ok(fd::poll(fifo, 0, limit_ms).context(|| "poll exec.fifo")? != 0),
+        || process.execution(),
+    )?;
+    let mut bytes = [0; WIRE_LEN + libc::PATH_MAX as usize];
+    let length = match fd::read(fifo, &mut bytes) {
+        Err(Errno::EAGAIN) => 0,
+        read => read.context(|| "read exec.fifo")?,
+    };
+    match channel::answer(bytes.get(..length).unwrap_or_default()) {
+        Some((failure, program)) => failed(failure, &String::from_utf8_lossy(program)),
+        None => Ok(()),
+    }
+}
+
+/// Waits for an event, or until a look shows that there is nothing more to wait for:
+/// whether it was the event.
+fn await_event(has_come: impl Fn(i32) -> Result<bool>, look: impl Fn() -> Result<Execution>) -> Result<bool> {
+    let mut pause_ms = *PAUSES_MS.start();
+    loop {
+        if has_come(pause_ms)? {
+            return Ok(true);
+        }
+        if look()? != Execution::ToCome {
+            return Ok(false);
+        }
+        pause_ms = (2 * pause_ms).min(*PAUSES_MS.end());
+    }
+}
+
+fn failed(failure: Failure, program: &str) -> Result<()> {
+    Err(explain::not_executed(failure, program))
+}

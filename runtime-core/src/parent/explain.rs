@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From the child's eight bytes to a sentence: what, where, why, and what to do.
+
+use crate::boundary::plan::{Plan, Program, What};
+use crate::boundary::step::{Call, Failure, Step};
+use crate::child::devices;
+use crate::config::process::rlimit_name;
+use crate::error::{Error, ErrorKind};
+use crate::path::show;
+use crate::sys::Errno;
+use std::ffi::CStr;
+
+/// What [`Step::Loopback`] is about.
+pub(super) const LOOPBACK: &str = "bringing the loopback interface up";
+
+/// Why the clone itself failed.
+pub(super) fn clone(errno: Errno) -> Error {
+    namespaces(errno, "clone3")
+}
+
+/// Why a call that makes namespaces failed.
+pub(super) fn namespaces(errno: Errno, call: &str) -> Error {
+    let error = Error::os(errno, call).of_kind(ErrorKind::Setup);
+    match errno {
+        Errno::EPERM => error.with_hint(
+            "new namespaces need CAP_SYS_ADMIN, or a new user namespace with them; a filter of the host's may \
+             forbid them, and in a chroot the kernel makes no user namespaces",
+        ),
+        Errno::ENOSPC | Errno::EUSERS => error
+            .with_hint("a limit on the number of namespaces is reached (/proc/sys/user/max_*_namespaces)"),
+        Errno::EAGAIN => {
+            error.with_hint("a limit on the number of processes is reached (RLIMIT_NPROC, pids.max)")
+        }
+        Errno::EBUSY => {
+            error.with_hint("the container's cgroup has controllers enabled for children of its own")
+        }
+        Errno::EINVAL => error.with_hint("the kernel lacks one of the namespaces that config.json asks for"),
+        _ => error,
+    }
+}
+
+/// What the child reported, in words; some may be the kernel's.
+pub(super) fn failure(failure: Failure, words: Option<&str>, plan: &Plan) -> Error {
+    let Failure { step, call, errno, .. } = failure;
+    let item = failure.item as usize;
+    let error = match step {
+        Step::Mount | Step::ReadonlyMount => mount(item, call, errno, words, plan),
+        Step::FindProgram => program(call, errno, plan),
+        Step::Cwd => cwd(call, errno, plan),
+        Step::Stdio if matches!((call, errno), (Call::Open, Errno::ENOENT)) => {
+            let error = plain(call, errno).with_hint(
+                "standard input, output or error is this device of the host, and the container has none of its own",
+            );
+            error.wrap(subject(step, item, plan))
+        }
+        Step::Device if matches!((call, errno), (Call::Open, Errno::EXDEV)) => {
+            let error = plain(call, errno).with_hint(
+                "a link of the image leads to a volume, in which nothing is made but what has its path there",
+            );
+            error.wrap(subject(step, item, plan))
+        }
+        Step::BoundingSet if errno == Errno::EPERM => {
+            plain(call, errno).with_hint("it takes CAP_SETPCAP").wrap(subject(step, item, plan))
+        }
+        Step::Loopback if errno == Errno::EPERM => {
+            plain(call, errno).with_hint("it takes CAP_NET_ADMIN").wrap(subject(step, item, plan))
+        }
+        Step::Ready if errno == Errno::EPIPE => Error::new(ErrorKind::Setup, "the runtime went away"),
+        _ => plain(call, errno).wrap(subject(step, item, plan)),
+    };
+    error.of_kind(ErrorKind::Setup)
+}
+
+/// Why a program was not executed.
+pub(crate) fn not_executed(failure: Failure, program: &str) -> Error {
+    let doing = if failure.call == Call::Seccomp { ": loading the system call filter" } else { "" };
+    Error::os(failure.errno, format!("exec {program}{doing}")).of_kind(ErrorKind::NotExecuted)
+}
+
+/// `call: errno`, with what there is to know about the two.
+fn plain(call: Call, errno: Errno) -> Error {
+    let error = Error::os(errno, call.name());
+    match (call, errno) {
+        (Call::Prlimit, Errno::EPERM) => error.with_hint("raising the hard limit needs CAP_SYS_RESOURCE"),
+        (Call::Setgroups, Errno::EPERM) => error.with_hint(
+            "process.user.additionalGids: to set groups, if only to none, takes CAP_SETGID; in a user namespace \
+             of an unprivileged user none can be set",
+        ),
+        (Call::Setns, Errno::EPERM) => error.with_hint(
+            "it takes CAP_SYS_ADMIN over the namespace, and for a mount namespace CAP_SYS_CHROOT, too; a filter \
+             of the host's may forbid it",
+        ),
+        (Call::Keyctl, Errno::EPERM | Errno::EACCES) => error.with_hint(
+            "a filter of the host's may forbid keyctl(2); with --no-new-keyring the container stays in the \
+             caller's session keyring",
+        ),
+        (Call::Keyctl, Errno::EDQUOT) => error.with_hint(
+            "the user's quota of keys is used up (/proc/sys/kernel/keys/maxkeys); with --no-new-keyring the \
+             container stays in the caller's session keyring",
+        ),
+        (Call::MountPropagation, Errno::EACCES | Errno::EPERM) => error.with_hint(
+            "a security module of the host's may forbid mounts, such as AppArmor with \
+             kernel.apparmor_restrict_unprivileged_userns",
+        ),
+        (Call::SetMempolicy, Errno::EINVAL) => {
+            error.with_hint("the host lacks one of the nodes, or the kernel the mode or a flag")
+        }
+        (Call::SetMempolicy, Errno::ENOSYS) => error.with_hint("the kernel was built without CONFIG_NUMA"),
+        (Call::MountProcfs, Errno::EPERM) => error.with_hint(
+            "the host's /proc/sys is read-only, covered or missing, and in a user namespace the kernel mounts \
+             a new procfs only where there is one with nothing mounted over it (LXC and Incus: allow nesting)",
+        ),
+        (Call::CheckRoot, _) => error.with_hint(
+            "a link of the image leads to the root directory, on which only a mount with the destination \"/\" may lie",
+        ),
+        (Call::PivotRoot, Errno::EINVAL) => {
+            error.with_hint("an initramfs cannot be left by pivot_root(2): use --no-pivot")
+        }
+        // The kernel starts no process in a pid namespace without its first one (pid_namespaces(7)).
+        (Call::Clone | Call::Clone3, Errno::ENOMEM) => error.with_hint(
+            "the first process of the pid namespace to join has ended (or there is too little memory)",
+        ),
+        (Call::Clone | Call::Clone3, Errno::EAGAIN) => {
+            error.with_hint("a limit on the number of processes is reached (RLIMIT_NPROC, pids.max)")
+        }
+        (Call::CheckDevice, _) => error.with_hint("the image has another kind of file there"),
+        (Call::Mmap, Errno::EPERM) => {
+            error.with_hint("without CAP_SYS_ADMIN, call runtime_core::protect_program() first thing in main")
+        }
+        _ => error,
+    }
+}
+
+fn name(path: Option<&CStr>) -> String {
+    match path {
+        None => "?".to_owned(),
+        Some(path) if path == c"." => "/".to_owned(),
+        Some(path) => format!("/{}", show(path)),
+    }
+}
+
+/// What a step was about.
+fn subject(step: Step, item: usize, plan: &Plan) -> String {
+    let container = plan.container.as_ref();
+    match step {
+        Step::Hide => "hiding from other processes".to_owned(),
+        Step::Join => "joining an existing namespace".to_owned(),
+        Step::Unshare => "making new namespaces".to_owned(),
+        Step::Clone => "cloning the init".to_owned(),
+        Step::EnterPid => "entering the existing pid namespace".to_owned(),
+        Step::SealExe => "protecting /proc/self/exe".to_owned(),
+        Step::WaitGo | Step::Ready | Step::Barrier | Step::DeviceFilter => {
+            "talking to the runtime".to_owned()
+        }
+        Step::NamespaceRoot => {
+            "becoming root of the new user namespace (linux.uidMappings, linux.gidMappings)".to_owned()
+        }
+        Step::LateNamespaces => "making the ipc and network namespaces".to_owned(),
+        Step::CgroupNamespace => "making the cgroup namespace".to_owned(),
+        Step::TimeNamespace => "making the time namespace (linux.timeOffsets)".to_owned(),
+        Step::Keyring => "joining a session keyring".to_owned(),
+        Step::Network => "entering the new network namespace".to_owned(),
+        Step::Loopback => LOOPBACK.to_owned(),
+        Step::Hostname => "setting hostname and domainname".to_owned(),
+        Step::Propagation => "cutting the mount table off from the host's".to_owned(),
+        Step::Rootfs => "attaching the rootfs".to_owned(),
+        Step::Device => {
+            let node = container.and_then(|c| c.rootfs.dev.nodes.get(item));
+            format!("making device {}", name(node.map(|node| node.path.as_c_str())))
+        }
+        Step::DeviceLink => {
+            let link = container.and_then(|c| c.rootfs.dev.links.get(item));
+            format!("making the link {}", name(link.map(|(_, path)| *path)))
+        }
+        Step::Sysctl => {
+            let sysctl = container.and_then(|c| c.sysctls.get(item));
+            format!("linux.sysctl: setting /proc{}", name(sysctl.map(|sysctl| sysctl.path.as_c_str())))
+        }
+        Step::PivotRoot => "error jailing process inside rootfs".to_owned(),
+        Step::Console => "setting up the terminal".to_owned(),
+        Step::ReadonlyPath => {
+            let path = container.and_then(|c| c.readonly_paths.get(item));
+            format!("can't make {:?} read-only", name(path.map(AsRef::as_ref)))
+        }
+        Step::MaskedPath => {
+            let path = container.and_then(|c| c.masked_paths.get(item));
+            format!("can't mask path {:?}", name(path.map(AsRef::as_ref)))
+        }
+        Step::ReadonlyRootfs => "error setting rootfs as readonly".to_owned(),
+        Step::RootPropagation => {
+            "unable to apply root propagation flags (linux.rootfsPropagation)".to_owned()
+        }
+        Step::Stdio => {
+            let device = name(devices::SHARED.get(item).map(|device| device.path));
+            format!("reopening {device} inside the container")
+        }
+        Step::Rlimit => {
+            let limit = plan.process.rlimits.get(item).map_or("?", |limit| rlimit_name(limit.resource));
+            format!("process.rlimits[{item}]: error setting rlimit type {limit}")
+        }
+        Step::Personality => "linux.personality".to_owned(),
+        Step::MemoryPolicy => "linux.memoryPolicy".to_owned(),
+        Step::Label => match plan.labels.as_ref().and_then(|labels| labels.writes.get(item)) {
+            Some(label) => {
+                format!("{}: /proc/{}: {}", label.field, show(&label.file), label.content.to_string_lossy())
+            }
+            None => "setting the security label".to_owned(),
+        },
+        Step::NoNewPrivileges => "process.noNewPrivileges".to_owned(),
+        Step::BoundingSet => "process.capabilities.bounding".to_owned(),
+        Step::User => format!("process.user (uid {}, gid {})", plan.process.uid, plan.process.gid),
+        Step::Capabilities => "can't apply capabilities".to_owned(),
+        Step::CloseOthers | Step::CloseFds => "closing descriptors".to_owned(),
+        Step::Seccomp => "loading the system call filter (linux.seccomp)".to_owned(),
+        Step::Mount | Step::ReadonlyMount => format!("mounts[{item}]"),
+        Step::Cwd | Step::Home => "process.cwd".to_owned(),
+        Step::FindProgram | Step::Exec => "process.args[0]".to_owned(),
+    }
+}
+
+fn mount(i: usize, call: Call, errno: Errno, words: Option<&str>, plan: &Plan) -> Error {
+    let Some(m) = plan.container.as_ref().and_then(|c| c.rootfs.mounts.get(i)) else {
+        return plain(call, errno).wrap(format!("mounts[{i}]"));
+    };
+    let destination = name(Some(&m.destination));
+    let cause = match (call, errno) {
+        (Call::Open, Errno::ELOOP | Errno::ENOTDIR) if m.no_follow => {
+            let fstype = match &m.what {
+                What::New(new) => show(&new.fstype).to_string(),
+                _ => "bind".to_owned(),
+            };
+            plain(call, errno).wrap(format!("filesystem {fstype:?} must be mounted on ordinary directory"))
+        }
+        (Call::Open, Errno::EXDEV) => plain(call, errno).with_hint("the mount point leaves the rootfs"),
+        (Call::Open, Errno::EROFS) => plain(call, errno)
+            .with_hint("the mount point is missing and the rootfs is on a read-only file system"),
+        (Call::CheckProc, _) => Error::new(
+            ErrorKind::Setup,
+            format!(
+                "check proc-safety of mount: {destination:?} cannot be mounted because it is inside /proc"
+            ),
+        ),
+        (Call::CloneTree, Errno::EINVAL | Errno::EPERM) => plain(call, errno).with_hint(NOT_CLONED),
+        (Call::MapIds, _) => map_ids(plain(call, errno), errno),
+        (Call::CheckSource, Errno::EPERM) => plain(call, errno)
+            .with_hint("a source in the rootfs may not be procfs or sysfs, nor have them below it"),
+        (Call::CheckSource, Errno::ESTALE) => {
+            plain(call, errno).with_hint("another file has taken its place meanwhile")
+        }
+        (Call::Fsopen | Call::FsconfigCreate, Errno::EPERM)
+            if matches!(&m.what, What::New(new) if new.fstype.as_c_str() == c"sysfs") =>
+        {
+            plain(call, errno).with_hint(
+                "the network namespace belongs to another user namespace; with the option ro, the host's /sys is mounted instead",
+            )
+        }
+        (Call::Fsopen | Call::Mount, Errno::ENODEV) => {
+            plain(call, errno).with_hint("the kernel does not know this file system")
+        }
+        (Call::FsconfigCreate | Call::Fsmount, Errno::EPERM) if is_kernels(&m.what) => plain(call, errno)
+            .with_hint(
+                "in a user namespace the kernel mounts one only for a pid or network namespace that belongs to \
+                 it, and where there is another with nothing mounted over it (LXC and Incus: allow nesting)",
+            ),
+        (Call::CheckSuperblock, _) => {
+            let words = match &m.what {
+                What::Remount(change) => change.parameters.iter().map(|(key, _)| show(key).to_string()).collect(),
+                _ => Vec::new(),
+            };
+            plain(call, errno).with_hint(format!(
+                "{} would change a file system that is not this container's own; with bind, a remount changes the mount alone",
+                words.join(", ")
+            ))
+        }
+        (Call::Fsconfig | Call::FsconfigCreate | Call::FsconfigReconfigure | Call::Fsmount, _)
+            if words.is_some() =>
+        {
+            plain(call, errno).with_hint(format!("the kernel says {:?}", words.unwrap_or_default()))
+        }
+        (Call::Fsconfig | Call::FsconfigCreate | Call::FsconfigReconfigure | Call::Mount, Errno::EINVAL) => {
+            plain(call, errno).with_hint("the file system refused an option")
+        }
+        (Call::AttachMount, Errno::ENOTDIR) => {
+            plain(call, errno).with_hint("a file cannot be mounted on a directory, nor a directory on a file")
+        }
+        (Call::AttachMount, Errno::ELOOP) => {
+            plain(call, errno).with_hint("a mount namespace cannot be mounted in itself")
+        }
+        _ => plain(call, errno),
+    };
+    let source = m.source.to_string_lossy();
+    cause.wrap(format!("error mounting {source:?} to rootfs at {destination:?} (mounts[{i}])"))
+}
+
+/// Why a tree cannot be cloned.
+pub(crate) const NOT_CLONED: &str = "the mount that the source is on is unbindable; or, in a user namespace, mounts \
+                                     below it hide what the container may not see, and only rbind takes them along";
+
+/// An error about the ids of a mount, with what there is to know about it.
+pub(crate) fn map_ids(error: Error, errno: Errno) -> Error {
+    match errno {
+        Errno::EINVAL => error.with_hint("the file system does not support id-mapped mounts"),
+        Errno::EPERM => error.with_hint(
+            "it takes CAP_SYS_ADMIN where the file system was mounted, and a mount that is not mapped already",
+        ),
+        _ => error,
+    }
+}
+
+/// Whether it is a new procfs or sysfs.
+fn is_kernels(what: &What) -> bool {
+    matches!(what, What::New(new) if matches!(new.fstype.to_bytes(), b"proc" | b"sysfs"))
+}
+
+/// runc's words for a program that is not there: engines match on them.
+fn program(call: Call, errno: Errno, plan: &Plan) -> Error {
+    match &plan.process.program {
+        Program::Search { name, .. } if call == Call::CheckProgram => Error::new(
+            ErrorKind::Setup,
+            format!("exec: {:?}: executable file not found in $PATH", name.to_string_lossy()),
+        ),
+        Program::Search { name, .. } => Error::os(errno, format!("exec: {:?}", name.to_string_lossy())),
+        Program::Path(path) | Program::OfHost { path, .. } => {
+            let path = path.to_string_lossy();
+            match errno {
+                Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP => {
+                    Error::os(errno, format!("stat {path}")).wrap(format!("exec: {path:?}"))
+                }
+                _ => Error::os(errno, format!("exec: {path:?}")),
+            }
+        }
+    }
+}
+
+fn cwd(call: Call, errno: Errno, plan: &Plan) -> Error {
+    if call == Call::CheckCwd {
+        return Error::new(
+            ErrorKind::Setup,
+            "current working directory is outside of container mount namespace root -- possible container breakout detected",
+        );
+    }
+    let cwd = plan.process.cwd.to_string_lossy();
+    plain(call, errno).wrap(format!("chdir to cwd ({cwd:?}) set in config.json failed"))
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is set on a process from outside, by pid, while it waits for the word:
+//! limits that would be in its own way, and priorities that only the parent, who
+//! has its capabilities in the initial user namespace, may set.
+
+use crate::boundary::plan::Plan;
+use crate::child::streams;
+use crate::config::process::{Process, SCHED_DEADLINE, rlimit_name};
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::parent::ids;
+use crate::path::proc::Proc;
+use crate::sys::{Errno, cred, fd, process};
+use std::ffi::CString;
+use std::os::fd::AsFd;
+
+/// Applies all of it. The process is a child of ours that has not been waited
+/// for, so the pid is its own.
+///
+/// `limits_here`: a process in a user namespace cannot raise its own limits; one
+/// outside of it sets them itself, because for the limits of another user's
+/// process even root needs CAP_SYS_RESOURCE.
+///
+/// `cpus`: a mask of those to run on; empty: all that the cgroup allows.
+pub(crate) fn apply(process: &Process, proc: &Proc, pid: i32, limits_here: bool, cpus: &[u64]) -> Result<()> {
+    set_affinity(cpus, pid)
+        .and_then(|()| set(process, proc, pid, limits_here))
+        .map_err(|error| error.of_kind(ErrorKind::Setup))
+}
+
+fn set(process: &Process, proc: &Proc, pid: i32, limits_here: bool) -> Result<()> {
+    if let Some(score) = process.oom_score_adj {
+        let file = CString::new(format!("{pid}/oom_score_adj")).unwrap_or_default();
+        proc.write(&file, score.to_string().as_bytes()).map_err(|errno| {
+            let error =
+                Error::os(errno, format!("process.oomScoreAdj: write {score} to /proc/{pid}/oom_score_adj"));
+            if errno == Errno::EACCES { error.with_hint("lowering it needs CAP_SYS_RESOURCE") } else { error }
+        })?;
+    }
+    if let Some(scheduler) = &process.scheduler {
+        let is_deadline = scheduler.policy == SCHED_DEADLINE;
+        process::set_scheduler(pid, scheduler).map_err(|errno| {
+            let error = Error::os(errno, "process.scheduler: sched_setattr");
+            match errno {
+                Errno::EBUSY if is_deadline => error.with_hint(
+                    "the CPUs have no bandwidth left for it (sched(7), Admission control), or the process \
+                     may not use all of them (AllowedCPUs)",
+                ),
+                Errno::EBUSY | Errno::EPERM => {
+                    error.with_hint("process scheduler can't be used together with AllowedCPUs")
+                }
+                Errno::EINVAL if is_deadline => error.with_hint(
+                    "the period (without one the deadline) must be between kernel.sched_deadline_period_min_us \
+                     and kernel.sched_deadline_period_max_us of the host, by default 100 and 4194304",
+                ),
+                _ => error,
+            }
+        })?;
+    }
+    if let Some(priority) = process.io_priority {
+        process::set_io_priority(pid, priority).context(|| "process.ioPriority: ioprio_set")?;
+    }
+    for (i, limit) in process.rlimits.iter().enumerate().filter(|_| limits_here) {
+        process::set_rlimit(pid, limit.resource, limit.soft, limit.hard).map_err(|errno| {
+            let name = rlimit_name(limit.resource);
+            let error =
+                Error::os(errno, format!("process.rlimits[{i}]: error setting rlimit type {name}: prlimit"));
+            if errno == Errno::EPERM {
+                error.with_hint("raising the hard limit needs CAP_SYS_RESOURCE")
+            } else {
+                error
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// Makes the standard streams the user's who `uid` is in the process's user namespace.
+/// There, root may not do that: pipes that were made on the host belong to an id that has
+/// no mapping. Files may be others' as well, and stay theirs, as terminals of a user's
+/// session do; without a user namespace, the process itself is not as careful, nor is runc.
+pub(crate) fn own_streams(plan: &Plan, proc: &Proc, pid: i32, uid: u32) -> Result<()> {
+    if plan.process.terminal.is_some() || cred::effective_uid() != 0 {
+        return Ok(());
+    }
+    let mut owner = None;
+    for (given, n) in plan.process.stdio.iter().zip(0..) {
+        let stream = given.as_ref().map_or(fd::stdio(n), AsFd::as_fd);
+        let st = fd::stat(stream).context(|| format!("stat of standard stream {n}"))?;
+        if st.st_mode & libc::S_IFMT == libc::S_IFIFO {
+            let owner = match owner {
+                Some(owner) => owner,
+                None => *owner.insert(ids::on_host(proc, pid, uid)?),
+            };
+            streams::own(stream, owner).context(|| format!("chown of standard stream {n}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// A manager that is bound to a few CPUs (systemd's CPUAffinity) shall not bind
+/// the container: the process gets all that its cgroup allows, unless
+/// execCPUAffinity says otherwise.
+fn set_affinity(cpus: &[u64], pid: i32) -> Result<()> {
+    if cpus.is_empty() {
+        // More than any machine has; the kernel takes the part that exists. A
+        // seccomp policy of our own may forbid it, which is no reason to fail.
+        crate::sys::ignore(process::set_affinity(pid, &[u64::MAX; 128]));
+        return Ok(());
+    }
+    process::set_affinity(pid, cpus).context(|| "process.execCPUAffinity.final: sched_setaffinity")
+}
+
+/// What the calling thread is bound to until this is dropped: a child inherits
+/// it, so that it disturbs no other CPU before its cgroup takes effect
+/// (process.execCPUAffinity.initial).
+pub(crate) struct Bound {
+    before: [u64; 128],
+}
+
+impl Bound {
+    /// Binds the calling thread.
+    pub(crate) fn to(cpus: &[u64]) -> Result<Bound> {
+        let before = process::affinity().context(|| "sched_getaffinity")?;
+        process::set_affinity(0, cpus).context(|| "process.execCPUAffinity.initial: sched_setaffinity")?;
+        Ok(Bound { before })
+    }
+
+    /// The first CPUs that the thread runs on now, in the words of runc's debug
+    /// log, which people look for.
+    pub(crate) fn note(&self) -> String {
+        let now = process::affinity().map_or(0, |mask| mask[0]);
+        format!("for nsexec: affinity: {now:#x}")
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        crate::sys::ignore(process::set_affinity(0, &self.before));
+    }
+}

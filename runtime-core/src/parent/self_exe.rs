@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Hiding the program file from the container (CVE-2019-5736).
+//!
+//! Until it executes the container's program, the init runs from the file of
+//! whoever called this library, and /proc/PID/exe leads to it: `execve` of
+//! "/proc/self/exe", or a script with that interpreter, starts the host's program
+//! inside the container, from where its file can be written to once nothing
+//! executes it any more. So the init runs from a copy that cannot be written to.
+//!
+//! The copy is the same file on a mount of its own: a read-only clone of the file's
+//! mount, unmounted before any child has it ([`on_a_dead_mount`]). Opening the file
+//! there for writing is EROFS, and the kernel lets no process change a mount that is
+//! in no mount namespace. Each init changes over to the copy by itself ([`apply`](crate::boundary::seal::apply)): it
+//! replaces its mappings of the file by mappings of the copy and tells the kernel (prctl(2),
+//! PR_SET_MM_MAP). The calling program stays what it was.
+//!
+//! Unmounting takes an RCU grace period. So the copy is made when the child is on its way,
+//! and sent to it ([`copy`]).
+//!
+//! A program without CAP_SYS_ADMIN can neither clone a mount nor change its file.
+//! It can call [`protect_program`], as the binary does.
+
+use crate::error::{Context, Error, Result};
+use crate::parent::ids;
+use crate::sys::exe;
+use crate::sys::exec::{StringArray, execve_fd};
+use crate::sys::mount::{self, Depth, MountAttr, attr};
+use crate::sys::{self, Errno, cred, fd};
+use std::ffi::CString;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+const EXE: &std::ffi::CStr = c"/proc/self/exe";
+
+/// How the program that calls this library hides its file, in words for a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// It runs from a sealed memory file. (A read-only mount is not enough: it can be
+    /// made writable later, while a process of the container keeps a descriptor of it.)
+    Sealed,
+    /// It does not; each container's init will see to it itself.
+    PerInit,
+}
+
+/// Whether the running program's file is protected already.
+pub fn protection() -> Result<Protection> {
+    open_exe().map(|exe| protection_of(&exe))
+}
+
+fn protection_of(file: &OwnedFd) -> Protection {
+    if exe::is_sealed(file) { Protection::Sealed } else { Protection::PerInit }
+}
+
+/// Sees to what cannot be left to each init. To be called first thing in `main`, by
+/// programs with one thread, as the binary does; it returns if all is done, or on
+/// failure.
+///
+/// Root's program is hidden from processes without CAP_SYS_PTRACE, so that its
+/// children are from the moment of their birth (docs/threat-model.md, "Being looked into").
+///
+/// Without CAP_SYS_ADMIN the program is executed again, from a sealed copy in memory,
+/// so that no container can write to its file.
+pub fn protect_program() -> Result<()> {
+    if !ids::is_rootless()? {
+        cred::set_undumpable().context(|| "prctl(PR_SET_DUMPABLE)")?;
+    }
+    if cred::cap_get().context(|| "capget")?.effective & 1 << cred::CAP_SYS_ADMIN != 0 {
+        return Ok(());
+    }
+    let file = open_exe()?;
+    if protection_of(&file) == Protection::Sealed {
+        return Ok(());
+    }
+    let copy = memory_copy(file)?;
+    let args = exe::arguments().context(|| "reading /proc/self/cmdline")?;
+    let (args, env) = (StringArray::new(args), StringArray::new(exe::environment()));
+    Err(Error::os(execve_fd(copy, &args, &env), "execve of a sealed copy of /proc/self/exe"))
+}
+
+fn open_exe() -> Result<OwnedFd> {
+    fd::open_follow(fd::CWD, EXE, libc::O_RDONLY, 0).context(|| "open /proc/self/exe")
+}
+
+/// Opens the program file on a read-only clone of its mount that is unmounted by the
+/// time this returns. `None`: the clone is still mounted, because another thread has
+/// cloned a process meanwhile, which has a copy of the descriptor that keeps it so.
+///
+/// While the clone is mounted, in an anonymous mount namespace of its own, a process
+/// that sees its root can make it writable (mount_setattr(2) asks for CAP_SYS_ADMIN over
+/// the *caller's* mount namespace only), and /proc/PID/exe in a container shows that
+/// root. Once unmounted, it cannot be changed, attached or cloned again (EINVAL).
+///
+/// `close` closes the descriptor that it is given.
+fn on_a_dead_mount(exe: &OwnedFd, close: impl FnOnce(OwnedFd)) -> sys::Result<Option<OwnedFd>> {
+    let readonly = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
+    let mount = mount::clone_tree(exe, c"", Depth::One, 0)?;
+    mount::set_attr(&mount, Depth::One, &readonly)?;
+    let path = CString::new(format!("/proc/self/fd/{}", mount.as_raw_fd())).unwrap_or_default();
+    let file = fd::open_follow(fd::CWD, &path, libc::O_RDONLY, 0)?;
+    close(mount);
+    match mount::set_attr(&file, Depth::One, &readonly) {
+        Err(Errno::EINVAL) => Ok(Some(file)),
+        Ok(()) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// A sealed copy of the program file in memory.
+fn memory_copy(from: OwnedFd) -> Result<OwnedFd> {
+    let copy = || -> sys::Result<OwnedFd> {
+        let to = exe::memfd(c"runtime:/proc/self/exe")?;
+        while exe::copy_some(&from, &to)? > 0 {}
+        exe::seal(&to)?;
+        Ok(to)
+    };
+    copy().context(|| "copying /proc/self/exe into a sealed memory file")
+}
+
+/// The program file, where it cannot be opened for writing, for a child that is on its way.
+/// `None`: the program runs from such a file already. Parent only.
+pub(crate) fn copy() -> Result<Option<OwnedFd>> {
+    let exe = open_exe()?;
+    if protection_of(&exe) == Protection::Sealed {
+        return Ok(None);
+    }
+    match on_a_dead_mount(&exe, drop) {
+        Ok(Some(file)) => Ok(Some(file)),
+        // EPERM: in a user namespace that the mount namespace is not of. EINVAL:
+        // the file is on a mount that is unbindable, or of another mount namespace.
+        Ok(None) | Err(Errno::EPERM | Errno::EINVAL) => memory_copy(exe).map(Some),
+        Err(errno) => Err(Error::os(errno, "cloning the mount of /proc/self/exe")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The copy stands for one in a process that was cloned at the wrong moment. Root only.
+    #[test]
+    fn a_mount_that_lives_on_is_not_used() {
+        let exe = open_exe().unwrap();
+        let mut copy = None;
+        let kept = on_a_dead_mount(&exe, |mount| copy = mount.try_clone().ok()).unwrap();
+        assert!(copy.is_some() && kept.is_none());
+        let file = on_a_dead_mount(&exe, drop).unwrap().unwrap();
+        drop(copy);
+        let writable = MountAttr { clear: attr::RDONLY, ..MountAttr::default() };
+        assert_eq!(mount::set_attr(&file, Depth::One, &writable), Err(Errno::EINVAL));
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Labels of the security modules: what the process writes about itself, and
+//! whether the host has a module that would listen.
+
+use crate::boundary::plan::{Label, Labels};
+use crate::config::field::unsupported;
+use crate::config::process::Process;
+use crate::error::{Context, Result};
+use crate::path::proc;
+use crate::sys::{Errno, fd};
+use std::ffi::{CStr, CString};
+
+const SELINUX_MAGIC: i64 = 0xf97c_ff8c;
+
+/// The labels that `config` asks for; `None` if it asks for none. With
+/// `keyring` the process will join a session keyring, which gets its label too.
+pub(super) fn labels(config: &Process, keyring: bool) -> Result<Option<Labels>> {
+    let mut writes = Vec::new();
+    if let Some(label) = &config.selinux_label {
+        require_selinux("process.selinuxLabel")?;
+        let mut write = |file: &CStr| {
+            writes.push(Label {
+                field: "process.selinuxLabel",
+                file: file.to_owned(),
+                content: label.clone(),
+            });
+        };
+        write(c"self/attr/exec");
+        if keyring {
+            write(c"self/attr/keycreate");
+        }
+    }
+    if let Some(profile) = &config.apparmor_profile {
+        let field = "process.apparmorProfile";
+        if !has_apparmor() {
+            return Err(unsupported(
+                field,
+                format_args!("{} is specified, but AppArmor is not enabled on the host", show(profile)),
+            ));
+        }
+        let content = [b"exec ", profile.to_bytes()].concat();
+        writes.push(Label {
+            field,
+            file: apparmor_file()?.to_owned(),
+            // Two strings without a NUL byte.
+            content: CString::new(content).unwrap_or_default(),
+        });
+    }
+    if writes.is_empty() {
+        return Ok(None);
+    }
+    let proc = proc::host()?;
+    Ok(Some(Labels { proc, writes: writes.into() }))
+}
+
+/// Refuses a label that no module would look at.
+pub(super) fn require_selinux(field: &str) -> Result<()> {
+    let enabled = fd::open_follow(fd::CWD, c"/sys/fs/selinux", libc::O_PATH, 0)
+        .and_then(fd::filesystem)
+        .is_ok_and(|magic| magic == SELINUX_MAGIC);
+    if enabled {
+        return Ok(());
+    }
+    Err(unsupported(field, "a label is specified, but SELinux is not enabled on the host"))
+}
+
+fn has_apparmor() -> bool {
+    fd::read_file(fd::CWD, c"/sys/module/apparmor/parameters/enabled", 16)
+        .is_ok_and(|text| text.starts_with(b"Y"))
+}
+
+/// KERNEL(5.8): a directory of the module's own, which works beside SELinux too.
+fn apparmor_file() -> Result<&'static CStr> {
+    match fd::access(fd::CWD, c"/proc/self/attr/apparmor/exec", libc::F_OK, 0) {
+        Ok(()) => Ok(c"self/attr/apparmor/exec"),
+        Err(Errno::ENOENT) => Ok(c"self/attr/exec"),
+        Err(errno) => Err(errno).context(|| "access /proc/self/attr/apparmor/exec"),
+    }
+}
+
+fn show(text: &CStr) -> std::borrow::Cow<'_, str> {
+    text.to_string_lossy()
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From a checked [`Config`] to the child's [`Plan`]: opens what is to be opened,
+//! makes C strings of what is text. **The last place that allocates or refuses.**
+
+pub(crate) mod hook;
+mod labels;
+mod mounts;
+mod namespaces;
+mod process;
+mod rootfs;
+pub(crate) mod seccomp;
+mod source;
+mod trees;
+
+use crate::boundary::plan::{Container, Hide, Join, Keeps, Plan, Sysctl};
+use crate::boundary::seal;
+use crate::config::Config;
+use crate::config::namespaces::{Kind, Namespaces};
+use crate::config::process::Process as ProcessConfig;
+use crate::error::{Context, Result};
+use crate::parent::ids;
+use crate::path::proc;
+use crate::state::filter::CompiledFilter;
+use crate::sys::cred;
+use std::ffi::{CStr, CString, OsStr};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+
+/// What create and exec add to the configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Extras {
+    /// Where the terminal's master goes.
+    pub(crate) console: Option<OwnedFd>,
+    /// What becomes standard input, output and error.
+    pub(crate) stdio: [Option<OwnedFd>; 3],
+    /// Descriptors from 3 on that the program gets.
+    pub(crate) preserve_fds: u16,
+    /// Added to the environment.
+    pub(crate) env: Vec<CString>,
+    pub(crate) no_pivot: bool,
+    pub(crate) no_new_keyring: bool,
+    /// Which of the caller's groups the process is to keep.
+    pub(crate) keeps: Keeps,
+    /// The fifo of `start`.
+    pub(crate) fifo: Option<OwnedFd>,
+    /// The system call filter.
+    pub(crate) filter: Option<CompiledFilter>,
+}
+
+impl Extras {
+    pub(crate) fn add_env(&mut self, name: &OsStr, value: &OsStr) {
+        let entry = [name.as_bytes(), b"=", value.as_bytes()].concat();
+        // A variable with a NUL byte cannot exist.
+        self.env.extend(CString::new(entry));
+    }
+}
+
+/// What the host has for a container.
+#[derive(Debug)]
+pub(crate) struct Host<'a> {
+    /// The absolute path of its root.
+    pub(crate) rootfs: &'a str,
+    /// Where cgroup2 is mounted.
+    pub(crate) hierarchy: &'a CStr,
+}
+
+/// Makes the plan of a container's first process.
+pub(crate) fn for_create(config: &Config, id: &str, host: &Host<'_>, extras: Extras) -> Result<Plan> {
+    let namespaces = &config.namespaces;
+    let joins = namespaces::joins(config)?;
+    let has_user = namespaces.is_own(Kind::User);
+    let is_new = |kind| namespaces.is_new(kind);
+    let container = Container {
+        namespace_root: has_user,
+        late_namespaces: namespaces::late(namespaces),
+        awaits_devices: !config.net_devices.is_empty(),
+        cgroup_namespace: is_new(Kind::Cgroup),
+        time_namespace: is_new(Kind::Time).then(|| namespaces::time_offsets(namespaces)),
+        network: None,
+        loopback: is_new(Kind::Network),
+        hostname: config.hostname.as_deref().map(c_string),
+        domainname: config.domainname.as_deref().map(c_string),
+        rootfs: rootfs::rootfs(config, host, &joins, extras.no_pivot)?,
+        sysctls: config
+            .sysctls
+            .iter()
+            .map(|s| Sysctl { path: s.path.clone(), line: s.line.clone() })
+            .collect(),
+        barrier: config.hooks.are_before_pivot(),
+        awaits_filter: false,
+        mask_label: config.mount_label.clone().map(|label| (label.option, label.label)),
+        readonly_paths: config.readonly_paths.clone().into(),
+        masked_paths: config.masked_paths.clone().into(),
+    };
+    let enters_pid = enters_pid(&joins);
+    Ok(Plan {
+        joins,
+        clone_flags: namespaces::clone_flags(namespaces),
+        seal: seal::prepare()?,
+        labels: labels::labels(&config.process, !extras.no_new_keyring)?,
+        wait_go: is_new(Kind::User),
+        hide: hide(namespaces)?,
+        proc: Some(proc::host()?),
+        root: None,
+        becomes_root: false,
+        enter: None,
+        container: Some(container),
+        process: process::init_process(config, id, enters_pid, extras)?,
+    })
+}
+
+/// Makes the plan of a later process of the container `id`.
+pub(crate) fn for_exec(
+    config: &ProcessConfig,
+    id: &str,
+    in_user_namespace: bool,
+    joins: Box<[Join]>,
+    root: CString,
+    extras: Extras,
+) -> Result<Plan> {
+    let joins_user = joins.iter().any(|join| join.flags & libc::CLONE_NEWUSER != 0);
+    let enters_pid = enters_pid(&joins);
+    Ok(Plan {
+        joins,
+        clone_flags: 0,
+        seal: seal::prepare()?,
+        labels: labels::labels(config, !extras.no_new_keyring)?,
+        wait_go: false,
+        hide: Hide::AtOnce,
+        proc: None,
+        root: Some(root),
+        becomes_root: joins_user,
+        enter: None,
+        container: None,
+        process: process::exec_process(config, id, in_user_namespace, enters_pid, extras)?,
+    })
+}
+
+/// Whether one of these is a pid namespace.
+fn enters_pid(joins: &[Join]) -> bool {
+    joins.iter().any(|join| join.flags & Kind::Pid.flag() != 0)
+}
+
+/// Over a process in a new user namespace of an unprivileged user's nobody has power
+/// but that user, and root: it need not hide from anybody else.
+fn hide(namespaces: &Namespaces) -> Result<Hide> {
+    let is_new = |kind| namespaces.is_new(kind);
+    if !(is_new(Kind::User) || is_new(Kind::Time)) || !ids::is_rootless()? {
+        return Ok(Hide::AtOnce);
+    }
+    let may_look = cred::cap_get().context(|| "capget")?.effective & 1 << cred::CAP_SYS_PTRACE != 0;
+    Ok(if may_look || !is_new(Kind::User) { Hide::AfterMaps } else { Hide::Never })
+}
+
+/// Text that `config` has checked for NUL bytes.
+fn c_string(text: &str) -> CString {
+    CString::new(text).unwrap_or_default()
+}

@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `mounts`: sources opened and cloned, ids mapped, options in the kernel's words.
+
+mod filesystem;
+mod sysfs;
+
+use super::source::{self, Found, Sources};
+use super::trees::{HostFile, Trees};
+use super::{Host, namespaces};
+use crate::boundary::channel::WORDS_MAX;
+use crate::boundary::plan::{
+    FsOptions, IdMap, Inside, Join, Mount, NewMount, Parameters, PidNamespace, Remount, What,
+};
+use crate::boundary::step::{Call, During};
+use crate::boundary::tree::{Cloner, Shape, Tree};
+use crate::child::mounts::make_tree;
+use crate::config::Config;
+use crate::config::field::invalid;
+use crate::config::mounts::{Filesystem, Follow, IdMap as IdMapConfig, Mount as MountConfig, Source};
+use crate::config::namespaces::{Kind, Origin};
+use crate::error::{Error, ErrorKind, Result};
+use crate::parent::{self, explain};
+use crate::path::root::Leaf;
+use crate::path::{proc, show};
+use crate::spec::IdMapping;
+use crate::sys::mount::{self, Depth, MountAttr, attr};
+use crate::sys::{Errno, fd};
+use libc::{MS_PRIVATE, MS_SHARED, MS_SLAVE};
+use std::ffi::{CStr, CString};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// Plans the mounts of a container with this rootfs.
+pub(super) fn mounts(
+    config: &Config,
+    host: &Host<'_>,
+    joins: &[Join],
+    rootfs: &OwnedFd,
+    trees: &mut Trees,
+) -> Result<Box<[Mount]>> {
+    let mut planner = Planner {
+        config,
+        joins,
+        sources: Sources::new(rootfs, host.rootfs),
+        hierarchy: host.hierarchy,
+        trees,
+        user_namespaces: Vec::new(),
+    };
+    config.mounts.iter().enumerate().map(|(i, m)| planner.mount(i, m)).collect()
+}
+
+/// What all mounts have in common.
+struct Planner<'a> {
+    config: &'a Config,
+    joins: &'a [Join],
+    sources: Sources<'a>,
+    /// Where the host's cgroup2 is.
+    hierarchy: &'a CStr,
+    trees: &'a mut Trees,
+    /// One for each different pair of maps, uid and gid.
+    user_namespaces: Vec<(&'a [IdMapping], &'a [IdMapping], Arc<OwnedFd>)>,
+}
+
+impl<'a> Planner<'a> {
+    fn mount(&mut self, i: usize, m: &'a MountConfig) -> Result<Mount> {
+        let config = self.config;
+        let mut plan = Mount {
+            destination: m.destination.clone(),
+            source: CString::default(),
+            what: What::Remount(Remount::default()),
+            no_follow: m.no_follow,
+            attr: m.flags.bind_attr(),
+            all: m.all,
+            propagation: m.propagation.clone().into(),
+            readonly_later: false,
+            attached: None,
+            id: 0,
+        };
+        match &m.source {
+            Source::Remount { is_bind: true, .. } => {}
+            Source::Remount { is_bind: false, options } => {
+                let words = m.flags.superblock_changes().map(|word| (word.to_owned(), None));
+                let own = options.iter().map(|option| (option.key.clone(), option.value.clone()));
+                plan.what = What::Remount(Remount {
+                    readonly: m.flags.readonly(),
+                    parameters: words.chain(own).collect(),
+                });
+            }
+            Source::Bind { path, depth, follow, id_map } => {
+                plan.source = path.clone();
+                let id_map = id_map.as_ref().map(|map| self.id_map(i, map)).transpose()?;
+                let bind = Bind { i, m, path, depth: *depth, follow: *follow, config };
+                let found = bind.find(&self.sources)?;
+                plan.what = match (bind.symlink(&found, &self.sources)?, found) {
+                    (Some(symlink), _) => symlink,
+                    (None, Found::Inside(inside)) => {
+                        What::Inside(bind.inside(inside, id_map, self.trees.cloner())?)
+                    }
+                    (None, Found::Host(file)) => bind.tree(file, id_map, &mut plan.attr, self.trees)?,
+                };
+            }
+            Source::New { kind, fstype, source, options, copy_up } => {
+                plan.source = source.clone();
+                if *kind == Filesystem::Cgroup && !namespaces::has_cgroups_apart(&config.namespaces)? {
+                    // Not a new mount: in the host's first cgroup namespace that sets
+                    // the options of the whole hierarchy anew, and takes nsdelegate
+                    // and memory_recursiveprot from the host. And root of a user
+                    // namespace may mount only what its own cgroup namespace shows.
+                    plan.attr = Some(MountAttr { set: m.flags.new_attr(), ..MountAttr::default() });
+                    plan.what = What::Tree {
+                        tree: host_hierarchy(i, self.hierarchy, self.trees)?,
+                        leaf: Leaf::Directory,
+                    };
+                    return Ok(plan);
+                }
+                if *kind == Filesystem::Sysfs
+                    && m.flags.is_readonly()
+                    && sysfs::is_refused(&config.namespaces)?
+                {
+                    // As crun does: what can be had of it without a network of its own.
+                    plan.attr = None;
+                    plan.all.set |= m.flags.new_attr() & !attr::ATIME;
+                    plan.what = What::Tree { tree: sysfs::of_host(i, self.trees)?, leaf: Leaf::Directory };
+                    return Ok(plan);
+                }
+                // Mount points below it must still be made, so this waits.
+                let is_dev = m.destination.as_c_str() == c"dev";
+                plan.readonly_later = m.flags.is_readonly() && (*kind == Filesystem::Tmpfs || is_dev);
+                let later = if plan.readonly_later { attr::RDONLY } else { 0 };
+                plan.attr = None;
+                let new = NewMount {
+                    fstype: fstype.clone(),
+                    options: filesystem::options(
+                        i,
+                        m,
+                        (*kind, fstype),
+                        source,
+                        options,
+                        config.mount_label.as_ref(),
+                    )?,
+                    label: match &config.mount_label {
+                        // It has no mount options at all.
+                        Some(label) if *kind == Filesystem::Mqueue => Some(label.label.clone()),
+                        _ => None,
+                    },
+                    attr: m.flags.new_attr() & !later,
+                    shows: match fstype.as_c_str() == c"proc" {
+                        true => self.joined_pid_namespace()?,
+                        false => None,
+                    },
+                    copy_up: *copy_up,
+                    readonly_superblock: *kind == Filesystem::Other,
+                    mode_of_target: *kind == Filesystem::Tmpfs
+                        && options.iter().all(|o| o.key.as_c_str() != c"mode"),
+                };
+                let is_ours = *kind == Filesystem::Other && self.trees.cloner() == Cloner::Parent;
+                plan.what = match &new.options {
+                    FsOptions::Parameters(parameters) if is_ours && is_block_device(source) => What::Tree {
+                        tree: Tree::Cloned(on_block_device(i, m, source, &new, parameters)?),
+                        leaf: Leaf::Directory,
+                    },
+                    _ => What::New(new),
+                };
+            }
+        }
+        Ok(plan)
+    }
+
+    /// The pid namespace that the container joins.
+    fn joined_pid_namespace(&self) -> Result<Option<PidNamespace>> {
+        let flag = Kind::Pid.flag();
+        let Some(join) = self.joins.iter().find(|join| join.flags == flag) else { return Ok(None) };
+        let joined = join.fd.try_clone().map_err(|error| Error::io(&error, "dup"))?;
+        Ok(Some(PidNamespace { joined, own: namespaces::open(Kind::Pid, c"/proc/self/ns/pid")? }))
+    }
+
+    /// The user namespace whose mappings a mount gets: with those of its own, or
+    /// the container's.
+    fn id_map(&mut self, i: usize, map: &'a IdMapConfig) -> Result<IdMap> {
+        let namespaces = &self.config.namespaces;
+        let (uid, gid) = match (map.uid.is_empty(), namespaces.origin(Kind::User)) {
+            (true, Origin::Path(path)) => {
+                let namespace = Arc::new(namespaces::open(Kind::User, path)?);
+                return Ok(IdMap { namespace, depth: map.depth });
+            }
+            (true, _) => (namespaces.uid_map.as_slice(), namespaces.gid_map.as_slice()),
+            (false, _) => (map.uid.as_slice(), map.gid.as_slice()),
+        };
+        let known = self.user_namespaces.iter().find(|(u, g, _)| (*u, *g) == (uid, gid));
+        let namespace = match known {
+            Some((_, _, namespace)) => Arc::clone(namespace),
+            None => {
+                let made = parent::user_namespace(uid, gid).map_err(|error| {
+                    error.wrap_as(
+                        ErrorKind::Setup,
+                        format!("mounts[{i}]: making a user namespace with its mappings"),
+                    )
+                })?;
+                let made = Arc::new(made);
+                self.user_namespaces.push((uid, gid, Arc::clone(&made)));
+                made
+            }
+        };
+        Ok(IdMap { namespace, depth: map.depth })
+    }
+}
+
+fn host_hierarchy(i: usize, hierarchy: &CStr, trees: &mut Trees) -> Result<Tree> {
+    let shape =
+        Shape { depth: Depth::One, propagation: [Some((MS_PRIVATE, Depth::One)), None], id_map: None };
+    HostFile::open(hierarchy)
+        .during(Call::Open)
+        .and_then(|file| trees.plain(&file, file.leaf, shape))
+        .map_err(|(call, errno)| {
+            Error::os(errno, call.name())
+                .wrap(format!("mounts[{i}]: cloning the mount of the cgroup hierarchy"))
+        })
+}
+
+fn is_block_device(path: &CStr) -> bool {
+    let is_block = |st: libc::stat| st.st_mode & libc::S_IFMT == libc::S_IFBLK;
+    path.to_bytes().starts_with(b"/") && fd::stat_at(fd::CWD, path, 0).is_ok_and(is_block)
+}
+
+/// Mounts a file system of a block device here, outside of the container's cgroup: what
+/// config.json has mounted does not depend on what the container's processes may open
+/// (linux.resources.devices), nor on whether that is forbidden already.
+fn on_block_device(
+    i: usize,
+    m: &MountConfig,
+    source: &CStr,
+    new: &NewMount,
+    parameters: &Parameters,
+) -> Result<OwnedFd> {
+    let (source, destination) = (source.to_string_lossy(), m.destination.to_string_lossy());
+    let at = || format!("error mounting {source:?} to rootfs at \"/{destination}\" (mounts[{i}])");
+    let failed = |errno, call: Call| Error::os(errno, call.name()).wrap_as(ErrorKind::Setup, at());
+    let context = mount::fsopen(&new.fstype).map_err(|errno| failed(errno, Call::Fsopen))?;
+    make_tree(&context, new, parameters, None).map_err(|(call, errno)| {
+        let mut buf = [0; WORDS_MAX];
+        match mount::last_words(&context, &mut buf) {
+            Some(words) => {
+                let words = String::from_utf8_lossy(words);
+                failed(errno, call).with_hint(format!("the kernel says {words:?}"))
+            }
+            None => failed(errno, call),
+        }
+    })
+}
+
+/// A bind mount.
+struct Bind<'a> {
+    i: usize,
+    m: &'a MountConfig,
+    path: &'a CStr,
+    depth: Depth,
+    follow: Follow,
+    config: &'a Config,
+}
+
+impl Bind<'_> {
+    fn failed(&self, errno: Errno, call: &str) -> Error {
+        let error =
+            Error::os(errno, format!("{call} {}", show(self.path))).wrap("failed to fulfil mount request");
+        error.wrap_as(ErrorKind::Setup, format!("mounts[{}].source", self.i))
+    }
+
+    fn find(&self, sources: &Sources<'_>) -> Result<Found> {
+        sources.find(self.path, self.follow != Follow::Yes).map_err(|errno| self.failed(errno, "open"))
+    }
+
+    /// `copy-symlink` of a path that is one.
+    fn symlink(&self, found: &Found, sources: &Sources<'_>) -> Result<Option<What>> {
+        if self.follow != Follow::Copy {
+            return Ok(None);
+        }
+        let target = match found {
+            Found::Host(file) => source::read_link(file),
+            Found::Inside(path) => sources.read_link(path),
+        };
+        match (target, found) {
+            (Ok(target), _) => Ok(Some(What::Symlink { target })),
+            // Not a link, or not there until other mounts are: mount it.
+            (Err(Errno::EINVAL), _) | (Err(Errno::ENOENT), Found::Inside(_)) => Ok(None),
+            (Err(errno), _) => Err(self.failed(errno, "readlink")),
+        }
+    }
+
+    /// The source is below the rootfs.
+    fn inside(&self, path: CString, id_map: Option<IdMap>, cloner: Cloner) -> Result<Inside> {
+        // It is never a procfs (`clone_inside`).
+        if self.is_on_proc() {
+            return Err(self.not_proc());
+        }
+        // Only who may mount the file system may map its ids, and that is not the
+        // root of the container's user namespace.
+        let by_helper = id_map.is_some() && cloner == Cloner::Helper;
+        Ok(Inside { path, depth: self.depth, no_follow: self.follow == Follow::No, id_map, by_helper })
+    }
+
+    /// The source is on the host: a detached clone of it. `attr` is what the
+    /// options do to it.
+    fn tree(
+        &self,
+        file: HostFile,
+        id_map: Option<IdMap>,
+        attr: &mut Option<MountAttr>,
+        trees: &mut Trees,
+    ) -> Result<What> {
+        if self.is_on_proc() && !proc::is_procfs(&file).map_err(|errno| self.failed(errno, "statfs"))? {
+            return Err(self.not_proc());
+        }
+        if id_map.is_some() && trees.cloner() == Cloner::Child {
+            return Err(self.not_mapped(Errno::EPERM));
+        }
+        let shape = Shape { depth: self.depth, propagation: self.propagation(trees.cloner()), id_map };
+        let cloned = match trees.clone(&file, &shape) {
+            // The mount is unbindable. The container's copy of it is not, which is a slave.
+            Err((Call::CloneTree, Errno::EINVAL)) if self.config.namespaces.is_new(Kind::Mount) => {
+                let leaf = file.leaf;
+                let tree = Trees::of_child(&file, leaf, shape);
+                let tree = tree.map_err(|(call, errno)| self.failed(errno, call.name()))?;
+                return Ok(What::Tree { tree, leaf });
+            }
+            Err((Call::CloneTree, errno @ Errno::EINVAL)) => {
+                let hint = "the mount that the source is on is unbindable";
+                return Err(self.failed(errno, "open").with_hint(hint));
+            }
+            Err((Call::MapIds, errno)) => return Err(self.not_mapped(errno)),
+            Err((call, errno)) => return Err(self.failed(errno, call.name())),
+            Ok(cloned) => cloned,
+        };
+        if self.locks_flags(cloned.as_ref(), attr.as_ref())? {
+            let source = fd::mount_flags(&file).map_err(|errno| self.failed(errno, "statvfs"))?;
+            *attr = self.m.flags.locked_attr(source).map_err(|flag| self.locked(flag))?;
+        }
+        let leaf = file.leaf;
+        let tree = trees
+            .tree(cloned, &file, leaf, shape)
+            .map_err(|(call, errno)| self.failed(errno, call.name()))?;
+        Ok(What::Tree { tree, leaf })
+    }
+
+    fn is_on_proc(&self) -> bool {
+        self.m.destination.as_c_str() == c"proc"
+    }
+
+    fn not_proc(&self) -> Error {
+        let at = format!("mounts[{}].destination", self.i);
+        invalid(at, "\"/proc\" cannot be mounted because it is not of type proc")
+    }
+
+    /// The propagation of a clone of the host's mounts. They are peers of the host's only
+    /// where the configuration wants the whole rootfs to be one (config-linux.md, "Rootfs
+    /// Mount Propagation") and the container is as privileged as the host. If it has a
+    /// user namespace, they are slaves first, and then peers of each other, as in a mount
+    /// namespace that the kernel copies for another user namespace.
+    fn propagation(&self, cloner: Cloner) -> [Option<(libc::c_ulong, Depth)>; 2] {
+        let all = |propagation| Some((propagation, Depth::All));
+        match self.config.rootfs_propagation {
+            Some((MS_SHARED, _)) if cloner == Cloner::Parent => [None, None],
+            Some((MS_SHARED, _)) => [all(MS_SLAVE), all(MS_SHARED)],
+            Some((MS_PRIVATE, _)) => [all(MS_PRIVATE), None],
+            _ => [all(MS_SLAVE), None],
+        }
+    }
+
+    /// Whether the kernel holds on to flags of the mount in the container's mount
+    /// namespace (mount_namespaces(7), "Restrictions on mount namespaces"). Of the
+    /// parent's own clone in the mount namespace of a rootless caller, it says so.
+    fn locks_flags(&self, cloned: Option<&OwnedFd>, attr: Option<&MountAttr>) -> Result<bool> {
+        let (Some(attr), Some(tree)) = (attr, cloned) else { return Ok(attr.is_some()) };
+        if crate::is_initial_user_namespace()? {
+            return Ok(false);
+        }
+        match mount::set_attr(tree, Depth::One, attr) {
+            Ok(()) => Ok(false),
+            Err(Errno::EPERM) => Ok(true),
+            Err(errno) => Err(self.failed(errno, "mount_setattr")),
+        }
+    }
+
+    fn not_mapped(&self, errno: Errno) -> Error {
+        explain::map_ids(self.failed(errno, "failed to set MOUNT_ATTR_IDMAP on"), errno)
+    }
+
+    fn locked(&self, flag: &str) -> Error {
+        let (source, destination) = (self.path.to_string_lossy(), self.m.destination.to_string_lossy());
+        Error::os(Errno::EPERM, format!("cannot clear the locked flag {flag} of the source"))
+            .with_hint("in a user namespace a mount keeps the restrictions that it has on the host")
+            .wrap_as(
+                ErrorKind::Setup,
+                format!("error mounting {source:?} to rootfs at \"/{destination}\" (mounts[{}])", self.i),
+            )
+    }
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Namespaces: files to join, flags to clone with, clocks to set.
+
+use crate::boundary::plan::Join;
+use crate::config::Config;
+use crate::config::field::invalid;
+use crate::config::namespaces::{Kind, Namespaces, Origin};
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::path::show;
+use crate::sys::{Errno, fd, ns};
+use std::ffi::{CStr, CString};
+use std::os::fd::OwnedFd;
+
+/// Opens the namespace files to join, in the order in which that works.
+pub(super) fn joins(config: &Config) -> Result<Box<[Join]>> {
+    let mut joins = Vec::new();
+    for (kind, path) in config.namespaces.paths() {
+        let fd = open(kind, path)?;
+        if is_own(kind, &fd)? {
+            // Of mount namespaces, pivot_root(2) would change the root of every process in
+            // it. The others were not the runtime's when the configuration was checked.
+            return Err(invalid(
+                "linux.namespaces",
+                format_args!(
+                    "it would change the host: {} namespace {} is the runtime's own",
+                    kind.name(),
+                    show(path)
+                ),
+            ));
+        }
+        joins.push(Join { fd, flags: kind.flag() });
+    }
+    Ok(joins.into())
+}
+
+/// True if new mounts of cgroup2 are about the container's cgroup namespace alone. In the
+/// initial one they set the options of the whole hierarchy anew.
+pub(super) fn has_cgroups_apart(namespaces: &Namespaces) -> Result<bool> {
+    match namespaces.origin(Kind::Cgroup) {
+        Origin::Shared => Ok(false),
+        Origin::New => Ok(true),
+        Origin::Path(path) => {
+            let file = fd::stat(open(Kind::Cgroup, path)?).context(|| "stat namespace file")?;
+            Ok(!ns::is_initial_cgroup_namespace(&file))
+        }
+    }
+}
+
+pub(super) fn open(kind: Kind, path: &CStr) -> Result<OwnedFd> {
+    let at = || format!("linux.namespaces: {} namespace {}", kind.name(), show(path));
+    let file = fd::open_follow(fd::CWD, path, libc::O_RDONLY | libc::O_NONBLOCK, 0)
+        .context(|| format!("open {}", show(path)))
+        .map_err(|error| error.of_kind(ErrorKind::InvalidConfig).wrap(at()))?;
+    match ns::namespace_type(&file) {
+        Ok(flag) if flag == kind.flag() => Ok(file),
+        Ok(_) => Err(invalid(at(), format_args!("not a namespace of type {}", kind.name()))),
+        Err(Errno::ENOTTY) => Err(invalid(at(), "not a namespace file")),
+        Err(errno) => Err(Error::os(errno, "ioctl(NS_GET_NSTYPE)").wrap(at())),
+    }
+}
+
+/// True if the namespace is the one that the calling process is in.
+fn is_own(kind: Kind, file: &OwnedFd) -> Result<bool> {
+    let file = fd::stat(file).context(|| "stat namespace file")?;
+    ns::is_own(kind.file(), &file).context(|| format!("stat /proc/self/ns/{}", kind.file()))
+}
+
+/// True if the namespace of this file belongs to the user namespace that the calling
+/// process is in.
+pub(super) fn belongs_to_own_user(kind: Kind, path: &CStr) -> Result<bool> {
+    match ns::owner(open(kind, path)?) {
+        Ok(owner) => is_own(Kind::User, &owner),
+        Err(Errno::EPERM) => Ok(false),
+        Err(errno) => Err(Error::os(errno, "ioctl(NS_GET_USERNS)").wrap(format!(
+            "{} namespace {}",
+            kind.name(),
+            show(path)
+        ))),
+    }
+}
+
+/// The flags for the clone. The cgroup and time namespaces are made later, by
+/// the child: the one when it is in its cgroup, the other so that it can set clocks.
+pub(super) fn clone_flags(namespaces: &Namespaces) -> i32 {
+    Kind::ALL
+        .into_iter()
+        .filter(|kind| namespaces.is_new(*kind) && !matches!(kind, Kind::Cgroup | Kind::Time))
+        .fold(0, |flags, kind| flags | kind.flag())
+        & !late(namespaces)
+}
+
+/// CLONE_NEW* of what the process makes when it is root of its user namespace, as some
+/// objects of namespaces get their owner when they are made. The root of mqueue belongs to
+/// whoever makes the ipc namespace. The files of procfs and sysfs for a network belong
+/// to root of the user namespace, or if that has no id maps yet, of the host.
+pub(super) fn late(namespaces: &Namespaces) -> i32 {
+    let flag = |kind: Kind| if namespaces.is_new(kind) { kind.flag() } else { 0 };
+    match namespaces.origin(Kind::User) {
+        Origin::Shared => 0,
+        Origin::Path(_) => flag(Kind::Ipc),
+        Origin::New => flag(Kind::Ipc) | flag(Kind::Network),
+    }
+}
+
+/// What is written into timens_offsets (time_namespaces(7)).
+pub(super) fn time_offsets(namespaces: &Namespaces) -> CString {
+    let mut text = String::new();
+    for (clock, secs, nanosecs) in &namespaces.time_offsets {
+        text.push_str(&format!("{clock} {secs} {nanosecs}\n"));
+    }
+    super::c_string(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec;
+
+    #[test]
+    fn a_file_of_another_type() {
+        assert!(open(Kind::Network, c"/proc/self/ns/net").is_ok());
+        let report = open(Kind::Uts, c"/proc/self/ns/net").unwrap_err().report();
+        assert!(report.contains("not a namespace of type uts"), "{report}");
+        let report = open(Kind::Uts, c"/proc/self/stat").unwrap_err().report();
+        assert!(report.contains("not a namespace file"), "{report}");
+    }
+
+    #[test]
+    fn the_owner_of_a_namespace() {
+        assert!(belongs_to_own_user(Kind::Mount, c"/proc/self/ns/mnt").unwrap());
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods)]
+    fn a_cgroup_namespace_that_is_not_the_hosts() {
+        let is_apart = |path: &str| {
+            let namespaces = vec![spec::Namespace { kind: "cgroup".into(), path: path.into() }];
+            let linux = spec::Linux { namespaces, ..Default::default() };
+            has_cgroups_apart(&Namespaces::new(&linux, &[]).unwrap()).unwrap()
+        };
+        // A thread's: the other tests stay where they are.
+        let apart = std::thread::spawn(move || {
+            ns::unshare(libc::CLONE_NEWCGROUP).unwrap();
+            (is_apart("/proc/thread-self/ns/cgroup"), is_apart(""))
+        });
+        assert_eq!(apart.join().unwrap(), (true, true));
+    }
+}

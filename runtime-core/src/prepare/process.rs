@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The process: its strings, and where its program is looked for.
+
+use super::{Extras, seccomp};
+use crate::boundary::plan::{HOME_MAX, Keyring, Process, Program, Terminal};
+use crate::config::Config;
+use crate::config::namespaces::Kind as NamespaceKind;
+use crate::config::process::Process as ProcessConfig;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::exec::StringArray;
+use std::ffi::{CStr, CString};
+
+/// Permissions of a new session keyring: what the kernel gives it, and search
+/// for its owner, or in a user namespace, where the owner is another, for all.
+const KEYRING: u32 = 0x3f13_0000;
+const KEYRING_OWNER_SEARCH: u32 = 0x8_0000;
+const KEYRING_OTHER_SEARCH: u32 = 0x8;
+
+/// Where a program is looked for if the environment has no PATH (confstr(3), _CS_PATH).
+const DEFAULT_PATH: &CStr = c"/bin:/usr/bin";
+
+/// The container's first process.
+pub(super) fn init_process(config: &Config, id: &str, enters_pid: bool, extras: Extras) -> Result<Process> {
+    let in_user_namespace = config.namespaces.is_own(NamespaceKind::User);
+    let search = if in_user_namespace { KEYRING_OTHER_SEARCH } else { KEYRING_OWNER_SEARCH };
+    let keyring =
+        (!extras.no_new_keyring).then(|| self::keyring(id, in_user_namespace, Some(KEYRING | search)));
+    let kind = Kind { in_user_namespace, enters_pid, make_cwd: true };
+    process(&config.process, keyring, kind, extras)
+}
+
+/// A later process of a container.
+pub(super) fn exec_process(
+    config: &ProcessConfig,
+    id: &str,
+    in_user_namespace: bool,
+    enters_pid: bool,
+    extras: Extras,
+) -> Result<Process> {
+    let keyring = (!extras.no_new_keyring).then(|| self::keyring(id, in_user_namespace, None));
+    process(config, keyring, Kind { in_user_namespace, enters_pid, make_cwd: false }, extras)
+}
+
+/// The kernel looks for names in the user namespace alone (since 5.3), so only those of
+/// the host's can be of other users than the container's.
+fn keyring(id: &str, in_user_namespace: bool, permissions: Option<u32>) -> Keyring {
+    Keyring { name: super::c_string(&format!("_ses.{id}")), permissions, may_be_anothers: !in_user_namespace }
+}
+
+/// What tells processes apart besides their configuration.
+struct Kind {
+    in_user_namespace: bool,
+    enters_pid: bool,
+    make_cwd: bool,
+}
+
+fn process(config: &ProcessConfig, keyring: Option<Keyring>, kind: Kind, extras: Extras) -> Result<Process> {
+    let Kind { in_user_namespace, enters_pid, make_cwd } = kind;
+    let terminal = match (config.terminal, extras.console) {
+        (Some(terminal), Some(socket)) => Some(Terminal { socket, size: terminal.size }),
+        (None, None) => None,
+        (Some(_), None) => {
+            return Err(Error::new(
+                ErrorKind::InvalidConfig,
+                "cannot allocate tty if runc will detach without setting console socket",
+            ));
+        }
+        (None, Some(_)) => {
+            return Err(Error::new(
+                ErrorKind::InvalidConfig,
+                "cannot use console socket if runc will not detach or allocate tty",
+            ));
+        }
+    };
+    let mut env = config.env.clone();
+    env.extend(extras.env);
+    let home = (!config.has_home()).then_some(env.len());
+    if home.is_some() {
+        let mut room = b"HOME=/".to_vec();
+        room.resize(b"HOME=".len() + HOME_MAX, b' ');
+        env.push(CString::new(room).unwrap_or_default());
+    }
+    Ok(Process {
+        keyring,
+        terminal,
+        stdio: extras.stdio,
+        personality: config.personality,
+        memory_policy: config.memory_policy.clone(),
+        rlimits: if in_user_namespace { Box::default() } else { config.rlimits.clone().into() },
+        umask: config.umask,
+        cwd: config.cwd.clone(),
+        make_cwd,
+        program: program(config.args.first().map_or(c"", CString::as_c_str), config.search_path()),
+        args: StringArray::new(config.args.clone()),
+        env: StringArray::new(env),
+        home,
+        no_new_privileges: config.no_new_privileges,
+        filter: extras.filter.map(|filter| seccomp::filter(&filter, config, enters_pid)).transpose()?,
+        capabilities: config.capabilities,
+        uid: config.uid,
+        gid: config.gid,
+        groups: config.groups.clone().into(),
+        keeps: extras.keeps,
+        enters_pid,
+        preserve_fds: extras.preserve_fds.into(),
+        fifo: extras.fifo,
+    })
+}
+
+fn program(name: &CStr, search_path: Option<&CStr>) -> Program {
+    if name.to_bytes().contains(&b'/') {
+        return Program::Path(name.to_owned());
+    }
+    let directories = search_path
+        .unwrap_or(DEFAULT_PATH)
+        .to_bytes()
+        .split(|b| *b == b':')
+        // An empty entry is the working directory (execvp(3)).
+        .map(|directory| if directory.is_empty() { b"." } else { directory })
+        .map(|directory| CString::new([directory, b"/"].concat()).unwrap_or_default())
+        .collect();
+    Program::Search { name: name.to_owned(), directories }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_programs_are_looked_for() {
+        let directories = |path: Option<&CStr>| match program(c"sh", path) {
+            Program::Search { directories, .. } => {
+                directories.iter().map(|d| d.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(directories(Some(c"/a:/b/")), ["/a/", "/b//"]);
+        assert_eq!(directories(Some(c":/a")), ["./", "/a/"]);
+        assert_eq!(directories(None), ["/bin/", "/usr/bin/"]);
+        assert!(matches!(program(c"./sh", Some(c"/a")), Program::Path(_)));
+    }
+}

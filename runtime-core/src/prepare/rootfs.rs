@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The root file system and its devices: sources opened and cloned.
+
+use super::trees::{HostFile, Trees};
+use super::{Host, labels, mounts};
+use crate::boundary::plan::{Dev, DevPlace, Join, Node, Rootfs, TreeHelper};
+use crate::boundary::tree::{self, Cloner, Later, NewNode, Shape, Tree};
+use crate::child::devices::DEVICE_MODE;
+use crate::config::Config;
+use crate::config::devices::{Node as NodeConfig, NodeKind};
+use crate::config::field::invalid;
+use crate::config::mounts::{Mount, Source};
+use crate::config::namespaces::Kind;
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::path::root::Leaf;
+use crate::path::show;
+use crate::sys::mount::Depth;
+use crate::sys::{Errno, cred, fd};
+use libc::{MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+
+pub(super) fn rootfs(config: &Config, host: &Host<'_>, joins: &[Join], no_pivot: bool) -> Result<Rootfs> {
+    let path = host.rootfs;
+    let dir = open_rootfs(path)?;
+    let own_namespace = config.namespaces.is_own(Kind::Mount);
+    let mut trees = Trees::new(config)?;
+    if no_pivot && matches!(config.rootfs_propagation, Some((MS_PRIVATE, _))) {
+        return Err(invalid("linux.rootfsPropagation", "[r]private is not safe without pivot_root"));
+    }
+    if config.mount_label.is_some() {
+        labels::require_selinux("linux.mountLabel")?;
+    }
+    let tree = rootfs_tree(&dir, path, config, &mut trees)?;
+    let mounts = mounts::mounts(config, host, joins, &dir, &mut trees)?;
+    Ok(Rootfs {
+        tree,
+        root: dir,
+        helper: (trees.cloner() == Cloner::Helper)
+            .then(|| TreeHelper { socket: None, has_room: !config.namespaces.is_new(Kind::Mount) }),
+        own_namespace,
+        // In one the kernel makes no user namespaces.
+        chrooted: config.namespaces.is_new(Kind::Mount)
+            && !config.namespaces.is_new(Kind::User)
+            && may_be_chrooted()?,
+        mount_point: if own_namespace && !config.hooks.are_before_pivot() {
+            c"/".to_owned()
+        } else {
+            super::c_string(path)
+        },
+        pivot: !no_pivot,
+        readonly: config.rootfs_readonly,
+        covered: covered(config),
+        // The others are what the clone has already.
+        propagation: config.rootfs_propagation.filter(|(flag, _)| matches!(*flag, MS_SHARED | MS_UNBINDABLE)),
+        mounts,
+        dev: dev(config, &mut trees)?,
+    })
+}
+
+/// Whether the runtime may be in a chroot. In doubt it is: then the child looks.
+fn may_be_chrooted() -> Result<bool> {
+    let own = fd::place(c"/").context(|| "statx /")?;
+    Ok(fd::place(c"/proc/1/root/.") != Ok(own))
+}
+
+fn open_rootfs(path: &str) -> Result<OwnedFd> {
+    let c_path = super::c_string(path);
+    fd::open_follow(fd::CWD, &c_path, libc::O_PATH | libc::O_DIRECTORY, 0)
+        .context(|| format!("stat {path}"))
+        .map_err(|error| error.wrap_as(ErrorKind::InvalidConfig, "invalid rootfs"))
+}
+
+/// The rootfs, with all that is mounted below it. It is not a peer of the host's
+/// mount, or pivot_root would refuse it and mounts in the container would show on
+/// the host; what is mounted below still receives from the host, as a hook or a
+/// volume plugin may expect.
+fn rootfs_tree(dir: &OwnedFd, path: &str, config: &Config, trees: &mut Trees) -> Result<Tree> {
+    let private = !matches!(config.rootfs_propagation, Some((MS_SLAVE, _)));
+    let shape = Shape {
+        depth: Depth::All,
+        propagation: [Some((MS_SLAVE, Depth::All)), private.then_some((MS_PRIVATE, Depth::One))],
+        id_map: None,
+    };
+    trees.plain(dir, Leaf::Directory, shape).map_err(|(call, errno)| {
+        let what = format!("cloning the mount of rootfs {path}");
+        let error = Error::os(errno, call.name()).wrap_as(ErrorKind::Setup, what);
+        match errno {
+            Errno::EINVAL => error.with_hint("the mount that the rootfs is on is unbindable"),
+            Errno::EPERM => {
+                error.with_hint("it takes CAP_SYS_ADMIN, and a filter of the host's may forbid it")
+            }
+            _ => error,
+        }
+    })
+}
+
+/// How many of the mounts are covered by one on the root.
+fn covered(config: &Config) -> usize {
+    config.mounts.iter().rposition(Mount::is_new_root).map_or(0, |last| last + 1)
+}
+
+/// Whose directory /dev is, by the last of the mounts on it. Only a tmpfs is new for
+/// certain: others may be volumes, and a devtmpfs is the host's.
+fn dev_place(config: &Config) -> DevPlace {
+    let visible = config.mounts.get(covered(config)..).unwrap_or_default();
+    let is_dev =
+        |m: &Mount| m.destination.as_c_str() == c"dev" && !matches!(m.source, Source::Remount { .. });
+    let last = visible.iter().enumerate().rev().find(|(_, m)| is_dev(m));
+    match last {
+        None => DevPlace::Image,
+        Some((i, Mount { source: Source::New { fstype, .. }, .. }))
+            if [c"tmpfs", c"ramfs"].contains(&fstype.as_c_str()) =>
+        {
+            DevPlace::Tmpfs(i)
+        }
+        Some(_) => DevPlace::Given,
+    }
+}
+
+fn dev(config: &Config, trees: &mut Trees) -> Result<Dev> {
+    let may_make = crate::is_initial_user_namespace()?
+        && cred::cap_get().context(|| "capget")?.effective & 1 << cred::CAP_MKNOD != 0;
+    let maker = match (may_make, config.namespaces.is_own(Kind::User), trees.cloner()) {
+        (true, false, _) => Maker::Child,
+        (true, true, Cloner::Helper) => Maker::Helper,
+        _ => Maker::Host,
+    };
+    let mut links = vec![
+        (c"/proc/self/fd", c"dev/fd"),
+        (c"/proc/self/fd/0", c"dev/stdin"),
+        (c"/proc/self/fd/1", c"dev/stdout"),
+        (c"/proc/self/fd/2", c"dev/stderr"),
+        (c"pts/ptmx", c"dev/ptmx"),
+    ];
+    if fd::access(fd::CWD, c"/proc/kcore", libc::F_OK, 0).is_ok() {
+        links.push((c"/proc/kcore", c"dev/core"));
+    }
+    let place = dev_place(config);
+    let is_made = |node: &&NodeConfig| {
+        let path = node.path.as_c_str();
+        path != c"dev/ptmx" && (place != DevPlace::Given || !path.to_bytes().starts_with(b"dev/"))
+    };
+    let nodes = config.nodes.iter().filter(is_made).map(|n| node(n, maker, trees)).collect::<Result<_>>()?;
+    Ok(Dev { place, nodes, links: links.into() })
+}
+
+/// Who makes the device nodes. The kernel lets nobody make one in a user namespace, nor
+/// without CAP_MKNOD.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Maker {
+    /// The child, where they are to be.
+    Child,
+    /// The helper, on a file system of its own, from which each is mounted. The default
+    /// ones are the host's: root of the user namespace need not own them.
+    Helper,
+    /// Nobody: they are the host's, mounted, with its owners and modes.
+    Host,
+}
+
+fn node(node: &NodeConfig, maker: Maker, trees: &mut Trees) -> Result<Node> {
+    let dev = libc::makedev(node.major, node.minor);
+    // A fifo is no device: everybody may make one.
+    let maker = if node.kind == NodeKind::Fifo { Maker::Child } else { maker };
+    let host = match maker {
+        Maker::Child => None,
+        Maker::Helper if !node.is_default => Some(new_node(node, dev)),
+        Maker::Helper | Maker::Host => Some(host_node(node, dev, trees)?),
+    };
+    Ok(Node {
+        path: node.path.clone(),
+        kind: node.kind.mode(),
+        dev,
+        mode: node.mode,
+        uid: node.uid,
+        gid: node.gid,
+        host,
+    })
+}
+
+fn new_node(node: &NodeConfig, dev: u64) -> Tree {
+    let source = tree::Source::New(NewNode {
+        mode: node.kind.mode() | node.mode.unwrap_or(DEVICE_MODE),
+        dev,
+        uid: node.uid.unwrap_or(0),
+        gid: node.gid.unwrap_or(0),
+    });
+    let shape = Shape { depth: Depth::One, propagation: [None; 2], id_map: None };
+    Tree::Later(Later { cloner: Cloner::Helper, source, shape })
+}
+
+fn host_node(node: &NodeConfig, dev: u64, trees: &mut Trees) -> Result<Tree> {
+    let path = CString::new([b"/", node.path.to_bytes()].concat()).unwrap_or_default();
+    let at = format!("device {} of the host", show(&path));
+    let file = HostFile::open(&path).context(|| at.clone())?;
+    let st = fd::stat(&file).context(|| at.clone())?;
+    if st.st_mode & libc::S_IFMT != node.kind.mode() || st.st_rdev != dev {
+        return Err(invalid("linux.devices", format_args!("{at} is not {}:{}", node.major, node.minor)));
+    }
+    let propagation = [Some((MS_PRIVATE, Depth::One)), None];
+    let shape = Shape { depth: Depth::One, propagation, id_map: None };
+    trees.plain(&file, file.leaf, shape).map_err(|(call, errno)| Error::os(errno, call.name()).wrap(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_that_is_no_directory() {
+        assert!(open_rootfs("/proc/self").is_ok());
+        for path in ["/proc/self/stat", "/proc/self/missing"] {
+            let report = open_rootfs(path).unwrap_err().report();
+            assert!(report.starts_with("invalid rootfs"), "{report}");
+        }
+    }
+}

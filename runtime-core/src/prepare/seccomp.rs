@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The system call filter: compiled here, before the clone and before any limit
+//! on memory is set; the child only loads it.
+
+use crate::boundary::plan::Filter;
+use crate::config::process::Process;
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::state::filter::CompiledFilter;
+use crate::sys::{self, Errno, cred};
+use seccomp::{Arch, Flag, Policy, Program, SeccompData, interp};
+
+/// Compiles a policy, for the first process and for those that come later.
+pub(crate) fn compile(policy: &Policy) -> Result<CompiledFilter> {
+    check_flags(policy.filter_flags())?;
+    let program = seccomp::compile(policy)
+        .map_err(|error| Error::new(ErrorKind::Unsupported, format!("linux.seccomp.syscalls: {error}")))?;
+    Ok(CompiledFilter { program, flags: policy.filter_flags(), agent: policy.listener().cloned() })
+}
+
+/// What a process needs to load the filter. `enters_pid` if it will be cloned into an
+/// existing pid namespace.
+pub(super) fn filter(compiled: &CompiledFilter, process: &Process, enters_pid: bool) -> Result<Filter> {
+    // The child may have it from us.
+    let gains = !process.no_new_privileges && !cred::has_no_new_privs().context(|| "prctl")?;
+    Ok(Filter {
+        program: compiled.program.instructions().into(),
+        flags: compiled.flags,
+        notifies: compiled.agent.is_some(),
+        survives_close: survives_close(&compiled.program),
+        privileged: gains,
+        is_early: enters_pid && gains && compiled.agent.is_none() && allows_clone(&compiled.program),
+    })
+}
+
+/// What a filter says about a system call, `None` for one of another architecture.
+fn verdict(program: &Program, nr: libc::c_long, args: [u64; 6]) -> Option<u32> {
+    let arch = Arch::NATIVE?.audit();
+    Some(interp(program, &SeccompData { nr: nr as u32, arch, instruction_pointer: 0, args }))
+}
+
+/// Whether a filter at most refuses to close a descriptor: 0, and the largest.
+fn survives_close(program: &Program) -> bool {
+    [0, u64::MAX].into_iter().all(|fd| {
+        let verdict = verdict(program, libc::SYS_close, [fd; 6]);
+        verdict.is_some_and(|verdict| {
+            let action = verdict & libc::SECCOMP_RET_ACTION_FULL;
+            ![libc::SECCOMP_RET_KILL_PROCESS, libc::SECCOMP_RET_KILL_THREAD, libc::SECCOMP_RET_TRAP]
+                .contains(&action)
+        })
+    })
+}
+
+/// Whether a filter allows all that is left to do once it is loaded, by the process that
+/// clones the last one and by that one, but for execve(2). Rules about pointers and
+/// descriptors are taken for what they say about the smallest and the largest.
+fn allows_clone(program: &Program) -> bool {
+    let allows = |nr: libc::c_long, first: u64, rest: u64| {
+        let verdict = verdict(program, nr, [first, rest, rest, rest, rest, rest]);
+        matches!(verdict, Some(libc::SECCOMP_RET_ALLOW | libc::SECCOMP_RET_LOG))
+    };
+    let others = [
+        libc::SYS_capset,
+        libc::SYS_write,
+        libc::SYS_exit_group,
+        libc::SYS_setsid,
+        libc::SYS_ioctl,
+        libc::SYS_prlimit64,
+        libc::SYS_read,
+        libc::SYS_rt_sigaction,
+    ];
+    allows(libc::SYS_clone, sys::clone::SIBLING_FLAGS as u64, 0)
+        && others.into_iter().all(|nr| [0, u64::MAX].into_iter().all(|value| allows(nr, value, value)))
+}
+
+/// Whether the running kernel knows the flag.
+pub(crate) fn is_supported(flag: Flag) -> bool {
+    // Which is refused without a listener.
+    let with = if flag == Flag::WaitKillableRecv { libc::SECCOMP_FILTER_FLAG_NEW_LISTENER as u32 } else { 0 };
+    sys::seccomp::check_flags(flag.bit() | with).is_ok()
+}
+
+/// Asks the kernel now for what it would otherwise refuse in the child.
+fn check_flags(flags: u32) -> Result<()> {
+    let Err(errno) = sys::seccomp::check_flags(flags) else { return Ok(()) };
+    let error = Error::os(errno, "seccomp").of_kind(ErrorKind::Unsupported);
+    // Alone WAIT_KILLABLE_RECV is refused, so each is asked for beside the others that are known.
+    let unknown = Flag::ALL.into_iter().find(|flag| {
+        errno == Errno::EINVAL
+            && flags & flag.bit() != 0
+            && sys::seccomp::check_flags(flags & !flag.bit()).is_ok()
+    });
+    Err(match unknown {
+        Some(flag) => error.wrap(format!("linux.seccomp.flags: this kernel does not know {}", flag.name())),
+        None => error.wrap("linux.seccomp: this kernel cannot load a filter"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use seccomp::Profile;
+
+    fn program(refused: &str) -> Program {
+        let rule =
+            seccomp::SyscallRule { names: vec![refused], action: "SCMP_ACT_ERRNO", ..Default::default() };
+        let profile =
+            Profile { default_action: "SCMP_ACT_ALLOW", syscalls: vec![rule], ..Default::default() };
+        seccomp::compile(&Policy::new(&profile, Arch::NATIVE.unwrap()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_last_clone_is_allowed_or_not() {
+        assert!(allows_clone(&program("acct")));
+        for needed in ["clone", "capset", "write", "exit_group", "setsid", "read"] {
+            assert!(!allows_clone(&program(needed)), "{needed}");
+        }
+    }
+}

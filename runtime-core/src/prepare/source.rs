@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The sources of bind mounts: what a path of the host means, and where it enters the
+//! rootfs, from where on only the container's root counts.
+
+use super::trees::HostFile;
+use crate::boundary::tree::FileId;
+use crate::path::proc::is_procfs;
+use crate::path::root::Leaf;
+use crate::path::{clean, of_fd};
+use crate::sys::fd::{self, resolve};
+use crate::sys::{Errno, Result};
+use std::cell::OnceCell;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// What a path leads to.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// A file of the host. Nothing in the rootfs was on the way.
+    Host(HostFile),
+    /// A path relative to the rootfs: what the container has there when it is the mount's
+    /// turn, other mounts included. Its links are the image's.
+    Inside(CString),
+}
+
+/// Looks sources up for a container with this rootfs.
+#[derive(Debug)]
+pub(super) struct Sources<'a> {
+    dir: &'a OwnedFd,
+    /// The configuration's name for it, as [`clean`] has it; empty if that is the host's root
+    /// directory, or if it takes more than reading to know where it leads.
+    name: String,
+    /// The kernel's name for it.
+    kernels_name: OnceCell<String>,
+    id: OnceCell<FileId>,
+}
+
+/// As many links as the kernel follows (path_resolution(7)).
+const LINKS_MAX: usize = 40;
+
+impl<'a> Sources<'a> {
+    /// `name` is the absolute path at which `dir` was opened.
+    pub(super) fn new(dir: &'a OwnedFd, name: &str) -> Self {
+        let name = if climbs(name.as_bytes()) { String::new() } else { clean(name) };
+        Sources { dir, name, kernels_name: OnceCell::new(), id: OnceCell::new() }
+    }
+
+    fn kernels_name(&self) -> Result<&str> {
+        if let Some(name) = self.kernels_name.get() {
+            return Ok(name);
+        }
+        let name = of_fd(self.dir)?.to_str().map(clean).unwrap_or_default();
+        Ok(self.kernels_name.get_or_init(|| name))
+    }
+
+    /// Looks up an absolute path. With `no_follow` a link at its end is found itself.
+    pub(super) fn find(&self, path: &CStr, no_follow: bool) -> Result<Found> {
+        let climbs = climbs(path.to_bytes());
+        // Both names lead to the rootfs, and without `..` what begins with them leads
+        // there first. Without links, nothing else does.
+        if !climbs {
+            let text = path.to_str().map(clean).unwrap_or_default();
+            for name in [&self.name, self.kernels_name()?] {
+                if let Some(rest) = below(&text, name) {
+                    return Ok(Found::Inside(rest));
+                }
+            }
+            match HostFile::open_no_links(path, no_follow) {
+                Err(Errno::ELOOP) => {}
+                found => return found.map(Found::Host),
+            }
+        }
+        let mut walk =
+            Walk { sources: self, dir: root()?, rest: parts(path.to_bytes()), links: 0, no_follow };
+        let id = match walk.run()? {
+            Step::Done(found) => return Ok(found),
+            Step::Host(id) => id,
+        };
+        // Once more, for the rules that only the kernel knows: nosymfollow, and links of
+        // other users in directories like /tmp (fs.protected_symlinks).
+        let file = if no_follow { HostFile::open_last(path) } else { HostFile::open(path) }?;
+        if FileId::of(&file)? == id { Ok(Found::Host(file)) } else { Err(Errno::ESTALE) }
+    }
+
+    /// The text of a link in the rootfs; EINVAL if it is none.
+    pub(super) fn read_link(&self, path: &CStr) -> Result<CString> {
+        let flags = libc::O_PATH | libc::O_NOFOLLOW;
+        let link = fd::openat2(self.dir, path, flags, 0, resolve::IN_ROOT | resolve::NO_MAGICLINKS)?;
+        read_link(&link)
+    }
+
+    fn is_rootfs(&self, dir: impl AsFd) -> Result<bool> {
+        if self.kernels_name()?.is_empty() {
+            return Ok(false); // No path leads out of the host's root directory.
+        }
+        let id = match self.id.get() {
+            Some(id) => *id,
+            None => {
+                let id = FileId::of(self.dir)?;
+                *self.id.get_or_init(|| id)
+            }
+        };
+        Ok(FileId::of(dir)? == id)
+    }
+
+    /// Whether a directory is below the rootfs, wherever its mount is.
+    fn contains(&self, dir: impl AsFd) -> Result<bool> {
+        let mut dir = up(dir)?;
+        loop {
+            if self.is_rootfs(&dir)? {
+                return Ok(true);
+            }
+            let above = up(&dir)?;
+            if FileId::of(&above)? == FileId::of(&dir)? {
+                return Ok(false);
+            }
+            dir = above;
+        }
+    }
+}
+
+/// What comes behind `name` in `path`, both as [`clean`] has them.
+fn below(path: &str, name: &str) -> Option<CString> {
+    let rest = path.strip_prefix(name).filter(|_| !name.is_empty())?;
+    match rest.strip_prefix('/') {
+        Some(rest) => Some(super::c_string(rest)),
+        None => rest.is_empty().then(|| c".".to_owned()),
+    }
+}
+
+/// The text of the link that a descriptor is of; EINVAL if it is none.
+pub(super) fn read_link(file: impl AsFd) -> Result<CString> {
+    let mut buf = [0; libc::PATH_MAX as usize];
+    match fd::readlink(file, c"", &mut buf) {
+        // Of a file that is no link (readlink(2)).
+        Err(Errno::ENOENT) => Err(Errno::EINVAL),
+        text => CString::new(text?).map_err(|_nul| Errno::EINVAL),
+    }
+}
+
+/// A walk along a path, one component after the other, as path_resolution(7) has it.
+struct Walk<'a> {
+    sources: &'a Sources<'a>,
+    dir: OwnedFd,
+    /// The components that are left, the next one last.
+    rest: Vec<CString>,
+    links: usize,
+    no_follow: bool,
+}
+
+/// Where a walk ended.
+enum Step {
+    Done(Found),
+    /// At a file of the host.
+    Host(FileId),
+}
+
+impl Walk<'_> {
+    fn run(&mut self) -> Result<Step> {
+        while let Some(part) = self.rest.pop() {
+            if part.as_c_str() == c".." {
+                self.dir = up(&self.dir)?;
+                continue;
+            }
+            let file =
+                HostFile::either(|leaf| fd::open(&self.dir, &part, libc::O_PATH | leaf.open_flag(), 0))?;
+            if file.leaf == Leaf::Directory {
+                if let Some(inside) = self.enter(file.into())? {
+                    return Ok(Step::Done(inside));
+                }
+                continue;
+            }
+            let is_last = self.rest.is_empty();
+            let is_link = fd::stat(&file)?.st_mode & libc::S_IFMT == libc::S_IFLNK;
+            if is_last && (!is_link || self.no_follow) {
+                return FileId::of(&file).map(Step::Host);
+            }
+            if !is_link {
+                return Err(Errno::ENOTDIR);
+            }
+            self.links += 1;
+            if self.links > LINKS_MAX {
+                return Err(Errno::ELOOP);
+            }
+            match self.jump(&part)? {
+                None => self.follow(&file)?,
+                Some(target) if is_last && !self.sources.is_rootfs(&target)? => {
+                    return Ok(Step::Done(Found::Host(target)));
+                }
+                // A path that goes on from there would be the image's.
+                Some(target) if target.leaf == Leaf::Directory && self.sources.contains(&target)? => {
+                    return Err(Errno::EXDEV);
+                }
+                Some(target) if target.leaf == Leaf::Directory => {
+                    if let Some(inside) = self.enter(target.into())? {
+                        return Ok(Step::Done(inside));
+                    }
+                }
+                Some(_) => return Err(Errno::ENOTDIR),
+            }
+        }
+        FileId::of(&self.dir).map(Step::Host)
+    }
+
+    /// Goes on in `dir`. If that is the rootfs: what the rest of the path is there, unless
+    /// it leaves the rootfs again by `..`.
+    fn enter(&mut self, dir: OwnedFd) -> Result<Option<Found>> {
+        if !self.sources.is_rootfs(&dir)? {
+            self.dir = dir;
+            return Ok(None);
+        }
+        let mut depth = 0usize;
+        let leaves = self.rest.iter().rev().position(|part| {
+            match (part.as_c_str() == c"..", depth.checked_sub(1)) {
+                (true, None) => return true,
+                (true, Some(above)) => depth = above,
+                (false, _) => depth += 1,
+            }
+            false
+        });
+        let Some(leaves) = leaves else {
+            return Ok(Some(Found::Inside(join(self.rest.drain(..).rev()))));
+        };
+        let stays = self.rest.len() - leaves;
+        if leaves > 0 {
+            // There and back, by directories that are none of the image's links.
+            let way = join(self.rest.drain(stays..).rev());
+            let flags = libc::O_PATH | libc::O_DIRECTORY;
+            let back = fd::openat2(&dir, &way, flags, 0, resolve::BENEATH | resolve::NO_SYMLINKS)?;
+            if !self.sources.is_rootfs(back)? {
+                return Err(Errno::EXDEV);
+            }
+        }
+        // The `..` itself is next.
+        self.dir = dir;
+        Ok(None)
+    }
+
+    /// Follows a link by its text.
+    fn follow(&mut self, link: &HostFile) -> Result<()> {
+        let target = read_link(link)?;
+        if target.as_bytes().starts_with(b"/") {
+            self.dir = root()?;
+        }
+        self.rest.extend(parts(target.as_bytes()));
+        Ok(())
+    }
+
+    /// Where a link of procfs leads that has no text to follow (proc(5), /proc/PID/fd).
+    fn jump(&self, name: &CStr) -> Result<Option<HostFile>> {
+        if !is_procfs(&self.dir)? {
+            return Ok(None);
+        }
+        match fd::openat2(&self.dir, name, libc::O_PATH, 0, resolve::NO_MAGICLINKS) {
+            Err(Errno::ELOOP) => {}
+            _ => return Ok(None),
+        }
+        HostFile::either(|leaf| fd::open_follow(&self.dir, name, libc::O_PATH | leaf.open_flag(), 0))
+            .map(Some)
+    }
+}
+
+fn root() -> Result<OwnedFd> {
+    fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0)
+}
+
+fn up(dir: impl AsFd) -> Result<OwnedFd> {
+    fd::open(dir, c"..", libc::O_PATH | libc::O_DIRECTORY, 0)
+}
+
+fn climbs(path: &[u8]) -> bool {
+    path.split(|byte| *byte == b'/').any(|part| part == b"..")
+}
+
+/// The components of a path, the first one last.
+fn parts(path: &[u8]) -> Vec<CString> {
+    let parts = path.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
+    // There is no NUL in a C string.
+    parts.rev().map(|part| CString::new(part).unwrap_or_default()).collect()
+}
+
+/// A path relative to the rootfs.
+fn join(parts: impl Iterator<Item = CString>) -> CString {
+    let parts: Vec<_> = parts.map(CString::into_bytes).collect();
+    if parts.is_empty() { c".".to_owned() } else { CString::new(parts.join(&b'/')).unwrap_or_default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::path::c_path;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    /// A rootfs, a volume beside it, and links of the host's and of the image's.
+    fn host() -> (tempfile::TempDir, OwnedFd) {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["rootfs/a/b", "rootfs/etc", "volume/sub"] {
+            std::fs::create_dir_all(dir.path().join(name)).unwrap();
+        }
+        fd::mknod(fd::CWD, &c_path(&dir.path().join("volume/file")), libc::S_IFREG | 0o644, 0).unwrap();
+        for (target, link) in [
+            ("/etc", "rootfs/absolute"),
+            ("../../volume", "rootfs/a/out"),
+            ("volume", "to-volume"),
+            ("rootfs", "to-rootfs"),
+            ("rootfs/absolute", "to-link"),
+            ("loop", "loop"),
+        ] {
+            symlink(target, dir.path().join(link)).unwrap();
+        }
+        let rootfs = open(&dir.path().join("rootfs"));
+        (dir, rootfs)
+    }
+
+    fn open(path: &Path) -> OwnedFd {
+        fd::open(fd::CWD, &c_path(path), libc::O_PATH | libc::O_DIRECTORY, 0).unwrap()
+    }
+
+    fn find(
+        dir: &Path,
+        rootfs: &OwnedFd,
+        path: &str,
+        no_follow: bool,
+    ) -> Result<std::result::Result<FileId, String>> {
+        let sources = Sources::new(rootfs, dir.join("rootfs").to_str().unwrap());
+        Ok(match sources.find(&c_path(&dir.join(path)), no_follow)? {
+            Found::Host(file) => Ok(FileId::of(file)?),
+            Found::Inside(path) => Err(path.into_string().unwrap()),
+        })
+    }
+
+    #[test]
+    fn what_enters_the_rootfs_stays_there_however_it_is_spelled() {
+        let (dir, rootfs) = host();
+        let inside = |path: &str| find(dir.path(), &rootfs, path, false).unwrap().unwrap_err();
+        for (path, want) in [
+            ("rootfs", "."),
+            ("rootfs/", "."),
+            ("rootfs/etc/../absolute", "etc/../absolute"),
+            ("rootfs/absolute/x", "absolute/x"),
+            ("volume/../rootfs/absolute", "absolute"),
+            ("volume/sub/../../rootfs/a/./b", "a/b"),
+            ("to-rootfs", "."),
+            ("to-rootfs/absolute", "absolute"),
+            ("to-link/missing", "absolute/missing"),
+            ("rootfs/../to-rootfs//a", "a"),
+        ] {
+            assert_eq!(inside(path), want, "{path}");
+        }
+        // By a descriptor as well, as far as the way is known.
+        let magic = |rest: &str| {
+            let path = format!("/proc/self/fd/{}{rest}", rootfs.as_raw_fd());
+            find(Path::new("/"), &rootfs, &path, false)
+        };
+        assert_eq!(magic("").unwrap().unwrap_err(), ".");
+        assert_eq!(magic("/absolute").unwrap().unwrap_err(), "absolute");
+        let file = fd::open(fd::CWD, &c_path(&dir.path().join("volume/file")), libc::O_PATH, 0).unwrap();
+        let path = c_path(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())));
+        let sources = Sources::new(&rootfs, dir.path().join("rootfs").to_str().unwrap());
+        let Found::Host(file) = sources.find(&path, false).unwrap() else { panic!("it is beside") };
+        assert_eq!(file.leaf, Leaf::File);
+        let below = open(&dir.path().join("rootfs/a"));
+        let path = format!("/proc/self/fd/{}/out", below.as_raw_fd());
+        assert_eq!(find(Path::new("/"), &rootfs, &path, false).unwrap_err(), Errno::EXDEV);
+    }
+
+    #[test]
+    fn what_is_beside_the_rootfs_is_the_hosts() {
+        let (dir, rootfs) = host();
+        let id = |path: &str| {
+            FileId::of(fd::open(fd::CWD, &c_path(&dir.path().join(path)), libc::O_PATH, 0).unwrap())
+        };
+        let find = |path: &str, no_follow| find(dir.path(), &rootfs, path, no_follow);
+        for (path, want) in [
+            ("volume", "volume"),
+            ("to-volume/file", "volume/file"),
+            ("to-volume", "volume"),
+            ("rootfs/../volume/sub", "volume/sub"),
+            ("rootfs/a/b/../../../volume", "volume"),
+            ("volume/../to-volume/sub/..", "volume"),
+        ] {
+            assert_eq!(find(path, false).unwrap().unwrap(), id(want).unwrap(), "{path}");
+        }
+        for path in ["to-volume", "rootfs/../to-volume"] {
+            assert_eq!(find(path, true).unwrap().unwrap(), id("to-volume").unwrap(), "{path}");
+        }
+        // No link of the image leads out.
+        for (path, errno) in [
+            ("rootfs/a/out/../../../volume", Errno::ELOOP),
+            ("rootfs/a/missing/../../../volume", Errno::ENOENT),
+            ("missing", Errno::ENOENT),
+            ("volume/file/x", Errno::ENOTDIR),
+            ("to-volume/file/x", Errno::ENOTDIR),
+            ("loop", Errno::ELOOP),
+        ] {
+            assert_eq!(find(path, false).unwrap_err(), errno, "{path}");
+        }
+    }
+
+    #[test]
+    fn nothing_leaves_the_hosts_own_root_directory() {
+        let rootfs = open(Path::new("/"));
+        let sources = Sources::new(&rootfs, "/");
+        assert!(matches!(sources.find(c"/proc/self/exe", false).unwrap(), Found::Host(_)));
+        assert!(matches!(sources.find(c"/..", false).unwrap(), Found::Host(_)));
+    }
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Trees of the host's mounts: which process clones each, and when.
+
+use super::namespaces;
+use crate::boundary::step::{Call, During, StepResult};
+use crate::boundary::tree::{Cloner, FileId, Later, Shape, Source, Tree, open_no_links};
+use crate::config::Config;
+use crate::config::namespaces::{Kind, Origin};
+use crate::error::{Context, Result};
+use crate::path::of_fd;
+use crate::path::root::Leaf;
+use crate::sys::{self, Errno, cred, fd};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+/// A file or directory of the host, opened with O_PATH.
+#[derive(Debug)]
+pub(super) struct HostFile {
+    file: OwnedFd,
+    pub(super) leaf: Leaf,
+}
+
+impl AsFd for HostFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+impl HostFile {
+    /// Opens a path that the host alone controls.
+    pub(super) fn open(path: &CStr) -> sys::Result<Self> {
+        Self::either(|leaf| fd::open_follow(fd::CWD, path, libc::O_PATH | leaf.open_flag(), 0))
+    }
+
+    /// As [`open`](Self::open), but a link at the end is opened itself.
+    pub(super) fn open_last(path: &CStr) -> sys::Result<Self> {
+        Self::either(|leaf| fd::open(fd::CWD, path, libc::O_PATH | leaf.open_flag(), 0))
+    }
+
+    /// As [`open`](Self::open), if no link is in the way. ELOOP if there is one, but with
+    /// `no_follow` a link at the end is opened itself.
+    pub(super) fn open_no_links(path: &CStr, no_follow: bool) -> sys::Result<Self> {
+        Self::either(|leaf| open_no_links(path, leaf, no_follow))
+    }
+
+    /// Asks for a directory first: only that has the kernel mount an automount.
+    pub(super) fn either(open: impl Fn(Leaf) -> sys::Result<OwnedFd>) -> sys::Result<Self> {
+        match open(Leaf::Directory) {
+            Err(Errno::ENOTDIR) => open(Leaf::File).map(|file| HostFile { file, leaf: Leaf::File }),
+            other => other.map(|file| HostFile { file, leaf: Leaf::Directory }),
+        }
+    }
+
+    /// The descriptor.
+    pub(super) fn into(self) -> OwnedFd {
+        self.file
+    }
+}
+
+/// How another process finds the same file.
+fn source(file: BorrowedFd<'_>, leaf: Leaf) -> sys::Result<Source> {
+    let name = of_fd(file)?;
+    match CString::new(name.as_os_str().as_bytes()) {
+        Ok(name) if name.as_bytes().starts_with(b"/") => {
+            Ok(Source::Named { name, leaf, id: FileId::of(file)? })
+        }
+        _ => {
+            let copy = file.try_clone_to_owned();
+            copy.map(Source::Open)
+                .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EMFILE)))
+        }
+    }
+}
+
+/// Makes the trees of one container.
+#[derive(Debug)]
+pub(super) struct Trees {
+    cloner: Cloner,
+    /// How many trees the parent may still hold open until the child takes them.
+    room: usize,
+}
+
+/// More trees than this are cloned when their turn comes. Each takes a descriptor, in the
+/// child as well, and common limits leave no more than 256.
+const HELD_MAX: usize = 32;
+
+impl Trees {
+    pub(super) fn new(config: &Config) -> Result<Self> {
+        Ok(Trees { cloner: cloner(config)?, room: HELD_MAX })
+    }
+
+    pub(super) fn cloner(&self) -> Cloner {
+        self.cloner
+    }
+
+    /// The parent's clone of the tree at `file`, if the parent is the one to make it. It
+    /// is made now, so that what is wrong shows early.
+    pub(super) fn clone(&self, file: impl AsFd, shape: &Shape) -> StepResult<Option<OwnedFd>> {
+        match self.cloner {
+            Cloner::Parent => shape.clone_tree(file.as_fd()).map(Some),
+            Cloner::Helper | Cloner::Child => Ok(None),
+        }
+    }
+
+    /// The tree at `file`, of which `cloned` is the parent's clone.
+    pub(super) fn tree(
+        &mut self,
+        cloned: Option<OwnedFd>,
+        file: impl AsFd,
+        leaf: Leaf,
+        shape: Shape,
+    ) -> StepResult<Tree> {
+        if let (Some(cloned), Some(room)) = (cloned, self.room.checked_sub(1)) {
+            self.room = room;
+            return Ok(Tree::Cloned(cloned));
+        }
+        let source = source(file.as_fd(), leaf).during(Call::Readlink)?;
+        Ok(Tree::Later(Later { cloner: self.cloner, source, shape }))
+    }
+
+    /// The tree at `file`, cloned by the child in its own mount namespace, where all mounts
+    /// are slaves: on the host the mount is unbindable.
+    pub(super) fn of_child(file: impl AsFd, leaf: Leaf, shape: Shape) -> StepResult<Tree> {
+        let source = source(file.as_fd(), leaf).during(Call::Readlink)?;
+        Ok(Tree::Later(Later { cloner: Cloner::Child, source, shape }))
+    }
+
+    /// Both: a tree of which nothing else is to be known.
+    pub(super) fn plain(&mut self, file: impl AsFd, leaf: Leaf, shape: Shape) -> StepResult<Tree> {
+        let cloned = self.clone(&file, &shape)?;
+        self.tree(cloned, file, leaf, shape)
+    }
+}
+
+/// Who clones the trees: the parent, unless the kernel would lock their mounts in the
+/// container's mount namespace. It does where that belongs to another user namespace than
+/// the parent's.
+fn cloner(config: &Config) -> Result<Cloner> {
+    let namespaces = &config.namespaces;
+    let is_locked = match namespaces.origin(Kind::Mount) {
+        Origin::Shared => false,
+        Origin::New => namespaces.is_own(Kind::User),
+        Origin::Path(path) => {
+            namespaces.is_own(Kind::User) || !namespaces::belongs_to_own_user(Kind::Mount, path)?
+        }
+    };
+    if !is_locked {
+        return Ok(Cloner::Parent);
+    }
+    let needed = [cred::CAP_SYS_ADMIN, cred::CAP_SYS_CHROOT];
+    let effective = cred::cap_get().context(|| "capget")?.effective;
+    let may_help = needed.iter().all(|cap| effective & 1 << cap != 0);
+    Ok(if may_help { Cloner::Helper } else { Cloner::Child })
+}
