@@ -138,6 +138,12 @@ fn run(words: &[&str]) -> Done {
         }
         ["stop-others", mark] => to_others(mark, |pid| signal::kill(pid, Signal::SIGSTOP)),
         ["trace-others", mark] => to_others(mark, |pid| ptrace::seize(pid, ptrace::Options::empty())),
+        ["keep", pid, mark] => {
+            let pid = pid.parse().map(Pid::from_raw).map_err(|e| format!("{pid}: {e}"))?;
+            ptrace::seize(pid, ptrace::Options::PTRACE_O_TRACEEXIT).map_err(|e| format!("seize: {e}"))?;
+            fs::write(mark, "").map_err(|e| format!("{mark}: {e}"))?;
+            run(&["sleep"])
+        }
         ["watch", found, of_the_host] => watch(found, of_the_host),
         ["watch-program", name, found] => watch_program(name, found),
         ["syscalls", calls @ ..] => syscalls(calls),

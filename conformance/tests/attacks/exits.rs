@@ -30,12 +30,13 @@ pub(crate) const ATTACKS: &[Attack] = &[
 
 fn traced_init(arena: &Arena) -> Result<Count> {
     let mut count = Count::default();
-    for without_cgroup in [false, true] {
-        let attacker = arena.container("attacker", &["exits", "keep-first"], |_| ())?;
+    let ways = [("process", "first-thread"), ("thread", "first-thread"), ("process", "second-thread")];
+    for ((tracer, traced), without_cgroup) in ways.into_iter().flat_map(|way| [(way, false), (way, true)]) {
+        let attacker = arena.container("attacker", &["exits", "keep-first", tracer, traced], |_| ())?;
         let flags: &[&str] = if without_cgroup { &["--cgroup-manager", "disabled"] } else { &[] };
         let args = [flags, &["run", "--detach", attacker.id]].concat();
         if arena.runtime.run_in(&attacker.bundle, &args)?.ok().is_err() && without_cgroup {
-            break; // A flag of crun's.
+            continue; // A flag of crun's.
         }
         attacker.score.await_ready()?;
         arena.runtime.run(&["kill", attacker.id, "KILL"])?.ok()?;

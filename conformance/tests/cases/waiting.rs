@@ -206,6 +206,11 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "a container that is being debugged from outside",
+        quote: "runc: delete --force kills and deletes the container, and no process of the host",
+        run: |runtime| each([true, false], |shares_pids| debugged(runtime, *shares_pids)),
+    },
+    Case {
         name: "an exec'd process that has ended, and whose tracer does not wait",
         quote: "ptrace(2): a process is a zombie for its parent only when its tracer has waited for it",
         run: |runtime| {
@@ -227,6 +232,29 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
 ];
+
+/// Kills and deletes a container whose first process a process of the host traces, and holds
+/// on its way out.
+fn debugged(runtime: &Runtime, shares_pids: bool) -> Result {
+    let mut bundle = Bundle::new(&["sleep"])?;
+    if shares_pids {
+        bundle = bundle.with(|config| without_namespace(config, "pid"))?;
+    }
+    runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
+    let pid = runtime.state("c")?["pid"].to_string();
+    let mark = bundle.path().join("traced");
+    let mut command = Command::new(bundle.rootfs("probe"));
+    let mut debugger = Spawned(command.arg("keep").arg(pid).arg(&mark).spawn().doing("spawn")?);
+    await_file(&mark)?;
+    // Whether they succeed is not asked: the container cannot end before its debugger lets it go.
+    runtime.run(&["kill", "c", "KILL"])?;
+    within(30, || runtime.run(&["delete", "--force", "c"]))?;
+    let ended = debugger.0.try_wait().doing("wait")?;
+    drop(debugger);
+    runtime.run(&["delete", "--force", "c"])?;
+    ensure_eq!(ended, None);
+    Ok(())
+}
 
 fn while_creating(runtime: &Runtime) -> Result {
     let bundle = Bundle::new(&["sleep"])?;

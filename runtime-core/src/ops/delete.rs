@@ -172,7 +172,7 @@ pub(super) fn stop(record: &Record) -> Result<()> {
     let init = record.init.open()?;
     kill_everything(record)?;
     let Some(pidfd) = init else { return Ok(()) };
-    if ends(&record.init, &pidfd)? || await_end(&pidfd, PATIENCE.as_millis() as i32)? {
+    if ends(record, &pidfd)? || await_end(&pidfd, PATIENCE.as_millis() as i32)? {
         return Ok(());
     }
     Err(Error::new(ErrorKind::System, "container init still running"))

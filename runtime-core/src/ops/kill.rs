@@ -4,7 +4,7 @@
 use super::Container;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, ErrorKind, Result};
-use crate::state::process::{ProcessId, await_end, end_tracers};
+use crate::state::process::{await_end, end_tracers};
 use crate::state::record::{Phase, Record};
 use crate::trace::{Mark, Traced};
 use std::os::fd::OwnedFd;
@@ -28,20 +28,27 @@ impl Container {
                 _ => signal_init(&record, signal),
             };
         }
-        let Some(init) = record.init.open()?.filter(|_| signal == libc::SIGKILL) else {
+        if signal != libc::SIGKILL {
             return signal_init(&record, signal);
-        };
+        }
+        let init = record.init.open()?;
         signal_init(&record, signal)?;
-        ends(&record.init, &init).map(drop)
+        if let Some(init) = init {
+            // The signal was sent. A tracer that keeps init is no failure of that.
+            drop(ends(&record, &init));
+        }
+        Ok(())
     }
 }
 
-/// Whether an init that was killed ends soon. If it does not, what keeps it there is ended.
-pub(super) fn ends(init: &ProcessId, pidfd: &OwnedFd) -> Result<bool> {
+/// Waits a moment for an init that was killed, and returns whether it has ended. If it has not,
+/// its tracers are ended; but none where init shares its pid namespace with other containers or
+/// the host, whose processes they may be.
+pub(super) fn ends(record: &Record, init: &OwnedFd) -> Result<bool> {
     const SOON_MS: i32 = 20;
-    let ended = await_end(pidfd, SOON_MS)?;
-    if !ended {
-        end_tracers(init.pid)?;
+    let ended = await_end(init, SOON_MS)?;
+    if !ended && !record.shared_pid_namespace {
+        end_tracers(record.init.pid, init)?;
     }
     Ok(ended)
 }

@@ -2,7 +2,7 @@
 //! A process that is remembered by pid and start time, and never mistaken for another.
 
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::sys::{Errno, fd, process};
+use crate::sys::{Errno, dir, fd, process};
 use serde::{Deserialize, Serialize};
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -97,47 +97,91 @@ impl ProcessId {
     }
 }
 
-/// Ends what traces a process that was killed and does not end, if it is in the same pid namespace:
-/// until then a tracer can keep it (PTRACE_O_TRACEEXIT). One of the host's is somebody's debugger.
-pub(crate) fn end_tracers(pid: i32) -> Result<()> {
-    /// One that is traced in turn may be kept as well.
+/// Ends the tracers of process `pid`, which was killed and does not end: a tracer can stop it on
+/// its way out (PTRACE_O_TRACEEXIT, ptrace(2)). `pidfd` refers to the same process.
+///
+/// A tracer on the host is somebody's debugger, or a parent that asked for PTRACE_TRACEME. So
+/// only tracers in the process's own pid namespace are ended, and none if that namespace is
+/// the runtime's too.
+pub(crate) fn end_tracers(pid: i32, pidfd: &OwnedFd) -> Result<()> {
+    let namespace = pid_namespace_of(pid)?;
+    if namespace.is_none() || namespace == pid_namespace_of(std::process::id() as i32)? {
+        return Ok(());
+    }
+    end_tracers_within(namespace, pid, pidfd)
+}
+
+fn end_tracers_within(namespace: Option<u64>, pid: i32, pidfd: &OwnedFd) -> Result<()> {
+    /// A tracer that is traced itself may be kept as well.
     const CHAIN_MAX: usize = 64;
     const PATIENCE_MS: i32 = 100;
-    let mut traced = pid;
+    let mut held: Option<(i32, OwnedFd)> = None;
     for _ in 0..CHAIN_MAX {
+        let (traced, traced_fd) = held.as_ref().map_or((pid, pidfd), |(pid, pidfd)| (*pid, pidfd));
         let Some(tracer) = tracer_of(traced)? else { return Ok(()) };
-        let pidfd = match process::pidfd_open(tracer) {
+        let tracer_fd = match process::pidfd_open(tracer.process) {
             Err(Errno::ESRCH) => continue,
-            other => other.context(|| format!("pidfd_open {tracer}"))?,
+            other => other.context(|| format!("pidfd_open {}", tracer.process))?,
         };
-        // What the handle refers to cannot change any more.
+        // The pidfd keeps its process, so what is true of the number now is true of it.
         if tracer_of(traced)? != Some(tracer) {
             continue;
         }
-        let own = pid_namespace_of(pid)?;
-        if own.is_none() || pid_namespace_of(tracer)? != own {
+        if pid_namespace_of(tracer.process)? != namespace {
             return Ok(());
         }
-        crate::sys::ignore(process::pidfd_send_signal(&pidfd, libc::SIGKILL));
-        if !await_end(&pidfd, PATIENCE_MS)? {
-            traced = tracer;
+        // As long as the traced process has not ended, its pid was not another's meanwhile.
+        if await_end(traced_fd, 0)? {
+            return Ok(());
+        }
+        crate::sys::ignore(process::pidfd_send_signal(&tracer_fd, libc::SIGKILL));
+        if !await_end(&tracer_fd, PATIENCE_MS)? {
+            held = Some((tracer.process, tracer_fd));
         }
     }
     Ok(())
 }
 
-fn tracer_of(pid: i32) -> Result<Option<i32>> {
-    let path = format!("/proc/{pid}/status");
+/// A thread that traces another, and the process that the thread belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tracer {
+    thread: i32,
+    process: i32,
+}
+
+/// Returns the tracer of the first thread of process `pid` that has one.
+fn tracer_of(pid: i32) -> Result<Option<Tracer>> {
+    let path = format!("/proc/{pid}/task");
+    let directory = CString::new(path.as_str()).unwrap_or_default();
+    let opened = fd::open(fd::CWD, &directory, libc::O_RDONLY | libc::O_DIRECTORY, 0);
+    let threads = match opened.and_then(dir::entries) {
+        Err(Errno::ENOENT | Errno::ESRCH) => return Ok(None),
+        other => other.context(|| format!("read {path}"))?,
+    };
+    for thread in threads.iter().filter_map(|thread| thread.name.to_str().ok()?.parse().ok()) {
+        let Some(tracer) = number_in_status(thread, "TracerPid")?.filter(|thread| *thread > 0) else {
+            continue;
+        };
+        // A tracer that is a thread has no pidfd: its process has.
+        if let Some(process) = number_in_status(tracer, "Tgid")? {
+            return Ok(Some(Tracer { thread: tracer, process }));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns a number in the status of a thread (proc_pid_status(5)), `None` if the thread has ended.
+fn number_in_status(thread: i32, key: &str) -> Result<Option<i32>> {
+    let path = format!("/proc/{thread}/status");
     match fd::read_piece(fd::CWD, &CString::new(path.as_str()).unwrap_or_default()) {
-        Ok(text) => Ok(parse_tracer(&String::from_utf8_lossy(&text))),
+        Ok(text) => Ok(parse_number(&String::from_utf8_lossy(&text), key)),
         Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),
         Err(errno) => Err(Error::os(errno, format!("read {path}"))),
     }
 }
 
-fn parse_tracer(status: &str) -> Option<i32> {
-    let line = status.lines().find_map(|line| line.strip_prefix("TracerPid:"))?;
-    line.trim().parse().ok().filter(|pid| *pid > 0)
+fn parse_number(status: &str, key: &str) -> Option<i32> {
+    status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')?.trim().parse().ok())
 }
 
 /// `None`: it has ended, or the caller may not look at it.
@@ -220,11 +264,12 @@ mod tests {
     }
 
     #[test]
-    fn tracers() {
+    fn numbers_in_a_status() {
         // A name cannot have a line break there (proc(5)).
-        assert_eq!(parse_tracer("Name:\tTracerPid:\t1\nTracerPid:\t4711\nUid:\t0\n"), Some(4711));
-        assert_eq!(parse_tracer("TracerPid:\t0\n"), None);
-        assert_eq!(parse_tracer("Name:\tx\n"), None);
+        let status = "Name:\tTracerPid:\t1\nTgid:\t12\nTracerPid:\t4711\nUid:\t0\n";
+        assert_eq!(parse_number(status, "TracerPid"), Some(4711));
+        assert_eq!(parse_number(status, "Tgid"), Some(12));
+        assert_eq!(parse_number("Name:\tx\n", "TracerPid"), None);
     }
 
     #[test]

@@ -12,21 +12,53 @@ use std::time::Duration;
 pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
     match words {
         ["keep-others"] => keep_others(score),
-        ["keep-first"] => keep_first(score),
+        ["keep-first", tracer, traced] => keep_first(score, tracer, traced),
         _ => Err(format!("no such verb: {words:?}")),
     }
 }
 
-/// As the first process of a container: is traced by another, which never lets it go.
-fn keep_first(score: &Score) -> Result {
+/// As the first process of a container: has another process trace it, which never lets it go.
+/// `tracer` is "process", or "thread" for one that traces from a thread that is not its first.
+/// `traced` is init's "first-thread" or its "second-thread".
+fn keep_first(score: &Score, tracer: &str, traced: &str) -> Result {
     spawn(|| {
-        ptrace::seize(Pid::from_raw(1), Options::PTRACE_O_TRACEEXIT).doing("seize")?;
-        score.count_near();
-        score.set_ready();
-        loop {
-            std::thread::sleep(Duration::from_secs(60));
+        let keep = || {
+            let thread = await_thread_of_init(if traced == "second-thread" { 2 } else { 1 })?;
+            ptrace::seize(thread, Options::PTRACE_O_TRACEEXIT).doing("seize")?;
+            score.count_near();
+            score.set_ready();
+            // The end of a tracer frees what it traces.
+            sleep_forever()
+        };
+        match tracer {
+            "thread" => std::thread::scope(|scope| {
+                let thread = scope.spawn(keep);
+                thread.join().map_err(|_panic| "the thread panics".to_owned())?
+            }),
+            _ => keep(),
         }
     })?;
+    if traced == "second-thread" {
+        std::thread::spawn(sleep_forever);
+    }
+    sleep_forever()
+}
+
+/// Waits until init has `count` threads, and returns the last one.
+fn await_thread_of_init(count: usize) -> Result<Pid> {
+    loop {
+        let entries = fs::read_dir("/proc/1/task").doing("/proc/1/task")?.flatten();
+        let mut threads: Vec<i32> =
+            entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        threads.sort_unstable();
+        if let Some(thread) = threads.get(count - 1) {
+            return Ok(Pid::from_raw(*thread));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn sleep_forever() -> Result {
     loop {
         std::thread::sleep(Duration::from_secs(60));
     }
