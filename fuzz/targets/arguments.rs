@@ -7,6 +7,7 @@
 #[path = "../../runtime-cli/src/args/mod.rs"]
 mod args;
 
+use args::flags::{Integer, Integers, Switch, Takes, Text, Texts};
 use libfuzzer_sys::fuzz_target;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -18,8 +19,14 @@ fuzz_target!(|bytes: &[u8]| {
             let topic = match &invocation.request {
                 args::Request::Run(call) => {
                     for flag in call.command.flags {
-                        let _value = call.flags.all(flag.names[0]);
-                        let _number = call.flags.integer(flag.names[0]);
+                        let found = match flag.takes {
+                            Takes::Nothing => call.flags.switch(Switch(flag.names)).is_some(),
+                            Takes::Text => call.flags.get(Text(flag.names)).is_some(),
+                            Takes::Integer => call.flags.integer(Integer(flag.names)).is_some(),
+                            Takes::Texts => call.flags.texts(Texts(flag.names)).next().is_some(),
+                            Takes::Integers => call.flags.integers(Integers(flag.names)).next().is_some(),
+                        };
+                        assert_eq!(found, call.flags.was_given(flag));
                     }
                     Some(call.command)
                 }

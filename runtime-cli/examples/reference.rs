@@ -10,15 +10,18 @@
 //! program itself does not use it (docs/decisions/arguments.md).
 #![allow(clippy::disallowed_methods, clippy::print_stderr)] // A tool of the build.
 
+#[path = "../src/args/flags.rs"]
+mod flags;
 #[path = "../src/args/table.rs"]
 mod table;
 
 use clap::{Arg, ArgAction, ValueHint};
 use clap_complete::Shell;
 use clap_mangen::Man;
+use flags::{Flag, Takes};
 use std::io::Result;
 use std::path::{Path, PathBuf};
-use table::{COMMANDS, Command, Flag, GLOBALS, Order, Takes};
+use table::{COMMANDS, Command, GLOBALS, Order};
 
 const PROGRAM: &str = "runtime-cli";
 

@@ -2,6 +2,7 @@
 //! The log, in the two formats that engines read: logrus's text and JSON lines.
 
 use crate::args::Values;
+use crate::args::flags::{DEBUG, LOG, LOG_FORMAT};
 use crate::output;
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
@@ -54,12 +55,12 @@ impl std::fmt::Display for LogError {
 impl Log {
     /// As the global flags say. The file is appended to, never cut.
     pub(crate) fn open(globals: &Values) -> Result<Self, LogError> {
-        let format = match globals.get("log-format").map(|f| f.to_string_lossy()).as_deref() {
+        let format = match globals.get(LOG_FORMAT).map(|f| f.to_string_lossy()).as_deref() {
             None | Some("" | "text") => Format::Text,
             Some("json") => Format::Json,
             Some(other) => return Err(LogError(format!("invalid log-format: {other}"))),
         };
-        let file = match globals.path("log") {
+        let file = match globals.path(LOG) {
             None => None,
             Some(path) => {
                 let opened = OpenOptions::new()
@@ -74,7 +75,7 @@ impl Log {
                 Some(RefCell::new(opened))
             }
         };
-        Ok(Log { file, format, debug: globals.is_set("debug") })
+        Ok(Log { file, format, debug: globals.is_set(DEBUG) })
     }
 
     /// Before the flags are known, or when they are wrong.

@@ -2,6 +2,7 @@
 //! `--trace FILE`: where the time went, for a browser to show.
 
 use crate::args::Values;
+use crate::args::flags::TRACE;
 use crate::cmd::Failure;
 use crate::log::Log;
 use crate::output::io_text;
@@ -21,7 +22,7 @@ impl Timeline {
     /// Begins one, if the global flags ask for it. A file that cannot be written
     /// is known before anything else is done.
     pub(crate) fn begin(globals: &Values) -> Result<Option<Self>, Failure> {
-        let Some(path) = globals.path("trace") else { return Ok(None) };
+        let Some(path) = globals.path(TRACE) else { return Ok(None) };
         let file =
             OpenOptions::new().create(true).truncate(true).write(true).open(path).map_err(|error| {
                 Failure::new(format!("--trace: open {}: {}", path.display(), io_text(&error)))

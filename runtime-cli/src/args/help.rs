@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Help, in the layout of runc's.
 
-use super::table::{COMMANDS, Command, Flag, GLOBALS, Takes};
+use super::flags::{Flag, Takes};
+use super::table::{COMMANDS, Command, GLOBALS};
 
 const ABOUT: &str = "\
 {program} runs containers as the Open Container Initiative (OCI) specifies

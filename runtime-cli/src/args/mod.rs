@@ -6,14 +6,19 @@
 //!
 //! Parsing is pure: it touches neither files nor the environment.
 
+pub(crate) mod flags;
 mod help;
 pub(crate) mod table;
+pub(crate) mod values;
 
 pub(crate) use help::help;
+pub(crate) use values::Values;
 
+use flags::{Flag, Takes};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use table::{COMMANDS, Command, Flag, GLOBALS, Order, Takes};
+use table::{COMMANDS, Command, GLOBALS, Order};
+use values::check_value;
 
 /// What the arguments ask for.
 #[derive(Debug)]
@@ -38,38 +43,6 @@ pub(crate) struct Call {
     pub(crate) command: &'static Command,
     pub(crate) flags: Values,
     pub(crate) arguments: Vec<OsString>,
-}
-
-/// The flags that were given, in their order.
-#[derive(Debug, Default)]
-pub(crate) struct Values(Vec<(&'static str, OsString)>);
-
-impl Values {
-    /// The value of a flag, the last if it was given several times.
-    pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
-        self.0.iter().rev().find(|(given, _)| *given == name).map(|(_, value)| value.as_os_str())
-    }
-
-    /// As [`get`](Self::get); an empty value counts as none.
-    pub(crate) fn path(&self, name: &str) -> Option<&std::path::Path> {
-        self.get(name).filter(|value| !value.is_empty()).map(std::path::Path::new)
-    }
-
-    /// All values of a flag that may be given several times.
-    pub(crate) fn all(&self, name: &str) -> Vec<&OsStr> {
-        self.0.iter().filter(|(given, _)| *given == name).map(|(_, value)| value.as_os_str()).collect()
-    }
-
-    /// Whether a flag that takes nothing is set.
-    pub(crate) fn is_set(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|value| parse_bool(value) == Some(true))
-    }
-
-    /// The value of an integer flag, 0 if it was not given. (The parser has
-    /// checked that it is one.)
-    pub(crate) fn integer(&self, name: &str) -> i64 {
-        self.get(name).and_then(parse_integer).unwrap_or(0)
-    }
 }
 
 /// Arguments that make no sense.
@@ -193,7 +166,6 @@ fn check_count(command: &'static Command, given: usize, argv0: &str) -> Result<(
     Err(UsageKind::Count { command: command.name, text: format!("{argv0}: {:?} {what}", command.name) })
 }
 
-#[derive(Default)]
 struct Parsed {
     values: Values,
     help: bool,
@@ -206,7 +178,7 @@ fn parse_flags(
     known: &'static [Flag],
     order: Order,
 ) -> Result<(Parsed, Vec<OsString>), String> {
-    let mut parsed = Parsed::default();
+    let mut parsed = Parsed { values: Values::new(known), help: false, version: false };
     let mut others = Vec::new();
     let mut args = args.iter();
     while let Some(arg) = args.next() {
@@ -253,32 +225,9 @@ fn parse_flags(
         };
         check_value(flag, &value)
             .map_err(|why| format!("invalid value {:?} for flag -{text}: {why}", value.to_string_lossy()))?;
-        parsed.values.0.extend(flag.names.first().map(|name| (*name, value)));
+        parsed.values.push(flag, value);
     }
     Ok((parsed, others))
-}
-
-fn check_value(flag: &Flag, value: &OsStr) -> Result<(), String> {
-    match flag.takes {
-        Takes::Nothing if parse_bool(value).is_none() => Err("parse error".to_owned()),
-        Takes::Integer | Takes::Integers if parse_integer(value).is_none() => {
-            Err(format!("strconv.ParseInt: parsing {:?}: invalid syntax", value.to_string_lossy()))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// As Go's strconv.ParseBool.
-fn parse_bool(value: &OsStr) -> Option<bool> {
-    match value.as_bytes() {
-        b"1" | b"t" | b"T" | b"true" | b"TRUE" | b"True" => Some(true),
-        b"0" | b"f" | b"F" | b"false" | b"FALSE" | b"False" => Some(false),
-        _ => None,
-    }
-}
-
-fn parse_integer(value: &OsStr) -> Option<i64> {
-    value.to_str()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -308,20 +257,20 @@ mod tests {
     fn all_ways_to_write_a_flag() {
         for args in [["--bundle", "x"], ["-bundle", "x"], ["-b", "x"], ["--b", "x"]] {
             let call = call(&["create", args[0], args[1], "id"]);
-            assert_eq!(call.flags.get("bundle").unwrap(), "x");
+            assert_eq!(call.flags.get(flags::BUNDLE).unwrap(), "x");
             assert_eq!(call.arguments, ["id"]);
         }
         for arg in ["--bundle=x=y", "-b=x=y"] {
-            assert_eq!(call(&["create", arg, "id"]).flags.get("bundle").unwrap(), "x=y");
+            assert_eq!(call(&["create", arg, "id"]).flags.get(flags::BUNDLE).unwrap(), "x=y");
         }
         for (arg, set) in [("--force", true), ("-f=1", true), ("--force=false", false), ("-force=F", false)] {
-            assert_eq!(call(&["delete", arg, "id"]).flags.is_set("force"), set, "{arg}");
+            assert_eq!(call(&["delete", arg, "id"]).flags.is_set(flags::FORCE), set, "{arg}");
         }
     }
 
     #[test]
     fn flags_may_follow_the_id_unless_the_rest_belongs_to_somebody_else() {
-        assert!(call(&["delete", "id", "--force"]).flags.is_set("force"));
+        assert!(call(&["delete", "id", "--force"]).flags.is_set(flags::FORCE));
         assert_eq!(call(&["kill", "id", "-a"]).arguments, ["id", "-a"]);
         assert_eq!(call(&["ps", "-f", "json", "id", "-e", "-f"]).arguments, ["id", "-e", "-f"]);
         assert_eq!(call(&["delete", "--", "-f"]).arguments, ["-f"]);
@@ -329,11 +278,17 @@ mod tests {
     }
 
     #[test]
+    #[should_panic(expected = "this command has no flag keep that takes Nothing")]
+    fn a_command_asks_for_its_own_flags_only() {
+        call(&["create", "id"]).flags.is_set(flags::KEEP);
+    }
+
+    #[test]
     fn globals_come_first() {
         let invocation = run(&["--root", "/x", "-log-format=json", "state", "id"]).unwrap();
         assert_eq!(invocation.program, "runc");
-        assert_eq!(invocation.globals.get("root").unwrap(), "/x");
-        assert_eq!(invocation.globals.get("log-format").unwrap(), "json");
+        assert_eq!(invocation.globals.get(flags::ROOT).unwrap(), "/x");
+        assert_eq!(invocation.globals.get(flags::LOG_FORMAT).unwrap(), "json");
         assert_eq!(flag_error(&["state", "--root", "/x", "id"]), "flag provided but not defined: -root");
     }
 

@@ -2,6 +2,11 @@
 //! `create` and `run`.
 
 use super::{Context, Failure};
+use crate::args::flags::{
+    BUNDLE, CGROUP_MANAGER, CONSOLE_SOCKET, DETACH, KEEP, NO_NEW_KEYRING, NO_PIVOT, NO_SUBREAPER, PID_FILE,
+    PIDFD_SOCKET, ROOTLESS, SYSTEMD_CGROUP,
+};
+use crate::args::values::parse_bool;
 use crate::foreground::{self, Foreground, Given};
 use crate::notify::{self, Proxy};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -15,7 +20,7 @@ pub(super) fn create(context: &Context<'_>) -> Result<u8, Failure> {
 }
 
 pub(super) fn run(context: &Context<'_>) -> Result<u8, Failure> {
-    let mode = if context.flags.is_set("detach") { Mode::Detached } else { Mode::Foreground };
+    let mode = if context.flags.is_set(DETACH) { Mode::Detached } else { Mode::Foreground };
     make(context, mode).map_err(|failure| failure.during("runc run failed"))
 }
 
@@ -30,7 +35,7 @@ fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
     runtime_core::protect_program()?;
     context.log.debug(EXE_SEALED);
     let container = context.container()?;
-    let bundle = context.flags.path("bundle").unwrap_or(Path::new("."));
+    let bundle = context.flags.path(BUNDLE).unwrap_or(Path::new("."));
     // In this order: reading the configuration, the thread begins.
     let mut create = context.runtime()?.create(container.id().clone(), bundle).parallel(true).load()?;
     // A name that is mistyped may be why it fails.
@@ -52,19 +57,19 @@ fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
     }
     let (foreground, create) = match mode {
         Mode::Foreground => {
-            if context.flags.path("console-socket").is_some() {
+            if context.flags.path(CONSOLE_SOCKET).is_some() {
                 return Err(Failure::new(
                     "cannot use console socket if runc will not detach or allocate tty",
                 ));
             }
-            let (foreground, given) = Foreground::new(terminal, !context.flags.is_set("no-subreaper"))?;
+            let (foreground, given) = Foreground::new(terminal, !context.flags.is_set(NO_SUBREAPER))?;
             (Some(foreground), give(create, given))
         }
         _ => (None, create),
     };
     let held = create.hold()?;
     context.warn(held.warnings());
-    let keeps = foreground.is_none() || context.flags.is_set("keep");
+    let keeps = foreground.is_none() || context.flags.is_set(KEEP);
     let run = match foreground {
         Some(foreground) => serve(context, &container, foreground, held),
         None => detach(context, &container, held),
@@ -161,22 +166,22 @@ fn give(create: Create, given: Given) -> Create {
 
 fn options(context: &Context<'_>, mut create: Create) -> Result<Create, Failure> {
     let flags = context.flags;
-    if let Some(path) = flags.path("console-socket") {
+    if let Some(path) = flags.path(CONSOLE_SOCKET) {
         create = create.console_socket(path);
     }
-    if let Some(path) = flags.path("pidfd-socket") {
+    if let Some(path) = flags.path(PIDFD_SOCKET) {
         create = create.pidfd_socket(path);
     }
-    if let Some(path) = flags.path("pid-file") {
+    if let Some(path) = flags.path(PID_FILE) {
         create = create.pid_file(path);
     }
     let (fds, listening) = super::preserved_fds(flags)?;
     if let Some(listening) = listening {
         create = create.env("LISTEN_FDS", listening.to_string()).env("LISTEN_PID", "1");
     }
-    let manager = context.globals.get("cgroup-manager").map(OsStr::to_string_lossy);
+    let manager = context.globals.get(CGROUP_MANAGER).map(OsStr::to_string_lossy);
     let (systemd, without_cgroup) = match manager.as_deref() {
-        None => (context.globals.is_set("systemd-cgroup"), false),
+        None => (context.globals.is_set(SYSTEMD_CGROUP), false),
         Some("cgroupfs") => (false, false),
         Some("systemd") => (true, false),
         Some("disabled") => (false, true),
@@ -188,19 +193,16 @@ fn options(context: &Context<'_>, mut create: Create) -> Result<Create, Failure>
         .rootless(rootless(context)?)
         .notify(notify::address().is_some())
         .preserve_fds(fds)
-        .no_pivot(flags.is_set("no-pivot"))
-        .no_new_keyring(flags.is_set("no-new-keyring")))
+        .no_pivot(flags.is_set(NO_PIVOT))
+        .no_new_keyring(flags.is_set(NO_NEW_KEYRING)))
 }
 
-/// The global flag: `None` is "auto".
+/// Returns the value of the global flag --rootless, `None` for "auto".
 fn rootless(context: &Context<'_>) -> Result<Option<bool>, Failure> {
-    let given = context.globals.get("rootless").map(OsStr::to_string_lossy);
-    match given.as_deref().unwrap_or("auto") {
-        "" => Ok(None),
-        auto if auto.eq_ignore_ascii_case("auto") => Ok(None),
-        // What Go's strconv.ParseBool takes.
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Some(true)),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Some(false)),
-        other => Err(Failure::new(format!("strconv.ParseBool: parsing {other:?}: invalid syntax"))),
+    let Some(given) = context.globals.get(ROOTLESS) else { return Ok(None) };
+    if given.is_empty() || given.eq_ignore_ascii_case("auto") {
+        return Ok(None);
     }
+    let syntax = || format!("strconv.ParseBool: parsing {:?}: invalid syntax", given.to_string_lossy());
+    parse_bool(given).map(Some).ok_or_else(|| Failure::new(syntax()))
 }

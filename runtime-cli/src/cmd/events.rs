@@ -2,6 +2,7 @@
 //! `events`.
 
 use super::{Context, Failure};
+use crate::args::flags::{INTERVAL, STATS};
 use crate::output::io_text;
 use runtime_core::Event;
 use runtime_core::stats::Stats;
@@ -21,11 +22,11 @@ struct Line<'a> {
 
 pub(super) fn events(context: &Context<'_>) -> Result<u8, Failure> {
     let container = context.container()?;
-    let interval = match context.flags.get("interval").map(|text| text.to_string_lossy()) {
+    let interval = match context.flags.get(INTERVAL).map(|text| text.to_string_lossy()) {
         None => Duration::from_secs(5),
         Some(text) => parse_interval(&text)?,
     };
-    if context.flags.is_set("stats") {
+    if context.flags.is_set(STATS) {
         print(&container.id().to_string(), &Event::Stats(Box::new(container.stats()?)))?;
         return Ok(0);
     }

@@ -2,6 +2,10 @@
 //! `exec`.
 
 use super::{Context, Failure};
+use crate::args::flags::{
+    ADDITIONAL_GIDS, APPARMOR, CAP, CGROUP, CONSOLE_SOCKET, CWD, DETACH, ENV, IGNORE_PAUSED, NO_NEW_PRIVS,
+    PID_FILE, PIDFD_SOCKET, PROCESS, PROCESS_LABEL, TTY, USER,
+};
 use crate::foreground::{Foreground, Given};
 use crate::input;
 use runtime_core::spec::{Capabilities, Process};
@@ -18,7 +22,7 @@ fn run(context: &Context<'_>) -> Result<u8, Failure> {
     runtime_core::protect_program()?;
     let flags = context.flags;
     let container = context.container()?;
-    let process = match flags.path("process") {
+    let process = match flags.path(PROCESS) {
         Some(path) => {
             let (process, warnings) = Process::from_json_warning(&input::read(path)?)?;
             context.warn(&warnings);
@@ -26,9 +30,9 @@ fn run(context: &Context<'_>) -> Result<u8, Failure> {
         }
         None => from_flags(context, &container)?,
     };
-    let detach = flags.is_set("detach");
+    let detach = flags.is_set(DETACH);
     let terminal = process.terminal;
-    let has_socket = flags.path("console-socket").is_some();
+    let has_socket = flags.path(CONSOLE_SOCKET).is_some();
     if detach && terminal && !has_socket {
         return Err(Failure::new("cannot allocate tty if runc will detach without setting console socket"));
     }
@@ -74,20 +78,20 @@ fn give(exec: Exec, given: Given) -> Exec {
 
 fn options(context: &Context<'_>, mut exec: Exec) -> Result<Exec, Failure> {
     let flags = context.flags;
-    if let Some(path) = flags.path("console-socket") {
+    if let Some(path) = flags.path(CONSOLE_SOCKET) {
         exec = exec.console_socket(path);
     }
-    if let Some(path) = flags.path("pidfd-socket") {
+    if let Some(path) = flags.path(PIDFD_SOCKET) {
         exec = exec.pidfd_socket(path);
     }
-    if let Some(path) = flags.path("pid-file") {
+    if let Some(path) = flags.path(PID_FILE) {
         exec = exec.pid_file(path);
     }
     let (fds, listening) = super::preserved_fds(flags)?;
     if let Some(listening) = listening {
         exec = exec.env("LISTEN_FDS", listening.to_string()).env("LISTEN_PID", "1");
     }
-    match flags.all("cgroup").as_slice() {
+    match flags.texts(CGROUP).collect::<Vec<_>>().as_slice() {
         [] => {}
         [path] => {
             // `cpu,memory:path` is for hierarchies that version 2 does not have.
@@ -98,7 +102,7 @@ fn options(context: &Context<'_>, mut exec: Exec) -> Result<Exec, Failure> {
             return Err(Failure::new("--cgroup: cgroup v2 has one hierarchy, so there can be one path only"));
         }
     }
-    Ok(exec.preserve_fds(fds).ignore_paused(flags.is_set("ignore-paused")))
+    Ok(exec.preserve_fds(fds).ignore_paused(flags.is_set(IGNORE_PAUSED)))
 }
 
 /// The container's own process, changed as the flags say.
@@ -113,38 +117,33 @@ fn from_flags(context: &Context<'_>, container: &Container) -> Result<Process, F
     };
     let mut process = container.process()?;
     process.args = args.iter().map(|arg| text(arg)).collect::<Result<_, _>>()?;
-    process.terminal = flags.is_set("tty");
-    if let Some(cwd) = flags.get("cwd").filter(|cwd| !cwd.is_empty()) {
+    process.terminal = flags.is_set(TTY);
+    if let Some(cwd) = flags.get(CWD).filter(|cwd| !cwd.is_empty()) {
         process.cwd = text(cwd)?;
     }
-    if let Some(label) = flags.get("process-label").filter(|label| !label.is_empty()) {
+    if let Some(label) = flags.get(PROCESS_LABEL).filter(|label| !label.is_empty()) {
         process.selinux_label = text(label)?;
     }
-    if let Some(profile) = flags.get("apparmor").filter(|profile| !profile.is_empty()) {
+    if let Some(profile) = flags.get(APPARMOR).filter(|profile| !profile.is_empty()) {
         process.apparmor_profile = text(profile)?;
     }
-    if flags.get("no-new-privs").is_some() {
-        process.no_new_privileges = flags.is_set("no-new-privs");
+    if let Some(no_new_privileges) = flags.switch(NO_NEW_PRIVS) {
+        process.no_new_privileges = no_new_privileges;
     }
-    for variable in flags.all("env") {
+    for variable in flags.texts(ENV) {
         process.env.push(text(variable)?);
     }
-    for capability in flags.all("cap") {
+    for capability in flags.texts(CAP) {
         add_capability(process.capabilities.get_or_insert_default(), &text(capability)?);
     }
-    for gid in flags.all("additional-gids") {
-        let gid = text(gid)?;
-        match gid.parse::<i64>() {
-            Ok(n) if n < 0 => {
-                return Err(Failure::new(format!("additional-gids must be a positive number {n}")));
-            }
-            Ok(n) => {
-                process.user.additional_gids.push(u32::try_from(n).map_err(|_too_large| bad("gid", &gid))?);
-            }
-            Err(_) => return Err(bad("gid", &gid)),
+    for gid in flags.integers(ADDITIONAL_GIDS) {
+        if gid < 0 {
+            return Err(Failure::new(format!("additional-gids must be a positive number {gid}")));
         }
+        let gid = u32::try_from(gid).map_err(|_too_large| bad("gid", &gid.to_string()))?;
+        process.user.additional_gids.push(gid);
     }
-    if let Some(user) = flags.get("user").filter(|user| !user.is_empty()) {
+    if let Some(user) = flags.get(USER).filter(|user| !user.is_empty()) {
         let user = text(user)?;
         let (uid, gid) = user.split_once(':').map_or((user.as_str(), None), |(uid, gid)| (uid, Some(gid)));
         // Numbers only: names are the image's (CVE-2016-3697, CVE-2026-30892).

@@ -2,6 +2,7 @@
 //! `kill`.
 
 use super::{Context, Failure};
+use crate::args::flags::ALL;
 use nix::sys::signal::Signal;
 use runtime_core::ErrorKind;
 
@@ -15,7 +16,7 @@ pub(super) fn kill(context: &Context<'_>) -> Result<u8, Failure> {
     };
     match container.kill(signal) {
         // Obsolete, but engines still say it: then a stopped container is fine.
-        Err(error) if error.kind() == ErrorKind::NotRunning && context.flags.is_set("all") => Ok(0),
+        Err(error) if error.kind() == ErrorKind::NotRunning && context.flags.is_set(ALL) => Ok(0),
         other => Ok(other.map(|()| 0)?),
     }
 }

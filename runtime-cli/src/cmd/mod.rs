@@ -16,6 +16,8 @@ mod start;
 mod state;
 mod update;
 
+use crate::args::flags::{PRESERVE_FDS, ROOT};
+use crate::args::table::Verb;
 use crate::args::{Call, Invocation, Request, Values};
 use crate::log::Log;
 use runtime_core::{Container, ContainerId, ErrorKind, ExitStatus, Process, Runtime, Warning};
@@ -75,23 +77,22 @@ pub(crate) struct Context<'a> {
 pub(crate) fn run(invocation: &Invocation, log: &Log) -> Result<u8, Failure> {
     let Request::Run(Call { command, flags, arguments }) = &invocation.request else { return Ok(0) };
     let context = Context { globals: &invocation.globals, flags, arguments, log };
-    match command.name {
-        "create" => create::create(&context),
-        "delete" => delete::delete(&context),
-        "events" => events::events(&context),
-        "exec" => exec::exec(&context),
-        "features" => features::features(&context),
-        "kill" => kill::kill(&context),
-        "list" => list::list(&context),
-        "pause" => pause::pause(&context),
-        "ps" => ps::ps(&context),
-        "resume" => pause::resume(&context),
-        "run" => create::run(&context),
-        "spec" => spec::spec(&context),
-        "start" => start::start(&context),
-        "state" => state::state(&context),
-        "update" => update::update(&context),
-        other => Err(Failure::new(format!("the command {other} is in the table, but not here"))),
+    match command.verb {
+        Verb::Create => create::create(&context),
+        Verb::Delete => delete::delete(&context),
+        Verb::Events => events::events(&context),
+        Verb::Exec => exec::exec(&context),
+        Verb::Features => features::features(&context),
+        Verb::Kill => kill::kill(&context),
+        Verb::List => list::list(&context),
+        Verb::Pause => pause::pause(&context),
+        Verb::Ps => ps::ps(&context),
+        Verb::Resume => pause::resume(&context),
+        Verb::Run => create::run(&context),
+        Verb::Spec => spec::spec(&context),
+        Verb::Start => start::start(&context),
+        Verb::State => state::state(&context),
+        Verb::Update => update::update(&context),
     }
 }
 
@@ -131,12 +132,17 @@ fn exit_code(context: &Context<'_>, process: &Process, status: ExitStatus) -> u8
 /// Whether the descriptors are open that `create`, `run` or `exec` are to pass on.
 pub(crate) fn check_preserved_fds(invocation: &Invocation) -> Result<(), Failure> {
     let Request::Run(Call { command, flags, .. }) = &invocation.request else { return Ok(()) };
-    let checked = preserved_fds(flags).and_then(|(count, _)| Ok(runtime_core::check_preserved_fds(count)?));
-    match command.name {
-        "create" | "run" => {
-            checked.map_err(|failure| failure.during(&format!("runc {} failed", command.name)))
+    let check = || {
+        let (count, _) = preserved_fds(flags)?;
+        Ok(runtime_core::check_preserved_fds(count)?)
+    };
+    match command.verb {
+        Verb::Create | Verb::Run => {
+            check().map_err(|failure: Failure| failure.during(&format!("runc {} failed", command.name)))
         }
-        "exec" => checked.map_err(|failure| Failure { status: 255, ..failure.during("exec failed") }),
+        Verb::Exec => {
+            check().map_err(|failure: Failure| Failure { status: 255, ..failure.during("exec failed") })
+        }
         _ => Ok(()),
     }
 }
@@ -144,7 +150,7 @@ pub(crate) fn check_preserved_fds(invocation: &Invocation) -> Result<(), Failure
 /// How many descriptors from 3 on a process gets, and how many of them are
 /// sockets that a service manager has passed to us (sd_listen_fds(3)).
 fn preserved_fds(flags: &Values) -> Result<(u16, Option<u16>), Failure> {
-    let preserved = flags.integer("preserve-fds");
+    let preserved = flags.integer(PRESERVE_FDS).unwrap_or(0);
     let fds = u16::try_from(preserved).map_err(|_out_of_range| {
         Failure::new(format!("--preserve-fds: expected 0 to 65535, got {preserved}"))
     })?;
@@ -163,7 +169,7 @@ fn listen_fds() -> Option<u16> {
 /// Where the state of containers is: --root, or for users other than root a
 /// directory of their own (docs/decisions/state-root.md).
 fn state_root(globals: &Values) -> Result<PathBuf, Failure> {
-    let Some(root) = globals.get("root").map(Path::new) else { return default_root() };
+    let Some(root) = globals.get(ROOT).map(Path::new) else { return default_root() };
     if root.as_os_str().is_empty() {
         return Err(Failure::new("Option --root argument should not be empty"));
     }

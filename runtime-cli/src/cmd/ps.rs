@@ -2,6 +2,7 @@
 //! `ps`.
 
 use super::{Context, Failure};
+use crate::args::flags::FORMAT;
 use crate::output::{self, io_text};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -9,7 +10,7 @@ use std::process::{Command, Stdio};
 
 pub(super) fn ps(context: &Context<'_>) -> Result<u8, Failure> {
     let pids = context.container()?.pids()?;
-    match context.flags.get("format").map(|format| format.to_string_lossy()).as_deref() {
+    match context.flags.get(FORMAT).map(|format| format.to_string_lossy()).as_deref() {
         Some("json") if pids.is_empty() => output::print("null\n"),
         Some("json") => output::print(&format!("{}\n", serde_json::json!(pids))),
         Some("table") | None => output::print(&table(context.arguments.get(1..).unwrap_or_default(), &pids)?),

@@ -2,6 +2,7 @@
 //! `spec`.
 
 use super::{Context, Failure};
+use crate::args::flags::{BUNDLE, SPEC_ROOTLESS};
 use crate::output::io_text;
 use runtime_core::spec::Spec;
 use serde::Serialize;
@@ -10,12 +11,12 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 pub(super) fn spec(context: &Context<'_>) -> Result<u8, Failure> {
-    let bundle = context.flags.path("bundle").unwrap_or(Path::new("."));
+    let bundle = context.flags.path(BUNDLE).unwrap_or(Path::new("."));
     if let Err(error) = std::fs::read_dir(bundle) {
         return Err(Failure::new(format!("chdir {}: {}", bundle.display(), io_text(&error))));
     }
     let mut spec = Spec::example(runtime_core::is_unified());
-    if context.flags.is_set("rootless") {
+    if context.flags.is_set(SPEC_ROOTLESS) {
         spec = spec.into_rootless(nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
     }
     let mut json = Vec::new();

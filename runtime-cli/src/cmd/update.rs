@@ -3,6 +3,11 @@
 
 use super::{Context, Failure};
 use crate::args::Values;
+use crate::args::flags::{
+    BLKIO_WEIGHT, CPU_BURST, CPU_IDLE, CPU_PERIOD, CPU_QUOTA, CPU_RT_PERIOD, CPU_RT_RUNTIME, CPU_SHARE,
+    CPUSET_CPUS, CPUSET_MEMS, KERNEL_MEMORY, KERNEL_MEMORY_TCP, L3_CACHE_SCHEMA, MEM_BW_SCHEMA, MEMORY,
+    MEMORY_RESERVATION, MEMORY_SWAP, PIDS_LIMIT, RESOURCES, Text,
+};
 use crate::input;
 use runtime_core::spec::{BlockIo, Cpu, Memory, Pids, Resources};
 
@@ -11,7 +16,7 @@ pub(super) fn update(context: &Context<'_>) -> Result<u8, Failure> {
     let container = context.container()?;
     // An unknown container is the error to report, even with a wrong value.
     container.state()?;
-    let resources = match flags.path("resources") {
+    let resources = match flags.path(RESOURCES) {
         Some(path) => {
             let (resources, warnings) = Resources::from_json_warning(&input::read(path)?)?;
             context.warn(&warnings);
@@ -20,13 +25,13 @@ pub(super) fn update(context: &Context<'_>) -> Result<u8, Failure> {
         None => from_flags(flags)?,
     };
     // What this host does not have, in runc's words.
-    if flags.path("l3-cache-schema").is_some() {
+    if flags.path(L3_CACHE_SCHEMA).is_some() {
         return Err(Failure::new("Intel RDT/CAT: l3 cache schema is not enabled"));
     }
-    if flags.path("mem-bw-schema").is_some() {
+    if flags.path(MEM_BW_SCHEMA).is_some() {
         return Err(Failure::new("Intel RDT/MBA: memory bandwidth schema is not enabled"));
     }
-    if flags.path("kernel-memory").is_some() || flags.path("kernel-memory-tcp").is_some() {
+    if flags.path(KERNEL_MEMORY).is_some() || flags.path(KERNEL_MEMORY_TCP).is_some() {
         context.log.warning("Kernel memory settings are ignored: Linux has none any more");
     }
     for warning in container.update(&resources)? {
@@ -36,61 +41,61 @@ pub(super) fn update(context: &Context<'_>) -> Result<u8, Failure> {
 }
 
 fn from_flags(flags: &Values) -> Result<Resources, Failure> {
-    let weight = match flags.integer("blkio-weight") {
-        0 => None,
-        weight => Some(u16::try_from(weight).map_err(|_out_of_range| {
+    let weight = match flags.integer(BLKIO_WEIGHT) {
+        None | Some(0) => None,
+        Some(weight) => Some(u16::try_from(weight).map_err(|_out_of_range| {
             Failure::new(format!("invalid value for blkio-weight: expected 10 to 1000, got {weight}"))
         })?),
     };
     Ok(Resources {
         memory: Some(Memory {
-            limit: size(flags, "memory")?,
-            reservation: size(flags, "memory-reservation")?,
-            swap: size(flags, "memory-swap")?,
+            limit: size(flags, MEMORY)?,
+            reservation: size(flags, MEMORY_RESERVATION)?,
+            swap: size(flags, MEMORY_SWAP)?,
             ..Memory::default()
         }),
         cpu: Some(Cpu {
-            shares: number(flags, "cpu-share")?,
-            quota: number(flags, "cpu-quota")?,
-            burst: number(flags, "cpu-burst")?,
-            period: number(flags, "cpu-period")?,
-            realtime_runtime: number(flags, "cpu-rt-runtime")?,
-            realtime_period: number(flags, "cpu-rt-period")?,
-            cpus: text(flags, "cpuset-cpus")?,
-            mems: text(flags, "cpuset-mems")?,
-            idle: number(flags, "cpu-idle")?,
+            shares: number(flags, CPU_SHARE)?,
+            quota: number(flags, CPU_QUOTA)?,
+            burst: number(flags, CPU_BURST)?,
+            period: number(flags, CPU_PERIOD)?,
+            realtime_runtime: number(flags, CPU_RT_RUNTIME)?,
+            realtime_period: number(flags, CPU_RT_PERIOD)?,
+            cpus: text(flags, CPUSET_CPUS)?,
+            mems: text(flags, CPUSET_MEMS)?,
+            idle: number(flags, CPU_IDLE)?,
         }),
-        pids: flags.get("pids-limit").map(|_| Pids { limit: Some(flags.integer("pids-limit")) }),
+        pids: flags.integer(PIDS_LIMIT).map(|limit| Pids { limit: Some(limit) }),
         block_io: Some(BlockIo { weight, ..BlockIo::default() }),
         ..Resources::default()
     })
 }
 
-fn invalid(name: &str, value: &str, why: &str) -> Failure {
-    Failure::new(format!("invalid value for {name}: {why}: {value:?}"))
+fn invalid(flag: Text, value: &str, why: &str) -> Failure {
+    Failure::new(format!("invalid value for {}: {why}: {value:?}", flag.name()))
 }
 
 /// The value of a flag; an empty one counts as none.
-fn text(flags: &Values, name: &str) -> Result<String, Failure> {
-    let value = flags.get(name).unwrap_or_default();
-    let text = value.to_str().ok_or_else(|| invalid(name, &value.to_string_lossy(), "not UTF-8"))?;
+fn text(flags: &Values, flag: Text) -> Result<String, Failure> {
+    let value = flags.get(flag).unwrap_or_default();
+    let text = value.to_str().ok_or_else(|| invalid(flag, &value.to_string_lossy(), "not UTF-8"))?;
     Ok(text.to_owned())
 }
 
-fn number<T: std::str::FromStr>(flags: &Values, name: &str) -> Result<Option<T>, Failure> {
-    let value = text(flags, name)?;
+fn number<T: std::str::FromStr>(flags: &Values, flag: Text) -> Result<Option<T>, Failure> {
+    let value = text(flags, flag)?;
     if value.is_empty() {
         return Ok(None);
     }
-    value.parse().map(Some).map_err(|_not_a_number| invalid(name, &value, "not a number in range"))
+    value.parse().map(Some).map_err(|_not_a_number| invalid(flag, &value, "not a number in range"))
 }
 
-fn size(flags: &Values, name: &str) -> Result<Option<i64>, Failure> {
-    let value = text(flags, name)?;
+fn size(flags: &Values, flag: Text) -> Result<Option<i64>, Failure> {
+    let value = text(flags, flag)?;
     match value.as_str() {
         "" => Ok(None),
         "-1" => Ok(Some(-1)),
-        _ => parse_size(&value).map(Some).ok_or_else(|| invalid(name, &value, "invalid size")),
+        _ => parse_size(&value).map(Some).ok_or_else(|| invalid(flag, &value, "invalid size")),
     }
 }
 
