@@ -2,13 +2,15 @@
 # `make` builds; `make demo` shows a container; `make test` runs every test.
 
 CARGO ?= cargo
+# Where cargo puts what it builds for this machine (.cargo/config.toml names the target).
 TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
+BUILT := target/$(TARGET)
 # Containers, and the tests that make them, need root.
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo -E env "PATH=$$PATH")
 # Nothing that a test mounts may show on the host.
 ISOLATED := $(SUDO) unshare --mount --propagation private
 # What is built: make PRODUCT=x86_64-unknown-linux-gnu takes the host's C library.
-PRODUCT ?= $(shell .cargo/product)
+PRODUCT ?= $(shell .ci/product)
 PROGRAM := target/runtime-cli
 RUNTIME ?= $(PROGRAM)
 
@@ -78,7 +80,7 @@ requirements:
 .PHONY: conformance-table
 conformance-table: all
 	$(CARGO) build --quiet -p conformance --all-targets
-	$(SUDO) target/debug/table docs/conformance.md docs/conformance/cases.md $(RUNTIMES) ours=$(PROGRAM)
+	$(SUDO) $(BUILT)/debug/table docs/conformance.md docs/conformance/cases.md $(RUNTIMES) ours=$(PROGRAM)
 
 # --- in a virtual machine: Debian 13, systemd, all controllers (docs/vm.md) ---
 
@@ -129,7 +131,7 @@ bench: all
 	$(CARGO) build --quiet --release -p conformance --bin floor --bin nothing
 	product=$(PRODUCT) && $(CARGO) build --quiet --release -p conformance --bins --target $$product && \
 		$(SUDO) target/$$product/release/bench --rounds $(ROUNDS) --json target/bench.json \
-		--markdown target/bench.md --svg target/bench --measures host=target/release ours=$(PROGRAM) $(RUNTIMES)
+		--markdown target/bench.md --svg target/bench --measures host=$(BUILT)/release ours=$(PROGRAM) $(RUNTIMES)
 
 # --- mutants: make mutants SAMPLE=100 FOLDERS=config (docs/mutants.md) ---
 
@@ -141,7 +143,7 @@ mutants:
 	$(CARGO) build --quiet --manifest-path conformance/mutants/Cargo.toml
 	mkdir -p target/mutants
 	$(SUDO) conformance/mutants/box $(abspath target/mutants) \
-		conformance/mutants/target/debug/mutants $(abspath target/mutants) --seed $(SEED) --sample $(SAMPLE) $(FOLDERS)
+		conformance/mutants/$(BUILT)/debug/mutants $(abspath target/mutants) --seed $(SEED) --sample $(SAMPLE) $(FOLDERS)
 
 # --- fuzzing: make fuzz-config SECONDS=600 ---
 
@@ -162,7 +164,7 @@ fuzz-seeds:
 	cd fuzz && $(CARGO) build --release --quiet
 	cd fuzz && for target in targets/*.rs; do \
 		target=$$(basename $$target .rs) && ls seeds/$$target/* >/dev/null && \
-		target/release/$$target seeds/$$target/* >/dev/null 2>&1 || { echo "fuzz target $$target fails"; exit 1; }; \
+		$(BUILT)/release/$$target seeds/$$target/* >/dev/null 2>&1 || { echo "fuzz target $$target fails"; exit 1; }; \
 	done
 
 .PHONY: clean

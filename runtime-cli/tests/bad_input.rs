@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-/// Not by CARGO_BIN_EXE_runtime-cli: a shell, as in .cargo/rustc-static, loses
-/// variables with such a name.
+/// Not CARGO_BIN_EXE_runtime-cli: in the VM there is no target directory.
 fn program() -> std::path::PathBuf {
     conformance::bundle::beside("runtime-cli")
 }
