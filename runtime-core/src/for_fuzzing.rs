@@ -38,8 +38,8 @@ pub fn small_parsers(bytes: &[u8]) {
         assert_eq!(crate::path::clean(&clean), clean);
         assert!(clean.split('/').all(|part| part != ".." && part != "."));
         let _list = crate::config::field::number_list("x", "list", text);
-        let _words = crate::error::Error::new(crate::ErrorKind::System, text.repeat(100)).report();
-        if let Ok(id) = crate::ContainerId::new(text) {
+        let _words = crate::error::Error::new(crate::error::ErrorKind::System, text.repeat(100)).report();
+        if let Ok(id) = crate::id::ContainerId::new(text) {
             assert!(!id.as_str().contains('/'));
         }
     }

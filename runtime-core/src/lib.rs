@@ -45,6 +45,7 @@
 //! The repository's `docs/architecture.md` has the picture.
 
 mod boundary;
+mod byte_enum;
 mod cgroup;
 mod child;
 mod config;
@@ -53,6 +54,7 @@ mod error;
 #[doc(hidden)]
 pub mod for_fuzzing;
 mod id;
+mod marks;
 mod net;
 mod ops;
 mod parent;
@@ -63,6 +65,8 @@ pub mod spec;
 mod state;
 mod sys;
 pub mod trace;
+mod userns;
+mod watch;
 
 pub use cgroup::{is_unified, stats};
 pub use error::{Error, ErrorKind, OsError, Result, Warning};
@@ -74,16 +78,7 @@ pub use ops::{
 pub use parent::self_exe::{Protection, protect_program, protection};
 pub use sys::process::ExitStatus;
 pub use sys::signal::{Signals, stop_ignoring_children};
-
-/// Returns whether the calling process is in the initial user namespace, where root is root
-/// of the host. The id maps do not tell: they may map every id to itself elsewhere, too
-/// (`PrivateUsers=full` of systemd).
-pub fn is_initial_user_namespace() -> Result<bool> {
-    sys::ns::is_initial_user_namespace().map_err(|errno| {
-        let error = error::Error::os(errno, "stat /proc/self/ns/user");
-        if errno == sys::Errno::ENOENT { error.with_hint(path::proc::NOT_MOUNTED) } else { error }
-    })
-}
+pub use userns::is_initial_user_namespace;
 
 /// For a program that has an entry of its own instead of Rust's `main`: what
 /// Rust's would have seen to, and this library relies on. Descriptors 0, 1 and 2

@@ -40,8 +40,8 @@
 
 use crate::boundary::step::{Call, Failure, Step};
 use crate::error::Context;
-use crate::parent::watch::Watch;
 use crate::sys::{Errno, Result, fd, process, socket};
+use crate::watch::Watch;
 use std::cell::{Cell, OnceCell};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};

@@ -1,28 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the child does, by name, and how it says that something failed.
 
+use crate::byte_enum::byte_enum;
+use crate::marks;
 use crate::sys::Errno;
-use crate::trace;
-
-/// Declares an enum of one byte with the list of all its values.
-macro_rules! byte_enum {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[repr(u8)]
-        pub(crate) enum $name { $($(#[$vdoc])* $variant,)* }
-
-        impl $name {
-            pub(crate) const ALL: &[$name] = &[$($name::$variant,)*];
-
-            pub(crate) fn from_byte(byte: u8) -> Option<Self> {
-                Self::ALL.get(usize::from(byte)).copied()
-            }
-        }
-    };
-}
-
-pub(crate) use byte_enum;
 
 byte_enum! {
     /// A step of the child's scripts, in the order of the script for create;
@@ -269,7 +250,7 @@ impl<T> InStep<T> for StepResult<T> {
     fn item(self, step: Step, item: usize) -> Result<T, Failure> {
         match self {
             Ok(value) => {
-                trace::step(step, index(item));
+                marks::step(step as u8, index(item));
                 Ok(value)
             }
             Err((call, errno)) => Err(Failure { step, item: index(item), call, errno }),

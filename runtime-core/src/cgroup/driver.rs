@@ -4,11 +4,11 @@
 
 use super::fs::Occupants;
 use super::limits::Write;
+use super::record::CgroupRecord;
 use super::systemd::{Manager, Scope, Wanted, unit};
 use super::{Cgroup, Hierarchy, fs, limits};
 use crate::config::{CgroupsPath, Config};
 use crate::error::{Error, ErrorKind, Result, Warning};
-use crate::state::record::{CgroupRecord, Record};
 
 /// The driver of one container.
 #[derive(Debug)]
@@ -181,9 +181,8 @@ fn check_unused(path: &str) -> Result<()> {
 
 impl Driver {
     /// That of a container, by its record and never by what the caller says now.
-    pub(crate) fn of(record: &Record) -> Self {
-        let path = record.cgroup_path().to_owned();
-        match &record.cgroup {
+    pub(crate) fn of(path: String, record: &CgroupRecord) -> Self {
+        match record {
             CgroupRecord::None => Driver::None,
             CgroupRecord::Fs { made } => Driver::Fs { path, made: *made },
             CgroupRecord::Systemd { manager, unit, leaf } => {

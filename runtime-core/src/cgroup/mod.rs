@@ -13,6 +13,7 @@ pub(crate) mod fs;
 mod leaf;
 pub(crate) mod limits;
 pub(crate) mod oom;
+pub(crate) mod record;
 mod snapshot;
 pub mod stats;
 pub(crate) mod systemd;

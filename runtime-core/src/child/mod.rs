@@ -30,11 +30,11 @@ use crate::boundary::channel::{ChildEnd, Reply};
 use crate::boundary::plan::{Container, Hide, Keeps, Plan, Process};
 use crate::boundary::seal::{self, Seal};
 use crate::boundary::step::{Call, During, Failure, InStep, Step};
+use crate::marks::{self, Track};
 use crate::path::root::PathBuffer;
 use crate::sys;
 use crate::sys::clone::Child;
 use crate::sys::signal::Ignored;
-use crate::trace::{self, Track};
 use places::Places;
 use std::convert::Infallible;
 use std::ffi::CStr;
@@ -59,7 +59,7 @@ pub(crate) struct First<'a> {
 impl Child for First<'_> {
     fn run(self) -> ! {
         sys::signal::reset_in_child(self.ignored);
-        trace::enter(if self.plan.has_stage() { Track::Stage } else { Track::Init });
+        marks::enter(if self.plan.has_stage() { Track::Stage } else { Track::Init });
         give_up(first(self.plan, self.holds, self.channel), self.channel)
     }
 }
@@ -72,7 +72,7 @@ struct Init<'a> {
 
 impl Child for Init<'_> {
     fn run(self) -> ! {
-        trace::enter(Track::Init);
+        marks::enter(Track::Init);
         give_up(init(self.plan, self.channel), self.channel)
     }
 }
@@ -91,7 +91,7 @@ struct Last<'a> {
 
 impl Child for Last<'_> {
     fn run(self) -> ! {
-        trace::enter(Track::Last);
+        marks::enter(Track::Last);
         let Last { program, process, channel } = self;
         let mut path = PathBuffer::new();
         let result = process::settle(process)

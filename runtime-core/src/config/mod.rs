@@ -191,6 +191,18 @@ impl Config {
     }
 }
 
+impl Spec {
+    /// Checks the configuration as a create would, as far as that can be done
+    /// without looking at the host. `bundle` is where relative paths begin.
+    pub fn validate(&self, bundle: &str) -> Result<Vec<Warning>> {
+        let mut warnings = Vec::new();
+        match Config::new(self, bundle, &Caller::default(), &mut warnings) {
+            Ok(_) => Ok(warnings),
+            Err(error) => Err(error.with_warnings(warnings)),
+        }
+    }
+}
+
 /// Any 1.y.z, with or without a pre-release or build part: later minor versions
 /// only add properties, and unknown ones are ignored (config.md, "Specification version").
 fn check_version(version: &str) -> Result<()> {

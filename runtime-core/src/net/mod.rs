@@ -4,10 +4,8 @@
 
 mod route;
 
-use crate::boundary::plan::Plan;
 use crate::config::net_devices::NetDevice;
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::parent::Child;
 use crate::sys::{Errno, fd, net};
 use route::{Address, Link, Route};
 use std::ffi::CString;
@@ -41,9 +39,9 @@ struct MovedDevice {
 }
 
 impl Moved {
-    /// Moves all of `devices` into the network namespace of `child`. If one cannot
-    /// be moved, those before it are moved back.
-    pub(crate) fn new(devices: &[NetDevice], child: &Child, plan: &Plan) -> Result<Self> {
+    /// Moves all of `devices` into the network namespace of process `pid`, which `socket`
+    /// (NETLINK_ROUTE) is of. If one cannot be moved, those before it are moved back.
+    pub(crate) fn new(devices: &[NetDevice], pid: i32, socket: OwnedFd) -> Result<Self> {
         let namespace = |path: String| {
             let c_path = CString::new(path.as_str()).unwrap_or_default();
             fd::open_follow(fd::CWD, &c_path, libc::O_RDONLY, 0).context(|| format!("open {path}"))
@@ -51,8 +49,8 @@ impl Moved {
         let mut moved = Moved {
             here: Route::new(net::route_socket().context(|| "socket(NETLINK_ROUTE)")?),
             here_namespace: namespace("/proc/self/ns/net".to_owned())?,
-            there: Route::new(child.route_socket(plan)?),
-            there_namespace: namespace(format!("/proc/{}/ns/net", child.pid))?,
+            there: Route::new(socket),
+            there_namespace: namespace(format!("/proc/{pid}/ns/net"))?,
             devices: Vec::new(),
         };
         for device in devices {

@@ -9,7 +9,7 @@ use super::handover::Handover;
 use super::process::{Held, Written};
 use super::{Container, host_mount};
 use crate::boundary::plan::{Node, Plan};
-use crate::cgroup::driver::{self, Driver};
+use crate::cgroup::driver;
 use crate::cgroup::fs::Occupants;
 use crate::cgroup::oom::OomWatch;
 use crate::cgroup::{self, Cgroup, Hierarchy, limits};
@@ -17,9 +17,9 @@ use crate::config::Config;
 use crate::config::hooks::Kind as HookKind;
 use crate::config::namespaces::{Kind as NamespaceKind, Origin};
 use crate::error::{Error, ErrorKind, Result};
+use crate::marks::{Mark, Traced};
 use crate::net;
 use crate::parent::network::NewNetwork;
-use crate::parent::watch::Watch;
 use crate::parent::{self, Child, Progress, agent, hooks, ids, outside};
 use crate::path::proc::Proc;
 use crate::path::show;
@@ -31,7 +31,7 @@ use crate::state::process::ProcessId;
 use crate::state::record::{Inherited, Phase, Record};
 use crate::state::store::Locked;
 use crate::sys::Errno;
-use crate::trace::{Mark, Traced};
+use crate::watch::Watch;
 use seccomp::Policy;
 use std::collections::BTreeMap;
 
@@ -275,7 +275,10 @@ impl Attempt<'_> {
     }
 
     fn move_devices(&mut self, child: &Child, plan: &Plan) -> Result<()> {
-        let moved = net::Moved::new(&self.config.net_devices, child, plan).traced(Mark::NetDevices)?;
+        let moved = child
+            .route_socket(plan)
+            .and_then(|socket| net::Moved::new(&self.config.net_devices, child.pid, socket))
+            .traced(Mark::NetDevices)?;
         self.made.net_devices = Some(moved);
         Ok(())
     }
@@ -307,7 +310,7 @@ impl Attempt<'_> {
                     && error.errno() == Some(Errno::EACCES as i32)
                     && self.is_rootless()? =>
             {
-                Driver::of(record).remove(Occupants::Kill)?;
+                record.driver().remove(Occupants::Kill)?;
                 self.go_without(error, entry, record)?;
                 Ok((parent::spawn(plan, None)?, None))
             }
@@ -388,7 +391,7 @@ impl Attempt<'_> {
         // Each for itself: none of them stops the others.
         let undone = [
             match self.made.owns_cgroup {
-                true => Driver::of(&record).remove(Occupants::Kill).map(drop),
+                true => record.driver().remove(Occupants::Kill).map(drop),
                 false => Ok(()),
             },
             host_mount::remove(&record),

@@ -2,11 +2,11 @@
 //! A bundle: the directory with config.json in it.
 
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
+use crate::marks::{Mark, Traced};
 use crate::path;
 use crate::path::file::{self, Unread};
 use crate::spec::{JSON_MAX, Spec};
 use crate::sys::{Errno, fd};
-use crate::trace::{Mark, Traced};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 

@@ -5,18 +5,17 @@ use super::kill::{ends, kill_everything};
 use super::process::{Process, Written};
 use super::state::status;
 use super::{Container, host_mount};
-use crate::cgroup::driver::Driver;
 use crate::cgroup::fs::{self, Occupants};
 use crate::config::hooks::Kind;
 use crate::error::{Error, ErrorKind, Result, Warning};
+use crate::marks::{Mark, Traced};
 use crate::parent::hooks;
-use crate::parent::watch::Watch;
 use crate::resctrl::Resctrl;
 use crate::spec::{OCI_VERSION, StateDocument, Status};
 use crate::state::process::await_end;
 use crate::state::record::{Phase, Record};
 use crate::state::store::{Entry, Locked};
-use crate::trace::{Mark, Traced};
+use crate::watch::Watch;
 use std::time::Duration;
 
 /// How long init may take to end once it was killed, and who has the lock to notice.
@@ -181,7 +180,7 @@ pub(super) fn stop(record: &Record) -> Result<()> {
 /// Removes what the record names. If the cgroup cannot be removed the record
 /// stays, so that it can be tried again.
 fn destroy(entry: Locked, record: &Record, occupants: Occupants, watch: Watch<'_>) -> Result<Vec<Warning>> {
-    let warning = Driver::of(record).remove(occupants).traced(Mark::RemoveCgroup)?;
+    let warning = record.driver().remove(occupants).traced(Mark::RemoveCgroup)?;
     let mut warnings: Vec<_> = warning.into_iter().collect();
     if let Err(error) = remove(entry, record) {
         return Err(error.with_warnings(warnings));

@@ -3,11 +3,11 @@
 
 use super::state::status;
 use super::{Container, NO_CGROUP};
+use crate::cgroup::record::CgroupRecord;
 use crate::cgroup::stats::Stats;
 use crate::cgroup::{Cgroup, parse_events};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::spec::Status;
-use crate::state::record::CgroupRecord;
 use crate::sys::{Errno, fd};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};

@@ -11,12 +11,14 @@ use super::{Container, NO_CGROUP};
 use crate::boundary::plan::{Join, Keeps, Plan};
 use crate::cgroup::driver::Driver;
 use crate::cgroup::oom::OomWatch;
+use crate::cgroup::record::CgroupRecord;
 use crate::cgroup::{Cgroup, Hierarchy};
 use crate::config::annotations::keeps_groups;
 use crate::config::hooks::Hook;
 use crate::config::namespaces::Kind;
 use crate::config::process::Process as ProcessConfig;
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
+use crate::marks::{Mark, Traced};
 use crate::parent::outside::{self, Bound};
 use crate::parent::{self, Child, Progress, agent, ids};
 use crate::path::proc;
@@ -24,9 +26,8 @@ use crate::prepare::{self, Extras};
 use crate::resctrl::Resctrl;
 use crate::spec::{self, OCI_VERSION, StateDocument, Status};
 use crate::state::filter::CompiledFilter;
-use crate::state::record::{CgroupRecord, Record};
+use crate::state::record::Record;
 use crate::sys::{Errno, cred, fd};
-use crate::trace::{Mark, Traced};
 use seccomp::Listener;
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr};
@@ -272,7 +273,7 @@ fn spawn(plan: &mut Plan, below: Option<&str>, record: &Record) -> Result<Child>
             }
         }
     };
-    match (error.errno(), below, Driver::of(record)) {
+    match (error.errno(), below, record.driver()) {
         (Some(libc::EBUSY | libc::ENOENT | libc::ENODEV), None, _) => spawn_beside_init(plan, record),
         (Some(libc::EBUSY), Some(_), _) => {
             Err(error.wrap(format!("error adding pid of the process to cgroups [{path}]")))

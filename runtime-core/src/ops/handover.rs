@@ -5,10 +5,10 @@
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::parent::Child;
 use crate::parent::peer::Peer;
-use crate::parent::watch::Watch;
 use crate::prepare::Extras;
 use crate::state::store::write_atomically;
 use crate::sys::fd;
+use crate::watch::Watch;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
@@ -51,8 +51,8 @@ macro_rules! handover_options {
 
         /// Gives up when `event` becomes readable, which may be any descriptor that poll(2)
         /// takes: then there is an error of the kind
-        /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), or of
-        /// [`ErrorKind::Hook`](crate::ErrorKind::Hook) if a hook was running, and nothing
+        /// [`ErrorKind::Cancelled`](crate::error::ErrorKind::Cancelled), or of
+        /// [`ErrorKind::Hook`](crate::error::ErrorKind::Hook) if a hook was running, and nothing
         /// is left. A hook, a peer, or a process that stops the one that is made could
         /// otherwise keep the caller waiting.
         pub fn cancel(mut self, event: OwnedFd) -> Self {

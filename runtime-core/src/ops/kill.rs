@@ -4,9 +4,9 @@
 use super::Container;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, ErrorKind, Result};
+use crate::marks::{Mark, Traced};
 use crate::state::process::{await_end, end_tracers};
 use crate::state::record::{Phase, Record};
-use crate::trace::{Mark, Traced};
 use std::os::fd::OwnedFd;
 
 impl Container {

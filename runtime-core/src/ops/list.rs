@@ -3,8 +3,8 @@
 
 use super::Runtime;
 use super::state::{State, state};
-use crate::ContainerId;
 use crate::error::{Context, Error, ErrorKind, Result};
+use crate::id::ContainerId;
 use crate::sys::fd;
 use std::collections::BTreeMap;
 

@@ -30,7 +30,7 @@ pub use list::Listed;
 pub use process::{Created, Held, Process};
 pub use state::State;
 
-use crate::ContainerId;
+use crate::id::ContainerId;
 use crate::state::store::Store;
 use std::path::PathBuf;
 

@@ -7,8 +7,8 @@
 //! called `create`.
 
 use super::Container;
-use crate::ContainerId;
 use crate::error::{Error, ErrorKind, Result};
+use crate::id::ContainerId;
 use crate::spec::{Mount, Spec};
 use crate::state::store::{NOTIFY, Store};
 use std::path::{Path, PathBuf};

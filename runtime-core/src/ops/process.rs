@@ -5,15 +5,15 @@ use super::Container;
 use crate::boundary::plan::Plan;
 use crate::cgroup::oom::OomWatch;
 use crate::error::{Context, Error, Result, Warning};
+use crate::marks::{Mark, Traced};
 use crate::parent::reap::reap;
-use crate::parent::watch::Watch;
 use crate::parent::{Child, Running};
 use crate::state::process::is_halted;
 use crate::state::record::Record;
 use crate::state::store::Version;
 use crate::sys::process::ExitStatus;
 use crate::sys::{Errno, process};
-use crate::trace::{Mark, Traced};
+use crate::watch::Watch;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A container that has been made, whose first process is a child of the caller.
@@ -80,8 +80,8 @@ impl Held {
     /// if it is the first of a container, of which nothing is left after an error. An error
     /// does not repeat the warnings.
     ///
-    /// Errors: [`ErrorKind::NotExecuted`](crate::ErrorKind::NotExecuted),
-    /// [`ErrorKind::Hook`](crate::ErrorKind::Hook).
+    /// Errors: [`ErrorKind::NotExecuted`](crate::error::ErrorKind::NotExecuted),
+    /// [`ErrorKind::Hook`](crate::error::ErrorKind::Hook).
     pub fn release(self) -> Result<Created> {
         let Held { child, plan, watch, warnings, notes, first, cancel } = self;
         let running = child.release().map_err(|error| undo(error, first.as_ref()))?;

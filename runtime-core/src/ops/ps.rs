@@ -3,8 +3,8 @@
 
 use super::{Container, NO_CGROUP};
 use crate::cgroup::Cgroup;
+use crate::cgroup::record::CgroupRecord;
 use crate::error::{Error, ErrorKind, Result};
-use crate::state::record::CgroupRecord;
 
 impl Container {
     /// The pids of all processes in the container's cgroup and below it, in the

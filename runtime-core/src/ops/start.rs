@@ -6,12 +6,12 @@ use super::delete::destroy_locked;
 use super::state::status;
 use crate::config::hooks::Kind;
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::parent::watch::Watch;
+use crate::marks::{Mark, Traced};
 use crate::parent::{execution, hooks};
 use crate::spec::{OCI_VERSION, StateDocument, Status};
 use crate::state::record::Record;
 use crate::sys::fd;
-use crate::trace::{Mark, Traced};
+use crate::watch::Watch;
 
 impl Container {
     /// Runs the startContainer hooks, starts the container's program, waits until it has

@@ -4,10 +4,10 @@
 use super::Container;
 use crate::cgroup::Cgroup;
 use crate::error::Result;
+use crate::marks::{Mark, Traced};
 use crate::spec::{OCI_VERSION, Status};
 use crate::state::record::{Phase, Record};
 use crate::state::store::Entry;
-use crate::trace::{Mark, Traced};
 use serde::Serialize;
 use std::collections::BTreeMap;
 

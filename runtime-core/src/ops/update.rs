@@ -3,14 +3,13 @@
 
 use super::state::status;
 use super::{Container, NO_CGROUP};
-use crate::cgroup::driver::Driver;
 use crate::cgroup::limits::{self, Write};
+use crate::cgroup::record::CgroupRecord;
 use crate::cgroup::{self, Cgroup};
 use crate::config::devices::{self, Rule};
 use crate::config::{resources, update};
 use crate::error::{Error, ErrorKind, Result, Warning};
 use crate::spec::{Resources, Status};
-use crate::state::record::CgroupRecord;
 
 impl Container {
     /// Sets limits; what `request` leaves out stays as it is. If one of them
@@ -50,7 +49,7 @@ impl Container {
         }
         let mut writes = limits::writes(&wanted);
         writes.retain(|write| !update::is_only_partner(request, &write.file));
-        let driver = Driver::of(&record);
+        let driver = record.driver();
         let old_rules = devices::rules(&record.resources.devices, &mut Vec::new())?;
         record.resources = update::merge(&record.resources, request);
 

@@ -3,10 +3,10 @@
 //! (config-linux.md, "Seccomp", `listenerPath`).
 
 use super::peer::Peer;
-use super::watch::Watch;
 use crate::error::{Context, Error, ErrorKind, Result};
+use crate::marks::{Mark, Traced};
 use crate::spec::{ContainerProcessState, OCI_VERSION, StateDocument};
-use crate::trace::{Mark, Traced};
+use crate::watch::Watch;
 use seccomp::Listener;
 use std::os::fd::OwnedFd;
 use std::path::Path;

@@ -7,12 +7,12 @@
 //! what they start, and what becomes of their children: docs/decisions/hooks.md.
 
 use super::reap::{self, reap};
-use super::watch::Watch;
 use crate::config::hooks::{Hook, Kind};
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
+use crate::marks::{Mark, Traced};
 use crate::spec::StateDocument;
 use crate::sys::{Errno, fd, ignore, process};
-use crate::trace::{Mark, Traced};
+use crate::watch::Watch;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::process::Command;

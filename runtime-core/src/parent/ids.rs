@@ -14,7 +14,7 @@ pub(crate) fn is_rootless() -> Result<bool> {
     if cred::effective_uid() != 0 {
         return Ok(true);
     }
-    Ok(!crate::is_initial_user_namespace()?)
+    Ok(!crate::userns::is_initial_user_namespace()?)
 }
 
 /// Whether setgroups(2) is denied to what is cloned or joins from here: by the
@@ -22,7 +22,7 @@ pub(crate) fn is_rootless() -> Result<bool> {
 pub(crate) fn denies_groups(target: Option<i32>) -> Result<bool> {
     let path = match target {
         Some(pid) => format!("/proc/{pid}/setgroups"),
-        None if crate::is_initial_user_namespace()? => return Ok(false),
+        None if crate::userns::is_initial_user_namespace()? => return Ok(false),
         None => "/proc/self/setgroups".to_owned(),
     };
     let text = fd::read_piece(fd::CWD, &CString::new(path.as_str()).unwrap_or_default())

@@ -11,7 +11,6 @@ pub(crate) mod outside;
 pub(crate) mod peer;
 pub(crate) mod reap;
 pub(crate) mod self_exe;
-pub(crate) mod watch;
 
 use crate::boundary::channel::{self, ParentEnd, Reply};
 use crate::boundary::plan::{Plan, What};
@@ -20,14 +19,14 @@ use crate::boundary::tree::Cloner;
 use crate::child::First;
 use crate::child::helpers::{Idle, Room, RouteOpener, TreeCloner};
 use crate::error::{Context, Error, ErrorKind, Result};
+use crate::marks::{Mark, Traced};
 use crate::path::proc;
 use crate::spec::IdMapping;
 use crate::sys::process::ExitStatus;
 use crate::sys::{Errno, clone, fd, process, signal, socket};
-use crate::trace::{Mark, Traced};
+use crate::watch::Watch;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use watch::Watch;
 
 /// A process between its clone and its release. Dropped, it is killed and reaped.
 #[derive(Debug)]

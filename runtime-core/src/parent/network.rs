@@ -4,9 +4,9 @@
 
 use super::explain;
 use crate::error::{Error, ErrorKind, Result};
+use crate::marks::{Handle, Mark, Traced, Track};
 use crate::spec::Linux;
 use crate::sys::{self, fd, net, ns, signal};
-use crate::trace::{Handle, Mark, Traced, Track};
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::{Builder, JoinHandle};

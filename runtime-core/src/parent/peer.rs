@@ -3,9 +3,9 @@
 //! receiver of a terminal, or of a pidfd, and the agent of a filter. Each may be slow,
 //! stuck or hostile, and the caller holds the container's lock.
 
-use super::watch::Watch;
 use crate::error::{Context, Error, Result};
 use crate::sys::{Errno, fd, socket};
+use crate::watch::Watch;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;

@@ -370,7 +370,7 @@ impl Bind<'_> {
     /// parent's own clone in the mount namespace of a rootless caller, it says so.
     fn locks_flags(&self, cloned: Option<&OwnedFd>, attr: Option<&MountAttr>) -> Result<bool> {
         let (Some(attr), Some(tree)) = (attr, cloned) else { return Ok(attr.is_some()) };
-        if crate::is_initial_user_namespace()? {
+        if crate::userns::is_initial_user_namespace()? {
             return Ok(false);
         }
         match mount::set_attr(tree, Depth::One, attr) {

@@ -119,7 +119,7 @@ fn dev_place(config: &Config) -> DevPlace {
 }
 
 fn dev(config: &Config, trees: &mut Trees) -> Result<Dev> {
-    let may_make = crate::is_initial_user_namespace()?
+    let may_make = crate::userns::is_initial_user_namespace()?
         && cred::cap_get().context(|| "capget")?.effective & 1 << cred::CAP_MKNOD != 0;
     let maker = match (may_make, config.namespaces.is_own(Kind::User), trees.cloner()) {
         (true, false, _) => Maker::Child,

@@ -163,7 +163,7 @@ pub struct Hook {
 
 impl Spec {
     /// Parses config.json. The error names the JSON path and the place.
-    pub fn from_json(json: &[u8]) -> crate::Result<Self> {
+    pub fn from_json(json: &[u8]) -> crate::error::Result<Self> {
         from_json(json)
     }
 
@@ -178,21 +178,11 @@ impl Spec {
     ///
     /// What the other type cannot express is lost before it comes here: those of
     /// oci-spec 0.10 make an absent `pids.limit` a 0, for example.
-    pub fn from_serialize(value: &impl Serialize) -> crate::Result<Self> {
+    pub fn from_serialize(value: &impl Serialize) -> crate::error::Result<Self> {
         use crate::error::{Error, ErrorKind};
         let json = serde_json::to_vec(value)
             .map_err(|error| Error::new(ErrorKind::InvalidConfig, error.to_string()))?;
         Self::from_json(&json)
-    }
-
-    /// Checks the configuration as a create would, as far as that can be done
-    /// without looking at the host. `bundle` is where relative paths begin.
-    pub fn validate(&self, bundle: &str) -> crate::Result<Vec<crate::Warning>> {
-        let mut warnings = Vec::new();
-        match crate::config::Config::new(self, bundle, &crate::config::Caller::default(), &mut warnings) {
-            Ok(_) => Ok(warnings),
-            Err(error) => Err(error.with_warnings(warnings)),
-        }
     }
 
     /// The properties in `json`, a valid config.json, that this library does not
@@ -206,31 +196,31 @@ impl Spec {
     /// As [`from_json`](Self::from_json), with a warning for each unknown property that is
     /// nearly called as a known one beside it. It need not be a mistake, for engines may add
     /// properties.
-    pub fn from_json_warning(json: &[u8]) -> crate::Result<(Self, Vec<crate::Warning>)> {
+    pub fn from_json_warning(json: &[u8]) -> crate::error::Result<(Self, Vec<crate::error::Warning>)> {
         from_json_warning(json, "")
     }
 }
 
 impl Process {
     /// Parses the document of `exec --process`.
-    pub fn from_json(json: &[u8]) -> crate::Result<Self> {
+    pub fn from_json(json: &[u8]) -> crate::error::Result<Self> {
         from_json(json)
     }
 
     /// As [`Spec::from_json_warning`].
-    pub fn from_json_warning(json: &[u8]) -> crate::Result<(Self, Vec<crate::Warning>)> {
+    pub fn from_json_warning(json: &[u8]) -> crate::error::Result<(Self, Vec<crate::error::Warning>)> {
         from_json_warning(json, "process")
     }
 }
 
 impl Resources {
     /// Parses the document of `update --resources`.
-    pub fn from_json(json: &[u8]) -> crate::Result<Self> {
+    pub fn from_json(json: &[u8]) -> crate::error::Result<Self> {
         from_json(json)
     }
 
     /// As [`Spec::from_json_warning`].
-    pub fn from_json_warning(json: &[u8]) -> crate::Result<(Self, Vec<crate::Warning>)> {
+    pub fn from_json_warning(json: &[u8]) -> crate::error::Result<(Self, Vec<crate::error::Warning>)> {
         from_json_warning(json, "linux.resources")
     }
 }
@@ -239,7 +229,7 @@ impl Resources {
 fn from_json_warning<'a, T: Deserialize<'a>>(
     json: &'a [u8],
     place: &str,
-) -> crate::Result<(T, Vec<crate::Warning>)> {
+) -> crate::error::Result<(T, Vec<crate::error::Warning>)> {
     let has_unknown = Cell::new(false);
     let value = parse(json, &has_unknown)?;
     let warnings = if has_unknown.get() { typos::find(json, place) } else { Vec::new() };
@@ -247,12 +237,12 @@ fn from_json_warning<'a, T: Deserialize<'a>>(
 }
 
 /// Parses any of the types of this module; the error names the JSON path.
-pub(crate) fn from_json<'a, T: Deserialize<'a>>(json: &'a [u8]) -> crate::Result<T> {
+pub(crate) fn from_json<'a, T: Deserialize<'a>>(json: &'a [u8]) -> crate::error::Result<T> {
     parse(json, &Cell::new(false))
 }
 
 /// `has_unknown` is set if there is a property that `T` does not know.
-fn parse<'a, T: Deserialize<'a>>(json: &'a [u8], has_unknown: &Cell<bool>) -> crate::Result<T> {
+fn parse<'a, T: Deserialize<'a>>(json: &'a [u8], has_unknown: &Cell<bool>) -> crate::error::Result<T> {
     use crate::error::{Error, ErrorKind};
     if json.trim_ascii_start().first().is_some_and(|b| *b != b'{') {
         return Err(Error::new(ErrorKind::InvalidConfig, "expected a JSON object"));

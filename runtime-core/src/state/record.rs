@@ -4,7 +4,8 @@
 
 use super::filter::FilterRecord;
 use super::process::ProcessId;
-use crate::cgroup::systemd::Manager;
+use crate::cgroup::driver::Driver;
+use crate::cgroup::record::CgroupRecord;
 use crate::config::hooks::Hook;
 use crate::error::{Error, ErrorKind, Result};
 use crate::resctrl::Place;
@@ -125,25 +126,6 @@ pub(crate) enum Phase {
     Created,
 }
 
-/// Which driver made the cgroup, and what there is to remove.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "driver", rename_all = "lowercase")]
-pub(crate) enum CgroupRecord {
-    /// There is none: the container is where its creator was.
-    None,
-    Fs {
-        /// How many components at the end of the path the container made.
-        made: usize,
-    },
-    Systemd {
-        manager: Manager,
-        unit: String,
-        /// The name of the cgroup in the scope's that the processes are in, if it is not that.
-        #[serde(default, skip_serializing_if = "String::is_empty")]
-        leaf: String,
-    },
-}
-
 impl Record {
     /// The record of a container of which nothing is made yet.
     pub(crate) fn creating(
@@ -197,6 +179,11 @@ impl Record {
             }
             _ => self.cgroup_path().to_owned(),
         }
+    }
+
+    /// Returns the driver of its cgroup.
+    pub(crate) fn driver(&self) -> Driver {
+        Driver::of(self.cgroup_path().to_owned(), &self.cgroup)
     }
 
     pub(crate) fn to_json(&self) -> Vec<u8> {
@@ -269,6 +256,7 @@ fn cgroup_paths(path: String) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cgroup::systemd::Manager;
 
     fn record() -> Record {
         let cgroup = CgroupRecord::Fs { made: 1 };

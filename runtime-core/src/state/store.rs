@@ -4,12 +4,12 @@
 
 use super::filter::{self, CompiledFilter};
 use super::record::{Phase, Record, Remains};
-use crate::ContainerId;
 use crate::error::{Context, Error, ErrorKind, Result};
+use crate::id::ContainerId;
+use crate::marks::{Mark, Traced};
 use crate::path;
 use crate::path::file::{self, Unread};
 use crate::sys::{Errno, cred, dir, fd};
-use crate::trace::{Mark, Traced};
 use seccomp::Instruction;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -467,7 +467,7 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::record::CgroupRecord;
+    use crate::cgroup::record::CgroupRecord;
 
     #[test]
     fn a_record_that_nobody_could_read_is_not_written() {

@@ -26,7 +26,7 @@ impl Manager {
         if cred::effective_uid() != 0 {
             return Ok(Manager::User);
         }
-        if crate::is_initial_user_namespace()? {
+        if crate::userns::is_initial_user_namespace()? {
             return Ok(Manager::System);
         }
         // Root of a user namespace: a system in a container, or a user with more

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The user namespace of the calling process.
+
+use crate::error::{Error, Result};
+use crate::path::proc::NOT_MOUNTED;
+use crate::sys::{Errno, ns};
+
+/// Returns whether the calling process is in the initial user namespace, where root is root
+/// of the host. The id maps do not tell: they may map every id to itself elsewhere, too
+/// (`PrivateUsers=full` of systemd).
+pub fn is_initial_user_namespace() -> Result<bool> {
+    ns::is_initial_user_namespace().map_err(|errno| {
+        let error = Error::os(errno, "stat /proc/self/ns/user");
+        if errno == Errno::ENOENT { error.with_hint(NOT_MOUNTED) } else { error }
+    })
+}
