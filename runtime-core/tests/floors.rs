@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The floors of docs/architecture.md: imports go downwards, and never in a circle.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// The files of one target of the workspace, and the imports between them.
+#[derive(Default)]
+struct Target {
+    /// The file of each module, by the path of the module.
+    modules: BTreeMap<Vec<String>, PathBuf>,
+    /// Relative to the folder of the workspace.
+    imports: BTreeSet<(PathBuf, PathBuf)>,
+}
+
+/// One source file, without comments, literals and tests.
+struct Source {
+    file: PathBuf,
+    module: Vec<String>,
+    tokens: Vec<String>,
+}
+
+impl Target {
+    fn read(root: &Path) -> Self {
+        let mut target = Target::default();
+        let mut sources = Vec::new();
+        let folder = root.parent().unwrap().to_owned();
+        target.add_file(root, &folder, Vec::new(), &mut sources);
+        for source in &sources {
+            target.add_imports(source);
+        }
+        target
+    }
+
+    /// Adds a file and the files of the modules that it declares. The files of those are in
+    /// `folder`.
+    fn add_file(&mut self, file: &Path, folder: &Path, module: Vec<String>, sources: &mut Vec<Source>) {
+        let text = std::fs::read_to_string(workspace().join(file)).unwrap();
+        let tokens = without_tests(tokens(&text));
+        self.modules.insert(module.clone(), file.to_owned());
+        for (within, name, is_inline) in declarations(&tokens) {
+            let path = [&module[..], &within, std::slice::from_ref(&name)].concat();
+            if is_inline {
+                self.modules.insert(path, file.to_owned());
+                continue;
+            }
+            let below = within.iter().fold(folder.to_owned(), |folder, part| folder.join(part));
+            let flat = below.join(format!("{name}.rs"));
+            let child =
+                if workspace().join(&flat).is_file() { flat } else { below.join(&name).join("mod.rs") };
+            self.add_file(&child, &below.join(&name), path, sources);
+        }
+        sources.push(Source { file: file.to_owned(), module, tokens });
+    }
+
+    fn add_imports(&mut self, source: &Source) {
+        let (names, paths) = paths(&source.tokens);
+        for (within, path) in paths {
+            let module = [&source.module[..], &within].concat();
+            let Some(absolute) = self.absolute(&module, &path, &names) else { continue };
+            let is_module = |n: &usize| self.modules.contains_key(&absolute[..*n]);
+            let Some(length) = (0..=absolute.len()).rev().find(is_module) else { continue };
+            // The name of a module says nothing of what is in it.
+            if length < absolute.len() {
+                let used = self.modules[&absolute[..length]].clone();
+                if used != source.file {
+                    self.imports.insert((source.file.clone(), used));
+                }
+            }
+        }
+    }
+
+    /// Returns the path from the crate's root; `None` for what is of another crate.
+    fn absolute(
+        &self,
+        module: &[String],
+        path: &[String],
+        names: &BTreeMap<String, Vec<String>>,
+    ) -> Option<Vec<String>> {
+        let (first, rest) = path.split_first()?;
+        match first.as_str() {
+            "crate" => Some(rest.to_vec()),
+            "self" => Some([module, rest].concat()),
+            "super" => {
+                let parent = module.split_last()?.1;
+                match rest.first() {
+                    Some(next) if next == "super" => self.absolute(parent, rest, names),
+                    _ => Some([parent, rest].concat()),
+                }
+            }
+            name => {
+                if self.modules.contains_key(&[module, &path[..1]].concat()) {
+                    return Some([module, path].concat());
+                }
+                let full = names.get(name).filter(|full| full[0] != path[0])?;
+                Some([self.absolute(module, full, names)?, rest.to_vec()].concat())
+            }
+        }
+    }
+}
+
+/// Splits a source into names, `::` and single characters; leaves out comments and literals.
+fn tokens(text: &str) -> Vec<String> {
+    let chars: Vec<char> = text.chars().collect();
+    let at = |i: usize| chars.get(i).copied().unwrap_or('\0');
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    let (mut tokens, mut i) = (Vec::new(), 0);
+    while i < chars.len() {
+        let c = at(i);
+        if c == '/' && at(i + 1) == '/' {
+            while i < chars.len() && at(i) != '\n' {
+                i += 1;
+            }
+        } else if c == '"' {
+            i += 1;
+            while i < chars.len() && at(i) != '"' {
+                i += if at(i) == '\\' { 2 } else { 1 };
+            }
+            i += 1;
+        } else if c == '\'' {
+            // A lifetime, unless a quote ends it.
+            if at(i + 1) == '\\' {
+                i += 3;
+                while i < chars.len() && at(i) != '\'' {
+                    i += 1;
+                }
+                i += 1;
+            } else {
+                i += if at(i + 2) == '\'' { 3 } else { 1 };
+            }
+        } else if is_name(c) {
+            let start = i;
+            while is_name(at(i)) {
+                i += 1;
+            }
+            let name: String = chars[start..i].iter().collect();
+            let hashes = (i..).take_while(|i| at(*i) == '#').count();
+            if name.ends_with('r') && at(i + hashes) == '"' {
+                let end: String = std::iter::once('"').chain((0..hashes).map(|_| '#')).collect();
+                i += hashes + 1;
+                while i < chars.len() && !(0..=hashes).all(|n| Some(at(i + n)) == end.chars().nth(n)) {
+                    i += 1;
+                }
+                i += hashes + 1;
+            } else if !(at(i) == '"' || at(i) == '\'' && (name == "b")) {
+                tokens.push(name);
+            }
+        } else if c == ':' && at(i + 1) == ':' {
+            tokens.push("::".to_owned());
+            i += 2;
+        } else {
+            if !c.is_whitespace() {
+                tokens.push(c.to_string());
+            }
+            i += 1;
+        }
+    }
+    tokens
+}
+
+/// Returns the end of the item that begins at `i`: behind its `;`, or behind its braces.
+fn end_of_item(tokens: &[String], mut i: usize) -> usize {
+    let mut depth = 0usize;
+    let mut is_use = false;
+    while let Some(token) = tokens.get(i) {
+        i += 1;
+        match token.as_str() {
+            "use" if depth == 0 => is_use = true,
+            "{" | "(" | "[" => depth += 1,
+            "}" | ")" | "]" => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 && token == "}" && !is_use {
+                    return i;
+                }
+            }
+            ";" if depth == 0 => return i,
+            _ => {}
+        }
+    }
+    i
+}
+
+/// Leaves out what only tests have.
+fn without_tests(tokens: Vec<String>) -> Vec<String> {
+    let mut kept = Vec::new();
+    let mut i = 0;
+    while i < tokens.len() {
+        let is_test = ["#", "[", "cfg", "(", "test", ")", "]"].iter().zip(&tokens[i..]).all(|(a, b)| a == b);
+        if is_test && tokens.len() - i > 7 {
+            i += 7;
+            while tokens.get(i).is_some_and(|token| token == "#") {
+                i = (i..tokens.len()).find(|i| tokens[*i] == "]").unwrap() + 1;
+            }
+            i = end_of_item(&tokens, i);
+        } else {
+            kept.push(tokens[i].clone());
+            i += 1;
+        }
+    }
+    kept
+}
+
+/// Returns the modules that are declared: the inline modules around each, its name, and whether
+/// it is one itself.
+fn declarations(tokens: &[String]) -> Vec<(Vec<String>, String, bool)> {
+    let mut found = Vec::new();
+    each(tokens, |i, within| {
+        let mut before = tokens[..i].iter().rev().take_while(|token| !matches!(token.as_str(), ";" | "}"));
+        let is_elsewhere = before.any(|token| token == "path");
+        if tokens[i] == "mod" && matches!(tokens[i + 2].as_str(), ";" | "{") && !is_elsewhere {
+            found.push((within.to_vec(), tokens[i + 1].clone(), tokens[i + 2] == "{"));
+        }
+        i + 1
+    });
+    found
+}
+
+/// Calls `visit` with each index and the inline modules around it; it returns the next index.
+fn each(tokens: &[String], mut visit: impl FnMut(usize, &[String]) -> usize) {
+    let (mut within, mut depths, mut depth) = (Vec::new(), Vec::new(), 0usize);
+    let mut i = 0;
+    while i < tokens.len() {
+        let next = visit(i, &within);
+        match tokens[i].as_str() {
+            "mod" if tokens.get(i + 2).is_some_and(|token| token == "{") => {
+                within.push(tokens[i + 1].clone());
+                depths.push(depth);
+            }
+            "{" => depth += 1,
+            "}" => {
+                depth -= 1;
+                if depths.last() == Some(&depth) {
+                    depths.pop();
+                    within.pop();
+                }
+            }
+            _ => {}
+        }
+        i = next;
+    }
+}
+
+type Paths = Vec<(Vec<String>, Vec<String>)>;
+
+/// Returns the names that `use` brings, with their paths; and every path, with the inline
+/// modules around it.
+fn paths(tokens: &[String]) -> (BTreeMap<String, Vec<String>>, Paths) {
+    let mut names = BTreeMap::new();
+    let mut all = Vec::new();
+    each(tokens, |i, within| {
+        let begins = i == 0 || matches!(tokens[i - 1].as_str(), ";" | "{" | "}" | "]" | ")" | "pub");
+        if tokens[i] == "use" && begins {
+            let end = end_of_item(tokens, i);
+            let mut i = i + 1;
+            let mut found = Vec::new();
+            tree(tokens, &mut i, &[], &mut found);
+            for (path, name) in found {
+                names.insert(name, path.clone());
+                all.push((within.to_vec(), path));
+            }
+            return end;
+        }
+        let is_first = i == 0 || !matches!(tokens[i - 1].as_str(), "::" | ".");
+        if is_first && is_word(&tokens[i]) && tokens.get(i + 1).is_some_and(|token| token == "::") {
+            let mut path = vec![tokens[i].clone()];
+            let mut i = i + 1;
+            while tokens.get(i).is_some_and(|token| token == "::") && is_word(&tokens[i + 1]) {
+                path.push(tokens[i + 1].clone());
+                i += 2;
+            }
+            all.push((within.to_vec(), path));
+            return i;
+        }
+        i + 1
+    });
+    (names, all)
+}
+
+fn is_word(token: &str) -> bool {
+    token.starts_with(|c: char| c.is_alphabetic() || c == '_')
+}
+
+/// Reads one tree of a `use`: the full paths, and the names that they get.
+fn tree(tokens: &[String], i: &mut usize, before: &[String], found: &mut Vec<(Vec<String>, String)>) {
+    let mut path = before.to_vec();
+    loop {
+        match tokens[*i].as_str() {
+            "{" => {
+                *i += 1;
+                while tokens[*i] != "}" {
+                    tree(tokens, i, &path, found);
+                    if tokens[*i] == "," {
+                        *i += 1;
+                    }
+                }
+                *i += 1;
+                return;
+            }
+            "::" => *i += 1,
+            "*" => {
+                *i += 1;
+                path.push("*".to_owned());
+                found.push((path, "*".to_owned()));
+                return;
+            }
+            "as" => {
+                found.push((path, tokens[*i + 1].clone()));
+                *i += 2;
+                return;
+            }
+            "," | "}" | ";" => {
+                let name = path.last().unwrap().clone();
+                found.push((path, name));
+                return;
+            }
+            "self" if !path.is_empty() => *i += 1,
+            word => {
+                path.push(word.to_owned());
+                *i += 1;
+            }
+        }
+    }
+}
+
+/// Returns the folder of the workspace.
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Returns the names of what is in a folder of the workspace; none if there is no such folder.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(workspace().join(folder)) else { return Vec::new() };
+    let mut all: Vec<_> = entries.map(|entry| folder.join(entry.unwrap().file_name())).collect();
+    all.sort();
+    all
+}
+
+/// Returns the library, with the paths of its files from `runtime-core/src`.
+fn library() -> BTreeSet<(String, String)> {
+    let folder = Path::new("runtime-core/src");
+    let name = |file: &Path| file.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
+    let imports = Target::read(&folder.join("lib.rs")).imports;
+    imports.iter().map(|(from, to)| (name(from), name(to))).collect()
+}
+
+/// Returns the room of a file: the folder, or the file if it is in none.
+fn room(file: &str) -> &str {
+    file.split_once('/').map_or(file, |(folder, _)| folder)
+}
+
+/// Reads the table of floors in docs/architecture.md.
+fn floors() -> BTreeMap<String, u32> {
+    let page = std::fs::read_to_string(workspace().join("docs/architecture.md")).unwrap();
+    let section = page.split("\n## ").find(|section| section.starts_with("Floors\n")).unwrap();
+    let mut floors = BTreeMap::new();
+    for row in section.lines().filter_map(|line| line.strip_prefix("| ")) {
+        let mut cells = row.split(" | ");
+        let Ok(floor) = cells.next().unwrap().parse() else { continue };
+        for name in cells.next().unwrap().split('`').skip(1).step_by(2) {
+            assert_eq!(floors.insert(name.trim_end_matches('/').to_owned(), floor), None, "{name}");
+        }
+    }
+    floors
+}
+
+/// Imports that are known to go upwards.
+const UPWARDS: &[(&str, &str)] = &[("sys/signal.rs", "error.rs"), ("sys/signal.rs", "lib.rs")];
+
+#[test]
+fn imports_go_downwards() {
+    let floors = floors();
+    let rooms: BTreeSet<_> = entries(Path::new("runtime-core/src"))
+        .iter()
+        .map(|entry| entry.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(floors.keys().cloned().collect::<BTreeSet<_>>(), rooms, "the rooms in docs/architecture.md");
+    let imports = library();
+    let upwards: Vec<_> = imports
+        .iter()
+        .filter(|(from, to)| room(from) != room(to) && floors[room(from)] <= floors[room(to)])
+        .map(|(from, to)| (from.as_str(), to.as_str()))
+        .collect();
+    assert_eq!(upwards, UPWARDS, "file, and what it imports from its own floor or one above");
+}
+
+/// Imports that are known to see more than they should.
+const SEEN: &[(&str, &str)] = &[
+    ("boundary/plan.rs", "config/caps.rs"),
+    ("boundary/plan.rs", "config/memory_policy.rs"),
+    ("boundary/plan.rs", "config/process.rs"),
+    ("child/mounts.rs", "config/mounts/mod.rs"),
+    ("child/process.rs", "config/caps.rs"),
+    ("child/process.rs", "config/process.rs"),
+    ("parent/agent.rs", "spec/mod.rs"),
+    ("parent/explain.rs", "config/process.rs"),
+    ("parent/hooks.rs", "config/hooks.rs"),
+    ("parent/hooks.rs", "spec/mod.rs"),
+    ("parent/ids.rs", "spec/mod.rs"),
+    ("parent/mod.rs", "spec/mod.rs"),
+    ("parent/network.rs", "spec/mod.rs"),
+    ("parent/outside.rs", "config/process.rs"),
+    ("prepare/mounts.rs", "spec/mod.rs"),
+    ("state/record.rs", "config/hooks.rs"),
+    ("state/record.rs", "spec/mod.rs"),
+];
+
+/// The rooms that may see the types of config.json, and those that may see what was checked.
+/// `spec/state.rs` is no part of config.json.
+#[test]
+fn the_forms_of_a_configuration_stay_where_they_belong() {
+    let imports = library();
+    let seen: Vec<_> = imports
+        .iter()
+        .filter(|(from, to)| match room(to) {
+            "spec" if to == "spec/state.rs" => false,
+            "spec" => !matches!(room(from), "spec" | "config" | "ops" | "lib.rs" | "for_fuzzing.rs"),
+            "config" => matches!(room(from), "boundary" | "child" | "parent" | "state" | "trace.rs"),
+            _ => false,
+        })
+        .map(|(from, to)| (from.as_str(), to.as_str()))
+        .collect();
+    assert_eq!(seen, SEEN, "file, and what it should not see");
+}
