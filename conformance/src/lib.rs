@@ -15,6 +15,7 @@ pub mod host;
 pub mod load;
 pub mod opens;
 pub mod payload;
+mod ptrace;
 pub mod report;
 pub mod requirements;
 pub mod runtime;

@@ -5,18 +5,17 @@
 //! The processes that a runtime clones run one at a time between two system calls, so
 //! that whatever one has noted in memory that it shares with others is its own.
 
+use crate::ptrace::{EXEC_STOP, SYSCALL_STOP, Traced, beginning_call, resume, wait};
 use crate::{Doing, Result, ensure};
 use nix::libc;
 use nix::sys::ptrace::{self, Options};
 use nix::unistd::Pid;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{Read, Seek, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// Device and inode.
 pub type FileId = (u64, u64);
@@ -86,48 +85,11 @@ pub struct Descriptor {
 /// Reads the notes of a process from number n on.
 pub type Notes<'a> = &'a dyn Fn(i32, usize) -> Vec<u64>;
 
-/// Waits until somebody traces it, and executes the command then, with one descriptor more
-/// if LEFT names a file.
-const STARTER: &str = r#"read go; [ -z "$LEFT" ] || exec 9<"$LEFT"; unset LEFT; exec "$@" </dev/null"#;
-
 /// Runs a command, then `next` if it has succeeded, and watches the processes that the
 /// first one clones until they end or execute a program.
 pub fn watch(command: &Command, next: Option<Command>, notes: Notes<'_>) -> Result<Vec<Life>> {
-    let mut starter = Command::new("/bin/sh");
-    starter.args(["-c", STARTER, "sh"]).arg(command.get_program()).args(command.get_args());
-    if let Some(dir) = command.get_current_dir() {
-        starter.current_dir(dir);
-    }
-    starter.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let mut output = tempfile::tempfile().doing("temporary file")?;
-    let leave_ours = || {
-        #[allow(unsafe_code)]
-        // SAFETY: changes nothing but the descriptors of the new process.
-        match unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) }
-        {
-            0 => Ok(()),
-            _ => Err(std::io::Error::last_os_error()),
-        }
-    };
-    #[allow(unsafe_code)]
-    // SAFETY: one system call, no heap, no lock.
-    unsafe {
-        starter.pre_exec(leave_ours)
-    };
-    starter.stdin(Stdio::piped());
-    starter.stdout(output.try_clone().doing("dup")?).stderr(output.try_clone().doing("dup")?);
-    let mut child = starter.spawn().doing("sh")?;
-    let root = Pid::from_raw(child.id() as i32);
-    let options = Options::PTRACE_O_TRACESYSGOOD
-        | Options::PTRACE_O_TRACEEXEC
-        | Options::PTRACE_O_TRACEFORK
-        | Options::PTRACE_O_TRACEVFORK
-        | Options::PTRACE_O_TRACECLONE
-        | Options::PTRACE_O_EXITKILL;
-    ptrace::seize(root, options).doing("ptrace(PTRACE_SEIZE)")?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(b"\n").doing("write")?;
-    }
+    let mut traced = Traced::start(command, Options::PTRACE_O_EXITKILL)?;
+    let root = traced.pid;
     let mut watcher = Watcher {
         root,
         notes,
@@ -145,9 +107,7 @@ pub fn watch(command: &Command, next: Option<Command>, notes: Notes<'_>) -> Resu
         }
         watcher.leave(pid);
         if pid == root {
-            let mut text = String::new();
-            output.rewind().and_then(|()| output.read_to_string(&mut text)).doing("output")?;
-            ensure!(status == 0, "{command:?} under ptrace: status {status:#x}\n{text}");
+            traced.succeeded(status)?;
             second = next.take().map(|mut next| next.spawn()).transpose().doing("second command")?;
         }
         if second.as_ref().is_some_and(|child| child.id() as i32 == pid.as_raw()) {
@@ -162,29 +122,6 @@ pub fn watch(command: &Command, next: Option<Command>, notes: Notes<'_>) -> Resu
     Ok(watcher.lives)
 }
 
-/// waitpid(2) for one or all. Not nix's, which cannot say that a realtime signal has
-/// stopped a process.
-fn wait(pid: i32) -> Result<(Pid, i32)> {
-    let mut status = 0;
-    #[allow(unsafe_code)]
-    // SAFETY: the status outlives the call.
-    let pid = unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) };
-    ensure!(pid > 0, "waitpid: {}", std::io::Error::last_os_error());
-    Ok((Pid::from_raw(pid), status))
-}
-
-#[cfg(target_env = "gnu")]
-type Request = libc::c_uint;
-#[cfg(not(target_env = "gnu"))]
-type Request = libc::c_int;
-
-fn resume(how: Request, pid: Pid, signal: i32) {
-    #[allow(unsafe_code)]
-    // SAFETY: changes nothing of ours. Not nix's, because of realtime signals. ESRCH: it
-    // has been killed meanwhile.
-    let _resumed = unsafe { libc::ptrace(how, pid.as_raw(), 0, signal) };
-}
-
 struct Watcher<'a> {
     root: Pid,
     notes: Notes<'a>,
@@ -196,9 +133,6 @@ struct Watcher<'a> {
     /// Those that were.
     gone: BTreeSet<Pid>,
 }
-
-const SYSCALL_STOP: i32 = libc::SIGTRAP | 0x80;
-const EXEC_STOP: i32 = libc::SIGTRAP | libc::PTRACE_EVENT_EXEC << 8;
 
 impl Watcher<'_> {
     fn leave(&mut self, pid: Pid) {
@@ -294,19 +228,6 @@ fn stands_still(pid: Pid) -> bool {
 
 fn tgid(pid: Pid) -> Option<i32> {
     crate::host::process_status(pid.as_raw().into(), "Tgid")?.parse().ok()
-}
-
-/// The number of the system call at whose beginning a process has stopped
-/// (PTRACE_GET_SYSCALL_INFO). Not nix's, which needs a C library that knows it.
-fn beginning_call(pid: Pid) -> Option<u64> {
-    const GET_SYSCALL_INFO: i32 = 0x420e;
-    const ENTRY: u8 = 1;
-    let mut info = [0u8; 128];
-    #[allow(unsafe_code)]
-    // SAFETY: writes no more than the length that it is told.
-    let length = unsafe { libc::ptrace(GET_SYSCALL_INFO as _, pid.as_raw(), info.len(), info.as_mut_ptr()) };
-    let number = info.get(24..32)?.try_into().ok()?;
-    (length > 0 && info[0] == ENTRY).then(|| u64::from_ne_bytes(number))
 }
 
 impl Authority {
