@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A seccomp agent: receives listeners, answers for them, remembers what came.
 
+use crate::messages::receive;
 use crate::{Doing, Result, ensure};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use serde_json::Value;
-use std::io::IoSliceMut;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -198,25 +197,6 @@ fn serve(stream: &UnixStream, behaviour: Behaviour, connections: &Connections, s
             });
         }
     });
-}
-
-/// Reads one message.
-fn receive(stream: &UnixStream) -> nix::Result<(Vec<u8>, Vec<OwnedFd>)> {
-    let mut bytes = vec![0; 4096];
-    let mut iov = [IoSliceMut::new(&mut bytes)];
-    let mut control = nix::cmsg_space!([RawFd; 8]);
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    let message = recvmsg::<()>(stream.as_raw_fd(), &mut iov, Some(&mut control), flags)?;
-    let mut listeners = Vec::new();
-    for part in message.cmsgs()? {
-        let ControlMessageOwned::ScmRights(fds) = part else { continue };
-        // SAFETY: the kernel has made these descriptors for us with the message.
-        #[allow(unsafe_code)]
-        listeners.extend(fds.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
-    }
-    let length = message.bytes;
-    bytes.truncate(length);
-    Ok((bytes, listeners))
 }
 
 /// Answers until no process with the filter is left.

@@ -13,6 +13,7 @@ pub mod change;
 pub mod console;
 pub mod host;
 pub mod load;
+pub mod messages;
 pub mod opens;
 pub mod payload;
 mod ptrace;

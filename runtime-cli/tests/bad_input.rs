@@ -2,35 +2,16 @@
 //! Bad input: one clear error, the exit status that callers expect, and nothing left.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
-use conformance::host::{self, Snapshot};
+mod common;
+
+use common::Host;
+use conformance::Bundle;
 use conformance::runtime::finish;
-use conformance::{Bundle, Output, Runtime};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-/// Not CARGO_BIN_EXE_runtime-cli: in the VM there is no target directory.
-fn program() -> std::path::PathBuf {
-    conformance::bundle::beside("runtime-cli")
-}
-
-/// One test at a time: they watch the host.
-struct Host {
-    runtime: Runtime,
-    before: Snapshot,
-    _alone: std::sync::MutexGuard<'static, ()>,
-}
-
 impl Host {
-    fn new() -> Self {
-        let alone = host::alone();
-        Host { runtime: Runtime::new(&program()).unwrap(), before: Snapshot::take().unwrap(), _alone: alone }
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        self.runtime.run(args).unwrap()
-    }
-
     /// create and run fail with status 1 and this text, and leave nothing.
     fn refuses(&self, bundle: &Bundle, text: &str) {
         for (verb, prefix) in [("create", "runc create failed: "), ("run", "runc run failed: ")] {
@@ -46,15 +27,11 @@ impl Host {
     fn refuses_config(&self, change: impl FnOnce(&mut Value), text: &str) {
         self.refuses(&Bundle::new(&["exit", "0"]).unwrap().with(change).unwrap(), text);
     }
-
-    fn done(self) {
-        self.before.check(&self.runtime).unwrap();
-    }
 }
 
 #[test]
 fn config_json_that_is_missing_broken_or_wrong() {
-    let host = Host::new();
+    let host = Host::new(false);
     let bundle = Bundle::new(&["exit", "0"]).unwrap();
     let config = bundle.path().join("config.json");
     std::fs::remove_file(&config).unwrap();
@@ -96,7 +73,7 @@ fn config_json_that_is_missing_broken_or_wrong() {
 
 #[test]
 fn a_rootfs_that_is_not_there() {
-    let host = Host::new();
+    let host = Host::new(false);
     host.refuses_config(|c| c["root"]["path"] = json!("nope"), "/nope: no such file or directory");
     host.refuses_config(|c| c["root"]["path"] = json!("config.json"), "/config.json: not a directory");
     host.done();
@@ -104,7 +81,7 @@ fn a_rootfs_that_is_not_there() {
 
 #[test]
 fn a_file_system_that_refuses_an_option_is_quoted() {
-    let host = Host::new();
+    let host = Host::new(false);
     let mount =
         |option| json!({"destination": "/x", "type": "tmpfs", "source": "tmpfs", "options": [option]});
     for (option, words) in
@@ -117,7 +94,7 @@ fn a_file_system_that_refuses_an_option_is_quoted() {
 
 #[test]
 fn bundles_that_are_none() {
-    let host = Host::new();
+    let host = Host::new(false);
     let file = tempfile::NamedTempFile::new().unwrap();
     for (bundle, error) in [
         ("/nonexistent", "chdir /nonexistent: no such file or directory"),
@@ -131,7 +108,7 @@ fn bundles_that_are_none() {
 
 #[test]
 fn ids() {
-    let host = Host::new();
+    let host = Host::new(false);
     let bundle = Bundle::new(&["sleep"]).unwrap();
     for (id, error) in [
         ("", "container id cannot be empty"),
@@ -160,7 +137,7 @@ fn ids() {
 
 #[test]
 fn entrypoints() {
-    let host = Host::new();
+    let host = Host::new(false);
     let args = |value: Value| move |config: &mut Value| config["process"]["args"] = value;
     let init = "unable to start container process: error during container init: ";
     host.refuses_config(
@@ -195,7 +172,7 @@ fn entrypoints() {
 
 #[test]
 fn records_that_are_torn_or_foreign() {
-    let host = Host::new();
+    let host = Host::new(false);
     let root = host.runtime.root();
     let bundle = Bundle::new(&["exit", "0"]).unwrap();
     for (id, record) in [("torn", "{\"version\":1,"), ("foreign", "{\"id\":\"x\"}"), ("empty", "")] {
@@ -226,10 +203,10 @@ fn records_that_are_torn_or_foreign() {
 
 #[test]
 fn arguments() {
-    let host = Host::new();
+    let host = Host::new(false);
     let plain = |args: &[&str]| {
         finish({
-            let mut command = Command::new(program());
+            let mut command = Command::new(host.runtime.program());
             command.args(args);
             command
         })
@@ -263,7 +240,7 @@ fn arguments() {
 
 #[test]
 fn terminals_and_sockets() {
-    let host = Host::new();
+    let host = Host::new(false);
     let terminal =
         Bundle::new(&["exit", "0"]).unwrap().with(|c| c["process"]["terminal"] = json!(true)).unwrap();
     let refuse = |args: &[&str], text: &str, bundle: &Bundle| {
@@ -296,7 +273,7 @@ fn terminals_and_sockets() {
 
 #[test]
 fn what_is_not_supported_is_refused_by_name() {
-    let host = Host::new();
+    let host = Host::new(false);
     host.refuses_config(
         |c| c["linux"]["resources"]["network"] = json!({ "classID": 1 }),
         "linux.resources.network",
@@ -307,8 +284,7 @@ fn what_is_not_supported_is_refused_by_name() {
 /// A foreign process in `PIDs` would be moved into the scope, and killed with it.
 #[test]
 fn properties_of_the_scope_that_are_the_runtimes() {
-    let mut host = Host::new();
-    host.runtime = host.runtime.with_systemd(true);
+    let host = Host::new(true);
     for (name, value) in [("PIDs", "[uint32 1]"), ("Slice", "'x.slice'"), ("Delegate", "false")] {
         let key = format!("org.systemd.property.{name}");
         host.refuses_config(
@@ -321,11 +297,11 @@ fn properties_of_the_scope_that_are_the_runtimes() {
 
 #[test]
 fn the_log_has_one_object_for_an_error_and_standard_error_the_text() {
-    let host = Host::new();
+    let host = Host::new(false);
     let log = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(log.path(), "kept\n").unwrap();
     let log_path = log.path().to_str().unwrap();
-    let mut command = Command::new(program());
+    let mut command = Command::new(host.runtime.program());
     command.args([
         "--root",
         host.runtime.root().to_str().unwrap(),

@@ -3,14 +3,13 @@
 //! it does not bring into the container.
 
 use crate::Case;
-use crate::mounts::with_user_namespace;
+use crate::support::{end, in_container, terminal_output};
+use conformance::change::with_user_namespace;
 use conformance::console::ConsoleSocket;
 use conformance::runtime::finish;
-use conformance::{Bundle, Doing, Report, Result, Runtime, ensure, ensure_eq, host};
+use conformance::{Bundle, Doing, Report, Result, Runtime, ensure, ensure_eq};
 use nix::mount::{MsFlags, mount, umount};
 use serde_json::{Value, json};
-use std::fs::File;
-use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -41,11 +40,9 @@ pub(crate) const CASES: &[Case] = &[
                 let socket = ConsoleSocket::new()?;
                 let path = socket.path().display().to_string();
                 runtime.run_in(&bundle, &["run", "--detach", "--console-socket", &path, "c"])?.ok()?;
-                let mut text = Vec::new();
-                // EIO is how a master says that the other side is closed.
-                let _end = File::from(socket.receive()?).read_to_end(&mut text);
+                let text = terminal_output(&socket)?;
                 runtime.run(&["delete", "--force", "c"])?.ok()?;
-                ensure_eq!(String::from_utf8_lossy(&text), "hello");
+                ensure_eq!(text, "hello");
                 Ok(())
             })
         },
@@ -60,10 +57,9 @@ pub(crate) const CASES: &[Case] = &[
             let socket = ConsoleSocket::new()?;
             let path = socket.path().display().to_string();
             runtime.run_in(&bundle, &["run", "--detach", "--console-socket", &path, "c"])?.ok()?;
-            let mut text = Vec::new();
-            let _end = File::from(socket.receive()?).read_to_end(&mut text);
+            let text = terminal_output(&socket)?;
             runtime.run(&["delete", "--force", "c"])?.ok()?;
-            ensure_eq!(String::from_utf8_lossy(&text), "hello");
+            ensure_eq!(text, "hello");
             Ok(())
         },
     },
@@ -80,9 +76,7 @@ pub(crate) const CASES: &[Case] = &[
                     let path = socket.path().display().to_string();
                     let flags = ["exec", "--tty", "--detach", "--console-socket", &path, "c"];
                     runtime.run(&[&flags[..], &["/probe", "write", "/dev/tty", "hello"]].concat())?.ok()?;
-                    let mut text = Vec::new();
-                    let _end = File::from(socket.receive()?).read_to_end(&mut text);
-                    ensure_eq!(String::from_utf8_lossy(&text), "hello");
+                    ensure_eq!(terminal_output(&socket)?, "hello");
                     Ok(())
                 },
             )
@@ -247,25 +241,4 @@ fn joining(path: &str, probe: &[&str]) -> Result<Bundle> {
             namespace["path"] = json!(path);
         }
     })
-}
-
-/// Checks something in a running container `c`.
-pub(crate) fn in_container(
-    runtime: &Runtime,
-    probe: &[&str],
-    change: impl FnOnce(&mut Value),
-    check: impl FnOnce(&Bundle) -> Result,
-) -> Result {
-    let bundle = Bundle::new(probe)?.with(change)?;
-    runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
-    let checked = check(&bundle);
-    end(runtime, "c")?;
-    checked
-}
-
-/// Ends a container, in whose pid namespace there may be processes that are our children.
-fn end(runtime: &Runtime, id: &str) -> Result {
-    runtime.run(&["kill", id, "KILL"])?;
-    host::await_children()?;
-    runtime.run(&["delete", "--force", id])?.ok().map(drop)
 }

@@ -3,13 +3,12 @@
 //! not get, and what the image has does not hold up the caller.
 
 use crate::Case;
-use crate::lifecycle::without_namespace;
-use conformance::runtime::finish;
-use conformance::{Bundle, Doing, Output, Report, Result, Runtime, ensure, ensure_eq};
-use serde_json::{Value, json};
+use crate::support::{command_by, run_by};
+use conformance::change::without_namespace;
+use conformance::{Bundle, Doing, Report, ensure, ensure_eq};
+use serde_json::json;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::process::{Command, Stdio};
 
 pub(crate) const CASES: &[Case] = &[
     Case {
@@ -141,24 +140,3 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
 ];
-
-/// What a container sees whose runtime is executed by `caller`, a command that
-/// executes its arguments.
-pub(crate) fn run_by(runtime: &Runtime, caller: &[&str], change: impl FnOnce(&mut Value)) -> Result<Report> {
-    let bundle = Bundle::new(&["report"])?.with(change)?;
-    serde_json::from_str(&output_by(runtime, caller, &bundle)?.ok()?.stdout).doing("the probe's report")
-}
-
-/// As [`run_by`], what the bundle's container says.
-pub(crate) fn output_by(runtime: &Runtime, caller: &[&str], bundle: &Bundle) -> Result<Output> {
-    command_by(runtime, caller, bundle, &["run", "c"])
-}
-
-/// A command of the runtime in the bundle's directory, executed by `caller`.
-fn command_by(runtime: &Runtime, caller: &[&str], bundle: &Bundle, args: &[&str]) -> Result<Output> {
-    let (program, before) = caller.split_first().unwrap_or((&"env", &[]));
-    let mut command = Command::new(program);
-    command.args(before).arg(runtime.program()).arg("--root").arg(runtime.root()).args(args);
-    command.current_dir(bundle.path()).stdin(Stdio::null());
-    finish(command)
-}

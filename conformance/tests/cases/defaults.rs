@@ -3,7 +3,8 @@
 //! seen from inside.
 
 use crate::Case;
-use crate::lifecycle::{push, without_namespace};
+use crate::support::own_namespace;
+use conformance::change::{push, without_namespace};
 use conformance::{Bundle, Doing, Report, Result, Runtime, ensure, ensure_eq};
 use serde_json::json;
 
@@ -19,11 +20,7 @@ pub(crate) const CASES: &[Case] = &[
             ensure_eq!(report.hostname, "inside");
             ensure_eq!(report.cgroup, "/");
             for kind in ["pid", "net", "ipc", "uts", "mnt", "cgroup"] {
-                let host = std::fs::read_link(format!("/proc/self/ns/{kind}")).doing("readlink")?;
-                ensure!(
-                    report.namespaces.get(kind) != Some(&host.display().to_string()),
-                    "{kind} is the host's"
-                );
+                ensure!(report.namespaces.get(kind) != Some(&own_namespace(kind)?), "{kind} is the host's");
             }
             Ok(())
         },
@@ -41,8 +38,7 @@ pub(crate) const CASES: &[Case] = &[
             })?;
             let report = runtime.report(&bundle)?;
             for kind in ["net", "ipc", "cgroup", "uts", "pid", "user", "time"] {
-                let host = std::fs::read_link(format!("/proc/self/ns/{kind}")).doing("readlink")?;
-                ensure_eq!(report.namespaces.get(kind), Some(&host.display().to_string()));
+                ensure_eq!(report.namespaces.get(kind), Some(&own_namespace(kind)?));
             }
             Ok(())
         },

@@ -2,9 +2,8 @@
 //! Device nodes and /dev, also of images and volumes that are hostile.
 
 use crate::Case;
-use crate::lifecycle::push;
-use crate::mounts::with_user_namespace;
-use crate::security::{refused, with_image_dev};
+use crate::support::{Change, bind_dev, refused, rows, with_image_dev};
+use conformance::change::{push, with_user_namespace};
 use conformance::report::Node;
 use conformance::{Bundle, Doing, Output, Result, Runtime, each, ensure, ensure_eq};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
@@ -21,7 +20,7 @@ pub(crate) const CASES: &[Case] = &[
                 the host's directory, and its ptmx is deleted",
         run: |runtime| {
             untouched(runtime, "data", "dev", |config, volume| {
-                push(config, json!({ "destination": "/data", "source": volume, "options": ["rbind"] }));
+                bind_volume(config, volume, "/data");
             })
         },
     },
@@ -31,7 +30,7 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| {
             untouched(runtime, "dev", "volume", |config, volume| {
                 with_image_dev(config);
-                push(config, json!({ "destination": "/volume", "source": volume, "options": ["rbind"] }));
+                bind_volume(config, volume, "/volume");
             })
         },
     },
@@ -40,7 +39,7 @@ pub(crate) const CASES: &[Case] = &[
         quote: "a link of the image leads from the path of a device to a volume, where the host finds the node",
         run: |runtime| {
             untouched(runtime, "opt", "volume", |config, volume| {
-                push(config, json!({ "destination": "/volume", "source": volume, "options": ["rbind"] }));
+                bind_volume(config, volume, "/volume");
                 config["linux"]["devices"] =
                     json!([{ "path": "/opt/x", "type": "c", "major": 1, "minor": 3 }]);
             })
@@ -305,13 +304,6 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-pub(crate) type Change = fn(&mut Value);
-
-/// Checks each change, and names those that fail.
-pub(crate) fn rows(rows: &[(&str, Change)], check: impl Fn(Change) -> Result) -> Result {
-    each(0..rows.len(), |&i| check(rows[i].1).map_err(|why| format!("{}: {why}", rows[i].0)))
-}
-
 /// A block device with a file system, on which there is a file `mark`.
 struct Disk {
     device: String,
@@ -392,21 +384,14 @@ fn untouched(runtime: &Runtime, link: &str, target: &str, change: impl FnOnce(&m
     Ok(())
 }
 
-/// What is in a directory.
+fn bind_volume(config: &mut Value, volume: &Path, destination: &str) {
+    push(config, json!({ "destination": destination, "source": volume, "options": ["rbind"] }));
+}
+
+/// Lists the names in a directory, sorted.
 fn names(dir: &Path) -> Result<Vec<String>> {
     let entries = fs::read_dir(dir).doing("read")?.flatten();
     let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     Ok(names)
-}
-
-/// A /dev of the caller's, a root that can be written to, and no masks, which are
-/// made of the container's /dev/null.
-pub(crate) fn bind_dev(config: &mut Value, dev: &Path) {
-    config["root"]["readonly"] = json!(false);
-    config["linux"]["maskedPaths"] = json!([]);
-    if let Some(mounts) = config["mounts"].as_array_mut() {
-        mounts.retain(|mount| !mount["destination"].as_str().is_some_and(|to| to.starts_with("/dev")));
-        mounts.push(json!({ "destination": "/dev", "type": "bind", "source": dev, "options": ["rbind"] }));
-    }
 }

@@ -2,10 +2,8 @@
 //! What container engines write into config.json, and expect to work.
 
 use crate::Case;
-use crate::caller::run_by;
-use crate::features::accepts;
-use crate::lifecycle::push;
-use crate::security::refused;
+use crate::support::{accepts, refused, run_by};
+use conformance::change::push;
 use conformance::runtime::{Output, finish};
 use conformance::{Bundle, Doing, Report, Result, Runtime, each, ensure, ensure_eq};
 use serde_json::{Value, json};

@@ -4,10 +4,8 @@
 use crate::Case;
 use conformance::runtime::finish;
 use conformance::{Bundle, Doing, Output, Report, Result, Runtime, ensure, ensure_eq, host};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use serde_json::{Value, json};
-use std::io::IoSliceMut;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
@@ -20,17 +18,17 @@ pub(crate) const CASES: &[Case] = &[
             in_container(
                 runtime,
                 |_| (),
-                |scene| {
+                |container| {
                     let report =
-                        scene.report(&["--user", "1000:1001", "--additional-gids", "5", "-g", "6"])?;
+                        container.report(&["--user", "1000:1001", "--additional-gids", "5", "-g", "6"])?;
                     ensure_eq!(report.uids, [1000; 4]);
                     ensure_eq!(report.gids, [1001; 4]);
                     ensure_eq!(report.groups, [5, 6]);
                     ensure_eq!(report.variable("HOME"), Some("/home/user"));
                     // The group stays the container's.
-                    ensure_eq!(scene.report(&["-u", "1000"])?.gids, [0; 4]);
+                    ensure_eq!(container.report(&["-u", "1000"])?.gids, [0; 4]);
                     for wrong in ["root", "1000:root", "-1", "4294967295"] {
-                        scene.exec(&["--user", wrong], &["exit", "0"])?.failed_with(255, "")?;
+                        container.exec(&["--user", wrong], &["exit", "0"])?.failed_with(255, "")?;
                     }
                     Ok(())
                 },
@@ -44,21 +42,28 @@ pub(crate) const CASES: &[Case] = &[
             in_container(
                 runtime,
                 |_| (),
-                |scene| {
-                    let report =
-                        scene.report(&["--env", "A=1,B=2", "-e", "C=", "--env=D=x=y", "--cwd", "/tmp"])?;
+                |container| {
+                    let report = container.report(&[
+                        "--env",
+                        "A=1,B=2",
+                        "-e",
+                        "C=",
+                        "--env=D=x=y",
+                        "--cwd",
+                        "/tmp",
+                    ])?;
                     ensure_eq!(report.variable("A"), Some("1,B=2"));
                     ensure_eq!(report.variable("B"), None);
                     ensure_eq!(report.variable("C"), Some(""));
                     ensure_eq!(report.variable("D"), Some("x=y"));
                     ensure_eq!(report.variable("TERM"), Some("xterm"));
                     ensure_eq!(report.cwd, "/tmp");
-                    scene
+                    container
                         .exec(&["--cwd", "tmp"], &["exit", "0"])?
                         .failed_with(255, "Cwd must be an absolute path")?;
                     // Made for the container, but not for those that come later.
-                    scene.exec(&["--cwd", "/dev/shm/missing"], &["exit", "0"])?.failed_with(255, "")?;
-                    scene.exec(&["--env", "A"], &["exit", "0"])?.failed_with(255, "")?;
+                    container.exec(&["--cwd", "/dev/shm/missing"], &["exit", "0"])?.failed_with(255, "")?;
+                    container.exec(&["--env", "A"], &["exit", "0"])?.failed_with(255, "")?;
                     Ok(())
                 },
             )
@@ -71,8 +76,9 @@ pub(crate) const CASES: &[Case] = &[
             in_container(
                 runtime,
                 |_| (),
-                |scene| {
-                    let (without, with) = (scene.report(&[])?, scene.report(&["--cap", "CAP_NET_RAW"])?);
+                |container| {
+                    let (without, with) =
+                        (container.report(&[])?, container.report(&["--cap", "CAP_NET_RAW"])?);
                     let set = |report: &Report, name: &str| -> Result<u64> {
                         let text = report.capabilities.get(name).map(String::as_str).unwrap_or_default();
                         u64::from_str_radix(text, 16).doing(text)
@@ -93,18 +99,18 @@ pub(crate) const CASES: &[Case] = &[
         name: "no new privileges",
         quote: "runc exec --no-new-privs sets the flag; without it, it is the container's",
         run: |runtime| {
-            for (container, flags, want) in [
+            for (set, flags, want) in [
                 (true, &[][..], "1"),
                 (false, &[], "0"),
                 (false, &["--no-new-privs"], "1"),
                 (true, &["--no-new-privs=false"], "0"),
             ] {
-                let change = |config: &mut Value| config["process"]["noNewPrivileges"] = json!(container);
-                in_container(runtime, change, |scene| {
-                    let report = scene.report(flags)?;
+                let change = |config: &mut Value| config["process"]["noNewPrivileges"] = json!(set);
+                in_container(runtime, change, |container| {
+                    let report = container.report(flags)?;
                     ensure!(
                         report.status.get("NoNewPrivs").map(String::as_str) == Some(want),
-                        "container {container}, {flags:?}: not {want}"
+                        "container {set}, {flags:?}: not {want}"
                     );
                     Ok(())
                 })?;
@@ -121,8 +127,8 @@ pub(crate) const CASES: &[Case] = &[
                 config["process"]["oomScoreAdj"] = json!(500);
                 config["process"]["user"]["umask"] = json!(0o27);
             };
-            in_container(runtime, change, |scene| {
-                let report = scene.report(&[])?;
+            in_container(runtime, change, |container| {
+                let report = container.report(&[])?;
                 ensure_eq!(report.rlimits.get("RLIMIT_NOFILE"), Some(&(100, 200)));
                 ensure_eq!(report.oom_score_adj, 500);
                 ensure_eq!(report.umask, 0o27);
@@ -137,15 +143,15 @@ pub(crate) const CASES: &[Case] = &[
             in_container(
                 runtime,
                 |_| (),
-                |scene| {
+                |container| {
                     let process = json!({
                         "args": ["/probe", "report"], "cwd": "/dev", "env": ["X=y"],
                         "user": { "uid": 7, "gid": 8, "additionalGids": [9] }, "noNewPrivileges": true,
                         "rlimits": [{ "type": "RLIMIT_NOFILE", "soft": 50, "hard": 60 }],
                     });
-                    std::fs::write(scene.bundle.path().join("process.json"), process.to_string())
+                    std::fs::write(container.bundle.path().join("process.json"), process.to_string())
                         .doing("write")?;
-                    let output = scene.command(&["exec", "--process", "process.json", "c"])?.ok()?;
+                    let output = container.command(&["exec", "--process", "process.json", "c"])?.ok()?;
                     let report: Report = serde_json::from_str(&output.stdout).doing(&output.stdout)?;
                     ensure_eq!(report.cwd, "/dev");
                     ensure_eq!(report.uids, [7; 4]);
@@ -156,7 +162,7 @@ pub(crate) const CASES: &[Case] = &[
                         ["X=y"]
                     );
                     ensure_eq!(report.rlimits.get("RLIMIT_NOFILE"), Some(&(50, 60)));
-                    scene
+                    container
                         .command(&["exec", "--process", "nonexistent", "c"])?
                         .failed_with(255, "no such file or directory")?;
                     Ok(())
@@ -171,15 +177,16 @@ pub(crate) const CASES: &[Case] = &[
             in_container(
                 runtime,
                 |_| (),
-                |scene| {
-                    std::fs::write(scene.bundle.path().join("pid"), "what was there before")
+                |container| {
+                    std::fs::write(container.bundle.path().join("pid"), "what was there before")
                         .doing("write")?;
-                    scene.exec(&["--detach", "--pid-file", "pid"], &["sleep"])?.ok()?;
-                    let pid = std::fs::read_to_string(scene.bundle.path().join("pid")).doing("pid file")?;
+                    container.exec(&["--detach", "--pid-file", "pid"], &["sleep"])?.ok()?;
+                    let pid =
+                        std::fs::read_to_string(container.bundle.path().join("pid")).doing("pid file")?;
                     let number: i32 = pid.parse().doing(&pid)?;
                     let namespace =
                         |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/pid")).doing("readlink");
-                    let init = scene.runtime.state("c")?["pid"].to_string();
+                    let init = container.runtime.state("c")?["pid"].to_string();
                     ensure_eq!(namespace(&number.to_string())?, namespace(&init)?);
                     Ok(())
                 },
@@ -193,20 +200,20 @@ pub(crate) const CASES: &[Case] = &[
             in_container(
                 runtime,
                 |_| (),
-                |scene| {
+                |container| {
                     for (args, status) in
                         [(["exit", "0"], 0), (["exit", "42"], 42), (["die-by-signal", "15"], 143)]
                     {
-                        let output = scene.exec(&[], &args)?;
+                        let output = container.exec(&[], &args)?;
                         ensure!(output.status.code() == Some(status), "want {status}: {output}");
                     }
-                    scene
+                    container
                         .command(&["exec", "c", "/nonexistent"])?
                         .failed_with(255, "no such file or directory")?;
-                    scene
+                    container
                         .command(&["exec", "nobody", "/probe"])?
                         .failed_with(255, "container does not exist")?;
-                    scene.command(&["exec", "c"])?.failed_with(255, "exec args cannot be empty")?;
+                    container.command(&["exec", "c"])?.failed_with(255, "exec args cannot be empty")?;
                     Ok(())
                 },
             )
@@ -219,8 +226,8 @@ pub(crate) const CASES: &[Case] = &[
             in_container(
                 runtime,
                 |_| (),
-                |scene| {
-                    let output = scene.command(&["exec", "c", "/probe", "print", "--user"])?.ok()?;
+                |container| {
+                    let output = container.command(&["exec", "c", "/probe", "print", "--user"])?.ok()?;
                     ensure_eq!(output.stdout, "--user\n");
                     Ok(())
                 },
@@ -234,8 +241,8 @@ pub(crate) const CASES: &[Case] = &[
             in_container(
                 runtime,
                 |_| (),
-                |scene| {
-                    let shell = |script: &str| scene.shell(script);
+                |container| {
+                    let shell = |script: &str| container.shell(script);
                     let output = shell("exec 3</dev/zero 4</dev/full 5</dev/zero; exec \"$R\" --root \"$ROOT\" exec --preserve-fds 2 c /probe report")?.ok()?;
                     let report: Report = serde_json::from_str(&output.stdout).doing(&output.stdout)?;
                     ensure_eq!(report.fds.keys().copied().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
@@ -257,14 +264,14 @@ pub(crate) const CASES: &[Case] = &[
             in_container(
                 runtime,
                 |_| (),
-                |scene| {
-                    let file = scene.bundle.rootfs("probe");
+                |container| {
+                    let file = container.bundle.rootfs("probe");
                     let run = |program: &str| {
                         let script = format!(
                             "exec 3<'{}'; exec \"$R\" --root \"$ROOT\" exec --preserve-fds 1 c {program} exit 7",
                             file.display()
                         );
-                        scene.shell(&script)
+                        container.shell(&script)
                     };
                     for program in
                         ["/proc/self/fd/3", "/dev/fd/3", "/proc/self/root/probe", "/proc/thread-self/fd/3"]
@@ -286,7 +293,7 @@ pub(crate) const CASES: &[Case] = &[
             in_container(
                 runtime,
                 |_| (),
-                |scene| check_sockets(scene, "exec --preserve-fds 1 c /probe report"),
+                |container| check_sockets(container, "exec --preserve-fds 1 c /probe report"),
             )
         },
     },
@@ -295,8 +302,8 @@ pub(crate) const CASES: &[Case] = &[
         quote: "runc: LISTEN_FDS is passed on if LISTEN_PID is the runtime, and LISTEN_PID is then 1 \
                 (sd_listen_fds(3))",
         run: |runtime| {
-            let scene = Scene { runtime, bundle: Bundle::new(&["report"])? };
-            check_sockets(&scene, "run --preserve-fds 1 --bundle \"$BUNDLE\" c")
+            let container = Running { runtime, bundle: Bundle::new(&["report"])? };
+            check_sockets(&container, "run --preserve-fds 1 --bundle \"$BUNDLE\" c")
         },
     },
     Case {
@@ -306,12 +313,12 @@ pub(crate) const CASES: &[Case] = &[
             in_container(
                 runtime,
                 |_| (),
-                |scene| {
+                |container| {
                     // An input without an end: script(1) types the end of its own, and the terminal
                     // shows it, in the middle of the report.
                     let typed = "mkfifo \"$BUNDLE/input\"; exec <>\"$BUNDLE/input\"; \
                         script --quiet --return --command '\"$R\" --root \"$ROOT\" exec --tty c /probe report' /dev/null";
-                    let output = scene.shell(typed)?.ok()?;
+                    let output = container.shell(typed)?.ok()?;
                     let report: Report =
                         serde_json::from_str(output.stdout.trim()).doing(&output.to_string())?;
                     for n in 0..3 {
@@ -322,10 +329,12 @@ pub(crate) const CASES: &[Case] = &[
                         );
                     }
                     ensure_eq!(report.sid, report.pid);
-                    scene.shell("\"$R\" --root \"$ROOT\" exec --tty --detach c /probe report")?.failed_with(
-                        255,
-                        "cannot allocate tty if runc will detach without setting console socket",
-                    )?;
+                    container
+                        .shell("\"$R\" --root \"$ROOT\" exec --tty --detach c /probe report")?
+                        .failed_with(
+                            255,
+                            "cannot allocate tty if runc will detach without setting console socket",
+                        )?;
                     Ok(())
                 },
             )
@@ -338,15 +347,13 @@ pub(crate) const CASES: &[Case] = &[
             in_container(
                 runtime,
                 |_| (),
-                |scene| {
-                    let path = scene.bundle.path().join("socket");
-                    let listener = UnixListener::bind(&path).doing("bind")?;
-                    let path = path.display().to_string();
-                    scene.exec(&["--tty", "--detach", "--console-socket", &path], &["sleep"])?.ok()?;
+                |container| {
+                    let (path, listener) = container.listen()?;
+                    container.exec(&["--tty", "--detach", "--console-socket", &path], &["sleep"])?.ok()?;
                     let (payload, master) = receive(&listener)?;
                     ensure!(!payload.is_empty() && payload.len() < 4096, "{payload:?}");
                     ensure_eq!(nix::unistd::isatty(&master), Ok(true));
-                    scene.exec(&["--console-socket", &path], &["exit", "0"])?.failed_with(
+                    container.exec(&["--console-socket", &path], &["exit", "0"])?.failed_with(
                         255,
                         "cannot use console socket if runc will not detach or allocate tty",
                     )?;
@@ -362,15 +369,14 @@ pub(crate) const CASES: &[Case] = &[
             in_container(
                 runtime,
                 |_| (),
-                |scene| {
-                    let path = scene.bundle.path().join("socket");
-                    let listener = UnixListener::bind(&path).doing("bind")?;
-                    let path = path.display().to_string();
-                    scene
+                |container| {
+                    let (path, listener) = container.listen()?;
+                    container
                         .exec(&["--detach", "--pid-file", "pid", "--pidfd-socket", &path], &["sleep"])?
                         .ok()?;
                     let (_, pidfd) = receive(&listener)?;
-                    let pid = std::fs::read_to_string(scene.bundle.path().join("pid")).doing("pid file")?;
+                    let pid =
+                        std::fs::read_to_string(container.bundle.path().join("pid")).doing("pid file")?;
                     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))
                         .doing("fdinfo")?;
                     ensure!(info.lines().any(|line| line == format!("Pid:\t{pid}")), "{info}");
@@ -386,14 +392,14 @@ pub(crate) const CASES: &[Case] = &[
             in_container(
                 runtime,
                 |_| (),
-                |scene| {
+                |container| {
                     if !Path::new("/sys/fs/selinux/enforce").exists() {
-                        scene
+                        container
                             .exec(&["--process-label", "system_u:system_r:x_t:s0"], &["exit", "0"])?
                             .failed_with(255, "selinux")?;
                     }
                     if !Path::new("/sys/kernel/security/apparmor").exists() {
-                        scene.exec(&["--apparmor", "profile"], &["exit", "0"])?.failed_with(255, "")?;
+                        container.exec(&["--apparmor", "profile"], &["exit", "0"])?.failed_with(255, "")?;
                     }
                     Ok(())
                 },
@@ -407,10 +413,12 @@ pub(crate) const CASES: &[Case] = &[
             in_container(
                 runtime,
                 |config| config["root"]["readonly"] = json!(false),
-                |scene| {
-                    scene.command(&["pause", "c"])?.ok()?;
-                    scene.exec(&[], &["exit", "0"])?.failed_with(255, "cannot exec in a paused container")?;
-                    let mut exec = scene.runtime.command(&[
+                |container| {
+                    container.command(&["pause", "c"])?.ok()?;
+                    container
+                        .exec(&[], &["exit", "0"])?
+                        .failed_with(255, "cannot exec in a paused container")?;
+                    let mut exec = container.runtime.command(&[
                         "exec",
                         "--ignore-paused",
                         "c",
@@ -421,11 +429,11 @@ pub(crate) const CASES: &[Case] = &[
                     ]);
                     let mut exec = exec.spawn().doing("exec")?;
                     std::thread::sleep(std::time::Duration::from_millis(300));
-                    let early = scene.bundle.rootfs("mark").exists();
-                    scene.command(&["resume", "c"])?.ok()?;
+                    let early = container.bundle.rootfs("mark").exists();
+                    container.command(&["resume", "c"])?.ok()?;
                     let status = conformance::runtime::wait(&mut exec)?;
                     ensure!(
-                        !early && status.success() && scene.bundle.rootfs("mark").exists(),
+                        !early && status.success() && container.bundle.rootfs("mark").exists(),
                         "{early}, {status}"
                     );
                     Ok(())
@@ -487,13 +495,13 @@ pub(crate) const CASES: &[Case] = &[
 
 /// Runs a command that reports, with one socket and one more descriptor to preserve:
 /// once the socket is for the runtime, once for somebody else.
-fn check_sockets(scene: &Scene<'_>, command: &str) -> Result {
+fn check_sockets(container: &Running<'_>, command: &str) -> Result {
     let report = |listen_pid: &str| -> Result<Report> {
         let script = format!(
             "exec 3</dev/zero 4</dev/full; \
              LISTEN_PID={listen_pid} LISTEN_FDS=1 exec \"$R\" --root \"$ROOT\" {command}"
         );
-        let output = scene.shell(&script)?.ok()?;
+        let output = container.shell(&script)?.ok()?;
         serde_json::from_str(&output.stdout).doing(&output.stdout)
     };
     let (ours, not_ours) = (report("$$")?, report("1")?);
@@ -504,21 +512,22 @@ fn check_sockets(scene: &Scene<'_>, command: &str) -> Result {
     Ok(())
 }
 
-/// A container whose program sleeps.
-struct Scene<'a> {
+/// A running container `c` whose program sleeps.
+struct Running<'a> {
     runtime: &'a Runtime,
     bundle: Bundle,
 }
 
+/// Runs a check while there is such a container.
 fn in_container(
     runtime: &Runtime,
     change: impl FnOnce(&mut Value),
-    check: impl FnOnce(&Scene<'_>) -> Result,
+    check: impl FnOnce(&Running<'_>) -> Result,
 ) -> Result {
     let bundle = Bundle::new(&["sleep"])?.with(change)?;
     runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
-    let scene = Scene { runtime, bundle };
-    let checked = check(&scene);
+    let container = Running { runtime, bundle };
+    let checked = check(&container);
     runtime.run(&["kill", "c", "KILL"])?.ok()?;
     // Detached processes are our children now.
     host::await_children()?;
@@ -526,7 +535,7 @@ fn in_container(
     checked
 }
 
-impl Scene<'_> {
+impl Running<'_> {
     fn command(&self, args: &[&str]) -> Result<Output> {
         self.runtime.run_in(&self.bundle, args)
     }
@@ -542,6 +551,13 @@ impl Scene<'_> {
         serde_json::from_str(&output.stdout).doing(&output.stdout)
     }
 
+    /// Listens on a socket in the bundle: its path, and the socket.
+    fn listen(&self) -> Result<(String, UnixListener)> {
+        let path = self.bundle.path().join("socket");
+        let listener = UnixListener::bind(&path).doing("bind")?;
+        Ok((path.display().to_string(), listener))
+    }
+
     /// Runs a script that knows the runtime as `$R`, with the state directory `$ROOT`.
     fn shell(&self, script: &str) -> Result<Output> {
         let mut command = Command::new("/bin/sh");
@@ -554,24 +570,12 @@ impl Scene<'_> {
     }
 }
 
-/// The payload and the descriptor of the one message of a connection.
+/// Receives one message with one descriptor.
 fn receive(listener: &UnixListener) -> Result<(Vec<u8>, OwnedFd)> {
     let (stream, _) = listener.accept().doing("accept")?;
-    let mut bytes = [0; 8192];
-    let mut iov = [IoSliceMut::new(&mut bytes)];
-    let mut control = nix::cmsg_space!([RawFd; 4]);
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    let message = recvmsg::<()>(stream.as_raw_fd(), &mut iov, Some(&mut control), flags).doing("recvmsg")?;
-    let mut fds = Vec::new();
-    for part in message.cmsgs().doing("recvmsg")? {
-        let ControlMessageOwned::ScmRights(rights) = part else { continue };
-        // SAFETY: the kernel has made these descriptors for us with the message.
-        #[allow(unsafe_code)]
-        fds.extend(rights.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
-    }
-    let length = message.bytes;
-    match <[OwnedFd; 1]>::try_from(fds) {
-        Ok([fd]) => Ok((bytes.get(..length).unwrap_or_default().to_vec(), fd)),
-        Err(fds) => Err(format!("{} descriptors", fds.len())),
+    let (payload, descriptors) = conformance::messages::receive(&stream).doing("recvmsg")?;
+    match <[OwnedFd; 1]>::try_from(descriptors) {
+        Ok([descriptor]) => Ok((payload, descriptor)),
+        Err(descriptors) => Err(format!("{} descriptors", descriptors.len())),
     }
 }

@@ -2,7 +2,8 @@
 //! features.md and features-linux.md: a runtime can do what it says.
 
 use crate::Case;
-use crate::lifecycle::push;
+use crate::support::{accepts, features};
+use conformance::change::push;
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq};
 use serde_json::{Value, json};
 
@@ -109,18 +110,8 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-pub(crate) fn features(runtime: &Runtime) -> Result<Value> {
-    let output = runtime.run(&["features"])?.ok()?;
-    serde_json::from_str(&output.stdout).doing(&output.stdout)
-}
-
 fn list(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
-}
-
-/// A container with the change is made, and runs.
-pub(crate) fn accepts(runtime: &Runtime, change: impl FnOnce(&mut Value)) -> Result {
-    runtime.run_in(&Bundle::new(&["exit", "0"])?.with(change)?, &["run", "c"])?.ok().map(drop)
 }
 
 /// Whether this host's kernel knows the capability and lets us have it.

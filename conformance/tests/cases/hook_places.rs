@@ -3,7 +3,7 @@
 //! it runs in, and what waits for it.
 
 use crate::Case;
-use crate::mounts::with_user_namespace;
+use conformance::change::with_user_namespace;
 use conformance::report::HookReport;
 use conformance::{Bundle, Doing, Result, each, ensure, ensure_eq};
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 //! what becomes of the container when it fails.
 
 use crate::Case;
-use crate::lifecycle::{push, without_namespace};
+use conformance::change::{push, without_namespace};
 use conformance::host::process_status;
 use conformance::runtime::finish;
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq};

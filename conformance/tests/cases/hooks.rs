@@ -3,10 +3,10 @@
 //! what comes of one that fails.
 
 use crate::Case;
-use crate::lifecycle::without_namespace;
-use crate::security::refused;
+use crate::support::{hook, own_namespace, probe_hook, refused, reports};
+use conformance::change::without_namespace;
 use conformance::report::HookReport;
-use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq};
+use conformance::{Bundle, Result, Runtime, each, ensure, ensure_eq};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -114,8 +114,7 @@ pub(crate) const CASES: &[Case] = &[
             for report in all_twice(runtime)? {
                 let inside = matches!(kind(&report), "createContainer" | "startContainer");
                 for namespace in ["mnt", "net", "ipc", "uts", "cgroup"] {
-                    let host = std::fs::read_link(format!("/proc/self/ns/{namespace}")).doing("readlink")?;
-                    let is_host = report.namespaces.get(namespace) == Some(&host.display().to_string());
+                    let is_host = report.namespaces.get(namespace) == Some(&own_namespace(namespace)?);
                     ensure!(is_host != inside, "{}: {namespace} is the host's: {is_host}", report.name);
                 }
             }
@@ -336,24 +335,6 @@ fn all_twice(runtime: &Runtime) -> Result<Vec<HookReport>> {
     reports(&log)
 }
 
-/// A hook that writes down what it sees.
-pub(crate) fn probe_hook(bundle: &Bundle, kind: &str, name: &str, env: &[&str]) -> Value {
-    let log = if kind == "startContainer" { "/log".into() } else { bundle.rootfs("log") };
-    // Slow where peers do not wait for it.
-    let delay = if kind == "startContainer" { "100" } else { "0" };
-    let mut hook = hook(bundle, kind, &["after", delay, "hook", &log.display().to_string(), name]);
-    hook["env"] = json!(env);
-    hook
-}
-
-/// A hook that is the probe. A startContainer hook has the container's paths, the
-/// others have the host's.
-fn hook(bundle: &Bundle, kind: &str, args: &[&str]) -> Value {
-    let path = if kind == "startContainer" { "/probe".into() } else { bundle.rootfs("probe") };
-    let args = [&["probe"], args].concat();
-    json!({ "path": path, "args": args })
-}
-
 /// A hook that fails makes the operation fail, and the container go.
 fn failing(runtime: &Runtime, kind: &str, operation: &str) -> Result {
     let bundle = Bundle::new(&["touch-then-sleep", "/ran"])?;
@@ -377,11 +358,4 @@ fn failing(runtime: &Runtime, kind: &str, operation: &str) -> Result {
 
 fn kind(report: &HookReport) -> &str {
     report.name.split('-').next().unwrap_or_default()
-}
-
-pub(crate) fn reports(log: &Path) -> Result<Vec<HookReport>> {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    // The last line may be half written.
-    let complete = text.rfind('\n').map_or("", |end| &text[..end]);
-    complete.lines().map(|line| serde_json::from_str(line).doing(line)).collect()
 }

@@ -339,8 +339,8 @@ pub(crate) const CASES: &[Case] = &[
         quote: "systemd(1): SIGRTMIN+3 halts; kill(1) and podman-kill(1) know SIGRTMIN+n and SIGRTMAX-n, with and without SIG",
         run: |runtime| {
             // The first process of a pid namespace ignores what it does not expect.
-            let bundle =
-                Bundle::new(&["sleep"])?.with(|config| crate::lifecycle::without_namespace(config, "pid"))?;
+            let bundle = Bundle::new(&["sleep"])?
+                .with(|config| conformance::change::without_namespace(config, "pid"))?;
             for (signal, number) in
                 [("SIGRTMIN+3", 37), ("RTMIN+3", 37), ("rtmin", 34), ("SIGRTMAX-27", 37), ("RTMAX", 64)]
             {

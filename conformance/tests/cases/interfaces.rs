@@ -2,7 +2,7 @@
 //! Network devices of containers whose network namespace others can change.
 
 use crate::Case;
-use crate::namespaces::{Device, ip};
+use crate::support::{Device, ip};
 use conformance::{Bundle, Result, Runtime, ensure};
 use serde_json::json;
 

@@ -2,13 +2,8 @@
 //! Sentences of the specification that no other group asks about.
 
 use crate::Case;
-use crate::authority::in_container;
-use crate::features::features;
-use crate::hooks::{probe_hook, reports};
-use crate::lifecycle::push;
-use crate::mounts::with_user_namespace;
-use crate::namespaces::{Device, ip};
-use crate::security::refused;
+use crate::support::{Device, features, in_container, ip, probe_hook, refused, reports};
+use conformance::change::{push, with_user_namespace};
 use conformance::console::ConsoleSocket;
 use conformance::{Bundle, Doing, Report, Result, Runtime, each, ensure, ensure_eq, host};
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 //! runtime.md: states, operations, hooks, errors.
 
 use crate::Case;
-pub(crate) use conformance::change::{push, without_namespace};
+use conformance::change::{push, without_namespace};
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq, host};
 use serde_json::{Value, json};
 use std::path::Path;

@@ -232,7 +232,7 @@ fn huge_pages(runtime: &Runtime) -> Result {
     std::fs::write(pool, "8").doing("nr_hugepages")?;
     let taken = || -> Result<String> {
         let bundle = Bundle::new(&["huge-pages", "/dev/hugepages", "6"])?.with(|config| {
-            crate::lifecycle::push(
+            conformance::change::push(
                 config,
                 json!({ "destination": "/dev/hugepages", "type": "hugetlbfs", "source": "hugetlbfs" }),
             );

@@ -3,10 +3,8 @@
 //! groups, and what a runtime does with properties and values that it cannot know.
 
 use crate::Case;
-use crate::features::accepts;
-use crate::lifecycle::{push, without_namespace};
-use crate::mounts::with_user_namespace;
-use crate::security::refused;
+use crate::support::{accepts, refused};
+use conformance::change::{push, with_user_namespace, without_namespace};
 use conformance::report::Node;
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq, host};
 use serde_json::{Value, json};

@@ -32,6 +32,7 @@ mod mount_effects;
 mod mount_options;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod process;
 mod properties;
 mod requirements;
@@ -39,6 +40,7 @@ mod seccomp;
 mod security;
 mod states;
 mod streams;
+mod support;
 mod traps;
 mod trees;
 mod volumes;
@@ -85,6 +87,7 @@ fn main() -> ExitCode {
         ("streams", streams::CASES),
         ("process", process::CASES),
         ("namespaces", namespaces::CASES),
+        ("namespaces", net_devices::CASES),
         ("mounts", mounts::CASES),
         ("mount options", mount_options::CASES),
         ("mount effects", mount_effects::CASES),
@@ -95,7 +98,8 @@ fn main() -> ExitCode {
         ("caller", caller::CASES),
         ("engines", engines::CASES),
         ("limits", limits::CASES),
-        ("seccomp", seccomp::CASES),
+        ("seccomp", seccomp::filters::CASES),
+        ("seccomp", seccomp::agents::CASES),
         ("security", security::CASES),
         ("traps", traps::CASES),
         ("trees", trees::CASES),

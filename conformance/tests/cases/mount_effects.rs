@@ -3,8 +3,8 @@
 //! default there.
 
 use crate::Case;
-use crate::lifecycle::push;
-use crate::mounts::Mounted;
+use conformance::Mounted;
+use conformance::change::push;
 use conformance::{Bundle, Doing, Result, each, ensure, ensure_eq};
 use nix::mount::MsFlags;
 use serde_json::{Value, json};

@@ -3,9 +3,9 @@
 //! changes, what may be mounted where, and what errors name.
 
 use crate::Case;
-use crate::lifecycle::{push, without_namespace};
-use crate::mounts::{Mounted, with_user_namespace};
-use crate::security::refused;
+use crate::support::refused;
+use conformance::Mounted;
+use conformance::change::{push, with_user_namespace, without_namespace};
 use conformance::report::{Mount, Node};
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq};
 use serde_json::{Value, json};

@@ -2,10 +2,10 @@
 //! config.md, "Mounts": every option, trees of mounts, propagation, id mappings.
 
 use crate::Case;
-use crate::lifecycle::push;
-use crate::security::refused;
-pub(crate) use conformance::Mounted;
-pub(crate) use conformance::change::with_user_namespace;
+use crate::support::refused;
+use conformance::Mounted;
+use conformance::change::push;
+use conformance::change::with_user_namespace;
 use conformance::report::{Mount, Node};
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq};
 use nix::mount::MsFlags;

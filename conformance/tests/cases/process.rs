@@ -2,8 +2,7 @@
 //! config.md, "Process": what the program begins with.
 
 use crate::Case;
-use crate::caller::{output_by, run_by};
-use crate::security::refused;
+use crate::support::{output_by, refused, run_by};
 use conformance::{Bundle, Doing, Report, Result, Runtime, each, ensure, ensure_eq};
 use serde_json::{Value, json};
 use std::process::Command;
@@ -389,7 +388,7 @@ pub(crate) const CASES: &[Case] = &[
             }
             // An id that the user namespace does not have.
             refused(runtime, |config| {
-                crate::mounts::with_user_namespace(config);
+                conformance::change::with_user_namespace(config);
                 config["process"]["user"]["uid"] = json!(100_000);
             })
         },

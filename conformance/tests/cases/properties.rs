@@ -3,9 +3,8 @@
 //! applied, and what a create that fails leaves in the image.
 
 use crate::Case;
-use crate::devices::{Change, rows};
-use crate::lifecycle::{push, without_namespace};
-use crate::mounts::with_user_namespace;
+use crate::support::{Change, rows};
+use conformance::change::{push, with_user_namespace, without_namespace};
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, host};
 use serde_json::json;
 use std::collections::BTreeMap;

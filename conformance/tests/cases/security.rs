@@ -3,7 +3,8 @@
 //! its exploit.
 
 use crate::Case;
-use crate::lifecycle::{push, without_namespace};
+use crate::support::{refused, with_image_dev};
+use conformance::change::{push, without_namespace};
 use conformance::console::ConsoleSocket;
 use conformance::{Bundle, Doing, Report, Result, Runtime, each, ensure, ensure_eq};
 use serde_json::{Value, json};
@@ -203,19 +204,6 @@ fn without_mounts(config: &mut Value) {
     config["mounts"] = json!([]);
     config["linux"]["maskedPaths"] = json!([]);
     config["linux"]["readonlyPaths"] = json!([]);
-}
-
-/// No /dev of the runtime's making: the image's is what there is.
-pub(crate) fn with_image_dev(config: &mut Value) {
-    if let Some(mounts) = config["mounts"].as_array_mut() {
-        mounts.retain(|mount| !mount["destination"].as_str().is_some_and(|to| to.starts_with("/dev")));
-    }
-}
-
-/// A container that must not be made.
-pub(crate) fn refused(runtime: &Runtime, change: impl FnOnce(&mut Value)) -> Result {
-    let bundle = Bundle::new(&["exit", "0"])?.with(change)?;
-    runtime.run_in(&bundle, &["run", "c"])?.failed().map(drop)
 }
 
 /// What a process sees that exec has started with these flags.

@@ -3,7 +3,7 @@
 //! are worth once a container exists.
 
 use crate::Case;
-use crate::lifecycle::without_namespace;
+use conformance::change::without_namespace;
 use conformance::runtime::wait;
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq, host};
 use nix::sys::signal::{Signal, kill};

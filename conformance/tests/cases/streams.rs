@@ -2,10 +2,8 @@
 //! Standard streams, terminals, and what the init opens of the container's files.
 
 use crate::Case;
-use crate::devices::bind_dev;
-use crate::lifecycle::push;
-use crate::mounts::with_user_namespace;
-use crate::security::with_image_dev;
+use crate::support::{bind_dev, with_image_dev};
+use conformance::change::{push, with_user_namespace};
 use conformance::console::ConsoleSocket;
 use conformance::{Bundle, Doing, Opens, Report, Result, Runtime, ensure, ensure_eq};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};

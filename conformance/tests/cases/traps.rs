@@ -3,9 +3,8 @@
 //! has a case: docs/decisions/traps.md.
 
 use crate::Case;
-use crate::features::accepts;
-use crate::lifecycle::push;
-use crate::security::refused;
+use crate::support::{accepts, refused};
+use conformance::change::push;
 use conformance::{Result, each};
 use serde_json::json;
 

@@ -3,8 +3,8 @@
 //! and what propagates.
 
 use crate::Case;
-use crate::lifecycle::push;
-use crate::mounts::{Mounted, with_user_namespace};
+use conformance::Mounted;
+use conformance::change::{push, with_user_namespace};
 use conformance::{Bundle, Doing, Report, Result, Runtime, each, ensure, ensure_eq};
 use nix::mount::MsFlags;
 use serde_json::json;

@@ -5,7 +5,7 @@
 mod life;
 
 use crate::Case;
-use crate::lifecycle::without_namespace;
+use conformance::change::without_namespace;
 use conformance::runtime::finish;
 use conformance::{Bundle, Doing, Result, Runtime, ensure, ensure_eq, host};
 use life::{TREE, add_user_namespace, has_lived, in_user_namespace, inside, lives, refuses, was_refused};

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Helpers that several groups of cases share.
+
+use conformance::console::ConsoleSocket;
+use conformance::report::HookReport;
+use conformance::runtime::finish;
+use conformance::{Bundle, Doing, Output, Report, Result, Runtime, each, ensure, host};
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+// --- containers ---
+
+/// Fails unless a container with the change is made, and runs.
+pub(crate) fn accepts(runtime: &Runtime, change: impl FnOnce(&mut Value)) -> Result {
+    runtime.run_in(&Bundle::new(&["exit", "0"])?.with(change)?, &["run", "c"])?.ok().map(drop)
+}
+
+/// Fails unless `run` refuses a container with the change.
+pub(crate) fn refused(runtime: &Runtime, change: impl FnOnce(&mut Value)) -> Result {
+    let bundle = Bundle::new(&["exit", "0"])?.with(change)?;
+    runtime.run_in(&bundle, &["run", "c"])?.failed().map(drop)
+}
+
+/// Runs a check while the container `c` runs.
+pub(crate) fn in_container(
+    runtime: &Runtime,
+    probe: &[&str],
+    change: impl FnOnce(&mut Value),
+    check: impl FnOnce(&Bundle) -> Result,
+) -> Result {
+    let bundle = Bundle::new(probe)?.with(change)?;
+    runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
+    let checked = check(&bundle);
+    end(runtime, "c")?;
+    checked
+}
+
+/// Kills and deletes a container whose pid namespace may have children of this program.
+pub(crate) fn end(runtime: &Runtime, id: &str) -> Result {
+    runtime.run(&["kill", id, "KILL"])?;
+    host::await_children()?;
+    runtime.run(&["delete", "--force", id])?.ok().map(drop)
+}
+
+/// Returns the report of a container whose runtime is executed by `caller`, a command that
+/// executes its arguments.
+pub(crate) fn run_by(runtime: &Runtime, caller: &[&str], change: impl FnOnce(&mut Value)) -> Result<Report> {
+    let bundle = Bundle::new(&["report"])?.with(change)?;
+    serde_json::from_str(&output_by(runtime, caller, &bundle)?.ok()?.stdout).doing("the probe's report")
+}
+
+/// Runs the bundle's container by way of `caller`, as [`run_by`] does.
+pub(crate) fn output_by(runtime: &Runtime, caller: &[&str], bundle: &Bundle) -> Result<Output> {
+    command_by(runtime, caller, bundle, &["run", "c"])
+}
+
+/// Runs a command of the runtime in the bundle's directory, executed by `caller`.
+pub(crate) fn command_by(
+    runtime: &Runtime,
+    caller: &[&str],
+    bundle: &Bundle,
+    args: &[&str],
+) -> Result<Output> {
+    let (program, before) = caller.split_first().unwrap_or((&"env", &[]));
+    let mut command = Command::new(program);
+    command.args(before).arg(runtime.program()).arg("--root").arg(runtime.root()).args(args);
+    command.current_dir(bundle.path()).stdin(Stdio::null());
+    finish(command)
+}
+
+/// Returns the document that `features` prints.
+pub(crate) fn features(runtime: &Runtime) -> Result<Value> {
+    let output = runtime.run(&["features"])?.ok()?;
+    serde_json::from_str(&output.stdout).doing(&output.stdout)
+}
+
+/// Returns all that a container writes to the terminal that this socket was sent.
+pub(crate) fn terminal_output(socket: &ConsoleSocket) -> Result<String> {
+    let mut text = Vec::new();
+    // EIO is how a master says that the other side is closed.
+    let _end = File::from(socket.receive()?).read_to_end(&mut text);
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+// --- changes of a configuration ---
+
+/// A change, for a table of them.
+pub(crate) type Change = fn(&mut Value);
+
+/// Checks each change, and names those that fail.
+pub(crate) fn rows(rows: &[(&str, Change)], check: impl Fn(Change) -> Result) -> Result {
+    each(0..rows.len(), |&i| check(rows[i].1).map_err(|why| format!("{}: {why}", rows[i].0)))
+}
+
+/// Gives the container the caller's `dev` as /dev, a root that can be written to, and no
+/// masked paths, which would need the container's own /dev/null.
+pub(crate) fn bind_dev(config: &mut Value, dev: &Path) {
+    config["root"]["readonly"] = json!(false);
+    config["linux"]["maskedPaths"] = json!([]);
+    with_image_dev(config);
+    conformance::change::push(
+        config,
+        json!({ "destination": "/dev", "type": "bind", "source": dev, "options": ["rbind"] }),
+    );
+}
+
+/// Removes the mounts at and below /dev: the image's /dev stays.
+pub(crate) fn with_image_dev(config: &mut Value) {
+    if let Some(mounts) = config["mounts"].as_array_mut() {
+        mounts.retain(|mount| !mount["destination"].as_str().is_some_and(|to| to.starts_with("/dev")));
+    }
+}
+
+/// Adds an entry of linux.namespaces.
+pub(crate) fn add_namespace(config: &mut Value, namespace: Value) {
+    if let Some(list) = config["linux"]["namespaces"].as_array_mut() {
+        list.push(namespace);
+    }
+}
+
+// --- hooks ---
+
+/// Returns a hook that appends a report to the bundle's log (see [`reports`]).
+pub(crate) fn probe_hook(bundle: &Bundle, kind: &str, name: &str, env: &[&str]) -> Value {
+    let log = if kind == "startContainer" { "/log".into() } else { bundle.rootfs("log") };
+    // Long enough to show a peer that does not wait for the hook.
+    let delay = if kind == "startContainer" { "100" } else { "0" };
+    let mut hook = hook(bundle, kind, &["after", delay, "hook", &log.display().to_string(), name]);
+    hook["env"] = json!(env);
+    hook
+}
+
+/// Returns a hook that executes the probe, which a startContainer hook finds by the
+/// container's paths and the others by the host's.
+pub(crate) fn hook(bundle: &Bundle, kind: &str, args: &[&str]) -> Value {
+    let path = if kind == "startContainer" { "/probe".into() } else { bundle.rootfs("probe") };
+    let args = [&["probe"], args].concat();
+    json!({ "path": path, "args": args })
+}
+
+/// Reads the reports of the hooks that have run so far.
+pub(crate) fn reports(log: &Path) -> Result<Vec<HookReport>> {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    // The last line may be half written.
+    let complete = text.rfind('\n').map_or("", |end| &text[..end]);
+    complete.lines().map(|line| serde_json::from_str(line).doing(line)).collect()
+}
+
+// --- the host ---
+
+/// Returns this program's namespace, as /proc/self/ns/`file` names it.
+pub(crate) fn own_namespace(file: &str) -> Result<String> {
+    let link = std::fs::read_link(format!("/proc/self/ns/{file}")).doing("readlink")?;
+    Ok(link.display().to_string())
+}
+
+/// A pair of interfaces in the runtime's network namespace, until it is dropped.
+pub(crate) struct Device {
+    pub(crate) name: &'static str,
+}
+
+impl Device {
+    pub(crate) fn new(name: &'static str) -> Result<Self> {
+        ip(&format!("link add {name} type veth peer name {name}-peer"))?;
+        Ok(Device { name })
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        // The kernel removes the pair with the container's namespace, some time later.
+        let _gone = ip(&format!("link delete {}-peer", self.name));
+    }
+}
+
+/// Runs ip(8), which must succeed.
+pub(crate) fn ip(args: &str) -> Result {
+    let output = Command::new("ip").args(args.split(' ')).output().doing("ip")?;
+    ensure!(output.status.success(), "ip {args}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}

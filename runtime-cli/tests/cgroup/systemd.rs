@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The drivers: systemd, and the one of the record.
+
+use super::{exec, host, processes, read, resources, sleeping};
+use conformance::runtime::{finish, wait};
+use serde_json::json;
+use std::process::{Command, Stdio};
+
+/// A bus that takes connections and ends them, one that is none, and no bus.
+#[test]
+fn a_systemd_that_does_not_answer() {
+    let host = host();
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("bus");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    std::thread::spawn(move || listener.incoming().for_each(drop));
+    let bundle = sleeping();
+    let mut cases = vec![
+        (format!("unix:path={}", socket.display()), "connecting to systemd: D-Bus authentication"),
+        ("tcp:host=localhost".to_owned(), "DBUS_SYSTEM_BUS_ADDRESS=tcp:host=localhost has no address"),
+    ];
+    // Without a bus, systemd is asked by a socket of its own.
+    if !std::path::Path::new("/run/systemd/private").exists() {
+        let nowhere = format!("unix:path={}/nonexistent", dir.path().display());
+        cases.push((nowhere, "no such file or directory"));
+    }
+    for (address, error) in cases {
+        let mut command = Command::new(host.runtime.program());
+        command.arg("--root").arg(host.runtime.root()).args(["--systemd-cgroup", "create", "bad"]);
+        command.current_dir(bundle.path()).stdin(Stdio::null());
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", address);
+        let output = finish(command).unwrap().failed_with(1, error).unwrap();
+        assert_eq!(output.stderr.lines().count(), 1, "{output}");
+        host.before.check(&host.runtime).unwrap();
+    }
+    host.done();
+}
+
+/// The container was made with the file-system driver: no flag of a later
+/// command changes that.
+#[test]
+fn the_driver_is_the_records() {
+    let host = host();
+    let bundle = sleeping();
+    host.start(&bundle, "c");
+    let other = |args: &[&str]| {
+        let mut command = Command::new(host.runtime.program());
+        command.arg("--root").arg(host.runtime.root());
+        if !host.runtime.has_systemd_cgroups() {
+            command.arg("--systemd-cgroup").env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent");
+        }
+        command.args(args).stdin(Stdio::null());
+        finish(command).unwrap().ok().unwrap()
+    };
+    other(&["exec", "c", "/probe", "exit", "0"]);
+    other(&["pause", "c"]);
+    other(&["resume", "c"]);
+    other(&["events", "--stats", "c"]);
+    other(&["delete", "--force", "c"]);
+    host.done();
+}
+
+/// An init and an exec that are killed for memory say so, and by which limit.
+/// So that the news of a kill are not held back (docs/engines.md).
+#[test]
+fn with_a_limit_of_memory_processes_are_below_their_scope() {
+    let host = host();
+    if !host.runtime.has_systemd_cgroups() {
+        return;
+    }
+    let limits = json!({ "memory": { "limit": 64 << 20 }, "pids": { "limit": 30 } });
+    let bundle = sleeping().with(resources(limits.clone())).unwrap();
+    let leaf = host.start(&bundle, "c");
+    assert!(leaf.ends_with("container"), "{}", leaf.display());
+    let scope = leaf.parent().unwrap().to_owned();
+    assert!(host.record("c").contains(&format!("{:?}", scope.to_str().unwrap())));
+    let both = |file: &str, value: &str| {
+        assert_eq!([read(&scope, file), read(&leaf, file)], [value, value], "{file}");
+    };
+    both("memory.max", &(64 << 20).to_string());
+    both("pids.max", "30");
+    host.ok(&["update", "--memory", "80M", "--memory-swap", "80M", "--pids-limit", "31", "c"]);
+    both("memory.max", &(80 << 20).to_string());
+    both("pids.max", "31");
+    let mut second = exec(&host, &[], &leaf);
+    assert!(processes(&scope).is_empty());
+    assert_eq!(processes(&leaf).len(), 2);
+    host.ok(&["pause", "c"]);
+    assert!(read(&leaf, "cgroup.events").contains("frozen 1"));
+    host.ok(&["resume", "c"]);
+    // Hit where the container does not count, so that it counts the kill alone.
+    host.run(&["exec", "c", "/probe", "allocate", "96"])
+        .failed_with(137, "memory.max of the container")
+        .unwrap();
+    assert!(read(&leaf, "memory.events").contains("oom_kill 1"));
+    host.ok(&["delete", "--force", "c"]);
+    wait(&mut second).unwrap();
+
+    // crun's annotation, as engines set it.
+    for (name, wanted) in [("", ".scope"), ("inner", "inner")] {
+        let bundle = sleeping().with(resources(limits.clone())).unwrap();
+        let bundle =
+            bundle.with(|config| config["annotations"]["run.oci.systemd.subgroup"] = json!(name)).unwrap();
+        let cgroup = host.start(&bundle, "c");
+        assert!(cgroup.to_str().unwrap().ends_with(wanted), "{}", cgroup.display());
+        host.ok(&["delete", "--force", "c"]);
+    }
+    host.refuses(
+        |config| config["annotations"]["run.oci.systemd.subgroup"] = json!("../x"),
+        "annotations.run.oci.systemd.subgroup: ",
+    );
+    host.done();
+}

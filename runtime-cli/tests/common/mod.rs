@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The host of a test that checks that nothing is left behind.
+
+use conformance::host::{self, Snapshot};
+use conformance::{Output, Runtime};
+
+/// The runtime of this workspace, and the host as it was before the test. One test of a
+/// program has it at a time.
+pub(crate) struct Host {
+    pub(crate) runtime: Runtime,
+    pub(crate) before: Snapshot,
+    _alone: std::sync::MutexGuard<'static, ()>,
+}
+
+impl Host {
+    /// Waits for the other tests. With `systemd`, systemd makes the cgroups.
+    pub(crate) fn new(systemd: bool) -> Self {
+        let alone = host::alone();
+        // Not CARGO_BIN_EXE_runtime-cli: in the VM there is no target directory.
+        let program = conformance::bundle::beside("runtime-cli");
+        let runtime = Runtime::new(&program).unwrap().with_systemd(systemd);
+        Host { runtime, before: Snapshot::take().unwrap(), _alone: alone }
+    }
+
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        self.runtime.run(args).unwrap()
+    }
+
+    /// Fails if anything is left behind.
+    pub(crate) fn done(self) {
+        self.before.check(&self.runtime).unwrap();
+    }
+}
+
+impl Drop for Host {
+    /// Deletes the containers of a test that has failed, which could make others fail.
+    fn drop(&mut self) {
+        for entry in std::fs::read_dir(self.runtime.root()).into_iter().flatten().flatten() {
+            let _output = self.runtime.run(&["delete", "--force", &entry.file_name().to_string_lossy()]);
+        }
+    }
+}
