@@ -134,14 +134,14 @@ impl Namespaces {
             seen.push(kind);
             *origin = match namespace.path.as_str() {
                 "" => Origin::New,
+                path if !path.starts_with('/') => {
+                    return Err(invalid(format_args!("{at}.path"), format_args!("{path:?} is not absolute")));
+                }
                 _ if own.contains(&kind) => {
                     all.led_back.push(kind);
                     Origin::Shared
                 }
-                path if path.starts_with('/') => Origin::Path(c_string(format_args!("{at}.path"), path)?),
-                path => {
-                    return Err(invalid(format_args!("{at}.path"), format_args!("{path:?} is not absolute")));
-                }
+                path => Origin::Path(c_string(format_args!("{at}.path"), path)?),
             };
         }
         all.check_mappings()?;
@@ -276,6 +276,8 @@ mod tests {
         let all = Namespaces::new(&spec, &[Kind::Uts]).unwrap();
         assert!(!all.is_own(Kind::Uts) && all.is_own(Kind::Ipc));
         assert!(all.note(Kind::Uts).contains("the runtime's own") && all.note(Kind::Ipc).is_empty());
+        let relative = Namespaces::new(&linux(&[("uts", "uts")]), &[Kind::Uts]).unwrap_err().report();
+        assert_eq!(relative, "linux.namespaces[0].path: \"uts\" is not absolute");
         let twice = linux(&[("uts", "/proc/self/ns/uts"), ("uts", "")]);
         let report = Namespaces::new(&twice, &[Kind::Uts]).unwrap_err().report();
         assert_eq!(report, "linux.namespaces[1]: duplicate namespace \"uts\"");
