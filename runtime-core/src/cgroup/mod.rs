@@ -127,7 +127,13 @@ impl Hierarchy {
         match self.open_dir(&CString::new(dir).unwrap_or_default()) {
             Ok(dir) => Ok(Some(Cgroup { dir, path: self.absolute(relative) })),
             Err(Errno::ENOENT | Errno::ENODEV) => Ok(None),
-            Err(errno) => Err(Error::os(errno, format!("open cgroup {}", self.absolute(relative)))),
+            Err(errno) => {
+                let error = Error::os(errno, format!("open cgroup {}", self.absolute(relative)));
+                Err(match errno {
+                    Errno::EPERM => error.with_hint("a filter of the host's may forbid openat2(2)"),
+                    _ => error,
+                })
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::streams::View;
 use crate::boundary::plan::{Process, Program};
-use crate::boundary::step::{Call, StepResult};
+use crate::boundary::step::{Call, During, StepResult};
 use crate::path::proc::is_kernels;
 use crate::path::root::PathBuffer;
 use crate::sys::exec::{execve, execve_fd};
@@ -125,14 +125,10 @@ fn parse_u32(text: &[u8]) -> Option<u32> {
 /// passed over, and remembered for the error.
 pub(super) fn program<'a>(program: &'a Program, buf: &'a mut PathBuffer) -> StepResult<&'a CStr> {
     match program {
-        Program::Path(path) => match check(path) {
-            Ok(()) => Ok(path),
-            Err(errno) => Err((Call::CheckExecutable, errno)),
-        },
-        Program::OfHost { path, file, .. } => match check_at(file, c"", libc::AT_EMPTY_PATH) {
-            Ok(()) => Ok(path),
-            Err(errno) => Err((Call::CheckExecutable, errno)),
-        },
+        Program::Path(path) => check(path).map(|()| path.as_ref()),
+        Program::OfHost { path, file, .. } => {
+            check_at(file, c"", libc::AT_EMPTY_PATH).map(|()| path.as_ref())
+        }
         Program::Search { name, directories } => {
             let mut denied = false;
             let mut found = None;
@@ -143,7 +139,8 @@ pub(super) fn program<'a>(program: &'a Program, buf: &'a mut PathBuffer) -> Step
                         found = Some(i);
                         break;
                     }
-                    Err(Errno::EACCES) => denied = true,
+                    Err((Call::Access, errno)) => return Err((Call::Access, errno)),
+                    Err((_, Errno::EACCES)) => denied = true,
                     Err(_) => {}
                 }
             }
@@ -158,21 +155,25 @@ pub(super) fn program<'a>(program: &'a Program, buf: &'a mut PathBuffer) -> Step
     }
 }
 
-/// Whether the process, as the user that it is by now, may execute the file.
-fn check(path: &CStr) -> Result<()> {
+/// Fails unless the process, as the user that it is by now, may execute the file.
+fn check(path: &CStr) -> StepResult {
     check_at(fd::CWD, path, 0)
 }
 
-fn check_at(dir: impl AsFd, path: &CStr, flags: i32) -> Result<()> {
-    let st = fd::stat_at(&dir, path, flags)?;
+fn check_at(dir: impl AsFd, path: &CStr, flags: i32) -> StepResult {
+    let st = fd::stat_at(&dir, path, flags).during(Call::CheckExecutable)?;
     if st.st_mode & libc::S_IFMT == libc::S_IFDIR {
-        return Err(Errno::EISDIR);
+        return Err((Call::CheckExecutable, Errno::EISDIR));
     }
     if st.st_mode & 0o111 == 0 {
         // With CAP_DAC_OVERRIDE, access(2) would say yes to some of these.
-        return Err(Errno::EACCES);
+        return Err((Call::CheckExecutable, Errno::EACCES));
     }
-    fd::access(&dir, path, libc::X_OK, libc::AT_EACCESS | flags)
+    match fd::access(&dir, path, libc::X_OK, libc::AT_EACCESS | flags) {
+        // Nothing about the file: a filter of the host's.
+        Err(errno @ (Errno::ENOSYS | Errno::EPERM)) => Err((Call::Access, errno)),
+        result => result.during(Call::CheckExecutable),
+    }
 }
 
 /// Executes the program that [`program`] has found at `path`; returns only on failure.

@@ -127,6 +127,13 @@ fn plain(call: Call, errno: Errno) -> Error {
         (Call::Mmap, Errno::EPERM) => {
             error.with_hint("without CAP_SYS_ADMIN, call runtime_core::protect_program() first thing in main")
         }
+        // These take no capability.
+        (Call::Access | Call::CloseRange, Errno::EPERM) => {
+            error.with_hint("a filter of the host's may forbid it")
+        }
+        (_, Errno::EPERM) => {
+            error.with_hint("the runtime lacks a capability for it, or a filter of the host's forbids it")
+        }
         _ => error,
     }
 }
@@ -260,7 +267,8 @@ fn mount(i: usize, call: Call, errno: Errno, words: Option<&str>, plan: &Plan) -
         (Call::FsconfigCreate | Call::Fsmount, Errno::EPERM) if is_kernels(&m.what) => plain(call, errno)
             .with_hint(
                 "in a user namespace the kernel mounts one only for a pid or network namespace that belongs to \
-                 it, and where there is another with nothing mounted over it (LXC and Incus: allow nesting)",
+                 it, and where there is another with nothing mounted over it (LXC and Incus: allow nesting); a \
+                 filter of the host's may forbid it",
             ),
         (Call::CheckSuperblock, _) => {
             let words = match &m.what {
@@ -315,6 +323,12 @@ fn is_kernels(what: &What) -> bool {
 /// runc's words for a program that is not there: engines match on them.
 fn program(call: Call, errno: Errno, plan: &Plan) -> Error {
     match &plan.process.program {
+        Program::Search { name, .. } if call == Call::Access => {
+            plain(call, errno).wrap(format!("exec: {:?}", name.to_string_lossy()))
+        }
+        Program::Path(path) | Program::OfHost { path, .. } if call == Call::Access => {
+            plain(call, errno).wrap(format!("exec: {:?}", path.to_string_lossy()))
+        }
         Program::Search { name, .. } if call == Call::CheckProgram => Error::new(
             ErrorKind::Setup,
             format!("exec: {:?}: executable file not found in $PATH", name.to_string_lossy()),
