@@ -3,55 +3,27 @@
 //!
 //! `start` parses ([`args`]), opens the log ([`log`]), and hands over to one file
 //! of [`cmd`]; what comes back is printed once, here.
-#![cfg_attr(not(test), no_main)]
+#![cfg_attr(all(feature = "startup", not(test)), no_main)]
 
 mod args;
 mod cmd;
-#[cfg(all(target_arch = "x86_64", any(test, target_env = "musl")))]
-mod copy;
 mod foreground;
 mod input;
 mod log;
 mod notify;
 mod output;
 mod relay;
+#[cfg(feature = "startup")]
+mod startup;
 mod timeline;
 
 use args::{Invocation, Request, Usage};
 use log::Log;
-use spinning_top::RawSpinlock;
-use std::alloc::System;
 use std::ffi::OsString;
-#[cfg(not(test))]
-use std::ffi::{c_char, c_int};
-use talc::TalcLock;
-use talc::source::GlobalAllocSource;
 use timeline::Timeline;
 
-/// Six hundred small pieces in a millisecond: musl's allocator, which looks for mistakes
-/// of C programs, takes 1.6 times as many instructions (docs/decisions/musl.md).
-#[global_allocator]
-static HEAP: TalcLock<RawSpinlock, GlobalAllocSource<System>> =
-    TalcLock::new(GlobalAllocSource::with_block_size(System, 128 << 10));
-
-/// What the C library calls. Rust's own entry would make itself a handler for
-/// stack overflows first, which takes more system calls than a whole `state`.
-#[cfg(not(test))]
-#[allow(unsafe_code)] // Nobody else defines a `main`.
-#[unsafe(no_mangle)]
-extern "C" fn main(count: c_int, arguments: *const *const c_char) -> c_int {
-    // SAFETY: this is `main`, and these are its arguments.
-    match unsafe { runtime_core::begin_program(count, arguments) } {
-        Ok(arguments) => start(arguments).into(),
-        Err(error) => {
-            Log::to_stderr().fatal(&error.report());
-            1
-        }
-    }
-}
-
-/// The test harness brings the other one.
-#[cfg(test)]
+/// The entry of the tests, and of the program without the feature `startup`.
+#[cfg(any(test, not(feature = "startup")))]
 fn main() -> std::process::ExitCode {
     start(std::env::args_os().collect()).into()
 }

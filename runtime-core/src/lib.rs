@@ -79,27 +79,3 @@ pub use parent::self_exe::{Protection, protect_program, protection};
 pub use sys::process::ExitStatus;
 pub use sys::signal::{Signals, stop_ignoring_children};
 pub use userns::is_initial_user_namespace;
-
-/// For a program that has an entry of its own instead of Rust's `main`: what
-/// Rust's would have seen to, and this library relies on. Descriptors 0, 1 and 2
-/// are open, and writing to a pipe that nobody reads is an error, not the end. And
-/// threads share one heap, which is cheaper as long as they live short. Returns the
-/// program's arguments, which `std::env::args` has only under some C libraries then.
-///
-/// # Safety
-///
-/// To be called first thing in C's `main`, while there is one thread, with what it was
-/// called with.
-#[allow(unsafe_code)] // What it promises is handed on.
-pub unsafe fn begin_program(
-    count: std::ffi::c_int,
-    arguments: *const *const std::ffi::c_char,
-) -> Result<Vec<std::ffi::OsString>> {
-    use error::Context;
-    sys::start::open_standard_descriptors()
-        .context(|| "opening /dev/null for a closed standard descriptor")?;
-    sys::start::ignore_sigpipe();
-    sys::start::share_the_heap();
-    // SAFETY: the caller's.
-    Ok(unsafe { sys::start::arguments(count, arguments) })
-}

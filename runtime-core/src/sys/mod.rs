@@ -33,7 +33,6 @@ pub(crate) mod seccomp;
 pub(crate) mod shared;
 pub(crate) mod signal;
 pub(crate) mod socket;
-pub(crate) mod start;
 pub(crate) mod tty;
 
 pub(crate) use nix::errno::Errno;
