@@ -6,6 +6,8 @@
 //!    |   <- Cloned(pid) ----------------------   |   only from a stage, which clones the init in a new pid
 //!    |                                           |   namespace: the pid is init's, whose parent we are
 //!    |                                           |   (CLONE_PARENT); and whose next reply may be here before
+//!    |   -- the program file --------------->   |   at any time before it is waited for (`SealExe`)
+//!    |   <- Namespaces -----------------------   |   only if existing namespaces are joined, by no stage
 //!    |   -- Go ------------------------------>   |   only if the plan says so (id maps, systemd)
 //!    |   -- Go ------------------------------>   |   only without hooks and if the child did not wait for it
 //!    |                                           |   before: the device filter is there
@@ -28,7 +30,7 @@
 //!    |                                           |   (Behind a fifo there is no parent any more: see `answer`)
 //! ```
 //!
-//! Instead of any message the child may send `Failed`, and then exits; before that,
+//! Instead of any message the child may send `Failed`, and then exits; in the same message stands
 //! what the kernel has said about it, if it has said more than a number. End of
 //! file before `Ready` means that it was killed. End of file for the child, or the
 //! end of the parent's process, means that the parent was killed: it exits, and
@@ -42,7 +44,7 @@ use crate::boundary::step::{Call, Failure, Step};
 use crate::error::Context;
 use crate::sys::{Errno, Result, fd, process, socket};
 use crate::watch::Watch;
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
@@ -69,7 +71,6 @@ pub(crate) enum Reply {
 }
 
 /// First bytes of messages that are not failures; steps come before them.
-const WORDS: u8 = 249;
 const NAMESPACES: u8 = 250;
 const NEED_MOUNT: u8 = 251;
 const LISTENER: u8 = 252;
@@ -77,7 +78,8 @@ const CLONED: u8 = 253;
 const BARRIER: u8 = 254;
 const READY: u8 = 255;
 
-/// The size of a reply on the wire: step or kind, call, errno, and item, pid or descriptor.
+/// The size of a reply on the wire: step or kind, call, errno, and item, pid or descriptor. Behind
+/// a failure follow up to [`WORDS_MAX`] bytes of the kernel's words.
 pub(crate) const WIRE_LEN: usize = 8;
 
 /// How many of the kernel's words are passed on, in bytes.
@@ -148,6 +150,31 @@ pub(crate) struct ChildEnd {
     early: Cell<u32>,
     /// What has come of the program file.
     program: OnceCell<Option<OwnedFd>>,
+    /// What the kernel has said last, for a failure that follows.
+    words: RefCell<Words>,
+}
+
+/// Some text without heap.
+#[derive(Debug)]
+struct Words {
+    bytes: [u8; WORDS_MAX],
+    len: usize,
+}
+
+impl Words {
+    const NONE: Self = Words { bytes: [0; WORDS_MAX], len: 0 };
+
+    fn get(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// Cuts what is too long.
+    fn set(&mut self, words: &[u8]) {
+        self.len = words.len().min(WORDS_MAX);
+        for (byte, word) in self.bytes.iter_mut().zip(words) {
+            *byte = *word;
+        }
+    }
 }
 
 /// One message of the parent's.
@@ -165,7 +192,13 @@ const PROGRAM: u8 = b'p';
 pub(crate) fn channel() -> crate::error::Result<(ParentEnd, ChildEnd)> {
     let (ours, socket) = socket::pair(libc::SOCK_SEQPACKET).context(|| "socketpair")?;
     let parent = process::pidfd_open(std::process::id() as i32).context(|| "pidfd_open")?;
-    let child = ChildEnd { socket, parent, early: Cell::new(0), program: OnceCell::new() };
+    let child = ChildEnd {
+        socket,
+        parent,
+        early: Cell::new(0),
+        program: OnceCell::new(),
+        words: RefCell::new(Words::NONE),
+    };
     Ok((ParentEnd { socket: ours, words: OnceLock::new() }, child))
 }
 
@@ -186,29 +219,34 @@ impl ParentEnd {
         self.next_reply(|buf| socket::recv_from(&self.socket, buf))
     }
 
-    /// The next message that is a reply, and what `receive` says of it.
+    /// Receives the next reply by `receive`, and returns what that returns besides.
+    ///
+    /// There is one blocking read, for which the caller may have polled: a second one could
+    /// wait for ever for a process that others have taken over.
     fn next_reply<T>(
         &self,
         mut receive: impl FnMut(&mut [u8]) -> Result<(usize, T)>,
     ) -> Result<Option<(Reply, T)>> {
-        let mut bytes = [0; 1 + WORDS_MAX];
-        loop {
-            let (n, more) = match receive(&mut bytes) {
+        let mut bytes = [0; WIRE_LEN + WORDS_MAX];
+        let (n, more) = loop {
+            match receive(&mut bytes) {
                 // The child ended with an unread Go in its queue. The kernel says that once, and
                 // before what the child has said (sock_error in __skb_try_recv_datagram).
-                Err(Errno::ECONNRESET) => continue,
-                other => other?,
-            };
-            match bytes.get(..n).unwrap_or_default() {
-                [] => return Ok(None),
-                // The first are the ones that matter.
-                [WORDS, words @ ..] => _ = self.words.set(String::from_utf8_lossy(words).into_owned()),
-                reply => {
-                    let reply = reply.try_into().ok().and_then(Reply::decode).ok_or(Errno::EBADMSG)?;
-                    return Ok(Some((reply, more)));
-                }
+                Err(Errno::ECONNRESET) => {}
+                other => break other?,
             }
+        };
+        if n == 0 {
+            return Ok(None);
         }
+        let (reply, words) =
+            bytes.get(..n).and_then(|message| message.split_first_chunk()).ok_or(Errno::EBADMSG)?;
+        let reply = Reply::decode(*reply).ok_or(Errno::EBADMSG)?;
+        if !words.is_empty() {
+            // A child that has failed says no more, so no second failure has words.
+            _ = self.words.set(String::from_utf8_lossy(words).into_owned());
+        }
+        Ok(Some((reply, more)))
     }
 
     /// Waits until there is a reply, or the end of file, at most `limit_ms` (-1: no limit):
@@ -228,7 +266,7 @@ impl ParentEnd {
         }
     }
 
-    /// What the kernel has said, if the child has passed it on.
+    /// Returns what the kernel has said about the failure that was received, if it has.
     pub(crate) fn words(&self) -> Option<&str> {
         self.words.get().map(String::as_str)
     }
@@ -283,16 +321,20 @@ impl ChildEnd {
         fd::close_range(parent, parent, 0)
     }
 
-    /// Sends a reply. By write(2), because a system call filter may be in force,
-    /// and what a program most likely may do is write.
+    /// Sends a reply, a failure with the words that were kept. By write(2), because a system call
+    /// filter may be in force, and what a program most likely may do is write.
     pub(crate) fn send(&self, reply: Reply) -> Result<()> {
-        fd::write(&self.socket, &reply.encode()).map(drop)
+        let sent = match reply {
+            Reply::Failed(_) => fd::write_parts(&self.socket, [&reply.encode(), self.words.borrow().get()]),
+            _ => fd::write(&self.socket, &reply.encode()),
+        };
+        sent.map(drop)
     }
 
-    /// Passes on what the kernel has said, up to [`WORDS_MAX`] bytes of it.
-    pub(crate) fn send_words(&self, words: &[u8]) -> Result<()> {
-        let words = words.get(..WORDS_MAX).unwrap_or(words);
-        fd::write_parts(&self.socket, [&[WORDS], words]).map(drop)
+    /// Keeps what the kernel has said about a failure that will be sent, up to [`WORDS_MAX`]
+    /// bytes of it.
+    pub(crate) fn keep_words(&self, words: &[u8]) {
+        self.words.borrow_mut().set(words);
     }
 
     /// Sends a reply and a descriptor.
@@ -428,30 +470,45 @@ mod tests {
         }
         assert_eq!(Reply::decode([Step::ALL.len() as u8, 0, 0, 0, 0, 0, 0, 0]), None);
         assert_eq!(Reply::decode([0, Call::ALL.len() as u8, 0, 0, 0, 0, 0, 0]), None);
-        assert!(Step::ALL.len() < usize::from(WORDS));
+        assert!(Step::ALL.len() < usize::from(NAMESPACES));
+    }
+
+    const FAILED: Reply =
+        Reply::Failed(Failure { step: Step::Mount, item: 3, call: Call::Fsconfig, errno: Errno::EINVAL });
+
+    #[test]
+    fn words_come_with_the_failure() {
+        // As long as a reply, and longer than there is room.
+        for words in ["seven c.".to_owned(), "x".repeat(WORDS_MAX + 1)] {
+            let (parent, child) = channel().unwrap();
+            child.keep_words(b"of something that went right in the end, at a second try");
+            child.keep_words(words.as_bytes());
+            child.send(Reply::Ready).unwrap();
+            assert_eq!(parent.receive().unwrap(), Some(Reply::Ready));
+            assert_eq!(parent.words(), None);
+            child.send(FAILED).unwrap();
+            assert_eq!(parent.receive().unwrap(), Some(FAILED));
+            assert_eq!(parent.words(), words.get(..words.len().min(WORDS_MAX)));
+        }
     }
 
     #[test]
-    fn words_come_before_the_reply() {
+    fn a_message_that_is_no_reply() {
         let (parent, child) = channel().unwrap();
-        // As long as a reply, and longer than there is room.
-        for words in ["seven c".to_owned(), "x".repeat(WORDS_MAX + 1)] {
-            child.send_words(words.as_bytes()).unwrap();
+        for message in [&b"1"[..], &[Step::ALL.len() as u8; WIRE_LEN]] {
+            fd::write(&child, message).unwrap();
+            assert_eq!(parent.receive().unwrap_err(), Errno::EBADMSG);
         }
-        child.send(Reply::Ready).unwrap();
-        assert_eq!(parent.words(), None);
-        assert_eq!(parent.receive().unwrap(), Some(Reply::Ready));
-        assert_eq!(parent.words(), Some("seven c"));
     }
 
     #[test]
     fn what_a_child_says_before_it_ends_with_an_unread_go() {
         let (parent, child) = channel().unwrap();
-        child.send_words(b"why").unwrap();
-        child.send(Reply::Barrier).unwrap();
+        child.keep_words(b"why");
+        child.send(FAILED).unwrap();
         parent.go().unwrap();
         drop(child);
-        assert_eq!(parent.receive().unwrap(), Some(Reply::Barrier));
+        assert_eq!(parent.receive().unwrap(), Some(FAILED));
         assert_eq!(parent.words(), Some("why"));
         assert_eq!(parent.receive().unwrap(), None);
     }
@@ -487,7 +544,6 @@ mod tests {
     fn the_kernel_names_the_sender() {
         let (parent, child) = channel().unwrap();
         parent.name_senders().unwrap();
-        child.send_words(b"words").unwrap();
         child.send_with(Reply::Cloned(7), std::io::stdin()).unwrap();
         assert_eq!(parent.receive_from().unwrap(), Some((Reply::Cloned(7), std::process::id() as i32)));
         drop(child);

@@ -14,7 +14,7 @@ use crate::config::mounts::is_proc_file;
 use crate::path::proc::{Proc, is_procfs};
 use crate::path::root::{Leaf, Root};
 use crate::sys::mount::{self, Depth, MountAttr, attr};
-use crate::sys::{self, Errno, fd};
+use crate::sys::{Errno, fd};
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
@@ -213,7 +213,7 @@ fn new_tree(
                 Some(namespace) => procfs::showing(namespace, context)?,
                 None => context,
             };
-            make_tree(&context, new, parameters, target).inspect_err(|_| pass_words(&context, channel))?
+            make_tree(&context, new, parameters, target).inspect_err(|_| keep_words(&context, channel))?
         }
         FsOptions::Page { source, flags, data } => {
             let tree = tree_by_mount(root, source, &new.fstype, *flags, data)?;
@@ -237,12 +237,11 @@ fn new_tree(
     Ok(tree)
 }
 
-/// Tells the parent what the kernel has to say about a failure.
-pub(super) fn pass_words(context: &OwnedFd, channel: &ChildEnd) {
+/// Keeps what the kernel has to say about a failure, for the parent.
+pub(super) fn keep_words(context: &OwnedFd, channel: &ChildEnd) {
     let mut buf = [0; WORDS_MAX];
     if let Some(words) = mount::last_words(context, &mut buf) {
-        // If not even that works, there is still the error.
-        sys::ignore(channel.send_words(words));
+        channel.keep_words(words);
     }
 }
 

@@ -325,7 +325,8 @@ pub(super) fn wait_start(process: &Process) -> Result<(), Failure> {
 pub(super) fn complain(program: &CStr, failure: Failure, process: &Process, channel: &ChildEnd) {
     let told = match &process.fifo {
         None => {
-            channel.send_words(program.to_bytes()).and_then(|()| channel.send(Reply::Failed(failure))).is_ok()
+            channel.keep_words(program.to_bytes());
+            channel.send(Reply::Failed(failure)).is_ok()
         }
         Some(fifo) => {
             // There is nobody to be told that nobody could be told.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The option `remount`: other options for a mount that is there, and for its file system.
 
-use super::mounts::{check_target, pass_words, set_attributes};
+use super::mounts::{check_target, keep_words, set_attributes};
 use super::places::open_below;
 use crate::boundary::channel::ChildEnd;
 use crate::boundary::plan::{Mount, What};
@@ -40,7 +40,7 @@ pub(super) fn remount(root: Root<'_>, before: &mut [Mount], m: &Mount, channel: 
             }
             mount::fsconfig_reconfigure(&context).during(Call::FsconfigReconfigure)
         };
-        reconfigure().inspect_err(|_| pass_words(&context, channel))?;
+        reconfigure().inspect_err(|_| keep_words(&context, channel))?;
     }
     set_attributes(&target, m.attr.as_ref(), &m.all)?;
     set_propagation(&target, m)?;

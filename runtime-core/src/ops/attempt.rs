@@ -87,9 +87,12 @@ impl Attempt<'_> {
                 Ok(held.first_of(self.container.clone(), written))
             }
             Err(error) if entry.is_gone() => {
-                // By a `delete --force` that could not wait for us: it has undone all, and
-                // another container may have the name by now.
-                Err(error)
+                // By a `delete --force` that could not wait for us: it has undone all that the
+                // record names, and another container may have the name by now.
+                Err(match self.give_back_devices() {
+                    Ok(()) => error,
+                    Err(left) => error.with_hint(left.report()),
+                })
             }
             Err(error) => {
                 // The child is gone by now. The first error is the one to

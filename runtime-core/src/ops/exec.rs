@@ -181,8 +181,10 @@ impl Exec {
         loop {
             match child.progress(plan, self.handover.cancel())? {
                 Progress::Ready => break,
-                // Only create has these.
-                Progress::Namespaces | Progress::Barrier | Progress::NeedMount(_) => child.go()?,
+                stop @ (Progress::Namespaces | Progress::Barrier | Progress::NeedMount(_)) => {
+                    let text = format!("a process of exec stops at {stop:?}, which only create has");
+                    return Err(Error::new(ErrorKind::Setup, text));
+                }
                 Progress::Listener(listener) => {
                     if let Some(agent) = &found.agent {
                         agent::hand_over(

@@ -120,7 +120,7 @@ impl Drop for Guard {
 pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<Child> {
     let (parent, child) = channel::channel()?;
     let is_replaced = plan.has_stage() || plan.process.enters_pid;
-    if is_replaced {
+    if is_replaced || plan.tells_of_joins() {
         parent.name_senders().context(|| "setsockopt(SO_PASSCRED)")?;
     }
     let flags = if plan.joins.is_empty() { plan.clone_flags } else { 0 };
@@ -151,20 +151,6 @@ pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<C
     }
     let program = self_exe::copy()?;
     child.channel.send_program(program.as_ref()).context(|| "sending the program file: sendmsg")?;
-    if plan.has_stage() {
-        if let Heard::Said(reply) = child.hear(None).traced(Mark::AwaitStage)? {
-            return Err(child.failed(reply, plan));
-        }
-        drop(child.predecessor.take());
-    }
-    if plan.tells_of_joins() {
-        let said = if is_replaced { child.hear(None) } else { child.next().map(Heard::Said) };
-        match said.traced(Mark::AwaitStage)? {
-            Heard::Said(Some(Reply::Namespaces)) => {}
-            Heard::Said(other) => return Err(child.failed(other, plan)),
-            Heard::Replaced => return Err(child.failed(None, plan)),
-        }
-    }
     Ok(child)
 }
 
@@ -218,6 +204,26 @@ impl Child {
             has_listener: false,
             trees,
         }
+    }
+
+    /// Waits until the child is in the namespaces that it joins, if the parent's next steps depend
+    /// on them: until then its id maps and its network are the host's. Others in those
+    /// namespaces may keep it from going on, so this ends when `cancel` becomes readable.
+    pub(crate) fn await_joins(&mut self, plan: &Plan, cancel: Option<BorrowedFd<'_>>) -> Result<()> {
+        if plan.has_stage() {
+            if let Heard::Said(reply) = self.hear(cancel).traced(Mark::AwaitStage)? {
+                return Err(self.failed(reply, plan));
+            }
+            drop(self.predecessor.take());
+        }
+        if plan.tells_of_joins() {
+            match self.hear(cancel).traced(Mark::AwaitStage)? {
+                Heard::Said(Some(Reply::Namespaces)) => {}
+                Heard::Said(other) => return Err(self.failed(other, plan)),
+                Heard::Replaced => return Err(self.failed(None, plan)),
+            }
+        }
+        Ok(())
     }
 
     /// The next word of a process that will clone the one which takes its place, our child
@@ -307,7 +313,11 @@ impl Child {
                 self.has_listener = true;
                 self.listener(fd, plan, cancel).map(Progress::Listener)
             }
-            Some(Reply::Ready) => Ok(Progress::Ready),
+            Some(Reply::Ready) => {
+                // It counts among the processes of the cgroup.
+                drop(self.predecessor.take());
+                Ok(Progress::Ready)
+            }
             other => Err(self.failed(other, plan)),
         }
     }
@@ -415,9 +425,7 @@ impl Child {
     }
 
     /// Lets the child go on for good: from now on it lives without us.
-    pub(crate) fn release(mut self) -> Result<Running> {
-        // It counts among the processes of the cgroup.
-        drop(self.predecessor.take());
+    pub(crate) fn release(self) -> Result<Running> {
         self.go().traced(Mark::Release)?;
         match self.guard.disarm() {
             Some(pidfd) => Ok(Running { pid: self.pid, pidfd, channel: self.channel }),
