@@ -12,10 +12,10 @@ byte_enum! {
     Step {
         /// Forbid others to look into the process.
         Hide,
-        /// Write one label that execve, or a new keyring, will get.
-        Label,
         /// Close what the runtime has open for itself.
         CloseOthers,
+        /// Write one label that execve, or a new keyring, will get.
+        Label,
         /// Join existing namespaces.
         Join,
         /// Make new namespaces in a process that has joined others.
@@ -34,12 +34,12 @@ byte_enum! {
         LateNamespaces,
         /// Make the cgroup namespace, rooted where the process now is.
         CgroupNamespace,
-        /// Join a session keyring of the container's own.
-        Keyring,
         /// Bring lo up.
         Loopback,
         /// Set host and domain name.
         Hostname,
+        /// Join a session keyring of the container's own.
+        Keyring,
         /// Cut the copied mount table off from the host's.
         Propagation,
         /// Attach the root file system.
