@@ -148,6 +148,17 @@ impl Moved {
             }
             moved => moved.context(|| "RTM_NEWLINK (IFLA_NET_NS_FD)").map(|()| device.index)?,
         };
+        // It may have been exchanged since it was looked at. Then nothing here may trust it.
+        if self.here.link(index).context(|| "RTM_GETLINK")? != device.link {
+            let given_back = self.here.move_to(index, &self.there_namespace, &device.name, None);
+            let error = Error::new(ErrorKind::System, "another interface has taken its place");
+            return Err(match given_back {
+                Ok(()) => error,
+                Err(errno) => {
+                    error.with_hint(format!("it is down, with index {index}, on the host: {errno}"))
+                }
+            });
+        }
         for address in &device.addresses {
             self.here.add_address(index, address).context(|| "RTM_NEWADDR")?;
         }

@@ -135,6 +135,7 @@ impl Attempt<'_> {
             plan.enter_network(network.namespace()?);
         }
         let (mut child, cgroup) = self.spawn(&mut plan, cgroup, entry, &mut record)?;
+        child.await_joins(&plan, self.handover.cancel())?;
         // While the child works.
         record.init = ProcessId::of(child.pid)?;
         if matches!(self.place, driver::Plan::None) {
@@ -402,9 +403,13 @@ impl Attempt<'_> {
                 Some((resctrl, place)) if self.made.resctrl => resctrl.remove(place),
                 _ => Ok(()),
             },
-            self.made.net_devices.take().map_or(Ok(()), net::Moved::back),
+            self.give_back_devices(),
         ];
         undone.into_iter().collect()
+    }
+
+    fn give_back_devices(&mut self) -> Result<()> {
+        self.made.net_devices.take().map_or(Ok(()), net::Moved::back)
     }
 
     fn state(&self, pid: i32) -> StateDocument<'_> {
