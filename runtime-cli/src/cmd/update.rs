@@ -24,12 +24,9 @@ pub(super) fn update(context: &Context<'_>) -> Result<u8, Failure> {
         }
         None => from_flags(flags)?,
     };
-    // What this host does not have, in runc's words.
-    if flags.path(L3_CACHE_SCHEMA).is_some() {
-        return Err(Failure::new("Intel RDT/CAT: l3 cache schema is not enabled"));
-    }
-    if flags.path(MEM_BW_SCHEMA).is_some() {
-        return Err(Failure::new("Intel RDT/MBA: memory bandwidth schema is not enabled"));
+    if let Some(flag) = [L3_CACHE_SCHEMA, MEM_BW_SCHEMA].into_iter().find(|flag| flags.path(*flag).is_some())
+    {
+        return Err(Failure::new(format!("--{}: this runtime does not update Intel RDT", flag.name())));
     }
     if flags.path(KERNEL_MEMORY).is_some() || flags.path(KERNEL_MEMORY_TCP).is_some() {
         context.log.warning("Kernel memory settings are ignored: Linux has none any more");

@@ -25,6 +25,7 @@ pub fn features() -> Features {
         annotations: BTreeMap::from([("org.opencontainers.runc.checkpoint.enabled", "false")]),
         potentially_unsafe_config_annotations: vec![
             unit::PROPERTY,
+            unit::LEAF,
             annotations::KEEP_GROUPS,
             mounts::LABEL_ANNOTATION,
         ],
@@ -71,6 +72,22 @@ fn seccomp() -> SeccompFeatures {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// docs/annotations.md tells what is done here; engines are told by this list.
+    #[test]
+    fn annotations_that_change_what_a_container_may_do() {
+        let page = include_str!("../../../docs/annotations.md");
+        let mut done: Vec<&str> = page
+            .lines()
+            .filter_map(|row| row.strip_prefix("| `")?.split_once(" | done"))
+            .filter_map(|(row, _)| row.split('`').next())
+            .map(|name| name.trim_end_matches("NAME"))
+            .collect();
+        let mut listed = features().potentially_unsafe_config_annotations;
+        done.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(listed, done);
+    }
 
     #[test]
     fn what_is_listed_is_there() {

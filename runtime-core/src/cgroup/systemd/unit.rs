@@ -92,7 +92,7 @@ pub(crate) fn leaf(annotations: &BTreeMap<String, String>, limits_memory: bool) 
         return Ok(if limits_memory { "container".to_owned() } else { String::new() });
     };
     // The names of the kernel's files have a dot in them.
-    if name.len() > 255 || name.contains(['/', '.', '\n']) {
+    if name.len() > 255 || name.contains(['/', '.', '\n', '\0']) {
         let why = format_args!("{name:?} is not the name of a cgroup: at most 255 bytes without / and .");
         return Err(invalid(format_args!("annotations.{LEAF}"), why));
     }
@@ -204,7 +204,7 @@ mod tests {
         let by_default = |limits_memory| leaf(&BTreeMap::new(), limits_memory).unwrap();
         assert_eq!([by_default(true), by_default(false)], ["container", ""]);
         assert_eq!([of(""), of("inner")], [Ok(String::new()), Ok("inner".to_owned())]);
-        for bad in ["a/b", "..", ".", "cgroup.procs", "memory.max", "a\nb", &"a".repeat(256)] {
+        for bad in ["a/b", "..", ".", "cgroup.procs", "memory.max", "a\nb", "a\0b", &"a".repeat(256)] {
             let error = of(bad).unwrap_err();
             assert!(error.starts_with("annotations.run.oci.systemd.subgroup: "), "{error}");
         }
