@@ -22,19 +22,19 @@ setup_file() {
 		    ports: ["8082:80"]
 		    depends_on: [one]
 	END
-	docker-compose --project-name course up --detach
+	docker-compose --project-name tutorial up --detach
 }
 
 teardown_file() {
 	cd "$BATS_FILE_TMPDIR"
-	docker-compose --project-name course down --timeout 2
+	docker-compose --project-name tutorial down --timeout 2
 	systemctl stop docker docker.socket
 }
 
 @test "compose: both services run, and see each other by name on port 80" {
-	run -0 docker exec course-one-1 wget -q -O - http://two/
+	run -0 docker exec tutorial-one-1 wget -q -O - http://two/
 	[ "$output" = second ]
-	run -0 docker exec course-two-1 wget -q -O - http://one/
+	run -0 docker exec tutorial-two-1 wget -q -O - http://one/
 	[ "$output" = first ]
 }
 
@@ -45,12 +45,12 @@ teardown_file() {
 
 @test "compose: ps, exec and stop" {
 	cd "$BATS_FILE_TMPDIR"
-	run -0 docker-compose --project-name course ps --format '{{.Service}} {{.State}}'
+	run -0 docker-compose --project-name tutorial ps --format '{{.Service}} {{.State}}'
 	has_line 'one running'
 	has_line 'two running'
-	run -0 docker-compose --project-name course exec -T two cat /sys/fs/cgroup/memory.max
+	run -0 docker-compose --project-name tutorial exec -T two cat /sys/fs/cgroup/memory.max
 	[ "$output" = 67108864 ]
-	docker-compose --project-name course stop --timeout 2 two
-	run -0 docker-compose --project-name course ps --format '{{.Service}} {{.State}}'
+	docker-compose --project-name tutorial stop --timeout 2 two
+	run -0 docker-compose --project-name tutorial ps --format '{{.Service}} {{.State}}'
 	[ "$output" = 'one running' ]
 }

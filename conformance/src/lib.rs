@@ -1,31 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Tools to judge an OCI runtime by what it does: a builder of bundles, a runner
-//! for any runtime's command line, and what a program inside the container sees
-//! (`probe`, a static program of this crate).
+//! Judges an OCI runtime by its behaviour. The crate and the folders beside it are
+//! four products:
 //!
-//! The cases are in `tests/`; each quotes the sentence that it checks.
+//! - **the suite**: `tests/cases`, each with the sentence that it checks; `tests/attacks`, hostile
+//!   programs in containers; `mutants`, which breaks the runtime to judge the suite;
+//! - **the benchmark**: `bench`, and its promises as a test, `tests/budget.rs`;
+//! - **the engines**: `engines`, which lets Docker, Podman and others drive the runtime;
+//! - **the virtual machine**: `vm`, in which any of these runs.
+//!
+//! This library is what they share: `harness` makes bundles and runs any runtime's command
+//! line; `inside` is for programs in containers (`probe`, `attacker`); `trace` follows
+//! processes with ptrace(2); `results` holds outcomes, for pages of docs/.
 #![allow(clippy::disallowed_methods)] // It tests; it guards nothing.
 
-pub mod agent;
-pub mod attack;
-pub mod bundle;
-pub mod change;
-pub mod console;
-pub mod host;
-pub mod load;
-pub mod messages;
-pub mod opens;
-pub mod payload;
-mod ptrace;
-pub mod report;
-pub mod requirements;
-pub mod runtime;
-pub mod score;
-pub mod tally;
-pub mod tamper;
-pub mod verdict;
-pub mod volume;
-pub mod witness;
+mod harness;
+mod inside;
+mod results;
+mod trace;
+
+pub use harness::{agent, bundle, change, console, host, messages, opens, payload, runtime, volume};
+pub use inside::{load, report, score, tamper};
+pub use results::{attack, requirements, verdict};
+pub use trace::{tally, witness};
 
 pub use agent::Agent;
 pub use bundle::Bundle;

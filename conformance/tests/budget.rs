@@ -43,8 +43,8 @@ fn no_libraries() -> Result {
 #[test]
 fn run() -> Result {
     let _alone = host::alone();
-    let place = Place::new()?;
-    let cost = place.tally(&["run", "budget"])?;
+    let workdir = Workdir::new()?;
+    let cost = workdir.tally(&["run", "budget"])?;
     let chroot = if Path::new("/proc/1/root/.").exists() { 0 } else { CHROOT_CALLS };
     within("system calls of run", cost.calls, RUN_CALLS + chroot)?;
     within("KiB at the peak of run", cost.peak_kib, RUN_PEAK_KIB)
@@ -53,11 +53,11 @@ fn run() -> Result {
 #[test]
 fn created() -> Result {
     let _alone = host::alone();
-    let place = Place::new()?;
+    let workdir = Workdir::new()?;
     // What is not on the disk yet would count as memory of its own.
-    File::open(&place.program).and_then(|file| file.sync_all()).doing("program")?;
-    let container = place.create("budget")?;
-    let state = place.tally(&["state", "budget"])?;
+    File::open(&workdir.program).and_then(|file| file.sync_all()).doing("program")?;
+    let container = workdir.create("budget")?;
+    let state = workdir.tally(&["state", "budget"])?;
     within("system calls of state", state.calls, STATE_CALLS)?;
     let memory = PrivateMemory::of(container.pid)?;
     within("KiB of a created container's own", memory.dirty_kib, CREATED_OWN_KIB)
@@ -75,16 +75,16 @@ fn program() -> Result<PathBuf> {
 }
 
 /// A bundle and a state directory.
-struct Place {
+struct Workdir {
     program: PathBuf,
     root: tempfile::TempDir,
     bundle: Bundle,
 }
 
-impl Place {
+impl Workdir {
     fn new() -> Result<Self> {
         let root = tempfile::tempdir().doing("temporary directory")?;
-        Ok(Place { program: program()?, root, bundle: payload::bundle("/exits")? })
+        Ok(Workdir { program: program()?, root, bundle: payload::bundle("/exits")? })
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -105,7 +105,7 @@ impl Place {
         command.arg(&pid_file).arg(id).stdin(Stdio::null()).stdout(Stdio::null());
         let status = command.status().doing("create")?;
         ensure!(status.success(), "{command:?}: {status}");
-        Ok(Created { place: self, id: id.to_owned(), pid: read_pid(&pid_file)? })
+        Ok(Created { workdir: self, id: id.to_owned(), pid: read_pid(&pid_file)? })
     }
 }
 
@@ -114,14 +114,14 @@ fn read_pid(file: &Path) -> Result<i32> {
 }
 
 struct Created<'a> {
-    place: &'a Place,
+    workdir: &'a Workdir,
     id: String,
     pid: i32,
 }
 
 impl Drop for Created<'_> {
     fn drop(&mut self) {
-        let deleted = self.place.command(&["delete", "--force", &self.id]).status();
+        let deleted = self.workdir.command(&["delete", "--force", &self.id]).status();
         assert!(deleted.is_ok_and(|status| status.success()), "delete {}", self.id);
     }
 }

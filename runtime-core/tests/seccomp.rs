@@ -13,7 +13,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// A container to be, and the directory of its record.
-struct Scene {
+struct Fixture {
     root: tempfile::TempDir,
     bundle: Bundle,
     container: Container,
@@ -24,12 +24,12 @@ fn id() -> String {
     format!("seccomp-{}", std::process::id())
 }
 
-impl Scene {
+impl Fixture {
     fn new(args: &[&str], profile: Value) -> Self {
         let bundle = Bundle::new(args).unwrap().with(|config| config["linux"]["seccomp"] = profile).unwrap();
         let root = tempfile::tempdir().unwrap();
         let container = Runtime::new(root.path()).container(ContainerId::new(&id()).unwrap());
-        Scene { root, bundle, container }
+        Fixture { root, bundle, container }
     }
 
     fn with(mut self, change: impl FnOnce(&mut Value)) -> Self {
@@ -63,48 +63,10 @@ impl Scene {
     /// that nothing but execve comes before it.
     fn with_exit_program(self, status: u8) -> Self {
         let path = self.bundle.rootfs("exit");
-        std::fs::write(&path, exit_program(status)).unwrap();
+        std::fs::write(&path, conformance::payload::exits_with(status)).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
         self
     }
-}
-
-/// An ELF program for x86_64: `mov edi, status; mov eax, SYS_exit_group; syscall`.
-fn exit_program(status: u8) -> Vec<u8> {
-    const BASE: u64 = 0x40_0000;
-    const HEADERS: u64 = 64 + 56;
-    let code = [0xbf, status, 0, 0, 0, 0xb8, 231, 0, 0, 0, 0x0f, 0x05];
-    let size = HEADERS + code.len() as u64;
-    let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
-    for (value, bytes) in [
-        // e_type, e_machine, e_version, e_entry, e_phoff, e_shoff, e_flags, e_ehsize, e_phentsize, e_phnum, e_shentsize, ...
-        (2, 2),
-        (62, 2),
-        (1, 4),
-        (BASE + HEADERS, 8),
-        (64, 8),
-        (0, 8),
-        (0, 4),
-        (64, 2),
-        (56, 2),
-        (1, 2),
-        (0, 2),
-        (0, 2),
-        (0, 2),
-        // p_type, p_flags, p_offset, p_vaddr, p_paddr, p_filesz, p_memsz, p_align
-        (1, 4),
-        (5, 4),
-        (0, 8),
-        (BASE, 8),
-        (BASE, 8),
-        (size, 8),
-        (size, 8),
-        (0x1000, 8),
-    ] {
-        file.extend(&u64::to_le_bytes(value)[..bytes]);
-    }
-    file.extend(code);
-    file
 }
 
 /// Both ways to become a process that may load a filter, as two users.
@@ -123,11 +85,11 @@ fn a_profile_need_allow_nothing_that_only_the_runtime_does() {
     let profile = json!({ "defaultAction": "SCMP_ACT_KILL_PROCESS", "syscalls": [
         { "names": ["execve", "exit_group"], "action": "SCMP_ACT_ALLOW" }] });
     for (no_new_privileges, uid) in all_ways() {
-        let scene = Scene::new(&[], profile.clone()).with_exit_program(7).with(|config| {
+        let fixture = Fixture::new(&[], profile.clone()).with_exit_program(7).with(|config| {
             become_so(config, no_new_privileges, uid);
             config["process"]["args"] = json!(["/exit"]);
         });
-        assert_eq!(scene.run(), 7, "uid {uid}, noNewPrivileges {no_new_privileges}");
+        assert_eq!(fixture.run(), 7, "uid {uid}, noNewPrivileges {no_new_privileges}");
     }
     // The same for exec, in a container whose first process only sleeps.
     let mut names = vec!["execve", "exit_group"];
@@ -163,14 +125,14 @@ fn a_profile_need_allow_nothing_that_only_the_runtime_does() {
     names.extend(sleeper);
     let profile = json!({ "defaultAction": "SCMP_ACT_KILL_PROCESS", "syscalls": [
         { "names": names, "action": "SCMP_ACT_ALLOW" }] });
-    let scene = Scene::new(&["sleep"], profile).with_exit_program(9);
-    let created = scene.create().run().unwrap();
+    let fixture = Fixture::new(&["sleep"], profile).with_exit_program(9);
+    let created = fixture.create().run().unwrap();
     for no_new_privileges in [true, false] {
-        assert_eq!(scene.exec(&["/exit"], no_new_privileges).unwrap(), 9);
+        assert_eq!(fixture.exec(&["/exit"], no_new_privileges).unwrap(), 9);
         // write is not among them.
-        assert_eq!(scene.exec(&["/probe", "print", "x"], no_new_privileges).unwrap(), 128 + libc::SIGSYS);
+        assert_eq!(fixture.exec(&["/probe", "print", "x"], no_new_privileges).unwrap(), 128 + libc::SIGSYS);
     }
-    scene.container.delete(true).unwrap();
+    fixture.container.delete(true).unwrap();
     created.process.wait().unwrap();
 }
 
@@ -180,19 +142,20 @@ fn everything_may_be_notified() {
     for (no_new_privileges, uid) in all_ways() {
         let agent = Agent::start(&[libc::SYS_mkdirat]).unwrap();
         let profile = json!({ "defaultAction": "SCMP_ACT_NOTIFY", "listenerPath": agent.path() });
-        let scene = Scene::new(&["exit", "7"], profile.clone())
+        let fixture = Fixture::new(&["exit", "7"], profile.clone())
             .with(|config| become_so(config, no_new_privileges, uid));
-        assert_eq!(scene.run(), 7);
-        let scene = Scene::new(&["sleep"], profile).with(|config| become_so(config, no_new_privileges, uid));
-        let created = scene.create().create().unwrap();
-        scene.container.start().unwrap();
-        assert_eq!(scene.exec(&["/probe", "exit", "8"], no_new_privileges).unwrap(), 8);
+        assert_eq!(fixture.run(), 7);
+        let fixture =
+            Fixture::new(&["sleep"], profile).with(|config| become_so(config, no_new_privileges, uid));
+        let created = fixture.create().create().unwrap();
+        fixture.container.start().unwrap();
+        assert_eq!(fixture.exec(&["/probe", "exit", "8"], no_new_privileges).unwrap(), 8);
         // Its last calls before the program are notified, too, and take their time.
         let comm = format!("/proc/{}/comm", created.process.pid());
         while std::fs::read_to_string(&comm).unwrap() != "probe\n" {
             std::thread::yield_now();
         }
-        scene.container.delete(true).unwrap();
+        fixture.container.delete(true).unwrap();
         created.process.wait().unwrap();
         let connections = agent.connections(3).unwrap();
         for connection in connections {
@@ -210,43 +173,43 @@ fn without_an_agent_nothing_is_made() {
         json!({ "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": path, "syscalls": [
         { "names": ["mkdirat"], "action": "SCMP_ACT_NOTIFY" }] })
     };
-    let scene = Scene::new(&["exit", "0"], notify(Path::new("/nonexistent/agent")));
-    let error = scene.create().create().unwrap_err();
+    let fixture = Fixture::new(&["exit", "0"], notify(Path::new("/nonexistent/agent")));
+    let error = fixture.create().create().unwrap_err();
     assert!(error.report().contains("failed to connect with seccomp agent"), "{error:?}");
     assert!(
         error.report().ends_with("dial unix /nonexistent/agent: connect: no such file or directory"),
         "{error:?}"
     );
-    assert_eq!(scene.container.state().unwrap_err().kind(), ErrorKind::NotFound);
-    assert_eq!(std::fs::read_dir(scene.root.path()).unwrap().count(), 0);
+    assert_eq!(fixture.container.state().unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(std::fs::read_dir(fixture.root.path()).unwrap().count(), 0);
 
     // An agent that is gone when somebody is to be executed.
     let agent = Agent::start(&[]).unwrap();
-    let scene = Scene::new(&["sleep"], notify(agent.path()));
-    let created = scene.create().run().unwrap();
+    let fixture = Fixture::new(&["sleep"], notify(agent.path()));
+    let created = fixture.create().run().unwrap();
     drop(agent);
-    let error = scene.exec(&["/probe", "exit", "0"], true).unwrap_err();
+    let error = fixture.exec(&["/probe", "exit", "0"], true).unwrap_err();
     assert!(error.report().contains("failed to connect with seccomp agent"), "{error:?}");
-    scene.container.delete(true).unwrap();
+    fixture.container.delete(true).unwrap();
     created.process.wait().unwrap();
 }
 
 #[test]
 fn exec_never_goes_without_the_filter() {
     let _alone = host::alone();
-    let scene = Scene::new(
+    let fixture = Fixture::new(
         &["sleep"],
         json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
         { "names": ["acct"], "action": "SCMP_ACT_ERRNO" }] }),
     );
-    let created = scene.create().run().unwrap();
-    assert_eq!(scene.exec(&["/probe", "exit", "0"], true).unwrap(), 0);
+    let created = fixture.create().run().unwrap();
+    assert_eq!(fixture.exec(&["/probe", "exit", "0"], true).unwrap(), 0);
     // What config.json says now does not matter.
-    std::fs::write(scene.bundle.path().join("config.json"), "{}").unwrap();
-    let file = scene.root.path().join(id()).join("seccomp.bpf");
+    std::fs::write(fixture.bundle.path().join("config.json"), "{}").unwrap();
+    let file = fixture.root.path().join(id()).join("seccomp.bpf");
     let program = std::fs::read(&file).unwrap();
     let refused = |why: &str| {
-        let error = scene.exec(&["/probe", "exit", "0"], true).unwrap_err();
+        let error = fixture.exec(&["/probe", "exit", "0"], true).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BadRecord);
         assert!(error.report().contains(why), "{error:?}");
     };
@@ -256,7 +219,7 @@ fn exec_never_goes_without_the_filter() {
     refused("read seccomp.bpf of container seccomp-");
     std::fs::remove_file(&file).unwrap();
     refused("no such file or directory");
-    scene.container.delete(true).unwrap();
+    fixture.container.delete(true).unwrap();
     created.process.wait().unwrap();
 }
 
@@ -268,11 +231,12 @@ fn what_can_be_known_is_refused_before_anything_is_made() {
     let rules: Vec<Value> = (0..3000)
         .map(|n| json!({ "names": ["dup"], "action": "SCMP_ACT_ERRNO", "errnoRet": n % 1000, "args": args(n) }))
         .collect();
-    let scene = Scene::new(&["exit", "0"], json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules }));
-    let error = scene.create().create().unwrap_err();
+    let fixture =
+        Fixture::new(&["exit", "0"], json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules }));
+    let error = fixture.create().create().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.report().starts_with("linux.seccomp.syscalls: the filter needs "), "{error:?}");
-    assert_eq!(std::fs::read_dir(scene.root.path()).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(fixture.root.path()).unwrap().count(), 0);
 }
 
 /// Loads a filter that allows everything in this many instructions.
@@ -298,7 +262,7 @@ fn a_program_whose_filter_cannot_be_loaded_is_not_executed() {
         "names": ["dup"], "action": "SCMP_ACT_ERRNO",
         "args": (0..400).map(|n| json!({ "index": 0, "value": n * 3, "op": "SCMP_CMP_EQ" })).collect::<Vec<_>>() }] });
     let stderr = tempfile::NamedTempFile::new().unwrap();
-    let scene = Scene::new(&["touch-then-sleep", "/ran"], profile)
+    let fixture = Fixture::new(&["touch-then-sleep", "/ran"], profile)
         .with(|config| config["root"]["readonly"] = json!(false));
     // SAFETY: the child leaves by _exit.
     match unsafe { fork() }.unwrap() {
@@ -309,11 +273,11 @@ fn a_program_whose_filter_cannot_be_loaded_is_not_executed() {
                     while load_filter(len) {}
                 }
                 let file = || Some(stderr.reopen().unwrap().into());
-                let created = scene.create().stdio([None, None, file()]).create().unwrap();
-                let error = scene.container.start().unwrap_err().report();
+                let created = fixture.create().stdio([None, None, file()]).create().unwrap();
+                let error = fixture.container.start().unwrap_err().report();
                 assert!(error.contains("loading the system call filter"), "{error}");
                 let status = created.process.wait().unwrap().code();
-                scene.container.delete(false).unwrap();
+                fixture.container.delete(false).unwrap();
                 status
             });
             // SAFETY: ends the child without running the test harness's end.
@@ -323,7 +287,7 @@ fn a_program_whose_filter_cannot_be_loaded_is_not_executed() {
             assert_eq!(waitpid(child, None).unwrap(), WaitStatus::Exited(child, 255));
         }
     }
-    assert!(!scene.bundle.rootfs("ran").exists());
+    assert!(!fixture.bundle.rootfs("ran").exists());
     assert_eq!(
         std::fs::read_to_string(stderr.path()).unwrap(),
         "exec /probe: loading the system call filter: cannot allocate memory\n"
@@ -335,24 +299,24 @@ fn a_small_limit_on_memory_is_the_programs_alone() {
     let _alone = host::alone();
     let profile: Value = serde_json::from_str(include_str!("../../seccomp/tests/data/docker.json")).unwrap();
     for (no_new_privileges, uid) in all_ways() {
-        let scene = Scene::new(&[], profile.clone()).with_exit_program(3).with(|config| {
+        let fixture = Fixture::new(&[], profile.clone()).with_exit_program(3).with(|config| {
             become_so(config, no_new_privileges, uid);
             config["process"]["args"] = json!(["/exit"]);
             config["process"]["rlimits"] = json!([{ "type": "RLIMIT_AS", "soft": 1 << 20, "hard": 1 << 20 }]);
         });
-        assert_eq!(scene.run(), 3);
+        assert_eq!(fixture.run(), 3);
     }
 }
 
 #[test]
 fn notes_say_what_was_ignored() {
     let _alone = host::alone();
-    let scene = Scene::new(
+    let fixture = Fixture::new(
         &["exit", "0"],
         json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
         { "names": ["acct", "no_such_call"], "action": "SCMP_ACT_ERRNO" }] }),
     );
-    let created = scene.create().run().unwrap();
+    let created = fixture.create().run().unwrap();
     assert_eq!(
         created.notes,
         [
@@ -362,5 +326,5 @@ fn notes_say_what_was_ignored() {
     );
     assert!(created.warnings.is_empty());
     created.process.wait().unwrap();
-    scene.container.delete(false).unwrap();
+    fixture.container.delete(false).unwrap();
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The system call ABIs that a filter can speak about.
 
-use crate::table::Syscall;
-
 /// An ABI: how programs of one kind number their system calls and pass arguments.
 ///
 /// The spec calls this an architecture. One kernel serves several of them: an
@@ -96,11 +94,6 @@ impl Arch {
             Arch::X86 => 0x4000_0003,
             Arch::X32 | Arch::X86_64 => 0xc000_003e,
         }
-    }
-
-    /// The number that a filter sees when a program of this ABI makes the call of that name.
-    pub fn number(self, name: &str) -> Option<u32> {
-        Syscall::from_name(name)?.number(self)
     }
 
     /// The largest argument of a call.

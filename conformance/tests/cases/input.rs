@@ -3,6 +3,7 @@
 //! they must, and what cannot be meant is refused where it stands.
 
 use crate::Case;
+use crate::support::Change;
 use conformance::runtime::{finish, wait};
 use conformance::{Bundle, Doing, Output, Result, Runtime, each, ensure, ensure_eq, host};
 use serde_json::{Value, json};
@@ -384,9 +385,6 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
 ];
-
-/// A change of a configuration.
-type Change = fn(&mut Value);
 
 const LENGTH: usize = 150_000;
 

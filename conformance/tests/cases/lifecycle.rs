@@ -2,6 +2,7 @@
 //! runtime.md: states, operations, hooks, errors.
 
 use crate::Case;
+use crate::support::Change;
 use conformance::change::{push, without_namespace};
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq, host};
 use serde_json::{Value, json};
@@ -456,7 +457,6 @@ fn kill_sends(runtime: &Runtime, names: &[&str]) -> Result {
 }
 
 fn failures_leave_nothing(runtime: &Runtime) -> Result {
-    type Change = fn(&mut Value);
     let changes: [(&str, Change); 8] = [
         ("no program", |c| c["process"]["args"] = json!(["/nonexistent"])),
         ("a directory as program", |c| c["process"]["args"] = json!(["/proc"])),

@@ -4,8 +4,7 @@
 use crate::Case;
 use crate::support::refused;
 use conformance::Mounted;
-use conformance::change::push;
-use conformance::change::with_user_namespace;
+use conformance::change::{push, with_user_namespace};
 use conformance::report::{Mount, Node};
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq};
 use nix::mount::MsFlags;

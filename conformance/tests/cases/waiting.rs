@@ -3,8 +3,7 @@
 //! process of the container, another operation on the same container.
 
 use crate::Case;
-use conformance::change::with_trace_rights;
-use conformance::change::without_namespace;
+use conformance::change::{with_trace_rights, without_namespace};
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq, host};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket};

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod page;
-mod scenes;
+mod scenarios;
 mod words;
 
 use conformance::host;
@@ -33,7 +33,7 @@ type Seen = BTreeMap<&'static str, BTreeMap<String, Cells>>;
 #[test]
 fn the_page_is_what_processes_have() {
     let _alone = host::alone();
-    let seen = scenes::all();
+    let seen = scenarios::all();
     let wrong = page::compare(&seen);
     assert!(wrong.is_empty(), "{}\n\nWhat was seen:\n{}", wrong.join("\n"), page::tables(&seen));
 }

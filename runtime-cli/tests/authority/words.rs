@@ -3,7 +3,7 @@
 
 use crate::Cells;
 use conformance::Bundle;
-use conformance::witness::{Authority, Descriptor, FileId, Life, file_id};
+use conformance::witness::{Authority, Descriptor, FileId, ProcessHistory, file_id};
 use nix::libc;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -47,7 +47,13 @@ impl<'a> World<'a> {
         authority.namespaces[name] != self.own.namespaces[name]
     }
 
-    pub(super) fn describe(&self, life: &Life, authority: &Authority, sockets: &Sockets, cells: &mut Cells) {
+    pub(super) fn describe(
+        &self,
+        process: &ProcessHistory,
+        authority: &Authority,
+        sockets: &Sockets,
+        cells: &mut Cells,
+    ) {
         let mut add = |column: &'static str, term: &str| {
             cells.entry(column).or_default().insert(term.to_owned());
         };
@@ -55,7 +61,7 @@ impl<'a> World<'a> {
         // cloned in that moment has it, too.
         let is_of_thread = |descriptor: &Descriptor| matches!(&descriptor.socket, Some((libc::SOCK_DGRAM, peer)) if peer.as_os_str().is_empty());
         for (number, descriptor) in authority.descriptors.iter().filter(|(_, other)| !is_of_thread(other)) {
-            add("descriptors", &self.descriptor(*number, descriptor, life, sockets));
+            add("descriptors", &self.descriptor(*number, descriptor, process, sockets));
         }
         for (column, set) in [("permitted", "CapPrm"), ("bounding", "CapBnd"), ("inheritable", "CapInh")] {
             capabilities(authority.capabilities[set]).into_iter().for_each(|term| add(column, term));
@@ -87,7 +93,13 @@ impl<'a> World<'a> {
     }
 
     /// What a descriptor leads to.
-    fn descriptor(&self, number: i32, descriptor: &Descriptor, life: &Life, sockets: &Sockets) -> String {
+    fn descriptor(
+        &self,
+        number: i32,
+        descriptor: &Descriptor,
+        process: &ProcessHistory,
+        sockets: &Sockets,
+    ) -> String {
         const PROC: i64 = 0x9fa0;
         const NSFS: i64 = 0x6e73_6673;
         const CGROUP: i64 = 0x6367_7270;
@@ -96,7 +108,7 @@ impl<'a> World<'a> {
         let is_of_host = self.devices.contains(&id.0);
         let kind = mode & libc::S_IFMT;
         // A helper closes its standard streams, and opens others by the same numbers.
-        let at_birth = life.stops.first().and_then(|stop| stop.authority.descriptors.get(&number));
+        let at_birth = process.stops.first().and_then(|stop| stop.authority.descriptors.get(&number));
         let is_stream = number < 3 && at_birth.is_some_and(|other| other.id == *id);
         let word = if let Some((_, peer)) = &descriptor.socket {
             match sockets.name(*id) {
@@ -105,7 +117,7 @@ impl<'a> World<'a> {
                 None => return format!("unknown {link} {peer:?}"),
             }
         } else if let Some(pid) = descriptor.process {
-            if pid == life.parent { "the runtime" } else { "the container's init" }
+            if pid == process.parent { "the runtime" } else { "the container's init" }
         } else if *filesystem == NSFS {
             "a namespace"
         } else if *filesystem == CGROUP && is_of_host {
@@ -181,8 +193,8 @@ pub(super) struct Sockets {
 impl Sockets {
     /// Learns which are a process's own: those that no earlier one had, in the order in
     /// which they were made, or else those of the process that it replaces.
-    pub(super) fn of(&mut self, number: usize, life: &Life) {
-        let Some(first) = life.stops.first() else { return };
+    pub(super) fn of(&mut self, number: usize, process: &ProcessHistory) {
+        let Some(first) = process.stops.first() else { return };
         let pairs = first
             .authority
             .descriptors

@@ -28,17 +28,17 @@ fn paths_that_lead_out_of_the_hierarchy() {
 }
 
 /// A cgroup of the test's own, below its hierarchy.
-struct Own(PathBuf);
+struct TestCgroup(PathBuf);
 
-impl Own {
+impl TestCgroup {
     fn new(name: &str) -> Self {
         let path = host::hierarchy().join(name);
         fs::create_dir(&path).unwrap();
-        Own(path)
+        TestCgroup(path)
     }
 }
 
-impl Drop for Own {
+impl Drop for TestCgroup {
     fn drop(&mut self) {
         fs::remove_dir(&self.0).unwrap();
     }
@@ -51,7 +51,7 @@ fn cgroups_that_are_frozen_or_in_use() {
         // Its scopes are always new ones.
         return;
     }
-    let own = Own::new("test-frozen");
+    let own = TestCgroup::new("test-frozen");
     let before = Snapshot::take().unwrap();
     let bundle = sleeping().with(|config| config["linux"]["cgroupsPath"] = json!("/test-frozen")).unwrap();
     let refuses = |error: &str| {

@@ -82,6 +82,14 @@ const IPC: [(&str, u8); 12] = [
 /// Marks an entry of `CARRIED` that is about ipc(2) and not socketcall(2).
 const IN_IPC: u8 = 0x80;
 
+impl Arch {
+    /// Returns the number that a filter sees when a program of this ABI makes the call of
+    /// that name.
+    pub fn number(self, name: &str) -> Option<u32> {
+        Syscall::from_name(name)?.number(self)
+    }
+}
+
 impl Syscall {
     /// Looks a name up.
     pub(crate) fn from_name(name: &str) -> Option<Syscall> {

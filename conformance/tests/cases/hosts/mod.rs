@@ -2,13 +2,15 @@
 //! Hosts that are not pristine: the runtime itself runs in a container, under a hardened
 //! service, in a chroot, or short of something. docs/hosts.md has the table.
 
-mod life;
+mod lifecycle;
 
 use crate::Case;
 use conformance::change::without_namespace;
 use conformance::runtime::finish;
 use conformance::{Bundle, Doing, Result, Runtime, ensure, ensure_eq, host};
-use life::{TREE, add_user_namespace, has_lived, in_user_namespace, inside, lives, refuses, was_refused};
+use lifecycle::{
+    TREE, add_user_namespace, has_lived, in_user_namespace, inside, lives, refuses, was_refused,
+};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# What a course on containers shows, with Docker.
+# The exercises of a tutorial about containers, with Docker.
 
 load common
 
@@ -13,7 +13,7 @@ teardown_file() {
 	systemctl stop docker docker.socket
 }
 
-@test "course: one process, pid 1 from the inside, a normal one from the outside" {
+@test "tutorial: one process, pid 1 from the inside, a normal one from the outside" {
 	docker run --detach --name one busybox sleep 4242
 	run -0 docker exec one ps -o pid,args
 	has_line ' +1 sleep 4242'
@@ -24,7 +24,7 @@ teardown_file() {
 	[[ $output =~ [[:space:]]1$ ]]
 }
 
-@test "course: three servers, all of them on port 80" {
+@test "tutorial: three servers, all of them on port 80" {
 	for n in 1 2 3; do
 		docker run --detach --name "server$n" --publish "809$n:80" busybox sh -c "echo number $n >/www/index.html; exec httpd -f -p 80 -h /www"
 	done
@@ -37,7 +37,7 @@ answers() {
 	[ "$(busybox wget -q -O - "http://127.0.0.1:809$1/")" = "number $1" ]
 }
 
-@test "course: data goes with the container, and stays in a volume" {
+@test "tutorial: data goes with the container, and stays in a volume" {
 	docker run --name writer --volume kept:/kept busybox sh -c 'echo gone >/file; echo kept >/kept/file'
 	docker rm writer
 	run -0 docker run --rm --volume kept:/kept busybox sh -c 'ls /file; cat /kept/file'
@@ -45,7 +45,7 @@ answers() {
 	[[ $output == *'No such file'* ]]
 }
 
-@test "course: a memory hog is killed, and nobody else" {
+@test "tutorial: a memory hog is killed, and nobody else" {
 	docker run --detach --name witness busybox sleep 10000
 	before=$(docker inspect --format '{{.State.Pid}}' witness)
 	run -137 docker run --name hog --memory 32m --memory-swap 32m busybox sh -c 'tail /dev/zero; exit $?'
@@ -55,12 +55,12 @@ answers() {
 	[ "$output" = "true $before" ]
 }
 
-@test "course: a fork bomb is stopped by its limit" {
+@test "tutorial: a fork bomb is stopped by its limit" {
 	run ! docker run --rm --pids-limit 20 busybox sh -c 'for i in $(seq 40); do sleep 30 & done; wait'
 	[[ $output == *"can't fork"* ]]
 }
 
-@test "course: a busy loop gets no more than its share" {
+@test "tutorial: a busy loop gets no more than its share" {
 	docker run --detach --name busy --cpus 0.2 busybox sh -c 'while :; do :; done'
 	cgroup=/sys/fs/cgroup$(sed 's/^0:://' "/proc/$(docker inspect --format '{{.State.Pid}}' busy)/cgroup")
 	from=$(awk '/^usage_usec/ { print $2 }' "$cgroup/cpu.stat")

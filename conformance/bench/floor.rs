@@ -58,9 +58,9 @@ fn run(root: &CStr, id: &CStr, filter: &CStr) {
         let size = size_of_val(&instructions);
         filter_len = must!(libc::read(file, instructions.as_mut_ptr().cast(), size)) as usize / 8;
     }
-    let directory = Text::new([root, c"/", id]);
+    let directory = Joined::new([root, c"/", id]);
     must!(libc::mkdir(directory.as_ptr(), 0o711));
-    let cgroup_path = Text::new([c"/sys/fs/cgroup/", id, c""]);
+    let cgroup_path = Joined::new([c"/sys/fs/cgroup/", id, c""]);
     must!(libc::mkdir(cgroup_path.as_ptr(), 0o755));
     let cgroup =
         must!(libc::open(cgroup_path.as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC));
@@ -87,7 +87,7 @@ fn run(root: &CStr, id: &CStr, filter: &CStr) {
     limit_devices(cgroup);
     go.store(1, Ordering::Release);
     must!(libc::syscall(libc::SYS_futex, page, libc::FUTEX_WAKE, 1));
-    let record = Text::new([directory.as_c_str(), c"/state.json", c""]);
+    let record = Joined::new([directory.as_c_str(), c"/state.json", c""]);
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
     let file = must!(libc::open(record.as_ptr(), flags, 0o600));
     must!(libc::write(file, buf.as_ptr().cast(), 800));
@@ -286,9 +286,9 @@ fn limit_devices(cgroup: c_int) {
 }
 
 /// Three strings in one, without the heap.
-struct Text([u8; 512]);
+struct Joined([u8; 512]);
 
-impl Text {
+impl Joined {
     fn new(parts: [&CStr; 3]) -> Self {
         let mut text = [0; 512];
         let bytes = parts.iter().flat_map(|part| part.to_bytes());
@@ -296,7 +296,7 @@ impl Text {
         for (place, byte) in text[..511].iter_mut().zip(bytes) {
             *place = *byte;
         }
-        Text(text)
+        Joined(text)
     }
 
     fn as_ptr(&self) -> *const c_char {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A seccomp agent: receives listeners, answers for them, remembers what came.
 
-use crate::messages::receive;
+use super::messages::receive;
 use crate::{Doing, Result, ensure};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -135,16 +135,16 @@ fn await_input(fd: &impl AsFd, stop: &AtomicBool) -> bool {
 type Connections = Mutex<Vec<Connection>>;
 
 /// One of the connections, as the threads that serve it see it.
-struct Entry<'a> {
+struct ConnectionEntry<'a> {
     connections: &'a Connections,
     index: usize,
 }
 
-impl<'a> Entry<'a> {
+impl<'a> ConnectionEntry<'a> {
     fn new(connections: &'a Connections, connection: Connection) -> Self {
         let mut list = lock(connections);
         list.push(connection);
-        Entry { connections, index: list.len() - 1 }
+        ConnectionEntry { connections, index: list.len() - 1 }
     }
 
     fn change(&self, change: impl FnOnce(&mut Connection)) {
@@ -180,7 +180,7 @@ fn serve(stream: &UnixStream, behaviour: Behaviour, connections: &Connections, s
         listener = listener.or(fds.pop());
         connection.document = serde_json::from_slice(&payload).unwrap_or_default();
     }
-    let entry = Entry::new(connections, connection);
+    let entry = ConnectionEntry::new(connections, connection);
     std::thread::scope(|scope| {
         if let Some(listener) = listener {
             let entry = &entry;
@@ -200,7 +200,7 @@ fn serve(stream: &UnixStream, behaviour: Behaviour, connections: &Connections, s
 }
 
 /// Answers until no process with the filter is left.
-fn answer(listener: &OwnedFd, behaviour: Behaviour, stop: &AtomicBool, entry: &Entry<'_>) {
+fn answer(listener: &OwnedFd, behaviour: Behaviour, stop: &AtomicBool, entry: &ConnectionEntry<'_>) {
     while await_input(listener, stop) {
         // SAFETY: all zeros is a valid value, and the one that the kernel asks for.
         #[allow(unsafe_code)]

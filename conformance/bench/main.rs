@@ -9,8 +9,8 @@
 //!
 //! | flag | |
 //! |---|---|
-//! | `--rounds N` | how often (40; scenes that take long to set up: a quarter) |
-//! | `--scene NAME` | only this scene; may be repeated |
+//! | `--rounds N` | how often (40; scenarios that take long to set up: a quarter) |
+//! | `--scenario NAME` | only this scenario; may be repeated |
 //! | `--json FILE` | everything that was measured |
 //! | `--markdown FILE` | as tables |
 //! | `--svg DIRECTORY` | as plots |
@@ -18,22 +18,23 @@
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
 
 mod clock;
+mod contender;
 mod filter;
-mod life;
+mod lifecycle;
+mod measure;
 mod parallel;
 mod plot;
 mod results;
-mod scene;
-mod subject;
+mod scenario;
 mod table;
-mod yard;
+mod workdir;
 
 use conformance::{Doing, Result, ensure};
+use contender::Contender;
 use results::Results;
-use scene::Scene;
+use scenario::Scenario;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use subject::Subject;
 
 fn main() -> ExitCode {
     match Arguments::parse(std::env::args().skip(1)).and_then(Arguments::run) {
@@ -48,43 +49,43 @@ fn main() -> ExitCode {
 #[derive(Debug)]
 struct Arguments {
     rounds: usize,
-    scenes: Vec<Scene>,
+    scenarios: Vec<Scenario>,
     json: Option<PathBuf>,
     markdown: Option<PathBuf>,
     svg: Option<PathBuf>,
-    runtimes: Vec<Subject>,
-    measures: Vec<Subject>,
+    runtimes: Vec<Contender>,
+    measures: Vec<Contender>,
 }
 
 impl Arguments {
     fn parse(mut args: impl Iterator<Item = String>) -> Result<Self> {
         let mut parsed = Arguments {
             rounds: 40,
-            scenes: vec![],
+            scenarios: vec![],
             json: None,
             markdown: None,
             svg: None,
             runtimes: vec![],
-            measures: Subject::measures()?.into(),
+            measures: Contender::measures()?.into(),
         };
         while let Some(arg) = args.next() {
             let mut value = || args.next().ok_or(format!("{arg} needs a value"));
             match arg.as_str() {
                 "--rounds" => parsed.rounds = value()?.parse().doing("--rounds")?,
-                "--scene" => parsed.scenes.push(Scene::parse(&value()?)?),
+                "--scenario" => parsed.scenarios.push(Scenario::parse(&value()?)?),
                 "--json" => parsed.json = Some(value()?.into()),
                 "--markdown" => parsed.markdown = Some(value()?.into()),
                 "--svg" => parsed.svg = Some(value()?.into()),
                 "--measures" => {
-                    parsed.measures.extend(Subject::measures_of(&value()?).doing("--measures")?);
+                    parsed.measures.extend(Contender::measures_of(&value()?).doing("--measures")?);
                 }
                 other if other.starts_with('-') => return Err(format!("unknown flag {other}")),
-                runtime => parsed.runtimes.push(Subject::runtime(runtime)?),
+                runtime => parsed.runtimes.push(Contender::runtime(runtime)?),
             }
         }
         ensure!(!parsed.runtimes.is_empty(), "no runtime given: bench [NAME=]PATH...");
-        if parsed.scenes.is_empty() {
-            parsed.scenes = Scene::ALL.to_vec();
+        if parsed.scenarios.is_empty() {
+            parsed.scenarios = Scenario::ALL.to_vec();
         }
         Ok(parsed)
     }
@@ -92,13 +93,13 @@ impl Arguments {
     fn run(self) -> Result {
         conformance::host::isolate()?;
         conformance::host::unify_cgroups()?;
-        let ram = scene::Ram::new()?;
-        let mut subjects = self.runtimes;
-        subjects.extend(self.measures);
-        let mut results = Results::new(&subjects, self.rounds)?;
-        for scene in self.scenes {
-            eprintln!("bench: {}", scene.title());
-            scene.measure(&subjects, self.rounds, ram.path(), &mut results)?;
+        let ram = measure::Ram::new()?;
+        let mut contenders = self.runtimes;
+        contenders.extend(self.measures);
+        let mut results = Results::new(&contenders, self.rounds)?;
+        for scenario in self.scenarios {
+            eprintln!("bench: {}", scenario.title());
+            scenario.measure(&contenders, self.rounds, ram.path(), &mut results)?;
         }
         let tables = table::all(&results);
         println!("{tables}");

@@ -2,12 +2,12 @@
 //! What a command asks of the kernel: system calls and memory, counted with
 //! ptrace(2). Numbers that do not depend on how busy the machine is.
 
-use crate::ptrace::{EXEC_STOP, SYSCALL_STOP, Traced, beginning_call, resume, wait};
+use super::authority::{FileId, file_id};
+use super::ptrace::{EXEC_STOP, SYSCALL_STOP, Traced, beginning_call, resume, wait};
 use crate::{Doing, Result, ensure};
 use nix::libc;
 use nix::sys::ptrace::{self, Options};
 use nix::unistd::Pid;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -49,7 +49,7 @@ impl PrivateMemory {
 /// be success. `payload` is what runs in the container: a process that executes it counts no more, and
 /// need not end.
 pub fn tally(command: &Command, payload: &Path) -> Result<Tally> {
-    let (program, payload) = (File::of(command.get_program())?, File::of(payload)?);
+    let (program, payload) = (file_id(command.get_program())?, file_id(payload)?);
     let mut traced = Traced::start(command, Options::empty())?;
     let mut tracer = Tracer { tally: Tally::default(), started: false, program, payload };
     loop {
@@ -70,19 +70,8 @@ struct Tracer {
     tally: Tally,
     /// The command was executed.
     started: bool,
-    program: File,
-    payload: File,
-}
-
-/// Device and inode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct File(u64, u64);
-
-impl File {
-    fn of(path: impl AsRef<Path>) -> Result<Self> {
-        let meta = std::fs::metadata(path.as_ref()).doing(&path.as_ref().display().to_string())?;
-        Ok(File(meta.dev(), meta.ino()))
-    }
+    program: FileId,
+    payload: FileId,
 }
 
 impl Tracer {
@@ -93,7 +82,7 @@ impl Tracer {
             SYSCALL_STOP => self.count(pid),
             EXEC_STOP => {
                 // The starter's own may be seen too.
-                let exe = File::of(format!("/proc/{pid}/exe"));
+                let exe = file_id(format!("/proc/{pid}/exe"));
                 self.started |= exe == Ok(self.program);
                 if exe == Ok(self.payload) {
                     // ESRCH: somebody has killed it meanwhile. Here and below.

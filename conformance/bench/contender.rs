@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// A program.
 #[derive(Clone, Debug)]
-pub(crate) struct Subject {
+pub(crate) struct Contender {
     pub(crate) name: String,
     pub(crate) program: PathBuf,
     pub(crate) role: Role,
@@ -24,13 +24,13 @@ pub(crate) enum Role {
     Nothing,
 }
 
-impl Subject {
+impl Contender {
     /// See [`conformance::runtime::named`].
     pub(crate) fn runtime(argument: &str) -> Result<Self> {
         let (name, program) = conformance::runtime::named(argument)?;
         // What is not on the disk yet would count as memory of its own.
         File::open(&program).and_then(|file| file.sync_all()).doing(argument)?;
-        Ok(Subject { name, program, role: Role::Runtime })
+        Ok(Contender { name, program, role: Role::Runtime })
     }
 
     /// The two programs that runtimes are held against, as they were built with this one.
@@ -46,11 +46,11 @@ impl Subject {
     }
 
     fn each_measure(find: impl Fn(&str) -> (String, PathBuf)) -> Result<[Self; 2]> {
-        let subject = |name, role| {
+        let contender = |name, role| {
             let (name, program) = find(name);
             ensure!(program.is_file(), "{} is missing: build all programs of conformance", program.display());
-            Ok(Subject { name, program, role })
+            Ok(Contender { name, program, role })
         };
-        Ok([subject("floor", Role::Floor)?, subject("nothing", Role::Nothing)?])
+        Ok([contender("floor", Role::Floor)?, contender("nothing", Role::Nothing)?])
     }
 }

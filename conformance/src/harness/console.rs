@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The other side of `--console-socket`.
 
-use crate::messages::receive;
+use super::messages::receive;
 use crate::{Doing, Result};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;

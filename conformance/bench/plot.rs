@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The results as SVG: horizontal bars, one for each subject, grouped by operation.
+//! The results as SVG: horizontal bars, one for each contender, grouped by operation.
 
-use crate::life::Operation;
+use crate::lifecycle::Operation;
 use crate::results::{Results, median, minimum};
-use crate::scene::Scene;
+use crate::scenario::Scenario;
 use conformance::{Doing, Result};
 use std::path::Path;
 
@@ -15,7 +15,7 @@ const BAR: f64 = 13.0;
 
 /// One bar: how long, where its mark is, and in which colour.
 struct Bar {
-    subject: usize,
+    contender: usize,
     value: f64,
     mark: f64,
 }
@@ -30,11 +30,11 @@ struct Group {
 pub(crate) fn write_all(directory: &Path, results: &Results) -> Result {
     std::fs::create_dir_all(directory).doing("--svg")?;
     let names = names(results);
-    for scene in Scene::ALL.into_iter().filter(|scene| *scene != Scene::Parallel) {
-        let groups = groups(results, scene, &names);
+    for scenario in Scenario::ALL.into_iter().filter(|scenario| *scenario != Scenario::Parallel) {
+        let groups = groups(results, scenario, &names);
         if !groups.is_empty() {
-            let text = svg(&format!("{}, milliseconds", scene.title().replace('`', "")), &groups, &names);
-            write(directory, scene.name(), &text)?;
+            let text = svg(&format!("{}, milliseconds", scenario.title().replace('`', "")), &groups, &names);
+            write(directory, scenario.name(), &text)?;
         }
     }
     let parallel: Vec<Bar> = results
@@ -42,14 +42,14 @@ pub(crate) fn write_all(directory: &Path, results: &Results) -> Result {
         .iter()
         .filter_map(|rate| {
             let best = rate.per_second.iter().copied().max_by(f64::total_cmp)?;
-            let subject = names.iter().position(|name| *name == rate.subject)?;
-            Some(Bar { subject, value: median(&rate.per_second), mark: best })
+            let contender = names.iter().position(|name| *name == rate.contender)?;
+            Some(Bar { contender, value: median(&rate.per_second), mark: best })
         })
         .collect();
     if !parallel.is_empty() {
         let group = Group { label: String::from("run"), bars: parallel };
-        let title = format!("{}, containers in a second", Scene::Parallel.title());
-        write(directory, Scene::Parallel.name(), &svg(&title, &[group], &names))?;
+        let title = format!("{}, containers in a second", Scenario::Parallel.title());
+        write(directory, Scenario::Parallel.name(), &svg(&title, &[group], &names))?;
     }
     Ok(())
 }
@@ -59,14 +59,14 @@ fn write(directory: &Path, name: &str, text: &str) -> Result {
 }
 
 fn names(results: &Results) -> Vec<String> {
-    results.subjects.iter().map(|subject| subject.name.clone()).collect()
+    results.contenders.iter().map(|contender| contender.name.clone()).collect()
 }
 
-fn groups(results: &Results, scene: Scene, names: &[String]) -> Vec<Group> {
-    let bar = |operation, (subject, name): (usize, &String)| {
-        let entry = results.find(scene, operation, name)?;
+fn groups(results: &Results, scenario: Scenario, names: &[String]) -> Vec<Group> {
+    let bar = |operation, (contender, name): (usize, &String)| {
+        let entry = results.find(scenario, operation, name)?;
         let (value, mark) = (median(&entry.wall_us) / 1e3, minimum(&entry.wall_us) / 1e3);
-        Some(Bar { subject, value, mark })
+        Some(Bar { contender, value, mark })
     };
     Operation::ALL
         .into_iter()
@@ -94,7 +94,7 @@ fn svg(title: &str, groups: &[Group], names: &[String]) -> String {
     line(format_args!("<text x=\"10\" y=\"18\" font-size=\"13\">{title}</text>"));
     let mut x = 10.0;
     for (i, name) in names.iter().enumerate() {
-        if groups.iter().flat_map(|g| &g.bars).any(|bar| bar.subject == i) {
+        if groups.iter().flat_map(|g| &g.bars).any(|bar| bar.contender == i) {
             let colour = COLOURS[i % COLOURS.len()];
             line(format_args!("<rect x=\"{x}\" y=\"28\" width=\"10\" height=\"10\" fill=\"{colour}\"/>"));
             line(format_args!("<text x=\"{}\" y=\"37\">{name}</text>", x + 14.0));
@@ -106,7 +106,7 @@ fn svg(title: &str, groups: &[Group], names: &[String]) -> String {
     for group in groups {
         line(format_args!("<text x=\"10\" y=\"{}\">{}</text>", y + 10.0, group.label));
         for bar in &group.bars {
-            let colour = COLOURS[bar.subject % COLOURS.len()];
+            let colour = COLOURS[bar.contender % COLOURS.len()];
             line(format_args!(
                 "<rect x=\"{LABEL}\" y=\"{y}\" width=\"{:.1}\" height=\"{}\" fill=\"{colour}\"/>",
                 scale(bar.value),

@@ -4,7 +4,7 @@
 use crate::words::{CAPABILITIES, ROOT, Sockets, World};
 use crate::{Seen, page};
 use conformance::console::ConsoleSocket;
-use conformance::witness::{FileId, Life, file_id, watch, words};
+use conformance::witness::{FileId, ProcessHistory, file_id, watch, words};
 use conformance::{Agent, Bundle, Runtime, host};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -29,24 +29,25 @@ const ID_HELPER: &str = "The id-map helper";
 /// track with it.
 type Names<'a> = &'a dyn Fn(u8, usize) -> &'static str;
 
-/// Plays all scenes.
+/// Runs all scenarios.
 pub(super) fn all() -> Seen {
     let runtime = Runtime::from_env().unwrap();
-    let mut stage = Stage { runtime, id: format!("authority-{}", std::process::id()), seen: Seen::new() };
-    stage.waits_for_start();
-    stage.has_much();
-    stage.filters();
-    stage.joins();
-    stage.seen
+    let mut scenarios =
+        Scenarios { runtime, id: format!("authority-{}", std::process::id()), seen: Seen::new() };
+    scenarios.waits_for_start();
+    scenarios.has_much();
+    scenarios.filters();
+    scenarios.joins();
+    scenarios.seen
 }
 
-struct Stage {
+struct Scenarios {
     runtime: Runtime,
     id: String,
     seen: Seen,
 }
 
-impl Stage {
+impl Scenarios {
     fn waits_for_start(&mut self) {
         let bundle = bundle(&["exit", "0"], |_| ());
         self.create(&bundle, BTreeMap::new(), &|_, _| INIT);
@@ -63,7 +64,7 @@ impl Stage {
         let console = ConsoleSocket::new().unwrap();
         let socket = console.path().display().to_string();
         let id = self.id.clone();
-        self.play(
+        self.run(
             &bundle,
             Some(source.path()),
             &["run", "--detach", "--console-socket", &socket, &id],
@@ -91,7 +92,7 @@ impl Stage {
                 });
             });
             let id = self.id.clone();
-            self.play(&bundle, None, &["run", "--detach", &id], None, BTreeMap::new(), &|_, _| INIT);
+            self.run(&bundle, None, &["run", "--detach", &id], None, BTreeMap::new(), &|_, _| INIT);
             self.delete();
         }
     }
@@ -105,7 +106,7 @@ impl Stage {
         let path = |file: &str| format!("/proc/{init}/ns/{file}");
         let files = ["cgroup", "ipc", "mnt", "net", "pid", "uts"];
         let joined: BTreeMap<String, FileId> =
-            files.iter().map(|file| ((*file).to_owned(), file_id(&path(file)).unwrap())).collect();
+            files.iter().map(|file| ((*file).to_owned(), file_id(path(file)).unwrap())).collect();
         for (kind, file, name) in [("network", "net", INIT), ("pid", "pid", FOR_JOINED_PID)] {
             let bundle = bundle(&["exit", "0"], |config| {
                 add_namespace(config, json!({ "type": kind, "path": path(file) }));
@@ -126,7 +127,7 @@ impl Stage {
         for flags in [&["exec", "--detach"][..], &["exec", "--detach", "--tty", "--console-socket", &socket]]
         {
             let args = [flags, &program].concat();
-            self.play(&sleeps, None, &args, None, joined.clone(), &|track, _| match track {
+            self.run(&sleeps, None, &args, None, joined.clone(), &|track, _| match track {
                 4 => LAST,
                 _ => EXEC,
             });
@@ -140,7 +141,7 @@ impl Stage {
     /// Create and start.
     fn create(&mut self, bundle: &Bundle, joined: BTreeMap<String, FileId>, names: Names<'_>) {
         let id = self.id.clone();
-        self.play(bundle, None, &["create", &id], Some(&["start", &id]), joined, names);
+        self.run(bundle, None, &["create", &id], Some(&["start", &id]), joined, names);
         self.delete();
     }
 
@@ -150,7 +151,7 @@ impl Stage {
 
     /// Runs a command, as a caller who has a group, an ambient capability, and files that
     /// it does not mean to give away, and then `next`.
-    fn play(
+    fn run(
         &mut self,
         bundle: &Bundle,
         source: Option<&Path>,
@@ -168,20 +169,20 @@ impl Stage {
         command.arg("--log").arg(file("log")).arg("--trace").arg(file("timeline"));
         command.args(args).current_dir(bundle.path()).env("LEFT", file("left"));
         let next = next.map(|args| self.runtime.command(args));
-        let lives = watch(&command, next, &marks::read).unwrap();
+        let processes = watch(&command, next, &marks::read).unwrap();
         let mut world = World::new(self.runtime.program(), self.runtime.root(), bundle, files.path());
         world.joined = joined;
         world.source = source.unwrap_or(files.path());
-        sort(&lives, world, &mut self.seen, names);
+        sort(&processes, world, &mut self.seen, names);
     }
 }
 
 /// Adds what was seen of processes to `seen`.
-fn sort(lives: &[Life], mut world: World<'_>, seen: &mut Seen, names: Names<'_>) {
+fn sort(processes: &[ProcessHistory], mut world: World<'_>, seen: &mut Seen, names: Names<'_>) {
     let steps = page::steps();
     let (mut on_track, mut sockets) = (BTreeMap::new(), Sockets::default());
-    for (number, life) in lives.iter().enumerate() {
-        let begin = life.notes.iter().find_map(|(_, note)| match marks::decode(*note) {
+    for (number, process) in processes.iter().enumerate() {
+        let begin = process.notes.iter().find_map(|(_, note)| match marks::decode(*note) {
             (marks::BEGIN, track @ (1 | 2 | 4), _) => Some(track),
             _ => None,
         });
@@ -192,18 +193,18 @@ fn sort(lives: &[Life], mut world: World<'_>, seen: &mut Seen, names: Names<'_>)
                 names(track, *ordinal)
             }
             // For a procfs of another pid namespace, before Linux 6.18 (child/procfs.rs).
-            None if lives.iter().any(|other| other.pid == life.parent) => continue,
-            None => helper(life, &world),
+            None if processes.iter().any(|other| other.pid == process.parent) => continue,
+            None => helper(process, &world),
         };
-        sockets.of(number, life);
+        sockets.of(number, process);
         // A mark is made when a step is done.
-        let mut notes = life.notes.iter().filter_map(|(behind, note)| match marks::decode(*note) {
+        let mut notes = process.notes.iter().filter_map(|(behind, note)| match marks::decode(*note) {
             (marks::STEP, _, step) => Some((*behind, steps[usize::from(step)])),
             _ => None,
         });
         let mut next = notes.next();
-        let executes = life.stops.last().is_some_and(|stop| stop.call.is_none());
-        for (i, stop) in life.stops.iter().enumerate() {
+        let executes = process.stops.last().is_some_and(|stop| stop.call.is_none());
+        for (i, stop) in process.stops.iter().enumerate() {
             while next.is_some_and(|(behind, _)| behind <= i) {
                 next = notes.next();
             }
@@ -220,11 +221,11 @@ fn sort(lives: &[Life], mut world: World<'_>, seen: &mut Seen, names: Names<'_>)
                 (Some(_), None) => "the end",
             };
             let cells = seen.entry(name).or_default().entry(step.to_owned()).or_default();
-            world.describe(life, &stop.authority, &sockets, cells);
+            world.describe(process, &stop.authority, &sockets, cells);
         }
         // Hooks join it.
         if name == IN_USER_NAMESPACE
-            && let Some(stop) = life.stops.last()
+            && let Some(stop) = process.stops.last()
         {
             let joined =
                 stop.authority.namespaces.iter().filter(|(name, _)| world.is_new(&stop.authority, name));
@@ -234,12 +235,12 @@ fn sort(lives: &[Life], mut world: World<'_>, seen: &mut Seen, names: Names<'_>)
 }
 
 /// A process that has no track of its own in the timeline.
-fn helper(life: &Life, world: &World<'_>) -> &'static str {
-    let Some(first) = life.stops.first() else { return HOOK_OUTSIDE };
+fn helper(process: &ProcessHistory, world: &World<'_>) -> &'static str {
+    let Some(first) = process.stops.first() else { return HOOK_OUTSIDE };
     match (world.is_new(&first.authority, "user"), world.is_new(&first.authority, "mnt")) {
         (true, true) => ROOM,
         (true, false) => ID_HELPER,
-        _ if life.notes.iter().any(|(_, note)| marks::decode(*note).0 == marks::STEP) => TREE_HELPER,
+        _ if process.notes.iter().any(|(_, note)| marks::decode(*note).0 == marks::STEP) => TREE_HELPER,
         _ => HOOK_OUTSIDE,
     }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Everything that is done to a container, in the order of its life.
 
-use crate::subject::Role;
-use crate::yard::Yard;
+use crate::contender::Role;
+use crate::workdir::Workdir;
 use conformance::Result;
 use conformance::tally::PrivateMemory;
 use nix::errno::Errno;
@@ -65,42 +65,42 @@ impl Operation {
 /// the container executes, too.
 pub(crate) type Runner<'a> = dyn FnMut(Operation, Command, PathBuf) -> Result + 'a;
 
-/// All commands that the subject knows, once. The private memory of the init
+/// All commands that the contender knows, once. The private memory of the init
 /// while the container was created.
-pub(crate) fn live(yard: &Yard, id: &str, runner: &mut Runner<'_>) -> Result<Option<PrivateMemory>> {
-    match yard.subject.role {
+pub(crate) fn live(workdir: &Workdir, id: &str, runner: &mut Runner<'_>) -> Result<Option<PrivateMemory>> {
+    match workdir.contender.role {
         Role::Nothing => {
-            runner(Operation::Nothing, yard.command(&[]), yard.payload())?;
+            runner(Operation::Nothing, workdir.command(&[]), workdir.payload())?;
             return Ok(None);
         }
         Role::Floor => {
-            runner(Operation::Run, yard.run(id), yard.payload())?;
+            runner(Operation::Run, workdir.run(id), workdir.payload())?;
             return Ok(None);
         }
         Role::Runtime => {}
     }
-    runner(Operation::Run, yard.run(id), yard.payload())?;
-    let lived = live_in_parts(yard, id, runner);
+    runner(Operation::Run, workdir.run(id), workdir.payload())?;
+    let lived = live_in_parts(workdir, id, runner);
     if lived.is_err() {
         // The first error is the one to report.
-        let _deleted = yard.command(&["delete", "--force", id]).status();
+        let _deleted = workdir.command(&["delete", "--force", id]).status();
     }
     lived.map(Some)
 }
 
-fn live_in_parts(yard: &Yard, id: &str, runner: &mut Runner<'_>) -> Result<PrivateMemory> {
-    runner(Operation::Create, yard.create(id), yard.waiting_payload())?;
-    let pid = yard.pid()?;
+fn live_in_parts(workdir: &Workdir, id: &str, runner: &mut Runner<'_>) -> Result<PrivateMemory> {
+    runner(Operation::Create, workdir.create(id), workdir.waiting_payload())?;
+    let pid = workdir.pid()?;
     let memory = PrivateMemory::of(pid)?;
-    runner(Operation::Start, yard.command(&["start", id]), yard.waiting_payload())?;
-    runner(Operation::State, yard.command(&["state", id]), yard.waiting_payload())?;
-    runner(Operation::Exec, yard.command(&["exec", id, "/exits"]), yard.exec_payload())?;
-    runner(Operation::Kill, yard.command(&["kill", id, "KILL"]), yard.waiting_payload())?;
+    runner(Operation::Start, workdir.command(&["start", id]), workdir.waiting_payload())?;
+    runner(Operation::State, workdir.command(&["state", id]), workdir.waiting_payload())?;
+    runner(Operation::Exec, workdir.command(&["exec", id, "/exits"]), workdir.exec_payload())?;
+    runner(Operation::Kill, workdir.command(&["kill", id, "KILL"]), workdir.waiting_payload())?;
     // It is our child since the runtime has gone; a tracer has seen its end already.
     match waitpid(Pid::from_raw(pid), None) {
         Ok(_) | Err(Errno::ECHILD) => {}
         Err(errno) => return Err(format!("waitpid: {errno}")),
     }
-    runner(Operation::Delete, yard.command(&["delete", id]), yard.waiting_payload())?;
+    runner(Operation::Delete, workdir.command(&["delete", id]), workdir.waiting_payload())?;
     Ok(memory)
 }

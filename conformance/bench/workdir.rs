@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Where one subject does its work: bundles and a state directory of its own.
+//! Where one contender does its work: bundles and a state directory of its own.
 
+use crate::contender::{Contender, Role};
 use crate::filter;
-use crate::subject::{Role, Subject};
 use conformance::{Bundle, Doing, Result, payload};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,8 +11,8 @@ use std::process::Command;
 const FILTER: &str = "filter.bpf";
 
 #[derive(Debug)]
-pub(crate) struct Yard {
-    pub(crate) subject: Subject,
+pub(crate) struct Workdir {
+    pub(crate) contender: Contender,
     root: tempfile::TempDir,
     /// Its program exits.
     exits: Bundle,
@@ -21,12 +21,12 @@ pub(crate) struct Yard {
     filtered: bool,
 }
 
-impl Yard {
+impl Workdir {
     /// `ram` is where the state directory goes.
-    pub(crate) fn new(subject: &Subject, filtered: bool, ram: &Path) -> Result<Self> {
+    pub(crate) fn new(contender: &Contender, filtered: bool, ram: &Path) -> Result<Self> {
         let root = tempfile::tempdir_in(ram).doing("temporary directory")?;
-        let yard = Yard {
-            subject: subject.clone(),
+        let workdir = Workdir {
+            contender: contender.clone(),
             root,
             exits: bundle("/exits", filtered)?,
             waits: bundle("/waits", filtered)?,
@@ -34,9 +34,9 @@ impl Yard {
         };
         if filtered {
             let instructions = filter::instructions(&filter::json()?)?;
-            std::fs::write(yard.exits.path().join(FILTER), instructions).doing(FILTER)?;
+            std::fs::write(workdir.exits.path().join(FILTER), instructions).doing(FILTER)?;
         }
-        Ok(yard)
+        Ok(workdir)
     }
 
     /// The state directory.
@@ -59,10 +59,10 @@ impl Yard {
         self.waits.rootfs("waits")
     }
 
-    /// A command of the subject, in the directory of the bundle whose program exits.
+    /// A command of the contender, in the directory of the bundle whose program exits.
     pub(crate) fn run(&self, id: &str) -> Command {
         let mut command = self.command(&["run", id]);
-        if self.subject.role == Role::Floor && self.filtered {
+        if self.contender.role == Role::Floor && self.filtered {
             command.arg(FILTER);
         }
         command.current_dir(self.exits.path());
@@ -78,8 +78,8 @@ impl Yard {
 
     /// Any other command.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(&self.subject.program);
-        if self.subject.role != Role::Nothing {
+        let mut command = Command::new(&self.contender.program);
+        if self.contender.role != Role::Nothing {
             command.arg("--root").arg(self.root.path()).args(args);
         }
         command

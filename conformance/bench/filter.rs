@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// `linux.seccomp`.
 pub(crate) fn json() -> Result<Value> {
-    serde_json::from_str(include_str!("../../../../seccomp/tests/data/docker.json")).doing("docker.json")
+    serde_json::from_str(include_str!("../../seccomp/tests/data/docker.json")).doing("docker.json")
 }
 
 /// Its instructions, as seccomp(2) takes them.

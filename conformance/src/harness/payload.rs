@@ -9,8 +9,10 @@ use std::os::unix::fs::PermissionsExt;
 #[cfg(target_arch = "x86_64")]
 mod code {
     pub(super) const MACHINE: u16 = 62;
-    /// `xor edi, edi; mov eax, SYS_exit_group; syscall`
-    pub(super) const EXIT: &[u8] = &[0x31, 0xff, 0xb8, 231, 0, 0, 0, 0x0f, 0x05];
+    /// `mov edi, status; mov eax, SYS_exit_group; syscall`
+    pub(super) fn exit(status: u8) -> Vec<u8> {
+        vec![0xbf, status, 0, 0, 0, 0xb8, 231, 0, 0, 0, 0x0f, 0x05]
+    }
     /// `again: mov eax, SYS_pause; syscall; jmp again`
     pub(super) const WAIT: &[u8] = &[0xb8, 34, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7];
 }
@@ -18,8 +20,11 @@ mod code {
 #[cfg(target_arch = "aarch64")]
 mod code {
     pub(super) const MACHINE: u16 = 183;
-    /// `mov x0, 0; mov x8, SYS_exit_group; svc 0`
-    pub(super) const EXIT: &[u8] = &[0x00, 0x00, 0x80, 0xd2, 0xc8, 0x0b, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4];
+    /// `mov x0, status; mov x8, SYS_exit_group; svc 0`
+    pub(super) fn exit(status: u8) -> Vec<u8> {
+        let [low, high] = (u16::from(status) << 5).to_le_bytes();
+        vec![low, high, 0x80, 0xd2, 0xc8, 0x0b, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4]
+    }
     /// `again: mov x0, 0; ... mov x4, 0; mov x8, SYS_ppoll; svc 0; b again`
     pub(super) const WAIT: &[u8] = &[
         0x00, 0x00, 0x80, 0xd2, 0x01, 0x00, 0x80, 0xd2, 0x02, 0x00, 0x80, 0xd2, 0x03, 0x00, 0x80, 0xd2, 0x04,
@@ -39,9 +44,14 @@ pub fn bundle(program: &str) -> Result<Bundle> {
     Ok(bundle)
 }
 
-/// A static program that exits with status 0.
+/// Returns a static program that exits with status 0.
 pub fn exits() -> Vec<u8> {
-    elf(code::EXIT)
+    exits_with(0)
+}
+
+/// Returns a static program that exits with a status.
+pub fn exits_with(status: u8) -> Vec<u8> {
+    elf(&code::exit(status))
 }
 
 /// A static program that waits for ever.
@@ -98,6 +108,7 @@ mod tests {
     #[test]
     fn one_exits_and_one_waits() {
         assert!(start(&exits()).wait().unwrap().success());
+        assert_eq!(start(&exits_with(7)).wait().unwrap().code(), Some(7));
         let mut waiting = start(&waits());
         std::thread::sleep(std::time::Duration::from_millis(20));
         assert!(waiting.try_wait().unwrap().is_none());

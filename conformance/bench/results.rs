@@ -2,10 +2,10 @@
 //! What was measured.
 
 use crate::clock::Sample;
-use crate::life::Operation;
-use crate::scene::Scene;
-use crate::subject::Subject;
-use crate::yard::Yard;
+use crate::contender::Contender;
+use crate::lifecycle::Operation;
+use crate::scenario::Scenario;
+use crate::workdir::Workdir;
 use conformance::tally::{self, Tally};
 use conformance::{Doing, Result};
 use serde::Serialize;
@@ -15,8 +15,8 @@ use serde::Serialize;
 pub(crate) struct Results {
     pub(crate) machine: Machine,
     pub(crate) rounds: usize,
-    pub(crate) subjects: Vec<Measured>,
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) contenders: Vec<Measured>,
+    pub(crate) entries: Vec<Measurement>,
     pub(crate) private_memory: Vec<PrivateMemory>,
     pub(crate) parallel: Vec<Rate>,
 }
@@ -35,12 +35,12 @@ pub(crate) struct Measured {
     pub(crate) bytes: u64,
 }
 
-/// One operation of one subject in one scene.
+/// One operation of one contender in one scenario.
 #[derive(Debug, Serialize)]
-pub(crate) struct Entry {
-    pub(crate) scene: Scene,
+pub(crate) struct Measurement {
+    pub(crate) scenario: Scenario,
     pub(crate) operation: Operation,
-    pub(crate) subject: String,
+    pub(crate) contender: String,
     /// Wall-clock microseconds, in the order of the rounds.
     pub(crate) wall_us: Vec<f64>,
     /// CPU microseconds.
@@ -53,8 +53,8 @@ pub(crate) struct Entry {
 /// Of the init of a created container.
 #[derive(Debug, Serialize)]
 pub(crate) struct PrivateMemory {
-    pub(crate) scene: Scene,
-    pub(crate) subject: String,
+    pub(crate) scenario: Scenario,
+    pub(crate) contender: String,
     pub(crate) clean_kib: u64,
     pub(crate) dirty_kib: u64,
 }
@@ -62,7 +62,7 @@ pub(crate) struct PrivateMemory {
 /// Containers in a second, in the order of the rounds.
 #[derive(Debug, Serialize)]
 pub(crate) struct Rate {
-    pub(crate) subject: String,
+    pub(crate) contender: String,
     pub(crate) per_second: Vec<f64>,
 }
 
@@ -87,10 +87,10 @@ pub(crate) fn minimum(values: &[f64]) -> f64 {
 }
 
 impl Results {
-    pub(crate) fn new(subjects: &[Subject], rounds: usize) -> Result<Self> {
-        let measured = |subject: &Subject| -> Result<Measured> {
-            let bytes = std::fs::metadata(&subject.program).doing("program")?.len();
-            Ok(Measured { name: subject.name.clone(), bytes })
+    pub(crate) fn new(contenders: &[Contender], rounds: usize) -> Result<Self> {
+        let measured = |contender: &Contender| -> Result<Measured> {
+            let bytes = std::fs::metadata(&contender.program).doing("program")?.len();
+            Ok(Measured { name: contender.name.clone(), bytes })
         };
         let uname = nix::sys::utsname::uname().doing("uname")?;
         let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").doing("cpuinfo")?;
@@ -103,21 +103,27 @@ impl Results {
                 processor: processor.map_or_else(String::new, |(_, name)| name.to_owned()),
             },
             rounds,
-            subjects: subjects.iter().map(measured).collect::<Result<_>>()?,
+            contenders: contenders.iter().map(measured).collect::<Result<_>>()?,
             entries: Vec::new(),
             private_memory: Vec::new(),
             parallel: Vec::new(),
         })
     }
 
-    fn entry(&mut self, scene: Scene, operation: Operation, yard: &Yard) -> Option<&mut Entry> {
-        let subject = &yard.subject.name;
-        let same = |e: &Entry| (e.scene, e.operation) == (scene, operation) && e.subject == *subject;
+    fn entry(
+        &mut self,
+        scenario: Scenario,
+        operation: Operation,
+        workdir: &Workdir,
+    ) -> Option<&mut Measurement> {
+        let contender = &workdir.contender.name;
+        let same =
+            |e: &Measurement| (e.scenario, e.operation) == (scenario, operation) && e.contender == *contender;
         let at = self.entries.iter().position(same).unwrap_or_else(|| {
-            self.entries.push(Entry {
-                scene,
+            self.entries.push(Measurement {
+                scenario,
                 operation,
-                subject: subject.clone(),
+                contender: contender.clone(),
                 wall_us: Vec::new(),
                 cpu_us: Vec::new(),
                 calls: None,
@@ -128,36 +134,60 @@ impl Results {
         self.entries.get_mut(at)
     }
 
-    pub(crate) fn sample(&mut self, scene: Scene, operation: Operation, yard: &Yard, sample: Sample) {
-        if let Some(entry) = self.entry(scene, operation, yard) {
+    pub(crate) fn sample(
+        &mut self,
+        scenario: Scenario,
+        operation: Operation,
+        workdir: &Workdir,
+        sample: Sample,
+    ) {
+        if let Some(entry) = self.entry(scenario, operation, workdir) {
             entry.wall_us.push(sample.wall);
             entry.cpu_us.push(sample.cpu);
         }
     }
 
-    pub(crate) fn tally(&mut self, scene: Scene, operation: Operation, yard: &Yard, tally: Tally) {
-        if let Some(entry) = self.entry(scene, operation, yard) {
+    pub(crate) fn tally(
+        &mut self,
+        scenario: Scenario,
+        operation: Operation,
+        workdir: &Workdir,
+        tally: Tally,
+    ) {
+        if let Some(entry) = self.entry(scenario, operation, workdir) {
             entry.calls = Some(tally.calls);
             entry.peak_kib = Some(tally.peak_kib);
         }
     }
 
-    pub(crate) fn private_memory(&mut self, scene: Scene, yard: &Yard, memory: tally::PrivateMemory) {
-        let subject = yard.subject.name.clone();
+    pub(crate) fn private_memory(
+        &mut self,
+        scenario: Scenario,
+        workdir: &Workdir,
+        memory: tally::PrivateMemory,
+    ) {
+        let contender = workdir.contender.name.clone();
         let tally::PrivateMemory { clean_kib, dirty_kib } = memory;
-        self.private_memory.push(PrivateMemory { scene, subject, clean_kib, dirty_kib });
+        self.private_memory.push(PrivateMemory { scenario, contender, clean_kib, dirty_kib });
     }
 
-    pub(crate) fn rate(&mut self, yard: &Yard, rate: f64) {
-        let subject = &yard.subject.name;
-        match self.parallel.iter_mut().find(|entry| entry.subject == *subject) {
+    pub(crate) fn rate(&mut self, workdir: &Workdir, rate: f64) {
+        let contender = &workdir.contender.name;
+        match self.parallel.iter_mut().find(|entry| entry.contender == *contender) {
             Some(entry) => entry.per_second.push(rate),
-            None => self.parallel.push(Rate { subject: subject.clone(), per_second: vec![rate] }),
+            None => self.parallel.push(Rate { contender: contender.clone(), per_second: vec![rate] }),
         }
     }
 
-    pub(crate) fn find(&self, scene: Scene, operation: Operation, subject: &str) -> Option<&Entry> {
-        self.entries.iter().find(|e| (e.scene, e.operation) == (scene, operation) && e.subject == subject)
+    pub(crate) fn find(
+        &self,
+        scenario: Scenario,
+        operation: Operation,
+        contender: &str,
+    ) -> Option<&Measurement> {
+        self.entries
+            .iter()
+            .find(|e| (e.scenario, e.operation) == (scenario, operation) && e.contender == contender)
     }
 
     pub(crate) fn to_json(&self) -> Result<String> {

@@ -2,7 +2,7 @@
 //! Many containers, several at a time.
 
 use crate::clock::Clock;
-use crate::yard::Yard;
+use crate::workdir::Workdir;
 use conformance::{Doing, Result, ensure};
 use std::process::Child;
 use std::time::Instant;
@@ -11,18 +11,18 @@ pub(crate) const RUNS: usize = 60;
 pub(crate) const AT_A_TIME: usize = 4;
 
 /// Runs RUNS containers, AT_A_TIME at once: how many in a second.
-pub(crate) fn rate(yard: &Yard, clock: &mut Clock) -> Result<f64> {
-    run_all(yard, clock).map_err(|error| format!("{}: {error}\n{}", yard.subject.name, clock.text()))
+pub(crate) fn rate(workdir: &Workdir, clock: &mut Clock) -> Result<f64> {
+    run_all(workdir, clock).map_err(|error| format!("{}: {error}\n{}", workdir.contender.name, clock.text()))
 }
 
-fn run_all(yard: &Yard, clock: &Clock) -> Result<f64> {
+fn run_all(workdir: &Workdir, clock: &Clock) -> Result<f64> {
     let mut running: Vec<Child> = Vec::with_capacity(AT_A_TIME);
     let start = Instant::now();
     for n in 0..RUNS {
         if running.len() == AT_A_TIME {
             end_one(&mut running)?;
         }
-        let mut command = yard.run(&format!("parallel-{n}"));
+        let mut command = workdir.run(&format!("parallel-{n}"));
         clock.connect(&mut command)?;
         running.push(command.spawn().doing("spawn")?);
     }

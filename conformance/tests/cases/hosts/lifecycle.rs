@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The life of a container with a configuration like Docker's, on a host that a few
+//! The lifecycle of a container with a configuration like Docker's, on a host that a few
 //! lines of shell make of this one, or in a container.
 
 use conformance::runtime::finish;
@@ -16,8 +16,8 @@ step() { echo "$1:" >&2; shift; "$@"; }
 created() { :; }
 "#;
 
-/// The life. `created` is called in the middle of it.
-const LIFE: &str = r#"
+/// The commands of a lifecycle. `created` is called between create and start.
+const LIFECYCLE: &str = r#"
 step create rt create $create --bundle "$BUNDLE" c
 trap 'test $? = 0 || { rt kill c KILL; rt delete --force c; } >/dev/null 2>&1' EXIT
 created
@@ -79,7 +79,7 @@ pub(super) fn was_refused(output: &Output, said: &str) -> Result {
 }
 
 fn on(runtime: &Runtime, bundle: Bundle, make: &str) -> Result<Output> {
-    let script = [BEFORE, make, LIFE].join("\n");
+    let script = [BEFORE, make, LIFECYCLE].join("\n");
     let mut command = Command::new("unshare");
     command
         .args(["--mount", "--propagation", "private", "sh", "-euc", &script])
@@ -99,7 +99,7 @@ pub(super) fn inside(runtime: &Runtime, change: impl FnOnce(&mut Value), make: &
     let features: Value = serde_json::from_str(&features).doing("features")?;
     let inner = like_docker()?;
     let here = "cp -r /bundle /run/bundle; BUNDLE=/run/bundle STATE=/run/state";
-    let script = [BEFORE, here, make, LIFE].join("\n");
+    let script = [BEFORE, here, make, LIFECYCLE].join("\n");
     let program = runtime.program();
     let directory = program.parent().ok_or("the runtime has no directory")?;
     let name = program.file_name().unwrap_or_default().to_string_lossy();

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The file, as it was when this was compiled.
-pub const TEXT: &str = include_str!("../requirements.tsv");
+pub const TEXT: &str = include_str!("../../requirements.tsv");
 /// How many requirements version 1.3 of the specification has for Linux.
 const COUNT: usize = 346;
 /// The page with their numbers, between two marks.

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Outcomes of cases and attacks, and the requirements that cases hold.
+
+pub mod attack;
+pub mod requirements;
+pub mod verdict;

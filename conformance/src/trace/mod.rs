@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Processes under ptrace(2).
+
+mod authority;
+mod ptrace;
+pub mod tally;
+pub mod witness;
