@@ -53,6 +53,7 @@ pub mod console;
 mod error;
 #[doc(hidden)]
 pub mod for_fuzzing;
+mod hook;
 mod id;
 mod marks;
 mod net;
@@ -66,6 +67,7 @@ mod state;
 mod sys;
 pub mod trace;
 mod userns;
+mod values;
 mod watch;
 
 pub use cgroup::{is_unified, stats};

@@ -7,13 +7,11 @@
 
 use super::tree::{Later, NewNode, Source, Tree};
 use crate::boundary::seal::Seal;
-use crate::config::caps::Capabilities;
-use crate::config::memory_policy::MemoryPolicy;
-use crate::config::process::Rlimit;
 use crate::path::proc::Proc;
 use crate::path::root::Leaf;
 use crate::sys::exec::StringArray;
 use crate::sys::mount::{self, Depth, MountAttr, attr};
+use crate::values::{Capabilities, MemoryPolicy, Rlimit};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use crate::boundary::channel::{ChildEnd, WORDS_MAX};
 use crate::boundary::plan::{FsOptions, Inside, Mount, NewMount, Parameters, Rootfs, What};
 use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::boundary::tree::Suppliers;
-use crate::config::mounts::is_proc_file;
+use crate::path::proc::is_proc_file;
 use crate::path::proc::{Proc, is_procfs};
 use crate::path::root::{Leaf, Root};
 use crate::sys::mount::{self, Depth, MountAttr, attr};

@@ -3,17 +3,8 @@
 
 use crate::error::Warning;
 use crate::spec;
+use crate::values::Capabilities;
 use std::collections::BTreeSet;
-
-/// The five sets, bit n for capability n.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Capabilities {
-    pub(crate) bounding: u64,
-    pub(crate) effective: u64,
-    pub(crate) permitted: u64,
-    pub(crate) inheritable: u64,
-    pub(crate) ambient: u64,
-}
 
 impl Capabilities {
     /// Reads the sets. A name that is unknown, or outside of `available`, is

@@ -3,54 +3,9 @@
 
 use super::field::{c_string, invalid};
 use crate::error::Result;
+use crate::hook::{Hook, Kind};
 use crate::spec;
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
-
-/// The six kinds, in the order in which they run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Prestart,
-    CreateRuntime,
-    CreateContainer,
-    StartContainer,
-    Poststart,
-    Poststop,
-}
-
-impl Kind {
-    pub(crate) const ALL: [Kind; 6] = [
-        Kind::Prestart,
-        Kind::CreateRuntime,
-        Kind::CreateContainer,
-        Kind::StartContainer,
-        Kind::Poststart,
-        Kind::Poststop,
-    ];
-
-    /// The name of config.json.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Kind::Prestart => "prestart",
-            Kind::CreateRuntime => "createRuntime",
-            Kind::CreateContainer => "createContainer",
-            Kind::StartContainer => "startContainer",
-            Kind::Poststart => "poststart",
-            Kind::Poststop => "poststop",
-        }
-    }
-}
-
-/// One hook, checked. It is kept in the record until it has run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Hook {
-    pub(crate) path: String,
-    /// At least the name.
-    pub(crate) args: Vec<String>,
-    /// `None`: what the hook's kind makes of that.
-    pub(crate) env: Option<Vec<String>>,
-    pub(crate) timeout: Option<Duration>,
-}
 
 /// All hooks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

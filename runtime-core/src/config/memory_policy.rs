@@ -5,15 +5,7 @@
 use super::field::{invalid, lookup, number_list};
 use crate::error::Result;
 use crate::spec;
-
-/// A policy, checked as far as that can be done without the host's nodes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct MemoryPolicy {
-    /// MPOL_* and MPOL_F_*.
-    pub(crate) mode: i32,
-    /// Bit n of word n/64 for node n.
-    pub(crate) nodes: Vec<u64>,
-}
+use crate::values::MemoryPolicy;
 
 /// How many nodes a mode wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 use super::field::{c_string, invalid, lookup};
 use crate::error::Result;
 use crate::spec;
+use crate::values::IdRange;
 use std::ffi::CString;
 use std::fmt::Display;
 
@@ -108,8 +109,8 @@ pub(crate) struct Namespaces {
     led_back: Vec<Kind>,
     /// The mappings of a new user namespace, or those that an existing one is
     /// said to have.
-    pub(crate) uid_map: Vec<spec::IdMapping>,
-    pub(crate) gid_map: Vec<spec::IdMapping>,
+    pub(crate) uid_map: Vec<IdRange>,
+    pub(crate) gid_map: Vec<IdRange>,
     /// The offsets of a new time namespace: (clock, seconds, nanoseconds).
     pub(crate) time_offsets: Vec<(&'static str, i64, u32)>,
 }
@@ -120,8 +121,8 @@ impl Namespaces {
     pub(crate) fn new(linux: &spec::Linux, own: &[Kind]) -> Result<Self> {
         let mut seen = Vec::new();
         let mut all = Namespaces {
-            uid_map: linux.uid_mappings.clone(),
-            gid_map: linux.gid_mappings.clone(),
+            uid_map: ranges(&linux.uid_mappings),
+            gid_map: ranges(&linux.gid_mappings),
             ..Namespaces::default()
         };
         for (i, namespace) in linux.namespaces.iter().enumerate() {
@@ -211,8 +212,15 @@ impl Namespaces {
     }
 }
 
+/// Returns the ranges of `uidMappings` or `gidMappings`.
+pub(crate) fn ranges(map: &[spec::IdMapping]) -> Vec<IdRange> {
+    map.iter()
+        .map(|range| IdRange { inside: range.container_id, outside: range.host_id, size: range.size })
+        .collect()
+}
+
 /// Checks one map by the rules of user_namespaces(7).
-pub(crate) fn check_map(field: impl Display, map: &[spec::IdMapping]) -> Result<()> {
+pub(crate) fn check_map(field: impl Display, map: &[IdRange]) -> Result<()> {
     /// UID_GID_MAP_MAX_EXTENTS.
     const MAX_EXTENTS: usize = 340;
     if map.len() > MAX_EXTENTS {
@@ -224,7 +232,7 @@ pub(crate) fn check_map(field: impl Display, map: &[spec::IdMapping]) -> Result<
             return Err(invalid(format_args!("{at}.size"), "must not be 0"));
         }
         // The id -1 is never valid, so a range must end before it.
-        for (name, first) in [("containerID", range.container_id), ("hostID", range.host_id)] {
+        for (name, first) in [("containerID", range.inside), ("hostID", range.outside)] {
             if first.checked_add(range.size).is_none() {
                 return Err(invalid(
                     format_args!("{at}.{name}"),
@@ -234,7 +242,7 @@ pub(crate) fn check_map(field: impl Display, map: &[spec::IdMapping]) -> Result<
         }
         for (j, other) in map.iter().enumerate().take(i) {
             let overlap = |a: u32, b: u32| a < b + other.size && b < a + range.size;
-            if overlap(range.container_id, other.container_id) || overlap(range.host_id, other.host_id) {
+            if overlap(range.inside, other.inside) || overlap(range.outside, other.outside) {
                 return Err(invalid(at, format_args!("overlaps {field}[{j}]")));
             }
         }
@@ -302,8 +310,8 @@ mod tests {
 
     #[test]
     fn maps() {
-        let range = |container_id, host_id, size| spec::IdMapping { container_id, host_id, size };
-        let check = |map: &[spec::IdMapping]| check_map("m", map).map_err(|e| e.report());
+        let range = |inside, outside, size| IdRange { inside, outside, size };
+        let check = |map: &[IdRange]| check_map("m", map).map_err(|e| e.report());
         assert!(check(&[range(0, 1000, 10), range(10, 0, 5)]).is_ok());
         assert_eq!(check(&[range(0, 0, 0)]).unwrap_err(), "m[0].size: must not be 0");
         assert!(

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `process`, of config.json or of `exec --process`: checked.
 
-use super::caps::Capabilities;
 use super::field::{c_string, id, invalid, lookup, number_list, unsupported};
-use super::memory_policy::MemoryPolicy;
 use crate::error::{Result, Warning};
 use crate::spec;
 use crate::sys::process::SchedAttr;
+use crate::values::{Capabilities, MemoryPolicy, RLIMITS, Rlimit, SCHED_DEADLINE};
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 
@@ -48,14 +47,6 @@ pub(crate) struct Terminal {
     pub(crate) size: Option<(u16, u16)>,
 }
 
-/// One limit of getrlimit(2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Rlimit {
-    pub(crate) resource: u32,
-    pub(crate) soft: u64,
-    pub(crate) hard: u64,
-}
-
 /// CPU masks of an exec'd process; empty: leave it alone.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Affinity {
@@ -69,20 +60,6 @@ impl Affinity {
         if self.last.is_empty() { &self.initial } else { &self.last }
     }
 }
-
-/// Numbers of resources by name. C libraries do not agree on their type.
-macro_rules! rlimits {
-    ($($name:ident)*) => { &[$((stringify!($name), libc::$name as u32)),*] };
-}
-
-const RLIMITS: &[(&str, u32)] = rlimits! {
-    RLIMIT_AS RLIMIT_CORE RLIMIT_CPU RLIMIT_DATA RLIMIT_FSIZE
-    RLIMIT_LOCKS RLIMIT_MEMLOCK RLIMIT_MSGQUEUE RLIMIT_NICE RLIMIT_NOFILE
-    RLIMIT_NPROC RLIMIT_RSS RLIMIT_RTPRIO RLIMIT_RTTIME RLIMIT_SIGPENDING
-    RLIMIT_STACK
-};
-
-pub(crate) const SCHED_DEADLINE: u32 = 6;
 
 const POLICIES: &[(&str, u32)] = &[
     ("SCHED_OTHER", 0),
@@ -279,11 +256,6 @@ fn rlimits(spec: &[spec::Rlimit]) -> Result<Vec<Rlimit>> {
         limits.push(Rlimit { resource, soft: rlimit.soft, hard: rlimit.hard });
     }
     Ok(limits)
-}
-
-/// The name of a resource, for messages.
-pub(crate) fn rlimit_name(resource: u32) -> &'static str {
-    RLIMITS.iter().find(|(_, r)| *r == resource).map_or("RLIMIT_?", |(name, _)| name)
 }
 
 fn oom_score_adj(score: Option<i32>) -> Result<Option<i32>> {

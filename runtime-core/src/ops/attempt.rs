@@ -6,6 +6,7 @@ use super::container_hooks::{self, Inside};
 use super::create::start_failed;
 use super::delete::poststop;
 use super::handover::Handover;
+use super::inherited::Inherited;
 use super::process::{Held, Written};
 use super::{Container, host_mount};
 use crate::boundary::plan::{Node, Plan};
@@ -14,9 +15,9 @@ use crate::cgroup::fs::Occupants;
 use crate::cgroup::oom::OomWatch;
 use crate::cgroup::{self, Cgroup, Hierarchy, limits};
 use crate::config::Config;
-use crate::config::hooks::Kind as HookKind;
 use crate::config::namespaces::{Kind as NamespaceKind, Origin};
 use crate::error::{Error, ErrorKind, Result};
+use crate::hook::Kind as HookKind;
 use crate::marks::{Mark, Traced};
 use crate::net;
 use crate::parent::network::NewNetwork;
@@ -28,7 +29,7 @@ use crate::resctrl::{self, Resctrl};
 use crate::spec::{OCI_VERSION, Resources, StateDocument, Status};
 use crate::state::filter::CompiledFilter;
 use crate::state::process::ProcessId;
-use crate::state::record::{Inherited, Phase, Record};
+use crate::state::record::{Document, HookRecord, Phase, Record};
 use crate::state::store::Locked;
 use crate::sys::Errno;
 use crate::watch::Watch;
@@ -246,11 +247,10 @@ impl Attempt<'_> {
                         outside::own_streams(plan, proc, child.pid, self.config.process.uid)?;
                     }
                     return outside::apply(
-                        &self.config.process,
+                        prepare::attributes(&self.config.process, &[]),
                         proc,
                         child.pid,
                         self.in_user_namespace(),
-                        &[],
                     )
                     .traced(Mark::SetFromOutside);
                 }
@@ -429,14 +429,14 @@ impl Attempt<'_> {
         let config = self.config;
         let mut record = Record::creating(self.id(), self.bundle.clone(), self.rootfs.clone(), path, cgroup);
         record.annotations.clone_from(&config.annotations);
-        record.inherited.clone_from(self.inherited);
+        record.inherited = Document::new(self.inherited);
         record.shared_pid_namespace = !config.namespaces.is_new(NamespaceKind::Pid);
-        record.resources.clone_from(self.resources);
+        record.resources = Document::new(self.resources);
         record.host_mount_below = self.host_mount;
         record.resctrl = self.resctrl.as_ref().map(|(_, place)| place.clone());
-        record.start_container = config.hooks.of(HookKind::StartContainer).to_vec();
-        record.poststart = config.hooks.of(HookKind::Poststart).to_vec();
-        record.poststop = config.hooks.of(HookKind::Poststop).to_vec();
+        record.start_container = HookRecord::list(config.hooks.of(HookKind::StartContainer));
+        record.poststart = HookRecord::list(config.hooks.of(HookKind::Poststart));
+        record.poststop = HookRecord::list(config.hooks.of(HookKind::Poststop));
         record
     }
 

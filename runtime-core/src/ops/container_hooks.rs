@@ -8,16 +8,17 @@
 
 use super::Container;
 use super::exec::{joins, spawn_and_attach};
+use super::inherited::Inherited;
 use crate::boundary::plan::Plan;
 use crate::cgroup::Hierarchy;
-use crate::config::hooks::{Hook, Kind as HookKind};
 use crate::config::namespaces::Kind;
 use crate::error::{Context, Error, ErrorKind, Result};
+use crate::hook::{Hook, Kind as HookKind};
 use crate::parent::hooks::{self, Started};
 use crate::parent::{self, Child, Progress, Running};
 use crate::prepare;
 use crate::spec::{OCI_VERSION, StateDocument, Status};
-use crate::state::record::Record;
+use crate::state::record::{HookRecord, Record};
 use crate::sys::fd;
 use crate::watch::Watch;
 use std::collections::BTreeMap;
@@ -123,11 +124,11 @@ impl Container {
         };
         hooks::run_with(
             HookKind::StartContainer,
-            &record.start_container,
+            &HookRecord::hooks(&record.start_container),
             &state,
             watch,
             &mut |hook, stdio| {
-                let mut process = record.inherited.process.clone();
+                let mut process = Inherited::of(record)?.process;
                 process.terminal = false;
                 let mut exec = self.exec(process).stdio(stdio.map(Some)).hook(hook.clone());
                 if let Some(cancel) = watch.cancel {

@@ -9,6 +9,7 @@
 use super::attempt::{Attempt, Made, Waits};
 use super::bundle::Bundle;
 use super::handover::{Handover, handover_options};
+use super::inherited::Inherited;
 use super::process::{Created, Held};
 use super::{Container, Runtime, host_mount, notify};
 use crate::boundary::plan::Keeps;
@@ -25,7 +26,6 @@ use crate::prepare::{self, Extras};
 use crate::resctrl::Resctrl;
 use crate::spec::Spec;
 use crate::state::filter::CompiledFilter;
-use crate::state::record::Inherited;
 use crate::sys::{cred, fd, ns};
 use seccomp::Policy;
 use std::ffi::{CString, OsStr};

@@ -6,14 +6,14 @@ use super::process::{Process, Written};
 use super::state::status;
 use super::{Container, host_mount};
 use crate::cgroup::fs::{self, Occupants};
-use crate::config::hooks::Kind;
 use crate::error::{Error, ErrorKind, Result, Warning};
+use crate::hook::Kind;
 use crate::marks::{Mark, Traced};
 use crate::parent::hooks;
 use crate::resctrl::Resctrl;
 use crate::spec::{OCI_VERSION, StateDocument, Status};
 use crate::state::process::await_end;
-use crate::state::record::{Phase, Record};
+use crate::state::record::{HookRecord, Phase, Record};
 use crate::state::store::{Entry, Locked};
 use crate::watch::Watch;
 use std::time::Duration;
@@ -217,5 +217,5 @@ pub(super) fn poststop(record: &Record, watch: Watch<'_>) -> Vec<Warning> {
         bundle: &record.bundle,
         annotations: &record.annotations,
     };
-    hooks::run_all(Kind::Poststop, &record.poststop, &state, watch)
+    hooks::run_all(Kind::Poststop, &HookRecord::hooks(&record.poststop), &state, watch)
 }

@@ -5,6 +5,7 @@
 use super::container_hooks::root_of;
 use super::create::start_failed;
 use super::handover::{Handover, handover_options};
+use super::inherited::Inherited;
 use super::process::{Created, Held};
 use super::state::status;
 use super::{Container, NO_CGROUP};
@@ -14,10 +15,10 @@ use crate::cgroup::oom::OomWatch;
 use crate::cgroup::record::CgroupRecord;
 use crate::cgroup::{Cgroup, Hierarchy};
 use crate::config::annotations::keeps_groups;
-use crate::config::hooks::Hook;
 use crate::config::namespaces::Kind;
 use crate::config::process::Process as ProcessConfig;
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
+use crate::hook::Hook;
 use crate::marks::{Mark, Traced};
 use crate::parent::outside::{self, Bound};
 use crate::parent::{self, Child, Progress, agent, ids};
@@ -49,7 +50,7 @@ pub struct Exec {
 impl Container {
     /// The container's process, as config.json had it when the container was created.
     pub fn process(&self) -> Result<spec::Process> {
-        Ok(self.store.entry(&self.id)?.record()?.inherited.process)
+        Ok(Inherited::of(&self.store.entry(&self.id)?.record()?)?.process)
     }
 
     /// Begins to run `process` in the container. What it leaves open
@@ -119,10 +120,10 @@ impl Exec {
         if !record.allows_exec() {
             return refuse("cannot exec in a container that an older version of this runtime has made");
         }
-        record.inherited.complete(&mut self.process);
+        let inherited = Inherited::of(&record)?;
+        inherited.complete(&mut self.process);
         let config = ProcessConfig::new(&self.process, available_capabilities(&record)?, warnings)
             .and_then(|config| {
-                let inherited = &record.inherited;
                 config.with_linux(inherited.personality.as_ref(), inherited.memory_policy.as_ref())
             })
             .traced(Mark::CheckConfig)?;
@@ -206,7 +207,8 @@ impl Exec {
         if found.in_user_namespace() {
             outside::own_streams(plan, &proc, child.pid, config.uid)?;
         }
-        outside::apply(config, &proc, child.pid, found.in_user_namespace(), config.exec_affinity.to_stay())
+        let attributes = prepare::attributes(config, config.exec_affinity.to_stay());
+        outside::apply(attributes, &proc, child.pid, found.in_user_namespace())
             .traced(Mark::SetFromOutside)?;
         self.handover.announce(child, b"setns").traced(Mark::Announce)
     }

@@ -3,7 +3,8 @@
 //! decide it.
 
 use crate::cgroup::systemd::unit;
-use crate::config::{annotations, caps, hooks, memory_policy, mounts, namespaces};
+use crate::config::{annotations, caps, memory_policy, mounts, namespaces};
+use crate::hook::Kind as HookKind;
 use crate::prepare;
 use crate::spec::{
     CgroupFeatures, Enabled, Features, IntelRdtFeatures, LinuxFeatures, MemoryPolicyFeatures,
@@ -18,7 +19,7 @@ pub fn features() -> Features {
     Features {
         oci_version_min: OCI_VERSION_MIN,
         oci_version_max: OCI_VERSION,
-        hooks: hooks::Kind::ALL.map(hooks::Kind::name).to_vec(),
+        hooks: HookKind::ALL.map(HookKind::name).to_vec(),
         mount_options: mounts::known_options().collect(),
         linux: linux(),
         // By the name that programs know.

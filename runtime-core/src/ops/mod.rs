@@ -11,6 +11,7 @@ mod exec;
 mod features;
 mod handover;
 mod host_mount;
+mod inherited;
 mod kill;
 mod list;
 mod notify;

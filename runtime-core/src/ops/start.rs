@@ -4,12 +4,12 @@
 use super::Container;
 use super::delete::destroy_locked;
 use super::state::status;
-use crate::config::hooks::Kind;
 use crate::error::{Context, Error, ErrorKind, Result};
+use crate::hook::Kind;
 use crate::marks::{Mark, Traced};
 use crate::parent::{execution, hooks};
 use crate::spec::{OCI_VERSION, StateDocument, Status};
-use crate::state::record::Record;
+use crate::state::record::{HookRecord, Record};
 use crate::sys::fd;
 use crate::watch::Watch;
 
@@ -58,6 +58,6 @@ impl Container {
             bundle: &record.bundle,
             annotations: &record.annotations,
         };
-        hooks::run(Kind::Poststart, &record.poststart, &state, watch)
+        hooks::run(Kind::Poststart, &HookRecord::hooks(&record.poststart), &state, watch)
     }
 }

@@ -10,6 +10,7 @@ use crate::config::devices::{self, Rule};
 use crate::config::{resources, update};
 use crate::error::{Error, ErrorKind, Result, Warning};
 use crate::spec::{Resources, Status};
+use crate::state::record::Document;
 
 impl Container {
     /// Sets limits; what `request` leaves out stays as it is. If one of them
@@ -36,9 +37,10 @@ impl Container {
         if record.cgroup == CgroupRecord::None {
             return Err(Error::new(ErrorKind::Unsupported, NO_CGROUP));
         }
-        let wanted = update::complete(&record.resources, request);
+        let old: Resources = record.read(&record.resources)?;
+        let wanted = update::complete(&old, request);
         let wanted = resources::Resources::new(&wanted, warnings)?;
-        let rules = match request.devices == record.resources.devices || request.devices.is_empty() {
+        let rules = match request.devices == old.devices || request.devices.is_empty() {
             true => None,
             false => Some(devices::rules(&request.devices, warnings)?),
         };
@@ -50,8 +52,8 @@ impl Container {
         let mut writes = limits::writes(&wanted);
         writes.retain(|write| !update::is_only_partner(request, &write.file));
         let driver = record.driver();
-        let old_rules = devices::rules(&record.resources.devices, &mut Vec::new())?;
-        record.resources = update::merge(&record.resources, request);
+        let old_rules = devices::rules(&old.devices, &mut Vec::new())?;
+        record.resources = Document::new(&update::merge(&old, request));
 
         let before = cgroup.snapshot(&writes);
         let set = |writes: &[Write], rules: Option<&[Rule]>| {

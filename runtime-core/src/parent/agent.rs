@@ -5,7 +5,7 @@
 use super::peer::Peer;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::marks::{Mark, Traced};
-use crate::spec::{ContainerProcessState, OCI_VERSION, StateDocument};
+use crate::spec::state::{ContainerProcessState, OCI_VERSION, StateDocument};
 use crate::watch::Watch;
 use seccomp::Listener;
 use std::os::fd::OwnedFd;

@@ -4,10 +4,10 @@
 use crate::boundary::plan::{Plan, Program, What};
 use crate::boundary::step::{Call, Failure, Step};
 use crate::child::devices;
-use crate::config::process::rlimit_name;
 use crate::error::{Error, ErrorKind};
 use crate::path::show;
 use crate::sys::Errno;
+use crate::values::rlimit_name;
 use std::ffi::CStr;
 
 /// What [`Step::Loopback`] is about.

@@ -7,10 +7,10 @@
 //! what they start, and what becomes of their children: docs/decisions/hooks.md.
 
 use super::reap::{self, reap};
-use crate::config::hooks::{Hook, Kind};
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
+use crate::hook::{Hook, Kind};
 use crate::marks::{Mark, Traced};
-use crate::spec::StateDocument;
+use crate::spec::state::StateDocument;
 use crate::sys::{Errno, fd, ignore, process};
 use crate::watch::Watch;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

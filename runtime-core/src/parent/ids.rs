@@ -4,8 +4,8 @@
 
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path::proc::Proc;
-use crate::spec::IdMapping;
 use crate::sys::{Errno, cred, fd};
+use crate::values::IdRange;
 use std::ffi::CString;
 use std::process::Command;
 
@@ -34,7 +34,7 @@ pub(crate) fn denies_groups(target: Option<i32>) -> Result<bool> {
 ///
 /// The privileged write them; the others ask newuidmap(1) and newgidmap(1), and
 /// where those are missing can map themselves only, and no groups.
-pub(crate) fn write_maps(proc: &Proc, pid: i32, uid: &[IdMapping], gid: &[IdMapping]) -> Result<()> {
+pub(crate) fn write_maps(proc: &Proc, pid: i32, uid: &[IdRange], gid: &[IdRange]) -> Result<()> {
     if cred::effective_uid() == 0 {
         write(proc, pid, "uid_map", uid)?;
         return write(proc, pid, "gid_map", gid);
@@ -54,14 +54,14 @@ pub(crate) fn write_maps(proc: &Proc, pid: i32, uid: &[IdMapping], gid: &[IdMapp
 
 /// Fails if the user namespace that process `pid` is in has other maps than
 /// config.json says. An empty map says nothing.
-pub(crate) fn compare_maps(proc: &Proc, pid: i32, uid: &[IdMapping], gid: &[IdMapping]) -> Result<()> {
+pub(crate) fn compare_maps(proc: &Proc, pid: i32, uid: &[IdRange], gid: &[IdRange]) -> Result<()> {
     for (field, name, map) in [("linux.uidMappings", "uid_map", uid), ("linux.gidMappings", "gid_map", gid)] {
         if map.is_empty() {
             continue;
         }
         let text = proc.read(&file(pid, name)).context(|| format!("read /proc/{pid}/{name}"))?;
         let text = String::from_utf8_lossy(&text);
-        let mut given: Vec<_> = map.iter().map(|m| (m.container_id, m.host_id, m.size)).collect();
+        let mut given: Vec<_> = map.iter().map(|m| (m.inside, m.outside, m.size)).collect();
         let mut actual: Vec<_> = ranges(&text).collect();
         given.sort_unstable();
         actual.sort_unstable();
@@ -90,8 +90,8 @@ pub(crate) struct Maps {
 
 impl Maps {
     /// Those that a new user namespace will have.
-    pub(crate) fn new(uid: &[IdMapping], gid: &[IdMapping]) -> Self {
-        let ranges = |map: &[IdMapping]| map.iter().map(|m| (m.container_id, m.host_id, m.size)).collect();
+    pub(crate) fn new(uid: &[IdRange], gid: &[IdRange]) -> Self {
+        let ranges = |map: &[IdRange]| map.iter().map(|m| (m.inside, m.outside, m.size)).collect();
         Maps { uid: ranges(uid), gid: ranges(gid) }
     }
 
@@ -137,9 +137,9 @@ fn ranges(map: &str) -> impl Iterator<Item = (u32, u32, u32)> {
 
 /// `map` maps the caller's own id and nothing else: the kernel lets everybody
 /// write that. If it does not, the helper's error is the one to show.
-fn own_only(map: &[IdMapping], own: u32, helper: Error, write: impl FnOnce() -> Result<()>) -> Result<()> {
+fn own_only(map: &[IdRange], own: u32, helper: Error, write: impl FnOnce() -> Result<()>) -> Result<()> {
     match map {
-        [IdMapping { host_id, size: 1, .. }] if *host_id == own => write(),
+        [IdRange { outside, size: 1, .. }] if *outside == own => write(),
         _ => Err(helper),
     }
 }
@@ -148,10 +148,10 @@ fn file(pid: i32, name: &str) -> CString {
     CString::new(format!("{pid}/{name}")).unwrap_or_default()
 }
 
-fn write(proc: &Proc, pid: i32, name: &str, map: &[IdMapping]) -> Result<()> {
+fn write(proc: &Proc, pid: i32, name: &str, map: &[IdRange]) -> Result<()> {
     let mut text = String::new();
-    for IdMapping { container_id, host_id, size } in map {
-        text.push_str(&format!("{container_id} {host_id} {size}\n"));
+    for IdRange { inside, outside, size } in map {
+        text.push_str(&format!("{inside} {outside} {size}\n"));
     }
     proc.write(&file(pid, name), text.as_bytes()).map_err(|errno| {
         let error = Error::os(errno, format!("write /proc/{pid}/{name}")).of_kind(ErrorKind::Setup);
@@ -162,11 +162,11 @@ fn write(proc: &Proc, pid: i32, name: &str, map: &[IdMapping]) -> Result<()> {
     })
 }
 
-fn helper(program: &str, pid: i32, map: &[IdMapping]) -> Result<()> {
+fn helper(program: &str, pid: i32, map: &[IdRange]) -> Result<()> {
     let mut command = Command::new(program);
     command.arg(pid.to_string());
-    for IdMapping { container_id, host_id, size } in map {
-        command.args([container_id, host_id, size].map(u32::to_string));
+    for IdRange { inside, outside, size } in map {
+        command.args([inside, outside, size].map(u32::to_string));
     }
     let output = command.output().map_err(|error| {
         let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));

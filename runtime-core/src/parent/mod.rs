@@ -21,9 +21,9 @@ use crate::child::helpers::{Idle, Room, RouteOpener, TreeCloner};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::marks::{Mark, Traced};
 use crate::path::proc;
-use crate::spec::IdMapping;
 use crate::sys::process::ExitStatus;
 use crate::sys::{Errno, clone, fd, process, signal, socket};
+use crate::values::IdRange;
 use crate::watch::Watch;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -155,7 +155,7 @@ pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<C
 }
 
 /// A user namespace with these mappings, in which nobody lives: for a mount.
-pub(crate) fn user_namespace(uid: &[IdMapping], gid: &[IdMapping]) -> Result<OwnedFd> {
+pub(crate) fn user_namespace(uid: &[IdRange], gid: &[IdRange]) -> Result<OwnedFd> {
     let (parent, child) = channel::channel()?;
     let idle = Idle { hides: !ids::is_rootless()?, channel: &child };
     let idle = clone_helper(libc::CLONE_NEWUSER, parent, idle)?;

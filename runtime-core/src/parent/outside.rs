@@ -5,13 +5,25 @@
 
 use crate::boundary::plan::Plan;
 use crate::child::streams;
-use crate::config::process::{Process, SCHED_DEADLINE, rlimit_name};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::parent::ids;
 use crate::path::proc::Proc;
+use crate::sys::process::SchedAttr;
 use crate::sys::{Errno, cred, fd, process};
+use crate::values::{Rlimit, SCHED_DEADLINE, rlimit_name};
 use std::ffi::CString;
 use std::os::fd::AsFd;
+
+/// What is set on a process from outside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attributes<'a> {
+    pub(crate) oom_score_adj: Option<i32>,
+    pub(crate) scheduler: Option<&'a SchedAttr>,
+    pub(crate) io_priority: Option<u16>,
+    pub(crate) rlimits: &'a [Rlimit],
+    /// The CPUs to run on, as a mask; empty: all that the cgroup allows.
+    pub(crate) cpus: &'a [u64],
+}
 
 /// Applies all of it. The process is a child of ours that has not been waited
 /// for, so the pid is its own.
@@ -19,16 +31,14 @@ use std::os::fd::AsFd;
 /// `limits_here`: a process in a user namespace cannot raise its own limits; one
 /// outside of it sets them itself, because for the limits of another user's
 /// process even root needs CAP_SYS_RESOURCE.
-///
-/// `cpus`: a mask of those to run on; empty: all that the cgroup allows.
-pub(crate) fn apply(process: &Process, proc: &Proc, pid: i32, limits_here: bool, cpus: &[u64]) -> Result<()> {
-    set_affinity(cpus, pid)
-        .and_then(|()| set(process, proc, pid, limits_here))
+pub(crate) fn apply(attributes: Attributes<'_>, proc: &Proc, pid: i32, limits_here: bool) -> Result<()> {
+    set_affinity(attributes.cpus, pid)
+        .and_then(|()| set(attributes, proc, pid, limits_here))
         .map_err(|error| error.of_kind(ErrorKind::Setup))
 }
 
-fn set(process: &Process, proc: &Proc, pid: i32, limits_here: bool) -> Result<()> {
-    if let Some(score) = process.oom_score_adj {
+fn set(attributes: Attributes<'_>, proc: &Proc, pid: i32, limits_here: bool) -> Result<()> {
+    if let Some(score) = attributes.oom_score_adj {
         let file = CString::new(format!("{pid}/oom_score_adj")).unwrap_or_default();
         proc.write(&file, score.to_string().as_bytes()).map_err(|errno| {
             let error =
@@ -36,7 +46,7 @@ fn set(process: &Process, proc: &Proc, pid: i32, limits_here: bool) -> Result<()
             if errno == Errno::EACCES { error.with_hint("lowering it needs CAP_SYS_RESOURCE") } else { error }
         })?;
     }
-    if let Some(scheduler) = &process.scheduler {
+    if let Some(scheduler) = attributes.scheduler {
         let is_deadline = scheduler.policy == SCHED_DEADLINE;
         process::set_scheduler(pid, scheduler).map_err(|errno| {
             let error = Error::os(errno, "process.scheduler: sched_setattr");
@@ -56,10 +66,10 @@ fn set(process: &Process, proc: &Proc, pid: i32, limits_here: bool) -> Result<()
             }
         })?;
     }
-    if let Some(priority) = process.io_priority {
+    if let Some(priority) = attributes.io_priority {
         process::set_io_priority(pid, priority).context(|| "process.ioPriority: ioprio_set")?;
     }
-    for (i, limit) in process.rlimits.iter().enumerate().filter(|_| limits_here) {
+    for (i, limit) in attributes.rlimits.iter().enumerate().filter(|_| limits_here) {
         process::set_rlimit(pid, limit.resource, limit.soft, limit.hard).map_err(|errno| {
             let name = rlimit_name(limit.resource);
             let error =

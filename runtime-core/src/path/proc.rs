@@ -155,6 +155,26 @@ pub(crate) fn is_procfs(file: impl AsFd) -> Result<bool> {
     Ok(fd::filesystem(file)? == MAGIC)
 }
 
+/// Files of procfs that may be covered, because lxcfs and its like provide them
+/// and because nothing that the runtime reads or writes is among them.
+const PROC_FILES: &[&str] = &[
+    "proc/cpuinfo",
+    "proc/diskstats",
+    "proc/loadavg",
+    "proc/meminfo",
+    "proc/slabinfo",
+    "proc/stat",
+    "proc/swaps",
+    "proc/sys/crypto/fips_enabled",
+    "proc/sys/kernel/ns_last_pid",
+    "proc/uptime",
+];
+
+/// True if `path` (relative to the container's root) is a file of procfs that may be covered.
+pub(crate) fn is_proc_file(path: &[u8]) -> bool {
+    PROC_FILES.iter().any(|file| file.as_bytes() == path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,8 +3,8 @@
 
 use crate::boundary::plan::{Hide, Join, Keeps, Plan, Process, Program};
 use crate::boundary::seal;
-use crate::config::hooks::Hook;
 use crate::error::{Context, Result};
+use crate::hook::Hook;
 use crate::sys::exec::StringArray;
 use crate::sys::fd;
 use std::ffi::CString;

@@ -12,6 +12,8 @@ pub(crate) mod seccomp;
 mod source;
 mod trees;
 
+pub(crate) use process::attributes;
+
 use crate::boundary::plan::{Container, Hide, Join, Keeps, Plan, Sysctl};
 use crate::boundary::seal;
 use crate::config::Config;

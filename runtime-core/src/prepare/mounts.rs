@@ -22,9 +22,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::parent::{self, explain};
 use crate::path::root::Leaf;
 use crate::path::{proc, show};
-use crate::spec::IdMapping;
 use crate::sys::mount::{self, Depth, MountAttr, attr};
 use crate::sys::{Errno, fd};
+use crate::values::IdRange;
 use libc::{MS_PRIVATE, MS_SHARED, MS_SLAVE};
 use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
@@ -58,7 +58,7 @@ struct Planner<'a> {
     hierarchy: &'a CStr,
     trees: &'a mut Trees,
     /// One for each different pair of maps, uid and gid.
-    user_namespaces: Vec<(&'a [IdMapping], &'a [IdMapping], Arc<OwnedFd>)>,
+    user_namespaces: Vec<(&'a [IdRange], &'a [IdRange], Arc<OwnedFd>)>,
 }
 
 impl<'a> Planner<'a> {

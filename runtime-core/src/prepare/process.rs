@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::config::namespaces::Kind as NamespaceKind;
 use crate::config::process::Process as ProcessConfig;
 use crate::error::{Error, ErrorKind, Result};
+use crate::parent::outside::Attributes;
 use crate::sys::exec::StringArray;
 use std::ffi::{CStr, CString};
 
@@ -120,6 +121,17 @@ fn program(name: &CStr, search_path: Option<&CStr>) -> Program {
         .map(|directory| CString::new([directory, b"/"].concat()).unwrap_or_default())
         .collect();
     Program::Search { name: name.to_owned(), directories }
+}
+
+/// Returns what the parent sets on the process.
+pub(crate) fn attributes<'a>(process: &'a ProcessConfig, cpus: &'a [u64]) -> Attributes<'a> {
+    Attributes {
+        oom_score_adj: process.oom_score_adj,
+        scheduler: process.scheduler.as_ref(),
+        io_priority: process.io_priority,
+        rlimits: &process.rlimits,
+        cpus,
+    }
 }
 
 #[cfg(test)]

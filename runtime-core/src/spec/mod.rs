@@ -18,7 +18,7 @@ mod linux;
 mod names;
 mod places;
 mod process;
-mod state;
+pub(crate) mod state;
 mod strict;
 mod typos;
 
@@ -37,9 +37,6 @@ use std::collections::BTreeMap;
 
 /// The first version of the specification whose configurations this library takes.
 pub const OCI_VERSION_MIN: &str = "1.0.0";
-
-/// The version of the specification that this library implements.
-pub const OCI_VERSION: &str = "1.3.0";
 
 /// How many bytes config.json, and the documents of `exec --process` and of `update
 /// --resources`, may have. Engines hand a configuration on in messages of at most as many

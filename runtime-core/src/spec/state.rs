@@ -5,6 +5,9 @@ use super::is_zero;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+/// The version of the specification that this library implements.
+pub const OCI_VERSION: &str = "1.3.0";
+
 /// Where in its life a container is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -6,12 +6,14 @@ use super::filter::FilterRecord;
 use super::process::ProcessId;
 use crate::cgroup::driver::Driver;
 use crate::cgroup::record::CgroupRecord;
-use crate::config::hooks::Hook;
 use crate::error::{Error, ErrorKind, Result};
+use crate::hook::Hook;
 use crate::resctrl::Place;
-use crate::spec;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The version of the format. A record of another version is refused.
 const VERSION: u32 = 2;
@@ -40,7 +42,7 @@ pub(crate) struct Record {
     pub(crate) cgroup: CgroupRecord,
     /// What is limited, as config.json and later updates have it.
     #[serde(default)]
-    pub(crate) resources: spec::Resources,
+    pub(crate) resources: Document,
     /// `{"NEWPID": "/proc/1/ns/pid", ...}` for those that are not the host's.
     pub(crate) namespace_paths: BTreeMap<String, String>,
     /// Killing init does not end the others: it has no pid namespace of its own.
@@ -53,65 +55,69 @@ pub(crate) struct Record {
     /// Its group in the resctrl file system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) resctrl: Option<Place>,
-    /// What an exec'd process gets if it says nothing else.
-    pub(crate) inherited: Inherited,
+    /// What later processes of the container get if they say nothing else.
+    pub(crate) inherited: Document,
     /// The filter that every process of the container loads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) seccomp: Option<FilterRecord>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) start_container: Vec<Hook>,
+    pub(crate) start_container: Vec<HookRecord>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) poststart: Vec<Hook>,
+    pub(crate) poststart: Vec<HookRecord>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) poststop: Vec<Hook>,
+    pub(crate) poststop: Vec<HookRecord>,
 }
 
-/// What later processes of a container have from its first. As written in
-/// config.json at the time of create: editing or removing the file later changes nothing.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Inherited {
-    #[serde(default)]
-    pub(crate) process: spec::Process,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) personality: Option<spec::Personality>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) memory_policy: Option<spec::MemoryPolicy>,
+/// A part of the record in the format of config.json, not of this file: passed on unread.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Document(Box<RawValue>);
+
+impl Document {
+    pub(crate) fn new(value: &impl Serialize) -> Self {
+        // Only maps with keys that are no strings cannot be written.
+        serde_json::value::to_raw_value(value).map(Document).unwrap_or_default()
+    }
 }
 
-impl Inherited {
-    /// Takes what it needs out of config.json.
-    pub(crate) fn new(spec: spec::Spec) -> Self {
-        let linux = spec.linux.unwrap_or_default();
-        Inherited {
-            process: spec.process.unwrap_or_default(),
-            personality: linux.personality,
-            memory_policy: linux.memory_policy,
-        }
+impl Default for Document {
+    /// Returns an empty object.
+    fn default() -> Self {
+        Document(RawValue::from_string("{}".to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned()))
+    }
+}
+
+impl PartialEq for Document {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.get() == other.0.get()
+    }
+}
+
+/// A hook that has not run yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HookRecord {
+    path: String,
+    args: Vec<String>,
+    env: Option<Vec<String>>,
+    timeout: Option<Duration>,
+}
+
+impl HookRecord {
+    /// Returns what is written down of these hooks.
+    pub(crate) fn list(hooks: &[Hook]) -> Vec<Self> {
+        hooks
+            .iter()
+            .cloned()
+            .map(|Hook { path, args, env, timeout }| HookRecord { path, args, env, timeout })
+            .collect()
     }
 
-    /// Fills in what `process` leaves open.
-    pub(crate) fn complete(&self, process: &mut spec::Process) {
-        fn fill<T: Clone>(place: &mut Option<T>, value: &Option<T>) {
-            if place.is_none() {
-                place.clone_from(value);
-            }
-        }
-        let first = &self.process;
-        fill(&mut process.capabilities, &first.capabilities);
-        fill(&mut process.oom_score_adj, &first.oom_score_adj);
-        fill(&mut process.scheduler, &first.scheduler);
-        fill(&mut process.io_priority, &first.io_priority);
-        fill(&mut process.exec_cpu_affinity, &first.exec_cpu_affinity);
-        fill(&mut process.user.umask, &first.user.umask);
-        if process.rlimits.is_empty() {
-            process.rlimits.clone_from(&first.rlimits);
-        }
-        if process.apparmor_profile.is_empty() {
-            process.apparmor_profile.clone_from(&first.apparmor_profile);
-        }
-        if process.selinux_label.is_empty() {
-            process.selinux_label.clone_from(&first.selinux_label);
-        }
+    /// Returns the hooks of a list.
+    pub(crate) fn hooks(list: &[Self]) -> Vec<Hook> {
+        list.iter()
+            .cloned()
+            .map(|HookRecord { path, args, env, timeout }| Hook { path, args, env, timeout })
+            .collect()
     }
 }
 
@@ -146,13 +152,13 @@ impl Record {
             annotations: BTreeMap::new(),
             cgroup_paths: cgroup_paths(cgroup_path),
             cgroup,
-            resources: spec::Resources::default(),
+            resources: Document::default(),
             namespace_paths: BTreeMap::new(),
             shared_pid_namespace: false,
             no_new_keyring: false,
             host_mount_below: None,
             resctrl: None,
-            inherited: Inherited::default(),
+            inherited: Document::default(),
             seccomp: None,
             start_container: Vec::new(),
             poststart: Vec::new(),
@@ -191,6 +197,11 @@ impl Record {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
+    /// Reads a part of the record.
+    pub(crate) fn read<T: DeserializeOwned>(&self, part: &Document) -> Result<T> {
+        serde_json::from_str(part.0.get()).map_err(|error| bad(&self.id, &error))
+    }
+
     /// Whether the record has what exec needs: not if an older version of the runtime has
     /// written it.
     pub(crate) fn allows_exec(&self) -> bool {
@@ -199,10 +210,7 @@ impl Record {
 
     /// Reads a record. What is torn, foreign, or of another version is an error.
     pub(crate) fn from_json(id: &str, json: &[u8]) -> Result<Self> {
-        let bad = |why: &dyn std::fmt::Display| {
-            Error::new(ErrorKind::BadRecord, format!("load container {id}: state.json: {why}"))
-                .with_hint("delete --force removes the record and what can be made out in it")
-        };
+        let bad = |why: &dyn std::fmt::Display| bad(id, why);
         let json = std::str::from_utf8(json).map_err(|error| bad(&error))?;
         let record: Record = serde_json::from_str(json).map_err(|error| bad(&error))?;
         if !(OLDEST..=VERSION).contains(&record.version) {
@@ -213,6 +221,11 @@ impl Record {
         }
         Ok(record)
     }
+}
+
+fn bad(id: &str, why: &dyn std::fmt::Display) -> Error {
+    Error::new(ErrorKind::BadRecord, format!("load container {id}: state.json: {why}"))
+        .with_hint("delete --force removes the record and what can be made out in it")
 }
 
 /// What is to be ended and removed with a record that cannot be read, because
@@ -282,12 +295,22 @@ mod tests {
         }
     }
 
+    /// A record that the runtime wrote when its types were those of config.json.
+    #[test]
+    fn the_format_is_what_it_was() {
+        let json = include_str!("record.json").trim();
+        let record = Record::from_json("old-record", json.as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(record.to_json()).unwrap(), json);
+        let hooks = HookRecord::hooks(&record.start_container);
+        assert_eq!(HookRecord::list(&hooks), record.start_container);
+    }
+
     /// After an upgrade: its containers can be looked at, ended and deleted.
     #[test]
     fn an_older_version_is_read() {
         let mut json: serde_json::Value = serde_json::from_slice(&record().to_json()).unwrap();
         json["version"] = 1.into();
-        json["inherited"].as_object_mut().unwrap().remove("process");
+        json["inherited"] = serde_json::json!({});
         let old = Record::from_json(&record().id, json.to_string().as_bytes()).unwrap();
         assert!(!old.allows_exec() && record().allows_exec());
     }

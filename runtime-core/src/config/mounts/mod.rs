@@ -9,31 +9,18 @@ pub(crate) use flags::Flags;
 pub(crate) use options::{FsOption, LABEL_OPTIONS, known_options, rootfs_propagation};
 
 use super::field::{c_string, invalid, lookup};
-use super::namespaces::check_map;
+use super::namespaces::{check_map, ranges};
 use crate::error::Result;
 use crate::path::clean;
+use crate::path::proc::is_proc_file;
 use crate::spec;
 use crate::sys::mount::{Depth, MountAttr};
+use crate::values::IdRange;
 use libc::{MS_BIND, MS_REC, MS_REMOUNT, c_ulong};
 use options::Options;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::fmt::Arguments;
-
-/// Files of procfs that may be covered, because lxcfs and its like provide them
-/// and because nothing that the runtime reads or writes is among them.
-const PROC_FILES: &[&str] = &[
-    "proc/cpuinfo",
-    "proc/diskstats",
-    "proc/loadavg",
-    "proc/meminfo",
-    "proc/slabinfo",
-    "proc/stat",
-    "proc/swaps",
-    "proc/sys/crypto/fips_enabled",
-    "proc/sys/kernel/ns_last_pid",
-    "proc/uptime",
-];
 
 /// One mount, checked.
 #[derive(Debug)]
@@ -95,8 +82,8 @@ impl Filesystem {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct IdMap {
     pub(crate) depth: Depth,
-    pub(crate) uid: Vec<spec::IdMapping>,
-    pub(crate) gid: Vec<spec::IdMapping>,
+    pub(crate) uid: Vec<IdRange>,
+    pub(crate) gid: Vec<IdRange>,
 }
 
 impl Mount {
@@ -189,13 +176,10 @@ fn id_map(at: Arguments<'_>, spec: &spec::Mount, options: &Options) -> Result<Op
     if spec.uid_mappings.is_empty() && options.id_map.is_none() {
         return Ok(None);
     }
-    check_map(format_args!("{at}.uidMappings"), &spec.uid_mappings)?;
-    check_map(format_args!("{at}.gidMappings"), &spec.gid_mappings)?;
-    Ok(Some(IdMap {
-        depth: options.id_map.unwrap_or(Depth::One),
-        uid: spec.uid_mappings.clone(),
-        gid: spec.gid_mappings.clone(),
-    }))
+    let (uid, gid) = (ranges(&spec.uid_mappings), ranges(&spec.gid_mappings));
+    check_map(format_args!("{at}.uidMappings"), &uid)?;
+    check_map(format_args!("{at}.gidMappings"), &gid)?;
+    Ok(Some(IdMap { depth: options.id_map.unwrap_or(Depth::One), uid, gid }))
 }
 
 fn new_filesystem(at: Arguments<'_>, spec: &spec::Mount, options: &Options) -> Result<Source> {
@@ -273,11 +257,6 @@ fn check_proc(at: Arguments<'_>, destination: &str, source: &Source) -> Result<(
         )),
         _ => Ok(()),
     }
-}
-
-/// True if `path` (relative to the container's root) is a file of procfs that may be covered.
-pub(crate) fn is_proc_file(path: &[u8]) -> bool {
-    PROC_FILES.iter().any(|file| file.as_bytes() == path)
 }
 
 /// crun's annotation for which of a mount's labels `linux.mountLabel` is.

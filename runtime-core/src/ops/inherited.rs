@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What later processes of a container have from its first.
+
+use crate::error::Result;
+use crate::spec;
+use crate::state::record::Record;
+use serde::{Deserialize, Serialize};
+
+/// What later processes of a container have from its first. As written in
+/// config.json at the time of create: editing or removing the file later changes nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Inherited {
+    #[serde(default)]
+    pub(super) process: spec::Process,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) personality: Option<spec::Personality>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) memory_policy: Option<spec::MemoryPolicy>,
+}
+
+impl Inherited {
+    /// Reads it back.
+    pub(super) fn of(record: &Record) -> Result<Self> {
+        record.read(&record.inherited)
+    }
+
+    /// Takes what it needs out of config.json.
+    pub(super) fn new(spec: spec::Spec) -> Self {
+        let linux = spec.linux.unwrap_or_default();
+        Inherited {
+            process: spec.process.unwrap_or_default(),
+            personality: linux.personality,
+            memory_policy: linux.memory_policy,
+        }
+    }
+
+    /// Fills in what `process` leaves open.
+    pub(super) fn complete(&self, process: &mut spec::Process) {
+        fn fill<T: Clone>(place: &mut Option<T>, value: &Option<T>) {
+            if place.is_none() {
+                place.clone_from(value);
+            }
+        }
+        let first = &self.process;
+        fill(&mut process.capabilities, &first.capabilities);
+        fill(&mut process.oom_score_adj, &first.oom_score_adj);
+        fill(&mut process.scheduler, &first.scheduler);
+        fill(&mut process.io_priority, &first.io_priority);
+        fill(&mut process.exec_cpu_affinity, &first.exec_cpu_affinity);
+        fill(&mut process.user.umask, &first.user.umask);
+        if process.rlimits.is_empty() {
+            process.rlimits.clone_from(&first.rlimits);
+        }
+        if process.apparmor_profile.is_empty() {
+            process.apparmor_profile.clone_from(&first.apparmor_profile);
+        }
+        if process.selinux_label.is_empty() {
+            process.selinux_label.clone_from(&first.selinux_label);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Resources;
+    use crate::state::record::Document;
+
+    /// See `state::record`: what was written is read, and written again as it was.
+    #[test]
+    fn the_format_is_what_it_was() {
+        let json = include_bytes!("../state/record.json");
+        let record = Record::from_json("old-record", json).unwrap();
+        let inherited = Inherited::of(&record).unwrap();
+        assert_eq!(inherited.process.rlimits[0].soft, 10);
+        assert_eq!(inherited.personality.as_ref().unwrap().domain, "LINUX");
+        assert_eq!(Document::new(&inherited), record.inherited);
+        let resources: Resources = record.read(&record.resources).unwrap();
+        assert_eq!(resources.devices[1].major, Some(10));
+        assert_eq!(Document::new(&resources), record.resources);
+    }
+}
