@@ -52,6 +52,23 @@ lint:
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
 
+# The same and the tests of pure code, before a commit: no VM, no root, a minute on a warm tree. A
+# user is root of a user namespace for it, where only cgroups cannot be made.
+UNIT := --workspace --lib --bin runtime-cli --bin bench --bin probe --examples
+RUNNER := CARGO_TARGET_$(shell echo $(TARGET) | tr a-z- A-Z_)_RUNNER
+ifeq ($(SUDO),)
+UNSHARE := unshare --mount --propagation private
+else
+UNSHARE := unshare --map-root-user --mount --pid --fork --mount-proc --propagation private
+NOT_FOR_USERS := --skip cgroup::leaf::tests::a_name_that_cannot_be_had_is_an_error \
+	--skip cgroup::leaf::tests::the_process_is_in_a_new_cgroup_below \
+	--skip cgroup::tests::nothing_is_in_a_cgroup_that_somebody_has_removed
+endif
+.PHONY: check
+check: lint
+	$(RUNNER)="$(UNSHARE)" $(CARGO) test --quiet $(UNIT) -- $(NOT_FOR_USERS)
+	$(CARGO) test --quiet --workspace --doc
+
 # The conformance cases for any runtime: make conformance RUNTIME=/usr/bin/runc
 .PHONY: conformance
 conformance:
