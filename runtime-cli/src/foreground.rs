@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Being a container's terminal, its pipes and its signals until it ends.
 
-use crate::cmd::Failure;
+use crate::failure::Failure;
 use crate::notify::Proxy;
-use crate::output::io_text;
 use crate::relay::{End, Pump};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -263,7 +262,7 @@ fn os(what: &str, errno: Errno) -> Failure {
 }
 
 fn io(what: &str, error: &std::io::Error) -> Failure {
-    Failure::new(format!("{what}: {}", io_text(error)))
+    Failure::io(what, error)
 }
 
 /// Waits for anything to do, and copies what can be copied: which of `others` are

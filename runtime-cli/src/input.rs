@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Documents that the caller names: of `exec --process` and of `update --resources`.
 
-use crate::cmd::Failure;
-use crate::output::io_text;
+use crate::failure::Failure;
 use runtime_core::spec::JSON_MAX;
 use std::fs::File;
 use std::io::{Read, stdin};
@@ -16,8 +15,8 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     }
     // It is the caller's own word that this is to be read.
     #[allow(clippy::disallowed_methods)]
-    let file = File::open(path)
-        .map_err(|error| Failure::new(format!("open {}: {}", path.display(), io_text(&error))))?;
+    let file =
+        File::open(path).map_err(|error| Failure::io(format_args!("open {}", path.display()), &error))?;
     read_all(file, path)
 }
 
@@ -26,7 +25,7 @@ fn read_all(from: impl Read, path: &Path) -> Result<Vec<u8>, Failure> {
     let limit = JSON_MAX as u64 + 1;
     from.take(limit)
         .read_to_end(&mut document)
-        .map_err(|error| Failure::new(format!("read {}: {}", path.display(), io_text(&error))))?;
+        .map_err(|error| Failure::io(format_args!("read {}", path.display()), &error))?;
     if document.len() > JSON_MAX {
         return Err(Failure::new(format!("read {}: larger than {} MiB", path.display(), JSON_MAX >> 20)));
     }

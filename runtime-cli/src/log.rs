@@ -3,6 +3,7 @@
 
 use crate::args::Values;
 use crate::args::flags::{DEBUG, LOG, LOG_FORMAT};
+use crate::failure::io_text;
 use crate::output;
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
@@ -69,9 +70,7 @@ impl Log {
                     .mode(0o644)
                     .custom_flags(nix::libc::O_SYNC)
                     .open(path)
-                    .map_err(|error| {
-                        LogError(format!("open {}: {}", path.display(), output::io_text(&error)))
-                    })?;
+                    .map_err(|error| LogError(format!("open {}: {}", path.display(), io_text(&error))))?;
                 Some(RefCell::new(opened))
             }
         };
@@ -102,7 +101,7 @@ impl Log {
     pub(crate) fn fatal(&self, message: &str) {
         self.line(Level::Error, message);
         if self.file.is_some() {
-            output::complain(&format!("{}\n", tame(message)));
+            output::print_error(&format!("{}\n", tame(message)));
         }
     }
 
@@ -116,7 +115,7 @@ impl Log {
             Format::Text => format!("time={time:?} level={} msg={}\n", level.name(), quote(message)),
         };
         match &self.file {
-            None => output::complain(&line),
+            None => output::print_error(&line),
             Some(file) => {
                 // A full disk must not keep a container from running; what is
                 // fatal is also on standard error.

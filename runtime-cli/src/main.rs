@@ -7,6 +7,7 @@
 
 mod args;
 mod cmd;
+mod failure;
 mod foreground;
 mod input;
 mod log;
@@ -16,6 +17,7 @@ mod relay;
 #[cfg(feature = "startup")]
 mod startup;
 mod timeline;
+mod version;
 
 use args::{Invocation, Request, Usage};
 use log::Log;
@@ -41,7 +43,7 @@ fn start(arguments: Vec<OsString>) -> u8 {
             0
         }
         Request::Version => {
-            output::print(&output::version(&invocation.program));
+            output::print(&version::version(&invocation.program));
             0
         }
         Request::Run(_) => run(&invocation),
@@ -51,7 +53,7 @@ fn start(arguments: Vec<OsString>) -> u8 {
 /// The arguments are wrong, so it is not known where the log is.
 fn report(usage: &Usage) -> u8 {
     let (help, complaint) = usage.advice();
-    output::complain(&complaint);
+    output::print_error(&complaint);
     output::print(&help);
     Log::to_stderr().fatal(&usage.text());
     usage.status()
@@ -80,7 +82,7 @@ fn run(invocation: &Invocation) -> u8 {
         Err(failure) => {
             failure.warnings.iter().for_each(|warning| log.warning(warning));
             match failure.plain {
-                true => output::complain(&format!("{}\n", failure.text)),
+                true => output::print_error(&format!("{}\n", failure.text)),
                 false => log.fatal(&failure.text),
             }
             failure.status

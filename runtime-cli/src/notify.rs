@@ -5,9 +5,8 @@
 //! Only readiness: what else a container might tell the manager is about the
 //! manager's service, not about the container.
 
-use crate::cmd::Failure;
+use crate::failure::{Failure, io_text};
 use crate::log::Log;
-use crate::output::io_text;
 use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
@@ -79,7 +78,7 @@ impl Proxy {
                     return Ok(());
                 }
                 Ok(0) | Err(nix::Error::EINTR) => {}
-                Err(errno) => return Err(Failure::new(format!("poll: {}", io_text(&errno.into())))),
+                Err(errno) => return Err(Failure::io("poll", &errno.into())),
                 Ok(_) if self.take() => {
                     // Once we are gone, systemd would not know whose words these were.
                     let told = self.tell(pid).and_then(|()| self.barrier());
@@ -126,7 +125,7 @@ impl Proxy {
         while let Some(line) = self.left.front() {
             match self.manager.send(line.as_bytes()) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-                sent => sent.map_err(|error| fail("write to NOTIFY_SOCKET", &error))?,
+                sent => sent.map_err(|error| Failure::io("write to NOTIFY_SOCKET", &error))?,
             };
             self.left.pop_front();
         }
@@ -145,9 +144,9 @@ impl Proxy {
     fn await_room(&self) -> Result<(), Failure> {
         let mut fds = [PollFd::new(self.manager.as_fd(), PollFlags::POLLOUT)];
         match poll(&mut fds, PollTimeout::from(PATIENCE_MS)) {
-            Ok(0) => Err(fail("write to NOTIFY_SOCKET", &ErrorKind::TimedOut.into())),
+            Ok(0) => Err(Failure::io("write to NOTIFY_SOCKET", &ErrorKind::TimedOut.into())),
             Ok(_) | Err(nix::Error::EINTR) => Ok(()),
-            Err(errno) => Err(fail("poll", &errno.into())),
+            Err(errno) => Err(Failure::io("poll", &errno.into())),
         }
     }
 
@@ -155,7 +154,7 @@ impl Proxy {
     /// then closes the descriptor that it gets. One that does not know of barriers
     /// is not waited for for ever.
     fn barrier(&self) -> Result<(), Failure> {
-        let fail = |error: std::io::Error| fail("BARRIER=1 to NOTIFY_SOCKET", &error);
+        let fail = |error: std::io::Error| Failure::io("BARRIER=1 to NOTIFY_SOCKET", &error);
         let (mut ours, theirs) = std::io::pipe().map_err(fail)?;
         let theirs = OwnedFd::from(theirs);
         let rights = [theirs.as_raw_fd()];
@@ -184,10 +183,6 @@ impl Proxy {
 /// What the manager is told about a container that is ready.
 fn readiness(pid: i32) -> VecDeque<String> {
     ["READY=1\n".to_owned(), format!("MAINPID={pid}\n")].into()
-}
-
-fn fail(what: &str, error: &std::io::Error) -> Failure {
-    Failure::new(format!("{what}: {}", io_text(error)))
 }
 
 /// Of several lines one may say it. Not what else the container would like to say:

@@ -3,9 +3,8 @@
 
 use crate::args::Values;
 use crate::args::flags::TRACE;
-use crate::cmd::Failure;
+use crate::failure::{Failure, io_text};
 use crate::log::Log;
-use crate::output::io_text;
 use runtime_core::trace::Trace;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -23,10 +22,12 @@ impl Timeline {
     /// is known before anything else is done.
     pub(crate) fn begin(globals: &Values) -> Result<Option<Self>, Failure> {
         let Some(path) = globals.path(TRACE) else { return Ok(None) };
-        let file =
-            OpenOptions::new().create(true).truncate(true).write(true).open(path).map_err(|error| {
-                Failure::new(format!("--trace: open {}: {}", path.display(), io_text(&error)))
-            })?;
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .open(path)
+            .map_err(|error| Failure::io(format_args!("--trace: open {}", path.display()), &error))?;
         Ok(Some(Timeline { trace: Trace::begin()?, file, path: path.to_owned() }))
     }
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `create` and `run`.
 
-use super::{Context, Failure};
+use super::context::Context;
+use super::preserved_fds;
 use crate::args::flags::{
     BUNDLE, CGROUP_MANAGER, CONSOLE_SOCKET, DETACH, KEEP, NO_NEW_KEYRING, NO_PIVOT, NO_SUBREAPER, PID_FILE,
     PIDFD_SOCKET, ROOTLESS, SYSTEMD_CGROUP,
 };
 use crate::args::values::parse_bool;
+use crate::failure::Failure;
 use crate::foreground::{self, Foreground, Given};
 use crate::notify::{self, Proxy};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -116,7 +118,7 @@ fn serve(
         // What we cannot serve any more shall not go on. The first error is the one to report.
         let _ended = foreground::end(&created.process);
     }
-    let status = super::exit_code(context, &created.process, served?);
+    let status = context.exit_code(&created.process, served?);
     Ok((status, created.process))
 }
 
@@ -175,7 +177,7 @@ fn options(context: &Context<'_>, mut create: Create) -> Result<Create, Failure>
     if let Some(path) = flags.path(PID_FILE) {
         create = create.pid_file(path);
     }
-    let (fds, listening) = super::preserved_fds(flags)?;
+    let (fds, listening) = preserved_fds::count(flags)?;
     if let Some(listening) = listening {
         create = create.env("LISTEN_FDS", listening.to_string()).env("LISTEN_PID", "1");
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `events`.
 
-use super::{Context, Failure};
+use super::context::Context;
 use crate::args::flags::{INTERVAL, STATS};
-use crate::output::io_text;
+use crate::failure::Failure;
 use runtime_core::Event;
 use runtime_core::stats::Stats;
 use serde::Serialize;
@@ -45,7 +45,7 @@ fn print(id: &str, event: &Event) -> Result<(), Failure> {
     let text = serde_json::to_string(&line).unwrap_or_default() + "\n";
     let mut stdout = std::io::stdout();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    written.map_err(|error| Failure::new(format!("write: {}", io_text(&error))))
+    written.map_err(|error| Failure::io("write", &error))
 }
 
 fn parse_interval(text: &str) -> Result<Duration, Failure> {

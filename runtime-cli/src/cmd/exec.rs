@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `exec`.
 
-use super::{Context, Failure};
+use super::context::Context;
+use super::preserved_fds;
 use crate::args::flags::{
     ADDITIONAL_GIDS, APPARMOR, CAP, CGROUP, CONSOLE_SOCKET, CWD, DETACH, ENV, IGNORE_PAUSED, NO_NEW_PRIVS,
     PID_FILE, PIDFD_SOCKET, PROCESS, PROCESS_LABEL, TTY, USER,
 };
+use crate::failure::Failure;
 use crate::foreground::{Foreground, Given};
 use crate::input;
 use runtime_core::spec::{Capabilities, Process};
@@ -15,7 +17,12 @@ use runtime_core::{Container, Exec};
 const FAILED: u8 = 255;
 
 pub(super) fn exec(context: &Context<'_>) -> Result<u8, Failure> {
-    run(context).map_err(|failure| Failure { status: FAILED, ..failure.during("exec failed") })
+    run(context).map_err(failed)
+}
+
+/// Returns the failure of an `exec`, which says so and has a status of its own.
+pub(super) fn failed(failure: Failure) -> Failure {
+    Failure { status: FAILED, ..failure.during("exec failed") }
 }
 
 fn run(context: &Context<'_>) -> Result<u8, Failure> {
@@ -54,7 +61,7 @@ fn run(context: &Context<'_>) -> Result<u8, Failure> {
     let created = held.release().map_err(Failure::of_process)?;
     note(context, &created);
     let status = session.supervise(&created.process)?;
-    Ok(super::exit_code(context, &created.process, status))
+    Ok(context.exit_code(&created.process, status))
 }
 
 /// The line of runc that people grep a debug log for, and what it is here.
@@ -87,7 +94,7 @@ fn options(context: &Context<'_>, mut exec: Exec) -> Result<Exec, Failure> {
     if let Some(path) = flags.path(PID_FILE) {
         exec = exec.pid_file(path);
     }
-    let (fds, listening) = super::preserved_fds(flags)?;
+    let (fds, listening) = preserved_fds::count(flags)?;
     if let Some(listening) = listening {
         exec = exec.env("LISTEN_FDS", listening.to_string()).env("LISTEN_PID", "1");
     }

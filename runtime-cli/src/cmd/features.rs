@@ -2,10 +2,21 @@
 //! `features`. CRI-O reads standard output and error together, so nothing else
 //! is said.
 
-use super::{Context, Failure};
+use super::context::Context;
+use crate::failure::Failure;
 use crate::output;
 
 pub(super) fn features(_context: &Context<'_>) -> Result<u8, Failure> {
-    output::print(&output::pretty_json(&runtime_core::features())?);
+    output::print(&pretty_json(&runtime_core::features())?);
     Ok(0)
+}
+
+/// JSON as runc prints features, with four spaces for each level.
+fn pretty_json(value: &impl serde::Serialize) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    let format = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    value
+        .serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, format))
+        .map_err(|error| Failure::new(format!("writing JSON: {error}")))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned() + "\n")
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `kill`.
 
-use super::{Context, Failure};
+use super::context::Context;
 use crate::args::flags::ALL;
+use crate::failure::Failure;
 use nix::sys::signal::Signal;
 use runtime_core::ErrorKind;
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `pause` and `resume`.
 
-use super::{Context, Failure};
+use super::context::Context;
+use crate::failure::Failure;
 
 pub(super) fn pause(context: &Context<'_>) -> Result<u8, Failure> {
     context.container()?.pause()?;

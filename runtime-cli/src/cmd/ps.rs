@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `ps`.
 
-use super::{Context, Failure};
+use super::context::Context;
 use crate::args::flags::FORMAT;
-use crate::output::{self, io_text};
+use crate::failure::Failure;
+use crate::output;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
@@ -24,7 +25,7 @@ fn table(options: &[OsString], pids: &[i32]) -> Result<String, Failure> {
     let default = [OsString::from("-ef")];
     let options = if options.is_empty() { &default } else { options };
     let ran = Command::new("ps").args(options).stderr(Stdio::inherit()).output();
-    let ran = ran.map_err(|error| Failure::new(format!("exec: \"ps\": {}", io_text(&error))))?;
+    let ran = ran.map_err(|error| Failure::io("exec: \"ps\"", &error))?;
     if !ran.status.success() {
         return Err(Failure::new(format!("ps: {}", ran.status)));
     }

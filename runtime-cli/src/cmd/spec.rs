@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `spec`.
 
-use super::{Context, Failure};
+use super::context::Context;
 use crate::args::flags::{BUNDLE, SPEC_ROOTLESS};
-use crate::output::io_text;
+use crate::failure::Failure;
 use runtime_core::spec::Spec;
 use serde::Serialize;
 use std::fs::OpenOptions;
@@ -13,7 +13,7 @@ use std::path::Path;
 pub(super) fn spec(context: &Context<'_>) -> Result<u8, Failure> {
     let bundle = context.flags.path(BUNDLE).unwrap_or(Path::new("."));
     if let Err(error) = std::fs::read_dir(bundle) {
-        return Err(Failure::new(format!("chdir {}: {}", bundle.display(), io_text(&error))));
+        return Err(Failure::io(format_args!("chdir {}", bundle.display()), &error));
     }
     let mut spec = Spec::example(runtime_core::is_unified());
     if context.flags.is_set(SPEC_ROOTLESS) {
@@ -29,6 +29,6 @@ pub(super) fn spec(context: &Context<'_>) -> Result<u8, Failure> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             Err(Failure::new("File config.json exists. Remove it first"))
         }
-        Err(error) => Err(Failure::new(format!("write config.json: {}", io_text(&error)))),
+        Err(error) => Err(Failure::io("write config.json", &error)),
     }
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `start`.
 
-use super::{Context, Failure};
+use super::context::Context;
+use crate::failure::Failure;
 use crate::notify::{self, Proxy};
 use runtime_core::spec::Status;
 

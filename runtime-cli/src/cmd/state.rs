@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `state`.
 
-use super::{Context, Failure};
+use super::context::Context;
+use crate::failure::Failure;
 use crate::output;
 
 pub(super) fn state(context: &Context<'_>) -> Result<u8, Failure> {

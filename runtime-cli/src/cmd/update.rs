@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `update`.
 
-use super::{Context, Failure};
+use super::context::Context;
 use crate::args::Values;
 use crate::args::flags::{
     BLKIO_WEIGHT, CPU_BURST, CPU_IDLE, CPU_PERIOD, CPU_QUOTA, CPU_RT_PERIOD, CPU_RT_RUNTIME, CPU_SHARE,
     CPUSET_CPUS, CPUSET_MEMS, KERNEL_MEMORY, KERNEL_MEMORY_TCP, L3_CACHE_SCHEMA, MEM_BW_SCHEMA, MEMORY,
     MEMORY_RESERVATION, MEMORY_SWAP, PIDS_LIMIT, RESOURCES, Text,
 };
+use crate::failure::Failure;
 use crate::input;
 use runtime_core::spec::{BlockIo, Cpu, Memory, Pids, Resources};
 

@@ -6,8 +6,8 @@
 //! 1 and 2 are open, and a write to a pipe without a reader is an error instead of a signal.
 #![allow(unsafe_code)] // The definition of a function of C's, which gets pointers.
 
+use crate::failure::io_text;
 use crate::log::Log;
-use crate::output::io_text;
 use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigHandler, Signal, signal};
