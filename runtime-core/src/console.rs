@@ -7,12 +7,13 @@
 
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::sys::{socket, tty};
+use nix::sys::socket::SockType;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// A connected pair of sockets: one for [`Create::console`](crate::Create::console),
 /// one to [`receive`] from.
 pub fn socket_pair() -> Result<(OwnedFd, OwnedFd)> {
-    socket::pair(libc::SOCK_STREAM).context(|| "socketpair")
+    socket::pair(SockType::Stream).context(|| "socketpair")
 }
 
 /// Takes the master of a terminal from a socket: one message with a name and

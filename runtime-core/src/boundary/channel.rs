@@ -44,6 +44,7 @@ use crate::boundary::step::{Call, Failure, Step};
 use crate::error::Context;
 use crate::sys::{Errno, Result, fd, process, socket};
 use crate::watch::Watch;
+use nix::sys::socket::SockType;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -190,7 +191,7 @@ const PROGRAM: u8 = b'p';
 
 /// Makes a channel.
 pub(crate) fn channel() -> crate::error::Result<(ParentEnd, ChildEnd)> {
-    let (ours, socket) = socket::pair(libc::SOCK_SEQPACKET).context(|| "socketpair")?;
+    let (ours, socket) = socket::pair(SockType::SeqPacket).context(|| "socketpair")?;
     let parent = process::pidfd_open(std::process::id() as i32).context(|| "pidfd_open")?;
     let child = ChildEnd {
         socket,

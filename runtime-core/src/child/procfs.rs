@@ -23,6 +23,7 @@ use crate::boundary::step::{Call, During, Failure, Step, StepResult};
 use crate::sys::clone::{Child, clone3};
 use crate::sys::{self, Errno, cred, fd, mount, ns, process, socket};
 use libc::{CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, MNT_DETACH};
+use nix::sys::socket::SockType;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// The context of a procfs that shows `namespace`; `context` is that of one that would
@@ -35,7 +36,7 @@ pub(super) fn showing(namespace: &PidNamespace, context: OwnedFd) -> StepResult<
         Err(errno) => return Err((Call::FsconfigPidns, errno)),
     }
     drop(context);
-    let (ours, theirs) = socket::pair(libc::SOCK_SEQPACKET).during(Call::Socket)?;
+    let (ours, theirs) = socket::pair(SockType::SeqPacket).during(Call::Socket)?;
     let guide =
         Guide { joined: &namespace.joined, socket: theirs.as_fd(), other_end: ours.as_fd().as_raw_fd() };
     // Else the guide would be in there itself.

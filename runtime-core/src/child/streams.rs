@@ -13,7 +13,7 @@ use super::places::Places;
 use crate::boundary::plan::{Plan, Process};
 use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::path::proc::Proc;
-use crate::sys::{self, Errno, fd, tty};
+use crate::sys::{self, Errno, fd};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The container's files, and the host's procfs.
@@ -124,7 +124,7 @@ pub(crate) fn own(stream: BorrowedFd<'_>, uid: u32) -> sys::Result<()> {
 fn is_handed_over(stream: BorrowedFd<'_>, st: &libc::stat) -> bool {
     match st.st_mode & libc::S_IFMT {
         libc::S_IFIFO => true,
-        libc::S_IFCHR => st.st_rdev != libc::makedev(5, 0) && tty::is_terminal(stream),
+        libc::S_IFCHR => st.st_rdev != libc::makedev(5, 0) && nix::unistd::isatty(stream) == Ok(true),
         libc::S_IFREG => fd::access_mode(stream) != Ok(libc::O_RDONLY),
         _ => false,
     }

@@ -25,6 +25,7 @@ use crate::sys::process::ExitStatus;
 use crate::sys::{Errno, clone, fd, process, signal, socket};
 use crate::values::IdRange;
 use crate::watch::Watch;
+use nix::sys::socket::SockType;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -126,7 +127,7 @@ pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<C
     let flags = if plan.joins.is_empty() { plan.clone_flags } else { 0 };
     let helper = match plan.tree_helper() {
         Some(helper) => {
-            let (ours, inits) = socket::pair(libc::SOCK_SEQPACKET).context(|| "socketpair")?;
+            let (ours, inits) = socket::pair(SockType::SeqPacket).context(|| "socketpair")?;
             // Descriptors on the way count (RLIMIT_NOFILE of the user, unix(7)): a few will do.
             socket::shrink_send_buffer(&ours).context(|| "setsockopt(SO_SNDBUF)")?;
             helper.socket = Some(inits);

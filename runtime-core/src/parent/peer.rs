@@ -6,6 +6,7 @@
 use crate::error::{Context, Error, Result};
 use crate::sys::{Errno, fd, socket};
 use crate::watch::Watch;
+use nix::sys::socket::SockFlag;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -29,7 +30,7 @@ impl<'a> Peer<'a> {
     /// Connects to the AF_UNIX SOCK_STREAM socket at `path`.
     pub(crate) fn connect(path: &Path, watch: Watch<'a>) -> Result<Self> {
         let connect = || {
-            let socket = socket::stream(libc::SOCK_NONBLOCK).context(|| "socket")?;
+            let socket = socket::stream(SockFlag::SOCK_NONBLOCK).context(|| "socket")?;
             let peer = Peer { socket, end: Instant::now() + PATIENCE, watch };
             let mut pause_ms = *PAUSES_MS.start();
             loop {

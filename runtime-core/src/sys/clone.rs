@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! clone3(2), the one system call that this project is about.
 
-use super::{Result, check};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use super::{Result, check, new_fd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// Since 5.5: every signal that has a handler is back to its default in the
 /// child, before it runs. Ignored signals stay ignored.
@@ -39,10 +39,19 @@ pub(crate) fn clone3(
     child: impl Child,
 ) -> Result<(i32, OwnedFd)> {
     let mut pidfd: RawFd = -1;
-    // SAFETY: a clone_args of zeros asks for nothing.
-    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.flags = u64::from(namespaces as u32) | libc::CLONE_PIDFD as u64 | CLONE_CLEAR_SIGHAND;
-    args.pidfd = (&raw mut pidfd).expose_provenance() as u64;
+    let mut args = libc::clone_args {
+        flags: u64::from(namespaces as u32) | libc::CLONE_PIDFD as u64 | CLONE_CLEAR_SIGHAND,
+        pidfd: (&raw mut pidfd).expose_provenance() as u64,
+        child_tid: 0,
+        parent_tid: 0,
+        exit_signal: 0,
+        stack: 0,
+        stack_size: 0,
+        tls: 0,
+        set_tid: 0,
+        set_tid_size: 0,
+        cgroup: 0,
+    };
     if sibling {
         // clone3 wants no exit signal here: the child takes over the caller's own.
         args.flags |= libc::CLONE_PARENT as u64;
@@ -61,8 +70,8 @@ pub(crate) fn clone3(
         let _guard = NeverUnwind;
         child.run();
     }
-    // SAFETY: CLONE_PIDFD has stored a new descriptor that nobody else owns.
-    Ok((pid as i32, unsafe { OwnedFd::from_raw_fd(pidfd) }))
+    // CLONE_PIDFD has stored a new descriptor.
+    Ok((pid as i32, new_fd(pidfd.into())?))
 }
 
 /// `long clone(CLONE_PARENT, NULL, NULL, NULL, 0)`: a child with a copy of the memory,

@@ -3,8 +3,10 @@
 
 use super::process::{MmMap, set_mm_map};
 use super::{Errno, Result, check, done, fd};
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 
 /// A part of the address space that the program file is mapped to.
@@ -213,10 +215,8 @@ fn copy_to_memory(segments: &[Segment], start: usize) -> Result<()> {
 /// PT_LOAD headers of elf(5), and PT_GNU_RELRO, the part that is made read-only
 /// when all addresses are in it. `None`: it is not known where they are.
 fn program_segments() -> Option<Vec<Segment>> {
-    // SAFETY: getauxval only looks into the auxiliary vector.
-    let address = unsafe { libc::getauxval(libc::AT_PHDR) } as usize;
-    // SAFETY: as above.
-    let count = unsafe { libc::getauxval(libc::AT_PHNUM) } as usize;
+    let address = auxiliary(libc::AT_PHDR);
+    let count = auxiliary(libc::AT_PHNUM);
     if address == 0 {
         return None;
     }
@@ -240,7 +240,7 @@ fn program_segments() -> Option<Vec<Segment>> {
 /// Where the file begins in memory, if the program headers at `address` are in its
 /// first page, which is where linkers put them.
 fn elf_header(address: usize) -> Option<usize> {
-    let start = address & !(page_size() - 1);
+    let start = address & !(auxiliary(libc::AT_PAGESZ) - 1);
     if address - start < size_of::<libc::Elf64_Ehdr>() {
         return None;
     }
@@ -250,13 +250,14 @@ fn elf_header(address: usize) -> Option<usize> {
     (header.e_ident.starts_with(b"\x7fELF") && header.e_phoff as usize == address - start).then_some(start)
 }
 
-fn page_size() -> usize {
+/// `unsigned long getauxval(unsigned long type)`: 0 if the kernel has given no such value.
+fn auxiliary(kind: libc::c_ulong) -> usize {
     // SAFETY: getauxval only looks into the auxiliary vector.
-    unsafe { libc::getauxval(libc::AT_PAGESZ) as usize }
+    unsafe { libc::getauxval(kind) as usize }
 }
 
 fn segments_of(headers: &[libc::Elf64_Phdr], base: usize) -> Vec<Segment> {
-    let page = page_size();
+    let page = auxiliary(libc::AT_PAGESZ);
     let down = |address: usize| address & !(page - 1);
     let up = |address: usize| down(address + page - 1);
     let relro = headers.iter().find(|h| h.p_type == libc::PT_GNU_RELRO).map_or((0, 0), |h| {
@@ -294,42 +295,34 @@ fn program_break() -> u64 {
 /// `int memfd_create(const char *name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC)`:
 /// a file in memory that can be executed, whatever the sysctl vm.memfd_noexec says
 /// of those that do not ask for it.
-pub(crate) fn memfd(name: &std::ffi::CStr) -> Result<std::os::fd::OwnedFd> {
-    let create = |flags| {
-        // SAFETY: `name` is a C string.
-        super::new_fd(
-            unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING | flags) }
-                .into(),
-        )
-    };
-    match create(libc::MFD_EXEC) {
+pub(crate) fn memfd(name: &CStr) -> Result<OwnedFd> {
+    let create = |flags| memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING | flags);
+    match create(MFdFlags::from_bits_retain(libc::MFD_EXEC)) {
         // KERNEL(6.3): MFD_EXEC, and the sysctl with it.
-        Err(Errno::EINVAL) => create(0),
+        Err(Errno::EINVAL) => create(MFdFlags::empty()),
         other => other,
     }
 }
 
-const SEALS: i32 = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
+const SEALS: SealFlag = SealFlag::F_SEAL_SEAL
+    .union(SealFlag::F_SEAL_SHRINK)
+    .union(SealFlag::F_SEAL_GROW)
+    .union(SealFlag::F_SEAL_WRITE);
 
 /// Makes a memfd unchangeable for good.
 pub(crate) fn seal(memfd: impl AsFd) -> Result<()> {
-    // SAFETY: plain integers.
-    check(unsafe { libc::fcntl(memfd.as_fd().as_raw_fd(), libc::F_ADD_SEALS, SEALS) }.into()).map(drop)
+    fcntl(memfd, FcntlArg::F_ADD_SEALS(SEALS)).map(drop)
 }
 
 /// True if the file is a memfd that nobody can change.
 pub(crate) fn is_sealed(file: impl AsFd) -> bool {
-    // SAFETY: F_GET_SEALS only asks; EINVAL for other files.
-    let seals = unsafe { libc::fcntl(file.as_fd().as_raw_fd(), libc::F_GET_SEALS) };
-    seals != -1 && seals & SEALS == SEALS
+    // EINVAL for other files.
+    fcntl(file, FcntlArg::F_GET_SEALS).is_ok_and(|seals| SealFlag::from_bits_retain(seals).contains(SEALS))
 }
 
 /// `ssize_t sendfile(int out, int in, NULL, size_t count)`: 0 at the end of `from`.
 pub(crate) fn copy_some(from: impl AsFd, to: impl AsFd) -> Result<usize> {
-    // SAFETY: the null offset means the position of `from`.
-    let n =
-        unsafe { libc::sendfile(to.as_fd().as_raw_fd(), from.as_fd().as_raw_fd(), ptr::null_mut(), 1 << 30) };
-    check(n as libc::c_long).map(|n| n as usize)
+    nix::sys::sendfile::sendfile(to, from, None, 1 << 30)
 }
 
 /// The arguments of the process as execve takes them: /proc/self/cmdline (proc(5)).

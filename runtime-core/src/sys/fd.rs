@@ -3,17 +3,17 @@
 
 use super::{Result, check, check_int, done, new_fd};
 use nix::errno::Errno;
+use nix::fcntl::{AtFlags, FcntlArg, FdFlag, OFlag, OpenHow, ResolveFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::sys::stat::{FchmodatFlags, Mode, SFlag};
+use nix::unistd::{Gid, Uid, UnlinkatFlags};
 use std::ffi::CStr;
+use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// The current working directory, in place of a directory descriptor.
-pub(crate) const CWD: BorrowedFd<'static> = at_fdcwd();
-
-const fn at_fdcwd() -> BorrowedFd<'static> {
-    // SAFETY: AT_FDCWD is not -1, and as a constant of the ABI it is never closed.
-    unsafe { BorrowedFd::borrow_raw(libc::AT_FDCWD) }
-}
+pub(crate) use nix::fcntl::AT_FDCWD as CWD;
 
 /// Standard input, output or error (0, 1, 2) of the calling process.
 pub(crate) fn stdio(n: u8) -> BorrowedFd<'static> {
@@ -32,16 +32,8 @@ pub(crate) fn open(dir: impl AsFd, path: &CStr, flags: i32, mode: u32) -> Result
 /// As [`open`], but a link in the last component is followed: for paths that
 /// the administrator or the engine controls, never below a rootfs.
 pub(crate) fn open_follow(dir: impl AsFd, path: &CStr, flags: i32, mode: u32) -> Result<OwnedFd> {
-    // SAFETY: `path` is a C string; openat only reads it.
-    new_fd(unsafe {
-        libc::syscall(
-            libc::SYS_openat,
-            dir.as_fd().as_raw_fd(),
-            path.as_ptr(),
-            flags | libc::O_CLOEXEC | libc::O_LARGEFILE,
-            mode,
-        )
-    })
+    let flags = OFlag::from_bits_retain(flags) | OFlag::O_CLOEXEC;
+    nix::fcntl::openat(dir, path, flags, Mode::from_bits_retain(mode))
 }
 
 /// How [`openat2`] resolves a path: RESOLVE_* of openat2(2).
@@ -57,26 +49,13 @@ pub(crate) mod resolve {
 /// since 5.6. Close-on-exec. EAGAIN means that a rename raced with `..` below the
 /// root; it is tried again a bounded number of times, as openat2(2) asks.
 pub(crate) fn openat2(dir: impl AsFd, path: &CStr, flags: i32, mode: u32, resolve: u64) -> Result<OwnedFd> {
-    #[repr(C)]
-    struct OpenHow {
-        flags: u64,
-        mode: u64,
-        resolve: u64,
-    }
-    let how = OpenHow { flags: (flags | libc::O_CLOEXEC) as u64, mode: u64::from(mode), resolve };
+    let how = OpenHow::new()
+        .flags(OFlag::from_bits_retain(flags) | OFlag::O_CLOEXEC)
+        .mode(Mode::from_bits_retain(mode))
+        .resolve(ResolveFlag::from_bits_retain(resolve));
     let mut tries = 0;
     loop {
-        // SAFETY: `path` is a C string and `how` a whole open_how; both outlive the call.
-        let fd = new_fd(unsafe {
-            libc::syscall(
-                libc::SYS_openat2,
-                dir.as_fd().as_raw_fd(),
-                path.as_ptr(),
-                &raw const how,
-                size_of::<OpenHow>(),
-            )
-        });
-        match fd {
+        match nix::fcntl::openat2(&dir, path, how) {
             Err(Errno::EAGAIN | Errno::EINTR) if tries < 128 => tries += 1,
             other => return other,
         }
@@ -85,24 +64,20 @@ pub(crate) fn openat2(dir: impl AsFd, path: &CStr, flags: i32, mode: u32, resolv
 
 /// `ssize_t read(int fd, void *buf, size_t count)`, tried again after EINTR.
 pub(crate) fn read(fd: impl AsFd, buf: &mut [u8]) -> Result<usize> {
-    loop {
-        // SAFETY: the buffer is valid for writes of its length.
-        let n = unsafe { libc::syscall(libc::SYS_read, fd.as_fd().as_raw_fd(), buf.as_mut_ptr(), buf.len()) };
-        match check(n) {
-            Err(Errno::EINTR) => {}
-            other => return other.map(|n| n as usize),
-        }
-    }
+    again(|| nix::unistd::read(&fd, buf))
 }
 
 /// `ssize_t write(int fd, const void *buf, size_t count)`, tried again after EINTR.
 pub(crate) fn write(fd: impl AsFd, buf: &[u8]) -> Result<usize> {
+    again(|| nix::unistd::write(&fd, buf))
+}
+
+/// Calls until the result is another one than EINTR.
+pub(super) fn again<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
     loop {
-        // SAFETY: the buffer is valid for reads of its length.
-        let n = unsafe { libc::syscall(libc::SYS_write, fd.as_fd().as_raw_fd(), buf.as_ptr(), buf.len()) };
-        match check(n) {
+        match call() {
             Err(Errno::EINTR) => {}
-            other => return other.map(|n| n as usize),
+            other => return other,
         }
     }
 }
@@ -156,21 +131,16 @@ pub(crate) fn read_expected(fd: impl AsFd, expected: usize, limit: usize) -> Res
 
 /// Reads once, as much as there is room for: how much it was.
 fn read_more(fd: impl AsFd, all: &mut Vec<u8>) -> Result<usize> {
+    let fd = fd.as_fd().as_raw_fd();
     let spare = all.spare_capacity_mut();
-    loop {
-        // SAFETY: the spare capacity is valid for writes of its length.
-        let n =
-            unsafe { libc::syscall(libc::SYS_read, fd.as_fd().as_raw_fd(), spare.as_mut_ptr(), spare.len()) };
-        match check(n) {
-            Ok(n) => {
-                // SAFETY: read has just initialised the first n bytes of the spare capacity.
-                unsafe { all.set_len(all.len() + n as usize) };
-                return Ok(n as usize);
-            }
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
+    let n = again(|| {
+        // SAFETY: the spare capacity is valid for writes of its length. nix's `read` would
+        // want it initialised, which costs a pass over the memory.
+        check(unsafe { libc::syscall(libc::SYS_read, fd, spare.as_mut_ptr(), spare.len()) })
+    })? as usize;
+    // SAFETY: read has just initialised the first n bytes of the spare capacity.
+    unsafe { all.set_len(all.len() + n) };
+    Ok(n)
 }
 
 /// Reads a file that the kernel writes in one piece (single_open of seq_file.h):
@@ -200,11 +170,7 @@ pub(crate) fn write_file(dir: impl AsFd, path: &CStr, content: &[u8]) -> Result<
 /// `int fstatat(int dirfd, const char *path, struct stat *st, int flags)`; a
 /// symbolic link is described, not followed, unless `flags` say otherwise.
 pub(crate) fn stat_at(dir: impl AsFd, path: &CStr, flags: i32) -> Result<libc::stat> {
-    let mut st = MaybeUninit::uninit();
-    // SAFETY: `path` is a C string, `st` has room for a struct stat.
-    check_int(unsafe { libc::fstatat(dir.as_fd().as_raw_fd(), path.as_ptr(), st.as_mut_ptr(), flags) })?;
-    // SAFETY: fstatat has succeeded, so it has filled the struct.
-    Ok(unsafe { st.assume_init() })
+    nix::sys::stat::fstatat(dir, path, AtFlags::from_bits_retain(flags))
 }
 
 /// `int fstat(int fd, struct stat *st)`; works on O_PATH descriptors too.
@@ -216,22 +182,12 @@ pub(crate) fn stat(fd: impl AsFd) -> Result<libc::stat> {
 /// it is on. C libraries do not agree on its type; all values are positive.
 #[allow(clippy::unnecessary_cast)] // Not with musl.
 pub(crate) fn filesystem(fd: impl AsFd) -> Result<i64> {
-    let mut st = MaybeUninit::<libc::statfs>::uninit();
-    // SAFETY: `st` has room for a struct statfs.
-    check_int(unsafe { libc::fstatfs(fd.as_fd().as_raw_fd(), st.as_mut_ptr()) })?;
-    // SAFETY: fstatfs has succeeded, so it has filled the struct.
-    Ok(unsafe { st.assume_init() }.f_type as i64)
+    Ok(nix::sys::statfs::fstatfs(fd)?.filesystem_type().0 as i64)
 }
 
-/// `int statx(int fd, "", AT_EMPTY_PATH, STATX_MNT_ID, struct statx *st)`, since
-/// 5.8: the id of the mount that the descriptor is on.
+/// The id of the mount that the descriptor is on.
 pub(crate) fn mount_id(fd: impl AsFd) -> Result<u64> {
-    let mut st = MaybeUninit::<libc::statx>::uninit();
-    let (fd, flags) = (fd.as_fd().as_raw_fd(), libc::AT_EMPTY_PATH);
-    // SAFETY: the path is a C string, `st` has room for a struct statx.
-    check_int(unsafe { libc::statx(fd, c"".as_ptr(), flags, libc::STATX_MNT_ID, st.as_mut_ptr()) })?;
-    // SAFETY: statx has succeeded, so it has filled the struct.
-    Ok(unsafe { st.assume_init() }.stx_mnt_id)
+    Ok(statx(fd, c"", libc::AT_EMPTY_PATH, libc::STATX_MNT_ID)?.stx_mnt_id)
 }
 
 /// The mount that the directory at a path is on, and its number there.
@@ -244,16 +200,20 @@ pub(crate) fn place_of(fd: impl AsFd) -> Result<(u64, u64)> {
     place_at(fd, c"", libc::AT_EMPTY_PATH)
 }
 
-/// `int statx(int dir, path, flags, STATX_INO | STATX_MNT_ID, struct statx *st)`, since 5.8.
 fn place_at(dir: impl AsFd, path: &CStr, flags: i32) -> Result<(u64, u64)> {
+    let st = statx(dir, path, flags, libc::STATX_INO | libc::STATX_MNT_ID)?;
+    Ok((st.stx_mnt_id, st.stx_ino))
+}
+
+/// `int statx(int dir, const char *path, int flags, unsigned mask, struct statx *st)`;
+/// STATX_MNT_ID since 5.8.
+fn statx(dir: impl AsFd, path: &CStr, flags: i32, mask: u32) -> Result<libc::statx> {
     let mut st = MaybeUninit::<libc::statx>::uninit();
-    let mask = libc::STATX_INO | libc::STATX_MNT_ID;
     let dir = dir.as_fd().as_raw_fd();
     // SAFETY: `path` is a C string, `st` has room for a struct statx.
     check_int(unsafe { libc::statx(dir, path.as_ptr(), flags, mask, st.as_mut_ptr()) })?;
     // SAFETY: statx has succeeded, so it has filled the struct.
-    let st = unsafe { st.assume_init() };
-    Ok((st.stx_mnt_id, st.stx_ino))
+    Ok(unsafe { st.assume_init() })
 }
 
 /// `int fstatvfs(int fd, struct statvfs *buf)`: the ST_* flags of the mount that
@@ -268,37 +228,30 @@ pub(crate) fn mount_flags(fd: impl AsFd) -> Result<u64> {
 
 /// `int mkdirat(int dirfd, const char *path, mode_t mode)`
 pub(crate) fn mkdir(dir: impl AsFd, path: &CStr, mode: u32) -> Result<()> {
-    // SAFETY: `path` is a C string.
-    done(unsafe { libc::syscall(libc::SYS_mkdirat, dir.as_fd().as_raw_fd(), path.as_ptr(), mode) })
+    nix::sys::stat::mkdirat(dir, path, Mode::from_bits_retain(mode))
 }
 
 /// `int mknodat(int dirfd, const char *path, mode_t mode, dev_t dev)`
 pub(crate) fn mknod(dir: impl AsFd, path: &CStr, mode: u32, dev: u64) -> Result<()> {
-    // SAFETY: `path` is a C string.
-    check_int(unsafe { libc::mknodat(dir.as_fd().as_raw_fd(), path.as_ptr(), mode, dev) }).map(drop)
+    let (kind, mode) = (SFlag::from_bits_truncate(mode), Mode::from_bits_truncate(mode));
+    nix::sys::stat::mknodat(dir, path, kind, mode, dev)
 }
 
 /// `int symlinkat(const char *target, int dirfd, const char *path)`
 pub(crate) fn symlink(target: &CStr, dir: impl AsFd, path: &CStr) -> Result<()> {
-    // SAFETY: both are C strings.
-    done(unsafe {
-        libc::syscall(libc::SYS_symlinkat, target.as_ptr(), dir.as_fd().as_raw_fd(), path.as_ptr())
-    })
+    nix::unistd::symlinkat(target, dir, path)
 }
 
 /// `int unlinkat(int dirfd, const char *path, int flags)`
 pub(crate) fn unlink(dir: impl AsFd, path: &CStr, flags: i32) -> Result<()> {
-    // SAFETY: `path` is a C string.
-    done(unsafe { libc::syscall(libc::SYS_unlinkat, dir.as_fd().as_raw_fd(), path.as_ptr(), flags) })
+    let kind =
+        if flags & libc::AT_REMOVEDIR == 0 { UnlinkatFlags::NoRemoveDir } else { UnlinkatFlags::RemoveDir };
+    nix::unistd::unlinkat(dir, path, kind)
 }
 
 /// `int renameat(int olddirfd, const char *old, int newdirfd, const char *new)`
 pub(crate) fn rename(old_dir: impl AsFd, old: &CStr, new_dir: impl AsFd, new: &CStr) -> Result<()> {
-    // SAFETY: both are C strings.
-    check_int(unsafe {
-        libc::renameat(old_dir.as_fd().as_raw_fd(), old.as_ptr(), new_dir.as_fd().as_raw_fd(), new.as_ptr())
-    })
-    .map(drop)
+    nix::fcntl::renameat(old_dir, old, new_dir, new)
 }
 
 /// `ssize_t readlinkat(int dirfd, const char *path, char *buf, size_t size)`:
@@ -320,22 +273,18 @@ pub(crate) fn readlink<'a>(dir: impl AsFd, path: &CStr, buf: &'a mut [u8]) -> Re
 /// `int fchownat(int dirfd, const char *path, uid_t uid, gid_t gid, int flags)`;
 /// `u32::MAX` leaves an id alone. With an empty path it works on O_PATH descriptors.
 pub(crate) fn chown_at(dir: impl AsFd, path: &CStr, uid: u32, gid: u32, flags: i32) -> Result<()> {
-    // SAFETY: `path` is a C string.
-    done(unsafe {
-        libc::syscall(libc::SYS_fchownat, dir.as_fd().as_raw_fd(), path.as_ptr(), uid, gid, flags)
-    })
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    nix::unistd::fchownat(dir, path, Some(uid), Some(gid), AtFlags::from_bits_retain(flags))
 }
 
 /// `int fchmod(int fd, mode_t mode)`
 pub(crate) fn chmod(fd: impl AsFd, mode: u32) -> Result<()> {
-    // SAFETY: plain integers.
-    done(unsafe { libc::syscall(libc::SYS_fchmod, fd.as_fd().as_raw_fd(), mode) })
+    nix::sys::stat::fchmod(fd, Mode::from_bits_retain(mode))
 }
 
 /// `int fchmodat(int dirfd, const char *path, mode_t mode, 0)`, which follows links.
 pub(crate) fn chmod_at(dir: impl AsFd, path: &CStr, mode: u32) -> Result<()> {
-    // SAFETY: `path` is a C string.
-    done(unsafe { libc::syscall(libc::SYS_fchmodat, dir.as_fd().as_raw_fd(), path.as_ptr(), mode) })
+    nix::sys::stat::fchmodat(dir, path, Mode::from_bits_retain(mode), FchmodatFlags::FollowSymlink)
 }
 
 /// `int faccessat2(int dirfd, const char *path, int mode, int flags)`, since 5.8.
@@ -363,20 +312,17 @@ pub(crate) fn set_xattr(fd: impl AsFd, name: &CStr, value: &[u8]) -> Result<()> 
 
 /// `int fchdir(int fd)`. Child only: the working directory belongs to the process.
 pub(crate) fn chdir_fd(fd: impl AsFd) -> Result<()> {
-    // SAFETY: plain integers.
-    done(unsafe { libc::syscall(libc::SYS_fchdir, fd.as_fd().as_raw_fd()) })
+    nix::unistd::fchdir(fd)
 }
 
 /// `int chdir(const char *path)`. Child only.
 pub(crate) fn chdir(path: &CStr) -> Result<()> {
-    // SAFETY: `path` is a C string.
-    done(unsafe { libc::syscall(libc::SYS_chdir, path.as_ptr()) })
+    nix::unistd::chdir(path)
 }
 
 /// `int chroot(const char *path)`. Child only.
 pub(crate) fn chroot(path: &CStr) -> Result<()> {
-    // SAFETY: `path` is a C string.
-    done(unsafe { libc::syscall(libc::SYS_chroot, path.as_ptr()) })
+    nix::unistd::chroot(path)
 }
 
 /// `long getcwd(char *buf, size_t size)`: the part of `buf` that holds the path.
@@ -389,50 +335,41 @@ pub(crate) fn getcwd(buf: &mut [u8]) -> Result<&[u8]> {
 }
 
 /// `mode_t umask(mode_t mask)`: the old one. Child only.
-pub(crate) fn umask(mask: u32) -> u32 {
-    // SAFETY: plain integers; umask cannot fail.
-    unsafe { libc::syscall(libc::SYS_umask, mask) as u32 }
+pub(crate) fn umask(mask: u32) {
+    nix::sys::stat::umask(Mode::from_bits_truncate(mask));
 }
 
 /// `int dup3(int old, int new, 0)`: makes `new` a copy of `old` that survives
 /// execve; if they are the same, only clears close-on-exec. Child only: what was
 /// `new` is gone.
 pub(crate) fn dup_onto(old: impl AsFd, new: RawFd) -> Result<()> {
-    let old = old.as_fd().as_raw_fd();
-    if old == new {
-        // SAFETY: plain integers.
-        return check_int(unsafe { libc::fcntl(old, libc::F_SETFD, 0) }).map(drop);
+    let number = old.as_fd().as_raw_fd();
+    if number == new {
+        return fcntl(old, FcntlArg::F_SETFD(FdFlag::empty())).map(drop);
     }
     // SAFETY: plain integers. The caller gives up whatever `new` was.
-    done(unsafe { libc::syscall(libc::SYS_dup3, old, new, 0) })
+    done(unsafe { libc::syscall(libc::SYS_dup3, number, new, 0) })
 }
 
 /// `int fcntl(int fd, F_DUPFD_CLOEXEC, 0)`: the same open file by another number.
 pub(crate) fn duplicate(file: impl AsFd) -> Result<OwnedFd> {
-    // SAFETY: plain integers.
-    new_fd(check_int(unsafe { libc::fcntl(file.as_fd().as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0) })?.into())
+    new_fd(fcntl(file, FcntlArg::F_DUPFD_CLOEXEC(0))?.into())
 }
 
 /// The number that the next new descriptor will have. Child only: in a process
 /// with threads it would be out of date at once.
 pub(crate) fn lowest_free() -> Result<RawFd> {
-    // SAFETY: copies a descriptor to a new number, which is closed right here.
-    let fd = new_fd(check_int(unsafe { libc::fcntl(0, libc::F_DUPFD_CLOEXEC, 0) })?.into())?;
-    Ok(fd.as_raw_fd())
+    Ok(duplicate(stdio(0))?.as_raw_fd())
 }
 
 /// `int pipe2(int fds[2], O_CLOEXEC)`: the end to read from, the end to write to.
 pub(crate) fn pipe() -> Result<(OwnedFd, OwnedFd)> {
-    let mut fds = [0; 2];
-    // SAFETY: `fds` has room for two descriptors.
-    check_int(unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC) })?;
-    Ok((new_fd(fds[0].into())?, new_fd(fds[1].into())?))
+    nix::unistd::pipe2(OFlag::O_CLOEXEC)
 }
 
 /// O_RDONLY, O_WRONLY or O_RDWR, as the descriptor was opened (F_GETFL of fcntl(2)).
 pub(crate) fn access_mode(fd: impl AsFd) -> Result<i32> {
-    // SAFETY: F_GETFL only asks.
-    check_int(unsafe { libc::fcntl(fd.as_fd().as_raw_fd(), libc::F_GETFL) }).map(|f| f & libc::O_ACCMODE)
+    fcntl(fd, FcntlArg::F_GETFL).map(|flags| flags & libc::O_ACCMODE)
 }
 
 /// True if descriptor number `fd` is open.
@@ -453,45 +390,25 @@ pub(crate) fn close_range(first: RawFd, last: RawFd, flags: u32) -> Result<()> {
 
 /// `int flock(int fd, int operation)`, tried again after EINTR.
 pub(crate) fn flock(fd: impl AsFd, operation: i32) -> Result<()> {
-    loop {
-        // SAFETY: plain integers.
-        match check_int(unsafe { libc::flock(fd.as_fd().as_raw_fd(), operation) }) {
-            Err(Errno::EINTR) => {}
-            other => return other.map(drop),
-        }
-    }
+    let fd = fd.as_fd().as_raw_fd();
+    // SAFETY: plain integers.
+    again(|| check_int(unsafe { libc::flock(fd, operation) })).map(drop)
 }
 
 /// `int poll(struct pollfd *fds, nfds_t n, int timeout)` on one descriptor:
 /// the events that came, 0 after `timeout_ms` (-1: wait for ever).
 pub(crate) fn poll(fd: impl AsFd, events: i16, timeout_ms: i32) -> Result<i16> {
-    let mut entry = libc::pollfd { fd: fd.as_fd().as_raw_fd(), events, revents: 0 };
-    loop {
-        // SAFETY: one valid pollfd.
-        match check_int(unsafe { libc::poll(&raw mut entry, 1, timeout_ms) }) {
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
-            Ok(_) => return Ok(entry.revents),
-        }
-    }
+    poll_many([Some((fd.as_fd(), events))], timeout_ms).map(|[events]| events)
 }
 
 /// `ssize_t writev(int fd, const struct iovec *iov, int n)`
 pub(crate) fn write_parts<const N: usize>(fd: impl AsFd, parts: [&[u8]; N]) -> Result<usize> {
-    let iov =
-        parts.map(|part| libc::iovec { iov_base: part.as_ptr().cast_mut().cast(), iov_len: part.len() });
-    // SAFETY: the parts outlive the call, which only reads them.
-    let n = unsafe { libc::syscall(libc::SYS_writev, fd.as_fd().as_raw_fd(), iov.as_ptr(), N) };
-    check(n).map(|n| n as usize)
+    nix::sys::uio::writev(fd, &parts.map(IoSlice::new))
 }
 
 /// `ssize_t pread(int fd, void *buf, size_t count, 0)`: for files that are made anew at each read.
 pub(crate) fn read_at_start(fd: impl AsFd, buf: &mut [u8]) -> Result<usize> {
-    // SAFETY: the buffer is valid for writes of its length.
-    let n = unsafe {
-        libc::syscall(libc::SYS_pread64, fd.as_fd().as_raw_fd(), buf.as_mut_ptr(), buf.len(), 0i64)
-    };
-    check(n).map(|n| n as usize)
+    nix::sys::uio::pread(fd, buf, 0)
 }
 
 /// `int poll(struct pollfd *fds, nfds_t n, int timeout)`: the events of each, 0
@@ -500,26 +417,18 @@ pub(crate) fn poll_many<const N: usize>(
     fds: [Option<(BorrowedFd<'_>, i16)>; N],
     timeout_ms: i32,
 ) -> Result<[i16; N]> {
-    let mut entries = fds.map(|entry| match entry {
-        Some((fd, events)) => libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 },
-        // A negative number is passed over.
-        None => libc::pollfd { fd: -1, events: 0, revents: 0 },
+    let mut entries = fds.map(|entry| {
+        // A negative number, as the one of CWD, is passed over.
+        let (fd, events) = entry.unwrap_or((CWD, 0));
+        PollFd::new(fd, PollFlags::from_bits_retain(events))
     });
-    loop {
-        // SAFETY: N valid pollfds.
-        match check_int(unsafe { libc::poll(entries.as_mut_ptr(), N as libc::nfds_t, timeout_ms) }) {
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
-            Ok(_) => return Ok(entries.map(|entry| entry.revents)),
-        }
-    }
+    let timeout = PollTimeout::try_from(timeout_ms).unwrap_or(PollTimeout::NONE);
+    again(|| nix::poll::poll(&mut entries, timeout))?;
+    Ok(entries.map(|entry| entry.revents().unwrap_or(PollFlags::all()).bits()))
 }
 
 /// Makes reads and writes return EAGAIN instead of waiting (O_NONBLOCK).
 pub(crate) fn set_nonblocking(fd: impl AsFd) -> Result<()> {
-    let fd = fd.as_fd().as_raw_fd();
-    // SAFETY: F_GETFL only asks.
-    let flags = check_int(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
-    // SAFETY: plain integers.
-    check_int(unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) }).map(drop)
+    let flags = OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL)?);
+    fcntl(fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK)).map(drop)
 }

@@ -24,6 +24,7 @@ pub(crate) mod errno;
 pub(crate) mod exe;
 pub(crate) mod exec;
 pub(crate) mod fd;
+mod ioctl;
 pub(crate) mod keyctl;
 pub(crate) mod mount;
 pub(crate) mod net;

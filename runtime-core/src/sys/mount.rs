@@ -3,8 +3,9 @@
 //! nobody sees, set it up, attach it where a descriptor says.
 
 use super::{Result, done, fd, new_fd};
+use nix::mount::{MntFlags, MsFlags};
 use std::ffi::CStr;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 const OPEN_TREE_CLONE: u32 = 1;
@@ -142,28 +143,34 @@ pub(crate) fn fsopen(fstype: &CStr) -> Result<OwnedFd> {
 /// `int fsconfig(int fd, FSCONFIG_SET_STRING, key, value, 0)`, or SET_FLAG
 /// without a value. The kernel takes at most 255 bytes of each.
 pub(crate) fn fsconfig_set(context: impl AsFd, key: &CStr, value: Option<&CStr>) -> Result<()> {
-    let (command, value) = match value {
-        Some(value) => (FSCONFIG_SET_STRING, value.as_ptr()),
-        None => (FSCONFIG_SET_FLAG, ptr::null()),
-    };
-    // SAFETY: key and value are C strings, or the value is null as SET_FLAG wants it.
-    done(unsafe {
-        libc::syscall(libc::SYS_fsconfig, context.as_fd().as_raw_fd(), command, key.as_ptr(), value, 0)
-    })
+    let command = if value.is_some() { FSCONFIG_SET_STRING } else { FSCONFIG_SET_FLAG };
+    fsconfig(context, command, Some(key), value, 0)
+}
+
+/// `int fsconfig(int fd, unsigned command, const char *key, const char *value, int aux)`, for the
+/// commands of which a value is a string.
+fn fsconfig(
+    context: impl AsFd,
+    command: u32,
+    key: Option<&CStr>,
+    value: Option<&CStr>,
+    aux: RawFd,
+) -> Result<()> {
+    let context = context.as_fd().as_raw_fd();
+    let pointer = |text: Option<&CStr>| text.map_or(ptr::null(), CStr::as_ptr);
+    // SAFETY: key and value are C strings, or null, which the kernel refuses where it wants one.
+    done(unsafe { libc::syscall(libc::SYS_fsconfig, context, command, pointer(key), pointer(value), aux) })
 }
 
 /// `int fsconfig(int fd, FSCONFIG_SET_FD, key, NULL, value)`. EINVAL: the file system
 /// has no such option, or not this one's.
 pub(crate) fn fsconfig_set_fd(context: impl AsFd, key: &CStr, value: impl AsFd) -> Result<()> {
-    let (context, value) = (context.as_fd().as_raw_fd(), value.as_fd().as_raw_fd());
-    let null = ptr::null::<libc::c_char>();
-    // SAFETY: the key is a C string, and SET_FD takes no value but the descriptor.
-    done(unsafe { libc::syscall(libc::SYS_fsconfig, context, FSCONFIG_SET_FD, key.as_ptr(), null, value) })
+    fsconfig(context, FSCONFIG_SET_FD, Some(key), None, value.as_fd().as_raw_fd())
 }
 
 /// `int fsconfig(int fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0)`: makes the superblock.
 pub(crate) fn fsconfig_create(context: impl AsFd) -> Result<()> {
-    command(context, FSCONFIG_CMD_CREATE)
+    fsconfig(context, FSCONFIG_CMD_CREATE, None, None, 0)
 }
 
 /// `int fspick(int dirfd, "", unsigned flags)`: a context for changing the superblock of the
@@ -176,13 +183,7 @@ pub(crate) fn fspick(root: impl AsFd) -> Result<OwnedFd> {
 
 /// `int fsconfig(int fd, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0)`: changes the superblock.
 pub(crate) fn fsconfig_reconfigure(context: impl AsFd) -> Result<()> {
-    command(context, FSCONFIG_CMD_RECONFIGURE)
-}
-
-fn command(context: impl AsFd, command: u32) -> Result<()> {
-    let null = ptr::null::<libc::c_char>();
-    // SAFETY: the commands take no key and no value.
-    done(unsafe { libc::syscall(libc::SYS_fsconfig, context.as_fd().as_raw_fd(), command, null, null, 0) })
+    fsconfig(context, FSCONFIG_CMD_RECONFIGURE, None, None, 0)
 }
 
 /// What the kernel says about the last failure in a context, of which read(2) gives
@@ -213,28 +214,22 @@ pub(crate) fn mount(
     flags: libc::c_ulong,
     data: &CStr,
 ) -> Result<()> {
-    // SAFETY: all are C strings; the kernel reads no more of `data` than there is mapped.
-    done(unsafe {
-        libc::syscall(libc::SYS_mount, source.as_ptr(), path.as_ptr(), fstype.as_ptr(), flags, data.as_ptr())
-    })
+    nix::mount::mount(Some(source), path, Some(fstype), MsFlags::from_bits_retain(flags), Some(data))
 }
 
 /// `int mount(NULL, path, NULL, MS_*, NULL)`: changes the propagation of the
 /// mount at `path`, with MS_REC of all below it.
 pub(crate) fn set_propagation(path: &CStr, flags: libc::c_ulong) -> Result<()> {
-    let null = ptr::null::<libc::c_char>();
-    // SAFETY: `path` is a C string; a change of propagation reads nothing else.
-    done(unsafe { libc::syscall(libc::SYS_mount, null, path.as_ptr(), null, flags, null) })
+    const NONE: Option<&CStr> = None;
+    nix::mount::mount(NONE, path, NONE, MsFlags::from_bits_retain(flags), NONE)
 }
 
 /// `int pivot_root(const char *new_root, const char *put_old)`. Child only.
 pub(crate) fn pivot_root(new_root: &CStr, put_old: &CStr) -> Result<()> {
-    // SAFETY: both are C strings.
-    done(unsafe { libc::syscall(libc::SYS_pivot_root, new_root.as_ptr(), put_old.as_ptr()) })
+    nix::unistd::pivot_root(new_root, put_old)
 }
 
 /// `int umount2(const char *path, int flags)`. Child only.
 pub(crate) fn umount(path: &CStr, flags: i32) -> Result<()> {
-    // SAFETY: `path` is a C string.
-    done(unsafe { libc::syscall(libc::SYS_umount2, path.as_ptr(), flags) })
+    nix::mount::umount2(path, MntFlags::from_bits_retain(flags))
 }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Namespaces: joining, leaving, and the names inside of one.
 
-use super::{Result, check_int, done, new_fd};
-use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use super::ioctl::{self, Number};
+use super::{Result, done, new_fd};
+use nix::sched::CloneFlags;
+use std::ffi::{CString, OsStr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
 /// `int setns(int fd, int nstype)`: `fd` is a namespace file, or (since 5.8) a
 /// pidfd, in which case `types` may name several. Child only.
@@ -11,31 +14,24 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 /// EINVAL: not a namespace of that type, or the process has threads (user,
 /// time). EPERM: no CAP_SYS_ADMIN in the user namespace that owns it.
 pub(crate) fn setns(fd: impl AsFd, types: i32) -> Result<()> {
-    // SAFETY: plain integers.
-    check_int(unsafe { libc::setns(fd.as_fd().as_raw_fd(), types) }).map(drop)
+    nix::sched::setns(fd, CloneFlags::from_bits_retain(types))
 }
 
 /// `int unshare(int flags)`. Child only, or a thread that ends with it.
 pub(crate) fn unshare(flags: i32) -> Result<()> {
-    // SAFETY: plain integers.
-    check_int(unsafe { libc::unshare(flags) }).map(drop)
+    nix::sched::unshare(CloneFlags::from_bits_retain(flags))
 }
 
 /// `int ioctl(int fd, NS_GET_NSTYPE)`: the CLONE_NEW* flag of a namespace file.
 /// ENOTTY: not a namespace file.
 pub(crate) fn namespace_type(fd: impl AsFd) -> Result<i32> {
-    const NS_GET_NSTYPE: libc::c_ulong = 0xb703;
-    // SAFETY: NS_GET_NSTYPE takes no argument.
-    check_int(unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), NS_GET_NSTYPE as _) })
+    ioctl::number(fd, Number::NamespaceType, 0)
 }
 
 /// `int ioctl(int fd, NS_GET_USERNS)`: the user namespace that owns another namespace.
 /// EPERM: it is none of the caller's, nor below it.
 pub(crate) fn owner(fd: impl AsFd) -> Result<OwnedFd> {
-    const NS_GET_USERNS: libc::c_ulong = 0xb701;
-    // SAFETY: NS_GET_USERNS takes no argument.
-    let owner = check_int(unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), NS_GET_USERNS as _) })?;
-    new_fd(owner.into())
+    new_fd(ioctl::number(fd, Number::NamespaceOwner, 0)?.into())
 }
 
 /// Whether a file of nsfs is the namespace of the calling thread's that has the name `name`
@@ -60,8 +56,7 @@ pub(crate) fn is_initial_user_namespace() -> Result<bool> {
 
 /// `int sethostname(const char *name, size_t len)`: at most 64 bytes.
 pub(crate) fn set_hostname(name: &[u8]) -> Result<()> {
-    // SAFETY: the buffer is valid for reads of its length.
-    done(unsafe { libc::syscall(libc::SYS_sethostname, name.as_ptr(), name.len()) })
+    nix::unistd::sethostname(OsStr::from_bytes(name))
 }
 
 /// `int setdomainname(const char *name, size_t len)`: at most 64 bytes.

@@ -3,8 +3,10 @@
 
 use super::{Result, check, check_int, done, new_fd};
 use nix::errno::Errno;
-use std::mem::MaybeUninit;
+use nix::sys::personality::{self, Persona};
+use nix::sys::signal::Signal;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::ptr;
 
 /// `int pidfd_open(pid_t pid, unsigned flags)`, since 5.3. ESRCH: no such process.
 pub(crate) fn pidfd_open(pid: i32) -> Result<OwnedFd> {
@@ -26,10 +28,8 @@ pub(crate) fn start_clean(command: &mut std::process::Command) {
     let mask = super::signal::mask_of_caller();
     let parent = std::process::id() as i32;
     let prepare = move || {
-        // SAFETY: plain integers.
-        done(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) })?;
-        // SAFETY: no arguments.
-        if unsafe { libc::getppid() } != parent {
+        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+        if nix::unistd::getppid().as_raw() != parent {
             return Err(Errno::ESRCH.into());
         }
         if let Some(mask) = mask {
@@ -54,7 +54,7 @@ pub(crate) fn kill_group(pgid: i32, signal: i32) -> Result<()> {
 
 /// `int pidfd_send_signal(int pidfd, int sig, NULL, 0)`, since 5.1. ESRCH: it is gone.
 pub(crate) fn pidfd_send_signal(pidfd: impl AsFd, signal: i32) -> Result<()> {
-    let no_info = std::ptr::null::<libc::siginfo_t>();
+    let no_info = ptr::null::<libc::siginfo_t>();
     // SAFETY: a null siginfo means the one that kill(2) would send.
     done(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_fd().as_raw_fd(), signal, no_info, 0) })
 }
@@ -111,47 +111,49 @@ pub(crate) fn try_wait(pidfd: impl AsFd, flags: i32) -> Result<Option<ExitStatus
 }
 
 fn waitid(pidfd: &impl AsFd, flags: i32) -> Result<Option<ExitStatus>> {
-    let (kind, id) = (libc::P_PIDFD, pidfd.as_fd().as_raw_fd() as libc::id_t);
-    loop {
-        let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-        // SAFETY: `info` has room for a siginfo_t.
-        match check_int(unsafe {
-            libc::waitid(kind, id, info.as_mut_ptr(), libc::WEXITED | libc::__WALL | flags)
-        }) {
-            Err(Errno::EINTR) => continue,
-            Err(errno) => return Err(errno),
-            Ok(_) => {}
-        }
-        // SAFETY: zeroed, and then filled by waitid; all bit patterns are valid.
-        let info = unsafe { info.assume_init() };
-        // SAFETY: of waitid's siginfo, si_status is always valid.
-        let status = unsafe { info.si_status() };
-        return Ok(match info.si_code {
-            // With WNOHANG, the zeros from above.
-            0 => None,
-            libc::CLD_EXITED => Some(ExitStatus::Exited(status)),
-            _ => Some(ExitStatus::Signaled(status)),
-        });
-    }
+    let id = pidfd.as_fd().as_raw_fd() as libc::id_t;
+    // SAFETY: a siginfo_t of zeros is one.
+    let mut info = unsafe { std::mem::zeroed::<libc::siginfo_t>() };
+    super::fd::again(|| {
+        let flags = libc::WEXITED | libc::__WALL | flags;
+        // SAFETY: `info` has room for a siginfo_t. nix's `waitid` knows no real-time signal.
+        check_int(unsafe { libc::waitid(libc::P_PIDFD, id, &raw mut info, flags) })
+    })?;
+    // SAFETY: of waitid's siginfo, si_status is always valid.
+    let status = unsafe { info.si_status() };
+    Ok(match info.si_code {
+        // With WNOHANG, the zeros from above.
+        0 => None,
+        libc::CLD_EXITED => Some(ExitStatus::Exited(status)),
+        _ => Some(ExitStatus::Signaled(status)),
+    })
 }
 
 /// `int prlimit(pid_t pid, resource, const struct rlimit *new, NULL)`: EPERM:
 /// raising the hard limit needs CAP_SYS_RESOURCE.
 pub(crate) fn set_rlimit(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<()> {
     let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
-    let no_old = std::ptr::null_mut::<libc::rlimit64>();
-    // SAFETY: `limit` is a whole rlimit64; the old value is not asked for.
-    done(unsafe { libc::syscall(libc::SYS_prlimit64, pid, resource, &raw const limit, no_old) })
+    prlimit(pid, resource, Some(&limit), None)
 }
 
 /// `int prlimit(0, resource, NULL, struct rlimit *old)`: the soft and the hard limit of
 /// the calling process.
 pub(crate) fn own_rlimit_of(resource: u32) -> Result<(u64, u64)> {
     let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
-    let no_new = std::ptr::null::<libc::rlimit64>();
-    // SAFETY: `limit` has room for the old value; no new one is given.
-    done(unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, no_new, &raw mut limit) })?;
+    prlimit(0, resource, None, Some(&mut limit))?;
     Ok((limit.rlim_cur, limit.rlim_max))
+}
+
+/// `int prlimit(pid_t pid, resource, const struct rlimit *new, struct rlimit *old)`
+fn prlimit(
+    pid: i32,
+    resource: u32,
+    new: Option<&libc::rlimit64>,
+    old: Option<&mut libc::rlimit64>,
+) -> Result<()> {
+    let (new, old) = (new.map_or(ptr::null(), ptr::from_ref), old.map_or(ptr::null_mut(), ptr::from_mut));
+    // SAFETY: both are whole rlimit64s, or null, which asks for nothing.
+    done(unsafe { libc::syscall(libc::SYS_prlimit64, pid, resource, new, old) })
 }
 
 /// `struct sched_attr` of sched_setattr(2), its first version.
@@ -201,21 +203,19 @@ pub(crate) fn set_io_priority(pgid: i32, ioprio: u16) -> Result<()> {
 pub(crate) fn set_mempolicy(mode: i32, nodes: &[u64]) -> Result<()> {
     // The kernel reads maxnode - 1 bits (set_mempolicy(2), "historical").
     let bits = if nodes.is_empty() { 0 } else { nodes.len() * 64 + 1 };
-    let nodes = if nodes.is_empty() { std::ptr::null() } else { nodes.as_ptr() };
+    let nodes = if nodes.is_empty() { ptr::null() } else { nodes.as_ptr() };
     // SAFETY: the mask is valid for reads of its length, or null with length 0.
     done(unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, nodes, bits) })
 }
 
 /// `int personality(unsigned long persona)`
 pub(crate) fn set_personality(persona: u32) -> Result<()> {
-    // SAFETY: plain integers.
-    done(unsafe { libc::syscall(libc::SYS_personality, libc::c_ulong::from(persona)) })
+    personality::set(Persona::from_bits_retain(persona as i32)).map(drop)
 }
 
 /// `pid_t setsid(void)`. Child only. EPERM: it already leads a process group.
 pub(crate) fn setsid() -> Result<()> {
-    // SAFETY: no arguments.
-    done(unsafe { libc::syscall(libc::SYS_setsid) })
+    nix::unistd::setsid().map(drop)
 }
 
 /// `int prctl(PR_SET_MM, PR_SET_MM_MAP, struct prctl_mm_map *map, size_t size)`,
@@ -229,7 +229,7 @@ pub(crate) fn set_mm_map(map: &MmMap) -> Result<()> {
             libc::SYS_prctl,
             libc::PR_SET_MM,
             PR_SET_MM_MAP,
-            std::ptr::from_ref(map),
+            ptr::from_ref(map),
             size_of::<MmMap>(),
             0,
         )

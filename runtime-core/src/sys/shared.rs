@@ -2,6 +2,8 @@
 //! Memory that a process and its children write to together.
 
 use super::{Result, check};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_gettime};
 use std::ptr;
 use std::sync::atomic::AtomicU64;
 
@@ -26,8 +28,7 @@ pub(crate) fn words() -> Result<&'static [AtomicU64; WORDS]> {
 /// `int clock_gettime(CLOCK_MONOTONIC, struct timespec *tp)`, in nanoseconds.
 /// Without a system call, and so allowed by every filter.
 pub(crate) fn now() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the structure outlives the call, which cannot fail for this clock.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    // Cannot fail for this clock.
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap_or(TimeSpec::new(0, 0));
+    time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64
 }

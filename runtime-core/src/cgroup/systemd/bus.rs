@@ -434,7 +434,7 @@ mod tests {
 
     /// A manager that answers what the test wants.
     fn talk(script: impl FnOnce(&mut Bus) + Send + 'static) -> Bus {
-        let (ours, theirs) = socket::pair(libc::SOCK_STREAM).unwrap();
+        let (ours, theirs) = socket::pair(nix::sys::socket::SockType::Stream).unwrap();
         fd::set_nonblocking(&ours).unwrap();
         fd::set_nonblocking(&theirs).unwrap();
         let mut manager = Bus::new(theirs, Duration::from_secs(5));
