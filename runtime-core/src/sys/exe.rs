@@ -188,11 +188,9 @@ fn replace(segments: &[Segment], file: BorrowedFd<'_>) -> Result<()> {
 fn copy_to_memory(segments: &[Segment], start: usize) -> Result<()> {
     let len: usize = segments.iter().map(|segment| segment.len).sum();
     // With its pages, each of which would be a fault of its own otherwise.
-    let private = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
+    let copy = super::shared::anonymous(len, libc::MAP_PRIVATE | libc::MAP_POPULATE)?;
+    let copy = ptr::with_exposed_provenance_mut::<u8>(copy);
     let writable = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: a new mapping at an address of the kernel's choice.
-    let copy = unsafe { libc::syscall(libc::SYS_mmap, 0usize, len, writable, private, -1, 0usize) };
-    let copy = ptr::with_exposed_provenance_mut::<u8>(check(copy)? as usize);
     let original = ptr::with_exposed_provenance::<u8>(start);
     // SAFETY: both are `len` bytes, mapped (segments) and apart from each
     // other; nobody writes to the original meanwhile: this thread is the only one.

@@ -2,6 +2,7 @@
 //! ioctl(2). nix's macros make an unsafe function of each request; here a request and the
 //! type of its argument are one constant, and the two functions that take it are safe.
 
+use super::net::Request;
 use super::{Result, check_int};
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd};
@@ -45,13 +46,13 @@ pub(super) const GET_SIZE: Pointer<libc::winsize> = Pointer::new(libc::TIOCGWINS
 /// `TIOCSWINSZ` of ioctl_tty(2): sets the window size.
 pub(super) const SET_SIZE: Pointer<libc::winsize> = Pointer::new(libc::TIOCSWINSZ as _);
 /// `SIOCGIFINDEX` of netdevice(7): the index of the interface of a name.
-pub(super) const INTERFACE_INDEX: Pointer<libc::ifreq> = Pointer::new(libc::SIOCGIFINDEX as _);
+pub(super) const INTERFACE_INDEX: Pointer<Request> = Pointer::new(libc::SIOCGIFINDEX as _);
 /// `SIOCGIFNAME` of netdevice(7): the name of the interface of an index.
-pub(super) const INTERFACE_NAME: Pointer<libc::ifreq> = Pointer::new(libc::SIOCGIFNAME as _);
+pub(super) const INTERFACE_NAME: Pointer<Request> = Pointer::new(libc::SIOCGIFNAME as _);
 /// `SIOCGIFFLAGS` of netdevice(7): the IFF_* flags of an interface.
-pub(super) const INTERFACE_FLAGS: Pointer<libc::ifreq> = Pointer::new(libc::SIOCGIFFLAGS as _);
+pub(super) const INTERFACE_FLAGS: Pointer<Request> = Pointer::new(libc::SIOCGIFFLAGS as _);
 /// `SIOCSIFFLAGS` of netdevice(7): sets the IFF_* flags of an interface.
-pub(super) const SET_INTERFACE_FLAGS: Pointer<libc::ifreq> = Pointer::new(libc::SIOCSIFFLAGS as _);
+pub(super) const SET_INTERFACE_FLAGS: Pointer<Request> = Pointer::new(libc::SIOCSIFFLAGS as _);
 
 /// `int ioctl(int fd, unsigned long request, T *argument)`
 pub(super) fn pointer<T>(fd: impl AsFd, request: Pointer<T>, argument: &mut T) -> Result<()> {

@@ -18,57 +18,76 @@ pub(crate) fn route_socket() -> Result<OwnedFd> {
     Ok(socket)
 }
 
-/// A request of netdevice(7) about no interface yet.
-fn empty_request() -> libc::ifreq {
-    // SAFETY: an ifreq of zeros is an empty request.
-    unsafe { std::mem::zeroed() }
+/// Reads and writes `struct ifreq` of netdevice(7), whose other half is a union.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Request {
+    name: [u8; libc::IFNAMSIZ],
+    /// An index has 4 bytes, flags have 2.
+    value: [u8; 24],
 }
 
-/// A request of netdevice(7) about an interface. ENODEV: no name is that long.
-fn request(name: &CStr) -> Result<libc::ifreq> {
-    let mut request = empty_request();
-    // One byte is left for the terminating NUL.
-    if name.count_bytes() >= request.ifr_name.len() {
-        return Err(Errno::ENODEV);
+const _: () = assert!(size_of::<Request>() == size_of::<libc::ifreq>());
+
+impl Request {
+    /// ENODEV: no name is that long.
+    fn about(name: &CStr) -> Result<Self> {
+        let mut request = Request::default();
+        let name = name.to_bytes_with_nul();
+        request.name.get_mut(..name.len()).ok_or(Errno::ENODEV)?.copy_from_slice(name);
+        Ok(request)
     }
-    for (to, from) in request.ifr_name.iter_mut().zip(name.to_bytes()) {
-        *to = *from as libc::c_char;
+
+    fn index(&self) -> u32 {
+        let [a, b, c, d, ..] = self.value;
+        u32::from_ne_bytes([a, b, c, d])
     }
-    Ok(request)
+
+    fn flags(&self) -> u16 {
+        let [a, b, ..] = self.value;
+        u16::from_ne_bytes([a, b])
+    }
+
+    fn set(&mut self, value: &[u8]) {
+        for (to, from) in self.value.iter_mut().zip(value) {
+            *to = *from;
+        }
+    }
 }
 
 /// `int ioctl(int fd, SIOCGIFINDEX, struct ifreq *)`. ENODEV: there is none of that name.
 pub(crate) fn interface_index(socket: impl AsFd, name: &CStr) -> Result<u32> {
-    let mut request = request(name)?;
+    let mut request = Request::about(name)?;
     ioctl::pointer(socket, INTERFACE_INDEX, &mut request)?;
-    // SAFETY: SIOCGIFINDEX has filled this member.
-    Ok(unsafe { request.ifr_ifru.ifru_ifindex } as u32)
+    Ok(request.index())
 }
 
 /// `int ioctl(int fd, SIOCGIFNAME, struct ifreq *)`. ENODEV: there is none of that index.
 /// Parent only (heap).
 pub(crate) fn interface_name(socket: impl AsFd, index: u32) -> Result<CString> {
-    let mut request = empty_request();
-    request.ifr_ifru.ifru_ifindex = index as i32;
+    let mut request = Request::default();
+    request.set(&index.to_ne_bytes());
     ioctl::pointer(socket, INTERFACE_NAME, &mut request)?;
-    let name: Vec<u8> = request.ifr_name.iter().map(|c| *c as u8).take_while(|c| *c != 0).collect();
-    Ok(CString::new(name).unwrap_or_default())
+    // The kernel ends it with a NUL.
+    CStr::from_bytes_until_nul(&request.name).map(CStr::to_owned).map_err(|_none| Errno::EINVAL)
 }
 
 /// `int ioctl(int fd, SIOCGIFFLAGS, struct ifreq *)`: IFF_UP.
 pub(crate) fn interface_is_up(socket: impl AsFd, name: &CStr) -> Result<bool> {
-    let mut request = request(name)?;
+    let mut request = Request::about(name)?;
     ioctl::pointer(socket, INTERFACE_FLAGS, &mut request)?;
-    // SAFETY: SIOCGIFFLAGS has filled this member.
-    Ok(i32::from(unsafe { request.ifr_ifru.ifru_flags }) & libc::IFF_UP != 0)
+    Ok(request.flags() & UP != 0)
 }
 
 /// Brings `lo` up, as `ip link set lo up` does (SIOCSIFFLAGS of netdevice(7)).
 pub(crate) fn loopback_up() -> Result<()> {
     let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
-    let mut request = request(c"lo")?;
+    let mut request = Request::about(c"lo")?;
     // A new namespace's lo has no flag but IFF_LOOPBACK, which cannot be changed,
     // so there is nothing to read and preserve.
-    request.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short;
+    request.set(&UP.to_ne_bytes());
     ioctl::pointer(socket, SET_INTERFACE_FLAGS, &mut request)
 }
+
+/// IFF_UP among the flags of a request.
+const UP: u16 = libc::IFF_UP as u16;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Processes: pidfds, waiting, limits, scheduling, memory policy, personality.
 
-use super::{Result, check, check_int, done, new_fd};
+use super::{Result, check, done, new_fd};
 use nix::errno::Errno;
 use nix::sys::personality::{self, Persona};
 use nix::sys::signal::Signal;
@@ -110,22 +110,35 @@ pub(crate) fn try_wait(pidfd: impl AsFd, flags: i32) -> Result<Option<ExitStatus
     waitid(&pidfd, flags | libc::WNOHANG)
 }
 
+/// `int waitid(P_PIDFD, id_t pidfd, siginfo_t *info, WEXITED | __WALL | flags, NULL)`, again after
+/// EINTR. nix's knows no real-time signal.
 fn waitid(pidfd: &impl AsFd, flags: i32) -> Result<Option<ExitStatus>> {
-    let id = pidfd.as_fd().as_raw_fd() as libc::id_t;
-    // SAFETY: a siginfo_t of zeros is one.
-    let mut info = unsafe { std::mem::zeroed::<libc::siginfo_t>() };
+    /// What the kernel writes of a siginfo_t, and the room for a whole one.
+    #[repr(C)]
+    #[derive(Default)]
+    struct ChildInfo {
+        signal: i32,
+        errno: i32,
+        /// CLD_* of waitid(2). With WNOHANG, 0 if no child has ended.
+        code: i32,
+        padding: i32,
+        pid: i32,
+        uid: u32,
+        status: i32,
+        rest: [u32; 25],
+    }
+    const { assert!(size_of::<ChildInfo>() == size_of::<libc::siginfo_t>()) };
+    let (pidfd, flags) = (pidfd.as_fd().as_raw_fd(), libc::WEXITED | libc::__WALL | flags);
+    let mut info = ChildInfo::default();
     super::fd::again(|| {
-        let flags = libc::WEXITED | libc::__WALL | flags;
-        // SAFETY: `info` has room for a siginfo_t. nix's `waitid` knows no real-time signal.
-        check_int(unsafe { libc::waitid(libc::P_PIDFD, id, &raw mut info, flags) })
+        let no_usage = ptr::null::<libc::rusage>();
+        // SAFETY: `info` has room for a siginfo_t, any bytes are one; no usage is asked for.
+        done(unsafe { libc::syscall(libc::SYS_waitid, libc::P_PIDFD, pidfd, &raw mut info, flags, no_usage) })
     })?;
-    // SAFETY: of waitid's siginfo, si_status is always valid.
-    let status = unsafe { info.si_status() };
-    Ok(match info.si_code {
-        // With WNOHANG, the zeros from above.
+    Ok(match info.code {
         0 => None,
-        libc::CLD_EXITED => Some(ExitStatus::Exited(status)),
-        _ => Some(ExitStatus::Signaled(status)),
+        libc::CLD_EXITED => Some(ExitStatus::Exited(info.status)),
+        _ => Some(ExitStatus::Signaled(info.status)),
     })
 }
 

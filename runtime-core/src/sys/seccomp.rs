@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! seccomp(2): system call filters.
 
-use super::{Result, check, done, new_fd};
+use super::{Result, check, new_fd};
 use nix::errno::Errno;
 use seccomp::Instruction;
 use std::os::fd::OwnedFd;
@@ -36,19 +36,22 @@ pub(crate) fn load_listening(program: &[Instruction], flags: u32) -> Result<Owne
 fn set(program: &[Instruction], flags: u32) -> Result<libc::c_long> {
     // The kernel's own limit, BPF_MAXINSNS, is lower.
     let Ok(len) = u16::try_from(program.len()) else { return Err(Errno::EINVAL) };
-    let program = Fprog { len, filter: program.as_ptr() };
-    // SAFETY: a whole sock_fprog. Instruction is laid out as struct sock_filter.
-    check(unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &raw const program) })
+    set_mode_filter(Some(&Fprog { len, filter: program.as_ptr() }), flags)
 }
 
 /// Whether the kernel knows the flags. It looks at them first, so that without a
 /// program EFAULT says yes. EINVAL: it does not.
 pub(crate) fn check_flags(flags: u32) -> Result<()> {
-    let none = std::ptr::null::<Fprog>();
-    // SAFETY: the kernel refuses to read from a null pointer, so nothing changes.
-    match done(unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, none) }) {
+    match set_mode_filter(None, flags) {
         Err(Errno::EFAULT) => Ok(()),
         Err(errno) => Err(errno),
-        Ok(()) => Err(Errno::EINVAL),
+        Ok(_) => Err(Errno::EINVAL),
     }
+}
+
+fn set_mode_filter(program: Option<&Fprog>, flags: u32) -> Result<libc::c_long> {
+    let program = program.map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: a whole sock_fprog of instructions that outlive the call, laid out as struct
+    // sock_filter; or null, from which the kernel refuses to read.
+    check(unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, program) })
 }

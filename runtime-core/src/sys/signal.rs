@@ -161,25 +161,40 @@ pub(crate) fn reset_in_child(ignored: Ignored) {
 /// SIGCHLD ignored, which is inherited: the kernel would reap them. To be called
 /// first thing in `main`.
 pub fn stop_ignoring_children() {
-    // SAFETY: SIG_DFL is a valid disposition; no handler is installed.
-    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+    set_action(libc::SIGCHLD, Action::Default);
 }
 
 /// Makes the signals that people end programs with end this one, even if it is
 /// the first process of a pid namespace, for which the kernel does nothing by
 /// default. Child only; execve takes the handlers away.
 pub(crate) fn exit_when_terminated() {
+    for signal in ENDING {
+        set_action(signal, Action::Exit);
+    }
+}
+
+/// What a signal does to the process that it comes to.
+#[derive(Clone, Copy, Debug)]
+enum Action {
+    /// What signal(7) says.
+    Default,
+    /// Ends it with the status 128 + N.
+    Exit,
+}
+
+/// `sighandler_t signal(int signal, sighandler_t handler)`: EINVAL, which is ignored, for
+/// SIGKILL and SIGSTOP.
+fn set_action(signal: i32, action: Action) {
     extern "C" fn exit(signal: libc::c_int) {
         super::exec::exit(128 + signal);
     }
-    let handler = exit as extern "C" fn(libc::c_int);
-    for signal in ENDING {
+    let handler = match action {
+        Action::Default => libc::SIG_DFL,
         #[expect(clippy::fn_to_numeric_cast_any, reason = "sighandler_t is an integer")]
-        // SAFETY: the handler only calls _exit, which any handler may.
-        unsafe {
-            libc::signal(signal, handler as libc::sighandler_t)
-        };
-    }
+        Action::Exit => exit as extern "C" fn(libc::c_int) as libc::sighandler_t,
+    };
+    // SAFETY: a valid disposition; the handler only calls _exit, which any handler may.
+    unsafe { libc::signal(signal, handler) };
 }
 
 /// What strsignal(3) says of a signal, in the words that Go uses too.
