@@ -8,16 +8,16 @@ use std::io::{Read, Seek};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What one command took, in microseconds.
+/// The costs of one command, in microseconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sample {
-    /// From before the fork to after its end.
+    /// The time from before the fork to after the end.
     pub(crate) wall: f64,
-    /// CPU time of it and of the children that it has waited for.
+    /// CPU time of the command and of the children that it has reaped.
     pub(crate) cpu: f64,
 }
 
-/// Where commands write to: a file, as a supervisor would give it; its end is
+/// The clock, with the file that commands write to, as a supervisor would give it. The file is
 /// shown if a command fails.
 #[derive(Debug)]
 pub(crate) struct Clock {
@@ -52,7 +52,7 @@ impl Clock {
         Ok(sample)
     }
 
-    /// What commands have written.
+    /// Returns the output of commands.
     pub(crate) fn text(&mut self) -> String {
         let mut text = String::new();
         match self.output.rewind().and_then(|()| self.output.read_to_string(&mut text)) {
@@ -66,7 +66,7 @@ pub(crate) fn micros(duration: Duration) -> f64 {
     duration.as_nanos() as f64 / 1000.0
 }
 
-/// CPU time of all children waited for.
+/// Returns the CPU time of all reaped children.
 fn cpu() -> Result<f64> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).doing("getrusage")?;
     let times = [usage.user_time(), usage.system_time()];

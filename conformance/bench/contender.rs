@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What is measured: runtimes, and the two programs that they are held against.
+//! The contenders: runtimes, and the two programs that they are compared with.
 
 use conformance::{Doing, Result, bundle, ensure};
 use std::fs::File;
 use std::path::PathBuf;
 
-/// A program.
+/// A measured program.
 #[derive(Clone, Debug)]
 pub(crate) struct Contender {
     pub(crate) name: String,
@@ -13,32 +13,32 @@ pub(crate) struct Contender {
     pub(crate) role: Role,
 }
 
-/// What it can do.
+/// The operations that a contender has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Everything.
+    /// All operations.
     Runtime,
-    /// `run`, with as little work as possible.
+    /// `run` alone, with as little work as possible.
     Floor,
-    /// It starts and exits.
+    /// None: the program starts and exits.
     Nothing,
 }
 
 impl Contender {
-    /// See [`conformance::runtime::named`].
+    /// A runtime of the command line, as [`conformance::runtime::named`] reads it.
     pub(crate) fn runtime(argument: &str) -> Result<Self> {
         let (name, program) = conformance::runtime::named(argument)?;
-        // What is not on the disk yet would count as memory of its own.
+        // Pages that are not on the disk yet would count as the program's private memory.
         File::open(&program).and_then(|file| file.sync_all()).doing(argument)?;
         Ok(Contender { name, program, role: Role::Runtime })
     }
 
-    /// The two programs that runtimes are held against, as they were built with this one.
+    /// Returns the floor and "nothing" that were built with this program.
     pub(crate) fn measures() -> Result<[Self; 2]> {
         Self::each_measure(|name| (name.to_owned(), bundle::beside(name)))
     }
 
-    /// Those of another build, in a directory: `NAME=DIRECTORY`.
+    /// Returns the floor and "nothing" of another build: `NAME=DIRECTORY`.
     pub(crate) fn measures_of(argument: &str) -> Result<[Self; 2]> {
         let (build, directory) = argument.split_once('=').ok_or("expected NAME=DIRECTORY")?;
         let directory = std::path::absolute(directory).doing(directory)?;

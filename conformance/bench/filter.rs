@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Docker's default system call filter: as config.json has it, and compiled, for
-//! the floor.
+//! Docker's default system call filter: the JSON of config.json, and compiled for the floor.
 
 use conformance::{Doing, Result};
 use seccomp::{Arch, Arg, Policy, Profile, SyscallRule};
 use serde_json::Value;
 
-/// `linux.seccomp`.
+/// Returns the value of `linux.seccomp`.
 pub(crate) fn json() -> Result<Value> {
     serde_json::from_str(include_str!("../../seccomp/tests/data/docker.json")).doing("docker.json")
 }
 
-/// Its instructions, as seccomp(2) takes them.
+/// Compiles a profile to instructions, as seccomp(2) takes them.
 pub(crate) fn instructions(profile: &Value) -> Result<Vec<u8>> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();

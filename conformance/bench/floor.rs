@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The floor: what a `run` of the benchmark's bundle costs if nothing is done but
-//! what the specification and the kernel ask for, with as few system calls as
-//! that needs. Everything that a runtime finds out is written down here already:
-//! it reads config.json and does not look into it, trusts every path of the
-//! image, protects nothing from anybody, recovers from nothing and explains
-//! nothing. **It is a measure, not a runtime.**
+//! The floor: the least that a `run` of the benchmark's bundle can cost. This program does only
+//! what the specification and the kernel demand, with as few system calls as possible. All that a
+//! runtime would have to work out is written down here already: the program reads config.json but
+//! does not parse it, trusts every path of the image, defends nothing, recovers from nothing and
+//! explains nothing. **It is a measure, not a runtime.**
 //!
-//! `floor --root ROOT run ID [FILTER]`, in the bundle's directory. FILTER is a
-//! file with the instructions of a compiled system call filter.
+//! `floor --root ROOT run ID [FILTER]`, in the bundle's directory. FILTER is a file with the
+//! instructions of a compiled system call filter.
 #![no_main]
 #![allow(unsafe_code)] // Raw system calls are all that there is.
 #![allow(clippy::multiple_unsafe_ops_per_block, clippy::disallowed_methods)]
@@ -20,7 +19,7 @@ use std::ffi::{CStr, c_char, c_int, c_ulong};
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The exit status says in which line something has failed (modulo 256).
+/// Exits on failure, with the line number (modulo 256) as the exit status.
 macro_rules! must {
     ($call:expr) => {{
         // SAFETY: each call below gets C strings and buffers that outlive it.
@@ -119,7 +118,7 @@ fn mount(source: &CStr, target: &CStr, kind: &CStr, flags: c_ulong, data: &CStr)
     must!(libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, data.as_ptr().cast()));
 }
 
-/// The container, from the namespaces to the masked paths.
+/// Makes the container, from the namespaces to the masked paths.
 fn make() {
     loopback();
     must!(libc::sethostname(c"inside".as_ptr(), 6));
@@ -158,7 +157,7 @@ fn make() {
     must!(libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()));
     must!(libc::umount2(c".".as_ptr(), libc::MNT_DETACH));
     for path in [c"/proc/bus", c"/proc/fs", c"/proc/irq", c"/proc/sys", c"/proc/sysrq-trigger"] {
-        // SAFETY: C strings. What is not there need not be protected.
+        // SAFETY: C strings. A path that does not exist needs no protection.
         if unsafe { libc::mount(path.as_ptr(), path.as_ptr(), null(), MS_BIND | MS_REC, null()) } == 0 {
             mount(c"", path, c"", MS_BIND | MS_REMOUNT | MS_RDONLY, c"");
         }
@@ -178,8 +177,7 @@ fn loopback() {
     must!(libc::ioctl(socket, libc::SIOCSIFFLAGS as _, &raw const request));
 }
 
-/// The masked paths. Whether a path is a directory has to be asked: a mount that
-/// fails costs more than the question.
+/// Masks paths. stat(2) tells directories apart because a failing mount costs more.
 fn mask() {
     let paths = [
         c"/proc/acpi",
@@ -212,7 +210,7 @@ fn mask() {
     }
 }
 
-/// `process` of config.json.
+/// Applies `process` of config.json.
 fn become_user() {
     let limit = libc::rlimit { rlim_cur: 1024, rlim_max: 1024 };
     must!(libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit));
@@ -240,8 +238,8 @@ fn load_filter(instructions: &[u64; 4096], len: usize) {
     must!(libc::syscall(libc::SYS_seccomp, 1, flags, &raw const program));
 }
 
-/// `linux.resources.devices`, and the default devices: a BPF_PROG_TYPE_CGROUP_DEVICE
-/// program. It allows to make every node, and to open those that every container has.
+/// Applies `linux.resources.devices` and the default devices by a BPF_PROG_TYPE_CGROUP_DEVICE
+/// program, which allows mknod for every device, and open for the devices that every container has.
 fn limit_devices(cgroup: c_int) {
     // linux/bpf.h: code, registers (source << 4 | destination), offset, immediate.
     const fn insn(code: u8, registers: u8, offset: i16, immediate: i32) -> u64 {
@@ -285,7 +283,7 @@ fn limit_devices(cgroup: c_int) {
     must!(libc::syscall(libc::SYS_bpf, 8, attach.as_ptr(), size_of_val(&attach)));
 }
 
-/// Three strings in one, without the heap.
+/// Three strings joined without the heap.
 struct Joined([u8; 512]);
 
 impl Joined {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Everything that is done to a container, in the order of its life.
+//! The operations on a container, in the order of its lifecycle.
 
 use crate::contender::Role;
 use crate::workdir::Workdir;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::process::Command;
 
-/// What is measured.
+/// A measured operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Operation {
@@ -61,12 +61,12 @@ impl Operation {
     }
 }
 
-/// Who runs a command: with a clock or with a tracer. It gets the program that
-/// the container executes, too.
+/// A callback that runs one command, with a clock or under ptrace(2). It also gets the program that
+/// the container executes.
 pub(crate) type Runner<'a> = dyn FnMut(Operation, Command, PathBuf) -> Result + 'a;
 
-/// All commands that the contender knows, once. The private memory of the init
-/// while the container was created.
+/// Runs every command that the contender has, once. Returns the private memory of the init of the
+/// created container.
 pub(crate) fn live(workdir: &Workdir, id: &str, runner: &mut Runner<'_>) -> Result<Option<PrivateMemory>> {
     match workdir.contender.role {
         Role::Nothing => {
@@ -96,7 +96,7 @@ fn live_in_parts(workdir: &Workdir, id: &str, runner: &mut Runner<'_>) -> Result
     runner(Operation::State, workdir.command(&["state", id]), workdir.waiting_payload())?;
     runner(Operation::Exec, workdir.command(&["exec", id, "/exits"]), workdir.exec_payload())?;
     runner(Operation::Kill, workdir.command(&["kill", id, "KILL"]), workdir.waiting_payload())?;
-    // It is our child since the runtime has gone; a tracer has seen its end already.
+    // The runtime has exited, so init is our child. A tracer may have reaped it already.
     match waitpid(Pid::from_raw(pid), None) {
         Ok(_) | Err(Errno::ECHILD) => {}
         Err(errno) => return Err(format!("waitpid: {errno}")),

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Measures runtimes beside each other: `bench [FLAGS] [NAME=]PATH...`
 //!
-//! Everything is interleaved: in each round every runtime does everything once,
-//! in another order each time, so that what else the machine does meets all
-//! alike. Wall-clock times of a shared machine are noise around a minimum; system
-//! calls, memory and CPU time are not, and stand beside them. State directories
-//! are on a tmpfs, as /run is, and bundles where temporary files are.
+//! The measurements are interleaved: in each round every runtime runs every operation once, in an
+//! order that changes from round to round, so that other load on the machine affects all of them
+//! alike. Wall-clock times on a shared machine are a minimum plus noise; the counts of system
+//! calls, the memory and the CPU time beside them are steadier. State directories are on a tmpfs,
+//! like /run; bundles are where temporary files are.
 //!
 //! | flag | |
 //! |---|---|

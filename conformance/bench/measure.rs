@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Under which conditions it is measured.
+//! The measuring of contenders in a scenario.
 
 use crate::clock::Clock;
 use crate::contender::{Contender, Role};
@@ -125,13 +125,13 @@ impl Scenario {
     }
 }
 
-/// Another contender first in each round.
+/// Rotates the contenders, so that each round begins with another one.
 fn order<T>(contenders: &[T], round: usize) -> impl Iterator<Item = &T> {
     let first = round % contenders.len().max(1);
     contenders.iter().cycle().skip(first).take(contenders.len())
 }
 
-/// A directory in memory.
+/// A tmpfs, until it is dropped.
 pub(crate) struct Ram(tempfile::TempDir);
 
 impl Ram {
@@ -148,12 +148,12 @@ impl Ram {
 
 impl Drop for Ram {
     fn drop(&mut self) {
-        // The mount namespace goes with this program anyway.
+        // The mount namespace ends with this program anyway.
         let _unmounted = umount2(self.0.path(), MntFlags::MNT_DETACH);
     }
 }
 
-/// Mounts that are in nobody's way.
+/// Bind mounts on a tmpfs, which only make the mount table long.
 struct MountTable(tempfile::TempDir);
 
 impl MountTable {
@@ -179,12 +179,12 @@ enum ListedState {
     Stopped,
 }
 
-/// Not the same for two contenders, whose cgroups would be the same.
+/// Returns an id that differs between contenders: equal ids would share a cgroup.
 fn record_id(workdir: &Workdir, n: usize) -> String {
     format!("{}-{n:05}", workdir.contender.name)
 }
 
-/// Makes one container, and copies of its state under other names.
+/// Makes one container, and copies its state directory to other ids.
 fn copy_records(workdir: &Workdir, count: usize, state: ListedState, clock: &mut Clock) -> Result {
     let first = record_id(workdir, 0);
     clock.time(&mut workdir.create(&first))?;

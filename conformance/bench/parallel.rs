@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Many containers, several at a time.
+//! Several containers at a time.
 
 use crate::clock::Clock;
 use crate::workdir::Workdir;
@@ -10,7 +10,7 @@ use std::time::Instant;
 pub(crate) const RUNS: usize = 60;
 pub(crate) const AT_A_TIME: usize = 4;
 
-/// Runs RUNS containers, AT_A_TIME at once: how many in a second.
+/// Runs RUNS containers, AT_A_TIME at once. Returns how many ran per second.
 pub(crate) fn rate(workdir: &Workdir, clock: &mut Clock) -> Result<f64> {
     run_all(workdir, clock).map_err(|error| format!("{}: {error}\n{}", workdir.contender.name, clock.text()))
 }
@@ -32,12 +32,12 @@ fn run_all(workdir: &Workdir, clock: &Clock) -> Result<f64> {
     Ok(RUNS as f64 / start.elapsed().as_secs_f64())
 }
 
-/// Waits until any of them has ended.
+/// Waits until one of the children has ended.
 fn end_one(running: &mut Vec<Child>) -> Result {
     use nix::sys::wait::{Id, WaitPidFlag, waitid};
     loop {
-        // Only looks: the child is waited for by its own handle. Orphans, which
-        // are not in the list, do not appear in a run in the foreground.
+        // WNOWAIT: the child's own handle reaps it. A run in the foreground leaves no orphans,
+        // which would not be in the list.
         waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).doing("waitid")?;
         let mut ended = None;
         for (i, child) in running.iter_mut().enumerate() {

@@ -13,7 +13,7 @@ const LABEL: f64 = 150.0;
 const WIDTH: f64 = 560.0;
 const BAR: f64 = 13.0;
 
-/// One bar: how long, where its mark is, and in which colour.
+/// One bar: its length, its mark and its colour.
 struct Bar {
     contender: usize,
     value: f64,
@@ -26,7 +26,7 @@ struct Group {
     bars: Vec<Bar>,
 }
 
-/// Writes one file for each plot that there is data for.
+/// Writes one file for each plot that has data.
 pub(crate) fn write_all(directory: &Path, results: &Results) -> Result {
     std::fs::create_dir_all(directory).doing("--svg")?;
     let names = names(results);

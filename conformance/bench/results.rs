@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What was measured.
+//! The results of a benchmark.
 
 use crate::clock::Sample;
 use crate::contender::Contender;
@@ -10,7 +10,7 @@ use conformance::tally::{self, Tally};
 use conformance::{Doing, Result};
 use serde::Serialize;
 
-/// Everything, as the JSON file has it.
+/// All results, as the JSON file has them.
 #[derive(Debug, Serialize)]
 pub(crate) struct Results {
     pub(crate) machine: Machine,
@@ -50,7 +50,7 @@ pub(crate) struct Measurement {
     pub(crate) peak_kib: Option<u64>,
 }
 
-/// Of the init of a created container.
+/// Memory of the init of a created container.
 #[derive(Debug, Serialize)]
 pub(crate) struct PrivateMemory {
     pub(crate) scenario: Scenario,
@@ -59,7 +59,7 @@ pub(crate) struct PrivateMemory {
     pub(crate) dirty_kib: u64,
 }
 
-/// Containers in a second, in the order of the rounds.
+/// Containers per second, in the order of the rounds.
 #[derive(Debug, Serialize)]
 pub(crate) struct Rate {
     pub(crate) contender: String,
@@ -74,14 +74,14 @@ impl std::ops::Add for Sample {
     }
 }
 
-/// The middle one; 0 if there are none.
+/// Returns the median, 0 for no values.
 pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
-/// The least; 0 if there are none.
+/// Returns the minimum, 0 for no values.
 pub(crate) fn minimum(values: &[f64]) -> f64 {
     values.iter().copied().min_by(f64::total_cmp).unwrap_or_default()
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The results as tables in Markdown.
+//! The results as Markdown tables.
 
 use crate::lifecycle::Operation;
 use crate::results::{Measurement, Results, median, minimum};
 use crate::scenario::Scenario;
 
-/// All tables.
+/// Returns all tables.
 pub(crate) fn all(results: &Results) -> String {
     let machine = &results.machine;
     let mut text = format!(
@@ -34,13 +34,13 @@ pub(crate) fn all(results: &Results) -> String {
     text + &memory(results) + &parallel(results)
 }
 
-/// The contenders of the entries, in the order in which they were given.
+/// Returns the contenders of the measurements, in the order in which they were given.
 fn contenders(results: &Results, entries: &[&Measurement]) -> Vec<String> {
     let is_in = |name: &String| entries.iter().any(|entry| entry.contender == *name);
     results.contenders.iter().map(|contender| contender.name.clone()).filter(is_in).collect()
 }
 
-/// One row for each operation, one column for each contender.
+/// Formats one row for each operation, one column for each contender.
 fn table(
     results: &Results,
     scenario: Scenario,

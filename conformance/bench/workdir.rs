@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Where one contender does its work: bundles and a state directory of its own.
+//! The working directory of one contender: its bundles and its state directory.
 
 use crate::contender::{Contender, Role};
 use crate::filter;
@@ -14,15 +14,15 @@ const FILTER: &str = "filter.bpf";
 pub(crate) struct Workdir {
     pub(crate) contender: Contender,
     root: tempfile::TempDir,
-    /// Its program exits.
+    /// The bundle whose program exits.
     exits: Bundle,
-    /// Its program waits for ever.
+    /// The bundle whose program waits for ever.
     waits: Bundle,
     filtered: bool,
 }
 
 impl Workdir {
-    /// `ram` is where the state directory goes.
+    /// Makes the bundles, and a state directory below `ram`.
     pub(crate) fn new(contender: &Contender, filtered: bool, ram: &Path) -> Result<Self> {
         let root = tempfile::tempdir_in(ram).doing("temporary directory")?;
         let workdir = Workdir {
@@ -39,27 +39,27 @@ impl Workdir {
         Ok(workdir)
     }
 
-    /// The state directory.
+    /// Returns the state directory.
     pub(crate) fn root(&self) -> &Path {
         self.root.path()
     }
 
-    /// The program of the container that exits.
+    /// Returns the program that exits, in its own bundle.
     pub(crate) fn payload(&self) -> PathBuf {
         self.exits.rootfs("exits")
     }
 
-    /// The program in the container that waits that exits.
+    /// Returns the program that exits, in the bundle whose container waits.
     pub(crate) fn exec_payload(&self) -> PathBuf {
         self.waits.rootfs("exits")
     }
 
-    /// The program of the container that waits.
+    /// Returns the program that waits.
     pub(crate) fn waiting_payload(&self) -> PathBuf {
         self.waits.rootfs("waits")
     }
 
-    /// A command of the contender, in the directory of the bundle whose program exits.
+    /// Returns `run` of the container that exits.
     pub(crate) fn run(&self, id: &str) -> Command {
         let mut command = self.command(&["run", id]);
         if self.contender.role == Role::Floor && self.filtered {
@@ -69,14 +69,14 @@ impl Workdir {
         command
     }
 
-    /// `create` of the container that waits.
+    /// Returns `create` of the container that waits.
     pub(crate) fn create(&self, id: &str) -> Command {
         let mut command = self.command(&["create", "--pid-file"]);
         command.arg(self.pid_file()).arg(id).current_dir(self.waits.path());
         command
     }
 
-    /// Any other command.
+    /// Returns any other command.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.contender.program);
         if self.contender.role != Role::Nothing {
@@ -89,7 +89,7 @@ impl Workdir {
         self.waits.path().join("pid")
     }
 
-    /// The process of the container that was created last.
+    /// Reads the pid of the container that was created last.
     pub(crate) fn pid(&self) -> Result<i32> {
         std::fs::read_to_string(self.pid_file()).doing("pid file")?.trim().parse().doing("pid file")
     }

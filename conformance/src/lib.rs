@@ -31,7 +31,7 @@ pub use runtime::{Output, Runtime};
 pub use verdict::{Outcome, Verdict};
 pub use volume::{Mounted, Volume};
 
-/// Why a case failed, in words.
+/// The reason why a case failed.
 pub type Result<T = ()> = std::result::Result<T, String>;
 
 /// Fails a case unless a condition holds.
@@ -55,7 +55,7 @@ macro_rules! ensure_eq {
     };
 }
 
-/// Says what was being done when an operation of the test itself failed.
+/// Adds the failed operation of the test itself to an error.
 pub trait Doing<T> {
     /// Turns the error into the reason of a failed case.
     fn doing(self, what: &str) -> Result<T>;
@@ -83,7 +83,7 @@ pub fn each<T: std::fmt::Debug>(
     Ok(())
 }
 
-/// A document, with another text between two marks that stand on lines of their own.
+/// Replaces the text between two marks of a document, which stand on lines of their own.
 pub fn between(document: &str, begin: &str, end: &str, text: &str) -> Result<String> {
     let (before, rest) = document.split_once(begin).ok_or(format!("there is no {begin}"))?;
     let (_, after) = rest.split_once(end).ok_or(format!("there is no {end}"))?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the runtime may cost, in numbers that do not depend on how busy the
-//! machine is: the release build that RUNTIME names is held against them
-//! (`make budget`). Where the numbers come from: docs/performance.md.
+//! The budget of the runtime, in numbers that do not depend on the load of the machine. `make
+//! budget` compares the release build that RUNTIME names with them. docs/performance.md has the
+//! reasons for the numbers.
 #![allow(clippy::disallowed_methods)]
 
 use conformance::tally::{PrivateMemory, Tally, tally};
@@ -11,20 +11,18 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Of the file, in bytes.
+/// Bytes of the program file.
 const SIZE: u64 = 2 << 20;
-/// System calls of the runtime and of the container's process before it
-/// executes its program, for the bundle of `runc spec`. Where one has to wait for the other on
-/// a busy machine it is up to eight more.
+/// System calls of the runtime, and of the container's process before it executes its program, for
+/// the bundle of `runc spec`. Waits of one for the other add up to eight on a busy machine.
 const RUN_CALLS: u64 = 472 + 8;
-/// What it takes besides to find out whether it is in a chroot, where it may not look at the
-/// root directory of process 1.
+/// Further system calls that detect a chroot where the root directory of process 1 is not readable.
 const CHROOT_CALLS: u64 = 8;
 const STATE_CALLS: u64 = 60;
-/// Of any of the processes, in KiB.
+/// Peak memory of any of the processes, in KiB.
 const RUN_PEAK_KIB: u64 = 2560;
-/// What a container that waits for `start` has written to, in KiB. (The rest is
-/// in the page cache, for all of them.)
+/// Private memory of a created container, in KiB. (The rest is in the page cache, shared by all
+/// containers.)
 const CREATED_OWN_KIB: u64 = 300;
 
 #[test]
@@ -54,7 +52,7 @@ fn run() -> Result {
 fn created() -> Result {
     let _alone = host::alone();
     let workdir = Workdir::new()?;
-    // What is not on the disk yet would count as memory of its own.
+    // Pages that are not on the disk yet would count as private memory.
     File::open(&workdir.program).and_then(|file| file.sync_all()).doing("program")?;
     let container = workdir.create("budget")?;
     let state = workdir.tally(&["state", "budget"])?;
@@ -97,11 +95,11 @@ impl Workdir {
         tally(&self.command(args), &self.bundle.rootfs("exits"))
     }
 
-    /// A container that is deleted when it goes out of scope.
+    /// Creates a container, which is deleted when it is dropped.
     fn create(&self, id: &str) -> Result<Created<'_>> {
         let pid_file = self.bundle.path().join(id);
         let mut command = self.command(&["create", "--pid-file"]);
-        // The container inherits what we have.
+        // Null streams, because the container inherits them.
         command.arg(&pid_file).arg(id).stdin(Stdio::null()).stdout(Stdio::null());
         let status = command.status().doing("create")?;
         ensure!(status.success(), "{command:?}: {status}");
@@ -126,7 +124,7 @@ impl Drop for Created<'_> {
     }
 }
 
-/// Whether an ELF file (elf(5), 64 bits) has a program header PT_INTERP.
+/// Returns true if an ELF file (elf(5), 64 bits) has a program header PT_INTERP.
 fn has_interpreter(file: &File) -> Result<bool> {
     let half = |at: u64| -> Result<u16> {
         let mut bytes = [0; 2];

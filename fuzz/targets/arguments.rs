@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The command line: no arguments make the parser panic, and every flag that it
-//! accepts can be found again.
+//! The command line: the parser never panics, and every accepted flag can be read back.
 #![no_main]
 #![allow(dead_code)]
 

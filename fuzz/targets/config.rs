@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! config.json: whatever it holds, it is accepted, or refused in one line that
-//! begins with a place. What is accepted survives being written and read again.
+//! config.json: any text is accepted, or refused in one line that begins with a place. An accepted
+//! one stays the same when it is written and read again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

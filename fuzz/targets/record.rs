@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! state.json: what is read as a record is what was written, and nothing else is.
+//! state.json: a record that can be read is the record that was written.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

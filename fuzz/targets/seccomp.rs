@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The filter compiler: what a program answers is what the policy means.
+//! The filter compiler: a program returns what the policy means.
 #![no_main]
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use seccomp::{Action, Arch, Arg, Flag, Instruction, Operator, Policy, Profile, Program, SeccompData, SyscallRule};
 
-/// Names of calls that differ in kind: plain, multiplexed, private, late.
+/// Names of different kinds of calls: plain, multiplexed, private, new.
 const NAMES: &[&str] = &[
     "read", "write", "openat", "close", "mmap", "clone", "clone3", "execve", "exit_group", "socket", "socketpair",
     "accept", "bind", "connect", "socketcall", "ipc", "semop", "msgget", "shmat", "set_tls", "cacheflush",
@@ -34,7 +34,7 @@ struct Rule {
     args: Vec<(u8, u64, u64, Word)>,
 }
 
-/// An entry of a list of good words, or anything.
+/// A valid word of a list, or any text.
 #[derive(Arbitrary, Debug)]
 enum Word {
     Known(u8),
@@ -115,7 +115,7 @@ fuzz_target!(|input: Input| {
     }
 });
 
-/// Any code is refused, or can be run and printed.
+/// Checks that any code is refused, or can be run and printed.
 fn check_code(code: &[[u8; 8]]) {
     let instructions = code
         .iter()

@@ -12,7 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 impl Host {
-    /// create and run fail with status 1 and this text, and leave nothing.
+    /// Checks that create and run fail with status 1 and this text, and leave nothing.
     fn refuses(&self, bundle: &Bundle, text: &str) {
         for (verb, prefix) in [("create", "runc create failed: "), ("run", "runc run failed: ")] {
             let output = self.runtime.run_in(bundle, &[verb, "bad"]).unwrap().failed_with(1, text).unwrap();
@@ -157,7 +157,7 @@ fn entrypoints() {
         args(json!(["/probe/x"])),
         &format!("{init}exec: \\\"/probe/x\\\": stat /probe/x: not a directory"),
     );
-    // What only execve finds out is said by the container, and is its exit status.
+    // The container reports what only execve(2) can detect, and its exit status is execve's.
     let bundle = Bundle::new(&[]).unwrap().with(args(json!(["/script"]))).unwrap();
     for (text, error) in [("#!/nonexistent\n", "no such file or directory"), ("garbage", "exec format error")]
     {
@@ -183,7 +183,7 @@ fn records_that_are_torn_or_foreign() {
         }
         host.runtime.run_in(&bundle, &["create", id]).unwrap().failed_with(1, "already exists").unwrap();
     }
-    // An interrupted create that had not written anything, and things that are no containers.
+    // A create that was interrupted before its first write, and entries that are no containers.
     std::fs::create_dir(root.join("bare")).unwrap();
     std::fs::write(root.join("file"), "").unwrap();
     std::os::unix::fs::symlink("bare", root.join("link")).unwrap();
@@ -228,7 +228,7 @@ fn arguments() {
         .failed_with(1, "open /nonexistent: no such file or directory")
         .unwrap();
     plain(&["list", "--format", "xml"]).failed_with(1, "invalid format option").unwrap();
-    // What engines ask to find out about checkpoint and restore, which are not offered.
+    // Engines detect support for checkpoints by these commands; there is none.
     for probe in [["checkpoint", "--help"], ["restore", "--lsm-mount-context"], ["help", "restore"]] {
         let no =
             plain(&probe).failed_with(3, "this runtime cannot checkpoint or restore containers").unwrap();
@@ -281,7 +281,8 @@ fn what_is_not_supported_is_refused_by_name() {
     host.done();
 }
 
-/// A foreign process in `PIDs` would be moved into the scope, and killed with it.
+/// Properties of the scope that the runtime sets: a foreign process in `PIDs` would be moved into
+/// the scope, and killed with it.
 #[test]
 fn properties_of_the_scope_that_are_the_runtimes() {
     let host = Host::new(true);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What one command does while another is at the same container, or at the same
-//! cgroup: no process of anybody else ends, and no container loses its record.
+//! Two commands on one container, or on one cgroup, at the same time: no foreign process is killed,
+//! and no container loses its record.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::host::{self, Snapshot};
@@ -15,7 +15,7 @@ fn runtime() -> Runtime {
     Runtime::new(&conformance::bundle::beside("runtime-cli")).unwrap()
 }
 
-/// A process that has nothing to do with containers. Dropped, it is killed.
+/// A process outside all containers, killed when it is dropped.
 struct Bystander(Child);
 
 impl Bystander {
@@ -72,8 +72,8 @@ fn two_containers_do_not_share_a_cgroup() {
     runtime.run_in(&bundle, &["create", "second"]).unwrap().failed_with(1, "cgroup is not empty").unwrap();
     assert_eq!(runtime.status("first").unwrap(), "created");
 
-    // The first has stopped, the second has taken its place; deleting the first
-    // does not end the second.
+    // The second container uses the cgroup of the first, which has stopped. Deleting the first must
+    // not kill the second.
     runtime.run(&["kill", "first", "KILL"]).unwrap().ok().unwrap();
     runtime.await_status("first", "stopped").unwrap();
     runtime.run_in(&bundle, &["create", "second"]).unwrap().ok().unwrap();
@@ -84,8 +84,7 @@ fn two_containers_do_not_share_a_cgroup() {
     before.check(&runtime).unwrap();
 }
 
-/// `delete` comes when `create` has its directory and its lock, but has not yet
-/// written its record.
+/// `delete` comes when `create` has its directory and its lock, but has not yet written its record.
 #[test]
 fn delete_waits_for_a_creation_that_has_just_begun() {
     let _alone = host::alone();
@@ -101,7 +100,7 @@ fn delete_waits_for_a_creation_that_has_just_begun() {
     let lock = Flock::lock(File::open(&dir).unwrap(), FlockArg::LockExclusive).unwrap();
     fs::rename(&record, &hidden).unwrap();
     let mut delete = runtime.command(&["delete", "c"]).spawn().unwrap();
-    // It looks for the lock again and again, and has done so by now.
+    // By now `delete` has tried the lock several times.
     std::thread::sleep(Duration::from_millis(300));
     assert!(delete.try_wait().unwrap().is_none(), "delete does not wait");
     fs::rename(&hidden, &record).unwrap();
@@ -135,7 +134,7 @@ fn delete_does_not_wait_for_the_hooks_of_a_creation() {
     before.check(&runtime).unwrap();
 }
 
-/// After an upgrade, or the way back from one.
+/// A record from before an upgrade, or from before its reversal.
 #[test]
 fn a_record_of_another_version_still_names_what_to_remove() {
     let _alone = host::alone();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Killed at any moment, the runtime leaves nothing that `delete --force` does
-//! not find: no process, no cgroup, no mount, no state.
+//! A runtime that is killed at any moment: `delete --force` finds all that it has left, every
+//! process, cgroup, mount and file.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::host::{self, Snapshot};
@@ -13,8 +13,7 @@ fn runtime() -> Runtime {
     Runtime::new(&conformance::bundle::beside("runtime-cli")).unwrap()
 }
 
-/// Kills `verb` after each of `rounds` delays between nothing and the time that
-/// it takes, and cleans up.
+/// Kills `verb` in `rounds` runs, after delays from zero to its duration, and cleans up.
 fn kill_at_any_moment(verb: &str, bundle: &Bundle, rounds: u32) {
     let _alone = host::alone();
     let runtime = runtime();
@@ -38,7 +37,7 @@ fn kill_at_any_moment(verb: &str, bundle: &Bundle, rounds: u32) {
         let deleted = runtime.run(&["delete", "--force", "killed"]).unwrap();
         assert!(deleted.status.success(), "round {round}: {deleted}");
         before.check(&runtime).unwrap_or_else(|why| panic!("round {round}: {why}"));
-        // The id is free again.
+        // The id can be used again.
         if round % 10 == 0 {
             runtime.run_in(bundle, &[verb, "killed"]).unwrap().ok().unwrap();
             runtime.run(&["delete", "--force", "killed"]).unwrap().ok().unwrap();
@@ -52,7 +51,7 @@ fn create() {
     kill_at_any_moment("create", &Bundle::new(&["sleep"]).unwrap(), 80);
 }
 
-/// No cgroup leads to what is being made.
+/// The unfinished container has no cgroup that leads to its processes.
 #[test]
 fn create_without_a_cgroup_while_a_hook_runs() {
     let _alone = host::alone();
@@ -82,7 +81,7 @@ fn create_without_a_cgroup_while_a_hook_runs() {
     before.check(&runtime).unwrap();
 }
 
-/// Whichever descriptor it is that cannot be had.
+/// Each limit of descriptors makes another descriptor fail.
 #[test]
 fn too_few_descriptors() {
     let _alone = host::alone();
@@ -111,7 +110,7 @@ fn too_few_descriptors() {
     assert!(enough.is_some_and(|count| count > 20), "{enough:?}");
 }
 
-/// More mounts than a program has descriptors until it asks for more.
+/// More mounts than the soft limit of descriptors.
 #[test]
 fn a_thousand_mounts() {
     let _alone = host::alone();
@@ -131,7 +130,7 @@ fn a_thousand_mounts() {
     };
     let report: Value = serde_json::from_str(&run("1024:").ok().unwrap().stdout).unwrap();
     assert_eq!(report["rlimits"]["RLIMIT_NOFILE"][0], 1024, "the program has the caller's");
-    // A hard limit is none either: sources are opened when their turn comes (runc#5177).
+    // A hard limit does no harm: sources are opened one at a time (runc#5177).
     run("64").ok().unwrap();
     before.check(&runtime).unwrap();
 }
@@ -157,7 +156,7 @@ fn create_while_a_hook_runs() {
         std::thread::sleep(Duration::from_millis(5));
     }
     assert_eq!(runtime.status("hook").unwrap(), "creating");
-    // It is refused while somebody makes it, and what is forced makes that one fail.
+    // delete is refused during the creation; delete --force makes the creation fail.
     runtime.run(&["delete", "hook"]).unwrap().failed_with(1, "that is not stopped: creating").unwrap();
     child.kill().unwrap();
     child.wait().unwrap();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! System calls that fail, where a failure is rare, and what is left then.
+//! System calls that rarely fail, and the state after their failure.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::{Bundle, Runtime, host, runtime};
@@ -8,7 +8,7 @@ use serde_json::json;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// A command for which the call `number` fails with `errno`.
+/// Adds a filter to a command with which the call `number` fails with `errno`.
 fn without(mut command: Command, number: libc::c_long, errno: i32) -> Command {
     let op = |code: u32, jt, k| libc::sock_filter { code: code as u16, jt, jf: 1 - jt, k };
     let ret = |k| libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k };
@@ -22,7 +22,7 @@ fn without(mut command: Command, number: libc::c_long, errno: i32) -> Command {
         let mut filter = filter;
         let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
         let program = std::ptr::from_ref(&program);
-        // SAFETY: a whole sock_fprog, and the instructions that it names. Root needs no more.
+        // SAFETY: a whole sock_fprog with its instructions. Root may load it without no_new_privs.
         #[allow(unsafe_code)]
         match unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, program) } {
             0 => Ok(()),
@@ -45,7 +45,7 @@ fn is_empty(runtime: &Runtime, id: &str) -> bool {
     std::fs::read_dir(runtime.root()).unwrap().next().is_none() && !host::hierarchy().join(id).exists()
 }
 
-/// The last word to the init is sent when the record says that the container is made.
+/// The last message to the init is sent after the record says that the container is created.
 #[test]
 fn a_word_that_cannot_be_sent_leaves_nothing() {
     let _alone = host::alone();
@@ -72,7 +72,7 @@ fn a_lock_that_cannot_be_had_leaves_nothing() {
     assert!(is_empty(&runtime, &id));
 }
 
-/// The standard library panics when its hash tables cannot have a random number.
+/// Hash tables of the standard library panic without random numbers.
 #[test]
 fn random_numbers_are_not_needed() {
     let _alone = host::alone();
@@ -90,7 +90,7 @@ fn random_numbers_are_not_needed() {
                 "defaultAction": "SCMP_ACT_ALLOW",
                 "syscalls": [{ "names": names, "action": "SCMP_ACT_ERRNO" }],
             });
-            // Each kind of capability that a warning lists.
+            // A capability of each set that a warning lists.
             let sets = &mut config["process"]["capabilities"];
             for set in ["effective", "inheritable", "ambient"] {
                 sets[set] = json!(["CAP_NONE", "CAP_KILL", "CAP_SYS_TIME", "CAP_SYS_BOOT"]);
@@ -114,7 +114,7 @@ fn random_numbers_are_not_needed() {
         (&["delete", "--force", &id], 0),
         (&["spec"], 0),
     ] {
-        // What has nothing to read or to limit on this host is an error, but no panic (101).
+        // A limit or a file that this host lacks is an error, not a panic (status 101).
         let output = without_random(args, &bundle);
         let may_fail = ["events", "update", "spec"].contains(&args[0]);
         assert!(output.status.code() == Some(code) || may_fail, "{args:?}: {output}");

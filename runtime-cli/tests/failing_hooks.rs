@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What `start` leaves when a hook of its own fails.
+//! The state after a hook of `start` has failed.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 use conformance::{Bundle, Result, Runtime, bundle, host};
 use serde_json::json;
 
-/// When `start` has said that it failed, the container is gone.
+/// The container is gone when `start` returns the failure.
 #[test]
 fn the_container_is_gone_when_start_returns() -> Result {
     let _alone = host::alone();

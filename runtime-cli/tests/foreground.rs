@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `run` and `exec` in the foreground: nothing that is written gets lost, and
-//! nobody who does not read, or does not stop writing, holds up the others.
+//! `run` and `exec` in the foreground: no output is lost, and a stream that is not read, or never
+//! ends, blocks no other.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::{Bundle, Runtime, runtime::wait};
@@ -33,7 +33,7 @@ fn run(runtime: &Runtime, bundle: &Bundle) -> Command {
     command
 }
 
-/// A foreground command that has come to its end by itself.
+/// Waits for a foreground command, and returns its exit status.
 fn end(runtime: &Runtime, mut child: Child) -> i32 {
     let ended = wait(&mut child);
     if ended.is_err() {
@@ -46,7 +46,7 @@ fn end(runtime: &Runtime, mut child: Child) -> i32 {
 fn a_slow_reader_gets_all() {
     let (runtime, bundle) = (runtime(), bundle(&["flood", "130000"], false));
     let mut child = run(&runtime, &bundle).stdout(Stdio::piped()).spawn().unwrap();
-    // The container's program ends when a part of it is still on its way.
+    // The container's program ends while a part of its output is still in the pipe.
     std::thread::sleep(Duration::from_millis(500));
     let mut all = Vec::new();
     child.stdout.take().unwrap().read_to_end(&mut all).unwrap();
@@ -81,7 +81,7 @@ fn endless_input_ends_with_the_program() {
     assert_eq!(end(&runtime, child), 7);
 }
 
-/// A terminal like the one that a person sits at.
+/// Opens a pseudoterminal, like that of an interactive shell.
 fn terminal() -> (File, OwnedFd) {
     let pty = openpty(None, None).unwrap();
     (pty.master.into(), pty.slave)
@@ -92,7 +92,7 @@ fn input_that_nobody_reads_does_not_hold_up_the_output_of_a_terminal() {
     let (runtime, bundle) = (runtime(), bundle(&["flood", "300000"], true));
     let (_master, slave) = terminal();
     let mut command = run(&runtime, &bundle);
-    // The terminal is found by standard error.
+    // The runtime takes the terminal from standard error.
     command.stdin(File::open("/dev/zero").unwrap()).stdout(Stdio::piped()).stderr(slave);
     let mut child = command.spawn().unwrap();
     drop(command);
@@ -115,7 +115,7 @@ fn a_terminal_that_nobody_looks_at_does_not_hold_up_signals() {
     drop(command);
     let mut some = [0; 100];
     master.read_exact(&mut some).unwrap();
-    // From now on nobody looks.
+    // From now on nothing reads the output.
     std::thread::sleep(Duration::from_millis(500));
     let init = runtime.state("c").unwrap()["pid"].as_i64().unwrap();
     signal(&child, nix::sys::signal::Signal::SIGUSR1);
@@ -125,7 +125,7 @@ fn a_terminal_that_nobody_looks_at_does_not_hold_up_signals() {
     };
     let deadline = Instant::now() + Duration::from_secs(5);
     let mut arrived = false;
-    // The program blocks the signal, so that it stays where it can be seen.
+    // The program blocks the signal, so it stays pending and visible.
     while !arrived && Instant::now() < deadline {
         arrived = pending("ShdPnd");
         std::thread::sleep(Duration::from_millis(10));
@@ -139,12 +139,12 @@ fn a_terminal_that_nobody_looks_at_does_not_hold_up_signals() {
     assert!(arrived, "the signal was not passed on");
 }
 
-/// The first realtime signals, of which each C library keeps some for its threads.
+/// The first realtime signals, some of which each C library uses for its threads.
 #[test]
 fn signals_that_c_libraries_keep_are_passed_on() {
     for signal in 32..=35 {
         let runtime = runtime();
-        // Which signal would end the first process of a pid namespace is its own affair.
+        // The first process of a pid namespace would ignore some of the signals.
         let of_the_host = |config: &mut serde_json::Value| {
             config["linux"]["namespaces"].as_array_mut().unwrap().retain(|ns| ns["type"] != "pid");
         };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What is the host's stays the host's: its devices, its namespaces, its program.
+//! Objects of the host that no container may change: its devices, namespaces and programs.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::runtime::finish;
@@ -19,7 +19,7 @@ fn runtime() -> Runtime {
     Runtime::new(&program()).unwrap()
 }
 
-/// In a cgroup of its own, beside which other tests may run.
+/// Makes a bundle with its own cgroup, because other tests may run at the same time.
 fn bundle(args: &[&str], change: impl FnOnce(&mut Value)) -> Bundle {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let cgroup = format!("/host-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -42,7 +42,7 @@ fn exec_gets_the_null_device_of_the_container() {
     while !same.exists() {
         std::thread::yield_now();
     }
-    // Not even when the container has none any more.
+    // Even a container without /dev/null does not get the host's.
     runtime.run(&["exec", "c", "/probe", "unlink", "/dev/null"]).unwrap().ok().unwrap();
     exec(&["exit", "0"]).failed_with(255, "reopening /dev/null inside the container").unwrap();
     runtime.run(&["delete", "--force", "c"]).unwrap().ok().unwrap();
@@ -53,7 +53,7 @@ fn exec_gets_the_null_device_of_the_container() {
 fn a_device_of_the_host_keeps_its_owner() {
     let runtime = runtime();
     let bundle = bundle(&["sleep"], |config| config["process"]["user"] = json!({ "uid": 1000, "gid": 1000 }));
-    // Others are often mounted with `nodev`.
+    // Other directories are often mounted with `nodev`.
     let dir = tempfile::tempdir_in("/var/tmp").unwrap();
     let full = dir.path().join("full");
     mknod(&full, SFlag::S_IFCHR, Mode::S_IRWXU, makedev(1, 7)).unwrap();
@@ -67,7 +67,7 @@ fn a_device_of_the_host_keeps_its_owner() {
     assert_eq!(fs::metadata(file).unwrap().uid(), 1000, "but a file is for the container's user");
 }
 
-/// A path in linux.namespaces may lead to the namespace that the runtime is in.
+/// A path in linux.namespaces may lead to the runtime's own namespace.
 #[test]
 fn namespaces_of_the_host_by_their_path() {
     let runtime = runtime();
@@ -84,7 +84,7 @@ fn namespaces_of_the_host_by_their_path() {
         let bundle = bundle(&["exit", "0"], change);
         runtime.run_in(&bundle, &["run", "c"]).unwrap().failed_with(1, text).unwrap();
     };
-    // The name that it has already: a failure of this test shall do no harm.
+    // The present name, so that a failure of this test does no harm.
     let same_name = hostname.trim().to_owned();
     let uts = move |config: &mut Value| {
         own("uts", "uts")(config);
@@ -94,7 +94,7 @@ fn namespaces_of_the_host_by_their_path() {
         Box::new(uts),
         "hostname: needs an own uts namespace (that of linux.namespaces is the runtime's own)",
     );
-    // In a mount namespace that is ours: pivot_root would take the host's root away.
+    // In a mount namespace of its own: pivot_root would replace the root of the host.
     let alone = Command::new("unshare")
         .args(["--mount", "--propagation", "private", "sh", "-c"])
         .arg(
@@ -133,7 +133,7 @@ fn a_passwd_file_that_is_none() {
     }
 }
 
-/// The program file is protected wherever it is.
+/// The program file is protected on every mount.
 #[test]
 fn a_program_on_a_mount_that_cannot_be_cloned() {
     let runtime = runtime();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Cgroups that a container has made below its own: so many, so deep and with such
-//! names that nobody would.
+//! Cgroups that a container makes below its own, in large numbers, in deep trees and with strange
+//! names.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::runtime::finish;

@@ -11,7 +11,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::Command;
 use std::time::Duration;
 
-/// A service manager that listens.
+/// A service manager with its socket.
 struct Manager {
     socket: UnixDatagram,
     address: String,
@@ -37,14 +37,14 @@ impl Manager {
         Manager { socket, address, _dir }
     }
 
-    /// A command as the manager starts it.
+    /// Makes a command with the environment of a service.
     fn command(&self, runtime: &Runtime, bundle: &Bundle, args: &[&str]) -> Command {
         let mut command = runtime.command(args);
         command.env("NOTIFY_SOCKET", &self.address).current_dir(bundle.path());
         command
     }
 
-    /// The next message, and the descriptor that came with it.
+    /// Receives a message, and the descriptor that came with it.
     fn receive(&self) -> (String, Option<OwnedFd>) {
         let mut bytes = [0; 4096];
         let (length, mut descriptor) = {
@@ -65,7 +65,7 @@ impl Manager {
         (String::from_utf8_lossy(&bytes[..length]).into_owned(), descriptor)
     }
 
-    /// What there is to hear about a container that is ready.
+    /// Checks the message about a container that is ready.
     fn expect_ready(&self, pid: &str) {
         assert_eq!(self.receive().0, "READY=1\n");
         assert_eq!(self.receive().0, format!("MAINPID={pid}\n"));
@@ -110,14 +110,14 @@ fn start_waits_until_the_container_is_ready() {
     }
 }
 
-/// Or a container could keep the host's manager as busy as it likes.
+/// Otherwise a container could send any number of messages to the host's manager.
 #[test]
 fn readiness_is_passed_on_once() {
     let _alone = host::alone();
     let (manager, runtime, id) = (Manager::new(), runtime(), id("once"));
     let ready: Vec<_> = ["notify", "READY=1"].repeat(5);
     let bundle = Bundle::new(&[ready, vec!["exit", "0"]].concat()).unwrap();
-    // Of the others the container may learn that nobody listens any more.
+    // The container may get an error for its further messages.
     let _either = runtime::finish(manager.command(&runtime, &bundle, &["run", &id])).unwrap();
     assert_eq!(manager.receive().0, "READY=1\n");
     assert!(manager.receive().0.starts_with("MAINPID="));
@@ -155,7 +155,7 @@ fn a_container_that_is_never_ready_holds_nobody_up() {
     manager.expect_nothing();
 }
 
-/// A stale variable, as in a shell of a service: the container starts all the same.
+/// A stale variable, as in a shell of a service, does not keep a container from starting.
 #[test]
 fn a_manager_that_is_not_there_is_a_warning() {
     let _alone = host::alone();
@@ -184,7 +184,7 @@ fn a_manager_that_is_not_there_is_a_warning() {
     warns(nowhere(&["run", "--detach", &id]), no_such);
 }
 
-/// Addresses of sockets have 107 bytes at most; paths have not.
+/// Socket addresses have at most 107 bytes; paths may be longer.
 #[test]
 fn paths_that_are_longer_than_an_address() {
     let _alone = host::alone();
@@ -203,7 +203,7 @@ fn paths_that_are_longer_than_an_address() {
     assert_eq!(runtime::wait(&mut run).unwrap().code(), Some(7));
 }
 
-/// A manager that does not read keeps neither the container's output nor signals waiting.
+/// A manager that does not read blocks neither the container's output nor signals.
 #[test]
 fn a_manager_that_does_not_read() {
     let _alone = host::alone();

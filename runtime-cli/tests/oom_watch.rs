@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Until it executes the container's program, nobody in any container looks into the
-//! runtime's process: it has the host's files open, and its memory is the host's.
+//! The runtime's process before its execve(2): no container may inspect it, because it has open
+//! files of the host and memory with the host's data.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::{Bundle, Runtime};
@@ -11,7 +11,7 @@ fn runtime() -> Runtime {
     Runtime::new(&conformance::bundle::beside("runtime-cli")).unwrap()
 }
 
-/// A container that looks for processes which run the runtime's program.
+/// Makes a container that searches for processes that run the runtime's program.
 fn watcher(change: impl FnOnce(&mut Value)) -> Bundle {
     let bundle = Bundle::new(&["watch-program", "runtime-cli", "/tmp/found"]).unwrap();
     fs::set_permissions(bundle.rootfs("tmp"), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
@@ -36,8 +36,8 @@ fn await_start(bundle: &Bundle) {
     }
 }
 
-/// Root on the host has all capabilities over a user namespace that root has made,
-/// even if it has none itself: as in a container that shares the host's pids.
+/// Root on the host has all capabilities over a user namespace that root has made, even if its own
+/// sets are empty, as in a container that shares the host's pid namespace.
 #[test]
 fn by_a_container_with_the_pids_of_the_host() {
     let runtime = runtime();
@@ -64,8 +64,8 @@ fn by_a_container_with_the_pids_of_the_host() {
     assert_eq!(found(&watcher), "");
 }
 
-/// A container that was put into a cgroup which was there before: a process of `exec`
-/// is moved there, and waits for that among the container's processes.
+/// A container in an existing cgroup: a process of `exec` is moved there, and is visible among the
+/// container's processes while it waits.
 #[test]
 fn by_a_container_that_it_is_executed_in() {
     let runtime = runtime();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Pages of docs/ that name a test for what they say, and each of these tests is there.
+//! The tests that pages of docs/ name: each exists.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use std::fs;
@@ -21,7 +21,7 @@ impl Pages {
         Pages { root, sources }
     }
 
-    /// The rows of the tables of a page, between two of its lines.
+    /// Returns the rows of the tables of a page, between two of its lines.
     fn rows(&self, page: &str, from: &str, to: &str) -> Vec<Vec<String>> {
         let text = fs::read_to_string(self.root.join("docs").join(page)).unwrap();
         let lines = text.lines().skip_while(|line| !line.starts_with(from));
@@ -31,13 +31,13 @@ impl Pages {
             .collect()
     }
 
-    /// Whether there is a file of this name with tests or cases.
+    /// Returns true if a file of this name has tests or cases.
     fn has_tests(&self, file: &str) -> bool {
         let mut found = self.sources.iter().filter(|(path, _)| path.ends_with(file));
         found.any(|(_, text)| text.contains("#[test]") || text.contains("Case {"))
     }
 
-    /// Whether there is a test, a case or an attack of this name, in a file of this name.
+    /// Returns true if a file of this name has a test, a case or an attack of this name.
     fn has(&self, file: &str, test: &str) -> bool {
         self.sources.iter().filter(|(path, _)| path.ends_with(file)).any(|(_, text)| {
             text.contains(&format!("name: \"{test}\""))
@@ -46,7 +46,7 @@ impl Pages {
     }
 }
 
-/// The Rust files below `dir`, and what is in them.
+/// Reads the Rust files below `dir`.
 fn read_all(dir: &Path, all: &mut Vec<(PathBuf, String)>) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
@@ -59,7 +59,7 @@ fn read_all(dir: &Path, all: &mut Vec<(PathBuf, String)>) {
     }
 }
 
-/// What is in backquotes.
+/// Returns the texts in backquotes.
 fn quoted(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
@@ -72,7 +72,7 @@ fn each_limit_has_its_test() {
     for row in rows.iter().skip(1) {
         let names = quoted(row.last().unwrap());
         assert!(!names.is_empty(), "no test: {row:?}");
-        // A name behind that of a file is that of a test in it.
+        // A test behind the name of a file is in this file.
         let mut file = "cases/input.rs";
         for name in names {
             if name.ends_with(".rs") {
@@ -106,7 +106,7 @@ fn each_attack_is_held() {
     for row in kinds.iter().chain(&published).filter(|row| !row[0].starts_with("---")) {
         assert!(!row[1].is_empty() && !row.last().unwrap().is_empty(), "{row:?}");
     }
-    // And the other way round.
+    // The reverse direction.
     for (path, text) in
         pages.sources.iter().filter(|(path, _)| path.parent().unwrap().ends_with("tests/attacks"))
     {

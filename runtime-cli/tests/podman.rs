@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What Podman asks of its runtimes beyond runc's command line: things of crun's.
+//! Features of crun that Podman uses beyond runc's command line.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::{Bundle, Report, Runtime, host};
@@ -10,7 +10,7 @@ fn runtime() -> Runtime {
     Runtime::new(&conformance::bundle::beside("runtime-cli")).unwrap()
 }
 
-/// `podman run --cgroups disabled`
+/// Runs a container as `podman run --cgroups disabled` does.
 #[test]
 fn without_a_cgroup() {
     let _alone = host::alone();
@@ -40,7 +40,7 @@ fn an_unknown_cgroup_manager() {
     refused.failed_with(1, "unknown manager \\\"magic\\\"").unwrap();
 }
 
-/// `podman run --group-add keep-groups`
+/// Runs a container as `podman run --group-add keep-groups` does.
 #[test]
 fn the_groups_of_the_caller() {
     let _alone = host::alone();

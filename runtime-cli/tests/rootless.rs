@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Containers of a user without any rights: everything that needs some is done by
-//! the child, as root of its new user namespace, or left out, or refused by name.
+//! Containers of an unprivileged user: each privileged operation is done by the child, as root of
+//! its new user namespace, or left out, or refused by its name.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::{Bundle, Output, Report, host};
@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 const USER: u32 = 4321;
 
-/// A directory of the user's, with the runtime and its state in it.
+/// A directory of the user, with the runtime and its state.
 struct Home(tempfile::TempDir);
 
 impl Home {
@@ -26,12 +26,12 @@ impl Home {
         self.run_by(&[], bundle, args)
     }
 
-    /// `by`: a program that executes the runtime.
+    /// Runs the runtime by `by`, a program that executes it.
     fn run_by(&self, by: &[&str], bundle: &Bundle, args: &[&str]) -> Output {
         self.run_with(&[], by, bundle, args)
     }
 
-    /// `options`: more of setpriv(1).
+    /// Runs the runtime with further options of setpriv(1).
     fn run_with(&self, options: &[&str], by: &[&str], bundle: &Bundle, args: &[&str]) -> Output {
         let mut command = Command::new("setpriv");
         command.args([format!("--reuid={USER}"), format!("--regid={USER}"), "--clear-groups".to_owned()]);
@@ -41,14 +41,14 @@ impl Home {
             .arg(self.0.path().join("runtime"))
             .args(args)
             .current_dir(bundle.path());
-        // Without --root: the state is where users have theirs, and not where one does
-        // who is "root" (docs/decisions/state-root.md).
+        // Without --root the state is in the user's runtime directory, even if USER is "root"
+        // (docs/decisions/state-root.md).
         command.env("XDG_RUNTIME_DIR", self.0.path()).env("USER", "user").stdin(Stdio::null());
         conformance::runtime::finish(command).unwrap()
     }
 }
 
-/// As `spec --rootless` has it.
+/// Makes a bundle as `spec --rootless` does.
 fn bundle(program: &[&str]) -> Bundle {
     Bundle::new(program)
         .unwrap()
@@ -63,7 +63,7 @@ fn bundle(program: &[&str]) -> Bundle {
             let mounts = config["mounts"].as_array_mut().unwrap();
             mounts.retain(|mount| !mount["destination"].as_str().unwrap().starts_with("/sys"));
             for mount in mounts {
-                // The group 5 has no mapping.
+                // The group 5 is not mapped.
                 let options = mount["options"].as_array().cloned().unwrap_or_default();
                 mount["options"] = options.into_iter().filter(|option| option != "gid=5").collect();
             }
@@ -83,8 +83,7 @@ fn a_container_of_a_user() {
     assert_eq!(std::fs::read_dir(home.0.path().join("runc")).unwrap().count(), 0);
 }
 
-/// As Podman does it: the runtime is root of a user namespace, whose container has
-/// none of its own.
+/// Podman's way: the runtime is root of a user namespace, and the container has none of its own.
 #[test]
 fn a_container_in_the_user_namespace_of_its_engine() {
     let _alone = host::alone();
@@ -119,7 +118,7 @@ fn a_process_without_sets_of_capabilities_keeps_those_of_its_caller() {
         let namespaces = linux["namespaces"].as_array_mut().unwrap();
         namespaces.retain(|namespace| namespace["type"] != "user");
     });
-    // Those that making a container takes: this process need not have all.
+    // The capabilities that a container needs: this process may not have all.
     let caps =
         "+chown,+dac_override,+fowner,+setgid,+setuid,+net_admin,+sys_chroot,+sys_ptrace,+sys_admin,+mknod";
     let options = [&*format!("--inh-caps={caps}"), &format!("--ambient-caps={caps}")];
@@ -130,7 +129,7 @@ fn a_process_without_sets_of_capabilities_keeps_those_of_its_caller() {
     assert_eq!((set("CapEff"), set("CapAmb")), ("00000000082c10cb", "00000000082c10cb"));
 }
 
-/// The user has all rights in a user namespace that is its own, whoever maps its ids.
+/// The user has all capabilities in its own user namespace, whoever maps the ids.
 #[test]
 fn a_container_in_an_existing_user_namespace_of_the_user() {
     let _alone = host::alone();
@@ -139,7 +138,7 @@ fn a_container_in_an_existing_user_namespace_of_the_user() {
     holder.args([format!("--reuid={USER}"), format!("--regid={USER}"), "--clear-groups".to_owned()]);
     holder.args(["unshare", "--user", "--map-root-user", "sh", "-c", "echo; exec sleep 1000"]);
     let mut holder = holder.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-    // Until the ids are mapped.
+    // Waits until the ids are mapped.
     holder.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
     let path = format!("/proc/{}/ns/user", holder.id());
     let bundle = bundle(&["sleep"]).with(|config| {
@@ -153,8 +152,8 @@ fn a_container_in_an_existing_user_namespace_of_the_user() {
     let bundle = bundle.unwrap();
     let run = |args: &[&str]| home.run(&bundle, args);
     let created = run(&["create", "c"]).ok();
-    // The process hides from all that share its user namespace, until it has executed the
-    // program; and the user has no more rights than they. So it is with runc and crun.
+    // The process is not dumpable before its execve(2), and the user has no more rights in the user
+    // namespace than its other processes. runc and crun fail in the same way.
     let refused = run(&["exec", "c", "/probe", "report"]).failed();
     let started = run(&["start", "c"]).ok();
     let executed = run(&["exec", "c", "/probe", "report"]).ok();
@@ -171,7 +170,7 @@ fn a_container_in_an_existing_user_namespace_of_the_user() {
     assert_eq!(std::fs::read_dir(home.0.path().join("runc")).unwrap().count(), 0);
 }
 
-/// To join a process the kernel wants the right to trace it.
+/// Joining the namespaces of a process takes the right to trace it.
 #[test]
 fn hooks_of_every_kind_and_exec_before_start() {
     let _alone = host::alone();
@@ -209,7 +208,7 @@ fn its_whole_life() {
     let output = home.run(&bundle, &["exec", "c", "/probe", "report"]).ok().unwrap();
     let report: Report = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!((report.uids[0], report.processes.contains(&1)), (0, true));
-    // What takes a cgroup says so.
+    // Verbs that need a cgroup say so.
     for verb in ["pause", "ps"] {
         home.run(&bundle, &[verb, "c"]).failed_with(1, "no cgroup of its own").unwrap();
     }
@@ -241,8 +240,8 @@ fn what_takes_rights_is_refused_by_name() {
     output.failed_with(1, "strconv.ParseBool: parsing").unwrap();
 }
 
-/// CVE-2023-25809: without a cgroup namespace a user's own cgroups on the host are in sight,
-/// and root of the container is that user.
+/// CVE-2023-25809: without a cgroup namespace the user's cgroups on the host are visible, and root
+/// of the container is this user.
 #[test]
 fn cgroups_of_the_host_are_read_only() {
     let _alone = host::alone();
@@ -263,7 +262,7 @@ fn cgroups_of_the_host_are_read_only() {
         .unwrap();
     let output = home.run(&bundle, &["run", "c"]).ok().unwrap();
     let report: Report = serde_json::from_str(&output.stdout).unwrap();
-    // The last one at the place, and what is mounted on it, are those that a path leads to.
+    // A path leads to the last mount at a place and to the mounts on it.
     let at = report.mounts.iter().rposition(|mount| mount.target == "/sys/fs/cgroup").unwrap();
     let seen = report.mounts[at..].iter().filter(|mount| mount.target.starts_with("/sys/fs/cgroup"));
     for mount in seen {

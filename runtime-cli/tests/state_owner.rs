@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! State that others can change (docs/decisions/state-root.md): a record tells what to kill,
-//! to remove and to run, so that it has to be the caller's own, or root's.
+//! State that another user can change (docs/decisions/state-root.md): a record names processes to
+//! kill, files to remove and programs to run, so it must belong to the caller or root.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::runtime::finish;
@@ -13,8 +13,7 @@ use std::time::{Duration, Instant};
 
 const OTHER: u32 = 65534;
 
-/// A state directory with a container that somebody has made up: it has stopped, and its
-/// poststop hook leaves a file.
+/// A state directory with a forged record: a stopped container whose poststop hook makes a file.
 struct Forged {
     runtime: Runtime,
     mark: std::path::PathBuf,
@@ -51,7 +50,7 @@ impl Forged {
         output
     }
 
-    /// No command believes the record, and all that is there stays.
+    /// Checks that every command refuses the record, and changes nothing.
     fn is_refused(&self, why: &str) {
         for args in [
             &["state", "c"][..],
@@ -119,7 +118,7 @@ fn a_container_or_a_record_of_another_user() {
         [("c", None), ("c/state.json", None), ("c", Some(0o777)), ("c/state.json", Some(0o666))]
     {
         let forged = Forged::new();
-        // As in /tmp, where everybody may make one.
+        // Writable by everybody, like /tmp.
         fs::set_permissions(forged.root(), PermissionsExt::from_mode(0o1777)).unwrap();
         let path = forged.root().join(name);
         match mode {

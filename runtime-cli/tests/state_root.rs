@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Where the state is without --root (docs/decisions/state-root.md).
+//! The place of the state without --root (docs/decisions/state-root.md).
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Waits in a user namespace until all ids are mapped to themselves, then goes on.
+/// Waits in a user namespace until all ids are mapped to themselves, then executes a command.
 const IN_USER_NAMESPACE: &[&str] = &["unshare", "--user", "sh", "-c", "read go; exec \"$@\"", "sh"];
 
 fn own_user_namespace() -> Option<std::path::PathBuf> {
     std::fs::read_link("/proc/self/ns/user").ok()
 }
 
-/// Runs `list`: the permissions of $XDG_RUNTIME_DIR/runc afterwards, if it was made.
+/// Runs `list`. Returns the permissions of $XDG_RUNTIME_DIR/runc, if it was made.
 fn made(before: &[&str], user: Option<&str>) -> Option<u32> {
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o777)).unwrap();
@@ -48,7 +48,7 @@ fn mode(path: &Path) -> Option<u32> {
 #[test]
 fn users_have_a_root_of_their_own() {
     let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
-    // The sticky bit keeps cleaners away.
+    // The sticky bit protects it from tools that clean up.
     assert_eq!(made(&nobody, Some("nobody")), Some(0o1700));
     assert_eq!(made(&nobody, Some("root")), Some(0o1700), "USER is for root of a user namespace only");
 }
@@ -61,7 +61,7 @@ fn root_is_root_only_in_the_first_user_namespace() {
     assert_eq!(made(&fake_root, Some("somebody")), Some(0o1700));
     assert_eq!(made(&fake_root, None), Some(0o1700));
     assert_eq!(made(&fake_root, Some("root")), None);
-    // All ids are mapped to themselves, as by systemd's PrivateUsers=full.
+    // Like PrivateUsers=full of systemd, which maps all ids to themselves.
     assert_eq!(made(IN_USER_NAMESPACE, None), Some(0o1700));
     assert_eq!(made(IN_USER_NAMESPACE, Some("root")), None);
 }

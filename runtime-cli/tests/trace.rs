@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `--trace FILE`.
+//! The timeline of `--trace FILE`.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::change::join;
@@ -7,7 +7,7 @@ use conformance::{Bundle, Runtime};
 use serde_json::Value;
 use std::io::Read;
 
-/// The spans of a track, in the order of their ends.
+/// Returns the spans of a track, in the order of their ends.
 fn spans(timeline: &Value, track: u64) -> Vec<&Value> {
     timeline.as_array().unwrap().iter().filter(|e| e["ph"] == "X" && e["tid"] == track).collect()
 }
@@ -34,7 +34,7 @@ fn a_run_is_traced_in_both_processes() {
     assert_eq!(child.last(), Some(&"Ready"));
     assert!(names(1).is_empty(), "nothing is joined, so there is no stage");
     assert_eq!(names(3), ["Network", "Loopback"], "the thread");
-    // A span begins where the one before has ended.
+    // A span begins at the end of the one before.
     for pair in spans(&timeline, 2).windows(2) {
         let end = pair[0]["ts"].as_f64().unwrap() + pair[0]["dur"].as_f64().unwrap();
         assert!((end - pair[1]["ts"].as_f64().unwrap()).abs() < 0.01, "{pair:?}");
@@ -45,7 +45,7 @@ fn a_run_is_traced_in_both_processes() {
 fn a_container_in_an_existing_namespace_has_a_stage() {
     let _alone = conformance::host::alone();
     let runtime = Runtime::from_env().unwrap();
-    // Not the caller's own, which would be refused.
+    // Not in the caller's own user namespace, which would be refused.
     let mut holder = std::process::Command::new("unshare");
     let mut holder = holder.args(["--uts", "sh", "-c", "echo; exec sleep 1000"]);
     holder = holder.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());

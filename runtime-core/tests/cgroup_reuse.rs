@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A cgroup that was there before the container, and outlives it.
+//! A cgroup that exists before the container, and outlives it.
 #![allow(clippy::disallowed_methods)]
 
 use conformance::{Bundle, host};
@@ -41,7 +41,7 @@ fn a_cgroup_that_was_killed_before_can_be_used_again() {
         let executed =
             container.exec(process).stdio(stdio).spawn().unwrap_or_else(|e| panic!("{round}: {e:?}"));
         assert_eq!(executed.process.wait().unwrap().code(), 0);
-        // The container's cgroup namespace begins where its first process is.
+        // The root of the container's cgroup namespace is the cgroup of its first process.
         assert!(fs::read_to_string(output.path()).unwrap().lines().any(|line| line == "0::/"));
         container.delete(true).unwrap();
         created.process.wait().unwrap();

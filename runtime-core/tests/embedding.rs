@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The library in a program of somebody else's: it changes nothing of its
-//! caller, and works from the threads of an asynchronous runtime.
+//! The library in another program: it changes nothing of its caller, and works from the threads of
+//! an asynchronous runtime.
 #![allow(unsafe_code, clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::Bundle;
@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// What a library must leave alone.
+/// Returns the properties of this process that a library must not change.
 fn caller() -> BTreeMap<&'static str, String> {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let link = |path: &str| std::fs::read_link(path).unwrap().display().to_string();
@@ -25,8 +25,8 @@ fn caller() -> BTreeMap<&'static str, String> {
         ("exe", link("/proc/thread-self/exe")),
         ("oom", read("/proc/thread-self/oom_score_adj")),
         ("cgroup", read("/proc/thread-self/cgroup")),
-        // Files of an undumpable process belong to root; here everything does,
-        // so look at the flag itself.
+        // The files of an undumpable process belong to root, but so do all here: reads the flag
+        // itself.
         ("dumpable", nix::sys::prctl::get_dumpable().unwrap().to_string()),
     ]);
     for name in
@@ -40,7 +40,7 @@ fn caller() -> BTreeMap<&'static str, String> {
     state
 }
 
-/// One test at a time: they watch the process.
+/// Serialises the tests, which watch the process.
 fn alone() -> std::sync::MutexGuard<'static, ()> {
     static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
     ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -81,7 +81,7 @@ fn stays_as_it_was(parallel: bool) {
     assert_eq!(container.kill(9).unwrap_err().kind(), ErrorKind::NotRunning);
     container.delete(false).unwrap();
     assert_eq!(container.state().unwrap_err().kind(), ErrorKind::NotFound);
-    // Nor does a failure.
+    // A failure changes nothing either.
     let broken = bundle.with(|config| config["root"]["path"] = json!("nowhere")).unwrap();
     let error = runtime.create(id, broken.path()).parallel(parallel).create().unwrap_err();
     assert!(error.report().starts_with("invalid rootfs: stat "), "{error:?}");
@@ -103,15 +103,14 @@ fn the_program_that_links_the_library_is_protected() {
     created.process.wait().unwrap();
     let again = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&exe));
     let error = std::fs::OpenOptions::new().write(true).open(again).unwrap_err();
-    // Ours is still busy, being executed by this test; on another mount than
-    // the one that the init had, where the answer is this.
+    // This test executes its program from another mount than the init: EROFS here, ETXTBSY there.
     assert!(matches!(error.raw_os_error(), Some(libc::EROFS | libc::ETXTBSY)), "{error}");
     let flags = nix::sys::statvfs::fstatvfs(&exe).unwrap().flags();
     assert!(flags.contains(nix::sys::statvfs::FsFlags::ST_RDONLY));
 }
 
-/// CVE-2019-5736: until it executes its program, the init runs from the host's file, on a
-/// mount that no process may be able to make writable again.
+/// CVE-2019-5736: before its execve(2) the init executes the host's file, on a mount that no
+/// process may make writable.
 #[test]
 fn no_mount_of_the_program_can_be_changed() {
     let _alone = alone();
@@ -138,8 +137,8 @@ fn no_mount_of_the_program_can_be_changed() {
     created.process.wait().unwrap();
 }
 
-/// A clone has copies of all descriptors, those of other threads' containers
-/// among them, until it closes them: none of that may hold up the others.
+/// A clone inherits all descriptors, also those of other threads' containers, until it closes them.
+/// This must not block the others.
 #[test]
 fn a_slow_container_holds_up_no_other() {
     let _alone = alone();
@@ -153,7 +152,7 @@ fn a_slow_container_holds_up_no_other() {
     let id = |name: &str| ContainerId::new(&format!("{name}-{}", std::process::id())).unwrap();
     std::thread::scope(|scope| {
         let first = scope.spawn(|| runtime.create(id("quick"), quick.path()).create().unwrap());
-        // While the first is being made, so that its lock is held.
+        // While the first container is being made, and its lock is held.
         std::thread::sleep(std::time::Duration::from_millis(300));
         let second = scope.spawn(|| runtime.create(id("slow"), slow.path()).create().unwrap());
         let first = first.join().unwrap();
@@ -169,8 +168,8 @@ fn a_slow_container_holds_up_no_other() {
     });
 }
 
-/// What another thread clones has copies of all descriptors, and may live longer than
-/// the program: no child may wait for the last of them to be closed.
+/// A process that another thread clones inherits all descriptors, and may outlive the program: no
+/// child may wait until the last of them is closed.
 #[test]
 fn what_was_being_made_ends_with_its_program() {
     const ITS_DIRECTORY: &str = "RUNTIME_CORE_TEST_DIRECTORY";
@@ -182,7 +181,7 @@ fn what_was_being_made_ends_with_its_program() {
     }
     let _alone = alone();
     let directory = tempfile::tempdir().unwrap();
-    // It writes down what it is told, and waits for a word.
+    // The hook records its state and waits for a message.
     let (state, end) = (directory.path().join("state"), directory.path().join("end"));
     nix::unistd::mkfifo(&end, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let script = format!("cat >{0}.new && mv {0}.new {0}; read word <{1}", state.display(), end.display());
@@ -205,8 +204,8 @@ fn what_was_being_made_ends_with_its_program() {
     });
     program.kill().unwrap();
     program.wait().unwrap();
-    // Whatever came of it, no hook shall be left. Both ends, so as not to wait for one
-    // that is gone.
+    // No hook shall be left, whatever the result. Opening both ends does not block if the hook is
+    // gone.
     let mut end = std::fs::OpenOptions::new().read(true).write(true).open(end).unwrap();
     end.write_all(b"\n").unwrap();
     let (init, copies) = held.unwrap();
@@ -219,7 +218,7 @@ fn what_was_being_made_ends_with_its_program() {
     assert_eq!(ended, 1);
 }
 
-/// Copies of all sockets that a process has.
+/// Copies all sockets of a process.
 fn sockets_of(pid: i64) -> Vec<OwnedFd> {
     let process = pidfd(pid);
     let copy = |entry: std::io::Result<std::fs::DirEntry>| {
@@ -240,11 +239,11 @@ fn pidfd(pid: i64) -> OwnedFd {
 
 fn owned(fd: i64) -> OwnedFd {
     assert!(fd >= 0, "{}", std::io::Error::last_os_error());
-    // SAFETY: it is new, and nobody else's.
+    // SAFETY: new, and nothing else owns it.
     unsafe { OwnedFd::from_raw_fd(fd as i32) }
 }
 
-/// An id that nobody else has: it is the cgroup's name, too.
+/// Returns an unused id, which is also the cgroup's name.
 fn id_of(place: &Path) -> ContainerId {
     let name = place.display().to_string();
     ContainerId::new(&name.trim_start_matches('/').replace(['/', '.'], "_")).unwrap()
@@ -256,8 +255,8 @@ fn from_the_tasks_of_tokio() {
     let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
     let root = tempfile::tempdir().unwrap();
     let runtime = Runtime::new(root.path());
-    // Before any clone: it would have a copy of the descriptor by which a bundle's
-    // program is written, and nobody could execute that meanwhile (ETXTBSY).
+    // Before any clone, which would inherit the descriptor by which a bundle's program is written:
+    // its execve(2) would fail meanwhile (ETXTBSY).
     let bundles = [0, 1, 2, 3, 4, 5, 6, 7].map(|n| (n, Bundle::new(&["exit", &n.to_string()]).unwrap()));
     tokio.block_on(async {
         let tasks: Vec<_> = bundles
@@ -267,7 +266,7 @@ fn from_the_tasks_of_tokio() {
                 tokio::spawn(async move {
                     let id = ContainerId::new(&format!("task{n}")).unwrap();
                     let created = runtime.create(id.clone(), bundle.path()).run().unwrap();
-                    // Waiting takes no thread.
+                    // Waiting needs no thread.
                     let pidfd = created.process.as_fd().try_clone_to_owned().unwrap();
                     // SAFETY: AsyncFd owns the pidfd, so that it stays open and the same.
                     let ended = unsafe { tokio::io::unix::AsyncFd::register(pidfd).unwrap() };

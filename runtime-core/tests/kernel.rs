@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Facts about the kernel that the design stands on. If one of these fails, it is
-//! the design that is wrong, not the code.
+//! Facts about the kernel that the design relies on. If one of these tests fails, the design is
+//! wrong, not the code.
 #![allow(unsafe_code, clippy::unwrap_used, clippy::disallowed_methods)]
 
 use nix::errno::Errno;
@@ -14,7 +14,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
-/// Runs `body` in a child: what is true there must return `true`.
+/// Runs `body` in a child, where it must return `true`.
 fn in_child(body: impl FnOnce() -> bool) {
     // SAFETY: fork of glibc; the child uses the heap, which glibc allows, and
     // leaves by _exit.
@@ -124,7 +124,7 @@ fn root_of_the_host_clones_with_its_own_rights_in_a_mount_namespace_of_another_u
     let inner = dir.path().join("of another user/inner");
     fs::create_dir_all(&inner).unwrap();
     let outer = inner.parent().unwrap();
-    // A way that root has by CAP_DAC_READ_SEARCH alone.
+    // root can enter it by CAP_DAC_READ_SEARCH alone.
     nix::unistd::chown(outer, Some(4321.into()), None).unwrap();
     fs::set_permissions(outer, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     let path = std::ffi::CString::new(inner.to_str().unwrap()).unwrap();
@@ -271,7 +271,7 @@ fn a_child_can_be_born_in_a_cgroup() {
 
 #[test]
 fn bpf_prog_query_writes_behind_a_short_attribute_but_not_behind_ours() {
-    // Linux 6.17 to 7.1 write 8 bytes at offset 56 whatever size they were told.
+    // Linux 6.17 to 7.1 write 8 bytes at offset 56, whatever size they are given.
     #[repr(C, align(8))]
     struct Attr {
         attr: [u8; 256],
@@ -311,7 +311,7 @@ struct Fprog {
     filter: *const seccomp::Instruction,
 }
 
-/// seccomp(SECCOMP_SET_MODE_FILTER, flags, program).
+/// Calls seccomp(SECCOMP_SET_MODE_FILTER, flags, program).
 fn set_filter(flags: u32, program: Option<&[seccomp::Instruction]>) -> Result<i32, Errno> {
     let program = program.map(|p| Fprog { len: p.len() as u16, filter: p.as_ptr() });
     let pointer = program.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
@@ -337,7 +337,7 @@ fn a_listener_takes_the_lowest_free_number_and_can_be_fetched_from_a_process_tha
         ForkResult::Child => {
             // SAFETY: plain integers.
             unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-            // SAFETY: nobody in the child uses these descriptors.
+            // SAFETY: nothing in the child uses these descriptors.
             unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) };
             let _loaded = set_filter(NEW_LISTENER, Some(&ask_always));
             // SAFETY: ends the child.
@@ -354,7 +354,7 @@ fn a_listener_takes_the_lowest_free_number_and_can_be_fetched_from_a_process_tha
                     assert_eq!(Errno::last(), Errno::EBADF);
                     return false;
                 }
-                // Before the child has closed it, this is a file of some test.
+                // Before the child has closed it, this is a file of another test.
                 let third = fd(third);
                 let link = fs::read_link(format!("/proc/self/fd/{}", third.as_raw_fd())).unwrap();
                 link.to_str() == Some("anon_inode:seccomp notify")

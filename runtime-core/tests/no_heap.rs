@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The child of the clone never touches the heap: this program's allocator ends
-//! any process but the first that uses it, while other threads hold its locks as
-//! often as they can. What a library in a program with threads must stand.
+//! The child of the clone never uses the heap: this program's allocator aborts every process but
+//! the first one, while other threads hold its locks as often as possible. A library must be usable
+//! in a program with threads.
 #![allow(unsafe_code, clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::{Agent, Bundle};
@@ -26,7 +26,7 @@ fn check() {
     }
 }
 
-// SAFETY: everything is handed to the system's allocator.
+// SAFETY: every call is passed on to the system's allocator.
 unsafe impl GlobalAlloc for Tripwire {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         check();
@@ -44,8 +44,7 @@ unsafe impl GlobalAlloc for Tripwire {
 #[global_allocator]
 static ALLOCATOR: Tripwire = Tripwire;
 
-/// A configuration that takes the child through every step of its script that
-/// this machine can do.
+/// Makes a configuration that takes the child through every step that this machine has.
 fn bundle(args: &[&str]) -> Bundle {
     let bundle = Bundle::new(args).unwrap();
     let source = bundle.path().join("config.json");
@@ -80,7 +79,7 @@ fn bundle(args: &[&str]) -> Bundle {
         .unwrap()
 }
 
-/// The same in a user namespace, with a mount that only the parent can make.
+/// Adds a user namespace, and a mount that only the parent can make.
 fn in_user_namespace(bundle: Bundle) -> Bundle {
     let identity = json!([{ "containerID": 0, "hostID": 0, "size": 65536 }]);
     bundle
@@ -99,8 +98,7 @@ fn in_user_namespace(bundle: Bundle) -> Bundle {
         .unwrap()
 }
 
-/// A system call filter; with an agent one that asks about every call that the
-/// child makes under it.
+/// Returns a filter; with an agent, one that notifies every call that the child makes under it.
 fn filter(agent: Option<&Path>) -> Value {
     json!({
         "defaultAction": "SCMP_ACT_ALLOW",
@@ -139,7 +137,7 @@ fn containers() {
     let id = ContainerId::new(&format!("no-heap-{}", std::process::id())).unwrap();
     let container = runtime.container(id.clone());
 
-    // The last rounds with an agent, and with rights that only the filter needs.
+    // With an agent, and with capabilities that only the filter needs.
     let agent = Agent::start(&[]).unwrap();
     for round in 0..12 {
         let bundle = bundle(&["sleep"])
@@ -167,7 +165,7 @@ fn containers() {
         container.delete(false).unwrap();
     }
 
-    // What fails in the child has to come back without the heap, too.
+    // A failure of the child is reported without the heap, too.
     let broken = bundle(&[]).with(|config| config["process"]["args"] = json!(["nonexistent"])).unwrap();
     let error = runtime.create(id.clone(), broken.path()).create().unwrap_err();
     assert!(
@@ -175,7 +173,7 @@ fn containers() {
         "{error:?}"
     );
 
-    // So has a program that cannot be executed after all.
+    // So is a program that execve(2) refuses.
     let script = bundle(&[]).with(|config| config["process"]["args"] = json!(["/script"])).unwrap();
     std::fs::write(script.rootfs("script"), "#!/nonexistent\n").unwrap();
     std::fs::set_permissions(script.rootfs("script"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
@@ -189,7 +187,7 @@ fn containers() {
     assert_eq!(created.process.wait().unwrap().code(), 255);
     container.delete(false).unwrap();
 
-    // All processes have marked what they did.
+    // All processes have marked their steps.
     let timeline = trace.to_json();
     for step in ["\"name\":\"Join\"", "\"name\":\"Mount\"", "\"name\":\"Seccomp\"", "\"name\":\"EnterPid\""] {
         assert!(timeline.contains(step), "no {step}");

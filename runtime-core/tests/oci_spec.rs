@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The types of the crate oci-spec and ours say the same.
+//! The types of the crate oci-spec, compared with ours.
 #![allow(clippy::unwrap_used)]
 
 use runtime_core::spec::Spec;
 
-/// To theirs and back, through the JSON that both are for.
+/// Converts to their types and back, by way of JSON.
 fn round_trip(spec: &Spec) -> Spec {
     let theirs: oci_spec::runtime::Spec = serde_json::from_slice(&serde_json::to_vec(spec).unwrap()).unwrap();
     in_order(Spec::from_serialize(&theirs).unwrap())
 }
 
-/// Theirs are sets of capabilities, which have no order.
+/// Sorts the capabilities, which are unordered sets in their types.
 fn in_order(mut spec: Spec) -> Spec {
     let sets = spec.process.as_mut().and_then(|process| process.capabilities.as_mut()).unwrap();
     for set in [

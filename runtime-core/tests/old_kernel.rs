@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What newer kernels offer and older ones do not: a filter of system calls around the
-//! test says no in the words of an older kernel.
+//! The fallbacks for older kernels: a filter around the test returns the errors of an older kernel.
 #![allow(unsafe_code, clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::{Bundle, Report};
@@ -9,8 +8,8 @@ use serde_json::json;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 
-/// From now on fsconfig(2) with this command is EINVAL in the calling thread, and in
-/// those that it starts.
+/// Lets fsconfig(2) with this command fail with EINVAL, in the calling thread and in the threads
+/// that it starts.
 fn refuse_fsconfig(command: u32) {
     let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
     let (load, is_equal, answer) = (0x20, 0x15, 0x06);
@@ -61,7 +60,7 @@ fn procfs_of_a_joined_pid_namespace() {
     reader.read_to_string(&mut text).unwrap();
     let report: Report = serde_json::from_str(&text).unwrap();
     assert!(report.processes.contains(&1) && report.processes.contains(&report.pid), "{report:?}");
-    // The numbers of helpers are in between: they were there.
+    // Helpers have used the pids in between.
     assert!(report.pid > 2, "{}", report.pid);
     for name in ["second", "first"] {
         runtime.container(id(name)).delete(true).unwrap();

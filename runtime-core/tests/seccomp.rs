@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! System call filters: what this library promises beyond the specification.
-//! (What the specification demands is in the conformance cases.)
+//! System call filters: the promises of this library beyond the specification. (The conformance
+//! cases check the specification.)
 #![allow(unsafe_code, clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::{Agent, Bundle, host};
@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// A container to be, and the directory of its record.
+/// A bundle, and the directory for the container's record.
 struct Fixture {
     root: tempfile::TempDir,
     bundle: Bundle,
     container: Container,
 }
 
-/// Its cgroup has the same name, and other tests may run on the same machine.
+/// Returns the id, which is also the cgroup's name: other tests may run on this machine.
 fn id() -> String {
     format!("seccomp-{}", std::process::id())
 }
@@ -41,7 +41,7 @@ impl Fixture {
         Runtime::new(self.root.path()).create(self.container.id().clone(), self.bundle.path())
     }
 
-    /// Runs the container to its end: the exit status.
+    /// Runs the container to its end, and returns its exit status.
     fn run(&self) -> i32 {
         let created = self.create().run().unwrap();
         let status = created.process.wait().unwrap().code();
@@ -59,8 +59,8 @@ impl Fixture {
         Ok(self.container.exec(process).spawn()?.process.wait().unwrap().code())
     }
 
-    /// Writes a program into the rootfs that consists of one `exit_group`, so
-    /// that nothing but execve comes before it.
+    /// Writes a program into the rootfs that is one `exit_group`, so that execve is the only call
+    /// before it.
     fn with_exit_program(self, status: u8) -> Self {
         let path = self.bundle.rootfs("exit");
         std::fs::write(&path, conformance::payload::exits_with(status)).unwrap();
@@ -69,7 +69,7 @@ impl Fixture {
     }
 }
 
-/// Both ways to become a process that may load a filter, as two users.
+/// Yields both values of no_new_privileges, for two users.
 fn all_ways() -> impl Iterator<Item = (bool, u32)> {
     [(true, 0), (true, 1000), (false, 0), (false, 1000)].into_iter()
 }
@@ -91,7 +91,7 @@ fn a_profile_need_allow_nothing_that_only_the_runtime_does() {
         });
         assert_eq!(fixture.run(), 7, "uid {uid}, noNewPrivileges {no_new_privileges}");
     }
-    // The same for exec, in a container whose first process only sleeps.
+    // The same for exec, in a container whose first process sleeps.
     let mut names = vec!["execve", "exit_group"];
     let sleeper = [
         "arch_prctl",
@@ -129,7 +129,7 @@ fn a_profile_need_allow_nothing_that_only_the_runtime_does() {
     let created = fixture.create().run().unwrap();
     for no_new_privileges in [true, false] {
         assert_eq!(fixture.exec(&["/exit"], no_new_privileges).unwrap(), 9);
-        // write is not among them.
+        // The filter does not allow write.
         assert_eq!(fixture.exec(&["/probe", "print", "x"], no_new_privileges).unwrap(), 128 + libc::SIGSYS);
     }
     fixture.container.delete(true).unwrap();
@@ -150,7 +150,7 @@ fn everything_may_be_notified() {
         let created = fixture.create().create().unwrap();
         fixture.container.start().unwrap();
         assert_eq!(fixture.exec(&["/probe", "exit", "8"], no_new_privileges).unwrap(), 8);
-        // Its last calls before the program are notified, too, and take their time.
+        // The last calls before the program are notified, too, and take their time.
         let comm = format!("/proc/{}/comm", created.process.pid());
         while std::fs::read_to_string(&comm).unwrap() != "probe\n" {
             std::thread::yield_now();
@@ -183,7 +183,7 @@ fn without_an_agent_nothing_is_made() {
     assert_eq!(fixture.container.state().unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(std::fs::read_dir(fixture.root.path()).unwrap().count(), 0);
 
-    // An agent that is gone when somebody is to be executed.
+    // An agent that is gone before exec.
     let agent = Agent::start(&[]).unwrap();
     let fixture = Fixture::new(&["sleep"], notify(agent.path()));
     let created = fixture.create().run().unwrap();
@@ -204,7 +204,7 @@ fn exec_never_goes_without_the_filter() {
     );
     let created = fixture.create().run().unwrap();
     assert_eq!(fixture.exec(&["/probe", "exit", "0"], true).unwrap(), 0);
-    // What config.json says now does not matter.
+    // The contents of config.json no longer matter.
     std::fs::write(fixture.bundle.path().join("config.json"), "{}").unwrap();
     let file = fixture.root.path().join(id()).join("seccomp.bpf");
     let program = std::fs::read(&file).unwrap();
@@ -226,7 +226,7 @@ fn exec_never_goes_without_the_filter() {
 #[test]
 fn what_can_be_known_is_refused_before_anything_is_made() {
     let _alone = host::alone();
-    // More alternatives than 4096 instructions have room for.
+    // More alternatives than fit into 4096 instructions.
     let args = |value: u64| json!([{ "index": 0, "value": value * 7, "op": "SCMP_CMP_EQ" }, { "index": 1, "value": value * 5, "op": "SCMP_CMP_NE" }]);
     let rules: Vec<Value> = (0..3000)
         .map(|n| json!({ "names": ["dup"], "action": "SCMP_ACT_ERRNO", "errnoRet": n % 1000, "args": args(n) }))
@@ -239,7 +239,7 @@ fn what_can_be_known_is_refused_before_anything_is_made() {
     assert_eq!(std::fs::read_dir(fixture.root.path()).unwrap().count(), 0);
 }
 
-/// Loads a filter that allows everything in this many instructions.
+/// Loads a filter of this many instructions that allows everything.
 fn load_filter(len: u16) -> bool {
     #[repr(C)]
     struct Fprog {
@@ -256,8 +256,8 @@ fn load_filter(len: u16) -> bool {
 #[test]
 fn a_program_whose_filter_cannot_be_loaded_is_not_executed() {
     let _alone = host::alone();
-    // 32,768 instructions is what the kernel allows all filters of a process
-    // together, those that it was born with included: these leave room for none.
+    // The kernel allows 32,768 instructions for all filters of a process together, inherited ones
+    // included: these leave room for none.
     let profile = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{
         "names": ["dup"], "action": "SCMP_ACT_ERRNO",
         "args": (0..400).map(|n| json!({ "index": 0, "value": n * 3, "op": "SCMP_CMP_EQ" })).collect::<Vec<_>>() }] });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! This compiler beside libseccomp, over Docker's default profile, in one run.
+//! A comparison of this compiler with libseccomp, on Docker's default profile, in one run.
 //!
 //! `cargo run --release -p seccomp --example bench`
 #![allow(unsafe_code, reason = "fork and seccomp(2)")]
@@ -19,11 +19,11 @@ use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 200;
 const LOADS: usize = 60;
-/// Tells the program to compile once and to print the nanoseconds.
+/// An argument: compile once, and print the nanoseconds.
 const ONCE: &str = "--once";
 const DOCKER: &str = include_str!("../tests/data/docker.json");
 
-/// A way from a profile to a program.
+/// A compiler from a profile to a program.
 struct Compiler {
     name: &'static str,
     run: fn(&Profile<'_>) -> Program,
@@ -60,7 +60,7 @@ fn main() {
             .map(|name| (*name).to_owned())
             .collect();
         let profile = docker.profile();
-        // Round by round, so that a disturbance of the machine meets all of them.
+        // Round by round, so that other load on the machine affects all compilers.
         let mut times = COMPILERS.map(|_| Vec::new());
         let programs = COMPILERS.map(|compiler| (compiler.run)(&profile));
         for _ in 0..ROUNDS {
@@ -94,7 +94,7 @@ fn main() {
     );
 }
 
-/// What a runtime pays, which compiles once and has nothing in the caches of the processor.
+/// Measures one compilation with cold processor caches, as in a runtime.
 fn once_in_a_fresh_process() -> Duration {
     let output = Command::new(std::env::current_exe().unwrap()).arg(ONCE).output().unwrap();
     Duration::from_nanos(String::from_utf8(output.stdout).unwrap().trim().parse().unwrap())
@@ -114,8 +114,8 @@ fn min_and_median(mut times: Vec<Duration>) -> String {
     format!("{:.0} / {:.0}", micros(times[0]), micros(times[times.len() / 2]))
 }
 
-/// How many instructions are executed: average and maximum over all numbers up to
-/// 470 of each ABI, each with arguments on all sides of what the profile tests.
+/// Returns how many instructions are executed, on average and at most, over all numbers up to 470
+/// of each ABI, with arguments on all sides of the profile's values.
 fn path(program: &Program, archs: usize) -> (f64, usize) {
     let abis = [(Arch::X86_64, 0), (Arch::X86, 0), (Arch::X32, 0x4000_0000)];
     let values = [0, 1, 8, 38, 39, 40, 41, 0x2_0000, 0x7e02_0000, 0xffff_ffff, 0x1_0000_0000, u64::MAX];
@@ -139,7 +139,7 @@ fn path(program: &Program, archs: usize) -> (f64, usize) {
     (sum as f64 / f64::from(count), worst)
 }
 
-/// Executes the few kinds of instructions that these compilers use, and counts.
+/// Executes the few kinds of instructions that these compilers use, and counts them.
 fn steps(program: &[Instruction], data: &SeccompData) -> usize {
     let (mut a, mut at, mut steps) = (0, 0, 0);
     loop {
@@ -167,7 +167,7 @@ fn steps(program: &[Instruction], data: &SeccompData) -> usize {
     }
 }
 
-/// How long seccomp(2) takes to install the program, in a process of its own.
+/// Measures the time in which seccomp(2) installs the program, in its own process.
 fn load(program: &Program) -> Duration {
     let (mut reader, mut writer) = std::io::pipe().unwrap();
     // SAFETY: this process has one thread, so the child may go on as its copy.

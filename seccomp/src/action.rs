@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the kernel does with a system call.
+//! The kernel's reactions to a system call.
 
 /// The verdict about one system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,9 +12,9 @@ pub enum Action {
     Trap,
     /// Do not make the call, let it return this error number.
     Errno(u16),
-    /// Ask the process's tracer, passing it this number; without a tracer the call fails with ENOSYS.
+    /// Ask the process's tracer, with this number; without a tracer the call fails with ENOSYS.
     Trace(u16),
-    /// Ask whoever holds the filter's listener.
+    /// Ask the holder of the filter's listener.
     Notify,
     /// Make the call, and log it.
     Log,
@@ -25,10 +25,10 @@ pub enum Action {
 pub(crate) const EPERM: u16 = 1;
 pub(crate) const ENOSYS: u16 = 38;
 
-/// The kernel returns this when a filter asks for a larger error number.
+/// The largest error number: the kernel returns this one instead of a larger one.
 const MAX_ERRNO: u16 = 4095;
 
-/// Each name in config.json, and the action without a number.
+/// Each name in config.json, and its action without a number.
 const ACTIONS: [(&str, Action); 9] = [
     ("SCMP_ACT_ALLOW", Action::Allow),
     ("SCMP_ACT_ERRNO", Action::Errno(EPERM)),
@@ -42,12 +42,12 @@ const ACTIONS: [(&str, Action); 9] = [
 ];
 
 impl Action {
-    /// All names of actions in config.json, sorted.
+    /// Returns all names of actions in config.json, sorted.
     pub fn names() -> impl Iterator<Item = &'static str> {
         ACTIONS.iter().map(|(name, _)| *name)
     }
 
-    /// What a filter returns to say this: a `SECCOMP_RET_*` value with its data.
+    /// Returns the filter's return value for it: a `SECCOMP_RET_*` value with its data.
     pub const fn ret(self) -> u32 {
         match self {
             Action::KillProcess => 0x8000_0000,
@@ -65,7 +65,7 @@ impl Action {
         ACTIONS.iter().find(|(known, _)| *known == name).map(|(_, action)| *action)
     }
 
-    /// The same action with the number that `errnoRet` gives, or why it cannot have it.
+    /// Returns the same action with the number of `errnoRet`, or the reason why it cannot have one.
     pub(crate) fn with_errno(self, errno: u32) -> Result<Action, String> {
         let number = |max: u16| match u16::try_from(errno) {
             Ok(number) if number <= max => Ok(number),
@@ -78,10 +78,10 @@ impl Action {
         }
     }
 
-    /// Whether a call that gets this by default may reach somebody who knows it.
+    /// Returns true if a call with this default action may succeed.
     ///
-    /// Then the policy has no reason to say ENOSYS about calls newer than itself:
-    /// the kernel, the tracer or the agent answers.
+    /// Then the policy need not return ENOSYS for calls newer than itself: the kernel, the tracer
+    /// or the agent answers.
     pub(crate) const fn is_open(self) -> bool {
         matches!(self, Action::Allow | Action::Log | Action::Trace(_) | Action::Notify)
     }
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(Action::Errno(EPERM).with_errno(4095), Ok(Action::Errno(4095)));
         assert!(Action::Errno(EPERM).with_errno(4096).is_err());
         assert_eq!(Action::Trace(EPERM).with_errno(65535), Ok(Action::Trace(65535)));
-        // In 16 bits this would be 0: the call would seem to succeed without being made.
+        // Truncated to 16 bits this would be 0: the call would seem to succeed.
         assert!(Action::Errno(EPERM).with_errno(65536).is_err());
         assert!(Action::Trace(EPERM).with_errno(65536).is_err());
         for action in [Action::Allow, Action::Log, Action::Notify, Action::Trap, Action::KillProcess] {

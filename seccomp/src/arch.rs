@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The system call ABIs that a filter can speak about.
+//! The system call ABIs of filters.
 
-/// An ABI: how programs of one kind number their system calls and pass arguments.
+/// An ABI: the numbers of system calls, and the way in which arguments are passed.
 ///
-/// The spec calls this an architecture. One kernel serves several of them: an
-/// x86_64 kernel also serves x86 (`int 0x80`) and, if it was built for it, x32.
+/// The spec calls this an architecture. One kernel serves several of them: an x86_64 kernel also
+/// serves x86 (`int 0x80`) and, if it was built for it, x32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Arch {
     /// 64-bit ARM.
@@ -17,7 +17,7 @@ pub enum Arch {
     Ppc64le,
     /// 64-bit RISC-V.
     Riscv64,
-    /// 32-bit pointers on x86_64: the same entry, numbers with bit 30 set.
+    /// x86_64 with 32-bit pointers: the same entry, numbers with bit 30 set.
     X32,
     /// 32-bit x86.
     X86,
@@ -25,14 +25,14 @@ pub enum Arch {
     X86_64,
 }
 
-/// Bit 30 of a system call number says "x32". Everything from here up is not x86_64.
+/// Bit 30 of a system call number, which marks x32. No x86_64 call has a number from here up.
 pub(crate) const X32_BIT: u32 = 0x4000_0000;
 
-/// Where 32-bit ARM keeps its private calls (`set_tls`, `cacheflush`, ...), far above the others.
+/// The first of 32-bit ARM's private calls (`set_tls`, `cacheflush`, ...), far above the others.
 pub(crate) const ARM_PRIVATE: u32 = 0x000f_0000;
 
 impl Arch {
-    /// All of them, in the order of their names.
+    /// All ABIs, in the order of their names.
     pub const ALL: [Arch; 8] = [
         Arch::Aarch64,
         Arch::Arm,
@@ -44,9 +44,9 @@ impl Arch {
         Arch::X86_64,
     ];
 
-    /// The ABI this library was compiled for, if it is one of these.
+    /// The ABI that this library was compiled for, if it is one of these.
     ///
-    /// It is what runtimes pass to [`Policy::new`](crate::Policy::new).
+    /// Runtimes pass it to [`Policy::new`](crate::Policy::new).
     pub const NATIVE: Option<Arch> = if cfg!(all(target_arch = "x86_64", target_pointer_width = "64")) {
         Some(Arch::X86_64)
     } else if cfg!(target_arch = "x86_64") {
@@ -67,7 +67,7 @@ impl Arch {
         None
     };
 
-    /// Its name in config.json.
+    /// Returns its name in config.json.
     pub const fn name(self) -> &'static str {
         match self {
             Arch::Aarch64 => "SCMP_ARCH_AARCH64",
@@ -81,9 +81,9 @@ impl Arch {
         }
     }
 
-    /// The `AUDIT_ARCH_*` value by which the kernel tells a filter the ABI of a call.
+    /// Returns the `AUDIT_ARCH_*` value by which the kernel names the ABI of a call.
     ///
-    /// x86_64 and x32 share one: only the number tells them apart.
+    /// x86_64 and x32 share one value; only the number of the call differs.
     pub const fn audit(self) -> u32 {
         match self {
             Arch::Aarch64 => 0xc000_00b7,
@@ -96,10 +96,10 @@ impl Arch {
         }
     }
 
-    /// The largest argument of a call.
+    /// Returns the largest argument of a call.
     ///
-    /// 32-bit ABIs pass 32 bits: the rest of the register is not part of the
-    /// argument, so neither it nor the upper half of a rule's value is compared.
+    /// 32-bit ABIs pass 32 bits: the upper half of the register is not part of the argument, so
+    /// neither it nor the upper half of a rule's value is compared.
     pub(crate) const fn max_argument(self) -> u64 {
         match self {
             Arch::Arm | Arch::X32 | Arch::X86 => u32::MAX as u64,
@@ -107,7 +107,7 @@ impl Arch {
         }
     }
 
-    /// The call numbers that belong to this ABI among those with the same `audit` value.
+    /// Returns the call numbers of this ABI among those with the same `audit` value.
     pub(crate) const fn numbers(self) -> std::ops::RangeInclusive<u32> {
         match self {
             Arch::X86_64 => 0..=X32_BIT - 1,
@@ -116,16 +116,16 @@ impl Arch {
         }
     }
 
-    /// Whether two numbers count in the same range, when the question is which numbers
-    /// are above those that a profile knows.
+    /// Returns true if both numbers are in the same range. A profile that names a number is
+    /// assumed to know all lower numbers of its range.
     ///
-    /// Only 32-bit ARM has two: a profile that names `set_tls` (0xf0005) does not
-    /// know all numbers below it.
+    /// Only 32-bit ARM has two ranges: a profile that names `set_tls` (0xf0005) does not know all
+    /// lower numbers.
     pub(crate) fn same_range(self, a: u32, b: u32) -> bool {
         self != Arch::Arm || (a < ARM_PRIVATE) == (b < ARM_PRIVATE)
     }
 
-    /// The multiplexers socketcall(2) and ipc(2), where calls have them beside direct numbers.
+    /// Returns the multiplexers socketcall(2) and ipc(2), if the ABI has them beside direct calls.
     pub(crate) const fn multiplexers(self) -> Option<Multiplexers> {
         match self {
             Arch::Ppc64le | Arch::X86 => Some(Multiplexers { socketcall: 102, ipc: 117 }),
@@ -138,7 +138,7 @@ impl Arch {
     }
 }
 
-/// The numbers of the two calls that carry many others inside.
+/// The numbers of the two calls that carry many others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Multiplexers {
     pub(crate) socketcall: u32,

@@ -3,7 +3,7 @@
 
 use crate::arch::Arch;
 
-/// How an argument is compared.
+/// A comparison of an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operator {
     /// Equal.
@@ -16,14 +16,14 @@ pub enum Operator {
     Le,
     /// Less.
     Lt,
-    /// Equal in the bits of a mask: `value` is the mask, `valueTwo` what is compared.
+    /// Equal in the bits of a mask: `value` is the mask, `valueTwo` the value.
     MaskedEq,
     /// Not equal.
     Ne,
 }
 
 impl Operator {
-    /// All of them, in the order of their names.
+    /// All operators, in the order of their names.
     pub const ALL: [Operator; 7] = [
         Operator::Eq,
         Operator::Ge,
@@ -34,7 +34,7 @@ impl Operator {
         Operator::Ne,
     ];
 
-    /// Its name in config.json.
+    /// Returns its name in config.json.
     pub const fn name(self) -> &'static str {
         match self {
             Operator::Eq => "SCMP_CMP_EQ",
@@ -52,27 +52,27 @@ impl Operator {
     }
 }
 
-/// A test of one argument. Unsigned, as all comparisons of a filter are.
+/// A test of one argument, unsigned like all comparisons of a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Condition {
     pub(crate) argument: u8,
     pub(crate) operator: Operator,
     pub(crate) value: u64,
-    /// The bits that `MaskedEq` compares; `value` has none outside of it.
+    /// The bits that `MaskedEq` compares; `value` has no others.
     pub(crate) mask: u64,
 }
 
 impl Condition {
-    /// `value` and `value_two` as in config.json.
+    /// Makes a condition from `value` and `valueTwo` of config.json.
     pub(crate) fn new(argument: u8, operator: Operator, value: u64, value_two: u64) -> Condition {
         match operator {
-            // As in libseccomp, bits of valueTwo outside of the mask are ignored.
+            // Like libseccomp, ignores bits of valueTwo outside the mask.
             Operator::MaskedEq => Condition { argument, operator, value: value_two & value, mask: value },
             _ => Condition { argument, operator, value, mask: u64::MAX },
         }
     }
 
-    /// The condition as a program of this ABI can fulfil it, or nothing if it always does.
+    /// Returns the condition for programs of this ABI, `None` if it always holds.
     pub(crate) fn on(self, arch: Arch) -> Option<Condition> {
         let max = arch.max_argument();
         let mask = self.mask & max;
@@ -91,11 +91,10 @@ impl Condition {
         }
     }
 
-    /// Its place among the conditions of rules that compete for a call: the least decides.
+    /// Returns its rank among the conditions of rules that compete for a call: the least decides.
     ///
-    /// This is the order in which libseccomp tests the arguments: later arguments
-    /// first, then equality before "less" before "greater", and the narrower one
-    /// first among the same kind.
+    /// This is the order in which libseccomp tests the arguments: later arguments first, then
+    /// equality before "less" before "greater", and the narrower one first among the same kind.
     pub(crate) fn rank(self) -> impl Ord + use<> {
         let (kind, value) = match self.operator {
             Operator::Eq | Operator::Ne | Operator::MaskedEq => (0, !self.value),
@@ -144,7 +143,7 @@ mod tests {
         assert!(wide.on(Arch::X86).unwrap().holds(0x7_0000_0005));
         assert!(wide.on(Arch::X32).unwrap().holds(5));
         assert!(!wide.on(Arch::Riscv64).unwrap().holds(5));
-        // Nothing left to compare: always true.
+        // No bits to compare: always true.
         assert_eq!(Condition::new(0, Operator::MaskedEq, 0xf_0000_0000, 0).on(Arch::Arm), None);
         assert_eq!(Condition::new(0, Operator::MaskedEq, 0, 1).on(Arch::X86_64), None);
     }

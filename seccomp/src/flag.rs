@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Flags of seccomp(2) that a config may ask for.
+//! Flags of seccomp(2) for config.json.
 
 /// A flag for `seccomp(SECCOMP_SET_MODE_FILTER, flags, ...)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -8,20 +8,20 @@ pub enum Flag {
     Log,
     /// Do not turn on the mitigation of speculative store bypass.
     SpecAllow,
-    /// Apply the filter to all threads. Accepted and ignored: a container's first process has one.
+    /// Apply the filter to all threads. Ignored: a container's first process has one thread.
     Tsync,
     /// Once the agent has received a notification, only a fatal signal interrupts the call.
     WaitKillableRecv,
 }
 
-/// `SECCOMP_FILTER_FLAG_NEW_LISTENER`: not for configs, it follows from a notifying rule.
+/// `SECCOMP_FILTER_FLAG_NEW_LISTENER`, which a notifying rule implies; not for config.json.
 pub(crate) const NEW_LISTENER: u32 = 1 << 3;
 
 impl Flag {
-    /// All of them, in the order of their names.
+    /// All flags, in the order of their names.
     pub const ALL: [Flag; 4] = [Flag::Log, Flag::SpecAllow, Flag::Tsync, Flag::WaitKillableRecv];
 
-    /// Its name in config.json.
+    /// Returns its name in config.json.
     pub const fn name(self) -> &'static str {
         match self {
             Flag::Log => "SECCOMP_FILTER_FLAG_LOG",
@@ -31,9 +31,9 @@ impl Flag {
         }
     }
 
-    /// What it adds to the second argument of seccomp(2).
+    /// Returns its bit in the second argument of seccomp(2).
     ///
-    /// Which of these bits the running kernel knows, only the kernel can say.
+    /// Only the running kernel knows which of these bits it supports.
     pub const fn bit(self) -> u32 {
         match self {
             Flag::Log => 1 << 1,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A profile that was checked: nothing after this can refuse it for what it says.
+//! A checked profile: later steps cannot refuse it for its contents.
 
 use crate::action::Action;
 use crate::arch::Arch;
@@ -9,7 +9,7 @@ use crate::profile::{Arg, Profile, SyscallRule};
 use crate::table::{Calls, Syscall};
 use std::fmt;
 
-/// What a profile asks for, checked, for one kind of machine.
+/// A checked profile for one kind of machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     pub(crate) default: Action,
@@ -21,12 +21,12 @@ pub struct Policy {
     notes: Vec<String>,
 }
 
-/// Who gets the notifications.
+/// The receiver of notifications.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// The socket on which the agent waits.
+    /// The socket of the agent.
     pub path: String,
-    /// What it is to be told.
+    /// Data for the agent.
     pub metadata: Option<String>,
 }
 
@@ -38,17 +38,18 @@ pub(crate) struct Rule {
     pub(crate) any: Vec<Alternative>,
 }
 
-/// Conditions that must all hold, sorted by argument, at most one for each; none means always.
+/// Conditions that must all hold, sorted by argument, at most one for each argument; none means
+/// always.
 pub(crate) type Alternative = Vec<Condition>;
 
-/// A profile that makes no sense, or asks for what there is not.
+/// The error for a profile that is invalid, or asks for something that does not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyError {
     path: String,
     reason: String,
 }
 
-/// A hostile profile shall not fill the memory, or somebody's log, with notes.
+/// A limit for hostile profiles, whose notes could fill the memory or a log.
 const MAX_NOTES: usize = 100;
 
 const ARGUMENTS: usize = 6;
@@ -67,25 +68,25 @@ impl Policy {
             .enumerate()
             .map(|(index, rule)| Rule::new(rule, index, &mut notes))
             .collect::<Result<Vec<_>, _>>()?;
-        // A rule counts as it is written, even if none of its names is known:
-        // whether there is a listener must not depend on the age of the tables.
+        // A rule counts even if none of its names is known: the age of the tables must not decide
+        // whether there is a listener.
         let notifies = default == Action::Notify || rules.iter().any(|rule| rule.action == Action::Notify);
         let listener = listener(profile, notifies)?;
         let flags = flags(profile.flags.as_deref(), notifies, &mut notes)?;
         Ok(Policy { default, archs, rules, flags, listener, notes })
     }
 
-    /// What happens to calls that no rule is about.
+    /// Returns the action for calls without a rule.
     pub fn default_action(&self) -> Action {
         self.default
     }
 
-    /// The ABIs it speaks about, without duplicates, the native one first. Calls of all others kill.
+    /// Returns its ABIs, without duplicates, the native one first. Calls of other ABIs kill.
     pub fn architectures(&self) -> &[Arch] {
         &self.archs
     }
 
-    /// The second argument for `seccomp(SECCOMP_SET_MODE_FILTER, ...)`.
+    /// Returns the second argument for `seccomp(SECCOMP_SET_MODE_FILTER, ...)`.
     ///
     /// It has `SECCOMP_FILTER_FLAG_NEW_LISTENER` if the policy notifies, and
     /// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV` only then: the kernel refuses it alone.
@@ -93,20 +94,20 @@ impl Policy {
         self.flags
     }
 
-    /// Who is to get the listener, if the policy notifies.
+    /// Returns the receiver of the listener, if the policy notifies.
     pub fn listener(&self) -> Option<&Listener> {
         self.listener.as_ref()
     }
 
-    /// What was ignored and why, for those who debug a profile; at most 100 lines.
+    /// Returns the ignored parts and the reasons, for debugging a profile; at most 100 lines.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// Whether numbers above those that the profile names get ENOSYS.
+    /// Returns true if numbers above those that the profile names get ENOSYS.
     ///
-    /// A program that tries a call newer than the profile falls back to an older
-    /// one if it hears ENOSYS, and gives up if it hears EPERM.
+    /// A program that tries a call newer than the profile falls back to an older call on ENOSYS,
+    /// and gives up on EPERM.
     pub(crate) fn hides_newer_calls(&self) -> bool {
         !self.default.is_open()
     }
@@ -157,15 +158,15 @@ fn alternatives(args: &[Arg<'_>], rule: usize) -> Result<Vec<Alternative>, Polic
     let mut seen = [false; ARGUMENTS];
     let repeats = conditions.iter().any(|c| std::mem::replace(&mut seen[usize::from(c.argument)], true));
     if repeats {
-        // libseccomp cannot test an argument twice in a rule, so runtimes have
-        // always made a rule of each condition, and profiles count on that.
+        // libseccomp cannot test an argument twice in a rule, so runtimes have always made a rule
+        // of each condition, and profiles rely on that.
         return Ok(conditions.into_iter().map(|condition| vec![condition]).collect());
     }
     conditions.sort_unstable_by_key(|condition| condition.argument);
     Ok(vec![conditions])
 }
 
-/// `paths` are those of the two fields.
+/// Parses an action; `paths` are the paths of its two fields.
 fn action(
     name: &str,
     errno: Option<u32>,
@@ -253,12 +254,12 @@ impl PolicyError {
         PolicyError::new(path, format!("{name:?} is no {what}; allowed are {allowed}"))
     }
 
-    /// Where in `linux.seccomp`, for example `syscalls[3].args[0].op`.
+    /// Returns the place in `linux.seccomp`, for example `syscalls[3].args[0].op`.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// What is wrong there.
+    /// Returns the fault at this place.
     pub fn reason(&self) -> &str {
         &self.reason
     }

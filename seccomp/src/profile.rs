@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What config.json says, as it says it.
+//! A mirror of the object in config.json.
 
 /// `linux.seccomp`: a mirror of the spec's object, without behaviour.
 ///
-/// It borrows, so that it can be laid over whatever structures the caller parsed
-/// the JSON into. [`Policy::new`](crate::Policy::new) judges it.
+/// It borrows, so that it can refer to any structure that the caller parsed the JSON into.
+/// [`Policy::new`](crate::Policy::new) checks it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profile<'a> {
-    /// `defaultAction`: for calls that no rule is about.
+    /// `defaultAction`: the action for calls without a rule.
     pub default_action: &'a str,
     /// `defaultErrnoRet`: absent means EPERM.
     pub default_errno_ret: Option<u32>,
@@ -26,26 +26,26 @@ pub struct Profile<'a> {
 /// One entry of `syscalls`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SyscallRule<'a> {
-    /// `names`: the calls it is about.
+    /// `names`: the calls of the rule.
     pub names: Vec<&'a str>,
-    /// `action`: what happens to them.
+    /// `action`: the action for them.
     pub action: &'a str,
     /// `errnoRet`: absent means EPERM.
     pub errno_ret: Option<u32>,
-    /// `args`: under which conditions; all must hold, but see the
-    /// [crate's documentation](crate#terminology) about repeated indices.
+    /// `args`: the conditions. All must hold, but see the [crate's
+    /// documentation](crate#terminology) about repeated indices.
     pub args: Vec<Arg<'a>>,
 }
 
 /// One entry of `args`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Arg<'a> {
-    /// `index`: which argument, from 0 to 5.
+    /// `index`: the number of the argument, from 0 to 5.
     pub index: u32,
-    /// `value`: what it is compared with, or the mask.
+    /// `value`: the value to compare with, or the mask.
     pub value: u64,
-    /// `valueTwo`: what the masked argument is compared with.
+    /// `valueTwo`: the value for the masked argument.
     pub value_two: u64,
-    /// `op`: how it is compared.
+    /// `op`: the comparison.
     pub op: &'a str,
 }

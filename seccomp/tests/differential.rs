@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The compiler against libseccomp: the same profile, the same calls, the same verdicts.
+//! The compiler compared with libseccomp: the same profiles, the same calls, the same verdicts.
 //!
-//! For every call here three answers must agree: that of the compiled program,
-//! that of `eval`, and that of the program libseccomp makes with the ENOSYS stub
-//! that runc puts in front of it. docs/seccomp.md lists the exceptions.
+//! Three results must agree for every call: that of the compiled program, that of `eval`, and that
+//! of libseccomp's program with the ENOSYS stub that runc adds. docs/seccomp.md lists the
+//! exceptions.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test")]
 
 mod common;
@@ -19,7 +19,7 @@ use seccomp::{Action, Arch, Policy, Program, SeccompData, compile, eval, interp}
 const X86: &[Arch] = &[Arch::X86_64, Arch::X86, Arch::X32];
 const ARM: &[Arch] = &[Arch::Aarch64, Arch::Arm];
 
-/// Calls younger than libseccomp 2.5.4 (Linux 5.17), even those that Debian added to its tables.
+/// Calls newer than libseccomp 2.5.4 (Linux 5.17), even those that Debian added to its tables.
 const NEWER: [&str; 24] = [
     "cachestat",
     "fchmodat2",
@@ -47,16 +47,16 @@ const NEWER: [&str; 24] = [
     "uretprobe",
 ];
 
-/// What came out of the comparison of some calls.
+/// The result of a comparison of some calls.
 #[derive(Debug, Default)]
 struct Tally {
-    /// Calls about which all three agree.
+    /// Calls on which all three agree.
     agreed: usize,
-    /// Calls about which libseccomp contradicts what it makes of each rule alone.
+    /// Calls on which libseccomp contradicts its own verdict for each rule alone.
     defects: usize,
     /// Calls for which several rules hold, and libseccomp prefers another one.
     preferred: usize,
-    /// Profiles that libseccomp refuses, or that are too much for it.
+    /// Profiles that libseccomp refuses or cannot compile.
     refused: usize,
 }
 
@@ -102,7 +102,7 @@ impl Pair {
         }
     }
 
-    /// By which of the ABIs the filter speaks about a call was made.
+    /// Returns the ABI of the call, if the filter has it.
     fn arch(&self, data: &SeccompData) -> Option<Arch> {
         let archs = self.policy.architectures();
         let x32 = data.nr >= 0x4000_0000 && (archs.contains(&Arch::X32) || data.nr != u32::MAX);
@@ -114,23 +114,24 @@ impl Pair {
         archs.iter().copied().find(|a| a.audit() == data.arch && arch(a))
     }
 
-    /// Whether runc's stub says ENOSYS: the number is above all that the profile names.
+    /// Returns true if runc's stub returns ENOSYS: the number is above all that the profile names.
     fn is_newer(&self, data: &SeccompData) -> bool {
         use Action::{Allow, Log, Notify, Trace};
-        // Notify by default is ours: runc refuses it, and crun has no stub.
+        // With Notify as default only ours hides newer calls: runc refuses it, and crun has no
+        // stub.
         if matches!(self.policy.default_action(), Allow | Log | Trace(_) | Notify) {
             return false;
         }
         let Some(arch) = self.arch(data) else { return false };
         let names = || self.profile.syscalls.iter().flat_map(|rule| &rule.names);
         let numbers = || names().filter_map(|name| u32::try_from(oracle::resolve(name, arch)?).ok());
-        // Two ranges on ARM are ours: with runc, to name set_tls is to name all below it.
+        // Only ours has two ranges on ARM: with runc, naming set_tls names all numbers below it.
         let private = |number: u32| arch == Arch::Arm && number >= 0xf_0000;
         let in_range = numbers().filter(|n| private(*n) == private(data.nr)).max();
         in_range.or_else(|| numbers().filter(|n| *n < data.nr).max()).is_some_and(|highest| data.nr > highest)
     }
 
-    /// What libseccomp says about the call if it is given one rule at a time, and only one alternative of it.
+    /// Returns libseccomp's verdicts on the call for each alternative of each rule alone.
     fn verdicts_of_single_rules(&self, data: &SeccompData) -> Vec<u32> {
         let mut verdicts = Vec::new();
         for rule in &self.profile.syscalls {
@@ -163,8 +164,8 @@ fn repeats(rule: &LinuxSyscall) -> bool {
 
 /// Adds a rule without conditions for a call that every ABI has.
 ///
-/// libseccomp does not load the number of the call if the rule it tests first is
-/// about a call that the ABI does not have (docs/seccomp.md, exception 1).
+/// libseccomp does not load the number of the call if the rule it tests first is about a call that
+/// the ABI does not have (docs/seccomp.md, exception 1).
 fn with_anchor(mut profile: LinuxSeccomp) -> LinuxSeccomp {
     let action = if profile.default_action == "SCMP_ACT_TRAP" { "SCMP_ACT_LOG" } else { "SCMP_ACT_TRAP" };
     let names = vec!["close".to_owned()];
@@ -172,8 +173,8 @@ fn with_anchor(mut profile: LinuxSeccomp) -> LinuxSeccomp {
     profile
 }
 
-/// Names a call with a high number: then what is "above the profile" does not
-/// depend on calls that are direct for us and only multiplexed for libseccomp.
+/// Names a call with a high number. Then "above the profile" does not depend on calls that are
+/// direct here and only multiplexed in libseccomp.
 fn with_ceiling(mut profile: LinuxSeccomp) -> LinuxSeccomp {
     profile.syscalls.push(LinuxSyscall {
         names: vec!["landlock_restrict_self".to_owned()],
@@ -200,7 +201,7 @@ fn tables() {
                     assert_eq!(ours, Some(theirs as u32), "{name} on {arch:?}");
                     compared += 1;
                 }
-                // Calls that can be multiplexed have such numbers even where there is a direct one.
+                // Multiplexed calls have such numbers even where a direct call exists.
                 Some(-224..=-100) => (),
                 Some(_) => assert_eq!(ours, None, "{name} on {arch:?}"),
             }
@@ -230,7 +231,8 @@ fn default_profiles() {
                 let bits: &[u32] = if audit == 0xc000_003e { &[0, 0x4000_0000] } else { &[0] };
                 let known = archs.iter().any(|arch| arch.audit() == audit);
                 for nr in bits.iter().flat_map(|bit| (0..=560).map(move |nr| bit | nr)) {
-                    // 41, 56, 135, 102, 117, ...: what has conditions somewhere gets more of the calls.
+                    // 41, 56, 135, 102, 117, ...: calls with conditions in a profile are tested
+                    // more often.
                     let tested = [41, 56, 135, 359, 120, 136, 102, 117, 198, 220, 92, 281, 326, 122];
                     let calls = if !known {
                         1
@@ -256,7 +258,7 @@ fn default_profiles() {
     assert_eq!((tally.defects, tally.preferred, tally.refused), (0, 0, 0));
 }
 
-/// Compares generated profiles until so many calls agreed.
+/// Compares generated profiles until a number of calls have agreed.
 fn generated<A: Strategy<Value = Vec<LinuxSeccompArg>>>(
     seed: u8,
     wanted: usize,
@@ -270,7 +272,7 @@ fn generated<A: Strategy<Value = Vec<LinuxSeccompArg>>>(
         .map(|archs| (archs, generate::profile(archs, 1..10, &args)));
     let mut random = Random(u64::from(seed) + 1);
     while tally.agreed < wanted {
-        // x86 half of the time: there most is special.
+        // x86 in half of the cases: it has the most special rules.
         let (archs, profiles) = &machines[(random.next() % 6).saturating_sub(2) as usize];
         let mut profile = profiles.new_tree(&mut runner).unwrap().current();
         adjust(&mut profile);
@@ -305,7 +307,7 @@ fn several() -> impl Strategy<Value = Vec<LinuxSeccompArg>> {
     prop::collection::vec(generate::arg(), 0..=3)
 }
 
-/// Most profiles: one action beside the default one.
+/// Gives most profiles one action beside the default one.
 fn one_action(profile: &mut LinuxSeccomp) {
     profile.default_action = "SCMP_ACT_ERRNO".to_owned();
     profile.default_errno_ret = None;
@@ -343,9 +345,9 @@ fn generated_many_conditions_many_actions() {
     assert!(tally.preferred + tally.defects < 300, "{tally:?}");
 }
 
-/// Many rules about one call, with one condition each, of which several hold: which one decides?
+/// Many rules about one call, with one condition each, of which several hold.
 ///
-/// Exactly as in libseccomp, but for the two exceptions that docs/seccomp.md has about this.
+/// The deciding rule is that of libseccomp, but for the two exceptions of docs/seccomp.md.
 #[test]
 fn generated_competition() {
     let mut runner =
@@ -380,7 +382,7 @@ fn generated_competition() {
     assert_eq!((tally.preferred, tally.defects), (0, 0), "{tally:?}");
 }
 
-/// Whether a condition is the exact opposite of another one.
+/// Returns true if a condition is the exact opposite of another one.
 fn has_opposites(profile: &LinuxSeccomp) -> bool {
     let args = || profile.syscalls.iter().flat_map(|rule| &rule.args);
     let opposite = |a: &LinuxSeccompArg, b: &LinuxSeccompArg| {
@@ -392,11 +394,11 @@ fn has_opposites(profile: &LinuxSeccomp) -> bool {
     args().any(|a| args().any(|b| opposite(a, b)))
 }
 
-/// The exceptions of docs/seccomp.md: each is here so that the list stays true.
+/// The exceptions of docs/seccomp.md, so that the list stays true.
 mod defects_of_libseccomp {
     use super::*;
 
-    /// The verdicts of `eval` and of libseccomp about a call on x86_64.
+    /// Returns the verdicts of `eval` and of libseccomp on a call on x86_64.
     fn both(json: &str, data: SeccompData) -> (Action, u32) {
         let profile = LinuxSeccomp::parse(json);
         let policy = common::policy(&profile.profile());
@@ -408,7 +410,8 @@ mod defects_of_libseccomp {
         SeccompData { nr, arch: Arch::X86_64.audit(), instruction_pointer: 0, args }
     }
 
-    /// The rule that is tested first is about a direct call that x86 does not have: the number is never loaded.
+    /// The rule that is tested first is about a direct call that x86 does not have: the number is
+    /// never loaded.
     #[test]
     fn number_not_loaded() {
         let json = r#"{ "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86"], "syscalls": [
@@ -442,8 +445,9 @@ mod defects_of_libseccomp {
         assert_eq!(both(json, data), (Action::Allow, Action::Errno(1).ret()));
     }
 
-    /// Several "not equal" that hold at once: by the high half, the one that was added first; by the low one, the
-    /// one with the greater value. Here it is always the latter.
+    /// Several "not equal" hold at once. libseccomp prefers the one that was added first if they
+    /// differ in the high half, else the one with the greater value. Ours always prefers the
+    /// latter.
     #[test]
     fn order_depends_on_the_half() {
         let json = r#"{ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
@@ -456,8 +460,8 @@ mod defects_of_libseccomp {
         assert_eq!(both(json, call(0, [7 << 32, 0, 0, 0, 0, 0])), (Action::Errno(3), Action::Errno(2).ret()));
     }
 
-    /// A "greater" that is the opposite of another rule's "less" is tested where that one is: before another
-    /// "greater" that is narrower. Here the narrower one decides.
+    /// A "greater" that is the opposite of another rule's "less" is tested in the place of the
+    /// latter, before a narrower "greater". Here the narrower one decides.
     #[test]
     fn opposites_share_a_place() {
         let json = r#"{ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
@@ -470,7 +474,8 @@ mod defects_of_libseccomp {
         assert_eq!(both(json, call(0, [5, 0, 0, 0, 0, 0])), (Action::Errno(3), Action::Errno(2).ret()));
     }
 
-    /// The same conditions with two actions: libseccomp refuses the second rule, here the first one decides.
+    /// The same conditions with two actions: libseccomp refuses the second rule, here the first one
+    /// decides.
     #[test]
     fn contradiction_refused() {
         let profile = LinuxSeccomp::parse(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The kernel's own verdicts: what a child that has loaded the compiled filter gets to feel.
+//! The kernel's verdicts: the effects of a compiled filter in a child that has loaded it.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![allow(unsafe_code, reason = "fork, seccomp(2) and raw system calls")]
 #![allow(clippy::unwrap_used, reason = "a test")]
@@ -11,14 +11,14 @@ use common::json::LinuxSeccomp;
 use seccomp::{Instruction, Program, compile};
 use std::os::fd::{FromRawFd as _, OwnedFd};
 
-/// What became of a child.
+/// The end of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Exited(i32),
     Signalled(i32),
 }
 
-/// Runs `body` in a child; what it returns is the child's exit status.
+/// Runs `body` in a child and uses its result as exit status.
 fn child(body: impl FnOnce() -> i32) -> End {
     // SAFETY: the child only makes system calls and touches memory of its own: it
     // takes no lock that another thread of the test program may have held.
@@ -39,7 +39,7 @@ fn child(body: impl FnOnce() -> i32) -> End {
     }
 }
 
-/// Makes a system call: its result, or minus the error number.
+/// Makes a system call. Returns its result, or the negative error number.
 fn call(nr: u32, args: [u64; 6]) -> i64 {
     let result: i64;
     // SAFETY: the callers pass numbers and arguments that touch no memory; the
@@ -53,7 +53,7 @@ fn call(nr: u32, args: [u64; 6]) -> i64 {
     result
 }
 
-/// The same by the entry of 32-bit programs.
+/// Makes a system call by the entry of 32-bit programs.
 fn call_i386(nr: u32, first: u32) -> i32 {
     let result: i32;
     // SAFETY: as above. rbx is not ours to name as an operand, so it is exchanged.
@@ -66,7 +66,7 @@ fn call_i386(nr: u32, first: u32) -> i32 {
     result
 }
 
-/// Loads a filter for this process; the listener if the flags ask for one, and otherwise 0.
+/// Loads a filter into this process. Returns the listener if the flags ask for one, else 0.
 fn load(instructions: &[Instruction], flags: u32) -> i64 {
     let program = libc::sock_fprog {
         len: instructions.len() as u16,
@@ -83,12 +83,12 @@ fn program(json: &str) -> Program {
     compile(&common::policy(&LinuxSeccomp::parse(json).profile())).unwrap()
 }
 
-/// Loads the program in a child, which then does this.
+/// Loads the program in a child, which then runs `body`.
 fn under(program: &Program, body: impl FnOnce() -> i32) -> End {
     child(|| if load(program.instructions(), 0) == 0 { body() } else { 99 })
 }
 
-/// Whether a call fails with this error number, as an exit status.
+/// Compares the result of a call with this error number. Returns an exit status.
 fn fails(result: i64, errno: i32) -> i32 {
     i32::from(result != -i64::from(errno))
 }
@@ -98,7 +98,7 @@ const GETPPID: u32 = 110;
 const SOCKET: u32 = 41;
 const X32_BIT: u32 = 0x4000_0000;
 
-/// Allows everything but one call, for which it says something else.
+/// Returns a filter with this action for one call, which allows all others.
 fn except_getppid(action: &str) -> Program {
     program(&format!(
         r#"{{ "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86"],
@@ -118,7 +118,7 @@ fn allowed_and_logged_calls_are_made() {
 fn errno() {
     let program = except_getppid("SCMP_ACT_ERRNO");
     assert_eq!(under(&program, || fails(call(GETPPID, NO_ARGS), libc::EPERM)), End::Exited(0));
-    // Without a tracer, SCMP_ACT_TRACE is ENOSYS.
+    // Without a tracer, SCMP_ACT_TRACE returns ENOSYS.
     let program = except_getppid("SCMP_ACT_TRACE");
     assert_eq!(under(&program, || fails(call(GETPPID, NO_ARGS), libc::ENOSYS)), End::Exited(0));
 }
@@ -204,7 +204,7 @@ fn notified() {
         // SAFETY: the kernel has just given us this descriptor.
         let listener = unsafe { OwnedFd::from_raw_fd(listener as i32) };
         drop(listener);
-        // Nobody listens any more.
+        // The listener is closed.
         fails(call(GETPPID, NO_ARGS), libc::ENOSYS)
     });
     assert_eq!(end, End::Exited(0));
@@ -213,12 +213,12 @@ fn notified() {
 #[test]
 fn calls_above_the_profile_do_not_exist() {
     let program = program(common::DOCKER);
-    // On this kernel 600 does not exist either, but under the profile's own default it would be EPERM.
+    // This kernel does not have 600 either, but the profile's default would be EPERM.
     assert_eq!(under(&program, || fails(call(600, NO_ARGS), libc::ENOSYS)), End::Exited(0));
     assert_eq!(under(&program, || fails(call(X32_BIT | 600, NO_ARGS), libc::ENOSYS)), End::Exited(0));
     assert_eq!(under(&program, || fails(call_i386(600, 0).into(), libc::ENOSYS)), End::Exited(0));
     assert_eq!(under(&program, || fails(call(u32::MAX, NO_ARGS), libc::ENOSYS)), End::Exited(0));
-    // acct: old, known, not allowed. clone3: the profile itself says ENOSYS.
+    // acct is old, known and not allowed. For clone3 the profile itself returns ENOSYS.
     assert_eq!(under(&program, || fails(call(163, NO_ARGS), libc::EPERM)), End::Exited(0));
     assert_eq!(under(&program, || fails(call(435, NO_ARGS), libc::ENOSYS)), End::Exited(0));
 }
@@ -227,11 +227,12 @@ fn calls_above_the_profile_do_not_exist() {
 fn docker_looks_at_whole_arguments() {
     let program = program(common::DOCKER);
     let socket = |domain: u64| call(SOCKET, [domain, 0xffff, 0, 0, 0, 0]);
-    // AF_VSOCK is 40: denied by the filter. AF_ALG is 38. AF_UNIX with a nonsense type gets as far as the kernel.
+    // AF_VSOCK (40) is denied by the filter. AF_ALG is 38. AF_UNIX with an invalid type gets as far
+    // as the kernel.
     assert_eq!(under(&program, || fails(socket(40), libc::EPERM)), End::Exited(0));
     assert_eq!(under(&program, || fails(socket(38), libc::EPERM)), End::Exited(0));
     assert_eq!(under(&program, || fails(socket(1), libc::EINVAL)), End::Exited(0));
-    // The kernel would take the low half, 38; the profile allows everything above 40.
+    // The kernel would take the low half, 38. The profile allows all values above 40.
     assert_eq!(under(&program, || i32::from(socket(0x1_0000_0026) == -1)), End::Exited(0));
     // clone with CLONE_NEWUSER.
     let clone = || fails(call(56, [0x1000_0000, 0, 0, 0, 0, 0]), libc::EPERM);
@@ -260,7 +261,7 @@ fn int_0x80_obeys_the_section_of_x86() {
     let program = except_getppid("SCMP_ACT_ERRNO");
     assert_eq!(under(&program, || fails(call_i386(64, 0).into(), libc::EPERM)), End::Exited(0));
     assert_eq!(under(&program, || i32::from(call_i386(20, 0) <= 0)), End::Exited(0));
-    // x86 is not listed: such a call kills, whatever it is.
+    // x86 is not in the profile, so any of its calls kills.
     let program = program_with_x32();
     assert_eq!(under(&program, || call_i386(20, 0)), End::Signalled(libc::SIGSYS));
 }
@@ -308,10 +309,10 @@ fn the_largest_program_loads_and_a_larger_one_is_refused() {
     assert!((4097..4110).contains(&allowed(too_many).unwrap_err().instructions));
 }
 
-/// `Program::new` and the kernel must agree about what a filter is.
+/// `Program::new` and the kernel must agree on what a filter is.
 #[test]
 fn the_checker_is_as_strict_as_the_kernel() {
-    // All codes of each class, with the operands and jumps that make the difference.
+    // All codes of each class, with the operands and jumps that matter.
     let mut random = Random(0xb1f);
     let ks = [0, 1, 2, 3, 4, 15, 16, 31, 32, 60, 63, 64, 68, 0xffff_f000, u32::MAX];
     let (mut accepted, mut refused) = (0, 0);
@@ -319,7 +320,7 @@ fn the_checker_is_as_strict_as_the_kernel() {
         let len = 1 + random.next() % 6;
         let mut instructions: Vec<Instruction> = (0..len)
             .map(|_| Instruction {
-                // Mostly codes that exist, so that some programs pass.
+                // Mostly existing codes, so that some programs pass.
                 code: if random.next().is_multiple_of(4) {
                     (random.next() % 0x108) as u16
                 } else {
@@ -339,7 +340,7 @@ fn the_checker_is_as_strict_as_the_kernel() {
         let ours = Program::new(instructions.clone()).is_ok();
         let end = child(|| {
             if load(&instructions, 0) == 0 {
-                // Under a filter of any kind: be dead, one way or the other.
+                // exit_group ends the process, or the filter kills it.
                 // SAFETY: ends this process at once, if it may.
                 unsafe { libc::syscall(libc::SYS_exit_group, 0) };
                 std::process::abort();
@@ -352,13 +353,13 @@ fn the_checker_is_as_strict_as_the_kernel() {
     assert!(accepted > 300 && refused > 300, "{accepted} accepted, {refused} refused");
 }
 
-/// What the interpreter says a program returns is what it does in the kernel.
+/// The interpreter's result for a program is the kernel's.
 #[test]
 fn the_interpreter_computes_like_the_kernel() {
     let mut random = Random(0x1e7);
     for _ in 0..1500 {
         let instruction = |code, k| Instruction { code, jt: 0, jf: 0, k };
-        // All other calls are allowed; for getppid compute something from its argument ...
+        // Allows all other calls. For getppid, computes a value from the argument ...
         let mut instructions = vec![
             instruction(0x20, 0),
             Instruction { code: 0x15, jt: 1, jf: 0, k: GETPPID },
@@ -375,7 +376,7 @@ fn the_interpreter_computes_like_the_kernel() {
             let k = if matches!(code, 0x64 | 0x74) { random.next() % 32 } else { random.next() | 1 };
             instructions.push(instruction(code, k as u32));
         }
-        // ... and return its low 11 bits as an error number, by way of the scratch memory.
+        // ... and returns its low 11 bits as an error number, by way of the scratch memory.
         instructions.extend([
             instruction(0x54, 0x7ff),
             instruction(0x02, 3),
@@ -393,11 +394,11 @@ fn the_interpreter_computes_like_the_kernel() {
             args: [argument, 0, 0, 0, 0, 0],
         };
         let expected = (seccomp::interp(&program, &data) & 0xffff) as i32;
-        // A division by zero returns 0 at once: that kills.
+        // A division by zero returns 0 at once, which kills.
         let divides = seccomp::interp(&program, &data) == 0;
         let end = under(&program, || {
             let errno = -call(GETPPID, [argument, 0, 0, 0, 0, 0]);
-            // An exit status has 8 bits: compare here.
+            // An exit status has 8 bits, so the child compares.
             i32::from(errno != i64::from(expected))
         });
         let wanted = if divides { End::Signalled(libc::SIGSYS) } else { End::Exited(0) };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What profiles are refused, with which words, and what a policy tells its user.
+//! The profiles that are refused, the texts of the errors, and the properties of a policy.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod common;
@@ -11,7 +11,7 @@ fn policy(json: &str) -> Result<Policy, String> {
     Policy::new(&LinuxSeccomp::parse(json).profile(), Arch::X86_64).map_err(|error| error.to_string())
 }
 
-/// A profile with one rule for read.
+/// Makes a policy with one rule for read.
 fn with_rule(rest: &str) -> Result<Policy, String> {
     policy(&format!(
         r#"{{ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{{ "names": ["read"], {rest} }}] }}"#
@@ -55,7 +55,7 @@ fn errno_only_where_it_means_something() {
 #[test]
 fn architectures() {
     let archs = |json| policy(json).map(|policy| policy.architectures().to_vec());
-    // The native one is implied, and nobody minds to read it twice.
+    // The native one is implied, and may be given again.
     assert_eq!(archs(r#"{ "defaultAction": "SCMP_ACT_ALLOW" }"#), Ok(vec![Arch::X86_64]));
     assert_eq!(
         archs(
@@ -110,7 +110,7 @@ fn names() {
     assert_eq!(with_names("[]"), Err("syscalls[0].names: names no system call".to_owned()));
     assert_eq!(with_names(r#"["read", ""]"#), Err("syscalls[0].names[1]: is empty".to_owned()));
     let policy = with_names(r#"["read", "raed", "s390_sthyi"]"#).unwrap();
-    // What another architecture has is not unknown.
+    // A call of another architecture is not unknown.
     assert_eq!(policy.notes(), [r#"syscalls[0].names[1]: the unknown system call "raed" is ignored"#]);
 }
 
@@ -138,7 +138,7 @@ fn flags() {
         .map(|policy| (policy.filter_flags(), policy.notes().len()))
     };
     let (kill, notify) = ("SCMP_ACT_KILL", "SCMP_ACT_NOTIFY");
-    // Absent is not empty.
+    // Absent differs from empty.
     assert_eq!(flags("", kill), Ok((4, 0)));
     assert_eq!(flags(r#""flags": [],"#, kill), Ok((0, 0)));
     assert_eq!(flags(r#""flags": ["SECCOMP_FILTER_FLAG_TSYNC"],"#, kill), Ok((0, 0)));
@@ -147,7 +147,7 @@ fn flags() {
         Ok((6, 0))
     );
     assert_eq!(flags("", notify), Ok((8 | 4, 0)));
-    // The kernel refuses this one without a listener.
+    // The kernel refuses this flag without a listener.
     let wait = r#""flags": ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"],"#;
     assert_eq!(flags(wait, notify), Ok((8 | 32, 0)));
     assert_eq!(flags(wait, kill), Ok((0, 1)));
@@ -169,7 +169,7 @@ fn listener() {
         ))
     };
     let (path, metadata) = (r#""listenerPath": "/run/agent","#, r#""listenerMetadata": "m","#);
-    // Ignored when nothing notifies, but never the metadata alone.
+    // Ignored when nothing notifies, but metadata alone is refused.
     assert_eq!(with(path, "SCMP_ACT_LOG").unwrap().listener(), None);
     for action in ["SCMP_ACT_LOG", "SCMP_ACT_NOTIFY"] {
         let refused = "listenerMetadata: is set, but listenerPath is not".to_owned();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What holds for every profile, and what hostile ones cost.
+//! Properties of every profile, and the costs of hostile ones.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod common;
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use seccomp::{Arch, MAX_INSTRUCTIONS, Policy, Program, compile, eval, interp};
 use std::time::{Duration, Instant};
 
-/// Compares the program with the meaning, for calls all around what the profile is about.
+/// Compares the program with `eval`, for calls around the values of the profile.
 fn check(profile: &LinuxSeccomp, native: Arch, calls: usize) -> Result<(), TestCaseError> {
     let policy = Policy::new(&profile.profile(), native).unwrap();
     let program = match compile(&policy) {
@@ -20,7 +20,7 @@ fn check(profile: &LinuxSeccomp, native: Arch, calls: usize) -> Result<(), TestC
             return Ok(());
         }
     };
-    // The kernel would take it, and the same policy gives the same program again.
+    // The kernel would accept it, and the same policy gives the same program again.
     prop_assert_eq!(Program::new(program.instructions().to_vec()), Ok(program.clone()));
     prop_assert_eq!(compile(&policy), Ok(program.clone()));
     let mut random = Random(0x0dd_ba11);
@@ -55,7 +55,7 @@ proptest! {
         check(&profile, native, 2)?;
     }
 
-    /// Many comparisons of few arguments meet in intervals.
+    /// Many comparisons of few arguments, merged into intervals.
     #[test]
     fn comparisons_that_overlap(
         profile in generate::profile(&[Arch::X86_64, Arch::X86], 10..60, || args(1)),
@@ -63,7 +63,7 @@ proptest! {
         check(&profile, Arch::X86_64, 2)?;
     }
 
-    /// The most of what a checker of programs can be given.
+    /// The largest inputs of the checker.
     #[test]
     fn the_checker_and_the_interpreter_take_anything(
         instructions in prop::collection::vec(
@@ -79,7 +79,7 @@ proptest! {
         }
     }
 
-    /// Any text anywhere gives a policy or an error with a path.
+    /// Any text at any place gives a policy, or an error with a path.
     #[test]
     fn any_text_is_answered(
         action in ".*", arch in ".*", flag in ".*", path in ".*", name in ".*", op in ".*", index in any::<u32>(),
@@ -107,7 +107,7 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 15, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Programs of a thousand instructions and more, whose jumps need bridges.
+    /// Programs of a thousand instructions and more, whose jumps need intermediate jumps.
     #[test]
     fn long_programs(profile in generate::profile(&[Arch::X86_64, Arch::X86, Arch::X32], 120..300, || args(3))) {
         check(&profile, Arch::X86_64, 1)?;
@@ -131,7 +131,7 @@ fn docker_keeps_its_promised_size() {
     assert!(program.instructions().len() <= 300, "{}", program.instructions().len());
 }
 
-/// A rule for ioctl(2).
+/// Returns a rule for ioctl(2).
 fn ioctl(args: Vec<LinuxSeccompArg>) -> LinuxSyscall {
     LinuxSyscall {
         names: vec!["ioctl".to_owned()],
@@ -149,7 +149,7 @@ fn deny_all_but(syscalls: Vec<LinuxSyscall>) -> LinuxSeccomp {
     LinuxSeccomp { default_action: "SCMP_ACT_ERRNO".to_owned(), syscalls, ..LinuxSeccomp::default() }
 }
 
-/// Compiles in reasonable time, whatever the outcome; the number of instructions.
+/// Compiles within a time limit. Returns the number of instructions.
 fn cost(profile: &LinuxSeccomp) -> usize {
     let start = Instant::now();
     let policy = Policy::new(&profile.profile(), Arch::X86_64).unwrap();
@@ -157,7 +157,7 @@ fn cost(profile: &LinuxSeccomp) -> usize {
         Ok(program) => program.instructions().len(),
         Err(too_long) => too_long.instructions,
     };
-    // A debug build on a busy machine; what is quadratic takes hours.
+    // For a debug build on a busy machine; quadratic algorithms would take hours.
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
     instructions
 }
@@ -187,15 +187,15 @@ fn hostile_profiles_cost_time_in_proportion() {
         .filter_map(|row| row.strip_prefix("    (\"")?.split('"').next().map(str::to_owned))
         .collect();
 
-    // One rule about every call, with very many alternatives.
+    // One rule for every call, with very many alternatives.
     let alternatives = |op| (0..50_000).map(|n| arg(1, n, op)).collect::<Vec<_>>();
     for op in ["SCMP_CMP_EQ", "SCMP_CMP_NE", "SCMP_CMP_GT", "SCMP_CMP_MASKED_EQ"] {
         cost(&deny_all_but(vec![LinuxSyscall { names: all_names.clone(), ..ioctl(alternatives(op)) }]));
     }
-    // All of them say the same.
+    // Equal alternatives.
     let same = (0..50_000).map(|_| arg(1, 5, "SCMP_CMP_EQ")).collect();
     assert!(cost(&deny_all_but(vec![ioctl(same)])) < 20);
-    // Very many rules about every call.
+    // Very many rules for every call.
     let rule =
         |n| LinuxSyscall { names: all_names.clone(), ..ioctl(vec![arg((n % 6) as u32, n, "SCMP_CMP_LT")]) };
     cost(&deny_all_but((0..200).map(rule).collect()));
@@ -203,7 +203,7 @@ fn hostile_profiles_cost_time_in_proportion() {
     let pair =
         |n| ioctl(vec![arg(0, n, "SCMP_CMP_GE"), arg(1, n, "SCMP_CMP_MASKED_EQ"), arg(5, n, "SCMP_CMP_NE")]);
     cost(&deny_all_but((0..20_000).map(pair).collect()));
-    // Names over and over.
+    // Repeated names.
     let names = (0..200_000).map(|n| all_names[n % all_names.len()].clone()).collect();
     assert!(cost(&deny_all_but(vec![LinuxSyscall { names, ..ioctl(Vec::new()) }])) < 200);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a profile means, rule by rule: examples for each sentence of docs/seccomp.md.
+//! The meaning of a profile, rule by rule: examples for each sentence of docs/seccomp.md.
 //!
-//! Every verdict is asked of `eval` and of the compiled program.
+//! Every verdict is that of `eval` and of the compiled program.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod common;
@@ -16,7 +16,7 @@ struct Filter {
 }
 
 impl Filter {
-    /// For a machine of the first architecture.
+    /// Makes a filter for a machine of the first architecture.
     fn new(archs: &[Arch], default: &str, rules: &str) -> Filter {
         let names: Vec<String> = archs.iter().map(|arch| format!("{:?}", arch.name())).collect();
         let json = format!(
@@ -38,7 +38,7 @@ impl Filter {
         action
     }
 
-    /// About a call by name, with the first argument.
+    /// Returns the verdict on a call by name, with its first argument.
     #[track_caller]
     fn of(&self, arch: Arch, name: &str, first: u64) -> Action {
         self.verdict(arch.audit(), arch.number(name).unwrap(), [first, 0, 0, 0, 0, 0])
@@ -48,7 +48,7 @@ impl Filter {
 const X86_64: &[Arch] = &[Arch::X86_64];
 const ALL_X86: &[Arch] = &[Arch::X86_64, Arch::X86, Arch::X32];
 
-/// A rule about read(2), with conditions in the form "index op value valueTwo".
+/// Returns a rule for read(2), with conditions in the form "index op value valueTwo".
 fn read(action: &str, conditions: &[&str]) -> String {
     let args: Vec<String> = conditions
         .iter()
@@ -111,7 +111,7 @@ fn a_rule_with_the_default_action_is_as_if_it_were_not_there() {
 
 #[test]
 fn among_conditional_rules_rank_decides_and_not_the_order() {
-    // Each list from the one that decides to the one that yields, all holding for the arguments 5, 6.
+    // Each list in descending precedence; all conditions hold for the arguments 5, 6.
     let lists: [&[&str]; 5] = [
         &["1 GT 0", "0 EQ 5"],                             // later arguments first
         &["0 EQ 5", "0 LT 9", "0 GT 1"],                   // equality, less, greater
@@ -163,7 +163,7 @@ fn abis_of_32_bits_compare_32_bits() {
         assert_eq!(verdict(arch, 5), Action::Log);
         assert_eq!(verdict(arch, 0x7_0000_0005), Action::Log);
     }
-    // A mask of high bits only says nothing there.
+    // On a 32-bit ABI a mask of high bits has no effect.
     let filter = Filter::new(ALL_X86, "SCMP_ACT_ALLOW", &read("LOG", &["0 MASKED_EQ 4294967296 4294967296"]));
     assert_eq!(filter.of(Arch::X86_64, "read", 0), Action::Allow);
     assert_eq!(filter.of(Arch::X86, "read", 0), Action::Log);
@@ -186,7 +186,7 @@ fn x32_kills_unless_it_is_listed() {
     for nr in [0x4000_0000, 0x4000_0207, 0x8000_0000, 0xffff_fffe] {
         assert_eq!(verdict(nr), Action::KillThread);
     }
-    // A tracer's "skip this call".
+    // The number of a tracer's "skip this call".
     assert_eq!(verdict(u32::MAX), Action::Log);
     let filter = Filter::new(&[Arch::X86_64, Arch::X32], "SCMP_ACT_LOG", &read("ALLOW", &[]));
     assert_eq!(filter.of(Arch::X32, "read", 0), Action::Allow);
@@ -195,7 +195,7 @@ fn x32_kills_unless_it_is_listed() {
 
 #[test]
 fn calls_above_the_profile_get_enosys() {
-    // Rules count even if their action is the default, and even if they have conditions.
+    // Rules count even with the default action, and even with conditions.
     let named = r#"{ "names": ["openat2"], "action": "SCMP_ACT_ERRNO" }"#;
     let filter = Filter::new(ALL_X86, "SCMP_ACT_ERRNO", &format!("{}, {named}", read("ALLOW", &[])));
     for (arch, bit) in [(Arch::X86_64, 0), (Arch::X86, 0), (Arch::X32, 0x4000_0000)] {
@@ -205,7 +205,7 @@ fn calls_above_the_profile_get_enosys() {
     for (default, action) in [
         ("SCMP_ACT_KILL_PROCESS", Action::Errno(38)),
         ("SCMP_ACT_TRAP", Action::Errno(38)),
-        // Who allows, asks or logs by default learns of new calls.
+        // With a default action that allows, asks or logs, new calls are not hidden.
         ("SCMP_ACT_ALLOW", Action::Allow),
         ("SCMP_ACT_LOG", Action::Log),
         ("SCMP_ACT_TRACE", Action::Trace(1)),
@@ -215,7 +215,7 @@ fn calls_above_the_profile_get_enosys() {
         assert_eq!(filter.verdict(Arch::X86_64.audit(), 600, [0; 6]), action, "{default}");
         assert_eq!(filter.verdict(Arch::X86_64.audit(), u32::MAX, [0; 6]), action, "{default}");
     }
-    // A profile that names nothing knows nothing.
+    // A profile without names knows no numbers.
     let filter = Filter::new(X86_64, "SCMP_ACT_ERRNO", "");
     assert_eq!(filter.verdict(Arch::X86_64.audit(), 600, [0; 6]), Action::Errno(1));
 }
@@ -249,13 +249,14 @@ fn multiplexers() {
     // The direct call, with both conditions.
     assert_eq!(x86(359, [7, 8, 0, 0, 0, 0]), Action::Log);
     assert_eq!(x86(359, [1, 8, 0, 0, 0, 0]), Action::Allow);
-    // socketcall(SYS_SOCKET): the first condition cannot be tested, the second one is tested on the wrong thing.
+    // socketcall(SYS_SOCKET): the first condition cannot be tested, the second one tests the
+    // pointer to the arguments.
     assert_eq!(x86(102, [1, 8, 0, 0, 0, 0]), Action::Log);
     assert_eq!(x86(102, [1, 9, 0, 0, 0, 0]), Action::Allow);
     assert_eq!(x86(102, [2, 8, 0, 0, 0, 0]), Action::Allow);
     // ipc(SEMOP): there is no direct call.
     assert_eq!(x86(117, [1, 8, 0, 0, 0, 0]), Action::Log);
-    // A rule about the multiplexer itself, without conditions, decides about all it carries.
+    // A rule for the multiplexer itself, without conditions, decides for all calls that it carries.
     let all = r#"{ "names": ["socketcall"], "action": "SCMP_ACT_TRAP" }"#;
     let filter = Filter::new(ALL_X86, "SCMP_ACT_ALLOW", &format!("{rule}, {all}"));
     assert_eq!(filter.of(Arch::X86, "socketcall", 1), Action::Trap);

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The generator of `src/table/rows.rs`, and the test that the file is what it generates.
+//! The generator of `src/table/rows.rs`, and the test that the file is up to date.
 //!
-//! The numbers come from the `syscalls` crate, which generates them from the
-//! kernel's headers. To take a newer kernel: raise the version of `syscalls` in
-//! Cargo.toml, drop from `NEWER` what it then knows, and run
-//! `REGENERATE=1 cargo test -p seccomp --test table`.
+//! The numbers come from the `syscalls` crate, which generates them from the kernel's headers. For
+//! a newer kernel: raise the version of `syscalls` in Cargo.toml, remove the calls that it knows
+//! from `NEWER`, and run `REGENERATE=1 cargo test -p seccomp --test table`.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -13,7 +12,8 @@ use std::fmt::Write as _;
 
 const COLUMNS: [&str; 8] = ["aarch64", "arm", "loongarch64", "ppc64le", "riscv64", "x32", "x86", "x86_64"];
 
-/// In the kernel (up to 7.1) but not yet in the crate; all ABIs give new calls the same number.
+/// Calls of the kernel (up to 7.1) that the crate does not have yet. All ABIs give new calls the
+/// same number.
 const NEWER: [(&str, u16); 2] = [("listns", 470), ("rseq_slice_yield", 471)];
 
 /// 32-bit ARM's private calls have the numbers 0xf0000 + n; the table stores 0xf000 + n.
@@ -26,13 +26,13 @@ const ARM_PRIVATE: [(&str, u16); 6] = [
     ("get_tls", 0xf006),
 ];
 
-/// What asm-generic/unistd.h defines under conditions that these two ABIs do not meet:
-/// calls with 64-bit times belong to 32-bit ABIs only ...
+/// Calls that asm-generic/unistd.h defines under conditions that these two ABIs do not meet: calls
+/// with 64-bit times are for 32-bit ABIs ...
 const TIME64: std::ops::RangeInclusive<u16> = 403..=423;
-/// ... and LoongArch came too late for these.
+/// ... and LoongArch is newer than these.
 const NOT_ON_LOONGARCH: [&str; 4] = ["getrlimit", "memfd_secret", "renameat", "setrlimit"];
 
-/// x86_64 calls that x32 does not have at all.
+/// x86_64 calls that x32 does not have.
 const NOT_ON_X32: [&str; 11] = [
     "_sysctl",
     "create_module",
@@ -47,7 +47,7 @@ const NOT_ON_X32: [&str; 11] = [
     "vserver",
 ];
 
-/// x86_64 calls that have another entry for x32, from number 512 up, in this order.
+/// x86_64 calls with another entry for x32, from number 512 up, in this order.
 const X32_OWN: [&str; 36] = [
     "rt_sigaction",
     "rt_sigreturn",
@@ -87,8 +87,8 @@ const X32_OWN: [&str; 36] = [
     "pwritev2",
 ];
 
-/// Names that only architectures without a column have: known, so that profiles
-/// which list them for everybody get no note about them.
+/// Calls that only architectures without a column have, so that a profile for several architectures
+/// gets no note about them.
 const ELSEWHERE: [&str; 12] = [
     "atomic_barrier",
     "atomic_cmpxchg_32",
@@ -113,8 +113,8 @@ fn set(rows: &mut Rows, arch: &str, name: &str, number: u16) {
     *cell = Some(number);
 }
 
-/// All (name, number) of one ABI. Not by `Sysno::iter`, which forgets the last
-/// one, and `break` is a keyword of Rust, so its variant is `r#break`.
+/// Lists all (name, number) of one ABI. Not by `Sysno::iter`, which omits the last one. `break` is
+/// a keyword of Rust, so its variant is `r#break`.
 macro_rules! numbers {
     ($module:ident) => {
         (0..=u16::MAX).filter_map(|number| {
@@ -205,6 +205,6 @@ fn the_checked_in_table_is_what_the_generator_makes() {
         #[expect(clippy::disallowed_methods, reason = "a developer's own source tree")]
         std::fs::write(path, &generated).unwrap();
     }
-    // Read at run time: a table that was just regenerated is not yet compiled in.
+    // Read at run time: a regenerated table is not compiled in yet.
     assert!(std::fs::read_to_string(path).unwrap() == generated, "rows.rs is stale: REGENERATE=1");
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The tests, and what they say of a mutant.
+//! The tests, and their verdict on a mutant.
 
 use crate::rewrite::Mutant;
 use crate::{Result, text};
@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Tests that take longer do not judge: they wait for something, or try at random.
+/// The limit for tests that judge: slower ones wait for something or try at random.
 const SLOW: Duration = Duration::from_millis(1500);
 
-/// A test that passes, and what it reaches.
+/// A passing test, with the mutants that it reaches.
 #[derive(Debug)]
 struct Test {
     name: String,
@@ -27,7 +27,7 @@ struct Test {
     kills: usize,
 }
 
-/// The programs that judge.
+/// The test programs, with their history.
 pub struct Judge {
     directory: PathBuf,
     switch: File,
@@ -38,14 +38,14 @@ pub struct Judge {
     kills: u32,
 }
 
-/// What came of a mutant.
+/// The verdict on a mutant.
 #[derive(Debug)]
 pub enum Verdict {
-    /// By this test.
+    /// This test failed.
     Killed(String),
-    /// The test did not end in time.
+    /// This test did not end in time.
     TimedOut(String),
-    /// By this many tests that reach it.
+    /// No test failed, of this many that reach it.
     Survived(usize),
 }
 
@@ -64,7 +64,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// How a run of tests ended.
+/// The end of a run of tests.
 enum End {
     Passed,
     Failed(String),
@@ -72,7 +72,7 @@ enum End {
 }
 
 impl Judge {
-    /// Builds the tests.
+    /// Builds the test programs.
     pub fn new(directory: &Path, tree: &Path, switch: PathBuf) -> Result<Self> {
         let cargo = |args: &[&str]| -> Result<String> {
             let output = Command::new("cargo")
@@ -117,8 +117,8 @@ impl Judge {
         })
     }
 
-    /// Runs each test alone, without a mutant, to see which it reaches; or reads what an
-    /// earlier run has seen. Tests that fail cannot judge.
+    /// Runs each test alone, without a mutant, to record the mutants that it reaches, or reads the
+    /// record of an earlier run. Tests that fail are left out.
     pub fn learn(&mut self, mutants: &[Mutant]) -> Result {
         let last = mutants.last().map_or(0, |mutant| mutant.number) as usize;
         let path = self.directory.join("reaches.json");
@@ -134,7 +134,7 @@ impl Judge {
                 if old.is_object() {
                     let reached: BTreeSet<&str> = strings(&old["reaches"]).collect();
                     for Mutant { number, key, .. } in mutants {
-                        // What was not there then may be reached.
+                        // A mutant that is newer than the record counts as reached.
                         reaches[*number as usize] =
                             reached.contains(key.as_str()) || !known.contains(key.as_str());
                     }
@@ -176,8 +176,8 @@ impl Judge {
         self.switch.write_all_at(&mutant.to_ne_bytes(), 0).map_err(text)
     }
 
-    /// The tests that reach a mutant, those first that are most about its file: they reach what
-    /// few others reach, or have killed before.
+    /// Returns the tests that reach a mutant, best first: tests that reach little besides its file,
+    /// or that have killed its neighbours.
     fn most_fit(&self, mutant: &Mutant, is_case: bool, of_file: &[u32]) -> Vec<(f64, Duration, String)> {
         let of_kind = || self.tests.iter().filter(|test| test.is_case == is_case);
         let rare =
@@ -195,7 +195,7 @@ impl Judge {
         fit
     }
 
-    /// Judges one mutant: by the unit tests that reach it, then by the cases, at most `most`.
+    /// Judges one mutant: by the unit tests that reach it, then by at most `most` cases.
     pub fn judge(&mut self, mutant: &Mutant, of_file: &[u32], most: usize) -> Result<Verdict> {
         self.choose(mutant.number)?;
         let unit_tests = self.most_fit(mutant, false, of_file);
@@ -215,7 +215,7 @@ impl Judge {
                     End::TimedOut(name) => return Ok(Verdict::TimedOut(name)),
                     End::Failed(name) => name,
                 };
-                // Cases that wait once more: other programs may have been in the way.
+                // Runs a slow case again: other programs may have delayed it.
                 let takes = rest.iter().find(|(_, _, known)| *known == name).map(|(_, takes, _)| *takes);
                 let is_sure = takes.is_some_and(|takes| takes < Duration::from_millis(400));
                 if is_case
@@ -233,7 +233,7 @@ impl Judge {
         Ok(Verdict::Survived(reached))
     }
 
-    /// Counts a kill, and sees from time to time that the box is as good as ever.
+    /// Counts a kill. From time to time, checks that the test still passes without the mutant.
     fn count(&mut self, name: &str, is_case: bool, mutant: &Mutant) -> Result {
         if let Some(test) = self.tests.iter_mut().find(|test| test.name == name) {
             test.kills += 1;
@@ -248,7 +248,7 @@ impl Judge {
         Ok(())
     }
 
-    /// Runs tests, cases until the first that fails.
+    /// Runs unit tests, or cases until one fails.
     fn run(&self, is_case: bool, names: &[&str], patience: Duration) -> Result<End> {
         let log = self.directory.join("log");
         let stdout = File::create(&log).map_err(text)?;
@@ -256,7 +256,8 @@ impl Judge {
         if is_case {
             let list = self.directory.join("cases");
             std::fs::write(&list, names.join("\n")).map_err(text)?;
-            // A broken runtime may leave a name of the host or a network device behind.
+            // In new namespaces, because a broken runtime may change the host name or leave a
+            // device.
             command = Command::new("unshare");
             command.args(["--net", "--uts", "--ipc", "sh", "-c", "ip link set lo up; exec \"$0\""]);
             command.arg(&self.cases).env("CASES", list).env("RUNTIME", &self.runtime);
@@ -295,7 +296,7 @@ impl Judge {
                 Some((line.strip_prefix("test ")?.rsplit_once(" ...")?.0.trim().to_owned(), ()))
             })
             .collect();
-        // A test that ends the whole program says nothing.
+        // The test has ended the whole program, so there is no result line.
         let name = failed.into_keys().next().unwrap_or_else(|| names[0].to_owned());
         Ok(End::Failed(name))
     }
@@ -305,7 +306,7 @@ fn strings(list: &Value) -> impl Iterator<Item = &str> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// Ends all other processes of the box: a broken runtime may have left some.
+/// Kills all other processes of the box, which a broken runtime may have left.
 fn end_all() {
     let _there_are_none = kill(Pid::from_raw(-1), Signal::SIGKILL);
 }

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Breaks the runtime one expression at a time, and asks the tests:
+//! Breaks the runtime one expression at a time, and runs the tests:
 //!
 //! ```text
 //! box DIRECTORY mutants DIRECTORY [--seed N] [--sample N] [--cases N] [--again] FOLDER...
 //! ```
 //!
 //! All mutants are compiled at once, each behind a switch (switch.rs), into a copy of the
-//! repository in DIRECTORY. Each unit test and each conformance case is run once to see
-//! which mutants it reaches. Then each mutant of the sample meets the tests that reach it,
-//! until one fails. Results go to DIRECTORY/results.tsv, line by line; a run that is begun
-//! again goes on behind them.
+//! repository in DIRECTORY. Each unit test and each conformance case runs once to record the
+//! mutants that it reaches. Then the tests that reach a mutant of the sample run with it, until one
+//! fails. Results go to DIRECTORY/results.tsv, line by line; a later run appends to them.
 mod judge;
 mod rewrite;
 
@@ -32,14 +31,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// What the command line says.
+/// The options of the command line.
 struct Options {
     directory: PathBuf,
     seed: u64,
     sample: usize,
-    /// How many cases a mutant has to survive: those that are most about its file.
+    /// The largest number of cases for a mutant.
     cases: usize,
-    /// Whether those that have survived an earlier run are judged again.
+    /// Judge the mutants again that have survived an earlier run.
     again: bool,
     folders: Vec<String>,
 }
@@ -75,7 +74,7 @@ fn options(args: Vec<String>) -> Result<Options> {
 
 fn run(args: Vec<String>) -> Result {
     let options = options(args)?;
-    // Namespaces of its own: what the tests leave is ended.
+    // In its own pid namespace, where processes that tests have left can be killed.
     if std::os::unix::process::parent_id() != 1 {
         return Err("this is for a box: conformance/mutants/box DIRECTORY mutants DIRECTORY ...".into());
     }
@@ -121,7 +120,7 @@ fn run(args: Vec<String>) -> Result {
     Ok(())
 }
 
-/// The key of a mutant from a line of the results, where the file has a line number.
+/// Returns the key of a mutant from a line of the results, without the line number.
 fn without_line(key: &str) -> String {
     let (place, rest) = key.split_once('\t').unwrap_or((key, ""));
     let file = place.rsplit_once(':').map_or(place, |(file, _)| file);
@@ -132,7 +131,7 @@ pub fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-/// Copies what git knows, as it is in the work tree.
+/// Copies the files that git knows, from the work tree.
 fn copy(tree: &Path) -> Result {
     std::fs::create_dir_all(tree).map_err(text)?;
     let command = format!("git ls-files -z | xargs -0 cp --parents -u -p -t '{}'", tree.display());
@@ -144,7 +143,7 @@ pub fn ok(command: &mut Command) -> Result {
     if status.success() { Ok(()) } else { Err(format!("{command:?} ended with {status}")) }
 }
 
-/// Builds all mutants that can be compiled. The others are found by the compiler's errors.
+/// Builds all mutants that compile. The compiler's errors show the others.
 fn build(options: &Options, tree: &Path) -> Result<(Vec<Mutant>, PathBuf)> {
     let switch = options.directory.join("switch");
     let core = tree.join("runtime-core/src");
@@ -187,7 +186,7 @@ fn build(options: &Options, tree: &Path) -> Result<(Vec<Mutant>, PathBuf)> {
     }
 }
 
-/// The mutants that the compiler rejects.
+/// Returns the mutants that the compiler rejects.
 fn errors(
     tree: &Path,
     switch: &Path,
@@ -237,7 +236,7 @@ fn errors(
                         here().filter(|mutant| Some(mutant.region.len()) == smallest).collect();
                     bad.extend(found.iter().map(|mutant| mutant.number));
                     if found.is_empty() {
-                        // The type of a value is known later than where it was replaced.
+                        // The compiler may report a type error behind the replaced value.
                         let before = mutants.iter().filter(|mutant| {
                             mutant.file == name
                                 && mutant.region.start < at
@@ -258,7 +257,7 @@ fn errors(
     Ok(bad)
 }
 
-/// Writes a file that is not the same already: cargo looks at the time.
+/// Writes a file unless it is unchanged: cargo compares modification times.
 fn write(path: &Path, text: &str) -> Result {
     if std::fs::read_to_string(path).is_ok_and(|old| old == text) {
         return Ok(());
@@ -281,7 +280,7 @@ fn sources(folder: &Path, files: &mut Vec<PathBuf>) -> Result {
     Ok(())
 }
 
-/// A number by which to sort: FNV-1a of the key, begun with the seed.
+/// Returns a sort key: FNV-1a of the mutant's key, started with the seed.
 fn shuffled(seed: u64, key: &str) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325 ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     for byte in key.bytes() {

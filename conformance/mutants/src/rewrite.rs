@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Puts all mutants of a file into its text, each behind a switch.
+//! Inserts all mutants of a file into its text, each behind a switch.
 //!
-//! Text is only inserted, and never a line, so that a place in the new text leads back to
-//! the place in the old.
+//! Text is only inserted, without line breaks, so that a position in the new text leads back to the
+//! position in the old text.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -17,16 +17,17 @@ pub struct Mutant {
     pub file: String,
     pub line: usize,
     pub change: String,
-    /// File, function and change: a name that stays when lines are added elsewhere.
+    /// File, function and change: a key that stays the same when lines are added elsewhere.
     pub key: String,
-    /// The expression that contains all of its inserted text, for the compiler's errors.
+    /// The range of all its inserted text, to match the compiler's errors.
     pub region: Range<usize>,
 }
 
-/// Text to be inserted.
+/// A text to be inserted.
 struct Insertion {
     at: usize,
-    /// At one place: closing text first, innermost first; then opening text, outermost first.
+    /// The order at one position: closing text first, innermost first; then opening text, outermost
+    /// first.
     order: (u8, isize, isize),
     text: String,
     mutant: u32,
@@ -43,17 +44,17 @@ pub struct Rewriter<'a> {
     pub mutants: Vec<Mutant>,
 }
 
-/// Where each byte of the new text comes from.
+/// The origin of each byte of the new text.
 pub struct Mapping(Vec<(usize, usize, u32)>);
 
-/// Where a byte of the new text comes from.
+/// The origin of a byte of the new text.
 pub enum From {
     Mutant(u32),
     Source(usize),
 }
 
 impl Mapping {
-    /// Where the byte at `new` comes from.
+    /// Returns the origin of the byte at `new`.
     pub fn back(&self, new: usize) -> From {
         let mut grown = 0;
         for &(at, length, mutant) in &self.0 {
@@ -70,7 +71,7 @@ impl Mapping {
 }
 
 impl<'a> Rewriter<'a> {
-    /// Numbers the mutants of a file from `first`, and puts those into its text that are wanted.
+    /// Numbers the mutants of a file from `first`, and inserts the wanted ones.
     pub fn new(file: &str, source: &'a str, first: u32, wanted: &'a dyn Fn(&str) -> bool) -> Self {
         let (file, function) = (file.to_owned(), Vec::new());
         Rewriter {
@@ -85,14 +86,14 @@ impl<'a> Rewriter<'a> {
         }
     }
 
-    /// Reads the whole file.
+    /// Visits the whole file.
     pub fn read(&mut self) -> syn::Result<()> {
         let file = syn::parse_file(self.source)?;
         self.visit_file(&file);
         Ok(())
     }
 
-    /// The new text, and the next free number.
+    /// Returns the new text, its mapping, its mutants and the next free number.
     pub fn finish(mut self) -> (String, Mapping, Vec<Mutant>, u32) {
         self.insertions.sort_by_key(|insertion| (insertion.at, insertion.order));
         let (mut text, mut done, mut places) = (String::new(), 0, Vec::new());
@@ -106,7 +107,7 @@ impl<'a> Rewriter<'a> {
         (text, Mapping(places), self.mutants, self.next)
     }
 
-    /// A new mutant's number, unless it is not wanted.
+    /// Adds a mutant. Returns its number, or `None` if it is not wanted.
     fn mutant(&mut self, change: String, at: Range<usize>, region: Range<usize>) -> Option<u32> {
         let number = self.next;
         self.next += 1;
@@ -125,7 +126,7 @@ impl<'a> Rewriter<'a> {
         Some(number)
     }
 
-    /// What is put around an expression first is outside of what follows.
+    /// Inserts opening text. Text that is inserted earlier encloses later text at the position.
     fn open(&mut self, range: &Range<usize>, mutant: u32, text: String) {
         let order = (1, -(range.len() as isize), mutant as isize);
         self.insertions.push(Insertion { at: range.start, order, text, mutant });
@@ -136,7 +137,7 @@ impl<'a> Rewriter<'a> {
         self.insertions.push(Insertion { at: range.end, order, text, mutant });
     }
 
-    /// Replaces the expression by what stands around it while the mutant is off.
+    /// Encloses an expression, which stays in force while the mutant is off.
     fn wrap(&mut self, expr: &impl Spanned, change: &str, around: impl Fn(u32) -> (String, String)) {
         let range = expr.span().byte_range();
         let shown = short(&self.source[range.clone()]);
@@ -159,8 +160,8 @@ impl<'a> Rewriter<'a> {
         self.wrap(expr, "not", |n| (format!("(crate::mutant::on({n}) ^ ("), "))".into()));
     }
 
-    /// A condition is mutated as a whole, and so are the operands of `&&` and `||` in it;
-    /// what is left is visited as any expression.
+    /// Mutates a condition as a whole, and the operands of `&&` and `||` in it. Visits the rest
+    /// like any expression.
     fn condition(&mut self, expr: &Expr, both: bool) {
         if has_let(expr) {
             self.operands(expr);
@@ -173,7 +174,7 @@ impl<'a> Rewriter<'a> {
         self.operands(expr);
     }
 
-    /// Visits an expression of which the value as a whole was mutated already.
+    /// Visits the operands of an expression that was mutated as a whole already.
     fn operands(&mut self, expr: &Expr) {
         match expr {
             Expr::Paren(paren) => self.operands(&paren.expr),
@@ -243,7 +244,7 @@ impl<'a> Rewriter<'a> {
         visit::visit_expr_binary(self, binary);
     }
 
-    /// The values that the function could return at once.
+    /// Adds mutants in which the function returns a fixed value at once.
     fn body(&mut self, output: &ReturnType, block: &syn::Block) {
         let values: Vec<String> = match output {
             ReturnType::Default => vec![String::new()],
@@ -276,7 +277,7 @@ impl Visit<'_> for Rewriter<'_> {
         }
     }
 
-    // Neither has code of which a part could be switched.
+    // Constants have no code that a switch could select.
     fn visit_item_const(&mut self, _: &syn::ItemConst) {}
     fn visit_item_static(&mut self, _: &syn::ItemStatic) {}
     fn visit_impl_item_const(&mut self, _: &syn::ImplItemConst) {}
@@ -360,7 +361,7 @@ impl Visit<'_> for Rewriter<'_> {
                 if let Some(n) = self.mutant(format!("no arm {shown}"), pattern.clone(), region.clone()) {
                     match &arm.guard {
                         None => self.close(&pattern, n, format!(" if !crate::mutant::on({n})")),
-                        // Around all that is put around the guard itself.
+                        // Encloses all that is inserted for the guard itself.
                         Some((_, guard)) => {
                             let Range { start, end } = guard.span().byte_range();
                             let text = format!("!crate::mutant::on({n}) && (");
@@ -420,7 +421,7 @@ fn is_loop(expr: &Expr) -> bool {
     matches!(expr, Expr::ForLoop(_) | Expr::While(_))
 }
 
-/// Whether the statement is one to leave out.
+/// Returns true if the statement has an effect that a mutant can leave out.
 fn does_something(expr: &Expr) -> bool {
     match expr {
         Expr::Call(call) => {
@@ -428,7 +429,7 @@ fn does_something(expr: &Expr) -> bool {
         }
         Expr::MethodCall(_) | Expr::Try(_) | Expr::Assign(_) | Expr::ForLoop(_) | Expr::While(_) => true,
         Expr::Binary(binary) => is_assignment(&binary.op),
-        // An `if` has a mutant of its own, but not `if let`.
+        // The condition of an `if` is a mutant already, except with `let`.
         Expr::If(item) => item.else_branch.is_none() && has_let(&item.cond),
         Expr::Match(_) => true,
         _ => false,

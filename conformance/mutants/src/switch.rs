@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Chooses the mutant: this module is put into the copy of the library that is judged.
+//! Selects the mutant. This module is copied into the library under judgement.
 //!
-//! A file that every process maps shared has the number of the mutant in its first four
-//! bytes, and behind them one byte for each mutant, which is set when the mutant's
-//! expression is reached. The mapping is made before `main`: the container's init
-//! inherits it, and has neither a heap nor a path to the file.
+//! A file that every process maps shared has the number of the mutant in its first four bytes. One
+//! byte for each mutant follows, which is set when the mutant's expression is reached. The mapping
+//! is made before `main`: the container's init inherits it, and has neither a heap nor a path to
+//! the file.
 #![allow(unsafe_code, clippy::all)]
 
 use core::ops::{BitXor, Not};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
-/// The file's size.
+/// The size of the file.
 const SIZE: usize = 1 << 16;
 
 static MAP: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
@@ -36,30 +36,30 @@ extern "C" fn map_file() {
     }
 }
 
-/// Returns whether mutant `n` is the one to run, and notes that it was reached.
+/// Returns true if mutant `n` is the selected one, and records that it was reached.
 pub(crate) fn on(n: u32) -> bool {
     let map = MAP.load(Ordering::Relaxed);
     if map.is_null() || n as usize + 4 >= SIZE {
         return false;
     }
-    // SAFETY: both are inside the mapping, which is aligned to a page.
+    // SAFETY: both are inside the page-aligned mapping.
     unsafe {
         map.add(n as usize + 4).write_volatile(1);
         map.cast::<u32>().read_volatile() == n
     }
 }
 
-/// `value`, or 0 in mutant `n`.
+/// Returns `value`, or 0 in mutant `n`.
 pub(crate) fn zero<T: Copy + BitXor<Output = T>>(n: u32, value: T) -> T {
     if on(n) { value ^ value } else { value }
 }
 
-/// `value`, or all ones in mutant `n`.
+/// Returns `value`, or all ones in mutant `n`.
 pub(crate) fn ones<T: Copy + BitXor<Output = T> + Not<Output = T>>(n: u32, value: T) -> T {
     if on(n) { !(value ^ value) } else { value }
 }
 
-/// Whether `left` and `right` are equal, in mutant `n` alone.
+/// Returns true if mutant `n` is selected and `left` equals `right`.
 pub(crate) fn same<L: PartialEq<R>, R>(n: u32, left: &L, right: &R) -> bool {
     on(n) && left == right
 }

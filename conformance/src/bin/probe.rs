@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The program in the containers of the conformance tests. Static, so that it is
-//! all that a rootfs needs.
-//!
-//! An unknown verb, and anything that does not work, is an exit status of its own.
+//! The program in the containers of the conformance tests. It is static, so a rootfs needs nothing
+//! else. An unknown verb, and a verb that fails, exit with status 99.
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
 
 use conformance::load;
@@ -19,7 +17,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// What a verb returns: the exit status, or what did not work.
+/// The outcome of a verb: the exit status, or the error.
 type Done = Result<u8, String>;
 
 fn main() -> ExitCode {
@@ -118,7 +116,7 @@ fn run(words: &[&str]) -> Done {
         ["sleep-in-a-thread"] => {
             std::thread::spawn(|| run(&["sleep"]));
             #[allow(unsafe_code)]
-            // SAFETY: ends the calling thread alone; the other uses nothing of its.
+            // SAFETY: ends the calling thread alone; the other thread uses nothing of it.
             unsafe {
                 nix::libc::syscall(nix::libc::SYS_exit, 0)
             };
@@ -176,8 +174,8 @@ fn run(words: &[&str]) -> Done {
     }
 }
 
-/// Makes system calls, each written as NUMBER[,ARGUMENT...], and prints the error
-/// numbers that they give, 0 for none, as a JSON list.
+/// Makes system calls, each written as NUMBER[,ARGUMENT...], and prints their error numbers as a
+/// JSON list, 0 for none.
 fn syscalls(calls: &[&str]) -> Done {
     let mut results = Vec::new();
     for call in calls {
@@ -194,7 +192,7 @@ fn syscalls(calls: &[&str]) -> Done {
     Ok(0)
 }
 
-/// What becomes of an attempt to use each device that every container has.
+/// Tries each device that every container has. Returns the outcome for each.
 fn use_devices() -> BTreeMap<&'static str, String> {
     use std::io::Read;
     let read = |name: &str, from: &[u8]| -> std::io::Result<Vec<u8>> {
@@ -205,7 +203,7 @@ fn use_devices() -> BTreeMap<&'static str, String> {
     };
     let write = |name: &str| fs::File::options().write(true).open(format!("/dev/{name}"))?.write_all(b"text");
     let words = |result: std::io::Result<String>| {
-        // Without the number that Rust adds.
+        // Without the error number that Rust appends.
         result.unwrap_or_else(|e| e.to_string().split(" (").next().unwrap_or_default().to_owned())
     };
     let null = || -> std::io::Result<String> {
@@ -244,7 +242,7 @@ fn use_devices() -> BTreeMap<&'static str, String> {
     ])
 }
 
-/// Writes down which files the standard streams are, as DEVICE:INODE, one in a line.
+/// Writes the standard streams to a file, as DEVICE:INODE, one a line.
 fn streams(answer: &str) -> Done {
     let mut lines = String::new();
     for n in 0..3 {
@@ -256,8 +254,8 @@ fn streams(answer: &str) -> Done {
     Ok(0)
 }
 
-/// Writes as many bytes to standard output, or `max`: without an end. Blocks
-/// SIGUSR1, so that it stays pending.
+/// Writes `count` bytes to standard output, or without an end for `max`. Blocks SIGUSR1, so that it
+/// stays pending.
 fn flood(count: &str) -> Done {
     let mut usr1 = nix::sys::signal::SigSet::empty();
     usr1.add(nix::sys::signal::Signal::SIGUSR1);
@@ -274,8 +272,7 @@ fn flood(count: &str) -> Done {
     Ok(0)
 }
 
-/// Ends by a signal: by a child's, as the first process of a pid namespace is
-/// protected from its own.
+/// Raises a signal, which the first process of a pid namespace would survive.
 fn die_by_signal(signal: &str) -> Done {
     let signal: i32 = signal.parse().map_err(|e| format!("{signal}: {e}"))?;
     let signal = nix::sys::signal::Signal::try_from(signal).map_err(|e| e.to_string())?;
@@ -283,8 +280,8 @@ fn die_by_signal(signal: &str) -> Done {
     Err("still alive".to_owned())
 }
 
-/// Does something to every other process that it can see, until it is killed. One that
-/// it was done to, and that runs this program, is written down.
+/// Applies an action to every other visible process until it is killed. Marks the file once a
+/// process that runs this program was affected.
 fn to_others(mark: &str, act: impl Fn(Pid) -> nix::Result<()>) -> Done {
     let own = Pid::this();
     let mut done = std::collections::BTreeSet::new();
@@ -304,8 +301,8 @@ fn to_others(mark: &str, act: impl Fn(Pid) -> nix::Result<()>) -> Done {
     }
 }
 
-/// Looks, until it is killed, into every other process that it can see, and writes
-/// down through which descriptors and links a file of the host can be reached.
+/// Inspects every other visible process until it is killed, and records the descriptors and links
+/// through which a file of the host can be reached.
 fn watch(found: &str, of_the_host: &str) -> Done {
     let own = std::process::id().to_string();
     let way_up = "/..".repeat(20);
@@ -326,7 +323,7 @@ fn watch(found: &str, of_the_host: &str) -> Done {
     }
 }
 
-/// Appends to a file what it sees as a hook, in one line.
+/// Appends a hook's report to a file, in one line.
 fn hook(log: &str, name: &str) -> Done {
     let text = std::io::read_to_string(std::io::stdin()).map_err(|e| format!("standard input: {e}"))?;
     let state: serde_json::Value = serde_json::from_str(&text).map_err(|e| format!("state {text:?}: {e}"))?;
@@ -347,8 +344,8 @@ fn hook(log: &str, name: &str) -> Done {
     Ok(0)
 }
 
-/// Looks at the programs of all processes, and writes down when one that it may look
-/// at runs the program `name`, or one that has no name, as on a mount of its own.
+/// Watches the programs of all processes, and records when one that it may inspect runs the program
+/// `name`, or a program without a name, as on a detached mount.
 fn watch_program(name: &str, found: &str) -> Done {
     fs::write(found, "").map_err(|e| format!("{found}: {e}"))?;
     let is_it = |exe: std::path::PathBuf| exe.ends_with(name) || exe.as_os_str() == "/";
@@ -414,10 +411,10 @@ fn report() -> Report {
     }
 }
 
-/// The entries of a directory, and where those lead that are links.
+/// Returns the entries of a directory, and the targets of those that are links.
 fn links(dir: &str) -> BTreeMap<String, String> {
     let Ok(entries) = fs::read_dir(dir) else { return BTreeMap::new() };
-    // The directory itself is open while it is read.
+    // Without the descriptor of the directory that is being read.
     entries
         .flatten()
         .map(|entry| {

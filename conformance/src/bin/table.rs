@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Judges runtimes and writes what came of it into two documents, the numbers and each
-//! case, as tables between two marks: `table OVERVIEW CASES [NAME=]PATH...`
+//! Judges runtimes and writes the outcomes between two marks of two documents, the numbers and each
+//! case, as tables: `table OVERVIEW CASES [NAME=]PATH...`
 //!
 //! `table requirements` writes the numbers of requirements.tsv into docs/conformance.md.
 //!
-//! On a host with both versions of cgroups, version 2 alone is in view.
+//! On a host with both versions of cgroups, only version 2 is visible.
 #![allow(clippy::disallowed_methods, clippy::print_stderr)]
 
 use conformance::{Doing, Outcome, Result, Verdict, between, ensure, host, requirements, runtime, verdict};
@@ -14,7 +14,7 @@ use std::process::{Command, ExitCode};
 const BEGIN: &str = "<!-- The table: written by `make conformance-table`. -->";
 const END: &str = "<!-- The end of the table. -->";
 
-/// A runtime and what came of its cases.
+/// A runtime and the outcomes of its cases.
 struct Column {
     name: String,
     version: String,
@@ -51,8 +51,8 @@ fn run(args: &[String]) -> Result {
     Ok(())
 }
 
-/// Lets the cases judge a runtime. That some fail is a result like another; why
-/// they do is in target/conformance-NAME.log.
+/// Runs the cases on a runtime. Failed cases are no error; their reasons are in
+/// target/conformance-NAME.log.
 fn judge(name: &str, program: &Path) -> Result<Column> {
     eprintln!("table: {name}");
     let version = Command::new(program).arg("--version").output().doing("--version")?;
@@ -70,7 +70,7 @@ fn judge(name: &str, program: &Path) -> Result<Column> {
     Ok(Column { name: name.to_owned(), version: version_line(&version), verdicts })
 }
 
-/// The version and the commit, without what a build adds.
+/// Returns the version and the commit, without the additions of a build.
 fn version_line(text: &str) -> String {
     let lines = text.lines().filter(|line| line.contains(" version ") || line.starts_with("commit: "));
     lines.map(|line| line.trim_start_matches("commit: ")).collect::<Vec<_>>().join(", ")
@@ -130,7 +130,7 @@ fn word(outcome: Outcome) -> &'static str {
     }
 }
 
-/// The beginning of a quote, and where it stands.
+/// Returns the beginning of a quote, and its source.
 fn short(quote: &str) -> String {
     const LENGTH: usize = 160;
     let (text, place) = match quote.rfind(" (").filter(|_| quote.ends_with(')')) {

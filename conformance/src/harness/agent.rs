@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A seccomp agent: receives listeners, answers for them, remembers what came.
+//! A seccomp agent: receives listeners, answers notifications, and records both.
 
 use super::messages::receive;
 use crate::{Doing, Result, ensure};
@@ -14,22 +14,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// What came by one connection.
+/// The record of one connection.
 #[derive(Clone, Debug, Default)]
 pub struct Connection {
-    /// The payload, as far as it is one JSON document; null if it is none.
+    /// The payload if it is one JSON document, else null.
     pub document: Value,
-    /// How many descriptors came with each message.
+    /// The number of descriptors that came with each message.
     pub descriptors: Vec<usize>,
-    /// What came behind the document.
+    /// The bytes behind the document.
     pub rest: Vec<u8>,
-    /// Whether the runtime has closed it.
+    /// True once the runtime has closed the connection.
     pub closed: bool,
-    /// The numbers of the system calls that were asked about so far.
+    /// The numbers of the notified system calls so far.
     pub calls: Vec<i32>,
 }
 
-/// A running agent. It ends when it is dropped.
+/// A running agent, until it is dropped.
 #[derive(Debug)]
 pub struct Agent {
     _dir: Option<tempfile::TempDir>,
@@ -39,31 +39,30 @@ pub struct Agent {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What an agent makes of what it is asked.
+/// The answer to a notification.
 #[derive(Clone, Copy, Debug)]
 enum Behaviour {
     Denies(&'static [i64]),
     Deserts,
 }
 
-/// How often a thread looks whether it is to end.
+/// The interval in which a thread checks whether to end.
 const TICK_MS: u8 = 20;
 
 impl Agent {
-    /// Starts an agent that lets all calls pass but those of `denied`, which get
-    /// ENOMEDIUM: an error that no kernel gives for them.
+    /// Starts an agent that denies the calls of `denied` with ENOMEDIUM, which no kernel returns
+    /// for them, and allows all others.
     pub fn start(denied: &'static [i64]) -> Result<Self> {
         Self::anew(Behaviour::Denies(denied))
     }
 
-    /// Starts an agent that closes each listener when it is asked for the first time, and
-    /// does not answer.
+    /// Starts an agent that closes a listener at its first notification, without an answer.
     pub fn deserting() -> Result<Self> {
         Self::anew(Behaviour::Deserts)
     }
 
-    /// As [`deserting`](Self::deserting), in the place of an agent that keeps the listeners that
-    /// it has.
+    /// Starts a [`deserting`](Self::deserting) agent on the socket of another one, which keeps its
+    /// listeners.
     pub fn replacing(other: &Agent) -> Result<Self> {
         std::fs::remove_file(&other.path).doing("unlink")?;
         Self::behaving(Behaviour::Deserts, other.path.clone(), None)
@@ -85,13 +84,13 @@ impl Agent {
         Ok(Agent { _dir: dir, path, connections, stop, thread: Some(thread) })
     }
 
-    /// Its socket.
+    /// Returns the path of the socket.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What came by `count` connections, once they are closed. A runtime may be
-    /// done before its message is read.
+    /// Waits for `count` connections that are closed, and returns them. A runtime may exit before
+    /// its message has been read.
     pub fn connections(&self, count: usize) -> Result<Vec<Connection>> {
         let end = Instant::now() + Duration::from_secs(5);
         loop {
@@ -109,7 +108,7 @@ impl Drop for Agent {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // A panic in there has been printed.
+            // A panic of the thread has been printed.
             let _joined = thread.join();
         }
     }
@@ -119,7 +118,7 @@ fn lock(connections: &Mutex<Vec<Connection>>) -> std::sync::MutexGuard<'_, Vec<C
     connections.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// True when there is something to read, false when it is time to end.
+/// Waits for input. Returns false when it is time to end.
 fn await_input(fd: &impl AsFd, stop: &AtomicBool) -> bool {
     while !stop.load(Ordering::Relaxed) {
         let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
@@ -134,7 +133,7 @@ fn await_input(fd: &impl AsFd, stop: &AtomicBool) -> bool {
 
 type Connections = Mutex<Vec<Connection>>;
 
-/// One of the connections, as the threads that serve it see it.
+/// A connection in the list, for the threads that serve it.
 struct ConnectionEntry<'a> {
     connections: &'a Connections,
     index: usize,
@@ -163,8 +162,8 @@ fn accept(socket: &UnixListener, behaviour: Behaviour, connections: &Connections
     });
 }
 
-/// Answers for one listener, from its document on, and sees whether the
-/// connection is closed.
+/// Receives the document and the listener of one connection, answers for it, and records the end of
+/// the connection.
 fn serve(stream: &UnixStream, behaviour: Behaviour, connections: &Connections, stop: &AtomicBool) {
     let (mut connection, mut payload, mut listener) = (Connection::default(), Vec::new(), None);
     while connection.document.is_null() {
@@ -202,7 +201,7 @@ fn serve(stream: &UnixStream, behaviour: Behaviour, connections: &Connections, s
 /// Answers until no process with the filter is left.
 fn answer(listener: &OwnedFd, behaviour: Behaviour, stop: &AtomicBool, entry: &ConnectionEntry<'_>) {
     while await_input(listener, stop) {
-        // SAFETY: all zeros is a valid value, and the one that the kernel asks for.
+        // SAFETY: all zeros is a valid value, and the one that the kernel demands.
         #[allow(unsafe_code)]
         let mut call: libc::seccomp_notif = unsafe { std::mem::zeroed() };
         // SAFETY: the kernel fills a whole seccomp_notif.
@@ -222,8 +221,8 @@ fn answer(listener: &OwnedFd, behaviour: Behaviour, stop: &AtomicBool, entry: &C
             error: if deny { -libc::ENOMEDIUM } else { 0 },
             flags: if deny { 0 } else { libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32 },
         };
-        // SAFETY: the kernel reads a whole seccomp_notif_resp. A caller that was
-        // killed meanwhile needs no answer.
+        // SAFETY: the kernel reads a whole seccomp_notif_resp. Fails for a caller that was killed
+        // meanwhile.
         #[allow(unsafe_code)]
         unsafe {
             libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw const reply);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Bundles made for one case: a configuration to change, and a rootfs whose only
-//! program is the probe.
+//! Bundles for single cases: a configuration to change, and a rootfs with the probe as its only
+//! program.
 
 use crate::{Doing, Result};
 use serde_json::{Value, json};
@@ -15,11 +15,11 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// A bundle like that of `runc spec`, whose program is `probe` with the
-    /// arguments given, without a terminal.
+    /// Makes a bundle with the configuration of `runc spec`, without a terminal, whose program is
+    /// `probe` with these arguments.
     pub fn new(probe_args: &[&str]) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("bundle-").tempdir().doing("temporary directory")?;
-        // Others than root must be able to reach the rootfs.
+        // Users other than root must be able to reach the rootfs.
         std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .doing("chmod")?;
         let rootfs = dir.path().join("rootfs");
@@ -53,31 +53,31 @@ impl Bundle {
         std::fs::write(self.path().join("config.json"), text).doing("write config.json")
     }
 
-    /// The bundle's directory.
+    /// Returns the bundle's directory.
     pub fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    /// A path below the rootfs.
+    /// Returns a path below the rootfs.
     pub fn rootfs(&self, below: &str) -> PathBuf {
         self.path().join("rootfs").join(below)
     }
 }
 
-/// The static program that runs in the containers: beside the program that asks.
+/// Returns the static program of the containers.
 pub fn probe() -> PathBuf {
     beside("probe")
 }
 
-/// A program of this workspace: in the directory of the one that runs, or, if
-/// that is a test, in the one above.
+/// Returns a program of this workspace, from the directory of the calling program, or from the one
+/// above if the caller is a test.
 pub fn beside(name: &str) -> PathBuf {
     let exe = std::env::current_exe().unwrap_or_default();
     let candidates = exe.ancestors().skip(1).take(2).map(|dir| dir.join(name));
     candidates.filter(|path| path.exists()).last().unwrap_or_else(|| PathBuf::from(name))
 }
 
-/// The configuration of `runc spec`, without a terminal and with a cgroup namespace.
+/// Returns the configuration of `runc spec`, without a terminal and with a cgroup namespace.
 pub fn example() -> Value {
     let caps = json!(["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]);
     json!({

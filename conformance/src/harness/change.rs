@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Changes of a configuration that cases and attacks have in common.
+//! Changes of a configuration that cases and attacks share.
 
 use crate::{Bundle, Doing, Output, Result, Runtime};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ pub fn with_user_namespace(config: &mut Value) {
     config["linux"]["gidMappings"] = json!([{ "containerID": 0, "hostID": 400_000, "size": 65_536 }]);
 }
 
-/// Takes a namespace of the container's own away.
+/// Removes a namespace, so that the container shares it with the runtime.
 pub fn without_namespace(config: &mut Value, kind: &str) {
     if let Some(list) = config["linux"]["namespaces"].as_array_mut() {
         list.retain(|namespace| namespace["type"] != kind);
@@ -43,15 +43,15 @@ pub fn join_process(config: &mut Value, pid: i64, kinds: &[&str]) {
     }
 }
 
-/// Gives the container's program the right to mount, and to pass over the modes of files.
+/// Gives the container's program CAP_SYS_ADMIN and CAP_DAC_OVERRIDE.
 pub fn with_mount_rights(config: &mut Value) {
     for set in ["bounding", "effective", "permitted"] {
         config["process"]["capabilities"][set] = json!(["CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"]);
     }
 }
 
-/// Gives the container the runtime's own cgroup namespace, by a path, and a mount of a file
-/// system of cgroups with the source `new`, if it is a new one.
+/// Gives the container the cgroup namespace at `path`, the runtime's own, and a cgroup mount. Its
+/// source is `new` if the runtime makes a new mount instead of a bind mount.
 pub fn with_the_hosts_cgroups(config: &mut Value, path: &str) {
     join(config, "cgroup", path);
     if let Some(mounts) = config["mounts"].as_array_mut() {
@@ -60,7 +60,7 @@ pub fn with_the_hosts_cgroups(config: &mut Value, path: &str) {
     }
 }
 
-/// Lets the container's program stop and trace the others in its pid namespace.
+/// Lets the container's program signal and trace the others in its pid namespace.
 pub fn with_trace_rights(config: &mut Value) {
     let caps = json!(["CAP_KILL", "CAP_SYS_PTRACE"]);
     config["process"]["capabilities"] = json!({ "bounding": caps, "effective": caps, "permitted": caps });
@@ -76,16 +76,16 @@ pub fn push(config: &mut Value, mount: Value) {
 /// The user namespace of a container.
 #[derive(Clone, Copy, Debug)]
 pub enum UserNamespace {
-    /// Its own.
+    /// A new one.
     New,
-    /// That of another container.
+    /// The user namespace of another container.
     Joined,
-    /// That of another container, with its mount namespace.
+    /// The user and mount namespaces of another container.
     JoinedWithMounts,
 }
 
 impl UserNamespace {
-    /// Those of which a container has a root of its own.
+    /// The kinds in which the container has a mount namespace of its own.
     pub const ALL: [UserNamespace; 2] = [UserNamespace::New, UserNamespace::Joined];
 
     /// Runs a container as root of the user namespace, with the right to mount.
@@ -93,8 +93,8 @@ impl UserNamespace {
         self.during(runtime, |change| runtime.run_in(&bundle.with(change)?, &["run", "c"]))
     }
 
-    /// Does something while there is the user namespace. It is told how to change the
-    /// configuration of a container that is to be in it, with the right to mount.
+    /// Runs `action` while the user namespace exists, with a change that puts a container into it
+    /// as root that may mount.
     pub fn during<T>(
         self,
         runtime: &Runtime,
@@ -119,7 +119,7 @@ impl UserNamespace {
     }
 }
 
-/// Does something while there is another container, whose pid it is told.
+/// Runs `action` while another container runs, with its pid.
 pub fn beside<T>(
     runtime: &Runtime,
     change: impl FnOnce(&mut Value),
@@ -132,7 +132,7 @@ pub fn beside<T>(
     result
 }
 
-/// The options of the host's cgroup2 file systems.
+/// Returns the options of the host's cgroup2 file systems.
 pub fn cgroup2_options() -> Result<Vec<String>> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").doing("mountinfo")?;
     Ok(mounts.lines().filter_map(|line| line.split_once(" - cgroup2 ")).map(|l| l.1.to_owned()).collect())

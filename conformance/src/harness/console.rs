@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The other side of `--console-socket`.
+//! The receiver of `--console-socket`.
 
 use super::messages::receive;
 use crate::{Doing, Result};
@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-/// A socket that a runtime sends the master of a terminal to.
+/// A socket to which a runtime sends the master of a terminal.
 #[derive(Debug)]
 pub struct ConsoleSocket {
     dir: tempfile::TempDir,
@@ -15,7 +15,7 @@ pub struct ConsoleSocket {
 }
 
 impl ConsoleSocket {
-    /// Makes it, and listens.
+    /// Listens on a new socket.
     pub fn new() -> Result<Self> {
         let dir = tempfile::tempdir().doing("temporary directory")?;
         let listener = UnixListener::bind(dir.path().join("tty.sock")).doing("bind")?;
@@ -23,12 +23,12 @@ impl ConsoleSocket {
         Ok(ConsoleSocket { dir, listener })
     }
 
-    /// For the flag.
+    /// Returns the path, for the flag.
     pub fn path(&self) -> PathBuf {
         Path::join(self.dir.path(), "tty.sock")
     }
 
-    /// The master, if a runtime has connected and sent it.
+    /// Returns the master, if a runtime has connected and sent it.
     pub fn receive(&self) -> Result<OwnedFd> {
         let (stream, _) = self.listener.accept().doing("accept")?;
         stream.set_nonblocking(false).doing("fcntl")?;

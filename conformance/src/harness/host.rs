@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The host under test: what of a container can be seen there, and whether
-//! anything was left behind.
+//! The host under test: the traces of a container on it, and what was left behind.
 
 use crate::{Doing, Result, Runtime, ensure};
 use nix::fcntl::{Flock, FlockArg};
@@ -12,8 +11,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Gives the calling program a mount namespace of its own and makes it the
-/// parent of its orphaned descendants. Before any thread is started.
+/// Gives the calling program its own mount namespace and makes it the reaper of its orphaned
+/// descendants. To be called before any thread is started.
 pub fn isolate() -> Result {
     unshare(CloneFlags::CLONE_NEWNS).doing("unshare (root is needed)")?;
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
@@ -21,26 +20,26 @@ pub fn isolate() -> Result {
     nix::sys::prctl::set_child_subreaper(true).doing("prctl")
 }
 
-/// Waits until nobody else judges a runtime on this host, until the file is
-/// dropped: containers of the same name would meet in one cgroup.
+/// Waits until no other program judges a runtime on this host: containers of the same name would
+/// share a cgroup. The lock ends when the file is dropped.
 pub fn only_one() -> Result<Flock<File>> {
     let file = File::create("/run/conformance.lock").doing("/run/conformance.lock")?;
     Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| format!("lock: {errno}"))
 }
 
-/// For tests that watch the host from threads of one program: one at a time.
-/// Orphaned descendants become children of the program.
+/// Serialises the tests of one program that watch the host. Orphaned descendants become children of
+/// the program.
 pub fn alone() -> std::sync::MutexGuard<'static, ()> {
     static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let guard = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if let Err(errno) = nix::sys::prctl::set_child_subreaper(true) {
-        // Only an argument that is not ours can make this fail.
+        // Only a wrong argument of this call can make it fail.
         unreachable!("prctl: {errno}");
     }
     guard
 }
 
-/// What may not change by a container that was made and deleted.
+/// The state of the host that a container's lifecycle must not change.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Snapshot {
     mounts: BTreeSet<String>,
@@ -48,7 +47,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// The state of now.
+    /// Records the present state.
     pub fn take() -> Result<Self> {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").doing("mountinfo")?;
         let mut cgroups = BTreeSet::new();
@@ -56,13 +55,13 @@ impl Snapshot {
         Ok(Snapshot { mounts: mounts.lines().map(str::to_owned).collect(), cgroups })
     }
 
-    /// Fails if there is anything now that was not there then: a mount, a
-    /// cgroup, a process, or an entry in the runtime's state directory.
+    /// Fails if a mount, a cgroup, a process or an entry of the runtime's state directory has been
+    /// left behind since the snapshot.
     pub fn check(&self, runtime: &Runtime) -> Result {
         let left: Vec<_> = std::fs::read_dir(runtime.root())
             .doing("state directory")?
             .filter_map(|entry| entry.ok().map(|entry| entry.file_name()))
-            // What crun shares between containers.
+            // Directories that crun shares between containers.
             .filter(|name| name != ".empty-directory" && name != ".cache")
             .collect();
         ensure!(left.is_empty(), "left in the state directory: {left:?}");
@@ -73,8 +72,8 @@ impl Snapshot {
         self.await_cgroups()
     }
 
-    /// Other programs of the host make cgroups, too: theirs have processes, or are
-    /// about to go.
+    /// Waits for cgroups of the host's other programs: they have processes, or are about to be
+    /// removed.
     fn await_cgroups(&self) -> Result {
         let end = Instant::now() + Duration::from_secs(2);
         loop {
@@ -92,25 +91,24 @@ impl Snapshot {
         Ok(now.cgroups.difference(&self.cgroups).filter(|path| is_empty(path)).cloned().collect())
     }
 
-    /// Removes the cgroups that were left, so that the next container finds none
-    /// of its name.
+    /// Removes the cgroups that were left, so that the next container's cgroup is new.
     pub fn restore(&self) {
-        // Those below others come behind them.
+        // Children come behind their parents.
         for cgroup in self.cgroups_left().unwrap_or_default().iter().rev() {
             let _stays = std::fs::remove_dir(cgroup);
         }
     }
 }
 
-/// True if no process is in a cgroup, nor below it (cgroups(7), "cgroup.events").
+/// Returns true if a cgroup and its children have no process (cgroups(7), "cgroup.events").
 fn is_empty(cgroup: &Path) -> bool {
     let events = std::fs::read_to_string(cgroup.join("cgroup.events"));
     events.is_ok_and(|events| events.contains("populated 0"))
 }
 
-/// Waits until all children of the calling program have ended. Orphans of a
-/// container are among them, and as long as one is not waited for, the kernel keeps
-/// the container's first process, too (pid_namespaces(7)).
+/// Waits until all children of the calling program have ended. Orphans of a container are among
+/// them; until they are reaped, the kernel keeps the container's first process, too
+/// (pid_namespaces(7)).
 pub fn await_children() -> Result {
     let end = Instant::now() + Duration::from_secs(5);
     while !reap() {
@@ -120,7 +118,7 @@ pub fn await_children() -> Result {
     Ok(())
 }
 
-/// Reaps ended children, true if there are no others.
+/// Reaps ended children. Returns true if none is left.
 pub fn reap() -> bool {
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
@@ -131,7 +129,7 @@ pub fn reap() -> bool {
     }
 }
 
-/// Reaps ended children but one, for which somebody else waits.
+/// Reaps ended children except one, which another thread waits for.
 pub fn reap_all_but(other: u32) {
     let children = children();
     let pids = children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok());
@@ -145,14 +143,14 @@ fn children() -> String {
     std::fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default()
 }
 
-/// The mount point of cgroup2.
+/// Returns the mount point of cgroup2.
 pub fn hierarchy() -> PathBuf {
     let unified = Path::new("/sys/fs/cgroup/unified");
     if unified.join("cgroup.procs").exists() { unified.into() } else { "/sys/fs/cgroup".into() }
 }
 
-/// On a host with both versions of cgroups, shows version 2 alone, which is all
-/// that some runtimes can work with. In the mount namespace of this program.
+/// Shows version 2 alone, in the mount namespace of this program, on a host with both versions of
+/// cgroups: some runtimes work with nothing else.
 pub fn unify_cgroups() -> Result {
     let hierarchy = hierarchy();
     if hierarchy != Path::new("/sys/fs/cgroup") {
@@ -162,18 +160,18 @@ pub fn unify_cgroups() -> Result {
     Ok(())
 }
 
-/// The controllers of cgroup2, as cgroup.controllers lists them.
+/// Returns the controllers of cgroup2, as cgroup.controllers lists them.
 pub fn controllers() -> Vec<String> {
     let text = std::fs::read_to_string(hierarchy().join("cgroup.controllers")).unwrap_or_default();
     text.split_ascii_whitespace().map(str::to_owned).collect()
 }
 
-/// Whether systemd runs this host (sd_booted(3)).
+/// Returns true if systemd runs this host (sd_booted(3)).
 pub fn has_systemd() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }
 
-/// The directory of the cgroup of a process.
+/// Returns the directory of the cgroup of a process.
 pub fn cgroup_of(pid: i64) -> Result<PathBuf> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).doing("cgroup")?;
     let path = text.lines().find_map(|line| line.strip_prefix("0::/")).ok_or("no line for cgroup2")?;
@@ -188,7 +186,7 @@ fn walk(dir: &Path, all: &mut BTreeSet<PathBuf>) {
     }
 }
 
-/// A field of /proc/PID/status.
+/// Returns a field of /proc/PID/status.
 pub fn process_status(pid: i64, field: &str) -> Option<String> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     status.lines().find_map(|line| Some(line.strip_prefix(field)?.strip_prefix(':')?.trim().to_owned()))

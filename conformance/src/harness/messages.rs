@@ -6,7 +6,7 @@ use std::io::IoSliceMut;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
-/// Receives one message of at most 8 KiB and 8 descriptors. No bytes: the end.
+/// Receives one message of at most 8 KiB and 8 descriptors. No bytes mean the end.
 pub fn receive(stream: &UnixStream) -> nix::Result<(Vec<u8>, Vec<OwnedFd>)> {
     let mut bytes = vec![0; 8192];
     let mut iov = [IoSliceMut::new(&mut bytes)];

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Whether a file was opened, for more than to be looked at (O_PATH).
+//! Counts of open(2) of a file, except with O_PATH.
 
 use crate::{Doing, Result};
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use std::path::Path;
 
-/// Watches one file, of any type.
+/// A watch of one file, of any type.
 #[derive(Debug)]
 pub struct Opens(Inotify);
 
@@ -18,7 +18,7 @@ impl Opens {
         Ok(Opens(inotify))
     }
 
-    /// How often the file was opened since this was last asked.
+    /// Returns how often the file was opened since the last call.
     pub fn count(&self) -> Result<usize> {
         match self.0.read_events() {
             Ok(events) => Ok(events.len()),

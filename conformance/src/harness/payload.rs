@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Programs of one system call, for the containers of benchmarks: what a real
-//! program costs at its start would hide what the runtime costs.
+//! Programs of one system call, for the containers of benchmarks: the start of a real program would
+//! hide the costs of the runtime.
 
 use crate::{Bundle, Doing, Result};
 use serde_json::json;
@@ -32,8 +32,8 @@ mod code {
     ];
 }
 
-/// A bundle like that of `runc spec` with both programs, `/exits` and `/waits`,
-/// that executes `program`.
+/// Makes a bundle like that of `runc spec` with both programs, `/exits` and `/waits`, that executes
+/// `program`.
 pub fn bundle(program: &str) -> Result<Bundle> {
     let bundle = Bundle::new(&[])?.with(|config| config["process"]["args"] = json!([program]))?;
     for (name, content) in [("exits", exits()), ("waits", waits())] {
@@ -54,7 +54,7 @@ pub fn exits_with(status: u8) -> Vec<u8> {
     elf(&code::exit(status))
 }
 
-/// A static program that waits for ever.
+/// Returns a static program that waits for ever.
 pub fn waits() -> Vec<u8> {
     elf(code::WAIT)
 }
@@ -62,7 +62,7 @@ pub fn waits() -> Vec<u8> {
 const ADDRESS: u64 = 0x40_0000;
 const HEADERS: u64 = 64 + 56;
 
-/// An ELF file (elf(5)) of one segment: the headers, and `code` behind them.
+/// Returns an ELF file (elf(5)) of one segment: the headers, followed by `code`.
 fn elf(code: &[u8]) -> Vec<u8> {
     let len = HEADERS + code.len() as u64;
     let mut file = Vec::new();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Running a runtime's command line, with everything that it says captured.
+//! The command line of a runtime, run with its output captured.
 
 use crate::{Bundle, Doing, Report, Result, ensure};
 use serde_json::Value;
@@ -17,7 +17,7 @@ pub struct Runtime {
     systemd: bool,
 }
 
-/// How a command ended, and all that it (and its container) said until then.
+/// The exit status and the output of a command and of its container.
 #[derive(Clone, Debug)]
 pub struct Output {
     /// The command, for messages.
@@ -31,19 +31,19 @@ pub struct Output {
 }
 
 impl Output {
-    /// The output, if the command has succeeded.
+    /// Returns the output if the command has succeeded.
     pub fn ok(self) -> Result<Self> {
         ensure!(self.status.success(), "{self}");
         Ok(self)
     }
 
-    /// The output, if the command has failed with status 1 to 255.
+    /// Returns the output if the command has failed with status 1 to 255.
     pub fn failed(self) -> Result<Self> {
         ensure!(self.status.code().is_some_and(|code| code != 0), "must fail: {self}");
         Ok(self)
     }
 
-    /// The output, if the command has failed with this status and has said this.
+    /// Returns the output if the command has failed with this status and `text` on standard error.
     pub fn failed_with(self, status: i32, text: &str) -> Result<Self> {
         ensure!(self.status.code() == Some(status), "must fail with {status}: {self}");
         ensure!(self.stderr.contains(text), "must say {text:?}: {self}");
@@ -58,25 +58,25 @@ impl std::fmt::Display for Output {
     }
 }
 
-/// How long any command may take.
+/// The time limit of a command.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Runtime {
-    /// The runtime that the environment variable RUNTIME names, or the one of
-    /// this workspace; if SYSTEMD_CGROUP is set, with systemd's cgroups.
+    /// Returns the runtime that the environment variable RUNTIME names, or the one of this
+    /// workspace; if SYSTEMD_CGROUP is set, with systemd's cgroups.
     pub fn from_env() -> Result<Self> {
         let program =
             std::env::var_os("RUNTIME").map_or_else(|| crate::bundle::beside("runtime-cli"), PathBuf::from);
         Ok(Self::new(&program)?.with_systemd(std::env::var_os("SYSTEMD_CGROUP").is_some()))
     }
 
-    /// Lets systemd make the cgroups, or not.
+    /// Sets whether systemd makes the cgroups.
     pub fn with_systemd(mut self, systemd: bool) -> Self {
         self.systemd = systemd;
         self
     }
 
-    /// The runtime at a path.
+    /// Returns the runtime at a path.
     pub fn new(program: &Path) -> Result<Self> {
         ensure!(program.is_file(), "no runtime at {} (set RUNTIME)", program.display());
         let root = tempfile::Builder::new().prefix("state-").tempdir().doing("temporary directory")?;
@@ -84,22 +84,22 @@ impl Runtime {
         Ok(Runtime { program, root, systemd: false })
     }
 
-    /// Whether systemd makes the cgroups.
+    /// Returns true if systemd makes the cgroups.
     pub fn has_systemd_cgroups(&self) -> bool {
         self.systemd
     }
 
-    /// Its program.
+    /// Returns its program.
     pub fn program(&self) -> &Path {
         &self.program
     }
 
-    /// Its state directory.
+    /// Returns its state directory.
     pub fn root(&self) -> &Path {
         self.root.path()
     }
 
-    /// A command of it, to be changed before it is run by [`finish`].
+    /// Returns a command, to be changed before [`finish`] runs it.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("--root").arg(self.root.path());
@@ -122,19 +122,19 @@ impl Runtime {
         finish(command)
     }
 
-    /// Runs the bundle in the foreground, whose program is `probe report`.
+    /// Runs a bundle with the program `probe report` in the foreground.
     pub fn report(&self, bundle: &Bundle) -> Result<Report> {
         let output = self.run_in(bundle, &["run", "report"])?.ok()?;
         serde_json::from_str(&output.stdout).doing(&format!("the probe's report {:?}", output.stdout))
     }
 
-    /// The state of a container.
+    /// Returns the state of a container.
     pub fn state(&self, id: &str) -> Result<Value> {
         let output = self.run(&["state", id])?.ok()?;
         serde_json::from_str(&output.stdout).doing(&format!("state {:?}", output.stdout))
     }
 
-    /// The status of a container.
+    /// Returns the status of a container.
     pub fn status(&self, id: &str) -> Result<String> {
         Ok(self.state(id)?["status"].as_str().unwrap_or_default().to_owned())
     }
@@ -153,8 +153,7 @@ impl Runtime {
     }
 }
 
-/// A runtime of a command line: `NAME=PATH`, or a path whose last component is the
-/// name.
+/// Parses a runtime of a command line: `NAME=PATH`, or a path whose last component is the name.
 pub fn named(argument: &str) -> Result<(String, PathBuf)> {
     let (name, path) = match argument.split_once('=') {
         Some((name, path)) => (name.to_owned(), path),
@@ -167,8 +166,8 @@ pub fn named(argument: &str) -> Result<(String, PathBuf)> {
     Ok((name, std::path::absolute(path).doing(path)?))
 }
 
-/// Runs a command to its end. Its output goes to files: a container that lives
-/// on would keep a pipe open.
+/// Runs a command to its end. Its output goes to files: a container that still runs would keep a
+/// pipe open.
 pub fn finish(mut command: Command) -> Result<Output> {
     let line = format!("{command:?}");
     let mut stdout = tempfile::tempfile().doing("temporary file")?;
@@ -181,7 +180,7 @@ pub fn finish(mut command: Command) -> Result<Output> {
     Ok(Output { command: line, status, stdout: text(&mut stdout), stderr: text(&mut stderr) })
 }
 
-/// Waits for a child, and ends it when it takes too long.
+/// Waits for a child, and kills it after the time limit.
 pub fn wait(child: &mut Child) -> Result<ExitStatus> {
     let end = Instant::now() + PATIENCE;
     loop {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Mounts of the host that a container is given.
+//! Mounts of the host, for containers.
 
 use crate::{Doing, Result};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub struct Mounted(PathBuf);
 
 impl Mounted {
-    /// Its line of mountinfo.
+    /// Returns its line of mountinfo.
     pub fn line(&self) -> Result<String> {
         let target = self.0.to_str().unwrap_or_default();
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").doing("mountinfo")?;
@@ -26,13 +26,13 @@ impl Mounted {
         Ok(Mounted(target.to_owned()))
     }
 
-    /// Mounts a directory or file.
+    /// Mounts a directory or a file.
     pub fn bind(source: &Path, target: &Path) -> Result<Self> {
         mount(Some(source), target, None::<&str>, MsFlags::MS_BIND, None::<&str>).doing("mount")?;
         Ok(Mounted(target.to_owned()))
     }
 
-    /// The mount, shared.
+    /// Makes the mount shared.
     pub fn shared(self) -> Result<Self> {
         self.share()?;
         Ok(self)
@@ -44,12 +44,12 @@ impl Mounted {
         mount(None::<&str>, &self.0, None::<&str>, flags, None::<&str>).doing("mount")
     }
 
-    /// Its path.
+    /// Returns its path.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// The mount with these flags.
+    /// Sets flags of the mount.
     pub fn with(self, flags: MsFlags) -> Result<Self> {
         let remount = MsFlags::MS_REMOUNT | MsFlags::MS_BIND;
         mount(None::<&str>, &self.0, None::<&str>, remount | flags, None::<&str>).doing("mount")?;
@@ -59,12 +59,12 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        // If it stays, the check of what is left behind says so.
+        // A mount that stays is reported by the check of what is left behind.
         let _left = umount2(&self.0, MntFlags::MNT_DETACH);
     }
 }
 
-/// A tmpfs on the host that everybody may write to, with a file.
+/// A tmpfs on the host with one file, both writable by everybody.
 #[derive(Debug)]
 pub struct Volume {
     /// Its path.
@@ -75,7 +75,7 @@ pub struct Volume {
 }
 
 impl Volume {
-    /// Mounts it.
+    /// Mounts a new volume.
     pub fn new() -> Result<Self> {
         let dir = tempfile::tempdir().doing("temporary directory")?;
         let path = dir.path().to_owned();
@@ -89,7 +89,7 @@ impl Volume {
         Ok(Volume { path, mounted, _dir: dir })
     }
 
-    /// The volume, with every flag that may be locked.
+    /// Sets every flag that the kernel may lock.
     pub fn restricted(mut self) -> Result<Self> {
         self.mounted = self
             .mounted

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the probe does to find out how much it may use.
+//! Loads with which the probe measures its limits.
 
 use crate::{Doing, Result, ensure};
 use nix::fcntl::{FallocateFlags, OFlag, fallocate};
@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Uses memory.
+/// Allocates and touches memory. Returns the number of mebibytes.
 pub fn allocate(mebibytes: usize) -> usize {
     let mut all = Vec::new();
     for i in 0..mebibytes {
@@ -19,7 +19,7 @@ pub fn allocate(mebibytes: usize) -> usize {
     all.iter().filter(|part| part.last() != Some(&0)).count()
 }
 
-/// Computes for this long: the milliseconds of CPU time that it had.
+/// Computes for this long. Returns the CPU time in milliseconds.
 pub fn burn(time: Duration) -> Result<u64> {
     let end = Instant::now() + time;
     let mut x = 1u64;
@@ -33,11 +33,11 @@ pub fn burn(time: Duration) -> Result<u64> {
     Ok((milliseconds(usage.user_time()) + milliseconds(usage.system_time())) as u64)
 }
 
-/// Starts this many processes at once: how many could be started.
+/// Starts processes, all at the same time. Returns how many could be started.
 pub fn spawn(count: usize) -> usize {
     let mut children = Vec::new();
     for _ in 0..count {
-        // Each ends when its standard input does.
+        // Each ends when its standard input is closed.
         match Command::new("/proc/self/exe").arg("echo-stdin").stdin(Stdio::piped()).spawn() {
             Ok(child) => children.push(child),
             Err(_) => break,
@@ -51,7 +51,7 @@ pub fn spawn(count: usize) -> usize {
     started
 }
 
-/// Reads from a device past the page cache: the milliseconds that it took.
+/// Reads from a device past the page cache. Returns the time in milliseconds.
 pub fn read_direct(path: &str, bytes: usize) -> Result<u128> {
     const BLOCK: usize = 64 << 10;
     let file = OpenOptions::new().read(true).custom_flags(OFlag::O_DIRECT.bits()).open(path).doing("open")?;
@@ -69,7 +69,7 @@ pub fn read_direct(path: &str, bytes: usize) -> Result<u128> {
     Ok(begin.elapsed().as_millis())
 }
 
-/// Takes huge pages of 2 MiB through a hugetlbfs: how many there were.
+/// Allocates huge pages of 2 MiB in a hugetlbfs. Returns how many there were.
 pub fn huge_pages(directory: &str, count: i64) -> Result<i64> {
     const SIZE: i64 = 2 << 20;
     let file = File::create(format!("{directory}/pages")).doing("create")?;

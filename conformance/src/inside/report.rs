@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a process sees of itself and of the container around it.
+//! The view of a process in a container: of itself and of its environment.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -9,17 +9,17 @@ use std::collections::BTreeMap;
 pub struct Report {
     /// Its process id.
     pub pid: i32,
-    /// Its parent's.
+    /// The process id of its parent.
     pub ppid: i32,
-    /// Its session.
+    /// The id of its session.
     pub sid: i32,
     /// Real, effective, saved and file system user id.
     pub uids: Vec<u32>,
-    /// The same of groups.
+    /// Real, effective, saved and file system group id.
     pub gids: Vec<u32>,
     /// Supplementary groups.
     pub groups: Vec<u32>,
-    /// The capability sets of /proc/self/status: `CapBnd` to a hexadecimal number.
+    /// The capability sets of /proc/self/status: `CapBnd` and so on, as hexadecimal numbers.
     pub capabilities: BTreeMap<String, String>,
     /// Other fields of /proc/self/status (`NoNewPrivs`, `Seccomp`, `SigIgn`, ...).
     pub status: BTreeMap<String, String>,
@@ -31,21 +31,21 @@ pub struct Report {
     pub args: Vec<String>,
     /// The environment, in its order.
     pub env: Vec<String>,
-    /// Host and domain name.
+    /// The host name.
     pub hostname: String,
-    /// The machine that uname(2) names.
+    /// The machine, from uname(2).
     pub machine: String,
-    /// NIS domain name.
+    /// The NIS domain name.
     pub domainname: String,
-    /// Open descriptors and what they lead to.
+    /// Open descriptors and their links.
     pub fds: BTreeMap<i32, String>,
     /// Soft and hard limits by name.
     pub rlimits: BTreeMap<String, (u64, u64)>,
     /// The mounts, in the order of mountinfo.
     pub mounts: Vec<Mount>,
-    /// What is in /dev.
+    /// The entries of /dev.
     pub dev: BTreeMap<String, Node>,
-    /// Network interfaces, and whether they are up.
+    /// Network interfaces: true if they are up.
     pub interfaces: BTreeMap<String, bool>,
     /// The namespaces, as /proc/self/ns has them.
     pub namespaces: BTreeMap<String, String>,
@@ -62,26 +62,26 @@ pub struct Report {
 /// One line of /proc/self/mountinfo.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Mount {
-    /// Where.
+    /// The mount point.
     pub target: String,
-    /// What is mounted, by name.
+    /// The source, by its name.
     pub source: String,
-    /// Of what type.
+    /// The type of the file system.
     pub fstype: String,
-    /// Properties of the mount.
+    /// Options of the mount.
     pub options: Vec<String>,
-    /// Properties of the file system.
+    /// Options of the file system.
     pub super_options: Vec<String>,
     /// `shared:N`, `master:N`, ...
     pub propagation: Vec<String>,
 }
 
-/// What a hook sees, that `probe hook` writes.
+/// The view of a hook, that `probe hook` writes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HookReport {
-    /// The name that it was given.
+    /// The name that the probe was given.
     pub name: String,
-    /// Its standard input.
+    /// The state, from its standard input.
     pub state: serde_json::Value,
     /// The program of the process in the state, as /proc shows it to the hook.
     pub exe: String,
@@ -105,12 +105,12 @@ pub struct Node {
 }
 
 impl Report {
-    /// The mount that is on top at `target`.
+    /// Returns the topmost mount at `target`.
     pub fn mount(&self, target: &str) -> Option<&Mount> {
         self.mounts.iter().rev().find(|m| m.target == target)
     }
 
-    /// The value of an environment variable.
+    /// Returns the value of an environment variable.
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.env.iter().find_map(|entry| entry.strip_prefix(name)?.strip_prefix('='))
     }

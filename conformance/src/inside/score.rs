@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Counters that an attack and its judge share: a mapped file, so that they outlive
-//! every process that counts.
+//! Counters that an attack and its judge share: a mapped file, which outlives every process that
+//! counts.
 
 use crate::{Doing, Result, ensure};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap};
@@ -20,18 +20,18 @@ pub struct Score {
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Counters {
-    /// Set to 1 once the attack can begin, to a negative errno if it never can.
+    /// 0 until the attack can begin, then 1, or a negative errno if it never can.
     pub ready: AtomicI64,
-    /// How often the attacker was in the place and moment that it needs.
+    /// The number of times that the attacker was in the position to succeed.
     pub near: AtomicI64,
-    /// How often the attack succeeded.
+    /// The number of successes.
     pub successes: AtomicI64,
-    /// Numbers that the processes of one attacker pass to each other.
+    /// Numbers that the processes of one attacker exchange.
     pub slots: [AtomicI64; 16],
 }
 
 impl Score {
-    /// Makes the file, or opens the one that is there.
+    /// Makes the file, or opens an existing one.
     pub fn open(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
         let file =
@@ -43,8 +43,8 @@ impl Score {
         // SAFETY: a new mapping of a whole file.
         #[allow(unsafe_code)]
         let map = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, &file, 0) }.doing("mmap")?;
-        // SAFETY: the mapping is as long, is aligned to a page, and is never unmapped; all
-        // of it is atomic, and every value of the bytes is valid.
+        // SAFETY: the mapping has the size of Counters, is page-aligned and is never unmapped; all
+        // fields are atomic and accept every value.
         #[allow(unsafe_code)]
         let counters = unsafe { map.cast::<Counters>().as_ref() };
         Ok(Score { counters })
@@ -67,7 +67,7 @@ impl Score {
         }
     }
 
-    /// Says that the attack can begin.
+    /// Reports that the attack can begin.
     pub fn set_ready(&self) {
         self.ready.store(1, Ordering::SeqCst);
     }

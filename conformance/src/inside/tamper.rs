@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Ways in which root of a container undoes what the host has set up.
+//! Ways in which root of a container may undo the host's restrictions.
 
 use crate::{Doing, Result, ensure};
 use nix::errno::Errno;
@@ -11,8 +11,8 @@ use std::path::Path;
 
 const NONE: Option<&str> = None;
 
-/// Writes `text` to `file`, which is on the read-only mount at `path`. In every way that
-/// may make it writable, also through a copy of it at `copy`.
+/// Writes `text` to `file` on the read-only mount at `path`. Tries every way to make the mount
+/// writable, also by a copy of it at `copy`.
 pub fn write_read_only(path: &Path, copy: &Path, file: &str, text: &str) -> Result {
     let restrictions = [
         MsFlags::empty(),
@@ -50,8 +50,8 @@ pub fn read_covered(path: &Path, copy: &Path, file: &str) -> Result<String> {
         .ok_or_else(|| "there is no such file".to_owned())
 }
 
-/// Makes a user namespace of the process's own in which setgroups(2) is denied, as
-/// `unshare --user --map-root-user` does.
+/// Enters a new user namespace in which setgroups(2) is denied, as `unshare --user --map-root-user`
+/// does.
 pub fn deny_groups() -> Result {
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER).doing("unshare")?;
     for (file, text) in [("setgroups", "deny"), ("uid_map", "0 0 1"), ("gid_map", "0 0 1")] {
@@ -60,7 +60,7 @@ pub fn deny_groups() -> Result {
     Ok(())
 }
 
-/// `mount_setattr(path, MOUNT_ATTR_RDONLY, ... cleared)`
+/// Clears flags: `mount_setattr(path, MOUNT_ATTR_RDONLY, ... cleared)`.
 fn clear_attributes(path: &Path) -> nix::Result<()> {
     let attributes = libc::mount_attr {
         attr_set: 0,

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What came of an attack, for the table of docs/attacks.md.
+//! The outcome of an attack, for the table of docs/attacks.md.
 
 use crate::{Doing, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// One attack and what came of it.
+/// One attack and its outcome.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Outcome {
     /// The area of the attack.
@@ -14,27 +14,26 @@ pub struct Outcome {
     pub name: String,
     /// The vulnerability that it stands for.
     pub stands_for: String,
-    /// What was counted, or why the attack could not be made.
+    /// The counts, or the reason why the attack could not be made.
     pub count: std::result::Result<Count, String>,
 }
 
-/// The tries of an attack, counted.
+/// The counted tries of an attack.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
-    /// How often the attack was tried.
+    /// The number of tries.
     pub tries: u64,
-    /// How often the attacker was in the place and moment that it needs. An attack that
-    /// never got there shows nothing.
+    /// The number of times that the attacker was in the position to succeed. An attack with 0
+    /// proves nothing.
     pub near: u64,
-    /// How often it succeeded.
+    /// The number of successes.
     pub successes: u64,
-    /// What the attacker got, for each kind of success.
+    /// The evidence of successes, each kind once.
     pub evidence: Vec<String>,
 }
 
 impl Count {
-    /// Counts one try, which the attacker was near to, and which succeeded if there is
-    /// evidence of it.
+    /// Counts one try in which the attacker was near; with evidence, a successful one.
     pub fn count(&mut self, evidence: Option<String>) {
         self.tries += 1;
         self.near += 1;

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The requirements of the specification, one a line of `requirements.tsv`: its words in
-//! ours, whether it binds the runtime, the cases and tests that hold it, and how one of
-//! them was seen to fail.
+//! The requirements of the specification, one a line of `requirements.tsv`: the text, whether it
+//! binds the runtime, the cases and tests that hold it, and how one of these was seen to fail.
 
 use crate::{Doing, Result, ensure};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The file, as it was when this was compiled.
+/// The file at compile time.
 pub const TEXT: &str = include_str!("../../requirements.tsv");
-/// How many requirements version 1.3 of the specification has for Linux.
+/// The number of requirements for Linux in version 1.3 of the specification.
 const COUNT: usize = 346;
 /// The page with their numbers, between two marks.
 const PAGE: &str = "docs/conformance.md";
@@ -25,33 +24,33 @@ pub struct Requirement<'a> {
     pub id: usize,
     /// `MUST`, `SHOULD NOT`, `REQUIRED` ...
     pub word: &'a str,
-    /// The version of the specification that it came with, if not 1.0.
+    /// The version of the specification that added it, if not 1.0.
     pub since: &'a str,
     /// File and section.
     pub place: &'a str,
-    /// What is required, in our words.
+    /// The requirement, in our words.
     pub text: &'a str,
-    /// `yes`, or who is bound instead.
+    /// `yes`, or the party that is bound instead.
     pub binds: &'a str,
-    /// `group::case`, and `path::function` of tests.
+    /// The names `group::case`, and `path::function` of tests.
     pub held_by: Vec<&'a str>,
-    /// How a test of it was seen to fail.
+    /// The way in which one of its tests was seen to fail.
     pub seen: &'a str,
 }
 
 impl Requirement<'_> {
-    /// Whether it is the runtime's.
+    /// Returns true if it binds the runtime.
     pub fn is_binding(&self) -> bool {
         self.binds == "yes"
     }
 
-    /// The file of the specification.
+    /// Returns the file of the specification.
     fn document(&self) -> &str {
         self.place.split(',').next().unwrap_or_default()
     }
 }
 
-/// The lines of the file.
+/// Parses the lines of the file.
 pub fn parse(text: &str) -> Result<Vec<Requirement<'_>>> {
     let mut lines = text.lines();
     ensure!(lines.next() == Some(COLUMNS), "the first line is not {COLUMNS:?}");
@@ -67,10 +66,10 @@ fn line(line: &str) -> Result<Requirement<'_>> {
     Ok(Requirement { id: id.parse().doing(line)?, word, since, place, text, binds, held_by, seen })
 }
 
-/// Holds the requirements complete: each number once and in order; each that binds the
-/// runtime with a case or a test, each other one with who is bound; and names that exist.
-/// `cases` are the names of all cases. `sources` is the directory of the workspace, if it
-/// is here to look for tests.
+/// Checks that the requirements are complete: each number once and in order; each binding one with
+/// a case or a test; each other one with the party that is bound; and that the names exist. `cases`
+/// are the names of all cases. `sources` is the directory of the workspace, if it is available to
+/// look for tests.
 pub fn check(requirements: &[Requirement<'_>], cases: &[String], sources: Option<&Path>) -> Result {
     let ids: Vec<_> = requirements.iter().map(|requirement| requirement.id).collect();
     ensure!(ids.iter().copied().eq(1..=COUNT), "not the numbers 1 to {COUNT}, each once and in order");
@@ -94,8 +93,8 @@ pub fn check(requirements: &[Requirement<'_>], cases: &[String], sources: Option
     Ok(())
 }
 
-/// Holds the decisions complete: each `**T1, ...` of the page has a row `| T1 | cases | ...`
-/// in its table, whose names exist.
+/// Checks that the decisions are complete: each `**T1, ...` of the page has a row `| T1 | cases |
+/// ...` in its table, with existing names.
 pub fn check_decisions(cases: &[String], sources: &Path) -> Result {
     const PAGE: &str = "docs/decisions/traps.md";
     let page = std::fs::read_to_string(sources.join(PAGE)).doing(PAGE)?;
@@ -118,17 +117,17 @@ pub fn check_decisions(cases: &[String], sources: &Path) -> Result {
     Ok(())
 }
 
-/// The numbers of requirements that bind the runtime, and whose tests nobody has seen fail.
+/// Returns the numbers of binding requirements whose tests were never seen to fail.
 pub fn unseen(requirements: &[Requirement<'_>]) -> Vec<usize> {
     requirements.iter().filter(|one| one.is_binding() && one.seen.is_empty()).map(|one| one.id).collect()
 }
 
-/// The files of tests that have been read.
+/// The test files that have been read.
 #[derive(Default)]
 struct Files(BTreeMap<PathBuf, String>);
 
 impl Files {
-    /// Whether there is a case of this name, or a test, as far as there are sources.
+    /// Returns true if a case, or a test as far as there are sources, has this name.
     fn is_known(&mut self, name: &str, cases: &[String], sources: Option<&Path>) -> bool {
         match (name.split_once(".rs::"), sources) {
             (None, _) => cases.iter().any(|case| case == name),
@@ -139,21 +138,21 @@ impl Files {
         }
     }
 
-    /// Whether a file has a function with `#[test]`.
+    /// Returns true if a file has this function with `#[test]`.
     fn has_test(&mut self, path: &Path, function: &str) -> bool {
         let text = self
             .0
             .entry(path.to_owned())
             .or_insert_with(|| std::fs::read_to_string(path).unwrap_or_default());
         let signature = format!("fn {function}()");
-        // Up to the function's body there is its signature, and other attributes.
+        // The signature, and other attributes, stand before the function's body.
         text.split("#[test]")
             .skip(1)
             .any(|after| after.split('{').next().unwrap_or(after).contains(&signature))
     }
 }
 
-/// Writes the numbers into the page of a workspace.
+/// Writes the numbers into the page.
 pub fn write_page(workspace: &Path) -> Result {
     let page = workspace.join(PAGE);
     let old = std::fs::read_to_string(&page).doing(PAGE)?;
@@ -167,7 +166,7 @@ pub fn check_page(workspace: &Path, requirements: &[Requirement<'_>]) -> Result 
     Ok(())
 }
 
-/// The page, with the numbers of requirements between two marks.
+/// Returns the page with the numbers of requirements between two marks.
 fn with_summary(page: &str, requirements: &[Requirement<'_>]) -> Result<String> {
     crate::between(page, BEGIN, END, &summary(requirements)).map_err(|why| format!("{PAGE}: {why}"))
 }

@@ -1,39 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What came of a case, for who makes a table of it.
+//! The outcome of a case, for tables.
 
 use crate::{Doing, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// One case and what came of it.
+/// One case and its outcome.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Verdict {
     /// The group of the case.
     pub group: String,
     /// Its name.
     pub name: String,
-    /// The sentence that it checks, and where it stands.
+    /// The sentence that it checks, and its source.
     pub quote: String,
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome,
 }
 
 impl Verdict {
-    /// Whether the case is about a sentence of the specification, and not about what
-    /// runc does, or about a vulnerability.
+    /// Returns true if the case checks a sentence of the specification, not behaviour of runc or a
+    /// vulnerability.
     pub fn is_specified(&self) -> bool {
         self.quote.contains(".md") && !self.quote.starts_with("runc")
     }
 }
 
-/// What came of a case.
+/// The outcome of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
-    /// All is as it should be.
+    /// The runtime does what the sentence says.
     Passed,
-    /// As it should be, but something was left behind.
+    /// The runtime does what the sentence says, but leaves something behind.
     Leaves,
-    /// Something is not as it should be.
+    /// The runtime does not do what the sentence says.
     Failed,
 }
 

@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 /// Device and inode.
 pub type FileId = (u64, u64);
 
-/// What a process may do, and who may do something to it.
+/// The authority of a process, and of others over it.
 #[derive(Clone, Debug, Default)]
 pub struct Authority {
     /// Its descriptors.
     pub descriptors: BTreeMap<i32, Descriptor>,
-    /// Inheritable, permitted, effective, bounding, ambient: CapInh and so on.
+    /// The sets by their names in /proc/PID/status: CapInh, CapPrm, CapEff, CapBnd, CapAmb.
     pub capabilities: BTreeMap<String, u64>,
     /// Its namespaces.
     pub namespaces: BTreeMap<String, FileId>,
@@ -30,18 +30,18 @@ pub struct Authority {
     pub gid: u32,
     /// The group that its files in /proc belong to: 0 for a process that is not dumpable.
     pub files_gid: u32,
-    /// In how many pid namespaces it has a pid.
+    /// The number of pid namespaces in which it has a pid.
     pub depth: usize,
 }
 
 /// An open file.
 #[derive(Clone, Debug)]
 pub struct Descriptor {
-    /// What /proc/PID/fd says.
+    /// The target of its link in /proc/PID/fd.
     pub link: String,
-    /// Which file it is.
+    /// The file.
     pub id: FileId,
-    /// Which device, if it is one.
+    /// The device number of a device.
     pub rdev: u64,
     /// Type and permissions.
     pub mode: u32,
@@ -54,7 +54,7 @@ pub struct Descriptor {
 }
 
 impl Authority {
-    /// That of a process that stands still.
+    /// Reads the authority of a stopped process.
     pub fn of(pid: Pid) -> Result<Self> {
         let mut authority = Self::of_running(pid)?;
         for entry in std::fs::read_dir(format!("/proc/{pid}/fd")).doing("fd")? {
@@ -65,7 +65,7 @@ impl Authority {
         Ok(authority)
     }
 
-    /// As [`of`](Self::of), without descriptors.
+    /// Reads the authority of a running process, without its descriptors.
     pub fn of_running(pid: Pid) -> Result<Self> {
         let proc = format!("/proc/{pid}");
         let status = std::fs::read_to_string(format!("{proc}/status")).doing("status")?;
@@ -94,7 +94,7 @@ impl Authority {
     }
 }
 
-/// Which file a path leads to.
+/// Returns the file that a path leads to.
 pub fn file_id(path: impl AsRef<Path>) -> Result<FileId> {
     let path = path.as_ref();
     let meta = std::fs::metadata(path).doing(&path.display().to_string())?;
@@ -129,7 +129,7 @@ impl Descriptor {
     }
 }
 
-/// The type of a socket of another process, and the path that it is connected to.
+/// Returns the type of a socket of another process, and the path that it is connected to.
 fn socket(pid: Pid, number: i32) -> Result<(i32, PathBuf)> {
     use nix::sys::socket::{UnixAddr, getpeername, getsockopt, sockopt};
     #[allow(unsafe_code)]
@@ -145,11 +145,11 @@ fn socket(pid: Pid, number: i32) -> Result<(i32, PathBuf)> {
     Ok((kind, path.unwrap_or_default()))
 }
 
-/// The descriptor that a system call has just made.
+/// Takes the new descriptor that a system call has returned.
 fn opened(call: &str, number: libc::c_long) -> Result<OwnedFd> {
     ensure!(number >= 0, "{call}: {}", std::io::Error::last_os_error());
     #[allow(unsafe_code)]
-    // SAFETY: new, and no one else's.
+    // SAFETY: new, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(number as i32) })
 }
 

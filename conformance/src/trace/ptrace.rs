@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Commands under ptrace(2). In place of nix's functions where these cannot report a stop by
-//! a realtime signal, or need a C library that knows PTRACE_GET_SYSCALL_INFO.
+//! Commands under ptrace(2). Replaces nix's functions where these cannot report a stop by a
+//! realtime signal, or need a C library that knows PTRACE_GET_SYSCALL_INFO.
 
 use crate::{Doing, Result, ensure};
 use nix::libc;
@@ -16,11 +16,11 @@ pub(crate) const SYSCALL_STOP: i32 = libc::SIGTRAP | 0x80;
 /// The stop behind a successful execve(2).
 pub(crate) const EXEC_STOP: i32 = libc::SIGTRAP | libc::PTRACE_EVENT_EXEC << 8;
 
-/// A shell that executes the command once it is traced, with one descriptor more if LEFT
-/// names a file.
+/// A shell that executes the command once it is traced, with one more descriptor if LEFT names a
+/// file.
 const STARTER: &str = r#"read go; [ -z "$LEFT" ] || exec 9<"$LEFT"; unset LEFT; exec "$@" </dev/null"#;
 
-/// A command that is traced from before it is executed.
+/// A command that has been traced since before its execve(2).
 #[derive(Debug)]
 pub(crate) struct Traced {
     pub(crate) pid: Pid,
@@ -30,8 +30,8 @@ pub(crate) struct Traced {
 }
 
 impl Traced {
-    /// Starts a command, which inherits no descriptor but its standard streams, and traces
-    /// it with these options beside those for system calls, programs and new processes.
+    /// Starts a command, which inherits only its standard streams. Traces its system calls,
+    /// programs and new processes, with these further options.
     pub(crate) fn start(command: &Command, more: Options) -> Result<Self> {
         let mut starter = Command::new("/bin/sh");
         starter.args(["-c", STARTER, "sh"]).arg(command.get_program()).args(command.get_args());
@@ -70,7 +70,7 @@ impl Traced {
     }
 }
 
-/// Lets the descriptors of this process but its standard streams be closed by execve(2).
+/// Marks all descriptors but the standard streams close-on-exec.
 fn close_others() -> std::io::Result<()> {
     #[allow(unsafe_code)]
     // SAFETY: changes nothing but the descriptors of the new process.
@@ -80,7 +80,7 @@ fn close_others() -> std::io::Result<()> {
     }
 }
 
-/// waitpid(2), of one process or of all (-1): the process and its status.
+/// Calls waitpid(2) for one process, or for all (-1). Returns the process and its status.
 pub(crate) fn wait(pid: i32) -> Result<(Pid, i32)> {
     let mut status = 0;
     #[allow(unsafe_code)]
@@ -95,7 +95,7 @@ type Request = libc::c_uint;
 #[cfg(not(target_env = "gnu"))]
 type Request = libc::c_int;
 
-/// Lets a process go on, by PTRACE_CONT or PTRACE_SYSCALL, with a signal unless it is 0.
+/// Resumes a process by PTRACE_CONT or PTRACE_SYSCALL, with a signal unless it is 0.
 pub(crate) fn resume(request: Request, pid: Pid, signal: i32) {
     #[allow(unsafe_code)]
     // SAFETY: changes nothing of ours. ESRCH: the process has been killed meanwhile.

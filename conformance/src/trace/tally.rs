@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a command asks of the kernel: system calls and memory, counted with
-//! ptrace(2). Numbers that do not depend on how busy the machine is.
+//! The costs of a command: system calls and memory, counted with ptrace(2). They do not depend on
+//! the load of the machine.
 
 use super::authority::{FileId, file_id};
 use super::ptrace::{EXEC_STOP, SYSCALL_STOP, Traced, beginning_call, resume, wait};
@@ -11,27 +11,26 @@ use nix::unistd::Pid;
 use std::path::Path;
 use std::process::Command;
 
-/// What a command and the processes that it has started have used, without what
-/// the container's own program has.
+/// The costs of a command and its processes, without the container's own program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// System calls, without the one that has executed the command.
+    /// System calls behind the execve(2) of the command.
     pub calls: u64,
-    /// The largest resident set that any of the processes had, in KiB.
+    /// The largest resident set of any of the processes, in KiB.
     pub peak_kib: u64,
 }
 
 /// Memory that a process shares with no other, in KiB: smaps_rollup of proc_pid_smaps(5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PrivateMemory {
-    /// As it is in a file: of a program that nobody else runs from.
+    /// Pages of a file that no other process maps.
     pub clean_kib: u64,
-    /// Its own, or of a file that is not on the disk yet.
+    /// Anonymous pages, and pages of a file that is not on the disk yet.
     pub dirty_kib: u64,
 }
 
 impl PrivateMemory {
-    /// That of a process.
+    /// Reads the private memory of a process.
     pub fn of(pid: i32) -> Result<Self> {
         let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).doing("smaps_rollup")?;
         let field = |name: &str| {
@@ -45,9 +44,8 @@ impl PrivateMemory {
     }
 }
 
-/// Runs a command, which may not read its standard input, to its end, which must
-/// be success. `payload` is what runs in the container: a process that executes it counts no more, and
-/// need not end.
+/// Runs a command, which may not read its standard input, to its end. Fails unless it succeeds. A
+/// process that executes `payload`, the container's program, is no longer counted and need not end.
 pub fn tally(command: &Command, payload: &Path) -> Result<Tally> {
     let (program, payload) = (file_id(command.get_program())?, file_id(payload)?);
     let mut traced = Traced::start(command, Options::empty())?;
@@ -68,24 +66,24 @@ pub fn tally(command: &Command, payload: &Path) -> Result<Tally> {
 
 struct Tracer {
     tally: Tally,
-    /// The command was executed.
+    /// True once the command was executed.
     started: bool,
     program: FileId,
     payload: FileId,
 }
 
 impl Tracer {
-    /// Looks why a process has stopped, and lets it go on.
+    /// Handles a stop of a process, and resumes it.
     fn step(&mut self, pid: Pid, stop: i32) {
         let mut deliver = 0;
         match stop {
             SYSCALL_STOP => self.count(pid),
             EXEC_STOP => {
-                // The starter's own may be seen too.
+                // The execve(2) of the shell may be seen too.
                 let exe = file_id(format!("/proc/{pid}/exe"));
                 self.started |= exe == Ok(self.program);
                 if exe == Ok(self.payload) {
-                    // ESRCH: somebody has killed it meanwhile. Here and below.
+                    // ESRCH: the process has been killed meanwhile.
                     let _detached = ptrace::detach(pid, None);
                     return;
                 }
@@ -103,7 +101,7 @@ impl Tracer {
             return;
         }
         self.tally.calls += 1;
-        // Now, because after execve nothing is known of what was before.
+        // Read now, because execve(2) replaces the memory.
         let peak = crate::host::process_status(pid.as_raw().into(), "VmHWM");
         let peak = peak.and_then(|text| text.trim_end_matches(" kB").parse().ok());
         self.tally.peak_kib = self.tally.peak_kib.max(peak.unwrap_or(0));

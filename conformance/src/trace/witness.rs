@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What each process of a command may do at each of its system calls, as /proc shows it
-//! while ptrace(2) holds the process.
+//! The authority of each process of a command at each of its system calls, as /proc shows it while
+//! ptrace(2) holds the process.
 //!
-//! The processes that a runtime clones run one at a time between two system calls, so
-//! that whatever one has noted in memory that it shares with others is its own.
+//! Processes that a runtime clones are resumed one at a time between two system calls, so a note
+//! that appears in shared memory was written by the resumed process.
 
 pub use super::authority::{Authority, Descriptor, FileId, file_id, words};
 use super::ptrace::{EXEC_STOP, SYSCALL_STOP, Traced, beginning_call, resume, wait};
@@ -14,33 +14,33 @@ use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::process::Command;
 
-/// One process, from its birth to its end or to its last execve(2) that was waited for.
+/// One process, from its clone to its end or to its last execve(2).
 #[derive(Clone, Debug, Default)]
 pub struct ProcessHistory {
-    /// Its pid, on the host.
+    /// Its pid on the host.
     pub pid: i32,
-    /// Of its parent, at its birth.
+    /// The pid of its parent at its clone.
     pub parent: i32,
-    /// What was seen, in order.
+    /// The stops, in order.
     pub stops: Vec<Stop>,
-    /// What it has noted, each behind that many stops.
+    /// The notes of the process, each with the number of stops before it.
     pub notes: Vec<(usize, u64)>,
 }
 
-/// A process at the beginning of a system call, or of a program.
+/// A process at the beginning of a system call or of a program.
 #[derive(Clone, Debug)]
 pub struct Stop {
-    /// The system call's number; `None`: an execve(2) has just succeeded.
+    /// The number of the system call, `None` behind a successful execve(2).
     pub call: Option<u64>,
-    /// All that was seen.
+    /// The authority at the stop.
     pub authority: Authority,
 }
 
 /// Reads the notes of a process from number n on.
 pub type Notes<'a> = &'a dyn Fn(i32, usize) -> Vec<u64>;
 
-/// Runs a command, then `next` if it has succeeded, and watches the processes that the
-/// first one clones until they end or execute a program.
+/// Runs a command, then `next` if it has succeeded, and follows the processes that the first one
+/// clones until they end or execute a program.
 pub fn watch(command: &Command, next: Option<Command>, notes: Notes<'_>) -> Result<Vec<ProcessHistory>> {
     let mut traced = Traced::start(command, Options::PTRACE_O_EXITKILL)?;
     let root = traced.pid;
@@ -79,12 +79,12 @@ pub fn watch(command: &Command, next: Option<Command>, notes: Notes<'_>) -> Resu
 struct Watcher<'a> {
     root: Pid,
     notes: Notes<'a>,
-    /// How many notes have been read.
+    /// The number of notes that have been read.
     seen: usize,
     processes: Vec<ProcessHistory>,
-    /// Those that are traced.
+    /// The traced processes.
     alive: BTreeSet<Pid>,
-    /// Those that were.
+    /// The processes that are no longer traced.
     gone: BTreeSet<Pid>,
 }
 
@@ -94,7 +94,7 @@ impl Watcher<'_> {
         self.gone.insert(pid);
     }
 
-    /// The place of a process among all.
+    /// Returns the index of a process, which it adds if it is new.
     fn process(&mut self, pid: Pid) -> usize {
         if let Some(known) = self.processes.iter().position(|process| process.pid == pid.as_raw()) {
             return known;
@@ -105,7 +105,7 @@ impl Watcher<'_> {
         self.processes.len() - 1
     }
 
-    /// Looks why a process has stopped, and lets it go on.
+    /// Handles a stop of a process, and resumes it.
     fn stopped(&mut self, pid: Pid, stop: i32) -> Result {
         self.alive.insert(pid);
         let cloned = [libc::PTRACE_EVENT_FORK, libc::PTRACE_EVENT_VFORK, libc::PTRACE_EVENT_CLONE];
@@ -116,7 +116,7 @@ impl Watcher<'_> {
             if !self.gone.contains(&child) {
                 self.alive.insert(child);
             }
-            // In the order of their births, which is not that of their first stops.
+            // In the order of their clones, which is not that of their first stops.
             if tgid(child) != Some(self.root.as_raw()) {
                 self.process(child);
             }
@@ -139,7 +139,7 @@ impl Watcher<'_> {
                 let _detached = ptrace::detach(pid, None);
                 Ok(())
             }
-            // Only at the end of a call; its beginning is waited for below.
+            // The end of a call: its beginning is awaited below.
             SYSCALL_STOP => self.until_call(process, pid, 0),
             event if event > 0xff => self.until_call(process, pid, 0),
             libc::SIGSTOP | libc::SIGTRAP => self.until_call(process, pid, 0),
@@ -147,7 +147,7 @@ impl Watcher<'_> {
         }
     }
 
-    /// Lets a process, and no other, run to its next call, and looks at it there.
+    /// Resumes this process alone until its next system call, and records its authority there.
     fn until_call(&mut self, index: usize, pid: Pid, signal: i32) -> Result {
         resume(libc::PTRACE_SYSCALL, pid, signal);
         let (_, status) = wait(pid.as_raw())?;
@@ -163,7 +163,7 @@ impl Watcher<'_> {
                 if let Some(process) = self.processes.get_mut(index) {
                     let behind = process.stops.len();
                     process.notes.extend(new.into_iter().map(|note| (behind, note)));
-                    // One that has been killed meanwhile stands still no more.
+                    // A process that was killed meanwhile is no longer stopped.
                     if stands_still(pid) {
                         process.stops.push(Stop { call: Some(call), authority: authority? });
                     }

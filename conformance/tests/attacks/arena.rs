@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The place of an attack: what looks like the host to the runtime and can be damaged
-//! without harm to it.
+//! The arena of an attack: a substitute for the host that can be damaged without harm.
 
 use conformance::attack::Count;
 use conformance::score::Score;
@@ -16,17 +15,17 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-/// A tmpfs for all that attacks make, and a /dev whose devices only this program's
-/// mount namespace has.
+/// A tmpfs for all files of the attacks, and a /dev with devices that only this program's mount
+/// namespace has.
 #[derive(Debug)]
 pub(crate) struct Ground {
     dir: PathBuf,
-    /// The runtime that is attacked by its copies.
+    /// The attacked runtime, of which each arena has a copy.
     program: PathBuf,
     tries: u32,
 }
 
-/// How often a race is tried unless TRIES says otherwise.
+/// The number of tries of a race unless TRIES is set.
 const TRIES: u32 = 300;
 
 impl Ground {
@@ -40,7 +39,7 @@ impl Ground {
         mount(Some("tmpfs"), &dir, Some("tmpfs"), MsFlags::empty(), Some("mode=0755")).doing("tmpfs")?;
         let ground = Ground { dir, program, tries };
         ground.replace_dev()?;
-        // For the bundles and the state directories, too.
+        // Bundles and state directories are on the tmpfs, too.
         let tmp = ground.dir.join("tmp");
         fs::create_dir(&tmp).doing("mkdir")?;
         fs::set_permissions(&tmp, PermissionsExt::from_mode(0o1777)).doing("chmod")?;
@@ -48,8 +47,8 @@ impl Ground {
         Ok(ground)
     }
 
-    /// Covers /dev with devices of its own: an attacker who gets hold of the host's null
-    /// device could take it from everybody.
+    /// Covers /dev with other devices: an attacker that reaches the host's null device could break
+    /// every program of the host.
     fn replace_dev(&self) -> Result {
         let pts = self.dir.join("pts");
         fs::create_dir(&pts).doing("mkdir")?;
@@ -72,7 +71,7 @@ impl Ground {
         symlink("/proc/self/fd", "/dev/fd").doing("symlink")
     }
 
-    /// A place for one attack.
+    /// Prepares an arena for one attack.
     pub(crate) fn arena(&self) -> Result<Arena> {
         let dir = tempfile::tempdir().doing("temporary directory")?;
         fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).doing("chmod")?;
@@ -91,7 +90,7 @@ impl Ground {
 
 impl Drop for Ground {
     fn drop(&mut self) {
-        // The mount namespace ends with this program; only the directory is the host's.
+        // The mount namespace ends with this program; the directory would stay on the host.
         let _detached = umount2(&self.dir, MntFlags::MNT_DETACH);
         let _removed = fs::remove_dir(&self.dir);
     }
@@ -100,12 +99,12 @@ impl Drop for Ground {
 /// The content of `outside/secret`.
 pub(crate) const SECRET: &str = "the host's secret";
 
-/// A copy of the runtime, and what stands for the host's files.
+/// A copy of the runtime, and the substitute for the host's files.
 #[derive(Debug)]
 pub(crate) struct Arena {
-    /// The copy.
+    /// The copy of the runtime.
     pub(crate) runtime: Runtime,
-    /// How often a race is tried.
+    /// The number of tries of a race.
     pub(crate) tries: u32,
     dir: tempfile::TempDir,
     original: PathBuf,
@@ -113,7 +112,7 @@ pub(crate) struct Arena {
 }
 
 impl Arena {
-    /// Runs a command, whatever comes of it: for at most two seconds, if an attacker keeps it.
+    /// Runs a command and ignores its result. Kills it after two seconds.
     pub(crate) fn briefly(&self, command: &mut Command) -> Result {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().doing("a command")?;
         let end = Instant::now() + Duration::from_secs(2);
@@ -127,21 +126,21 @@ impl Arena {
         child.wait().doing("wait").map(drop)
     }
 
-    /// A directory of the host with a file `secret`, which no container is given. A
-    /// change in it is a success of the attack.
+    /// Returns a directory of the host with a file `secret`, which no container is given. A change
+    /// in it is a success of the attack.
     pub(crate) fn outside(&self) -> PathBuf {
         self.dir.path().join("outside")
     }
 
-    /// A new directory of the host to share with containers.
+    /// Makes a directory of the host to share with containers.
     pub(crate) fn volume(&self, name: &str) -> Result<PathBuf> {
         let volume = self.dir.path().join(name);
         fs::create_dir(&volume).doing("mkdir")?;
         Ok(volume)
     }
 
-    /// A container whose program is the attacker with the arguments `words`, which counts
-    /// in the score.
+    /// Makes a container whose program is the attacker, with the arguments `words`, which counts in
+    /// the score.
     pub(crate) fn container(
         &self,
         id: &'static str,
@@ -162,8 +161,8 @@ impl Arena {
         Ok(Contained { arena: self, id, bundle, score, volume })
     }
 
-    /// Starts the attacker as a user of the host without any rights, until it is dropped,
-    /// and waits until the attack can begin.
+    /// Starts the attacker as an unprivileged user of the host, until it is dropped, and waits
+    /// until the attack can begin.
     pub(crate) fn user(&self, name: &str, words: &[&str]) -> Result<User> {
         let dir = self.volume(name)?;
         chown(&dir, Some(USER), Some(USER)).doing("chown")?;
@@ -177,7 +176,7 @@ impl Arena {
         Ok(user)
     }
 
-    /// Marks of the host that no attack may change.
+    /// Returns marks of the host that no attack may change.
     fn look(&self) -> Vec<(String, String)> {
         let node = |path: &str| {
             let meta = fs::symlink_metadata(path);
@@ -197,7 +196,7 @@ impl Arena {
         files.sort_by_key(fs::DirEntry::file_name);
         for file in files {
             let path = file.path().display().to_string();
-            // A device may have no end.
+            // Reading a device might never end.
             let is_file = file.file_type().is_ok_and(|kind| kind.is_file());
             let content = if is_file { text(&path) } else { String::new() };
             marks.push((path.clone(), format!("{} {content}", node(&path))));
@@ -205,7 +204,7 @@ impl Arena {
         marks
     }
 
-    /// What is no longer as it was: the program, and what stands for the host.
+    /// Returns the damage: changes of the program and of the host's substitute.
     pub(crate) fn damage(&self) -> Vec<String> {
         let mut damage = Vec::new();
         let (original, copy) = (fs::read(&self.original).ok(), fs::read(self.runtime.program()).ok());
@@ -225,7 +224,7 @@ impl Arena {
         damage
     }
 
-    /// Puts the program back.
+    /// Restores the program.
     pub(crate) fn repair(&self) -> Result {
         let new = self.dir.path().join("new");
         fs::copy(&self.original, &new).doing("copy the runtime")?;
@@ -240,14 +239,13 @@ impl Arena {
     }
 }
 
-/// The arguments that make a container's program, or one that is executed in it, the
-/// attacker.
+/// Returns the arguments with which a container's program, or an executed one, is the attacker.
 pub(crate) fn attacker<'a>(words: &[&'a str]) -> Vec<&'a str> {
     ["/attacker", "/score/score"].iter().chain(words).copied().collect()
 }
 
-/// A container in which the attacker runs: a hostile one, or the victim of another that
-/// says what it got.
+/// A container in which the attacker runs: as a hostile program, or as the victim that reports what
+/// it was given.
 #[derive(Debug)]
 pub(crate) struct Contained<'a> {
     arena: &'a Arena,
@@ -264,12 +262,12 @@ impl Contained<'_> {
         self.score.await_ready()
     }
 
-    /// Runs the container to its end, whatever comes of it.
+    /// Runs the container to its end and ignores a failure.
     pub(crate) fn run(&self) -> Result<Output> {
         self.arena.runtime.run_in(&self.bundle, &["run", self.id])
     }
 
-    /// Starts the container and leaves it, whatever comes of it.
+    /// Starts the container, leaves it running and ignores a failure.
     pub(crate) fn run_detached(&self, flags: &[&str]) -> Result<Output> {
         self.arena.runtime.run_in(&self.bundle, &[&["run", "--detach"], flags, &[self.id]].concat())
     }
@@ -280,13 +278,13 @@ impl Contained<'_> {
         Ok(self)
     }
 
-    /// Executes a program in it, whatever comes of it.
+    /// Executes a program in it and ignores a failure.
     pub(crate) fn exec_briefly(&self, args: &[&str]) -> Result {
         self.arena.briefly(&mut self.arena.runtime.command(&[&["exec", self.id], args].concat()))
     }
 
-    /// Ends the container. It may be busy in the kernel for a while, and wait for orphans
-    /// that this program has to wait for.
+    /// Stops the container. It may be busy in the kernel for a while, and it waits for orphans,
+    /// which this program reaps.
     pub(crate) fn stop(&self) -> Result {
         let stop = || self.arena.runtime.run(&["delete", "--force", self.id])?.ok().map(drop);
         stop().or_else(|_busy| {
@@ -295,7 +293,7 @@ impl Contained<'_> {
         })
     }
 
-    /// Lets processes of other users count, as those in a user namespace.
+    /// Lets processes of other users count, as those of a user namespace.
     pub(crate) fn open_score(&self) -> Result {
         for (path, mode) in [(self.volume.path(), 0o777), (&self.score_path(), 0o666)] {
             fs::set_permissions(path, PermissionsExt::from_mode(mode)).doing("chmod")?;
@@ -303,12 +301,12 @@ impl Contained<'_> {
         Ok(())
     }
 
-    /// The host's path of the score, for attackers outside of the container.
+    /// Returns the host's path of the score, for attackers outside the container.
     pub(crate) fn score_path(&self) -> PathBuf {
         self.volume.path().join("score")
     }
 
-    /// Adds what the attacker has counted.
+    /// Adds the counts of the attacker.
     pub(crate) fn tally(&self, count: Count) -> Count {
         tally(&self.score, self.id, count)
     }
@@ -325,7 +323,7 @@ fn tally(score: &Score, who: &str, mut count: Count) -> Count {
 /// An unprivileged user of the host.
 pub(crate) const USER: u32 = 54_321;
 
-/// The attacker as a user of the host.
+/// The attacker, run by a user of the host.
 #[derive(Debug)]
 pub(crate) struct User {
     child: Child,
@@ -333,7 +331,7 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// Adds what the attacker has counted.
+    /// Adds the counts of the attacker.
     pub(crate) fn tally(&self, count: Count) -> Count {
         tally(&self.score, "the user", count)
     }
@@ -341,7 +339,7 @@ impl User {
 
 impl Drop for User {
     fn drop(&mut self) {
-        // It has not been waited for, so its number is still its own.
+        // It has not been reaped, so the pid is still its own.
         let _killed = self.child.kill();
         let _ended = self.child.wait();
     }

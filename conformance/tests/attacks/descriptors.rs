@@ -38,7 +38,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
 ];
 
-/// What a careless caller has left open, for the runtime to inherit.
+/// Opens descriptors that a careless caller would leak to the runtime.
 fn leaks(arena: &Arena) -> Result<[OwnedFd; 3]> {
     let leak = |path: &Path, flags| open(path, flags, Mode::empty()).doing("open");
     Ok([
@@ -48,14 +48,14 @@ fn leaks(arena: &Arena) -> Result<[OwnedFd; 3]> {
     ])
 }
 
-/// The path of the secret without its slash, and its identity.
+/// Returns the path of the secret without its slash, and its identity.
 pub(crate) fn secret(arena: &Arena) -> Result<(String, String)> {
     let path = arena.outside().join("secret");
     let text = path.to_string_lossy().trim_start_matches('/').to_owned();
     Ok((text, identity_of(&path)?))
 }
 
-/// Tells a file from all others.
+/// Returns a text that identifies a file.
 pub(crate) fn identity_of(path: &Path) -> Result<String> {
     let meta = fs::metadata(path).doing("stat")?;
     Ok(format!("{}:{}", meta.dev(), meta.ino()))
@@ -84,7 +84,7 @@ fn working_directories(arena: &Arena) -> Result<Count> {
         count = victim.tally(count);
     }
     host.stop()?;
-    // To be refused is what it is about.
+    // A refusal is what the attack provokes.
     count.near += refused;
     Ok(host.tally(count))
 }

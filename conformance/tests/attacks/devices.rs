@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Attacks on devices, by a container that shares the directory that they are in with the
-//! one that is being made or joined.
+//! Attacks on devices, by a container that shares their directory with a container that is created
+//! or joined.
 
 use crate::Attack;
 use crate::arena::{Arena, Contained, add_mount, attacker};
@@ -91,7 +91,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
 ];
 
-/// The host's null device, as the attacker's `has-stream` takes it.
+/// Returns the host's null device, in the notation of the attacker's `has-stream`.
 fn host_null() -> Result<String> {
     let meta = fs::metadata("/dev/null").doing("/dev/null")?;
     Ok(format!("{}:{}", meta.dev(), meta.ino()))
@@ -119,14 +119,14 @@ fn null_goes_away_from_exec(arena: &Arena) -> Result<Count> {
     count
 }
 
-/// A device whose opening is seen.
+/// Makes a device that counts its openings.
 fn make_trap(path: &Path) -> Result<Opens> {
     mknod(path, SFlag::S_IFCHR, Mode::from_bits_retain(0o666), makedev(1, 5)).doing("mknod")?;
     Opens::of(path)
 }
 
-/// Runs the victim while the attacker exchanges `name` with what is called `trap`. It is a
-/// success if the trap is opened.
+/// Runs the victim while the attacker exchanges `name` with `trap`. An opening of the trap is a
+/// success.
 fn opened(arena: &Arena, victim: &Contained<'_>, shared: &Path, name: &str, trap: &Opens) -> Result<Count> {
     race_against(arena, victim, shared, "exchange", &[name, "trap"], |count| {
         run_with_console(victim)?;

@@ -46,7 +46,7 @@ fn without_pid_namespace(config: &mut Value) {
     if let Some(list) = config["linux"]["namespaces"].as_array_mut() {
         list.retain(|namespace| namespace["type"] != "pid");
     }
-    // A procfs of another pid namespace cannot be mounted in a container, but bound.
+    // A container cannot mount a procfs of another pid namespace, but bind one.
     if let Some(mounts) = config["mounts"].as_array_mut() {
         for mount in mounts.iter_mut().filter(|mount| mount["destination"] == "/proc") {
             *mount =
@@ -55,7 +55,7 @@ fn without_pid_namespace(config: &mut Value) {
     }
 }
 
-/// Processes of the host whose arguments have this one among them.
+/// Returns the processes of the host with this argument.
 fn processes_with(argument: &str) -> Vec<i32> {
     let has = |pid: &i32| {
         let text = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -69,8 +69,7 @@ fn processes_with(argument: &str) -> Vec<i32> {
         .collect()
 }
 
-/// Processes that are still there after a moment: orphans that have ended are reaped by
-/// this program.
+/// Returns the processes that still exist after a moment, in which this program reaps orphans.
 fn survivors(argument: &str) -> Vec<i32> {
     let end = Instant::now() + Duration::from_millis(300);
     loop {
@@ -82,12 +81,12 @@ fn survivors(argument: &str) -> Vec<i32> {
     }
 }
 
-/// Deletes the container, which has to be gone with all its processes.
+/// Deletes the container. Returns evidence if it or a process of it survives.
 fn delete(arena: &Arena, attacker: &Contained<'_>, mark: &str) -> Result<Option<String>> {
     let start = Instant::now();
     let deleted = arena.runtime.run(&["delete", "--force", attacker.id])?;
     let left = survivors(mark);
-    // So that they do not outlive the attack.
+    // They must not outlive the attack.
     for pid in &left {
         let _killed =
             nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), nix::sys::signal::Signal::SIGKILL);
@@ -107,7 +106,7 @@ fn multiply(arena: &Arena) -> Result<Count> {
         count.tries += 1;
         if let Some(evidence) = delete(arena, &container, "multiply")? {
             count.success(evidence);
-            // It may be there still, and its name is taken.
+            // A container that still exists would keep its name.
             container.stop()?;
         }
         container.score.ready.store(0, std::sync::atomic::Ordering::SeqCst);
@@ -147,8 +146,8 @@ fn in_background(arena: &Arena, args: &[&str]) -> Result<Child> {
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().doing("a command in the background")
 }
 
-/// Lets a command and `delete --force` begin at about the same time, the one or the other
-/// first. They have met if the command fails.
+/// Runs a command and `delete --force` at about the same time, in both orders. A command that fails
+/// has met the delete.
 fn beside_delete(
     arena: &Arena,
     n: u32,
@@ -157,7 +156,7 @@ fn beside_delete(
     pause: Duration,
     count: &mut Count,
 ) -> Result {
-    // Each comes first in turn; the middle of the other is somewhere in its first milliseconds.
+    // The second begins somewhere in the first milliseconds of the first.
     let delete = ["delete", "--force", container.id];
     let (first, second) = if n.is_multiple_of(2) { (args, &delete[..]) } else { (&delete[..], args) };
     let mut first = in_background(arena, first)?;
@@ -207,7 +206,7 @@ fn outlive(arena: &Arena) -> Result<Count> {
     let mut count = Count::default();
     for kind in ["prestart", "createRuntime", "createContainer", "poststart"] {
         let container = arena.container("attacker", &["endings", "outlive"], |_| ())?;
-        // A hook of the container's namespaces finds the host's files at their paths, too.
+        // A hook in the container's namespaces finds the host's files at their paths, too.
         let score = container.score_path().to_string_lossy().into_owned();
         let words = ["attacker", &score, "endings", "outlive"];
         let hook = json!({ "path": conformance::bundle::beside("attacker"), "args": words, "timeout": 1 });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Attacks that keep a process from ending that was killed.
+//! Attacks that keep a killed process from ending.
 
 use crate::Attack;
 use crate::arena::Arena;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Attacks on processes that join the pid namespace of a container which may trace others.
+//! Attacks on processes that join the pid namespace of a container that may trace others.
 
 use crate::Attack;
 use crate::arena::{Arena, Contained};
@@ -23,7 +23,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
 ];
 
-/// What both containers' programs have.
+/// The capabilities of the programs of both containers.
 const CAPABILITIES: [&str; 2] = ["CAP_KILL", "CAP_SYS_PTRACE"];
 const MASK: u64 = 1 << 5 | 1 << 19;
 
@@ -77,7 +77,7 @@ fn create(arena: &Arena) -> Result<Count> {
     finish(&attacker, count)
 }
 
-/// A runtime need not stand being stopped once it is seen to fall.
+/// Accepts a runtime that gives up because it was stopped.
 fn goes_on(attacker: &Contained<'_>, result: Result<Output>) -> Result<bool> {
     match result {
         Ok(_) => Ok(true),
@@ -86,13 +86,13 @@ fn goes_on(attacker: &Contained<'_>, result: Result<Output>) -> Result<bool> {
     }
 }
 
-/// As many tries as are wanted, and some more if the attacker was slow.
+/// Returns true while tries are left. A slow attacker gets some more.
 fn wants_more(arena: &Arena, attacker: &Contained<'_>, count: &Count) -> bool {
     let tries = u64::from(arena.tries);
     count.tries < tries || count.tries < 10 * tries && attacker.score.near.load(SeqCst) == 0
 }
 
-/// Adds what the attacker has found.
+/// Adds the findings of the attacker.
 fn finish(attacker: &Contained<'_>, mut count: Count) -> Result<Count> {
     let stopped = attacker.stop();
     if attacker.score.successes.load(SeqCst) == 0 {

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Attacks on the runtime that RUNTIME names, by programs in its containers and by
-//! users of its host, while it creates, executes, kills and deletes:
+//! Attacks on the runtime that RUNTIME names, by programs in its containers and by users of its
+//! host, while it creates, executes, kills and deletes:
 //!
 //! ```text
 //! RUNTIME=/usr/bin/runc TRIES=10000 cargo test -p conformance --test attacks [NAME]
 //! ```
 //!
-//! An attack fails the run if one try succeeds, and if the attacker never got into the
-//! place and moment that the attack needs. Root is needed. OUTCOMES names a file for
-//! what was counted.
+//! An attack fails the run if one try succeeds, or if the attacker never was in the position to
+//! succeed. Root is needed. OUTCOMES names a file for the counts.
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
 
 mod arena;
@@ -39,7 +38,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// One attack.
 #[derive(Debug)]
 pub(crate) struct Attack {
-    /// What the attacker does, in a few words.
+    /// The action of the attacker, in a few words.
     pub(crate) name: &'static str,
     /// The vulnerability that it stands for: its id, or a sentence.
     pub(crate) stands_for: &'static str,
@@ -49,7 +48,7 @@ pub(crate) struct Attack {
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // They share the host.
+    // The attacks share the host.
     arguments.test_threads = Some(1);
     let prepared = host::isolate().and_then(|()| Ok((host::only_one()?, Ground::new()?)));
     let (_lock, ground) = match prepared {
@@ -111,13 +110,13 @@ fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
-/// Makes the tries of an attack, on a host whose changes count as successes.
+/// Makes the tries of an attack. Changes of the host count as successes.
 fn make(attack: &Attack, ground: &Ground) -> Result<Count> {
     let arena = ground.arena()?;
     let before = Snapshot::take()?;
     let result = (attack.run)(&arena);
     let damage = arena.damage();
-    // A program that the attacker has overwritten deletes nothing.
+    // An overwritten program could delete nothing.
     arena.repair()?;
     arena.delete_all();
     let left = before.check(&arena.runtime);

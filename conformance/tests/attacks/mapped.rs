@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Attacks by root of a user namespace, who may mount: on what the host has locked, on the
-//! host's mounts, and on processes that come into the user namespace.
+//! Attacks by root of a user namespace, which may mount: on mounts that the host has locked, on the
+//! host's own mounts, and on processes that join the user namespace.
 
 use crate::Attack;
 use crate::arena::{Arena, Contained, SECRET, add_mount, bind};
@@ -50,7 +50,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
 ];
 
-/// Runs the attacker as root of user namespaces, and looks at the host after each try.
+/// Runs the attacker as root of user namespaces, and checks the host after each try.
 fn everywhere<'a>(
     arena: &'a Arena,
     users: &[UserNamespace],
@@ -64,7 +64,7 @@ fn everywhere<'a>(
         let before = count.successes;
         user.during(&arena.runtime, |change| {
             let victim = victim.with(|config| change(config))?;
-            // It may be refused.
+            // The runtime may refuse it.
             victim.run()?;
             count.tries += 1;
             count = victim.tally(std::mem::take(&mut count));
@@ -153,7 +153,7 @@ fn spread(arena: &Arena) -> Result<Count> {
 fn groups(arena: &Arena) -> Result<Count> {
     let attacker = arena.container("attacker", &["mapped", "deny-groups"], |config| {
         with_user_namespace(config);
-        // To map the root of its user namespace again (user_namespaces(7), since 5.12).
+        // Needed to map the host's root (user_namespaces(7), since 5.12).
         for set in ["bounding", "effective", "permitted"] {
             config["process"]["capabilities"][set] = json!(["CAP_SETFCAP", "CAP_SETUID", "CAP_SETGID"]);
         }
@@ -165,7 +165,7 @@ fn groups(arena: &Arena) -> Result<Count> {
     for _ in 0..3 {
         let mut exec = arena.runtime.command(&[&["exec", "attacker"], words.as_slice()].concat());
         with_groups(&mut exec);
-        // It may be refused.
+        // The runtime may refuse it.
         exec.status().doing("exec")?;
         count.tries += 1;
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Attacks on the memory that a process has from the runtime when it joins the pid namespace
-//! of a container which may trace others.
+//! Attacks on the runtime's memory in a process that joins the pid namespace of a container that
+//! may trace others.
 
 use crate::Attack;
 use crate::arena::Arena;

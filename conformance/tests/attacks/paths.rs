@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Attacks on paths, by a container that shares a volume or the rootfs with the one that
-//! is being made.
+//! Attacks on paths, by a container that shares a volume or the rootfs with a container that is
+//! created.
 
 use crate::Attack;
 use crate::arena::{Arena, Contained, add_mount, attacker, bind};
@@ -62,9 +62,8 @@ pub(crate) const ATTACKS: &[Attack] = &[
 /// The slot in which the attacker counts its exchanges.
 const EXCHANGES: usize = 0;
 
-/// Runs the victim again and again while the attacker exchanges `path` in a directory that
-/// both share with each of `others`. A name that begins with `=` is one that `path` has for
-/// moments.
+/// Runs the victim again and again while the attacker exchanges `path`, in a directory that both
+/// share, with each of `others`. `path` is only moved for a moment to a name that begins with `=`.
 pub(crate) fn race(
     arena: &Arena,
     victim: &Contained<'_>,
@@ -75,7 +74,7 @@ pub(crate) fn race(
     race_with(arena, victim, shared, path, others, run_with_console)
 }
 
-/// The same, with another way to run the victim.
+/// Makes the same race with another way to run the victim.
 pub(crate) fn race_with(
     arena: &Arena,
     victim: &Contained<'_>,
@@ -87,8 +86,8 @@ pub(crate) fn race_with(
     let paths: Vec<_> = [path].iter().chain(others).copied().collect();
     let mut hangs = false;
     race_against(arena, victim, shared, "exchange", &paths, |count| {
-        // It may fail, when the path is no longer what it must be, but not hang. Once is
-        // enough: it takes a minute.
+        // The victim may fail when the path is exchanged, but not hang. A hang counts once, because
+        // it takes a minute.
         if !hangs && let Err(error) = run(victim) {
             hangs = true;
             count.success(error);
@@ -97,8 +96,7 @@ pub(crate) fn race_with(
     })
 }
 
-/// Makes the tries while the attacker does this to paths in a directory that it shares with
-/// the victim.
+/// Makes the tries while the attacker runs this verb on paths in the shared directory.
 pub(crate) fn race_against(
     arena: &Arena,
     victim: &Contained<'_>,
@@ -129,7 +127,7 @@ pub(crate) fn race_against(
     Ok(count)
 }
 
-/// Runs a container, with a terminal if it is to have one.
+/// Runs a container, with a terminal if it has one.
 pub(crate) fn run_with_console(victim: &Contained<'_>) -> Result {
     if victim.bundle.config["process"]["terminal"] != true {
         return victim.run().map(drop);
@@ -167,7 +165,7 @@ fn mount_points(arena: &Arena) -> Result<Count> {
     race(arena, &victim, &volume, "dir", &["link", "up", "file"])
 }
 
-/// No /dev of the runtime's making, but a volume.
+/// Replaces the mounts at /dev by a volume.
 pub(crate) fn with_dev(config: &mut Value, volume: &Path) {
     without_dev(config);
     bind(config, volume, "/dev");
@@ -226,7 +224,7 @@ fn dev(arena: &Arena) -> Result<Count> {
     race(arena, &victim, &rootfs, "dev", &["link", "up"])
 }
 
-/// `make` puts `other` into the rootfs, which becomes its /proc for moments.
+/// Makes the race in which `other`, made by `make`, replaces the rootfs's /proc.
 fn proc(arena: &Arena, make: impl FnOnce(&Path) -> Result) -> Result<Count> {
     let victim = arena.container("victim", &["paths", "is-unmasked"], |_| ())?;
     let rootfs = victim.bundle.rootfs("");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Attacks by rights that a process should not have.
+//! Attacks by excess privileges of a process.
 
 use crate::Attack;
 use crate::arena::{Arena, attacker};
@@ -35,8 +35,8 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
 ];
 
-/// Runs a container, and a process in another one, each with the user namespace and
-/// without, by commands that `prepare` has changed.
+/// Runs a container, and a process in another one, each with and without a user namespace, by
+/// commands that `prepare` changes.
 fn everywhere(
     arena: &Arena,
     words: &[&str],
@@ -68,7 +68,7 @@ fn groups(arena: &Arena) -> Result<Count> {
     everywhere(arena, &["privileges", "groups"], &[], with_groups)
 }
 
-/// Gives the caller of the runtime groups.
+/// Gives supplementary groups to the caller of the runtime.
 pub(crate) fn with_groups(command: &mut Command) {
     // SAFETY: one system call, and no memory of its own.
     #[allow(unsafe_code)]
@@ -99,7 +99,7 @@ fn type_ahead(arena: &Arena) -> Result<Count> {
     Ok(count)
 }
 
-/// Makes a terminal that of the calling process's session.
+/// Makes a terminal the controlling one of the calling process's session.
 fn control(terminal: i32) -> nix::Result<()> {
     // SAFETY: plain integers.
     #[allow(unsafe_code)]
@@ -107,7 +107,7 @@ fn control(terminal: i32) -> nix::Result<()> {
     nix::errno::Errno::result(result).map(drop)
 }
 
-/// How much there is to read.
+/// Returns the number of bytes to read.
 fn waiting(terminal: &OwnedFd) -> Result<i32> {
     let mut bytes = 0;
     // SAFETY: the kernel writes one int.

@@ -34,21 +34,21 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
 ];
 
-/// The slot in which the attacker says that it has made the program writable.
+/// The slot in which the attacker reports that the program is writable.
 const CLEARED: usize = 3;
 
-/// Makes /x of an image the runtime's own program, for a runtime that executes it.
+/// Makes /x of an image execute the runtime's own program.
 fn add_own_program(bundle: &Bundle) -> Result {
     fs::write(bundle.rootfs("x"), "#!/proc/self/exe\n").doing("write")?;
     fs::set_permissions(bundle.rootfs("x"), PermissionsExt::from_mode(0o755)).doing("chmod")?;
-    // The interpreter of a program that is not static is the image's.
+    // A program that is not static uses the image's interpreter.
     fs::create_dir(bundle.rootfs("lib64")).doing("mkdir")?;
     let interpreter = bundle.rootfs("lib64/ld-linux-x86-64.so.2");
     fs::write(&interpreter, payload::waits()).doing("write")?;
     fs::set_permissions(&interpreter, PermissionsExt::from_mode(0o755)).doing("chmod")
 }
 
-/// Lets the runtime execute its own program, by `execute`, until that is overwritten.
+/// Lets the runtime execute its own program by `execute`, until it is overwritten.
 fn overwrite(arena: &Arena, attacker: &Contained<'_>, execute: impl Fn(u32) -> Result) -> Result<Count> {
     let mut count = Count::default();
     for n in 0..arena.tries {
@@ -56,7 +56,7 @@ fn overwrite(arena: &Arena, attacker: &Contained<'_>, execute: impl Fn(u32) -> R
             break;
         }
         count.tries += 1;
-        // It fails if the program is overwritten meanwhile.
+        // Fails if the program is overwritten meanwhile.
         execute(n)?;
         let end = Instant::now() + Duration::from_secs(6);
         while attacker.score.slots[CLEARED].load(SeqCst) == 1 && Instant::now() < end {
@@ -97,7 +97,7 @@ fn overwrite_by_create(arena: &Arena) -> Result<Count> {
     overwrite(arena, &attacker, |n| {
         let bundle = &victims[(n % 2) as usize];
         arena.briefly(arena.runtime.command(&["run", "victim"]).current_dir(bundle.path()))?;
-        // With the program overwritten this fails too.
+        // Fails if the program is overwritten.
         let _either = arena.runtime.run(&["delete", "--force", "victim"]);
         Ok(())
     })

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Attacks on what only the caller, or only one container, is to know.
+//! Attacks on secrets of the caller, or of one container.
 
 use crate::Attack;
 use crate::arena::{Arena, attacker};
@@ -30,7 +30,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
 
 fn arguments(arena: &Arena) -> Result<Count> {
     const TOKEN: &str = "a-token-of-the-callers";
-    // Not in one piece: the attacker's own arguments are no success.
+    // Without its beginning: the attacker's own arguments are no success.
     let attacker = arena.container("attacker", &["secrets", "arguments", &TOKEN[2..]], |_| ())?;
     attacker.start()?;
     let mut count = Count::default();
@@ -52,7 +52,7 @@ fn arguments(arena: &Arena) -> Result<Count> {
 
 fn keyring(arena: &Arena) -> Result<Count> {
     let victim = arena.container("victim", &["secrets", "keyring"], |_| ())?;
-    // Names of keyrings are those of all containers of all who test here, too.
+    // All containers of all users of this host share the names of keyrings.
     let trap = arena.user("keyring", &["secrets", "keyring-trap", "_ses.victim"])?;
     let mut count = Count::default();
     victim.run()?.ok()?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Attacks by a user of the host on what the runtime keeps and writes there.
+//! Attacks by a user of the host on the runtime's files.
 
 use crate::Attack;
 use crate::arena::{Arena, USER};
@@ -41,7 +41,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
 ];
 
-/// A command of the runtime with another state directory than the arena's.
+/// Runs a command of the runtime with another state directory than the arena's.
 fn with_root(arena: &Arena, root: &Path, bundle: &Bundle, args: &[&str]) -> Result<Output> {
     let mut command = Command::new(arena.runtime.program());
     command.arg("--root").arg(root).args(args).current_dir(bundle.path());
@@ -72,7 +72,7 @@ fn foreign_root(arena: &Arena) -> Result<Count> {
     Ok(count)
 }
 
-/// The directory and all that is in it.
+/// Returns the directory and everything below it.
 fn walk(dir: &Path) -> Vec<std::path::PathBuf> {
     let mut all = vec![dir.to_owned()];
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
@@ -85,7 +85,7 @@ fn walk(dir: &Path) -> Vec<std::path::PathBuf> {
 }
 
 fn open(arena: &Arena) -> Result<Count> {
-    // Where everybody may look for it, as in /run.
+    // A directory that everybody may enter, like /run.
     let root = arena.volume("run")?.join("runtime");
     let bundle = Bundle::new(&["exit", "0"])?.with(|config| {
         config["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
@@ -113,7 +113,7 @@ fn pid_file(arena: &Arena) -> Result<Count> {
     let bundle = Bundle::new(&["exit", "0"])?;
     let mut count = Count::default();
     for _ in 0..arena.tries {
-        // It may fail, but not write to the secret.
+        // It may fail, but must not write to the secret.
         let _either = arena.runtime.run_in(&bundle, &["create", "--pid-file", words[2], "victim"])?;
         arena.runtime.run(&["delete", "--force", "victim"])?.ok()?;
         count.tries += 1;
@@ -122,8 +122,8 @@ fn pid_file(arena: &Arena) -> Result<Count> {
     Ok(user.tally(count))
 }
 
-/// Gives the pid of a container's first process that has ended to another process, and
-/// looks what commands do to that.
+/// Gives the pid of an ended container's first process to another process, and checks the effect of
+/// commands on that process.
 fn used_again(arena: &Arena) -> Result<Count> {
     let mut count = Count::default();
     let commands: [&[&str]; 7] = [
@@ -139,7 +139,7 @@ fn used_again(arena: &Arena) -> Result<Count> {
         let bundle = Bundle::new(&["sleep"])?;
         arena.runtime.run_in(&bundle, &["run", "--detach", "victim"])?.ok()?;
         let pid = arena.runtime.state("victim")?["pid"].as_i64().ok_or("no pid")? as i32;
-        // Not in the moment in which the first one was started.
+        // The second process must have another start time.
         std::thread::sleep(Duration::from_millis(30));
         kill(Pid::from_raw(pid), Signal::SIGKILL).doing("kill")?;
         while !matches!(waitpid(Pid::from_raw(pid), None), Ok(WaitStatus::Signaled(..))) {
@@ -164,7 +164,7 @@ fn used_again(arena: &Arena) -> Result<Count> {
     Ok(count)
 }
 
-/// Starts a process that sleeps and has this pid.
+/// Starts a sleeping process with this pid.
 fn clone_with_pid(pid: i32) -> Result<Pid> {
     let mut pids = [pid];
     let arguments = nix::libc::clone_args {
@@ -180,7 +180,7 @@ fn clone_with_pid(pid: i32) -> Result<Pid> {
         set_tid_size: 1,
         cgroup: 0,
     };
-    // SAFETY: as fork(2); the child makes system calls only.
+    // SAFETY: like fork(2); the child makes system calls only.
     #[allow(unsafe_code)]
     let result =
         unsafe { nix::libc::syscall(nix::libc::SYS_clone3, &raw const arguments, size_of_val(&arguments)) };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Attacks on the container's views of the kernel, procfs and sysfs, by another that shares
-//! its rootfs: the directory that one of them is mounted on gets another place.
+//! Attacks on the container's views of the kernel, procfs and sysfs, by a container that shares its
+//! rootfs and moves the directories that they are mounted on.
 
 use crate::Attack;
 use crate::arena::{Arena, bind};

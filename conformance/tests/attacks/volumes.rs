@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Attacks by a container that shares a volume or the rootfs with the one that is being
-//! made, on what is taken from there: sources, devices, directories, files that are read.
+//! Attacks by a container that shares a volume or the rootfs with a container that is created, on
+//! objects below them: sources, devices, directories, files that the runtime reads.
 
 use crate::Attack;
 use crate::arena::{Arena, add_mount, attacker, bind};
@@ -58,7 +58,7 @@ fn links(dir: &Path, links: &[(&str, &Path)]) -> Result {
     links.iter().try_for_each(|(name, target)| symlink(target, dir.join(name)).doing("symlink"))
 }
 
-/// A path out of any directory.
+/// Returns a path that leads out of any directory.
 fn up(path: &Path) -> std::path::PathBuf {
     Path::new(&"../".repeat(24)).join(path.strip_prefix("/").unwrap_or(path))
 }
@@ -66,7 +66,7 @@ fn up(path: &Path) -> std::path::PathBuf {
 fn sources(arena: &Arena) -> Result<Count> {
     let victim = arena.container("victim", &["paths", "has-mounted", "/one", "/two"], |_| ())?;
     let rootfs = victim.bundle.rootfs("");
-    // Another spelling, which a comparison of text would not find to lie in the rootfs.
+    // A spelling that a comparison of texts would not find to be in the rootfs.
     let spelled = rootfs.join("tmp/../source");
     let alias = arena.volume("alias")?.join("rootfs");
     symlink(&rootfs, &alias).doing("symlink")?;
@@ -126,7 +126,7 @@ fn volume_on_root(arena: &Arena) -> Result<Count> {
         }
         Ok(())
     })?;
-    // There nothing covers the directory, so the program has made the file itself.
+    // Without a mount on the directory, the program has made the file itself.
     if volume.join("score/score").exists() {
         count.success("a program was executed in the volume".to_owned());
     }
@@ -164,7 +164,7 @@ fn working_directory(arena: &Arena) -> Result<Count> {
     race(arena, &victim, &volume, "dir", &others)
 }
 
-/// How often a container copies a directory.
+/// The number of copies that a container makes of a directory.
 const COPIES: u32 = 20;
 
 fn copy_up(arena: &Arena) -> Result<Count> {
@@ -172,8 +172,8 @@ fn copy_up(arena: &Arena) -> Result<Count> {
     fs::create_dir_all(volume.join("from/sub/deeper")).doing("mkdir")?;
     fs::write(volume.join("from/sub/file"), "a file").doing("write")?;
     links(&volume, &[("out", &arena.outside()), ("up", &up(&arena.outside()))])?;
-    // Its content is what the victim must not get: "secret". It is a matter of microseconds,
-    // so there are many copies.
+    // The victim must not get the content "secret". The race lasts microseconds, so there are many
+    // copies.
     let victim = arena.container("victim", &["paths", "finds", "/copies", "secret"], |config| {
         for place in (0..COPIES).map(|n| format!("/copies/{n}")) {
             bind(config, &volume, &place);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Attacks that keep the runtime waiting.
+//! Attacks that block the runtime.
 
 use crate::Attack;
 use crate::arena::Arena;
@@ -37,12 +37,12 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
 ];
 
-/// How long `delete --force` may take, and a foreground exec that is to end.
+/// The time limit of `delete --force`, and of a foreground exec that is killed.
 const SOON: Duration = Duration::from_secs(5);
-/// How long create may wait for a peer.
+/// The time limit of create with a silent peer.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Whether a child ends in time.
+/// Returns true if a child ends in time.
 pub(crate) fn ends(child: &mut Child, time: Duration) -> Result<bool> {
     let end = Instant::now() + time;
     while Instant::now() < end {
@@ -56,7 +56,7 @@ pub(crate) fn ends(child: &mut Child, time: Duration) -> Result<bool> {
     Ok(false)
 }
 
-/// Connections that fill the backlog of a listener.
+/// Opens connections until the backlog of a listener is full.
 fn fill(path: &Path) -> Result<Vec<OwnedFd>> {
     let address = UnixAddr::new(path).doing("address")?;
     let mut held = Vec::new();
@@ -107,13 +107,13 @@ fn full_backlog(arena: &Arena) -> Result<Count> {
         let created = ends(&mut create, PATIENCE)?;
         count.count((!deleted).then(|| format!("{kind}: delete --force waits")));
         count.count((!created).then(|| format!("{kind}: create waits for ever")));
-        // What the two have left to each other.
+        // One of the two may have left it.
         arena.runtime.run(&["delete", "--force", "victim"])?;
     }
     Ok(count)
 }
 
-/// Ends a foreground exec while the container does what `verb` says to each new process.
+/// Kills a foreground exec while the container runs `verb` on each new process.
 fn kept_exec(arena: &Arena, verb: &str, time: Duration, change: fn(&mut Value)) -> Result<Count> {
     let attacker = arena.container("attacker", &["endings", verb], change)?;
     attacker.start()?;

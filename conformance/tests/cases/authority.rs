@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Least authority: what a process of the runtime has while others can see it, and what
-//! it does not bring into the container.
+//! Least authority: of the runtime's processes while others can see them, and of the container's
+//! program.
 
 use crate::Case;
 use crate::support::{end, in_container, terminal_output};
@@ -134,7 +134,7 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| {
             let change = |config: &mut Value| {
                 with_user_namespace(config);
-                // To map its root again (user_namespaces(7), since 5.12).
+                // Needed to map the host's root (user_namespaces(7), since 5.12).
                 for set in ["bounding", "effective", "permitted"] {
                     config["process"]["capabilities"][set] =
                         json!(["CAP_SETFCAP", "CAP_SETUID", "CAP_SETGID"]);
@@ -143,7 +143,7 @@ pub(crate) const CASES: &[Case] = &[
             in_container(runtime, &["deny-groups"], change, |_| {
                 let end = Instant::now() + Duration::from_secs(10);
                 let pid = runtime.state("c")?["pid"].to_string();
-                // The last thing that it writes.
+                // gid_map is the last file that the runtime writes.
                 let file = format!("/proc/{pid}/gid_map");
                 while std::fs::read_to_string(&file).doing(&file)?.split_ascii_whitespace().last()
                     != Some("1")
@@ -224,7 +224,7 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-/// Checks something while a container is there whose pid namespace the check is told.
+/// Runs a check beside a container, with the path of its pid namespace.
 fn beside_first(runtime: &Runtime, check: impl FnOnce(&str) -> Result) -> Result {
     let bundle = Bundle::new(&["sleep"])?;
     runtime.run_in(&bundle, &["run", "--detach", "first"])?.ok()?;
@@ -233,7 +233,7 @@ fn beside_first(runtime: &Runtime, check: impl FnOnce(&str) -> Result) -> Result
     checked
 }
 
-/// The bundle of a container that joins the pid namespace at a path.
+/// Makes a bundle whose container joins the pid namespace at a path.
 fn joining(path: &str, probe: &[&str]) -> Result<Bundle> {
     Bundle::new(probe)?.with(|config| {
         let namespaces = config["linux"]["namespaces"].as_array_mut();

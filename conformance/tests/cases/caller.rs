@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Between the caller and the container: what the caller has, the container does
-//! not get, and what the image has does not hold up the caller.
+//! The boundary between caller and container: the container inherits nothing from the caller, and
+//! the image cannot block the caller.
 
 use crate::Case;
 use crate::support::{command_by, run_by};
@@ -47,7 +47,8 @@ pub(crate) const CASES: &[Case] = &[
             let caller = ["sh", "-c", "exec 3</ 5</dev/null 7</etc 9</dev/zero; exec \"$@\"", "sh"];
             let report = run_by(runtime, &caller, |_| ())?;
             ensure_eq!(report.fds.keys().copied().collect::<Vec<_>>(), [0, 1, 2]);
-            // Of each step, seen from outside and by a process that comes later.
+            // For each step: the container as its caller sees it, and a process that is executed
+            // later.
             let bundle = Bundle::new(&["sleep"])?;
             command_by(runtime, &caller, &bundle, &["create", "c"])?.ok()?;
             command_by(runtime, &caller, &bundle, &["start", "c"])?.ok()?;

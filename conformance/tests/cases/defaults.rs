@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The default container: all that the configuration of `runc spec` asks for,
-//! seen from inside.
+//! The default container of `runc spec`, seen from inside.
 
 use crate::Case;
 use crate::support::own_namespace;
@@ -314,14 +313,14 @@ pub(crate) const CASES: &[Case] = &[
         quote: "devices: configures the allowed device list; the runtime MUST apply entries in the listed order \
                 (config-linux.md, Allowed Device list)",
         run: |runtime| {
-            // /dev/mem's numbers: everywhere there, and not in the default rules.
+            // The numbers of /dev/mem, which every host has and no default rule allows.
             let device =
                 json!({ "path": "/dev/test", "type": "c", "major": 1, "minor": 1, "fileMode": 0o666 });
             let bundle = Bundle::new(&["cat", "/dev/test"])?
                 .with(|config| config["linux"]["devices"] = json!([device]))?;
             let output = runtime.run_in(&bundle, &["run", "c"])?.failed()?;
             ensure!(output.stderr.contains("Operation not permitted"), "{output}");
-            // /dev/kmsg's: it can be opened for writing without harm.
+            // The numbers of /dev/kmsg, which can be opened for writing without harm.
             let device =
                 json!({ "path": "/dev/test", "type": "c", "major": 1, "minor": 11, "fileMode": 0o666 });
             let bundle = Bundle::new(&["write", "/dev/test", ""])?.with(|config| {
@@ -387,7 +386,7 @@ fn mounts(runtime: &Runtime) -> Result {
             return Err(format!("no {target}"));
         };
         order.extend(place);
-        // A runtime for cgroup v1 may have another type there.
+        // With cgroup v1 this is a mount of another type.
         ensure!(mount.fstype == fstype || target == "/sys/fs/cgroup", "{mount:?}");
         for option in options {
             ensure!(mount.options.iter().any(|o| o == option), "{target} lacks {option}: {mount:?}");
@@ -402,7 +401,7 @@ fn mounts(runtime: &Runtime) -> Result {
 
 fn with_groups(command: &mut std::process::Command) {
     use std::os::unix::process::CommandExt;
-    // Unstable in std: the groups that the child gets. setpriv does the same.
+    // std cannot set the supplementary groups yet, so setpriv does.
     let program = command.get_program().to_owned();
     let args: Vec<_> = command.get_args().map(std::ffi::OsStr::to_owned).collect();
     let dir = command.get_current_dir().map(std::path::Path::to_owned);
@@ -421,12 +420,12 @@ fn protected_exe(runtime: &Runtime) -> Result {
     let pid = runtime.state("c")?["pid"].as_i64().unwrap_or_default();
     let exe = format!("/proc/{pid}/exe");
     let before = std::fs::read(runtime.program()).doing("read the runtime")?;
-    // While it runs from the file: the file is busy, or cannot be written at all.
+    // While the runtime executes the file, it is busy or read-only.
     ensure!(
         std::fs::OpenOptions::new().write(true).open(&exe).is_err(),
         "the init's exe can be opened for writing"
     );
-    // A handle that outlives the init is what the exploit has.
+    // The exploit keeps a descriptor that outlives the init.
     let handle = std::fs::File::open(&exe).doing("open exe")?;
     runtime.run(&["delete", "--force", "c"])?.ok()?;
     use std::os::fd::AsRawFd;
@@ -446,7 +445,7 @@ fn hostile_links(runtime: &Runtime) -> Result {
         let _removed = std::fs::remove_dir(&path);
         symlink(target, &path).doing("symlink")
     };
-    // Where a link leads is taken from the container's root, where it is missing.
+    // The target of a link is looked up below the container's root, where it does not exist.
     for (name, target) in [("dev", outside.path().to_owned()), ("tmp", "../../../../../../../../tmp".into())]
     {
         let bundle = Bundle::new(&["exit", "0"])?;
@@ -455,17 +454,18 @@ fn hostile_links(runtime: &Runtime) -> Result {
             push(config, json!({ "destination": "/tmp/made", "type": "tmpfs", "source": "tmpfs" }));
             config["root"]["readonly"] = json!(false);
         })?;
-        // It may fail; it may not reach out.
+        // The container may fail, but must not touch the host.
         let _either = runtime.run_in(&bundle, &["run", "c"])?;
         ensure_eq!(count()?, 0);
         ensure!(!std::path::Path::new("/tmp/made").exists(), "a directory was made in the host's /tmp");
         let _gone = runtime.run(&["delete", "--force", "c"])?;
     }
-    // /proc must be a real directory, or labels and sysctls go astray (CVE-2019-19921).
+    // /proc must be a real directory, or labels and sysctls would be written elsewhere
+    // (CVE-2019-19921).
     let bundle = Bundle::new(&["exit", "0"])?;
     reset(&bundle, "proc", std::path::Path::new("/tmp"))?;
     runtime.run_in(&bundle, &["run", "c"])?.failed()?;
-    // Nothing but procfs may be mounted on it (CVE-2019-16884).
+    // Only a procfs may be mounted there (CVE-2019-16884).
     for destination in ["/proc", "/proc/self", "/proc/sys"] {
         let bundle = Bundle::new(&["exit", "0"])?.with(|config| {
             push(config, json!({ "destination": destination, "type": "tmpfs", "source": "x" }));

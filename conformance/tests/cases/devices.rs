@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Device nodes and /dev, also of images and volumes that are hostile.
+//! Device nodes and /dev, with hostile images and volumes among them.
 
 use crate::Case;
 use crate::support::{Change, bind_dev, refused, rows, with_image_dev};
@@ -96,7 +96,7 @@ pub(crate) const CASES: &[Case] = &[
                 with_image_dev(config);
             })?;
             std::os::unix::fs::chown(bundle.rootfs("dev"), Some(300_000), Some(400_000)).doing("chown")?;
-            // Empty files are what runtimes leave there themselves, to mount on.
+            // Runtimes make empty files there themselves, as mount points.
             fs::write(bundle.rootfs("dev/null"), "").doing("write")?;
             runtime.run_in(&bundle, &["run", "c"])?.ok()?;
             fs::write(bundle.rootfs("dev/zero"), "mine").doing("write")?;
@@ -114,7 +114,7 @@ pub(crate) const CASES: &[Case] = &[
                 described_devices(config);
             })?;
             has_described_devices(&runtime.run_in(&bundle, &["run", "c"])?.ok()?)?;
-            // It can be opened, too.
+            // The device filter allows it, too.
             let bundle = Bundle::new(&["write", "/dev/kmsg", "x"])?.with(|config| {
                 with_user_namespace(config);
                 described_devices(config);
@@ -245,7 +245,7 @@ pub(crate) const CASES: &[Case] = &[
                 }
                 rule
             };
-            // The kernel's log: it can be opened for writing without harm.
+            // The kernel's log, which can be opened for writing without harm.
             let (one, all_of_one) = (Some(11), None);
             let orders = [
                 (json!([deny_all, rule(true, one)]), true),
@@ -304,7 +304,7 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-/// A block device with a file system, on which there is a file `mark`.
+/// A block device with a file system that has a file `mark`.
 struct Disk {
     device: String,
     _dir: tempfile::TempDir,
@@ -337,11 +337,11 @@ fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Devices that the host has not, or has otherwise.
+/// Adds devices that the host does not have, or has with other properties.
 fn described_devices(config: &mut Value) {
     config["linux"]["devices"] = json!([
         { "path": "/dev/not-on-the-host", "type": "c", "major": 1, "minor": 5, "fileMode": 0o640, "uid": 7, "gid": 8 },
-        // The kernel's log on the host.
+        // The host has the kernel's log at this path.
         { "path": "/dev/kmsg", "type": "c", "major": 1, "minor": 3 },
         { "path": "/tmp/b", "type": "b", "major": 7, "minor": 99, "fileMode": 0o600 },
     ]);
@@ -351,7 +351,7 @@ fn described_devices(config: &mut Value) {
     }
 }
 
-/// The container has [`described_devices`], as `probe stat` has said.
+/// Checks the output of `probe stat` for the devices of [`described_devices`].
 fn has_described_devices(output: &Output) -> Result {
     let nodes: Vec<Option<Node>> = serde_json::from_str(&output.stdout).doing("stat")?;
     let node = |kind: &str, mode, owner| Some(Node { kind: kind.to_owned(), mode, owner });
@@ -361,8 +361,8 @@ fn has_described_devices(output: &Output) -> Result {
     Ok(())
 }
 
-/// Nothing is made or removed in a volume. `link` of the image leads to `target`, and
-/// `change` puts the volume somewhere.
+/// Checks that nothing is made or removed in a volume. `link` of the image leads to `target`;
+/// `change` adds the volume.
 fn untouched(runtime: &Runtime, link: &str, target: &str, change: impl FnOnce(&mut Value, &Path)) -> Result {
     let volume = tempfile::tempdir().doing("temporary directory")?;
     for name in ["mine", "ptmx"] {
@@ -374,7 +374,7 @@ fn untouched(runtime: &Runtime, link: &str, target: &str, change: impl FnOnce(&m
         fs::remove_dir(bundle.rootfs("dev")).doing("rmdir")?;
     }
     symlink(target, bundle.rootfs(link)).doing("symlink")?;
-    // It may fail.
+    // The container may fail.
     let _either = runtime.run_in(&bundle, &["run", "c"])?;
     ensure_eq!(names(volume.path())?, ["mine", "ptmx"]);
     for name in ["mine", "ptmx"] {

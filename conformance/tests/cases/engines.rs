@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What container engines write into config.json, and expect to work.
+//! Values in config.json that container engines write and rely on.
 
 use crate::Case;
 use crate::support::{accepts, refused, run_by};
@@ -64,7 +64,7 @@ pub(crate) const CASES: &[Case] = &[
         quote: "cwd is the working directory that will be set for the executable (config.md, Process): an image's WORKDIR \
                 need not be there, and with `--read-only` it is made before the root turns read-only (runc, crun)",
         run: |runtime| {
-            // The root is read-only, and so is this tmpfs in the end.
+            // The root is read-only; this tmpfs becomes read-only at the end.
             each(["/made/by/the/runtime", "/m0/made"], |cwd| {
                 let bundle = Bundle::new(&["report"])?.with(|config| {
                     push(config, json!({ "destination": "/m0", "type": "tmpfs", "source": "tmpfs", "options": ["ro"] }));
@@ -127,7 +127,7 @@ pub(crate) const CASES: &[Case] = &[
                     _ => config["process"]["env"] = json!(["A=/ab\0c"]),
                 })?;
                 let output = runtime.run_in(&bundle, &["run", "c"])?.failed()?;
-                // Not as a list of numbers.
+                // As text, not as a list of bytes.
                 ensure!(!output.stderr.contains("97, 98"), "{output}");
             }
             Ok(())
@@ -135,7 +135,7 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-/// The warning is in the output, and something comes after it.
+/// Checks that the output has the warning, and something behind it.
 fn warned_first(output: &Output) -> Result {
     let (_, rest) =
         output.stderr.split_once("CAP_NO_SUCH_THING").ok_or_else(|| format!("no warning: {output}"))?;
@@ -154,7 +154,7 @@ fn kept_groups(runtime: &Runtime) -> Result {
         config["process"]["user"]["additionalGids"] = json!([1, 2, 3]);
     };
     ensure_eq!(run_by(runtime, &caller, change)?.groups, [24, 29]);
-    // Of an exec'd process, too.
+    // The same for a process of exec.
     let bundle = Bundle::new(&["sleep"])?.with(change)?;
     runtime.run_in(&bundle, &["create", "c"])?.ok()?;
     runtime.run(&["start", "c"])?.ok()?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `exec`, which the specification does not have: every flag of runc's.
+//! `exec`, which the specification does not define: every flag of runc's.
 
 use crate::Case;
 use conformance::runtime::finish;
@@ -25,7 +25,7 @@ pub(crate) const CASES: &[Case] = &[
                     ensure_eq!(report.gids, [1001; 4]);
                     ensure_eq!(report.groups, [5, 6]);
                     ensure_eq!(report.variable("HOME"), Some("/home/user"));
-                    // The group stays the container's.
+                    // The group is still the container's.
                     ensure_eq!(container.report(&["-u", "1000"])?.gids, [0; 4]);
                     for wrong in ["root", "1000:root", "-1", "4294967295"] {
                         container.exec(&["--user", wrong], &["exit", "0"])?.failed_with(255, "")?;
@@ -61,7 +61,7 @@ pub(crate) const CASES: &[Case] = &[
                     container
                         .exec(&["--cwd", "tmp"], &["exit", "0"])?
                         .failed_with(255, "Cwd must be an absolute path")?;
-                    // Made for the container, but not for those that come later.
+                    // create makes a missing working directory, exec does not.
                     container.exec(&["--cwd", "/dev/shm/missing"], &["exit", "0"])?.failed_with(255, "")?;
                     container.exec(&["--env", "A"], &["exit", "0"])?.failed_with(255, "")?;
                     Ok(())
@@ -314,8 +314,8 @@ pub(crate) const CASES: &[Case] = &[
                 runtime,
                 |_| (),
                 |container| {
-                    // An input without an end: script(1) types the end of its own, and the terminal
-                    // shows it, in the middle of the report.
+                    // The input has no end: script(1) would type the end of its own input, and the
+                    // terminal would echo it into the report.
                     let typed = "mkfifo \"$BUNDLE/input\"; exec <>\"$BUNDLE/input\"; \
                         script --quiet --return --command '\"$R\" --root \"$ROOT\" exec --tty c /probe report' /dev/null";
                     let output = container.shell(typed)?.ok()?;
@@ -464,7 +464,7 @@ pub(crate) const CASES: &[Case] = &[
                 config["process"]["cwd"] = json!("/tmp");
                 config["process"]["user"] = json!({ "uid": 1000, "gid": 1001 });
             })?;
-            // The file system of the container stays: a mount keeps it.
+            // A mount keeps the container's file system, after the bundle is deleted.
             let rootfs = tempfile::tempdir().doing("temporary directory")?;
             let moved = rootfs.path().join("rootfs");
             std::fs::rename(bundle.rootfs(""), &moved).doing("rename")?;
@@ -493,8 +493,8 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-/// Runs a command that reports, with one socket and one more descriptor to preserve:
-/// once the socket is for the runtime, once for somebody else.
+/// Runs a command that reports its descriptors, with a socket and one more descriptor to preserve:
+/// once with the socket in LISTEN_FDS for the runtime, once for another process.
 fn check_sockets(container: &Running<'_>, command: &str) -> Result {
     let report = |listen_pid: &str| -> Result<Report> {
         let script = format!(
@@ -518,7 +518,7 @@ struct Running<'a> {
     bundle: Bundle,
 }
 
-/// Runs a check while there is such a container.
+/// Runs a check in a new [`Running`] container.
 fn in_container(
     runtime: &Runtime,
     change: impl FnOnce(&mut Value),
@@ -529,7 +529,7 @@ fn in_container(
     let container = Running { runtime, bundle };
     let checked = check(&container);
     runtime.run(&["kill", "c", "KILL"])?.ok()?;
-    // Detached processes are our children now.
+    // Detached processes have become children of this program.
     host::await_children()?;
     runtime.run(&["delete", "c"])?.ok()?;
     checked
@@ -551,7 +551,7 @@ impl Running<'_> {
         serde_json::from_str(&output.stdout).doing(&output.stdout)
     }
 
-    /// Listens on a socket in the bundle: its path, and the socket.
+    /// Listens on a socket in the bundle. Returns its path and the socket.
     fn listen(&self) -> Result<(String, UnixListener)> {
         let path = self.bundle.path().join("socket");
         let listener = UnixListener::bind(&path).doing("bind")?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! features.md and features-linux.md: a runtime can do what it says.
+//! features.md and features-linux.md: the runtime supports all that it announces.
 
 use crate::Case;
 use crate::support::{accepts, features};
@@ -30,7 +30,7 @@ pub(crate) const CASES: &[Case] = &[
             for hook in list(&features(runtime)?["hooks"]) {
                 let bundle = Bundle::new(&["exit", "0"])?;
                 let log = bundle.path().join("log");
-                // In the container there is nothing but the probe.
+                // The container has no program but the probe.
                 let program = match hook.as_str() {
                     "startContainer" => json!({ "path": "/probe", "args": ["probe", "write", "/log", "x"] }),
                     _ => {
@@ -75,7 +75,7 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| {
             let names = list(&features(runtime)?["linux"]["capabilities"]);
             ensure!(names.len() > 40, "{names:?}");
-            // Each alone: two that are mistaken for one another would be the same together.
+            // One by one: two names that are confused with each other would work together.
             each(names, |name| {
                 let bundle = Bundle::new(&["report"])?.with(|config| {
                     config["process"]["capabilities"] = json!({ "bounding": [name] });
@@ -114,7 +114,7 @@ fn list(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
-/// Whether this host's kernel knows the capability and lets us have it.
+/// Returns true if the kernel knows the capability and this process has it.
 fn host_has(name: &str) -> Result<bool> {
     let number = |cap: &str| caps_number(cap).ok_or_else(|| format!("no capability {cap}"));
     let status = std::fs::read_to_string("/proc/self/status").doing("status")?;
@@ -122,7 +122,7 @@ fn host_has(name: &str) -> Result<bool> {
     Ok(u64::from_str_radix(set, 16).doing(set)? >> number(name)? & 1 == 1)
 }
 
-/// Linux numbers them in the order in which features-linux.md lists them.
+/// Returns the kernel's number: features-linux.md lists the names in the same order.
 fn caps_number(name: &str) -> Option<usize> {
     const NAMES: &str = "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP \
         LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE \
@@ -132,8 +132,8 @@ fn caps_number(name: &str) -> Option<usize> {
     NAMES.split_whitespace().position(|known| name.strip_prefix("CAP_") == Some(known))
 }
 
-/// An option that the runtime does not know goes to the file system, and tmpfs
-/// refuses it.
+/// Checks the announced mount options: an option that the runtime does not know goes to the file
+/// system, and tmpfs refuses it.
 fn mount_options(runtime: &Runtime) -> Result {
     let source = tempfile::tempdir().doing("temporary directory")?;
     let tmpfs = |options: &[&str]| json!({ "destination": "/tmp", "type": "tmpfs", "source": "x", "options": options });
@@ -194,8 +194,8 @@ fn seccomp(runtime: &Runtime) -> Result {
         let bundle = Bundle::new(&["exit", "0"])?.with(|c| c["linux"]["seccomp"] = flagged(flag))?;
         runtime.run_in(&bundle, &["run", "c"])
     };
-    // One that is known and cannot be had here is refused by another word than one that
-    // nobody knows.
+    // A flag that the runtime knows and the kernel lacks is refused with other words than an
+    // unknown flag.
     let unknown = "SECCOMP_FILTER_FLAG_NOBODY_KNOWS";
     let unknown = refusal(&run(unknown)?.failed()?, unknown);
     each(known, |flag| {
@@ -220,7 +220,7 @@ fn memory_policies(runtime: &Runtime) -> Result {
         let number = MODES.iter().position(|name| name == mode).ok_or("no mode of set_mempolicy(2)")?;
         let nodes = if matches!(mode.as_str(), "MPOL_DEFAULT" | "MPOL_LOCAL") { "" } else { "0" };
         let output = run(mode, nodes, "")?;
-        // One that is younger than the kernel cannot be had.
+        // A mode that is newer than the kernel fails.
         ensure!(output.status.success() || !kernel_has(number as i32, !nodes.is_empty()), "{output}");
         Ok(())
     })?;
@@ -248,8 +248,8 @@ const MODES: [&str; 7] = [
     "MPOL_WEIGHTED_INTERLEAVE",
 ];
 
-/// Whether this kernel has the mode with its flags, on the first node: asked for in a thread
-/// that ends.
+/// Returns true if this kernel has the mode with its flags, on the first node. Tries it in a
+/// thread, which ends.
 fn kernel_has(mode: i32, has_node: bool) -> bool {
     let asked = std::thread::spawn(move || {
         let nodes = u64::from(has_node);
@@ -261,8 +261,8 @@ fn kernel_has(mode: i32, has_node: bool) -> bool {
     asked.join().unwrap_or(false)
 }
 
-/// The words of an error up to the name that it is about, without the time: what comes behind
-/// it may be a list of other names.
+/// Returns the error up to the name that it is about, without the time: a list of other names may
+/// follow.
 fn refusal(output: &conformance::Output, name: &str) -> String {
     let said = output.stderr.split("msg=").last().unwrap_or_default();
     said.split(name).next().unwrap_or_default().to_owned()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! config.md, "POSIX-platform Hooks": where a hook's path is looked up, which namespaces
-//! it runs in, and what waits for it.
+//! config.md, "POSIX-platform Hooks": the file system in which a hook's path is looked up, its
+//! namespaces, and the operations that wait for it.
 
 use crate::Case;
 use conformance::change::with_user_namespace;
@@ -11,7 +11,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-/// The kinds that run on the host.
+/// The kinds that run in the runtime's namespaces.
 const OUTSIDE: [&str; 4] = ["prestart", "createRuntime", "poststart", "poststop"];
 
 /// All kinds, in the order in which they run.
@@ -34,7 +34,7 @@ pub(crate) const CASES: &[Case] = &[
                     config["hooks"] =
                         json!({ *kind: [{ "path": hook, "args": ["hook", "write", log, "container\n"] }] });
                 })?;
-                // The container has another program there, which would do what the arguments say.
+                // The container has another program at this path, which would obey the arguments.
                 let inside = bundle.rootfs(&hook.display().to_string()[1..]);
                 fs::create_dir_all(inside.parent().unwrap_or(&inside)).doing("mkdir")?;
                 fs::copy(bundle.rootfs("probe"), &inside).doing("copy")?;
@@ -68,7 +68,7 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| {
             let bundle = Bundle::new(&["sleep"])?;
             let log = bundle.rootfs("log");
-            // The container's root writes there, too.
+            // The container's root writes to it, too.
             fs::write(&log, "").doing("write")?;
             fs::set_permissions(&log, PermissionsExt::from_mode(0o666)).doing("chmod")?;
             let bundle = bundle.with(|config| {
@@ -100,7 +100,7 @@ pub(crate) const CASES: &[Case] = &[
             let inside: Vec<_> = all.iter().map(|kind| of(&pid.to_string(), kind)).collect::<Result<_>>()?;
             let outside: Vec<_> = all.iter().map(|kind| of("self", kind)).collect::<Result<_>>()?;
             runtime.run(&["start", "c"])?.ok()?;
-            // Some do not wait for startContainer hooks.
+            // Some runtimes do not wait for startContainer hooks.
             std::thread::sleep(Duration::from_millis(200));
             runtime.run(&["kill", "c", "KILL"])?.ok()?;
             runtime.await_status("c", "stopped")?;

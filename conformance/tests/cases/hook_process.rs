@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The process of a hook: what it has from its caller, what becomes of its children, and
-//! what becomes of the container when it fails.
+//! The process of a hook: its inheritance from the caller, its children, and its failure.
 
 use crate::Case;
 use conformance::change::{push, without_namespace};
@@ -25,24 +24,25 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| {
             each(KINDS, |kind| {
                 let log = Log::new()?;
-                // No shell: some clear the mask.
+                // cp, because some shells clear the signal mask.
                 let hook = json!({ "path": "/bin/cp", "args": ["cp", "/proc/self/status", log.name(kind)] });
                 let bundle = log.bundle(kind, &hook)?;
                 runtime.run_in(&bundle, &["run", "c"])?.ok()?;
                 let text = log.text(kind)?;
-                // The caller's, which may ignore some: a shell's background job does.
+                // The signals that the caller ignores, as a shell's background job does.
                 let own = std::fs::read_to_string("/proc/self/status").doing("read /proc/self/status")?;
                 for field in ["SigBlk:\t", "SigIgn:\t"] {
                     let standard = |status: &str| {
                         let mask =
                             status.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_default();
-                        // Without those that the C library of this program keeps to itself.
+                        // Without the signals that the C library of this program uses itself.
                         u64::from_str_radix(mask, 16).doing(status).map(|mask| mask & 0x7fff_ffff)
                     };
-                    // Rust ignores SIGPIPE, but not for its children.
+                    // Rust ignores SIGPIPE, but not in its children.
                     let pipe = 1 << (Signal::SIGPIPE as i32 - 1);
                     let own = standard(&own)? & !pipe;
-                    // In the container's namespaces they begin as its program does, with none.
+                    // In the container's namespaces a hook ignores none, like the container's
+                    // program.
                     ensure_eq!(standard(&text)?, if OUTSIDE.contains(kind) { own } else { 0 });
                 }
                 Ok(())
@@ -227,7 +227,7 @@ pub(crate) const CASES: &[Case] = &[
             std::fs::write(&text, "no program\n").doing("write")?;
             std::fs::set_permissions(&text, std::os::unix::fs::PermissionsExt::from_mode(0o755))
                 .doing("chmod")?;
-            // Some look into the program before.
+            // Some runtimes look for the program at create.
             if runtime.run_in(&bundle, &["create", "c"])?.status.success() {
                 let output = runtime.run(&["start", "c"])?.failed()?;
                 ensure!(output.stderr.contains("exec format error"), "{output}");
@@ -324,7 +324,7 @@ pub(crate) const CASES: &[Case] = &[
 const KINDS: [&str; 6] =
     ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
 
-/// What a hook of this kind has for an environment.
+/// Returns the environment of a hook of this kind.
 fn environment(runtime: &Runtime, kind: &str, env: Option<Value>) -> Result<String> {
     let log = Log::new()?;
     let mut hook = sh(&format!("tr '\\0' '\\n' </proc/self/environ >{}", log.name(kind)), kind);
@@ -341,13 +341,12 @@ fn environment(runtime: &Runtime, kind: &str, env: Option<Value>) -> Result<Stri
     log.text(kind)
 }
 
-/// A hook that is a shell script, with the shell of the host or, in the container, with
-/// that of the container.
+/// Makes a hook that is a shell script, with the shell of the host or of the container.
 fn sh(script: &str, _kind: &str) -> Value {
     json!({ "path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/usr/bin:/bin"] })
 }
 
-/// Where hooks write, by the same path inside and outside of the container.
+/// A directory for hooks to write to, at the same path inside and outside the container.
 struct Log(tempfile::TempDir);
 
 impl Log {
@@ -372,7 +371,7 @@ impl Log {
         self.text(name)?.split_ascii_whitespace().map(|pid| pid.parse().doing(pid)).collect()
     }
 
-    /// A container of one hook that sees the directory at its path, and the host's programs.
+    /// Makes a bundle with one hook, the directory at its own path, and the host's programs.
     fn bundle(&self, kind: &str, hook: &Value) -> Result<Bundle> {
         let bundle = Bundle::new(&["exit", "0"])?;
         let mut binds =
@@ -390,9 +389,9 @@ impl Log {
     }
 }
 
-/// Ends processes: those that were still there.
+/// Kills processes. Returns those that still existed.
 fn ended(pids: &[i32]) -> Vec<i32> {
-    // Those that have been killed need a moment.
+    // Killed processes need a moment to end.
     std::thread::sleep(Duration::from_millis(200));
     let is_alive = |pid: &&i32| {
         let state = process_status((**pid).into(), "State").unwrap_or_default();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! config.md, "POSIX-platform Hooks": the six kinds, when and where each runs, and
-//! what comes of one that fails.
+//! config.md, "POSIX-platform Hooks": the time, the namespaces and the failure of each of the six
+//! kinds.
 
 use crate::Case;
 use crate::support::{hook, own_namespace, probe_hook, refused, reports};
@@ -75,9 +75,9 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| {
             for report in all_twice(runtime)? {
                 let want: &[&str] = match kind(&report) {
-                    // create has not finished before they have run.
+                    // create ends after these hooks.
                     "prestart" | "createRuntime" | "createContainer" => &["creating"],
-                    // start is invoked on what is created.
+                    // start requires the status `created`.
                     "startContainer" => &["created"],
                     "poststart" => &["running"],
                     _ => &["stopped"],
@@ -129,7 +129,7 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| {
             for report in all_twice(runtime)?.iter().filter(|report| kind(report) == "createContainer") {
                 let has = |end: &str| report.mounts.iter().any(|mount| mount.target.ends_with(end));
-                // Mounted, and not yet at the place that it will have.
+                // The rootfs is mounted, but not yet as the root.
                 ensure!(
                     has("/rootfs/dev/shm") && has("/rootfs/proc"),
                     "{}: {:?}",
@@ -168,8 +168,8 @@ pub(crate) const CASES: &[Case] = &[
         quote: "The `startContainer` hooks' path MUST resolve in the container namespace (config.md, StartContainer \
                 Hooks)",
         run: |runtime| {
-            // A program of the host that the container does not have, and that nothing makes fail: a
-            // shell would take the state for its script.
+            // A program that only the host has and that cannot fail: a shell would read the state
+            // as its script.
             let bundle = Bundle::new(&["exit", "0"])?
                 .with(|config| config["hooks"] = json!({ "startContainer": [{ "path": "/bin/true" }] }))?;
             runtime.run_in(&bundle, &["run", "c"])?.failed().map(drop)
@@ -303,7 +303,7 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-/// A container with two hooks of each kind, from create to delete; what they saw.
+/// Runs a container with two hooks of each kind, from create to delete. Returns their reports.
 fn all_twice(runtime: &Runtime) -> Result<Vec<HookReport>> {
     let bundle = Bundle::new(&["sleep"])?;
     let log = bundle.rootfs("log");
@@ -323,7 +323,7 @@ fn all_twice(runtime: &Runtime) -> Result<Vec<HookReport>> {
     runtime.run_in(&bundle, &["create", "c"])?.ok()?;
     ensure_eq!(reports(&log)?.len(), 6);
     runtime.run(&["start", "c"])?.ok()?;
-    // Whether those of startContainer have run by now is one case's matter.
+    // Another case checks whether the startContainer hooks have run by now.
     let end = Instant::now() + Duration::from_secs(5);
     while reports(&log)?.len() < 10 && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(5));
@@ -335,7 +335,7 @@ fn all_twice(runtime: &Runtime) -> Result<Vec<HookReport>> {
     reports(&log)
 }
 
-/// A hook that fails makes the operation fail, and the container go.
+/// Checks that a failing hook fails the operation and removes the container.
 fn failing(runtime: &Runtime, kind: &str, operation: &str) -> Result {
     let bundle = Bundle::new(&["touch-then-sleep", "/ran"])?;
     let hooks = json!([hook(&bundle, kind, &["exit", "7"]), probe_hook(&bundle, kind, "next", &[])]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Input has a size and a shape: whatever is read ends, long lists take no more time than
-//! they must, and what cannot be meant is refused where it stands.
+//! The size and the shape of input: every input ends, long lists take no more than linear time, and
+//! errors name the place of a wrong value.
 
 use crate::Case;
 use crate::support::Change;
@@ -53,7 +53,7 @@ pub(crate) const CASES: &[Case] = &[
             {
                 limited(runtime, &args)?.failed()?;
             }
-            // Blanks are JSON, as long as they last.
+            // Blanks are valid JSON, any number of them.
             for args in [["exec", "--process", "/dev/stdin", "c"], ["update", "--resources", "-", "c"]] {
                 let mut blanks = Command::new("yes").arg("").stdout(Stdio::piped()).spawn().doing("yes")?;
                 let mut command = with_limit(runtime, &args);
@@ -99,7 +99,7 @@ pub(crate) const CASES: &[Case] = &[
                 bundle.config = whole.clone();
                 bundle = bundle.with(change)?;
                 let begin = Instant::now();
-                // Accepted or refused: some of them are more than the kernel takes.
+                // Success or an error: some of the lists are longer than the kernel allows.
                 let _either = runtime.run_in(&bundle, &["run", "c"])?;
                 let time = begin.elapsed();
                 ensure!(time < Duration::from_secs(20), "{name}: {LENGTH} entries took {time:?}");
@@ -151,7 +151,7 @@ pub(crate) const CASES: &[Case] = &[
             let text = bundle.config.to_string();
             let whole = text.strip_suffix('}').unwrap_or_default().to_owned();
             let config = bundle.path().join("config.json");
-            // In a known place, too, and without an end.
+            // At a known place as well, and without an end.
             for (name, open, close) in [("x", "[", "]"), ("x", "{\"x\":", "}"), ("mounts", "[", "]")] {
                 for closes in [true, false] {
                     let depth = 2_000_000;
@@ -227,7 +227,7 @@ pub(crate) const CASES: &[Case] = &[
                 (1_000_000, 4_000_000, 3_000_000, "deadline"),
                 (1000, 1_000_000, 3_000_000, "runtime"),
                 (1_000_000, 0, 3_000_000, "deadline"),
-                // The longest period of the host's is 4 s.
+                // The longest period of the host is 4 s.
                 (1_000_000, 2_000_000, 60_000_000_000u64, "period"),
             ];
             each(broken, |(time, deadline, period, field)| {
@@ -252,7 +252,7 @@ pub(crate) const CASES: &[Case] = &[
                 let output = runtime.run_in(&bundle, &["run", "c"])?.failed()?;
                 ensure!(output.stderr.contains("swappiness"), "must name it: {output}");
             }
-            // docs/decisions/traps.md: what runc documents for "leave it".
+            // docs/decisions/traps.md: runc documents these values as "leave it".
             let zeros = json!({ "memory": { "kernel": 0, "kernelTCP": 0 }, "cpu": { "realtimeRuntime": 0 } });
             let output = runtime.run_in(&with(zeros)?, &["run", "c"])?.ok()?;
             for name in ["memory.kernel:", "memory.kernelTCP:", "cpu.realtimeRuntime:"] {
@@ -294,7 +294,7 @@ pub(crate) const CASES: &[Case] = &[
                 "must ask for limit: {output}"
             );
             ensure_eq!(output.stderr.lines().count(), 1);
-            // Before the error that it may have caused.
+            // The warning precedes the error that it may have caused.
             let bundle = bundle.with(|config| config["process"]["args"] = json!(["/nonexistent"]))?;
             let output = runtime.run_in(&bundle, &["run", "c"])?.failed()?;
             ensure!(output.stderr.contains("linux.resources.memory.limits"), "no warning: {output}");
@@ -339,7 +339,7 @@ pub(crate) const CASES: &[Case] = &[
         name: "real-time signals by name",
         quote: "systemd(1): SIGRTMIN+3 halts; kill(1) and podman-kill(1) know SIGRTMIN+n and SIGRTMAX-n, with and without SIG",
         run: |runtime| {
-            // The first process of a pid namespace ignores what it does not expect.
+            // The first process of a pid namespace ignores signals without a handler.
             let bundle = Bundle::new(&["sleep"])?
                 .with(|config| conformance::change::without_namespace(config, "pid"))?;
             for (signal, number) in
@@ -470,7 +470,7 @@ const LONG: &[(&str, Change)] = &[
     ("a value of a wrong type", |c| c["process"]["terminal"] = json!("x".repeat(1 << 20))),
 ];
 
-/// A user namespace, for the mappings of [`MISSING`].
+/// Adds a user namespace, for the mappings of [`MISSING`].
 fn mapped(config: &mut Value) {
     let one = json!([{ "containerID": 0, "hostID": 0, "size": 4_294_967_295u32 }]);
     if let Some(list) = config["linux"]["namespaces"].as_array_mut() {
@@ -480,7 +480,7 @@ fn mapped(config: &mut Value) {
     config["linux"]["gidMappings"] = one;
 }
 
-/// A value in each other place of [`MISSING`].
+/// Adds a value at each other place of [`MISSING`].
 fn full(config: &mut Value) {
     config["linux"]["devices"] = json!([{ "path": "/dev/x", "type": "c", "major": 1, "minor": 3 }]);
     config["linux"]["resources"] = json!({ "devices": [{ "allow": false, "access": "rwm" }] });
@@ -515,7 +515,7 @@ const MISSING: &[(&str, Change)] = &[
     }),
 ];
 
-/// What `run` returns, if it does so before long.
+/// Returns the output of `run`, which must come soon.
 fn quickly(run: impl FnOnce() -> Result<Output>) -> Result<Output> {
     let begin = Instant::now();
     let output = run()?;
@@ -524,7 +524,7 @@ fn quickly(run: impl FnOnce() -> Result<Output>) -> Result<Output> {
     Ok(output)
 }
 
-/// A command of the runtime that has 2 GiB of addresses.
+/// Returns a command of the runtime with an address space of 2 GiB.
 fn with_limit(runtime: &Runtime, args: &[&str]) -> Command {
     let mut command = Command::new("prlimit");
     command.arg("--as=2147483648").arg("--").arg(runtime.program()).arg("--root").arg(runtime.root());
@@ -536,7 +536,7 @@ fn limited(runtime: &Runtime, args: &[&str]) -> Result<Output> {
     bounded(quickly(|| finish(with_limit(runtime, args)))?)
 }
 
-/// The output, unless the command has died, or has used all its memory.
+/// Returns the output unless the command has crashed, or has used all its memory.
 fn bounded(output: Output) -> Result<Output> {
     ensure!(output.status.code().is_some_and(|code| code < 128 || code == 255), "{output:.2000}");
     ensure!(!output.stderr.contains("memory"), "it has filled all memory that it could get: {output:.2000}");

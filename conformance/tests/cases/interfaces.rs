@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Network devices of containers whose network namespace others can change.
+//! Network devices of containers whose network namespace other processes can change.
 
 use crate::Case;
 use crate::support::{Device, ip};
@@ -13,8 +13,8 @@ pub(crate) const CASES: &[Case] = &[Case {
     run: replaced,
 }];
 
-/// Before the container comes to nothing, its network device is replaced by another pair, the
-/// other end of which is not the host's.
+/// Replaces the network device, before the creation fails, by another pair whose peer is not on the
+/// host.
 fn replaced(runtime: &Runtime) -> Result {
     let device = Device::new("cfx0")?;
     let script = r#"pid=$(sed 's/.*"pid":\([0-9]*\).*/\1/'); inside() { nsenter -t $pid -n ip "$@"; }
@@ -28,7 +28,7 @@ fn replaced(runtime: &Runtime) -> Result {
     })?;
     let output = runtime.run_in(&bundle, &["create", "c"])?.failed()?;
     ensure!(output.stderr.contains("exit status 1"), "{}", output.stderr);
-    // Of some runtimes nothing is left.
+    // Some runtimes leave nothing to delete.
     runtime.run(&["delete", "--force", "c"])?.ok()?;
     let is_back = ip("link show cfx0").is_ok();
     let _gone = ip("link delete cfx0");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Sentences of the specification that no other group asks about.
+//! Sentences of the specification that no other group checks.
 
 use crate::Case;
 use crate::support::{Device, features, in_container, ip, probe_hook, refused, reports};
@@ -26,7 +26,8 @@ pub(crate) const CASES: &[Case] = &[
         quote: "If a custom option string is already recognized by mount(8), the runtime SHOULD follow the behavior of \
                 mount(8) (config.md, Linux mount options)",
         run: |runtime| {
-            // None is taken for something else: each goes to the file system, which does not know it.
+            // No option is mistaken for another: each goes to the file system, which does not know
+            // it.
             each(["user", "users", "group", "owner", "nofail", "auto", "noauto", "_netdev"], |option| {
                 refused(runtime, |config| {
                     let options = json!([option]);
@@ -77,7 +78,7 @@ pub(crate) const CASES: &[Case] = &[
                 Bundle::new(&["report"])?.with(|config| config["process"]["terminal"] = json!(true))?;
             runtime.run_in(&bundle, &["run", "--detach", "--console-socket", &path, "c"])?.ok()?;
             let mut text = Vec::new();
-            // The end is an error, EIO, when nobody has the terminal any more.
+            // Reading ends with EIO once no process has the terminal open.
             let _end = fs::File::from(socket.receive()?).read_to_end(&mut text);
             runtime.await_status("c", "stopped")?;
             runtime.run(&["delete", "c"])?.ok()?;
@@ -137,7 +138,7 @@ pub(crate) const CASES: &[Case] = &[
                 system. Hence, the content of the Features structure SHOULD be determined on the compilation time of the \
                 runtime, not on the execution time (features.md)",
         run: |runtime| {
-            // Flags of filters "not supported by the current kernel" are expected to be missing.
+            // Flags of filters that are "not supported by the current kernel" may be missing.
             let without_flags = |mut features: Value| {
                 features["linux"]["seccomp"]["supportedFlags"].take();
                 features
@@ -165,7 +166,7 @@ pub(crate) const CASES: &[Case] = &[
         quote: "The `null` value MUST NOT be confused with an empty value such as `0`, `false`, `\"\"`, `[]`, and `{}` \
                 (features.md)",
         run: |runtime| {
-            // Either could be meant by a null here: what a runtime knows, it says.
+            // null would be ambiguous here, so a runtime must give a value.
             let mut found = Vec::new();
             nulls(&features(runtime)?, "", &mut found);
             ensure!(found.is_empty(), "null: {found:?}");
@@ -238,7 +239,7 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-/// The state as the operation prints it and as hooks get it, in each status.
+/// Compares the state that the operation prints with the state that hooks get, in each status.
 fn every_state(runtime: &Runtime) -> Result {
     let bundle = Bundle::new(&["sleep"])?;
     let log = bundle.rootfs("log");
@@ -273,7 +274,8 @@ fn every_state(runtime: &Runtime) -> Result {
     })
 }
 
-/// Mounts of the container's process while a hook runs: made, and not yet at their place.
+/// Checks that the mounts of the container's process are made, and not yet in place, while a hook
+/// runs.
 fn environment_of(runtime: &Runtime, kind: &str) -> Result {
     let bundle = Bundle::new(&["exit", "0"])?;
     let file = bundle.path().join("mountinfo");
@@ -293,7 +295,7 @@ fn environment_of(runtime: &Runtime, kind: &str) -> Result {
     Ok(())
 }
 
-/// A device in a namespace that outlives the container, which somebody sets down there.
+/// Moves a device into a network namespace that outlives the container.
 fn moved_for_good(runtime: &Runtime) -> Result {
     let device = Device::new("cfm0")?;
     runtime.run_in(&Bundle::new(&["sleep"])?, &["run", "--detach", "first"])?.ok()?;
@@ -341,7 +343,7 @@ fn moved_for_good(runtime: &Runtime) -> Result {
     checked
 }
 
-/// A container that would own its cgroup.
+/// Makes a container that would own its cgroup.
 fn delegated(config: &mut Value) {
     with_user_namespace(config);
     for mount in config["mounts"].as_array_mut().into_iter().flatten() {
@@ -351,7 +353,7 @@ fn delegated(config: &mut Value) {
     }
 }
 
-/// A cgroup below two of ours, where no controller is enabled.
+/// Checks a cgroup two levels below the hierarchy, where no controller is enabled.
 fn two_levels_deep(runtime: &Runtime) -> Result {
     let have = host::controllers();
     let files = [("pids", "pids.max", "100"), ("hugetlb", "hugetlb.2MB.max", "4194304")];
@@ -361,7 +363,7 @@ fn two_levels_deep(runtime: &Runtime) -> Result {
         return Ok(());
     };
     if runtime.has_systemd_cgroups() {
-        // Its path is not one of directories; the group limits asks for the same.
+        // With systemd the path is no directory; the group `limits` checks the same.
         return Ok(());
     }
     let top = host::hierarchy().join(format!("letter-{}", std::process::id()));
@@ -386,7 +388,7 @@ fn two_levels_deep(runtime: &Runtime) -> Result {
 fn without_list(runtime: &Runtime) -> Result {
     let bundle = Bundle::new(&["sleep"])?.with(|config| {
         delegated(config);
-        // In a user namespace the kernel mounts no sysfs while part of the host's is covered.
+        // In a user namespace the kernel mounts no sysfs while a part of the host's is covered.
         for mount in config["mounts"].as_array_mut().into_iter().flatten() {
             if mount["type"] == "sysfs" {
                 *mount = json!({ "destination": "/sys", "type": "tmpfs", "source": "tmpfs" });
@@ -413,8 +415,8 @@ fn without_list(runtime: &Runtime) -> Result {
     Ok(())
 }
 
-/// The whole life of a container on a host where a runtime that goes to resctrl cannot get
-/// any further: it is a file.
+/// Runs the whole lifecycle on a host where resctrl is a file, so that a runtime that uses it
+/// fails.
 fn without_resctrl(runtime: &Runtime) -> Result {
     const SCRIPT: &str = "mkdir -p $d/cgroup && mount --rbind /sys/fs/cgroup $d/cgroup && mount --rbind $d /sys/fs && \
         echo as it was > /sys/fs/resctrl && \"$r\" --root $s create c && \"$r\" --root $s start c && \
@@ -428,7 +430,7 @@ fn without_resctrl(runtime: &Runtime) -> Result {
     Ok(())
 }
 
-/// The directories of hierarchies of version 1 and their owners.
+/// Returns the directories of version 1 hierarchies and their owners.
 fn version_1() -> Result<BTreeMap<PathBuf, u32>> {
     fn walk(dir: &Path, all: &mut BTreeMap<PathBuf, u32>) {
         let Ok(meta) = fs::metadata(dir) else { return };

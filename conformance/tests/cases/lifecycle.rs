@@ -239,7 +239,7 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| {
             let output = runtime.run_in(&Bundle::new(&["exit", "42"])?, &["run", "c"])?;
             ensure_eq!(output.status.code(), Some(42));
-            // With the host's pid namespace a process may end by its own signal.
+            // In the host's pid namespace a process can kill itself by a signal.
             let bundle =
                 Bundle::new(&["die-by-signal", "15"])?.with(|config| without_namespace(config, "pid"))?;
             let output = runtime.run_in(&bundle, &["run", "c"])?;
@@ -354,7 +354,7 @@ fn state_document(runtime: &Runtime) -> Result {
 fn not_its_own(runtime: &Runtime) -> Result {
     let source = tempfile::tempdir().doing("temporary directory")?;
     std::fs::write(source.path().join("file"), "").doing("write")?;
-    // A network namespace that a file keeps, as `ip netns` has them.
+    // A network namespace that a file keeps alive, as with `ip netns`.
     let namespace = tempfile::NamedTempFile::new().doing("temporary file")?;
     let path = namespace.path().display().to_string();
     let unshare = std::process::Command::new("unshare").arg(format!("--net={path}")).arg("true").status();
@@ -442,8 +442,7 @@ fn concurrent_starts(runtime: &Runtime) -> Result {
 }
 
 fn kill_sends(runtime: &Runtime, names: &[&str]) -> Result {
-    // SIGUSR1 ends a process that does not expect it, unless it is the first of
-    // its pid namespace.
+    // SIGUSR1 kills a process without a handler, except the first of a pid namespace.
     let bundle = Bundle::new(&["sleep"])?.with(|config| without_namespace(config, "pid"))?;
     for signal in names {
         runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! linux.resources: that a limit limits, by what happens at it. They need the
-//! controllers of a unified host.
+//! linux.resources: limits, judged by their effect. The cases need the controllers of a unified
+//! host.
 
 use crate::Case;
 use conformance::{Bundle, Doing, Output, Result, Runtime, ensure, ensure_eq, host};
 use serde_json::{Value, json};
 use std::process::Command;
 
-/// The controllers that the cases need and the host does not have.
+/// Returns the controllers that the cases need and the host does not have.
 pub(crate) fn missing_controllers() -> Vec<&'static str> {
     let have = host::controllers();
     let needed = ["cpu", "cpuset", "io", "memory", "pids", "hugetlb"];
@@ -67,15 +67,15 @@ pub(crate) const CASES: &[Case] = &[
         quote: "quota - specifies the total amount of time in microseconds for which all tasks in a cgroup can run \
                 during one period (config-linux.md, CPU)",
         run: |runtime| {
-            // Milliseconds of CPU time, and how often the cgroup had to wait for its next
-            // period. How much it gets without a quota is the machine's business.
+            // The CPU time in milliseconds, and the number of periods in which the cgroup was
+            // throttled. The time without a quota depends on the machine.
             let burned = |limits: &Value| -> Result<(u64, u64)> {
                 let output = run(runtime, &["burn", "2000"], limits)?.ok()?;
                 let (used, waits) = output.stdout.trim().split_once(' ').unwrap_or_default();
                 Ok((used.parse().doing("CPU time")?, waits.parse().doing("nr_throttled")?))
             };
             let (used, waits) = burned(&json!({ "cpu": { "quota": 10_000, "period": 100_000 } }))?;
-            // A tenth of 2000 ms is 200; the host's ticks are coarse.
+            // A tenth of 2000 ms is 200 ms, but the host's ticks are coarse.
             ensure!(used < 500 && waits > 0, "{used} ms of CPU time in 2000 ms, with a quota of a tenth");
             let (used, waits) = burned(&json!({}))?;
             ensure!(waits == 0, "{used} ms without a quota, in {waits} pieces");
@@ -182,7 +182,7 @@ fn limit(config: &mut Value, limits: &Value) {
     }
 }
 
-/// A block device of our own, on a file.
+/// A loop device on a file.
 struct Loop(String);
 
 impl Loop {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! config.md and config-linux.md: devices, kernel parameters, covered paths, control
-//! groups, and what a runtime does with properties and values that it cannot know.
+//! config.md and config-linux.md: devices, kernel parameters, masked and read-only paths, cgroups,
+//! and unknown properties and values.
 
 use crate::Case;
 use crate::support::{accepts, refused};
@@ -27,7 +27,7 @@ pub(crate) const CASES: &[Case] = &[
         quote: "ociVersion (string, REQUIRED) MUST be in SemVer v2.0.0 format (config.md, Specification version)",
         run: |runtime| {
             let far = [json!("invalid"), json!("1"), json!(""), json!(1.2), Value::Null];
-            // Nearly versions: SemVer 2.0.0, items 2, 9 and 10.
+            // Texts that are almost versions (SemVer 2.0.0, items 2, 9 and 10).
             let near = [
                 "1.0.0-",
                 "1.0.0+",
@@ -170,7 +170,7 @@ pub(crate) const CASES: &[Case] = &[
                 config["linux"]["devices"] =
                     json!([{ "path": "/dev/tun", "type": "c", "major": 1, "minor": 7 }]);
             });
-            // There may be no such node on the host to take it from.
+            // The host may have no such node to bind.
             let nodes = nodes.or_else(|_| stat(runtime, &["/dev/null", "/dev/zero"], with_user_namespace))?;
             ensure_eq!(nodes[0].as_ref().map(|node| node.kind.as_str()), Some("char 1:3"));
             ensure_eq!(nodes[1].as_ref().map(|node| node.kind.as_str()), Some("char 1:5"));
@@ -269,7 +269,7 @@ pub(crate) const CASES: &[Case] = &[
                 refused(runtime, |config| config["linux"]["sysctl"] = json!({ name: value }))
                     .map_err(|why| format!("{name:?}={value:?}: {why}"))?;
             }
-            // Without a namespace of the container's own it would be the host's.
+            // Without its own namespace the container would change the host's parameter.
             refused(runtime, |config| {
                 without_namespace(config, "ipc");
                 config["linux"]["sysctl"] = json!({ "kernel.shmmni": "4321" });
@@ -281,7 +281,7 @@ pub(crate) const CASES: &[Case] = &[
         quote: "All of the properties configured in config.json except for process MUST be applied. If the runtime cannot \
                 apply a property as specified in the configuration, it MUST generate an error (runtime.md, Create)",
         run: |runtime| {
-            // A number cannot be empty; a name can. Writing nothing does neither.
+            // A number cannot be empty, a name can. Writing zero bytes changes neither.
             refused(runtime, |config| config["linux"]["sysctl"] = json!({ "kernel.shmmni": "" }))?;
             let bundle = Bundle::new(&["cat", "/proc/sys/kernel/domainname"])?
                 .with(|config| config["linux"]["sysctl"] = json!({ "kernel.domainname": "" }))?;
@@ -366,7 +366,7 @@ pub(crate) const CASES: &[Case] = &[
                 runtime.run(&["delete", "--force", "c"])?.ok()?;
                 ensure_eq!(got, want);
             }
-            // What was made on the way there is nobody's.
+            // The parent directory that the runtime has made belongs to no container.
             let _parent = std::fs::remove_dir(host::hierarchy().join("conformance-case"));
             Ok(())
         },
@@ -412,7 +412,7 @@ pub(crate) const CASES: &[Case] = &[
                         ensure!(!outside.exists(), "made {}", outside.display());
                     }
                     match place {
-                        // Where it is said to be, and not where nothing was asked for.
+                        // At its configured place, and not elsewhere.
                         Some(place) => {
                             let place = place?;
                             ensure!(
@@ -499,7 +499,7 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-/// What `probe stat` says about paths in a container with the change.
+/// Runs `probe stat` for these paths in a container with the change.
 fn stat(runtime: &Runtime, paths: &[&str], change: impl FnOnce(&mut Value)) -> Result<Vec<Option<Node>>> {
     let bundle = Bundle::new(&[&["stat"], paths].concat())?.with(change)?;
     serde_json::from_str(&runtime.run_in(&bundle, &["run", "c"])?.ok()?.stdout).doing("stat")

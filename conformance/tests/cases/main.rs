@@ -5,10 +5,10 @@
 //! RUNTIME=/usr/bin/runc cargo test -p conformance --test cases [NAME]
 //! ```
 //!
-//! Each case quotes what it checks, gets a runtime with a state directory of its
-//! own, and fails if it leaves anything behind. Root is needed. VERDICTS names a
-//! file for what came of the cases; CASES names a file with one name a line: these
-//! cases are run alone, in this order, until one fails.
+//! Each case quotes the sentence that it checks, gets a runtime with its own state directory, and
+//! fails if it leaves anything behind. Root is needed. VERDICTS names a file for the outcomes.
+//! CASES names a file with one name a line: these cases are run alone, in this order, until one
+//! fails.
 #![allow(clippy::disallowed_methods, clippy::print_stderr)]
 
 mod authority;
@@ -55,17 +55,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// One case.
 #[derive(Debug)]
 pub(crate) struct Case {
-    /// What is checked, in a few words.
+    /// The name, in a few words.
     pub(crate) name: &'static str,
-    /// The sentence that demands it, and where it stands.
+    /// The sentence that demands the behaviour, and its source.
     pub(crate) quote: &'static str,
-    /// Checks it.
+    /// The check.
     pub(crate) run: fn(&Runtime) -> Result,
 }
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // They watch the same host.
+    // The cases watch the same host.
     arguments.test_threads = Some(1);
     let _lock = match host::isolate().and_then(|()| host::only_one()) {
         Ok(lock) => lock,
@@ -132,7 +132,8 @@ fn main() -> ExitCode {
             let verdicts = Arc::clone(&verdicts);
             trials.push(Trial::test(name(group, case), move || {
                 let (mut outcome, mut result) = judge(case);
-                // A table is made once, and other programs of the host may be in the way.
+                // A second try for a table: other programs of the host may have disturbed the
+                // first.
                 if result.is_err() && std::env::var_os(verdict::VARIABLE).is_some() {
                     (outcome, result) = judge(case);
                 }
@@ -161,7 +162,7 @@ fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
-/// What of the host keeps these cases from being judged.
+/// Returns the reason why the host cannot judge these cases.
 fn cannot_be_judged(cases: &[Case]) -> Option<String> {
     if std::ptr::eq(cases, hosts::APPARMOR) {
         return (!hosts::has_apparmor()).then(|| "the kernel has no AppArmor".into());
@@ -210,7 +211,7 @@ fn outcome(case: &Case) -> std::result::Result<(), (Outcome, String)> {
     let runtime = Runtime::from_env().map_err(failed)?;
     let result = (case.run)(&runtime);
     if result.is_err() {
-        // Let the next case begin on a clean host; this one has failed already.
+        // A clean host for the next case; this one has failed already.
         for entry in std::fs::read_dir(runtime.root()).into_iter().flatten().flatten() {
             let _deleted = runtime.run(&["delete", "--force", &entry.file_name().to_string_lossy()]);
         }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! config.md, "Linux mount options": those whose effect is not in mountinfo, or is the
+//! config.md, "Linux mount options": the options that mountinfo does not show, or that are the
 //! default there.
 
 use crate::Case;
@@ -113,7 +113,7 @@ pub(crate) const CASES: &[Case] = &[
             }
             let bundle = Bundle::new(&["write", "/dev/shm/x", "y"])?;
             runtime.run_in(&bundle, &["run", "c"])?.ok()?;
-            // An instance of its own: the first terminal of it is 0.
+            // In an instance of its own, the first terminal is 0.
             let bundle = Bundle::new(&["use-devices"])?;
             let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
             let used: Value = serde_json::from_str(&output.stdout).doing("used")?;

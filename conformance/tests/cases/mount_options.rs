@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Mounts as mount(2) would make them: options in every spelling, what a remount
-//! changes, what may be mounted where, and what errors name.
+//! Mounts, compared with mount(2): the spellings of options, remounts, mount points and errors.
 
 use crate::Case;
 use crate::support::refused;
@@ -171,7 +170,7 @@ pub(crate) const CASES: &[Case] = &[
                 (config.md, Mounts): / is one (runc#5070, crun#1752), and what follows is mounted below it",
         run: |runtime| {
             on_root(runtime, |_| ())?;
-            // Hooks look for the rootfs where it is on the host.
+            // Hooks look for the rootfs at its path on the host.
             on_root(runtime, |config| config["hooks"] = json!({ "createRuntime": [{ "path": "/bin/true" }] }))
         },
     },
@@ -217,7 +216,7 @@ pub(crate) const CASES: &[Case] = &[
                 }
                 Ok(())
             })?;
-            // Neither may a mask, nor a read-only path.
+            // Masked and read-only paths cannot cover it either.
             each(["maskedPaths", "readonlyPaths"], |field| {
                 let bundle =
                     Bundle::new(&["exit", "0"])?.with(|config| config["linux"][*field] = json!(["/data"]))?;
@@ -236,7 +235,7 @@ pub(crate) const CASES: &[Case] = &[
                 without_namespace(config, "network");
             };
             let bundle = Bundle::new(&["report"])?.with(change)?.with(|config| {
-                // Where the time of access is kept, or not, is the host's affair.
+                // The host decides whether access times are kept.
                 if let Some(mounts) = config["mounts"].as_array_mut()
                     && let Some(sys) = mounts.iter_mut().find(|mount| mount["destination"] == "/sys")
                     && let Some(options) = sys["options"].as_array_mut()
@@ -250,7 +249,7 @@ pub(crate) const CASES: &[Case] = &[
             for mount in &sys {
                 ensure!(mount.options.iter().any(|option| option == "ro"), "writable: {mount:?}");
             }
-            // Masks cover its paths, too.
+            // Masks cover paths of the mount, too.
             ensure!(sys.iter().any(|mount| mount.target == "/sys/firmware"), "{sys:?}");
             let bundle = Bundle::new(&["stat", "/sys/class/net/lo"])?.with(change)?;
             let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
@@ -273,7 +272,7 @@ pub(crate) const CASES: &[Case] = &[
             })?;
             let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
             ensure!(output.stdout.contains("link /etc/passwd"), "{output}");
-            // No mount of the link on something else.
+            // The link itself is mounted, not its target.
             let made = fs::read_link(bundle.rootfs("link")).doing("readlink")?;
             ensure_eq!(made, Path::new("/etc/passwd"));
             Ok(())
@@ -289,7 +288,7 @@ pub(crate) const CASES: &[Case] = &[
             fs::create_dir(host.join("dir")).doing("mkdir")?;
             symlink("/etc/passwd", host.join("dir/link")).doing("symlink")?;
             symlink("dir", host.join("way")).doing("symlink")?;
-            // A link on the way to it is followed.
+            // Links on the way to it are followed.
             each(["dir/link", "way/link", "dir/../way/link"], |source| {
                 let bundle = Bundle::new(&["stat", "/link"])?.with(|config| {
                     let (source, options) = (host.join(source), ["bind", "src-nofollow"]);
@@ -339,14 +338,14 @@ fn at_m0(mut mount: Value) -> Value {
     mount
 }
 
-/// What the container says of a mount at /m0.
+/// Mounts something at /m0. Returns the container's view of it.
 fn mounted(runtime: &Runtime, mount: Value) -> Result<Mount> {
     let bundle = Bundle::new(&["report"])?.with(|config| push(config, at_m0(mount)))?;
     let report = runtime.report(&bundle)?;
     report.mount("/m0").cloned().ok_or_else(|| "no mount".to_owned())
 }
 
-/// What the container says of a mount at /m0 with other options later on.
+/// Mounts something at /m0, and remounts it with other options. Returns the container's view.
 fn remounted(runtime: &Runtime, first: Value, options: &[&str]) -> Result<Mount> {
     let options = [&["remount"], options].concat();
     let bundle = Bundle::new(&["report"])?.with(|config| {
@@ -359,7 +358,7 @@ fn remounted(runtime: &Runtime, first: Value, options: &[&str]) -> Result<Mount>
     Ok(all[0].clone())
 }
 
-/// A bundle, and a directory that may be mounted on its root, and has a file more.
+/// Makes a bundle, and a directory to mount on its root, with one more file.
 fn rooted() -> Result<(Bundle, tempfile::TempDir)> {
     let bundle = Bundle::new(&["sleep"])?;
     let new = tempfile::tempdir().doing("temporary directory")?;
@@ -372,8 +371,8 @@ fn rooted() -> Result<(Bundle, tempfile::TempDir)> {
     Ok((bundle, new))
 }
 
-/// Mounts a directory on the root, and the rest in it: the container's process sees it,
-/// and one that is executed later.
+/// Mounts a directory on the root, and the other mounts in it. Checks that the container's process
+/// and a later exec see it.
 fn on_root(runtime: &Runtime, change: impl FnOnce(&mut Value)) -> Result {
     let (bundle, new) = rooted()?;
     let seen = ["/new", "/etc/passwd", "/proc/self", "/dev/null", "/made/m0"];
@@ -385,7 +384,7 @@ fn on_root(runtime: &Runtime, change: impl FnOnce(&mut Value)) -> Result {
         change(config);
     })?;
     if !bundle.config["linux"]["uidMappings"].is_null() {
-        // The container's root makes its mount points.
+        // The directory needs the mount points.
         for name in ["", "dev", "etc", "proc", "sys"] {
             chown(new.path().join(name), Some(300_000), Some(400_000)).doing("chown")?;
         }
@@ -401,7 +400,7 @@ fn on_root(runtime: &Runtime, change: impl FnOnce(&mut Value)) -> Result {
     for (path, want) in seen.iter().zip(&there) {
         ensure_eq!(root.join(&path[1..]).symlink_metadata().is_ok(), *want);
     }
-    // `root.readonly` is about it, and nothing of it has reached the old root.
+    // `root.readonly` applies to the new root, and the old root stays without mounts.
     let mounts = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).doing("mountinfo")?;
     let roots: Vec<_> = mounts.lines().filter(|line| line.split(' ').nth(4) == Some("/")).collect();
     ensure_eq!(roots.len(), 1);
@@ -410,7 +409,7 @@ fn on_root(runtime: &Runtime, change: impl FnOnce(&mut Value)) -> Result {
     runtime.run(&["delete", "--force", "c"])?.ok().map(drop)
 }
 
-/// Mounts so many lower layers, each of 100 bytes, over one another.
+/// Mounts an overlay of `count` lower layers, with paths of 100 bytes each.
 fn layers(runtime: &Runtime, count: usize, options: &[&str]) -> Result {
     let dir = tempfile::tempdir().doing("temporary directory")?;
     let mut layers = Vec::new();
@@ -438,7 +437,7 @@ fn layers(runtime: &Runtime, count: usize, options: &[&str]) -> Result {
     Ok(())
 }
 
-/// Fails at a path whose index does not fit into 16 bits.
+/// Fails at a mount whose index does not fit into 16 bits.
 fn late_failure(runtime: &Runtime) -> Result {
     let bundle = Bundle::new(&["exit", "0"])?.with(|config| {
         let missing = (0..65_540).map(|i| format!("/none/{i}"));

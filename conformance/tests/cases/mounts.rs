@@ -89,7 +89,7 @@ pub(crate) const CASES: &[Case] = &[
                 ("private", "", None),
                 ("shared", "shared", None),
                 ("slave", "master", None),
-                // Which is what they are if nothing is said.
+                // Slave is the default.
                 ("shared,slave", "master", None),
                 ("unbindable", "unbindable", None),
                 ("rprivate", "", Some("")),
@@ -120,7 +120,7 @@ pub(crate) const CASES: &[Case] = &[
             each(all, |&(value, want)| {
                 let bundle =
                     Bundle::new(&["report"])?.with(|c| c["linux"]["rootfsPropagation"] = json!(value))?;
-                // Only what is shared on the host can be a slave of it.
+                // A mount can only be a slave of a shared mount of the host.
                 let _shared = Mounted::bind(&bundle.rootfs(""), &bundle.rootfs(""))?.shared()?;
                 let report = runtime.report(&bundle)?;
                 let got = report.mount("/").map(propagation);
@@ -203,7 +203,7 @@ pub(crate) const CASES: &[Case] = &[
             })?;
             std::fs::create_dir(bundle.path().join("data")).doing("mkdir")?;
             std::fs::write(bundle.path().join("data/file"), "text").doing("write")?;
-            // Wherever the caller is.
+            // From any working directory of the caller.
             let mut command =
                 runtime.command(&["run", "--bundle", &bundle.path().display().to_string(), "c"]);
             command.current_dir("/");
@@ -274,10 +274,10 @@ pub(crate) const CASES: &[Case] = &[
             let bundle = mapped(&tree, json!(["rbind", "idmap"]), true)?;
             let nodes = stat(runtime, &bundle)?;
             ensure_eq!(nodes[0].as_ref().map(|node| node.owner), Some((100_000, 200_000)));
-            // Not recursively.
+            // The mount below is not id-mapped.
             ensure_eq!(nodes[1].as_ref().map(|node| node.owner), Some((0, 0)));
             idmapped(runtime, bundle, [true, false])?;
-            // Nothing of the source is another one's now.
+            // The owner of the source's files has not changed.
             let owner = std::fs::metadata(tree.path().join("file")).doing("stat")?;
             ensure_eq!((owner.uid(), owner.gid()), (0, 0));
             Ok(())
@@ -326,7 +326,7 @@ pub(crate) const CASES: &[Case] = &[
         quote: "If they are not specified, the runtime MAY use the container's user namespace mapping, otherwise an \
                 error MUST be returned (config.md, Linux mount options, since 1.2)",
         run: |runtime| {
-            // All take them: an error would do, what nobody asked for would not.
+            // No runtime refuses these. An error would be right, an unwanted mapping would not.
             let tree = Tree::new()?;
             for (option, below) in [("idmap", 65_534), ("ridmap", 0)] {
                 let bundle = mapped(&tree, json!(["rbind", option]), false)?.with(with_user_namespace)?;
@@ -371,7 +371,7 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-/// Options of a mount, those that it must have, those that it may not have.
+/// Options of a mount, the options that it must have, and those that it must not have.
 type Row = (&'static [&'static str], &'static [&'static str], &'static [&'static str]);
 
 const OF_A_FILE_SYSTEM: &[Row] = &[
@@ -396,7 +396,7 @@ const OF_A_FILE_SYSTEM: &[Row] = &[
     (&["dirsync"], &["dirsync"], &[]),
     (&["lazytime"], &["lazytime"], &[]),
     (&["lazytime", "nolazytime"], &[], &["lazytime"]),
-    // What they do cannot be seen.
+    // Options without a visible effect.
     (&["silent"], &[], &[]),
     (&["loud"], &[], &[]),
     (&["iversion"], &[], &[]),
@@ -437,7 +437,7 @@ const RECURSIVE_ATIME: &[Row] = &[
     (&["rstrictatime", "rnostrictatime"], &["relatime"], &["noatime"]),
 ];
 
-/// Of mounts that have `noatime`.
+/// Rows for mounts that have `noatime`.
 const RECURSIVE_ATIME_AGAIN: &[Row] = &[
     (&[], &["noatime"], &["relatime"]),
     (&["rrelatime"], &["relatime"], &["noatime"]),
@@ -460,7 +460,7 @@ fn at(i: usize, mut mount: Value) -> Value {
     mount
 }
 
-/// What the container's mounts are like with these at /m0, /m1, ...
+/// Mounts these at /m0, /m1 and so on. Returns the container's view of them.
 fn mounts(runtime: &Runtime, list: &[Value]) -> Result<Vec<Mount>> {
     let bundle = Bundle::new(&["report"])?.with(|config| {
         for (i, mount) in list.iter().enumerate() {
@@ -470,7 +470,7 @@ fn mounts(runtime: &Runtime, list: &[Value]) -> Result<Vec<Mount>> {
     Ok(runtime.report(&bundle)?.mounts)
 }
 
-/// A container with a mount for each row, each judged.
+/// Checks each row in one container, with one mount a row.
 fn rows(runtime: &Runtime, rows: &[Row], make: impl Fn(&[&str]) -> Value) -> Result {
     each(rows, |row| {
         let mounts = mounts(runtime, &[make(row.0)])?;
@@ -480,7 +480,7 @@ fn rows(runtime: &Runtime, rows: &[Row], make: impl Fn(&[&str]) -> Value) -> Res
 
 fn judge((options, want, unwanted): &Row, mount: &Mount) -> Result {
     let has = |option: &&&str| mount.options.iter().chain(&mount.super_options).any(|o| o == *option);
-    // A read-only file system is one thing, a read-only mount another.
+    // Read-only is an option of the mount here, not of the file system.
     let has_itself = |option: &&&str| {
         mount.options.iter().any(|o| o == *option) || !["ro", "rw"].contains(*option) && has(option)
     };
@@ -502,12 +502,12 @@ fn recursive(runtime: &Runtime, tree: &Tree, rows: &[Row]) -> Result {
     })
 }
 
-/// The optional field of mountinfo without its number; empty: private.
+/// Returns the optional field of mountinfo without its number; empty for private.
 fn propagation(mount: &Mount) -> String {
     mount.propagation.first().and_then(|field| field.split(':').next()).unwrap_or_default().to_owned()
 }
 
-/// A container that looks at the files of a tree, mounted with these options.
+/// Makes a container that prints the owners of a tree, mounted with these options.
 fn mapped(tree: &Tree, options: Value, mappings: bool) -> Result<Bundle> {
     let bundle = Bundle::new(&["stat", "/m0/file", "/m0/below/file"])?;
     // Root of a user namespace could not make it.
@@ -522,8 +522,7 @@ fn mapped(tree: &Tree, options: Value, mappings: bool) -> Result<Bundle> {
     })
 }
 
-/// Checks whether the mounts at /m0 and below it are id-mapped, as mount_setattr(2) alone
-/// makes them.
+/// Checks whether the mounts at /m0 and below it are id-mapped, by the files' owners.
 fn idmapped(runtime: &Runtime, bundle: Bundle, want: [bool; 2]) -> Result {
     let bundle = bundle.with(|config| config["process"]["args"] = json!(["/probe", "report"]))?;
     let report = runtime.report(&bundle)?;
@@ -533,14 +532,14 @@ fn idmapped(runtime: &Runtime, bundle: Bundle, want: [bool; 2]) -> Result {
     Ok(())
 }
 
-/// What the container's `probe stat` says.
+/// Runs the container's `probe stat`.
 fn stat(runtime: &Runtime, bundle: &Bundle) -> Result<Vec<Option<Node>>> {
     serde_json::from_str(&runtime.run_in(bundle, &["run", "c"])?.ok()?.stdout).doing("stat")
 }
 
-/// A tmpfs with another one below it, and a file of root's in each.
+/// A tmpfs with another one below it, each with a file of root's.
 struct Tree {
-    // In the order in which they go.
+    // In the order in which they are unmounted.
     below: Mounted,
     top: Mounted,
     _dir: tempfile::TempDir,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! config-linux.md: namespaces that exist already, user and time namespaces.
+//! config-linux.md, "Namespaces": existing namespaces, user and time namespaces.
 
 use crate::Case;
 use crate::support::{add_namespace, own_namespace, refused};
@@ -56,7 +56,7 @@ pub(crate) const CASES: &[Case] = &[
             let path = format!("/proc/{}/ns/mnt", other.id());
             let link = |path: &str| std::fs::read_link(path).map(|link| link.display().to_string());
             let own = link("/proc/self/ns/mnt").doing("readlink")?;
-            // Until it is there.
+            // Waits for the new namespace.
             let end = std::time::Instant::now() + std::time::Duration::from_secs(5);
             while link(&path).is_ok_and(|link| link == own) && std::time::Instant::now() < end {
                 std::thread::sleep(std::time::Duration::from_millis(5));
@@ -78,7 +78,7 @@ pub(crate) const CASES: &[Case] = &[
         quote: "The runtime MUST place the container process in the namespace associated with that `path` \
                 (config-linux.md, Namespaces)",
         run: |runtime| {
-            // With the other namespaces that belong to it, as a pod has them.
+            // With the other namespaces of the same user namespace, as in a pod.
             let (first, report) = with_first(runtime, with_user_namespace, |pid, config| {
                 for (kind, file) in [("network", "net"), ("ipc", "ipc"), ("uts", "uts"), ("user", "user")] {
                     join(config, kind, &format!("/proc/{pid}/ns/{file}"));
@@ -163,7 +163,7 @@ pub(crate) const CASES: &[Case] = &[
         quote: "If a namespace type is not specified in the namespaces array, the container MUST inherit the runtime \
                 namespace of that type (config-linux.md, Namespaces): a path that leads there says no more",
         run: |runtime| {
-            // To what they are already: a runtime that makes the change shall do no harm.
+            // The present values, so that a runtime that writes them does no harm.
             let read = |name: &str| std::fs::read_to_string(format!("/proc/sys/{name}")).doing(name);
             let (hostname, msgmax) = (read("kernel/hostname")?, read("kernel/msgmax")?);
             let forward = read("net/ipv4/ip_forward")?;
@@ -341,7 +341,7 @@ pub(crate) const CASES: &[Case] = &[
                 })
                 .map_err(|why| format!("{offsets}: {why}"))?;
             }
-            // And without a namespace that they could be for.
+            // The same without a time namespace.
             refused(runtime, |config| config["linux"]["timeOffsets"] = json!({ "boottime": { "secs": 1 } }))
         },
     },
@@ -406,7 +406,7 @@ pub(crate) const CASES: &[Case] = &[
                         with_user_namespace(config);
                         without_namespace(config, "pid");
                         join(config, "network", &format!("/proc/{pid}/ns/net"));
-                        // File systems of namespaces that are not this user namespace's.
+                        // Without file systems of namespaces that another user namespace owns.
                         if let Some(mounts) = config["mounts"].as_array_mut() {
                             mounts.retain(|mount| mount["destination"] == "/dev");
                             mounts.push(
@@ -436,21 +436,21 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-/// Puts the container into all that a pod shares, processes as well.
+/// Joins the container to all namespaces of a pod, its pid namespace included.
 fn join_pod(pid: i64, config: &mut Value) {
     join_process(config, pid, &["network", "ipc", "uts", "pid"]);
     join(config, "user", &format!("/proc/{pid}/ns/user"));
 }
 
-/// Gives the mappings of a user namespace, which is there already.
+/// Adds the mappings of a user namespace that exists already.
 fn with_mappings(config: &mut Value) {
     let namespaces = config["linux"]["namespaces"].clone();
     with_user_namespace(config);
     config["linux"]["namespaces"] = namespaces;
 }
 
-/// Runs a container, and a second one beside it, whose configuration `change` joins to the
-/// namespaces of the first one's pid. Returns these namespaces and the second one's report.
+/// Runs a container, and a second one beside it that `change` joins to namespaces of the first
+/// one's pid. Returns the first one's namespaces and the second one's report.
 fn with_first(
     runtime: &Runtime,
     first: impl FnOnce(&mut Value),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! config-linux.md, "Network Devices": interfaces of the host that a container is given.
+//! config-linux.md, "Network Devices": interfaces of the host for containers.
 
 use crate::Case;
 use crate::support::{Device, ip, refused};
@@ -55,7 +55,7 @@ pub(crate) const CASES: &[Case] = &[
                         Ok(runtime.report(&bundle))
                     },
                 )?;
-                // Left on the host by a runtime that has only renamed it.
+                // A runtime that has only renamed the device leaves it on the host.
                 let _gone = ip("link delete inside0");
                 ensure_eq!(report?.interfaces.get("inside0"), Some(&true));
                 Ok(())
@@ -152,7 +152,8 @@ pub(crate) const CASES: &[Case] = &[
             let device = Device::new("cfi0")?;
             ip("address add 192.0.2.9/24 dev cfi0")?;
             ip("link property add dev cfi0 altname cfi0alternative")?;
-            // The kernel finds that the name is taken, by the device itself, after the move.
+            // The kernel finds the conflict, with the device's own alternative name, after the
+            // move.
             refused(runtime, |config| {
                 config["linux"]["netDevices"] = json!({ device.name: { "name": "cfi0alternative" } });
             })?;
@@ -179,7 +180,7 @@ pub(crate) const CASES: &[Case] = &[
                 (config-linux.md, Network Devices, since 1.3)",
         run: |runtime| {
             refused(runtime, |config| config["linux"]["netDevices"] = json!({ "nonexistent0": {} }))?;
-            // Not into the namespace where it is already.
+            // A device cannot move into the namespace where it is already.
             let device = Device::new("cff0")?;
             refused(runtime, |config| {
                 without_namespace(config, "network");
@@ -189,7 +190,7 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-/// Returns a bundle whose program reports what it sees, with these network devices.
+/// Makes a bundle that reports its interfaces, with these network devices.
 fn reporting(devices: Value) -> Result<Bundle> {
     Bundle::new(&["report"])?.with(|config| config["linux"]["netDevices"] = devices)
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! config.md, "Process": what the program begins with.
+//! config.md, "Process": the state in which the program begins.
 
 use crate::Case;
 use crate::support::{output_by, refused, run_by};
@@ -15,7 +15,7 @@ pub(crate) const CASES: &[Case] = &[
             let bundle = Bundle::new(&["exit", "0"])?.with(|config| {
                 config.as_object_mut().map(|all| all.remove("process"));
             })?;
-            // If not at create, which says it earlier.
+            // create may fail already.
             if runtime.run_in(&bundle, &["create", "c"])?.status.success() {
                 runtime.run(&["start", "c"])?.failed()?;
                 runtime.run(&["delete", "--force", "c"])?.ok()?;
@@ -76,7 +76,7 @@ pub(crate) const CASES: &[Case] = &[
         quote: "For each entry in `rlimits`, a getrlimit(3) on `type` MUST succeed; `rlim.rlim_cur` MUST match the \
                 configured value; `rlim.rlim_max` MUST match the configured value (config.md, POSIX process)",
         run: |runtime| {
-            // Below whatever the host has: not every runtime may raise them.
+            // Below the host's limits: not every runtime may raise them.
             let limits = [
                 ("RLIMIT_AS", 2 << 30, 3 << 30),
                 ("RLIMIT_CORE", 0, 0),
@@ -159,7 +159,7 @@ pub(crate) const CASES: &[Case] = &[
             let set = |name: &str| report.capabilities.get(name).cloned().unwrap_or_default();
             ensure_eq!(set("CapBnd"), format!("{:016x}", 1 | 1 << 5 | 1 << 7 | 1 << 13));
             ensure_eq!(set("CapInh"), format!("{:016x}", 1 | 1 << 5));
-            // execve(2) of a user who is not root leaves no more than the ambient set.
+            // execve(2) reduces the sets of a user other than root to the ambient set.
             for name in ["CapPrm", "CapEff", "CapAmb"] {
                 ensure_eq!(set(name), format!("{:016x}", 1));
             }
@@ -171,7 +171,7 @@ pub(crate) const CASES: &[Case] = &[
         quote: "capabilities (object, OPTIONAL) is an object containing arrays that specifies the sets of capabilities for \
                 the process (config.md, Linux Process). Without it runc changes none (crun takes all away)",
         run: |runtime| {
-            // With no_new_privs execve(2) gives root no capability that it has not had.
+            // With no_new_privs, execve(2) gives root no new capability.
             each([false, true], |&no_new_privileges| {
                 let bundle = Bundle::new(&["report"])?.with(|config| {
                     config["process"].as_object_mut().map(|process| process.remove("capabilities"));
@@ -251,13 +251,13 @@ pub(crate) const CASES: &[Case] = &[
             ] {
                 let bundle = Bundle::new(&["cat", "/proc/self/stat"])?
                     .with(|config| config["process"]["scheduler"] = scheduler.clone())?;
-                // What is not said is 0, and not what the caller has. The kernel sets it with these
+                // A value that is not given is 0, not the caller's. The kernel uses it with these
                 // policies alone.
                 let is_nice =
                     ["SCHED_OTHER", "SCHED_BATCH"].iter().any(|policy| scheduler["policy"] == *policy);
                 let caller = ["nice", "-n", if is_nice { "5" } else { "0" }];
                 let output = output_by(runtime, &caller, &bundle)?.ok()?;
-                // After the name, which is in parentheses, with the third field.
+                // The fields behind the name, which is in parentheses, from the third on.
                 let fields: Vec<_> =
                     output.stdout.rsplit(')').next().unwrap_or_default().split_ascii_whitespace().collect();
                 let got = [19, 40, 41].map(|n: usize| fields.get(n - 3).copied().unwrap_or_default());
@@ -386,7 +386,7 @@ pub(crate) const CASES: &[Case] = &[
             for change in changes {
                 refused(runtime, |config| change(&mut config["process"]["user"]))?;
             }
-            // An id that the user namespace does not have.
+            // The user namespace does not map the id.
             refused(runtime, |config| {
                 conformance::change::with_user_namespace(config);
                 config["process"]["user"]["uid"] = json!(100_000);
@@ -468,7 +468,7 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-/// What a program of util-linux says about the container's first process.
+/// Returns the output of a program of util-linux about the container's first process.
 fn ask_about(runtime: &Runtime, bundle: &Bundle, program: &str) -> Result<String> {
     runtime.run_in(bundle, &["run", "--detach", "c"])?.ok()?;
     let pid = runtime.state("c")?["pid"].to_string();

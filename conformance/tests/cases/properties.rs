@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! runtime.md, "Create": what is there once a container is created, what cannot be
-//! applied, and what a create that fails leaves in the image.
+//! runtime.md, "Create": the properties of a created container, values that cannot be applied, and
+//! the image after a failed create.
 
 use crate::Case;
 use crate::support::{Change, rows};
@@ -126,7 +126,7 @@ pub(crate) const CASES: &[Case] = &[
                     let now = after.remove(path);
                     ensure!(now.as_ref() == Some(entry), "{path}: {now:?}, was {entry:?}");
                 }
-                // Their mount points, and the directories above them.
+                // The mount points and the directories above them.
                 after.retain(|path, (_, size, _)| {
                     *size != 0 || !["opt", "etc/hosts"].iter().any(|at| path.starts_with(at))
                 });
@@ -137,7 +137,7 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-/// Properties and what [`look`] finds of them.
+/// Properties and their values, as [`look`] returns them.
 const PROPERTIES: &[(&str, &str)] = &[
     ("hostname", "mrsdalloway"),
     ("domainname", "example.org"),
@@ -155,7 +155,7 @@ const PROPERTIES: &[(&str, &str)] = &[
     ("own namespaces", "cgroup ipc mnt net pid uts"),
 ];
 
-/// A container with a value in many places.
+/// Makes a container with many properties.
 fn full() -> Result<Bundle> {
     let bundle = Bundle::new(&["write", "/run/mark", "x"])?.with(|config| {
         config["hostname"] = json!("mrsdalloway");
@@ -175,7 +175,7 @@ fn full() -> Result<Bundle> {
     Ok(bundle)
 }
 
-/// What can be seen of a container's first process from the host.
+/// Returns the properties of a container's first process, seen from the host.
 fn look(pid: i64) -> Result<BTreeMap<&'static str, String>> {
     let inside = |namespaces: &[&str], command: &[&str]| -> Result<String> {
         let output =
@@ -230,8 +230,8 @@ fn look(pid: i64) -> Result<BTreeMap<&'static str, String>> {
     ]))
 }
 
-/// Paths below a directory, with kind, size, mode, owner and, of files, the time of the
-/// last change.
+/// Paths below a directory, with kind, size, mode, owner and, for files, the time of the last
+/// change.
 type Tree = BTreeMap<String, (String, u64, String)>;
 
 fn tree(top: &Path) -> Result<Tree> {
@@ -254,7 +254,7 @@ fn tree(top: &Path) -> Result<Tree> {
     Ok(all)
 }
 
-/// Neither create nor run makes a container of the bundle.
+/// Checks that neither create nor run makes a container of the bundle.
 fn never_made(runtime: &Runtime, bundle: &Bundle) -> Result {
     for verb in ["create", "run"] {
         let output = runtime.run_in(bundle, &[verb, "c"])?;
@@ -268,7 +268,7 @@ fn never_made(runtime: &Runtime, bundle: &Bundle) -> Result {
     Ok(())
 }
 
-/// What no runtime can do.
+/// Changes that no runtime can apply.
 const IMPOSSIBLE: &[(&str, Change)] = &[
     ("hostname of the host", |c| without_namespace(c, "uts")),
     ("domainname of the host", |c| {
@@ -323,7 +323,7 @@ const IMPOSSIBLE: &[(&str, Change)] = &[
     }),
 ];
 
-/// What fails once the mounts are there.
+/// Changes that fail after the mounts were made.
 const LATE: &[(&str, Change)] = &[
     ("no program", |c| c["process"]["args"] = json!(["/nonexistent"])),
     ("a working directory that is a file", |c| c["process"]["cwd"] = json!("/probe")),

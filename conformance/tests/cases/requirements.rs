@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Each requirement of the specification that binds a runtime has a case or a test.
+//! The requirements: each that binds a runtime has a case or a test.
 
 use conformance::{Result, requirements};
 use std::path::Path;
 
-/// The name of what is checked here, in the place of a case.
+/// The name of this check among the cases.
 pub(crate) const NAME: &str = "requirements::complete";
 
-/// Compares requirements.tsv with the cases, with the tests, and with the page that has their numbers.
+/// Compares requirements.tsv with the cases, with the tests, and with the numbers of the page.
 pub(crate) fn complete(mut cases: Vec<String>) -> Result {
     cases.push(NAME.into());
     let all = requirements::parse(requirements::TEXT)?;
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"));
-    // In the virtual machine there are no sources.
+    // The virtual machine has no sources.
     let sources = workspace.join("Cargo.toml").exists().then_some(workspace);
     requirements::check(&all, &cases, sources)?;
     let Some(sources) = sources else {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Published vulnerabilities of container runtimes, each with the harmless part of
-//! its exploit.
+//! Published vulnerabilities of container runtimes, each with the harmless part of its exploit.
 
 use crate::Case;
 use crate::support::{refused, with_image_dev};
@@ -66,8 +65,8 @@ pub(crate) const CASES: &[Case] = &[
                 let bundle = Bundle::new(&["report"])?
                     .with(|config| config["process"]["cwd"] = json!(format!("/proc/self/fd/{n}")))?;
                 let output = runtime.run_in(&bundle, &["run", "c"])?;
-                // The runtime's own descriptors of the container's root, and of what it has mounted
-                // there, lead nowhere else: what is outside has no path (getcwd(3)).
+                // The runtime's own descriptors, of the container's root and of mounts in it, are
+                // harmless: a directory outside would have no path (getcwd(3)).
                 let harmless = || output.stdout.contains(r#""cwd":"/"#);
                 ensure!(!output.status.success() || harmless(), "descriptor {n} leads out: {output}");
             }
@@ -192,7 +191,7 @@ pub(crate) const CASES: &[Case] = &[
                 without_namespace(config, "mount");
                 config["root"]["readonly"] = json!(false);
             })?;
-            // It may fail; what may not change is looked at after each case.
+            // The container may fail. The check after each case finds changes on the host.
             each([&["run", "c"][..], &["run", "--no-pivot", "c"]], |args| {
                 runtime.run_in(&bundle, args).map(drop)
             })
@@ -206,7 +205,7 @@ fn without_mounts(config: &mut Value) {
     config["linux"]["readonlyPaths"] = json!([]);
 }
 
-/// What a process sees that exec has started with these flags.
+/// Returns the report of a process that exec has started with these flags.
 fn exec(runtime: &Runtime, flags: &[&str]) -> Result<Report> {
     let bundle = Bundle::new(&["sleep"])?;
     fs::write(bundle.rootfs("etc/passwd"), "root:x:0:0::/:\n1000:x:0:0::/:\n1:x:0:0::/:\n")
@@ -284,7 +283,7 @@ fn null_in_a_volume(runtime: &Runtime) -> Result {
     symlink("/volume/file", bundle.rootfs("dev/null")).doing("symlink")?;
     let mut command = runtime.command(&["run", "c"]);
     command.current_dir(bundle.path());
-    // Standard output too is the host's /dev/null, which the runtime wants to replace.
+    // Standard output is the host's /dev/null, which the runtime has to replace.
     let mut child = command
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
@@ -306,7 +305,7 @@ fn watched_exec(runtime: &Runtime) -> Result {
         }
     })?;
     runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
-    // What a careless engine has left open for the runtime to inherit.
+    // A descriptor of the host's root, as a careless engine leaks it to the runtime.
     let _leak = nix::fcntl::open("/", nix::fcntl::OFlag::O_DIRECTORY, nix::sys::stat::Mode::empty())
         .doing("open /")?;
     for _ in 0..40 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! runtime.md, "Operations": what each may do in which status, and what names and edits
-//! are worth once a container exists.
+//! runtime.md, "Operations": the operations that each status allows, and names and edits once a
+//! container exists.
 
 use crate::Case;
 use conformance::change::without_namespace;
@@ -31,7 +31,7 @@ pub(crate) const CASES: &[Case] = &[
                 ensure_eq!(runtime.state("c")?, before);
                 Ok(())
             };
-            // While it is created: from a hook of its own.
+            // The status `creating`: from a hook of the container.
             let log = bundle.path().join("log");
             let command = format!("{} --root {}", runtime.program().display(), runtime.root().display());
             let script = format!(
@@ -144,7 +144,7 @@ pub(crate) const CASES: &[Case] = &[
             generate an error; attempting to send a signal to a container that is neither `created` nor `running` MUST \
             have no effect on the container and MUST generate an error (runtime.md, Start, Kill)",
         run: |runtime| {
-            // Whoever starts it twice writes twice.
+            // A second start would write the mark twice.
             let bundle = Bundle::new(&["write", "/mark", "x"])?.with(|config| {
                 without_namespace(config, "pid");
                 config["root"]["readonly"] = json!(false);

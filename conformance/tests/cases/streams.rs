@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Standard streams, terminals, and what the init opens of the container's files.
+//! Standard streams, terminals, and the container's files that the init opens.
 
 use crate::Case;
 use crate::support::{bind_dev, with_image_dev};
@@ -206,7 +206,7 @@ pub(crate) const CASES: &[Case] = &[
                 let program = ["/probe", "write", "/proc/self/fd/1", "hello"];
                 runtime.run(&[&args[..], &program].concat())?.ok()?;
                 let mut said = Vec::new();
-                // EIO at the end.
+                // A master ends with EIO.
                 let _end = File::from(socket.receive()?).read_to_end(&mut said);
                 await_orphan();
                 let said = String::from_utf8_lossy(&said);
@@ -227,7 +227,7 @@ pub(crate) const CASES: &[Case] = &[
             let mut command = std::process::Command::new("script");
             command.args(["--quiet", "--return", "--command", "\"$R\" --root \"$ROOT\" run c", "/dev/null"]);
             command.env("R", runtime.program()).env("ROOT", runtime.root()).current_dir(bundle.path());
-            // An input without an end: script(1) types the end of its own.
+            // The input has no end: script(1) would type the end of its own input.
             let (read, _open) = std::io::pipe().doing("pipe")?;
             command.stdin(read);
             let output = conformance::runtime::finish(command)?.ok()?;
@@ -237,8 +237,8 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-/// Reaps a process of a container that has ended, which would keep the container's init
-/// otherwise; waits a second for it.
+/// Reaps an ended process of a container, which would keep the container's init. Waits for a
+/// second.
 fn await_orphan() {
     for _ in 0..500 {
         if !matches!(waitpid(None, Some(WaitPidFlag::WNOHANG)), Ok(WaitStatus::StillAlive)) {
@@ -248,7 +248,7 @@ fn await_orphan() {
     }
 }
 
-/// What a command, or a container that it leaves, writes to a pipe.
+/// Returns all that a command, or the container that it leaves, writes to a pipe.
 fn piped(runtime: &Runtime, bundle: &Bundle, args: &[&str]) -> Result<String> {
     let (mut read, write) = std::io::pipe().doing("pipe")?;
     let mut command = runtime.command(args);
@@ -261,7 +261,8 @@ fn piped(runtime: &Runtime, bundle: &Bundle, args: &[&str]) -> Result<String> {
     Ok(said)
 }
 
-/// Standard input, as `probe streams` saw it, is not the host's node of this device.
+/// Checks that standard input, as `probe streams` recorded it, is not the host's node of this
+/// device.
 fn is_not_the_hosts(bundle: &Bundle, device: &str) -> Result {
     let meta = fs::metadata(device).doing(device)?;
     let host = format!("{}:{}", meta.dev(), meta.ino());

@@ -80,7 +80,7 @@ pub(crate) fn features(runtime: &Runtime) -> Result<Value> {
 /// Returns all that a container writes to the terminal that this socket was sent.
 pub(crate) fn terminal_output(socket: &ConsoleSocket) -> Result<String> {
     let mut text = Vec::new();
-    // EIO is how a master says that the other side is closed.
+    // A master ends with EIO.
     let _end = File::from(socket.receive()?).read_to_end(&mut text);
     Ok(String::from_utf8_lossy(&text).into_owned())
 }

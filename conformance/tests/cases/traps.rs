@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Where the specification leaves a choice, or others read it differently, and no other group
-//! has a case: docs/decisions/traps.md.
+//! Choices that the specification leaves open, or that others read differently, and that no other
+//! group checks: docs/decisions/traps.md.
 
 use crate::Case;
 use crate::support::{accepts, refused};

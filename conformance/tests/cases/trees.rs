@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! How trees of mounts cross from the host into a container: what the kernel holds on to
-//! there, what a source's path means, and how many there may be.
+//! Trees of mounts that cross from the host into a container: locked mounts, the meaning of a
+//! source's path, and large numbers.
 
 use crate::Case;
 use conformance::change::{UserNamespace, push, with_user_namespace};
@@ -146,7 +146,7 @@ pub(crate) const CASES: &[Case] = &[
         quote: "engines keep layers where only root comes, as below /var/lib, and root of the host has the rights to mount them \
                 (with a hook of create, runc and crun refuse such a rootfs)",
         run: |runtime| {
-            // For hooks of create the rootfs is mounted where config.json says.
+            // During createRuntime hooks the rootfs is mounted at the path of config.json.
             let outer = tempfile::tempdir().doing("temporary directory")?;
             fs::set_permissions(outer.path(), fs::Permissions::from_mode(0o700)).doing("chmod")?;
             let bundle = bundle(&["report"])?;
@@ -175,7 +175,7 @@ pub(crate) const CASES: &[Case] = &[
                     let source = spelling.source(&bundle)?;
                     let bundle = bundle.with(|config| bind(config, &source.path, "/volume"))?;
                     let output = runtime.run_in(&bundle, &["run", "c"])?;
-                    // It may be refused.
+                    // The container may be refused.
                     let Ok(report) = serde_json::from_str::<Report>(&output.stdout) else { return Ok(()) };
                     let there = report.mounts.iter().filter(|mount| mount.target.starts_with("/volume"));
                     let bare: Vec<_> =
@@ -302,7 +302,7 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| {
             let bundle = Bundle::new(&["report"])?.with(|config| {
                 config["root"]["readonly"] = json!(false);
-                // What is mounted on them is made while they can be written to.
+                // The mount points are made while the file system is writable.
                 for destination in (0..300).flat_map(|i| [format!("/m{i}"), format!("/m{i}/below")]) {
                     push(config, json!({ "destination": destination, "type": "tmpfs", "options": ["ro"] }));
                 }
@@ -344,8 +344,8 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-/// Makes a container with so many bind mounts, by a caller with these limits of descriptors.
-/// Some are of files, by links, of what is in the rootfs, and with mapped ids.
+/// Makes a container with `count` bind mounts, by a caller with this limit of descriptors. Some are
+/// of files, some by links, some from the rootfs, some id-mapped.
 fn many(runtime: &Runtime, limit: &str, count: usize, change: impl FnOnce(&mut Value)) -> Result {
     let volume = Volume::new()?;
     let bundle = Bundle::new(&["report"])?;
@@ -382,7 +382,7 @@ fn many(runtime: &Runtime, limit: &str, count: usize, change: impl FnOnce(&mut V
     Ok(())
 }
 
-/// Runs the probe, by a caller with these limits of descriptors.
+/// Runs the probe, by a caller with this limit of descriptors.
 fn limited(runtime: &Runtime, limit: &str, bundle: &Bundle) -> Result<Report> {
     let mut command = std::process::Command::new("prlimit");
     command.arg(format!("--nofile={limit}")).arg(runtime.program());
@@ -391,19 +391,19 @@ fn limited(runtime: &Runtime, limit: &str, bundle: &Bundle) -> Result<Report> {
     serde_json::from_str(&output.stdout).doing("the probe's report")
 }
 
-/// Ways to name the directory `data` in the rootfs.
+/// The path of the directory `data` in the rootfs.
 #[derive(Clone, Copy, Debug)]
 enum Spelling {
     Plain,
     Climbing,
     ByLink,
-    /// By a link to what is in the rootfs.
+    /// A link to a path in the rootfs.
     ByLinkBelow,
-    /// By another mount of the rootfs.
+    /// A path in another mount of the rootfs.
     ByMount,
 }
 
-/// A source, and what has to be there for it.
+/// A source, and the objects that keep it.
 struct SourceName {
     path: PathBuf,
     _mounted: Option<(Mounted, tempfile::TempDir)>,
@@ -447,7 +447,7 @@ fn stays_read_only(runtime: &Runtime, user: UserNamespace) -> Result {
     Ok(())
 }
 
-/// Runs the probe as root of the user namespace, with the right to mount.
+/// Runs the probe as root of the user namespace, with CAP_SYS_ADMIN.
 fn run_as(
     user: UserNamespace,
     runtime: &Runtime,
@@ -457,7 +457,7 @@ fn run_as(
     user.run_in(runtime, bundle(words)?.with(change)?)
 }
 
-/// A bundle with mount points that root of a user namespace cannot make.
+/// Makes a bundle with mount points that root of a user namespace could not make.
 fn bundle(words: &[&str]) -> Result<Bundle> {
     let bundle = Bundle::new(words)?;
     fs::create_dir(bundle.rootfs("volume")).doing("mkdir")?;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Volumes as engines ask for them: options that were never meant as they are written,
-//! and what propagates.
+//! Volumes as engines write them: options with a special meaning, and propagation.
 
 use crate::Case;
 use conformance::Mounted;
@@ -59,7 +58,7 @@ pub(crate) const CASES: &[Case] = &[
             for words in ["mounts[", "only rbind"] {
                 ensure!(output.stderr.contains(words), "not {words:?}: {output}");
             }
-            // It hides nothing from who is as privileged as the host, nor does rbind.
+            // A privileged container sees all of it with bind, like with rbind.
             report(runtime, &source.path, &["bind"], Identity::Host)?;
             report(runtime, &source.path, &["rbind"], Identity::Mapped).map(drop)
         },
@@ -83,7 +82,7 @@ pub(crate) const CASES: &[Case] = &[
                 let [field] = &fields[..] else { return Err(format!("{point}: {fields:?}")) };
                 ensure!(field.starts_with("master:"), "{point} is no slave: {fields:?}");
             }
-            // Mounts of the container stay there.
+            // The container's own mounts stay in the container.
             ensure_eq!(fs::read_dir(rootfs.join("proc")).doing("read")?.count(), 0);
             Ok(())
         },
@@ -113,7 +112,7 @@ fn bundle(source: &Path, options: &[&str], identity: Identity) -> Result<Bundle>
     })
 }
 
-/// A tmpfs of the host's.
+/// A tmpfs of the host.
 struct Source {
     path: PathBuf,
     mounted: Mounted,

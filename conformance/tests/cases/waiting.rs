@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Nothing that answers late, or never, keeps a caller waiting: a peer on a socket, a
-//! process of the container, another operation on the same container.
+//! Peers, processes and operations that answer late or never: none may block a caller for ever.
 
 use crate::Case;
 use conformance::change::{with_trace_rights, without_namespace};
@@ -121,7 +120,7 @@ pub(crate) const CASES: &[Case] = &[
             await_file(&mark)?;
             signal(&create.0, Signal::SIGSTOP)?;
             let deleted = within(30, || runtime.run(&["delete", "--force", "c"])?.ok());
-            // The name can be taken again, and the runtime that goes on does not take it away.
+            // The id can be used again, and the runtime that goes on does not take it away.
             let free = Bundle::new(&["sleep"])?;
             let taken = runtime.run_in(&free, &["create", "c"]);
             signal(&create.0, Signal::SIGCONT)?;
@@ -140,7 +139,7 @@ pub(crate) const CASES: &[Case] = &[
             let bundle = Bundle::new(&["sleep"])?.with(|config| {
                 config["hooks"] = json!({ "startContainer": [hook] });
                 config["root"]["readonly"] = json!(false);
-                // In one of its own its first process would wait until the hook's is reaped.
+                // In its own pid namespace its first process would wait until the hook's is reaped.
                 without_namespace(config, "pid");
             })?;
             let mark = bundle.rootfs("mark");
@@ -149,7 +148,7 @@ pub(crate) const CASES: &[Case] = &[
             await_file(&mark)?;
             signal(&start.0, Signal::SIGSTOP)?;
             let deleted = within(30, || runtime.run(&["delete", "--force", "c"])?.ok());
-            // The next container has the name and the cgroup.
+            // The next container has the same id and cgroup.
             let next = Bundle::new(&["sleep"])?;
             let begun = runtime.run_in(&next, &["run", "--detach", "c"]);
             signal(&start.0, Signal::SIGCONT)?;
@@ -185,7 +184,7 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| {
             each(["createRuntime", "createContainer", "startContainer", "poststart", "poststop"], |kind| {
                 let bundle = Bundle::new(&["exit", "0"])?;
-                // In the container the probe is all that there is.
+                // The container has no program but the probe.
                 let (path, mark) = match *kind {
                     "startContainer" => ("/probe".into(), "/mark".to_owned()),
                     _ => (bundle.rootfs("probe"), bundle.rootfs("mark").display().to_string()),
@@ -232,8 +231,8 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-/// Kills and deletes a container whose first process a process of the host traces, and holds
-/// on its way out.
+/// Kills and deletes a container whose first process a process of the host traces, and holds when
+/// it exits.
 fn debugged(runtime: &Runtime, shares_pids: bool) -> Result {
     let mut bundle = Bundle::new(&["sleep"])?;
     if shares_pids {
@@ -245,7 +244,7 @@ fn debugged(runtime: &Runtime, shares_pids: bool) -> Result {
     let mut command = Command::new(bundle.rootfs("probe"));
     let mut debugger = Spawned(command.arg("keep").arg(pid).arg(&mark).spawn().doing("spawn")?);
     await_file(&mark)?;
-    // Whether they succeed is not asked: the container cannot end before its debugger lets it go.
+    // They may fail: the container cannot end before its debugger releases it.
     runtime.run(&["kill", "c", "KILL"])?;
     within(30, || runtime.run(&["delete", "--force", "c"]))?;
     let ended = debugger.0.try_wait().doing("wait")?;
@@ -281,7 +280,7 @@ fn while_creating(runtime: &Runtime) -> Result {
     Ok(())
 }
 
-/// A foreground exec in a container whose first process is hostile, ended by SIGTERM.
+/// Runs exec in the foreground beside a hostile first process, and ends it by SIGTERM.
 fn ended_exec(runtime: &Runtime, verb: &str) -> Result {
     let bundle = hostile(verb)?;
     runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
@@ -296,8 +295,8 @@ fn ended_exec(runtime: &Runtime, verb: &str) -> Result {
     result
 }
 
-/// Deletes c, whose first process cannot end before we have waited for what the runtime
-/// has left to us, as a child of ours.
+/// Deletes c. Its first process cannot end before this program has reaped the orphans that the
+/// runtime has left.
 fn delete(runtime: &Runtime) -> Result {
     let mut command = runtime.command(&["delete", "--force", "c"]);
     let mut delete = command.spawn().doing("spawn")?;
@@ -311,7 +310,7 @@ fn delete(runtime: &Runtime) -> Result {
     Ok(())
 }
 
-/// A container whose first process does something to every other one that it sees.
+/// Makes a container whose first process runs `verb` on every other process that it sees.
 fn hostile(verb: &str) -> Result<Bundle> {
     Bundle::new(&[verb, "/traced"])?.with(|config| {
         config["root"]["readonly"] = json!(false);
@@ -319,7 +318,7 @@ fn hostile(verb: &str) -> Result<Bundle> {
     })
 }
 
-/// The pid on the host of the process that the container has written down by its own.
+/// Returns the pid on the host of the process whose own pid the container has recorded.
 fn traced_pid(mark: &Path) -> Result<i32> {
     let inside = std::fs::read_to_string(mark).doing("mark")?;
     for entry in std::fs::read_dir("/proc").doing("/proc")?.flatten() {
@@ -337,7 +336,7 @@ fn sh(script: &str) -> Value {
     json!({ "path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/usr/bin:/bin"] })
 }
 
-/// A filter that asks an agent about a call that nothing makes.
+/// Adds a filter that notifies a call that no program makes.
 fn with_agent(bundle: Bundle, path: &str) -> Result<Bundle> {
     bundle.with(|config| {
         config["linux"]["seccomp"] = json!({
@@ -348,7 +347,7 @@ fn with_agent(bundle: Bundle, path: &str) -> Result<Bundle> {
     })
 }
 
-/// A listener that never does anything.
+/// A listener that never answers.
 struct Deaf {
     _dir: Option<tempfile::TempDir>,
     path: String,
@@ -356,12 +355,12 @@ struct Deaf {
 }
 
 impl Deaf {
-    /// With a full backlog.
+    /// Makes one with a full backlog.
     fn new() -> Result<Self> {
         Self::in_directory(false)
     }
 
-    /// With room for connections, from which nobody reads.
+    /// Makes one that has room for connections and never reads from them.
     fn accepting() -> Result<Self> {
         Self::in_directory(true)
     }
@@ -407,7 +406,7 @@ fn within<T>(seconds: u64, run: impl FnOnce() -> Result<T>) -> Result<T> {
     Ok(result)
 }
 
-/// A command that ends with its case at the latest.
+/// A command that is killed when its case ends.
 struct Spawned(Child);
 
 impl Drop for Spawned {
@@ -416,7 +415,7 @@ impl Drop for Spawned {
     }
 }
 
-/// Waits for a command, and ends it when it takes longer than so many seconds.
+/// Waits for a command, and kills it after a number of seconds.
 fn ended(child: &mut Child, seconds: u64) -> Result<ExitStatus> {
     let end = Instant::now() + Duration::from_secs(seconds);
     while Instant::now() < end {

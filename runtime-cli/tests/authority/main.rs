@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! docs/authority.md says what each process of the runtime has at each step. This test
-//! stops the processes at every system call, and compares.
+//! The authority of each process of the runtime at each step, as docs/authority.md has it. This
+//! test stops the processes at every system call, and compares.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod page;
@@ -10,7 +10,7 @@ mod words;
 use conformance::host;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The columns of the page's tables, behind that of the steps.
+/// The columns of the page's tables, behind the steps.
 const COLUMNS: [&str; 10] = [
     "descriptors",
     "permitted",
@@ -24,10 +24,10 @@ const COLUMNS: [&str; 10] = [
     "has a pid in",
 ];
 
-/// What is in the cells of a row.
+/// The cells of a row.
 type Cells = BTreeMap<&'static str, BTreeSet<String>>;
 
-/// For each section of the page, and each step in it, what was seen.
+/// The observed cells, for each section of the page and each step in it.
 type Seen = BTreeMap<&'static str, BTreeMap<String, Cells>>;
 
 #[test]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! docs/authority.md, read and written.
+//! The tables of docs/authority.md, as read and as they should be.
 
 use crate::{COLUMNS, Cells, Seen};
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,25 +7,25 @@ use std::collections::{BTreeMap, BTreeSet};
 const PAGE: &str = include_str!("../../../docs/authority.md");
 const STEPS_PAGE: &str = include_str!("../../../docs/architecture.md");
 
-/// What is not one of the steps, or is not marked.
+/// Rows that are no steps, or whose step leaves no mark.
 const BEHIND: [&str; 3] = ["Exec", "the program", "the end"];
 
-/// A step that takes a security module, which a host need not have.
+/// A step that needs a security module, which the host may not have.
 const OPTIONAL: &str = "Label";
 
-/// The steps in their order.
+/// Returns the steps in their order.
 pub(super) fn steps() -> Vec<&'static str> {
     let section = STEPS_PAGE.split("\n## ").find(|section| section.starts_with("The steps")).unwrap();
     section.lines().filter_map(|row| row.strip_prefix("| `")?.split('`').next()).collect()
 }
 
-/// A row: its steps, and its cells.
+/// A row of a table: its steps and its cells.
 struct Row<'a> {
     steps: Vec<&'a str>,
     cells: Vec<BTreeSet<String>>,
 }
 
-/// The rows of a section.
+/// Returns the rows of a section.
 fn rows(name: &str) -> Vec<Row<'static>> {
     let heading = format!("{name}\n");
     let section = PAGE.split("\n## ").find(|section| section.starts_with(&heading));
@@ -42,7 +42,7 @@ fn rows(name: &str) -> Vec<Row<'static>> {
         .collect()
 }
 
-/// Where the page and what was seen differ.
+/// Returns the differences between the page and the observed cells.
 pub(super) fn compare(seen: &Seen) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut all = BTreeSet::new();
@@ -83,7 +83,7 @@ pub(super) fn compare(seen: &Seen) -> Vec<String> {
     wrong
 }
 
-/// The tables as they would have to be.
+/// Returns the tables that the page should have.
 pub(super) fn tables(seen: &Seen) -> String {
     let order: BTreeMap<_, _> =
         steps().into_iter().chain(BEHIND).enumerate().map(|(i, step)| (step, i)).collect();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Containers and processes that are made while the test looks on.
+//! The scenarios: containers and processes that are made under observation.
 
 use crate::words::{CAPABILITIES, ROOT, Sockets, World};
 use crate::{Seen, page};
@@ -25,8 +25,8 @@ const TREE_HELPER: &str = "The tree helper";
 const ROOM: &str = "The room of the tree helper";
 const ID_HELPER: &str = "The id-map helper";
 
-/// Names a process by the number of its track in the timeline, and by how many were on that
-/// track with it.
+/// Names a process by its track in the timeline, and by its number among the processes of this
+/// track.
 type Names<'a> = &'a dyn Fn(u8, usize) -> &'static str;
 
 /// Runs all scenarios.
@@ -53,11 +53,11 @@ impl Scenarios {
         self.create(&bundle, BTreeMap::new(), &|_, _| INIT);
     }
 
-    /// A user namespace, a terminal, hooks, mounts with other owners.
+    /// Makes a container with a user namespace, a terminal, hooks, and mounts with other owners.
     fn has_much(&mut self) {
         let source = tempfile::tempdir().unwrap();
         let bundle = bundle(&["exit", "0"], |config| with_much(config, source.path()));
-        // Which root of the user namespace may not make.
+        // Root of the user namespace could not make them.
         for name in ["mapped", "new"] {
             fs::create_dir(bundle.rootfs(name)).unwrap();
         }
@@ -79,7 +79,7 @@ impl Scenarios {
         self.delete();
     }
 
-    /// With an agent, and with CAP_SYS_ADMIN.
+    /// Makes containers with filters: with an agent, and with CAP_SYS_ADMIN.
     fn filters(&mut self) {
         for action in ["SCMP_ACT_NOTIFY", "SCMP_ACT_ERRNO"] {
             let agent = Agent::start(&[]).unwrap();
@@ -97,7 +97,7 @@ impl Scenarios {
         }
     }
 
-    /// Namespaces of another container, and processes in it.
+    /// Makes containers that join another one's namespaces, and processes in that container.
     fn joins(&mut self) {
         let first = format!("{}-first", self.id);
         let sleeps = bundle(&["sleep"], |_| ());
@@ -110,7 +110,7 @@ impl Scenarios {
         for (kind, file, name) in [("network", "net", INIT), ("pid", "pid", FOR_JOINED_PID)] {
             let bundle = bundle(&["exit", "0"], |config| {
                 add_namespace(config, json!({ "type": kind, "path": path(file) }));
-                // A procfs of another pid namespace takes helpers, before Linux 6.18.
+                // Before Linux 6.18 a procfs of another pid namespace needs helpers.
                 if name == FOR_JOINED_PID {
                     config["mounts"].as_array_mut().unwrap().retain(|mount| mount["type"] != "proc");
                 }
@@ -132,13 +132,13 @@ impl Scenarios {
                 _ => EXEC,
             });
         }
-        // What has ended in its pid namespace is ours to wait for.
+        // This program reaps the ended processes of the pid namespace.
         self.runtime.run(&["kill", &first, "KILL"]).unwrap().ok().unwrap();
         host::await_children().unwrap();
         self.runtime.run(&["delete", "--force", &first]).unwrap().ok().unwrap();
     }
 
-    /// Create and start.
+    /// Runs create and start.
     fn create(&mut self, bundle: &Bundle, joined: BTreeMap<String, FileId>, names: Names<'_>) {
         let id = self.id.clone();
         self.run(bundle, None, &["create", &id], Some(&["start", &id]), joined, names);
@@ -149,8 +149,8 @@ impl Scenarios {
         self.runtime.run(&["delete", "--force", &self.id]).unwrap().ok().unwrap();
     }
 
-    /// Runs a command, as a caller who has a group, an ambient capability, and files that
-    /// it does not mean to give away, and then `next`.
+    /// Runs a command and then `next`. The caller has a group, an ambient capability and an open
+    /// file, which the container must not inherit.
     fn run(
         &mut self,
         bundle: &Bundle,
@@ -177,7 +177,7 @@ impl Scenarios {
     }
 }
 
-/// Adds what was seen of processes to `seen`.
+/// Adds the observations of processes to `seen`.
 fn sort(processes: &[ProcessHistory], mut world: World<'_>, seen: &mut Seen, names: Names<'_>) {
     let steps = page::steps();
     let (mut on_track, mut sockets) = (BTreeMap::new(), Sockets::default());
@@ -192,12 +192,12 @@ fn sort(processes: &[ProcessHistory], mut world: World<'_>, seen: &mut Seen, nam
                 *ordinal += 1;
                 names(track, *ordinal)
             }
-            // For a procfs of another pid namespace, before Linux 6.18 (child/procfs.rs).
+            // A helper for a procfs of another pid namespace, before Linux 6.18 (child/procfs.rs).
             None if processes.iter().any(|other| other.pid == process.parent) => continue,
             None => helper(process, &world),
         };
         sockets.of(number, process);
-        // A mark is made when a step is done.
+        // A step is marked at its end.
         let mut notes = process.notes.iter().filter_map(|(behind, note)| match marks::decode(*note) {
             (marks::STEP, _, step) => Some((*behind, steps[usize::from(step)])),
             _ => None,
@@ -210,11 +210,11 @@ fn sort(processes: &[ProcessHistory], mut world: World<'_>, seen: &mut Seen, nam
             }
             let step = match (stop.call, next) {
                 (None, _) => "the program",
-                // Until then it is what the runtime is.
+                // Before its execve(2) the process is still the runtime.
                 _ if name == HOOK_OUTSIDE => continue,
                 (Some(_), Some((_, step))) => step,
                 (Some(_), None) if executes => "Exec",
-                // These are killed, and so may not come to mark their last step.
+                // These are killed, perhaps before they mark their last step.
                 (Some(_), None) if name == ID_HELPER => "Join",
                 (Some(_), None) if name == STAGE => "Clone",
                 (Some(_), None) if begin == Some(2) => "EnterPid",
@@ -223,7 +223,7 @@ fn sort(processes: &[ProcessHistory], mut world: World<'_>, seen: &mut Seen, nam
             let cells = seen.entry(name).or_default().entry(step.to_owned()).or_default();
             world.describe(process, &stop.authority, &sockets, cells);
         }
-        // Hooks join it.
+        // Hooks join these namespaces.
         if name == IN_USER_NAMESPACE
             && let Some(stop) = process.stops.last()
         {
@@ -234,7 +234,7 @@ fn sort(processes: &[ProcessHistory], mut world: World<'_>, seen: &mut Seen, nam
     }
 }
 
-/// A process that has no track of its own in the timeline.
+/// Returns the name of a process without a track of its own in the timeline.
 fn helper(process: &ProcessHistory, world: &World<'_>) -> &'static str {
     let Some(first) = process.stops.first() else { return HOOK_OUTSIDE };
     match (world.is_new(&first.authority, "user"), world.is_new(&first.authority, "mnt")) {
@@ -245,7 +245,7 @@ fn helper(process: &ProcessHistory, world: &World<'_>) -> &'static str {
     }
 }
 
-/// A bundle whose configuration asks for nearly all steps.
+/// Makes a bundle whose configuration uses nearly all steps.
 fn bundle(program: &[&str], change: impl FnOnce(&mut Value)) -> Bundle {
     let all = |config: &mut Value| {
         let process = &mut config["process"];
@@ -269,7 +269,7 @@ fn bundle(program: &[&str], change: impl FnOnce(&mut Value)) -> Bundle {
     Bundle::new(program).unwrap().with(all).unwrap()
 }
 
-/// A user namespace, hooks, and whatever else takes a helper.
+/// Adds a user namespace, hooks, and whatever else needs a helper.
 fn with_much(config: &mut Value, source: &Path) {
     let ids = |host: u32| json!([{ "containerID": 0, "hostID": host, "size": 65_536 }]);
     add_namespace(config, json!({ "type": "user" }));
@@ -296,7 +296,7 @@ fn add_namespace(config: &mut Value, namespace: Value) {
     list.push(namespace);
 }
 
-/// The marks that `--trace` makes, as `runtime_core::trace` has them in memory.
+/// The marks of `--trace`, as `runtime_core::trace` has them in memory.
 mod marks {
     use super::{fs, words};
 
@@ -304,7 +304,7 @@ mod marks {
     pub(super) const STEP: u8 = 3;
     const LENGTH: u64 = (16 << 10) * 8;
 
-    /// Those of number `from` on.
+    /// Reads the marks from number `from` on.
     pub(super) fn read(pid: i32, from: usize) -> Vec<u64> {
         let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
         let address = maps.lines().filter(|line| line.contains("rw-s")).find_map(|line| {
@@ -318,13 +318,13 @@ mod marks {
             let count = *words(pid, address, 1).ok()?.first()? as usize;
             words(pid, address + 8 + from as u64 * 16, (count - from) * 2).ok()
         };
-        // None in a process that has been killed meanwhile.
+        // A process that was killed meanwhile has none.
         let pairs = read().unwrap_or_default();
-        // A place that another process has taken and not written to yet.
+        // An entry that another process has reserved and not written yet.
         pairs.chunks(2).map(|pair| pair[1]).take_while(|word| *word != 0).collect()
     }
 
-    /// Kind, track, and what.
+    /// Splits a mark into its kind, its track and its step.
     pub(super) fn decode(note: u64) -> (u8, u8, u8) {
         let [kind, track, what, ..] = note.to_le_bytes();
         (kind, track, what)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What was seen of a process, in the words of the page.
+//! The observations of a process, in the words of the page.
 
 use crate::Cells;
 use conformance::Bundle;
@@ -9,22 +9,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A user namespace's root on the host.
+/// The user on the host that is root of the user namespace.
 pub(super) const ROOT: u32 = 300_000;
-/// What the program gets.
+/// The capabilities of the container's program.
 pub(super) const CAPABILITIES: [&str; 2] = ["CAP_KILL", "CAP_NET_BIND_SERVICE"];
 const PROGRAMS: u64 = 1 << 5 | 1 << 10;
 
-/// What there is for a process to have.
+/// The objects that a process may have access to.
 pub(super) struct World<'a> {
     pub(super) program: &'a Path,
     pub(super) state: &'a Path,
     pub(super) bundle: &'a Bundle,
-    /// Files of the caller's.
+    /// Files of the caller.
     pub(super) files: &'a Path,
-    /// What goes into the container: a directory.
+    /// A directory that is mounted into the container.
     pub(super) source: &'a Path,
-    /// Namespaces of another container.
+    /// The namespaces of another container.
     pub(super) joined: BTreeMap<String, FileId>,
     own: Authority,
     devices: BTreeSet<u64>,
@@ -42,7 +42,7 @@ impl<'a> World<'a> {
         World { program, state, bundle, files, source: files, joined: BTreeMap::new(), own, devices }
     }
 
-    /// Whether a namespace is not the host's.
+    /// Returns true if a namespace is not the host's.
     pub(super) fn is_new(&self, authority: &Authority, name: &str) -> bool {
         authority.namespaces[name] != self.own.namespaces[name]
     }
@@ -57,8 +57,8 @@ impl<'a> World<'a> {
         let mut add = |column: &'static str, term: &str| {
             cells.entry(column).or_default().insert(term.to_owned());
         };
-        // The network thread has such a socket for a moment, to bring lo up, and whoever is
-        // cloned in that moment has it, too.
+        // The network thread has such a socket for a moment, to bring lo up, and a process that is
+        // cloned in this moment inherits it.
         let is_of_thread = |descriptor: &Descriptor| matches!(&descriptor.socket, Some((libc::SOCK_DGRAM, peer)) if peer.as_os_str().is_empty());
         for (number, descriptor) in authority.descriptors.iter().filter(|(_, other)| !is_of_thread(other)) {
             add("descriptors", &self.descriptor(*number, descriptor, process, sockets));
@@ -83,7 +83,8 @@ impl<'a> World<'a> {
                 _ => "the program's",
             },
         );
-        // Its files belong to root then (proc_pid(5)). The caller has another group.
+        // The files of an undumpable process belong to root (proc_pid(5)). The caller has another
+        // group.
         add("dumpable", if authority.files_gid == 0 { "no" } else { "yes" });
         add("has a pid in", "the host");
         if authority.depth > self.own.depth {
@@ -92,7 +93,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// What a descriptor leads to.
+    /// Names the object of a descriptor.
     fn descriptor(
         &self,
         number: i32,
@@ -107,7 +108,7 @@ impl<'a> World<'a> {
         let is = |path: PathBuf| file_id(path.to_str().unwrap()).is_ok_and(|other| other == *id);
         let is_of_host = self.devices.contains(&id.0);
         let kind = mode & libc::S_IFMT;
-        // A helper closes its standard streams, and opens others by the same numbers.
+        // A helper closes its standard streams, and opens others with the same numbers.
         let at_birth = process.stops.first().and_then(|stop| stop.authority.descriptors.get(&number));
         let is_stream = number < 3 && at_birth.is_some_and(|other| other.id == *id);
         let word = if let Some((_, peer)) = &descriptor.socket {
@@ -163,7 +164,7 @@ impl<'a> World<'a> {
     }
 }
 
-/// Whether a file is one of a tree's.
+/// Returns true if a directory has the file at any depth.
 fn inside(dir: &Path, id: FileId) -> bool {
     fs::read_dir(dir).into_iter().flatten().flatten().any(|entry| {
         file_id(entry.path().to_str().unwrap()).is_ok_and(|other| other == id)
@@ -171,7 +172,7 @@ fn inside(dir: &Path, id: FileId) -> bool {
     })
 }
 
-/// A set of capabilities.
+/// Returns the names of the capabilities of a set.
 fn capabilities(set: u64) -> Vec<&'static str> {
     const NAMED: [(u64, &str); 2] = [(1 << 13, "CAP_NET_RAW"), (1 << 21, "CAP_SYS_ADMIN")];
     let (more, known) = (set & !PROGRAMS, NAMED.iter().fold(0, |all, (bit, _)| all | bit));
@@ -183,7 +184,7 @@ fn capabilities(set: u64) -> Vec<&'static str> {
     named.chain(programs).collect()
 }
 
-/// Pairs of sockets, by the processes that they were made for.
+/// The socket pairs, by the processes that they were made for.
 #[derive(Default)]
 pub(super) struct Sockets {
     all: BTreeMap<FileId, (usize, &'static str)>,
@@ -191,8 +192,8 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    /// Learns which are a process's own: those that no earlier one had, in the order in
-    /// which they were made, or else those of the process that it replaces.
+    /// Records the sockets of a process: those that no earlier process had, in the order of their
+    /// numbers, or else those of the process that it replaces.
     pub(super) fn of(&mut self, number: usize, process: &ProcessHistory) {
         let Some(first) = process.stops.first() else { return };
         let pairs = first

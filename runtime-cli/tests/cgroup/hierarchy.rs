@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Places in the hierarchy: paths, cgroups that are there, and cgroups below the container's.
+//! Places in the hierarchy: paths, existing cgroups, and cgroups below the container's.
 
 use super::{exec, has, host, processes, read, sleeping};
 use crate::common::Host;
@@ -27,7 +27,7 @@ fn paths_that_lead_out_of_the_hierarchy() {
     host.done();
 }
 
-/// A cgroup of the test's own, below its hierarchy.
+/// A cgroup that the test makes below the hierarchy.
 struct TestCgroup(PathBuf);
 
 impl TestCgroup {
@@ -48,7 +48,7 @@ impl Drop for TestCgroup {
 fn cgroups_that_are_frozen_or_in_use() {
     let host = host();
     if host.runtime.has_systemd_cgroups() {
-        // Its scopes are always new ones.
+        // systemd's scopes are always new.
         return;
     }
     let own = TestCgroup::new("test-frozen");
@@ -71,7 +71,7 @@ fn cgroups_that_are_frozen_or_in_use() {
     bystander.kill().unwrap();
     bystander.wait().unwrap();
 
-    // An empty one will do, and is not the container's to remove.
+    // An empty cgroup is accepted, and outlives the container.
     host.start(&bundle, "good");
     host.ok(&["delete", "--force", "good"]);
     before.check(&host.runtime).unwrap();
@@ -79,7 +79,7 @@ fn cgroups_that_are_frozen_or_in_use() {
     host.done();
 }
 
-/// A cgroup below the container's, with a process of the container in it.
+/// Makes a cgroup below the container's, with a process of the container in it.
 fn nested(host: &Host, cgroup: &Path, name: &str) -> (PathBuf, Child) {
     let below = cgroup.join(name);
     fs::create_dir(&below).unwrap();
@@ -132,7 +132,7 @@ fn frozen_and_nested_cgroups_make_nothing_hang() {
     host.done();
 }
 
-/// A thread mode below, which cgroup.procs of it cannot be read in.
+/// A threaded cgroup, whose cgroup.procs cannot be read.
 #[test]
 fn threaded_cgroups_below() {
     let host = host();
@@ -172,9 +172,8 @@ fn exec_in_a_cgroup_below() {
     host.done();
 }
 
-/// What kind, buildkit and systemd in a container do: the init moves into a
-/// cgroup below, and the container's own gets controllers, so that no process
-/// can be in it any more.
+/// The layout of kind, buildkit and systemd in a container: the init has moved into a cgroup below,
+/// and the container's own cgroup has controllers, so no process can enter it.
 #[test]
 fn exec_after_the_init_has_made_room_for_controllers() {
     let host = host();
@@ -192,7 +191,7 @@ fn exec_after_the_init_has_made_room_for_controllers() {
     fs::write(cgroup.join("cgroup.subtree_control"), format!("+{controller}")).unwrap();
     let mut child = exec(&host, &[], &init);
     host.fails(&["exec", "--cgroup", "/", "c", "/probe", "exit", "0"], "busy");
-    // All of the verbs still mean the whole container.
+    // Every verb still acts on the whole container.
     let listed = host.ok(&["ps", "--format", "json", "c"]).stdout;
     assert_eq!(serde_json::from_str::<Vec<i64>>(&listed).unwrap().len(), 2, "{listed}");
     host.ok(&["pause", "c"]);
@@ -231,7 +230,7 @@ fn the_cgroup_belongs_to_the_root_of_a_user_namespace() {
         let is_delegated = delegated.lines().any(|line| line == name);
         assert_eq!(owner(entry.path()), if is_delegated { 100_000 } else { 0 }, "{name}");
     }
-    // What it is for: the container makes cgroups and moves its processes into them.
+    // The purpose: the container makes cgroups and moves its processes into them.
     let shell = |args: &[&str]| host.run(&[&["exec", "c", "/probe"], args].concat());
     shell(&["write", "/sys/fs/cgroup/cgroup.procs", "0"]).ok().unwrap();
     if has("hugetlb") {
@@ -268,7 +267,7 @@ fn events_end_with_the_container() {
         assert_eq!(event["type"], "stats", "{line}");
     }
     host.ok(&["kill", "c", "KILL"]);
-    // It writes on, into a pipe that somebody reads.
+    // `events` goes on writing while its reader reads.
     let rest = std::io::read_to_string(lines).unwrap();
     assert!(rest.lines().all(|line| line.starts_with('{')), "{rest}");
     assert!(wait(&mut events).unwrap().success());

@@ -30,7 +30,7 @@ fn limits_that_nobody_can_mean() {
     ] {
         host.refuses(resources(limits), error);
     }
-    // A file of no controller at all, and one that the kernel does not know.
+    // A file of no controller, and one that its controller does not have.
     host.refuses(resources(json!({ "unified": { "nosuch.max": "1" } })), "nosuch");
     if has("hugetlb") {
         host.refuses(resources(json!({ "unified": { "hugetlb.nosuch": "1" } })), "hugetlb.nosuch");
@@ -107,8 +107,7 @@ fn updates_that_nobody_can_mean() {
     host.done();
 }
 
-/// The kernel refuses the second of two limits: the first is as before, and so
-/// is the record.
+/// The kernel refuses the second of two limits: the first, and the record, stay as they were.
 #[test]
 fn an_update_that_is_refused_half_way() {
     let host = host();
@@ -125,7 +124,7 @@ fn an_update_that_is_refused_half_way() {
     assert_eq!(read(&cgroup, "hugetlb.2MB.rsvd.max"), (4 << 20).to_string());
     assert_eq!(host.record("c"), before);
 
-    // The same for what only the kernel can judge, and for a new device filter.
+    // The same for a value that only the kernel can check, and for a new device filter.
     let unified = json!({ "hugepageLimits": [page("2MB", 2 << 20)], "unified": { "hugetlb.2MB.rsvd.max": "x" },
                           "devices": [{ "allow": true, "access": "rwm" }] });
     host.update("c", &unified.to_string()).failed_with(1, "hugetlb.2MB.rsvd.max").unwrap();
@@ -151,7 +150,7 @@ fn an_update_that_is_refused_half_way() {
 #[test]
 fn the_device_filter_is_replaced_by_an_update() {
     let host = host();
-    // /dev/kmsg's numbers: it can be opened for writing without harm.
+    // The numbers of /dev/kmsg, which can be opened for writing without harm.
     let device = json!({ "path": "/dev/test", "type": "c", "major": 1, "minor": 11, "fileMode": 0o666 });
     let bundle = sleeping().with(|config| config["linux"]["devices"] = json!([device])).unwrap();
     host.start(&bundle, "c");
@@ -161,7 +160,7 @@ fn the_device_filter_is_replaced_by_an_update() {
     let deny = json!({ "allow": false, "access": "rwm" });
     host.update("c", &json!({ "devices": [deny, rule] }).to_string()).ok().unwrap();
     open().ok().unwrap();
-    // An update of something else leaves it.
+    // An update of other limits keeps the filter.
     host.update("c", "{}").ok().unwrap();
     open().ok().unwrap();
     host.update("c", &json!({ "devices": [deny] }).to_string()).ok().unwrap();
@@ -180,8 +179,8 @@ fn out_of_memory_is_named() {
         let limits = json!({ "memory": { "limit": limit, "swap": limit } });
         Bundle::new(args).unwrap().with(resources(limits)).unwrap()
     };
-    // systemd removes a scope when its last process has ended, and with it what the
-    // kernel has counted, at times before anybody can look.
+    // systemd removes a scope and its counters after its last process, sometimes before the runtime
+    // has read them.
     let tries = if host.runtime.has_systemd_cgroups() { 20 } else { 1 };
     let is_named = |bundle: &Bundle, command: &str, status: i32, words: &str| {
         (0..tries).any(|_| {
@@ -192,8 +191,8 @@ fn out_of_memory_is_named() {
         })
     };
     let tiny = limited(4096, &["sleep"]);
-    // With a record that takes so long to be written, a child that does not wait for
-    // systemd is ready before it has limits.
+    // This record takes long to be written: a child that did not wait for systemd would be ready
+    // before it has limits.
     let slow = limited(4096, &["sleep"])
         .with(|config| config["annotations"] = json!({ "a": "b".repeat(4 << 20) }))
         .unwrap();
@@ -209,7 +208,7 @@ fn out_of_memory_is_named() {
     host.start(&bundle, "c");
     let killed = host.run(&["exec", "c", "/probe", "allocate", "64"]);
     killed.failed_with(128 + 9, "was OOM-killed: memory.max of the container is 16777216").unwrap();
-    // A kill by somebody else is no want of memory.
+    // A SIGKILL by another process is not reported as out of memory.
     let other = host.run(&["exec", "c", "/probe", "die-by-signal", "9"]).failed_with(128 + 9, "").unwrap();
     assert!(!other.stderr.contains("OOM"), "{other}");
     let event = host.ok(&["events", "--stats", "c"]).stdout;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Cgroups and their limits: bad input leaves the old state and nothing else,
-//! and no state of a cgroup makes a command hang. With SYSTEMD_CGROUP in the
-//! environment, by systemd.
+//! Cgroups and their limits: bad input leaves the old state and nothing else, and no state of a
+//! cgroup makes a command hang. With SYSTEMD_CGROUP in the environment, systemd makes the cgroups.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 #[path = "../common/mod.rs"]
@@ -19,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::Duration;
 
-/// The host, with systemd's cgroups if SYSTEMD_CGROUP is set.
+/// Returns the host, with systemd's cgroups if SYSTEMD_CGROUP is set.
 fn host() -> Host {
     Host::new(std::env::var_os("SYSTEMD_CGROUP").is_some())
 }
@@ -35,7 +34,7 @@ impl Host {
         assert_eq!(output.stderr.lines().filter(|line| line.contains("level=error")).count(), 1, "{output}");
     }
 
-    /// create fails with this text, and leaves nothing.
+    /// Checks that create fails with this text, and leaves nothing.
     fn refuses(&self, change: impl FnOnce(&mut Value), text: &str) {
         let bundle = Bundle::new(&["exit", "0"]).unwrap().with(change).unwrap();
         let output = self.runtime.run_in(&bundle, &["create", "bad"]).unwrap().failed_with(1, text).unwrap();
@@ -43,7 +42,7 @@ impl Host {
         self.before.check(&self.runtime).unwrap();
     }
 
-    /// A container that sleeps, and its cgroup.
+    /// Starts a container that sleeps, and returns its cgroup.
     fn start(&self, bundle: &Bundle, id: &str) -> PathBuf {
         self.runtime.run_in(bundle, &["run", "--detach", id]).unwrap().ok().unwrap();
         self.cgroup(id)
@@ -53,7 +52,7 @@ impl Host {
         conformance::host::cgroup_of(self.runtime.state(id).unwrap()["pid"].as_i64().unwrap()).unwrap()
     }
 
-    /// `update --resources` with a file of this text.
+    /// Runs `update --resources` with a file of this text.
     fn update(&self, id: &str, text: &str) -> Output {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), text).unwrap();
@@ -85,23 +84,22 @@ fn processes(cgroup: &Path) -> Vec<String> {
     read(cgroup, "cgroup.procs").lines().map(str::to_owned).collect()
 }
 
-/// Whether the kernel has a controller in cgroup2 here; if not, says so.
+/// Returns true if cgroup2 has a controller here, and prints a line if not.
 fn has(controller: &str) -> bool {
     let has = conformance::host::controllers().iter().any(|one| one == controller);
     if !has {
-        // Not by a macro, whose output the harness keeps to itself.
+        // The test harness would capture the output of a macro.
         let line = format!("not judged: cgroup2 has no controller {controller} here\n");
         std::io::stderr().write_all(line.as_bytes()).unwrap();
     }
     has
 }
 
-/// Starts a process in the container. The runtime that waits for it is our
-/// child, so that nobody else has to reap it.
+/// Starts a process in the container. Its runtime is a child of this program and reaps it.
 fn exec(host: &Host, args: &[&str], cgroup: &Path) -> Child {
     let before = processes(cgroup);
     let child = host.runtime.command(&[&["exec"], args, &["c", "/probe", "sleep"]].concat()).spawn().unwrap();
-    // From here on it is the program that waits, and no more the runtime.
+    // Waits until the process has executed the probe.
     let runs = |pid: &String| {
         !before.contains(pid) && fs::read(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm == b"probe\n")
     };

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The drivers: systemd, and the one of the record.
+//! The drivers: systemd, and the driver of the record.
 
 use super::{exec, host, processes, read, resources, sleeping};
 use conformance::runtime::{finish, wait};
 use serde_json::json;
 use std::process::{Command, Stdio};
 
-/// A bus that takes connections and ends them, one that is none, and no bus.
+/// A bus that closes every connection, an address that is no bus, and no bus.
 #[test]
 fn a_systemd_that_does_not_answer() {
     let host = host();
@@ -19,7 +19,7 @@ fn a_systemd_that_does_not_answer() {
         (format!("unix:path={}", socket.display()), "connecting to systemd: D-Bus authentication"),
         ("tcp:host=localhost".to_owned(), "DBUS_SYSTEM_BUS_ADDRESS=tcp:host=localhost has no address"),
     ];
-    // Without a bus, systemd is asked by a socket of its own.
+    // Without a bus, the runtime uses systemd's private socket.
     if !std::path::Path::new("/run/systemd/private").exists() {
         let nowhere = format!("unix:path={}/nonexistent", dir.path().display());
         cases.push((nowhere, "no such file or directory"));
@@ -36,8 +36,7 @@ fn a_systemd_that_does_not_answer() {
     host.done();
 }
 
-/// The container was made with the file-system driver: no flag of a later
-/// command changes that.
+/// A container keeps the driver that made it, whatever flags later commands have.
 #[test]
 fn the_driver_is_the_records() {
     let host = host();
@@ -60,8 +59,8 @@ fn the_driver_is_the_records() {
     host.done();
 }
 
-/// An init and an exec that are killed for memory say so, and by which limit.
-/// So that the news of a kill are not held back (docs/engines.md).
+/// The scope's limit is hit first, so that the cgroup below counts nothing but the kill, which
+/// engines wait for (docs/engines.md).
 #[test]
 fn with_a_limit_of_memory_processes_are_below_their_scope() {
     let host = host();
@@ -88,7 +87,7 @@ fn with_a_limit_of_memory_processes_are_below_their_scope() {
     host.ok(&["pause", "c"]);
     assert!(read(&leaf, "cgroup.events").contains("frozen 1"));
     host.ok(&["resume", "c"]);
-    // Hit where the container does not count, so that it counts the kill alone.
+    // The scope's limit is hit first, so the cgroup below counts the kill alone.
     host.run(&["exec", "c", "/probe", "allocate", "96"])
         .failed_with(137, "memory.max of the container")
         .unwrap();
@@ -96,7 +95,7 @@ fn with_a_limit_of_memory_processes_are_below_their_scope() {
     host.ok(&["delete", "--force", "c"]);
     wait(&mut second).unwrap();
 
-    // crun's annotation, as engines set it.
+    // crun's annotation, in the values that engines use.
     for (name, wanted) in [("", ".scope"), ("inner", "inner")] {
         let bundle = sleeping().with(resources(limits.clone())).unwrap();
         let bundle =

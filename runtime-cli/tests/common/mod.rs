@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The host of a test that checks that nothing is left behind.
+//! The host of a test, with a check that nothing is left behind.
 
 use conformance::host::{self, Snapshot};
 use conformance::{Output, Runtime};
 
-/// The runtime of this workspace, and the host as it was before the test. One test of a
-/// program has it at a time.
+/// The runtime of this workspace, and the state of the host before the test. Tests of one program
+/// hold it one at a time.
 pub(crate) struct Host {
     pub(crate) runtime: Runtime,
     pub(crate) before: Snapshot,
@@ -16,7 +16,7 @@ impl Host {
     /// Waits for the other tests. With `systemd`, systemd makes the cgroups.
     pub(crate) fn new(systemd: bool) -> Self {
         let alone = host::alone();
-        // Not CARGO_BIN_EXE_runtime-cli: in the VM there is no target directory.
+        // Not CARGO_BIN_EXE_runtime-cli: the VM has no target directory.
         let program = conformance::bundle::beside("runtime-cli");
         let runtime = Runtime::new(&program).unwrap().with_systemd(systemd);
         Host { runtime, before: Snapshot::take().unwrap(), _alone: alone }
@@ -33,7 +33,7 @@ impl Host {
 }
 
 impl Drop for Host {
-    /// Deletes the containers of a test that has failed, which could make others fail.
+    /// Deletes the containers of a failed test, which could make other tests fail.
     fn drop(&mut self) {
         for entry in std::fs::read_dir(self.runtime.root()).into_iter().flatten().flatten() {
             let _output = self.runtime.run(&["delete", "--force", &entry.file_name().to_string_lossy()]);

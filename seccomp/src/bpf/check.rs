@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The kernel's rules for a filter.
 //!
-//! These are `bpf_check_classic` and `check_load_and_stores` in net/core/filter.c
-//! and `seccomp_check_filter` in kernel/seccomp.c. A program that passes always
-//! ends with a verdict: jumps go forward only, and the last instruction returns.
+//! They are `bpf_check_classic` and `check_load_and_stores` in net/core/filter.c and
+//! `seccomp_check_filter` in kernel/seccomp.c. A program that passes always ends with a verdict:
+//! jumps only go forward, and the last instruction returns.
 
 use super::op::{
     A, ABS, ADD, ALU, AND, DIV, IMM, JA, JEQ, JGE, JGT, JMP, JSET, K, LD, LDX, LEN, LSH, MEM, MEMORY, MISC,
@@ -12,21 +12,21 @@ use super::op::{
 use super::{DATA_SIZE, Instruction, MAX_INSTRUCTIONS};
 use std::fmt;
 
-/// Why the kernel would refuse a program.
+/// The kernel's reason to refuse a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidProgram {
-    /// Which instruction is to blame; for the length, the number of them.
+    /// The index of the wrong instruction; for the length, the number of instructions.
     pub at: usize,
-    /// What is wrong with it.
+    /// The fault of the instruction.
     pub fault: Fault,
 }
 
-/// What is wrong with an instruction.
+/// A fault of an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The program is empty or longer than [`MAX_INSTRUCTIONS`].
     Length,
-    /// No such instruction, or not in a filter.
+    /// The instruction does not exist, or is not allowed in a filter.
     Code,
     /// A load from outside of `struct seccomp_data`, or not of an aligned word.
     Load,
@@ -56,7 +56,7 @@ pub(super) fn check(program: &[Instruction]) -> Result<(), InvalidProgram> {
     scratch_memory(program)
 }
 
-/// Checks an instruction that has `after` others behind it.
+/// Checks an instruction that is followed by `after` others.
 fn one(instruction: &Instruction, after: usize) -> Result<(), Fault> {
     let Instruction { code, jt, jf, k } = *instruction;
     let ok = |condition: bool, fault| if condition { Ok(()) } else { Err(fault) };
@@ -83,11 +83,11 @@ fn one(instruction: &Instruction, after: usize) -> Result<(), Fault> {
     }
 }
 
-/// Checks that no scratch word is read on a path that did not write it.
+/// Checks that no path reads a scratch word before it writes it.
 fn scratch_memory(program: &[Instruction]) -> Result<(), InvalidProgram> {
-    // Which words are written on all jumps to an instruction that were seen so far.
+    // The words that all jumps to an instruction, of those seen so far, have written.
     let mut written_before = vec![u16::MAX; program.len()];
-    // And on the way down to the current one; after a jump away nothing comes down.
+    // The words that the path to the current instruction has written; none behind a jump.
     let mut written = 0;
     for (at, &Instruction { code, jt, jf, k }) in program.iter().enumerate() {
         written &= written_before[at];

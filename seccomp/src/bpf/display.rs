@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A program as text, one instruction on a line, jumps as line numbers.
+//! A program as text, one instruction on a line, with line numbers as jump targets.
 
 use super::op::{
     A, ABS, ADD, ALU, AND, DIV, IMM, JA, JEQ, JGE, JGT, JMP, LD, LDX, LEN, LSH, MEM, MUL, NEG, OR, RET, RSH,
@@ -63,7 +63,7 @@ fn line(f: &mut fmt::Formatter<'_>, at: usize, instruction: Instruction) -> fmt:
     }
 }
 
-/// The name of a word of `struct seccomp_data`.
+/// Returns the name of a word of `struct seccomp_data`.
 fn word(offset: u32) -> String {
     let half = if offset.is_multiple_of(8) { "low" } else { "high" };
     match offset {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a program does, one instruction after the other.
+//! An interpreter for filters.
 
 use super::op::{
     A, ABS, ADD, ALU, AND, DIV, IMM, JA, JEQ, JGE, JGT, JMP, K, LD, LDX, LEN, LSH, MEM, MEMORY, MUL, NEG, OR,
@@ -7,16 +7,16 @@ use super::op::{
 };
 use super::{DATA_SIZE, Instruction, Program, SeccompData};
 
-/// What the filter returns for a call: compare it with [`Action::ret`](crate::Action::ret).
+/// Runs the filter on a call. Compare the result with [`Action::ret`](crate::Action::ret).
 ///
-/// A [`Program`] has been checked, so this always ends: each step goes forward.
+/// It always ends, because a [`Program`] has been checked: each step goes forward.
 pub fn interp(program: &Program, data: &SeccompData) -> u32 {
     let (mut a, mut x, mut memory) = (0_u32, 0_u32, [0_u32; MEMORY]);
     let mut at = 0;
     loop {
         let Instruction { code, jt, jf, k } = program.instructions()[at];
         at += 1;
-        // What an operation or a comparison is with.
+        // The operand of an operation or comparison.
         let operand = if code & 0x08 == X { x } else { k };
         match (code & 0x07, code & !0x07) {
             (LD, ABS) => a = data.word(k),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Classic BPF as seccomp(2) takes it: instructions, the kernel's rules for them, and what they do.
+//! Classic BPF of seccomp(2): instructions, the kernel's rules for them, and an interpreter.
 
 mod check;
 mod display;
@@ -37,26 +37,26 @@ impl Program {
         Ok(Program(instructions))
     }
 
-    /// What the compiler made; tests hold it to the same rules.
+    /// Wraps the compiler's output, which tests hold to the same rules.
     pub(crate) fn trusted(instructions: Vec<Instruction>) -> Program {
         debug_assert_eq!(check::check(&instructions), Ok(()));
         Program(instructions)
     }
 
-    /// The instructions, to be given to seccomp(2): at least one and at most [`MAX_INSTRUCTIONS`].
+    /// Returns the instructions for seccomp(2): at least one and at most [`MAX_INSTRUCTIONS`].
     pub fn instructions(&self) -> &[Instruction] {
         &self.0
     }
 }
 
-/// What a filter sees of a call: the kernel's `struct seccomp_data`.
+/// A call as a filter sees it: the kernel's `struct seccomp_data`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SeccompData {
     /// The number of the call.
     pub nr: u32,
-    /// The ABI by which it was made, an `AUDIT_ARCH_*` value.
+    /// The ABI of the call, an `AUDIT_ARCH_*` value.
     pub arch: u32,
-    /// Where it was made.
+    /// The address of the call's instruction.
     pub instruction_pointer: u64,
     /// The registers with its arguments.
     pub args: [u64; 6],
@@ -66,7 +66,7 @@ pub struct SeccompData {
 pub(crate) const DATA_SIZE: u32 = 64;
 
 impl SeccompData {
-    /// The 32-bit word at an offset, in the order of a little-endian machine: all of
+    /// Returns the 32-bit word at an offset on a little-endian machine, as all of
     /// [`Arch::ALL`](crate::Arch::ALL) are.
     pub(crate) fn word(&self, offset: u32) -> u32 {
         let half = |value: u64| if offset.is_multiple_of(8) { value as u32 } else { (value >> 32) as u32 };

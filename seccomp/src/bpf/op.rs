@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Names for the numbers in instructions, as linux/bpf_common.h and linux/filter.h have them.
+//! Names for the numbers of instructions, from linux/bpf_common.h and linux/filter.h.
 
 // Classes.
 pub(crate) const LD: u16 = 0x00;
@@ -52,12 +52,12 @@ pub(crate) const MEMORY: usize = 16;
 pub(crate) const NR: u32 = 0;
 pub(crate) const ARCH: u32 = 4;
 
-/// The low half of an argument, on little-endian machines.
+/// Returns the offset of the low half of an argument, on little-endian machines.
 pub(crate) const fn low(argument: u8) -> u32 {
     16 + 8 * argument as u32
 }
 
-/// The high half.
+/// Returns the offset of the high half.
 pub(crate) const fn high(argument: u8) -> u32 {
     low(argument) + 4
 }

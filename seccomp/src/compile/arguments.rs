@@ -9,9 +9,10 @@ use crate::condition::{Condition, Operator};
 use crate::policy::Alternative;
 use std::collections::BTreeSet;
 
-/// The decision among alternatives that are sorted by rank; `rest` if none holds.
+/// Adds the decision among alternatives that are sorted by rank; `rest` if none holds.
 pub(super) fn decide(graph: &mut Graph, arch: Arch, sorted: &[(Alternative, Id)], rest: Id) -> Id {
-    // From the last to the first, each leading to the one after it; comparisons of one argument go together.
+    // From the last to the first, each leading to the one behind it. Comparisons of one argument
+    // form one test.
     let groups = sorted.chunk_by(|(a, _), (b, _)| compared(a).is_some() && compared(a) == compared(b));
     groups.rev().fold(rest, |next, group| match group {
         [(all, then)] => conjunction(graph, arch, all, *then, next),
@@ -22,7 +23,7 @@ pub(super) fn decide(graph: &mut Graph, arch: Arch, sorted: &[(Alternative, Id)]
     })
 }
 
-/// The argument that an alternative compares, if it does nothing else.
+/// Returns the argument of an alternative that consists of one comparison.
 fn compared(all: &Alternative) -> Option<u8> {
     match *all.as_slice() {
         [condition] if condition.operator != Operator::MaskedEq => Some(condition.argument),
@@ -30,7 +31,7 @@ fn compared(all: &Alternative) -> Option<u8> {
     }
 }
 
-/// All conditions must hold.
+/// Adds tests that all conditions hold.
 fn conjunction(graph: &mut Graph, arch: Arch, all: &Alternative, then: Id, otherwise: Id) -> Id {
     all.iter().rev().fold(then, |then, &condition| match condition.operator {
         Operator::MaskedEq => masked(graph, condition, then, otherwise),
@@ -41,17 +42,16 @@ fn conjunction(graph: &mut Graph, arch: Arch, all: &Alternative, then: Id, other
 fn masked(graph: &mut Graph, condition: Condition, then: Id, otherwise: Id) -> Id {
     let Condition { argument, value, mask, .. } = condition;
     let low = graph.masked_equal(op::low(argument), mask as u32, value as u32, then, otherwise);
-    // On a 32-bit ABI the mask has no high half, and nothing is tested there.
+    // On a 32-bit ABI the mask has no high half, so this test always holds.
     graph.masked_equal(op::high(argument), (mask >> 32) as u32, (value >> 32) as u32, low, otherwise)
 }
 
-/// Comparisons of one argument; of those that hold, the first decides.
+/// Adds comparisons of one argument. The first that holds decides.
 ///
-/// They cut the line of values into intervals, so that a hundred of them cost
-/// no more than a few tests.
+/// They cut the range of values into intervals, so a hundred of them cost only a few tests.
 fn compare(graph: &mut Graph, arch: Arch, conditions: &[(Condition, Id)], rest: Id) -> Id {
     let max = arch.max_argument();
-    // Where which condition begins or ceases to hold.
+    // The values at which a condition begins or ceases to hold.
     let mut edges = Vec::with_capacity(2 * conditions.len());
     for (place, (condition, _)) in conditions.iter().enumerate() {
         for (first, last) in holds_between(*condition, max) {
@@ -79,7 +79,7 @@ fn compare(graph: &mut Graph, arch: Arch, conditions: &[(Condition, Id)], rest: 
     }
 }
 
-/// The intervals of values, both ends included, for which a comparison holds.
+/// Returns the intervals of values, both ends included, for which a comparison holds.
 fn holds_between(condition: Condition, max: u64) -> impl Iterator<Item = (u64, u64)> {
     let value = condition.value;
     let below = |value: u64| value.checked_sub(1).map(|last| (0, last));

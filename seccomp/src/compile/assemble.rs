@@ -1,35 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
-//! From the graph to instructions.
+//! The instructions of a graph.
 //!
-//! Jumps of classic BPF go forward only, and conditional ones skip at most 255
-//! instructions. So the program is made from its end: then the targets of a jump
-//! stand where they will stand, and if one is too far away, a copy of the verdict
-//! or an unconditional jump is put in between.
+//! Jumps of classic BPF only go forward, and conditional ones skip at most 255 instructions. So the
+//! program is built from its end: the targets of a jump have their final distance, and if one is
+//! too far away, a copy of the verdict or an unconditional jump is inserted.
 
 use super::graph::{Graph, Id, Node, Test};
 use crate::bpf::{Instruction, op};
 
-/// What is in the accumulator when the program comes to a node.
+/// The content of the accumulator at a node.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Loaded {
-    /// It never comes there.
+    /// No path leads to the node.
     Never,
-    /// Always this word, whole.
+    /// This word, unmasked, on every path.
     Word(u32),
-    /// It depends.
+    /// It differs between paths.
     Unknown,
 }
 
-/// How far a conditional jump may go, less what may still be put in between.
+/// The range of a conditional jump, less the instructions that may still be inserted.
 const REACH: usize = 255 - 2;
 
-/// The instructions for the decision that begins at `root`.
+/// Returns the instructions for the decision that begins at `root`.
 pub(super) fn assemble(graph: &Graph, root: Id) -> Vec<Instruction> {
     let loaded = loaded(graph, root);
     let mut code = Backward { code: Vec::new(), places: vec![None; graph.nodes().len()] };
     for (index, node) in graph.nodes().iter().enumerate() {
         match (node, loaded[index]) {
-            // A verdict is put down where it is first needed.
+            // A verdict is written where it is first needed.
             (_, Loaded::Never) | (Node::Return(_), _) => (),
             (Node::Test(test), loaded) => {
                 code.test(graph, test, loaded == Loaded::Word(test.word));
@@ -44,11 +43,12 @@ pub(super) fn assemble(graph: &Graph, root: Id) -> Vec<Instruction> {
     code.code
 }
 
-/// For each node, what is loaded when the program comes there from `root`.
+/// Returns the content of the accumulator at each node, for paths from `root`.
 fn loaded(graph: &Graph, root: Id) -> Vec<Loaded> {
     let mut loaded = vec![Loaded::Never; graph.nodes().len()];
     loaded[root.index()] = Loaded::Unknown;
-    // Nodes lead to older ones only: from the youngest down, all ways to a node are known when it is its turn.
+    // Nodes only lead to older ones: from the youngest down, all paths to a node are known when it
+    // is visited.
     for (index, node) in graph.nodes().iter().enumerate().rev() {
         let Node::Test(test) = node else { continue };
         if loaded[index] == Loaded::Never {
@@ -63,10 +63,10 @@ fn loaded(graph: &Graph, root: Id) -> Vec<Loaded> {
     loaded
 }
 
-/// A program that grows at its beginning; the vector holds it from the end.
+/// A program that is built from its end; the vector is in reverse order.
 struct Backward {
     code: Vec<Instruction>,
-    /// Where the latest copy of each node begins, counted from the end.
+    /// The beginning of the latest copy of each node, counted from the end.
     places: Vec<Option<usize>>,
 }
 
@@ -76,7 +76,7 @@ impl Backward {
         let yes = self.near(graph, test.yes);
         let skip = |place: usize| {
             let distance = self.code.len() - place;
-            // REACH sees to it; better no filter than one that jumps elsewhere.
+            // REACH guarantees it. No filter is better than one with a wrong jump.
             assert!(distance <= usize::from(u8::MAX), "a jump over {distance} instructions");
             distance as u8
         };
@@ -90,7 +90,7 @@ impl Backward {
         }
     }
 
-    /// A place within reach of the next jump that leads to this node.
+    /// Returns a place within reach of the next jump that leads to this node.
     fn near(&mut self, graph: &Graph, to: Id) -> usize {
         let place = self.places[to.index()];
         if let Some(place) = place

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A filter as a graph of decisions, before it becomes instructions.
+//! A filter as a graph of decisions.
 
 use crate::action::Action;
 use crate::bpf::op;
@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::time::SystemTime;
 
-/// A node of the graph. A node is always younger than those it leads to.
+/// A node of the graph. A node is always younger than the nodes that it leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Id(u32);
 
@@ -22,7 +22,7 @@ pub(super) enum Node {
 pub(super) struct Test {
     /// The word's offset in `struct seccomp_data`.
     pub(super) word: u32,
-    /// What of the word is compared.
+    /// The compared bits of the word.
     pub(super) mask: u32,
     /// `JEQ`, `JGE` or `JSET`.
     pub(super) jump: u16,
@@ -31,7 +31,7 @@ pub(super) struct Test {
     pub(super) no: Id,
 }
 
-/// By hand, because a third of the compiler's time would go into hashing field by field.
+/// Written out, because hashing field by field takes a third of the compiler's time.
 impl Hash for Test {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let pair = |a: u32, b: u32| u64::from(a) << 32 | u64::from(b);
@@ -41,14 +41,14 @@ impl Hash for Test {
     }
 }
 
-/// Multiplies by a secret number, so that no profile can choose its collisions. For a
-/// few hundred nodes the standard hash takes longer than all that is done with them.
+/// A hasher that multiplies by a secret number, so that no profile can choose collisions. The
+/// standard hasher takes longer than all other work on a few hundred nodes.
 #[derive(Debug)]
 struct Secret(u64);
 
 impl Default for Secret {
-    /// The time, and where the stack is. The standard library asks getrandom(2), and
-    /// panics if a filter around this process does not let it.
+    /// Derives the secret from the time and the address of the stack. The standard library would
+    /// call getrandom(2), and panic if a filter around this process denies it.
     fn default() -> Self {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let mut mixed = Multiplied { state: 0x9e37_79b9_7f4a_7c15, by: 0xd6e8_feb8_6659_fd93 };
@@ -73,7 +73,7 @@ struct Multiplied {
 
 impl Hasher for Multiplied {
     fn write_u64(&mut self, word: u64) {
-        // The upper half of a product depends on all of both factors.
+        // Every bit of both factors affects the upper half of a product.
         let product = u128::from(self.state ^ word) * u128::from(self.by);
         self.state = product as u64 ^ (product >> 64) as u64;
     }
@@ -95,7 +95,7 @@ impl Hasher for Multiplied {
     }
 }
 
-/// Nodes, each of them once: what is decided alike is decided by the same node.
+/// The nodes, without duplicates: equal decisions share a node.
 #[derive(Debug)]
 pub(super) struct Graph {
     nodes: Vec<Node>,
@@ -104,7 +104,7 @@ pub(super) struct Graph {
 
 impl Default for Graph {
     fn default() -> Self {
-        // What is commonly needed, because to grow is to hash everything again.
+        // A usual size, because growing means hashing everything again.
         let nodes = 400;
         Graph {
             nodes: Vec::with_capacity(nodes),
@@ -114,27 +114,28 @@ impl Default for Graph {
 }
 
 impl Graph {
-    /// A verdict.
+    /// Adds a verdict.
     pub(super) fn action(&mut self, action: Action) -> Id {
         self.node(Node::Return(action.ret()))
     }
 
-    /// "Is the word equal to `k`?"
+    /// Adds a test: is the word equal to `k`?
     pub(super) fn equal(&mut self, word: u32, k: u32, yes: Id, no: Id) -> Id {
         self.test(Test { word, mask: u32::MAX, jump: op::JEQ, k, yes, no })
     }
 
-    /// "Is the word at least `k`?"
+    /// Adds a test: is the word at least `k`?
     pub(super) fn at_least(&mut self, word: u32, k: u32, yes: Id, no: Id) -> Id {
         self.test(Test { word, mask: u32::MAX, jump: op::JGE, k, yes, no })
     }
 
-    /// "Are these bits of the word equal to those of `k`?"
+    /// Adds a test: are these bits of the word equal to those of `k`?
     pub(super) fn masked_equal(&mut self, word: u32, mask: u32, k: u32, yes: Id, no: Id) -> Id {
         match (mask, k) {
             (0, _) => yes,
             (u32::MAX, _) => self.equal(word, k, yes, no),
-            // "None of these bits" needs no AND, and leaves the word loaded for the next test.
+            // JSET tests for "none of these bits" without an AND, and keeps the word for the next
+            // test.
             (_, 0) => self.test(Test { word, mask: u32::MAX, jump: op::JSET, k: mask, yes: no, no: yes }),
             _ => self.test(Test { word, mask, jump: op::JEQ, k, yes, no }),
         }
@@ -147,12 +148,12 @@ impl Graph {
     fn node(&mut self, node: Node) -> Id {
         *self.ids.entry(node).or_insert_with(|| {
             self.nodes.push(node);
-            // Four thousand million nodes do not fit into memory.
+            // 2^32 nodes do not fit into memory.
             Id(u32::try_from(self.nodes.len() - 1).unwrap_or(u32::MAX))
         })
     }
 
-    /// Every node, with its index; those that a node leads to come before it.
+    /// Returns the nodes in the order of their indices; a node leads to earlier ones only.
     pub(super) fn nodes(&self) -> &[Node] {
         &self.nodes
     }

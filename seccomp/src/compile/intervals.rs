@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A line of numbers cut into intervals, and the balanced tree that finds the right one.
+//! A range of numbers cut into intervals, and the balanced tree that finds the right one.
 
 use super::graph::{Graph, Id};
 
-/// What to do for each number of a line: from each start up to the next, the same.
+/// A decision for each number of a range: one from each start up to the next start.
 ///
 /// The first start is 0; starts ascend; neighbours differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Intervals<T>(Vec<(T, Id)>);
 
 impl<T: Copy + Ord + Default> Intervals<T> {
-    /// The same for the whole line.
+    /// Returns one interval for the whole range.
     pub(super) fn all(then: Id) -> Intervals<T> {
         Intervals(vec![(T::default(), then)])
     }
 
-    /// From here on: `start` must not be below that of the call before.
+    /// Sets the decision from `start` on, which must not be below the start of the last call.
     pub(super) fn from(&mut self, start: T, then: Id) {
         debug_assert!(self.0.last().is_none_or(|last| last.0 <= start));
         if self.0.last().is_some_and(|last| last.0 == start) {
@@ -26,14 +26,14 @@ impl<T: Copy + Ord + Default> Intervals<T> {
         }
     }
 
-    /// What is done at the end of the line so far.
+    /// Returns the decision at the end of the range so far.
     pub(super) fn last(&self) -> Option<Id> {
         self.0.last().map(|last| last.1)
     }
 }
 
 impl Intervals<u32> {
-    /// The tree for a word of the call's data.
+    /// Builds the tree for a word of the call's data.
     pub(super) fn tree(&self, graph: &mut Graph, word: u32) -> Id {
         tree(graph, word, &self.0)
     }
@@ -42,12 +42,13 @@ impl Intervals<u32> {
 fn tree(graph: &mut Graph, word: u32, intervals: &[(u32, Id)]) -> Id {
     match *intervals {
         [(_, only)] => only,
-        // One number inside of an interval.
+        // An interval of one number inside another one: one test for equality.
         [(_, around), (number, then), (next, again)] if again == around && next - number == 1 => {
             graph.equal(word, number, then, around)
         }
         _ => {
-            // After an odd number of intervals, so that single numbers stay together with what is around them.
+            // After an odd number of intervals, so that single numbers stay with the interval
+            // around them.
             let middle = (intervals.len() / 2) | 1;
             let (below, above) = intervals.split_at(middle);
             let yes = tree(graph, word, above);
@@ -58,18 +59,18 @@ fn tree(graph: &mut Graph, word: u32, intervals: &[(u32, Id)]) -> Id {
 }
 
 impl Intervals<u64> {
-    /// The tree for an argument of 32 bits: no start is above.
+    /// Builds the tree for an argument of 32 bits: no start is larger.
     pub(super) fn narrow_tree(&self, graph: &mut Graph, low: u32) -> Id {
         let lows: Vec<(u32, Id)> = self.0.iter().map(|&(start, then)| (start as u32, then)).collect();
         tree(graph, low, &lows)
     }
 
-    /// The tree for an argument of 64 bits: first its high half, then its low half.
+    /// Builds the tree for an argument of 64 bits: first its high half, then its low half.
     pub(super) fn wide_tree(&self, graph: &mut Graph, high: u32, low: u32) -> Id {
         let half = |start: u64| (start >> 32) as u32;
         let mut highs = Intervals(Vec::new());
         for inside in self.0.chunk_by(|a, b| half(a.0) == half(b.0)) {
-            // The starts inside of one high half; what came before lasts up to the first of them.
+            // The starts within one high half. The decision before lasts up to the first of them.
             let mut lows = Intervals(Vec::new());
             if let Some(before) = highs.last() {
                 lows.from(0, before);
@@ -116,7 +117,7 @@ mod tests {
         line.from(6, log);
         let root = line.tree(&mut graph, 0);
         assert_eq!(root, graph.equal(0, 5, allow, log));
-        // And in 64 bits one for each half.
+        // In 64 bits, one for each half.
         let mut line = Intervals::<u64>::all(log);
         line.from(5 << 32 | 7, allow);
         line.from(5 << 32 | 8, log);

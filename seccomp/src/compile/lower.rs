@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! From rules about names to decisions about numbers.
+//! The decision for each number, from rules with names.
 
 use super::arguments::decide;
 use super::graph::{Graph, Id};
@@ -9,37 +9,37 @@ use crate::policy::{Alternative, Policy, Rule};
 use crate::table::Syscall;
 use std::collections::BTreeMap;
 
-/// That a rule is about a number.
+/// A rule that applies to a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Claim {
     rule: u32,
     inner: Inner,
 }
 
-/// If the number is that of a multiplexer: what its first argument is for the call that the rule names.
+/// For the number of a multiplexer: its first argument for the call that the rule names.
 type Inner = Option<u8>;
 
-/// A rule as programs of one ABI can meet it.
+/// A rule as it applies to programs of one ABI.
 struct Reading<'a> {
     any: &'a [Alternative],
     arch: Arch,
     then: Id,
-    /// Whether it says anything else than what happens anyway.
+    /// True if its action differs from the default action.
     differs: bool,
-    /// Whether an alternative of it always holds.
+    /// True if one of its alternatives always holds.
     unconditional: bool,
 }
 
 /// The rules that name each call, in the order of the policy.
 pub(super) struct Named {
-    /// Where those of a call end, and those of the next one begin.
+    /// The end of the rules of each call, where those of the next call begin.
     ends: Vec<usize>,
     rules: Vec<u32>,
 }
 
 impl Named {
     pub(super) fn by(policy: &Policy) -> Named {
-        // First how many there are of each, then where they begin; filled, that is where they end.
+        // First the counts, then the starts; filling turns starts into ends.
         let mut ends: Vec<usize> = Syscall::all().map(|_| 0).collect();
         let names =
             || (0..).zip(&policy.rules).flat_map(|(rule, r)| r.calls.iter().map(move |call| (rule, call)));
@@ -61,7 +61,7 @@ impl Named {
         &self.rules[begin..self.ends[call.index()]]
     }
 
-    /// All that is said about the number of a call, in the order of the policy.
+    /// Returns the claims on the number of a call, in the order of the policy.
     fn claims(&self, arch: Arch, number: u32, call: Syscall) -> Vec<Claim> {
         let claims = |call, inner| self.of(call).iter().map(move |&rule| Claim { rule, inner });
         let mut all: Vec<Claim> = claims(call, None).collect();
@@ -75,7 +75,7 @@ impl Named {
     }
 }
 
-/// Every number that the policy names on this ABI, ascending, with the decision about it.
+/// Returns every number that the policy names on this ABI, ascending, with its decision.
 pub(super) fn lower(
     policy: &Policy,
     named: &Named,
@@ -86,7 +86,7 @@ pub(super) fn lower(
     let readings: Vec<Reading<'_>> =
         policy.rules.iter().map(|rule| Reading::new(rule, graph, arch, default)).collect();
     let reading = |rule: u32| &readings[rule as usize];
-    // Rules often name many calls: what competes for them is then worked out once.
+    // Rules often name many calls: equal sets of competing rules are decided once.
     let mut decided = BTreeMap::new();
     let mut decisions = Vec::with_capacity(named.rules.len());
     for (number, call) in Syscall::numbers(arch) {
@@ -109,10 +109,11 @@ pub(super) fn lower(
     decisions
 }
 
-/// In the order in which they decide; those that cannot decide are left out.
+/// Sorts alternatives by rank, and removes those that cannot decide.
 fn ranked(alternatives: impl Iterator<Item = (Alternative, Id)>) -> Vec<(Alternative, Id)> {
     let mut ranked: Vec<_> = alternatives.collect();
-    // Stable: among equals in rank, the order of the policy. The first of equal ones hides the others.
+    // Stable: equal ranks keep the order of the policy, and the first of equal alternatives hides
+    // the others.
     ranked.sort_by_cached_key(|(all, _)| all.iter().map(|condition| condition.rank()).collect::<Vec<_>>());
     ranked.dedup_by(|later, first| later.0 == first.0);
     ranked
@@ -126,7 +127,7 @@ impl<'a> Reading<'a> {
         Reading { any: &rule.any, arch, then, differs: then != default, unconditional }
     }
 
-    /// Without conditions that always hold.
+    /// Returns the alternatives, without conditions that always hold.
     fn alternatives(&self, inner: Inner) -> impl Iterator<Item = (Alternative, Id)> {
         self.any.iter().map(move |all| {
             let all = all.iter().filter_map(|condition| condition.on(self.arch));
@@ -139,8 +140,8 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// What can be tested of an alternative behind a multiplexer: its first argument
-/// selects the call, and takes the place of that call's own.
+/// Returns the testable conditions behind a multiplexer, whose first argument selects the call and
+/// so replaces the first argument of that call.
 fn behind(inner: u8, all: impl Iterator<Item = Condition>) -> Alternative {
     let selects = Condition::new(0, Operator::Eq, u64::from(inner), 0);
     std::iter::once(selects).chain(all.filter(|condition| condition.argument != 0)).collect()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! From a policy to a program.
+//! The compiler from a policy to a program.
 //!
 //! ```text
 //! Policy ──▶ for each ABI: number ─▶ rules that compete for it      (lower)
@@ -24,14 +24,14 @@ use intervals::Intervals;
 use lower::Named;
 use std::fmt;
 
-/// The policy would need a longer program than the kernel takes.
+/// The error for a policy whose program would be longer than the kernel allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLong {
-    /// How many instructions it would need.
+    /// The number of instructions that it would need.
     pub instructions: usize,
 }
 
-/// Makes the program that decides as [`eval`](crate::eval()) does.
+/// Compiles the program that decides as [`eval`](crate::eval()) does.
 pub fn compile(policy: &Policy) -> Result<Program, TooLong> {
     let mut graph = Graph::default();
     let root = dispatch(policy, &mut graph);
@@ -42,7 +42,7 @@ pub fn compile(policy: &Policy) -> Result<Program, TooLong> {
     }
 }
 
-/// "By which entry did the call come?" The native one is asked for first.
+/// Adds the tests for the entry of the call. The native entry is tested first.
 fn dispatch(policy: &Policy, graph: &mut Graph) -> Id {
     let mut entries: Vec<u32> = Vec::new();
     for arch in &policy.archs {
@@ -51,7 +51,7 @@ fn dispatch(policy: &Policy, graph: &mut Graph) -> Id {
         }
     }
     let named = Named::by(policy);
-    // The last is made first, so that the first stands next to the beginning.
+    // The last entry is added first, so that the first one stands near the beginning.
     let kill = graph.action(Action::KillThread);
     entries.into_iter().rev().fold(kill, |others, audit| {
         let numbers = numbers(policy, &named, graph, audit);
@@ -59,7 +59,7 @@ fn dispatch(policy: &Policy, graph: &mut Graph) -> Id {
     })
 }
 
-/// All numbers that may come by an entry, as a tree.
+/// Adds the tree of all numbers of an entry.
 fn numbers(policy: &Policy, named: &Named, graph: &mut Graph, audit: u32) -> Id {
     let kill = graph.action(Action::KillThread);
     let mut line = Intervals::all(kill);
@@ -69,8 +69,8 @@ fn numbers(policy: &Policy, named: &Named, graph: &mut Graph, audit: u32) -> Id 
         section(policy, named, graph, arch, &mut line);
     }
     if archs == [Arch::X86_64] {
-        // x32 was not asked for. But -1 is how a tracer says "skip this call":
-        // it is treated like any number above those of x86_64.
+        // The policy does not include x32. But -1 is a tracer's "skip this call", so it is treated
+        // like any number above those of x86_64.
         let above = line.last().unwrap_or(kill);
         line.from(X32_BIT, kill);
         line.from(u32::MAX, above);
@@ -78,7 +78,7 @@ fn numbers(policy: &Policy, named: &Named, graph: &mut Graph, audit: u32) -> Id 
     line.tree(graph, op::NR)
 }
 
-/// Adds the numbers of one ABI to the line.
+/// Adds the numbers of one ABI to the range.
 fn section(policy: &Policy, named: &Named, graph: &mut Graph, arch: Arch, line: &mut Intervals<u32>) {
     let default = graph.action(policy.default);
     let above = if policy.hides_newer_calls() { graph.action(Action::Errno(ENOSYS)) } else { default };

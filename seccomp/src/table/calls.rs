@@ -6,7 +6,7 @@ use std::fmt;
 
 const BITS: usize = u64::BITS as usize;
 
-/// Some of the calls that the tables know: a bit for each row.
+/// A set of the calls in the tables: a bit for each row.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Calls([u64; COUNT.div_ceil(BITS)]);
 
@@ -16,7 +16,7 @@ impl Calls {
         self.0[row / BITS] |= 1 << (row % BITS);
     }
 
-    /// In the order of their names.
+    /// Returns the calls in the order of their names.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Syscall> + use<'_> {
         self.0.iter().enumerate().flat_map(|(at, &word)| {
             let rest = |word: &u64| Some(word & (word - 1)).filter(|rest| *rest != 0);

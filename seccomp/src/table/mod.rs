@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Which numbers a system call has: names once, and one column of `u16` for each ABI.
+//! The numbers of system calls: each name once, and one column of `u16` for each ABI.
 
 mod calls;
 mod rows;
@@ -11,27 +11,27 @@ use rows::ROWS;
 
 const COUNT: usize = ROWS.len();
 
-/// Twice the rows and more: most names are where they are looked for first.
+/// The size of the hash table: at least twice the rows, so that most lookups take one step.
 const PLACES: usize = (2 * COUNT).next_power_of_two();
 
-/// No such call on this ABI.
+/// The cell of a call that this ABI does not have.
 const NONE: u16 = u16::MAX;
 
-/// Cells from here up are ARM's private calls: their numbers do not fit into 16 bits.
+/// The first cell for ARM's private calls, whose numbers do not fit into 16 bits.
 const PRIVATE_CELL: u16 = 0xf000;
 
-/// No other cell is as large as this.
+/// A limit for all other cells.
 const CELLS: usize = 640;
 
-/// The private ones included, which come after those.
+/// The number of cells with the private ones, which come last.
 const ALL_CELLS: usize = CELLS + 8;
 
-/// A system call that the tables know: its place in the list of names.
+/// A system call of the tables: its index in the list of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Syscall(u16);
 
-// `ROWS` is written for the reader of a diff. What the binary carries is made
-// of it here, by the compiler, and has neither pointers nor relocations.
+// `ROWS` is written to be read in a diff. The compiler turns it into these tables, which have
+// neither pointers nor relocations.
 static NAMES: [u8; names_len()] = concatenated();
 static NAME_ENDS: [u16; COUNT] = name_ends();
 static ROW_AT: [u16; PLACES] = rows_by_name();
@@ -39,7 +39,7 @@ static NUMBERS: [[u16; COUNT]; Arch::ALL.len()] = columns();
 static BY_CELL: [[u16; ALL_CELLS]; Arch::ALL.len()] = rows_by_cell();
 static CARRIED: [u8; COUNT] = carried();
 
-/// The calls that socketcall(2) carries; the call's number in there is its place here, plus one.
+/// The calls that socketcall(2) carries. The first argument is the index here plus one.
 const SOCKETCALL: [&str; 20] = [
     "socket",
     "bind",
@@ -63,7 +63,7 @@ const SOCKETCALL: [&str; 20] = [
     "sendmmsg",
 ];
 
-/// The calls that ipc(2) carries, with their numbers in there.
+/// The calls that ipc(2) carries, with the first argument.
 const IPC: [(&str, u8); 12] = [
     ("semop", 1),
     ("semget", 2),
@@ -79,7 +79,7 @@ const IPC: [(&str, u8); 12] = [
     ("shmctl", 24),
 ];
 
-/// Marks an entry of `CARRIED` that is about ipc(2) and not socketcall(2).
+/// Marks an entry of `CARRIED` for ipc(2) instead of socketcall(2).
 const IN_IPC: u8 = 0x80;
 
 impl Arch {
@@ -91,7 +91,7 @@ impl Arch {
 }
 
 impl Syscall {
-    /// Looks a name up.
+    /// Returns the call with this name.
     pub(crate) fn from_name(name: &str) -> Option<Syscall> {
         let mut place = place_of(name.as_bytes());
         loop {
@@ -106,7 +106,7 @@ impl Syscall {
         }
     }
 
-    /// The number that a filter sees when a program of this ABI makes the call directly.
+    /// Returns the number with which programs of this ABI make the call directly.
     pub(crate) fn number(self, arch: Arch) -> Option<u32> {
         match NUMBERS[arch as usize][usize::from(self.0)] {
             NONE => None,
@@ -115,7 +115,7 @@ impl Syscall {
         }
     }
 
-    /// All numbers that programs of this ABI can use, ascending, each with its call.
+    /// Returns all numbers of this ABI, ascending, each with its call.
     pub(crate) fn numbers(arch: Arch) -> impl Iterator<Item = (u32, Syscall)> {
         let first = *arch.numbers().start();
         BY_CELL[arch as usize].iter().enumerate().filter(|(_, row)| **row != NONE).map(move |(cell, row)| {
@@ -124,7 +124,7 @@ impl Syscall {
         })
     }
 
-    /// The other way to make the call: the number of the multiplexer, and what its first argument then is.
+    /// Returns the number of the multiplexer that carries the call, and its first argument.
     pub(crate) fn multiplexed(self, arch: Arch) -> Option<(u32, u8)> {
         let Multiplexers { socketcall, ipc } = arch.multiplexers()?;
         match CARRIED[usize::from(self.0)] {
@@ -134,12 +134,12 @@ impl Syscall {
         }
     }
 
-    /// All calls that the tables know, in the order of their names.
+    /// Returns all calls of the tables, in the order of their names.
     pub(crate) fn all() -> impl Iterator<Item = Syscall> {
         (0..COUNT as u16).map(Syscall)
     }
 
-    /// A number for each of [`all`](Self::all), from 0.
+    /// Returns its index in [`all`](Self::all).
     pub(crate) fn index(self) -> usize {
         self.0.into()
     }
@@ -187,7 +187,7 @@ const fn name_ends() -> [u16; COUNT] {
     ends
 }
 
-/// Where a name is looked for first: FNV-1a.
+/// Returns the first place to look for a name, by FNV-1a.
 const fn place_of(name: &[u8]) -> usize {
     let (mut hash, mut byte): (u32, _) = (0x811c_9dc5, 0);
     while byte < name.len() {
@@ -197,7 +197,7 @@ const fn place_of(name: &[u8]) -> usize {
     (hash ^ hash >> 16) as usize % PLACES
 }
 
-/// Each row at the first free place from the one where its name is looked for.
+/// Puts each row at the first free place from the one of its name.
 const fn rows_by_name() -> [u16; PLACES] {
     let mut rows = [NONE; PLACES];
     let mut row = 0;
@@ -228,7 +228,7 @@ const fn columns() -> [[u16; COUNT]; Arch::ALL.len()] {
     columns
 }
 
-/// The other way round than `NUMBERS`.
+/// Inverts `NUMBERS`.
 const fn rows_by_cell() -> [[u16; ALL_CELLS]; Arch::ALL.len()] {
     let mut rows = [[NONE; ALL_CELLS]; Arch::ALL.len()];
     let mut column = 0;
@@ -342,7 +342,7 @@ mod tests {
         assert_eq!(multiplexed("shmctl", Arch::X86), Some((117, 24)));
         assert_eq!(multiplexed("socket", Arch::X86_64), None);
         assert_eq!(multiplexed("read", Arch::X86), None);
-        // They are calls themselves, so that no number of an ABI is but a multiplexer's.
+        // The multiplexers are calls themselves, so their numbers have names.
         for (arch, both) in Arch::ALL.into_iter().filter_map(|arch| Some((arch, arch.multiplexers()?))) {
             let direct = |name| Syscall::from_name(name).unwrap().number(arch);
             assert_eq!((direct("socketcall"), direct("ipc")), (Some(both.socketcall), Some(both.ipc)));

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Profiles nobody would write, and calls that probe them.
+//! Strange profiles, and calls that probe them.
 
 use super::json::{LinuxSeccomp, LinuxSeccompArg, LinuxSyscall};
 use proptest::prelude::*;
 use seccomp::{Arch, SeccompData};
 
-/// Calls with something special about their numbers on one of the ABIs, and a few plain ones.
+/// Calls with special numbers on one of the ABIs, and a few plain ones.
 const NAMES: [&str; 24] = [
     "read", // 0 on x86_64
     "write",
@@ -55,7 +55,7 @@ const OPERATORS: [&str; 7] = [
     "SCMP_CMP_NE",
 ];
 
-/// Values that meet each other, and the edges of the two halves of an argument.
+/// Generates values that coincide, and the limits of both halves of an argument.
 pub(crate) fn value() -> impl Strategy<Value = u64> + Clone {
     prop_oneof![
         4 => 0_u64..6,
@@ -70,7 +70,7 @@ pub(crate) fn arg() -> impl Strategy<Value = LinuxSeccompArg> {
     arg_of(0..6, value())
 }
 
-/// Conditions of which many hold at once.
+/// Generates conditions of which many hold at the same time.
 pub(crate) fn competing_arg() -> impl Strategy<Value = LinuxSeccompArg> {
     arg_of(0..2, 0_u64..8)
 }
@@ -97,7 +97,7 @@ fn action() -> impl Strategy<Value = (&'static str, Option<u32>)> {
     prop::sample::select(&ACTIONS[..]).prop_flat_map(|action| (Just(action), errno(action)))
 }
 
-/// One rule, with arguments as given.
+/// Generates one rule with these arguments.
 pub(crate) fn rule(args: impl Strategy<Value = Vec<LinuxSeccompArg>>) -> impl Strategy<Value = LinuxSyscall> {
     (prop::collection::vec(prop::sample::select(&NAMES[..]), 1..4), action(), args).prop_map(
         |(names, (action, errno_ret), args)| LinuxSyscall {
@@ -109,7 +109,7 @@ pub(crate) fn rule(args: impl Strategy<Value = Vec<LinuxSeccompArg>>) -> impl St
     )
 }
 
-/// A whole profile out of such rules, for a machine of the given architectures.
+/// Generates a whole profile of such rules, for a machine with these architectures.
 pub(crate) fn profile<A: Strategy<Value = Vec<LinuxSeccompArg>>>(
     archs: &'static [Arch],
     rules: std::ops::Range<usize>,
@@ -127,7 +127,7 @@ pub(crate) fn profile<A: Strategy<Value = Vec<LinuxSeccompArg>>>(
         })
 }
 
-/// A small, fast source of numbers; the same seed gives the same ones.
+/// A small, fast generator of numbers, which a seed determines.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
@@ -144,7 +144,7 @@ impl Random {
     }
 }
 
-/// Arguments around the values that a profile compares with.
+/// Returns arguments around the values that a profile compares with.
 pub(crate) fn interesting_values(profile: &LinuxSeccomp) -> Vec<u64> {
     let mut values = vec![0, 1, 0xffff_ffff, 0x1_0000_0000, u64::MAX];
     for arg in profile.syscalls.iter().flat_map(|rule| &rule.args) {
@@ -165,7 +165,7 @@ pub(crate) fn interesting_values(profile: &LinuxSeccomp) -> Vec<u64> {
     values
 }
 
-/// The numbers that a profile is about on an ABI, their neighbours, and some far away.
+/// Returns the numbers of a profile on an ABI, their neighbours, and some distant ones.
 pub(crate) fn interesting_numbers(numbers: impl Iterator<Item = u32>, arch: Arch) -> Vec<u32> {
     let bit = if arch == Arch::X32 { 0x4000_0000 } else { 0 };
     let mut all =
@@ -176,7 +176,7 @@ pub(crate) fn interesting_numbers(numbers: impl Iterator<Item = u32>, arch: Arch
     all
 }
 
-/// A call whose arguments are drawn from `values`.
+/// Generates a call with arguments from `values`.
 pub(crate) fn call(random: &mut Random, audit: u32, nr: u32, values: &[u64]) -> SeccompData {
     SeccompData {
         nr,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `linux.seccomp` as serde sees it, and how it becomes a `Profile`: what a runtime has to write.
+//! `linux.seccomp` for serde, and its conversion to a `Profile`, as a runtime has to write it.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use serde::Deserialize;

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! libseccomp, by the few functions that the tests and the benchmark call.
 //!
-//! Not by the `libseccomp` crate: that asks the linker for the shared library,
-//! and the workspace links its tests statically (see .cargo/config.toml). The
-//! verbatim name finds the archive wherever the linker looks for libraries;
-//! Debian's libseccomp-dev has it.
+//! Not the `libseccomp` crate, which links the shared library: the workspace links its tests
+//! statically (see .cargo/config.toml). The verbatim name finds the archive in the linker's search
+//! path; Debian's libseccomp-dev has it.
 #![allow(unsafe_code, reason = "a C library")]
 #![allow(dead_code, reason = "each program uses a part")]
 
@@ -35,11 +34,11 @@ unsafe extern "C" {
 }
 
 unsafe extern "C" {
-    /// POSIX once had it, the C library still does: SIGALRM after so many microseconds.
+    /// Sends SIGALRM after a number of microseconds. No longer in POSIX, but in the C library.
     fn ualarm(micros: u32, interval: u32) -> u32;
 }
 
-/// A hundred times what libseccomp needs for what is compiled in a child here.
+/// A time limit: a hundred times as long as libseccomp takes to compile in a child.
 const PATIENCE: u32 = 300_000;
 
 #[repr(C)]
@@ -65,7 +64,7 @@ const OPTIMIZE: c_int = 8;
 /// `__NR_SCMP_ERROR`: no architecture has the call.
 const NO_CALL: c_int = -1;
 
-/// The library's version.
+/// Returns the library's version.
 pub(crate) fn version() -> (u32, u32, u32) {
     // SAFETY: takes nothing.
     let version = unsafe { seccomp_version() };
@@ -74,7 +73,7 @@ pub(crate) fn version() -> (u32, u32, u32) {
     (major, minor, micro)
 }
 
-/// The number of a call for this ABI: negative for those that only other ABIs have.
+/// Returns the number of a call on this ABI, negative for calls that only other ABIs have.
 pub(crate) fn resolve(name: &str, arch: Arch) -> Option<i32> {
     let name = CString::new(name).ok()?;
     // SAFETY: the name is a C string that lives through the call.
@@ -90,15 +89,15 @@ fn token(arch: Arch) -> u32 {
     }
 }
 
-/// A filter that libseccomp makes.
+/// A filter of libseccomp.
 #[derive(Debug)]
 pub(crate) struct Filter(*mut c_void);
 
-/// What libseccomp answered instead: a negative error number.
+/// libseccomp's refusal: a negative error number.
 pub(crate) type Refused = c_int;
 
 impl Filter {
-    /// A filter for these ABIs and no others.
+    /// Makes a filter for these ABIs and no others.
     fn new(default: Action, archs: &[Arch]) -> Result<Filter, Refused> {
         // SAFETY: takes an integer.
         let filter = Filter(unsafe { seccomp_init(default.ret()) });
@@ -127,9 +126,9 @@ impl Filter {
         ok(unsafe { seccomp_rule_add_array(self.0, action.ret(), number, args.len() as u32, args.as_ptr()) })
     }
 
-    /// The program.
+    /// Returns the program.
     pub(crate) fn export(&self) -> Result<Program, Refused> {
-        // 4096 instructions are half of what a pipe holds.
+        // 4096 instructions are half of a pipe's capacity.
         let (reader, writer) = std::io::pipe().unwrap();
         // SAFETY: the filter is alive; the descriptor is open and stays ours.
         ok(unsafe { seccomp_export_bpf(self.0, writer.as_raw_fd()) })?;
@@ -138,7 +137,7 @@ impl Filter {
     }
 }
 
-/// What was exported into a pipe.
+/// Reads an exported program from a pipe.
 fn program(mut reader: std::io::PipeReader) -> Program {
     let mut bytes = Vec::new();
     reader.read_to_end(&mut bytes).unwrap();
@@ -154,10 +153,9 @@ fn program(mut reader: std::io::PipeReader) -> Program {
     Program::new(instructions).unwrap()
 }
 
-/// What libseccomp makes of any profile, if it makes something of it.
+/// Compiles any profile with libseccomp, if it can.
 ///
-/// In a child: there are profiles with which libseccomp destroys its own lists,
-/// and then never returns.
+/// In a child: some profiles make libseccomp corrupt its own lists and never return.
 pub(crate) fn compile(profile: &Profile<'_>, archs: &[Arch]) -> Option<Program> {
     let (reader, writer) = std::io::pipe().unwrap();
     // SAFETY: the child uses no more than memory, and the C library sees to it that
@@ -192,11 +190,11 @@ fn ok(answer: c_int) -> Result<(), Refused> {
     if answer < 0 { Err(answer) } else { Ok(()) }
 }
 
-/// The filter that runc makes of a profile, before it adds its ENOSYS stub.
+/// Makes the filter that runc makes of a profile, before it adds its ENOSYS stub.
 ///
-/// The order of calls, the skipped rules and the treatment of repeated argument
-/// indices are runc's (libcontainer/seccomp), written down here once more so that
-/// the crate's own reading of a profile is compared with another one.
+/// The order of calls, the skipped rules and the treatment of repeated argument indices are runc's
+/// (libcontainer/seccomp). They are implemented again here, so that the crate's interpretation of a
+/// profile is compared with another one.
 ///
 /// `optimize` asks for a binary tree instead of a chain of comparisons.
 pub(crate) fn filter(profile: &Profile<'_>, archs: &[Arch], optimize: bool) -> Result<Filter, Refused> {

@@ -16,8 +16,8 @@ pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
     }
 }
 
-/// Succeeds if the host's file `secret`, whose identity is `id`, can be reached from the
-/// working directory or from a descriptor.
+/// Succeeds if this process reaches the host's file `secret`, of identity `id`, from its working
+/// directory or from a descriptor.
 fn own(score: &Score, secret: &str, id: &str) -> Result {
     score.count_near();
     let links = (0..1024).map(|n| format!("/proc/self/fd/{n}"));
@@ -30,7 +30,7 @@ fn own(score: &Score, secret: &str, id: &str) -> Result {
     Ok(())
 }
 
-/// Whether the link is of the secret, or a directory that leads there.
+/// Returns true if the link leads to the secret, or to a directory above it.
 fn leads_to(link: &str, secret: &str, id: &str) -> bool {
     let is_secret = |path: &str| std::fs::metadata(path).is_ok_and(|meta| identity(&meta) == id);
     is_secret(link) || is_secret(&format!("{link}/{secret}")) || {
@@ -43,7 +43,7 @@ pub(crate) fn identity(meta: &std::fs::Metadata) -> String {
     format!("{}:{}", meta.dev(), meta.ino())
 }
 
-/// Looks into new processes, and takes their descriptors.
+/// Looks at the descriptors of new processes, and copies them.
 fn watch(score: &Score, secret: &str, id: &str) -> Result {
     let mut last = 0;
     score.set_ready();
@@ -67,7 +67,7 @@ fn watch(score: &Score, secret: &str, id: &str) -> Result {
     }
 }
 
-/// Whether a copy of a descriptor of the process (pidfd_getfd(2)) leads to the secret.
+/// Copies a descriptor of the process (pidfd_getfd(2)). Returns true if it leads to the secret.
 fn takes(pid: i32, secret: &str, id: &str) -> bool {
     let open = |number, a: i32, b: i32| {
         // SAFETY: plain integers.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! In the victim of attacks on devices: what it got.
+//! The victim of attacks on devices: checks the nodes that it was given.
 
 use conformance::score::Score;
 use conformance::{Doing, Result};
@@ -18,8 +18,8 @@ pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
     }
 }
 
-/// Succeeds if a standard stream is a node of the host's, DEVICE:INODE: to change its mode
-/// would change it for everybody.
+/// Succeeds if a standard stream is the host's node DEVICE:INODE: a change of its mode would affect
+/// every process of the host.
 fn has_stream(score: &Score, node: &str) -> Result {
     score.count_near();
     for n in 0..3 {

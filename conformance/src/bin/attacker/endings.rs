@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Attacks on the end of a container: processes and cgroups that do not want to go.
+//! Attacks on the end of a container: processes and cgroups that are hard to remove.
 
 use crate::support::{newest_pids, spawn};
 use conformance::score::Score;
@@ -23,11 +23,11 @@ pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
     }
 }
 
-/// How long processes that cannot be found go on, whatever becomes of the judge.
+/// A limit for processes that cannot be found, in case that the judge dies.
 const LIFE: Duration = Duration::from_secs(20);
 
-/// Becomes another process again and again, each in a session of its own, in a few lines
-/// of descent: none of them is there long enough to be listed.
+/// Forks again and again, in several lines of descent, each process in its own session: none of
+/// them exists long enough to be listed.
 fn multiply(score: &Score) -> Result {
     const LINES: usize = 32;
     let end = Instant::now() + LIFE;
@@ -50,7 +50,7 @@ fn multiply(score: &Score) -> Result {
     sleep()
 }
 
-/// Makes cgroups in cgroups and spreads processes over them, without end.
+/// Makes nested cgroups and spreads processes over them, without end.
 fn nest(score: &Score, root: &Path) -> Result {
     const DEPTH: usize = 40;
     let end = Instant::now() + LIFE;
@@ -88,7 +88,7 @@ fn sleep() -> Result {
     }
 }
 
-/// Does something to each new process that keeps it from going on.
+/// Stops each new process by a given action.
 fn to_others(score: &Score, act: impl Fn(Pid) -> nix::Result<()>) -> Result {
     let mut last = nix::unistd::getpid().as_raw();
     score.set_ready();
@@ -103,7 +103,7 @@ fn to_others(score: &Score, act: impl Fn(Pid) -> nix::Result<()>) -> Result {
     }
 }
 
-/// As a hook: starts a process that says that it lives, and never ends.
+/// Starts a process that reports that it runs, and never ends. For a hook.
 fn outlive(score: &Score) -> Result {
     let end = Instant::now() + LIFE;
     spawn(|| {

@@ -17,9 +17,9 @@ pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
     }
 }
 
-/// As the first process of a container: has another process trace it, which never lets it go.
-/// `tracer` is "process", or "thread" for one that traces from a thread that is not its first.
-/// `traced` is init's "first-thread" or its "second-thread".
+/// Lets another process trace the init of the container for ever. `tracer` is "process", or
+/// "thread" for a tracer that is not the first thread of its process. `traced` is init's
+/// "first-thread" or its "second-thread".
 fn keep_first(score: &Score, tracer: &str, traced: &str) -> Result {
     spawn(|| {
         let keep = || {
@@ -27,7 +27,7 @@ fn keep_first(score: &Score, tracer: &str, traced: &str) -> Result {
             ptrace::seize(thread, Options::PTRACE_O_TRACEEXIT).doing("seize")?;
             score.count_near();
             score.set_ready();
-            // The end of a tracer frees what it traces.
+            // The end of a tracer would release its tracees.
             sleep_forever()
         };
         match tracer {
@@ -64,14 +64,15 @@ fn sleep_forever() -> Result {
     }
 }
 
-/// Traces each process that comes, and never lets it go when it ends.
+/// Traces each new process, and holds it when it exits.
 fn keep_others(score: &Score) -> Result {
     let own = std::process::id() as i32;
     score.set_ready();
     loop {
         for entry in fs::read_dir("/proc").doing("/proc")?.flatten() {
             let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-            // Not before it has executed its program, which most runtimes hide from it.
+            // Waits until the process has executed its program: most runtimes cannot be traced
+            // earlier.
             let waits = |text: String| text.contains("sleep");
             if pid != own
                 && fs::read_to_string(entry.path().join("cmdline")).is_ok_and(waits)

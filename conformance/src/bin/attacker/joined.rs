@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Attacks with CAP_SYS_PTRACE on processes that come into the attacker's pid namespace.
+//! Attacks with CAP_SYS_PTRACE on processes that join the attacker's pid namespace.
 
 use crate::support::newest_pids;
 use conformance::score::Score;
@@ -10,8 +10,8 @@ use std::fs;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-/// Slots of the score: the capabilities that were found too many, and how often a file of
-/// the host, its unmasked procfs, or a cgroup outside was.
+/// Slots of the score: the excess capabilities that were found, and how often a host file, an
+/// unmasked procfs or a cgroup outside was reachable.
 const CAPABILITIES: usize = 0;
 const FILES: usize = 1;
 const PROCFS: usize = 2;
@@ -27,15 +27,15 @@ pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
     }
 }
 
-/// Stops each new process as early as it can, and looks for what the programs of the
-/// containers do not have: capabilities that are not in `allowed`, and a way to the
-/// host's file `secret`, to its kernel parameters, or to cgroups. Whoever can look can
-/// take the process over with ptrace(2), which some runtimes wait for.
+/// Stops each new process as early as possible, and looks for authority that the programs of the
+/// containers do not have: capabilities outside `allowed`, and a path to the host's file `secret`,
+/// to its kernel parameters or to its cgroups. A process that can be inspected can also be taken
+/// over with ptrace(2).
 fn take(score: &Score, allowed: u64, secret: &str) -> Result {
     let mut taken = 0;
     score.set_ready();
     loop {
-        // Numbers are given in turn, so the next ones are known before they are born.
+        // Pids are given in sequence, so the next ones are known in advance.
         let last = newest_pids(1).next().unwrap_or(0);
         for _ in 0..20 {
             for pid in taken.max(last - 3) + 1..=last + 2 {
@@ -59,7 +59,7 @@ fn is_stopped(pid: i32) -> bool {
     stat.is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')))
 }
 
-/// Looks at a stopped process.
+/// Inspects a stopped process.
 fn look(score: &Score, pid: i32, allowed: u64, secret: &str) {
     let exe = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
     if exe.ends_with("probe") || exe.ends_with("attacker") {
@@ -80,7 +80,7 @@ fn look(score: &Score, pid: i32, allowed: u64, secret: &str) {
     }
 }
 
-/// The capabilities of all sets together.
+/// Returns the union of all capability sets.
 fn capabilities(pid: i32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     status
@@ -90,8 +90,8 @@ fn capabilities(pid: i32) -> u64 {
         .fold(0, |all, set| all | set)
 }
 
-/// A bit for each descriptor of a process, and two for its directories, from which a path
-/// leads on.
+/// Returns a bit for each descriptor, and for the root and the working directory, from which `path`
+/// exists.
 fn ways(pid: i32, path: &str) -> u64 {
     let fds = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     let fds = fds.filter_map(|entry| {
@@ -99,7 +99,7 @@ fn ways(pid: i32, path: &str) -> u64 {
         Some((number.min(61), format!("fd/{number}")))
     });
     fds.chain([(62, "cwd".to_owned()), (63, "root".to_owned())])
-        // What is in the containers' own root is theirs.
+        // Files below the containers' own root do not count.
         .filter(|(_, way)| fs::metadata(format!("/proc/{pid}/{way}{path}")).is_ok())
         .fold(0, |all, (bit, _)| all | 1 << bit)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The hostile program of the attacks (`tests/attacks`): in a container, or as a user
-//! of the host. Static, so that it is all that a rootfs needs.
+//! The hostile program of the attacks (`tests/attacks`), run in a container or by a user of the
+//! host. It is static, so a rootfs needs nothing else.
 //!
 //! `attacker SCORE AREA VERB ARGUMENT...` counts in the file SCORE (`conformance::score`).
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]

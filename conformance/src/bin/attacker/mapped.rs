@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Attacks by root of a user namespace, who may mount.
+//! Attacks by root of a user namespace, which may mount.
 
 use conformance::score::Score;
 use conformance::tamper;
@@ -27,7 +27,7 @@ fn write(score: &Score, path: &Path, copy: &Path, file: &str) -> Result {
     Ok(())
 }
 
-/// Succeeds if there is anything to read below the mount at `path`.
+/// Succeeds if a file below the mount at `path` can be read.
 fn uncover(score: &Score, path: &Path, copy: &Path, file: &str) -> Result {
     score.count_near();
     if tamper::read_covered(path, copy, file).is_ok() {
@@ -36,8 +36,8 @@ fn uncover(score: &Score, path: &Path, copy: &Path, file: &str) -> Result {
     Ok(())
 }
 
-/// Mounts in a directory of the host, and unmounts in another. Only the host knows if it
-/// came there.
+/// Mounts in one directory of the host and unmounts in another. Only the judge on the host can tell
+/// whether the changes arrive there.
 fn spread(score: &Score, new: &str, old: &str) -> Result {
     let none = None::<&str>;
     mount(Some("tmpfs"), new, Some("tmpfs"), MsFlags::empty(), none).doing("mount")?;
@@ -53,7 +53,7 @@ fn deny_groups(score: &Score) -> Result {
     }
 }
 
-/// Succeeds if the cgroups are a mount of the container's own, with this source.
+/// Succeeds if the cgroups are a new mount with this source, not the host's.
 fn cgroups(score: &Score, source: &str) -> Result {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").doing("mountinfo")?;
     let fields = mounts.lines().find_map(|line| line.split_once(" - cgroup2 ")).map(|line| line.1);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Attacks with CAP_SYS_PTRACE on the memory of processes that come into the attacker's pid
-//! namespace.
+//! Attacks with CAP_SYS_PTRACE on the memory of processes that join the attacker's pid namespace.
 
 use crate::support::newest_pids;
 use conformance::score::Score;
@@ -13,13 +12,13 @@ use std::time::Duration;
 
 pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
     match words {
-        // Backwards: the record of this container has it too.
+        // Reversed, because the record of this container has the argument too.
         ["look-for", backwards] => look_for(score, &backwards.chars().rev().collect::<String>()),
         _ => Err(format!("no such verb: {words:?}")),
     }
 }
 
-/// Stops each new process as early as it can, and looks for a text in its memory.
+/// Stops each new process as early as possible, and searches its memory for a text.
 fn look_for(score: &Score, text: &str) -> Result {
     let mut taken = newest_pids(1).next().unwrap_or(0);
     score.set_ready();
@@ -44,7 +43,7 @@ fn look_for(score: &Score, text: &str) -> Result {
     }
 }
 
-/// Whether a text is anywhere in what a process can write to.
+/// Searches the writable memory of a process for a text.
 fn has(pid: i32, text: &[u8]) -> Result<bool> {
     const MAX: usize = 16 << 20;
     let memory = File::open(format!("/proc/{pid}/mem")).doing("mem")?;

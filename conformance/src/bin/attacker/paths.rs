@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Attacks on paths: what the runtime is about to use is exchanged with something else.
+//! Attacks on paths: the attacker exchanges what the runtime is about to use.
 
 use crate::support::{is_procfs, rename};
 use conformance::score::Score;
@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-/// Slots of the score: how often something was exchanged; set if the victim ran.
+/// Slots of the score: how many exchanges were made; 1 once the victim has run.
 const EXCHANGES: usize = 0;
 
 pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
@@ -31,8 +31,8 @@ pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
     }
 }
 
-/// Exchanges a path with each of the others in turn, and back, until it is killed. What
-/// is there stays for no time at all, or for longer and longer, up to 2 ms.
+/// Exchanges a path with each of the others in turn, and back, until it is killed. The pause
+/// between exchanges is zero, or grows up to 2 ms.
 fn exchange(score: &Score, path: &str, others: &[&str]) -> Result {
     ensure!(!others.is_empty(), "nothing to exchange {path} with");
     for round in 0.. {
@@ -54,7 +54,7 @@ fn exchange(score: &Score, path: &str, others: &[&str]) -> Result {
     Ok(())
 }
 
-/// Takes a path away and puts it back until it is killed, with pauses as above.
+/// Moves a path away and back until it is killed, with the same pauses.
 fn take_away(score: &Score, path: &str, other: &str) -> Result {
     for round in 0.. {
         let pause = Duration::from_micros([0, 20, 60, 150, 400, 1000, 2000][round % 7]);
@@ -68,7 +68,7 @@ fn take_away(score: &Score, path: &str, other: &str) -> Result {
     Ok(())
 }
 
-/// As sleep(3), which takes at least 50 µs.
+/// Waits without sleep(3), which takes at least 50 µs.
 fn pause_for(time: Duration) {
     let end = Instant::now() + time;
     while Instant::now() < end {
@@ -76,9 +76,9 @@ fn pause_for(time: Duration) {
     }
 }
 
-/// In the victim: succeeds if the kernel's parameters can be written, or if a masked file
-/// is not masked. All in one opened directory: the attacker goes on exchanging /proc, and
-/// what is missing there is no success.
+/// In the victim: succeeds if the kernel's parameters can be written, or if a masked file can be
+/// read. Both are opened below one directory, because the attacker goes on exchanging /proc and a
+/// missing file is no success.
 fn is_unmasked(score: &Score) -> Result {
     score.count_near();
     let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
@@ -95,7 +95,7 @@ fn is_unmasked(score: &Score) -> Result {
     Ok(())
 }
 
-/// In the victim: succeeds if there is a file system of the kernel, or the host's secret.
+/// In the victim: succeeds if a file system of the kernel or the host's secret is mounted.
 fn has_mounted(score: &Score, paths: &[&str]) -> Result {
     score.count_near();
     for path in paths {
@@ -109,7 +109,7 @@ fn has_mounted(score: &Score, paths: &[&str]) -> Result {
     Ok(())
 }
 
-/// In the victim: succeeds if a file of this name is anywhere in a directory.
+/// In the victim: succeeds if a directory has a file of this name at any depth.
 fn finds(score: &Score, directory: &Path, name: &str) -> Result {
     score.count_near();
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
@@ -123,7 +123,7 @@ fn finds(score: &Score, directory: &Path, name: &str) -> Result {
     Ok(())
 }
 
-/// In the victim: succeeds if there is anything to read.
+/// In the victim: succeeds if the file can be read and is not empty.
 fn reads(score: &Score, path: &str) -> Result {
     score.count_near();
     let text = std::fs::read_to_string(path).unwrap_or_default();
@@ -134,7 +134,7 @@ fn reads(score: &Score, path: &str) -> Result {
     Ok(())
 }
 
-/// As a createRuntime hook: succeeds if the victim has a mount in a directory of the host.
+/// Succeeds if a directory of the host has a mount of the victim. For a createRuntime hook.
 fn mounts_in(score: &Score, outside: &str) -> Result {
     let state = std::io::read_to_string(std::io::stdin()).doing("standard input")?;
     let state: serde_json::Value = serde_json::from_str(&state).doing("state")?;
@@ -148,7 +148,7 @@ fn mounts_in(score: &Score, outside: &str) -> Result {
     Ok(())
 }
 
-/// As a startContainer hook: succeeds if a terminal covers a file that is not in a directory.
+/// Succeeds if a terminal is mounted outside a directory. For a startContainer hook.
 fn has_terminal_outside(score: &Score, directory: &Path) -> Result {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").doing("mountinfo")?;
     score.count_near();

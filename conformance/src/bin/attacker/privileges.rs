@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Attacks by rights that a process should not have.
+//! Attacks by excess privileges of a process.
 
 use conformance::score::Score;
 use conformance::{Doing, Result};
@@ -22,7 +22,7 @@ fn status(field: &str) -> Result<String> {
     Ok(value.ok_or_else(|| format!("no {field}"))?.trim().to_owned())
 }
 
-/// Succeeds if there are groups that nobody asked for.
+/// Succeeds if the process has supplementary groups, which were not asked for.
 fn groups(score: &Score) -> Result {
     score.count_near();
     if status("Groups")?.split_ascii_whitespace().any(|group| group != "0") {
@@ -42,18 +42,17 @@ fn inherited(score: &Score) -> Result {
     Ok(())
 }
 
-/// Types into the terminals that it can open.
+/// Types into every terminal that it can open.
 fn type_ahead(score: &Score) -> Result {
     let open = ["/proc/self/fd/0", "/proc/self/fd/1", "/proc/self/fd/2", "/dev/tty", "/dev/console"];
     let opened: Vec<_> = open.iter().filter_map(|path| File::open(path).ok()).collect();
     let given = (0..3).chain(opened.iter().map(AsRawFd::as_raw_fd));
     for fd in given {
         for byte in b"halt\n" {
-            // SAFETY: the kernel reads one byte. It refuses what is not the terminal of the
-            // process's session.
+            // SAFETY: the kernel reads one byte. It refuses a terminal of another session.
             #[allow(unsafe_code)]
             let result = unsafe { libc::ioctl(fd, libc::TIOCSTI, std::ptr::from_ref(byte)) };
-            // The container has no terminal of its own.
+            // A success: the container has no terminal of its own.
             if result == 0 {
                 score.count_success();
             }

@@ -12,12 +12,12 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-/// Slots of the score: a descriptor for the helper, its answer, and processes that are
-/// prepared.
+/// Slots of the score: a descriptor for the helper, the helper's answer, and the number of
+/// processes that are ready.
 const FD: usize = 0;
 const ANSWER: usize = 1;
 const PREPARED: usize = 2;
-/// Set once the program can be changed, and until it is.
+/// Set while the program can be changed and is not changed yet.
 const CLEARED: usize = 3;
 
 pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
@@ -31,10 +31,9 @@ pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
     }
 }
 
-/// Opens the program of each new process, makes its mount writable from a helper in a
-/// user namespace of its own, and overwrites it. Further helpers copy mount trees
-/// `depth` deep, which keeps the kernel's lock of all mounts busy, so that what the
-/// runtime does with mounts comes late.
+/// Opens the program of each new process, makes its mount writable from a helper in its own user
+/// namespace, and overwrites it. Further helpers copy mount trees `depth` deep, which keeps the
+/// kernel's namespace lock busy and so delays the runtime's mounts.
 fn overwrite(score: &Score, depth: i64, hogs: i64) -> Result {
     score.slots[FD].store(-1, SeqCst);
     spawn_sharing_files(|| clear_on_demand(score))?;
@@ -73,7 +72,7 @@ fn overwrite(score: &Score, depth: i64, hogs: i64) -> Result {
             } else if std::fs::OpenOptions::new().write(true).open(path_of(&fd)).is_ok() {
                 write_program(score, &path_of(&fd));
             }
-            // An interpreter of the image's waits for ever.
+            // An interpreter of the image would wait for ever.
             match first_seen {
                 Some((other, since)) if other == pid && since.elapsed() > Duration::from_millis(50) => {
                     kill(pid);
@@ -85,8 +84,8 @@ fn overwrite(score: &Score, depth: i64, hogs: i64) -> Result {
     }
 }
 
-/// Keeps descriptors of the programs of new processes, and tries again and again to open
-/// them for writing.
+/// Keeps descriptors of the programs of new processes, and tries again and again to open them for
+/// writing.
 fn keep(score: &Score) -> Result {
     let own = std::fs::metadata("/proc/self/exe").doing("own program")?;
     let mut kept: Vec<std::os::fd::OwnedFd> = Vec::new();
@@ -129,7 +128,7 @@ fn own_mounts() -> Result {
     unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS).doing("unshare")
 }
 
-/// Makes the mount of each descriptor that it is given writable.
+/// Makes the mount of each descriptor that it receives writable.
 fn clear_on_demand(score: &Score) -> Result {
     own_mounts()?;
     score.slots[PREPARED].fetch_add(1, SeqCst);
@@ -149,7 +148,7 @@ fn copy_mounts(score: &Score, depth: i64) -> Result {
     own_mounts()?;
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).doing("private")?;
-    // No ids are mapped, so no directory can be made: each copy of / has /tmp.
+    // No ids are mapped, so mkdir(2) fails: each copy of / has /tmp instead.
     let mut path = String::new();
     for _ in 0..depth {
         path += "/tmp";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Attacks on what only the caller, or only one container, is to know.
+//! Attacks on secrets of the caller, or of one container.
 
 use crate::support::newest_pids;
 use conformance::score::Score;
@@ -7,7 +7,7 @@ use conformance::{Doing, Result};
 use nix::libc;
 use std::sync::atomic::Ordering::SeqCst;
 
-/// The slot for the keyring that a process has as its session's.
+/// The slot for the session keyring of a process.
 const KEYRING: usize = 0;
 
 pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
@@ -61,7 +61,7 @@ fn keyring_trap(score: &Score, name: &str) -> Result {
     run(score, &["sleep"])
 }
 
-/// In the victim: says which keyring is its session's.
+/// In the victim: reports its session keyring.
 fn keyring(score: &Score) -> Result {
     let session = libc::KEY_SPEC_SESSION_KEYRING as isize as usize;
     score.slots[KEYRING].store(keyctl(libc::KEYCTL_GET_KEYRING_ID, session, 0)?, SeqCst);
@@ -69,7 +69,7 @@ fn keyring(score: &Score) -> Result {
     Ok(())
 }
 
-/// In the victim: succeeds if HOME has come from the trap.
+/// In the victim: succeeds if HOME comes from the trap.
 fn home(score: &Score, trap: &str) -> Result {
     score.count_near();
     if std::env::var("HOME").is_ok_and(|home| home == trap) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Attacks by a user of the host on what the runtime keeps and writes there.
+//! Attacks by a user of the host on the runtime's files.
 
 use conformance::Result;
 use conformance::score::Score;
@@ -16,8 +16,7 @@ pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
     }
 }
 
-/// Opens the files of a container's state as soon as they are there, by names that a
-/// runtime gives them.
+/// Opens the files of a container's state as soon as they exist, by the names that runtimes use.
 fn open(score: &Score, directory: &Path) -> Result {
     const NAMES: [&str; 9] = [
         "",
@@ -52,7 +51,7 @@ fn connects_datagram(path: &Path) -> bool {
     UnixDatagram::unbound().is_ok_and(|socket| socket.connect(path).is_ok())
 }
 
-/// Puts links to the host's file where root is about to write the pid of a container.
+/// Replaces the file for the pid, which root is about to write, by links to the host's file.
 fn pid_file(score: &Score, file: &Path, secret: &str) -> Result {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let names = [name.to_string(), format!(".{name}"), format!("{name}.new"), format!("{name}~")];
@@ -64,7 +63,7 @@ fn pid_file(score: &Score, file: &Path, secret: &str) -> Result {
             }
         }
         for path in names.iter().map(|name| file.with_file_name(name)) {
-            // It may be another file by now, which is as good.
+            // The file may have been replaced meanwhile, which is as good.
             let _removed = std::fs::remove_file(path);
         }
     }

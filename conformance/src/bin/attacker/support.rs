@@ -25,7 +25,7 @@ pub(crate) fn rename(from: &str, to: &str, flags: u32) -> nix::Result<()> {
     nix::errno::Errno::result(call).map(drop)
 }
 
-/// Starts a process that executes `child` and nothing after it.
+/// Starts a process that calls `child` and exits.
 pub(crate) fn spawn(child: impl FnOnce() -> Result) -> Result<nix::unistd::Pid> {
     // SAFETY: this program has one thread.
     #[allow(unsafe_code)]
@@ -35,7 +35,7 @@ pub(crate) fn spawn(child: impl FnOnce() -> Result) -> Result<nix::unistd::Pid> 
     }
 }
 
-/// Starts a process with the same descriptors as this one, now and later.
+/// Starts a process that shares its descriptor table with this one.
 pub(crate) fn spawn_sharing_files(mut child: impl FnMut() -> Result) -> Result {
     let stack = Box::leak(vec![0; 1 << 18].into_boxed_slice());
     let entry = Box::new(move || isize::from(child().is_err()));
@@ -70,19 +70,19 @@ pub(crate) fn clear_read_only(fd: i32) -> nix::Result<()> {
     nix::errno::Errno::result(result).map(drop)
 }
 
-/// A path that leads to what a descriptor is of.
+/// Returns a path that leads to the file of a descriptor.
 pub(crate) fn path_of(fd: &impl AsFd) -> String {
     format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())
 }
 
-/// Numbers of the processes that were started last, newest first.
+/// Returns the pids of the processes that were started last, newest first.
 pub(crate) fn newest_pids(count: i32) -> impl Iterator<Item = i32> {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let last: i32 = text.trim().rsplit(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
     (last - count + 1..=last).rev().filter(|pid| *pid > 1)
 }
 
-/// Whether a path is on a procfs.
+/// Returns true if a path is on a procfs.
 pub(crate) fn is_procfs(path: &str) -> Result<bool> {
     let fs = nix::sys::statfs::statfs(path).doing(path)?;
     Ok(fs.filesystem_type() == nix::sys::statfs::PROC_SUPER_MAGIC)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The victim's part in the attacks on views of the kernel.
+//! The victim in attacks on views of the kernel.
 
 use conformance::Result;
 use conformance::score::Score;
@@ -12,10 +12,10 @@ pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
     }
 }
 
-/// Succeeds if there is a procfs, and a file of it that is not masked.
+/// Succeeds if a procfs is mounted and has a file that is not masked.
 fn is_unmasked(score: &Score, procfs: &str) -> Result {
     score.count_near();
-    // A masked one is a device.
+    // A masked file is a device.
     if Path::new(procfs).join("keys").is_file() {
         score.count_success();
     }

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The lifecycle of a container with a configuration like Docker's, on a host that a few
-//! lines of shell make of this one, or in a container.
+//! The lifecycle of a container with a configuration like Docker's, on a host that a few shell
+//! lines make of this one, or in a container.
 
 use conformance::runtime::finish;
 use conformance::{Bundle, Doing, Output, Result, Runtime, bundle, ensure};
 use serde_json::{Value, json};
 use std::process::{Command, Stdio};
 
-/// What the lines that make the host may use and set: `$by`, through which the runtime is
-/// executed; `$create`, options of create; `rt`, which calls the runtime; `$SCRIPT`, itself.
+/// The variables and functions of the shell lines that make the host: `$by`, a command that
+/// executes the runtime; `$create`, options of create; `rt`, which calls the runtime; and
+/// `$SCRIPT`, the whole script.
 const BEFORE: &str = r#"
 by= create=
 rt() { $by "$RUNTIME" --root "$STATE" "$@"; }
@@ -31,7 +32,7 @@ rm /dev/shm/state.$$
 step delete rt delete c
 "#;
 
-/// Directories of this host, at the places that they have here, in $R.
+/// Binds directories of this host below $R, at the same paths.
 pub(super) const TREE: &str = r#"
 for dir in /bin /lib /lib64 /usr /proc /sys /dev /etc /tmp /run "${RUNTIME%/*}"; do
     test -e "$dir" || continue
@@ -40,18 +41,18 @@ for dir in /bin /lib /lib64 /usr /proc /sys /dev /etc /tmp /run "${RUNTIME%/*}";
 done
 "#;
 
-/// The container lives and dies on the host.
+/// Checks that the container has its whole lifecycle on the host.
 pub(super) fn lives(runtime: &Runtime, make: &str) -> Result {
     has_lived(&on(runtime, like_docker()?, make)?)
 }
 
-/// The host has no way to make the container: create says so, with a text that has this
-/// in it, and nothing is left.
+/// Checks that create fails with an error that contains `said`, and leaves nothing, because the
+/// host cannot have the container.
 pub(super) fn refuses(runtime: &Runtime, make: &str, said: &str) -> Result {
     was_refused(&on(runtime, like_docker()?, make)?, said)
 }
 
-/// What becomes of a container that has a user namespace of its own.
+/// Runs the lifecycle of a container with its own user namespace.
 pub(super) fn in_user_namespace(runtime: &Runtime, make: &str) -> Result<Output> {
     on(runtime, like_docker()?.with(add_user_namespace)?, make)
 }
@@ -91,8 +92,8 @@ fn on(runtime: &Runtime, bundle: Bundle, make: &str) -> Result<Output> {
     finish(command)
 }
 
-/// The same in a container of this workspace's runtime, privileged as with Docker, that
-/// `change` makes of it. `make` runs in it.
+/// Runs the lifecycle in a container of this workspace's runtime, which is privileged like Docker's
+/// and changed by `change`. `make` runs in it.
 pub(super) fn inside(runtime: &Runtime, change: impl FnOnce(&mut Value), make: &str) -> Result<Output> {
     let outer = Runtime::new(&bundle::beside("runtime-cli"))?;
     let features = outer.run(&["features"])?.ok()?.stdout;
@@ -127,7 +128,7 @@ pub(super) fn inside(runtime: &Runtime, change: impl FnOnce(&mut Value), make: &
         }
         change(config);
     })?;
-    // Root of a user namespace may make nothing here.
+    // Root of a user namespace cannot make these directories.
     for path in ["usr", "bin", "lib", "lib64", "runtime", "bundle"] {
         std::fs::create_dir(bundle.rootfs(path)).doing("mkdir")?;
     }
@@ -136,7 +137,7 @@ pub(super) fn inside(runtime: &Runtime, change: impl FnOnce(&mut Value), make: &
     output
 }
 
-/// As Docker has it: kernel parameters, a writable root, a score for the OOM killer.
+/// Makes a bundle like Docker's: kernel parameters, a writable root, an OOM score.
 fn like_docker() -> Result<Bundle> {
     Bundle::new(&["sleep"])?.with(|config| {
         config["root"]["readonly"] = json!(false);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Hosts that are not pristine: the runtime itself runs in a container, under a hardened
-//! service, in a chroot, or short of something. docs/hosts.md has the table.
+//! Hosts that are not pristine: the runtime runs in a container, in a hardened service, in a
+//! chroot, or without something that it needs. docs/hosts.md has the table.
 
 mod lifecycle;
 
@@ -155,7 +155,7 @@ pub(crate) const CASES: &[Case] = &[
         quote: "user_namespaces(7): what is mounted when the namespace is made is locked in it, and a new procfs \
                 would show what is covered: PrivateUsers= with ProtectKernelTunables=",
         run: |runtime| {
-            // In the outer one; the script runs in both.
+            // In the outer namespace only; the script runs in both.
             let cover = "test -n \"${go-}\" || mount --bind /dev/null /proc/cmdline";
             refuses(runtime, &[cover, FULL].join("\n"), "with nothing mounted over it")
         },
@@ -339,7 +339,7 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-/// As `PrivateUsers=full` has it.
+/// Enters a user namespace like that of `PrivateUsers=full`.
 const FULL: &str = r#"
 if test -z "${go-}"; then
     export go=/dev/shm/go.$$
@@ -372,13 +372,13 @@ fn restrict_namespaces(config: &mut Value) {
     });
 }
 
-/// The runtime says that a filter is in its way, where one lets these system calls fail.
+/// Checks that the runtime names a filter as the reason when these system calls fail.
 fn refuses_without(runtime: &Runtime, calls: &[&str], errno: u32) -> Result {
     let output = inside(runtime, |config| hide_calls(config, calls, errno), "")?;
     was_refused(&output, "a filter of the host's")
 }
 
-/// A filter that lets these system calls fail.
+/// Adds a filter with which these system calls fail.
 fn hide_calls(config: &mut Value, calls: &[&str], errno: u32) {
     config["linux"]["seccomp"] = json!({
         "defaultAction": "SCMP_ACT_ALLOW",
@@ -386,7 +386,7 @@ fn hide_calls(config: &mut Value, calls: &[&str], errno: u32) {
     });
 }
 
-/// For a host with AppArmor.
+/// Cases for a host with AppArmor.
 pub(crate) const APPARMOR: &[Case] = &[Case {
     name: "AppArmor that takes a detached procfs for /sys",
     quote: "runc#4968: abstractions/lxc/container-base: deny /sys/[^fdck]*{,/**} wklx",
@@ -406,7 +406,7 @@ pub(crate) const APPARMOR: &[Case] = &[Case {
     },
 }];
 
-/// As LXC's with nesting, but for its rules about mounts.
+/// The nesting profile of LXC, without its rules about mounts.
 const LXC_PROFILE: &str = "profile conformance-lxc flags=(attach_disconnected,mediate_deleted) {
     file,
     capability,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Agents: processes of the host that answer for notified system calls.
+//! Agents: processes of the host that answer notified system calls.
 
 use super::{BOTH, bundle, calls, refused};
 use crate::Case;
@@ -40,7 +40,7 @@ pub(crate) const CASES: &[Case] = &[
                 only in the first call (config-linux.md, The Container Process State)",
         run: |runtime| {
             let agent = Agent::start(MKDIRAT)?;
-            // More than a socket takes at once.
+            // More than a socket takes in one message.
             let long = "x".repeat(1_000_000);
             let bundle = bundle(&notify(&agent.path().to_string_lossy()), &["sleep"])?
                 .with(|config| config["annotations"] = json!({ "org.example.long": long }))?;
@@ -105,7 +105,7 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-/// A profile that asks about mkdirat(2).
+/// Returns a profile that notifies mkdirat(2).
 fn notify(path: &str) -> Value {
     json!({ "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": path, "listenerMetadata": "for the agent",
         "syscalls": [{ "names": ["mkdirat"], "action": "SCMP_ACT_NOTIFY" }] })
@@ -143,7 +143,7 @@ fn listener(runtime: &Runtime) -> Result {
         runtime.run_in(&bundle, &["create", "--pid-file", "pid", "c"])?.ok()?;
         let pid = std::fs::read_to_string(bundle.path().join("pid")).doing("pid file")?;
         let pid = json!(pid.parse::<i32>().doing("pid file")?);
-        // crun sends it when the container is started; the specification does not say when.
+        // crun sends the state at start; the specification leaves the time open.
         runtime.run(&["start", "c"])?.ok()?;
         check(&agent.connections(1)?[0], &bundle, &pid, &pid, &["creating"])?;
         runtime.await_status("c", "stopped")?;
@@ -191,7 +191,7 @@ fn busy_calls(runtime: &Runtime) -> Result {
     Ok(())
 }
 
-/// Ends a container, if it has begun.
+/// Deletes the container, if it exists.
 fn end(runtime: &Runtime) -> Result {
     match runtime.run(&["state", "c"])?.ok() {
         Ok(_) => runtime.run(&["delete", "--force", "c"])?.ok().map(drop),
@@ -199,7 +199,7 @@ fn end(runtime: &Runtime) -> Result {
     }
 }
 
-/// The call that the agent does not answer is the one that executes the program.
+/// Checks that a program is not executed when no agent answers for execve(2).
 fn ended_agent(runtime: &Runtime) -> Result {
     for no_new_privileges in BOTH {
         let agent = Agent::deserting()?;
@@ -211,7 +211,7 @@ fn ended_agent(runtime: &Runtime) -> Result {
         end(runtime)?;
         ran?;
         runtime.run_in(&bundle, &["create", "c"])?.ok()?;
-        // runc does not say why a program was not executed but to the container's log.
+        // runc writes the reason to the container's log only.
         let stopped = runtime.run(&["start", "c"]).and_then(|started| match started.failed() {
             Ok(_) => Ok(()),
             Err(_) => runtime.await_status("c", "stopped"),
@@ -222,7 +222,7 @@ fn ended_agent(runtime: &Runtime) -> Result {
     Ok(())
 }
 
-/// As [`ended_agent`]; the container's own agent is there.
+/// Checks the same for exec, while the container's own agent answers.
 fn ended_agent_of_exec(runtime: &Runtime) -> Result {
     let agent = Agent::start(&[])?;
     let mut profile = notify(&agent.path().to_string_lossy());
@@ -236,7 +236,7 @@ fn ended_agent_of_exec(runtime: &Runtime) -> Result {
     executed.map(drop)
 }
 
-/// A program that closes nothing, with a filter that ends, or stops, whoever does.
+/// Runs a program that closes nothing, with a filter that denies close(2) or kills for it.
 fn denied_close(runtime: &Runtime) -> Result {
     for action in ["SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRAP"] {
         let agent = Agent::start(MKDIRAT)?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Filters: actions, operators, and the processes that have them.
+//! Filters: their actions, their operators, and the processes under them.
 
 use super::{BOTH, bundle, calls, made, refused};
 use crate::Case;
@@ -45,7 +45,7 @@ pub(crate) const CASES: &[Case] = &[
                     json!({ "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": agent.path(), "syscalls": [
                         { "names": ["acct"], "action": format!("SCMP_ACT_{action}"), "errnoRet": errno }] }),
                 )?;
-                // Whatever else would let the container run.
+                // A container that would run, but for the errnoRet.
                 let allowed = json!({ "names": ALLOWED, "action": "SCMP_ACT_ALLOW" });
                 refused(
                     runtime,
@@ -120,7 +120,7 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-/// What the probe and a runtime written in Go need.
+/// The system calls that the probe, and a runtime written in Go, need.
 const ALLOWED: &[&str] = &[
     "access",
     "arch_prctl",
@@ -317,7 +317,7 @@ fn actions(runtime: &Runtime) -> Result {
     Ok(())
 }
 
-/// alarm(2) with these arguments; it takes any.
+/// Checks each operator with arguments of dup(2) that the kernel ignores.
 fn operators(runtime: &Runtime) -> Result {
     let cases: &[(&str, u64, u64, &[u64])] = &[
         ("SCMP_CMP_NE", 5, 0, &[4, 6]),
@@ -332,7 +332,7 @@ fn operators(runtime: &Runtime) -> Result {
         let profile = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{ "names": ["dup"],
             "action": "SCMP_ACT_ERRNO", "args": [
                 { "index": 1, "value": value, "valueTwo": value_two, "op": op }] }] });
-        // dup(0), whose second argument the kernel does not look at.
+        // dup(0): the kernel ignores the second argument.
         let calls: Vec<String> = [4, 5, 6].iter().map(|n| format!("{},0,{n}", libc::SYS_dup)).collect();
         let want: Vec<i32> =
             [4, 5, 6].iter().map(|n| if denied.contains(n) { libc::EPERM } else { 0 }).collect();
