@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# make demo: a container from a static busybox, seen from the inside and from the
-# outside. As root: conformance/demo.sh RUNTIME
+# make demo: a container with a static busybox, seen from inside and from outside. To be run as
+# root: conformance/demo.sh RUNTIME
 set -eu
 runtime=$(realpath "$1")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Buildah: each RUN is a container of ours.
+# Buildah, which makes a container for each RUN.
 
 load common
 

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# What callers get wrong, and what happens to them: without an engine, by the
-# command line that they use.
+# Mistakes of callers and their results, without an engine, by the command line that engines use.
 
 load common
 
@@ -55,7 +54,7 @@ nothing_is_left() {
 		esac
 		[[ $output == *'no space left on device'* ]]
 		rm "$BATS_TEST_TMPDIR/full/x"
-		# No empty pid file, no entry.
+		# Neither an empty pid file nor a state directory is left.
 		[ -z "$(ls "$BATS_TEST_TMPDIR/full")" ]
 		umount "$BATS_TEST_TMPDIR/full"
 		nothing_is_left

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-# What the tests of all engines have in common.
+# Helpers of the tests of all engines.
 
 bats_require_minimum_version 1.5.0
 
-# An image for any engine that takes the archives of `docker save`.
+# An image for any engine that reads the archives of `docker save`.
 IMAGE_ARCHIVE=/var/tmp/busybox.tar
 
 # Waits until a command succeeds.
@@ -20,16 +20,16 @@ has_line() {
 	grep -q -x -E -- "$1" <<<"$output" || { printf 'no line like %s in:\n%s\n' "$1" "$output"; return 1; }
 }
 
-# Runs a command line in a terminal, and leaves what it says in $output.
+# Runs a command line in a terminal, and puts its output into $output.
 in_terminal() {
 	run script --quiet --return --command "$1" /dev/null </dev/null
 	output=${output//$'\r'/}
-	# The echo of script's end of input.
+	# script echoes its end of input.
 	output=${output//^@/}
 }
 
-# An engine says that memory was the reason, although the process that was killed is the
-# container's only one: at least nine times of twelve (docs/engines.md).
+# Checks that an engine names memory as the reason when the only process of a container is killed:
+# in at least nine of twelve runs (docs/engines.md).
 knows_out_of_memory() {
 	local hogs=(hog{1..12}) hog told=0
 	for hog in "${hogs[@]}"; do
@@ -38,7 +38,7 @@ knows_out_of_memory() {
 	for hog in "${hogs[@]}"; do
 		eventually has_been_killed "$1" "$hog"
 	done
-	# The news of it and of the end come by different ways.
+	# The events for the kill and for the end arrive independently.
 	sleep 2
 	for hog in "${hogs[@]}"; do
 		[ "$("$1" inspect --format '{{.State.OOMKilled}}' "$hog")" != true ] || told=$((told + 1))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# containerd by its own client. The CRI has a file of its own.
+# containerd by its own client. cri tests it by the CRI.
 
 load common
 
@@ -47,7 +47,7 @@ cgroup_of() {
 @test "containerd: a program that is not there" {
 	run ! run_container --rm c2 nosuch
 	[[ $output == *'OCI runtime create failed'*'executable file not found in $PATH'* ]]
-	# Nothing is in the way of the next one.
+	# The next container can be made.
 	run -0 run_container --rm c2 true
 }
 
@@ -112,7 +112,7 @@ cgroup_of() {
 	[[ $output == *'could not be found'* ]]
 }
 
-# At least nine times of twelve: docs/engines.md.
+# In at least nine of twelve runs: docs/engines.md.
 @test "containerd: out of memory is told, although the container has one process" {
 	ctr events >"$BATS_TEST_TMPDIR/events" 3>&- &
 	local listener=$! try told=0
@@ -165,7 +165,7 @@ stopped() {
 	mkdir -p "$BATS_TEST_TMPDIR/rootfs/bin"
 	cp /bin/busybox "$BATS_TEST_TMPDIR/rootfs/bin/"
 	(cd "$BATS_TEST_TMPDIR" && runtime-cli spec)
-	# What the runtime waits for, when everything but the program is made.
+	# The runtime waits for this, when all but the program is made.
 	python3 - "$BATS_TEST_TMPDIR" <<-'END'
 		import json, sys
 		file = sys.argv[1] + "/config.json"
@@ -188,7 +188,7 @@ stopped() {
 	eventually [ ! -e "$cgroup" ]
 	run ! pgrep --full 'runtime-cli.* c9'
 	run ctr container delete c9
-	# The name is free.
+	# The name can be used again.
 	run -0 run_container --rm c9 true
 	pkill --full 'sleep 4747' || true
 }

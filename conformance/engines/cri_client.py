@@ -10,7 +10,7 @@ from pathlib import Path
 
 import grpc
 
-# What the image of the VM has made of the protocol's definition.
+# The modules that the VM's image has compiled from the protocol's definition.
 sys.path.insert(0, "/usr/local/lib/cri")
 import cri_pb2 as pb
 
@@ -18,8 +18,7 @@ IMAGE = pb.ImageSpec(image="docker.io/library/busybox:latest")
 LOGS = "/var/log/pods"
 
 
-# The defaults are 2 to 5 s, too short for shims that are emulated and have
-# hundreds of neighbours.
+# The defaults are 2 to 5 s, too short for shims that run emulated with hundreds of others.
 PATIENCE = """
 [timeouts]
   "io.containerd.timeout.shim.cleanup" = "60s"
@@ -28,7 +27,7 @@ PATIENCE = """
   "io.containerd.timeout.task.state" = "60s"
 """
 
-# Up to Podman 5.4 Debian's package has one.
+# Debian's package has one up to Podman 5.4.
 NETWORK = """{
   "cniVersion": "1.0.0",
   "name": "pods",

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-# Docker, whose default runtime is ours.
+# Docker, with ours as its default runtime.
 
 load common
 
 setup_file() {
-	# BuildKit takes the runtime that is called runc.
+	# BuildKit uses the runtime that is called runc.
 	printf '#!/bin/sh\necho "$*" >>/run/runc.log\nexec /usr/local/bin/runtime-cli "$@"\n' >/usr/local/sbin/runc
 	chmod +x /usr/local/sbin/runc
 	systemctl start docker
@@ -75,7 +75,7 @@ teardown_file() {
 	[ "$output" = 'b /tmp 1000:1000' ]
 	run -0 docker exec --interactive web cat <<<input
 	[ "$output" = input ]
-	# Which of the two differs between the releases of Docker.
+	# The status, 126 or 127, depends on the release of Docker.
 	run docker exec web nosuch
 	[[ $status = 12[67] && $output == *'executable file not found'* ]]
 	run -126 docker exec web /etc/passwd

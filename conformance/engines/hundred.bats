@@ -14,7 +14,7 @@ setup_file() {
 	echo "$((($(used) - before) / COUNT))" >"$BATS_FILE_TMPDIR/each"
 }
 
-# What the containers' files take on the disk, in kB.
+# The size of the containers' files on the disk, in kB.
 used() {
 	du --summarize --one-file-system /var/lib/docker/overlay2 | cut -f 1
 }
@@ -33,7 +33,7 @@ teardown_file() {
 	for n in 1 50 "$COUNT"; do
 		[ "$(docker exec "c-$n" cat /tmp/mine)" = "host-$n" ]
 	done
-	# The image has 2 MB; a container directories and a few small files.
+	# The image has 2 MB; a container has only directories and a few small files.
 	(($(cat "$BATS_FILE_TMPDIR/each") < 200))
 }
 

@@ -66,6 +66,6 @@ answers() {
 	from=$(awk '/^usage_usec/ { print $2 }' "$cgroup/cpu.stat")
 	sleep 5
 	to=$(awk '/^usage_usec/ { print $2 }' "$cgroup/cpu.stat")
-	# One second of five, and a quarter more for what the clock does not see.
+	# One second of five, and a quarter more for the coarse clock.
 	((to - from < 1250000 && to - from > 500000))
 }

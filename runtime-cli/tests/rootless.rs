@@ -129,7 +129,7 @@ fn a_process_without_sets_of_capabilities_keeps_those_of_its_caller() {
     assert_eq!((set("CapEff"), set("CapAmb")), ("00000000082c10cb", "00000000082c10cb"));
 }
 
-/// The user has all capabilities in its own user namespace, whoever maps the ids.
+/// The user has all capabilities in its own user namespace, also if root maps the ids.
 #[test]
 fn a_container_in_an_existing_user_namespace_of_the_user() {
     let _alone = host::alone();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A pure compiler from OCI seccomp policies to classic BPF.
 //!
-//! It takes what config.json has under `linux.seccomp` and makes the program that
-//! seccomp(2) loads. It does no I/O, allows no unsafe code, depends on nothing and
-//! does not care on which kernel it runs; loading the program is the caller's business.
+//! It compiles `linux.seccomp` of config.json to the program that seccomp(2) loads. It does no
+//! I/O, allows no unsafe code, and depends neither on other crates nor on the running kernel. The
+//! caller loads the program.
 //!
 //! # Example
 //!
@@ -43,41 +43,40 @@
 //! * A **condition** is an entry of `args`. All conditions of a rule must hold. If
 //!   two of them test the same argument, each is an **alternative** instead: any of
 //!   them is enough.
-//! * An **action** is what the kernel does with a call: [`Action`].
+//! * An **action** is the kernel's reaction to a call: [`Action`].
 //! * An **ABI**, in config.json "architecture", is a way to make calls: [`Arch`].
 //!   The **native** one is the kernel's own; it is always part of the policy.
 //! * A **program** is a list of BPF instructions that the kernel would accept: [`Program`].
 //!
-//! # What a policy means
+//! # The meaning of a policy
 //!
-//! [`eval`] says it, call by call, and is written to be read. In short, for one call:
+//! [`eval`] defines the action for each call, and is written to be read. In short:
 //!
 //! 1. If no ABI of the policy makes such calls, it kills the thread.
-//! 2. Rules whose action is the default action are as if they were not there.
-//! 3. The first rule about it without conditions decides, wherever it stands.
+//! 2. Rules with the default action have no effect.
+//! 3. The first rule for the call that has no conditions decides, wherever it stands.
 //! 4. Of the rules whose conditions hold, the one of least rank decides: later
 //!    arguments before earlier ones, equality before "less" before "greater",
 //!    the narrower before the wider, and only among equals the first.
 //! 5. A number above all that the profile names gets ENOSYS, unless the default
-//!    action lets calls through or asks somebody.
+//!    action lets calls through or asks an agent or a tracer.
 //! 6. The default action.
 //!
-//! These are the rules of libseccomp and runc, so that a profile does what it did
-//! there; `docs/seccomp.md` has the reasons, and the exceptions.
+//! These are the rules of libseccomp and runc, so a profile has the same effect as there.
+//! `docs/seccomp.md` has the reasons, and the exceptions.
 //!
-//! # How it is checked
+//! # Tests
 //!
 //! [`interp`] executes programs as the kernel does, and [`Program::new`] accepts
-//! what the kernel accepts. The tests hold `interp(compile(p))` against `eval(p)`,
-//! against what libseccomp compiles, and against the running kernel.
+//! what the kernel accepts. The tests compare `interp(compile(p))` with `eval(p)`,
+//! with libseccomp's program, and with the running kernel.
 //!
-//! # What it does not promise
+//! # Limits
 //!
 //! * It does not know which actions and flags the running kernel supports.
-//! * It cannot look behind pointers. On ABIs with socketcall(2), a condition on an
-//!   argument of socket(2) does not hold back those who call that.
-//! * It does not make contradictory profiles sensible: they mean what the list
-//!   above says.
+//! * It cannot look behind pointers. On ABIs with socketcall(2), a program evades a
+//!   condition on an argument of socket(2) by that call.
+//! * It does not detect contradictory profiles: the list above applies to them, too.
 //! * Architectures without a table here are refused by name.
 #![forbid(unsafe_code)]
 

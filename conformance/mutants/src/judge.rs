@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The limit for tests that judge: slower ones wait for something or try at random.
+/// The time limit of a test that judges. Slower tests wait for something or try at random.
 const SLOW: Duration = Duration::from_millis(1500);
 
 /// A passing test, with the mutants that it reaches.
@@ -45,7 +45,7 @@ pub enum Verdict {
     Killed(String),
     /// This test did not end in time.
     TimedOut(String),
-    /// No test failed, of this many that reach it.
+    /// The number of tests that reach it. None of them failed.
     Survived(usize),
 }
 

@@ -139,7 +139,7 @@ impl Arena {
         Ok(volume)
     }
 
-    /// Makes a container whose program is the attacker, with the arguments `words`, which counts in
+    /// Makes a container that runs the attacker with the arguments `words`. The attacker counts in
     /// the score.
     pub(crate) fn container(
         &self,
@@ -239,7 +239,7 @@ impl Arena {
     }
 }
 
-/// Returns the arguments with which a container's program, or an executed one, is the attacker.
+/// Returns the arguments that run the attacker, as a container's program or by exec.
 pub(crate) fn attacker<'a>(words: &[&'a str]) -> Vec<&'a str> {
     ["/attacker", "/score/score"].iter().chain(words).copied().collect()
 }
@@ -262,12 +262,12 @@ impl Contained<'_> {
         self.score.await_ready()
     }
 
-    /// Runs the container to its end and ignores a failure.
+    /// Runs the container to its end, whatever its exit status.
     pub(crate) fn run(&self) -> Result<Output> {
         self.arena.runtime.run_in(&self.bundle, &["run", self.id])
     }
 
-    /// Starts the container, leaves it running and ignores a failure.
+    /// Starts the container and leaves it running, whatever the exit status of `run`.
     pub(crate) fn run_detached(&self, flags: &[&str]) -> Result<Output> {
         self.arena.runtime.run_in(&self.bundle, &[&["run", "--detach"], flags, &[self.id]].concat())
     }
@@ -278,7 +278,7 @@ impl Contained<'_> {
         Ok(self)
     }
 
-    /// Executes a program in it and ignores a failure.
+    /// Executes a program in it for at most two seconds, whatever its exit status.
     pub(crate) fn exec_briefly(&self, args: &[&str]) -> Result {
         self.arena.briefly(&mut self.arena.runtime.command(&[&["exec", self.id], args].concat()))
     }
@@ -293,7 +293,7 @@ impl Contained<'_> {
         })
     }
 
-    /// Lets processes of other users count, as those of a user namespace.
+    /// Lets other users write to the score, such as those of a user namespace.
     pub(crate) fn open_score(&self) -> Result {
         for (path, mode) in [(self.volume.path(), 0o777), (&self.score_path(), 0o666)] {
             fs::set_permissions(path, PermissionsExt::from_mode(mode)).doing("chmod")?;

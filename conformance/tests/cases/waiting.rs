@@ -231,8 +231,8 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-/// Kills and deletes a container whose first process a process of the host traces, and holds when
-/// it exits.
+/// Kills and deletes a container. A debugger on the host traces its first process, and holds it
+/// when it exits.
 fn debugged(runtime: &Runtime, shares_pids: bool) -> Result {
     let mut bundle = Bundle::new(&["sleep"])?;
     if shares_pids {
@@ -295,8 +295,7 @@ fn ended_exec(runtime: &Runtime, verb: &str) -> Result {
     result
 }
 
-/// Deletes c. Its first process cannot end before this program has reaped the orphans that the
-/// runtime has left.
+/// Deletes c. Its first process ends only after this program has reaped the runtime's orphans.
 fn delete(runtime: &Runtime) -> Result {
     let mut command = runtime.command(&["delete", "--force", "c"]);
     let mut delete = command.spawn().doing("spawn")?;
@@ -318,7 +317,7 @@ fn hostile(verb: &str) -> Result<Bundle> {
     })
 }
 
-/// Returns the pid on the host of the process whose own pid the container has recorded.
+/// Returns the pid on the host of a process. The container has recorded the process's own pid.
 fn traced_pid(mark: &Path) -> Result<i32> {
     let inside = std::fs::read_to_string(mark).doing("mark")?;
     for entry in std::fs::read_dir("/proc").doing("/proc")?.flatten() {

@@ -149,8 +149,8 @@ impl Scenarios {
         self.runtime.run(&["delete", "--force", &self.id]).unwrap().ok().unwrap();
     }
 
-    /// Runs a command and then `next`. The caller has a group, an ambient capability and an open
-    /// file, which the container must not inherit.
+    /// Runs a command and then `next`. Their caller has a group, an ambient capability and an open
+    /// file. The container must inherit none of these.
     fn run(
         &mut self,
         bundle: &Bundle,

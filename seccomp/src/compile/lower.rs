@@ -16,7 +16,7 @@ struct Claim {
     inner: Inner,
 }
 
-/// For the number of a multiplexer: its first argument for the call that the rule names.
+/// The first argument with which a multiplexer makes the rule's call; `None`: a direct call.
 type Inner = Option<u8>;
 
 /// A rule as it applies to programs of one ABI.
@@ -32,14 +32,15 @@ struct Reading<'a> {
 
 /// The rules that name each call, in the order of the policy.
 pub(super) struct Named {
-    /// The end of the rules of each call, where those of the next call begin.
+    /// For each call, the index behind its last rule.
     ends: Vec<usize>,
     rules: Vec<u32>,
 }
 
 impl Named {
     pub(super) fn by(policy: &Policy) -> Named {
-        // First the counts, then the starts; filling turns starts into ends.
+        // The number of rules of each call, then the index of the first, then, once `rules` is
+        // filled, the index behind the last.
         let mut ends: Vec<usize> = Syscall::all().map(|_| 0).collect();
         let names =
             || (0..).zip(&policy.rules).flat_map(|(rule, r)| r.calls.iter().map(move |call| (rule, call)));
@@ -140,8 +141,8 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// Returns the testable conditions behind a multiplexer, whose first argument selects the call and
-/// so replaces the first argument of that call.
+/// Returns the conditions that can be tested behind a multiplexer. Its first argument selects the
+/// call; the first argument of that call is in memory, where no filter can see it.
 fn behind(inner: u8, all: impl Iterator<Item = Condition>) -> Alternative {
     let selects = Condition::new(0, Operator::Eq, u64::from(inner), 0);
     std::iter::once(selects).chain(all.filter(|condition| condition.argument != 0)).collect()

@@ -68,7 +68,7 @@ const NO_CALL: c_int = -1;
 pub(crate) fn version() -> (u32, u32, u32) {
     // SAFETY: takes nothing.
     let version = unsafe { seccomp_version() };
-    // SAFETY: points to a constant of the library, which nobody writes.
+    // SAFETY: points to a constant of the library, which is never written.
     let Version { major, minor, micro } = unsafe { version.read() };
     (major, minor, micro)
 }
@@ -181,7 +181,7 @@ pub(crate) fn compile(profile: &Profile<'_>, archs: &[Arch]) -> Option<Program> 
 
 impl Drop for Filter {
     fn drop(&mut self) {
-        // SAFETY: the filter is alive, and nobody uses it afterwards.
+        // SAFETY: the filter is alive, and is not used afterwards.
         unsafe { seccomp_release(self.0) }
     }
 }

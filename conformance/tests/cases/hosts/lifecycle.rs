@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The lifecycle of a container with a configuration like Docker's, on a host that a few shell
-//! lines make of this one, or in a container.
+//! The lifecycle of a container with a configuration like Docker's: on this host, after some shell
+//! commands have changed it, or in a container.
 
 use conformance::runtime::finish;
 use conformance::{Bundle, Doing, Output, Result, Runtime, bundle, ensure};
 use serde_json::{Value, json};
 use std::process::{Command, Stdio};
 
-/// The variables and functions of the shell lines that make the host: `$by`, a command that
-/// executes the runtime; `$create`, options of create; `rt`, which calls the runtime; and
-/// `$SCRIPT`, the whole script.
+/// Variables and functions for these shell commands: `$by`, a command that executes the runtime;
+/// `$create`, options of create; `rt`, which calls the runtime; and `$SCRIPT`, the whole script.
 const BEFORE: &str = r#"
 by= create=
 rt() { $by "$RUNTIME" --root "$STATE" "$@"; }
@@ -46,8 +45,8 @@ pub(super) fn lives(runtime: &Runtime, make: &str) -> Result {
     has_lived(&on(runtime, like_docker()?, make)?)
 }
 
-/// Checks that create fails with an error that contains `said`, and leaves nothing, because the
-/// host cannot have the container.
+/// Checks that create fails on a host that lacks something, with `said` in its error, and leaves
+/// nothing.
 pub(super) fn refuses(runtime: &Runtime, make: &str, said: &str) -> Result {
     was_refused(&on(runtime, like_docker()?, make)?, said)
 }
