@@ -5,28 +5,31 @@ use runtime_core::{ErrorKind, OsError};
 use std::fmt::Display;
 use std::io;
 
-/// Why the program fails: what it says, and its exit status.
+/// An error that ends the program.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) text: String,
-    /// Said before it.
+    /// Warnings to print before the error.
     pub(crate) warnings: Vec<String>,
+    /// The exit status of the program.
     pub(crate) status: u8,
-    /// Not for the log: the text is on standard error as the container's would be.
+    /// True for an error of the container's program: it is printed to standard error as it is,
+    /// and not logged.
     pub(crate) plain: bool,
 }
 
 impl Failure {
+    /// Returns a failure with exit status 1.
     pub(crate) fn new(text: impl Into<String>) -> Self {
         Failure { text: text.into(), warnings: Vec::new(), status: 1, plain: false }
     }
 
-    /// Returns the failure of an operation of the system.
+    /// Returns the failure of an operation that returned an error of the system.
     pub(crate) fn io(operation: impl Display, error: &io::Error) -> Self {
         Failure::new(format!("{operation}: {}", io_text(error)))
     }
 
-    /// Says first which operation it was.
+    /// Puts the name of the operation in front of the text.
     pub(crate) fn during(mut self, operation: &str) -> Self {
         if !self.plain {
             self.text = format!("{operation}: {}", self.text);
@@ -34,8 +37,8 @@ impl Failure {
         self
     }
 
-    /// An error of a process that we stay with. A program that cannot be executed is, as
-    /// with runc, the process's own failure.
+    /// Returns the failure of a foreground process. A program that cannot be executed counts as
+    /// a failure of the process itself, as it does with runc.
     pub(crate) fn of_process(error: runtime_core::Error) -> Self {
         let plain = error.kind() == ErrorKind::NotExecuted;
         Failure { plain, status: if plain { 255 } else { 1 }, ..error.into() }

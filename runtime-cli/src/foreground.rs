@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Being a container's terminal, its pipes and its signals until it ends.
+//! The foreground of a container: its terminal or pipes, and its signals, until it ends.
 
 use crate::failure::Failure;
 use crate::notify::Proxy;
@@ -14,7 +14,7 @@ use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// What the container's process is given, and what ends the wait for it.
+/// The descriptors for the container's process, and one that cancels the wait for it.
 #[derive(Debug)]
 pub(crate) struct Given {
     pub(crate) stdio: [Option<OwnedFd>; 3],
@@ -22,7 +22,7 @@ pub(crate) struct Given {
     pub(crate) cancel: OwnedFd,
 }
 
-/// Our side of it.
+/// The side of this program, before the process runs.
 #[derive(Debug)]
 pub(crate) struct Foreground {
     signals: Signals,
@@ -36,8 +36,8 @@ enum Io {
 }
 
 impl Foreground {
-    /// Prepares for a process with or without a terminal. From here on all
-    /// signals of this program come by a descriptor.
+    /// Prepares for a process with or without a terminal. All signals to this program are read
+    /// from a descriptor from now on.
     pub(crate) fn new(terminal: bool, subreaper: bool) -> Result<(Self, Given), Failure> {
         let mut given = Given { stdio: [None, None, None], console: None, cancel: Signals::ending()? };
         let io = if terminal {
@@ -54,7 +54,7 @@ impl Foreground {
         Ok((Foreground { signals: Signals::of_thread()?, io }, given))
     }
 
-    /// When the process is ready, and before its program runs: takes the terminal.
+    /// Takes over the terminal. To be called when the process is ready, before its program runs.
     pub(crate) fn begin(self) -> Result<Session, Failure> {
         let (input, outputs, terminal) = match self.io {
             Io::Pipes { input, outputs } => (input, outputs, None),
@@ -73,7 +73,7 @@ impl Foreground {
     }
 }
 
-/// A process that is being served.
+/// A foreground process that runs.
 #[derive(Debug)]
 pub(crate) struct Session {
     signals: Signals,
@@ -83,12 +83,12 @@ pub(crate) struct Session {
     proxy: Option<Proxy>,
 }
 
-/// Looks whether a process that was told to end is kept from running meanwhile.
+/// A watch on a process that got a signal to end, but may be stopped or traced.
 #[derive(Debug)]
 struct Vigil {
     next: Instant,
     left: u32,
-    /// It has been killed, and is to end.
+    /// True after SIGKILL was sent.
     killed: bool,
 }
 
@@ -106,9 +106,9 @@ impl Vigil {
         vigil.map_or(PollTimeout::NONE, |vigil| left(vigil).try_into().unwrap_or(PollTimeout::ZERO))
     }
 
-    /// Kills the process if it was halted at every look; whether to go on looking. Fails if
-    /// it has not ended then either: a tracer can stop it on its way out, where a second
-    /// SIGKILL does not reach it (PTRACE_O_TRACEEXIT).
+    /// Kills the process if it was halted at every look. Returns true to look again. Fails if the
+    /// killed process does not end: a tracer can stop it at its exit, where a second SIGKILL
+    /// does not reach it (PTRACE_O_TRACEEXIT).
     fn look(&mut self, process: &Process) -> Result<bool, Failure> {
         if Instant::now() < self.next {
             return Ok(true);
@@ -145,20 +145,20 @@ pub(crate) fn end(process: &Process) -> Result<(), Failure> {
     }
 }
 
-/// More than any pipe or terminal of ours holds.
+/// The most that is read after the end of the process: more than a pipe or terminal holds.
 const UNREAD_MAX: usize = 1 << 20;
 
 impl Session {
-    /// Passes the container's notifications on meanwhile.
+    /// Makes the session pass on the container's notifications.
     pub(crate) fn notify(self, proxy: Option<Proxy>) -> Self {
         Session { proxy, ..self }
     }
 
-    /// Serves the process until it has ended: how.
+    /// Serves the process until it has ended, and returns its status.
     ///
-    /// A signal that people end programs with always leads there, unless the process
-    /// itself does not want to: another process of the container may have stopped it, or
-    /// trace it, so that no signal reaches it. Such a process is killed.
+    /// A signal such as SIGTERM must be able to end the process, unless the process itself
+    /// ignores it. A process that another one of the container has stopped or traces does not get
+    /// the signal, so it is killed.
     pub(crate) fn supervise(mut self, process: &Process) -> Result<ExitStatus, Failure> {
         let mut vigil: Option<Vigil> = None;
         loop {
@@ -169,7 +169,7 @@ impl Session {
             let timeout = Vigil::timeout(vigil.as_ref());
             let ([_, ended, notified], _) = wait_and_copy(&mut pumps, others, timeout)?;
             if notified && self.proxy.as_mut().is_some_and(|proxy| proxy.pass_on().unwrap_or(true)) {
-                // Nor is a manager that does not listen any more a reason to end.
+                // A manager that is gone is no reason to end, either.
                 self.proxy = None;
             }
             while let Some(signal) = self.signals.next()? {
@@ -196,15 +196,15 @@ impl Session {
             }
         }
         let status = process.wait()?;
-        // What it has not read is for whoever reads our input next.
+        // Input that the process has not read is left for the next reader.
         self.input = None;
         self.flush()?;
         Ok(status)
     }
 
-    /// Passes on what the process has written before its end, however long that
-    /// takes to be read; but not what others write that have its descriptors. A
-    /// signal that ends programs ends this too: the reader may never come.
+    /// Passes on the output that the process wrote before its end, and waits until it is read.
+    /// Output of other processes that have the same descriptors is not waited for. A signal such
+    /// as SIGTERM ends the wait: there may be no reader.
     fn flush(&mut self) -> Result<(), Failure> {
         let mut read = 0;
         while read <= UNREAD_MAX {
@@ -235,14 +235,14 @@ impl Session {
     }
 }
 
-/// Whether people end programs with this signal.
+/// Returns true for the signals that users end programs with.
 fn is_ending(signal: i32) -> bool {
     use nix::libc::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
     matches!(signal, SIGHUP | SIGINT | SIGQUIT | SIGTERM)
 }
 
 fn stdin() -> BorrowedFd<'static> {
-    // std keeps the three standard descriptors open for the whole life of a program.
+    // The standard library never closes the three standard descriptors.
     static STDIN: std::sync::LazyLock<std::io::Stdin> = std::sync::LazyLock::new(std::io::stdin);
     STDIN.as_fd()
 }
@@ -265,8 +265,8 @@ fn io(what: &str, error: &std::io::Error) -> Failure {
     Failure::io(what, error)
 }
 
-/// Waits for anything to do, and copies what can be copied: which of `others` are
-/// ready, and how many bytes were read, `None` if there was nothing to do for a pump.
+/// Waits for the descriptors of `pumps` and `others`, and runs the pumps that are ready. Returns
+/// which of `others` are ready and the number of bytes read, `None` if no pump was ready.
 fn wait_and_copy<const N: usize>(
     pumps: &mut [&mut Pump],
     others: [(BorrowedFd<'_>, PollFlags); N],
@@ -292,9 +292,9 @@ fn wait_and_copy<const N: usize>(
     Ok((others, copied))
 }
 
-/// Pipes between our standard descriptors and the container's, so that the
-/// container's user owns what /dev/stdout leads to, and nobody in the container
-/// can reach into our terminal. /dev/null is passed as it is.
+/// Makes pipes between the standard descriptors of this program and the container's. So the
+/// container's user owns the file behind /dev/stdout, and the container has no access to the
+/// terminal. /dev/null is passed as it is.
 fn pipes(stdio: &mut [Option<OwnedFd>; 3]) -> Result<Io, Failure> {
     let (mut input, mut outputs) = (None, Vec::new());
     let hosts = [stdin(), stdout(), stderr()];
@@ -315,9 +315,9 @@ fn pipes(stdio: &mut [Option<OwnedFd>; 3]) -> Result<Io, Failure> {
     Ok(Io::Pipes { input, outputs })
 }
 
-/// Our terminal, opened once more, so that a write to it does not wait: it may be
-/// one that nobody looks at, and poll(2) promises room for one byte only. The mode
-/// of the descriptor itself belongs to whoever else has it.
+/// Opens the terminal behind `fd` once more, non-blocking: after poll(2) a write of more than one
+/// byte may block, and the terminal may have no reader. The flags of `fd` itself are shared with
+/// other processes.
 fn unhurried(fd: BorrowedFd<'static>) -> End {
     use std::os::fd::AsRawFd;
     use std::os::unix::fs::OpenOptionsExt;
@@ -343,10 +343,9 @@ fn is_dev_null(fd: BorrowedFd<'_>) -> bool {
     })
 }
 
-/// The master of the container's terminal, without ONLCR as runc has it: what
-/// the container writes is what comes out, of a pipe too. poll(2) promises room for one byte
-/// only, and a write that waits for more could wait for a program that waits for
-/// us to take its output.
+/// Receives the master of the container's terminal. It is without ONLCR, as with runc, so that
+/// the output is what the container wrote. It is non-blocking: after poll(2) a write of more than
+/// one byte may block, and the container may wait for its own output to be read meanwhile.
 fn receive_master(socket: &OwnedFd) -> Result<OwnedFd, Failure> {
     let master = console::receive(socket)?;
     set_nonblocking(&master)?;
@@ -356,8 +355,8 @@ fn receive_master(socket: &OwnedFd) -> Result<OwnedFd, Failure> {
     Ok(master)
 }
 
-/// Ends the orphans that a subreaper gets; the container's own process is left
-/// for whoever waits for it.
+/// Reaps the orphans of this subreaper, but not the container's own process, whose status is
+/// read by `wait`.
 fn reap_orphans(own: i32) {
     let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     while let Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) = waitid(Id::All, peek) {
@@ -383,13 +382,13 @@ impl HostTerminal {
         opened.map(HostTerminal).map_err(|e| io("open /dev/tty", &e))
     }
 
-    /// From now on every key is the container's business.
+    /// Switches to raw mode: every key goes to the container.
     fn into_raw(self) -> Result<RawTerminal, Failure> {
         let before = termios::tcgetattr(&self.0).map_err(|e| os("tcgetattr", e))?;
         let mut raw = before.clone();
         termios::cfmakeraw(&mut raw);
-        // Lines end in CR LF here, where somebody looks: the container's terminal leaves
-        // that to this one (see `receive_master`), as it does with runc.
+        // This terminal turns LF into CR LF, because the container's does not
+        // (see `receive_master`).
         raw.output_flags |= OutputFlags::OPOST;
         termios::tcsetattr(&self.0, SetArg::TCSANOW, &raw).map_err(|e| os("tcsetattr", e))?;
         Ok(RawTerminal { tty: self.0, before })

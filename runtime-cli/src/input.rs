@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Documents that the caller names: of `exec --process` and of `update --resources`.
+//! The documents of `exec --process` and `update --resources`.
 
 use crate::failure::Failure;
 use runtime_core::spec::JSON_MAX;
@@ -7,13 +7,13 @@ use std::fs::File;
 use std::io::{Read, stdin};
 use std::path::Path;
 
-/// Reads the document at `path`, or from standard input for `-`. It may be a pipe, of which
-/// nobody knows the size before it was read: what does not end is an error.
+/// Reads the document at `path`, or standard input for `-`. Either may be a pipe without an
+/// end, so a document larger than the limit is an error.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     if path == Path::new("-") {
         return read_all(stdin().lock(), path);
     }
-    // It is the caller's own word that this is to be read.
+    // The caller of the program names the file, and may read it.
     #[allow(clippy::disallowed_methods)]
     let file =
         File::open(path).map_err(|error| Failure::io(format_args!("open {}", path.display()), &error))?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The log, in the two formats that engines read: logrus's text and JSON lines.
+//! The log, in the two formats that engines read: the text of logrus, and JSON lines.
 
 use crate::args::Values;
 use crate::args::flags::{DEBUG, LOG, LOG_FORMAT};
@@ -17,10 +17,10 @@ enum Format {
     Json,
 }
 
-/// Where log lines go, and which.
+/// The log of the program.
 #[derive(Debug)]
 pub(crate) struct Log {
-    /// `None`: standard error.
+    /// The log file, `None` for standard error.
     file: Option<RefCell<File>>,
     format: Format,
     debug: bool,
@@ -54,7 +54,7 @@ impl std::fmt::Display for LogError {
 }
 
 impl Log {
-    /// As the global flags say. The file is appended to, never cut.
+    /// Opens the log that the global flags name. Lines are appended to the file.
     pub(crate) fn open(globals: &Values) -> Result<Self, LogError> {
         let format = match globals.get(LOG_FORMAT).map(|f| f.to_string_lossy()).as_deref() {
             None | Some("" | "text") => Format::Text,
@@ -77,7 +77,7 @@ impl Log {
         Ok(Log { file, format, debug: globals.is_set(DEBUG) })
     }
 
-    /// Before the flags are known, or when they are wrong.
+    /// Returns a log on standard error, for errors before the flags are parsed.
     pub(crate) fn to_stderr() -> Self {
         Log { file: None, format: Format::Text, debug: false }
     }
@@ -96,8 +96,8 @@ impl Log {
         self.line(Level::Warning, message);
     }
 
-    /// The error that ends the program: in the log, and if that is a file, plain
-    /// on standard error too, where conmon and people look.
+    /// Logs the error that ends the program. If the log is a file, the text goes to standard error
+    /// too, where conmon and users look for it.
     pub(crate) fn fatal(&self, message: &str) {
         self.line(Level::Error, message);
         if self.file.is_some() {
@@ -117,15 +117,15 @@ impl Log {
         match &self.file {
             None => output::print_error(&line),
             Some(file) => {
-                // A full disk must not keep a container from running; what is
-                // fatal is also on standard error.
+                // Ignored: a full disk must not keep a container from running. A fatal error is
+                // on standard error too.
                 let _written = file.borrow_mut().write_all(line.as_bytes());
             }
         }
     }
 }
 
-/// One object in a line, its keys sorted.
+/// Returns a line of JSON: one object with sorted keys.
 fn json(level: Level, message: &str, time: &str) -> String {
     #[derive(serde::Serialize)]
     struct Line<'a> {
@@ -137,7 +137,7 @@ fn json(level: Level, message: &str, time: &str) -> String {
     serde_json::to_string(&line).unwrap_or_default() + "\n"
 }
 
-/// As logrus: what is not plain is quoted as Go's %q does.
+/// Quotes a text as logrus does: as Go's %q, unless all of it is plain.
 fn quote(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._/@^+".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
@@ -158,8 +158,8 @@ fn quote(text: &str) -> String {
     quoted
 }
 
-/// A message for a terminal: what a hook has printed may be in it, which can be a program of
-/// the image, and commands for the terminal may be in that. Lines and tabs stay.
+/// Escapes a message for a terminal. It may contain the output of a hook, which may be a program
+/// of the image, and with it escape sequences. Newlines and tabs stay.
 fn tame(text: &str) -> String {
     let mut tamed = String::with_capacity(text.len());
     for c in text.chars() {
@@ -171,8 +171,8 @@ fn tame(text: &str) -> String {
     tamed
 }
 
-/// What does something else than to show itself is spelled out, as Go's %q does: controls,
-/// those of ISO 6429 from 0x80 on too, and what changes the direction of the text.
+/// Appends a character, escaped as by Go's %q if it is a control character (C0 or C1) or changes
+/// the direction of text.
 fn push_tame(text: &mut String, c: char) {
     let turns =
         matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! runc's command line on `runtime-core`.
 //!
-//! `start` parses ([`args`]), opens the log ([`log`]), and hands over to one file
-//! of [`cmd`]; what comes back is printed once, here.
+//! [`start`] parses the arguments ([`args`]), opens the log ([`log`]), runs one file of [`cmd`],
+//! and prints the error that comes back. No other file prints errors that end the program.
 #![cfg_attr(all(feature = "startup", not(test)), no_main)]
 
 mod args;
@@ -30,7 +30,7 @@ fn main() -> std::process::ExitCode {
     start(std::env::args_os().collect()).into()
 }
 
-/// The exit status of the program.
+/// Runs the program and returns its exit status.
 fn start(arguments: Vec<OsString>) -> u8 {
     runtime_core::stop_ignoring_children();
     let invocation = match args::parse(arguments) {
@@ -50,7 +50,7 @@ fn start(arguments: Vec<OsString>) -> u8 {
     }
 }
 
-/// The arguments are wrong, so it is not known where the log is.
+/// Prints an error of the arguments, to standard error: the log is not known yet.
 fn report(usage: &Usage) -> u8 {
     let (help, complaint) = usage.advice();
     output::print_error(&complaint);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Passing a container's readiness on to the service manager that waits for it
-//! (sd_notify(3)): systemd does not listen to processes in containers, but to us.
+//! A proxy for sd_notify(3): it tells the service manager that the container is ready. systemd
+//! accepts messages from this program, but not from processes in containers.
 //!
-//! Only readiness: what else a container might tell the manager is about the
-//! manager's service, not about the container.
+//! Only readiness is passed on. Other messages would be about the manager's service, not about
+//! the container.
 
 use crate::failure::{Failure, io_text};
 use crate::log::Log;
@@ -22,31 +22,31 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 
-/// Longer messages than sd_notify(3) sends are nobody's.
+/// The size of the longest message that is read.
 const MESSAGE_MAX: usize = 4096;
-/// How often we look whether the container is still there.
+/// The time between two looks at the status of the container.
 const TICK_MS: u16 = 100;
-/// How long systemd may take to read what we send.
+/// The time for systemd to read a message.
 const PATIENCE_MS: u16 = 30_000;
 
-/// The manager's address, if there is a manager that waits.
+/// Returns the address of the manager, `None` without a manager.
 pub(crate) fn address() -> Option<OsString> {
     std::env::var_os("NOTIFY_SOCKET").filter(|address| !address.is_empty())
 }
 
-/// Between a container and the manager.
+/// A proxy between a container and the manager.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     container: UnixDatagram,
     manager: UnixDatagram,
-    /// What the manager is still to be told, once it has room for it.
+    /// Messages that the manager has no room for yet.
     left: VecDeque<String>,
 }
 
 impl Proxy {
-    /// Listens for the container, if there is a manager. Before the container's
-    /// program starts: what it says first shall not be lost. A variable that leads nowhere
-    /// is no reason not to start it.
+    /// Listens for the container, if there is a manager. To be called before the container's
+    /// program starts, so that no message is lost. A wrong NOTIFY_SOCKET is a warning, and the
+    /// container starts without a proxy.
     pub(crate) fn listen(container: &Container, log: &Log) -> Option<Self> {
         let address = address()?;
         let warn = |what: &str, path: &OsStr, error: &std::io::Error| {
@@ -67,9 +67,8 @@ impl Proxy {
         Some(Proxy { container, manager, left: VecDeque::new() })
     }
 
-    /// Waits until the container is ready, or has ended, and tells the manager,
-    /// and that it is to watch process `pid` from now on. A manager that does not
-    /// listen any more is no reason to end the container.
+    /// Waits until the container is ready or has ended. Tells the manager that it is ready, and
+    /// that `pid` is the main process. A manager that is gone is a warning.
     pub(crate) fn wait(mut self, container: &Container, pid: i32, log: &Log) -> Result<(), Failure> {
         loop {
             let mut fds = [PollFd::new(self.container.as_fd(), PollFlags::POLLIN)];
@@ -80,7 +79,8 @@ impl Proxy {
                 Ok(0) | Err(nix::Error::EINTR) => {}
                 Err(errno) => return Err(Failure::io("poll", &errno.into())),
                 Ok(_) if self.take() => {
-                    // Once we are gone, systemd would not know whose words these were.
+                    // systemd looks up the sender of a message, so this program waits until
+                    // the message is read.
                     let told = self.tell(pid).and_then(|()| self.barrier());
                     return told.or_else(|failure| {
                         log.warning(&failure.text);
@@ -92,7 +92,7 @@ impl Proxy {
         }
     }
 
-    /// What to wait for before [`pass_on`](Self::pass_on): a descriptor and an event.
+    /// Returns the descriptor and the event to wait for before [`pass_on`](Self::pass_on).
     pub(crate) fn interest(&self) -> (BorrowedFd<'_>, PollFlags) {
         match self.left.is_empty() {
             true => (self.container.as_fd(), PollFlags::POLLIN),
@@ -100,9 +100,8 @@ impl Proxy {
         }
     }
 
-    /// Passes readiness on, of a container that this program itself stays with: true
-    /// if there is nothing more to pass on. Once is enough: a container shall not keep
-    /// the host's manager busy.
+    /// Passes on the readiness of a foreground container. Returns true when the manager has been
+    /// told: later messages are not passed on, so that a container cannot keep it busy.
     pub(crate) fn pass_on(&mut self) -> Result<bool, Failure> {
         if self.left.is_empty() {
             if !self.take() {
@@ -113,14 +112,14 @@ impl Proxy {
         self.send()
     }
 
-    /// Reads one message: whether it says that the container is ready.
+    /// Reads one message. Returns true if it says that the container is ready.
     fn take(&self) -> bool {
         let mut message = [0; MESSAGE_MAX];
         let length = self.container.recv(&mut message).unwrap_or(0);
         is_ready(message.get(..length).unwrap_or_default())
     }
 
-    /// Sends what there is room for: whether that was all.
+    /// Sends the messages that the manager has room for. Returns true if none is left.
     fn send(&mut self) -> Result<bool, Failure> {
         while let Some(line) = self.left.front() {
             match self.manager.send(line.as_bytes()) {
@@ -140,7 +139,7 @@ impl Proxy {
         Ok(())
     }
 
-    /// Waits until the manager has read some of what others have sent.
+    /// Waits until the manager has room for a message.
     fn await_room(&self) -> Result<(), Failure> {
         let mut fds = [PollFd::new(self.manager.as_fd(), PollFlags::POLLOUT)];
         match poll(&mut fds, PollTimeout::from(PATIENCE_MS)) {
@@ -150,9 +149,8 @@ impl Proxy {
         }
     }
 
-    /// Waits until the manager has read everything (sd_notify_barrier(3)): it
-    /// then closes the descriptor that it gets. One that does not know of barriers
-    /// is not waited for for ever.
+    /// Waits until the manager has read all messages (sd_notify_barrier(3)): it closes the
+    /// descriptor of the barrier then. The wait has a limit, for managers without barriers.
     fn barrier(&self) -> Result<(), Failure> {
         let fail = |error: std::io::Error| Failure::io("BARRIER=1 to NOTIFY_SOCKET", &error);
         let (mut ours, theirs) = std::io::pipe().map_err(fail)?;
@@ -180,18 +178,17 @@ impl Proxy {
     }
 }
 
-/// What the manager is told about a container that is ready.
+/// Returns the messages for the manager about a container that is ready.
 fn readiness(pid: i32) -> VecDeque<String> {
     ["READY=1\n".to_owned(), format!("MAINPID={pid}\n")].into()
 }
 
-/// Of several lines one may say it. Not what else the container would like to say:
-/// `READY=1` is passed on in our own words.
+/// Returns true if one of the lines is `READY=1`. The message itself is not passed on.
 fn is_ready(message: &[u8]) -> bool {
     message.split(|byte| *byte == b'\n').any(|line| line == b"READY=1")
 }
 
-/// Addresses that begin with @ are abstract (unix(7)).
+/// Connects to the manager. An address that begins with @ is abstract (unix(7)).
 fn connect(address: &OsStr) -> std::io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
     match address.as_bytes() {
@@ -202,33 +199,33 @@ fn connect(address: &OsStr) -> std::io::Result<UnixDatagram> {
             socket.connect(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
         }
     }
-    // A manager whose queue is full shall not hold us up.
+    // Non-blocking, for a manager whose queue is full.
     socket.set_nonblocking(true)?;
     Ok(socket)
 }
 
-/// Opens with O_PATH. (std's OpenOptions drops that flag where musl is the C library, which
-/// counts it to the access mode.)
+/// Opens with O_PATH. (std's OpenOptions drops that flag with musl, which counts it as a part of
+/// the access mode.)
 fn open_path(path: &Path, flags: OFlag) -> std::io::Result<OwnedFd> {
     Ok(open(path, OFlag::O_PATH | OFlag::O_CLOEXEC | flags, Mode::empty())?)
 }
 
-/// As long as an address may be, with a NUL (unix(7)).
+/// The size of the longest address, with its NUL (unix(7)).
 const ADDRESS_MAX: usize = 108;
 
-/// Everybody in the container may write to it. By its directory's descriptor: the path
-/// may be too long for an address.
+/// Binds the socket of the container, to which every user in the container may write. The address
+/// goes through a descriptor of the directory, because the path may be too long for an address.
 fn bind(path: &Path) -> std::io::Result<UnixDatagram> {
     let directory = path.parent().unwrap_or(path);
     let directory = open_path(directory, OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW)?;
     let directory = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
     let path = directory.join(path.file_name().unwrap_or_default());
-    // What a `start` that failed behind this point has left.
+    // Left by a `start` that failed after this point.
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    // Not by chmod, which would follow a link that a container has put there.
+    // The umask, not chmod(2), which would follow a link that a container has put there.
     let umask = nix::sys::stat::umask(Mode::empty());
     let socket = UnixDatagram::bind(&path);
     nix::sys::stat::umask(umask);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Copying between descriptors, none of which may hold up the others.
+//! Copies between descriptors. A slow one does not delay the others.
 
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// A descriptor that is ours to close, or one of the standard ones.
+/// One end of a copy: a descriptor that is closed after it, or a standard one.
 #[derive(Debug)]
 pub(crate) enum End {
     Owned(OwnedFd),
@@ -21,22 +21,22 @@ impl AsFd for End {
     }
 }
 
-/// One direction of a copy. Reads and writes happen when poll(2) has said that
-/// they will not wait. A write to a pipe of at most PIPE_BUF bytes does not wait
-/// then, unless others write to it too; other ends of ours do not wait at all.
+/// One direction of a copy. A read or a write follows a poll(2) that says it will not block.
+/// For a write to a pipe that holds up to PIPE_BUF bytes, unless another process writes to the
+/// pipe too; every other end is non-blocking.
 #[derive(Debug)]
 pub(crate) struct Pump {
     from: Option<End>,
     to: Option<End>,
-    /// Reads on when nobody listens any more: who writes to a terminal does not
-    /// learn of that, and shall not be held up.
+    /// Goes on reading when the output is gone. The writer is on a terminal, where it gets no
+    /// error, and must not block.
     discards: bool,
     buffer: Box<[u8; Self::CHUNK]>,
     held: std::ops::Range<usize>,
 }
 
 impl Pump {
-    /// PIPE_BUF of pipe(7).
+    /// The size of the buffer: PIPE_BUF of pipe(7).
     const CHUNK: usize = 4096;
 
     pub(crate) fn new(from: End, to: End) -> Self {
@@ -49,17 +49,17 @@ impl Pump {
         }
     }
 
-    /// From a terminal.
+    /// Returns a copy from a terminal.
     pub(crate) fn from_terminal(from: End, to: End) -> Self {
         Pump { discards: true, ..Pump::new(from, to) }
     }
 
-    /// Whether something was read that is not yet written.
+    /// Returns true if the buffer has bytes that are not yet written.
     pub(crate) fn is_holding(&self) -> bool {
         !self.held.is_empty()
     }
 
-    /// What to wait for: a descriptor and an event. `None` when all is copied.
+    /// Returns the descriptor and the event to wait for, `None` at the end of the copy.
     pub(crate) fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
         if self.held.is_empty() {
             self.from.as_ref().map(|from| (from.as_fd(), PollFlags::POLLIN))
@@ -68,7 +68,8 @@ impl Pump {
         }
     }
 
-    /// Does what [`interest`](Self::interest) has waited for: how much was read.
+    /// Reads or writes once, after [`interest`](Self::interest) is ready. Returns the number of
+    /// bytes that were read.
     pub(crate) fn step(&mut self) -> usize {
         if self.held.is_empty() {
             self.read();
@@ -86,7 +87,7 @@ impl Pump {
             // EIO: the other side of a terminal is closed.
             Ok(0) | Err(_) => {
                 self.from = None;
-                // The reader on the other end shall see the end, too.
+                // Closed, so that its reader sees the end too.
                 self.to = None;
             }
             Ok(n) if self.to.is_some() => self.held = 0..n,
@@ -103,7 +104,7 @@ impl Pump {
                 self.to = None;
                 self.held = 0..0;
                 if !self.discards {
-                    // So that the writer learns of it.
+                    // Closed, so that its writer gets EPIPE.
                     self.from = None;
                 }
             }
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_learns_that_nobody_listens() {
+    fn a_writer_learns_that_the_reader_is_gone() {
         let (from, input) = pipe();
         let (output, to) = pipe();
         drop(output);
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_is_read_even_if_nobody_listens() {
+    fn a_terminal_is_read_even_without_a_reader() {
         let (from, input) = pipe();
         let (output, to) = pipe();
         drop(output);

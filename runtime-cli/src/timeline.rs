@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `--trace FILE`: where the time went, for a browser to show.
+//! `--trace FILE`: a timeline of the operation, for the trace viewer of a browser.
 
 use crate::args::Values;
 use crate::args::flags::TRACE;
@@ -18,8 +18,8 @@ pub(crate) struct Timeline {
 }
 
 impl Timeline {
-    /// Begins one, if the global flags ask for it. A file that cannot be written
-    /// is known before anything else is done.
+    /// Begins a timeline if the global flags ask for one. The file is opened now, so that a wrong
+    /// path is an error before the operation.
     pub(crate) fn begin(globals: &Values) -> Result<Option<Self>, Failure> {
         let Some(path) = globals.path(TRACE) else { return Ok(None) };
         let file = OpenOptions::new()
@@ -31,7 +31,7 @@ impl Timeline {
         Ok(Some(Timeline { trace: Trace::begin()?, file, path: path.to_owned() }))
     }
 
-    /// Writes the file. The operation is over, and stays what it was.
+    /// Writes the file. A failure is a warning: the operation has already succeeded or failed.
     pub(crate) fn write(mut self, log: &Log) {
         if let Err(error) = self.file.write_all(self.trace.to_json().as_bytes()) {
             log.warning(&format!("--trace: write {}: {}", self.path.display(), io_text(&error)));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The version of the program.
 
-/// What `--version` prints. go-runc, dockerd and others parse it.
+/// Returns the output of `--version`, which go-runc, dockerd and others parse.
 pub(crate) fn version(program: &str) -> String {
     format!(
         "{program} version {}\ncommit: {}\nspec: {}\n",

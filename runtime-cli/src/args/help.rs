@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Help, in the layout of runc's.
+//! The help, in the layout of runc.
 
 use super::flags::{Flag, Takes};
 use super::table::{COMMANDS, Command, GLOBALS};
@@ -15,7 +15,7 @@ A container is described by a bundle: a directory with a configuration file
 named \"config.json\" and a root file system. <container-id> is a name of your
 choice, unique on the host.";
 
-/// The help of a command, or of the whole program.
+/// Returns the help of a command, or of the whole program.
 pub(crate) fn help(program: &str, topic: Option<&Command>) -> String {
     let mut text = String::new();
     match topic {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The arguments of the program, in Go's style, as runc's callers write them
-//! (docs/decisions/arguments.md): `--flag value`, `--flag=value`, and both with
-//! one dash; `=true` and `=false` behind flags that take nothing; no bundles of
-//! letters; a comma separates nothing.
+//! The arguments of the program, in the style of Go's flag package, which callers of runc use
+//! (docs/decisions/arguments.md): `--flag value` and `--flag=value`, each also with one dash;
+//! `=true` and `=false` for switches. Letters are not bundled (`-ab`), and a comma is a part of
+//! the value.
 //!
-//! Parsing is pure: it touches neither files nor the environment.
+//! The parser is pure: it reads neither files nor the environment.
 
 pub(crate) mod flags;
 mod help;
@@ -20,10 +20,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use table::{COMMANDS, Command, GLOBALS, Order};
 use values::check_value;
 
-/// What the arguments ask for.
+/// The parsed arguments of the program.
 #[derive(Debug)]
 pub(crate) struct Invocation {
-    /// The base name of the program: messages and the version begin with it.
+    /// The base name of the program file, with which messages and the version begin.
     pub(crate) program: String,
     pub(crate) globals: Values,
     pub(crate) request: Request,
@@ -31,7 +31,7 @@ pub(crate) struct Invocation {
 
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// Of a command, or of the program.
+    /// The help of a command, or of the program.
     Help(Option<&'static Command>),
     Version,
     Run(Call),
@@ -45,7 +45,7 @@ pub(crate) struct Call {
     pub(crate) arguments: Vec<OsString>,
 }
 
-/// Arguments that make no sense.
+/// An error of the arguments.
 #[derive(Debug)]
 pub(crate) struct Usage {
     program: String,
@@ -68,7 +68,7 @@ enum UsageKind {
 }
 
 impl Usage {
-    /// What is wrong.
+    /// Returns the text of the error.
     pub(crate) fn text(&self) -> String {
         match &self.kind {
             UsageKind::Flag { text, .. } | UsageKind::Count { text, .. } => text.clone(),
@@ -79,7 +79,7 @@ impl Usage {
         }
     }
 
-    /// What is printed besides: on standard output and on standard error.
+    /// Returns the texts to print besides: to standard output and to standard error.
     pub(crate) fn advice(&self) -> (String, String) {
         let help_for = |name: Option<&str>| help(&self.program, name.and_then(find_command));
         match &self.kind {
@@ -91,7 +91,7 @@ impl Usage {
         }
     }
 
-    /// The exit status.
+    /// Returns the exit status.
     pub(crate) fn status(&self) -> u8 {
         match self.kind {
             UsageKind::UnknownCommand(_) => 3,
@@ -100,8 +100,8 @@ impl Usage {
     }
 }
 
-/// Commands of runc that are not in the table. Programs ask `checkpoint --help` and
-/// `restore --lsm-mount-context`; the answer is that there is no such command.
+/// Commands of runc that are not in the table. Callers probe for them with `checkpoint --help`
+/// and `restore --lsm-mount-context`, and need an error.
 const NOT_OFFERED: &[&str] = &["checkpoint", "restore"];
 
 fn find_command(name: &str) -> Option<&'static Command> {
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_may_follow_the_id_unless_the_rest_belongs_to_somebody_else() {
+    fn flags_may_follow_the_id_unless_the_rest_is_for_another_program() {
         assert!(call(&["delete", "id", "--force"]).flags.is_set(flags::FORCE));
         assert_eq!(call(&["kill", "id", "-a"]).arguments, ["id", "-a"]);
         assert_eq!(call(&["ps", "-f", "json", "id", "-e", "-f"]).arguments, ["id", "-e", "-f"]);

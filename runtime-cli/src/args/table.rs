@@ -9,7 +9,7 @@ use super::flags::*;
 pub(crate) enum Order {
     /// Anywhere.
     Mixed,
-    /// Before the first argument; everything behind it is passed on as it is.
+    /// In front of the first argument. All words behind it are arguments.
     FlagsFirst,
 }
 

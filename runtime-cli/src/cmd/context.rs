@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The input of every command.
+//! The context of a command: its arguments, the global flags, and the log.
 
 use super::state_root;
 use crate::args::Values;
@@ -8,7 +8,7 @@ use crate::log::Log;
 use runtime_core::{Container, ContainerId, ExitStatus, Process, Runtime, Warning};
 use std::ffi::OsString;
 
-/// What a command gets.
+/// The context of a command.
 pub(crate) struct Context<'a> {
     pub(crate) globals: &'a Values,
     pub(crate) flags: &'a Values,
@@ -17,30 +17,32 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Finds the state directory, for the commands that are about containers. `features` and
-    /// `spec` work without one: engines call them before they have made it.
+    /// Returns the runtime with its state directory. `features` and `spec` do not call this:
+    /// engines run them before that directory exists.
     pub(super) fn runtime(&self) -> Result<Runtime, Failure> {
         Ok(Runtime::new(state_root::find(self.globals)?))
     }
 
-    /// The first argument, as the name of a container.
+    /// Returns the first argument as the name of a container.
     pub(super) fn id(&self) -> Result<ContainerId, Failure> {
         let id = self.arguments.first().map(|id| id.to_string_lossy()).unwrap_or_default();
         Ok(ContainerId::new(&id)?)
     }
 
+    /// Logs warnings of the library.
     pub(super) fn warn(&self, warnings: &[Warning]) {
         for warning in warnings {
             self.log.warning(&warning.to_string());
         }
     }
 
+    /// Returns the container that the first argument names.
     pub(super) fn container(&self) -> Result<Container, Failure> {
         Ok(self.runtime()?.container(self.id()?))
     }
 
-    /// Returns the exit status for a process that we have served. The status of one that was
-    /// killed for memory says nothing, so a warning says it.
+    /// Returns the exit status for a foreground process that has ended. Logs a warning if it was
+    /// killed for memory, which its status does not tell.
     pub(super) fn exit_code(&self, process: &Process, status: ExitStatus) -> u8 {
         self.warn(process.killed_for_memory(status).as_slice());
         status.code() as u8

@@ -38,9 +38,9 @@ fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
     context.log.debug(EXE_SEALED);
     let container = context.container()?;
     let bundle = context.flags.path(BUNDLE).unwrap_or(Path::new("."));
-    // In this order: reading the configuration, the thread begins.
+    // `parallel` comes first: `load` starts the thread.
     let mut create = context.runtime()?.create(container.id().clone(), bundle).parallel(true).load()?;
-    // A name that is mistyped may be why it fails.
+    // Printed before an error, because a mistyped name may be its cause.
     context.warn(&create.take_warnings());
     if context.log.is_debug() {
         for property in Spec::unknown_properties_of(bundle)? {
@@ -83,7 +83,7 @@ fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
             }
             Ok(status)
         }
-        // An error leaves nothing behind; it is the one to report.
+        // The container is deleted, and the first error is the one to report.
         Err(failure) => {
             match container.delete(true) {
                 Ok(warnings) => context.warn(&warnings),
@@ -115,14 +115,15 @@ fn serve(
     note(context, &created);
     let served = session.supervise(&created.process);
     if served.is_err() {
-        // What we cannot serve any more shall not go on. The first error is the one to report.
+        // The process is killed, because its terminal or pipes are not served any more. The
+        // first error is the one to report.
         let _ended = foreground::end(&created.process);
     }
     let status = context.exit_code(&created.process, served?);
     Ok((status, created.process))
 }
 
-/// The lines of runc that people grep a debug log for, and what they are here.
+/// Debug lines, with the lines of runc that users grep for in brackets.
 const EXE_SEALED: &str = "self-exe: the init will run from /proc/self/exe on a read-only mount of its own, or from a sealed copy \
      (for runc exeseal: using /proc/self/exe clone; for runc exeseal: using overlayfs for sealed /proc/self/exe)";
 const CLONING: &str = "create: cloning the init (for nsexec container setup; for child process in init())";
@@ -135,15 +136,15 @@ fn note(context: &Context<'_>, created: &Created) {
     context.log.debug(READY);
 }
 
-/// Each mount takes a descriptor, and a service has 1,024 until it asks for more (systemd
-/// since 240). Go asks as it starts, since 1.19, so whoever knows runc never meets this limit. The
-/// container's program has what the caller had, unless config.json says otherwise; hooks
-/// that run on the host have what there is.
+/// Raises RLIMIT_NOFILE for a configuration with many mounts, each of which takes a descriptor.
+/// A service starts with a soft limit of 1,024 (systemd since 240), which a Go program raises by
+/// itself (since 1.19). The container's program keeps the caller's limits, unless config.json has
+/// its own; hooks on the host get the raised ones.
 fn with_room_for_mounts(create: Create) -> Create {
     const FEW: usize = 800;
     const NOFILE: Resource = Resource::RLIMIT_NOFILE;
     let Some(spec) = create.loaded().filter(|spec| spec.mounts.len() > FEW) else { return create };
-    // Without more, the mount for which there is none says so.
+    // If this fails, the mount that gets no descriptor reports it.
     let Ok((soft, hard)) = getrlimit(NOFILE) else { return create };
     if setrlimit(NOFILE, hard, hard).is_err() {
         return create;

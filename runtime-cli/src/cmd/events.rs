@@ -10,7 +10,7 @@ use serde::Serialize;
 use std::io::Write;
 use std::time::Duration;
 
-/// One line.
+/// One line of output.
 #[derive(Serialize)]
 struct Line<'a> {
     #[serde(rename = "type")]
@@ -36,7 +36,7 @@ pub(super) fn events(context: &Context<'_>) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// An error if nobody reads any more: then there is no reason to go on.
+/// Prints an event. Fails if the reader is gone, which ends the command.
 fn print(id: &str, event: &Event) -> Result<(), Failure> {
     let line = match event {
         Event::Stats(stats) => Line { kind: "stats", id, data: Some(stats) },
@@ -58,7 +58,7 @@ fn parse_interval(text: &str) -> Result<Duration, Failure> {
     }
 }
 
-/// Seconds, as Go writes durations: `1.5s`, `100ms`, `1h2m`, `-3s`, `0`.
+/// Parses a duration of Go into seconds: `1.5s`, `100ms`, `1h2m`, `-3s`, `0`.
 fn parse_duration(text: &str) -> Option<f64> {
     let (sign, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (-1.0, rest),

@@ -13,14 +13,14 @@ use crate::input;
 use runtime_core::spec::{Capabilities, Process};
 use runtime_core::{Container, Exec};
 
-/// What the program exits with if it is not the process's own status.
+/// The exit status of an `exec` that failed. Other statuses are those of the process.
 const FAILED: u8 = 255;
 
 pub(super) fn exec(context: &Context<'_>) -> Result<u8, Failure> {
     run(context).map_err(failed)
 }
 
-/// Returns the failure of an `exec`, which says so and has a status of its own.
+/// Turns a failure into that of an `exec`.
 pub(super) fn failed(failure: Failure) -> Failure {
     Failure { status: FAILED, ..failure.during("exec failed") }
 }
@@ -64,7 +64,7 @@ fn run(context: &Context<'_>) -> Result<u8, Failure> {
     Ok(context.exit_code(&created.process, status))
 }
 
-/// The line of runc that people grep a debug log for, and what it is here.
+/// A debug line, with the line of runc that users grep for in brackets.
 const JOINING: &str =
     "exec: cloning a process into the container (for nsexec container setup; for child process in init())";
 
@@ -101,7 +101,7 @@ fn options(context: &Context<'_>, mut exec: Exec) -> Result<Exec, Failure> {
     match flags.texts(CGROUP).collect::<Vec<_>>().as_slice() {
         [] => {}
         [path] => {
-            // `cpu,memory:path` is for hierarchies that version 2 does not have.
+            // The form `cpu,memory:path` is for the hierarchies of cgroup v1.
             let path = path.to_string_lossy();
             exec = exec.cgroup(path.as_ref());
         }
@@ -112,7 +112,7 @@ fn options(context: &Context<'_>, mut exec: Exec) -> Result<Exec, Failure> {
     Ok(exec.preserve_fds(fds).ignore_paused(flags.is_set(IGNORE_PAUSED)))
 }
 
-/// The container's own process, changed as the flags say.
+/// Returns the container's own process, changed by the flags.
 fn from_flags(context: &Context<'_>, container: &Container) -> Result<Process, Failure> {
     let flags = context.flags;
     let args = context.arguments.get(1..).unwrap_or_default();
@@ -153,7 +153,7 @@ fn from_flags(context: &Context<'_>, container: &Container) -> Result<Process, F
     if let Some(user) = flags.get(USER).filter(|user| !user.is_empty()) {
         let user = text(user)?;
         let (uid, gid) = user.split_once(':').map_or((user.as_str(), None), |(uid, gid)| (uid, Some(gid)));
-        // Numbers only: names are the image's (CVE-2016-3697, CVE-2026-30892).
+        // Numbers only: names would be looked up in the image (CVE-2016-3697, CVE-2026-30892).
         process.user.uid = Some(uid.parse().map_err(|_not_a_number| bad("uid", uid))?);
         if let Some(gid) = gid {
             process.user.gid = Some(gid.parse().map_err(|_not_a_number| bad("gid", gid))?);
@@ -166,8 +166,8 @@ fn bad(what: &str, value: &str) -> Failure {
     Failure::new(format!("bad {what}: strconv.Atoi: parsing {value:?}: invalid syntax"))
 }
 
-/// Not to the inheritable set (CVE-2022-29162), and to the ambient one only if
-/// the container has inheritable capabilities at all.
+/// Adds a capability to all sets but the inheritable one (CVE-2022-29162), and to the ambient one
+/// only if the container has inheritable capabilities.
 fn add_capability(sets: &mut Capabilities, name: &str) {
     sets.bounding.push(name.to_owned());
     sets.effective.push(name.to_owned());

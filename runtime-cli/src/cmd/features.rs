@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `features`. CRI-O reads standard output and error together, so nothing else
-//! is said.
+//! `features`. CRI-O reads standard output and error together, so nothing else may be printed.
 
 use super::context::Context;
 use crate::failure::Failure;
@@ -11,7 +10,7 @@ pub(super) fn features(_context: &Context<'_>) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// JSON as runc prints features, with four spaces for each level.
+/// Returns JSON in the layout of runc's `features`: four spaces a level.
 fn pretty_json(value: &impl serde::Serialize) -> Result<String, Failure> {
     let mut bytes = Vec::new();
     let format = serde_json::ser::PrettyFormatter::with_indent(b"    ");

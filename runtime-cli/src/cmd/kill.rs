@@ -16,22 +16,22 @@ pub(super) fn kill(context: &Context<'_>) -> Result<u8, Failure> {
         return Err(Failure::new(format!("unknown signal {name:?}")));
     };
     match container.kill(signal) {
-        // Obsolete, but engines still say it: then a stopped container is fine.
+        // Obsolete, but engines still pass --all: a stopped container is no error then.
         Err(error) if error.kind() == ErrorKind::NotRunning && context.flags.is_set(ALL) => Ok(0),
         other => Ok(other.map(|()| 0)?),
     }
 }
 
-/// The real-time signals as programs know them: glibc's and kill(1)'s. The C library that
-/// this program is built with may keep another one of the kernel's (32 to 64) to itself.
+/// The real-time signals as glibc and kill(1) number them. The kernel has 32 to 64; each C
+/// library reserves the first few.
 const RTMIN: i32 = 34;
 const RTMAX: i32 = 64;
 
-/// Second names of signal(7).
+/// Synonyms of signal(7).
 const ALIASES: &[(&str, Signal)] =
     &[("CLD", Signal::SIGCHLD), ("IOT", Signal::SIGABRT), ("POLL", Signal::SIGIO)];
 
-/// Reads a number, or a name with or without SIG in any case: `TERM`, `SIGRTMIN+3`.
+/// Parses a number, or a name with or without SIG in any case: `TERM`, `SIGRTMIN+3`.
 fn parse_signal(name: &str) -> Option<i32> {
     if let Ok(number) = name.parse::<i32>() {
         return (0..=RTMAX).contains(&number).then_some(number);
@@ -48,7 +48,7 @@ fn parse_signal(name: &str) -> Option<i32> {
     alias.or_else(|| format!("SIG{short}").parse().ok()).map(|signal| signal as i32)
 }
 
-/// Reads what stands behind RTMIN or RTMAX: nothing, or a sign and a number.
+/// Parses the text behind RTMIN or RTMAX: nothing, or a sign and a number.
 fn real_time(base: i32, offset: &str, sign: char) -> Option<i32> {
     let digits = match offset {
         "" => return Some(base),

@@ -13,7 +13,7 @@ pub(super) fn list(context: &Context<'_>) -> Result<u8, Failure> {
         return Err(Failure::new("invalid format option"));
     }
     let listed = match context.runtime()?.list() {
-        // Nobody has made a container yet; but a directory that was named must be there.
+        // No container was ever made. A directory that --root names must exist.
         Err(error) if error.kind() == ErrorKind::NotFound && context.globals.path(ROOT).is_none() => {
             Vec::new()
         }
@@ -38,7 +38,7 @@ pub(super) fn list(context: &Context<'_>) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// A table as Go's text/tabwriter makes it: cells at least 12 wide, 3 apart.
+/// Returns a table in the layout of Go's text/tabwriter: cells at least 12 wide and 3 apart.
 fn table(rows: &[[&str; 6]]) -> String {
     let mut widths = [0; 6];
     for row in rows {
@@ -58,7 +58,7 @@ fn table(rows: &[[&str; 6]]) -> String {
     text
 }
 
-/// The table of `list`.
+/// Returns the table of containers.
 fn state_table(states: &[State]) -> String {
     let pids: Vec<String> = states.iter().map(|state| state.pid.to_string()).collect();
     let mut rows = vec![["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]];

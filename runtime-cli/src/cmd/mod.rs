@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! One file for each command: from parsed arguments to a call of the library,
-//! and from its result to what is printed.
+//! The commands, a file each: from parsed arguments to a call of the library, and from its
+//! result to the output.
 
 mod context;
 mod create;
@@ -25,7 +25,7 @@ use crate::failure::Failure;
 use crate::log::Log;
 use context::Context;
 
-/// Runs the command: the exit status of the program.
+/// Runs the command and returns the exit status of the program.
 pub(crate) fn run(invocation: &Invocation, log: &Log) -> Result<u8, Failure> {
     let Request::Run(Call { command, flags, arguments }) = &invocation.request else { return Ok(0) };
     let context = Context { globals: &invocation.globals, flags, arguments, log };
@@ -48,7 +48,7 @@ pub(crate) fn run(invocation: &Invocation, log: &Log) -> Result<u8, Failure> {
     }
 }
 
-/// Whether the descriptors are open that `create`, `run` or `exec` are to pass on.
+/// Fails if a descriptor that `create`, `run` or `exec` is to pass on is not open.
 pub(crate) fn check_preserved_fds(invocation: &Invocation) -> Result<(), Failure> {
     let Request::Run(Call { command, flags, .. }) = &invocation.request else { return Ok(()) };
     match command.verb {

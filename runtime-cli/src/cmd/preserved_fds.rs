@@ -11,8 +11,8 @@ pub(super) fn check(flags: &Values) -> Result<(), Failure> {
     Ok(runtime_core::check_preserved_fds(fds)?)
 }
 
-/// How many descriptors from 3 on a process gets, and how many of them are
-/// sockets that a service manager has passed to us (sd_listen_fds(3)).
+/// Returns the number of descriptors from 3 on that the process gets, and the number of those
+/// that a service manager passed to this program (sd_listen_fds(3)).
 pub(super) fn count(flags: &Values) -> Result<(u16, Option<u16>), Failure> {
     let preserved = flags.integer(PRESERVE_FDS).unwrap_or(0);
     let fds = u16::try_from(preserved).map_err(|_out_of_range| {

@@ -20,7 +20,7 @@ pub(super) fn ps(context: &Context<'_>) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// What ps(1) prints, without the processes of others.
+/// Returns the table of ps(1), without processes outside the container.
 fn table(options: &[OsString], pids: &[i32]) -> Result<String, Failure> {
     let default = [OsString::from("-ef")];
     let options = if options.is_empty() { &default } else { options };

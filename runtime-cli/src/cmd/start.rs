@@ -10,7 +10,7 @@ pub(super) fn start(context: &Context<'_>) -> Result<u8, Failure> {
     // For the startContainer hooks, which join the container.
     runtime_core::protect_program()?;
     let container = context.container()?;
-    // Whoever runs it listens already.
+    // With `run`, that command listens already.
     let proxy = match notify::address() {
         Some(_) if container.state()?.status == Status::Created => Proxy::listen(&container, context.log),
         _ => None,

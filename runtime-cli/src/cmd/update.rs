@@ -73,7 +73,7 @@ fn invalid(flag: Text, value: &str, why: &str) -> Failure {
     Failure::new(format!("invalid value for {}: {why}: {value:?}", flag.name()))
 }
 
-/// The value of a flag; an empty one counts as none.
+/// Returns the value of a flag, empty if it was not given.
 fn text(flags: &Values, flag: Text) -> Result<String, Failure> {
     let value = flags.get(flag).unwrap_or_default();
     let text = value.to_str().ok_or_else(|| invalid(flag, &value.to_string_lossy(), "not UTF-8"))?;
@@ -97,8 +97,8 @@ fn size(flags: &Values, flag: Text) -> Result<Option<i64>, Failure> {
     }
 }
 
-/// As Docker's RAMInBytes: a number, possibly with a fraction, and a unit that
-/// counts by 1024: `32`, `32b`, `32k`, `32 KB`, `32MiB`, `1.5g`.
+/// Parses a size as Docker's RAMInBytes does: a number, possibly with a fraction, and a binary
+/// unit: `32`, `32b`, `32k`, `32 KB`, `32MiB`, `1.5g`.
 fn parse_size(text: &str) -> Option<i64> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);

@@ -2,8 +2,9 @@
 //! The entry of the program, in the place of Rust's: that one installs a handler for stack
 //! overflows first, which takes more system calls than the rest of a `state`.
 //!
-//! What Rust's entry does besides, and the program relies on, is done here: the descriptors 0,
-//! 1 and 2 are open, and a write to a pipe without a reader is an error instead of a signal.
+//! Two other things that Rust's entry does are done here, because the program relies on them: the
+//! descriptors 0, 1 and 2 are open, and a write to a pipe without a reader is an error instead of
+//! a signal.
 #![allow(unsafe_code)] // The definition of a function of C's, which gets pointers.
 
 use crate::failure::io_text;
@@ -32,8 +33,8 @@ extern "C" fn main(count: c_int, arguments: *const *const c_char) -> c_int {
     crate::start(unsafe { collect(count, arguments) }).into()
 }
 
-/// Opens /dev/null in the place of each of the descriptors 0, 1 and 2 that is closed:
-/// otherwise the next file that is opened would be standard output.
+/// Opens /dev/null as each of the descriptors 0, 1 and 2 that is closed. Otherwise the next file
+/// that is opened would be standard output.
 fn open_standard_descriptors() -> nix::Result<()> {
     // SAFETY: a closed one is no descriptor, but only poll(2) sees it, which says so.
     let standard = [0, 1, 2].map(|fd| unsafe { BorrowedFd::borrow_raw(fd) });
@@ -41,8 +42,8 @@ fn open_standard_descriptors() -> nix::Result<()> {
     poll(&mut fds, PollTimeout::ZERO)?;
     for (number, fd) in (0..).zip(fds) {
         if fd.revents().is_some_and(|events| events.contains(PollFlags::POLLNVAL)) {
-            // The lowest number that is free: this one, because those below it are open. It
-            // stays open, in the programs that this one executes too.
+            // open(2) returns the lowest free number, which is this one: those below it are open.
+            // Without O_CLOEXEC, as standard descriptors are.
             let null = open(c"/dev/null", OFlag::O_RDWR, Mode::empty())?.into_raw_fd();
             debug_assert_eq!(null, number);
         }
