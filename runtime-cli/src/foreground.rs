@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 /// The descriptors for the container's process, and one that cancels the wait for it.
 #[derive(Debug)]
-pub(crate) struct Given {
+pub(crate) struct ChildIo {
     pub(crate) stdio: [Option<OwnedFd>; 3],
     pub(crate) console: Option<OwnedFd>,
     pub(crate) cancel: OwnedFd,
@@ -38,20 +38,20 @@ enum Io {
 impl Foreground {
     /// Prepares for a process with or without a terminal. All signals to this program are read
     /// from a descriptor from now on.
-    pub(crate) fn new(terminal: bool, subreaper: bool) -> Result<(Self, Given), Failure> {
-        let mut given = Given { stdio: [None, None, None], console: None, cancel: Signals::ending()? };
+    pub(crate) fn new(terminal: bool, subreaper: bool) -> Result<(Self, ChildIo), Failure> {
+        let mut child = ChildIo { stdio: [None, None, None], console: None, cancel: Signals::ending()? };
         let io = if terminal {
             let host = HostTerminal::find()?;
             let (ours, theirs) = console::socket_pair()?;
-            given.console = Some(theirs);
+            child.console = Some(theirs);
             Io::Terminal { socket: ours, host }
         } else {
-            pipes(&mut given.stdio)?
+            pipes(&mut child.stdio)?
         };
         if subreaper {
             nix::sys::prctl::set_child_subreaper(true).map_err(|e| os("prctl(SET_CHILD_SUBREAPER)", e))?;
         }
-        Ok((Foreground { signals: Signals::of_thread()?, io }, given))
+        Ok((Foreground { signals: Signals::of_thread()?, io }, child))
     }
 
     /// Takes over the terminal. To be called when the process is ready, before its program runs.

@@ -81,9 +81,10 @@ fn run(invocation: &Invocation) -> u8 {
         Ok(status) => status,
         Err(failure) => {
             failure.warnings.iter().for_each(|warning| log.warning(warning));
-            match failure.plain {
-                true => output::print_error(&format!("{}\n", failure.text)),
-                false => log.fatal(&failure.text),
+            if failure.plain {
+                output::print_error(&format!("{}\n", failure.text));
+            } else {
+                log.fatal(&failure.text);
             }
             failure.status
         }

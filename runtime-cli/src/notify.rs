@@ -94,9 +94,10 @@ impl Proxy {
 
     /// Returns the descriptor and the event to wait for before [`pass_on`](Self::pass_on).
     pub(crate) fn interest(&self) -> (BorrowedFd<'_>, PollFlags) {
-        match self.left.is_empty() {
-            true => (self.container.as_fd(), PollFlags::POLLIN),
-            false => (self.manager.as_fd(), PollFlags::POLLOUT),
+        if self.left.is_empty() {
+            (self.container.as_fd(), PollFlags::POLLIN)
+        } else {
+            (self.manager.as_fd(), PollFlags::POLLOUT)
         }
     }
 

@@ -9,7 +9,7 @@ use crate::args::flags::{
 };
 use crate::args::values::parse_bool;
 use crate::failure::Failure;
-use crate::foreground::{self, Foreground, Given};
+use crate::foreground::{self, ChildIo, Foreground};
 use crate::notify::{self, Proxy};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use runtime_core::spec::{Rlimit, Spec};
@@ -64,8 +64,8 @@ fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
                     "cannot use console socket if runc will not detach or allocate tty",
                 ));
             }
-            let (foreground, given) = Foreground::new(terminal, !context.flags.is_set(NO_SUBREAPER))?;
-            (Some(foreground), give(create, given))
+            let (foreground, io) = Foreground::new(terminal, !context.flags.is_set(NO_SUBREAPER))?;
+            (Some(foreground), with_io(create, io))
         }
         _ => (None, create),
     };
@@ -159,9 +159,9 @@ fn with_room_for_mounts(create: Create) -> Create {
     create.spec(spec)
 }
 
-fn give(create: Create, given: Given) -> Create {
-    let create = create.stdio(given.stdio).cancel(given.cancel);
-    match given.console {
+fn with_io(create: Create, io: ChildIo) -> Create {
+    let create = create.stdio(io.stdio).cancel(io.cancel);
+    match io.console {
         Some(console) => create.console(console),
         None => create,
     }

@@ -8,7 +8,7 @@ use crate::args::flags::{
     PID_FILE, PIDFD_SOCKET, PROCESS, PROCESS_LABEL, TTY, USER,
 };
 use crate::failure::Failure;
-use crate::foreground::{Foreground, Given};
+use crate::foreground::{ChildIo, Foreground};
 use crate::input;
 use runtime_core::spec::{Capabilities, Process};
 use runtime_core::{Container, Exec};
@@ -54,8 +54,8 @@ fn run(context: &Context<'_>) -> Result<u8, Failure> {
         note(context, &created);
         return Ok(0);
     }
-    let (foreground, given) = Foreground::new(terminal, false)?;
-    let held = give(exec, given).hold()?;
+    let (foreground, io) = Foreground::new(terminal, false)?;
+    let held = with_io(exec, io).hold()?;
     context.warn(held.warnings());
     let session = foreground.begin()?;
     let created = held.release().map_err(Failure::of_process)?;
@@ -75,9 +75,9 @@ fn note(context: &Context<'_>, created: &runtime_core::Created) {
     context.log.debug("exec: the process is ready (for setns_init: about to exec)");
 }
 
-fn give(exec: Exec, given: Given) -> Exec {
-    let exec = exec.stdio(given.stdio).cancel(given.cancel);
-    match given.console {
+fn with_io(exec: Exec, io: ChildIo) -> Exec {
+    let exec = exec.stdio(io.stdio).cancel(io.cancel);
+    match io.console {
         Some(console) => exec.console(console),
         None => exec,
     }
