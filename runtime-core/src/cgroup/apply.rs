@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Limits into a cgroup's files.
 
+use super::controllers;
+use super::group::Cgroup;
 use super::limits::{IfAbsent, Write};
-use super::{Cgroup, controllers};
 use crate::config::field::number_list;
 use crate::config::resources::MemoryCheck;
 use crate::error::{Error, ErrorKind, Result};

@@ -2,7 +2,8 @@
 //! Controllers, which each cgroup has from its parent: enabled from the top
 //! down, and if one that a limit needs cannot be had, the reason.
 
-use super::{Cgroup, Hierarchy};
+use super::group::Cgroup;
+use super::hierarchy::Hierarchy;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path;
 use crate::sys::{Errno, fd};

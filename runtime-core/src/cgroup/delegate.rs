@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A cgroup that the container may divide among its own processes.
 
-use super::Cgroup;
+use super::group::Cgroup;
 use crate::error::{Context, Error, Result};
 use crate::path;
 use crate::sys::{Errno, cred, fd};

@@ -3,10 +3,12 @@
 //! done through the files of the [`Cgroup`].
 
 use super::fs::Occupants;
+use super::group::Cgroup;
+use super::hierarchy::Hierarchy;
 use super::limits::Write;
 use super::record::CgroupRecord;
 use super::systemd::{Manager, Scope, Wanted, unit};
-use super::{Cgroup, Hierarchy, fs, limits};
+use super::{fs, limits};
 use crate::config::{CgroupsPath, Config};
 use crate::error::{Error, ErrorKind, Result, Warning};
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The file-system driver: the runtime itself makes and removes directories.
 
-use super::{Cgroup, Events, Hierarchy};
+use super::group::{Cgroup, Events};
+use super::hierarchy::Hierarchy;
 use crate::config::CgroupsPath;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::sys::fd::resolve;

@@ -8,8 +8,10 @@
 //! inner one is charged to the scope. So the inner file counts nothing but the kill, and
 //! its reader is told at once.
 
+use super::fs;
+use super::group::{Cgroup, is_gone};
+use super::hierarchy::Hierarchy;
 use super::limits::Write;
-use super::{Cgroup, Hierarchy, fs, is_gone};
 use crate::error::{Context, Result};
 use crate::sys::fd::resolve;
 use crate::sys::{Errno, fd};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Who was killed for memory, and by which limit.
 
-use super::{Cgroup, keyed};
+use super::group::{Cgroup, keyed};
 use crate::sys::fd;
 use std::ffi::CString;
 

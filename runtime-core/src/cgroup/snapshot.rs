@@ -2,7 +2,7 @@
 //! The limits that were there before others are set, to be put back if only half
 //! of those can be.
 
-use super::Cgroup;
+use super::group::Cgroup;
 use super::limits::{IfAbsent, Write, is_keyed};
 use crate::sys::fd;
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,7 +2,7 @@
 //! What a container uses, in the words of runc's `events --stats`, which are
 //! those of cgroup version 1.
 
-use super::{Cgroup, keyed};
+use super::group::{Cgroup, keyed};
 use crate::error::{Context, Error, Result};
 use crate::path;
 use crate::sys::{Errno, dir, fd};

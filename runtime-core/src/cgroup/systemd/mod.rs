@@ -12,9 +12,11 @@ mod wire;
 pub(crate) use bus::Manager;
 pub(crate) use wire::Value;
 
+use super::fs;
 use super::fs::Occupants;
+use super::group::Cgroup;
+use super::hierarchy::Hierarchy;
 use super::limits::Write;
-use super::{Cgroup, Hierarchy, fs};
 use crate::error::{Error, ErrorKind, Result, Warning};
 use crate::sys::cred;
 use bus::{Answer, Bus, Failure};

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One control group: its directory, and the files in it.
+
+use super::walk::walk;
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::path;
+use crate::sys::{Errno, fd};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// The most that is read of a file of a cgroup: four million processes, as many as the kernel
+/// gives numbers to (PID_MAX_LIMIT), take half of it.
+const FILE_MAX: usize = 64 << 20;
+
+/// One control group.
+#[derive(Debug)]
+pub(crate) struct Cgroup {
+    pub(super) dir: OwnedFd,
+    /// For messages and for the record.
+    pub(super) path: String,
+}
+
+/// What cgroup.events says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Events {
+    /// There is a living process in it or below it.
+    pub(crate) populated: bool,
+    /// All of them are frozen.
+    pub(crate) frozen: bool,
+}
+
+impl Cgroup {
+    /// Opens the cgroup of a record by the absolute path that was put there.
+    /// `None` if it is gone, or if the container has none: then the path is empty.
+    pub(crate) fn from_record(path: &str) -> Result<Option<Self>> {
+        if path.is_empty() {
+            return Ok(None);
+        }
+        let c_path = CString::new(path).unwrap_or_default();
+        match fd::open(fd::CWD, &c_path, libc::O_RDONLY | libc::O_DIRECTORY, 0) {
+            Ok(dir) => Ok(Some(Cgroup { dir, path: path.to_owned() })),
+            Err(Errno::ENOENT | Errno::ENODEV) => Ok(None),
+            Err(errno) => Err(Error::os(errno, format!("open cgroup {path}"))),
+        }
+    }
+
+    /// Whether the cgroup at the absolute path of a record is frozen.
+    pub(crate) fn is_frozen(path: &str) -> Result<bool> {
+        if path.is_empty() {
+            return Ok(false);
+        }
+        let file = CString::new(format!("{path}/cgroup.events")).unwrap_or_default();
+        match fd::read_piece(fd::CWD, &file) {
+            Ok(text) => Ok(parse_events(&text).frozen),
+            Err(Errno::ENOENT | Errno::ENODEV) => Ok(false),
+            Err(errno) => Err(Error::os(errno, format!("read {path}/cgroup.events"))),
+        }
+    }
+
+    /// Moves a process into it. Slow, and not for processes that run already; but in
+    /// a cgroup that was here before the container nobody can be born: if it was
+    /// killed before, the kernel kills whoever is (docs/kernel-features.md).
+    pub(crate) fn attach(&self, pid: i32) -> Result<()> {
+        fd::write_file(&self.dir, c"cgroup.procs", pid.to_string().as_bytes())
+            .context(|| format!("write {pid} to {}/cgroup.procs", self.path))
+    }
+
+    /// Its directory.
+    pub(crate) fn dir(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+
+    /// Its absolute path.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(super) fn read(&self, file: &CStr) -> Result<Vec<u8>> {
+        fd::read_file(&self.dir, file, FILE_MAX)
+            .context(|| format!("read {}/{}", self.path, path::show(file)))
+    }
+
+    pub(super) fn write(&self, file: &CStr, content: &str) -> Result<()> {
+        fd::write_file(&self.dir, file, content.as_bytes())
+            .context(|| format!("write {content:?} to {}/{}", self.path, path::show(file)))
+    }
+
+    /// Whether anything lives in it, and whether it is frozen. Nothing does once it
+    /// is gone, and systemd removes a scope's as soon as its last process has ended.
+    pub(crate) fn events(&self) -> Result<Events> {
+        match self.read(c"cgroup.events") {
+            Err(error) if is_gone(&error) => Ok(Events::default()),
+            events => Ok(parse_events(&events?)),
+        }
+    }
+
+    /// All processes in it and below it.
+    pub(crate) fn pids(&self) -> Result<Vec<i32>> {
+        let mut all = Vec::new();
+        let add = |dir: BorrowedFd<'_>| {
+            match fd::read_file(dir, c"cgroup.procs", FILE_MAX) {
+                // A threaded cgroup: its processes are listed at the root of the
+                // thread domain. Or one that is gone.
+                Err(Errno::EOPNOTSUPP | Errno::ENOENT | Errno::ENODEV) => {}
+                text => {
+                    let text = text?;
+                    let pids = String::from_utf8_lossy(&text);
+                    all.extend(pids.lines().filter_map(|line| line.parse::<i32>().ok()));
+                }
+            }
+            Ok(())
+        };
+        walk(self.dir(), add, |_, _| Ok(())).context(|| format!("read cgroup.procs of {}", self.path))?;
+        Ok(all)
+    }
+
+    /// Kills every process in it and below it, frozen ones too (since 5.14).
+    pub(crate) fn kill(&self) -> Result<()> {
+        match self.write(c"cgroup.kill", "1") {
+            Err(error) if is_gone(&error) => Ok(()),
+            killed => killed,
+        }
+    }
+
+    /// Freezes it and waits until it is frozen.
+    pub(crate) fn freeze(&self) -> Result<()> {
+        self.write(c"cgroup.freeze", "1")?;
+        let frozen = self.await_events(Duration::from_secs(10), |events| events.frozen)?;
+        if !frozen {
+            self.write(c"cgroup.freeze", "0")?;
+            return Err(Error::new(ErrorKind::System, format!("{} did not freeze within 10 s", self.path)));
+        }
+        Ok(())
+    }
+
+    /// Thaws it.
+    pub(crate) fn thaw(&self) -> Result<()> {
+        self.write(c"cgroup.freeze", "0")
+    }
+
+    /// Waits until cgroup.events is as wanted, at most `limit`: whether it is.
+    pub(crate) fn await_events(&self, limit: Duration, wanted: impl Fn(Events) -> bool) -> Result<bool> {
+        let what = || format!("{}/cgroup.events", self.path);
+        let file = match fd::open(&self.dir, c"cgroup.events", libc::O_RDONLY, 0) {
+            // Somebody has removed the cgroup: nothing is in it.
+            Err(Errno::ENOENT | Errno::ENODEV) => return Ok(wanted(Events::default())),
+            other => other.context(what)?,
+        };
+        let end = Instant::now() + limit;
+        loop {
+            let mut text = [0; 256];
+            let n = match fd::read_at_start(&file, &mut text) {
+                Err(Errno::ENODEV) => return Ok(wanted(Events::default())),
+                other => other.context(what)?,
+            };
+            if wanted(parse_events(text.get(..n).unwrap_or_default())) {
+                return Ok(true);
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            // The kernel reports a change of the file as POLLPRI (cgroups(7)).
+            fd::poll(&file, libc::POLLPRI, left.as_millis() as i32 + 1).context(what)?;
+        }
+    }
+}
+
+/// Whether somebody has removed the cgroup, or has done so since a file was opened.
+pub(super) fn is_gone(error: &Error) -> bool {
+    matches!(error.errno(), Some(libc::ENOENT | libc::ENODEV))
+}
+
+pub(crate) fn parse_events(text: &[u8]) -> Events {
+    Events { populated: keyed(text, "populated") == 1, frozen: keyed(text, "frozen") == 1 }
+}
+
+/// The number behind a key in a file of `key number` lines; 0 if there is none.
+pub(crate) fn keyed(text: &[u8], key: &str) -> u64 {
+    let number = |line: &[u8]| {
+        let rest = line.strip_prefix(key.as_bytes())?.strip_prefix(b" ")?;
+        std::str::from_utf8(rest).ok()?.trim().parse().ok()
+    };
+    text.split(|b| *b == b'\n').find_map(number).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cgroup::hierarchy::Hierarchy;
+
+    #[test]
+    fn nothing_is_in_a_cgroup_that_somebody_has_removed() {
+        let path = Hierarchy::find().unwrap().absolute(&format!("removed-{}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        let cgroup = Cgroup::from_record(&path).unwrap().unwrap();
+        std::fs::remove_dir(&path).unwrap();
+        assert_eq!(cgroup.events().unwrap(), Events::default());
+        cgroup.kill().unwrap();
+    }
+
+    #[test]
+    fn events() {
+        assert_eq!(parse_events(b"populated 1\nfrozen 0\n"), Events { populated: true, frozen: false });
+        assert_eq!(
+            parse_events(b"populated 0\nfrozen 1\nnew 7\n"),
+            Events { populated: false, frozen: true }
+        );
+        assert_eq!(parse_events(b""), Events::default());
+    }
+}
