@@ -25,7 +25,7 @@ pub(crate) fn for_create_container(
     root: CString,
     stdio: [OwnedFd; 3],
 ) -> Result<Plan> {
-    let path = super::c_string(&hook.path);
+    let path = super::given::c_string(&hook.path);
     let file =
         fd::open_follow(fd::CWD, &path, libc::O_PATH, 0).context(|| format!("fork/exec {}", hook.path))?;
     let process = Process {
@@ -74,7 +74,7 @@ pub(crate) fn for_create_container(
 /// process may do stays as it is: that of the container's first one.
 pub(crate) fn for_start_container(plan: &mut Plan, hook: &Hook) {
     let process = &mut plan.process;
-    process.program = Program::Path(super::c_string(&hook.path));
+    process.program = Program::Path(super::given::c_string(&hook.path));
     process.args = StringArray::new(strings(&hook.args));
     // Without `env` it has the program's environment, as with runc.
     if let Some(env) = &hook.env {
@@ -85,5 +85,5 @@ pub(crate) fn for_start_container(plan: &mut Plan, hook: &Hook) {
 
 /// Texts that `config` has checked for NUL bytes.
 fn strings(texts: &[String]) -> Vec<CString> {
-    texts.iter().map(|text| super::c_string(text)).collect()
+    texts.iter().map(|text| super::given::c_string(text)).collect()
 }

@@ -2,6 +2,7 @@
 //! From a checked [`Config`] to the child's [`Plan`]: opens what is to be opened,
 //! makes C strings of what is text. **The last place that allocates or refuses.**
 
+mod given;
 pub(crate) mod hook;
 mod labels;
 mod mounts;
@@ -12,9 +13,10 @@ pub(crate) mod seccomp;
 mod source;
 mod trees;
 
+pub(crate) use given::{Extras, Host};
 pub(crate) use process::attributes;
 
-use crate::boundary::plan::{Container, Hide, Join, Keeps, Plan, Sysctl};
+use crate::boundary::plan::{Container, Hide, Join, Plan, Sysctl};
 use crate::boundary::seal;
 use crate::config::Config;
 use crate::config::namespaces::{Kind, Namespaces};
@@ -22,49 +24,9 @@ use crate::config::process::Process as ProcessConfig;
 use crate::error::{Context, Result};
 use crate::parent::ids;
 use crate::path::proc;
-use crate::state::filter::CompiledFilter;
 use crate::sys::cred;
-use std::ffi::{CStr, CString, OsStr};
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
-
-/// What create and exec add to the configuration.
-#[derive(Debug, Default)]
-pub(crate) struct Extras {
-    /// Where the terminal's master goes.
-    pub(crate) console: Option<OwnedFd>,
-    /// What becomes standard input, output and error.
-    pub(crate) stdio: [Option<OwnedFd>; 3],
-    /// Descriptors from 3 on that the program gets.
-    pub(crate) preserve_fds: u16,
-    /// Added to the environment.
-    pub(crate) env: Vec<CString>,
-    pub(crate) no_pivot: bool,
-    pub(crate) no_new_keyring: bool,
-    /// Which of the caller's groups the process is to keep.
-    pub(crate) keeps: Keeps,
-    /// The fifo of `start`.
-    pub(crate) fifo: Option<OwnedFd>,
-    /// The system call filter.
-    pub(crate) filter: Option<CompiledFilter>,
-}
-
-impl Extras {
-    pub(crate) fn add_env(&mut self, name: &OsStr, value: &OsStr) {
-        let entry = [name.as_bytes(), b"=", value.as_bytes()].concat();
-        // A variable with a NUL byte cannot exist.
-        self.env.extend(CString::new(entry));
-    }
-}
-
-/// What the host has for a container.
-#[derive(Debug)]
-pub(crate) struct Host<'a> {
-    /// The absolute path of its root.
-    pub(crate) rootfs: &'a str,
-    /// Where cgroup2 is mounted.
-    pub(crate) hierarchy: &'a CStr,
-}
+use given::c_string;
+use std::ffi::CString;
 
 /// Makes the plan of a container's first process.
 pub(crate) fn for_create(config: &Config, id: &str, host: &Host<'_>, extras: Extras) -> Result<Plan> {
@@ -152,9 +114,4 @@ fn hide(namespaces: &Namespaces) -> Result<Hide> {
     }
     let may_look = cred::cap_get().context(|| "capget")?.effective & 1 << cred::CAP_SYS_PTRACE != 0;
     Ok(if may_look || !is_new(Kind::User) { Hide::AfterMaps } else { Hide::Never })
-}
-
-/// Text that `config` has checked for NUL bytes.
-fn c_string(text: &str) -> CString {
-    CString::new(text).unwrap_or_default()
 }

@@ -4,15 +4,16 @@
 mod filesystem;
 mod sysfs;
 
+use super::given::Host;
+use super::namespaces;
 use super::source::{self, Found, Sources};
 use super::trees::{HostFile, Trees};
-use super::{Host, namespaces};
 use crate::boundary::channel::WORDS_MAX;
 use crate::boundary::plan::{
-    FsOptions, IdMap, Inside, Join, Mount, NewMount, Parameters, PidNamespace, Remount, What,
+    FsOptions, Inside, Join, Mount, NewMount, Parameters, PidNamespace, Remount, What,
 };
 use crate::boundary::step::{Call, During};
-use crate::boundary::tree::{Cloner, Shape, Tree};
+use crate::boundary::tree::{Cloner, IdMap, Shape, Tree};
 use crate::child::mounts::make_tree;
 use crate::config::Config;
 use crate::config::field::invalid;

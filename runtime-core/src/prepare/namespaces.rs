@@ -108,7 +108,7 @@ pub(super) fn time_offsets(namespaces: &Namespaces) -> CString {
     for (clock, secs, nanosecs) in &namespaces.time_offsets {
         text.push_str(&format!("{clock} {secs} {nanosecs}\n"));
     }
-    super::c_string(&text)
+    super::given::c_string(&text)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The process: its strings, and where its program is looked for.
 
-use super::{Extras, seccomp};
+use super::given::Extras;
+use super::seccomp;
 use crate::boundary::plan::{HOME_MAX, Keyring, Process, Program, Terminal};
 use crate::config::Config;
 use crate::config::namespaces::Kind as NamespaceKind;
@@ -45,7 +46,11 @@ pub(super) fn exec_process(
 /// The kernel looks for names in the user namespace alone (since 5.3), so only those of
 /// the host's can be of other users than the container's.
 fn keyring(id: &str, in_user_namespace: bool, permissions: Option<u32>) -> Keyring {
-    Keyring { name: super::c_string(&format!("_ses.{id}")), permissions, may_be_anothers: !in_user_namespace }
+    Keyring {
+        name: super::given::c_string(&format!("_ses.{id}")),
+        permissions,
+        may_be_anothers: !in_user_namespace,
+    }
 }
 
 /// What tells processes apart besides their configuration.

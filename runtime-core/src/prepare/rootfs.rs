@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The root file system and its devices: sources opened and cloned.
 
+use super::given::Host;
 use super::trees::{HostFile, Trees};
-use super::{Host, labels, mounts};
-use crate::boundary::plan::{Dev, DevPlace, Join, Node, Rootfs, TreeHelper};
-use crate::boundary::tree::{self, Cloner, Later, NewNode, Shape, Tree};
+use super::{labels, mounts};
+use crate::boundary::plan::{Dev, DevPlace, Join, Node, Rootfs};
+use crate::boundary::tree::{self, Cloner, Later, NewNode, Shape, Tree, TreeHelper};
 use crate::child::devices::DEVICE_MODE;
 use crate::config::Config;
 use crate::config::devices::{Node as NodeConfig, NodeKind};
@@ -46,7 +47,7 @@ pub(super) fn rootfs(config: &Config, host: &Host<'_>, joins: &[Join], no_pivot:
         mount_point: if own_namespace && !config.hooks.are_before_pivot() {
             c"/".to_owned()
         } else {
-            super::c_string(path)
+            super::given::c_string(path)
         },
         pivot: !no_pivot,
         readonly: config.rootfs_readonly,
@@ -65,7 +66,7 @@ fn may_be_chrooted() -> Result<bool> {
 }
 
 fn open_rootfs(path: &str) -> Result<OwnedFd> {
-    let c_path = super::c_string(path);
+    let c_path = super::given::c_string(path);
     fd::open_follow(fd::CWD, &c_path, libc::O_PATH | libc::O_DIRECTORY, 0)
         .context(|| format!("stat {path}"))
         .map_err(|error| error.wrap_as(ErrorKind::InvalidConfig, "invalid rootfs"))

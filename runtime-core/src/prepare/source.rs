@@ -123,7 +123,7 @@ impl<'a> Sources<'a> {
 fn below(path: &str, name: &str) -> Option<CString> {
     let rest = path.strip_prefix(name).filter(|_| !name.is_empty())?;
     match rest.strip_prefix('/') {
-        Some(rest) => Some(super::c_string(rest)),
+        Some(rest) => Some(super::given::c_string(rest)),
         None => rest.is_empty().then(|| c".".to_owned()),
     }
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! config.json's `linux` (config-linux.md).
 
-use super::{Names, is_false, is_zero, null_default};
+use super::absent::{is_false, is_zero, null_default};
+use super::names::Names;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -11,6 +11,7 @@
 //! `vm`, `zos`, `freebsd`) are properties unknown to a Linux runtime, which the
 //! specification tells to ignore.
 
+mod absent;
 mod example;
 mod features;
 mod known;
@@ -31,6 +32,7 @@ pub use state::*;
 #[cfg(test)]
 pub(crate) use known::NAMES;
 
+use absent::{is_false, null_default};
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -273,22 +275,4 @@ fn parse<'a, T: Deserialize<'a>>(json: &'a [u8], has_unknown: &Cell<bool>) -> cr
 /// Takes serde's words for a field that is missing apart: its name, and where its object ends.
 fn missing_field(text: &str) -> Option<(&str, &str)> {
     text.strip_prefix("missing field `")?.split_once('`')
-}
-
-/// Go writes an empty slice or map as `null`; here that is an empty one. So is any other
-/// value that need not be there.
-pub(crate) fn null_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
-pub(crate) fn is_false(value: &bool) -> bool {
-    !value
-}
-
-pub(crate) fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }

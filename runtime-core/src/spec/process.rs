@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! config.json's `process`, and the document that `exec --process` takes.
 
-use super::{is_false, is_zero, null_default};
+use super::absent::{is_false, is_zero, null_default};
 use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The state of a container, as hooks and seccomp agents get it (runtime.md, "State").
 
-use super::is_zero;
+use super::absent::is_zero;
 use serde::Serialize;
 use std::collections::BTreeMap;
 

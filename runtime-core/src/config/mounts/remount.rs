@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The option `remount`: the mount that is there already, with other options.
 
-use super::options::Options;
-use super::{FsOption, Source};
+use super::options::{FsOption, Options};
+use super::source::Source;
 use crate::config::field::{invalid, unsupported};
 use crate::error::Result;
 use crate::spec;
