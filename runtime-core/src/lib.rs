@@ -62,6 +62,7 @@ mod parent;
 mod path;
 mod prepare;
 mod resctrl;
+mod signals;
 pub mod spec;
 mod state;
 mod sys;
@@ -78,6 +79,7 @@ pub use ops::{
     check_preserved_fds, features,
 };
 pub use parent::self_exe::{Protection, protect_program, protection};
+pub use signals::Signals;
 pub use sys::process::ExitStatus;
-pub use sys::signal::{Signals, stop_ignoring_children};
+pub use sys::signal::stop_ignoring_children;
 pub use userns::is_initial_user_namespace;

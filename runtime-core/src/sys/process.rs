@@ -23,7 +23,7 @@ pub(crate) fn pidfd_open(pid: i32) -> Result<OwnedFd> {
 /// Lets a program that works for the caller inherit its standard descriptors only: what
 /// the caller of ours has left open, a socket that it listens on, say, would live as
 /// long. It starts with the signal mask that the calling thread had before
-/// [`Signals`](super::signal::Signals) took its signals, and is killed when that thread ends.
+/// [`Signals`](crate::Signals) took its signals, and is killed when that thread ends.
 pub(crate) fn start_clean(command: &mut std::process::Command) {
     let mask = super::signal::mask_of_caller();
     let parent = std::process::id() as i32;

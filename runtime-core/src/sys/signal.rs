@@ -3,7 +3,7 @@
 
 use super::{Errno, new_fd};
 use std::cell::Cell;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 /// Signals, a bit for each, as the kernel has them. Not a `sigset_t`: of that each C
 /// library keeps some signals to itself.
@@ -41,11 +41,11 @@ impl Drop for Blocked {
 }
 
 thread_local! {
-    /// The mask that the thread had before [`Signals`] changed it.
+    /// The mask that the thread had before [`take_all`] changed it.
     static BEFORE: Cell<Option<Set>> = const { Cell::new(None) };
 }
 
-/// The mask that the calling thread had before [`Signals::of_thread`], `None` if
+/// The mask that the calling thread had before [`take_all`], `None` if
 /// nothing has changed it.
 pub(crate) fn mask_of_caller() -> Option<Set> {
     BEFORE.get()
@@ -56,47 +56,37 @@ pub(crate) fn set_mask(set: Set) {
     change_mask(libc::SIG_SETMASK, set);
 }
 
-/// The signals of a thread as something to wait for and to read (signalfd(2)).
-#[derive(Debug)]
-pub struct Signals(OwnedFd);
+/// Blocks all signals of the calling thread, those included that C libraries keep to
+/// themselves, and returns what they can be read from. [`mask_of_caller`] is the mask from
+/// before. Errors: EMFILE, ENFILE, ENOMEM.
+pub(crate) fn take_all() -> super::Result<OwnedFd> {
+    let before = change_mask(libc::SIG_SETMASK, ALL);
+    BEFORE.set(BEFORE.get().or(Some(before)));
+    signal_fd(ALL)
+}
 
-impl Signals {
-    /// From now on all signals of the calling thread come by this, those included that
-    /// C libraries keep to themselves. Programs that this library starts for the thread,
-    /// such as hooks, have the mask from before. Errors: EMFILE, ENFILE, ENOMEM.
-    pub fn of_thread() -> crate::Result<Self> {
-        use crate::error::Context;
-        let before = change_mask(libc::SIG_SETMASK, ALL);
-        BEFORE.set(BEFORE.get().or(Some(before)));
-        signal_fd(ALL).map(Signals).context(|| "signalfd4")
-    }
+/// Returns a descriptor that can be read as long as a signal is pending that people end
+/// programs with. Errors: EMFILE, ENFILE, ENOMEM.
+pub(crate) fn ending() -> super::Result<OwnedFd> {
+    signal_fd(ENDING.iter().fold(0, |set, signal| set | 1 << (signal - 1)))
+}
 
-    /// A descriptor that can be read as long as a signal is pending that people end
-    /// programs with: SIGHUP, SIGINT, SIGQUIT or SIGTERM. For
-    /// [`Create::cancel`](crate::Create::cancel). Errors: EMFILE, ENFILE, ENOMEM.
-    pub fn ending() -> crate::Result<OwnedFd> {
-        use crate::error::Context;
-        signal_fd(ENDING.iter().fold(0, |set, signal| set | 1 << (signal - 1))).context(|| "signalfd4")
-    }
-
-    /// The next signal that has come, if one has. Does not wait. A SIGPIPE that the calling
-    /// process has raised itself, by a write to a hook that does not read, is left out: it is
-    /// not for the container.
-    pub fn next(&self) -> crate::Result<Option<i32>> {
-        use crate::error::Context;
-        loop {
-            // struct signalfd_siginfo begins with the signal's number, an errno, a code, and
-            // the sender.
-            let mut info = [0; 128];
-            match super::fd::read(&self.0, &mut info) {
-                Err(Errno::EAGAIN) => return Ok(None),
-                other => drop(other.context(|| "read from a signalfd")?),
-            }
-            let [a, b, c, d, _, _, _, _, _, _, _, _, e, f, g, h, ..] = info;
-            let (signal, sender) = (i32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h]));
-            if signal != libc::SIGPIPE || sender != std::process::id() {
-                return Ok(Some(signal));
-            }
+/// Reads the next signal, if one has come. Does not wait. A SIGPIPE that the calling process
+/// has raised itself, by a write to a hook that does not read, is left out: it is not for the
+/// container.
+pub(crate) fn next(signals: &OwnedFd) -> super::Result<Option<i32>> {
+    loop {
+        // struct signalfd_siginfo begins with the signal's number, an errno, a code, and
+        // the sender.
+        let mut info = [0; 128];
+        match super::fd::read(signals, &mut info) {
+            Err(Errno::EAGAIN) => return Ok(None),
+            other => drop(other?),
+        }
+        let [a, b, c, d, _, _, _, _, _, _, _, _, e, f, g, h, ..] = info;
+        let (signal, sender) = (i32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h]));
+        if signal != libc::SIGPIPE || sender != std::process::id() {
+            return Ok(Some(signal));
         }
     }
 }
@@ -106,12 +96,6 @@ fn signal_fd(set: Set) -> super::Result<OwnedFd> {
     let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
     // SAFETY: a whole set; -1 asks for a new descriptor.
     new_fd(unsafe { libc::syscall(libc::SYS_signalfd4, -1, &raw const set, size_of::<Set>(), flags) })
-}
-
-impl AsFd for Signals {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
 }
 
 /// The signals that people end programs with.
