@@ -5,16 +5,15 @@
 //! to format, no map to look into, no question left to ask. The parent keeps its
 //! copy to turn a [`Failure`](super::step::Failure) into a sentence.
 
-use super::tree::{Later, NewNode, Source, Tree};
+use super::tree::{IdMap, Later, NewNode, Source, Tree, TreeHelper};
 use crate::boundary::seal::Seal;
 use crate::path::proc::Proc;
 use crate::path::root::Leaf;
 use crate::sys::exec::StringArray;
-use crate::sys::mount::{self, Depth, MountAttr, attr};
+use crate::sys::mount::{Depth, MountAttr};
 use crate::values::{Capabilities, MemoryPolicy, Rlimit};
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::Arc;
+use std::os::fd::OwnedFd;
 
 /// All that a child needs to become a container's process.
 #[derive(Debug)]
@@ -185,16 +184,6 @@ impl Rootfs {
     }
 }
 
-/// The helper that clones trees for the init.
-#[derive(Debug)]
-pub(crate) struct TreeHelper {
-    /// The init's socket to it, made with the clone.
-    pub(crate) socket: Option<OwnedFd>,
-    /// It works in a mount namespace of its own, because the container's exists already
-    /// and has not the host's mounts.
-    pub(crate) has_room: bool,
-}
-
 /// Device nodes, and what else is made in /dev.
 #[derive(Debug)]
 pub(crate) struct Dev {
@@ -315,26 +304,6 @@ pub(crate) struct Inside {
     pub(crate) id_map: Option<IdMap>,
     /// The child may not map ids, so the helper makes the mount for it.
     pub(crate) by_helper: bool,
-}
-
-/// The id mappings of a mount: those of a user namespace.
-#[derive(Debug)]
-pub(crate) struct IdMap {
-    /// One for all mounts with the same mappings.
-    pub(crate) namespace: Arc<OwnedFd>,
-    pub(crate) depth: Depth,
-}
-
-impl IdMap {
-    /// Maps the ids of a detached mount.
-    pub(crate) fn apply(&self, tree: &OwnedFd) -> crate::sys::Result<()> {
-        let change = MountAttr {
-            set: attr::IDMAP,
-            userns_fd: self.namespace.as_raw_fd() as u64,
-            ..MountAttr::default()
-        };
-        mount::set_attr(tree, self.depth, &change)
-    }
 }
 
 /// A file system to make.

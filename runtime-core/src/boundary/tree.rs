@@ -1,15 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Trees of mounts: clones of what the host has at a path.
 
-use super::plan::{IdMap, TreeHelper};
 use super::step::{Call, During, StepResult};
 use crate::boundary::channel::{ChildEnd, Reply};
 use crate::path::root::{Leaf, Root};
 use crate::sys::fd::{self, resolve};
-use crate::sys::mount::{self, Depth, MountAttr};
+use crate::sys::mount::{self, Depth, MountAttr, attr};
 use crate::sys::{Errno, socket};
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+/// The helper that clones trees for the init.
+#[derive(Debug)]
+pub(crate) struct TreeHelper {
+    /// The init's socket to it, made with the clone.
+    pub(crate) socket: Option<OwnedFd>,
+    /// It works in a mount namespace of its own, because the container's exists already
+    /// and has not the host's mounts.
+    pub(crate) has_room: bool,
+}
+
+/// The id mappings of a mount: those of a user namespace.
+#[derive(Debug)]
+pub(crate) struct IdMap {
+    /// One for all mounts with the same mappings.
+    pub(crate) namespace: Arc<OwnedFd>,
+    pub(crate) depth: Depth,
+}
+
+impl IdMap {
+    /// Maps the ids of a detached mount.
+    pub(crate) fn apply(&self, tree: &OwnedFd) -> crate::sys::Result<()> {
+        let change = MountAttr {
+            set: attr::IDMAP,
+            userns_fd: self.namespace.as_raw_fd() as u64,
+            ..MountAttr::default()
+        };
+        mount::set_attr(tree, self.depth, &change)
+    }
+}
 
 /// A tree that will be attached.
 #[derive(Debug)]

@@ -2,8 +2,9 @@
 //! Processes besides the init, for what takes a process of its own.
 
 use super::inside::clone_inside;
-use super::mounts::Octal;
-use super::process::close_all_but;
+use super::mounting::Octal;
+use super::process::{close_all_but, hide};
+use super::report::give_up;
 use crate::boundary::channel::{ChildEnd, Reply};
 use crate::boundary::plan::{Plan, Rootfs, What};
 use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
@@ -40,7 +41,7 @@ impl Child for TreeCloner<'_> {
     fn run(self) -> ! {
         sys::signal::reset_in_child(Ignored::ALL);
         let closed = close_others(self.holds);
-        super::give_up(closed.and_then(|()| self.serve()), self.channel)
+        give_up(closed.and_then(|()| self.serve()), self.channel)
     }
 }
 
@@ -174,7 +175,7 @@ impl Child for Room<'_> {
         let shown = close_others(&mut [channel, parent, self.to_helper.as_raw_fd()])
             .and_then(|()| ready().step(Step::Rootfs));
         if let Err(failure) = shown {
-            super::give_up(Err(failure), self.channel);
+            give_up(Err(failure), self.channel);
         }
         // It is killed, or the parent is.
         sys::ignore(self.channel.wait_go());
@@ -200,7 +201,7 @@ pub(crate) struct RouteOpener<'a> {
 impl Child for RouteOpener<'_> {
     fn run(self) -> ! {
         sys::signal::reset_in_child(Ignored::ALL);
-        super::give_up(self.open(), self.channel)
+        give_up(self.open(), self.channel)
     }
 }
 
@@ -226,7 +227,7 @@ pub(crate) struct Idle<'a> {
 impl Child for Idle<'_> {
     fn run(self) -> ! {
         if let Err(failure) = self.show() {
-            super::give_up(Err(failure), self.channel);
+            give_up(Err(failure), self.channel);
         }
         // It is killed, or the parent is.
         sys::ignore(self.channel.wait_go());
@@ -237,7 +238,7 @@ impl Child for Idle<'_> {
 impl Idle<'_> {
     fn show(&self) -> Result<(), Failure> {
         if self.hides {
-            super::hide()?;
+            hide()?;
         }
         close_others(&mut self.channel.descriptors())?;
         let open = || sys::fd::open_follow(sys::fd::CWD, c"/proc/self/ns/user", libc::O_RDONLY, 0);

@@ -9,10 +9,10 @@
 //! be thought about.
 
 use crate::boundary::plan::{
-    Container, Dev, IdMap, Inside, Join, Labels, Mount, NewMount, Node, PidNamespace, Plan, Process, Program,
-    Rootfs, Terminal, TreeHelper, What,
+    Container, Dev, Inside, Join, Labels, Mount, NewMount, Node, PidNamespace, Plan, Process, Program,
+    Rootfs, Terminal, What,
 };
-use crate::boundary::tree::{Cloner, Later, Shape, Source, Tree};
+use crate::boundary::tree::{Cloner, IdMap, Later, Shape, Source, Tree, TreeHelper};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 /// A list that grows.

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Bind mounts whose source is in the rootfs, where links are the image's.
 
-use super::mounts::set_attributes;
-use super::remount::set_propagation;
+use super::mounting::{set_attributes, set_propagation};
 use crate::boundary::plan::{Mount, What};
 use crate::boundary::step::{Call, During, StepResult};
 use crate::boundary::tree::FileId;

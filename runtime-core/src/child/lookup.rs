@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Looking things up inside the container: the user's home, the program.
 
-use super::streams::View;
+use super::places::View;
 use crate::boundary::plan::{Process, Program};
 use crate::boundary::step::{Call, During, StepResult};
 use crate::path::proc::is_kernels;

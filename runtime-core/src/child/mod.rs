@@ -14,6 +14,7 @@ mod copy_up;
 pub(crate) mod devices;
 mod inside;
 mod lookup;
+mod mounting;
 pub(crate) mod mounts;
 mod namespaces;
 mod paths;
@@ -21,6 +22,7 @@ mod places;
 mod process;
 mod procfs;
 mod remount;
+mod report;
 mod rootfs;
 pub(crate) mod streams;
 
@@ -35,11 +37,12 @@ use crate::path::root::PathBuffer;
 use crate::sys;
 use crate::sys::clone::Child;
 use crate::sys::signal::Ignored;
-use places::Places;
+use places::{Places, View};
+use process::hide;
+use report::give_up;
 use std::convert::Infallible;
 use std::ffi::CStr;
 use std::os::fd::RawFd;
-use streams::View;
 
 /// What the program exits with if it could not be executed.
 const EXEC_FAILED: i32 = 255;
@@ -103,13 +106,6 @@ impl Child for Last<'_> {
     }
 }
 
-fn give_up(result: Result<Infallible, Failure>, channel: &ChildEnd) -> ! {
-    let Err(failure) = result;
-    // If the parent is gone too, there is nobody left to tell.
-    sys::ignore(channel.send(Reply::Failed(failure)));
-    sys::exec::exit(1)
-}
-
 fn first(plan: &mut Plan, holds: &mut [RawFd], channel: &ChildEnd) -> Result<Infallible, Failure> {
     if plan.hide == Hide::AtOnce {
         hide()?;
@@ -152,14 +148,6 @@ fn stage(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
         .step(Step::Clone)?;
     channel.send(Reply::Cloned(pid)).during(Call::Write).step(Step::Clone)?;
     sys::exec::exit(0)
-}
-
-/// From here on nobody can look into us who lacks CAP_SYS_PTRACE on the host
-/// (CVE-2016-9962). A new user namespace makes that urgent: over a process in it,
-/// any process of root's on the host has all capabilities, though it have none
-/// itself (user_namespaces(7)), as one in a container that shares the host's pids.
-fn hide() -> Result<(), Failure> {
-    sys::cred::set_undumpable().during(Call::Prctl).step(Step::Hide)
 }
 
 fn seal(seal: &mut Seal, channel: &ChildEnd) -> Result<(), Failure> {

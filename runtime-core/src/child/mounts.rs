@@ -3,24 +3,20 @@
 //! descriptor that was opened below the root.
 
 use super::inside::{clone_inside, without_views_of_kernel};
-use super::places::open_below;
-use super::remount::{remount, set_propagation};
+use super::mounting::{Octal, check_target, keep_words, set_attributes, set_propagation};
+use super::places::{KEPT, open_below};
+use super::remount::remount;
 use super::{copy_up, procfs};
-use crate::boundary::channel::{ChildEnd, WORDS_MAX};
+use crate::boundary::channel::ChildEnd;
 use crate::boundary::plan::{FsOptions, Inside, Mount, NewMount, Parameters, Rootfs, What};
 use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::boundary::tree::Suppliers;
-use crate::path::proc::is_proc_file;
-use crate::path::proc::{Proc, is_procfs};
+use crate::path::proc::Proc;
 use crate::path::root::{Leaf, Root};
 use crate::sys::mount::{self, Depth, MountAttr, attr};
 use crate::sys::{Errno, fd};
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
-
-/// The mount points in which paths are covered, or files are made, through the mount
-/// itself.
-pub(super) const KEPT: [&CStr; 3] = [c"proc", c"sys", c"dev"];
 
 pub(super) fn attach_all(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Result<(), Failure> {
     let Rootfs { root: current, mounts, helper, .. } = rootfs;
@@ -147,16 +143,6 @@ fn attach_at(tree: &OwnedFd, target: &OwnedFd) -> StepResult {
     }
 }
 
-pub(super) fn set_attributes(tree: &OwnedFd, one: Option<&MountAttr>, all: &MountAttr) -> StepResult {
-    if let Some(one) = one {
-        mount::set_attr(tree, Depth::One, one).during(Call::MountSetattr)?;
-    }
-    if !all.is_noop() {
-        mount::set_attr(tree, Depth::All, all).during(Call::MountSetattr)?;
-    }
-    Ok(())
-}
-
 /// The mount point, made if it is missing.
 fn target(root: Root<'_>, path: &CStr, leaf: Leaf, no_follow: bool) -> StepResult<OwnedFd> {
     match existing_target(root, path, no_follow)? {
@@ -187,17 +173,6 @@ fn existing_target(root: Root<'_>, path: &CStr, no_follow: bool) -> StepResult<O
             Ok(Some(target))
         }
     }
-}
-
-/// Links of the image may have led into a procfs, where a mount could redirect
-/// what the runtime writes (CVE-2019-16884, CVE-2025-52881). Only what the
-/// configuration names there, and may name there, is covered.
-pub(super) fn check_target(target: &OwnedFd, path: &CStr) -> StepResult {
-    let path = path.to_bytes();
-    if is_procfs(target).during(Call::Statfs)? && path != b"proc" && !is_proc_file(path) {
-        return Err((Call::CheckProc, Errno::EPERM));
-    }
-    Ok(())
 }
 
 fn new_tree(
@@ -235,14 +210,6 @@ fn new_tree(
         fd::set_xattr(dir, c"security.selinux", label.to_bytes()).during(Call::SetXattr)?;
     }
     Ok(tree)
-}
-
-/// Keeps what the kernel has to say about a failure, for the parent.
-pub(super) fn keep_words(context: &OwnedFd, channel: &ChildEnd) {
-    let mut buf = [0; WORDS_MAX];
-    if let Some(words) = mount::last_words(context, &mut buf) {
-        channel.keep_words(words);
-    }
 }
 
 /// A detached mount of a file system that mount(2) has made, for options that are too
@@ -293,19 +260,6 @@ pub(crate) fn make_tree(
     mount::fsmount(context, new.attr).during(Call::Fsmount)
 }
 
-/// A detached, empty, read-only directory.
-pub(super) fn empty_tmpfs(label: Option<(&CStr, &CStr)>) -> StepResult<OwnedFd> {
-    let context = mount::fsopen(c"tmpfs").during(Call::Fsopen)?;
-    for key in [c"nr_blocks", c"nr_inodes"] {
-        mount::fsconfig_set(&context, key, Some(c"1")).during(Call::Fsconfig)?;
-    }
-    if let Some((option, label)) = label {
-        mount::fsconfig_set(&context, option, Some(label)).during(Call::Fsconfig)?;
-    }
-    mount::fsconfig_create(&context).during(Call::FsconfigCreate)?;
-    mount::fsmount(&context, attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC).during(Call::Fsmount)
-}
-
 /// `copy-symlink`: the link itself, in the place of what it leads to.
 fn symlink(root: Root<'_>, target: &CStr, path: &CStr) -> StepResult {
     let (dir, name) = root.parent_of(path).during(Call::Open)?;
@@ -318,25 +272,6 @@ fn symlink(root: Root<'_>, target: &CStr, path: &CStr) -> StepResult {
             }
         }
         other => other.during(Call::Symlink),
-    }
-}
-
-/// Permission bits as text, on the stack.
-pub(super) struct Octal([u8; 6]);
-
-impl Octal {
-    pub(super) fn new(mode: u32) -> Self {
-        let mut text = *b"00000\0";
-        let mut rest = mode & 0o77777;
-        for digit in text.iter_mut().rev().skip(1) {
-            *digit = b'0' + (rest & 7) as u8;
-            rest >>= 3;
-        }
-        Octal(text)
-    }
-
-    pub(super) fn as_c_str(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
     }
 }
 

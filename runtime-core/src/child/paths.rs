@@ -3,7 +3,7 @@
 
 use super::devices;
 use super::inside::without_views_of_kernel;
-use super::mounts::empty_tmpfs;
+use super::mounting::empty_tmpfs;
 use super::places::Places;
 use crate::boundary::plan::Container;
 use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};

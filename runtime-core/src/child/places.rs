@@ -1,13 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Where the container's files are, and where new ones may be made.
 
-use super::mounts::KEPT;
 use crate::boundary::plan::{DevPlace, Mount, Rootfs};
 use crate::boundary::step::{Call, During, StepResult};
+use crate::path::proc::Proc;
 use crate::path::root::{Leaf, Root};
 use crate::sys::{Errno, fd};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// The mount points in which paths are covered, or files are made, through the mount
+/// itself.
+pub(super) const KEPT: [&CStr; 3] = [c"proc", c"sys", c"dev"];
+
+/// The container's files, and the host's procfs.
+pub(super) struct View<'a> {
+    pub(super) places: Places<'a>,
+    pub(super) proc: &'a Proc,
+}
 
 /// The root, and what is mounted on /proc, /sys and /dev. What is in these is looked
 /// up in the mounts themselves: a container that shares the rootfs can exchange the

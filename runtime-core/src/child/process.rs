@@ -342,3 +342,11 @@ pub(super) fn complain(program: &CStr, failure: Failure, process: &Process, chan
     // One write, so that nothing comes between.
     sys::ignore(sys::fd::write_parts(fd::stdio(2), parts));
 }
+
+/// From here on nobody can look into us who lacks CAP_SYS_PTRACE on the host
+/// (CVE-2016-9962). A new user namespace makes that urgent: over a process in it,
+/// any process of root's on the host has all capabilities, though it have none
+/// itself (user_namespaces(7)), as one in a container that shares the host's pids.
+pub(super) fn hide() -> Result<(), Failure> {
+    cred::set_undumpable().during(Call::Prctl).step(Step::Hide)
+}

@@ -15,7 +15,7 @@
 //!                                      fsopen("proc"), the context to the init, exit
 //! ```
 
-use super::mounts::empty_tmpfs;
+use super::mounting::empty_tmpfs;
 use super::process::close_all_but;
 use crate::boundary::channel::{Reply, WIRE_LEN};
 use crate::boundary::plan::PidNamespace;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The option `remount`: other options for a mount that is there, and for its file system.
 
-use super::mounts::{check_target, keep_words, set_attributes};
+use super::mounting::{check_target, keep_words, set_attributes, set_propagation};
 use super::places::open_below;
 use crate::boundary::channel::ChildEnd;
 use crate::boundary::plan::{Mount, What};
@@ -9,7 +9,6 @@ use crate::boundary::step::{Call, During, StepResult};
 use crate::path::root::Root;
 use crate::sys::mount::{self, MountAttr, attr};
 use crate::sys::{Errno, fd};
-use std::os::fd::OwnedFd;
 
 /// Changes the mount at the destination of `m`, and its file system if this container has
 /// made it: others are the host's. `before` are the mounts that are there by now.
@@ -49,15 +48,6 @@ pub(super) fn remount(root: Root<'_>, before: &mut [Mount], m: &Mount, channel: 
         && clear & attr::RDONLY != 0
     {
         made.readonly_later = false;
-    }
-    Ok(())
-}
-
-/// Sets the propagation of a mount, or of all below it.
-pub(super) fn set_propagation(tree: &OwnedFd, m: &Mount) -> StepResult {
-    for (propagation, depth) in &m.propagation {
-        let change = MountAttr { propagation: *propagation, ..MountAttr::default() };
-        mount::set_attr(tree, *depth, &change).during(Call::MountSetattr)?;
     }
     Ok(())
 }

@@ -135,7 +135,7 @@ fn hide_bare_procfs() -> StepResult {
         match mount::umount(path, MNT_DETACH) {
             Ok(()) | Err(Errno::ENOENT | Errno::EINVAL) => {}
             Err(_locked) => {
-                let cover = super::mounts::empty_tmpfs(None)?;
+                let cover = super::mounting::empty_tmpfs(None)?;
                 mount::attach_at(cover, fd::CWD, path).during(Call::AttachMount)?;
             }
         }

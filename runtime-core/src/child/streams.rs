@@ -9,18 +9,12 @@
 
 use super::devices::SHARED;
 use super::lookup;
-use super::places::Places;
+use super::places::{Places, View};
 use crate::boundary::plan::{Plan, Process};
 use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::path::proc::Proc;
 use crate::sys::{self, Errno, fd};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
-/// The container's files, and the host's procfs.
-pub(super) struct View<'a> {
-    pub(super) places: Places<'a>,
-    pub(super) proc: &'a Proc,
-}
 
 /// For the first process of a container, once it is in its root.
 pub(super) fn take(process: &mut Process, view: &View<'_>) -> Result<(), Failure> {

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The last message of a process that has failed.
+
+use crate::boundary::channel::{ChildEnd, Reply};
+use crate::boundary::step::Failure;
+use crate::sys;
+use std::convert::Infallible;
+
+/// Reports the failure to the parent, and exits.
+pub(super) fn give_up(result: Result<Infallible, Failure>, channel: &ChildEnd) -> ! {
+    let Err(failure) = result;
+    // If the parent is gone too, there is nobody left to tell.
+    sys::ignore(channel.send(Reply::Failed(failure)));
+    sys::exec::exit(1)
+}
