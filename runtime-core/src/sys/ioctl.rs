@@ -2,7 +2,6 @@
 //! ioctl(2). nix's macros make an unsafe function of each request; here a request and the
 //! type of its argument are one constant, and the two functions that take it are safe.
 
-use super::net::Request;
 use super::{Result, check_int};
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd};
@@ -38,6 +37,17 @@ impl<T> Pointer<T> {
         Pointer { request, argument: PhantomData }
     }
 }
+
+/// Reads and writes `struct ifreq` of netdevice(7), whose other half is a union.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Request {
+    pub(super) name: [u8; libc::IFNAMSIZ],
+    /// An index has 4 bytes, flags have 2.
+    pub(super) value: [u8; 24],
+}
+
+const _: () = assert!(size_of::<Request>() == size_of::<libc::ifreq>());
 
 /// `TIOCSPTLCK` of ioctl_tty(2): locks (1) or unlocks (0) the other side of a pty.
 pub(super) const PTY_LOCK: Pointer<libc::c_int> = Pointer::new(libc::TIOCSPTLCK as _);

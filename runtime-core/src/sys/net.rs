@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Network interfaces, of the network namespace that a socket was opened in.
 
-use super::ioctl::{self, INTERFACE_FLAGS, INTERFACE_INDEX, INTERFACE_NAME, SET_INTERFACE_FLAGS};
+use super::ioctl::{self, INTERFACE_FLAGS, INTERFACE_INDEX, INTERFACE_NAME, Request, SET_INTERFACE_FLAGS};
 use super::{Errno, Result};
 use nix::sys::socket::{AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, connect, socket};
 use std::ffi::{CStr, CString};
@@ -17,17 +17,6 @@ pub(crate) fn route_socket() -> Result<OwnedFd> {
     connect(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
     Ok(socket)
 }
-
-/// Reads and writes `struct ifreq` of netdevice(7), whose other half is a union.
-#[repr(C, align(8))]
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Request {
-    name: [u8; libc::IFNAMSIZ],
-    /// An index has 4 bytes, flags have 2.
-    value: [u8; 24],
-}
-
-const _: () = assert!(size_of::<Request>() == size_of::<libc::ifreq>());
 
 impl Request {
     /// ENODEV: no name is that long.
