@@ -35,15 +35,7 @@ pub(crate) const CASES: &[Case] = &[
                 Process)",
         run: |runtime| {
             beside_first(runtime, |namespace| {
-                let bundle = joining(namespace, &["write", "/dev/tty", "hello"])?
-                    .with(|config| config["process"]["terminal"] = json!(true))?;
-                let socket = ConsoleSocket::new()?;
-                let path = socket.path().display().to_string();
-                runtime.run_in(&bundle, &["run", "--detach", "--console-socket", &path, "c"])?.ok()?;
-                let text = terminal_output(&socket)?;
-                runtime.run(&["delete", "--force", "c"])?.ok()?;
-                ensure_eq!(text, "hello");
-                Ok(())
+                has_terminal(runtime, joining(namespace, &["write", "/dev/tty", "hello"])?)
             })
         },
     },
@@ -51,17 +43,7 @@ pub(crate) const CASES: &[Case] = &[
         name: "a terminal in a pid namespace of its own",
         quote: "terminal (bool, OPTIONAL) specifies whether a terminal is attached to the process (config.md, Process); runc: \
                 it is the controlling one",
-        run: |runtime| {
-            let words = ["write", "/dev/tty", "hello"];
-            let bundle = Bundle::new(&words)?.with(|config| config["process"]["terminal"] = json!(true))?;
-            let socket = ConsoleSocket::new()?;
-            let path = socket.path().display().to_string();
-            runtime.run_in(&bundle, &["run", "--detach", "--console-socket", &path, "c"])?.ok()?;
-            let text = terminal_output(&socket)?;
-            runtime.run(&["delete", "--force", "c"])?.ok()?;
-            ensure_eq!(text, "hello");
-            Ok(())
-        },
+        run: |runtime| has_terminal(runtime, Bundle::new(&["write", "/dev/tty", "hello"])?),
     },
     Case {
         name: "a terminal of exec",
@@ -223,6 +205,18 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
 ];
+
+/// Checks that a program that writes "hello" to /dev/tty writes to the container's terminal.
+fn has_terminal(runtime: &Runtime, bundle: Bundle) -> Result {
+    let bundle = bundle.with(|config| config["process"]["terminal"] = json!(true))?;
+    let socket = ConsoleSocket::new()?;
+    let path = socket.path().display().to_string();
+    runtime.run_in(&bundle, &["run", "--detach", "--console-socket", &path, "c"])?.ok()?;
+    let text = terminal_output(&socket)?;
+    runtime.run(&["delete", "--force", "c"])?.ok()?;
+    ensure_eq!(text, "hello");
+    Ok(())
+}
 
 /// Runs a check beside a container, with the path of its pid namespace.
 fn beside_first(runtime: &Runtime, check: impl FnOnce(&str) -> Result) -> Result {

@@ -2,7 +2,7 @@
 //! Device nodes and /dev, with hostile images and volumes among them.
 
 use crate::Case;
-use crate::support::{Change, bind_dev, refused, rows, with_image_dev};
+use crate::support::{Change, bind_dev, has_links, refused, rows, with_image_dev};
 use conformance::change::{push, with_user_namespace};
 use conformance::report::Node;
 use conformance::{Bundle, Doing, Output, Result, Runtime, each, ensure, ensure_eq};
@@ -286,10 +286,7 @@ pub(crate) const CASES: &[Case] = &[
             rows(&changes, |change| {
                 let bundle = Bundle::new(&["report"])?.with(change)?;
                 let report = runtime.report(&bundle)?;
-                for (name, target) in [("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")] {
-                    let kind = report.dev.get(name).map(|node| node.kind.clone());
-                    ensure_eq!(kind, Some(format!("link /proc/self/fd{target}")));
-                }
+                has_links(&report)?;
                 let input = bundle.path().join("input");
                 fs::write(&input, "text").doing("write")?;
                 for path in ["/dev/stdin", "/dev/fd/0"] {

@@ -4,7 +4,7 @@
 use conformance::console::ConsoleSocket;
 use conformance::report::HookReport;
 use conformance::runtime::finish;
-use conformance::{Bundle, Doing, Output, Report, Result, Runtime, each, ensure, host};
+use conformance::{Bundle, Doing, Output, Report, Result, Runtime, each, ensure, ensure_eq, host};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Read;
@@ -83,6 +83,15 @@ pub(crate) fn terminal_output(socket: &ConsoleSocket) -> Result<String> {
     // A master ends with EIO.
     let _end = File::from(socket.receive()?).read_to_end(&mut text);
     Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Checks the links in /dev that lead to the process's own descriptors.
+pub(crate) fn has_links(report: &Report) -> Result {
+    for (name, target) in [("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")] {
+        let kind = report.dev.get(name).map(|node| node.kind.clone());
+        ensure_eq!(kind, Some(format!("link /proc/self/fd{target}")));
+    }
+    Ok(())
 }
 
 // --- changes of a configuration ---
