@@ -30,7 +30,7 @@ fn own(score: &Score, secret: &str, id: &str) -> Result {
     Ok(())
 }
 
-/// Returns true if the link leads to the secret, or to a directory above it.
+/// Returns true if the link leads to the secret, or to a directory from which a path leads there.
 fn leads_to(link: &str, secret: &str, id: &str) -> bool {
     let is_secret = |path: &str| std::fs::metadata(path).is_ok_and(|meta| identity(&meta) == id);
     is_secret(link) || is_secret(&format!("{link}/{secret}")) || {
@@ -67,7 +67,7 @@ fn watch(score: &Score, secret: &str, id: &str) -> Result {
     }
 }
 
-/// Copies a descriptor of the process (pidfd_getfd(2)). Returns true if it leads to the secret.
+/// Copies descriptors of the process (pidfd_getfd(2)). Returns true if one leads to the secret.
 fn takes(pid: i32, secret: &str, id: &str) -> bool {
     let open = |number, a: i32, b: i32| {
         // SAFETY: plain integers.

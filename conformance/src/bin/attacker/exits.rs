@@ -71,8 +71,7 @@ fn keep_others(score: &Score) -> Result {
     loop {
         for entry in fs::read_dir("/proc").doing("/proc")?.flatten() {
             let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-            // Waits until the process has executed its program: most runtimes cannot be traced
-            // earlier.
+            // A process that has executed its program: most runtimes cannot be traced earlier.
             let waits = |text: String| text.contains("sleep");
             if pid != own
                 && fs::read_to_string(entry.path().join("cmdline")).is_ok_and(waits)
