@@ -176,7 +176,8 @@ fn text(rows: &Rows) -> String {
         "// SPDX-License-Identifier: Apache-2.0\n\
          //! The numbers of all system calls, sorted by name. Generated: see `tests/table.rs`.\n\
          \n\
-         use super::NONE;\n\
+         /// The cell of a call that this ABI does not have.\n\
+         pub(super) const NONE: u16 = u16::MAX;\n\
          \n\
          /// The columns are in the order of [`Arch::ALL`](crate::Arch::ALL).\n",
     );

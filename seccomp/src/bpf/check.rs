@@ -5,11 +5,11 @@
 //! `seccomp_check_filter` in kernel/seccomp.c. A program that passes always ends with a verdict:
 //! jumps only go forward, and the last instruction returns.
 
+use super::instruction::{DATA_SIZE, Instruction, MAX_INSTRUCTIONS};
 use super::op::{
     A, ABS, ADD, ALU, AND, DIV, IMM, JA, JEQ, JGE, JGT, JMP, JSET, K, LD, LDX, LEN, LSH, MEM, MEMORY, MISC,
     MUL, NEG, OR, RET, RSH, ST, STX, SUB, TAX, TXA, X, XOR,
 };
-use super::{DATA_SIZE, Instruction, MAX_INSTRUCTIONS};
 use std::fmt;
 
 /// The kernel's reason to refuse a program.

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A program as text, one instruction on a line, with line numbers as jump targets.
 
+use super::instruction::Instruction;
 use super::op::{
     A, ABS, ADD, ALU, AND, DIV, IMM, JA, JEQ, JGE, JGT, JMP, LD, LDX, LEN, LSH, MEM, MUL, NEG, OR, RET, RSH,
     ST, STX, SUB, TXA, X,
 };
-use super::{Instruction, Program};
+use super::program::Program;
 use std::fmt;
 
 impl fmt::Display for Program {

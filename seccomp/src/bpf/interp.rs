@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! An interpreter for filters.
 
+use super::instruction::{DATA_SIZE, Instruction, SeccompData};
 use super::op::{
     A, ABS, ADD, ALU, AND, DIV, IMM, JA, JEQ, JGE, JGT, JMP, K, LD, LDX, LEN, LSH, MEM, MEMORY, MUL, NEG, OR,
     RET, RSH, ST, STX, SUB, TXA, X,
 };
-use super::{DATA_SIZE, Instruction, Program, SeccompData};
+use super::program::Program;
 
 /// Runs the filter on a call. Compare the result with [`Action::ret`](crate::Action::ret).
 ///

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Sets of system calls.
 
-use super::{COUNT, Syscall};
+use super::syscall::{COUNT, Syscall};
 use std::fmt;
 
 const BITS: usize = u64::BITS as usize;
