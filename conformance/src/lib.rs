@@ -15,6 +15,7 @@
 
 mod harness;
 mod inside;
+mod result;
 mod results;
 mod trace;
 
@@ -27,12 +28,11 @@ pub use agent::Agent;
 pub use bundle::Bundle;
 pub use opens::Opens;
 pub use report::Report;
+pub use result::{Doing, Result, each};
+pub use results::page::between;
 pub use runtime::{Output, Runtime};
 pub use verdict::{Outcome, Verdict};
 pub use volume::{Mounted, Volume};
-
-/// The reason why a case failed.
-pub type Result<T = ()> = std::result::Result<T, String>;
 
 /// Fails a case unless a condition holds.
 #[macro_export]
@@ -53,39 +53,4 @@ macro_rules! ensure_eq {
             (left, right) => return Err(format!("{}: got {left:?}, want {right:?}", stringify!($left))),
         }
     };
-}
-
-/// Adds the failed operation of the test itself to an error.
-pub trait Doing<T> {
-    /// Turns the error into the reason of a failed case.
-    fn doing(self, what: &str) -> Result<T>;
-}
-
-impl<T, E: std::fmt::Display> Doing<T> for std::result::Result<T, E> {
-    fn doing(self, what: &str) -> Result<T> {
-        self.map_err(|error| format!("{what}: {error}"))
-    }
-}
-
-/// Checks every item, and names all that fail.
-pub fn each<T: std::fmt::Debug>(
-    items: impl IntoIterator<Item = T>,
-    mut check: impl FnMut(&T) -> Result,
-) -> Result {
-    let (mut count, mut failed) = (0, Vec::new());
-    for item in items {
-        count += 1;
-        if let Err(why) = check(&item) {
-            failed.push(format!("{item:?}: {why}"));
-        }
-    }
-    ensure!(failed.is_empty(), "{} of {count} fail:\n{}", failed.len(), failed.join("\n"));
-    Ok(())
-}
-
-/// Replaces the text between two marks of a document, which stand on lines of their own.
-pub fn between(document: &str, begin: &str, end: &str, text: &str) -> Result<String> {
-    let (before, rest) = document.split_once(begin).ok_or(format!("there is no {begin}"))?;
-    let (_, after) = rest.split_once(end).ok_or(format!("there is no {end}"))?;
-    Ok(format!("{before}{begin}\n\n{text}\n{end}{after}"))
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The tests, and their verdict on a mutant.
 
+use crate::result::{Result, text};
 use crate::rewrite::Mutant;
-use crate::{Result, text};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};

@@ -10,16 +10,16 @@
 //! mutants that it reaches. Then the tests that reach a mutant of the sample run with it, until one
 //! fails. Results go to DIRECTORY/results.tsv, line by line; a later run appends to them.
 mod judge;
+mod result;
 mod rewrite;
 
 use judge::{Judge, Verdict};
+use result::{Result, text};
 use rewrite::{From, Mapping, Mutant, Rewriter};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-
-pub type Result<T = ()> = std::result::Result<T, String>;
 
 fn main() -> ExitCode {
     match run(std::env::args().skip(1).collect()) {
@@ -125,10 +125,6 @@ fn without_line(key: &str) -> String {
     let (place, rest) = key.split_once('\t').unwrap_or((key, ""));
     let file = place.rsplit_once(':').map_or(place, |(file, _)| file);
     format!("{file}\t{rest}")
-}
-
-pub fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
 }
 
 /// Copies the files that git knows, from the work tree.

@@ -2,7 +2,8 @@
 //! A seccomp agent: receives listeners, answers notifications, and records both.
 
 use super::messages::receive;
-use crate::{Doing, Result, ensure};
+use crate::ensure;
+use crate::result::{Doing, Result};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::Value;

@@ -2,7 +2,7 @@
 //! Bundles for single cases: a configuration to change, and a rootfs with the probe as its only
 //! program.
 
-use crate::{Doing, Result};
+use crate::result::{Doing, Result};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Changes of a configuration that cases and attacks share.
 
-use crate::{Bundle, Doing, Output, Result, Runtime};
+use crate::harness::bundle::Bundle;
+use crate::harness::runtime::{Output, Runtime};
+use crate::result::{Doing, Result};
 use serde_json::{Value, json};
 
 /// Gives the container a user namespace of its own.

@@ -2,7 +2,7 @@
 //! The receiver of `--console-socket`.
 
 use super::messages::receive;
-use crate::{Doing, Result};
+use crate::result::{Doing, Result};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The host under test: the traces of a container on it, and what was left behind.
 
-use crate::{Doing, Result, Runtime, ensure};
+use crate::ensure;
+use crate::harness::runtime::Runtime;
+use crate::result::{Doing, Result};
 use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Counts of open(2) of a file, except with O_PATH.
 
-use crate::{Doing, Result};
+use crate::result::{Doing, Result};
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use std::path::Path;

@@ -2,7 +2,8 @@
 //! Programs of one system call, for the containers of benchmarks: the start of a real program would
 //! hide the costs of the runtime.
 
-use crate::{Bundle, Doing, Result};
+use crate::harness::bundle::Bundle;
+use crate::result::{Doing, Result};
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The command line of a runtime, run with its output captured.
 
-use crate::{Bundle, Doing, Report, Result, ensure};
+use crate::ensure;
+use crate::harness::bundle::Bundle;
+use crate::inside::report::Report;
+use crate::result::{Doing, Result};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -65,8 +68,8 @@ impl Runtime {
     /// Returns the runtime that the environment variable RUNTIME names, or the one of this
     /// workspace; if SYSTEMD_CGROUP is set, with systemd's cgroups.
     pub fn from_env() -> Result<Self> {
-        let program =
-            std::env::var_os("RUNTIME").map_or_else(|| crate::bundle::beside("runtime-cli"), PathBuf::from);
+        let program = std::env::var_os("RUNTIME")
+            .map_or_else(|| crate::harness::bundle::beside("runtime-cli"), PathBuf::from);
         Ok(Self::new(&program)?.with_systemd(std::env::var_os("SYSTEMD_CGROUP").is_some()))
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Mounts of the host, for containers.
 
-use crate::{Doing, Result};
+use crate::result::{Doing, Result};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Loads with which the probe measures its limits.
 
-use crate::{Doing, Result, ensure};
+use crate::ensure;
+use crate::result::{Doing, Result};
 use nix::fcntl::{FallocateFlags, OFlag, fallocate};
 use nix::sys::resource::{UsageWho, getrusage};
 use std::fs::{File, OpenOptions};

@@ -2,7 +2,8 @@
 //! Counters that an attack and its judge share: a mapped file, which outlives every process that
 //! counts.
 
-use crate::{Doing, Result, ensure};
+use crate::ensure;
+use crate::result::{Doing, Result};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap};
 use std::fs::File;
 use std::num::NonZeroUsize;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Ways in which root of a container may undo the host's restrictions.
 
-use crate::{Doing, Result, ensure};
+use crate::ensure;
+use crate::result::{Doing, Result};
 use nix::errno::Errno;
 use nix::libc;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The outcome of an attack, for the table of docs/attacks.md.
 
-use crate::{Doing, Result};
+use crate::result::{Doing, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 

@@ -2,7 +2,8 @@
 //! The requirements of the specification, one a line of `requirements.tsv`: the text, whether it
 //! binds the runtime, the cases and tests that hold it, and how one of these was seen to fail.
 
-use crate::{Doing, Result, ensure};
+use crate::ensure;
+use crate::result::{Doing, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -168,7 +169,8 @@ pub fn check_page(workspace: &Path, requirements: &[Requirement<'_>]) -> Result 
 
 /// Returns the page with the numbers of requirements between two marks.
 fn with_summary(page: &str, requirements: &[Requirement<'_>]) -> Result<String> {
-    crate::between(page, BEGIN, END, &summary(requirements)).map_err(|why| format!("{PAGE}: {why}"))
+    crate::results::page::between(page, BEGIN, END, &summary(requirements))
+        .map_err(|why| format!("{PAGE}: {why}"))
 }
 
 fn summary(requirements: &[Requirement<'_>]) -> String {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The outcome of a case, for tables.
 
-use crate::{Doing, Result};
+use crate::result::{Doing, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 

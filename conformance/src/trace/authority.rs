@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The authority of a process, as /proc shows it.
 
-use crate::{Doing, Result, ensure};
+use crate::ensure;
+use crate::result::{Doing, Result};
 use nix::libc;
 use nix::unistd::Pid;
 use std::collections::BTreeMap;

@@ -2,7 +2,8 @@
 //! Commands under ptrace(2). Replaces nix's functions where these cannot report a stop by a
 //! realtime signal, or need a C library that knows PTRACE_GET_SYSCALL_INFO.
 
-use crate::{Doing, Result, ensure};
+use crate::ensure;
+use crate::result::{Doing, Result};
 use nix::libc;
 use nix::sys::ptrace::{self, Options};
 use nix::unistd::Pid;

@@ -4,7 +4,8 @@
 
 use super::authority::{FileId, file_id};
 use super::ptrace::{EXEC_STOP, SYSCALL_STOP, Traced, beginning_call, resume, wait};
-use crate::{Doing, Result, ensure};
+use crate::ensure;
+use crate::result::{Doing, Result};
 use nix::libc;
 use nix::sys::ptrace::{self, Options};
 use nix::unistd::Pid;
@@ -102,7 +103,7 @@ impl Tracer {
         }
         self.tally.calls += 1;
         // Read now, because execve(2) replaces the memory.
-        let peak = crate::host::process_status(pid.as_raw().into(), "VmHWM");
+        let peak = crate::harness::host::process_status(pid.as_raw().into(), "VmHWM");
         let peak = peak.and_then(|text| text.trim_end_matches(" kB").parse().ok());
         self.tally.peak_kib = self.tally.peak_kib.max(peak.unwrap_or(0));
     }

@@ -7,7 +7,8 @@
 
 pub use super::authority::{Authority, Descriptor, FileId, file_id, words};
 use super::ptrace::{EXEC_STOP, SYSCALL_STOP, Traced, beginning_call, resume, wait};
-use crate::{Doing, Result, ensure};
+use crate::ensure;
+use crate::result::{Doing, Result};
 use nix::libc;
 use nix::sys::ptrace::{self, Options};
 use nix::unistd::Pid;
@@ -70,7 +71,7 @@ pub fn watch(command: &Command, next: Option<Command>, notes: Notes<'_>) -> Resu
         }
     }
     if let Some(mut child) = second {
-        let status = crate::runtime::wait(&mut child)?;
+        let status = crate::harness::runtime::wait(&mut child)?;
         ensure!(status.success(), "{child:?}: {status}");
     }
     Ok(watcher.processes)
@@ -99,7 +100,7 @@ impl Watcher<'_> {
         if let Some(known) = self.processes.iter().position(|process| process.pid == pid.as_raw()) {
             return known;
         }
-        let parent = crate::host::process_status(pid.as_raw().into(), "PPid");
+        let parent = crate::harness::host::process_status(pid.as_raw().into(), "PPid");
         let parent = parent.and_then(|pid| pid.parse().ok()).unwrap_or_default();
         self.processes.push(ProcessHistory { pid: pid.as_raw(), parent, ..ProcessHistory::default() });
         self.processes.len() - 1
@@ -177,9 +178,10 @@ impl Watcher<'_> {
 }
 
 fn stands_still(pid: Pid) -> bool {
-    crate::host::process_status(pid.as_raw().into(), "State").is_some_and(|state| state.starts_with('t'))
+    crate::harness::host::process_status(pid.as_raw().into(), "State")
+        .is_some_and(|state| state.starts_with('t'))
 }
 
 fn tgid(pid: Pid) -> Option<i32> {
-    crate::host::process_status(pid.as_raw().into(), "Tgid")?.parse().ok()
+    crate::harness::host::process_status(pid.as_raw().into(), "Tgid")?.parse().ok()
 }

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Errors are words.
+
+pub type Result<T = ()> = std::result::Result<T, String>;
+
+pub fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
