@@ -50,7 +50,7 @@ pub(crate) fn for_create_container(
         groups: Box::default(),
         // The init still has the caller's, but for a user namespace that it has joined.
         keeps: Keeps::Undroppable,
-        enters_pid: super::enters_pid(&joins),
+        enters_pid: super::namespaces::enters_pid(&joins),
         preserve_fds: 0,
         fifo: None,
     };

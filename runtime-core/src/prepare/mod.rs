@@ -56,7 +56,7 @@ pub(crate) fn for_create(config: &Config, id: &str, host: &Host<'_>, extras: Ext
         readonly_paths: config.readonly_paths.clone().into(),
         masked_paths: config.masked_paths.clone().into(),
     };
-    let enters_pid = enters_pid(&joins);
+    let enters_pid = namespaces::enters_pid(&joins);
     Ok(Plan {
         joins,
         clone_flags: namespaces::clone_flags(namespaces),
@@ -83,7 +83,7 @@ pub(crate) fn for_exec(
     extras: Extras,
 ) -> Result<Plan> {
     let joins_user = joins.iter().any(|join| join.flags & libc::CLONE_NEWUSER != 0);
-    let enters_pid = enters_pid(&joins);
+    let enters_pid = namespaces::enters_pid(&joins);
     Ok(Plan {
         joins,
         clone_flags: 0,
@@ -98,11 +98,6 @@ pub(crate) fn for_exec(
         container: None,
         process: process::exec_process(config, id, in_user_namespace, enters_pid, extras)?,
     })
-}
-
-/// Whether one of these is a pid namespace.
-fn enters_pid(joins: &[Join]) -> bool {
-    joins.iter().any(|join| join.flags & Kind::Pid.flag() != 0)
 }
 
 /// Over a process in a new user namespace of an unprivileged user's nobody has power

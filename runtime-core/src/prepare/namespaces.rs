@@ -111,6 +111,11 @@ pub(super) fn time_offsets(namespaces: &Namespaces) -> CString {
     super::given::c_string(&text)
 }
 
+/// Whether one of these is a pid namespace.
+pub(super) fn enters_pid(joins: &[Join]) -> bool {
+    joins.iter().any(|join| join.flags & Kind::Pid.flag() != 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
