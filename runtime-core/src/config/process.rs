@@ -99,8 +99,8 @@ impl Process {
         }
         Ok(Process {
             terminal: terminal(spec)?,
-            uid: user_id("process.user.uid", spec.user.uid, warnings)?,
-            gid: user_id("process.user.gid", spec.user.gid, warnings)?,
+            uid: user_id("process.user.uid", spec.user.uid, &spec.user, warnings)?,
+            gid: user_id("process.user.gid", spec.user.gid, &spec.user, warnings)?,
             groups: groups(&spec.user.additional_gids)?,
             umask: umask(spec.user.umask)?,
             args: args(&spec.args)?,
@@ -165,9 +165,11 @@ fn optional(path: &str, value: &str) -> Result<Option<CString>> {
 }
 
 /// runc and crun start a program without a user as root, and so do engines' tests.
-fn user_id(path: &str, given: Option<u32>, warnings: &mut Vec<Warning>) -> Result<u32> {
+/// `user` itself is not REQUIRED, and without it there is no warning.
+fn user_id(path: &str, given: Option<u32>, user: &spec::User, warnings: &mut Vec<Warning>) -> Result<u32> {
     match given {
         Some(given) => id(path, given),
+        None if *user == spec::User::default() => Ok(0),
         None => {
             warnings.push(Warning(format!("{path}: must be given; 0 is taken")));
             Ok(0)
