@@ -10,8 +10,9 @@ machine_volumes() {
 	mkdir -p "$units"
 	printf '[Unit]\nWants=limited.service\nAfter=limited.service\n' >"$units/ready.target"
 	printf '[Service]\nExecStart=/usr/bin/sleep infinity\nMemoryMax=50M\n' >"$units/limited.service"
-	# Debian's /lib and /lib64 are links to these.
-	echo "--volume /usr:/usr:ro --volume /usr/lib:/lib:ro --volume /usr/lib64:/lib64:ro --volume $units:/etc/systemd/system"
+	# /lib and /lib64 are links of the image's: systemd unmounts what it may before it ends, but for
+	# /usr, and then executes a program that needs them.
+	echo "--volume /usr:/usr:ro --volume $units:/etc/systemd/system"
 }
 
 # machine_is_up ENGINE: waits until systemd has made cgroups for its units and answers.
