@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Tells the program which commit it was built from, if git knows.
+//! Tells the program which commit it was built from, if git knows, and the linker of a release
+//! to leave out unwind tables (docs/decisions/startup.md).
 
+use std::env::var;
 use std::process::Command;
 
 fn main() {
+    without_unwind_tables();
     println!("cargo:rerun-if-changed=../.git/HEAD");
     println!("cargo:rerun-if-changed=../.git/refs");
     let commit = Command::new("git")
@@ -13,4 +16,15 @@ fn main() {
         .filter(|output| output.status.success())
         .and_then(|output| String::from_utf8(output.stdout).ok());
     println!("cargo:rustc-env=RUNTIME_COMMIT={}", commit.as_deref().map_or("unknown", str::trim));
+}
+
+/// Passes the linker script of the feature `startup` to the linker. Profiles of development keep
+/// the tables: their tests unwind.
+fn without_unwind_tables() {
+    const SCRIPT: &str = "src/startup/no-unwind-tables.ld";
+    println!("cargo:rerun-if-changed={SCRIPT}");
+    let Ok(directory) = var("CARGO_MANIFEST_DIR") else { return };
+    if var("CARGO_FEATURE_STARTUP").is_ok() && var("PROFILE").as_deref() == Ok("release") {
+        println!("cargo:rustc-link-arg-bin=runtime-cli=-Wl,-T,{directory}/{SCRIPT}");
+    }
 }
