@@ -6,27 +6,29 @@
 //! made; and the child is let go after everything is written down. Killed at
 //! any point, nothing is left that `delete --force` does not find.
 
-use super::attempt::{Attempt, Made, Waits};
 use super::bundle::Bundle;
-use super::handover::{Handover, handover_options};
 use super::inherited::Inherited;
+use super::options::{ProcessOptions, process_options};
 use super::process::{Created, Held};
-use super::{Container, Runtime, host_mount, notify};
-use crate::boundary::plan::Keeps;
-use crate::cgroup::Hierarchy;
-use crate::cgroup::driver;
-use crate::config::namespaces::{KINDS, Kind as NamespaceKind, Origin};
+use super::target::{CgroupManager, Target};
+use super::transaction::{Made, Transaction};
+use super::{Container, Runtime, notify};
+use crate::boundary::plan::{Keeps, Plan};
+use crate::config::namespaces::{KINDS, Kind as NamespaceKind};
 use crate::config::{Caller, Config};
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
+use crate::hook::Kind as HookKind;
 use crate::id::ContainerId;
 use crate::marks::{Mark, Traced};
 use crate::parent::ids;
 use crate::parent::network::NewNetwork;
+use crate::path::proc::Proc;
 use crate::prepare::{self, Extras};
-use crate::resctrl::Resctrl;
-use crate::spec::Spec;
+use crate::spec::{self, Spec};
 use crate::state::filter::CompiledFilter;
+use crate::state::record::{Document, HookRecord, Record};
 use crate::sys::{cred, fd, ns};
+use crate::watch::Watch;
 use seccomp::Policy;
 use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
@@ -37,23 +39,26 @@ use std::path::{Path, PathBuf};
 #[must_use]
 pub struct Create {
     container: Container,
-    bundle: PathBuf,
+    path: PathBuf,
+    /// The bundle at `path`, when it has been opened.
+    bundle: Option<Bundle>,
+    /// The configuration, when it has been read or given.
     spec: Option<Box<Spec>>,
-    loaded: Option<Loaded>,
+    /// The network namespace that a thread makes, when the configuration is known.
+    network: Option<NewNetwork>,
     warnings: Vec<Warning>,
-    systemd: bool,
-    without_cgroup: bool,
+    cgroup_manager: CgroupManager,
     rootless: Option<bool>,
     notify: bool,
     parallel: bool,
-    handover: Handover,
+    options: ProcessOptions,
 }
 
-/// What was found out, and begun, when the configuration was read.
-#[derive(Debug)]
-struct Loaded {
-    bundle: Bundle,
-    network: Option<NewNetwork>,
+/// What a container's program waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waits {
+    ForStart,
+    ForRelease,
 }
 
 impl Runtime {
@@ -61,22 +66,22 @@ impl Runtime {
     pub fn create(&self, id: ContainerId, bundle: impl AsRef<Path>) -> Create {
         Create {
             container: self.container(id),
-            bundle: bundle.as_ref().to_owned(),
+            path: bundle.as_ref().to_owned(),
+            bundle: None,
             spec: None,
-            loaded: None,
+            network: None,
             warnings: Vec::new(),
-            systemd: false,
-            without_cgroup: false,
+            cgroup_manager: CgroupManager::default(),
             rootless: None,
             notify: false,
             parallel: false,
-            handover: Handover::default(),
+            options: ProcessOptions::default(),
         }
     }
 }
 
 impl Create {
-    handover_options!();
+    process_options!();
 
     /// Takes `spec` for the content of the bundle's config.json.
     pub fn spec(mut self, spec: Spec) -> Self {
@@ -85,20 +90,34 @@ impl Create {
     }
 
     /// Reads the bundle's config.json now, for a caller that wants to look at it
-    /// ([`Self::loaded`]) before the container is made. If [`Self::parallel`] has been
-    /// allowed before, the thread begins meanwhile, and ends with this at the latest.
+    /// ([`Self::loaded`]) before the container is made. If [`Self::parallel`] was allowed
+    /// before, this starts the thread; the thread ends before this value is dropped.
     ///
     /// Errors: there is no bundle, or its config.json is not one.
     pub fn load(mut self) -> Result<Self> {
-        let bundle = Bundle::open(&self.bundle)?;
-        let json = bundle.json()?;
-        let ahead = self.parallel && NewNetwork::may_suit(&json);
-        let network = ahead.then(NewNetwork::begin).flatten();
-        let (spec, warnings) = bundle.parse(&json)?;
-        self.spec = Some(Box::new(spec));
-        self.warnings = warnings;
-        self.loaded = Some(Loaded { bundle, network });
+        self.read()?;
         Ok(self)
+    }
+
+    /// Opens the bundle, reads its configuration unless the caller has given one, and starts the thread
+    /// for the network namespace. Does nothing of that twice.
+    fn read(&mut self) -> Result<()> {
+        if self.bundle.is_some() {
+            return Ok(());
+        }
+        let bundle = Bundle::open(&self.path)?;
+        let spec = match self.spec.take() {
+            Some(spec) => spec,
+            None => {
+                let (spec, warnings) = bundle.parse(&bundle.json()?)?;
+                self.warnings.extend(warnings);
+                Box::new(spec)
+            }
+        };
+        self.network = NewNetwork::begin_if(self.parallel, &spec);
+        self.spec = Some(spec);
+        self.bundle = Some(bundle);
+        Ok(())
     }
 
     /// The configuration, if it is known already.
@@ -126,14 +145,22 @@ impl Create {
     /// Lets systemd make the cgroup: a scope, which `linux.cgroupsPath` names in the
     /// form `slice:prefix:name`. A user's own systemd does it for users.
     pub fn systemd(mut self, systemd: bool) -> Self {
-        self.systemd = systemd;
+        self.cgroup_manager = match (systemd, self.cgroup_manager) {
+            (_, CgroupManager::None) => CgroupManager::None,
+            (true, _) => CgroupManager::Systemd,
+            (false, _) => CgroupManager::Fs,
+        };
         self
     }
 
     /// Leaves the container in the caller's cgroup. It has no limits then, and no
     /// device filter; a configuration that asks for limits is refused.
     pub fn without_cgroup(mut self, without_cgroup: bool) -> Self {
-        self.without_cgroup = without_cgroup;
+        self.cgroup_manager = match (without_cgroup, self.cgroup_manager) {
+            (true, _) => CgroupManager::None,
+            (false, CgroupManager::None) => CgroupManager::Fs,
+            (false, other) => other,
+        };
         self
     }
 
@@ -157,19 +184,19 @@ impl Create {
     /// Uses chroot(2) instead of pivot_root(2), for a rootfs on an initramfs.
     /// Less safe: the host's mounts stay in the mount namespace.
     pub fn no_pivot(mut self, no_pivot: bool) -> Self {
-        self.handover.extras.no_pivot = no_pivot;
+        self.options.extras.no_pivot = no_pivot;
         self
     }
 
     /// Leaves the container in the caller's session keyring.
     pub fn no_new_keyring(mut self, no_new_keyring: bool) -> Self {
-        self.handover.extras.no_new_keyring = no_new_keyring;
+        self.options.extras.no_new_keyring = no_new_keyring;
         self
     }
 
     /// Makes the container. Its program waits for [`Container::start`].
     pub fn create(self) -> Result<Created> {
-        self.make(Waits::ForStart)?.let_go()
+        self.hold_until(Waits::ForStart)?.let_go()
     }
 
     /// Makes the container, starts its program, and runs the poststart hooks when it has
@@ -181,115 +208,137 @@ impl Create {
     /// Makes the container, whose program waits for [`Held::release`]: for a
     /// caller that wants to set up the terminal first.
     pub fn hold(self) -> Result<Held> {
-        self.make(Waits::ForRelease)
+        self.hold_until(Waits::ForRelease)
     }
 
-    fn make(mut self, waits: Waits) -> Result<Held> {
+    fn hold_until(mut self, waits: Waits) -> Result<Held> {
+        // The descriptors to preserve are looked at before anything is opened.
+        let read = self.options.check().and_then(|()| self.read());
         let mut warnings = std::mem::take(&mut self.warnings);
-        Held::warned(self.attempt(waits, &mut warnings), warnings)
+        Held::warned(read.and_then(|()| self.make(waits, &mut warnings)), warnings)
     }
 
-    fn attempt(mut self, waits: Waits, warnings: &mut Vec<Warning>) -> Result<Held> {
-        self.handover.check()?;
-        let loaded = match self.loaded.take() {
-            Some(loaded) => loaded,
-            None => Loaded { bundle: Bundle::open(&self.bundle)?, network: None },
+    /// Makes the container, whose program then waits: the parent's whole script.
+    fn make(mut self, waits: Waits, warnings: &mut Vec<Warning>) -> Result<Held> {
+        let (Some(bundle), Some(mut spec)) = (self.bundle.take(), self.spec.take()) else {
+            return Err(Error::new(ErrorKind::System, "the bundle has not been read"));
         };
-        let bundle = loaded.bundle;
-        let mut spec = match self.spec {
-            Some(spec) => spec,
-            None => {
-                let (spec, more) = bundle.parse(&bundle.json()?)?;
-                warnings.extend(more);
-                Box::new(spec)
-            }
-        };
-        let ahead = self.parallel && spec.linux.as_ref().is_some_and(NewNetwork::suits);
-        let network = loaded.network.filter(|_| ahead).or_else(|| ahead.then(NewNetwork::begin).flatten());
-        // Later processes of the container do not speak for it.
+        let (container, mut network) = (&self.container, self.network.take());
+        let id = container.id.as_str();
+
+        // Read, check, compile, look up. Nothing is made.
+        // Later processes of the container do not speak for it, so they do not get the socket.
         let process = if self.notify { spec.process.clone() } else { None };
         if self.notify {
-            notify::add(&mut spec, &self.container.store, &self.container.id)?;
+            notify::add(&mut spec, &container.store, &container.id)?;
         }
         let own = own_namespaces(&spec)?;
         let caller = Caller { capabilities: available_capabilities(&spec, &own)?, namespaces: own };
         let config = Config::new(&spec, &bundle.path, &caller, warnings).traced(Mark::CheckConfig)?;
-        // Early, for the sake of the message; `reserve` makes sure of it.
-        if self.container.store.has(&self.container.id) {
+        // Early, for the sake of the message; the transaction makes sure of it.
+        if container.store.has(&container.id) {
             return Err(Error::new(ErrorKind::AlreadyExists, "container with given ID already exists"));
         }
-        let hierarchy = Hierarchy::find()?;
-        let linux = spec.linux.as_ref();
-        let id = self.container.id.as_str();
-        let place = if self.without_cgroup {
-            driver::Plan::none(&config)?
-        } else if self.systemd {
-            let path = linux.map_or("", |linux| linux.cgroups_path.as_str());
-            driver::Plan::systemd(&hierarchy, path, &config, id).traced(Mark::FindCgroup)?
-        } else {
-            driver::Plan::fs(&hierarchy, &config, id).traced(Mark::FindCgroup)?
-        };
-        let resources = linux.and_then(|linux| linux.resources.clone()).unwrap_or_default();
-        let mut inherited = Inherited::new(*spec);
-        if let Some(process) = process {
-            inherited.process = process;
-        }
+        let cgroups_path = spec.linux.as_ref().map_or("", |linux| linux.cgroups_path.as_str());
+        let rootfs = bundle.resolve(&config.rootfs);
+        let target = Target::find(&config, rootfs, id, self.cgroup_manager, cgroups_path)?;
         let filter =
             config.seccomp.as_ref().map(prepare::seccomp::compile).transpose().traced(Mark::CompileFilter)?;
-        let ignored =
-            config.seccomp.iter().flat_map(Policy::notes).map(|note| format!("linux.seccomp.{note}"));
-        let notes = ignored.chain(filter.as_ref().map(CompiledFilter::note)).collect();
-        let extras = Extras {
-            // Of a new user namespace the child finds out.
-            keeps: if config.keeps_groups {
-                Keeps::All
-            } else if !config.namespaces.is_own(NamespaceKind::User) && ids::denies_groups(None)? {
-                Keeps::Undroppable
-            } else {
-                Keeps::None
-            },
-            filter,
-            ..self.handover.take_extras()?
-        };
+        let notes = seccomp_notes(&config, filter.as_ref());
+        let given = self.options.take_extras()?;
+        let mut extras = Extras { keeps: groups_to_keep(&config)?, filter, ..given };
 
-        let rootfs = bundle.resolve(&config.rootfs);
-        let host_mount = match config.namespaces.origin(NamespaceKind::Mount) {
-            Origin::Shared => Some(host_mount::id_at(&rootfs)?),
-            Origin::New | Origin::Path(_) => None,
-        };
+        // The record names all that will be made, and is written first.
+        let record = record(id, bundle.path, &config, *spec, process, &target, &extras);
 
-        let resctrl = match &config.intel_rdt {
-            Some(rdt) => {
-                let resctrl = Resctrl::find()?;
-                let place = resctrl.place(rdt, self.container.id.as_str())?;
-                Some((resctrl, place))
+        let (options, rootless, made) = (&self.options, self.rootless, Made::default());
+        let tx = Transaction { container, config: &config, target, options, rootless, record, notes, made };
+        let ((child, plan), tx) = tx.run(|tx, entry| {
+            if self.notify {
+                entry.make_notify()?;
             }
-            None => None,
-        };
-
-        let entry = self.container.store.reserve(&self.container.id).traced(Mark::Reserve)?;
-        let attempt = Attempt {
-            container: &self.container,
-            bundle: bundle.path,
-            rootfs,
-            config: &config,
-            hierarchy: &hierarchy,
-            place,
-            handover: &self.handover,
-            inherited: &inherited,
-            resources: &resources,
-            host_mount,
-            resctrl,
-            rootless: self.rootless,
-            notify: self.notify,
-            network,
-            waits,
-            notes,
-            made: Made::default(),
-        };
-        let held = attempt.make(entry, extras)?;
-        Ok(held.cancelled_by(self.handover.cancel))
+            let cgroup = tx.make_cgroup(entry)?;
+            if waits == Waits::ForStart {
+                extras.fifo = Some(entry.make_fifo()?);
+            }
+            let mut plan = tx.plan(extras, network.as_mut())?;
+            let (mut child, cgroup) = tx.spawn(&mut plan, cgroup, entry)?;
+            let ahead = tx.write_ahead(entry, &child, &plan)?;
+            tx.with_init(&mut child, |tx, child| {
+                let proc = procfs(&plan)?;
+                network.take().map_or(Ok(()), NewNetwork::finish)?;
+                child.start_tree_cloner(&plan, &tx.device_owners(child, &plan, proc)?)?;
+                tx.id_maps(child, proc)?;
+                tx.intel_rdt(child)?;
+                tx.limits(child, &plan, proc, cgroup)?;
+                tx.serve(child, &plan, proc)
+            })?;
+            tx.commit(entry, &child, ahead)?;
+            tx.options.report_pid(&child, b"standard").traced(Mark::Announce)?;
+            if waits == Waits::ForRelease {
+                container.start_container_hooks(&tx.record, Watch::cancel(tx.options.cancel()))?;
+            }
+            Ok((child, plan))
+        })?;
+        let held = Held::new(child, plan, tx.made.oom_watch, tx.notes);
+        Ok(held.with_container(container.clone(), tx.record).cancelled_by(self.options.cancel))
     }
+}
+
+/// Returns the record of a container that is going to be made. `process` is what later processes
+/// inherit, if it is not that of `spec`.
+fn record(
+    id: &str,
+    bundle: String,
+    config: &Config,
+    spec: Spec,
+    process: Option<spec::Process>,
+    target: &Target,
+    extras: &Extras,
+) -> Record {
+    let resources = spec.linux.as_ref().and_then(|linux| linux.resources.clone()).unwrap_or_default();
+    let mut inherited = Inherited::new(spec);
+    if let Some(process) = process {
+        inherited.process = process;
+    }
+    let (rootfs, cgroup_path) = (target.rootfs.clone(), target.cgroup_path());
+    let mut record = Record::creating(id, bundle, rootfs, cgroup_path, target.cgroup.record());
+    record.annotations.clone_from(&config.annotations);
+    record.inherited = Document::new(&inherited);
+    record.shared_pid_namespace = !config.namespaces.is_new(NamespaceKind::Pid);
+    record.resources = Document::new(&resources);
+    record.no_new_keyring = extras.no_new_keyring;
+    record.seccomp = extras.filter.as_ref().map(CompiledFilter::record);
+    record.host_mount_below = target.host_mount;
+    record.resctrl = target.resctrl.as_ref().map(|(_, place)| place.clone());
+    record.start_container = HookRecord::list(config.hooks.of(HookKind::StartContainer));
+    record.poststart = HookRecord::list(config.hooks.of(HookKind::Poststart));
+    record.poststop = HookRecord::list(config.hooks.of(HookKind::Poststop));
+    record
+}
+
+/// Returns what a debug log says about the filter: how it is loaded, and what of the policy has no
+/// meaning on this kernel.
+fn seccomp_notes(config: &Config, filter: Option<&CompiledFilter>) -> Vec<String> {
+    let ignored = config.seccomp.iter().flat_map(Policy::notes).map(|note| format!("linux.seccomp.{note}"));
+    ignored.chain(filter.map(CompiledFilter::note)).collect()
+}
+
+/// Returns the host's procfs.
+fn procfs(plan: &Plan) -> Result<&Proc> {
+    plan.proc.as_ref().ok_or_else(|| Error::new(ErrorKind::Setup, "the plan has no procfs"))
+}
+
+/// Returns which of the caller's supplementary groups the process keeps. For a new user namespace,
+/// the child checks this itself.
+fn groups_to_keep(config: &Config) -> Result<Keeps> {
+    Ok(if config.keeps_groups {
+        Keeps::All
+    } else if !config.namespaces.is_own(NamespaceKind::User) && ids::denies_groups(None)? {
+        Keeps::Undroppable
+    } else {
+        Keeps::None
+    })
 }
 
 /// The types of namespaces whose paths lead to the caller's own: by what the paths lead to,

@@ -2,7 +2,7 @@
 //! delete(1): removes all that is left of a container.
 
 use super::kill::{ends, kill_everything};
-use super::process::{Process, Written};
+use super::process::Process;
 use super::state::status;
 use super::{Container, host_mount};
 use crate::cgroup::fs::{self, Occupants};
@@ -95,8 +95,8 @@ impl Container {
     /// for; nothing if somebody else has deleted it, whoever has its name now.
     pub fn delete_stopped(&self, first: Process) -> Result<Vec<Warning>> {
         let watch = Watch::cancel(first.cancel());
-        let Some(written) = &first.written else { return Ok(Vec::new()) };
-        match self.still_of(written) {
+        let Some(record) = &first.record else { return Ok(Vec::new()) };
+        match self.still_of(record) {
             Ok(Some((entry, record))) => {
                 let occupants = occupants_of_stopped(&record);
                 destroy(entry, &record, occupants, watch)
@@ -107,27 +107,18 @@ impl Container {
         }
     }
 
-    /// The container's record, if it still is the container of which this was written.
-    fn still_of(&self, written: &Written) -> Result<Option<(Locked, Record)>> {
-        let Written { record, version } = written;
+    /// Returns the container's entry, locked, and its present record, if it still is the container
+    /// that `record` describes.
+    fn still_of(&self, record: &Record) -> Result<Option<(Locked, Record)>> {
         let entry = self.store.entry(&self.id)?.lock()?;
-        // Most often nobody has changed it, and it need not be read.
-        if entry.is_at(version) {
-            return Ok(Some((entry, record.clone())));
-        }
-        self.still_with(entry, record)
-    }
-
-    fn still_with(&self, entry: Locked, record: &Record) -> Result<Option<(Locked, Record)>> {
         let now = entry.record()?;
         Ok((now.init == record.init).then_some((entry, now)))
     }
 
-    /// Ends and destroys the container of which `record` is, because of `error`
+    /// Ends and destroys the container that `record` describes, because of `error`
     /// (runtime.md, "Lifecycle", steps 12 and 13).
     pub(super) fn destroy_for(&self, error: Error, record: &Record, watch: Watch<'_>) -> Error {
-        let entry = || self.store.entry(&self.id)?.lock();
-        let destroyed = match entry().and_then(|entry| self.still_with(entry, record)) {
+        let destroyed = match self.still_of(record) {
             Ok(Some((entry, record))) => end_and_destroy(entry, &record, watch),
             Ok(None) => Ok(Vec::new()),
             Err(gone) if gone.kind() == ErrorKind::NotFound => Ok(Vec::new()),

@@ -4,8 +4,8 @@
 
 use super::container_hooks::root_of;
 use super::create::start_failed;
-use super::handover::{Handover, handover_options};
 use super::inherited::Inherited;
+use super::options::{ProcessOptions, process_options};
 use super::process::{Created, Held};
 use super::state::status;
 use super::{Container, NO_CGROUP};
@@ -44,7 +44,7 @@ pub struct Exec {
     cgroup: Option<String>,
     ignore_paused: bool,
     hook: Option<Hook>,
-    handover: Handover,
+    options: ProcessOptions,
 }
 
 impl Container {
@@ -63,13 +63,13 @@ impl Container {
             cgroup: None,
             ignore_paused: false,
             hook: None,
-            handover: Handover::default(),
+            options: ProcessOptions::default(),
         }
     }
 }
 
 impl Exec {
-    handover_options!();
+    process_options!();
 
     /// Runs the process in this cgroup below the container's.
     pub fn cgroup(mut self, path: impl Into<String>) -> Self {
@@ -98,15 +98,62 @@ impl Exec {
     /// program: for a caller that wants to set up the terminal first.
     pub fn hold(self) -> Result<Held> {
         let mut warnings = Vec::new();
-        Held::warned(self.attempt(&mut warnings), warnings)
+        Held::warned(self.make(&mut warnings), warnings)
     }
 
-    fn attempt(mut self, warnings: &mut Vec<Warning>) -> Result<Held> {
-        self.handover.check()?;
+    /// Makes the process, which then waits: the parent's whole script.
+    fn make(mut self, warnings: &mut Vec<Warning>) -> Result<Held> {
+        self.options.check()?;
         let entry = self.container.store.entry(&self.container.id)?;
         let record = entry.record()?;
-        let refuse = |why: &str| Err(Error::new(ErrorKind::InvalidState, why));
         let status = status(&entry, &record)?;
+        let init = self.init(status, &record)?;
+        let inherited = Inherited::of(&record)?;
+        inherited.complete(&mut self.process);
+        let config = ProcessConfig::new(&self.process, available_capabilities(&record)?, warnings)
+            .and_then(|config| {
+                config.with_linux(inherited.personality.as_ref(), inherited.memory_policy.as_ref())
+            })
+            .traced(Mark::CheckConfig)?;
+        let keeps_groups = keeps_groups(&record.annotations)?;
+        let config = config.keeping_groups(keeps_groups);
+        let given = self.options.take_extras()?;
+        let filter = entry.filter(&record)?;
+        let mut notes: Vec<String> = filter.iter().map(CompiledFilter::note).collect();
+        let agent = filter.as_ref().and_then(|filter| filter.agent.clone());
+        let target = ExecTarget { record: &record, status, agent };
+        let keeps = target.groups_to_keep(keeps_groups)?;
+        let extras = Extras { keeps, filter, no_new_keyring: record.no_new_keyring, ..given };
+
+        let joins = joins(&record.namespace_paths, init)?;
+        let (root, in_user_namespace) = (root(&record)?, target.in_user_namespace());
+        let mut plan = prepare::for_exec(&config, &record.id, in_user_namespace, joins, root, extras)
+            .traced(Mark::Plan)?;
+        plan.enter = enter(&record)?;
+        if let Some(hook) = &self.hook {
+            prepare::hook::for_start_container(&mut plan, hook);
+        }
+        let oom_watch = Cgroup::from_record(record.cgroup_path())?.map(|cgroup| {
+            let before = cgroup.memory_events();
+            OomWatch::new(cgroup, before)
+        });
+
+        let bound = match config.exec_affinity.initial.as_slice() {
+            [] => None,
+            cpus => Some(Bound::to(cpus)?),
+        };
+        notes.extend(bound.iter().map(Bound::note));
+        let mut child = spawn(&mut plan, self.cgroup.as_deref(), &record)?;
+        drop(bound);
+        let served = self.serve(&mut child, &plan, &target);
+        let finished = served.and_then(|()| self.finish(&child, &plan, &config, &target));
+        finished.map_err(|error| explain(error, &child, oom_watch.as_ref()))?;
+        Ok(Held::new(child, plan, oom_watch, notes).cancelled_by(self.options.cancel))
+    }
+
+    /// Returns a pidfd of the container's init, if a process may be executed beside it.
+    fn init(&self, status: Status, record: &Record) -> Result<OwnedFd> {
+        let refuse = |why: &str| Err(Error::new(ErrorKind::InvalidState, why));
         match status {
             Status::Created | Status::Running => {}
             Status::Paused if self.ignore_paused => {}
@@ -120,109 +167,84 @@ impl Exec {
         if !record.allows_exec() {
             return refuse("cannot exec in a container that an older version of this runtime has made");
         }
-        let inherited = Inherited::of(&record)?;
-        inherited.complete(&mut self.process);
-        let config = ProcessConfig::new(&self.process, available_capabilities(&record)?, warnings)
-            .and_then(|config| {
-                config.with_linux(inherited.personality.as_ref(), inherited.memory_policy.as_ref())
-            })
-            .traced(Mark::CheckConfig)?;
-        let keeps_groups = keeps_groups(&record.annotations)?;
-        let config = config.keeping_groups(keeps_groups);
-        let given = self.handover.take_extras()?;
-        let filter = entry.filter(&record)?;
-        let mut notes: Vec<String> = filter.iter().map(CompiledFilter::note).collect();
-        let agent = filter.as_ref().and_then(|filter| filter.agent.clone());
-        let in_user_namespace = record.namespace_paths.contains_key(Kind::User.clone_name());
-        let extras = Extras {
-            keeps: if keeps_groups {
-                Keeps::All
-            } else if ids::denies_groups(in_user_namespace.then_some(record.init.pid))? {
-                Keeps::Undroppable
-            } else {
-                Keeps::None
-            },
-            filter,
-            no_new_keyring: record.no_new_keyring,
-            ..given
-        };
-        let found = Found { record: &record, status, agent };
-        let joins = joins(&record.namespace_paths, init)?;
-        let root = root(&record)?;
-        let mut plan = prepare::for_exec(&config, &record.id, in_user_namespace, joins, root, extras)
-            .traced(Mark::Plan)?;
-        plan.enter = enter(&record)?;
-        if let Some(hook) = &self.hook {
-            prepare::hook::for_start_container(&mut plan, hook);
-        }
-        let watch = Cgroup::from_record(record.cgroup_path())?.map(|cgroup| {
-            let before = cgroup.memory_events();
-            OomWatch::new(cgroup, before)
-        });
-        let bound = match config.exec_affinity.initial.as_slice() {
-            [] => None,
-            cpus => Some(Bound::to(cpus)?),
-        };
-        notes.extend(bound.iter().map(Bound::note));
-        let mut child = spawn(&mut plan, self.cgroup.as_deref(), &record)?;
-        drop(bound);
-        self.drive(&mut child, &plan, &config, &found).map_err(|error| {
-            let limit = watch.as_ref().filter(|_| child.is_killed()).and_then(OomWatch::limit);
-            start_failed(match limit {
-                None => error,
-                Some(limit) => {
-                    Error::new(ErrorKind::Setup, format!("{} (possibly OOM-killed): {limit}", error.report()))
-                }
-            })
-        })?;
-        Ok(Held::new(child, plan, watch, notes).cancelled_by(self.handover.cancel))
+        Ok(init)
     }
 
-    fn drive(&self, child: &mut Child, plan: &Plan, config: &ProcessConfig, found: &Found<'_>) -> Result<()> {
+    /// Answers the child at each of its stops, until its program could be executed.
+    fn serve(&self, child: &mut Child, plan: &Plan, target: &ExecTarget<'_>) -> Result<()> {
         loop {
-            match child.progress(plan, self.handover.cancel())? {
-                Progress::Ready => break,
+            match child.progress(plan, self.options.cancel())? {
+                Progress::Ready => return Ok(()),
                 stop @ (Progress::Namespaces | Progress::Barrier | Progress::NeedMount(_)) => {
                     let text = format!("a process of exec stops at {stop:?}, which only create has");
                     return Err(Error::new(ErrorKind::Setup, text));
                 }
                 Progress::Listener(listener) => {
-                    if let Some(agent) = &found.agent {
-                        agent::hand_over(
-                            agent,
-                            listener,
-                            child.pid,
-                            found.state(),
-                            self.handover.watch(child),
-                        )?;
+                    if let Some(agent) = &target.agent {
+                        let watch = self.options.watch(child);
+                        agent::hand_over(agent, listener, child.pid, target.state(), watch)?;
                     }
                     child.go()?;
                 }
             }
         }
+    }
+
+    /// Sets what the child has no right to set itself, and reports its pid.
+    fn finish(
+        &self,
+        child: &Child,
+        plan: &Plan,
+        config: &ProcessConfig,
+        target: &ExecTarget<'_>,
+    ) -> Result<()> {
         let proc = proc::host()?;
-        if let Some(place) = &found.record.resctrl {
+        if let Some(place) = &target.record.resctrl {
             Resctrl::find()?.assign(place, child.pid)?;
         }
-        if found.in_user_namespace() {
+        if target.in_user_namespace() {
             outside::own_streams(plan, &proc, child.pid, config.uid)?;
         }
         let attributes = prepare::attributes(config, config.exec_affinity.to_stay());
-        outside::apply(attributes, &proc, child.pid, found.in_user_namespace())
+        outside::apply(attributes, &proc, child.pid, target.in_user_namespace())
             .traced(Mark::SetFromOutside)?;
-        self.handover.announce(child, b"setns").traced(Mark::Announce)
+        self.options.report_pid(child, b"setns").traced(Mark::Announce)
     }
 }
 
-/// The container as it was found.
-struct Found<'a> {
+/// Adds to an error that it comes from the child, and that the child may have been killed for memory.
+fn explain(error: Error, child: &Child, oom_watch: Option<&OomWatch>) -> Error {
+    let limit = oom_watch.filter(|_| child.is_killed()).and_then(OomWatch::limit);
+    start_failed(match limit {
+        None => error,
+        Some(limit) => {
+            Error::new(ErrorKind::Setup, format!("{} (possibly OOM-killed): {limit}", error.report()))
+        }
+    })
+}
+
+/// The container in which the process is executed.
+struct ExecTarget<'a> {
     record: &'a Record,
     status: Status,
     /// Who answers for its filter.
     agent: Option<Listener>,
 }
 
-impl Found<'_> {
+impl ExecTarget<'_> {
+    /// Returns which of the caller's supplementary groups the process keeps; all of them, if an
+    /// annotation of the container says so.
+    fn groups_to_keep(&self, all: bool) -> Result<Keeps> {
+        let init = self.in_user_namespace().then_some(self.record.init.pid);
+        Ok(if all {
+            Keeps::All
+        } else if ids::denies_groups(init)? {
+            Keeps::Undroppable
+        } else {
+            Keeps::None
+        })
+    }
+
     fn in_user_namespace(&self) -> bool {
         self.record.namespace_paths.contains_key(Kind::User.clone_name())
     }

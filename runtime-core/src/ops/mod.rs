@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What can be done to containers: one verb in each file.
 
-mod attempt;
 mod bundle;
 mod container_hooks;
 mod create;
@@ -9,25 +8,27 @@ mod delete;
 mod events;
 mod exec;
 mod features;
-mod handover;
 mod host_mount;
 mod inherited;
 mod kill;
 mod list;
 mod notify;
+mod options;
 mod pause;
 mod process;
 mod ps;
 mod start;
 mod state;
+mod target;
+mod transaction;
 mod update;
 
 pub use create::Create;
 pub use events::{Event, Events};
 pub use exec::Exec;
 pub use features::features;
-pub use handover::check_preserved_fds;
 pub use list::Listed;
+pub use options::check_preserved_fds;
 pub use process::{Created, Held, Process};
 pub use state::State;
 

@@ -10,7 +10,6 @@ use crate::parent::reap::reap;
 use crate::parent::{Child, Running};
 use crate::state::process::is_halted;
 use crate::state::record::Record;
-use crate::state::store::Version;
 use crate::sys::process::ExitStatus;
 use crate::sys::{Errno, process};
 use crate::watch::Watch;
@@ -38,7 +37,8 @@ pub struct Held {
     watch: Option<OomWatch>,
     warnings: Vec<Warning>,
     notes: Vec<String>,
-    first: Option<(Container, Written)>,
+    /// The container, and its record as create has left it, if this is its first process.
+    first: Option<(Container, Record)>,
     cancel: Option<OwnedFd>,
 }
 
@@ -60,9 +60,9 @@ impl Held {
         &self.warnings
     }
 
-    /// Marks the process as the first of `container`.
-    pub(super) fn first_of(self, container: Container, written: Written) -> Self {
-        Held { first: Some((container, written)), ..self }
+    /// Marks this process as the init of `container`, which `record` describes.
+    pub(super) fn with_container(self, container: Container, record: Record) -> Self {
+        Held { first: Some((container, record)), ..self }
     }
 
     /// Lets `cancel` end the waits that are still to come.
@@ -88,17 +88,15 @@ impl Held {
         drop(plan);
         let cancelled = cancel.as_ref().map(AsFd::as_fd);
         let begun = running.await_exec(cancelled).and_then(|()| match &first {
-            Some((container, Written { record, .. })) => {
-                container.poststart(record, Watch::cancel(cancelled))
-            }
+            Some((container, record)) => container.poststart(record, Watch::cancel(cancelled)),
             None => Ok(()),
         });
         if let Err(error) = begun {
             running.end();
             return Err(undo(error, first.as_ref()));
         }
-        let written = first.map(|(_, written)| written);
-        let process = Process { running, watch, written, cancel };
+        let record = first.map(|(_, record)| record);
+        let process = Process { running, watch, record, cancel };
         Ok(Created { process, warnings, notes })
     }
 
@@ -110,16 +108,16 @@ impl Held {
             Err(error) => return Err(undo(error, first.as_ref()).with_warnings(warnings)),
         };
         drop(plan);
-        let written = first.map(|(_, written)| written);
-        let process = Process { running, watch, written, cancel };
+        let record = first.map(|(_, record)| record);
+        let process = Process { running, watch, record, cancel };
         Ok(Created { process, warnings, notes })
     }
 }
 
 /// Destroys the container whose first process has come to nothing.
-fn undo(error: Error, first: Option<&(Container, Written)>) -> Error {
+fn undo(error: Error, first: Option<&(Container, Record)>) -> Error {
     match first {
-        Some((container, Written { record, .. })) => container.destroy_for(error, record, Watch::default()),
+        Some((container, record)) => container.destroy_for(error, record, Watch::default()),
         None => error,
     }
 }
@@ -131,16 +129,9 @@ fn undo(error: Error, first: Option<&(Container, Written)>) -> Error {
 pub struct Process {
     running: Running,
     watch: Option<OomWatch>,
-    /// If it is the first process of a container.
-    pub(super) written: Option<Written>,
+    /// The container's record as create has left it, if this is its first process.
+    pub(super) record: Option<Record>,
     cancel: Option<OwnedFd>,
-}
-
-/// A container's record as create has left it.
-#[derive(Debug)]
-pub(super) struct Written {
-    pub(super) record: Record,
-    pub(super) version: Version,
 }
 
 impl Process {

@@ -205,11 +205,6 @@ impl Entry {
         }
     }
 
-    /// Whether the record is this one still.
-    pub(crate) fn is_at(&self, version: &Version) -> bool {
-        fd::stat_at(&self.dir, RECORD, libc::AT_SYMLINK_NOFOLLOW).is_ok_and(|st| Version::of(&st) == *version)
-    }
-
     /// What a record that cannot be read still names, if it is this container's.
     pub(crate) fn remains(&self) -> Option<Remains> {
         Remains::from_json(self.id.as_str(), &self.json().ok()?.0)
@@ -309,49 +304,26 @@ impl std::ops::Deref for Locked {
     }
 }
 
-/// Which one of a container's records it is: each is a file of its own.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Version {
-    device: u64,
-    inode: u64,
-    size: i64,
-    /// Seconds and nanoseconds. A file system may give an inode number again.
-    modified: (i64, i64),
-}
-
-impl Version {
-    fn of(st: &libc::stat) -> Self {
-        Version {
-            device: st.st_dev,
-            inode: st.st_ino,
-            size: st.st_size,
-            modified: (st.st_mtime, st.st_mtime_nsec),
-        }
-    }
-}
-
 /// A record that nobody has seen yet.
 #[must_use]
 pub(crate) struct NewRecord<'a> {
     entry: &'a Entry,
-    version: Version,
 }
 
 impl NewRecord<'_> {
     /// Whoever reads sees the old record or this one, whole.
-    pub(crate) fn commit(self) -> Result<Version> {
-        let NewRecord { entry, version } = self;
+    pub(crate) fn commit(self) -> Result<()> {
+        let NewRecord { entry } = self;
         fd::rename(&entry.dir, NEW_RECORD, &entry.dir, RECORD)
             .context(|| format!("write state.json of container {}", entry.id))
             .traced(Mark::CommitRecord)
-            .map(|()| version)
     }
 }
 
 impl Locked {
     /// Replaces the record.
     pub(crate) fn write(&self, record: &Record) -> Result<()> {
-        self.prepare(record)?.commit().map(drop)
+        self.prepare(record)?.commit()
     }
 
     /// Writes a record that is to replace the present one.
@@ -362,14 +334,13 @@ impl Locked {
             return Err(Error::new(ErrorKind::InvalidConfig, text)
                 .with_hint("it has the hooks, the annotations, limits and rules of config.json"));
         }
-        let write = || -> crate::sys::Result<Version> {
+        let write = || -> crate::sys::Result<()> {
             let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_NONBLOCK;
             let file = fd::open(&self.dir, NEW_RECORD, flags, 0o600)?;
-            fd::write_all(&file, &json)?;
-            Ok(Version::of(&fd::stat(&file)?))
+            fd::write_all(&file, &json)
         };
         let written = write().context(|| format!("write state.json.new of container {}", self.id));
-        written.map(|version| NewRecord { entry: self, version }).traced(Mark::WriteRecord)
+        written.map(|()| NewRecord { entry: self }).traced(Mark::WriteRecord)
     }
 
     /// Keeps the container's filter for `exec`. Readers come after the record that

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the caller of create and of exec gives to the process, and wants to be
-//! told of it.
+//! The options that create and exec have in common: what the caller gives to the process, and
+//! what it wants to be told of it.
 
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::parent::Child;
@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
 #[derive(Debug, Default)]
-pub(super) struct Handover {
+pub(super) struct ProcessOptions {
     pub(super) console_socket: Option<PathBuf>,
     pub(super) pidfd_socket: Option<PathBuf>,
     pub(super) pid_file: Option<PathBuf>,
@@ -22,30 +22,30 @@ pub(super) struct Handover {
 }
 
 /// The methods of the two builders that set them.
-macro_rules! handover_options {
+macro_rules! process_options {
     () => {
         /// Sends the master of the process's terminal to the AF_UNIX SOCK_STREAM
         /// socket at `path`. Needed if and only if `process.terminal` is true.
         pub fn console_socket(mut self, path: impl Into<PathBuf>) -> Self {
-            self.handover.console_socket = Some(path.into());
+            self.options.console_socket = Some(path.into());
             self
         }
 
         /// As [`console_socket`](Self::console_socket), with a connected socket.
         pub fn console(mut self, socket: OwnedFd) -> Self {
-            self.handover.extras.console = Some(socket);
+            self.options.extras.console = Some(socket);
             self
         }
 
         /// Sends a pidfd of the process to the socket at `path`.
         pub fn pidfd_socket(mut self, path: impl Into<PathBuf>) -> Self {
-            self.handover.pidfd_socket = Some(path.into());
+            self.options.pidfd_socket = Some(path.into());
             self
         }
 
         /// Writes the pid of the process, in decimal, to the file at `path`.
         pub fn pid_file(mut self, path: impl Into<PathBuf>) -> Self {
-            self.handover.pid_file = Some(path.into());
+            self.options.pid_file = Some(path.into());
             self
         }
 
@@ -56,34 +56,34 @@ macro_rules! handover_options {
         /// is left. A hook, a peer, or a process that stops the one that is made could
         /// otherwise keep the caller waiting.
         pub fn cancel(mut self, event: OwnedFd) -> Self {
-            self.handover.cancel = Some(event);
+            self.options.cancel = Some(event);
             self
         }
 
         /// What becomes the program's standard input, output and error; `None`: what
         /// the caller has. Ignored with a terminal.
         pub fn stdio(mut self, stdio: [Option<OwnedFd>; 3]) -> Self {
-            self.handover.extras.stdio = stdio;
+            self.options.extras.stdio = stdio;
             self
         }
 
         /// Gives the program the caller's descriptors 3 to 2 + `count` too.
         pub fn preserve_fds(mut self, count: u16) -> Self {
-            self.handover.extras.preserve_fds = count;
+            self.options.extras.preserve_fds = count;
             self
         }
 
         /// Adds a variable to the program's environment.
         pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-            self.handover.extras.add_env(name.as_ref(), value.as_ref());
+            self.options.extras.add_env(name.as_ref(), value.as_ref());
             self
         }
     };
 }
-pub(super) use handover_options;
+pub(super) use process_options;
 
-impl Handover {
-    /// Before anything is opened.
+impl ProcessOptions {
+    /// Checks what only the caller's descriptors can tell, before anything is opened.
     pub(super) fn check(&self) -> Result<()> {
         check_preserved_fds(self.extras.preserve_fds)
     }
@@ -92,12 +92,12 @@ impl Handover {
         self.cancel.as_ref().map(AsFd::as_fd)
     }
 
-    /// Events that end every wait for others while `child` is on its way.
+    /// Returns the events that end every wait for others while `child` is on its way.
     pub(super) fn watch<'a>(&'a self, child: &'a Child) -> Watch<'a> {
         Watch::cancel(self.cancel()).with(child.pidfd())
     }
 
-    /// What goes into the plan, with the console connected.
+    /// Takes out what goes into the plan, with the console connected.
     pub(super) fn take_extras(&mut self) -> Result<Extras> {
         let mut extras = std::mem::take(&mut self.extras);
         if let Some(path) = &self.console_socket {
@@ -108,8 +108,8 @@ impl Handover {
         Ok(extras)
     }
 
-    /// Tells those who asked which process it is. `kind` goes with the pidfd.
-    pub(super) fn announce(&self, child: &Child, kind: &[u8]) -> Result<()> {
+    /// Writes the pid file, and sends a pidfd with the text `kind`, if the caller asked for them.
+    pub(super) fn report_pid(&self, child: &Child, kind: &[u8]) -> Result<()> {
         if let Some(path) = &self.pidfd_socket {
             Peer::connect(path, self.watch(child))
                 .and_then(|peer| peer.send(kind, child.pidfd()))

@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The making of one container, which ends with the whole container or with nothing: each
+//! method is a line of the script in `create.rs`, and what it has made is undone here.
+
+use super::container_hooks::{self, Inside};
+use super::create::start_failed;
+use super::delete::poststop;
+use super::options::ProcessOptions;
+use super::target::Target;
+use super::{Container, host_mount};
+use crate::boundary::plan::{Node, Plan};
+use crate::cgroup::driver;
+use crate::cgroup::fs::Occupants;
+use crate::cgroup::oom::OomWatch;
+use crate::cgroup::{self, Cgroup, limits};
+use crate::config::Config;
+use crate::config::namespaces::{Kind as NamespaceKind, Origin};
+use crate::error::{Error, ErrorKind, Result};
+use crate::hook::Kind as HookKind;
+use crate::marks::{Mark, Traced};
+use crate::net;
+use crate::parent::network::NewNetwork;
+use crate::parent::{self, Child, Progress, agent, hooks, ids, outside};
+use crate::path::proc::Proc;
+use crate::path::show;
+use crate::prepare::{self, Extras, Host};
+use crate::spec::{OCI_VERSION, StateDocument, Status};
+use crate::state::process::ProcessId;
+use crate::state::record::{Phase, Record};
+use crate::state::store::{Locked, NewRecord};
+use crate::sys::Errno;
+use crate::watch::Watch;
+use seccomp::Policy;
+use std::collections::BTreeMap;
+
+/// A container on its way.
+pub(super) struct Transaction<'a> {
+    pub(super) container: &'a Container,
+    pub(super) config: &'a Config,
+    pub(super) target: Target,
+    pub(super) options: &'a ProcessOptions,
+    /// Whether a container that asks for nothing of its cgroup may go without; `None`: if the
+    /// caller is not root.
+    pub(super) rootless: Option<bool>,
+    /// What is on disk, or will be at the next write.
+    pub(super) record: Record,
+    pub(super) notes: Vec<String>,
+    pub(super) made: Made,
+}
+
+/// What has been made outside of the child, which takes the rest with it.
+#[derive(Default)]
+pub(super) struct Made {
+    /// The cgroup, unless it is another's.
+    owns_cgroup: bool,
+    /// The group in the resctrl file system.
+    resctrl: bool,
+    /// The watch for OOM kills, since the child is in its cgroup.
+    pub(super) oom_watch: Option<OomWatch>,
+    /// The network devices that are in the container.
+    net_devices: Option<net::Moved>,
+}
+
+impl Transaction<'_> {
+    /// Reserves the container's name, writes the record down and carries out `script`. If that
+    /// fails, what was made is undone, in reverse order as far as the order matters.
+    ///
+    /// The first error is the one to report. What cannot be undone is in its hint, and stays in
+    /// the record.
+    pub(super) fn run<T>(
+        mut self,
+        script: impl FnOnce(&mut Self, &Locked) -> Result<T>,
+    ) -> Result<(T, Self)> {
+        let entry = self.container.store.reserve(&self.container.id).traced(Mark::Reserve)?;
+        let error = match entry.write(&self.record).and_then(|()| script(&mut self, &entry)) {
+            Ok(made) => return Ok((made, self)),
+            Err(error) => error,
+        };
+        if entry.is_gone() {
+            // By a `delete --force` that could not wait for us: it has undone all that the
+            // record names, and another container may have the name by now.
+            return Err(match self.give_back_devices() {
+                Ok(()) => error,
+                Err(left) => error.with_hint(left.report()),
+            });
+        }
+        let mut hints = Vec::new();
+        if let Err(left) = self.undo().and_then(|()| entry.remove()) {
+            hints.push(format!("not everything could be undone: {}", left.report()));
+        }
+        // runtime.md, "Lifecycle": from a failing hook on to step 13.
+        if error.kind() == ErrorKind::Hook {
+            hints.extend(poststop(&self.record, Watch::default()).iter().map(ToString::to_string));
+        }
+        Err(if hints.is_empty() { error } else { error.with_hint(hints.join("; ")) })
+    }
+
+    /// Removes what was made. The child is gone by now.
+    fn undo(&mut self) -> Result<()> {
+        // Each for itself: none of them stops the others.
+        let undone = [
+            match self.made.owns_cgroup {
+                true => self.record.driver().remove(Occupants::Kill).map(drop),
+                false => Ok(()),
+            },
+            host_mount::remove(&self.record),
+            match &self.target.resctrl {
+                Some((resctrl, place)) if self.made.resctrl => resctrl.remove(place),
+                _ => Ok(()),
+            },
+            self.give_back_devices(),
+        ];
+        undone.into_iter().collect()
+    }
+
+    fn give_back_devices(&mut self) -> Result<()> {
+        self.made.net_devices.take().map_or(Ok(()), net::Moved::back)
+    }
+
+    /// Makes the cgroup if that is possible before the clone. A container of a caller without
+    /// the rights for it goes without one.
+    pub(super) fn make_cgroup(&mut self, entry: &Locked) -> Result<Option<Cgroup>> {
+        let prepared = self.target.cgroup.prepare(&self.target.hierarchy);
+        match self.owning(prepared).traced(Mark::MakeCgroup) {
+            Err(error) if is_denied(&error) && self.is_rootless()? => {
+                self.go_without_cgroup(error, entry).map(|()| None)
+            }
+            other => other,
+        }
+    }
+
+    /// Makes the plan of the child. `network` is entered, not made, by the child.
+    pub(super) fn plan(&self, extras: Extras, network: Option<&mut NewNetwork>) -> Result<Plan> {
+        let host = Host { rootfs: &self.target.rootfs, hierarchy: self.target.hierarchy.mount_point() };
+        let mut plan = prepare::for_create(self.config, self.id(), &host, extras)
+            .map_err(|error| if error.kind() == ErrorKind::Setup { start_failed(error) } else { error })
+            .traced(Mark::Plan)?;
+        let adopts = self.target.cgroup.adopts();
+        plan.wait_go |= adopts;
+        if let Some(container) = &mut plan.container {
+            container.awaits_filter = !adopts && !container.barrier && !container.awaits_devices;
+        }
+        if let Some(network) = network {
+            plan.enter_network(network.namespace()?);
+        }
+        Ok(plan)
+    }
+
+    /// Clones the child, in its cgroup if that is there, and waits until it has joined the
+    /// namespaces that exist.
+    pub(super) fn spawn(
+        &mut self,
+        plan: &mut Plan,
+        cgroup: Option<Cgroup>,
+        entry: &Locked,
+    ) -> Result<(Child, Option<Cgroup>)> {
+        let born_in = cgroup.as_ref().filter(|_| !self.target.cgroup.adopts()).map(Cgroup::dir);
+        let (mut child, cgroup) = match parent::spawn(plan, born_in) {
+            // Who may make a cgroup may not yet move a process there from his own
+            // (cgroups(7), "Delegation containment").
+            Err(error)
+                if cgroup.is_some()
+                    && error.errno() == Some(Errno::EACCES as i32)
+                    && self.is_rootless()? =>
+            {
+                self.record.driver().remove(Occupants::Kill)?;
+                self.go_without_cgroup(error, entry)?;
+                (parent::spawn(plan, None)?, None)
+            }
+            spawned => (spawned?, cgroup),
+        };
+        child.await_joins(plan, self.options.cancel())?;
+        Ok((child, cgroup))
+    }
+
+    /// Writes down who the child is, and the record that says that the container is made, which
+    /// [`commit`](Self::commit) puts in its place.
+    ///
+    /// `None`: the process that executes the program is not there yet.
+    pub(super) fn write_ahead<'e>(
+        &mut self,
+        entry: &'e Locked,
+        child: &Child,
+        plan: &Plan,
+    ) -> Result<Option<NewRecord<'e>>> {
+        self.record.init = ProcessId::of(child.pid)?;
+        if matches!(self.target.cgroup, driver::Plan::None) {
+            // No cgroup leads to it: for a `delete --force` that comes meanwhile.
+            entry.write(&self.record)?;
+        }
+        if let Some(filter) = &plan.process.filter {
+            entry.write_filter(&filter.program)?;
+        }
+        self.record.phase = Phase::Created;
+        self.record.namespace_paths = self.namespace_paths(child.pid);
+        (!plan.process.enters_pid).then(|| entry.prepare(&self.record)).transpose()
+    }
+
+    /// Carries out a part of the script in which the child can fail, and adds to an error that
+    /// it comes from there, or that the child was killed for memory.
+    pub(super) fn with_init(
+        &mut self,
+        child: &mut Child,
+        script: impl FnOnce(&mut Self, &mut Child) -> Result<()>,
+    ) -> Result<()> {
+        script(self, child).map_err(|error| {
+            let limit = self.made.oom_watch.as_ref().filter(|_| child.is_killed()).and_then(OomWatch::limit);
+            start_failed(match limit {
+                None => error,
+                Some(limit) => Error::new(
+                    ErrorKind::Setup,
+                    format!("container init was OOM-killed (memory limit too low?): {limit}"),
+                ),
+            })
+        })
+    }
+
+    /// Writes the id maps of a new user namespace; compares those of one that was joined.
+    pub(super) fn id_maps(&self, child: &Child, proc: &Proc) -> Result<()> {
+        let namespaces = &self.config.namespaces;
+        if namespaces.is_new(NamespaceKind::User) {
+            ids::write_maps(proc, child.pid, &namespaces.uid_map, &namespaces.gid_map).traced(Mark::IdMaps)
+        } else {
+            ids::compare_maps(proc, child.pid, &namespaces.uid_map, &namespaces.gid_map)
+        }
+    }
+
+    /// Makes the group for cache and memory bandwidth, with the child in it.
+    pub(super) fn intel_rdt(&mut self, child: &Child) -> Result<()> {
+        if let (Some(rdt), Some((resctrl, place))) = (&self.config.intel_rdt, &self.target.resctrl) {
+            resctrl.make(place, rdt, child.pid)?;
+            self.made.resctrl = true;
+        }
+        Ok(())
+    }
+
+    /// Puts limits on the child, and a device filter. A child that was born in its cgroup goes on
+    /// meanwhile; any other is let go behind it.
+    pub(super) fn limits(
+        &mut self,
+        child: &Child,
+        plan: &Plan,
+        proc: &Proc,
+        cgroup: Option<Cgroup>,
+    ) -> Result<()> {
+        let adopts = self.target.cgroup.adopts();
+        if plan.wait_go && !adopts {
+            child.go()?;
+        }
+        self.limit(child, proc, cgroup)?;
+        if adopts || plan.container.as_ref().is_some_and(|container| container.awaits_filter) {
+            child.go()?;
+        }
+        Ok(())
+    }
+
+    fn limit(&mut self, child: &Child, proc: &Proc, cgroup: Option<Cgroup>) -> Result<()> {
+        let resources = &self.config.resources;
+        if let (Some(check), Some(cgroup)) = (&resources.memory.check, &cgroup) {
+            cgroup.check_memory(check)?;
+        }
+        let before = match &cgroup {
+            Some(cgroup) => cgroup.memory_events(),
+            // A scope of systemd's may be one that was left behind. It is no reason to
+            // fail that it cannot be read.
+            None => Cgroup::from_record(&self.target.cgroup_path())
+                .ok()
+                .flatten()
+                .map(|left| left.memory_events())
+                .unwrap_or_default(),
+        };
+        let writes = limits::writes(resources);
+        let adopted = self.target.cgroup.adopt(&self.target.hierarchy, cgroup, child.pid, &writes);
+        let Some(cgroup) = self.owning(adopted).traced(Mark::Limits)? else { return Ok(()) };
+        let watch = OomWatch::new(cgroup, before);
+        // A child that was born in its cgroup may have said by now that it is ready. Below
+        // what it uses then, a memory.max kills it by being written, and nobody else.
+        let limits_memory = writes.iter().any(|write| write.file == "memory.max");
+        let confined = if limits_memory && !self.target.cgroup.adopts() && watch.limit().is_some() {
+            Err(child.ended())
+        } else {
+            self.confine(child, proc, watch.cgroup())
+        };
+        self.made.oom_watch = Some(watch);
+        confined
+    }
+
+    /// Filters devices, and hands the cgroup over to whom it shall belong.
+    fn confine(&mut self, child: &Child, proc: &Proc, cgroup: &Cgroup) -> Result<()> {
+        match cgroup::devices::apply(cgroup.dir(), &self.config.device_rules).traced(Mark::DeviceFilter) {
+            // Who may not load such programs may not make devices either.
+            Err(error) if error.errno() == Some(Errno::EPERM as i32) && self.is_rootless()? => {
+                self.notes.push(format!("the container has no device filter: {}", error.report()));
+            }
+            other => other?,
+        }
+        if let Some(owner) = self.config.cgroup_owner {
+            let mapped = self.in_user_namespace();
+            let owner = if mapped { ids::on_host(proc, child.pid, owner)? } else { owner };
+            self.target.cgroup.leaf(cgroup)?.as_ref().unwrap_or(cgroup).delegate(owner)?;
+        }
+        Ok(())
+    }
+
+    /// Answers the child at each of its stops, until its program could be executed.
+    pub(super) fn serve(&mut self, child: &mut Child, plan: &Plan, proc: &Proc) -> Result<()> {
+        loop {
+            match child.progress(plan, self.options.cancel())? {
+                Progress::NeedMount(item) => child.send_tree(plan, item)?,
+                Progress::Namespaces => {
+                    self.move_net_devices(child, plan)?;
+                    child.go()?;
+                }
+                Progress::Barrier => {
+                    self.hooks(child, plan)?;
+                    child.go()?;
+                }
+                Progress::Listener(listener) => {
+                    if let Some(agent) = self.config.seccomp.as_ref().and_then(Policy::listener) {
+                        let watch = self.options.watch(child);
+                        agent::hand_over(agent, listener, child.pid, self.state(child.pid), watch)?;
+                    }
+                    child.go()?;
+                }
+                Progress::Ready => return self.set_from_outside(child, plan, proc),
+            }
+        }
+    }
+
+    fn move_net_devices(&mut self, child: &Child, plan: &Plan) -> Result<()> {
+        let moved = child
+            .route_socket(plan)
+            .and_then(|socket| net::Moved::new(&self.config.net_devices, child.pid, socket))
+            .traced(Mark::NetDevices)?;
+        self.made.net_devices = Some(moved);
+        Ok(())
+    }
+
+    /// Runs the hooks prestart, createRuntime and createContainer.
+    fn hooks(&self, child: &Child, plan: &Plan) -> Result<()> {
+        let state = self.state(child.pid);
+        for kind in [HookKind::Prestart, HookKind::CreateRuntime] {
+            hooks::run(kind, self.config.hooks.of(kind), &state, self.options.watch(child))?;
+        }
+        let inside = Inside {
+            init: child,
+            plan,
+            namespace_paths: &self.namespace_paths(child.pid),
+            is_alone: self.config.namespaces.is_new(NamespaceKind::Mount),
+            is_born: !self.target.cgroup.adopts(),
+        };
+        let hooks = self.config.hooks.of(HookKind::CreateContainer);
+        container_hooks::create_container(hooks, &state, &inside, self.options.watch(child))
+    }
+
+    /// Sets what the child has no right to set itself.
+    fn set_from_outside(&self, child: &Child, plan: &Plan, proc: &Proc) -> Result<()> {
+        let process = &self.config.process;
+        if self.in_user_namespace() {
+            outside::own_streams(plan, proc, child.pid, process.uid)?;
+        }
+        let attributes = prepare::attributes(process, &[]);
+        outside::apply(attributes, proc, child.pid, self.in_user_namespace()).traced(Mark::SetFromOutside)
+    }
+
+    /// Puts the record in its place: from now on there is a container. `ahead` is what
+    /// [`write_ahead`](Self::write_ahead) returned.
+    pub(super) fn commit<'e>(
+        &mut self,
+        entry: &'e Locked,
+        child: &Child,
+        ahead: Option<NewRecord<'e>>,
+    ) -> Result<()> {
+        let created = match ahead {
+            Some(created) => created,
+            None => {
+                self.record.init = ProcessId::of(child.pid)?;
+                self.record.namespace_paths = self.namespace_paths(child.pid);
+                entry.prepare(&self.record)?
+            }
+        };
+        created.commit()
+    }
+
+    /// Returns for each device node its owner on the host, if the tree helper makes it; nothing
+    /// if that makes none.
+    pub(super) fn device_owners(&self, child: &Child, plan: &Plan, proc: &Proc) -> Result<Vec<(u32, u32)>> {
+        let nodes = plan.container.as_ref().map_or(&[][..], |container| &container.rootfs.dev.nodes);
+        if nodes.iter().all(|node| node.made_by_helper().is_none()) {
+            return Ok(Vec::new());
+        }
+        let namespaces = &self.config.namespaces;
+        let maps = if namespaces.is_new(NamespaceKind::User) {
+            ids::Maps::new(&namespaces.uid_map, &namespaces.gid_map)
+        } else {
+            ids::Maps::of(proc, child.pid)?
+        };
+        let owner = |node: &Node| {
+            let Some(new) = node.made_by_helper() else { return Ok((0, 0)) };
+            let at = || format!("linux.devices: /{}", show(&node.path));
+            maps.on_host(new.uid, new.gid).map_err(|error| error.wrap(at()))
+        };
+        nodes.iter().map(owner).collect()
+    }
+
+    fn go_without_cgroup(&mut self, denied: Error, entry: &Locked) -> Result<()> {
+        self.notes.push(format!("the container has no cgroup of its own: {}", denied.report()));
+        self.target.cgroup = driver::Plan::without(self.config, denied)?;
+        self.made.owns_cgroup = false;
+        self.record.set_cgroup(self.target.cgroup_path(), self.target.cgroup.record());
+        entry.write(&self.record)
+    }
+
+    /// Remembers whether the cgroup is there to be undone.
+    fn owning<T>(&mut self, made: Result<T>) -> Result<T> {
+        self.made.owns_cgroup = !made.as_ref().is_err_and(|error| error.kind() == ErrorKind::AlreadyExists);
+        made
+    }
+
+    fn is_rootless(&self) -> Result<bool> {
+        self.rootless.map_or_else(ids::is_rootless, Ok)
+    }
+
+    fn in_user_namespace(&self) -> bool {
+        self.config.namespaces.is_own(NamespaceKind::User)
+    }
+
+    fn id(&self) -> &str {
+        self.container.id.as_str()
+    }
+
+    fn state(&self, pid: i32) -> StateDocument<'_> {
+        StateDocument {
+            oci_version: OCI_VERSION,
+            id: self.id(),
+            status: Status::Creating,
+            pid,
+            bundle: &self.record.bundle,
+            annotations: &self.config.annotations,
+        }
+    }
+
+    fn namespace_paths(&self, pid: i32) -> BTreeMap<String, String> {
+        NamespaceKind::ALL
+            .into_iter()
+            .filter(|kind| *self.config.namespaces.origin(*kind) != Origin::Shared)
+            .map(|kind| (kind.clone_name().to_owned(), format!("/proc/{pid}/ns/{}", kind.file())))
+            .collect()
+    }
+}
+
+/// Whether the kernel says that the caller may not do this.
+fn is_denied(error: &Error) -> bool {
+    let denied = [Errno::EACCES, Errno::EPERM, Errno::EROFS].map(|errno| Some(errno as i32));
+    denied.contains(&error.errno())
+}
