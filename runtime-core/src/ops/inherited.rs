@@ -69,7 +69,7 @@ mod tests {
     /// See `state::record`: what was written is read, and written again as it was.
     #[test]
     fn the_format_is_what_it_was() {
-        let json = include_bytes!("../state/record.json");
+        let json = include_bytes!("../state/record-2.json");
         let record = Record::from_json("old-record", json).unwrap();
         let inherited = Inherited::of(&record).unwrap();
         assert_eq!(inherited.process.rlimits[0].soft, 10);

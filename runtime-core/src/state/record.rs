@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::hook::Hook;
 use crate::resctrl::Place;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -60,7 +60,7 @@ pub(crate) struct Record {
     /// The filter that every process of the container loads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) seccomp: Option<FilterRecord>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "start_container")]
     pub(crate) start_container: Vec<HookRecord>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) poststart: Vec<HookRecord>,
@@ -100,6 +100,21 @@ pub(crate) struct HookRecord {
     args: Vec<String>,
     env: Option<Vec<String>>,
     timeout: Option<Duration>,
+}
+
+/// Reads the startContainer hooks, which version 1 keeps with the process that runs them.
+fn start_container<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Vec<HookRecord>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Versions {
+        Two(Vec<HookRecord>),
+        One { hooks: Vec<HookRecord> },
+    }
+    match Versions::deserialize(deserializer)? {
+        Versions::Two(hooks) | Versions::One { hooks } => Ok(hooks),
+    }
 }
 
 impl HookRecord {
@@ -298,20 +313,18 @@ mod tests {
     /// A record that the runtime wrote when its types were those of config.json.
     #[test]
     fn the_format_is_what_it_was() {
-        let json = include_str!("record.json").trim();
+        let json = include_str!("record-2.json").trim();
         let record = Record::from_json("old-record", json.as_bytes()).unwrap();
         assert_eq!(String::from_utf8(record.to_json()).unwrap(), json);
         let hooks = HookRecord::hooks(&record.start_container);
         assert_eq!(HookRecord::list(&hooks), record.start_container);
     }
 
-    /// After an upgrade: its containers can be looked at, ended and deleted.
+    /// After an upgrade: the containers of version 1 can be looked at, ended and deleted.
     #[test]
     fn an_older_version_is_read() {
-        let mut json: serde_json::Value = serde_json::from_slice(&record().to_json()).unwrap();
-        json["version"] = 1.into();
-        json["inherited"] = serde_json::json!({});
-        let old = Record::from_json(&record().id, json.to_string().as_bytes()).unwrap();
+        let old = Record::from_json("old-record", include_bytes!("record-1.json")).unwrap();
+        assert_eq!((old.init.pid, old.start_container.len(), old.poststop.len()), (41, 1, 1));
         assert!(!old.allows_exec() && record().allows_exec());
     }
 
