@@ -6,6 +6,7 @@ use crate::config::intel_rdt::{Class, IntelRdt};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::sys::Errno;
 use crate::sys::fd::{self, resolve};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -77,7 +78,7 @@ impl Resctrl {
         self.try_make(place, rdt, pid, &mut made).map_err(|error| {
             if let Some(path) = &made {
                 // The first error is the one to report.
-                crate::sys::ignore(fd::unlink(&self.0, path, libc::AT_REMOVEDIR));
+                crate::sys::ignore(unlinkat(&self.0, path.as_c_str(), UnlinkatFlags::RemoveDir));
             }
             let error = error.wrap_as(ErrorKind::Setup, FIELD);
             match self.read("info/last_cmd_status") {
@@ -138,7 +139,7 @@ impl Resctrl {
             (Some(_), false) => place.monitoring_path(),
             (None, false) => return Ok(()),
         };
-        match fd::unlink(&self.0, &c_string(&path), libc::AT_REMOVEDIR) {
+        match unlinkat(&self.0, c_string(&path).as_c_str(), UnlinkatFlags::RemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
             Err(errno) => Err(Error::os(errno, format!("rmdir /sys/fs/resctrl/{path}"))),
         }

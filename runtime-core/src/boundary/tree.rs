@@ -7,6 +7,7 @@ use crate::path::root::{Leaf, Root};
 use crate::sys::fd::{self, resolve};
 use crate::sys::mount::{self, Depth, MountAttr, attr};
 use crate::sys::{Errno, socket};
+use nix::sys::stat::fstat;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -108,7 +109,7 @@ pub(crate) struct FileId {
 
 impl FileId {
     pub(crate) fn of(file: impl AsFd) -> crate::sys::Result<Self> {
-        let st = fd::stat(file)?;
+        let st = fstat(file)?;
         Ok(FileId { device: st.st_dev, inode: st.st_ino })
     }
 }

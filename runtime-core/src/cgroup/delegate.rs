@@ -4,7 +4,8 @@
 use super::group::Cgroup;
 use crate::error::{Context, Error, Result};
 use crate::path;
-use crate::sys::{Errno, cred, fd};
+use crate::sys::{Errno, fd};
+use nix::unistd::geteuid;
 use std::ffi::{CStr, CString};
 
 /// What may be given away if the kernel does not say (config-linux.md, "Cgroup ownership").
@@ -15,7 +16,7 @@ impl Cgroup {
     /// the kernel says that they are safe. With the others the container could
     /// raise its own limits.
     pub(crate) fn delegate(&self, uid: u32) -> Result<()> {
-        if uid == cred::effective_uid() {
+        if uid == geteuid().as_raw() {
             // We have made it.
             return Ok(());
         }

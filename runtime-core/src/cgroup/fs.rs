@@ -7,6 +7,7 @@ use crate::config::CgroupsPath;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::sys::fd::resolve;
 use crate::sys::{Errno, fd};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
@@ -107,7 +108,7 @@ fn make_all(hierarchy: &Hierarchy, path: &str) -> crate::sys::Result<OwnedFd> {
     if result.is_err() {
         for parent in made.iter().rev() {
             // Another container may have moved in. The first error is the one to report.
-            crate::sys::ignore(fd::unlink(&hierarchy.root, parent, libc::AT_REMOVEDIR));
+            crate::sys::ignore(unlinkat(&hierarchy.root, parent.as_c_str(), UnlinkatFlags::RemoveDir));
         }
     }
     result
@@ -209,7 +210,7 @@ fn remove_empty(path: &str) -> Result<bool> {
         Err(Errno::ENOENT) => return Ok(true),
         other => other.context(|| format!("open cgroup {parent}"))?,
     };
-    match fd::unlink(&dir, &name, libc::AT_REMOVEDIR) {
+    match unlinkat(&dir, name.as_c_str(), UnlinkatFlags::RemoveDir) {
         Ok(()) | Err(Errno::ENOENT) => Ok(true),
         Err(Errno::EBUSY | Errno::ENOTEMPTY) => Ok(false),
         // The kernel says that first, of what is not there too.
@@ -246,7 +247,7 @@ pub(super) fn end_all(path: &str, occupants: Occupants) -> Result<Option<Cgroup>
 }
 
 fn remove_below(cgroup: &Cgroup) -> Result<()> {
-    let remove = |dir: BorrowedFd<'_>, name: &CStr| match fd::unlink(dir, name, libc::AT_REMOVEDIR) {
+    let remove = |dir: BorrowedFd<'_>, name: &CStr| match unlinkat(dir, name, UnlinkatFlags::RemoveDir) {
         Err(Errno::ENOENT | Errno::ENODEV) => Ok(()),
         removed => removed,
     };

@@ -8,6 +8,7 @@ use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::sys::fd::resolve;
 use crate::sys::mount::{self, Depth};
 use crate::sys::{Errno, fd, socket, tty};
+use nix::sys::stat::fstat;
 use std::os::fd::OwnedFd;
 
 const DEVPTS_MAGIC: i64 = 0x1cd1;
@@ -87,7 +88,7 @@ fn mount_console(places: &Places<'_>, peer: &OwnedFd) -> StepResult {
         other => other.during(Call::Open)?,
     };
     // CVE-2026-88264: the image may have a link there.
-    if fd::stat(&target).during(Call::Stat)?.st_mode & libc::S_IFMT == libc::S_IFLNK {
+    if fstat(&target).during(Call::Stat)?.st_mode & libc::S_IFMT == libc::S_IFLNK {
         return Err((Call::Open, Errno::ELOOP));
     }
     let tree = mount::clone_tree(peer, c"", Depth::One, 0).during(Call::CloneTree)?;

@@ -7,6 +7,8 @@
 use crate::boundary::step::{Call, During, StepResult};
 use crate::path::proc::{Proc, is_kernels};
 use crate::sys::{Errno, dir, exe, fd};
+use nix::sys::stat::fstat;
+use nix::unistd::symlinkat;
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
@@ -56,7 +58,7 @@ fn copy_entry(from: &OwnedFd, to: &OwnedFd, name: &CStr, proc: &Proc, depth: usi
             let mut target = [0; libc::PATH_MAX as usize];
             let len = fd::readlink(from, name, &mut target).during(Call::Readlink)?.len();
             let target = target.get(..=len).and_then(|bytes| CStr::from_bytes_with_nul(bytes).ok());
-            fd::symlink(target.ok_or((Call::Readlink, Errno::ENAMETOOLONG))?, to, name)
+            symlinkat(target.ok_or((Call::Readlink, Errno::ENAMETOOLONG))?, to, name)
                 .during(Call::Symlink)?;
             chown(to, name, &st)
         }
@@ -69,7 +71,7 @@ fn copy_entry(from: &OwnedFd, to: &OwnedFd, name: &CStr, proc: &Proc, depth: usi
 
 fn copy_file(from: &OwnedFd, to: &OwnedFd, name: &CStr, st: &libc::stat, proc: &Proc) -> StepResult {
     let file = fd::open(from, name, libc::O_PATH, 0).during(Call::Open)?;
-    let now = fd::stat(&file).during(Call::Stat)?;
+    let now = fstat(&file).during(Call::Stat)?;
     if (now.st_dev, now.st_ino) != (st.st_dev, st.st_ino) {
         return Err((Call::CopyUp, Errno::EBUSY));
     }

@@ -9,6 +9,8 @@ use crate::boundary::tree::Suppliers;
 use crate::path::proc::Proc;
 use crate::path::root::Root;
 use crate::sys::{Errno, fd, mount};
+use nix::sys::stat::fstat;
+use nix::unistd::{UnlinkatFlags, symlinkat, unlinkat};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -43,7 +45,7 @@ impl Shared {
     pub(super) fn look(&self, places: &Places<'_>) -> StepResult<OwnedFd> {
         let (root, path) = places.find(self.path);
         let node = root.open_proper(path, libc::O_PATH).during(Call::Open)?;
-        let st = fd::stat(&node).during(Call::Stat)?;
+        let st = fstat(&node).during(Call::Stat)?;
         if self.is(&st) { Ok(node) } else { Err((Call::CheckDevice, Errno::ENODEV)) }
     }
 
@@ -137,7 +139,7 @@ fn make_node<'a>(
 /// at the path must be the device that was asked for.
 fn set_attributes(dir: BorrowedFd<'_>, name: &CStr, node: &Node, proc: &Proc) -> StepResult {
     let file = fd::open(dir, name, libc::O_PATH, 0).during(Call::Open)?;
-    let st = fd::stat(&file).during(Call::Stat)?;
+    let st = fstat(&file).during(Call::Stat)?;
     if !is_device(&st, node.kind, node.dev) {
         return Err((Call::CheckDevice, Errno::EEXIST));
     }
@@ -166,7 +168,7 @@ fn bind_node(dir: BorrowedFd<'_>, name: &CStr, kind: u32, dev: u64, node: &Owned
         Err(errno) => return Err((Call::Mknod, errno)),
     };
     let target = fd::open(dir, name, libc::O_PATH, 0).during(Call::Open)?;
-    let st = fd::stat(&target).during(Call::Stat)?;
+    let st = fstat(&target).during(Call::Stat)?;
     let is_empty = st.st_mode & libc::S_IFMT == libc::S_IFREG && st.st_size == 0;
     if !is_empty && (made || !is_device(&st, kind, dev)) {
         return Err((Call::CheckDevice, Errno::EEXIST));
@@ -178,12 +180,12 @@ fn make_link<'a>(parents: &mut Parents<'a>, target: &CStr, path: &'a CStr) -> St
     let Some((dir, name)) = parents.of(path)? else { return Ok(()) };
     if path == c"dev/ptmx" {
         // Of the container's own devpts, whatever the image has there.
-        match fd::unlink(dir, name, 0) {
+        match unlinkat(dir, name, UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => {}
             Err(errno) => return Err((Call::Unlink, errno)),
         }
     }
-    match fd::symlink(target, dir, name) {
+    match symlinkat(target, dir, name) {
         Ok(()) | Err(Errno::EEXIST) => Ok(()),
         Err(errno) => Err((Call::Symlink, errno)),
     }

@@ -14,6 +14,7 @@ use crate::sys::clone::Child;
 use crate::sys::mount::{self, Depth, attr};
 use crate::sys::signal::Ignored;
 use crate::sys::{self, Errno, fd, socket};
+use nix::unistd::{chroot, fchdir};
 use std::convert::Infallible;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
@@ -131,8 +132,8 @@ impl TreeCloner<'_> {
         };
         let (root, namespace) = (receive()?, receive()?);
         sys::ns::setns(namespace, libc::CLONE_NEWNS).during(Call::Setns)?;
-        fd::chdir_fd(root).during(Call::Chdir)?;
-        fd::chroot(c".").during(Call::Chroot)
+        fchdir(root).during(Call::Chdir)?;
+        chroot(c".").during(Call::Chroot)
     }
 
     /// Sends the rootfs and the place for it, to which the init may have no way.

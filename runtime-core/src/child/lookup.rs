@@ -8,6 +8,7 @@ use crate::path::proc::is_kernels;
 use crate::path::root::PathBuffer;
 use crate::sys::exec::{execve, execve_fd};
 use crate::sys::{Errno, Result, fd, ignore};
+use nix::sys::stat::fstat;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -46,7 +47,7 @@ pub(super) fn home<T>(view: &View<'_>, uid: u32, found: impl FnOnce(&[u8]) -> T)
 /// already when it is opened.
 fn open_passwd(view: &View<'_>) -> Result<OwnedFd> {
     let file = view.places.root.open(c"etc/passwd", libc::O_PATH)?;
-    let st = fd::stat(&file)?;
+    let st = fstat(&file)?;
     let is_readable = st.st_mode & libc::S_IFMT == libc::S_IFREG && st.st_size > 0;
     if !is_readable || is_kernels(fd::filesystem(&file)?) {
         return Err(Errno::EINVAL);
@@ -192,7 +193,7 @@ pub(super) fn execute(path: &CStr, process: &Process) -> Errno {
 fn is_at(path: &CStr, file: &OwnedFd) -> bool {
     let id = |st: libc::stat| (st.st_dev, st.st_ino);
     let there = fd::stat_at(fd::CWD, path, 0).map(id);
-    there.is_ok() && there == fd::stat(file).map(id)
+    there.is_ok() && there == fstat(file).map(id)
 }
 
 #[cfg(test)]

@@ -15,6 +15,9 @@ use crate::path::proc::Proc;
 use crate::path::root::{Leaf, Root};
 use crate::sys::mount::{self, Depth, MountAttr, attr};
 use crate::sys::{Errno, fd};
+use nix::mount::{MntFlags, umount2};
+use nix::sys::stat::fstat;
+use nix::unistd::{fchdir, symlinkat};
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
@@ -95,7 +98,7 @@ fn attach(
         What::Remount(_) => return Ok(None),
         What::Inside(_) => {
             let tree = cloned()?;
-            let leaf = match fd::stat(&tree).during(Call::Stat)?.st_mode & libc::S_IFMT {
+            let leaf = match fstat(&tree).during(Call::Stat)?.st_mode & libc::S_IFMT {
                 libc::S_IFDIR => Leaf::Directory,
                 _ => Leaf::File,
             };
@@ -135,7 +138,7 @@ fn attach_tree(root: Root<'_>, m: &Mount, tree: OwnedFd, leaf: Leaf) -> StepResu
 /// engines look for; move_mount(2) says EINVAL, as of much else.
 fn attach_at(tree: &OwnedFd, target: &OwnedFd) -> StepResult {
     let is_dir = |file: &OwnedFd| -> StepResult<bool> {
-        Ok(fd::stat(file).during(Call::Stat)?.st_mode & libc::S_IFMT == libc::S_IFDIR)
+        Ok(fstat(file).during(Call::Stat)?.st_mode & libc::S_IFMT == libc::S_IFDIR)
     };
     match mount::attach(tree, target) {
         Err(Errno::EINVAL) if is_dir(tree)? != is_dir(target)? => Err((Call::AttachMount, Errno::ENOTDIR)),
@@ -228,18 +231,18 @@ fn tree_by_mount(
         mount::fsmount(&context, attr::NOSUID | attr::NODEV | attr::NOEXEC).during(Call::Fsmount)?;
     fd::mkdir(&scratch, c"m", 0o700).during(Call::Mkdir)?;
     mount::attach(&scratch, root.dir()).during(Call::AttachMount)?;
-    fd::chdir_fd(&scratch).during(Call::Chdir)?;
+    fchdir(&scratch).during(Call::Chdir)?;
     let tree = mount::mount(source, c"m", fstype, flags, data)
         .during(Call::Mount)
         .and_then(|()| mount::clone_tree(&scratch, c"m", Depth::One, 0).during(Call::CloneTree));
-    mount::umount(c".", libc::MNT_DETACH).during(Call::Umount)?;
+    umount2(c".", MntFlags::MNT_DETACH).during(Call::Umount)?;
     tree
 }
 
 /// The permissions of the directory that a tmpfs covers, if it is to have them.
 fn mode_of(new: &NewMount, target: Option<&OwnedFd>) -> StepResult<Option<u32>> {
     let Some(target) = target.filter(|_| new.mode_of_target) else { return Ok(None) };
-    Ok(Some(fd::stat(target).during(Call::Stat)?.st_mode & 0o7777))
+    Ok(Some(fstat(target).during(Call::Stat)?.st_mode & 0o7777))
 }
 
 /// Makes the mount that the options describe; a failure may have left words in `context`.
@@ -263,7 +266,7 @@ pub(crate) fn make_tree(
 /// `copy-symlink`: the link itself, in the place of what it leads to.
 fn symlink(root: Root<'_>, target: &CStr, path: &CStr) -> StepResult {
     let (dir, name) = root.parent_of(path).during(Call::Open)?;
-    match fd::symlink(target, &dir, name) {
+    match symlinkat(target, &dir, name) {
         Err(Errno::EEXIST) => {
             let mut buf = [0; libc::PATH_MAX as usize];
             match fd::readlink(&dir, name, &mut buf) {

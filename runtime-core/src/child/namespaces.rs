@@ -6,6 +6,9 @@ use crate::boundary::plan::{Container, Join, Keeps, Plan};
 use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::path::proc::Proc;
 use crate::sys::{Errno, cred, fd, net, ns};
+use nix::unistd::sethostname;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 /// Leaves the host's network, if the clone has not.
 pub(super) fn enter_network(container: &Container) -> Result<(), Failure> {
@@ -119,7 +122,7 @@ pub(super) fn finish(container: &Container, channel: &ChildEnd) -> Result<(), Fa
         net::loopback_up().during(Call::Ioctl).step(Step::Loopback)?;
     }
     if let Some(name) = &container.hostname {
-        ns::set_hostname(name.to_bytes()).during(Call::Sethostname).step(Step::Hostname)?;
+        sethostname(OsStr::from_bytes(name.to_bytes())).during(Call::Sethostname).step(Step::Hostname)?;
     }
     if let Some(name) = &container.domainname {
         ns::set_domainname(name.to_bytes()).during(Call::Setdomainname).step(Step::Hostname)?;

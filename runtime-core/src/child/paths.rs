@@ -10,6 +10,8 @@ use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::path::proc::Proc;
 use crate::sys::mount::{self, Depth, MountAttr, attr};
 use crate::sys::{Errno, fd};
+use nix::mount::{MntFlags, umount2};
+use nix::sys::stat::fstat;
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
@@ -73,7 +75,7 @@ impl Procfs<'_> {
 
     /// The root directory is still the host's, so /proc is where `open` attached.
     fn detach(self) -> StepResult {
-        if self.attached { mount::umount(c"/proc", libc::MNT_DETACH).during(Call::Umount) } else { Ok(()) }
+        if self.attached { umount2(c"/proc", MntFlags::MNT_DETACH).during(Call::Umount) } else { Ok(()) }
     }
 }
 
@@ -115,7 +117,7 @@ struct Covers<'a> {
 impl Covers<'_> {
     fn mask(&mut self, path: &CStr) -> StepResult {
         let Some(target) = self.places.open(path)? else { return Ok(()) };
-        let is_dir = fd::stat(&target).during(Call::Stat)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+        let is_dir = fstat(&target).during(Call::Stat)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
         let cover = if is_dir { &mut self.empty } else { &mut self.null };
         if let Some(first) = cover {
             let again = mount::clone_tree(first, c"", Depth::One, 0).during(Call::CloneTree)?;

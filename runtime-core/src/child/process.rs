@@ -7,9 +7,11 @@ use crate::boundary::plan::{Keeps, Labels, Process};
 use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::path::root::{Leaf, PathBuffer, Root};
 use crate::sys::cred::{self, CapSets};
-use crate::sys::process::{own_rlimit_of, set_mempolicy, set_personality, set_rlimit, setsid};
+use crate::sys::process::{own_rlimit_of, set_mempolicy, set_personality, set_rlimit};
 use crate::sys::{self, Errno, fd, keyctl, seccomp, tty};
 use crate::values::{Capabilities, Rlimit};
+use nix::sys::prctl;
+use nix::unistd::{chdir, fchdir, geteuid, setsid};
 use std::convert::Infallible;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, RawFd};
@@ -28,7 +30,7 @@ pub(super) fn join_session(process: &Process) -> Result<(), Failure> {
             Err(Errno::ENOSYS) => return Ok(()),
             other => other.during(Call::Keyctl)?,
         };
-        if keyring.may_be_anothers && keyctl::owner(serial) != Ok(Some(cred::effective_uid())) {
+        if keyring.may_be_anothers && keyctl::owner(serial) != Ok(Some(geteuid().as_raw())) {
             // Another user has made one of this name, to share the container's keys. A
             // keyring without a name is new; processes of `exec` get one each.
             serial = keyctl::join_session(None).during(Call::Keyctl)?;
@@ -78,13 +80,13 @@ pub(super) fn become_user(
     }
     fd::umask(process.umask);
     if process.no_new_privileges {
-        cred::set_no_new_privs().during(Call::Prctl).step(Step::NoNewPrivileges)?;
+        prctl::set_no_new_privs().during(Call::Prctl).step(Step::NoNewPrivileges)?;
     }
     drop_bounding(process).step(Step::BoundingSet)?;
     set_user(process).step(Step::User)?;
     if !entered {
         // Only the container's user may enter it, as with a root-squashed share.
-        fd::chdir(&process.cwd).during(Call::Chdir).step(Step::Cwd)?;
+        chdir(process.cwd.as_c_str()).during(Call::Chdir).step(Step::Cwd)?;
     }
     check_cwd().step(Step::Cwd)?;
     set_capabilities(process).step(Step::Capabilities)?;
@@ -142,13 +144,13 @@ pub(super) fn settle(process: &Process) -> Result<(), Failure> {
 /// Changes to the working directory; false if only its owner may enter it.
 pub(super) fn enter_cwd(process: &Process) -> Result<bool, Failure> {
     let path = &process.cwd;
-    let enter = || match fd::chdir(path) {
+    let enter = || match chdir(path.as_c_str()) {
         Ok(()) => Ok(true),
         Err(Errno::EACCES) => Ok(false),
         Err(Errno::ENOENT) if process.make_cwd => {
             let root = fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0).during(Call::Open)?;
             let made = Root::new(&root).open_or_make(path, Leaf::Directory).during(Call::Mkdir)?;
-            fd::chdir_fd(made).during(Call::Chdir).map(|()| true)
+            fchdir(made).during(Call::Chdir).map(|()| true)
         }
         Err(errno) => Err((Call::Chdir, errno)),
     };
@@ -187,7 +189,7 @@ fn set_user(process: &Process) -> StepResult {
     }
     let keeps = process.capabilities.is_some() || loads_privileged(process);
     if keeps && process.uid != 0 {
-        cred::set_keep_caps(true).during(Call::Prctl)?;
+        prctl::set_keepcaps(true).during(Call::Prctl)?;
     }
     match process.keeps {
         Keeps::None => cred::set_groups(&process.groups).during(Call::Setgroups)?,
@@ -348,5 +350,5 @@ pub(super) fn complain(program: &CStr, failure: Failure, process: &Process, chan
 /// any process of root's on the host has all capabilities, though it have none
 /// itself (user_namespaces(7)), as one in a container that shares the host's pids.
 pub(super) fn hide() -> Result<(), Failure> {
-    cred::set_undumpable().during(Call::Prctl).step(Step::Hide)
+    prctl::set_dumpable(false).during(Call::Prctl).step(Step::Hide)
 }

@@ -22,8 +22,10 @@ use crate::boundary::plan::PidNamespace;
 use crate::boundary::step::{Call, During, Failure, Step, StepResult};
 use crate::sys::clone::{Child, clone3};
 use crate::sys::{self, Errno, cred, fd, mount, ns, process, socket};
-use libc::{CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, MNT_DETACH};
+use libc::{CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER};
+use nix::mount::{MntFlags, umount2};
 use nix::sys::socket::SockType;
+use nix::unistd::{chdir, chroot, fchdir, pivot_root};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// The context of a procfs that shows `namespace`; `context` is that of one that would
@@ -113,14 +115,14 @@ fn empty_root() -> StepResult {
     mount::set_propagation(c"/", libc::MS_REC | libc::MS_PRIVATE).during(Call::MountPropagation)?;
     let root = empty_tmpfs(None)?;
     mount::attach_at(&root, fd::CWD, c"/").during(Call::AttachMount)?;
-    fd::chdir_fd(&root).during(Call::Chdir)?;
-    match mount::pivot_root(c".", c".") {
-        Ok(()) => mount::umount(c".", MNT_DETACH).during(Call::Umount)?,
+    fchdir(&root).during(Call::Chdir)?;
+    match pivot_root(c".", c".") {
+        Ok(()) => umount2(c".", MntFlags::MNT_DETACH).during(Call::Umount)?,
         // On an initramfs.
-        Err(Errno::EINVAL) => fd::chroot(c".").during(Call::Chroot)?,
+        Err(Errno::EINVAL) => chroot(c".").during(Call::Chroot)?,
         Err(errno) => return Err((Call::PivotRoot, errno)),
     }
-    fd::chdir(c"/").during(Call::Chdir)
+    chdir(c"/").during(Call::Chdir)
 }
 
 struct Opener<'a> {

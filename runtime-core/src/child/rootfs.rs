@@ -10,7 +10,9 @@ use crate::path::proc::Proc;
 use crate::path::root::Root;
 use crate::sys::mount::{self, Depth, MountAttr, attr};
 use crate::sys::{Errno, fd, ns};
-use libc::{MNT_DETACH, MS_REC, MS_SLAVE};
+use libc::{MS_REC, MS_SLAVE};
+use nix::mount::{MntFlags, umount2};
+use nix::unistd::{chdir, chroot, fchdir, pivot_root};
 use std::os::fd::OwnedFd;
 
 /// Attaches the rootfs: on top of the root directory, where no path of the host
@@ -91,18 +93,18 @@ pub(super) fn pivot(rootfs: &Rootfs, proc: &Proc) -> Result<(), Failure> {
             // top of its root directory (mntns_install of fs/namespace.c).
             mount::attach_at(&rootfs.root, fd::CWD, c"/").during(Call::AttachMount)?;
         }
-        fd::chdir_fd(&rootfs.root).during(Call::Chdir)?;
+        fchdir(&rootfs.root).during(Call::Chdir)?;
         if rootfs.own_namespace && rootfs.pivot {
             // The old root lands on top of the new one, where "." is (pivot_root(2)).
-            mount::pivot_root(c".", c".").during(Call::PivotRoot)?;
-            mount::umount(c".", MNT_DETACH).during(Call::Umount)?;
+            pivot_root(c".", c".").during(Call::PivotRoot)?;
+            umount2(c".", MntFlags::MNT_DETACH).during(Call::Umount)?;
             if rootfs.covered > 0 {
                 uncover_root()?;
             }
         } else {
-            fd::chroot(c".").during(Call::Chroot)?;
+            chroot(c".").during(Call::Chroot)?;
         }
-        fd::chdir(c"/").during(Call::Chdir)
+        chdir(c"/").during(Call::Chdir)
     };
     change().step(Step::PivotRoot)
 }
@@ -112,7 +114,7 @@ pub(super) fn pivot(rootfs: &Rootfs, proc: &Proc) -> Result<(), Failure> {
 /// directory is what lies on top (path_lookup of fs/namei.c).
 fn uncover_root() -> StepResult {
     while fd::place(c"..").during(Call::Stat)? != fd::place(c".").during(Call::Stat)? {
-        mount::umount(c".", MNT_DETACH).during(Call::Umount)?;
+        umount2(c".", MntFlags::MNT_DETACH).during(Call::Umount)?;
     }
     Ok(())
 }
@@ -123,8 +125,8 @@ pub(super) fn enter(root: &OwnedFd) -> Result<(), Failure> {
 }
 
 fn enter_directory(root: &OwnedFd) -> StepResult {
-    fd::chdir_fd(root).during(Call::Chdir)?;
-    fd::chroot(c".").during(Call::Chroot)
+    fchdir(root).during(Call::Chdir)?;
+    chroot(c".").during(Call::Chroot)
 }
 
 /// Without pivot_root the host's mounts stay below, and a procfs among them
@@ -132,7 +134,7 @@ fn enter_directory(root: &OwnedFd) -> StepResult {
 /// (the kernel's mount_too_revealing). So /proc and /sys go, or are covered.
 fn hide_bare_procfs() -> StepResult {
     for path in [c"/proc", c"/sys"] {
-        match mount::umount(path, MNT_DETACH) {
+        match umount2(path, MntFlags::MNT_DETACH) {
             Ok(()) | Err(Errno::ENOENT | Errno::EINVAL) => {}
             Err(_locked) => {
                 let cover = super::mounting::empty_tmpfs(None)?;

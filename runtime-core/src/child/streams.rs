@@ -14,6 +14,7 @@ use crate::boundary::plan::{Plan, Process};
 use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::path::proc::Proc;
 use crate::sys::{self, Errno, fd};
+use nix::sys::stat::fstat;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// For the first process of a container, once it is in its root.
@@ -52,7 +53,7 @@ fn host_devices(process: &Process) -> Result<[Option<usize>; 3], Failure> {
     }
     for ((device, given), n) in devices.iter_mut().zip(&process.stdio).zip(0..) {
         let stream = given.as_ref().map_or(fd::stdio(n), AsFd::as_fd);
-        let st = fd::stat(stream).during(Call::Stat).step(Step::Stdio)?;
+        let st = fstat(stream).during(Call::Stat).step(Step::Stdio)?;
         *device = SHARED.iter().position(|device| device.is(&st));
     }
     Ok(devices)
@@ -101,7 +102,7 @@ pub(super) fn set(process: &Process) -> StepResult {
 /// Makes a standard stream the user's, who may open /dev/stdout again only then. Of a file
 /// system that does not allow it, or knows no owners, that is not an error.
 pub(crate) fn own(stream: BorrowedFd<'_>, uid: u32) -> sys::Result<()> {
-    let st = fd::stat(stream)?;
+    let st = fstat(stream)?;
     if st.st_uid == uid || !is_handed_over(stream, &st) {
         return Ok(());
     }

@@ -4,8 +4,8 @@
 
 use crate::error::{Context, Result};
 use crate::state::record::Record;
-use crate::sys::{Errno, fd, mount};
-use libc::MNT_DETACH;
+use crate::sys::{Errno, fd};
+use nix::mount::{MntFlags, umount2};
 use std::ffi::CString;
 
 /// The id of the mount that is on top at `path`.
@@ -27,7 +27,7 @@ pub(super) fn remove(record: &Record) -> Result<()> {
         Ok(now) if now != before => {
             let c_path = CString::new(path.as_str()).unwrap_or_default();
             // Lazily: the container's processes are gone, others may look around in it.
-            match mount::umount(&c_path, MNT_DETACH) {
+            match umount2(c_path.as_c_str(), MntFlags::MNT_DETACH) {
                 // Somebody else was faster.
                 Ok(()) | Err(Errno::EINVAL | Errno::ENOENT) => Ok(()),
                 Err(errno) => Err(errno).context(|| format!("umount {path}")),

@@ -6,6 +6,7 @@ use super::state::{State, state};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::id::ContainerId;
 use crate::sys::fd;
+use nix::sys::stat::fstat;
 use std::collections::BTreeMap;
 
 /// An entry of the list: the state, or why there is none.
@@ -45,7 +46,7 @@ impl Runtime {
             ErrorKind::NotFound => Error::new(error.kind(), format!("load container {id}: {error}")),
             _ => error,
         })?;
-        let owner = fd::stat(entry.dir()).context(|| format!("stat container {id}"))?.st_uid;
+        let owner = fstat(entry.dir()).context(|| format!("stat container {id}"))?.st_uid;
         let owner = users.entry(owner).or_insert_with(|| user_name(owner, passwd)).clone();
         Ok(State { owner, ..state(&entry, record)? })
     }

@@ -4,14 +4,15 @@
 
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path::proc::Proc;
-use crate::sys::{Errno, cred, fd};
+use crate::sys::{Errno, fd};
 use crate::values::IdRange;
+use nix::unistd::{getegid, geteuid};
 use std::ffi::CString;
 use std::process::Command;
 
 /// Whether the caller is anybody but the root of the initial user namespace.
 pub(crate) fn is_rootless() -> Result<bool> {
-    if cred::effective_uid() != 0 {
+    if !geteuid().is_root() {
         return Ok(true);
     }
     Ok(!crate::userns::is_initial_user_namespace()?)
@@ -35,15 +36,14 @@ pub(crate) fn denies_groups(target: Option<i32>) -> Result<bool> {
 /// The privileged write them; the others ask newuidmap(1) and newgidmap(1), and
 /// where those are missing can map themselves only, and no groups.
 pub(crate) fn write_maps(proc: &Proc, pid: i32, uid: &[IdRange], gid: &[IdRange]) -> Result<()> {
-    if cred::effective_uid() == 0 {
+    if geteuid().is_root() {
         write(proc, pid, "uid_map", uid)?;
         return write(proc, pid, "gid_map", gid);
     }
-    helper("newuidmap", pid, uid).or_else(|helper| {
-        own_only(uid, cred::effective_uid(), helper, || write(proc, pid, "uid_map", uid))
-    })?;
+    helper("newuidmap", pid, uid)
+        .or_else(|helper| own_only(uid, geteuid().as_raw(), helper, || write(proc, pid, "uid_map", uid)))?;
     helper("newgidmap", pid, gid).or_else(|helper| {
-        own_only(gid, cred::effective_gid(), helper, || {
+        own_only(gid, getegid().as_raw(), helper, || {
             // Without it an unprivileged process could drop a group that denies it something.
             let file = file(pid, "setgroups");
             proc.write(&file, b"deny").context(|| format!("write /proc/{pid}/setgroups"))?;

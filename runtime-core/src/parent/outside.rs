@@ -9,8 +9,10 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use crate::parent::ids;
 use crate::path::proc::Proc;
 use crate::sys::process::SchedAttr;
-use crate::sys::{Errno, cred, fd, process};
+use crate::sys::{Errno, fd, process};
 use crate::values::{Rlimit, SCHED_DEADLINE, rlimit_name};
+use nix::sys::stat::fstat;
+use nix::unistd::geteuid;
 use std::ffi::CString;
 use std::os::fd::AsFd;
 
@@ -89,13 +91,13 @@ fn set(attributes: Attributes<'_>, proc: &Proc, pid: i32, limits_here: bool) -> 
 /// no mapping. Files may be others' as well, and stay theirs, as terminals of a user's
 /// session do; without a user namespace, the process itself is not as careful, nor is runc.
 pub(crate) fn own_streams(plan: &Plan, proc: &Proc, pid: i32, uid: u32) -> Result<()> {
-    if plan.process.terminal.is_some() || cred::effective_uid() != 0 {
+    if plan.process.terminal.is_some() || !geteuid().is_root() {
         return Ok(());
     }
     let mut owner = None;
     for (given, n) in plan.process.stdio.iter().zip(0..) {
         let stream = given.as_ref().map_or(fd::stdio(n), AsFd::as_fd);
-        let st = fd::stat(stream).context(|| format!("stat of standard stream {n}"))?;
+        let st = fstat(stream).context(|| format!("stat of standard stream {n}"))?;
         if st.st_mode & libc::S_IFMT == libc::S_IFIFO {
             let owner = match owner {
                 Some(owner) => owner,

@@ -26,6 +26,7 @@ use crate::sys::exe;
 use crate::sys::exec::{StringArray, execve_fd};
 use crate::sys::mount::{self, Depth, MountAttr, attr};
 use crate::sys::{self, Errno, cred, fd};
+use nix::sys::prctl;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -61,7 +62,7 @@ fn protection_of(file: &OwnedFd) -> Protection {
 /// so that no container can write to its file.
 pub fn protect_program() -> Result<()> {
     if !ids::is_rootless()? {
-        cred::set_undumpable().context(|| "prctl(PR_SET_DUMPABLE)")?;
+        prctl::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
     }
     if cred::cap_get().context(|| "capget")?.effective & 1 << cred::CAP_SYS_ADMIN != 0 {
         return Ok(());

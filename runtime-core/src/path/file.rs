@@ -6,6 +6,7 @@
 
 use crate::error::{Error, ErrorKind};
 use crate::sys::{Errno, fd};
+use nix::sys::stat::fstat;
 use std::ffi::CStr;
 use std::os::fd::AsFd;
 
@@ -59,7 +60,7 @@ pub(crate) fn read(
     let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
     let flags = if follow { flags } else { flags | libc::O_NOFOLLOW };
     let file = fd::open_follow(dir, name, flags, 0)?;
-    let st = fd::stat(&file)?;
+    let st = fstat(&file)?;
     match st.st_mode & libc::S_IFMT {
         libc::S_IFREG => {}
         libc::S_IFDIR => return Err(Unread::Os(Errno::EISDIR)),

@@ -178,6 +178,7 @@ pub(crate) fn is_proc_file(path: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::stat::fstat;
 
     #[test]
     #[allow(clippy::disallowed_methods)]
@@ -192,7 +193,7 @@ mod tests {
         let text = fd::read_all(proc.reopen(&file, libc::O_RDONLY).unwrap(), 100).unwrap();
         assert_eq!(text, b"looked at");
         proc.chmod(&file, 0o604).unwrap();
-        assert_eq!(fd::stat(&file).unwrap().st_mode & 0o7777, 0o604);
+        assert_eq!(fstat(&file).unwrap().st_mode & 0o7777, 0o604);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use crate::sys::fd::{self, resolve};
 use crate::sys::{Errno, Result};
+use nix::sys::stat::fstat;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -174,7 +175,7 @@ fn make_leaf(dir: &OwnedFd, name: &CStr, leaf: Leaf) -> Result<OwnedFd> {
         Err(errno) => return Err(errno),
     }
     let opened = fd::open(dir, name, libc::O_PATH, 0)?;
-    let is_link = fd::stat(&opened)?.st_mode & libc::S_IFMT == libc::S_IFLNK;
+    let is_link = fstat(&opened)?.st_mode & libc::S_IFMT == libc::S_IFLNK;
     if is_link { Err(Errno::ENOENT) } else { Ok(opened) }
 }
 

@@ -8,6 +8,7 @@ use crate::config::namespaces::{Kind, Namespaces, Origin};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path::show;
 use crate::sys::{Errno, fd, ns};
+use nix::sys::stat::fstat;
 use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 
@@ -40,7 +41,7 @@ pub(super) fn has_cgroups_apart(namespaces: &Namespaces) -> Result<bool> {
         Origin::Shared => Ok(false),
         Origin::New => Ok(true),
         Origin::Path(path) => {
-            let file = fd::stat(open(Kind::Cgroup, path)?).context(|| "stat namespace file")?;
+            let file = fstat(open(Kind::Cgroup, path)?).context(|| "stat namespace file")?;
             Ok(!ns::is_initial_cgroup_namespace(&file))
         }
     }
@@ -61,7 +62,7 @@ pub(super) fn open(kind: Kind, path: &CStr) -> Result<OwnedFd> {
 
 /// True if the namespace is the one that the calling process is in.
 fn is_own(kind: Kind, file: &OwnedFd) -> Result<bool> {
-    let file = fd::stat(file).context(|| "stat namespace file")?;
+    let file = fstat(file).context(|| "stat namespace file")?;
     ns::is_own(kind.file(), &file).context(|| format!("stat /proc/self/ns/{}", kind.file()))
 }
 

@@ -18,6 +18,7 @@ use crate::path::show;
 use crate::sys::mount::Depth;
 use crate::sys::{Errno, cred, fd};
 use libc::{MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
+use nix::sys::stat::fstat;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 
@@ -194,7 +195,7 @@ fn host_node(node: &NodeConfig, dev: u64, trees: &mut Trees) -> Result<Tree> {
     let path = CString::new([b"/", node.path.to_bytes()].concat()).unwrap_or_default();
     let at = format!("device {} of the host", show(&path));
     let file = HostFile::open(&path).context(|| at.clone())?;
-    let st = fd::stat(&file).context(|| at.clone())?;
+    let st = fstat(&file).context(|| at.clone())?;
     if st.st_mode & libc::S_IFMT != node.kind.mode() || st.st_rdev != dev {
         return Err(invalid("linux.devices", format_args!("{at} is not {}:{}", node.major, node.minor)));
     }

@@ -6,7 +6,8 @@ use crate::boundary::plan::Filter;
 use crate::config::process::Process;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::state::filter::CompiledFilter;
-use crate::sys::{self, Errno, cred};
+use crate::sys::{self, Errno};
+use nix::sys::prctl;
 use seccomp::{Arch, Flag, Policy, Program, SeccompData, interp};
 
 /// Compiles a policy, for the first process and for those that come later.
@@ -21,7 +22,7 @@ pub(crate) fn compile(policy: &Policy) -> Result<CompiledFilter> {
 /// existing pid namespace.
 pub(super) fn filter(compiled: &CompiledFilter, process: &Process, enters_pid: bool) -> Result<Filter> {
     // The child may have it from us.
-    let gains = !process.no_new_privileges && !cred::has_no_new_privs().context(|| "prctl")?;
+    let gains = !process.no_new_privileges && !prctl::get_no_new_privs().context(|| "prctl")?;
     Ok(Filter {
         program: compiled.program.instructions().into(),
         flags: compiled.flags,

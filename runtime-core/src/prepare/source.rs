@@ -9,6 +9,7 @@ use crate::path::root::Leaf;
 use crate::path::{clean, of_fd};
 use crate::sys::fd::{self, resolve};
 use crate::sys::{Errno, Result};
+use nix::sys::stat::fstat;
 use std::cell::OnceCell;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
@@ -171,7 +172,7 @@ impl Walk<'_> {
                 continue;
             }
             let is_last = self.rest.is_empty();
-            let is_link = fd::stat(&file)?.st_mode & libc::S_IFMT == libc::S_IFLNK;
+            let is_link = fstat(&file)?.st_mode & libc::S_IFMT == libc::S_IFLNK;
             if is_last && (!is_link || self.no_follow) {
                 return FileId::of(&file).map(Step::Host);
             }

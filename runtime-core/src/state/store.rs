@@ -9,7 +9,10 @@ use crate::id::ContainerId;
 use crate::marks::{Mark, Traced};
 use crate::path;
 use crate::path::file::{self, Unread};
-use crate::sys::{Errno, cred, dir, fd};
+use crate::sys::{Errno, dir, fd};
+use nix::fcntl::renameat;
+use nix::sys::stat::fstat;
+use nix::unistd::{UnlinkatFlags, getegid, geteuid, unlinkat};
 use seccomp::Instruction;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -70,7 +73,7 @@ impl Store {
     /// Opens the state directory, which must not be one that others can change.
     fn trusted_root(&self) -> Result<OwnedFd> {
         let root = self.open_root().context(|| format!("open {}", self.path.display()))?;
-        let st = fd::stat(&root).context(|| format!("stat {}", self.path.display()))?;
+        let st = fstat(&root).context(|| format!("stat {}", self.path.display()))?;
         check_owner(&st, || format!("the state directory {}", self.path.display()))?;
         Ok(root)
     }
@@ -108,13 +111,15 @@ impl Store {
             Ok(dir) => dir,
             Err(errno) => {
                 // The first error is the one to report.
-                crate::sys::ignore(fd::unlink(&root, &name, libc::AT_REMOVEDIR));
+                crate::sys::ignore(unlinkat(&root, name.as_c_str(), UnlinkatFlags::RemoveDir));
                 return Err(Error::os(errno, format!("open {}/{id}", self.path.display())));
             }
         };
         let entry = Entry { dir, id: id.clone() };
         // A `delete --force` may have seen the directory already; it will wait.
-        entry.lock().inspect_err(|_| crate::sys::ignore(fd::unlink(&root, &name, libc::AT_REMOVEDIR)))
+        entry
+            .lock()
+            .inspect_err(|_| crate::sys::ignore(unlinkat(&root, name.as_c_str(), UnlinkatFlags::RemoveDir)))
     }
 
     /// Whether an id is taken, now.
@@ -144,7 +149,7 @@ impl Store {
         // Where the directory is now, and not where the path leads by now.
         let root = fd::stat_at(dir, c"..", 0).context(what)?;
         check_owner(&root, || format!("the state directory {}", self.path.display()))?;
-        let own = fd::stat(dir).context(what)?;
+        let own = fstat(dir).context(what)?;
         check_owner(&own, || format!("the state of container {id}"))
     }
 
@@ -170,13 +175,13 @@ fn check_owner(st: &libc::stat, what: impl FnOnce() -> String) -> Result<()> {
         Err(Error::new(ErrorKind::System, format!("{} {why}", what()))
             .with_hint("a record tells what to kill, to remove and to run: it has to be the caller's own"))
     };
-    if st.st_uid != 0 && st.st_uid != cred::effective_uid() {
+    if st.st_uid != 0 && st.st_uid != geteuid().as_raw() {
         return refuse(format!("belongs to user {}", st.st_uid));
     }
     let is_sticky = st.st_mode & (libc::S_IFMT | libc::S_ISVTX) == libc::S_IFDIR | libc::S_ISVTX;
     let for_others = st.st_mode & libc::S_IWOTH != 0;
     // The group of the caller may have nobody else in it.
-    let for_group = st.st_mode & libc::S_IWGRP != 0 && st.st_gid != 0 && st.st_gid != cred::effective_gid();
+    let for_group = st.st_mode & libc::S_IWGRP != 0 && st.st_gid != 0 && st.st_gid != getegid().as_raw();
     if (for_others || for_group) && !is_sticky {
         return refuse(format!("can be changed by others (mode {:04o})", st.st_mode & 0o7777));
     }
@@ -283,7 +288,7 @@ impl Entry {
 
     /// Whether the container's directory has been removed.
     pub(crate) fn is_gone(&self) -> bool {
-        fd::stat(&self.dir).is_ok_and(|st| st.st_nlink == 0)
+        fstat(&self.dir).is_ok_and(|st| st.st_nlink == 0)
     }
 
     /// Takes the lock, unless somebody has it; then the entry comes back.
@@ -314,7 +319,7 @@ impl NewRecord<'_> {
     /// Whoever reads sees the old record or this one, whole.
     pub(crate) fn commit(self) -> Result<()> {
         let NewRecord { entry } = self;
-        fd::rename(&entry.dir, NEW_RECORD, &entry.dir, RECORD)
+        renameat(&entry.dir, NEW_RECORD, &entry.dir, RECORD)
             .context(|| format!("write state.json of container {}", entry.id))
             .traced(Mark::CommitRecord)
     }
@@ -377,7 +382,7 @@ impl Locked {
     }
 
     pub(crate) fn remove_fifo(&self) -> Result<()> {
-        match fd::unlink(&self.dir, FIFO, 0) {
+        match unlinkat(&self.dir, FIFO, UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
             Err(errno) => Err(Error::os(errno, "unlink exec.fifo")),
         }
@@ -388,12 +393,12 @@ impl Locked {
     pub(crate) fn remove(self) -> Result<()> {
         let remove = || -> crate::sys::Result<()> {
             dir::empty(&self.dir, RECORD)?;
-            match fd::unlink(&self.dir, RECORD, 0) {
+            match unlinkat(&self.dir, RECORD, UnlinkatFlags::NoRemoveDir) {
                 Ok(()) | Err(Errno::ENOENT) => {}
                 Err(errno) => return Err(errno),
             }
             let root = fd::open(&self.dir, c"..", libc::O_PATH | libc::O_DIRECTORY, 0)?;
-            match fd::unlink(root, &self.id.file_name(), libc::AT_REMOVEDIR) {
+            match unlinkat(root, self.id.file_name().as_c_str(), UnlinkatFlags::RemoveDir) {
                 Err(Errno::ENOENT) => Ok(()),
                 other => other,
             }
@@ -420,15 +425,16 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
         let file = match make() {
             // What a runtime that was killed has left.
             Err(Errno::EEXIST) => {
-                fd::unlink(&dir, &temporary, 0)?;
+                unlinkat(&dir, temporary.as_c_str(), UnlinkatFlags::NoRemoveDir)?;
                 make()
             }
             other => other,
         }?;
-        let written = fd::write_all(file, content).and_then(|()| fd::rename(&dir, &temporary, &dir, &name));
+        let written = fd::write_all(file, content)
+            .and_then(|()| renameat(&dir, temporary.as_c_str(), &dir, name.as_c_str()));
         if written.is_err() {
             // The first error is the one to report.
-            crate::sys::ignore(fd::unlink(&dir, &temporary, 0));
+            crate::sys::ignore(unlinkat(&dir, temporary.as_c_str(), UnlinkatFlags::NoRemoveDir));
         }
         written
     };

@@ -5,7 +5,6 @@
 
 use super::{Result, done};
 use nix::errno::Errno;
-use nix::sys::prctl;
 
 /// `int setresuid(uid_t r, uid_t e, uid_t s)` to one id. Child only.
 /// EINVAL: the id has no mapping in this user namespace.
@@ -25,16 +24,6 @@ pub(crate) fn set_gid(gid: u32) -> Result<()> {
 pub(crate) fn set_groups(gids: &[u32]) -> Result<()> {
     // SAFETY: the list is valid for reads of its length.
     done(unsafe { libc::syscall(libc::SYS_setgroups, gids.len(), gids.as_ptr()) })
-}
-
-/// The effective user id of the caller.
-pub(crate) fn effective_uid() -> u32 {
-    nix::unistd::geteuid().as_raw()
-}
-
-/// The effective group id of the caller.
-pub(crate) fn effective_gid() -> u32 {
-    nix::unistd::getegid().as_raw()
 }
 
 /// The number of CAP_SYS_CHROOT.
@@ -116,7 +105,7 @@ pub(crate) fn keep_only(capabilities: u64) -> Result<()> {
 
 /// `int prctl(int option, unsigned long a, unsigned long b, 0, 0)` of the options of capabilities,
 /// which nix lacks.
-fn prctl_of(option: i32, a: u64, b: u64) -> Result<i32> {
+fn prctl(option: i32, a: u64, b: u64) -> Result<i32> {
     // SAFETY: the options used below take integers; unused arguments must be 0.
     match unsafe { libc::syscall(libc::SYS_prctl, option, a, b, 0u64, 0u64) } {
         -1 => Err(Errno::last()),
@@ -128,43 +117,22 @@ fn prctl_of(option: i32, a: u64, b: u64) -> Result<i32> {
 /// may not show /proc/sys/kernel/cap_last_cap. Up to CAP_CHECKPOINT_RESTORE since 5.9.
 pub(crate) fn known() -> u64 {
     const CAP_CHECKPOINT_RESTORE: u64 = 40;
-    let knows = |cap: &u64| prctl_of(libc::PR_CAPBSET_READ, *cap, 0).is_ok();
+    let knows = |cap: &u64| prctl(libc::PR_CAPBSET_READ, *cap, 0).is_ok();
     let last = (CAP_CHECKPOINT_RESTORE + 1..64).take_while(knows).last().unwrap_or(CAP_CHECKPOINT_RESTORE);
     u64::MAX >> (63 - last)
 }
 
 /// Drops one capability from the bounding set. EINVAL: the kernel has no such number.
 pub(crate) fn drop_bounding(cap: u8) -> Result<()> {
-    prctl_of(libc::PR_CAPBSET_DROP, cap.into(), 0).map(drop)
+    prctl(libc::PR_CAPBSET_DROP, cap.into(), 0).map(drop)
 }
 
 /// Raises one capability in the ambient set. EPERM: it is not both permitted and inheritable.
 pub(crate) fn raise_ambient(cap: u8) -> Result<()> {
-    prctl_of(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u64, cap.into()).map(drop)
+    prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u64, cap.into()).map(drop)
 }
 
 /// Empties the ambient set.
 pub(crate) fn clear_ambient() -> Result<()> {
-    prctl_of(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as u64, 0).map(drop)
-}
-
-/// Whether permitted capabilities survive a change from uid 0 to another.
-pub(crate) fn set_keep_caps(keep: bool) -> Result<()> {
-    prctl::set_keepcaps(keep)
-}
-
-/// Sets no_new_privs for good.
-pub(crate) fn set_no_new_privs() -> Result<()> {
-    prctl::set_no_new_privs()
-}
-
-/// Whether no_new_privs is set. It never goes away, and children have it too.
-pub(crate) fn has_no_new_privs() -> Result<bool> {
-    prctl::get_no_new_privs()
-}
-
-/// Hides the process from ptrace and /proc/PID/fd of all that lack
-/// CAP_SYS_PTRACE in the initial user namespace. execve resets it.
-pub(crate) fn set_undumpable() -> Result<()> {
-    prctl::set_dumpable(false)
+    prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as u64, 0).map(drop)
 }

@@ -2,6 +2,8 @@
 //! The entries of a directory.
 
 use super::{Errno, Result, fd};
+use nix::fcntl::renameat;
+use nix::unistd::{UnlinkatFlags, unlinkat};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -111,7 +113,7 @@ fn remove_all(dir: impl AsFd, name: &CStr) -> Result<()> {
                 left.extend(move_up(&below, &entry.name, &dir, &mut moved)?);
             }
         }
-        match fd::unlink(&dir, &name, libc::AT_REMOVEDIR) {
+        match unlinkat(&dir, name.as_c_str(), UnlinkatFlags::RemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => {}
             Err(errno) => return Err(errno),
         }
@@ -121,7 +123,7 @@ fn remove_all(dir: impl AsFd, name: &CStr) -> Result<()> {
 
 /// False if it is a directory.
 fn remove_file(dir: impl AsFd, name: &CStr) -> Result<bool> {
-    match fd::unlink(dir, name, 0) {
+    match unlinkat(dir, name, UnlinkatFlags::NoRemoveDir) {
         Ok(()) | Err(Errno::ENOENT) => Ok(true),
         Err(Errno::EISDIR | Errno::EPERM) => Ok(false),
         Err(errno) => Err(errno),
@@ -134,7 +136,7 @@ fn move_up(below: impl AsFd, name: &CStr, dir: impl AsFd, moved: &mut u32) -> Re
     loop {
         let new = CString::new(format!(".removed-{moved}")).unwrap_or_default();
         *moved += 1;
-        match fd::rename(&below, name, &dir, &new) {
+        match renameat(&below, name, &dir, new.as_c_str()) {
             Ok(()) => return Ok(Some(new)),
             Err(Errno::ENOENT) => return Ok(None),
             // An earlier removal was interrupted.

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, FcntlArg, FdFlag, OFlag, OpenHow, ResolveFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::stat::{FchmodatFlags, Mode, SFlag};
-use nix::unistd::{Gid, Uid, UnlinkatFlags};
+use nix::unistd::{Gid, Uid};
 use std::ffi::CStr;
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
@@ -173,11 +173,6 @@ pub(crate) fn stat_at(dir: impl AsFd, path: &CStr, flags: i32) -> Result<libc::s
     nix::sys::stat::fstatat(dir, path, AtFlags::from_bits_retain(flags))
 }
 
-/// `int fstat(int fd, struct stat *st)`; works on O_PATH descriptors too.
-pub(crate) fn stat(fd: impl AsFd) -> Result<libc::stat> {
-    stat_at(fd, c"", libc::AT_EMPTY_PATH)
-}
-
 /// `f_type` of `int fstatfs(int fd, struct statfs *buf)`: which kind of file system
 /// it is on. C libraries do not agree on its type; all values are positive.
 #[allow(clippy::unnecessary_cast)] // Not with musl.
@@ -237,23 +232,6 @@ pub(crate) fn mknod(dir: impl AsFd, path: &CStr, mode: u32, dev: u64) -> Result<
     nix::sys::stat::mknodat(dir, path, kind, mode, dev)
 }
 
-/// `int symlinkat(const char *target, int dirfd, const char *path)`
-pub(crate) fn symlink(target: &CStr, dir: impl AsFd, path: &CStr) -> Result<()> {
-    nix::unistd::symlinkat(target, dir, path)
-}
-
-/// `int unlinkat(int dirfd, const char *path, int flags)`
-pub(crate) fn unlink(dir: impl AsFd, path: &CStr, flags: i32) -> Result<()> {
-    let kind =
-        if flags & libc::AT_REMOVEDIR == 0 { UnlinkatFlags::NoRemoveDir } else { UnlinkatFlags::RemoveDir };
-    nix::unistd::unlinkat(dir, path, kind)
-}
-
-/// `int renameat(int olddirfd, const char *old, int newdirfd, const char *new)`
-pub(crate) fn rename(old_dir: impl AsFd, old: &CStr, new_dir: impl AsFd, new: &CStr) -> Result<()> {
-    nix::fcntl::renameat(old_dir, old, new_dir, new)
-}
-
 /// `ssize_t readlinkat(int dirfd, const char *path, char *buf, size_t size)`:
 /// the part of `buf` that holds the link's text (cut off at its length).
 pub(crate) fn readlink<'a>(dir: impl AsFd, path: &CStr, buf: &'a mut [u8]) -> Result<&'a [u8]> {
@@ -308,21 +286,6 @@ pub(crate) fn set_xattr(fd: impl AsFd, name: &CStr, value: &[u8]) -> Result<()> 
     let fd = fd.as_fd().as_raw_fd();
     // SAFETY: `name` is a C string, the value is valid for reads of its length.
     done(unsafe { libc::syscall(libc::SYS_fsetxattr, fd, name.as_ptr(), value.as_ptr(), value.len(), 0) })
-}
-
-/// `int fchdir(int fd)`. Child only: the working directory belongs to the process.
-pub(crate) fn chdir_fd(fd: impl AsFd) -> Result<()> {
-    nix::unistd::fchdir(fd)
-}
-
-/// `int chdir(const char *path)`. Child only.
-pub(crate) fn chdir(path: &CStr) -> Result<()> {
-    nix::unistd::chdir(path)
-}
-
-/// `int chroot(const char *path)`. Child only.
-pub(crate) fn chroot(path: &CStr) -> Result<()> {
-    nix::unistd::chroot(path)
 }
 
 /// `long getcwd(char *buf, size_t size)`: the part of `buf` that holds the path.

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The system calls that nix lacks, and those whose libc wrapper must not be
-//! used after a clone. **The only module with `unsafe`.**
+//! used after a clone. **The only module with `unsafe`.** What nix has, its callers
+//! take from nix; a function here that is safe and calls nix adds something:
+//! flags that are never left out, another try after EINTR, buffers without the heap.
 //!
 //! Rules, on which the rest of the crate relies:
 //!
 //! * No function here touches the heap, takes a lock or formats, except where
 //!   its documentation says so ("parent only"). All others may run in the child
 //!   of a raw `clone3` in a program with a hundred threads.
-//! * Paths are `&CStr`, made before the clone. File descriptors are `BorrowedFd`
-//!   in and `OwnedFd` out, close-on-exec from birth.
+//! * Paths are `&CStr`, made before the clone. Of nix's functions the child may use
+//!   those that it calls with a `&CStr`: an `OsStr` or `Path` is copied, to the heap
+//!   if it is long. tests/no_heap.rs watches.
+//! * File descriptors are `BorrowedFd` in and `OwnedFd` out, close-on-exec from birth.
 //! * Credentials are changed by raw system calls: glibc's `setresuid` and its
 //!   kin signal every thread that glibc believes to exist, and wait for them.
 //!   The child of a clone has none of them (nptl(7)).

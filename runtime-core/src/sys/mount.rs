@@ -3,7 +3,7 @@
 //! nobody sees, set it up, attach it where a descriptor says.
 
 use super::{Result, done, fd, new_fd};
-use nix::mount::{MntFlags, MsFlags};
+use nix::mount::MsFlags;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::ptr;
@@ -222,14 +222,4 @@ pub(crate) fn mount(
 pub(crate) fn set_propagation(path: &CStr, flags: libc::c_ulong) -> Result<()> {
     const NONE: Option<&CStr> = None;
     nix::mount::mount(NONE, path, NONE, MsFlags::from_bits_retain(flags), NONE)
-}
-
-/// `int pivot_root(const char *new_root, const char *put_old)`. Child only.
-pub(crate) fn pivot_root(new_root: &CStr, put_old: &CStr) -> Result<()> {
-    nix::unistd::pivot_root(new_root, put_old)
-}
-
-/// `int umount2(const char *path, int flags)`. Child only.
-pub(crate) fn umount(path: &CStr, flags: i32) -> Result<()> {
-    nix::mount::umount2(path, MntFlags::from_bits_retain(flags))
 }

@@ -4,9 +4,8 @@
 use super::ioctl::{self, Number};
 use super::{Result, done, new_fd};
 use nix::sched::CloneFlags;
-use std::ffi::{CString, OsStr};
+use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 
 /// `int setns(int fd, int nstype)`: `fd` is a namespace file, or (since 5.8) a
 /// pidfd, in which case `types` may name several. Child only.
@@ -52,11 +51,6 @@ pub(crate) fn is_initial_cgroup_namespace(file: &libc::stat) -> bool {
 pub(crate) fn is_initial_user_namespace() -> Result<bool> {
     const USER_NS_INIT_INO: u64 = 0xEFFF_FFFD;
     Ok(super::fd::stat_at(super::fd::CWD, c"/proc/self/ns/user", 0)?.st_ino == USER_NS_INIT_INO)
-}
-
-/// `int sethostname(const char *name, size_t len)`: at most 64 bytes.
-pub(crate) fn set_hostname(name: &[u8]) -> Result<()> {
-    nix::unistd::sethostname(OsStr::from_bytes(name))
 }
 
 /// `int setdomainname(const char *name, size_t len)`: at most 64 bytes.

@@ -226,11 +226,6 @@ pub(crate) fn set_personality(persona: u32) -> Result<()> {
     personality::set(Persona::from_bits_retain(persona as i32)).map(drop)
 }
 
-/// `pid_t setsid(void)`. Child only. EPERM: it already leads a process group.
-pub(crate) fn setsid() -> Result<()> {
-    nix::unistd::setsid().map(drop)
-}
-
 /// `int prctl(PR_SET_MM, PR_SET_MM_MAP, struct prctl_mm_map *map, size_t size)`,
 /// since 3.18 with CONFIG_CHECKPOINT_RESTORE. See `boundary::seal`.
 pub(crate) fn set_mm_map(map: &MmMap) -> Result<()> {

@@ -18,14 +18,14 @@ use super::group::Cgroup;
 use super::hierarchy::Hierarchy;
 use super::limits::Write;
 use crate::error::{Error, ErrorKind, Result, Warning};
-use crate::sys::cred;
 use bus::{Answer, Bus, Failure};
+use nix::unistd::geteuid;
 use properties::Translated;
 
 impl Manager {
     /// The one that makes units for the calling process.
     pub(crate) fn ours() -> Result<Self> {
-        if cred::effective_uid() != 0 {
+        if !geteuid().is_root() {
             return Ok(Manager::User);
         }
         if crate::userns::is_initial_user_namespace()? {

@@ -8,8 +8,9 @@ use crate::error::{Context, Error, Result};
 use crate::prepare::namespaces;
 use crate::prepare::trees::{HostFile, Trees};
 use crate::sys::mount::Depth;
-use crate::sys::{Errno, fd, ns};
+use crate::sys::{Errno, ns};
 use libc::MS_PRIVATE;
+use nix::sys::stat::fstat;
 
 /// Whether the kernel refuses the container a sysfs of its own. It shows the devices of the
 /// network namespace, and takes CAP_SYS_ADMIN in the user namespace that owns that
@@ -33,7 +34,7 @@ pub(super) fn is_refused(all: &Namespaces) -> Result<bool> {
                 other => other.context(|| "ioctl(NS_GET_USERNS)")?,
             };
             let [owner, user] = [owner, namespaces::open(Kind::User, user)?]
-                .map(|namespace| fd::stat(namespace).map(|st| (st.st_dev, st.st_ino)));
+                .map(|namespace| fstat(namespace).map(|st| (st.st_dev, st.st_ino)));
             Ok(owner.context(|| "stat")? != user.context(|| "stat")?)
         }
     }
