@@ -6,8 +6,8 @@
 //! ([`Create::console`](crate::Create::console)); who has the master is the terminal.
 
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::sys::{socket, tty};
 use nix::sys::socket::SockType;
+use runtime_sys::{socket, tty};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// A connected pair of sockets: one for [`Create::console`](crate::Create::console),

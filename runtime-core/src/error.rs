@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One error for the whole library: a kind to match on, a chain to read.
 
-use crate::sys;
 use nix::errno::Errno;
 use std::fmt;
 
@@ -83,7 +82,7 @@ fn shorten(text: &str) -> std::borrow::Cow<'_, str> {
 
 impl fmt::Display for OsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(sys::errno::text(Errno::from_raw(self.0)))
+        f.write_str(runtime_sys::errno::text(Errno::from_raw(self.0)))
     }
 }
 

@@ -32,7 +32,7 @@ pub fn small_parsers(bytes: &[u8]) {
     crate::state::process::parse_stat(bytes);
     crate::child::parse_passwd(bytes);
     crate::cgroup::parse_files(bytes);
-    crate::sys::exe::parse_maps(bytes);
+    runtime_sys::exe::parse_maps(bytes);
     if let Ok(text) = std::str::from_utf8(bytes) {
         let clean = crate::path::clean(text);
         assert_eq!(crate::path::clean(&clean), clean);

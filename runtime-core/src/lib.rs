@@ -44,6 +44,8 @@
 //!
 //! The repository's `docs/architecture.md` has the picture.
 
+#![forbid(unsafe_code)]
+
 mod boundary;
 mod byte_enum;
 mod cgroup;
@@ -65,7 +67,6 @@ mod resctrl;
 mod signals;
 pub mod spec;
 mod state;
-mod sys;
 pub mod trace;
 mod userns;
 mod values;
@@ -79,7 +80,7 @@ pub use ops::{
     check_preserved_fds, features,
 };
 pub use parent::self_exe::{Protection, protect_program, protection};
+pub use runtime_sys::process::ExitStatus;
+pub use runtime_sys::signal::stop_ignoring_children;
 pub use signals::Signals;
-pub use sys::process::ExitStatus;
-pub use sys::signal::stop_ignoring_children;
 pub use userns::is_initial_user_namespace;

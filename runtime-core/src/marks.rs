@@ -6,7 +6,7 @@
 //! trace was begun. The child marks without heap or locks.
 
 use crate::byte_enum::byte_enum;
-use crate::sys::{self, shared};
+use runtime_sys::shared;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -81,7 +81,7 @@ impl Event {
 }
 
 /// Makes the memory of a timeline: from now on the calling thread marks what it does.
-pub(crate) fn begin() -> sys::Result<Words> {
+pub(crate) fn begin() -> runtime_sys::Result<Words> {
     let words = shared::words()?;
     CURRENT.set(Some(words));
     put(Kind::Begin, 0, 0);

@@ -4,9 +4,9 @@
 
 use crate::config::intel_rdt::{Class, IntelRdt};
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::sys::Errno;
-use crate::sys::fd::{self, resolve};
 use nix::unistd::{UnlinkatFlags, unlinkat};
+use runtime_sys::Errno;
+use runtime_sys::fd::{self, resolve};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -78,7 +78,7 @@ impl Resctrl {
         self.try_make(place, rdt, pid, &mut made).map_err(|error| {
             if let Some(path) = &made {
                 // The first error is the one to report.
-                crate::sys::ignore(unlinkat(&self.0, path.as_c_str(), UnlinkatFlags::RemoveDir));
+                runtime_sys::ignore(unlinkat(&self.0, path.as_c_str(), UnlinkatFlags::RemoveDir));
             }
             let error = error.wrap_as(ErrorKind::Setup, FIELD);
             match self.read("info/last_cmd_status") {

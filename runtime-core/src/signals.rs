@@ -2,7 +2,7 @@
 //! The signals of the calling program, to wait for beside its containers.
 
 use crate::error::{Context, Result};
-use crate::sys::signal;
+use runtime_sys::signal;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The signals of a thread as something to wait for and to read (signalfd(2)).

@@ -92,7 +92,7 @@ fn step_of(event: &Event) -> Option<String> {
 mod tests {
     use super::*;
     use crate::marks::{Traced, step};
-    use crate::sys::shared;
+    use runtime_sys::shared;
 
     #[test]
     fn nothing_is_marked_unless_a_trace_was_begun() {

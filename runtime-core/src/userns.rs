@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::path::proc::NOT_MOUNTED;
-use crate::sys::{Errno, ns};
+use runtime_sys::{Errno, ns};
 
 /// Returns whether the calling process is in the initial user namespace, where root is root
 /// of the host. The id maps do not tell: they may map every id to itself elsewhere, too

@@ -42,9 +42,9 @@
 
 use crate::boundary::step::{Call, Failure, Step};
 use crate::error::Context;
-use crate::sys::{Errno, Result, fd, process, socket};
 use crate::watch::Watch;
 use nix::sys::socket::SockType;
+use runtime_sys::{Errno, Result, fd, process, socket};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};

@@ -9,9 +9,9 @@ use super::tree::{IdMap, Later, NewNode, Source, Tree, TreeHelper};
 use crate::boundary::seal::Seal;
 use crate::path::proc::Proc;
 use crate::path::root::Leaf;
-use crate::sys::exec::StringArray;
-use crate::sys::mount::{Depth, MountAttr};
 use crate::values::{Capabilities, MemoryPolicy, Rlimit};
+use runtime_sys::exec::StringArray;
+use runtime_sys::mount::{Depth, MountAttr};
 use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 

@@ -4,8 +4,8 @@
 use crate::boundary::channel::ChildEnd;
 use crate::boundary::step::{Call, During, StepResult};
 use crate::error::{Context, Result};
-use crate::sys::Errno;
-use crate::sys::exe::{self, Image};
+use runtime_sys::Errno;
+use runtime_sys::exe::{self, Image};
 
 /// A prepared exchange of the program file, which hides the program's arguments too.
 #[derive(Debug)]

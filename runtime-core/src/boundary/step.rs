@@ -3,7 +3,7 @@
 
 use crate::byte_enum::byte_enum;
 use crate::marks;
-use crate::sys::Errno;
+use runtime_sys::Errno;
 
 byte_enum! {
     /// A step of the child's scripts, in the order of the script for create;
@@ -225,7 +225,7 @@ pub(crate) trait During<T> {
     fn during(self, call: Call) -> StepResult<T>;
 }
 
-impl<T> During<T> for crate::sys::Result<T> {
+impl<T> During<T> for runtime_sys::Result<T> {
     fn during(self, call: Call) -> StepResult<T> {
         self.map_err(|errno| (call, errno))
     }

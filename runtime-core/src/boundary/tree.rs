@@ -4,10 +4,10 @@
 use super::step::{Call, During, StepResult};
 use crate::boundary::channel::{ChildEnd, Reply};
 use crate::path::root::{Leaf, Root};
-use crate::sys::fd::{self, resolve};
-use crate::sys::mount::{self, Depth, MountAttr, attr};
-use crate::sys::{Errno, socket};
 use nix::sys::stat::fstat;
+use runtime_sys::fd::{self, resolve};
+use runtime_sys::mount::{self, Depth, MountAttr, attr};
+use runtime_sys::{Errno, socket};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub(crate) struct IdMap {
 
 impl IdMap {
     /// Maps the ids of a detached mount.
-    pub(crate) fn apply(&self, tree: &OwnedFd) -> crate::sys::Result<()> {
+    pub(crate) fn apply(&self, tree: &OwnedFd) -> runtime_sys::Result<()> {
         let change = MountAttr {
             set: attr::IDMAP,
             userns_fd: self.namespace.as_raw_fd() as u64,
@@ -108,7 +108,7 @@ pub(crate) struct FileId {
 }
 
 impl FileId {
-    pub(crate) fn of(file: impl AsFd) -> crate::sys::Result<Self> {
+    pub(crate) fn of(file: impl AsFd) -> runtime_sys::Result<Self> {
         let st = fstat(file)?;
         Ok(FileId { device: st.st_dev, inode: st.st_ino })
     }
@@ -134,7 +134,7 @@ impl Source {
 /// Opens (O_PATH) what has this name in the calling process's root, if no link is in the
 /// way: ELOOP. With `no_follow` the last component may be one, which is opened itself. A
 /// directory is asked for as one, so that the kernel mounts what it mounts on demand.
-pub(crate) fn open_no_links(name: &CStr, leaf: Leaf, no_follow: bool) -> crate::sys::Result<OwnedFd> {
+pub(crate) fn open_no_links(name: &CStr, leaf: Leaf, no_follow: bool) -> runtime_sys::Result<OwnedFd> {
     let link = if no_follow { libc::O_NOFOLLOW } else { 0 };
     fd::openat2(fd::CWD, name, libc::O_PATH | leaf.open_flag() | link, 0, resolve::NO_SYMLINKS)
 }

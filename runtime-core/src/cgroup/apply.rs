@@ -7,7 +7,7 @@ use super::limits::{IfAbsent, Write};
 use crate::config::field::number_list;
 use crate::config::resources::MemoryCheck;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::{Errno, fd};
+use runtime_sys::{Errno, fd};
 use std::ffi::{CStr, CString};
 
 impl Cgroup {
@@ -44,7 +44,7 @@ impl Cgroup {
         }
     }
 
-    fn write_limit(&self, file: &str, value: &str) -> crate::sys::Result<()> {
+    fn write_limit(&self, file: &str, value: &str) -> runtime_sys::Result<()> {
         fd::write_file(&self.dir, &CString::new(file).unwrap_or_default(), value.as_bytes())
     }
 

@@ -6,19 +6,19 @@ use super::group::Cgroup;
 use super::hierarchy::Hierarchy;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path;
-use crate::sys::{Errno, fd};
+use runtime_sys::{Errno, fd};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
 
 const AVAILABLE: &CStr = c"cgroup.controllers";
 const ENABLED: &CStr = c"cgroup.subtree_control";
 
-fn list(dir: impl AsFd, file: &CStr) -> crate::sys::Result<Vec<String>> {
+fn list(dir: impl AsFd, file: &CStr) -> runtime_sys::Result<Vec<String>> {
     let text = fd::read_piece(dir, file)?;
     Ok(String::from_utf8_lossy(&text).split_ascii_whitespace().map(str::to_owned).collect())
 }
 
-fn enable(dir: impl AsFd, controllers: &[String]) -> crate::sys::Result<()> {
+fn enable(dir: impl AsFd, controllers: &[String]) -> runtime_sys::Result<()> {
     fd::write_file(dir, ENABLED, format!("+{}", controllers.join(" +")).as_bytes())
 }
 
@@ -26,7 +26,7 @@ fn enable(dir: impl AsFd, controllers: &[String]) -> crate::sys::Result<()> {
 fn ancestors(
     hierarchy: &Hierarchy,
     path: &str,
-) -> impl Iterator<Item = crate::sys::Result<(String, OwnedFd)>> {
+) -> impl Iterator<Item = runtime_sys::Result<(String, OwnedFd)>> {
     let parts: Vec<&str> = path.split('/').collect();
     let above = (0..parts.len()).map(move |n| parts.get(..n).unwrap_or_default().join("/"));
     above.map(|name| {
@@ -45,7 +45,7 @@ impl Cgroup {
     }
 }
 
-fn enable_all(hierarchy: &Hierarchy, path: &str, cgroup: &Cgroup) -> crate::sys::Result<()> {
+fn enable_all(hierarchy: &Hierarchy, path: &str, cgroup: &Cgroup) -> runtime_sys::Result<()> {
     let all = list(&hierarchy.root, AVAILABLE)?;
     if list(&cgroup.dir, AVAILABLE)?.len() == all.len() {
         return Ok(());
@@ -67,7 +67,7 @@ fn enable_all(hierarchy: &Hierarchy, path: &str, cgroup: &Cgroup) -> crate::sys:
             Err(_) => {
                 for controller in missing {
                     // A controller that nobody needs may be missing.
-                    crate::sys::ignore(enable(&dir, &[controller]));
+                    runtime_sys::ignore(enable(&dir, &[controller]));
                 }
             }
         }

@@ -4,8 +4,8 @@
 use super::group::Cgroup;
 use crate::error::{Context, Error, Result};
 use crate::path;
-use crate::sys::{Errno, fd};
 use nix::unistd::geteuid;
+use runtime_sys::{Errno, fd};
 use std::ffi::{CStr, CString};
 
 /// What may be given away if the kernel does not say (config-linux.md, "Cgroup ownership").
@@ -37,7 +37,7 @@ impl Cgroup {
         Ok(())
     }
 
-    fn chown(&self, file: &CStr, uid: u32) -> crate::sys::Result<()> {
+    fn chown(&self, file: &CStr, uid: u32) -> runtime_sys::Result<()> {
         let same_group = u32::MAX;
         fd::chown_at(&self.dir, file, uid, same_group, libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW)
     }

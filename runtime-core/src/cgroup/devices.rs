@@ -4,8 +4,8 @@
 
 use crate::config::devices::{Rule, RuleKind};
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::sys::Errno;
-use crate::sys::bpf::{self, Insn};
+use runtime_sys::Errno;
+use runtime_sys::bpf::{self, Insn};
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// Opcodes of eBPF (linux/bpf.h), as few as are needed.

@@ -5,9 +5,9 @@ use super::group::{Cgroup, Events};
 use super::hierarchy::Hierarchy;
 use crate::config::CgroupsPath;
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::sys::fd::resolve;
-use crate::sys::{Errno, fd};
 use nix::unistd::{UnlinkatFlags, unlinkat};
+use runtime_sys::fd::resolve;
+use runtime_sys::{Errno, fd};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
@@ -102,20 +102,20 @@ fn is_file(hierarchy: &Hierarchy, path: &str) -> bool {
 
 /// Makes the last component of `path`, and those before it that are missing. If one of them
 /// cannot be made, none is left.
-fn make_all(hierarchy: &Hierarchy, path: &str) -> crate::sys::Result<OwnedFd> {
+fn make_all(hierarchy: &Hierarchy, path: &str) -> runtime_sys::Result<OwnedFd> {
     let mut made = Vec::new();
     let result = make_each(hierarchy, path, &mut made);
     if result.is_err() {
         for parent in made.iter().rev() {
             // Another container may have moved in. The first error is the one to report.
-            crate::sys::ignore(unlinkat(&hierarchy.root, parent.as_c_str(), UnlinkatFlags::RemoveDir));
+            runtime_sys::ignore(unlinkat(&hierarchy.root, parent.as_c_str(), UnlinkatFlags::RemoveDir));
         }
     }
     result
 }
 
 /// `made` gets the paths of the parents that were missing, and of the cgroup itself.
-fn make_each(hierarchy: &Hierarchy, path: &str, made: &mut Vec<CString>) -> crate::sys::Result<OwnedFd> {
+fn make_each(hierarchy: &Hierarchy, path: &str, made: &mut Vec<CString>) -> runtime_sys::Result<OwnedFd> {
     let open = |dir: BorrowedFd<'_>, name: &CString| {
         fd::openat2(dir, name, libc::O_RDONLY | libc::O_DIRECTORY, 0, resolve::BENEATH | resolve::NO_SYMLINKS)
     };

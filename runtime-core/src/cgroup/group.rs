@@ -4,7 +4,7 @@
 use super::walk::walk;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path;
-use crate::sys::{Errno, fd};
+use runtime_sys::{Errno, fd};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};

@@ -4,8 +4,8 @@
 use super::group::Cgroup;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path;
-use crate::sys::fd::resolve;
-use crate::sys::{Errno, fd};
+use runtime_sys::fd::resolve;
+use runtime_sys::{Errno, fd};
 use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 
@@ -68,7 +68,7 @@ impl Hierarchy {
     }
 
     /// Opens a directory below the root.
-    pub(super) fn open_dir(&self, relative: &CStr) -> crate::sys::Result<OwnedFd> {
+    pub(super) fn open_dir(&self, relative: &CStr) -> runtime_sys::Result<OwnedFd> {
         let flags = libc::O_RDONLY | libc::O_DIRECTORY;
         fd::openat2(&self.root, relative, flags, 0, resolve::BENEATH | resolve::NO_SYMLINKS)
     }

@@ -13,8 +13,8 @@ use super::group::{Cgroup, is_gone};
 use super::hierarchy::Hierarchy;
 use super::limits::Write;
 use crate::error::{Context, Result};
-use crate::sys::fd::resolve;
-use crate::sys::{Errno, fd};
+use runtime_sys::fd::resolve;
+use runtime_sys::{Errno, fd};
 use std::ffi::CString;
 
 impl Cgroup {
@@ -68,7 +68,7 @@ impl Cgroup {
         }
     }
 
-    fn open_below(&self, name: &str) -> crate::sys::Result<std::os::fd::OwnedFd> {
+    fn open_below(&self, name: &str) -> runtime_sys::Result<std::os::fd::OwnedFd> {
         let name = CString::new(name).unwrap_or_default();
         let flags = libc::O_RDONLY | libc::O_DIRECTORY;
         fd::openat2(&self.dir, &name, flags, 0, resolve::BENEATH | resolve::NO_SYMLINKS)

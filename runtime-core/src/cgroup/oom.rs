@@ -2,7 +2,7 @@
 //! Who was killed for memory, and by which limit.
 
 use super::group::{Cgroup, keyed};
-use crate::sys::fd;
+use runtime_sys::fd;
 use std::ffi::CString;
 
 /// What memory.events has counted.

@@ -4,7 +4,7 @@
 
 use super::group::Cgroup;
 use super::limits::{IfAbsent, Write, is_keyed};
-use crate::sys::fd;
+use runtime_sys::fd;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 

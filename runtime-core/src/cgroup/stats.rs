@@ -5,7 +5,7 @@
 use super::group::{Cgroup, keyed};
 use crate::error::{Context, Error, Result};
 use crate::path;
-use crate::sys::{Errno, dir, fd};
+use runtime_sys::{Errno, dir, fd};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};

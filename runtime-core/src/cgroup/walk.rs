@@ -2,7 +2,7 @@
 //! A cgroup and all that are below it, which a container may have made: as many
 //! as it liked, as deep as it liked, with any name.
 
-use crate::sys::{Errno, Result, dir, fd};
+use runtime_sys::{Errno, Result, dir, fd};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 

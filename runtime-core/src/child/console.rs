@@ -5,10 +5,10 @@ use super::places::Places;
 use super::streams;
 use crate::boundary::plan::{DevPlace, Process};
 use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
-use crate::sys::fd::resolve;
-use crate::sys::mount::{self, Depth};
-use crate::sys::{Errno, fd, socket, tty};
 use nix::sys::stat::fstat;
+use runtime_sys::fd::resolve;
+use runtime_sys::mount::{self, Depth};
+use runtime_sys::{Errno, fd, socket, tty};
 use std::os::fd::OwnedFd;
 
 const DEVPTS_MAGIC: i64 = 0x1cd1;

@@ -6,9 +6,9 @@
 
 use crate::boundary::step::{Call, During, StepResult};
 use crate::path::proc::{Proc, is_kernels};
-use crate::sys::{Errno, dir, exe, fd};
 use nix::sys::stat::fstat;
 use nix::unistd::symlinkat;
+use runtime_sys::{Errno, dir, exe, fd};
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 

@@ -8,9 +8,9 @@ use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::boundary::tree::Suppliers;
 use crate::path::proc::Proc;
 use crate::path::root::Root;
-use crate::sys::{Errno, fd, mount};
 use nix::sys::stat::fstat;
 use nix::unistd::{UnlinkatFlags, symlinkat, unlinkat};
+use runtime_sys::{Errno, fd, mount};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 

@@ -10,11 +10,11 @@ use crate::boundary::plan::{Plan, Rootfs, What};
 use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::boundary::tree::{Cloner, NewNode, Source};
 use crate::path::root::Root;
-use crate::sys::clone::Child;
-use crate::sys::mount::{self, Depth, attr};
-use crate::sys::signal::Ignored;
-use crate::sys::{self, Errno, fd, socket};
 use nix::unistd::{chroot, fchdir};
+use runtime_sys::clone::Child;
+use runtime_sys::mount::{self, Depth, attr};
+use runtime_sys::signal::Ignored;
+use runtime_sys::{Errno, fd, socket};
 use std::convert::Infallible;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
@@ -40,7 +40,7 @@ pub(crate) struct TreeCloner<'a> {
 
 impl Child for TreeCloner<'_> {
     fn run(self) -> ! {
-        sys::signal::reset_in_child(Ignored::ALL);
+        runtime_sys::signal::reset_in_child(Ignored::ALL);
         let closed = close_others(self.holds);
         give_up(closed.and_then(|()| self.serve()), self.channel)
     }
@@ -55,8 +55,8 @@ impl TreeCloner<'_> {
             self.send_all(&container.rootfs)?;
         }
         // The parent need not know at once.
-        sys::ignore(self.channel.send(Reply::Ready));
-        sys::exec::exit(0)
+        runtime_sys::ignore(self.channel.send(Reply::Ready));
+        runtime_sys::exec::exit(0)
     }
 
     fn send_all(&self, rootfs: &Rootfs) -> Result<(), Failure> {
@@ -110,7 +110,7 @@ impl TreeCloner<'_> {
     /// but a mount of the own namespace can be cloned.
     fn own_tmpfs(&self) -> StepResult<OwnedFd> {
         fd::umask(0);
-        sys::ns::unshare(libc::CLONE_NEWNS).during(Call::Unshare)?;
+        runtime_sys::ns::unshare(libc::CLONE_NEWNS).during(Call::Unshare)?;
         let context = mount::fsopen(c"tmpfs").during(Call::Fsopen)?;
         if let Some((option, label)) = self.plan.container.as_ref().and_then(|c| c.mask_label.as_ref()) {
             mount::fsconfig_set(&context, option, Some(label)).during(Call::Fsconfig)?;
@@ -131,7 +131,7 @@ impl TreeCloner<'_> {
             file.ok_or((Call::ReceiveTree, Errno::EPIPE))
         };
         let (root, namespace) = (receive()?, receive()?);
-        sys::ns::setns(namespace, libc::CLONE_NEWNS).during(Call::Setns)?;
+        runtime_sys::ns::setns(namespace, libc::CLONE_NEWNS).during(Call::Setns)?;
         fchdir(root).during(Call::Chdir)?;
         chroot(c".").during(Call::Chroot)
     }
@@ -179,8 +179,8 @@ impl Child for Room<'_> {
             give_up(Err(failure), self.channel);
         }
         // It is killed, or the parent is.
-        sys::ignore(self.channel.wait_go());
-        sys::exec::exit(0)
+        runtime_sys::ignore(self.channel.wait_go());
+        runtime_sys::exec::exit(0)
     }
 }
 
@@ -201,7 +201,7 @@ pub(crate) struct RouteOpener<'a> {
 
 impl Child for RouteOpener<'_> {
     fn run(self) -> ! {
-        sys::signal::reset_in_child(Ignored::ALL);
+        runtime_sys::signal::reset_in_child(Ignored::ALL);
         give_up(self.open(), self.channel)
     }
 }
@@ -210,10 +210,10 @@ impl RouteOpener<'_> {
     fn open(&self) -> Result<Infallible, Failure> {
         let [channel, parent] = self.channel.descriptors();
         close_others(&mut [channel, parent, self.init.as_raw_fd()])?;
-        sys::ns::setns(self.init, libc::CLONE_NEWNET).during(Call::Setns).step(Step::Join)?;
-        let socket = sys::net::route_socket().during(Call::Socket).step(Step::Join)?;
+        runtime_sys::ns::setns(self.init, libc::CLONE_NEWNET).during(Call::Setns).step(Step::Join)?;
+        let socket = runtime_sys::net::route_socket().during(Call::Socket).step(Step::Join)?;
         self.channel.send_with(Reply::Ready, &socket).during(Call::SendFd).step(Step::Join)?;
-        sys::exec::exit(0)
+        runtime_sys::exec::exit(0)
     }
 }
 
@@ -231,8 +231,8 @@ impl Child for Idle<'_> {
             give_up(Err(failure), self.channel);
         }
         // It is killed, or the parent is.
-        sys::ignore(self.channel.wait_go());
-        sys::exec::exit(0)
+        runtime_sys::ignore(self.channel.wait_go());
+        runtime_sys::exec::exit(0)
     }
 }
 
@@ -242,7 +242,8 @@ impl Idle<'_> {
             hide()?;
         }
         close_others(&mut self.channel.descriptors())?;
-        let open = || sys::fd::open_follow(sys::fd::CWD, c"/proc/self/ns/user", libc::O_RDONLY, 0);
+        let open =
+            || runtime_sys::fd::open_follow(runtime_sys::fd::CWD, c"/proc/self/ns/user", libc::O_RDONLY, 0);
         let namespace = open().during(Call::Open).step(Step::Join)?;
         self.channel.send_with(Reply::Ready, &namespace).during(Call::SendFd).step(Step::Join)
     }

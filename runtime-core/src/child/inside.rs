@@ -7,8 +7,8 @@ use crate::boundary::step::{Call, During, StepResult};
 use crate::boundary::tree::FileId;
 use crate::path::proc::is_kernels;
 use crate::path::root::Root;
-use crate::sys::mount::{self, Depth, MountAttr, attr};
-use crate::sys::{Errno, fd};
+use runtime_sys::mount::{self, Depth, MountAttr, attr};
+use runtime_sys::{Errno, fd};
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 

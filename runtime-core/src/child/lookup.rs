@@ -6,9 +6,9 @@ use crate::boundary::plan::{Process, Program};
 use crate::boundary::step::{Call, During, StepResult};
 use crate::path::proc::is_kernels;
 use crate::path::root::PathBuffer;
-use crate::sys::exec::{execve, execve_fd};
-use crate::sys::{Errno, Result, fd, ignore};
 use nix::sys::stat::fstat;
+use runtime_sys::exec::{execve, execve_fd};
+use runtime_sys::{Errno, Result, fd, ignore};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 

@@ -34,12 +34,11 @@ use crate::boundary::seal::{self, Seal};
 use crate::boundary::step::{Call, During, Failure, InStep, Step};
 use crate::marks::{self, Track};
 use crate::path::root::PathBuffer;
-use crate::sys;
-use crate::sys::clone::Child;
-use crate::sys::signal::Ignored;
 use places::{Places, View};
 use process::hide;
 use report::give_up;
+use runtime_sys::clone::Child;
+use runtime_sys::signal::Ignored;
 use std::convert::Infallible;
 use std::ffi::CStr;
 use std::os::fd::RawFd;
@@ -61,7 +60,7 @@ pub(crate) struct First<'a> {
 
 impl Child for First<'_> {
     fn run(self) -> ! {
-        sys::signal::reset_in_child(self.ignored);
+        runtime_sys::signal::reset_in_child(self.ignored);
         marks::enter(if self.plan.has_stage() { Track::Stage } else { Track::Init });
         give_up(first(self.plan, self.holds, self.channel), self.channel)
     }
@@ -143,11 +142,11 @@ fn first(plan: &mut Plan, holds: &mut [RawFd], channel: &ChildEnd) -> Result<Inf
 /// the new ones, as its sibling.
 fn stage(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     let flags = plan.clone_flags;
-    let (pid, _) = sys::clone::clone3(flags, true, None, Init { plan, channel })
+    let (pid, _) = runtime_sys::clone::clone3(flags, true, None, Init { plan, channel })
         .during(Call::Clone3)
         .step(Step::Clone)?;
     channel.send(Reply::Cloned(pid)).during(Call::Write).step(Step::Clone)?;
-    sys::exec::exit(0)
+    runtime_sys::exec::exit(0)
 }
 
 fn seal(seal: &mut Seal, channel: &ChildEnd) -> Result<(), Failure> {
@@ -202,11 +201,11 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
         }
         seal::wipe(seal);
         process::load_before_clone(process)?;
-        let pid = sys::clone::sibling(Last { program, process, channel })
+        let pid = runtime_sys::clone::sibling(Last { program, process, channel })
             .during(Call::Clone)
             .step(Step::EnterPid)?;
         channel.send(Reply::Cloned(pid)).during(Call::Write).step(Step::EnterPid)?;
-        sys::exec::exit(0)
+        runtime_sys::exec::exit(0)
     })
 }
 
@@ -221,7 +220,7 @@ fn execute(program: &CStr, process: &mut Process, channel: &ChildEnd) -> Result<
         Err(errno) => (Call::Seccomp, errno),
     };
     process::complain(program, Failure { step: Step::Exec, item: 0, call, errno }, process, channel);
-    sys::exec::exit(EXEC_FAILED)
+    runtime_sys::exec::exit(EXEC_FAILED)
 }
 
 /// Makes the container. Returns whether it has entered the working directory.
@@ -234,7 +233,7 @@ fn make(
 ) -> Result<bool, Failure> {
     namespaces::finish(container, channel)?;
     process::join_session(process)?;
-    sys::fd::umask(0);
+    runtime_sys::fd::umask(0);
     rootfs::attach(&mut container.rootfs, proc, channel)?;
     mounts::attach_all(&mut container.rootfs, proc, channel)?;
     devices::make(&mut container.rootfs, proc, channel)?;

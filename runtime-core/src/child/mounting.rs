@@ -5,8 +5,8 @@ use crate::boundary::channel::{ChildEnd, WORDS_MAX};
 use crate::boundary::plan::Mount;
 use crate::boundary::step::{Call, During, StepResult};
 use crate::path::proc::{is_proc_file, is_procfs};
-use crate::sys::Errno;
-use crate::sys::mount::{self, Depth, MountAttr, attr};
+use runtime_sys::Errno;
+use runtime_sys::mount::{self, Depth, MountAttr, attr};
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 

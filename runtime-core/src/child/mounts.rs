@@ -13,11 +13,11 @@ use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::boundary::tree::Suppliers;
 use crate::path::proc::Proc;
 use crate::path::root::{Leaf, Root};
-use crate::sys::mount::{self, Depth, MountAttr, attr};
-use crate::sys::{Errno, fd};
 use nix::mount::{MntFlags, umount2};
 use nix::sys::stat::fstat;
 use nix::unistd::{fchdir, symlinkat};
+use runtime_sys::mount::{self, Depth, MountAttr, attr};
+use runtime_sys::{Errno, fd};
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 

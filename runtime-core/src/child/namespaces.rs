@@ -5,8 +5,8 @@ use crate::boundary::channel::{ChildEnd, Reply};
 use crate::boundary::plan::{Container, Join, Keeps, Plan};
 use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::path::proc::Proc;
-use crate::sys::{Errno, cred, fd, net, ns};
 use nix::unistd::sethostname;
+use runtime_sys::{Errno, cred, fd, net, ns};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 

@@ -8,10 +8,10 @@ use super::places::Places;
 use crate::boundary::plan::Container;
 use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::path::proc::Proc;
-use crate::sys::mount::{self, Depth, MountAttr, attr};
-use crate::sys::{Errno, fd};
 use nix::mount::{MntFlags, umount2};
 use nix::sys::stat::fstat;
+use runtime_sys::mount::{self, Depth, MountAttr, attr};
+use runtime_sys::{Errno, fd};
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 

@@ -5,7 +5,7 @@ use crate::boundary::plan::{DevPlace, Mount, Rootfs};
 use crate::boundary::step::{Call, During, StepResult};
 use crate::path::proc::Proc;
 use crate::path::root::{Leaf, Root};
-use crate::sys::{Errno, fd};
+use runtime_sys::{Errno, fd};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 

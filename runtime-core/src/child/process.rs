@@ -6,12 +6,12 @@ use crate::boundary::channel::{self, ChildEnd, Reply};
 use crate::boundary::plan::{Keeps, Labels, Process};
 use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::path::root::{Leaf, PathBuffer, Root};
-use crate::sys::cred::{self, CapSets};
-use crate::sys::process::{own_rlimit_of, set_mempolicy, set_personality, set_rlimit};
-use crate::sys::{self, Errno, fd, keyctl, seccomp, tty};
 use crate::values::{Capabilities, Rlimit};
 use nix::sys::prctl;
 use nix::unistd::{chdir, fchdir, geteuid, setsid};
+use runtime_sys::cred::{self, CapSets};
+use runtime_sys::process::{own_rlimit_of, set_mempolicy, set_personality, set_rlimit};
+use runtime_sys::{Errno, fd, keyctl, seccomp, tty};
 use std::convert::Infallible;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, RawFd};
@@ -269,7 +269,7 @@ fn close_fds(process: &Process, channel: &ChildEnd) -> StepResult {
 }
 
 /// Closes every descriptor from `first` on that is not in `keep`.
-pub(super) fn close_all_but(first: RawFd, keep: &mut [RawFd]) -> sys::Result<()> {
+pub(super) fn close_all_but(first: RawFd, keep: &mut [RawFd]) -> runtime_sys::Result<()> {
     keep.sort_unstable();
     let mut start = first;
     for keep in keep.iter().copied().filter(|keep| *keep >= first) {
@@ -304,7 +304,7 @@ pub(super) fn load_notifying(process: &Process, channel: &ChildEnd) -> Result<()
 
 /// Loads any other filter, as late as can be: a profile need allow what the
 /// program does and execve, but nothing that only the runtime does.
-pub(super) fn load_plain(process: &Process) -> sys::Result<()> {
+pub(super) fn load_plain(process: &Process) -> runtime_sys::Result<()> {
     match &process.filter {
         Some(filter) if !filter.notifies && !filter.is_early => seccomp::load(&filter.program, filter.flags),
         _ => Ok(()),
@@ -316,7 +316,7 @@ pub(super) fn load_plain(process: &Process) -> sys::Result<()> {
 /// is the first of its pid namespace (pid_namespaces(7)).
 pub(super) fn wait_start(process: &Process) -> Result<(), Failure> {
     let Some(fifo) = &process.fifo else { return Ok(()) };
-    sys::signal::exit_when_terminated();
+    runtime_sys::signal::exit_when_terminated();
     let mut byte = [0];
     fd::read(fifo, &mut byte).during(Call::Read).step(Step::Ready).map(drop)
 }
@@ -331,7 +331,7 @@ pub(super) fn complain(program: &CStr, failure: Failure, process: &Process, chan
         }
         Some(fifo) => {
             // There is nobody to be told that nobody could be told.
-            sys::ignore(channel::send_answer(fifo, failure, program));
+            runtime_sys::ignore(channel::send_answer(fifo, failure, program));
             false
         }
     };
@@ -339,10 +339,10 @@ pub(super) fn complain(program: &CStr, failure: Failure, process: &Process, chan
         return;
     }
     let doing: &[u8] = if failure.call == Call::Seccomp { b"loading the system call filter: " } else { b"" };
-    let text = sys::errno::text(failure.errno);
+    let text = runtime_sys::errno::text(failure.errno);
     let parts = [b"exec ", program.to_bytes(), b": ", doing, text.as_bytes(), b"\n"];
     // One write, so that nothing comes between.
-    sys::ignore(sys::fd::write_parts(fd::stdio(2), parts));
+    runtime_sys::ignore(runtime_sys::fd::write_parts(fd::stdio(2), parts));
 }
 
 /// From here on nobody can look into us who lacks CAP_SYS_PTRACE on the host

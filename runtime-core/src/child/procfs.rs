@@ -20,12 +20,12 @@ use super::process::close_all_but;
 use crate::boundary::channel::{Reply, WIRE_LEN};
 use crate::boundary::plan::PidNamespace;
 use crate::boundary::step::{Call, During, Failure, Step, StepResult};
-use crate::sys::clone::{Child, clone3};
-use crate::sys::{self, Errno, cred, fd, mount, ns, process, socket};
 use libc::{CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER};
 use nix::mount::{MntFlags, umount2};
 use nix::sys::socket::SockType;
 use nix::unistd::{chdir, chroot, fchdir, pivot_root};
+use runtime_sys::clone::{Child, clone3};
+use runtime_sys::{Errno, cred, fd, mount, ns, process, socket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// The context of a procfs that shows `namespace`; `context` is that of one that would
@@ -78,11 +78,11 @@ struct Guide<'a> {
 impl Child for Guide<'_> {
     fn run(self) -> ! {
         // EBADF at worst: then it is closed.
-        sys::ignore(fd::close_range(self.other_end, self.other_end, 0));
+        runtime_sys::ignore(fd::close_range(self.other_end, self.other_end, 0));
         if let Err(failure) = self.lead() {
             report(self.socket, failure);
         }
-        sys::exec::exit(0)
+        runtime_sys::exec::exit(0)
     }
 }
 
@@ -138,12 +138,12 @@ impl Child for Opener<'_> {
         if let Err(failure) = open() {
             report(self.socket, failure);
         }
-        sys::exec::exit(0)
+        runtime_sys::exec::exit(0)
     }
 }
 
 fn report(socket: BorrowedFd<'_>, (call, errno): (Call, Errno)) {
     let failure = Failure { step: Step::Mount, item: 0, call, errno };
     // If the init is gone too, there is nobody left to tell.
-    sys::ignore(socket::send(socket, &Reply::Failed(failure).encode()));
+    runtime_sys::ignore(socket::send(socket, &Reply::Failed(failure).encode()));
 }

@@ -7,8 +7,8 @@ use crate::boundary::channel::ChildEnd;
 use crate::boundary::plan::{Mount, What};
 use crate::boundary::step::{Call, During, StepResult};
 use crate::path::root::Root;
-use crate::sys::mount::{self, MountAttr, attr};
-use crate::sys::{Errno, fd};
+use runtime_sys::mount::{self, MountAttr, attr};
+use runtime_sys::{Errno, fd};
 
 /// Changes the mount at the destination of `m`, and its file system if this container has
 /// made it: others are the host's. `before` are the mounts that are there by now.

@@ -3,13 +3,12 @@
 
 use crate::boundary::channel::{ChildEnd, Reply};
 use crate::boundary::step::Failure;
-use crate::sys;
 use std::convert::Infallible;
 
 /// Reports the failure to the parent, and exits.
 pub(super) fn give_up(result: Result<Infallible, Failure>, channel: &ChildEnd) -> ! {
     let Err(failure) = result;
     // If the parent is gone too, there is nobody left to tell.
-    sys::ignore(channel.send(Reply::Failed(failure)));
-    sys::exec::exit(1)
+    runtime_sys::ignore(channel.send(Reply::Failed(failure)));
+    runtime_sys::exec::exit(1)
 }

@@ -8,11 +8,11 @@ use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::boundary::tree::Suppliers;
 use crate::path::proc::Proc;
 use crate::path::root::Root;
-use crate::sys::mount::{self, Depth, MountAttr, attr};
-use crate::sys::{Errno, fd, ns};
 use libc::{MS_REC, MS_SLAVE};
 use nix::mount::{MntFlags, umount2};
 use nix::unistd::{chdir, chroot, fchdir, pivot_root};
+use runtime_sys::mount::{self, Depth, MountAttr, attr};
+use runtime_sys::{Errno, fd, ns};
 use std::os::fd::OwnedFd;
 
 /// Attaches the rootfs: on top of the root directory, where no path of the host

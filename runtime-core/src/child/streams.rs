@@ -13,8 +13,8 @@ use super::places::{Places, View};
 use crate::boundary::plan::{Plan, Process};
 use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::path::proc::Proc;
-use crate::sys::{self, Errno, fd};
 use nix::sys::stat::fstat;
+use runtime_sys::{Errno, fd};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// For the first process of a container, once it is in its root.
@@ -101,7 +101,7 @@ pub(super) fn set(process: &Process) -> StepResult {
 
 /// Makes a standard stream the user's, who may open /dev/stdout again only then. Of a file
 /// system that does not allow it, or knows no owners, that is not an error.
-pub(crate) fn own(stream: BorrowedFd<'_>, uid: u32) -> sys::Result<()> {
+pub(crate) fn own(stream: BorrowedFd<'_>, uid: u32) -> runtime_sys::Result<()> {
     let st = fstat(stream)?;
     if st.st_uid == uid || !is_handed_over(stream, &st) {
         return Ok(());

@@ -26,7 +26,6 @@ mod mutations;
 
 use crate::error::{Result, Warning};
 use crate::spec::{self, Spec};
-use crate::sys::mount::Depth;
 use devices::{Node, Rule};
 use field::{c_string, invalid, unsupported};
 use hooks::Hooks;
@@ -36,6 +35,7 @@ use namespaces::{Kind, Namespaces};
 use net_devices::NetDevice;
 use process::Process;
 use resources::Resources;
+use runtime_sys::mount::Depth;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString};
 use sysctl::Sysctl;

@@ -4,8 +4,8 @@
 use super::field::{c_string, id, invalid, lookup, number_list, unsupported};
 use crate::error::{Result, Warning};
 use crate::spec;
-use crate::sys::process::SchedAttr;
 use crate::values::{Capabilities, MemoryPolicy, RLIMITS, Rlimit, SCHED_DEADLINE};
+use runtime_sys::process::SchedAttr;
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 

@@ -6,8 +6,8 @@ mod route;
 
 use crate::config::net_devices::NetDevice;
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::sys::{Errno, fd, net};
 use route::{Address, Link, Route};
+use runtime_sys::{Errno, fd, net};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The few requests of rtnetlink(7) that moving an interface takes.
 
-use crate::sys::{Errno, Result, fd, net, socket};
 use netlink_packet_core::{
     DecodeError, DefaultNla, Emitable, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST,
     NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable, NlasIterator,
 };
+use runtime_sys::{Errno, Result, fd, net, socket};
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};

@@ -6,7 +6,7 @@ use crate::marks::{Mark, Traced};
 use crate::path;
 use crate::path::file::{self, Unread};
 use crate::spec::{JSON_MAX, Spec};
-use crate::sys::{Errno, fd};
+use runtime_sys::{Errno, fd};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 

@@ -8,7 +8,7 @@ use crate::cgroup::stats::Stats;
 use crate::cgroup::{Cgroup, parse_events};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::spec::Status;
-use crate::sys::{Errno, fd};
+use runtime_sys::{Errno, fd};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 

@@ -28,7 +28,7 @@ use crate::resctrl::Resctrl;
 use crate::spec::{self, OCI_VERSION, StateDocument, Status};
 use crate::state::filter::CompiledFilter;
 use crate::state::record::Record;
-use crate::sys::{Errno, cred, fd};
+use runtime_sys::{Errno, cred, fd};
 use seccomp::Listener;
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr};

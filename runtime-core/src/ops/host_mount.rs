@@ -4,8 +4,8 @@
 
 use crate::error::{Context, Result};
 use crate::state::record::Record;
-use crate::sys::{Errno, fd};
 use nix::mount::{MntFlags, umount2};
+use runtime_sys::{Errno, fd};
 use std::ffi::CString;
 
 /// The id of the mount that is on top at `path`.
@@ -13,7 +13,7 @@ pub(super) fn id_at(path: &str) -> Result<u64> {
     id(path).context(|| format!("statx {path}"))
 }
 
-fn id(path: &str) -> crate::sys::Result<u64> {
+fn id(path: &str) -> runtime_sys::Result<u64> {
     let path = CString::new(path).unwrap_or_default();
     fd::mount_id(fd::open_follow(fd::CWD, &path, libc::O_PATH | libc::O_DIRECTORY, 0)?)
 }

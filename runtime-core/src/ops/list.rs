@@ -5,8 +5,8 @@ use super::Runtime;
 use super::state::{State, state};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::id::ContainerId;
-use crate::sys::fd;
 use nix::sys::stat::fstat;
+use runtime_sys::fd;
 use std::collections::BTreeMap;
 
 /// An entry of the list: the state, or why there is none.

@@ -7,8 +7,8 @@ use crate::parent::Child;
 use crate::parent::peer::Peer;
 use crate::prepare::Extras;
 use crate::state::store::write_atomically;
-use crate::sys::fd;
 use crate::watch::Watch;
+use runtime_sys::fd;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 

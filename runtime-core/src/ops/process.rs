@@ -10,9 +10,9 @@ use crate::parent::reap::reap;
 use crate::parent::{Child, Running};
 use crate::state::process::is_halted;
 use crate::state::record::Record;
-use crate::sys::process::ExitStatus;
-use crate::sys::{Errno, process};
 use crate::watch::Watch;
+use runtime_sys::process::ExitStatus;
+use runtime_sys::{Errno, process};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A container that has been made, whose first process is a child of the caller.

@@ -10,8 +10,8 @@ use crate::marks::{Mark, Traced};
 use crate::parent::{execution, hooks};
 use crate::spec::{OCI_VERSION, StateDocument, Status};
 use crate::state::record::{HookRecord, Record};
-use crate::sys::fd;
 use crate::watch::Watch;
+use runtime_sys::fd;
 
 impl Container {
     /// Runs the startContainer hooks, starts the container's program, waits until it has

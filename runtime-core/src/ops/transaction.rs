@@ -28,8 +28,8 @@ use crate::spec::{OCI_VERSION, StateDocument, Status};
 use crate::state::process::ProcessId;
 use crate::state::record::{Phase, Record};
 use crate::state::store::{Locked, NewRecord};
-use crate::sys::Errno;
 use crate::watch::Watch;
+use runtime_sys::Errno;
 use seccomp::Policy;
 use std::collections::BTreeMap;
 

@@ -9,7 +9,7 @@ use crate::boundary::channel::{self, ParentEnd, Reply};
 use crate::boundary::step::Failure;
 use crate::error::{Context, Result};
 use crate::state::process::{Execution, ProcessId};
-use crate::sys::{Errno, fd};
+use runtime_sys::{Errno, fd};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// How often a process is looked at, in milliseconds. Most often it is not at all.

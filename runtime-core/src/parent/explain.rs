@@ -6,8 +6,8 @@ use crate::boundary::step::{Call, Failure, Step};
 use crate::child::devices;
 use crate::error::{Error, ErrorKind};
 use crate::path::show;
-use crate::sys::Errno;
 use crate::values::rlimit_name;
+use runtime_sys::Errno;
 use std::ffi::CStr;
 
 /// What [`Step::Loopback`] is about.

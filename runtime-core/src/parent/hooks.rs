@@ -11,8 +11,8 @@ use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::hook::{Hook, Kind};
 use crate::marks::{Mark, Traced};
 use crate::spec::state::StateDocument;
-use crate::sys::{Errno, fd, ignore, process};
 use crate::watch::Watch;
+use runtime_sys::{Errno, fd, ignore, process};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::process::Command;
@@ -225,7 +225,7 @@ fn supervise(
 
 /// Reads what there is, but no more than a pipe holds: who writes faster than this reads
 /// does not keep it from looking at the clock. False at the end of file.
-fn drain(pipe: BorrowedFd<'_>, output: &mut Vec<u8>) -> crate::sys::Result<bool> {
+fn drain(pipe: BorrowedFd<'_>, output: &mut Vec<u8>) -> runtime_sys::Result<bool> {
     /// Of a user's, unless fs.pipe-max-size says otherwise.
     const PIPE_MAX: usize = 1 << 20;
     let mut buf = [0; 4096];

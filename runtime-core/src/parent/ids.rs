@@ -4,9 +4,9 @@
 
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path::proc::Proc;
-use crate::sys::{Errno, fd};
 use crate::values::IdRange;
 use nix::unistd::{getegid, geteuid};
+use runtime_sys::{Errno, fd};
 use std::ffi::CString;
 use std::process::Command;
 

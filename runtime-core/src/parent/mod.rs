@@ -21,11 +21,11 @@ use crate::child::helpers::{Idle, Room, RouteOpener, TreeCloner};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::marks::{Mark, Traced};
 use crate::path::proc;
-use crate::sys::process::ExitStatus;
-use crate::sys::{Errno, clone, fd, process, signal, socket};
 use crate::values::IdRange;
 use crate::watch::Watch;
 use nix::sys::socket::SockType;
+use runtime_sys::process::ExitStatus;
+use runtime_sys::{Errno, clone, fd, process, signal, socket};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -99,7 +99,7 @@ struct Guard(Option<OwnedFd>);
 impl Guard {
     fn pidfd(&self) -> BorrowedFd<'_> {
         // Only `disarm`, which takes the guard, leaves it empty.
-        self.0.as_ref().map_or(crate::sys::fd::CWD, AsFd::as_fd)
+        self.0.as_ref().map_or(runtime_sys::fd::CWD, AsFd::as_fd)
     }
 
     fn disarm(mut self) -> Option<OwnedFd> {

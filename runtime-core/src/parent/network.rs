@@ -6,7 +6,7 @@ use super::explain;
 use crate::error::{Error, ErrorKind, Result};
 use crate::marks::{Handle, Mark, Traced, Track};
 use crate::spec::{Linux, Spec};
-use crate::sys::{self, fd, net, ns, signal};
+use runtime_sys::{fd, net, ns, signal};
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::{Builder, JoinHandle};
@@ -88,7 +88,7 @@ fn vanished() -> Error {
 /// The namespaces of a thread are its own (unshare(2)), and end with it unless
 /// something else keeps them.
 fn make(made: &SyncSender<OwnedFd>) -> Result<()> {
-    let make = || -> sys::Result<OwnedFd> {
+    let make = || -> runtime_sys::Result<OwnedFd> {
         ns::unshare(libc::CLONE_NEWNET)?;
         fd::open_follow(fd::CWD, c"/proc/thread-self/ns/net", libc::O_RDONLY, 0)
     };

@@ -8,11 +8,11 @@ use crate::child::streams;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::parent::ids;
 use crate::path::proc::Proc;
-use crate::sys::process::SchedAttr;
-use crate::sys::{Errno, fd, process};
 use crate::values::{Rlimit, SCHED_DEADLINE, rlimit_name};
 use nix::sys::stat::fstat;
 use nix::unistd::geteuid;
+use runtime_sys::process::SchedAttr;
+use runtime_sys::{Errno, fd, process};
 use std::ffi::CString;
 use std::os::fd::AsFd;
 
@@ -116,7 +116,7 @@ fn set_affinity(cpus: &[u64], pid: i32) -> Result<()> {
     if cpus.is_empty() {
         // More than any machine has; the kernel takes the part that exists. A
         // seccomp policy of our own may forbid it, which is no reason to fail.
-        crate::sys::ignore(process::set_affinity(pid, &[u64::MAX; 128]));
+        runtime_sys::ignore(process::set_affinity(pid, &[u64::MAX; 128]));
         return Ok(());
     }
     process::set_affinity(pid, cpus).context(|| "process.execCPUAffinity.final: sched_setaffinity")
@@ -147,6 +147,6 @@ impl Bound {
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        crate::sys::ignore(process::set_affinity(0, &self.before));
+        runtime_sys::ignore(process::set_affinity(0, &self.before));
     }
 }

@@ -4,9 +4,9 @@
 //! stuck or hostile, and the caller holds the container's lock.
 
 use crate::error::{Context, Error, Result};
-use crate::sys::{Errno, fd, socket};
 use crate::watch::Watch;
 use nix::sys::socket::SockFlag;
+use runtime_sys::{Errno, fd, socket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -55,7 +55,7 @@ impl<'a> Peer<'a> {
         Ok(())
     }
 
-    fn send_part(&self, mut send: impl FnMut() -> crate::sys::Result<usize>) -> Result<usize> {
+    fn send_part(&self, mut send: impl FnMut() -> runtime_sys::Result<usize>) -> Result<usize> {
         loop {
             match send() {
                 Err(Errno::EAGAIN) => self.wait("send", Some(self.socket.as_fd()), i32::MAX)?,

@@ -5,8 +5,8 @@
 //! a tracer can stop it on its way out (PTRACE_O_TRACEEXIT), where a second SIGKILL does
 //! not reach it, and a file system in user space can leave it without an answer.
 
-use crate::sys::process::{ExitStatus, pidfd_send_signal, try_wait};
-use crate::sys::{Errno, Result, fd, ignore};
+use runtime_sys::process::{ExitStatus, pidfd_send_signal, try_wait};
+use runtime_sys::{Errno, Result, fd, ignore};
 use std::ffi::CString;
 use std::os::fd::AsFd;
 use std::time::Duration;

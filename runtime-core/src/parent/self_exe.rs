@@ -22,11 +22,11 @@
 
 use crate::error::{Context, Error, Result};
 use crate::parent::ids;
-use crate::sys::exe;
-use crate::sys::exec::{StringArray, execve_fd};
-use crate::sys::mount::{self, Depth, MountAttr, attr};
-use crate::sys::{self, Errno, cred, fd};
 use nix::sys::prctl;
+use runtime_sys::exe;
+use runtime_sys::exec::{StringArray, execve_fd};
+use runtime_sys::mount::{self, Depth, MountAttr, attr};
+use runtime_sys::{Errno, cred, fd};
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -91,7 +91,7 @@ fn open_exe() -> Result<OwnedFd> {
 /// root. Once unmounted, it cannot be changed, attached or cloned again (EINVAL).
 ///
 /// `close` closes the descriptor that it is given.
-fn on_a_dead_mount(exe: &OwnedFd, close: impl FnOnce(OwnedFd)) -> sys::Result<Option<OwnedFd>> {
+fn on_a_dead_mount(exe: &OwnedFd, close: impl FnOnce(OwnedFd)) -> runtime_sys::Result<Option<OwnedFd>> {
     let readonly = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
     let mount = mount::clone_tree(exe, c"", Depth::One, 0)?;
     mount::set_attr(&mount, Depth::One, &readonly)?;
@@ -107,7 +107,7 @@ fn on_a_dead_mount(exe: &OwnedFd, close: impl FnOnce(OwnedFd)) -> sys::Result<Op
 
 /// A sealed copy of the program file in memory.
 fn memory_copy(from: OwnedFd) -> Result<OwnedFd> {
-    let copy = || -> sys::Result<OwnedFd> {
+    let copy = || -> runtime_sys::Result<OwnedFd> {
         let to = exe::memfd(c"runtime:/proc/self/exe")?;
         while exe::copy_some(&from, &to)? > 0 {}
         exe::seal(&to)?;

@@ -5,8 +5,8 @@
 //! which would hold up its reader for ever, or a device that never ends.
 
 use crate::error::{Error, ErrorKind};
-use crate::sys::{Errno, fd};
 use nix::sys::stat::fstat;
+use runtime_sys::{Errno, fd};
 use std::ffi::CStr;
 use std::os::fd::AsFd;
 

@@ -47,10 +47,10 @@ pub(crate) fn show(path: &CStr) -> std::path::Display<'_> {
 
 /// Where the file behind a descriptor is now, as the kernel sees it
 /// (/proc/self/fd of proc(5)). Parent only (heap).
-pub(crate) fn of_fd(fd: impl AsFd) -> crate::sys::Result<PathBuf> {
+pub(crate) fn of_fd(fd: impl AsFd) -> runtime_sys::Result<PathBuf> {
     let link = CString::new(format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())).unwrap_or_default();
     let mut buf = [0; libc::PATH_MAX as usize];
-    crate::sys::fd::readlink(crate::sys::fd::CWD, &link, &mut buf).map(from_bytes)
+    runtime_sys::fd::readlink(runtime_sys::fd::CWD, &link, &mut buf).map(from_bytes)
 }
 
 #[cfg(test)]

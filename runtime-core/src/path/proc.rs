@@ -2,9 +2,9 @@
 //! procfs that cannot be a fake: what the runtime reads from and writes to the
 //! kernel through it.
 
-use crate::sys::fd::{self, resolve};
-use crate::sys::mount::{self, attr};
-use crate::sys::{Errno, Result};
+use runtime_sys::fd::{self, resolve};
+use runtime_sys::mount::{self, attr};
+use runtime_sys::{Errno, Result};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A directory as the root of everything below it: the container's rootfs.
 
-use crate::sys::fd::{self, resolve};
-use crate::sys::{Errno, Result};
 use nix::sys::stat::fstat;
+use runtime_sys::fd::{self, resolve};
+use runtime_sys::{Errno, Result};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 

@@ -5,8 +5,8 @@ use crate::boundary::plan::{Hide, Join, Keeps, Plan, Process, Program};
 use crate::boundary::seal;
 use crate::error::{Context, Result};
 use crate::hook::Hook;
-use crate::sys::exec::StringArray;
-use crate::sys::fd;
+use runtime_sys::exec::StringArray;
+use runtime_sys::fd;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 

@@ -7,7 +7,7 @@ use crate::config::field::unsupported;
 use crate::config::process::Process;
 use crate::error::{Context, Result};
 use crate::path::proc;
-use crate::sys::{Errno, fd};
+use runtime_sys::{Errno, fd};
 use std::ffi::{CStr, CString};
 
 const SELINUX_MAGIC: i64 = 0xf97c_ff8c;

@@ -24,8 +24,8 @@ use crate::config::process::Process as ProcessConfig;
 use crate::error::{Context, Result};
 use crate::parent::ids;
 use crate::path::proc;
-use crate::sys::cred;
 use given::c_string;
+use runtime_sys::cred;
 use std::ffi::CString;
 
 /// Makes the plan of a container's first process.

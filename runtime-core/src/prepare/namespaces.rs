@@ -7,8 +7,8 @@ use crate::config::field::invalid;
 use crate::config::namespaces::{Kind, Namespaces, Origin};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path::show;
-use crate::sys::{Errno, fd, ns};
 use nix::sys::stat::fstat;
+use runtime_sys::{Errno, fd, ns};
 use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 

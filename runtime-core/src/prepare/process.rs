@@ -9,7 +9,7 @@ use crate::config::namespaces::Kind as NamespaceKind;
 use crate::config::process::Process as ProcessConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::parent::outside::Attributes;
-use crate::sys::exec::StringArray;
+use runtime_sys::exec::StringArray;
 use std::ffi::{CStr, CString};
 
 /// Permissions of a new session keyring: what the kernel gives it, and search

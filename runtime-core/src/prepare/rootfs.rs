@@ -15,10 +15,10 @@ use crate::config::namespaces::Kind;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path::root::Leaf;
 use crate::path::show;
-use crate::sys::mount::Depth;
-use crate::sys::{Errno, cred, fd};
 use libc::{MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
 use nix::sys::stat::fstat;
+use runtime_sys::mount::Depth;
+use runtime_sys::{Errno, cred, fd};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 

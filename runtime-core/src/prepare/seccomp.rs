@@ -6,8 +6,8 @@ use crate::boundary::plan::Filter;
 use crate::config::process::Process;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::state::filter::CompiledFilter;
-use crate::sys::{self, Errno};
 use nix::sys::prctl;
+use runtime_sys::Errno;
 use seccomp::{Arch, Flag, Policy, Program, SeccompData, interp};
 
 /// Compiles a policy, for the first process and for those that come later.
@@ -69,7 +69,7 @@ fn allows_clone(program: &Program) -> bool {
         libc::SYS_read,
         libc::SYS_rt_sigaction,
     ];
-    allows(libc::SYS_clone, sys::clone::SIBLING_FLAGS as u64, 0)
+    allows(libc::SYS_clone, runtime_sys::clone::SIBLING_FLAGS as u64, 0)
         && others.into_iter().all(|nr| [0, u64::MAX].into_iter().all(|value| allows(nr, value, value)))
 }
 
@@ -77,18 +77,18 @@ fn allows_clone(program: &Program) -> bool {
 pub(crate) fn is_supported(flag: Flag) -> bool {
     // Which is refused without a listener.
     let with = if flag == Flag::WaitKillableRecv { libc::SECCOMP_FILTER_FLAG_NEW_LISTENER as u32 } else { 0 };
-    sys::seccomp::check_flags(flag.bit() | with).is_ok()
+    runtime_sys::seccomp::check_flags(flag.bit() | with).is_ok()
 }
 
 /// Asks the kernel now for what it would otherwise refuse in the child.
 fn check_flags(flags: u32) -> Result<()> {
-    let Err(errno) = sys::seccomp::check_flags(flags) else { return Ok(()) };
+    let Err(errno) = runtime_sys::seccomp::check_flags(flags) else { return Ok(()) };
     let error = Error::os(errno, "seccomp").of_kind(ErrorKind::Unsupported);
     // Alone WAIT_KILLABLE_RECV is refused, so each is asked for beside the others that are known.
     let unknown = Flag::ALL.into_iter().find(|flag| {
         errno == Errno::EINVAL
             && flags & flag.bit() != 0
-            && sys::seccomp::check_flags(flags & !flag.bit()).is_ok()
+            && runtime_sys::seccomp::check_flags(flags & !flag.bit()).is_ok()
     });
     Err(match unknown {
         Some(flag) => error.wrap(format!("linux.seccomp.flags: this kernel does not know {}", flag.name())),

@@ -9,7 +9,7 @@ use crate::config::namespaces::{Kind, Origin};
 use crate::error::{Context, Result};
 use crate::path::of_fd;
 use crate::path::root::Leaf;
-use crate::sys::{self, Errno, cred, fd};
+use runtime_sys::{Errno, cred, fd};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -29,23 +29,23 @@ impl AsFd for HostFile {
 
 impl HostFile {
     /// Opens a path that the host alone controls.
-    pub(super) fn open(path: &CStr) -> sys::Result<Self> {
+    pub(super) fn open(path: &CStr) -> runtime_sys::Result<Self> {
         Self::either(|leaf| fd::open_follow(fd::CWD, path, libc::O_PATH | leaf.open_flag(), 0))
     }
 
     /// As [`open`](Self::open), but a link at the end is opened itself.
-    pub(super) fn open_last(path: &CStr) -> sys::Result<Self> {
+    pub(super) fn open_last(path: &CStr) -> runtime_sys::Result<Self> {
         Self::either(|leaf| fd::open(fd::CWD, path, libc::O_PATH | leaf.open_flag(), 0))
     }
 
     /// As [`open`](Self::open), if no link is in the way. ELOOP if there is one, but with
     /// `no_follow` a link at the end is opened itself.
-    pub(super) fn open_no_links(path: &CStr, no_follow: bool) -> sys::Result<Self> {
+    pub(super) fn open_no_links(path: &CStr, no_follow: bool) -> runtime_sys::Result<Self> {
         Self::either(|leaf| open_no_links(path, leaf, no_follow))
     }
 
     /// Asks for a directory first: only that has the kernel mount an automount.
-    pub(super) fn either(open: impl Fn(Leaf) -> sys::Result<OwnedFd>) -> sys::Result<Self> {
+    pub(super) fn either(open: impl Fn(Leaf) -> runtime_sys::Result<OwnedFd>) -> runtime_sys::Result<Self> {
         match open(Leaf::Directory) {
             Err(Errno::ENOTDIR) => open(Leaf::File).map(|file| HostFile { file, leaf: Leaf::File }),
             other => other.map(|file| HostFile { file, leaf: Leaf::Directory }),
@@ -59,7 +59,7 @@ impl HostFile {
 }
 
 /// How another process finds the same file.
-fn source(file: BorrowedFd<'_>, leaf: Leaf) -> sys::Result<Source> {
+fn source(file: BorrowedFd<'_>, leaf: Leaf) -> runtime_sys::Result<Source> {
     let name = of_fd(file)?;
     match CString::new(name.as_os_str().as_bytes()) {
         Ok(name) if name.as_bytes().starts_with(b"/") => {

@@ -2,7 +2,7 @@
 //! A process that is remembered by pid and start time, and never mistaken for another.
 
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::sys::{Errno, dir, fd, process};
+use runtime_sys::{Errno, dir, fd, process};
 use serde::{Deserialize, Serialize};
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -134,7 +134,7 @@ fn end_tracers_within(namespace: Option<u64>, pid: i32, pidfd: &OwnedFd) -> Resu
         if await_end(traced_fd, 0)? {
             return Ok(());
         }
-        crate::sys::ignore(process::pidfd_send_signal(&tracer_fd, libc::SIGKILL));
+        runtime_sys::ignore(process::pidfd_send_signal(&tracer_fd, libc::SIGKILL));
         if !await_end(&tracer_fd, PATIENCE_MS)? {
             held = Some((tracer.process, tracer_fd));
         }

@@ -9,10 +9,10 @@ use crate::id::ContainerId;
 use crate::marks::{Mark, Traced};
 use crate::path;
 use crate::path::file::{self, Unread};
-use crate::sys::{Errno, dir, fd};
 use nix::fcntl::renameat;
 use nix::sys::stat::fstat;
 use nix::unistd::{UnlinkatFlags, getegid, geteuid, unlinkat};
+use runtime_sys::{Errno, dir, fd};
 use seccomp::Instruction;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -53,7 +53,7 @@ impl Drop for Locked {
     fn drop(&mut self) {
         // Not by closing it alone: the child of another thread's clone has a copy
         // of the descriptor until it closes those that it does not need.
-        crate::sys::ignore(fd::flock(&self.0.dir, libc::LOCK_UN));
+        runtime_sys::ignore(fd::flock(&self.0.dir, libc::LOCK_UN));
     }
 }
 
@@ -66,7 +66,7 @@ impl Store {
         &self.path
     }
 
-    fn open_root(&self) -> crate::sys::Result<OwnedFd> {
+    fn open_root(&self) -> runtime_sys::Result<OwnedFd> {
         fd::open_follow(fd::CWD, &path::c_path(&self.path), libc::O_RDONLY | libc::O_DIRECTORY, 0)
     }
 
@@ -111,7 +111,7 @@ impl Store {
             Ok(dir) => dir,
             Err(errno) => {
                 // The first error is the one to report.
-                crate::sys::ignore(unlinkat(&root, name.as_c_str(), UnlinkatFlags::RemoveDir));
+                runtime_sys::ignore(unlinkat(&root, name.as_c_str(), UnlinkatFlags::RemoveDir));
                 return Err(Error::os(errno, format!("open {}/{id}", self.path.display())));
             }
         };
@@ -119,7 +119,7 @@ impl Store {
         // A `delete --force` may have seen the directory already; it will wait.
         entry
             .lock()
-            .inspect_err(|_| crate::sys::ignore(unlinkat(&root, name.as_c_str(), UnlinkatFlags::RemoveDir)))
+            .inspect_err(|_| runtime_sys::ignore(unlinkat(&root, name.as_c_str(), UnlinkatFlags::RemoveDir)))
     }
 
     /// Whether an id is taken, now.
@@ -339,7 +339,7 @@ impl Locked {
             return Err(Error::new(ErrorKind::InvalidConfig, text)
                 .with_hint("it has the hooks, the annotations, limits and rules of config.json"));
         }
-        let write = || -> crate::sys::Result<()> {
+        let write = || -> runtime_sys::Result<()> {
             let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_NONBLOCK;
             let file = fd::open(&self.dir, NEW_RECORD, flags, 0o600)?;
             fd::write_all(&file, &json)
@@ -391,7 +391,7 @@ impl Locked {
     /// Removes the container's directory; the id is free again. The record goes
     /// last, so that what is left of an interrupted removal still has a name.
     pub(crate) fn remove(self) -> Result<()> {
-        let remove = || -> crate::sys::Result<()> {
+        let remove = || -> runtime_sys::Result<()> {
             dir::empty(&self.dir, RECORD)?;
             match unlinkat(&self.dir, RECORD, UnlinkatFlags::NoRemoveDir) {
                 Ok(()) | Err(Errno::ENOENT) => {}
@@ -419,7 +419,7 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
         path::c_path(Path::new(&hidden))
     };
     let name: CString = path::c_path(Path::new(name));
-    let write = || -> crate::sys::Result<()> {
+    let write = || -> runtime_sys::Result<()> {
         let dir = fd::open_follow(fd::CWD, &path::c_path(parent), libc::O_PATH | libc::O_DIRECTORY, 0)?;
         let make = || fd::open(&dir, &temporary, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL, 0o666);
         let file = match make() {
@@ -434,7 +434,7 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
             .and_then(|()| renameat(&dir, temporary.as_c_str(), &dir, name.as_c_str()));
         if written.is_err() {
             // The first error is the one to report.
-            crate::sys::ignore(unlinkat(&dir, temporary.as_c_str(), UnlinkatFlags::NoRemoveDir));
+            runtime_sys::ignore(unlinkat(&dir, temporary.as_c_str(), UnlinkatFlags::NoRemoveDir));
         }
         written
     };

@@ -4,7 +4,7 @@
 use super::message::{self, Kind, Message, PREFIX};
 use super::wire::Value;
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::sys::{Errno, fd, socket};
+use runtime_sys::{Errno, fd, socket};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;

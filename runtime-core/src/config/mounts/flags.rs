@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The flags of a mount: from those of mount(2) to the attributes of mount_setattr(2).
 
-use crate::sys::mount::{MountAttr, attr};
 use libc::{
     MS_DIRSYNC, MS_LAZYTIME, MS_MANDLOCK, MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC, MS_NOSUID,
     MS_RDONLY, MS_RELATIME, MS_STRICTATIME, MS_SYNCHRONOUS, c_ulong,
 };
+use runtime_sys::mount::{MountAttr, attr};
 use std::ffi::CStr;
 
 /// MS_NOSYMFOLLOW of mount(2), since 5.10.

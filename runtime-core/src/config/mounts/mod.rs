@@ -16,9 +16,9 @@ use crate::error::Result;
 use crate::path::clean;
 use crate::path::proc::is_proc_file;
 use crate::spec;
-use crate::sys::mount::{Depth, MountAttr};
 use libc::{MS_BIND, MS_REC, MS_REMOUNT, c_ulong};
 use options::Options;
+use runtime_sys::mount::{Depth, MountAttr};
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::fmt::Arguments;
@@ -244,7 +244,7 @@ pub(crate) fn label(label: &str, annotations: &BTreeMap<String, String>) -> Resu
 mod tests {
     use super::flags::{ATTR_RELATIME, ST_RELATIME};
     use super::*;
-    use crate::sys::mount::attr;
+    use runtime_sys::mount::attr;
 
     fn spec(destination: &str, kind: &str, source: &str, options: &[&str]) -> spec::Mount {
         spec::Mount {

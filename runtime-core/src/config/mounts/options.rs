@@ -4,12 +4,12 @@
 use super::super::field::{c_string, invalid};
 use super::flags::{ATTR_RELATIME, Flags, MS_NOSYMFOLLOW};
 use crate::error::Result;
-use crate::sys::mount::{Depth, MountAttr, attr};
 use libc::{
     MS_BIND, MS_DIRSYNC, MS_I_VERSION, MS_LAZYTIME, MS_MANDLOCK, MS_NOATIME, MS_NODEV, MS_NODIRATIME,
     MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_RDONLY, MS_REC, MS_RELATIME, MS_REMOUNT, MS_SHARED, MS_SILENT,
     MS_SLAVE, MS_STRICTATIME, MS_SYNCHRONOUS, MS_UNBINDABLE, c_ulong,
 };
+use runtime_sys::mount::{Depth, MountAttr, attr};
 use std::ffi::{CStr, CString};
 use std::fmt::Arguments;
 

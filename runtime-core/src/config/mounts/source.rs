@@ -2,8 +2,8 @@
 //! The source of a mount: a path of the host, or a new file system.
 
 use super::options::FsOption;
-use crate::sys::mount::Depth;
 use crate::values::IdRange;
+use runtime_sys::mount::Depth;
 use std::ffi::CString;
 
 /// What is mounted.

@@ -7,10 +7,10 @@ use crate::config::namespaces::{Kind, Namespaces, Origin};
 use crate::error::{Context, Error, Result};
 use crate::prepare::namespaces;
 use crate::prepare::trees::{HostFile, Trees};
-use crate::sys::mount::Depth;
-use crate::sys::{Errno, ns};
 use libc::MS_PRIVATE;
 use nix::sys::stat::fstat;
+use runtime_sys::mount::Depth;
+use runtime_sys::{Errno, ns};
 
 /// Whether the kernel refuses the container a sysfs of its own. It shows the devices of the
 /// network namespace, and takes CAP_SYS_ADMIN in the user namespace that owns that

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 /// `int socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)`: a socket of rtnetlink(7). It is connected
 /// to the kernel, so that nobody else can send to it: in a network namespace of others,
 /// CAP_NET_ADMIN would be enough to answer in the kernel's place (netlink(7)).
-pub(crate) fn route_socket() -> Result<OwnedFd> {
+pub fn route_socket() -> Result<OwnedFd> {
     let (family, kind) = (AddressFamily::Netlink, SockType::Raw);
     let socket = socket(family, kind, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute)?;
     // The kernel has port 0.
@@ -45,7 +45,7 @@ impl Request {
 }
 
 /// `int ioctl(int fd, SIOCGIFINDEX, struct ifreq *)`. ENODEV: there is none of that name.
-pub(crate) fn interface_index(socket: impl AsFd, name: &CStr) -> Result<u32> {
+pub fn interface_index(socket: impl AsFd, name: &CStr) -> Result<u32> {
     let mut request = Request::about(name)?;
     ioctl::pointer(socket, INTERFACE_INDEX, &mut request)?;
     Ok(request.index())
@@ -53,7 +53,7 @@ pub(crate) fn interface_index(socket: impl AsFd, name: &CStr) -> Result<u32> {
 
 /// `int ioctl(int fd, SIOCGIFNAME, struct ifreq *)`. ENODEV: there is none of that index.
 /// Parent only (heap).
-pub(crate) fn interface_name(socket: impl AsFd, index: u32) -> Result<CString> {
+pub fn interface_name(socket: impl AsFd, index: u32) -> Result<CString> {
     let mut request = Request::default();
     request.set(&index.to_ne_bytes());
     ioctl::pointer(socket, INTERFACE_NAME, &mut request)?;
@@ -62,14 +62,14 @@ pub(crate) fn interface_name(socket: impl AsFd, index: u32) -> Result<CString> {
 }
 
 /// `int ioctl(int fd, SIOCGIFFLAGS, struct ifreq *)`: IFF_UP.
-pub(crate) fn interface_is_up(socket: impl AsFd, name: &CStr) -> Result<bool> {
+pub fn interface_is_up(socket: impl AsFd, name: &CStr) -> Result<bool> {
     let mut request = Request::about(name)?;
     ioctl::pointer(socket, INTERFACE_FLAGS, &mut request)?;
     Ok(request.flags() & UP != 0)
 }
 
 /// Brings `lo` up, as `ip link set lo up` does (SIOCSIFFLAGS of netdevice(7)).
-pub(crate) fn loopback_up() -> Result<()> {
+pub fn loopback_up() -> Result<()> {
     let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
     let mut request = Request::about(c"lo")?;
     // A new namespace's lo has no flag but IFF_LOOPBACK, which cannot be changed,

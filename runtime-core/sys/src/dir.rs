@@ -9,15 +9,16 @@ use std::os::fd::{AsFd, AsRawFd};
 
 /// One entry, neither `.` nor `..`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) name: CString,
+pub struct Entry {
+    /// The last component of its path.
+    pub name: CString,
     /// A directory, and not a link to one.
-    pub(crate) is_dir: bool,
+    pub is_dir: bool,
 }
 
 /// `ssize_t getdents64(int fd, void *dirp, size_t count)`: some entries of a
 /// directory, 0 bytes at its end. No heap, for the child.
-pub(crate) fn read_some<'a>(dir: impl AsFd, buf: &'a mut [u8]) -> Result<RawEntries<'a>> {
+pub fn read_some<'a>(dir: impl AsFd, buf: &'a mut [u8]) -> Result<RawEntries<'a>> {
     // SAFETY: the buffer is valid for writes of its length.
     let n = super::check(unsafe {
         libc::syscall(libc::SYS_getdents64, dir.as_fd().as_raw_fd(), buf.as_mut_ptr(), buf.len())
@@ -27,10 +28,11 @@ pub(crate) fn read_some<'a>(dir: impl AsFd, buf: &'a mut [u8]) -> Result<RawEntr
 
 /// The names in a buffer that getdents64(2) has filled, with their types (DT_*).
 #[derive(Debug)]
-pub(crate) struct RawEntries<'a>(&'a [u8]);
+pub struct RawEntries<'a>(&'a [u8]);
 
 impl RawEntries<'_> {
-    pub(crate) fn is_empty(&self) -> bool {
+    /// True at the end of the directory.
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
@@ -51,7 +53,7 @@ impl<'a> Iterator for RawEntries<'a> {
 }
 
 /// All entries of a directory. Parent only (heap).
-pub(crate) fn entries(dir: impl AsFd) -> Result<Vec<Entry>> {
+pub fn entries(dir: impl AsFd) -> Result<Vec<Entry>> {
     // A description of its own: reading moves the position.
     rest(fd::open(dir, c".", libc::O_RDONLY | libc::O_DIRECTORY, 0)?)
 }
@@ -87,7 +89,7 @@ fn is_dir(dir: impl AsFd, name: &CStr) -> bool {
 
 /// Removes all that is in a directory, but not `last`, whose description nobody else
 /// has. Parent only (heap).
-pub(crate) fn empty(dir: impl AsFd, last: &CStr) -> Result<()> {
+pub fn empty(dir: impl AsFd, last: &CStr) -> Result<()> {
     rest(&dir)?
         .iter()
         .filter(|entry| entry.name.as_c_str() != last)
@@ -158,7 +160,7 @@ mod tests {
     #[test]
     fn deeper_than_there_are_descriptors() {
         let top = tempfile::tempdir().unwrap();
-        let dir = open(fd::CWD, &crate::path::c_path(top.path()));
+        let dir = open(fd::CWD, &crate::c_path(top.path()));
         for name in [c"x", c"last", c".removed-0"] {
             fd::mkdir(&dir, name, 0o700).unwrap();
         }

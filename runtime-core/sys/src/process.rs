@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::ptr;
 
 /// `int pidfd_open(pid_t pid, unsigned flags)`, since 5.3. ESRCH: no such process.
-pub(crate) fn pidfd_open(pid: i32) -> Result<OwnedFd> {
+pub fn pidfd_open(pid: i32) -> Result<OwnedFd> {
     // SAFETY: plain integers.
     match new_fd(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) }) {
         // The process is gone, but its number is that of a session or a group
@@ -23,8 +23,8 @@ pub(crate) fn pidfd_open(pid: i32) -> Result<OwnedFd> {
 /// Lets a program that works for the caller inherit its standard descriptors only: what
 /// the caller of ours has left open, a socket that it listens on, say, would live as
 /// long. It starts with the signal mask that the calling thread had before
-/// [`Signals`](crate::Signals) took its signals, and is killed when that thread ends.
-pub(crate) fn start_clean(command: &mut std::process::Command) {
+/// [`take_all`](super::signal::take_all) took its signals, and is killed when that thread ends.
+pub fn start_clean(command: &mut std::process::Command) {
     let mask = super::signal::mask_of_caller();
     let parent = std::process::id() as i32;
     let prepare = move || {
@@ -43,7 +43,7 @@ pub(crate) fn start_clean(command: &mut std::process::Command) {
 }
 
 /// `int kill(-pgid, int sig)`: to all processes of a group. ESRCH: there are none.
-pub(crate) fn kill_group(pgid: i32, signal: i32) -> Result<()> {
+pub fn kill_group(pgid: i32, signal: i32) -> Result<()> {
     // kill(-1) and kill(0) mean others.
     if pgid <= 1 {
         return Err(Errno::ESRCH);
@@ -53,7 +53,7 @@ pub(crate) fn kill_group(pgid: i32, signal: i32) -> Result<()> {
 }
 
 /// `int pidfd_send_signal(int pidfd, int sig, NULL, 0)`, since 5.1. ESRCH: it is gone.
-pub(crate) fn pidfd_send_signal(pidfd: impl AsFd, signal: i32) -> Result<()> {
+pub fn pidfd_send_signal(pidfd: impl AsFd, signal: i32) -> Result<()> {
     let no_info = ptr::null::<libc::siginfo_t>();
     // SAFETY: a null siginfo means the one that kill(2) would send.
     done(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_fd().as_raw_fd(), signal, no_info, 0) })
@@ -61,7 +61,7 @@ pub(crate) fn pidfd_send_signal(pidfd: impl AsFd, signal: i32) -> Result<()> {
 
 /// `int pidfd_getfd(int pidfd, int fd, unsigned flags)`, since 5.6: our copy of
 /// another process's descriptor. EBADF: it has no such descriptor (yet).
-pub(crate) fn pidfd_getfd(pidfd: impl AsFd, fd: i32) -> Result<OwnedFd> {
+pub fn pidfd_getfd(pidfd: impl AsFd, fd: i32) -> Result<OwnedFd> {
     // SAFETY: plain integers.
     new_fd(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_fd().as_raw_fd(), fd, 0) })
 }
@@ -96,7 +96,7 @@ impl std::fmt::Display for ExitStatus {
 
 /// `int waitid(P_PIDFD, int pidfd, siginfo_t *info, WEXITED | flags)`, since
 /// 5.4: how a child ended. ECHILD: not our child, or already waited for.
-pub(crate) fn wait(pidfd: impl AsFd, flags: i32) -> Result<ExitStatus> {
+pub fn wait(pidfd: impl AsFd, flags: i32) -> Result<ExitStatus> {
     loop {
         if let Some(status) = waitid(&pidfd, flags)? {
             return Ok(status);
@@ -106,7 +106,7 @@ pub(crate) fn wait(pidfd: impl AsFd, flags: i32) -> Result<ExitStatus> {
 
 /// As [`wait`], with WNOHANG: `None` if it has not ended, or has a tracer that has not
 /// waited for it.
-pub(crate) fn try_wait(pidfd: impl AsFd, flags: i32) -> Result<Option<ExitStatus>> {
+pub fn try_wait(pidfd: impl AsFd, flags: i32) -> Result<Option<ExitStatus>> {
     waitid(&pidfd, flags | libc::WNOHANG)
 }
 
@@ -144,14 +144,14 @@ fn waitid(pidfd: &impl AsFd, flags: i32) -> Result<Option<ExitStatus>> {
 
 /// `int prlimit(pid_t pid, resource, const struct rlimit *new, NULL)`: EPERM:
 /// raising the hard limit needs CAP_SYS_RESOURCE.
-pub(crate) fn set_rlimit(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<()> {
+pub fn set_rlimit(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<()> {
     let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
     prlimit(pid, resource, Some(&limit), None)
 }
 
 /// `int prlimit(0, resource, NULL, struct rlimit *old)`: the soft and the hard limit of
 /// the calling process.
-pub(crate) fn own_rlimit_of(resource: u32) -> Result<(u64, u64)> {
+pub fn own_rlimit_of(resource: u32) -> Result<(u64, u64)> {
     let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
     prlimit(0, resource, None, Some(&mut limit))?;
     Ok((limit.rlim_cur, limit.rlim_max))
@@ -172,19 +172,20 @@ fn prlimit(
 /// `struct sched_attr` of sched_setattr(2), its first version.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct SchedAttr {
-    pub(crate) size: u32,
-    pub(crate) policy: u32,
-    pub(crate) flags: u64,
-    pub(crate) nice: i32,
-    pub(crate) priority: u32,
-    pub(crate) runtime: u64,
-    pub(crate) deadline: u64,
-    pub(crate) period: u64,
+#[allow(missing_docs)] // The names are the kernel's.
+pub struct SchedAttr {
+    pub size: u32,
+    pub policy: u32,
+    pub flags: u64,
+    pub nice: i32,
+    pub priority: u32,
+    pub runtime: u64,
+    pub deadline: u64,
+    pub period: u64,
 }
 
 /// `int sched_setattr(pid_t pid, struct sched_attr *attr, 0)`
-pub(crate) fn set_scheduler(pid: i32, attr: &SchedAttr) -> Result<()> {
+pub fn set_scheduler(pid: i32, attr: &SchedAttr) -> Result<()> {
     let attr = SchedAttr { size: size_of::<SchedAttr>() as u32, ..*attr };
     // SAFETY: `attr` is a whole sched_attr that names its size.
     done(unsafe { libc::syscall(libc::SYS_sched_setattr, pid, &raw const attr, 0) })
@@ -192,13 +193,13 @@ pub(crate) fn set_scheduler(pid: i32, attr: &SchedAttr) -> Result<()> {
 
 /// `int sched_setaffinity(pid, size_t size, const cpu_set_t *mask)` with a mask
 /// of any length: bit n of word n/64 for CPU n.
-pub(crate) fn set_affinity(pid: i32, mask: &[u64]) -> Result<()> {
+pub fn set_affinity(pid: i32, mask: &[u64]) -> Result<()> {
     // SAFETY: the mask is valid for reads of its length.
     done(unsafe { libc::syscall(libc::SYS_sched_setaffinity, pid, size_of_val(mask), mask.as_ptr()) })
 }
 
 /// `int sched_getaffinity(0, size_t size, cpu_set_t *mask)` of the calling thread.
-pub(crate) fn affinity() -> Result<[u64; 128]> {
+pub fn affinity() -> Result<[u64; 128]> {
     let mut mask = [0_u64; 128];
     // SAFETY: the mask is valid for writes of its length.
     done(unsafe { libc::syscall(libc::SYS_sched_getaffinity, 0, size_of_val(&mask), mask.as_mut_ptr()) })?;
@@ -206,14 +207,14 @@ pub(crate) fn affinity() -> Result<[u64; 128]> {
 }
 
 /// `int ioprio_set(IOPRIO_WHO_PGRP, pgid, int ioprio)`: of a process group.
-pub(crate) fn set_io_priority(pgid: i32, ioprio: u16) -> Result<()> {
+pub fn set_io_priority(pgid: i32, ioprio: u16) -> Result<()> {
     const IOPRIO_WHO_PGRP: i32 = 2;
     // SAFETY: plain integers.
     done(unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PGRP, pgid, i32::from(ioprio)) })
 }
 
 /// `int set_mempolicy(int mode, const unsigned long *nodes, unsigned long maxnode)`
-pub(crate) fn set_mempolicy(mode: i32, nodes: &[u64]) -> Result<()> {
+pub fn set_mempolicy(mode: i32, nodes: &[u64]) -> Result<()> {
     // The kernel reads maxnode - 1 bits (set_mempolicy(2), "historical").
     let bits = if nodes.is_empty() { 0 } else { nodes.len() * 64 + 1 };
     let nodes = if nodes.is_empty() { ptr::null() } else { nodes.as_ptr() };
@@ -222,13 +223,13 @@ pub(crate) fn set_mempolicy(mode: i32, nodes: &[u64]) -> Result<()> {
 }
 
 /// `int personality(unsigned long persona)`
-pub(crate) fn set_personality(persona: u32) -> Result<()> {
+pub fn set_personality(persona: u32) -> Result<()> {
     personality::set(Persona::from_bits_retain(persona as i32)).map(drop)
 }
 
 /// `int prctl(PR_SET_MM, PR_SET_MM_MAP, struct prctl_mm_map *map, size_t size)`,
 /// since 3.18 with CONFIG_CHECKPOINT_RESTORE. See `boundary::seal`.
-pub(crate) fn set_mm_map(map: &MmMap) -> Result<()> {
+pub fn set_mm_map(map: &MmMap) -> Result<()> {
     const PR_SET_MM_MAP: libc::c_ulong = 14;
     // SAFETY: a whole prctl_mm_map; the kernel checks every address in it and
     // only stores them (they matter to /proc and to brk(2) alone).
@@ -248,19 +249,20 @@ pub(crate) fn set_mm_map(map: &MmMap) -> Result<()> {
 /// `struct prctl_mm_map` of prctl(2).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct MmMap {
-    pub(crate) start_code: u64,
-    pub(crate) end_code: u64,
-    pub(crate) start_data: u64,
-    pub(crate) end_data: u64,
-    pub(crate) start_brk: u64,
-    pub(crate) brk: u64,
-    pub(crate) start_stack: u64,
-    pub(crate) arg_start: u64,
-    pub(crate) arg_end: u64,
-    pub(crate) env_start: u64,
-    pub(crate) env_end: u64,
-    pub(crate) auxv: u64,
-    pub(crate) auxv_size: u32,
-    pub(crate) exe_fd: u32,
+#[allow(missing_docs)] // The names are the kernel's.
+pub struct MmMap {
+    pub start_code: u64,
+    pub end_code: u64,
+    pub start_data: u64,
+    pub end_data: u64,
+    pub start_brk: u64,
+    pub brk: u64,
+    pub start_stack: u64,
+    pub arg_start: u64,
+    pub arg_end: u64,
+    pub env_start: u64,
+    pub env_end: u64,
+    pub auxv: u64,
+    pub auxv_size: u32,
+    pub exe_fd: u32,
 }

@@ -22,14 +22,14 @@ struct Fprog {
 /// EACCES: neither CAP_SYS_ADMIN nor no_new_privs. EINVAL: a flag or instruction
 /// that the kernel does not know. ENOMEM: too long together with those that are
 /// in force already. EBUSY: one of those has a listener.
-pub(crate) fn load(program: &[Instruction], flags: u32) -> Result<()> {
+pub fn load(program: &[Instruction], flags: u32) -> Result<()> {
     set(program, flags).map(drop)
 }
 
 /// As [`load`], with SECCOMP_FILTER_FLAG_NEW_LISTENER among the flags: the filter's listener,
 /// which is the lowest free descriptor, close-on-exec. To close it is a call that the filter
 /// judges.
-pub(crate) fn load_listening(program: &[Instruction], flags: u32) -> Result<OwnedFd> {
+pub fn load_listening(program: &[Instruction], flags: u32) -> Result<OwnedFd> {
     new_fd(set(program, flags)?)
 }
 
@@ -41,7 +41,7 @@ fn set(program: &[Instruction], flags: u32) -> Result<libc::c_long> {
 
 /// Whether the kernel knows the flags. It looks at them first, so that without a
 /// program EFAULT says yes. EINVAL: it does not.
-pub(crate) fn check_flags(flags: u32) -> Result<()> {
+pub fn check_flags(flags: u32) -> Result<()> {
     match set_mode_filter(None, flags) {
         Err(Errno::EFAULT) => Ok(()),
         Err(errno) => Err(errno),

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::ptr;
 
 /// A null-terminated array of C strings, as execve takes it.
-pub(crate) struct StringArray {
+pub struct StringArray {
     /// Each with its NUL. Heap blocks: moving the struct moves no string.
     strings: Vec<Vec<u8>>,
     pointers: Vec<*const libc::c_char>,
@@ -26,7 +26,7 @@ unsafe impl Sync for StringArray {}
 
 impl StringArray {
     /// Parent only (heap).
-    pub(crate) fn new(strings: Vec<CString>) -> Self {
+    pub fn new(strings: Vec<CString>) -> Self {
         let strings: Vec<Vec<u8>> = strings.into_iter().map(CString::into_bytes_with_nul).collect();
         let pointers = strings.iter().map(|s| s.as_ptr().cast()).chain([ptr::null()]).collect();
         StringArray { strings, pointers }
@@ -34,7 +34,7 @@ impl StringArray {
 
     /// Overwrites what follows the first `keep` bytes of string `index` with
     /// `tail`, in place. False, and nothing changed, if it is too long for that.
-    pub(crate) fn patch(&mut self, index: usize, keep: usize, tail: &[u8]) -> bool {
+    pub fn patch(&mut self, index: usize, keep: usize, tail: &[u8]) -> bool {
         let (Some(string), Some(pointer)) = (self.strings.get_mut(index), self.pointers.get_mut(index))
         else {
             return false;
@@ -54,7 +54,7 @@ impl StringArray {
 
 /// `int execve(const char *path, char *const argv[], char *const envp[])`:
 /// returns only on failure. Child only.
-pub(crate) fn execve(path: &CStr, argv: &StringArray, envp: &StringArray) -> Errno {
+pub fn execve(path: &CStr, argv: &StringArray, envp: &StringArray) -> Errno {
     // SAFETY: a C string and two null-terminated arrays of C strings.
     unsafe { libc::syscall(libc::SYS_execve, path.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
     Errno::last()
@@ -63,7 +63,7 @@ pub(crate) fn execve(path: &CStr, argv: &StringArray, envp: &StringArray) -> Err
 /// `int execveat(int fd, "", argv, envp, AT_EMPTY_PATH)`: executes what `fd`
 /// refers to; returns only on failure. ENOENT for a script whose `fd` is
 /// close-on-exec, because its interpreter could not open it again.
-pub(crate) fn execve_fd(fd: impl AsFd, argv: &StringArray, envp: &StringArray) -> Errno {
+pub fn execve_fd(fd: impl AsFd, argv: &StringArray, envp: &StringArray) -> Errno {
     // SAFETY: as for execve.
     unsafe {
         libc::syscall(
@@ -79,7 +79,7 @@ pub(crate) fn execve_fd(fd: impl AsFd, argv: &StringArray, envp: &StringArray) -
 }
 
 /// `void _exit(int status)`: ends the process, running nothing on the way. Child only.
-pub(crate) fn exit(status: i32) -> ! {
+pub fn exit(status: i32) -> ! {
     // SAFETY: _exit runs no handlers, takes no locks and does not return.
     unsafe { libc::_exit(status) }
 }

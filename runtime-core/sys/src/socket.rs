@@ -15,12 +15,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 /// `int socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, int sv[2])`
-pub(crate) fn pair(kind: SockType) -> Result<(OwnedFd, OwnedFd)> {
+pub fn pair(kind: SockType) -> Result<(OwnedFd, OwnedFd)> {
     socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC)
 }
 
 /// `int socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0)`
-pub(crate) fn stream(flags: SockFlag) -> Result<OwnedFd> {
+pub fn stream(flags: SockFlag) -> Result<OwnedFd> {
     socket(AddressFamily::Unix, SockType::Stream, flags | SockFlag::SOCK_CLOEXEC, None)
 }
 
@@ -29,7 +29,7 @@ pub(crate) fn stream(flags: SockFlag) -> Result<OwnedFd> {
 ///
 /// Errors: EAGAIN (the socket does not wait, and the other end takes no more
 /// connections), ENAMETOOLONG (an abstract name of more than 107 bytes).
-pub(crate) fn connect(socket: impl AsFd, address: &[u8]) -> Result<()> {
+pub fn connect(socket: impl AsFd, address: &[u8]) -> Result<()> {
     let socket = socket.as_fd().as_raw_fd();
     if let [0, name @ ..] = address {
         return nix::sys::socket::connect(socket, &UnixAddr::new_abstract(name)?);
@@ -46,7 +46,7 @@ pub(crate) fn connect(socket: impl AsFd, address: &[u8]) -> Result<()> {
 
 /// A connection to `address`, as [`connect`] takes it. If the other end takes no more
 /// connections, EAGAIN comes after `patience`.
-pub(crate) fn connect_within(address: &[u8], patience: Duration) -> Result<OwnedFd> {
+pub fn connect_within(address: &[u8], patience: Duration) -> Result<OwnedFd> {
     let socket = stream(SockFlag::empty())?;
     let time = TimeVal::new(patience.as_secs() as _, patience.subsec_micros().into());
     setsockopt(&socket, sockopt::SendTimeout, &time)?;
@@ -107,7 +107,7 @@ fn header<T>(payload: &mut libc::iovec, control: &mut Control<T>) -> libc::msghd
 
 /// `ssize_t sendmsg(int fd, const struct msghdr *msg, MSG_NOSIGNAL)` of `payload`
 /// with exactly one SCM_RIGHTS message that carries exactly one descriptor.
-pub(crate) fn send_fd(socket: impl AsFd, payload: &[u8], fd: impl AsFd) -> Result<usize> {
+pub fn send_fd(socket: impl AsFd, payload: &[u8], fd: impl AsFd) -> Result<usize> {
     let mut control = Control::new(libc::SCM_RIGHTS, fd.as_fd().as_raw_fd());
     let mut payload = libc::iovec { iov_base: payload.as_ptr().cast_mut().cast(), iov_len: payload.len() };
     let message = header(&mut payload, &mut control);
@@ -140,12 +140,12 @@ fn receive<T: Data>(
 
 /// `ssize_t recvmsg(int fd, struct msghdr *msg, MSG_CMSG_CLOEXEC)`: how many
 /// bytes of payload came (0: end of file), and the descriptor, if one came too.
-pub(crate) fn recv_fd(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize, Option<OwnedFd>)> {
+pub fn recv_fd(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize, Option<OwnedFd>)> {
     recv_fd_with(socket.as_fd(), payload, 0)
 }
 
 /// As [`recv_fd`]: EAGAIN if there is nothing yet (MSG_DONTWAIT).
-pub(crate) fn try_recv_fd(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize, Option<OwnedFd>)> {
+pub fn try_recv_fd(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize, Option<OwnedFd>)> {
     recv_fd_with(socket.as_fd(), payload, libc::MSG_DONTWAIT)
 }
 
@@ -161,13 +161,13 @@ fn recv_fd_with(
 
 /// `int setsockopt(int fd, SOL_SOCKET, SO_SNDBUF, 1)`: the smallest buffer that the kernel
 /// gives, which holds about six messages with a descriptor.
-pub(crate) fn shrink_send_buffer(socket: impl AsFd) -> Result<()> {
+pub fn shrink_send_buffer(socket: impl AsFd) -> Result<()> {
     setsockopt(&socket, sockopt::SndBuf, &1)
 }
 
 /// Lets the kernel say who has sent each message to this socket (SO_PASSCRED), for
 /// [`recv_from`].
-pub(crate) fn name_senders(socket: impl AsFd) -> Result<()> {
+pub fn name_senders(socket: impl AsFd) -> Result<()> {
     setsockopt(&socket, sockopt::PassCred, &true)
 }
 
@@ -175,7 +175,7 @@ pub(crate) fn name_senders(socket: impl AsFd) -> Result<()> {
 /// of payload came (0: end of file), and the pid of the process that has sent them. No
 /// process can name another one, unless it has CAP_SYS_ADMIN and sees that one in its
 /// pid namespace (unix(7)). Descriptors that come along are dropped.
-pub(crate) fn recv_from(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize, i32)> {
+pub fn recv_from(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize, i32)> {
     let nobody = libc::ucred { pid: 0, uid: 0, gid: 0 };
     let (n, sender) = receive(socket.as_fd(), payload, 0, libc::SCM_CREDENTIALS, nobody)?;
     Ok((n, sender.map_or(0, |sender| sender.pid)))
@@ -183,14 +183,14 @@ pub(crate) fn recv_from(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize,
 
 /// `ssize_t send(int fd, const void *buf, size_t len, MSG_NOSIGNAL)`: EPIPE, not
 /// SIGPIPE, if the other end is closed.
-pub(crate) fn send(socket: impl AsFd, payload: &[u8]) -> Result<usize> {
+pub fn send(socket: impl AsFd, payload: &[u8]) -> Result<usize> {
     nix::sys::socket::send(socket.as_fd().as_raw_fd(), payload, MsgFlags::MSG_NOSIGNAL)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::fd;
+    use crate::fd;
     use nix::sys::socket::{ControlMessage, sendmsg};
 
     /// As [`send_fd`], with two descriptors in one message.
@@ -208,7 +208,7 @@ mod tests {
         let deep = dir.path().join("d".repeat(100));
         std::fs::create_dir(&deep).unwrap();
         let path = deep.join("n".repeat(200));
-        let parent = fd::open_follow(fd::CWD, &crate::path::c_path(&deep), libc::O_PATH, 0).unwrap();
+        let parent = fd::open_follow(fd::CWD, &crate::c_path(&deep), libc::O_PATH, 0).unwrap();
         // bind(2) has the same limit, and makes the file: by a short name, then.
         let short = format!("/proc/self/fd/{}/s", parent.as_raw_fd());
         let listener = std::os::unix::net::UnixListener::bind(short).unwrap();

@@ -24,7 +24,7 @@ struct Segment {
 
 /// What is known of a program before the clone, to change its file after it.
 #[derive(Debug)]
-pub(crate) struct Image {
+pub struct Image {
     /// The program file, as lines of /proc/PID/maps name it.
     device: (u32, u32),
     inode: u64,
@@ -37,7 +37,7 @@ pub(crate) struct Image {
 
 impl Image {
     /// That of the calling process, whose program file `file` leads to. Parent only (heap).
-    pub(crate) fn of_self(file: &CStr) -> Result<Self> {
+    pub fn of_self(file: &CStr) -> Result<Self> {
         let stat = fd::read_piece(fd::CWD, c"/proc/self/stat")?;
         let map = memory_map(&String::from_utf8_lossy(&stat)).ok_or(Errno::EINVAL)?;
         let file = fd::stat_at(fd::CWD, file, 0)?;
@@ -99,7 +99,7 @@ fn split_hex(text: &[u8], separator: u8) -> Option<(u64, u64)> {
 /// The kernel changes the file of a process only when no mapping of the old one
 /// is left (prctl(2), PR_SET_MM_EXE_FILE: EBUSY). Child only: it has one thread.
 /// `file` is the program file that `image` was made with, on whatever mount.
-pub(crate) fn run_from(file: impl AsFd, image: &Image) -> Result<()> {
+pub fn run_from(file: impl AsFd, image: &Image) -> Result<()> {
     // Memory in the place of what was written is one mapping at first.
     let are_one = |a: &Segment, b: &Segment| a.written && b.written && a.start + a.len == b.start;
     for segments in image.segments.chunk_by(are_one) {
@@ -293,7 +293,7 @@ fn program_break() -> u64 {
 /// `int memfd_create(const char *name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC)`:
 /// a file in memory that can be executed, whatever the sysctl vm.memfd_noexec says
 /// of those that do not ask for it.
-pub(crate) fn memfd(name: &CStr) -> Result<OwnedFd> {
+pub fn memfd(name: &CStr) -> Result<OwnedFd> {
     let create = |flags| memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING | flags);
     match create(MFdFlags::from_bits_retain(libc::MFD_EXEC)) {
         // KERNEL(6.3): MFD_EXEC, and the sysctl with it.
@@ -308,23 +308,23 @@ const SEALS: SealFlag = SealFlag::F_SEAL_SEAL
     .union(SealFlag::F_SEAL_WRITE);
 
 /// Makes a memfd unchangeable for good.
-pub(crate) fn seal(memfd: impl AsFd) -> Result<()> {
+pub fn seal(memfd: impl AsFd) -> Result<()> {
     fcntl(memfd, FcntlArg::F_ADD_SEALS(SEALS)).map(drop)
 }
 
 /// True if the file is a memfd that nobody can change.
-pub(crate) fn is_sealed(file: impl AsFd) -> bool {
+pub fn is_sealed(file: impl AsFd) -> bool {
     // EINVAL for other files.
     fcntl(file, FcntlArg::F_GET_SEALS).is_ok_and(|seals| SealFlag::from_bits_retain(seals).contains(SEALS))
 }
 
 /// `ssize_t sendfile(int out, int in, NULL, size_t count)`: 0 at the end of `from`.
-pub(crate) fn copy_some(from: impl AsFd, to: impl AsFd) -> Result<usize> {
+pub fn copy_some(from: impl AsFd, to: impl AsFd) -> Result<usize> {
     nix::sys::sendfile::sendfile(to, from, None, 1 << 30)
 }
 
 /// The arguments of the process as execve takes them: /proc/self/cmdline (proc(5)).
-pub(crate) fn arguments() -> Result<Vec<CString>> {
+pub fn arguments() -> Result<Vec<CString>> {
     let file = fd::open_follow(fd::CWD, c"/proc/self/cmdline", libc::O_RDONLY, 0)?;
     let text = fd::read_all(file, 1 << 22)?;
     Ok(text
@@ -334,7 +334,7 @@ pub(crate) fn arguments() -> Result<Vec<CString>> {
 }
 
 /// The environment of the process as execve takes it. Only the binary, at its start.
-pub(crate) fn environment() -> Vec<CString> {
+pub fn environment() -> Vec<CString> {
     use std::os::unix::ffi::OsStringExt;
     std::env::vars_os()
         .filter_map(|(mut name, value)| {
@@ -346,7 +346,7 @@ pub(crate) fn environment() -> Vec<CString> {
 }
 
 /// For the fuzz target: reads any text as the files that are read here.
-pub(crate) fn parse_maps(text: &[u8]) {
+pub fn parse_maps(text: &[u8]) {
     let image =
         Image { device: (0xfe, 0), inode: 7, segments: Box::default(), map: MmMap::default(), strings: 0..0 };
     for line in text.split(|b| *b == b'\n') {
@@ -366,13 +366,13 @@ fn without_arguments(map: MmMap) -> MmMap {
 
 /// Hides the arguments and the environment of a process that runs from the right file
 /// already. Child only.
-pub(crate) fn hide_arguments(image: &Image) -> Result<()> {
+pub fn hide_arguments(image: &Image) -> Result<()> {
     set_mm_map(&MmMap { exe_fd: u32::MAX, ..image.map })
 }
 
 /// Overwrites what [`hide_arguments`] hides, in the memory of the calling process. Child only:
 /// nothing there reads it any more.
-pub(crate) fn wipe_arguments(image: &Image) {
+pub fn wipe_arguments(image: &Image) {
     let place = ptr::with_exposed_provenance_mut::<u8>(image.strings.start as usize);
     let length = image.strings.end.saturating_sub(image.strings.start);
     // SAFETY: these bytes are in the mapping of the stack, above all that was ever pushed, and

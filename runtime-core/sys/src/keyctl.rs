@@ -8,7 +8,7 @@ use std::ffi::CStr;
 /// keyring of that name, or makes it; without a name, makes one. The keyring's serial
 /// number.
 /// ENOSYS: the kernel has no key management. EDQUOT: the user's quota of keys.
-pub(crate) fn join_session(name: Option<&CStr>) -> Result<i32> {
+pub fn join_session(name: Option<&CStr>) -> Result<i32> {
     let name = name.map_or(std::ptr::null(), CStr::as_ptr);
     // SAFETY: `name` is a C string, or null.
     check(unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, name) })
@@ -18,7 +18,7 @@ pub(crate) fn join_session(name: Option<&CStr>) -> Result<i32> {
 /// `long keyctl(KEYCTL_DESCRIBE, key_serial_t key, char *buffer, size_t length)`: the user
 /// that a key belongs to, as the calling process's user namespace has it.
 /// EACCES: the caller may not look at the key.
-pub(crate) fn owner(key: i32) -> Result<Option<u32>> {
+pub fn owner(key: i32) -> Result<Option<u32>> {
     let mut text = [0u8; 512];
     // SAFETY: `text` has the length that is given.
     let length = check(unsafe {
@@ -35,7 +35,7 @@ fn described_owner(text: &[u8]) -> Option<u32> {
 }
 
 /// `long keyctl(KEYCTL_SETPERM, key_serial_t key, key_perm_t perm)`
-pub(crate) fn set_permissions(keyring: i32, permissions: u32) -> Result<()> {
+pub fn set_permissions(keyring: i32, permissions: u32) -> Result<()> {
     // SAFETY: plain integers.
     done(unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_SETPERM, keyring, permissions) })
 }

@@ -13,10 +13,10 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// The current working directory, in place of a directory descriptor.
-pub(crate) use nix::fcntl::AT_FDCWD as CWD;
+pub use nix::fcntl::AT_FDCWD as CWD;
 
 /// Standard input, output or error (0, 1, 2) of the calling process.
-pub(crate) fn stdio(n: u8) -> BorrowedFd<'static> {
+pub fn stdio(n: u8) -> BorrowedFd<'static> {
     debug_assert!(n < 3);
     // SAFETY: std's runtime makes sure that 0, 1 and 2 are open when a program
     // starts, and nothing in this crate closes them (it replaces them by dup3).
@@ -25,30 +25,31 @@ pub(crate) fn stdio(n: u8) -> BorrowedFd<'static> {
 
 /// `int openat(int dirfd, const char *path, int flags, mode_t mode)`, never
 /// following a symbolic link in the last component. Close-on-exec.
-pub(crate) fn open(dir: impl AsFd, path: &CStr, flags: i32, mode: u32) -> Result<OwnedFd> {
+pub fn open(dir: impl AsFd, path: &CStr, flags: i32, mode: u32) -> Result<OwnedFd> {
     open_follow(dir, path, flags | libc::O_NOFOLLOW, mode)
 }
 
 /// As [`open`], but a link in the last component is followed: for paths that
 /// the administrator or the engine controls, never below a rootfs.
-pub(crate) fn open_follow(dir: impl AsFd, path: &CStr, flags: i32, mode: u32) -> Result<OwnedFd> {
+pub fn open_follow(dir: impl AsFd, path: &CStr, flags: i32, mode: u32) -> Result<OwnedFd> {
     let flags = OFlag::from_bits_retain(flags) | OFlag::O_CLOEXEC;
     nix::fcntl::openat(dir, path, flags, Mode::from_bits_retain(mode))
 }
 
 /// How [`openat2`] resolves a path: RESOLVE_* of openat2(2).
-pub(crate) mod resolve {
-    pub(crate) const NO_XDEV: u64 = 0x01;
-    pub(crate) const NO_MAGICLINKS: u64 = 0x02;
-    pub(crate) const NO_SYMLINKS: u64 = 0x04;
-    pub(crate) const BENEATH: u64 = 0x08;
-    pub(crate) const IN_ROOT: u64 = 0x10;
+#[allow(missing_docs)] // The names are the kernel's.
+pub mod resolve {
+    pub const NO_XDEV: u64 = 0x01;
+    pub const NO_MAGICLINKS: u64 = 0x02;
+    pub const NO_SYMLINKS: u64 = 0x04;
+    pub const BENEATH: u64 = 0x08;
+    pub const IN_ROOT: u64 = 0x10;
 }
 
 /// `long openat2(int dirfd, const char *path, struct open_how *how, size_t size)`,
 /// since 5.6. Close-on-exec. EAGAIN means that a rename raced with `..` below the
 /// root; it is tried again a bounded number of times, as openat2(2) asks.
-pub(crate) fn openat2(dir: impl AsFd, path: &CStr, flags: i32, mode: u32, resolve: u64) -> Result<OwnedFd> {
+pub fn openat2(dir: impl AsFd, path: &CStr, flags: i32, mode: u32, resolve: u64) -> Result<OwnedFd> {
     let how = OpenHow::new()
         .flags(OFlag::from_bits_retain(flags) | OFlag::O_CLOEXEC)
         .mode(Mode::from_bits_retain(mode))
@@ -63,17 +64,17 @@ pub(crate) fn openat2(dir: impl AsFd, path: &CStr, flags: i32, mode: u32, resolv
 }
 
 /// `ssize_t read(int fd, void *buf, size_t count)`, tried again after EINTR.
-pub(crate) fn read(fd: impl AsFd, buf: &mut [u8]) -> Result<usize> {
+pub fn read(fd: impl AsFd, buf: &mut [u8]) -> Result<usize> {
     again(|| nix::unistd::read(&fd, buf))
 }
 
 /// `ssize_t write(int fd, const void *buf, size_t count)`, tried again after EINTR.
-pub(crate) fn write(fd: impl AsFd, buf: &[u8]) -> Result<usize> {
+pub fn write(fd: impl AsFd, buf: &[u8]) -> Result<usize> {
     again(|| nix::unistd::write(&fd, buf))
 }
 
 /// Calls until the result is another one than EINTR.
-pub(super) fn again<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
+pub(crate) fn again<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
     loop {
         match call() {
             Err(Errno::EINTR) => {}
@@ -83,7 +84,7 @@ pub(super) fn again<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
 }
 
 /// Writes all of `buf`; a short write goes on with the rest.
-pub(crate) fn write_all(fd: impl AsFd, mut buf: &[u8]) -> Result<()> {
+pub fn write_all(fd: impl AsFd, mut buf: &[u8]) -> Result<()> {
     while !buf.is_empty() {
         match write(&fd, buf)? {
             0 => return Err(Errno::EIO),
@@ -94,7 +95,7 @@ pub(crate) fn write_all(fd: impl AsFd, mut buf: &[u8]) -> Result<()> {
 }
 
 /// Reads to the end of a file, at most `limit` bytes: EFBIG beyond. Parent only (heap).
-pub(crate) fn read_all(fd: impl AsFd, limit: usize) -> Result<Vec<u8>> {
+pub fn read_all(fd: impl AsFd, limit: usize) -> Result<Vec<u8>> {
     let mut all = Vec::with_capacity(4096.min(limit));
     loop {
         if all.len() == all.capacity() {
@@ -112,7 +113,7 @@ pub(crate) fn read_all(fd: impl AsFd, limit: usize) -> Result<Vec<u8>> {
 /// Reads to the end of a regular file that is said to have `expected` bytes, and may have
 /// more, at most `limit`: EFBIG beyond. Behind the expected bytes a read that leaves room has
 /// come to the end. Parent only (heap).
-pub(crate) fn read_expected(fd: impl AsFd, expected: usize, limit: usize) -> Result<Vec<u8>> {
+pub fn read_expected(fd: impl AsFd, expected: usize, limit: usize) -> Result<Vec<u8>> {
     let mut all = Vec::with_capacity(expected.saturating_add(1).max(4096));
     loop {
         let n = read_more(&fd, &mut all)?;
@@ -146,7 +147,7 @@ fn read_more(fd: impl AsFd, all: &mut Vec<u8>) -> Result<usize> {
 /// Reads a file that the kernel writes in one piece (single_open of seq_file.h):
 /// most of procfs and cgroupfs, but no list of pids, mappings or mounts. A read that
 /// leaves room has come to the end, so it takes one. Parent only (heap).
-pub(crate) fn read_piece(dir: impl AsFd, path: &CStr) -> Result<Vec<u8>> {
+pub fn read_piece(dir: impl AsFd, path: &CStr) -> Result<Vec<u8>> {
     let file = open_follow(dir, path, libc::O_RDONLY, 0)?;
     let mut piece = Vec::with_capacity(4096);
     while read_more(&file, &mut piece)? != 0 && piece.len() == piece.capacity() {
@@ -156,42 +157,42 @@ pub(crate) fn read_piece(dir: impl AsFd, path: &CStr) -> Result<Vec<u8>> {
 }
 
 /// Opens `path`, reads all of it, closes it. Parent only (heap).
-pub(crate) fn read_file(dir: impl AsFd, path: &CStr, limit: usize) -> Result<Vec<u8>> {
+pub fn read_file(dir: impl AsFd, path: &CStr, limit: usize) -> Result<Vec<u8>> {
     read_all(open_follow(dir, path, libc::O_RDONLY, 0)?, limit)
 }
 
 /// Opens an existing file for writing and writes `content` in one piece: the
 /// way of procfs and cgroupfs. A short write is EIO.
-pub(crate) fn write_file(dir: impl AsFd, path: &CStr, content: &[u8]) -> Result<()> {
+pub fn write_file(dir: impl AsFd, path: &CStr, content: &[u8]) -> Result<()> {
     let file = open(dir, path, libc::O_WRONLY, 0)?;
     if write(file, content)? == content.len() { Ok(()) } else { Err(Errno::EIO) }
 }
 
 /// `int fstatat(int dirfd, const char *path, struct stat *st, int flags)`; a
 /// symbolic link is described, not followed, unless `flags` say otherwise.
-pub(crate) fn stat_at(dir: impl AsFd, path: &CStr, flags: i32) -> Result<libc::stat> {
+pub fn stat_at(dir: impl AsFd, path: &CStr, flags: i32) -> Result<libc::stat> {
     nix::sys::stat::fstatat(dir, path, AtFlags::from_bits_retain(flags))
 }
 
 /// `f_type` of `int fstatfs(int fd, struct statfs *buf)`: which kind of file system
 /// it is on. C libraries do not agree on its type; all values are positive.
 #[allow(clippy::unnecessary_cast)] // Not with musl.
-pub(crate) fn filesystem(fd: impl AsFd) -> Result<i64> {
+pub fn filesystem(fd: impl AsFd) -> Result<i64> {
     Ok(nix::sys::statfs::fstatfs(fd)?.filesystem_type().0 as i64)
 }
 
 /// The id of the mount that the descriptor is on.
-pub(crate) fn mount_id(fd: impl AsFd) -> Result<u64> {
+pub fn mount_id(fd: impl AsFd) -> Result<u64> {
     Ok(statx(fd, c"", libc::AT_EMPTY_PATH, libc::STATX_MNT_ID)?.stx_mnt_id)
 }
 
 /// The mount that the directory at a path is on, and its number there.
-pub(crate) fn place(path: &CStr) -> Result<(u64, u64)> {
+pub fn place(path: &CStr) -> Result<(u64, u64)> {
     place_at(CWD, path, 0)
 }
 
 /// As [`place`], of an opened file.
-pub(crate) fn place_of(fd: impl AsFd) -> Result<(u64, u64)> {
+pub fn place_of(fd: impl AsFd) -> Result<(u64, u64)> {
     place_at(fd, c"", libc::AT_EMPTY_PATH)
 }
 
@@ -213,7 +214,7 @@ fn statx(dir: impl AsFd, path: &CStr, flags: i32, mask: u32) -> Result<libc::sta
 
 /// `int fstatvfs(int fd, struct statvfs *buf)`: the ST_* flags of the mount that
 /// the file is on, and of its file system.
-pub(crate) fn mount_flags(fd: impl AsFd) -> Result<u64> {
+pub fn mount_flags(fd: impl AsFd) -> Result<u64> {
     let mut st = MaybeUninit::<libc::statvfs>::uninit();
     // SAFETY: `st` has room for a struct statvfs.
     check_int(unsafe { libc::fstatvfs(fd.as_fd().as_raw_fd(), st.as_mut_ptr()) })?;
@@ -222,19 +223,19 @@ pub(crate) fn mount_flags(fd: impl AsFd) -> Result<u64> {
 }
 
 /// `int mkdirat(int dirfd, const char *path, mode_t mode)`
-pub(crate) fn mkdir(dir: impl AsFd, path: &CStr, mode: u32) -> Result<()> {
+pub fn mkdir(dir: impl AsFd, path: &CStr, mode: u32) -> Result<()> {
     nix::sys::stat::mkdirat(dir, path, Mode::from_bits_retain(mode))
 }
 
 /// `int mknodat(int dirfd, const char *path, mode_t mode, dev_t dev)`
-pub(crate) fn mknod(dir: impl AsFd, path: &CStr, mode: u32, dev: u64) -> Result<()> {
+pub fn mknod(dir: impl AsFd, path: &CStr, mode: u32, dev: u64) -> Result<()> {
     let (kind, mode) = (SFlag::from_bits_truncate(mode), Mode::from_bits_truncate(mode));
     nix::sys::stat::mknodat(dir, path, kind, mode, dev)
 }
 
 /// `ssize_t readlinkat(int dirfd, const char *path, char *buf, size_t size)`:
 /// the part of `buf` that holds the link's text (cut off at its length).
-pub(crate) fn readlink<'a>(dir: impl AsFd, path: &CStr, buf: &'a mut [u8]) -> Result<&'a [u8]> {
+pub fn readlink<'a>(dir: impl AsFd, path: &CStr, buf: &'a mut [u8]) -> Result<&'a [u8]> {
     // SAFETY: `path` is a C string; the buffer is valid for writes of its length.
     let n = check(unsafe {
         libc::syscall(
@@ -250,30 +251,30 @@ pub(crate) fn readlink<'a>(dir: impl AsFd, path: &CStr, buf: &'a mut [u8]) -> Re
 
 /// `int fchownat(int dirfd, const char *path, uid_t uid, gid_t gid, int flags)`;
 /// `u32::MAX` leaves an id alone. With an empty path it works on O_PATH descriptors.
-pub(crate) fn chown_at(dir: impl AsFd, path: &CStr, uid: u32, gid: u32, flags: i32) -> Result<()> {
+pub fn chown_at(dir: impl AsFd, path: &CStr, uid: u32, gid: u32, flags: i32) -> Result<()> {
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     nix::unistd::fchownat(dir, path, Some(uid), Some(gid), AtFlags::from_bits_retain(flags))
 }
 
 /// `int fchmod(int fd, mode_t mode)`
-pub(crate) fn chmod(fd: impl AsFd, mode: u32) -> Result<()> {
+pub fn chmod(fd: impl AsFd, mode: u32) -> Result<()> {
     nix::sys::stat::fchmod(fd, Mode::from_bits_retain(mode))
 }
 
 /// `int fchmodat(int dirfd, const char *path, mode_t mode, 0)`, which follows links.
-pub(crate) fn chmod_at(dir: impl AsFd, path: &CStr, mode: u32) -> Result<()> {
+pub fn chmod_at(dir: impl AsFd, path: &CStr, mode: u32) -> Result<()> {
     nix::sys::stat::fchmodat(dir, path, Mode::from_bits_retain(mode), FchmodatFlags::FollowSymlink)
 }
 
 /// `int faccessat2(int dirfd, const char *path, int mode, int flags)`, since 5.8.
-pub(crate) fn access(dir: impl AsFd, path: &CStr, mode: i32, flags: i32) -> Result<()> {
+pub fn access(dir: impl AsFd, path: &CStr, mode: i32, flags: i32) -> Result<()> {
     // SAFETY: `path` is a C string.
     done(unsafe { libc::syscall(libc::SYS_faccessat2, dir.as_fd().as_raw_fd(), path.as_ptr(), mode, flags) })
 }
 
 /// `ssize_t fgetxattr(int fd, const char *name, void *value, size_t size)`: the
 /// part of `buf` that holds it. ENODATA: there is none.
-pub(crate) fn get_xattr<'a>(fd: impl AsFd, name: &CStr, buf: &'a mut [u8]) -> Result<&'a [u8]> {
+pub fn get_xattr<'a>(fd: impl AsFd, name: &CStr, buf: &'a mut [u8]) -> Result<&'a [u8]> {
     let fd = fd.as_fd().as_raw_fd();
     // SAFETY: `name` is a C string, the buffer is valid for writes of its length.
     let n =
@@ -282,7 +283,7 @@ pub(crate) fn get_xattr<'a>(fd: impl AsFd, name: &CStr, buf: &'a mut [u8]) -> Re
 }
 
 /// `int fsetxattr(int fd, const char *name, const void *value, size_t size, 0)`
-pub(crate) fn set_xattr(fd: impl AsFd, name: &CStr, value: &[u8]) -> Result<()> {
+pub fn set_xattr(fd: impl AsFd, name: &CStr, value: &[u8]) -> Result<()> {
     let fd = fd.as_fd().as_raw_fd();
     // SAFETY: `name` is a C string, the value is valid for reads of its length.
     done(unsafe { libc::syscall(libc::SYS_fsetxattr, fd, name.as_ptr(), value.as_ptr(), value.len(), 0) })
@@ -290,7 +291,7 @@ pub(crate) fn set_xattr(fd: impl AsFd, name: &CStr, value: &[u8]) -> Result<()> 
 
 /// `long getcwd(char *buf, size_t size)`: the part of `buf` that holds the path.
 /// The raw call answers `(unreachable)/...` for a directory outside of the root.
-pub(crate) fn getcwd(buf: &mut [u8]) -> Result<&[u8]> {
+pub fn getcwd(buf: &mut [u8]) -> Result<&[u8]> {
     // SAFETY: the buffer is valid for writes of its length.
     let n = check(unsafe { libc::syscall(libc::SYS_getcwd, buf.as_mut_ptr(), buf.len()) })?;
     // The length counts the terminating NUL.
@@ -298,14 +299,14 @@ pub(crate) fn getcwd(buf: &mut [u8]) -> Result<&[u8]> {
 }
 
 /// `mode_t umask(mode_t mask)`: the old one. Child only.
-pub(crate) fn umask(mask: u32) {
+pub fn umask(mask: u32) {
     nix::sys::stat::umask(Mode::from_bits_truncate(mask));
 }
 
 /// `int dup3(int old, int new, 0)`: makes `new` a copy of `old` that survives
 /// execve; if they are the same, only clears close-on-exec. Child only: what was
 /// `new` is gone.
-pub(crate) fn dup_onto(old: impl AsFd, new: RawFd) -> Result<()> {
+pub fn dup_onto(old: impl AsFd, new: RawFd) -> Result<()> {
     let number = old.as_fd().as_raw_fd();
     if number == new {
         return fcntl(old, FcntlArg::F_SETFD(FdFlag::empty())).map(drop);
@@ -315,35 +316,35 @@ pub(crate) fn dup_onto(old: impl AsFd, new: RawFd) -> Result<()> {
 }
 
 /// `int fcntl(int fd, F_DUPFD_CLOEXEC, 0)`: the same open file by another number.
-pub(crate) fn duplicate(file: impl AsFd) -> Result<OwnedFd> {
+pub fn duplicate(file: impl AsFd) -> Result<OwnedFd> {
     new_fd(fcntl(file, FcntlArg::F_DUPFD_CLOEXEC(0))?.into())
 }
 
 /// The number that the next new descriptor will have. Child only: in a process
 /// with threads it would be out of date at once.
-pub(crate) fn lowest_free() -> Result<RawFd> {
+pub fn lowest_free() -> Result<RawFd> {
     Ok(duplicate(stdio(0))?.as_raw_fd())
 }
 
 /// `int pipe2(int fds[2], O_CLOEXEC)`: the end to read from, the end to write to.
-pub(crate) fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     nix::unistd::pipe2(OFlag::O_CLOEXEC)
 }
 
 /// O_RDONLY, O_WRONLY or O_RDWR, as the descriptor was opened (F_GETFL of fcntl(2)).
-pub(crate) fn access_mode(fd: impl AsFd) -> Result<i32> {
+pub fn access_mode(fd: impl AsFd) -> Result<i32> {
     fcntl(fd, FcntlArg::F_GETFL).map(|flags| flags & libc::O_ACCMODE)
 }
 
 /// True if descriptor number `fd` is open.
-pub(crate) fn is_open(fd: RawFd) -> bool {
+pub fn is_open(fd: RawFd) -> bool {
     // SAFETY: F_GETFD only asks; a closed number is EBADF.
     unsafe { libc::fcntl(fd, libc::F_GETFD) != -1 }
 }
 
 /// `int close_range(unsigned first, unsigned last, unsigned flags)`, since 5.9
 /// (CLOSE_RANGE_CLOEXEC: 5.11). Child only: it closes what others may own.
-pub(crate) fn close_range(first: RawFd, last: RawFd, flags: u32) -> Result<()> {
+pub fn close_range(first: RawFd, last: RawFd, flags: u32) -> Result<()> {
     if first > last {
         return Ok(());
     }
@@ -352,7 +353,7 @@ pub(crate) fn close_range(first: RawFd, last: RawFd, flags: u32) -> Result<()> {
 }
 
 /// `int flock(int fd, int operation)`, tried again after EINTR.
-pub(crate) fn flock(fd: impl AsFd, operation: i32) -> Result<()> {
+pub fn flock(fd: impl AsFd, operation: i32) -> Result<()> {
     let fd = fd.as_fd().as_raw_fd();
     // SAFETY: plain integers.
     again(|| check_int(unsafe { libc::flock(fd, operation) })).map(drop)
@@ -360,23 +361,23 @@ pub(crate) fn flock(fd: impl AsFd, operation: i32) -> Result<()> {
 
 /// `int poll(struct pollfd *fds, nfds_t n, int timeout)` on one descriptor:
 /// the events that came, 0 after `timeout_ms` (-1: wait for ever).
-pub(crate) fn poll(fd: impl AsFd, events: i16, timeout_ms: i32) -> Result<i16> {
+pub fn poll(fd: impl AsFd, events: i16, timeout_ms: i32) -> Result<i16> {
     poll_many([Some((fd.as_fd(), events))], timeout_ms).map(|[events]| events)
 }
 
 /// `ssize_t writev(int fd, const struct iovec *iov, int n)`
-pub(crate) fn write_parts<const N: usize>(fd: impl AsFd, parts: [&[u8]; N]) -> Result<usize> {
+pub fn write_parts<const N: usize>(fd: impl AsFd, parts: [&[u8]; N]) -> Result<usize> {
     nix::sys::uio::writev(fd, &parts.map(IoSlice::new))
 }
 
 /// `ssize_t pread(int fd, void *buf, size_t count, 0)`: for files that are made anew at each read.
-pub(crate) fn read_at_start(fd: impl AsFd, buf: &mut [u8]) -> Result<usize> {
+pub fn read_at_start(fd: impl AsFd, buf: &mut [u8]) -> Result<usize> {
     nix::sys::uio::pread(fd, buf, 0)
 }
 
 /// `int poll(struct pollfd *fds, nfds_t n, int timeout)`: the events of each, 0
 /// for those that `None` leaves out.
-pub(crate) fn poll_many<const N: usize>(
+pub fn poll_many<const N: usize>(
     fds: [Option<(BorrowedFd<'_>, i16)>; N],
     timeout_ms: i32,
 ) -> Result<[i16; N]> {
@@ -391,7 +392,7 @@ pub(crate) fn poll_many<const N: usize>(
 }
 
 /// Makes reads and writes return EAGAIN instead of waiting (O_NONBLOCK).
-pub(crate) fn set_nonblocking(fd: impl AsFd) -> Result<()> {
+pub fn set_nonblocking(fd: impl AsFd) -> Result<()> {
     let flags = OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL)?);
     fcntl(fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK)).map(drop)
 }

@@ -24,45 +24,46 @@ const FSPICK_CLOEXEC: u32 = 1;
 const FSPICK_EMPTY_PATH: u32 = 8;
 
 /// MOUNT_ATTR_* of mount_setattr(2): properties of a mount, not of its file system.
-pub(crate) mod attr {
-    pub(crate) const RDONLY: u64 = 0x1;
-    pub(crate) const NOSUID: u64 = 0x2;
-    pub(crate) const NODEV: u64 = 0x4;
-    pub(crate) const NOEXEC: u64 = 0x8;
+#[allow(missing_docs)] // The names are the kernel's.
+pub mod attr {
+    pub const RDONLY: u64 = 0x1;
+    pub const NOSUID: u64 = 0x2;
+    pub const NODEV: u64 = 0x4;
+    pub const NOEXEC: u64 = 0x8;
     /// The field that RELATIME (0), NOATIME and STRICTATIME are values of.
-    pub(crate) const ATIME: u64 = 0x70;
-    pub(crate) const NOATIME: u64 = 0x10;
-    pub(crate) const STRICTATIME: u64 = 0x20;
-    pub(crate) const NODIRATIME: u64 = 0x80;
-    pub(crate) const IDMAP: u64 = 0x10_0000;
+    pub const ATIME: u64 = 0x70;
+    pub const NOATIME: u64 = 0x10;
+    pub const STRICTATIME: u64 = 0x20;
+    pub const NODIRATIME: u64 = 0x80;
+    pub const IDMAP: u64 = 0x10_0000;
     /// Since 5.14.
-    pub(crate) const NOSYMFOLLOW: u64 = 0x20_0000;
+    pub const NOSYMFOLLOW: u64 = 0x20_0000;
 }
 
 /// `struct mount_attr` of mount_setattr(2).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct MountAttr {
+pub struct MountAttr {
     /// [`attr`] bits to set.
-    pub(crate) set: u64,
+    pub set: u64,
     /// [`attr`] bits to clear.
-    pub(crate) clear: u64,
+    pub clear: u64,
     /// MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE, or 0 to leave it alone.
-    pub(crate) propagation: u64,
+    pub propagation: u64,
     /// The user namespace of [`attr::IDMAP`].
-    pub(crate) userns_fd: u64,
+    pub userns_fd: u64,
 }
 
 impl MountAttr {
     /// True if it changes nothing.
-    pub(crate) fn is_noop(&self) -> bool {
+    pub fn is_noop(&self) -> bool {
         self.set == 0 && self.clear == 0 && self.propagation == 0
     }
 }
 
 /// Whether a call is about one mount or about all below it too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Depth {
+pub enum Depth {
     /// The mount itself.
     One,
     /// The mount and every mount below it (AT_RECURSIVE).
@@ -82,7 +83,7 @@ impl Depth {
 /// OPEN_TREE_CLONE: a detached copy of the mount at `path`, an O_PATH descriptor.
 /// An empty path means `dir` itself. EINVAL: the mount is unbindable, or belongs
 /// to another mount namespace. Needs CAP_SYS_ADMIN.
-pub(crate) fn clone_tree(dir: impl AsFd, path: &CStr, depth: Depth, flags: i32) -> Result<OwnedFd> {
+pub fn clone_tree(dir: impl AsFd, path: &CStr, depth: Depth, flags: i32) -> Result<OwnedFd> {
     let flags =
         OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | libc::AT_EMPTY_PATH as u32 | depth.flag() | flags as u32;
     // SAFETY: `path` is a C string.
@@ -92,13 +93,13 @@ pub(crate) fn clone_tree(dir: impl AsFd, path: &CStr, depth: Depth, flags: i32) 
 /// `int move_mount(int from, "", int to, "", unsigned flags)`: attaches the
 /// detached mount `tree` on top of `target`. EINVAL: the target belongs to another mount
 /// namespace, or a file on a directory, or the reverse. ELOOP: a mount namespace in itself.
-pub(crate) fn attach(tree: impl AsFd, target: impl AsFd) -> Result<()> {
+pub fn attach(tree: impl AsFd, target: impl AsFd) -> Result<()> {
     attach_at(tree, target, c"")
 }
 
 /// As [`attach`], at `path` below `dir` (an empty path means `dir` itself).
 /// Links are not followed in the last component.
-pub(crate) fn attach_at(tree: impl AsFd, dir: impl AsFd, path: &CStr) -> Result<()> {
+pub fn attach_at(tree: impl AsFd, dir: impl AsFd, path: &CStr) -> Result<()> {
     let mut flags = MOVE_MOUNT_F_EMPTY_PATH;
     if path.is_empty() {
         flags |= MOVE_MOUNT_T_EMPTY_PATH;
@@ -119,7 +120,7 @@ pub(crate) fn attach_at(tree: impl AsFd, dir: impl AsFd, path: &CStr) -> Result<
 /// `int mount_setattr(int fd, "", unsigned flags, struct mount_attr *attr, size_t size)`,
 /// since 5.12. EPERM: a flag is locked, because the mount came from a more
 /// privileged mount namespace. EINVAL for IDMAP: the file system has no support.
-pub(crate) fn set_attr(tree: impl AsFd, depth: Depth, attr: &MountAttr) -> Result<()> {
+pub fn set_attr(tree: impl AsFd, depth: Depth, attr: &MountAttr) -> Result<()> {
     // SAFETY: the path is a C string, `attr` is a whole struct mount_attr.
     done(unsafe {
         libc::syscall(
@@ -135,14 +136,14 @@ pub(crate) fn set_attr(tree: impl AsFd, depth: Depth, attr: &MountAttr) -> Resul
 
 /// `int fsopen(const char *fstype, unsigned flags)`: ENODEV if the kernel does
 /// not know the file system.
-pub(crate) fn fsopen(fstype: &CStr) -> Result<OwnedFd> {
+pub fn fsopen(fstype: &CStr) -> Result<OwnedFd> {
     // SAFETY: `fstype` is a C string.
     new_fd(unsafe { libc::syscall(libc::SYS_fsopen, fstype.as_ptr(), FSOPEN_CLOEXEC) })
 }
 
 /// `int fsconfig(int fd, FSCONFIG_SET_STRING, key, value, 0)`, or SET_FLAG
 /// without a value. The kernel takes at most 255 bytes of each.
-pub(crate) fn fsconfig_set(context: impl AsFd, key: &CStr, value: Option<&CStr>) -> Result<()> {
+pub fn fsconfig_set(context: impl AsFd, key: &CStr, value: Option<&CStr>) -> Result<()> {
     let command = if value.is_some() { FSCONFIG_SET_STRING } else { FSCONFIG_SET_FLAG };
     fsconfig(context, command, Some(key), value, 0)
 }
@@ -164,32 +165,32 @@ fn fsconfig(
 
 /// `int fsconfig(int fd, FSCONFIG_SET_FD, key, NULL, value)`. EINVAL: the file system
 /// has no such option, or not this one's.
-pub(crate) fn fsconfig_set_fd(context: impl AsFd, key: &CStr, value: impl AsFd) -> Result<()> {
+pub fn fsconfig_set_fd(context: impl AsFd, key: &CStr, value: impl AsFd) -> Result<()> {
     fsconfig(context, FSCONFIG_SET_FD, Some(key), None, value.as_fd().as_raw_fd())
 }
 
 /// `int fsconfig(int fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0)`: makes the superblock.
-pub(crate) fn fsconfig_create(context: impl AsFd) -> Result<()> {
+pub fn fsconfig_create(context: impl AsFd) -> Result<()> {
     fsconfig(context, FSCONFIG_CMD_CREATE, None, None, 0)
 }
 
 /// `int fspick(int dirfd, "", unsigned flags)`: a context for changing the superblock of the
 /// mount whose root is `root`. EINVAL: it is no mount's.
-pub(crate) fn fspick(root: impl AsFd) -> Result<OwnedFd> {
+pub fn fspick(root: impl AsFd) -> Result<OwnedFd> {
     let flags = FSPICK_CLOEXEC | FSPICK_EMPTY_PATH;
     // SAFETY: the path is a C string.
     new_fd(unsafe { libc::syscall(libc::SYS_fspick, root.as_fd().as_raw_fd(), c"".as_ptr(), flags) })
 }
 
 /// `int fsconfig(int fd, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0)`: changes the superblock.
-pub(crate) fn fsconfig_reconfigure(context: impl AsFd) -> Result<()> {
+pub fn fsconfig_reconfigure(context: impl AsFd) -> Result<()> {
     fsconfig(context, FSCONFIG_CMD_RECONFIGURE, None, None, 0)
 }
 
 /// What the kernel says about the last failure in a context, of which read(2) gives
 /// one message after the other (Documentation/filesystems/mount_api.rst, "Message
 /// logging"): `e`, `w` or `i` for its kind, and text. `None` if it says nothing.
-pub(crate) fn last_words(context: impl AsFd, buf: &mut [u8]) -> Option<&[u8]> {
+pub fn last_words(context: impl AsFd, buf: &mut [u8]) -> Option<&[u8]> {
     let mut last = None;
     while let Ok(n @ 1..) = fd::read(&context, buf) {
         last = Some(n);
@@ -199,7 +200,7 @@ pub(crate) fn last_words(context: impl AsFd, buf: &mut [u8]) -> Option<&[u8]> {
 }
 
 /// `int fsmount(int fd, unsigned flags, unsigned attr)`: a detached mount of the superblock.
-pub(crate) fn fsmount(context: impl AsFd, attr: u64) -> Result<OwnedFd> {
+pub fn fsmount(context: impl AsFd, attr: u64) -> Result<OwnedFd> {
     // SAFETY: plain integers.
     new_fd(unsafe {
         libc::syscall(libc::SYS_fsmount, context.as_fd().as_raw_fd(), FSMOUNT_CLOEXEC, attr as u32)
@@ -207,19 +208,13 @@ pub(crate) fn fsmount(context: impl AsFd, attr: u64) -> Result<OwnedFd> {
 }
 
 /// `int mount(source, path, fstype, MS_*, data)`: a new file system at `path`. Child only.
-pub(crate) fn mount(
-    source: &CStr,
-    path: &CStr,
-    fstype: &CStr,
-    flags: libc::c_ulong,
-    data: &CStr,
-) -> Result<()> {
+pub fn mount(source: &CStr, path: &CStr, fstype: &CStr, flags: libc::c_ulong, data: &CStr) -> Result<()> {
     nix::mount::mount(Some(source), path, Some(fstype), MsFlags::from_bits_retain(flags), Some(data))
 }
 
 /// `int mount(NULL, path, NULL, MS_*, NULL)`: changes the propagation of the
 /// mount at `path`, with MS_REC of all below it.
-pub(crate) fn set_propagation(path: &CStr, flags: libc::c_ulong) -> Result<()> {
+pub fn set_propagation(path: &CStr, flags: libc::c_ulong) -> Result<()> {
     const NONE: Option<&CStr> = None;
     nix::mount::mount(NONE, path, NONE, MsFlags::from_bits_retain(flags), NONE)
 }

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 
 /// Signals, a bit for each, as the kernel has them. Not a `sigset_t`: of that each C
 /// library keeps some signals to itself.
-pub(super) type Set = u64;
+pub(crate) type Set = u64;
 
 const ALL: Set = Set::MAX;
 
@@ -23,13 +23,13 @@ fn change_mask(how: i32, set: Set) -> Set {
 /// A set of signals to block, restored when it goes out of scope. Of the
 /// calling thread only, so it never changes what an embedder's others see.
 #[derive(Debug)]
-pub(crate) struct Blocked {
+pub struct Blocked {
     old: Set,
 }
 
 impl Blocked {
     /// Blocks every signal.
-    pub(crate) fn all() -> Self {
+    pub fn all() -> Self {
         Blocked { old: change_mask(libc::SIG_SETMASK, ALL) }
     }
 }
@@ -47,19 +47,19 @@ thread_local! {
 
 /// The mask that the calling thread had before [`take_all`], `None` if
 /// nothing has changed it.
-pub(crate) fn mask_of_caller() -> Option<Set> {
+pub fn mask_of_caller() -> Option<Set> {
     BEFORE.get()
 }
 
 /// Sets the mask of the calling thread.
-pub(crate) fn set_mask(set: Set) {
+pub fn set_mask(set: Set) {
     change_mask(libc::SIG_SETMASK, set);
 }
 
 /// Blocks all signals of the calling thread, those included that C libraries keep to
 /// themselves, and returns what they can be read from. [`mask_of_caller`] is the mask from
 /// before. Errors: EMFILE, ENFILE, ENOMEM.
-pub(crate) fn take_all() -> super::Result<OwnedFd> {
+pub fn take_all() -> super::Result<OwnedFd> {
     let before = change_mask(libc::SIG_SETMASK, ALL);
     BEFORE.set(BEFORE.get().or(Some(before)));
     signal_fd(ALL)
@@ -67,14 +67,14 @@ pub(crate) fn take_all() -> super::Result<OwnedFd> {
 
 /// Returns a descriptor that can be read as long as a signal is pending that people end
 /// programs with. Errors: EMFILE, ENFILE, ENOMEM.
-pub(crate) fn ending() -> super::Result<OwnedFd> {
+pub fn ending() -> super::Result<OwnedFd> {
     signal_fd(ENDING.iter().fold(0, |set, signal| set | 1 << (signal - 1)))
 }
 
 /// Reads the next signal, if one has come. Does not wait. A SIGPIPE that the calling process
 /// has raised itself, by a write to a hook that does not read, is left out: it is not for the
 /// container.
-pub(crate) fn next(signals: &OwnedFd) -> super::Result<Option<i32>> {
+pub fn next(signals: &OwnedFd) -> super::Result<Option<i32>> {
     loop {
         // struct signalfd_siginfo begins with the signal's number, an errno, a code, and
         // the sender.
@@ -106,14 +106,14 @@ const LAST: u32 = 64;
 
 /// Signals that a process ignores.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ignored(u64);
+pub struct Ignored(u64);
 
 impl Ignored {
     /// Whatever it is that they are.
-    pub(crate) const ALL: Self = Ignored(u64::MAX);
+    pub const ALL: Self = Ignored(u64::MAX);
 
     /// Those that the calling process ignores. Parent only (heap).
-    pub(crate) fn by_caller() -> Self {
+    pub fn by_caller() -> Self {
         let status = super::fd::read_piece(super::fd::CWD, c"/proc/self/status").unwrap_or_default();
         from_status(&status).map_or(Self::ALL, Ignored)
     }
@@ -129,7 +129,7 @@ fn from_status(status: &[u8]) -> Option<Set> {
 /// For the child, before it executes another program: no signal is blocked, and
 /// none is ignored, whatever the caller ignores, and Rust programs ignore SIGPIPE.
 /// (Handlers were cleared by the clone.)
-pub(crate) fn reset_in_child(ignored: Ignored) {
+pub fn reset_in_child(ignored: Ignored) {
     // The kernel's struct sigaction, which is smaller, with SIG_DFL in it: 0.
     let default = [0u64; 8];
     let no_old = std::ptr::null_mut::<u64>();
@@ -151,7 +151,7 @@ pub fn stop_ignoring_children() {
 /// Makes the signals that people end programs with end this one, even if it is
 /// the first process of a pid namespace, for which the kernel does nothing by
 /// default. Child only; execve takes the handlers away.
-pub(crate) fn exit_when_terminated() {
+pub fn exit_when_terminated() {
     for signal in ENDING {
         set_action(signal, Action::Exit);
     }
@@ -182,7 +182,7 @@ fn set_action(signal: i32, action: Action) {
 }
 
 /// What strsignal(3) says of a signal, in the words that Go uses too.
-pub(crate) fn describe(signal: i32) -> &'static str {
+pub fn describe(signal: i32) -> &'static str {
     match signal {
         libc::SIGABRT => "aborted",
         libc::SIGALRM => "alarm clock",

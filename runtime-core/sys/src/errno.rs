@@ -9,7 +9,7 @@ use super::Errno;
 macro_rules! texts {
     ($($name:ident $text:literal)*) => {
         /// The error in words. Makes no calls: also for after the clone.
-        pub(crate) fn text(errno: Errno) -> &'static str {
+        pub fn text(errno: Errno) -> &'static str {
             match errno as libc::c_int {
                 $(libc::$name => $text,)*
                 _ => "unknown error",

@@ -15,9 +15,9 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 /// The child of a program with several threads must call nothing that takes a
 /// lock or the heap, in this crate or in libc: a thread that does not exist in
 /// the child may hold them. And it must never return into code that does not
-/// know of the clone. The only implementors are in [`child`](crate::child), which
+/// know of the clone. The only implementors are in runtime-core's `child`, which
 /// is written for that, and a test with an allocator that aborts watches over it.
-pub(crate) trait Child {
+pub trait Child {
     /// Runs the child to its end.
     fn run(self) -> !;
 }
@@ -32,7 +32,7 @@ pub(crate) trait Child {
 ///
 /// Errors: EBUSY (the cgroup is not a leaf, or controllers forbid it), EACCES,
 /// ENOSPC/EUSERS (namespace limits), EAGAIN (pids.max, RLIMIT_NPROC), EPERM.
-pub(crate) fn clone3(
+pub fn clone3(
     namespaces: i32,
     sibling: bool,
     cgroup: Option<BorrowedFd<'_>>,
@@ -80,7 +80,7 @@ pub(crate) fn clone3(
 ///
 /// Errors: EAGAIN (pids.max, RLIMIT_NPROC), ENOMEM (also if the first process of the
 /// pid namespace, which the caller has entered for its children, has ended).
-pub(crate) fn sibling(child: impl Child) -> Result<i32> {
+pub fn sibling(child: impl Child) -> Result<i32> {
     // SAFETY: as in `clone3`. All other arguments are 0, in whatever order.
     let pid =
         check(unsafe { libc::syscall(libc::SYS_clone, SIBLING_FLAGS, 0usize, 0usize, 0usize, 0usize) })?;
@@ -92,7 +92,7 @@ pub(crate) fn sibling(child: impl Child) -> Result<i32> {
 }
 
 /// The first argument of the clone(2) of [`sibling`].
-pub(crate) const SIBLING_FLAGS: libc::c_long = (libc::CLONE_PARENT | libc::SIGCHLD) as libc::c_long;
+pub const SIBLING_FLAGS: libc::c_long = (libc::CLONE_PARENT | libc::SIGCHLD) as libc::c_long;
 
 /// A panic in the child must not unwind into its copy of the caller, which would
 /// go on there as if it were itself.
@@ -107,7 +107,7 @@ impl Drop for NeverUnwind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::process::{ExitStatus, wait};
+    use crate::process::{ExitStatus, wait};
 
     struct Panics;
 
@@ -124,7 +124,7 @@ mod tests {
         let cloned = std::panic::catch_unwind(|| clone3(0, false, None, Panics));
         if std::process::id() != own {
             // The child, in the caller's code.
-            crate::sys::exec::exit(1);
+            crate::exec::exit(1);
         }
         let (_, pidfd) = cloned.unwrap().unwrap();
         assert_eq!(wait(pidfd, 0).unwrap(), ExitStatus::Exited(101));

@@ -50,18 +50,19 @@ impl Attr {
 /// One eBPF instruction, `struct bpf_insn`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Insn {
-    pub(crate) code: u8,
+#[allow(missing_docs)] // The names are the kernel's.
+pub struct Insn {
+    pub code: u8,
     /// Destination register in the low half, source register in the high half.
-    pub(crate) registers: u8,
-    pub(crate) offset: i16,
-    pub(crate) immediate: i32,
+    pub registers: u8,
+    pub offset: i16,
+    pub immediate: i32,
 }
 
 /// Loads a BPF_PROG_TYPE_CGROUP_DEVICE program. Needs CAP_BPF and
 /// CAP_NET_ADMIN, or CAP_SYS_ADMIN; EACCES: the verifier refused it. Kernels
 /// since 5.11 charge it to the cgroup, so RLIMIT_MEMLOCK does not matter.
-pub(crate) fn load_device_filter(program: &[Insn]) -> Result<OwnedFd> {
+pub fn load_device_filter(program: &[Insn]) -> Result<OwnedFd> {
     let license = c"Apache-2.0";
     let mut attr = Attr::new()
         .u32(0, BPF_PROG_TYPE_CGROUP_DEVICE)
@@ -80,11 +81,7 @@ pub(crate) fn load_device_filter(program: &[Insn]) -> Result<OwnedFd> {
 
 /// Attaches a device filter to a cgroup beside others (BPF_F_ALLOW_MULTI), in
 /// the place of `replaced` if that is given. E2BIG: 64 are attached already.
-pub(crate) fn attach_device_filter(
-    cgroup: impl AsFd,
-    program: impl AsFd,
-    replaced: Option<&OwnedFd>,
-) -> Result<()> {
+pub fn attach_device_filter(cgroup: impl AsFd, program: impl AsFd, replaced: Option<&OwnedFd>) -> Result<()> {
     let flags = if replaced.is_some() { BPF_F_ALLOW_MULTI | BPF_F_REPLACE } else { BPF_F_ALLOW_MULTI };
     let mut attr = Attr::new()
         .u32(0, cgroup.as_fd().as_raw_fd() as u32)
@@ -98,7 +95,7 @@ pub(crate) fn attach_device_filter(
 }
 
 /// Detaches one device filter from a cgroup.
-pub(crate) fn detach_device_filter(cgroup: impl AsFd, program: impl AsFd) -> Result<()> {
+pub fn detach_device_filter(cgroup: impl AsFd, program: impl AsFd) -> Result<()> {
     done(
         Attr::new()
             .u32(0, cgroup.as_fd().as_raw_fd() as u32)
@@ -120,7 +117,7 @@ fn query(cgroup: impl AsFd, ids: &mut Ids) -> Attr {
 }
 
 /// The device filters attached to a cgroup itself.
-pub(crate) fn device_filters(cgroup: impl AsFd) -> Result<Vec<OwnedFd>> {
+pub fn device_filters(cgroup: impl AsFd) -> Result<Vec<OwnedFd>> {
     let mut ids: Ids = [0; 64];
     let mut attr = query(cgroup, &mut ids);
     check(attr.call(BPF_PROG_QUERY))?;
@@ -134,7 +131,7 @@ pub(crate) fn device_filters(cgroup: impl AsFd) -> Result<Vec<OwnedFd>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::fd;
+    use crate::fd;
 
     /// linux 6.17 to 7.1 write 8 bytes at offset 56, also where the attribute
     /// is shorter (runc 1.5.2 had that). Without rights the call fails, which

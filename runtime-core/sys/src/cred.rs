@@ -8,42 +8,43 @@ use nix::errno::Errno;
 
 /// `int setresuid(uid_t r, uid_t e, uid_t s)` to one id. Child only.
 /// EINVAL: the id has no mapping in this user namespace.
-pub(crate) fn set_uid(uid: u32) -> Result<()> {
+pub fn set_uid(uid: u32) -> Result<()> {
     // SAFETY: plain integers.
     done(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) })
 }
 
 /// `int setresgid(gid_t r, gid_t e, gid_t s)` to one id. Child only.
-pub(crate) fn set_gid(gid: u32) -> Result<()> {
+pub fn set_gid(gid: u32) -> Result<()> {
     // SAFETY: plain integers.
     done(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) })
 }
 
 /// `int setgroups(size_t n, const gid_t *list)`: replaces all supplementary
 /// groups. Child only. EPERM where the user namespace denies it.
-pub(crate) fn set_groups(gids: &[u32]) -> Result<()> {
+pub fn set_groups(gids: &[u32]) -> Result<()> {
     // SAFETY: the list is valid for reads of its length.
     done(unsafe { libc::syscall(libc::SYS_setgroups, gids.len(), gids.as_ptr()) })
 }
 
 /// The number of CAP_SYS_CHROOT.
-pub(crate) const CAP_SYS_CHROOT: u8 = 18;
+pub const CAP_SYS_CHROOT: u8 = 18;
 
 /// The number of CAP_MKNOD.
-pub(crate) const CAP_MKNOD: u8 = 27;
+pub const CAP_MKNOD: u8 = 27;
 
 /// The number of CAP_SYS_PTRACE.
-pub(crate) const CAP_SYS_PTRACE: u8 = 19;
+pub const CAP_SYS_PTRACE: u8 = 19;
 
 /// The number of CAP_SYS_ADMIN.
-pub(crate) const CAP_SYS_ADMIN: u8 = 21;
+pub const CAP_SYS_ADMIN: u8 = 21;
 
 /// The three sets of capget(2) and capset(2), bit n for capability n.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct CapSets {
-    pub(crate) effective: u64,
-    pub(crate) permitted: u64,
-    pub(crate) inheritable: u64,
+#[allow(missing_docs)] // The names are the kernel's.
+pub struct CapSets {
+    pub effective: u64,
+    pub permitted: u64,
+    pub inheritable: u64,
 }
 
 #[repr(C)]
@@ -63,7 +64,7 @@ struct CapData {
 const LINUX_CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 
 /// `int capget(cap_user_header_t hdr, cap_user_data_t data)` of the calling thread.
-pub(crate) fn cap_get() -> Result<CapSets> {
+pub fn cap_get() -> Result<CapSets> {
     let mut header = CapHeader { version: LINUX_CAPABILITY_VERSION_3, pid: 0 };
     let mut data = [CapData::default(); 2];
     // SAFETY: version 3 fills two CapData.
@@ -79,7 +80,7 @@ pub(crate) fn cap_get() -> Result<CapSets> {
 
 /// `int capset(cap_user_header_t hdr, const cap_user_data_t data)` of the
 /// calling thread. EPERM: a set asks for more than it may have (capset(2)).
-pub(crate) fn cap_set(sets: &CapSets) -> Result<()> {
+pub fn cap_set(sets: &CapSets) -> Result<()> {
     let mut header = CapHeader { version: LINUX_CAPABILITY_VERSION_3, pid: 0 };
     let half = |shift: u32| CapData {
         effective: (sets.effective >> shift) as u32,
@@ -92,7 +93,7 @@ pub(crate) fn cap_set(sets: &CapSets) -> Result<()> {
 }
 
 /// Gives up all capabilities but these, those of the bounding set too.
-pub(crate) fn keep_only(capabilities: u64) -> Result<()> {
+pub fn keep_only(capabilities: u64) -> Result<()> {
     for cap in (0..64u8).filter(|cap| capabilities & 1 << cap == 0) {
         match drop_bounding(cap) {
             // The first number that the kernel does not know.
@@ -115,7 +116,7 @@ fn prctl(option: i32, a: u64, b: u64) -> Result<i32> {
 
 /// All capabilities that the kernel knows: asked for one by one (PR_CAPBSET_READ), as a host
 /// may not show /proc/sys/kernel/cap_last_cap. Up to CAP_CHECKPOINT_RESTORE since 5.9.
-pub(crate) fn known() -> u64 {
+pub fn known() -> u64 {
     const CAP_CHECKPOINT_RESTORE: u64 = 40;
     let knows = |cap: &u64| prctl(libc::PR_CAPBSET_READ, *cap, 0).is_ok();
     let last = (CAP_CHECKPOINT_RESTORE + 1..64).take_while(knows).last().unwrap_or(CAP_CHECKPOINT_RESTORE);
@@ -123,16 +124,16 @@ pub(crate) fn known() -> u64 {
 }
 
 /// Drops one capability from the bounding set. EINVAL: the kernel has no such number.
-pub(crate) fn drop_bounding(cap: u8) -> Result<()> {
+pub fn drop_bounding(cap: u8) -> Result<()> {
     prctl(libc::PR_CAPBSET_DROP, cap.into(), 0).map(drop)
 }
 
 /// Raises one capability in the ambient set. EPERM: it is not both permitted and inheritable.
-pub(crate) fn raise_ambient(cap: u8) -> Result<()> {
+pub fn raise_ambient(cap: u8) -> Result<()> {
     prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u64, cap.into()).map(drop)
 }
 
 /// Empties the ambient set.
-pub(crate) fn clear_ambient() -> Result<()> {
+pub fn clear_ambient() -> Result<()> {
     prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as u64, 0).map(drop)
 }
