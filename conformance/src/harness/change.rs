@@ -52,8 +52,8 @@ pub fn with_mount_rights(config: &mut Value) {
     }
 }
 
-/// Gives the container the cgroup namespace at `path`, the runtime's own, and a cgroup mount. Its
-/// source is `new` if the runtime makes a new mount instead of a bind mount.
+/// Joins the container to the cgroup namespace at `path`, which is the runtime's own, and adds a
+/// cgroup mount. A new mount has the source `new`; a bind mount of the host's has another one.
 pub fn with_the_hosts_cgroups(config: &mut Value, path: &str) {
     join(config, "cgroup", path);
     if let Some(mounts) = config["mounts"].as_array_mut() {
@@ -95,8 +95,8 @@ impl UserNamespace {
         self.during(runtime, |change| runtime.run_in(&bundle.with(change)?, &["run", "c"]))
     }
 
-    /// Runs `action` while the user namespace exists, with a change that puts a container into it
-    /// as root that may mount.
+    /// Runs `action` while the user namespace exists. `action` gets a change that makes a
+    /// container's program root of the namespace, with the right to mount.
     pub fn during<T>(
         self,
         runtime: &Runtime,

@@ -128,7 +128,7 @@ pub fn unseen(requirements: &[Requirement<'_>]) -> Vec<usize> {
 struct Files(BTreeMap<PathBuf, String>);
 
 impl Files {
-    /// Returns true if a case, or a test as far as there are sources, has this name.
+    /// Returns true if a case or a test has this name. Without sources every test is known.
     fn is_known(&mut self, name: &str, cases: &[String], sources: Option<&Path>) -> bool {
         match (name.split_once(".rs::"), sources) {
             (None, _) => cases.iter().any(|case| case == name),

@@ -493,8 +493,8 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-/// Runs a command that reports its descriptors, with a socket and one more descriptor to preserve:
-/// once with the socket in LISTEN_FDS for the runtime, once for another process.
+/// Runs a command that reports its descriptors, with a socket of LISTEN_FDS and one more descriptor
+/// to preserve. LISTEN_PID names the runtime in one run, and another process in the other.
 fn check_sockets(container: &Running<'_>, command: &str) -> Result {
     let report = |listen_pid: &str| -> Result<Report> {
         let script = format!(

@@ -38,15 +38,15 @@ pub(crate) fn in_container(
     checked
 }
 
-/// Kills and deletes a container whose pid namespace may have children of this program.
+/// Kills a container, reaps the children of this program in its pid namespace, and deletes it.
 pub(crate) fn end(runtime: &Runtime, id: &str) -> Result {
     runtime.run(&["kill", id, "KILL"])?;
     host::await_children()?;
     runtime.run(&["delete", "--force", id])?.ok().map(drop)
 }
 
-/// Returns the report of a container whose runtime is executed by `caller`, a command that
-/// executes its arguments.
+/// Runs a container and returns its report. `caller` is a command that executes its arguments, and
+/// so executes the runtime.
 pub(crate) fn run_by(runtime: &Runtime, caller: &[&str], change: impl FnOnce(&mut Value)) -> Result<Report> {
     let bundle = Bundle::new(&["report"])?.with(change)?;
     serde_json::from_str(&output_by(runtime, caller, &bundle)?.ok()?.stdout).doing("the probe's report")
@@ -142,8 +142,8 @@ pub(crate) fn probe_hook(bundle: &Bundle, kind: &str, name: &str, env: &[&str]) 
     hook
 }
 
-/// Returns a hook that executes the probe, which a startContainer hook finds by the
-/// container's paths and the others by the host's.
+/// Returns a hook that executes the probe. Its path is the container's for a startContainer hook,
+/// and the host's for the others.
 pub(crate) fn hook(bundle: &Bundle, kind: &str, args: &[&str]) -> Value {
     let path = if kind == "startContainer" { "/probe".into() } else { bundle.rootfs("probe") };
     let args = [&["probe"], args].concat();
