@@ -6,9 +6,9 @@
 //! so that this side can feed it, listen to it, and end it in time. (The init
 //! could only wait: it has no heap, and after `start` nobody listens to it.)
 
-use super::Container;
-use super::exec::{joins, spawn_and_attach};
+use super::container::Container;
 use super::inherited::Inherited;
+use super::join::{joins, root_of, spawn_and_attach};
 use crate::boundary::plan::Plan;
 use crate::cgroup::Hierarchy;
 use crate::config::namespaces::Kind;
@@ -23,7 +23,6 @@ use crate::watch::Watch;
 use runtime_sys::fd;
 use std::collections::BTreeMap;
 use std::ffi::CString;
-use std::os::fd::OwnedFd;
 
 /// An init that has not entered its root file system yet, and how to get to it.
 pub(super) struct Inside<'a> {
@@ -72,13 +71,6 @@ pub(super) fn create_container(
         let Running { pid, pidfd, .. } = begin(child, &plan, watch)?;
         Ok(Started { pid, pidfd })
     })
-}
-
-/// The root directory of a process.
-pub(super) fn root_of(pid: i32) -> Result<OwnedFd> {
-    let path = format!("/proc/{pid}/root");
-    let c_path = CString::new(path.as_str()).unwrap_or_default();
-    fd::open_follow(fd::CWD, &c_path, libc::O_PATH | libc::O_DIRECTORY, 0).context(|| format!("open {path}"))
 }
 
 /// In the init's cgroup, if the caller may put a process there.

@@ -7,12 +7,13 @@
 //! any point, nothing is left that `delete --force` does not find.
 
 use super::bundle::Bundle;
+use super::container::{Container, Runtime};
 use super::inherited::Inherited;
+use super::notify;
 use super::options::{ProcessOptions, process_options};
 use super::process::{Created, Held};
 use super::target::{CgroupManager, Target};
 use super::transaction::{Made, Transaction};
-use super::{Container, Runtime, notify};
 use crate::boundary::plan::{Keeps, Plan};
 use crate::config::namespaces::{KINDS, Kind as NamespaceKind};
 use crate::config::{Caller, Config};
@@ -359,11 +360,6 @@ fn own_namespaces(spec: &Spec) -> Result<Vec<NamespaceKind>> {
         }
     }
     Ok(own)
-}
-
-/// runc's words for what goes wrong inside of a container.
-pub(super) fn start_failed(error: Error) -> Error {
-    error.wrap("unable to start container process: error during container init")
 }
 
 /// The capabilities that a container can get: those of the caller, or with a

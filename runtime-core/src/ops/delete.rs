@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! delete(1): removes all that is left of a container.
 
+use super::container::Container;
+use super::host_mount;
 use super::kill::{ends, kill_everything};
 use super::process::Process;
 use super::state::status;
-use super::{Container, host_mount};
 use crate::cgroup::fs::{self, Occupants};
 use crate::error::{Error, ErrorKind, Result, Warning};
 use crate::hook::Kind;

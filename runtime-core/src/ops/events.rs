@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! events(1): what a container uses, and that it runs out of memory.
 
+use super::container::{Container, NO_CGROUP};
 use super::state::status;
-use super::{Container, NO_CGROUP};
 use crate::cgroup::record::CgroupRecord;
 use crate::cgroup::stats::Stats;
 use crate::cgroup::{Cgroup, parse_events};

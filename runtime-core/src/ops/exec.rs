@@ -2,14 +2,13 @@
 //! exec(1): one more process in a container. It is create without "make" and
 //! with "join"; both end in the same function of `init`.
 
-use super::container_hooks::root_of;
-use super::create::start_failed;
+use super::container::{Container, NO_CGROUP};
 use super::inherited::Inherited;
+use super::join::{joins, root_of, spawn_and_attach};
 use super::options::{ProcessOptions, process_options};
 use super::process::{Created, Held};
 use super::state::status;
-use super::{Container, NO_CGROUP};
-use crate::boundary::plan::{Join, Keeps, Plan};
+use crate::boundary::plan::{Keeps, Plan};
 use crate::cgroup::driver::Driver;
 use crate::cgroup::oom::OomWatch;
 use crate::cgroup::record::CgroupRecord;
@@ -20,6 +19,7 @@ use crate::config::process::Process as ProcessConfig;
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::hook::Hook;
 use crate::marks::{Mark, Traced};
+use crate::parent::explain::start_failed;
 use crate::parent::outside::{self, Bound};
 use crate::parent::{self, Child, Progress, agent, ids};
 use crate::path::proc;
@@ -28,9 +28,8 @@ use crate::resctrl::Resctrl;
 use crate::spec::{self, OCI_VERSION, StateDocument, Status};
 use crate::state::filter::CompiledFilter;
 use crate::state::record::Record;
-use runtime_sys::{Errno, cred, fd};
+use runtime_sys::{Errno, cred};
 use seccomp::Listener;
-use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -312,32 +311,9 @@ fn spawn(plan: &mut Plan, below: Option<&str>, record: &Record) -> Result<Child>
     }
 }
 
-/// Clones the process, which waits until it is in its cgroup.
-pub(super) fn spawn_and_attach(plan: &mut Plan, attach: impl FnOnce(&Child) -> Result<()>) -> Result<Child> {
-    plan.wait_go = true;
-    let child = parent::spawn(plan, None)?;
-    attach(&child)?;
-    child.go()?;
-    Ok(child)
-}
-
 fn spawn_beside_init(plan: &mut Plan, record: &Record) -> Result<Child> {
     let cgroup = Hierarchy::find()?.of_process(record.init.pid)?;
     spawn_and_attach(plan, |child| cgroup.attach(child.pid))
-}
-
-/// The namespaces of `init` that are not the runtime's own.
-pub(super) fn joins(namespace_paths: &BTreeMap<String, String>, init: OwnedFd) -> Result<Box<[Join]>> {
-    let mut flags = 0;
-    for kind in Kind::ALL {
-        let Some(path) = namespace_paths.get(kind.clone_name()) else { continue };
-        // The kernel refuses to enter the user namespace that one is in.
-        if kind == Kind::User && is_own_user_namespace(path)? {
-            continue;
-        }
-        flags |= kind.flag();
-    }
-    Ok(if flags == 0 { Box::default() } else { Box::new([Join { fd: init, flags }]) })
 }
 
 /// The root directory of the init, which the process will have, relative to /proc.
@@ -358,13 +334,6 @@ fn enter(record: &Record) -> Result<Option<OwnedFd>> {
         return Err(Error::new(ErrorKind::InvalidState, "cannot exec in a stopped container"));
     }
     root.map(Some)
-}
-
-fn is_own_user_namespace(path: &str) -> Result<bool> {
-    let path = CString::new(path).unwrap_or_default();
-    let stat = |path| fd::stat_at(fd::CWD, path, 0).context(|| format!("stat {}", crate::path::show(path)));
-    let (own, other) = (stat(c"/proc/self/ns/user")?, stat(&path)?);
-    Ok((own.st_dev, own.st_ino) == (other.st_dev, other.st_ino))
 }
 
 fn available_capabilities(record: &Record) -> Result<u64> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! kill(1): sends a signal to a container's first process.
 
-use super::Container;
+use super::container::Container;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, ErrorKind, Result};
 use crate::marks::{Mark, Traced};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! list(1): all containers of a state directory.
 
-use super::Runtime;
+use super::container::Runtime;
 use super::state::{State, state};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::id::ContainerId;

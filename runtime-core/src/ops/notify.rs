@@ -6,7 +6,7 @@
 //! whoever calls `start` listens, which may be another process than the one that
 //! called `create`.
 
-use super::Container;
+use super::container::Container;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ContainerId;
 use crate::spec::{Mount, Spec};

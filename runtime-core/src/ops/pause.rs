@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! pause(1) and resume(1): freezes a container, and thaws it.
 
+use super::container::{Container, NO_CGROUP};
 use super::state::status;
-use super::{Container, NO_CGROUP};
 use crate::cgroup::Cgroup;
 use crate::error::{Error, ErrorKind, Result};
 use crate::spec::Status;

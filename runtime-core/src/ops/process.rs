@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A process that create or exec has made.
 
-use super::Container;
+use super::container::Container;
 use crate::boundary::plan::Plan;
 use crate::cgroup::oom::OomWatch;
 use crate::error::{Context, Error, Result, Warning};

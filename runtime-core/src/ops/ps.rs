@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! ps(1): the processes of a container.
 
-use super::{Container, NO_CGROUP};
+use super::container::{Container, NO_CGROUP};
 use crate::cgroup::Cgroup;
 use crate::cgroup::record::CgroupRecord;
 use crate::error::{Error, ErrorKind, Result};

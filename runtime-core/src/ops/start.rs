@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! start(1): gives a created container the word to execute its program.
 
-use super::Container;
+use super::container::Container;
 use super::delete::destroy_locked;
 use super::state::status;
 use crate::error::{Context, Error, ErrorKind, Result};

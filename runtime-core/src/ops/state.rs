@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! state(1): what a container is, and where in its life.
 
-use super::Container;
+use super::container::Container;
 use crate::cgroup::Cgroup;
 use crate::error::Result;
 use crate::marks::{Mark, Traced};

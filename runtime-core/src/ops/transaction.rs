@@ -2,12 +2,12 @@
 //! The making of one container, which ends with the whole container or with nothing: each
 //! method is a line of the script in `create.rs`, and what it has made is undone here.
 
+use super::container::Container;
 use super::container_hooks::{self, Inside};
-use super::create::start_failed;
 use super::delete::poststop;
+use super::host_mount;
 use super::options::ProcessOptions;
 use super::target::Target;
-use super::{Container, host_mount};
 use crate::boundary::plan::{Node, Plan};
 use crate::cgroup::driver;
 use crate::cgroup::fs::Occupants;
@@ -19,6 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::hook::Kind as HookKind;
 use crate::marks::{Mark, Traced};
 use crate::net;
+use crate::parent::explain::start_failed;
 use crate::parent::network::NewNetwork;
 use crate::parent::{self, Child, Progress, agent, hooks, ids, outside};
 use crate::path::proc::Proc;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! update(1): other limits for a container that is there.
 
+use super::container::{Container, NO_CGROUP};
 use super::state::status;
-use super::{Container, NO_CGROUP};
 use crate::cgroup::limits::{self, Write};
 use crate::cgroup::record::CgroupRecord;
 use crate::cgroup::{self, Cgroup};

@@ -39,6 +39,11 @@ pub(super) fn namespaces(errno: Errno, call: &str) -> Error {
     }
 }
 
+/// Adds runc's words for what goes wrong inside of a container.
+pub(crate) fn start_failed(error: Error) -> Error {
+    error.wrap("unable to start container process: error during container init")
+}
+
 /// What the child reported, in words; some may be the kernel's.
 pub(super) fn failure(failure: Failure, words: Option<&str>, plan: &Plan) -> Error {
     let Failure { step, call, errno, .. } = failure;

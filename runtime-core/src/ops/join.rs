@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A process that joins a container: its namespaces, its root directory and its cgroup.
+
+use crate::boundary::plan::{Join, Plan};
+use crate::config::namespaces::Kind;
+use crate::error::{Context, Result};
+use crate::parent::{self, Child};
+use runtime_sys::fd;
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+
+/// The namespaces of `init` that are not the runtime's own.
+pub(super) fn joins(namespace_paths: &BTreeMap<String, String>, init: OwnedFd) -> Result<Box<[Join]>> {
+    let mut flags = 0;
+    for kind in Kind::ALL {
+        let Some(path) = namespace_paths.get(kind.clone_name()) else { continue };
+        // The kernel refuses to enter the user namespace that one is in.
+        if kind == Kind::User && is_own_user_namespace(path)? {
+            continue;
+        }
+        flags |= kind.flag();
+    }
+    Ok(if flags == 0 { Box::default() } else { Box::new([Join { fd: init, flags }]) })
+}
+
+/// The root directory of a process.
+pub(super) fn root_of(pid: i32) -> Result<OwnedFd> {
+    let path = format!("/proc/{pid}/root");
+    let c_path = CString::new(path.as_str()).unwrap_or_default();
+    fd::open_follow(fd::CWD, &c_path, libc::O_PATH | libc::O_DIRECTORY, 0).context(|| format!("open {path}"))
+}
+
+/// Clones the process, which waits until it is in its cgroup.
+pub(super) fn spawn_and_attach(plan: &mut Plan, attach: impl FnOnce(&Child) -> Result<()>) -> Result<Child> {
+    plan.wait_go = true;
+    let child = parent::spawn(plan, None)?;
+    attach(&child)?;
+    child.go()?;
+    Ok(child)
+}
+
+fn is_own_user_namespace(path: &str) -> Result<bool> {
+    let path = CString::new(path).unwrap_or_default();
+    let stat = |path| fd::stat_at(fd::CWD, path, 0).context(|| format!("stat {}", crate::path::show(path)));
+    let (own, other) = (stat(c"/proc/self/ns/user")?, stat(&path)?);
+    Ok((own.st_dev, own.st_ino) == (other.st_dev, other.st_ino))
+}
