@@ -212,6 +212,19 @@ impl Namespaces {
     }
 }
 
+/// Returns whether a new network namespace can be made ahead of the clone, going by a
+/// configuration that need not have been checked. Otherwise it is for the clone to do: it has
+/// to belong to a new user namespace, or somebody could look into the process before it has
+/// entered it.
+pub(crate) fn network_can_be_ahead(spec: &spec::Spec) -> bool {
+    let Some(linux) = &spec.linux else { return false };
+    let all = &linux.namespaces;
+    let is_new = all.iter().any(|namespace| namespace.kind == "network");
+    let is_alone = all.iter().all(|namespace| namespace.kind != "user" && namespace.path.is_empty());
+    // Devices are moved while the process is on its way.
+    is_new && is_alone && linux.net_devices.is_empty()
+}
+
 /// Returns the ranges of `uidMappings` or `gidMappings`.
 pub(crate) fn ranges(map: &[spec::IdMapping]) -> Vec<IdRange> {
     map.iter()
@@ -253,6 +266,7 @@ pub(crate) fn check_map(field: impl Display, map: &[IdRange]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn linux(namespaces: &[(&str, &str)]) -> spec::Linux {
         let namespaces = namespaces
@@ -322,5 +336,28 @@ mod tests {
         assert!(check(&[range(10, 0, 5), range(0, 1000, 10), range(15, 5, 5)]).is_ok());
         assert!(check(&[range(u32::MAX, 0, 1)]).unwrap_err().starts_with("m[0].containerID"));
         assert!(check(&vec![range(0, 0, 1); 341]).unwrap_err().contains("340"));
+    }
+
+    #[test]
+    fn which_network_namespaces_can_be_made_ahead() {
+        let own = |kind| json!({ "type": kind });
+        let joined = json!({ "type": "ipc", "path": "/proc/1/ns/ipc" });
+        let lists = [
+            (true, json!([own("mount"), own("network")])),
+            (false, json!([own("mount"), own("pid")])),
+            (false, json!([own("network"), own("user")])),
+            (false, json!([joined, own("network")])),
+            (false, json!([])),
+        ];
+        for (ahead, list) in lists {
+            let config = json!({
+                "ociVersion": "1.2.0",
+                "hostname": "network",
+                "root": { "path": "rootfs" },
+                "linux": { "namespaces": list, "devices": [{ "path": "/dev/x", "type": "p" }] },
+            });
+            let spec = spec::Spec::from_json(config.to_string().as_bytes()).unwrap();
+            assert_eq!(network_can_be_ahead(&spec), ahead, "{config}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use super::process::{Created, Held};
 use super::target::{CgroupManager, Target};
 use super::transaction::{Made, Transaction};
 use crate::boundary::plan::{Keeps, Plan};
-use crate::config::namespaces::{KINDS, Kind as NamespaceKind};
+use crate::config::namespaces::{KINDS, Kind as NamespaceKind, network_can_be_ahead};
 use crate::config::{Caller, Config};
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::hook::Kind as HookKind;
@@ -115,7 +115,7 @@ impl Create {
                 Box::new(spec)
             }
         };
-        self.network = NewNetwork::begin_if(self.parallel, &spec);
+        self.network = (self.parallel && network_can_be_ahead(&spec)).then(NewNetwork::begin).flatten();
         self.spec = Some(spec);
         self.bundle = Some(bundle);
         Ok(())

@@ -5,7 +5,6 @@
 use super::explain;
 use crate::error::{Error, ErrorKind, Result};
 use crate::marks::{Handle, Mark, Traced, Track};
-use crate::spec::{Linux, Spec};
 use runtime_sys::{fd, net, ns, signal};
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{self, Receiver, SyncSender};
@@ -19,25 +18,8 @@ pub(crate) struct NewNetwork {
 }
 
 impl NewNetwork {
-    /// Whether to make it ahead, going by a configuration that need not have been
-    /// checked. Otherwise it is for the clone to do: it has to belong to a new user
-    /// namespace, or somebody could look into the process before it has entered it.
-    fn suits(linux: &Linux) -> bool {
-        let all = &linux.namespaces;
-        let is_new = all.iter().any(|namespace| namespace.kind == "network");
-        let is_alone = all.iter().all(|namespace| namespace.kind != "user" && namespace.path.is_empty());
-        // Devices are moved while the process is on its way.
-        is_new && is_alone && linux.net_devices.is_empty()
-    }
-
-    /// Starts the thread, if the caller allows one and the configuration suits.
-    pub(crate) fn begin_if(allowed: bool, spec: &Spec) -> Option<Self> {
-        let suits = allowed && spec.linux.as_ref().is_some_and(Self::suits);
-        suits.then(Self::begin).flatten()
-    }
-
     /// Begins to make it; `None` if there can be no thread.
-    fn begin() -> Option<Self> {
+    pub(crate) fn begin() -> Option<Self> {
         /// Bytes; a build for debugging needs some 6 KiB.
         const STACK: usize = 32 << 10;
         let (sender, made) = mpsc::sync_channel(1);
@@ -99,33 +81,4 @@ fn make(made: &SyncSender<OwnedFd>) -> Result<()> {
     }
     let up = net::loopback_up().map_err(|errno| Error::os(errno, "ioctl").wrap(explain::LOOPBACK));
     up.traced(Mark::Loopback)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn which_configurations_suit() {
-        let own = |kind| json!({ "type": kind });
-        let joined = json!({ "type": "ipc", "path": "/proc/1/ns/ipc" });
-        let lists = [
-            (true, json!([own("mount"), own("network")])),
-            (false, json!([own("mount"), own("pid")])),
-            (false, json!([own("network"), own("user")])),
-            (false, json!([joined, own("network")])),
-            (false, json!([])),
-        ];
-        for (suits, list) in lists {
-            let config = json!({
-                "ociVersion": "1.2.0",
-                "hostname": "network",
-                "root": { "path": "rootfs" },
-                "linux": { "namespaces": list, "devices": [{ "path": "/dev/x", "type": "p" }] },
-            });
-            let spec = Spec::from_json(config.to_string().as_bytes()).unwrap();
-            assert_eq!(NewNetwork::suits(&spec.linux.unwrap()), suits, "{config}");
-        }
-    }
 }
