@@ -83,6 +83,22 @@ fn a_container_of_a_user() {
     assert_eq!(std::fs::read_dir(home.0.path().join("runc")).unwrap().count(), 0);
 }
 
+/// newuidmap(1) works for the caller of the runtime, as a hook does, and is no place for what that one
+/// has open.
+#[test]
+fn the_program_that_maps_ids_gets_no_descriptors_of_the_caller() {
+    let _alone = host::alone();
+    let home = Home::new();
+    let (program, seen) = (home.0.path().join("newuidmap"), home.0.path().join("seen"));
+    // It fails, and the runtime writes the map of one id itself.
+    std::fs::write(&program, format!("#!/bin/sh\nls /proc/self/fd >{}\nexit 1\n", seen.display())).unwrap();
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    let script = format!("PATH={}:$PATH; exec 7</etc/passwd; exec \"$@\"", home.0.path().display());
+    home.run_by(&["sh", "-c", &script, "sh"], &bundle(&["exit", "0"]), &["run", "c"]).ok().unwrap();
+    let open = std::fs::read_to_string(seen).unwrap();
+    assert!(open.lines().any(|fd| fd == "2") && open.lines().all(|fd| fd != "7"), "{open}");
+}
+
 /// Podman's way: the runtime is root of a user namespace, and the container has none of its own.
 #[test]
 fn a_container_in_the_user_namespace_of_its_engine() {

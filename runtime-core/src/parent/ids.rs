@@ -6,7 +6,7 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path::proc::Proc;
 use crate::values::IdRange;
 use nix::unistd::{getegid, geteuid};
-use runtime_sys::{Errno, fd};
+use runtime_sys::{Errno, fd, process};
 use std::ffi::CString;
 use std::process::Command;
 
@@ -168,6 +168,7 @@ fn helper(program: &str, pid: i32, map: &[IdRange]) -> Result<()> {
     for IdRange { inside, outside, size } in map {
         command.args([inside, outside, size].map(u32::to_string));
     }
+    process::start_clean(&mut command);
     let output = command.output().map_err(|error| {
         let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
         Error::os(errno, format!("execute {program}")).of_kind(ErrorKind::Setup).with_hint(format!(
