@@ -4,41 +4,40 @@
 //! ```text
 //!  parent                                       child
 //!    |   <- Cloned(pid) ----------------------   |   only from a stage, which clones the init in a new pid
-//!    |                                           |   namespace: the pid is init's, whose parent we are
-//!    |                                           |   (CLONE_PARENT); and whose next reply may be here before
-//!    |   -- the program file --------------->   |   at any time before it is waited for (`SealExe`)
-//!    |   <- Namespaces -----------------------   |   only if existing namespaces are joined, by no stage
+//!    |                                           |   namespace. The init with this pid is the parent's child
+//!    |                                           |   (CLONE_PARENT); its next reply may overtake this one
+//!    |   -- the program file --------------->   |   at any time before the child waits for it (`SealExe`)
+//!    |   <- Namespaces -----------------------   |   only if the child is no stage and joins namespaces
 //!    |   -- Go ------------------------------>   |   only if the plan says so (id maps, systemd)
-//!    |   -- Go ------------------------------>   |   only without hooks and if the child did not wait for it
-//!    |                                           |   before: the device filter is there
-//!    |   <- Namespaces -----------------------   |   only if network devices go into a namespace that the child
-//!    |   -- Go ------------------------------>   |   makes: a new user namespace's
+//!    |   -- Go ------------------------------>   |   the device filter is attached; only if no other Go of
+//!    |                                           |   this list (systemd, devices, hooks) is sent after that
+//!    |   <- Namespaces -----------------------   |   only if the parent moves network devices: the child is
+//!    |   -- Go ------------------------------>   |   now in all its namespaces
 //!    |   <- NeedMount(i) ---------------------   |   only for the mounts beyond those that the parent has
 //!    |   -- the mount ----------------------->   |   cloned before
 //!    |   <- Barrier --------------------------   |   only if there are hooks for the parent to run
 //!    |   -- Go ------------------------------>   |
-//!    |   <- Cloned(pid) ----------------------   |   only if an existing pid namespace is joined: by the process
-//!    |                                           |   with this pid, the last thing that its maker does
-//!    |   <- Listener(n) ----------------------   |   only if the filter notifies: it is loaded next, and its
-//!    |      (pidfd_getfd, agent)                 |   listener will be descriptor n of the child,
-//!    |   -- Go ------------------------------>   |   which closes it now
+//!    |   <- Cloned(pid) ----------------------   |   only if an existing pid namespace is joined: the child
+//!    |                                           |   clones the process with this pid into it, and exits
+//!    |   <- Listener(n) ----------------------   |   only if the filter notifies: the child loads it next,
+//!    |      (pidfd_getfd, agent)                 |   and the listener will be its descriptor n
+//!    |   -- Go ------------------------------>   |   the child closes the listener
 //!    |   <- Ready ----------------------------   |   the container is made, the program was found
 //!    |      (limits, record, pid file)           |
-//!    |   -- Go ------------------------------>   |   from now on init lives without us
-//!    |   <- end of file ----------------------   |   execve, which closes the child's end; or the end of it;
-//!    |                                           |   or before it `Failed`, if the program cannot be executed.
-//!    |                                           |   (Behind a fifo there is no parent any more: see `answer`)
+//!    |   -- Go ------------------------------>   |   from now on the init does not need the parent
+//!    |   <- end of file ----------------------   |   execve closes the child's end, or the child has exited.
+//!    |                                           |   If the program is not executed, `Failed` comes first.
+//!    |                                           |   (With a fifo there is no parent by then: see `answer`)
 //! ```
 //!
-//! Instead of any message the child may send `Failed`, and then exits; in the same message stands
-//! what the kernel has said about it, if it has said more than a number. End of
-//! file before `Ready` means that it was killed. End of file for the child, or the
-//! end of the parent's process, means that the parent was killed: it exits, and
-//! nothing is left but a record.
+//! The child may send `Failed` instead of any message, and then exits. The message includes the
+//! kernel's own text about the failure, if there is more than an error number. End of file before
+//! `Ready` means that the child was killed. If the child sees the end of file, or the end of the
+//! parent's process, the parent was killed. Then the child exits, and only a record is left.
 //!
-//! A process in an existing pid namespace may be taken by another one there, and with it
-//! the child's end. So `Cloned` counts only if the kernel says that the process which we
-//! have cloned ourselves has sent it, and that one is outside of all such namespaces.
+//! A process in an existing pid namespace, and with it the child's end, may be taken over by
+//! another process there. So `Cloned` counts only if the kernel names as its sender the process
+//! that the parent itself has cloned, which is outside of all such namespaces.
 
 use crate::boundary::step::{Call, Failure, Step};
 use crate::error::Context;
@@ -50,28 +49,28 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 
-/// What the child says.
+/// A message from the child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
-    /// The init has this pid.
+    /// The pid of the init that the sender has cloned.
     Cloned(i32),
-    /// The parent is to clone the tree of this mount and send it.
+    /// A request for the tree of the mount with this index. The parent clones and sends it.
     NeedMount(u32),
-    /// The process is in its namespaces; said for the second time, in those as well that it
-    /// makes as root of its user namespace.
+    /// The process's arrival in its namespaces. The second message includes the namespaces that
+    /// the process makes as root of its user namespace.
     Namespaces,
-    /// The parent is to run its hooks.
+    /// A request to the parent to run its hooks.
     Barrier,
-    /// Once the filter is loaded, its listener has this number in the child. Said
-    /// before, because then every call of the child may wait for the agent.
+    /// The number that the filter's listener will have in the child once the filter is loaded. Sent
+    /// before the load, because after it every call of the child may wait for the agent.
     Listener(i32),
-    /// All is done.
+    /// The end of the preparation: the container is made and the program was found.
     Ready,
-    /// Something failed, and the child exits.
+    /// The step that failed. The child exits.
     Failed(Failure),
 }
 
-/// First bytes of messages that are not failures; steps come before them.
+/// First bytes of messages that are not failures. Steps have lower numbers.
 const NAMESPACES: u8 = 250;
 const NEED_MOUNT: u8 = 251;
 const LISTENER: u8 = 252;
@@ -79,11 +78,11 @@ const CLONED: u8 = 253;
 const BARRIER: u8 = 254;
 const READY: u8 = 255;
 
-/// The size of a reply on the wire: step or kind, call, errno, and item, pid or descriptor. Behind
-/// a failure follow up to [`WORDS_MAX`] bytes of the kernel's words.
+/// The size of a reply on the wire: step or kind, call, errno, and item, pid or descriptor. A
+/// failure is followed by up to [`WORDS_MAX`] bytes of the kernel's message.
 pub(crate) const WIRE_LEN: usize = 8;
 
-/// How many of the kernel's words are passed on, in bytes.
+/// The limit of the kernel's message in a reply, in bytes.
 pub(crate) const WORDS_MAX: usize = 255;
 
 impl Reply {
@@ -106,7 +105,7 @@ impl Reply {
         }
     }
 
-    /// `None` if the bytes are not a reply.
+    /// Decodes a reply. `None` if the bytes are not one.
     pub(crate) fn decode(bytes: [u8; WIRE_LEN]) -> Option<Self> {
         let [kind, call, e0, e1, v0, v1, v2, v3] = bytes;
         let value = [v0, v1, v2, v3];
@@ -127,7 +126,7 @@ impl Reply {
     }
 }
 
-/// The parent's end.
+/// The parent's end of the channel.
 #[derive(Debug)]
 pub(crate) struct ParentEnd {
     socket: OwnedFd,
@@ -140,22 +139,24 @@ impl AsFd for ParentEnd {
     }
 }
 
-/// The child's end. Nothing here touches the heap.
+/// The child's end of the channel. Its methods do not allocate.
 #[derive(Debug)]
 pub(crate) struct ChildEnd {
     socket: OwnedFd,
-    /// The parent's process. Its end of the socket may outlive it: what another of its
-    /// threads clones has a copy of it, and is waiting in turn for its own end of file.
+    /// The pidfd of the parent. The end of file may not come when the parent ends: a process cloned
+    /// by another thread of the parent has a copy of the parent's end of the socket, and waits for
+    /// an end of file itself.
     parent: OwnedFd,
-    /// How often Go has come while something else was waited for.
+    /// The number of Go messages that came while the child waited for another message.
     early: Cell<u32>,
-    /// What has come of the program file.
+    /// The program file that the parent has sent, or `None` if the parent has sent that there is
+    /// none to change to.
     program: OnceCell<Option<OwnedFd>>,
-    /// What the kernel has said last, for a failure that follows.
+    /// The kernel's last message, for a failure that follows.
     words: RefCell<Words>,
 }
 
-/// Some text without heap.
+/// A text that needs no heap.
 #[derive(Debug)]
 struct Words {
     bytes: [u8; WORDS_MAX],
@@ -169,7 +170,7 @@ impl Words {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
-    /// Cuts what is too long.
+    /// Stores `words`, cut to [`WORDS_MAX`] bytes.
     fn set(&mut self, words: &[u8]) {
         self.len = words.len().min(WORDS_MAX);
         for (byte, word) in self.bytes.iter_mut().zip(words) {
@@ -178,7 +179,7 @@ impl Words {
     }
 }
 
-/// One message of the parent's.
+/// A message from the parent.
 enum Word {
     Go,
     Mount(OwnedFd),
@@ -189,7 +190,7 @@ const GO: u8 = b'g';
 const MOUNT: u8 = b'm';
 const PROGRAM: u8 = b'p';
 
-/// Makes a channel.
+/// Makes a channel. The calling process is the parent.
 pub(crate) fn channel() -> crate::error::Result<(ParentEnd, ChildEnd)> {
     let (ours, socket) = socket::pair(SockType::SeqPacket).context(|| "socketpair")?;
     let parent = process::pidfd_open(std::process::id() as i32).context(|| "pidfd_open")?;
@@ -204,26 +205,29 @@ pub(crate) fn channel() -> crate::error::Result<(ParentEnd, ChildEnd)> {
 }
 
 impl ParentEnd {
-    /// Waits for the next reply, `None` at the end of file. EBADMSG for anything else.
+    /// Waits for the next reply; `None` at the end of file. EBADMSG for anything else.
     pub(crate) fn receive(&self) -> Result<Option<Reply>> {
         self.next_reply(|buf| Ok((fd::read(&self.socket, buf)?, ())))
             .map(|reply| reply.map(|(reply, ())| reply))
     }
 
-    /// Has the kernel say who sends what, for [`receive_from`](Self::receive_from).
+    /// Asks the kernel to name the sender of each message, for
+    /// [`receive_from`](Self::receive_from).
     pub(crate) fn name_senders(&self) -> Result<()> {
         socket::name_senders(&self.socket)
     }
 
-    /// As [`receive`](Self::receive), with the pid of the sender.
+    /// Waits for the next reply like [`receive`](Self::receive), and returns the pid of its sender
+    /// too.
     pub(crate) fn receive_from(&self) -> Result<Option<(Reply, i32)>> {
         self.next_reply(|buf| socket::recv_from(&self.socket, buf))
     }
 
-    /// Receives the next reply by `receive`, and returns what that returns besides.
+    /// Receives the next reply with `receive`. Returns the reply, and the second value of
+    /// `receive`.
     ///
-    /// There is one blocking read, for which the caller may have polled: a second one could
-    /// wait for ever for a process that others have taken over.
+    /// Only one read blocks, and the caller may have polled for it: a second blocking read could
+    /// wait for ever for a process that another process has taken over.
     fn next_reply<T>(
         &self,
         mut receive: impl FnMut(&mut [u8]) -> Result<(usize, T)>,
@@ -231,8 +235,8 @@ impl ParentEnd {
         let mut bytes = [0; WIRE_LEN + WORDS_MAX];
         let (n, more) = loop {
             match receive(&mut bytes) {
-                // The child ended with an unread Go in its queue. The kernel says that once, and
-                // before what the child has said (sock_error in __skb_try_recv_datagram).
+                // The child ended with an unread Go in its queue. The kernel reports that once,
+                // before the messages of the child (sock_error in __skb_try_recv_datagram).
                 Err(Errno::ECONNRESET) => {}
                 other => break other?,
             }
@@ -244,14 +248,14 @@ impl ParentEnd {
             bytes.get(..n).and_then(|message| message.split_first_chunk()).ok_or(Errno::EBADMSG)?;
         let reply = Reply::decode(*reply).ok_or(Errno::EBADMSG)?;
         if !words.is_empty() {
-            // A child that has failed says no more, so no second failure has words.
+            // A child that has failed sends nothing more, so there is no second message.
             _ = self.words.set(String::from_utf8_lossy(words).into_owned());
         }
         Ok(Some((reply, more)))
     }
 
-    /// Waits until there is a reply, or the end of file, at most `limit_ms` (-1: no limit):
-    /// whether there is. Fails if `cancel` becomes readable.
+    /// Waits until there is a reply or the end of file, for at most `limit_ms` milliseconds (-1: no
+    /// limit). Returns false after that time. Fails if `cancel` becomes readable.
     pub(crate) fn is_readable(
         &self,
         limit_ms: i32,
@@ -267,12 +271,13 @@ impl ParentEnd {
         }
     }
 
-    /// Returns what the kernel has said about the failure that was received, if it has.
+    /// Returns the kernel's message about the received failure, if there is one.
     pub(crate) fn words(&self) -> Option<&str> {
         self.words.get().map(String::as_str)
     }
 
-    /// As [`receive`](Self::receive), with the descriptor that came with the reply.
+    /// Waits for the next reply like [`receive`](Self::receive), and returns the descriptor that
+    /// came with it too.
     pub(crate) fn receive_with_fd(&self) -> Result<(Option<Reply>, Option<OwnedFd>)> {
         let mut bytes = [0; WIRE_LEN];
         match socket::recv_fd(&self.socket, &mut bytes)? {
@@ -282,19 +287,20 @@ impl ParentEnd {
         }
     }
 
-    /// Lets the child go on. EPIPE if it is gone, in which case `receive` says why.
+    /// Lets the child go on. Succeeds even if the child is gone: [`receive`](Self::receive) then
+    /// returns the reason.
     pub(crate) fn go(&self) -> Result<()> {
         ignoring_its_end(socket::send(&self.socket, &[GO]))
     }
 
-    /// Sends the tree of the mount that the child has asked for. It says why it is gone, if
-    /// it is.
+    /// Sends the tree of the mount that the child has asked for. Succeeds even if the child is
+    /// gone: [`receive`](Self::receive) then returns the reason.
     pub(crate) fn send_mount(&self, tree: impl AsFd) -> Result<()> {
         ignoring_its_end(socket::send_fd(&self.socket, &[MOUNT], tree))
     }
 
-    /// Sends the program file that the child shall run from, or that it need not change, as
-    /// [`send_mount`](Self::send_mount).
+    /// Sends the program file that the child is to run from. `None` tells the child that it need
+    /// not change its program file. Succeeds even if the child is gone.
     pub(crate) fn send_program(&self, file: Option<impl AsFd>) -> Result<()> {
         ignoring_its_end(match file {
             Some(file) => socket::send_fd(&self.socket, &[PROGRAM], file),
@@ -311,19 +317,21 @@ fn ignoring_its_end(sent: Result<usize>) -> Result<()> {
 }
 
 impl ChildEnd {
-    /// What the child has open for the channel.
+    /// Returns the descriptors that the child has open for the channel.
     pub(crate) fn descriptors(&self) -> [RawFd; 2] {
         [&self.socket, &self.parent].map(AsRawFd::as_raw_fd)
     }
 
-    /// Closes the parent's pidfd. From then on there is only [`wait_alone`](Self::wait_alone).
+    /// Closes the parent's pidfd. After that only [`wait_alone`](Self::wait_alone) may be called to
+    /// wait.
     pub(crate) fn close_parent(&self) -> Result<()> {
         let parent = self.parent.as_raw_fd();
         fd::close_range(parent, parent, 0)
     }
 
-    /// Sends a reply, a failure with the words that were kept. By write(2), because a system call
-    /// filter may be in force, and what a program most likely may do is write.
+    /// Sends a reply; a failure is followed by the kept message of the kernel. Uses write(2),
+    /// because a system call filter may be in force, and write is the call that it most likely
+    /// allows.
     pub(crate) fn send(&self, reply: Reply) -> Result<()> {
         let sent = match reply {
             Reply::Failed(_) => fd::write_parts(&self.socket, [&reply.encode(), self.words.borrow().get()]),
@@ -332,8 +340,7 @@ impl ChildEnd {
         sent.map(drop)
     }
 
-    /// Keeps what the kernel has said about a failure that will be sent, up to [`WORDS_MAX`]
-    /// bytes of it.
+    /// Keeps up to [`WORDS_MAX`] bytes of the kernel's message about a failure that will be sent.
     pub(crate) fn keep_words(&self, words: &[u8]) {
         self.words.borrow_mut().set(words);
     }
@@ -343,7 +350,7 @@ impl ChildEnd {
         socket::send_fd(&self.socket, &reply.encode(), fd).map(drop)
     }
 
-    /// Waits for a mount from the parent. EPIPE if it is gone.
+    /// Waits for a mount from the parent. EPIPE if the parent is gone.
     pub(crate) fn receive_mount(&self) -> Result<OwnedFd> {
         loop {
             match self.next_word()? {
@@ -353,8 +360,8 @@ impl ChildEnd {
         }
     }
 
-    /// Waits for the parent to send the program file, or that there is none to change to.
-    /// EPIPE if it is gone.
+    /// Waits until the parent has sent the program file. `None` if the parent has said that there
+    /// is none to change to. EPIPE if the parent is gone.
     pub(crate) fn receive_program(&self) -> Result<Option<BorrowedFd<'_>>> {
         loop {
             match self.program.get() {
@@ -364,7 +371,7 @@ impl ChildEnd {
         }
     }
 
-    /// Waits for the parent. EPIPE if it is gone.
+    /// Waits for a Go from the parent. EPIPE if the parent is gone.
     pub(crate) fn wait_go(&self) -> Result<()> {
         if let Some(left) = self.early.get().checked_sub(1) {
             self.early.set(left);
@@ -385,7 +392,7 @@ impl ChildEnd {
                 self.await_parent()?;
                 socket::recv_fd(&self.socket, &mut kind)?
             }
-            // Most often the parent is ahead.
+            // Usually the parent's message is already here.
             other => other?,
         };
         match (received, kind) {
@@ -397,7 +404,8 @@ impl ChildEnd {
         }
     }
 
-    /// Keeps what was not waited for. A mount is sent only to who waits for one.
+    /// Keeps a message that came while the child waited for another. EBADMSG for a mount: the
+    /// parent sends one only to a child that waits for it.
     fn keep(&self, word: Word) -> Result<()> {
         match word {
             Word::Go => self.early.set(self.early.get() + 1),
@@ -407,10 +415,10 @@ impl ChildEnd {
         Ok(())
     }
 
-    /// As [`wait_go`](Self::wait_go), for a process that has closed all other descriptors:
-    /// the parent's pidfd too, and what might keep somebody else waiting. The end of
-    /// file comes, because whoever of ours has a copy of the parent's end ends with the
-    /// parent, or is as far as this.
+    /// Waits for a Go like [`wait_go`](Self::wait_go), in a process that has closed all other
+    /// descriptors: also the parent's pidfd, and copies of other channels' ends that would keep
+    /// other children waiting. The end of file comes when the parent ends: each other child with a
+    /// copy of the parent's end exits with the parent, or has closed its copy before it waits here.
     pub(crate) fn wait_alone(&self) -> Result<()> {
         let mut byte = [0];
         match fd::read(&self.socket, &mut byte)? {
@@ -419,7 +427,7 @@ impl ChildEnd {
         }
     }
 
-    /// Waits until there is something to read, or nobody left to write it.
+    /// Waits until there is a message to read. EPIPE if the parent has ended.
     fn await_parent(&self) -> Result<()> {
         let both = [Some((self.socket.as_fd(), libc::POLLIN)), Some((self.parent.as_fd(), libc::POLLIN))];
         match fd::poll_many(both, -1)? {
@@ -429,14 +437,14 @@ impl ChildEnd {
     }
 }
 
-/// Writes into the fifo of start that `program` cannot be executed, for who waits for
-/// that to happen. Nothing here touches the heap.
+/// Writes into the fifo of `start` that `program` cannot be executed, for the process that waits
+/// for the execve. Does not allocate.
 pub(crate) fn send_answer(fifo: impl AsFd, failure: Failure, program: &CStr) -> Result<()> {
     fd::write_parts(fifo, [&Reply::Failed(failure).encode(), program.to_bytes()]).map(drop)
 }
 
-/// Reads what init has left in the fifo, after it has closed its end: why which program
-/// was not executed, if one was not.
+/// Decodes what the init has written to the fifo by the time it closes its end: the failure, and
+/// the program that was not executed. `None` if there is no failure.
 pub(crate) fn answer(bytes: &[u8]) -> Option<(Failure, &[u8])> {
     let (reply, program) = bytes.split_first_chunk()?;
     match Reply::decode(*reply)? {
@@ -479,7 +487,7 @@ mod tests {
 
     #[test]
     fn words_come_with_the_failure() {
-        // As long as a reply, and longer than there is room.
+        // One is as long as a reply, and one is longer than there is room.
         for words in ["seven c.".to_owned(), "x".repeat(WORDS_MAX + 1)] {
             let (parent, child) = channel().unwrap();
             child.keep_words(b"of something that went right in the end, at a second try");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The data that crosses the clone: the plan on the way there, steps and replies on the way back.
+//! The data that crosses the clone: the plan for the child, and the child's steps and replies.
 
 pub(crate) mod channel;
 pub(crate) mod plan;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What crosses the clone: plain data, made by the parent, used up by the child.
+//! The plan: plain data that the parent makes and the child uses up.
 //!
-//! C strings, descriptors, numbers, boxed slices and `Copy` enums. No `String`
-//! to format, no map to look into, no question left to ask. The parent keeps its
+//! The plan has only C strings, descriptors, numbers, boxed slices and `Copy` enums. The child
+//! neither formats a `String`, nor looks into a map, nor decides anything. The parent keeps its
 //! copy to turn a [`Failure`](super::step::Failure) into a sentence.
 
 use super::tree::{IdMap, Later, NewNode, Source, Tree, TreeHelper};
@@ -20,23 +20,23 @@ use std::os::fd::OwnedFd;
 pub(crate) struct Plan {
     /// Existing namespaces to join, before anything else.
     pub(crate) joins: Box<[Join]>,
-    /// CLONE_NEW* of the clone that makes the process, or of unshare(2).
+    /// CLONE_NEW* flags for the clone that makes the process, or for unshare(2).
     pub(crate) clone_flags: i32,
-    /// How to hide the program file; `None` if the parent's is hidden already.
+    /// The prepared exchange of the program file.
     pub(crate) seal: Seal,
-    /// What security modules are told about the process.
+    /// Labels that the process sets for the security modules.
     pub(crate) labels: Option<Labels>,
-    /// Whether the parent has something to do before the child may go on.
+    /// True if the child waits until the parent has done its part.
     pub(crate) wait_go: bool,
-    /// When the process hides itself from others.
+    /// The moment when the process hides itself from others.
     pub(crate) hide: Hide,
-    /// For exec, whether the user namespace that is joined is another: become its root.
+    /// True for exec into another user namespace, whose root the process becomes.
     pub(crate) becomes_root: bool,
-    /// The host's procfs; `None` for exec, which must not bring it along.
+    /// The host's procfs; `None` for exec, which must not bring it into the container.
     pub(crate) proc: Option<Proc>,
-    /// For exec, the root directory of the container's init, relative to /proc.
+    /// The root directory of the container's init, relative to /proc; only for exec.
     pub(crate) root: Option<CString>,
-    /// For exec, the container's root directory, where its namespaces do not lead there.
+    /// The container's root directory, if joining its namespaces does not lead there; only for exec.
     pub(crate) enter: Option<OwnedFd>,
     /// The container to make around the process; `None` for exec.
     pub(crate) container: Option<Container>,
@@ -44,25 +44,25 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The helper that clones trees, if there is one.
+    /// Returns the helper that clones trees, if there is one.
     pub(crate) fn tree_helper(&mut self) -> Option<&mut TreeHelper> {
         self.container.as_mut()?.rootfs.helper.as_mut()
     }
 
-    /// Whether the process that the parent clones is a stage: it joins existing
-    /// namespaces, and clones the init in a new pid namespace.
+    /// Returns true if the process that the parent clones is a stage: it joins existing namespaces,
+    /// and clones the init in a new pid namespace.
     pub(crate) fn has_stage(&self) -> bool {
         !self.joins.is_empty() && self.clone_flags & libc::CLONE_NEWPID != 0
     }
 
-    /// Whether the process joins existing namespaces itself, while the parent waits: what is in
-    /// /proc of the process and its network is the host's until then.
+    /// Returns true if the process joins existing namespaces itself while the parent waits. Until
+    /// then its /proc files and its network are the host's.
     pub(crate) fn tells_of_joins(&self) -> bool {
         self.container.is_some() && !self.joins.is_empty() && !self.has_stage()
     }
 
-    /// The clone makes no network namespace: this one is there, and somebody else
-    /// brings lo up in it.
+    /// Makes the child enter the existing network namespace `namespace` instead of making one.
+    /// Another thread brings lo up in it.
     pub(crate) fn enter_network(&mut self, namespace: OwnedFd) {
         self.clone_flags &= !libc::CLONE_NEWNET;
         if let Some(container) = &mut self.container {
@@ -73,53 +73,53 @@ impl Plan {
     }
 }
 
-/// When a process forbids others to look into it (PR_SET_DUMPABLE).
+/// The moment when a process forbids others to look into it (PR_SET_DUMPABLE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hide {
     AtOnce,
-    /// When the id maps are written and the clocks are set: a parent who is root of a
-    /// user namespace, and the process itself, may not get at its files in /proc later.
+    /// After the id maps are written and the clocks are set: later, a parent who is root of a user
+    /// namespace, and the process itself, may not write the process's files in /proc.
     AfterMaps,
-    /// A parent without CAP_SYS_PTRACE could not join the namespaces of the process
-    /// any more: for its hooks, or to execute others there. (execve ends it anyway.)
+    /// Never, if the parent lacks CAP_SYS_PTRACE: it could no longer join the namespaces of the
+    /// process, for its hooks or for exec. (execve(2) makes the process dumpable again anyway.)
     Never,
 }
 
-/// A namespace file (or a pidfd) and the CLONE_NEW* flags of what to join.
+/// A namespace file (or a pidfd), and the CLONE_NEW* flags of the namespaces to join.
 #[derive(Debug)]
 pub(crate) struct Join {
     pub(crate) fd: OwnedFd,
     pub(crate) flags: i32,
 }
 
-/// What the process writes about itself into the host's procfs.
+/// Attributes that the process writes about itself into the host's procfs.
 #[derive(Debug)]
 pub(crate) struct Labels {
     pub(crate) proc: Proc,
     pub(crate) writes: Box<[Label]>,
 }
 
-/// One of proc_pid_attr(5).
+/// An attribute of proc_pid_attr(5).
 #[derive(Debug)]
 pub(crate) struct Label {
     /// The field of config.json, for messages.
     pub(crate) field: &'static str,
-    /// Relative to /proc.
+    /// The file, relative to /proc.
     pub(crate) file: CString,
     pub(crate) content: CString,
 }
 
-/// What only the first process of a container does.
+/// The steps that only the init of a container does.
 #[derive(Debug)]
 pub(crate) struct Container {
-    /// The user namespace is new: become its root before making anything.
+    /// True if the user namespace is new. The process becomes its root before it makes anything.
     pub(crate) namespace_root: bool,
-    /// CLONE_NEW* of the namespaces that the process makes when it is that root.
+    /// CLONE_NEW* of the namespaces that the process makes as root of that user namespace.
     pub(crate) late_namespaces: i32,
-    /// Whether the parent moves network devices to the process, when all its namespaces are there.
+    /// True if the parent moves network devices to the process once all its namespaces exist.
     pub(crate) awaits_devices: bool,
     pub(crate) cgroup_namespace: bool,
-    /// The text for /proc/self/timens_offsets; empty: none to set.
+    /// The text for /proc/self/timens_offsets, if there is a new time namespace. Empty: no offsets.
     pub(crate) time_namespace: Option<CString>,
     /// The new network namespace, if it was made before the clone.
     pub(crate) network: Option<OwnedFd>,
@@ -128,100 +128,101 @@ pub(crate) struct Container {
     pub(crate) domainname: Option<CString>,
     pub(crate) rootfs: Rootfs,
     pub(crate) sysctls: Box<[Sysctl]>,
-    /// Whether the parent has hooks to run before pivot_root.
+    /// True if the parent has hooks to run before pivot_root.
     pub(crate) barrier: bool,
-    /// Whether the parent says so when the device filter is there. If not, the child waits
-    /// for something that comes later.
+    /// True if the parent sends a Go when the device filter is attached. If false, a Go that the
+    /// child waits for anyway comes after that.
     pub(crate) awaits_filter: bool,
     pub(crate) readonly_paths: Box<[CString]>,
     pub(crate) masked_paths: Box<[CString]>,
-    /// The mount option that labels what covers masked directories.
+    /// The mount option that labels the covers of masked directories.
     pub(crate) mask_label: Option<(&'static CStr, CString)>,
 }
 
 /// A kernel parameter.
 #[derive(Debug)]
 pub(crate) struct Sysctl {
-    /// Relative to /proc.
+    /// The file, relative to /proc.
     pub(crate) path: CString,
     pub(crate) line: CString,
 }
 
-/// The root file system and what goes into it.
+/// The root file system and its content.
 #[derive(Debug)]
 pub(crate) struct Rootfs {
-    /// The directory; once it is attached, a clone of it that is the mount; then what is
-    /// mounted on that.
+    /// The rootfs directory; once attached, the clone of it that is the mount; after a mount on the
+    /// root, that mount.
     pub(crate) root: OwnedFd,
     pub(crate) tree: Tree,
     pub(crate) helper: Option<TreeHelper>,
-    /// Whether the mount namespace is the container's: then it has no other tree.
+    /// True if the mount namespace is the container's own: then it shows no other tree.
     pub(crate) own_namespace: bool,
-    /// The runtime's root directory is not that of its mount namespace (chroot(2)), or
-    /// may not be until the child has looked.
+    /// True if the runtime's root directory is not the root of its mount namespace (chroot(2)), or
+    /// if only the child can tell.
     pub(crate) chrooted: bool,
-    /// Where it is attached.
+    /// The path where the rootfs is attached.
     pub(crate) mount_point: CString,
     pub(crate) pivot: bool,
     pub(crate) readonly: bool,
-    /// The propagation that it gets at the end.
+    /// The propagation that the rootfs gets at the end.
     pub(crate) propagation: Option<(libc::c_ulong, Depth)>,
     pub(crate) mounts: Box<[Mount]>,
-    /// How many of them are covered in the end by one on the root.
+    /// The number of leading `mounts` that a later mount on the root covers.
     pub(crate) covered: usize,
     pub(crate) dev: Dev,
 }
 
 impl Rootfs {
-    /// The mounts that the container sees.
+    /// Returns the mounts that the container sees.
     pub(crate) fn visible_mounts(&self) -> &[Mount] {
         self.mounts.get(self.covered..).unwrap_or_default()
     }
 
-    /// Whether trees are cloned in a mount namespace that is not the container's.
+    /// Returns true if trees are cloned in another mount namespace than the container's.
     pub(crate) fn has_room(&self) -> bool {
         self.helper.as_ref().is_some_and(|helper| helper.has_room)
     }
 }
 
-/// Device nodes, and what else is made in /dev.
+/// Device nodes and links in /dev.
 #[derive(Debug)]
 pub(crate) struct Dev {
     pub(crate) place: DevPlace,
     pub(crate) nodes: Box<[Node]>,
-    /// (target, path): `/proc/self/fd` at `dev/fd`.
+    /// Pairs of target and path, such as `/proc/self/fd` and `dev/fd`.
     pub(crate) links: Box<[(&'static CStr, &'static CStr)]>,
 }
 
-/// Whose directory /dev is.
+/// The owner of the directory /dev.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DevPlace {
-    /// The root of a new tmpfs, which is this one of the mounts that are not covered.
+    /// The container: /dev is the root of a new tmpfs, which has this index in the visible mounts.
     Tmpfs(usize),
-    /// The image's, if nothing else is mounted there in the end.
+    /// The image, if nothing else is mounted on its /dev in the end.
     Image,
-    /// Another's: what is in it, is its owner's business.
+    /// Another: something other than a new tmpfs is mounted on /dev, or the container exists
+    /// already. Nodes and links there are left to that owner.
     Given,
 }
 
 /// A device node.
 #[derive(Debug)]
 pub(crate) struct Node {
-    /// Relative to the root.
+    /// The path of the node, relative to the root.
     pub(crate) path: CString,
     /// S_IF* of mknod(2).
     pub(crate) kind: u32,
     pub(crate) dev: u64,
-    /// `None`: those of the image's node, or of any new one.
+    /// `None`: the image's node keeps its mode, uid and gid; a new node gets the defaults.
     pub(crate) mode: Option<u32>,
     pub(crate) uid: Option<u32>,
     pub(crate) gid: Option<u32>,
-    /// The node to mount there, where none can be made.
+    /// The host's node to bind mount, where mknod(2) is not possible.
     pub(crate) host: Option<Tree>,
 }
 
 impl Node {
-    /// What the helper makes, if that is who makes the node.
+    /// Returns the node that the helper makes, if the helper makes it.
     pub(crate) fn made_by_helper(&self) -> Option<&NewNode> {
         match &self.host {
             Some(Tree::Later(Later { source: Source::New(node), .. })) => Some(node),
@@ -230,36 +231,36 @@ impl Node {
     }
 }
 
-/// One entry of `mounts`.
+/// An entry of `mounts`.
 #[derive(Debug)]
 pub(crate) struct Mount {
-    /// Relative to the root.
+    /// The mount point, relative to the root.
     pub(crate) destination: CString,
-    /// For messages.
+    /// The source, for messages.
     pub(crate) source: CString,
     pub(crate) what: What,
-    /// The destination may have no link in it.
+    /// True if the destination may not contain a symbolic link.
     pub(crate) no_follow: bool,
     /// Attributes of the mount itself.
     pub(crate) attr: Option<MountAttr>,
     /// Attributes of all mounts of the tree.
     pub(crate) all: MountAttr,
     pub(crate) propagation: Box<[(libc::c_ulong, Depth)]>,
-    /// Read-only comes when everything is mounted below it.
+    /// True if the mount becomes read-only only after everything is mounted below it.
     pub(crate) readonly_later: bool,
-    /// The mount, kept by the child for that, and for covering paths in it.
+    /// The mount. The child keeps it to make it read-only later, and to cover paths in it.
     pub(crate) attached: Option<OwnedFd>,
-    /// Its id, if it is one of too many to keep, or if there are remounts.
+    /// The id of the mount, if there are too many mounts to keep open, or if there are remounts.
     pub(crate) id: u64,
 }
 
 impl Mount {
-    /// True for a file system that nothing but this mount leads to.
+    /// Returns true for a new tmpfs or ramfs: no other mount leads to its content.
     pub(crate) fn is_new_tmpfs(&self) -> bool {
         self.is_new(&[c"tmpfs", c"ramfs"])
     }
 
-    /// True for a procfs or sysfs of the container's, in which paths are covered.
+    /// Returns true for a new procfs or sysfs of the container, in which paths are covered.
     pub(crate) fn is_view_of_kernel(&self) -> bool {
         self.is_new(&[c"proc", c"sysfs"])
     }
@@ -269,40 +270,40 @@ impl Mount {
     }
 }
 
-/// What a mount is made of.
+/// The source of a mount.
 #[derive(Debug)]
 pub(crate) enum What {
-    /// A clone of what the host has.
+    /// A clone of a tree of the host.
     Tree { tree: Tree, leaf: Leaf },
-    /// What the container itself has at a path when it is this mount's turn.
+    /// A bind mount of the path that the container has when the turn of this mount comes.
     Inside(Inside),
     /// A new file system.
     New(NewMount),
     /// A symbolic link in the place of a mount.
     Symlink { target: CString },
-    /// The mount that is there already, with other options.
+    /// New options for an existing mount.
     Remount(Remount),
 }
 
-/// What a remount changes besides the attributes of the mount.
+/// Changes of a remount besides the attributes of the mount.
 #[derive(Debug, Default)]
 pub(crate) struct Remount {
-    /// Whether the file system is to be read-only, if that is its own property.
+    /// The new read-only state of the file system itself.
     pub(crate) readonly: Option<bool>,
-    /// Of the file system.
+    /// Parameters of the file system.
     pub(crate) parameters: Parameters,
 }
 
 /// A bind mount whose source is below the rootfs.
 #[derive(Debug)]
 pub(crate) struct Inside {
-    /// Relative to the root.
+    /// The source, relative to the root.
     pub(crate) path: CString,
     pub(crate) depth: Depth,
-    /// A link at the end of it is mounted itself.
+    /// True if a symbolic link at the end of the path is mounted itself.
     pub(crate) no_follow: bool,
     pub(crate) id_map: Option<IdMap>,
-    /// The child may not map ids, so the helper makes the mount for it.
+    /// True if the helper makes the mount, because the child may not map ids.
     pub(crate) by_helper: bool,
 }
 
@@ -312,46 +313,46 @@ pub(crate) struct NewMount {
     pub(crate) fstype: CString,
     pub(crate) options: FsOptions,
     pub(crate) attr: u64,
-    /// The pid namespace that procfs shows, if it is an existing one, which the process
-    /// that mounts it does not enter itself.
+    /// The pid namespace that procfs shows, if it is an existing one: the process that mounts the
+    /// procfs does not enter it.
     pub(crate) shows: Option<PidNamespace>,
-    /// The SELinux label of its root, where no option sets it.
+    /// The SELinux label of the root directory, for a file system without a mount option for it.
     pub(crate) label: Option<CString>,
-    /// The option `ro` is about the file system, too. Those of the kernel are one for many
-    /// mounts.
+    /// True if the option `ro` applies to the file system too. A kernel file system has one
+    /// superblock for many mounts.
     pub(crate) readonly_superblock: bool,
-    /// It gets the content of the directory that it covers.
+    /// True if the file system gets the content of the directory that it covers.
     pub(crate) copy_up: bool,
-    /// tmpfs gets the permissions of the directory that it covers.
+    /// True if a tmpfs gets the permissions of the directory that it covers.
     pub(crate) mode_of_target: bool,
 }
 
 /// The options of a new file system.
 #[derive(Debug)]
 pub(crate) enum FsOptions {
-    /// For fsconfig(2).
+    /// Options for fsconfig(2).
     Parameters(Parameters),
-    /// For mount(2): some are longer than fsconfig(2) takes them.
+    /// Options for mount(2), if one is too long for fsconfig(2).
     Page { source: CString, flags: libc::c_ulong, data: CString },
 }
 
-/// Keys and values for fsconfig(2); without a value: flags.
+/// Keys and values for fsconfig(2). A key without a value is a flag.
 pub(crate) type Parameters = Box<[(CString, Option<CString>)]>;
 
 /// An existing pid namespace.
 #[derive(Debug)]
 pub(crate) struct PidNamespace {
     pub(crate) joined: OwnedFd,
-    /// The one that the process is in which has joined it for its children.
+    /// The pid namespace of the process that has joined `joined` for its children.
     pub(crate) own: OwnedFd,
 }
 
-/// What a process is, whether the container's first or a later one.
+/// The process to execute: the container's init or a later one.
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) keyring: Option<Keyring>,
     pub(crate) terminal: Option<Terminal>,
-    /// What becomes standard input, output and error; `None`: what the parent has.
+    /// The new standard input, output and error; `None`: the parent's.
     pub(crate) stdio: [Option<OwnedFd>; 3],
     pub(crate) personality: Option<u32>,
     pub(crate) memory_policy: Option<MemoryPolicy>,
@@ -359,11 +360,11 @@ pub(crate) struct Process {
     pub(crate) rlimits: Box<[Rlimit]>,
     pub(crate) umask: u32,
     pub(crate) cwd: CString,
-    /// Make the working directory if it is missing.
+    /// True if the working directory is made where it is missing.
     pub(crate) make_cwd: bool,
     pub(crate) args: StringArray,
     pub(crate) env: StringArray,
-    /// Where in `env` HOME has to be filled in, if it has.
+    /// The index of the HOME entry in `env`, if the child has to fill it in.
     pub(crate) home: Option<usize>,
     pub(crate) program: Program,
     pub(crate) no_new_privileges: bool,
@@ -373,42 +374,43 @@ pub(crate) struct Process {
     pub(crate) gid: u32,
     pub(crate) groups: Box<[u32]>,
     pub(crate) keeps: Keeps,
-    /// The process is cloned into an existing pid namespace, as the last thing.
+    /// True if the process is cloned into an existing pid namespace, as the last step.
     pub(crate) enters_pid: bool,
-    /// Descriptors from 3 on that the program gets.
+    /// The number of descriptors, from 3 on, that the program gets.
     pub(crate) preserve_fds: i32,
-    /// The fifo of `start`, or `None` if the parent itself gives the word.
+    /// The fifo of `start`; `None` if the parent itself starts the program.
     pub(crate) fifo: Option<OwnedFd>,
 }
 
 /// The supplementary groups of the caller that a process keeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Keeps {
-    /// None: it gets the groups that it is to have, if any.
+    /// None: the process gets exactly the groups in its plan.
     #[default]
     None,
-    /// Those that cannot be dropped, because its user namespace denies setgroups(2).
+    /// The groups that cannot be dropped, because the user namespace denies setgroups(2).
     Undroppable,
-    /// All.
+    /// All groups.
     All,
 }
 
 /// The system call filter.
 #[derive(Debug)]
 pub(crate) struct Filter {
-    /// As the kernel takes it.
+    /// The BPF program, as the kernel takes it.
     pub(crate) program: Box<[seccomp::Instruction]>,
     /// SECCOMP_FILTER_FLAG_*.
     pub(crate) flags: u32,
-    /// Some calls wait for an agent's answer, to whom the parent hands the listener.
+    /// True if some calls wait for an agent's answer. The parent hands the listener to the agent.
     pub(crate) notifies: bool,
-    /// It does not end a process that closes a descriptor.
+    /// True if the filter does not kill a process that closes a descriptor.
     pub(crate) survives_close: bool,
-    /// Loading it takes CAP_SYS_ADMIN: without it the kernel lets filters only be
-    /// loaded by processes that cannot gain rights.
+    /// True if loading the filter takes CAP_SYS_ADMIN: without the capability the kernel demands
+    /// no_new_privs.
     pub(crate) privileged: bool,
-    /// It is loaded before the process is cloned into an existing pid namespace, where
-    /// CAP_SYS_ADMIN could be taken from it: it allows what is left to do.
+    /// True if the filter is loaded before the process is cloned into an existing pid namespace,
+    /// where another process could take over its CAP_SYS_ADMIN. Such a filter allows the remaining
+    /// steps.
     pub(crate) is_early: bool,
 }
 
@@ -416,35 +418,35 @@ pub(crate) struct Filter {
 #[derive(Debug)]
 pub(crate) struct Keyring {
     pub(crate) name: CString,
-    /// Permissions for a new one; `None`: it exists.
+    /// Permissions for a new keyring; `None`: the keyring exists.
     pub(crate) permissions: Option<u32>,
-    /// Users whom the container has nothing to do with can make keyrings of the same name.
+    /// True if users outside of the container can make keyrings with the same name.
     pub(crate) may_be_anothers: bool,
 }
 
 /// A pseudoterminal to make.
 #[derive(Debug)]
 pub(crate) struct Terminal {
-    /// Who gets its master.
+    /// The socket that receives the master.
     pub(crate) socket: OwnedFd,
     pub(crate) size: Option<(u16, u16)>,
 }
 
-/// Where the program is looked for.
+/// The way the program is found.
 #[derive(Debug)]
 pub(crate) enum Program {
-    /// It has a slash: there.
+    /// A path with a slash, which is used as it is.
     Path(CString),
-    /// The file that is at this path on the host, which the process's mount namespace may
-    /// have hidden or replaced. `by_path` if it may be executed by its path where that
-    /// still leads to it: a script learns where it is.
+    /// A file that was opened at this path on the host. The process's mount namespace may have
+    /// hidden or replaced it. `by_path` if the file may be executed by its path where the path
+    /// still leads to it, so that a script learns its own path.
     OfHost { path: CString, file: OwnedFd, by_path: bool },
-    /// In these directories, in this order.
+    /// A search in these directories, in this order.
     Search { name: CString, directories: Box<[CString]> },
 }
 
 impl Program {
-    /// The file, if it has been opened.
+    /// Returns the program file, if it has been opened.
     pub(crate) fn file(&self) -> Option<&OwnedFd> {
         match self {
             Program::OfHost { file, .. } => Some(file),
@@ -453,6 +455,5 @@ impl Program {
     }
 }
 
-/// The room that HOME gets in the environment: as much as a line of passwd(5)
-/// that is read at all.
+/// The room for HOME in the environment: the longest line of passwd(5) that is read.
 pub(crate) const HOME_MAX: usize = 1024;

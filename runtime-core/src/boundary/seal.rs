@@ -7,21 +7,21 @@ use crate::error::{Context, Result};
 use runtime_sys::Errno;
 use runtime_sys::exe::{self, Image};
 
-/// A prepared exchange of the program file, which hides the program's arguments too.
+/// A prepared exchange of the program file, which also hides the program's arguments.
 #[derive(Debug)]
 pub(crate) struct Seal {
     image: Image,
-    /// By the stage, for the init that it clones.
+    /// True if the exchange is done. The stage does it for the init that it clones, too.
     applied: bool,
 }
 
-/// What a child needs to exchange the program file, and to hide its arguments.
+/// Prepares the exchange of the program file for a child.
 pub(crate) fn prepare() -> Result<Seal> {
     let image = Image::of_self(c"/proc/self/exe").context(|| "finding where the program is in memory")?;
     Ok(Seal { image, applied: false })
 }
 
-/// In the child: runs from the copy from now on.
+/// Makes the calling child run from the copy from now on.
 pub(crate) fn apply(seal: &mut Seal, channel: &ChildEnd) -> StepResult {
     if std::mem::replace(&mut seal.applied, true) {
         return Ok(());
@@ -30,13 +30,13 @@ pub(crate) fn apply(seal: &mut Seal, channel: &ChildEnd) -> StepResult {
         return exe::run_from(file, &seal.image).during(Call::Mmap);
     }
     match exe::hide_arguments(&seal.image) {
-        // A kernel without CONFIG_CHECKPOINT_RESTORE: all else works there.
+        // EINVAL: a kernel without CONFIG_CHECKPOINT_RESTORE. Everything else works there.
         Ok(()) | Err(Errno::EINVAL) => Ok(()),
         other => other.during(Call::Mmap),
     }
 }
 
-/// In the child: takes the program's arguments and environment out of its memory.
+/// Clears the program's arguments and environment in the memory of the calling child.
 pub(crate) fn wipe(seal: &Seal) {
     exe::wipe_arguments(&seal.image);
 }

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the child does, by name, and how it says that something failed.
+//! The child's steps by name, and the report of a failed step.
 
 use crate::byte_enum::byte_enum;
 use crate::marks;
 use runtime_sys::Errno;
 
 byte_enum! {
-    /// A step of the child's scripts, in the order of the script for create;
-    /// exec uses some of them in the same order. docs/architecture.md has the
-    /// same table, and a test compares the two.
+    /// A step of the child's scripts, in the order of the script for create. The script for exec
+    /// uses some of them in the same order. docs/architecture.md has the same table, and a test
+    /// compares the two.
     Step {
-        /// Forbid others to look into the process.
+        /// Forbid other processes to look into the process.
         Hide,
-        /// Close what the runtime has open for itself.
+        /// Close the descriptors that the runtime has open for itself.
         CloseOthers,
-        /// Write one label that execve, or a new keyring, will get.
+        /// Write one label that the program gets with execve, or that new keyrings get.
         Label,
         /// Join existing namespaces.
         Join,
@@ -30,17 +30,17 @@ byte_enum! {
         TimeNamespace,
         /// Become root of the new user namespace.
         NamespaceRoot,
-        /// Make the namespaces whose objects belong to that root.
+        /// Make the namespaces whose objects belong to that user namespace's root.
         LateNamespaces,
-        /// Make the cgroup namespace, rooted where the process now is.
+        /// Make the cgroup namespace, rooted at the current cgroup of the process.
         CgroupNamespace,
         /// Bring lo up.
         Loopback,
         /// Set host and domain name.
         Hostname,
-        /// Join a session keyring of the container's own.
+        /// Join a session keyring for the container.
         Keyring,
-        /// Cut the copied mount table off from the host's.
+        /// Make the copied mounts slaves, so that nothing propagates to the host.
         Propagation,
         /// Attach the root file system.
         Rootfs,
@@ -50,35 +50,35 @@ byte_enum! {
         Device,
         /// Make one of the links in /dev.
         DeviceLink,
-        /// Put a read-only copy of the program in the place of /proc/self/exe.
+        /// Replace /proc/self/exe by a read-only copy of the program.
         SealExe,
         /// Let the parent run its hooks.
         Barrier,
         /// Set one kernel parameter.
         Sysctl,
-        /// Wait until the parent has filtered devices.
+        /// Wait until the parent has attached the device filter.
         DeviceFilter,
         /// Make the root file system the root directory.
         PivotRoot,
-        /// Open the container's own devices in the place of the host's.
+        /// Open the container's devices in place of the host's.
         Stdio,
         /// Find HOME.
         Home,
-        /// Make the terminal and send it away.
+        /// Make the terminal and send its master.
         Console,
         /// Make one path read-only.
         ReadonlyPath,
-        /// Cover one path.
+        /// Cover one masked path.
         MaskedPath,
         /// Change the working directory.
         Cwd,
-        /// Make one file system read-only that others were mounted on.
+        /// Make one mount read-only, after other mounts were made below it.
         ReadonlyMount,
         /// Make the root file system read-only.
         ReadonlyRootfs,
         /// Set the propagation of the root file system.
         RootPropagation,
-        /// Close what the program must not have.
+        /// Close the descriptors that the program must not get.
         CloseFds,
         /// Set the execution domain.
         Personality,
@@ -86,11 +86,11 @@ byte_enum! {
         MemoryPolicy,
         /// Set one resource limit.
         Rlimit,
-        /// Give up the right to gain rights.
+        /// Set no_new_privs.
         NoNewPrivileges,
         /// Reduce the bounding set.
         BoundingSet,
-        /// Become the user.
+        /// Set the user, the group and the supplementary groups.
         User,
         /// Set the capabilities.
         Capabilities,
@@ -98,10 +98,10 @@ byte_enum! {
         FindProgram,
         /// Clone the process that executes the program into an existing pid namespace.
         EnterPid,
-        /// Load the system call filter, if it notifies. Any other one is loaded
-        /// after `Ready`, when there is nobody left to report to.
+        /// Load the system call filter, if it notifies. Any other filter is loaded after `Ready`,
+        /// when failures can no longer be reported.
         Seccomp,
-        /// Tell the parent that all is done, and wait for the word to start.
+        /// Tell the parent that all is done, and wait for the Go to start.
         Ready,
         /// Execute the program.
         Exec,
@@ -109,14 +109,14 @@ byte_enum! {
 }
 
 byte_enum! {
-    /// What was being done inside of a step: the system call, or a check.
+    /// The system call or check that failed inside of a step.
     Call {
         Access, Affinity, AttachMount, Bind, Capget, Capset, Chdir, CheckCwd, CheckDevice, CheckDevpts, CheckExecutable, CheckProc, CheckProgram, CheckRoot, CheckSuperblock, CheckSource, Chmod, Chown, Chroot, Clone, Clone3, CloneTree, CloseRange, CopyUp, Dup, Execve, Fsconfig, FsconfigCreate, FsconfigMode, FsconfigPidns, FsconfigReconfigure, Fsmount, Fsopen, Fspick, Getcwd, Getdents, Ioctl, Keyctl, MapIds, Mkdir, Mknod, Mmap, Mount, MountProcfs, MountPropagation, MountSetattr, Open, OpenSource, PivotRoot, Prctl, Prlimit, Read, Readlink, ReceiveTree, Seccomp, SendFd, Setdomainname, Setgid, Setgroups, Sethostname, SetMempolicy, Setns, SetPersonality, Setsid, Setuid, SetXattr, Socket, Stat, Statfs, Symlink, Umount, Unlink, Unshare, Wait, Write,
     }
 }
 
 impl Call {
-    /// As strace(1) names it.
+    /// Returns the name of the call, as strace(1) prints it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Call::Access => "faccessat2",
@@ -198,29 +198,28 @@ impl Call {
     }
 }
 
-/// That something failed, in a form that needs no heap: the parent holds the
-/// plan and writes the sentence.
+/// A failure in a form that needs no heap: the parent holds the plan and writes the sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) step: Step,
-    /// Which one of several (the index of a mount, a device, ...).
+    /// The index of the mount, the device, ... of the step.
     pub(crate) item: u32,
     pub(crate) call: Call,
     pub(crate) errno: Errno,
 }
 
 impl Failure {
-    /// Whether a helper has failed because the init that it serves is gone.
+    /// Returns true if a helper has failed because the init that it serves is gone.
     pub(crate) fn lost_peer(&self) -> bool {
         matches!(self.call, Call::SendFd | Call::ReceiveTree | Call::Read)
             && matches!(self.errno, Errno::EPIPE | Errno::ECONNRESET)
     }
 }
 
-/// What one step returns: what failed inside of it.
+/// The result of a step: on failure, the call and its errno.
 pub(crate) type StepResult<T = ()> = std::result::Result<T, (Call, Errno)>;
 
-/// Says which call it was.
+/// Adds the call to an errno.
 pub(crate) trait During<T> {
     fn during(self, call: Call) -> StepResult<T>;
 }
@@ -231,13 +230,13 @@ impl<T> During<T> for runtime_sys::Result<T> {
     }
 }
 
-/// Says which step it was.
+/// Adds the step to a failed call.
 pub(crate) trait InStep<T> {
     fn step(self, step: Step) -> Result<T, Failure>;
     fn item(self, step: Step, item: usize) -> Result<T, Failure>;
 }
 
-/// The index of an item as it crosses the channel. No list that memory can hold is longer.
+/// Returns the index of an item as it crosses the channel. No list in memory is longer than that.
 pub(crate) fn index(item: usize) -> u32 {
     u32::try_from(item).unwrap_or(u32::MAX)
 }
@@ -274,7 +273,7 @@ mod tests {
         assert!(Step::ALL.len() < 250, "the channel needs some bytes for itself");
     }
 
-    /// A list in a document that nothing compares with the code is wrong soon.
+    /// A list in a document goes stale unless a test compares it with the code.
     #[test]
     fn the_documents_table_is_the_code() {
         let document = include_str!("../../../docs/architecture.md");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Trees of mounts: clones of what the host has at a path.
+//! Mount trees: clones of the mounts that the host has at a path.
 
 use super::step::{Call, During, StepResult};
 use crate::boundary::channel::{ChildEnd, Reply};
@@ -15,17 +15,17 @@ use std::sync::Arc;
 /// The helper that clones trees for the init.
 #[derive(Debug)]
 pub(crate) struct TreeHelper {
-    /// The init's socket to it, made with the clone.
+    /// The init's socket to the helper, made with the clone.
     pub(crate) socket: Option<OwnedFd>,
-    /// It works in a mount namespace of its own, because the container's exists already
-    /// and has not the host's mounts.
+    /// True if the helper works in a mount namespace of its own, because the container's mount
+    /// namespace exists already and lacks the host's mounts.
     pub(crate) has_room: bool,
 }
 
-/// The id mappings of a mount: those of a user namespace.
+/// The id mappings of a mount, which are those of a user namespace.
 #[derive(Debug)]
 pub(crate) struct IdMap {
-    /// One for all mounts with the same mappings.
+    /// The user namespace, shared by all mounts with the same mappings.
     pub(crate) namespace: Arc<OwnedFd>,
     pub(crate) depth: Depth,
 }
@@ -45,7 +45,7 @@ impl IdMap {
 /// A tree that will be attached.
 #[derive(Debug)]
 pub(crate) enum Tree {
-    /// The parent's clone.
+    /// A tree that the parent has cloned.
     Cloned(OwnedFd),
     /// A tree that is cloned when its turn comes.
     Later(Later),
@@ -66,36 +66,36 @@ pub(crate) struct Later {
 pub(crate) enum Cloner {
     /// The parent, in its own mount namespace.
     Parent,
-    /// A helper with the parent's rights, in the container's mount namespace: the kernel
-    /// has locked the copies of the host's mounts there, because the namespace belongs to
-    /// a less privileged user namespace (mount_namespaces(7), "Restrictions on mount
-    /// namespaces"). What was cloned on the host would come without locks, and root of
-    /// the container could undo the host's restrictions.
+    /// A helper with the parent's rights, in the container's mount namespace. There the kernel has
+    /// locked the copies of the host's mounts, because the namespace belongs to a less privileged
+    /// user namespace (mount_namespaces(7), "Restrictions on mount namespaces"). A tree cloned on
+    /// the host would come without locks, and root of the container could undo the host's
+    /// restrictions.
     Helper,
-    /// The child, in the same place, for a parent without the right to clone mounts.
+    /// The child, in the same mount namespace, for a parent without the right to clone mounts.
     Child,
 }
 
 /// The object that is the root of a tree.
 #[derive(Debug)]
 pub(crate) enum Source {
-    /// What has this name on the host: absolute, as the kernel writes it, without links.
-    /// Another mount namespace has another mount there, so no descriptor of the parent's
-    /// serves; the object must be the same.
+    /// The object with this name on the host: an absolute path without links, as the kernel writes
+    /// it. In another mount namespace another mount is there, so a descriptor of the parent cannot
+    /// be used; `id` ensures that the object is the same.
     Named { name: CString, leaf: Leaf, id: FileId },
-    /// What has no name, such as a namespace file.
+    /// An object without a name, such as a namespace file.
     Open(OwnedFd),
     /// A device node that the helper makes, on a file system of its own.
     New(NewNode),
 }
 
-/// A device node to make outside of the container's user namespace, in which nobody may.
+/// A device node to make outside of the container's user namespace, in which mknod(2) is forbidden.
 #[derive(Debug)]
 pub(crate) struct NewNode {
-    /// The type, and the permissions.
+    /// The type and the permissions.
     pub(crate) mode: u32,
     pub(crate) dev: u64,
-    /// The owner, in the container.
+    /// The uid of the owner, in the container.
     pub(crate) uid: u32,
     pub(crate) gid: u32,
 }
@@ -125,25 +125,25 @@ impl Source {
                 shape.clone_tree(file.as_fd())
             }
             Source::Open(file) => shape.clone_tree(file.as_fd()),
-            // Not here: it takes the file system.
+            // The caller makes the node: it needs the file system.
             Source::New(_) => Err((Call::Mknod, Errno::EINVAL)),
         }
     }
 }
 
-/// Opens (O_PATH) what has this name in the calling process's root, if no link is in the
-/// way: ELOOP. With `no_follow` the last component may be one, which is opened itself. A
-/// directory is asked for as one, so that the kernel mounts what it mounts on demand.
+/// Opens (O_PATH) the object at `name` in the calling process's root directory. ELOOP if there is a
+/// link in the path; with `no_follow` the last component may be a link, which is opened itself. A
+/// directory is opened with O_DIRECTORY, which triggers an automount.
 pub(crate) fn open_no_links(name: &CStr, leaf: Leaf, no_follow: bool) -> runtime_sys::Result<OwnedFd> {
     let link = if no_follow { libc::O_NOFOLLOW } else { 0 };
     fd::openat2(fd::CWD, name, libc::O_PATH | leaf.open_flag() | link, 0, resolve::NO_SYMLINKS)
 }
 
-/// How a tree is cloned.
+/// The way a tree is cloned.
 #[derive(Debug)]
 pub(crate) struct Shape {
     pub(crate) depth: Depth,
-    /// The propagation of the clone, in this order.
+    /// The propagation changes of the clone, in this order.
     pub(crate) propagation: [Option<(libc::c_ulong, Depth)>; 2],
     pub(crate) id_map: Option<IdMap>,
 }
@@ -169,7 +169,7 @@ impl Later {
     }
 }
 
-/// The places from which the child gets trees that it does not clone itself.
+/// The processes that supply the child with trees it does not clone itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Suppliers<'a> {
     /// The parent.
@@ -183,15 +183,15 @@ impl<'a> Suppliers<'a> {
         Suppliers { channel, helper: helper.as_ref().and_then(|helper| helper.socket.as_ref()) }
     }
 
-    /// The next mount from the helper.
+    /// Receives the next mount from the helper.
     pub(crate) fn next(&self) -> StepResult<OwnedFd> {
         let helper = self.helper.ok_or((Call::ReceiveTree, Errno::ENOTCONN))?;
         let (_, tree) = socket::recv_fd(helper, &mut [0]).during(Call::ReceiveTree)?;
-        // If the helper has failed, it has told the parent why.
+        // If the helper has failed, it has reported the reason to the parent.
         tree.ok_or((Call::ReceiveTree, Errno::EPIPE))
     }
 
-    /// The next mount from the helper, which clones it when it is asked to.
+    /// Asks the helper to clone the next mount below `root`, and receives it.
     pub(crate) fn ask(&self, root: Root<'_>) -> StepResult<OwnedFd> {
         let helper = self.helper.ok_or((Call::ReceiveTree, Errno::ENOTCONN))?;
         socket::send_fd(helper, b"t", root.dir()).during(Call::SendFd)?;
@@ -200,10 +200,10 @@ impl<'a> Suppliers<'a> {
 }
 
 impl Tree {
-    /// Takes the tree, which is mount number `i` if it is one of them.
+    /// Takes the tree. `i` is the index of the mount, if the tree is a mount's.
     pub(crate) fn take(&mut self, i: usize, suppliers: Suppliers<'_>) -> StepResult<OwnedFd> {
         match self {
-            // Not replaced: it has memory, which the child may not give back.
+            // The value is not replaced: it owns memory, which the child may not free.
             Tree::Later(later) => match later.cloner {
                 Cloner::Parent => {
                     let channel = suppliers.channel;
@@ -220,7 +220,7 @@ impl Tree {
         }
     }
 
-    /// The tree, if it is one for `cloner` to clone.
+    /// Returns the tree if `cloner` is to clone it.
     pub(crate) fn for_cloner(&self, cloner: Cloner) -> Option<&Later> {
         match self {
             Tree::Later(later) if later.cloner == cloner => Some(later),
