@@ -13,9 +13,9 @@ use std::os::fd::OwnedFd;
 
 const DEVPTS_MAGIC: i64 = 0x1cd1;
 
-/// If the process wants a terminal: makes a pseudoterminal in the container's own devpts,
-/// sends its master away, and makes the other side the standard descriptors. For a
-/// container's first process, which has `places`, it is also mounted on /dev/console.
+/// Sets the standard streams. If the process wants a terminal, makes a pseudoterminal in the
+/// container's own devpts, sends its master to the receiver, and makes the other side the standard
+/// streams. For a container's init, which has `places`, also mounts the terminal on /dev/console.
 pub(super) fn open(process: &mut Process, places: Option<&Places<'_>>) -> Result<(), Failure> {
     let controls = !process.enters_pid;
     match &process.terminal {
@@ -24,7 +24,7 @@ pub(super) fn open(process: &mut Process, places: Option<&Places<'_>>) -> Result
     }
 }
 
-/// `controls` if it is to become the calling process's controlling terminal.
+/// Makes the terminal. If `controls`, it becomes the calling process's controlling terminal.
 fn make(
     terminal: &crate::boundary::plan::Terminal,
     places: Option<&Places<'_>>,
@@ -39,7 +39,8 @@ fn make(
         }
     };
     tty::unlock(&master).during(Call::Ioctl)?;
-    // Not by its path, which a process in the container could have replaced (CVE-2025-52565).
+    // The peer is not opened by its path, which a process in the container could have replaced
+    // (CVE-2025-52565).
     let peer = tty::peer(&master).during(Call::Ioctl)?;
     if let Some((rows, columns)) = terminal.size {
         tty::set_size(&master, rows, columns).during(Call::Ioctl)?;
@@ -57,10 +58,10 @@ fn make(
     Ok(())
 }
 
-/// Opens the multiplexer of the devpts at /dev/pts. Whatever the image or a volume has
-/// there is not opened before it is known to be one: on a devpts, `ptmx` is always the
-/// multiplexer, for nothing can be made, renamed or removed in its root. Something may
-/// be mounted on it, but the path does not lead there (RESOLVE_NO_XDEV).
+/// Opens the multiplexer of the devpts at /dev/pts. A file that the image or a volume has there is
+/// not opened before it is known to be the multiplexer. On a devpts, `ptmx` is always the
+/// multiplexer, because files in its root cannot be made, renamed or removed. A mount on `ptmx` is
+/// not followed (RESOLVE_NO_XDEV).
 fn open_master(places: &Places<'_>) -> StepResult<OwnedFd> {
     let (root, path) = places.find(c"dev/pts");
     let devpts = root.open(path, libc::O_PATH | libc::O_DIRECTORY).during(Call::Open)?;
@@ -72,8 +73,8 @@ fn open_master(places: &Places<'_>) -> StepResult<OwnedFd> {
     fd::openat2(&devpts, c"ptmx", flags, 0, resolve).during(Call::Open)
 }
 
-/// Its mount point is made where config.json has a volume at /dev, too, but not where a
-/// link of the image leads to one: there it may be missing.
+/// Mounts the terminal on /dev/console. The mount point is also made where config.json has a volume
+/// at /dev, but not where a link of the image leads to a volume: there it may be missing.
 fn mount_console(places: &Places<'_>, peer: &OwnedFd) -> StepResult {
     let (root, path) = places.find(c"dev/console");
     let (dev, name) = root.parent_of(path).during(Call::Open)?;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `tmpcopyup`: what a new tmpfs will cover, copied into it while nobody sees it.
+//! `tmpcopyup`: copies the directory that a new tmpfs will cover into the tmpfs, before it is
+//! attached.
 //!
-//! The files are the image's, so: no link is followed, no device is opened, and a
-//! tree deeper than [`DEPTH_MAX`] is an error and not a full stack.
+//! The files belong to the image. So no link is followed, no device is opened, and a tree deeper
+//! than [`DEPTH_MAX`] is an error instead of a stack overflow.
 
 use crate::boundary::step::{Call, During, StepResult};
 use crate::path::proc::{Proc, is_kernels};
@@ -12,12 +13,12 @@ use runtime_sys::{Errno, dir, exe, fd};
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
-/// How deep directories may be nested. Each takes a stack frame with a buffer.
+/// The limit of nested directories. Each takes a stack frame with a buffer.
 const DEPTH_MAX: usize = 100;
-/// Room for some names; the longest takes 280 bytes.
+/// Bytes for some directory entries; the longest takes 280.
 const NAMES: usize = 1024;
 
-/// Copies what is in `from` to `to`. Neither is changed itself.
+/// Copies the content of `from` to `to`. The directories themselves are not changed.
 pub(super) fn copy(from: &OwnedFd, to: &OwnedFd, proc: &Proc) -> StepResult {
     copy_content(&open_dir(from, c".")?, &open_dir(to, c".")?, proc, DEPTH_MAX)
 }
@@ -29,7 +30,7 @@ fn open_dir(dir: &OwnedFd, name: &CStr) -> StepResult<OwnedFd> {
 fn copy_content(from: &OwnedFd, to: &OwnedFd, proc: &Proc, depth: usize) -> StepResult {
     let depth = depth.checked_sub(1).ok_or((Call::CopyUp, Errno::ELOOP))?;
     if is_kernels(fd::filesystem(from).during(Call::Statfs)?) {
-        // To read these files can do something on the host.
+        // Reading a file of the kernel can have effects on the host.
         return Err((Call::CopyUp, Errno::EPERM));
     }
     let mut buf = [0; NAMES];
@@ -80,7 +81,7 @@ fn copy_file(from: &OwnedFd, to: &OwnedFd, name: &CStr, st: &libc::stat, proc: &
     let target = fd::open(to, name, flags, 0o600).during(Call::Open)?;
     while exe::copy_some(&source, &target).during(Call::CopyUp)? > 0 {}
     set_owner_and_mode(&target, st)?;
-    // After the change of owner, which clears it.
+    // After the change of owner, which clears the capability.
     let mut capability = [0; 64];
     match fd::get_xattr(&source, c"security.capability", &mut capability) {
         Ok(value) => fd::set_xattr(&target, c"security.capability", value).during(Call::SetXattr),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Processes besides the init, for what takes a process of its own.
+//! Processes besides the init, for steps that take a process of their own.
 
 use super::inside::clone_inside;
 use super::mounting::Octal;
@@ -18,23 +18,24 @@ use runtime_sys::{Errno, fd, socket};
 use std::convert::Infallible;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-/// Closes all but what a helper is to have open. The standard streams too: it says nothing.
+/// Closes all descriptors that a helper does not need. The standard streams too: a helper prints
+/// nothing.
 fn close_others(holds: &mut [RawFd]) -> Result<(), Failure> {
     close_all_but(0, holds).during(Call::CloseRange).step(Step::CloseOthers)
 }
 
-/// Clones trees for an init that may not or should not ([`Cloner::Helper`]): with the
-/// caller's rights, in the container's mount namespace.
+/// A process that clones trees for an init that may not or should not ([`Cloner::Helper`]): with
+/// the caller's rights, in the container's mount namespace.
 pub(crate) struct TreeCloner<'a> {
     pub(crate) plan: &'a Plan,
     /// The owner on the host of each device node that is made here.
     pub(crate) owners: &'a [(u32, u32)],
-    /// The socket to the init, which sends its root directory and its mount namespace first
-    /// of all; or a process in another namespace does.
+    /// The socket to the init. The init, or a process in another mount namespace ([`Room`]), first
+    /// sends its root directory and its mount namespace.
     pub(crate) socket: &'a OwnedFd,
     pub(crate) channel: &'a ChildEnd,
-    /// All that it is to have open, as in [`First`](super::First). Without the init's end of the
-    /// socket.
+    /// The descriptors that the helper keeps open, like in [`First`](super::First). The init's end
+    /// of the socket is not among them.
     pub(crate) holds: &'a mut [RawFd],
 }
 
@@ -47,14 +48,14 @@ impl Child for TreeCloner<'_> {
 }
 
 impl TreeCloner<'_> {
-    /// Sends the trees in the order in which the init takes them. The kernel holds on to
-    /// a few of them, until the init comes for them.
+    /// Sends the trees in the order in which the init takes them. The kernel queues a few of them
+    /// until the init receives them.
     fn serve(&self) -> Result<Infallible, Failure> {
         self.enter().step(Step::Rootfs)?;
         if let Some(container) = &self.plan.container {
             self.send_all(&container.rootfs)?;
         }
-        // The parent need not know at once.
+        // The parent reads this message only when it next waits for the init.
         runtime_sys::ignore(self.channel.send(Reply::Ready));
         runtime_sys::exec::exit(0)
     }
@@ -67,7 +68,7 @@ impl TreeCloner<'_> {
                     Some(later) => later.clone_tree(),
                     None => continue,
                 },
-                // What is there when it is the turn of this mount: the init says so.
+                // The init sends a message when this mount's turn comes.
                 What::Inside(inside) if inside.by_helper => {
                     let before = rootfs.mounts.get(..i).unwrap_or_default();
                     self.await_turn().and_then(|root| clone_inside(Root::new(&root), before, mount))
@@ -90,9 +91,9 @@ impl TreeCloner<'_> {
         Ok(())
     }
 
-    /// Makes a device node on a tmpfs, `own` once it is there, and clones it from there.
-    /// Nodes of the host come before such ones: to make the tmpfs is to leave the container's
-    /// mount namespace.
+    /// Makes a device node on a tmpfs, which is kept in `own`, and clones the node from there. The
+    /// host's nodes have to be cloned before: making the tmpfs leaves the container's mount
+    /// namespace.
     fn new_node(&self, own: &mut Option<OwnedFd>, i: usize, node: &NewNode) -> StepResult<OwnedFd> {
         let dir = match own {
             Some(dir) => dir,
@@ -106,8 +107,8 @@ impl TreeCloner<'_> {
         mount::clone_tree(&*dir, name, Depth::One, 0).during(Call::CloneTree)
     }
 
-    /// Mounts a tmpfs in a mount namespace of this process's own: before Linux 6.15 nothing
-    /// but a mount of the own namespace can be cloned.
+    /// Mounts a tmpfs in a new mount namespace of this process: before Linux 6.15 only a mount of
+    /// the own mount namespace can be cloned.
     fn own_tmpfs(&self) -> StepResult<OwnedFd> {
         fd::umask(0);
         runtime_sys::ns::unshare(libc::CLONE_NEWNS).during(Call::Unshare)?;
@@ -123,8 +124,8 @@ impl TreeCloner<'_> {
         Ok(tmpfs)
     }
 
-    /// Enters the mount namespace, and in it the copy of the caller's root directory: the
-    /// rootfs may be on top of the namespace's own by now.
+    /// Enters the mount namespace, and in it the copy of the caller's root directory: the rootfs
+    /// may be mounted on the namespace's own root directory by now.
     fn enter(&self) -> StepResult {
         let receive = || -> StepResult<OwnedFd> {
             let (_, file) = socket::recv_fd(self.socket, &mut [0]).during(Call::ReceiveTree)?;
@@ -136,7 +137,7 @@ impl TreeCloner<'_> {
         chroot(c".").during(Call::Chroot)
     }
 
-    /// Sends the rootfs and the place for it, to which the init may have no way.
+    /// Sends the rootfs and its mount point, which the init may have no permission to reach.
     fn send_root(&self, rootfs: &Rootfs) -> StepResult {
         let later = rootfs.tree.for_cloner(Cloner::Helper).ok_or((Call::CloneTree, Errno::EBADF))?;
         self.send(&later.clone_tree()?)?;
@@ -148,7 +149,7 @@ impl TreeCloner<'_> {
         self.send(&mount_point)
     }
 
-    /// Waits until the init asks for a tree: below this, which is the root by then.
+    /// Waits until the init asks for a tree. Returns the root directory below which to clone it.
     fn await_turn(&self) -> StepResult<OwnedFd> {
         let (_, root) = socket::recv_fd(self.socket, &mut [0]).during(Call::Read)?;
         root.ok_or((Call::Read, Errno::EPIPE))
@@ -159,8 +160,8 @@ impl TreeCloner<'_> {
     }
 }
 
-/// A process in a new user namespace, and in a copy of the caller's mount namespace that
-/// belongs to it: where trees are cloned that go into an existing mount namespace.
+/// A process in a new user namespace, and in a copy of the caller's mount namespace that belongs to
+/// that user namespace. Trees for an existing mount namespace are cloned in that copy.
 pub(crate) struct Room<'a> {
     pub(crate) to_helper: &'a OwnedFd,
     pub(crate) channel: &'a ChildEnd,
@@ -178,14 +179,14 @@ impl Child for Room<'_> {
         if let Err(failure) = shown {
             give_up(Err(failure), self.channel);
         }
-        // It is killed, or the parent is.
+        // The parent kills this process. If the parent is killed, the wait ends.
         runtime_sys::ignore(self.channel.wait_go());
         runtime_sys::exec::exit(0)
     }
 }
 
-/// Gives a [`TreeCloner`] the root directory and the mount namespace of the calling process.
-/// By its pidfd it could not join that without CAP_SYS_PTRACE.
+/// Sends the root directory and the mount namespace of the calling process to a [`TreeCloner`],
+/// which could not join the mount namespace by a pidfd without CAP_SYS_PTRACE.
 pub(super) fn send_place(helper: &OwnedFd) -> StepResult {
     let root = fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0).during(Call::Open)?;
     socket::send_fd(helper, b"/", root).during(Call::SendFd)?;
@@ -193,7 +194,7 @@ pub(super) fn send_place(helper: &OwnedFd) -> StepResult {
     socket::send_fd(helper, b"n", namespace).during(Call::SendFd).map(drop)
 }
 
-/// Opens a socket in the network namespace of the init, and sends it to the parent.
+/// A process that opens a socket in the network namespace of the init, and sends it to the parent.
 pub(crate) struct RouteOpener<'a> {
     pub(crate) init: BorrowedFd<'a>,
     pub(crate) channel: &'a ChildEnd,
@@ -217,10 +218,10 @@ impl RouteOpener<'_> {
     }
 }
 
-/// A process that does nothing but be in its user namespace, of which it sends a
-/// descriptor, until the parent has written the maps.
+/// A process that stays in its user namespace, and sends a descriptor of that, until the parent has
+/// written the id maps.
 pub(crate) struct Idle<'a> {
-    /// Whether it hides itself, as in [`Plan::hide`].
+    /// True if the process hides itself, see [`Plan::hide`].
     pub(crate) hides: bool,
     pub(crate) channel: &'a ChildEnd,
 }
@@ -230,7 +231,7 @@ impl Child for Idle<'_> {
         if let Err(failure) = self.show() {
             give_up(Err(failure), self.channel);
         }
-        // It is killed, or the parent is.
+        // The parent kills this process. If the parent is killed, the wait ends.
         runtime_sys::ignore(self.channel.wait_go());
         runtime_sys::exec::exit(0)
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Looking things up inside the container: the user's home, the program.
+//! The lookup of the user's home and of the program inside the container.
 
 use super::places::View;
 use crate::boundary::plan::{Process, Program};
@@ -12,12 +12,12 @@ use runtime_sys::{Errno, Result, fd, ignore};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-/// As much of the image's passwd file is read: hundreds of thousands of users.
+/// The limit of what is read of the image's passwd file, in bytes: hundreds of thousands of users.
 const PASSWD_MAX: usize = 16 << 20;
 
-/// Calls `found` with the home directory that /etc/passwd has for `uid`, or
-/// with `/`. The file is the image's: what does not read like passwd(5) is
-/// skipped, and a file that cannot be read counts as empty.
+/// Calls `found` with the home directory of `uid` in /etc/passwd, or with `/`. The file belongs to
+/// the image: lines that are not in the format of passwd(5) are skipped, and a file that cannot be
+/// read counts as empty.
 pub(super) fn home<T>(view: &View<'_>, uid: u32, found: impl FnOnce(&[u8]) -> T) -> T {
     let mut line = Line::default();
     if let Ok(file) = open_passwd(view) {
@@ -34,7 +34,7 @@ pub(super) fn home<T>(view: &View<'_>, uid: u32, found: impl FnOnce(&[u8]) -> T)
                 None => return found(b"/"),
             };
         }
-        // The last line may lack its end.
+        // The last line may lack its newline.
         if let Some(home) = line.push(b'\n').and_then(|entry| home_in(entry, uid)) {
             return found(home);
         }
@@ -42,9 +42,9 @@ pub(super) fn home<T>(view: &View<'_>, uid: u32, found: impl FnOnce(&[u8]) -> T)
     found(b"/")
 }
 
-/// A regular file with content, and none of procfs or sysfs: reading those can do
-/// something on the host (/proc/kmsg hands the kernel's log out once), and a device
-/// already when it is opened.
+/// Opens /etc/passwd if it is a regular file with content, and not in procfs or sysfs. Reading a
+/// file of those can have effects on the host (/proc/kmsg returns the kernel's log only once), and
+/// opening a device can, too.
 fn open_passwd(view: &View<'_>) -> Result<OwnedFd> {
     let file = view.places.root.open(c"etc/passwd", libc::O_PATH)?;
     let st = fstat(&file)?;
@@ -55,7 +55,7 @@ fn open_passwd(view: &View<'_>) -> Result<OwnedFd> {
     view.proc.reopen(&file, libc::O_RDONLY | libc::O_NONBLOCK)
 }
 
-/// For the fuzz target: reads a passwd file for a few users.
+/// Reads a passwd file for a few users; for the fuzz target.
 pub(crate) fn parse_passwd(text: &[u8]) {
     let mut line = Line::default();
     for byte in text.iter().chain(b"\n") {
@@ -67,7 +67,7 @@ pub(crate) fn parse_passwd(text: &[u8]) {
     }
 }
 
-/// One line of a file, as far as it fits.
+/// A line of a file, as far as it fits.
 struct Line {
     text: [u8; crate::boundary::plan::HOME_MAX],
     len: usize,
@@ -82,7 +82,7 @@ impl Default for Line {
 }
 
 impl Line {
-    /// Takes one byte; the whole line, if that was its end.
+    /// Takes one byte. Returns the whole line if the byte was its end.
     fn push(&mut self, byte: u8) -> Option<&[u8]> {
         if std::mem::take(&mut self.done) {
             self.len = 0;
@@ -103,7 +103,8 @@ impl Line {
     }
 }
 
-/// The home of an entry `name:password:uid:gid:gecos:home:shell`, if it is `uid`'s.
+/// Returns the home of an entry `name:password:uid:gid:gecos:home:shell`, if the entry has this
+/// `uid`.
 fn home_in(entry: &[u8], uid: u32) -> Option<&[u8]> {
     let mut fields = entry.split(|b| *b == b':');
     let entry_uid = fields.nth(2)?;
@@ -121,9 +122,8 @@ fn parse_u32(text: &[u8]) -> Option<u32> {
     })
 }
 
-/// Finds the program, and puts its path into `buf`. As execvp(3) would: a
-/// directory of the search path that has it but must not be executed from is
-/// passed over, and remembered for the error.
+/// Finds the program, and puts its path into `buf`. Like execvp(3), skips a file of the search path
+/// that must not be executed, and remembers it for the error.
 pub(super) fn program<'a>(program: &'a Program, buf: &'a mut PathBuffer) -> StepResult<&'a CStr> {
     match program {
         Program::Path(path) => check(path).map(|()| path.as_ref()),
@@ -156,7 +156,7 @@ pub(super) fn program<'a>(program: &'a Program, buf: &'a mut PathBuffer) -> Step
     }
 }
 
-/// Fails unless the process, as the user that it is by now, may execute the file.
+/// Fails unless the process, with its current user, may execute the file.
 fn check(path: &CStr) -> StepResult {
     check_at(fd::CWD, path, 0)
 }
@@ -167,11 +167,11 @@ fn check_at(dir: impl AsFd, path: &CStr, flags: i32) -> StepResult {
         return Err((Call::CheckExecutable, Errno::EISDIR));
     }
     if st.st_mode & 0o111 == 0 {
-        // With CAP_DAC_OVERRIDE, access(2) would say yes to some of these.
+        // With CAP_DAC_OVERRIDE, access(2) succeeds for some of these.
         return Err((Call::CheckExecutable, Errno::EACCES));
     }
     match fd::access(&dir, path, libc::X_OK, libc::AT_EACCESS | flags) {
-        // Nothing about the file: a filter of the host's.
+        // Caused by a filter of the host, not by the file.
         Err(errno @ (Errno::ENOSYS | Errno::EPERM)) => Err((Call::Access, errno)),
         result => result.during(Call::CheckExecutable),
     }
@@ -181,8 +181,8 @@ fn check_at(dir: impl AsFd, path: &CStr, flags: i32) -> StepResult {
 pub(super) fn execute(path: &CStr, process: &Process) -> Errno {
     match &process.program {
         Program::OfHost { file, by_path, .. } if !(*by_path && is_at(path, file)) => {
-            // So that the interpreter of a script can open it again. If it stays
-            // close-on-exec, execveat says what is wrong.
+            // Without close-on-exec, so that the interpreter of a script can open the file again.
+            // If dup fails, the file stays close-on-exec and execveat reports the error.
             ignore(fd::dup_onto(file, file.as_raw_fd()));
             execve_fd(file, &process.args, &process.env)
         }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The child: from the clone to the container's program.
 //!
-//! Nothing in this module allocates, locks, formats or logs. It is handed a
-//! [`Plan`] and makes system calls; what fails is told to the parent as a
-//! [`Failure`]. A test runs these scripts under an allocator that
-//! aborts (`tests/no_heap.rs`).
+//! No code in this module allocates, locks, formats or logs. The child gets a [`Plan`] and makes
+//! system calls; it reports a failure to the parent as a [`Failure`]. A test runs these scripts
+//! under an allocator that aborts (`tests/no_heap.rs`).
 
 pub(crate) mod helpers;
 mod holds;
@@ -43,18 +42,18 @@ use std::convert::Infallible;
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
-/// What the program exits with if it could not be executed.
+/// The exit status if the program could not be executed.
 const EXEC_FAILED: i32 = 255;
 
-/// The child of the parent's clone: the stage if namespaces are to be joined and a pid
-/// namespace to be made, the init if not.
+/// The child of the parent's clone: the stage if existing namespaces are joined and a pid namespace
+/// is made, otherwise the init.
 pub(crate) struct First<'a> {
     pub(crate) plan: &'a mut Plan,
     pub(crate) channel: &'a ChildEnd,
-    /// All that it is to have open: see [`holds`]. Without the parent's end of the channel,
-    /// or the child would not see that the parent is gone.
+    /// The descriptors that the child keeps open: see [`holds`]. The parent's end of the channel is
+    /// not among them, or the child would not see that the parent is gone.
     pub(crate) holds: &'a mut [RawFd],
-    /// By the parent, which is inherited.
+    /// The signals that the parent ignores. The child inherits them.
     pub(crate) ignored: Ignored,
 }
 
@@ -79,13 +78,12 @@ impl Child for Init<'_> {
     }
 }
 
-/// A process in an existing pid namespace, which the init makes when nothing is left to
-/// do but to execute the program. From its birth other processes may see it and, with
-/// CAP_SYS_PTRACE, take it over. So it is born as the program's user, in the program's
-/// root, with the program's capabilities, and with no other descriptors than those of the
-/// program, the channel and the fifo.
+/// A process in an existing pid namespace. The init clones it when only the execve of the program
+/// is left. From its birth other processes may see it and, with CAP_SYS_PTRACE, take it over. So it
+/// is born as the program's user, in the program's root, with the program's capabilities, and with
+/// no other descriptors than those of the program, the channel and the fifo.
 struct Last<'a> {
-    /// Its path, or why it was not found from outside.
+    /// The program's path, or the failure to find it from outside of the pid namespace.
     program: Result<&'a CStr, Failure>,
     process: &'a mut Process,
     channel: &'a ChildEnd,
@@ -111,14 +109,15 @@ fn first(plan: &mut Plan, holds: &mut [RawFd], channel: &ChildEnd) -> Result<Inf
     }
     let first = 3 + plan.process.preserve_fds;
     process::close_all_but(first, holds).during(Call::CloseRange).step(Step::CloseOthers)?;
-    // While the host's procfs is at hand; a clone inherits it.
+    // The host's procfs is still reachable here. A clone inherits the labels.
     if let Some(labels) = &plan.labels {
         process::write_labels(labels)?;
     }
     if plan.container.is_none() {
         streams::take_ahead(plan)?;
         seal(&mut plan.seal, channel)?;
-        // It is nothing to bring into a container, and there is only Go to wait for.
+        // The parent's pidfd must not get into a container. From here on the process waits only for
+        // Go.
         channel.close_parent().during(Call::CloseRange).step(Step::CloseOthers)?;
     }
     if plan.joins.is_empty() {
@@ -126,7 +125,7 @@ fn first(plan: &mut Plan, holds: &mut [RawFd], channel: &ChildEnd) -> Result<Inf
     }
     seal(&mut plan.seal, channel)?;
     namespaces::drop_groups(plan)?;
-    // Of a pid namespace only the children are.
+    // A pid namespace that is joined applies to future children only.
     namespaces::join(&plan.joins)?;
     if plan.has_stage() {
         return stage(plan, channel);
@@ -138,8 +137,8 @@ fn first(plan: &mut Plan, holds: &mut [RawFd], channel: &ChildEnd) -> Result<Inf
     init(plan, channel)
 }
 
-/// The end of the stage, which has joined existing namespaces: it clones the init, with
-/// the new ones, as its sibling.
+/// Ends the stage, which has joined existing namespaces: clones the init, with the new namespaces,
+/// as its sibling.
 fn stage(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     let flags = plan.clone_flags;
     let (pid, _) = runtime_sys::clone::clone3(flags, true, None, Init { plan, channel })
@@ -153,12 +152,12 @@ fn seal(seal: &mut Seal, channel: &ChildEnd) -> Result<(), Failure> {
     seal::apply(seal, channel).step(Step::SealExe)
 }
 
-/// The process that makes what the program runs in, and executes it or, if that is to be
-/// in an existing pid namespace, clones the process that does: the scripts for create
+/// Makes the environment of the program, and executes the program. If the program is to run in an
+/// existing pid namespace, clones the process that executes it. These are the scripts for create
 /// and exec.
 fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     if plan.clone_flags & libc::CLONE_NEWUSER != 0 {
-        // The root of a user namespace need not be allowed to execute the program file.
+        // Root of a user namespace may lack the permission to execute the program file.
         seal(&mut plan.seal, channel)?;
     }
     if let Some(container) = &plan.container {
@@ -209,7 +208,7 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     })
 }
 
-/// The end of the process that executes the program.
+/// Executes the program: the end of the script.
 fn execute(program: &CStr, process: &mut Process, channel: &ChildEnd) -> Result<Infallible, Failure> {
     process::load_notifying(process, channel)?;
     channel.send(Reply::Ready).during(Call::Write).step(Step::Ready)?;
@@ -223,7 +222,7 @@ fn execute(program: &CStr, process: &mut Process, channel: &ChildEnd) -> Result<
     runtime_sys::exec::exit(EXEC_FAILED)
 }
 
-/// Makes the container. Returns whether it has entered the working directory.
+/// Makes the container. Returns true if the process has entered the working directory.
 fn make(
     container: &mut Container,
     process: &mut Process,
@@ -237,7 +236,7 @@ fn make(
     rootfs::attach(&mut container.rootfs, proc, channel)?;
     mounts::attach_all(&mut container.rootfs, proc, channel)?;
     devices::make(&mut container.rootfs, proc, channel)?;
-    // Before hooks, and while the host's procfs is at hand. The parent has the copy by now.
+    // Before hooks run, and while the host's procfs is reachable. By now the parent has the copy.
     self::seal(seal, channel)?;
     if container.barrier {
         channel.send(Reply::Barrier).during(Call::Write).step(Step::Barrier)?;
@@ -252,7 +251,7 @@ fn make(
     streams::take(process, &View { places, proc })?;
     console::open(process, Some(&places))?;
     paths::mask_and_lock(container)?;
-    // It may have to be made.
+    // The working directory may have to be made, which the lock could prevent.
     let entered = process::enter_cwd(process)?;
     rootfs::lock(&mut container.rootfs)?;
     Ok(entered)

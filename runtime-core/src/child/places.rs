@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Where the container's files are, and where new ones may be made.
+//! The places of the container's files, and of files to make.
 
 use crate::boundary::plan::{DevPlace, Mount, Rootfs};
 use crate::boundary::step::{Call, During, StepResult};
@@ -9,8 +9,8 @@ use runtime_sys::{Errno, fd};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// The mount points in which paths are covered, or files are made, through the mount
-/// itself.
+/// The mount points whose mounts are kept open. Paths are covered and files are made in them
+/// through the mount itself.
 pub(super) const KEPT: [&CStr; 3] = [c"proc", c"sys", c"dev"];
 
 /// The container's files, and the host's procfs.
@@ -19,10 +19,10 @@ pub(super) struct View<'a> {
     pub(super) proc: &'a Proc,
 }
 
-/// The root, and what is mounted on /proc, /sys and /dev. What is in these is looked
-/// up in the mounts themselves: a container that shares the rootfs can exchange the
-/// directories that they are mounted on, so that a mask would be made in another
-/// directory, or not at all, and a link of the image can put a volume on top of them.
+/// The root, and the mounts on /proc, /sys and /dev. A path in one of these is looked up in the
+/// mount itself. Otherwise a container that shares the rootfs could exchange the mount points, so
+/// that a mask would be made in another directory or not at all. And a link of the image could put
+/// a volume on top of them.
 #[derive(Clone, Copy)]
 pub(super) struct Places<'a> {
     pub(super) root: Root<'a>,
@@ -50,18 +50,18 @@ impl<'a> Places<'a> {
         Places { root: Root::new(&rootfs.root), mounts: rootfs.visible_mounts(), dev: rootfs.dev.place }
     }
 
-    /// Of a container that others have made.
+    /// Makes the places of a container that exists already.
     pub(super) fn below(root: &'a OwnedFd) -> Self {
         Places { root: Root::new(root), mounts: &[], dev: DevPlace::Given }
     }
 
-    /// The root to look a path up in, and its path there.
+    /// Returns the root to look a path up in, and the path relative to it.
     pub(super) fn find<'p>(&self, path: &'p CStr) -> (Root<'a>, &'p CStr) {
         let inside = KEPT.iter().find_map(|at| Some((self.kept(at)?, below(path, at)?)));
         inside.map_or((self.root, path), |(mount, path)| (Root::new(mount), path))
     }
 
-    /// Whether a path is looked up in one of these mounts.
+    /// Returns true if a path is looked up in one of these mounts.
     pub(super) fn keep(&self, path: &CStr) -> bool {
         KEPT.iter().any(|at| below(path, at).is_some() && self.kept(at).is_some())
     }
@@ -70,7 +70,7 @@ impl<'a> Places<'a> {
         self.mounts.iter().rev().filter(|m| m.destination.as_c_str() == at).find_map(|m| m.attached.as_ref())
     }
 
-    /// Opens (O_PATH) what is at a path; `None` if the container does not have it.
+    /// Opens (O_PATH) the file at a path; `None` if the container does not have it.
     pub(super) fn open(&self, path: &CStr) -> StepResult<Option<OwnedFd>> {
         let (root, path) = self.find(path);
         match open_below(root, path) {
@@ -79,7 +79,7 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// The container's /dev, if that is its own.
+    /// Returns the container's /dev, if it is the container's own.
     pub(super) fn own_dev(&self) -> StepResult<Option<Dir<'a>>> {
         match self.dev {
             DevPlace::Given => Ok(None),
@@ -92,8 +92,8 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// Whether a node with this path may be made in this directory: in the rootfs, in a
-    /// new tmpfs, or in a mount on whose destination the path is.
+    /// Returns true if a node with this path may be made in this directory: in the rootfs, in a new
+    /// tmpfs, or in a mount whose destination is above the path.
     pub(super) fn allow(&self, dir: &OwnedFd, path: &CStr) -> StepResult<bool> {
         let id = fd::mount_id(dir).during(Call::Stat)?;
         if id == self.mount_id(c".")? {
@@ -114,8 +114,8 @@ impl<'a> Places<'a> {
     }
 }
 
-/// Opens (O_PATH) a place for a mount. A link of the image may lead there, but not to the
-/// root: a mount on that would be the root of all who join the mount namespace, but not
+/// Opens (O_PATH) a mount point. A link of the image may lead to it, but not to the root: a mount
+/// on the root would be the root directory of all processes that join the mount namespace, but not
 /// of the container's own process.
 pub(super) fn open_below(root: Root<'_>, path: &CStr) -> StepResult<OwnedFd> {
     match root.open_proper(path, libc::O_PATH) {
@@ -128,7 +128,7 @@ pub(super) fn open_below(root: Root<'_>, path: &CStr) -> StepResult<OwnedFd> {
     }
 }
 
-/// Whether the place is not the root.
+/// Fails if the place is the root.
 fn check_below(root: Root<'_>, place: &OwnedFd) -> StepResult {
     let place_of = |dir: BorrowedFd<'_>| fd::place_of(dir).during(Call::Stat);
     if place_of(place.as_fd())? == place_of(root.dir())? {
@@ -137,7 +137,7 @@ fn check_below(root: Root<'_>, place: &OwnedFd) -> StepResult {
     Ok(())
 }
 
-/// The rest of a path that begins with the component `at`.
+/// Returns the rest of a path that begins with the component `at`.
 fn below<'p>(path: &'p CStr, at: &CStr) -> Option<&'p CStr> {
     match path.to_bytes_with_nul().strip_prefix(at.to_bytes())? {
         [0] => Some(c"."),
