@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! /dev: nodes and links, made below an opened directory, never at a path.
+//! The nodes and links in /dev, made below an opened directory and never at a path.
 
 use super::places::{Dir, Places};
 use crate::boundary::channel::ChildEnd;
@@ -14,7 +14,7 @@ use runtime_sys::{Errno, fd, mount};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// A device that the host and the container both have, each its own node of it.
+/// A device of which the host and the container each have a node of their own.
 pub(crate) struct Shared {
     pub(crate) path: &'static CStr,
     dev: u64,
@@ -26,7 +26,7 @@ const fn memory_device(path: &'static CStr, minor: u32) -> Shared {
 
 pub(super) const NULL: Shared = memory_device(c"dev/null", 3);
 
-/// Callers pass the host's nodes of these on without a thought.
+/// The devices whose host nodes callers pass on as standard streams.
 pub(crate) const SHARED: [Shared; 5] = [
     NULL,
     memory_device(c"dev/zero", 5),
@@ -40,8 +40,8 @@ impl Shared {
         st.st_mode & libc::S_IFMT == libc::S_IFCHR && st.st_rdev == self.dev
     }
 
-    /// Opens (O_PATH) the container's node, which must be that device, not a link or a file
-    /// that an image or another container has put there (CVE-2025-31133).
+    /// Opens (O_PATH) the container's node. It must be this device, and not a link or a file that
+    /// an image or another container has put there (CVE-2025-31133).
     pub(super) fn look(&self, places: &Places<'_>) -> StepResult<OwnedFd> {
         let (root, path) = places.find(self.path);
         let node = root.open_proper(path, libc::O_PATH).during(Call::Open)?;
@@ -49,19 +49,19 @@ impl Shared {
         if self.is(&st) { Ok(node) } else { Err((Call::CheckDevice, Errno::ENODEV)) }
     }
 
-    /// Opens the container's node for use: the one that was looked at, as some devices do
-    /// something when they are opened.
+    /// Opens the container's node for use. Opens the file that was checked, because opening some
+    /// devices has an effect.
     pub(super) fn open(&self, places: &Places<'_>, proc: &Proc) -> StepResult<OwnedFd> {
         proc.reopen(&self.look(places)?, libc::O_RDWR | libc::O_NOCTTY).during(Call::Open)
     }
 }
 
-/// The mode of a new node that config.json says nothing of.
+/// The mode of a new node for which config.json has none.
 pub(crate) const DEVICE_MODE: u32 = 0o666;
 
 /// Makes the nodes, and the links in /dev. Nothing is made or removed in a volume, unless
-/// config.json has put the path there: a link of the image may lead from /dev to a
-/// volume, or from the destination of a volume to /dev.
+/// config.json has put the path there: a link of the image may lead from /dev to a volume, or from
+/// the destination of a volume to /dev.
 pub(super) fn make(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Result<(), Failure> {
     let Rootfs { root, mounts, covered, dev, helper, .. } = rootfs;
     let mounts = mounts.get(*covered..).unwrap_or_default();
@@ -78,16 +78,17 @@ pub(super) fn make(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Resu
     Ok(())
 }
 
-/// The directory of the last path, because the next is most often in it too.
+/// The directory of the last path, because the next path is usually in it too.
 struct Parents<'a> {
     places: Places<'a>,
-    /// The container's /dev, if that is its own.
+    /// The container's /dev, if it is the container's own.
     dev: Option<&'a Dir<'a>>,
     last: Option<(&'a [u8], OwnedFd)>,
 }
 
 impl<'a> Parents<'a> {
-    /// The directory and the name of a path. `None`: it is in a /dev of others.
+    /// Returns the directory and the name of a path. `None` if the path is in a /dev that is not
+    /// the container's own.
     fn of<'s>(&'s mut self, path: &'a CStr) -> StepResult<Option<(BorrowedFd<'s>, &'a CStr)>> {
         let in_dev = path.to_bytes_with_nul().strip_prefix(b"dev/");
         let (root, bytes) = match (in_dev, self.dev) {
@@ -102,7 +103,7 @@ impl<'a> Parents<'a> {
         if let (true, Some(dev)) = (parent.is_empty(), self.dev.filter(|_| in_dev.is_some())) {
             return Ok(Some((dev.as_fd(), name)));
         }
-        // The same part of the path, but with what is before it.
+        // The directory, like `parent`, but relative to the root.
         let whole = path.to_bytes().strip_suffix(name.to_bytes()).unwrap_or_default();
         if !matches!(&self.last, Some((last, _)) if *last == whole) {
             let dir = root.parent_of(name_of(bytes)?).during(Call::Open)?.0;
@@ -121,7 +122,7 @@ fn make_node<'a>(
     proc: &Proc,
     suppliers: Suppliers<'_>,
 ) -> StepResult {
-    // Even if it is not needed: the next one comes behind it.
+    // Taken even if it is not needed: the helper sends the next tree after this one.
     let host = node.host.as_mut().map(|host| host.take(0, suppliers)).transpose()?;
     let Some((dir, name)) = parents.of(&node.path)? else { return Ok(()) };
     if let Some(host) = &host {
@@ -135,8 +136,8 @@ fn make_node<'a>(
     set_attributes(dir, name, node, proc)
 }
 
-/// Gives a node the mode and the owner that config.json has for it. What the image has
-/// at the path must be the device that was asked for.
+/// Gives a node the mode and the owner from config.json. A file of the image at the path must be
+/// the requested device.
 fn set_attributes(dir: BorrowedFd<'_>, name: &CStr, node: &Node, proc: &Proc) -> StepResult {
     let file = fd::open(dir, name, libc::O_PATH, 0).during(Call::Open)?;
     let st = fstat(&file).during(Call::Stat)?;
@@ -155,12 +156,12 @@ fn set_attributes(dir: BorrowedFd<'_>, name: &CStr, node: &Node, proc: &Proc) ->
 }
 
 fn is_device(st: &libc::stat, kind: u32, dev: u64) -> bool {
-    // The numbers of a fifo mean nothing.
+    // The device numbers of a fifo have no meaning.
     st.st_mode & libc::S_IFMT == kind && (kind == libc::S_IFIFO || st.st_rdev == dev)
 }
 
-/// Mounts a node on the device that the image has there, or on an empty file, as this
-/// makes it and leaves it behind.
+/// Mounts a node on the device that the image has at the path, or on an empty file. This function
+/// makes the file if it is missing, and the file stays in the rootfs.
 fn bind_node(dir: BorrowedFd<'_>, name: &CStr, kind: u32, dev: u64, node: &OwnedFd) -> StepResult {
     let made = match fd::mknod(dir, name, libc::S_IFREG, 0) {
         Ok(()) => true,
@@ -179,7 +180,7 @@ fn bind_node(dir: BorrowedFd<'_>, name: &CStr, kind: u32, dev: u64, node: &Owned
 fn make_link<'a>(parents: &mut Parents<'a>, target: &CStr, path: &'a CStr) -> StepResult {
     let Some((dir, name)) = parents.of(path)? else { return Ok(()) };
     if path == c"dev/ptmx" {
-        // Of the container's own devpts, whatever the image has there.
+        // The link leads to the container's own devpts, whatever the image has there.
         match unlinkat(dir, name, UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => {}
             Err(errno) => return Err((Call::Unlink, errno)),

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The descriptors that a process of a plan needs. It closes all others at its birth: what
-//! the runtime, other threads of its program, and its caller have open is not its business.
+//! The descriptors that a process of a plan needs. The process closes all others at its birth: it
+//! must not have those of the runtime, of other threads of the program, or of the runtime's caller.
 //!
-//! What it replaces, and so closes on its way, is among them: the number of a descriptor that
-//! is closed already may be another's by then.
+//! Descriptors that the process replaces, and so closes, are included: the number of a descriptor
+//! that was closed before could belong to another descriptor by then.
 //!
-//! Nothing is left out of a pattern here, so that a field which is added to the plan has to
-//! be thought about.
+//! The patterns here name every field, so that a field added to the plan has to be considered.
 
 use crate::boundary::plan::{
     Container, Dev, Inside, Join, Labels, Mount, NewMount, Node, PidNamespace, Plan, Process, Program,
@@ -15,7 +14,7 @@ use crate::boundary::plan::{
 use crate::boundary::tree::{Cloner, IdMap, Later, Shape, Source, Tree, TreeHelper};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
-/// A list that grows.
+/// The list of descriptors.
 struct Held(Vec<RawFd>);
 
 impl Held {
@@ -25,12 +24,12 @@ impl Held {
 }
 
 impl Plan {
-    /// Those of the process that the plan is for, without the channel.
+    /// Returns the descriptors of the process that the plan is for, without those of the channel.
     pub(crate) fn descriptors(&self) -> Vec<RawFd> {
         let Plan {
             joins,
             clone_flags: _,
-            // The program file comes by the channel.
+            // The program file comes through the channel.
             seal: _,
             labels,
             wait_go: _,
@@ -54,7 +53,7 @@ impl Plan {
         held.0
     }
 
-    /// Those of the helper that clones trees, without its sockets.
+    /// Returns the descriptors of the helper that clones trees, without its sockets.
     pub(crate) fn helpers_descriptors(&self) -> Vec<RawFd> {
         let mut held = Held(Vec::new());
         if let Some(container) = &self.container {
@@ -103,8 +102,8 @@ fn of_container(container: &Container, held: &mut Held) {
     of_trees(rootfs, Cloner::Child, held);
 }
 
-/// What `cloner` needs for the trees that are left to it; what are clones already, the init
-/// needs.
+/// Adds the descriptors that `cloner` needs for the trees that it is to clone. The existing clones
+/// belong to the init ([`Cloner::Child`]).
 fn of_trees(rootfs: &Rootfs, cloner: Cloner, held: &mut Held) {
     let add_tree = |tree: &Tree, held: &mut Held| match tree {
         Tree::Cloned(tree) if cloner == Cloner::Child => held.add([tree]),
@@ -129,7 +128,7 @@ fn of_trees(rootfs: &Rootfs, cloner: Cloner, held: &mut Held) {
             all: _,
             propagation: _,
             readonly_later: _,
-            // Not there before the child has made it.
+            // Not there before the child has made the mount.
             attached: _,
             id: _,
         } = mount;
@@ -194,7 +193,7 @@ fn of_process(process: &Process, held: &mut Held) {
         groups: _,
         keeps: _,
         enters_pid: _,
-        // Numbers that the caller has given: below all of these.
+        // The caller's descriptors. Their numbers are below those of all these.
         preserve_fds: _,
         fifo,
     } = process;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Bind mounts whose source is in the rootfs, where links are the image's.
+//! Bind mounts with a source in the rootfs, where the image determines the links.
 
 use super::mounting::{set_attributes, set_propagation};
 use crate::boundary::plan::{Mount, What};
@@ -12,11 +12,11 @@ use runtime_sys::{Errno, fd};
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
-/// A detached clone of what is in the container at the source of `m`, with its ids and
-/// attributes. `before` are the mounts that are attached by now.
+/// Makes a detached clone of the source of `m` in the container, with its ids and attributes.
+/// `before` are the mounts that are attached by now.
 ///
-/// It is never procfs or sysfs, which would be there a second time without what covers
-/// paths in them: a link of the image may lead to those of the container.
+/// The source may not be procfs or sysfs: a second one would be without the covers of paths in the
+/// first. A link of the image may lead to those of the container.
 pub(super) fn clone_inside(root: Root<'_>, before: &[Mount], m: &Mount) -> StepResult<OwnedFd> {
     let What::Inside(inside) = &m.what else { return Err((Call::CloneTree, Errno::EBADF)) };
     let flags = if inside.no_follow { libc::O_PATH | libc::O_NOFOLLOW } else { libc::O_PATH };
@@ -34,8 +34,8 @@ pub(super) fn clone_inside(root: Root<'_>, before: &[Mount], m: &Mount) -> StepR
         map.apply(&tree).during(Call::MapIds)?;
     }
     if by_link {
-        // It may have led to another of the mounts, whose restrictions are not the image's
-        // to take away.
+        // The link may have led to another mount. The image must not take that mount's restrictions
+        // away.
         set_attributes(&tree, m.attr.map(restrictive).as_ref(), &restrictive(m.all))?;
     } else {
         set_attributes(&tree, m.attr.as_ref(), &m.all)?;
@@ -43,10 +43,10 @@ pub(super) fn clone_inside(root: Root<'_>, before: &[Mount], m: &Mount) -> StepR
     Ok(tree)
 }
 
-/// Calls `clone`, which clones a tree of this container. No procfs or sysfs of `mounts` comes
-/// along: while they are unbindable, the kernel leaves them out. A look at what is below the
-/// tree would not do: a container that shares the rootfs can rename the directory that procfs
-/// is mounted on, to any place in the tree and at any moment.
+/// Calls `clone`, which clones a tree of this container, while no procfs or sysfs of `mounts` can
+/// be cloned: they are unbindable, so the kernel leaves them out. Checking the mounts below the
+/// tree would not be enough: a container that shares the rootfs can rename the mount point of
+/// procfs at any moment, to any place in the tree.
 pub(super) fn without_views_of_kernel<T>(
     mounts: &[Mount],
     clone: impl FnOnce() -> StepResult<T>,
@@ -74,12 +74,12 @@ fn is_view_of_kernel(file: &OwnedFd) -> StepResult<bool> {
     fd::filesystem(file).map(is_kernels).during(Call::Statfs)
 }
 
-/// The change without what it would allow.
+/// Returns the change without the restrictions that it would remove.
 fn restrictive(change: MountAttr) -> MountAttr {
     MountAttr { clear: change.clear & (attr::ATIME | attr::NODIRATIME), ..change }
 }
 
-/// Whether a procfs or sysfs of the container's is mounted below `source`.
+/// Returns true if a procfs or sysfs of the container is mounted below `source`.
 fn brings_view_of_kernel(root: Root<'_>, before: &[Mount], source: &OwnedFd) -> StepResult<bool> {
     let source = FileId::of(source).during(Call::Stat)?;
     let mounted = before.iter().filter(|m| m.is_view_of_kernel()).map(|m| m.destination.as_c_str());
@@ -91,8 +91,8 @@ fn brings_view_of_kernel(root: Root<'_>, before: &[Mount], source: &OwnedFd) -> 
     Ok(false)
 }
 
-/// Whether there is a procfs or sysfs at `path`, and the directory `above` is on its way up
-/// to the root.
+/// Returns true if there is a procfs or sysfs at `path`, and the directory `above` is between it
+/// and the root.
 fn is_below(root: Root<'_>, path: &CStr, above: FileId) -> StepResult<bool> {
     let mut dir = match root.open(path, libc::O_PATH | libc::O_DIRECTORY) {
         Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(false),

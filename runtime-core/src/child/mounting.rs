@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The parts of mounting that mounts, remounts, views and covers share.
+//! Functions that mounts, remounts, views and covers share.
 
 use crate::boundary::channel::{ChildEnd, WORDS_MAX};
 use crate::boundary::plan::Mount;
@@ -21,7 +21,7 @@ pub(super) fn set_attributes(tree: &OwnedFd, one: Option<&MountAttr>, all: &Moun
     Ok(())
 }
 
-/// Sets the propagation of a mount, or of all below it.
+/// Sets the propagation of a mount, or of all mounts below it too.
 pub(super) fn set_propagation(tree: &OwnedFd, m: &Mount) -> StepResult {
     for (propagation, depth) in &m.propagation {
         let change = MountAttr { propagation: *propagation, ..MountAttr::default() };
@@ -30,9 +30,9 @@ pub(super) fn set_propagation(tree: &OwnedFd, m: &Mount) -> StepResult {
     Ok(())
 }
 
-/// Links of the image may have led into a procfs, where a mount could redirect
-/// what the runtime writes (CVE-2019-16884, CVE-2025-52881). Only what the
-/// configuration names there, and may name there, is covered.
+/// Fails if links of the image have led into a procfs, where a mount could redirect what the
+/// runtime writes (CVE-2019-16884, CVE-2025-52881). In a procfs, only paths that the configuration
+/// names and may name are allowed.
 pub(super) fn check_target(target: &OwnedFd, path: &CStr) -> StepResult {
     let path = path.to_bytes();
     if is_procfs(target).during(Call::Statfs)? && path != b"proc" && !is_proc_file(path) {
@@ -41,7 +41,7 @@ pub(super) fn check_target(target: &OwnedFd, path: &CStr) -> StepResult {
     Ok(())
 }
 
-/// Keeps what the kernel has to say about a failure, for the parent.
+/// Keeps the kernel's message about a failure, for the parent.
 pub(super) fn keep_words(context: &OwnedFd, channel: &ChildEnd) {
     let mut buf = [0; WORDS_MAX];
     if let Some(words) = mount::last_words(context, &mut buf) {
@@ -49,7 +49,7 @@ pub(super) fn keep_words(context: &OwnedFd, channel: &ChildEnd) {
     }
 }
 
-/// A detached, empty, read-only directory.
+/// Makes a detached mount of an empty, read-only directory.
 pub(super) fn empty_tmpfs(label: Option<(&CStr, &CStr)>) -> StepResult<OwnedFd> {
     let context = mount::fsopen(c"tmpfs").during(Call::Fsopen)?;
     for key in [c"nr_blocks", c"nr_inodes"] {
@@ -62,7 +62,7 @@ pub(super) fn empty_tmpfs(label: Option<(&CStr, &CStr)>) -> StepResult<OwnedFd> 
     mount::fsmount(&context, attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC).during(Call::Fsmount)
 }
 
-/// Permission bits as text, on the stack.
+/// Permission bits as octal text, on the stack.
 pub(super) struct Octal([u8; 6]);
 
 impl Octal {

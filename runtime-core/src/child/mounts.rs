@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `mounts`: each one made, set up while nobody sees it, and attached at a
+//! The `mounts` of config.json: each is made, set up before it is visible, and attached at a
 //! descriptor that was opened below the root.
 
 use super::inside::{clone_inside, without_views_of_kernel};
@@ -49,8 +49,8 @@ pub(super) fn attach_all(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -
                 m.id = fd::mount_id(&attached).during(Call::Stat)?;
             }
             if is_root {
-                // What is mounted on the root is the root, for all that follows. What is
-                // below it cannot be found any more.
+                // A mount on the root is the root for all that follows. The mounts below it can no
+                // longer be found by path.
                 before.iter_mut().for_each(|hidden| hidden.readonly_later &= hidden.attached.is_some());
                 return Ok(Some(attached));
             }
@@ -65,13 +65,13 @@ pub(super) fn attach_all(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -
     Ok(())
 }
 
-/// The destination of what becomes the root.
+/// The destination of a mount that becomes the root.
 const ROOT: &CStr = c".";
 
-/// More than this many mounts are not kept open until they become read-only.
+/// The limit of mounts that are kept open until they become read-only.
 const KEPT_MAX: usize = 64;
 
-/// Keeps what is needed of a mount until all are made.
+/// Keeps what is needed of a mount until all mounts are made.
 fn keep(m: &mut Mount, attached: OwnedFd, is_needed: bool, kept: &mut usize) -> StepResult {
     let is_needed = is_needed || KEPT.contains(&m.destination.as_c_str());
     if is_needed || m.readonly_later && *kept < KEPT_MAX {
@@ -83,8 +83,8 @@ fn keep(m: &mut Mount, attached: OwnedFd, is_needed: bool, kept: &mut usize) -> 
     Ok(())
 }
 
-/// Mounts what `m` says, and returns the new mount, if there is to be one. `cloned` is the
-/// tree of a bind mount.
+/// Makes and attaches the mount `m`. Returns the new mount, if `m` makes one. `cloned` is the tree
+/// of a bind mount.
 fn attach(
     root: Root<'_>,
     m: &Mount,
@@ -134,8 +134,8 @@ fn attach_tree(root: Root<'_>, m: &Mount, tree: OwnedFd, leaf: Leaf) -> StepResu
     Ok(tree)
 }
 
-/// Attaches a mount. Of a file on a directory, or the reverse, mount(2) says ENOTDIR, which
-/// engines look for; move_mount(2) says EINVAL, as of much else.
+/// Attaches a mount. For a file on a directory, or the reverse, returns ENOTDIR like mount(2),
+/// which engines look for. move_mount(2) returns EINVAL, which has many other causes.
 fn attach_at(tree: &OwnedFd, target: &OwnedFd) -> StepResult {
     let is_dir = |file: &OwnedFd| -> StepResult<bool> {
         Ok(fstat(file).during(Call::Stat)?.st_mode & libc::S_IFMT == libc::S_IFDIR)
@@ -146,7 +146,7 @@ fn attach_at(tree: &OwnedFd, target: &OwnedFd) -> StepResult {
     }
 }
 
-/// The mount point, made if it is missing.
+/// Opens the mount point, and makes it if it is missing.
 fn target(root: Root<'_>, path: &CStr, leaf: Leaf, no_follow: bool) -> StepResult<OwnedFd> {
     match existing_target(root, path, no_follow)? {
         Some(target) => Ok(target),
@@ -154,7 +154,7 @@ fn target(root: Root<'_>, path: &CStr, leaf: Leaf, no_follow: bool) -> StepResul
     }
 }
 
-/// The mount point, which is missing.
+/// Makes the mount point, which is missing.
 fn made_target(root: Root<'_>, path: &CStr, leaf: Leaf, no_follow: bool) -> StepResult<OwnedFd> {
     let target = if no_follow { root.make_proper(path, leaf) } else { root.make(path, leaf) };
     let target = target.during(Call::Open)?;
@@ -215,9 +215,9 @@ fn new_tree(
     Ok(tree)
 }
 
-/// A detached mount of a file system that mount(2) has made, for options that are too
-/// long for fsconfig(2). mount(2) needs a path: that of a directory on a tmpfs that
-/// lies on the root meanwhile, where no name of the image is looked up.
+/// Makes a detached mount of a file system with mount(2), for options that are too long for
+/// fsconfig(2). mount(2) needs a path. The path is a directory on a tmpfs that is on the root
+/// meanwhile, so that no name of the image is looked up.
 fn tree_by_mount(
     root: Root<'_>,
     source: &CStr,
@@ -239,13 +239,14 @@ fn tree_by_mount(
     tree
 }
 
-/// The permissions of the directory that a tmpfs covers, if it is to have them.
+/// Returns the permissions of the directory that a tmpfs covers, if the tmpfs is to have them.
 fn mode_of(new: &NewMount, target: Option<&OwnedFd>) -> StepResult<Option<u32>> {
     let Some(target) = target.filter(|_| new.mode_of_target) else { return Ok(None) };
     Ok(Some(fstat(target).during(Call::Stat)?.st_mode & 0o7777))
 }
 
-/// Makes the mount that the options describe; a failure may have left words in `context`.
+/// Makes the mount that the options describe. After a failure, `context` may have the kernel's
+/// message.
 pub(crate) fn make_tree(
     context: &OwnedFd,
     new: &NewMount,
@@ -263,7 +264,7 @@ pub(crate) fn make_tree(
     mount::fsmount(context, new.attr).during(Call::Fsmount)
 }
 
-/// `copy-symlink`: the link itself, in the place of what it leads to.
+/// Makes the symbolic link of `copy-symlink` in place of a mount. An equal link may exist.
 fn symlink(root: Root<'_>, target: &CStr, path: &CStr) -> StepResult {
     let (dir, name) = root.parent_of(path).during(Call::Open)?;
     match symlinkat(target, &dir, name) {

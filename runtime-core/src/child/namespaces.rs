@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What is left to do in new namespaces once the process is in them.
+//! Joining namespaces, and the steps in new ones.
 
 use crate::boundary::channel::{ChildEnd, Reply};
 use crate::boundary::plan::{Container, Join, Keeps, Plan};
@@ -10,7 +10,7 @@ use runtime_sys::{Errno, cred, fd, net, ns};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-/// Leaves the host's network, if the clone has not.
+/// Enters the network namespace that was made before the clone, if there is one.
 pub(super) fn enter_network(container: &Container) -> Result<(), Failure> {
     match &container.network {
         Some(network) => ns::setns(network, libc::CLONE_NEWNET).during(Call::Setns).step(Step::Network),
@@ -18,8 +18,8 @@ pub(super) fn enter_network(container: &Container) -> Result<(), Failure> {
     }
 }
 
-/// Makes and enters the time namespace. Before the process hides itself, for
-/// then its own files in /proc belong to somebody else.
+/// Makes and enters the time namespace. This comes before the process hides itself, because then
+/// its own files in /proc no longer belong to it.
 pub(super) fn set_clocks(container: &Container, proc: &Proc) -> Result<(), Failure> {
     match &container.time_namespace {
         Some(offsets) => enter_time_namespace(offsets.to_bytes(), proc).step(Step::TimeNamespace),
@@ -27,9 +27,9 @@ pub(super) fn set_clocks(container: &Container, proc: &Proc) -> Result<(), Failu
     }
 }
 
-/// Whether the new user namespace denies setgroups(2): an unprivileged parent has
-/// to do that, and it is inherited (user_namespaces(7)). The groups of the caller,
-/// which nobody can drop then, stay.
+/// Returns true if the new user namespace denies setgroups(2). An unprivileged parent has to deny
+/// it, and child namespaces inherit this (user_namespaces(7)). Then the caller's groups, which
+/// cannot be dropped, stay.
 pub(super) fn denies_groups(proc: &Proc) -> Result<bool, Failure> {
     let read = || -> StepResult<bool> {
         let file = proc.open_own(c"self/setgroups", libc::O_RDONLY).during(Call::Open)?;
@@ -40,24 +40,24 @@ pub(super) fn denies_groups(proc: &Proc) -> Result<bool, Failure> {
     read().step(Step::NamespaceRoot)
 }
 
-/// Drops the caller's supplementary groups before a user namespace is joined: once in
-/// it, they could not be dropped if it denies setgroups(2), and root of a user namespace
-/// may have any process of its own say so, as the one whose namespaces are joined.
+/// Drops the caller's supplementary groups before a user namespace is joined. Once the process is
+/// in it, they could not be dropped if it denies setgroups(2). Root of a user namespace can set
+/// this for any process of its own, also for the one whose namespaces are joined.
 pub(super) fn drop_groups(plan: &Plan) -> Result<(), Failure> {
     let joins_user = plan.joins.iter().any(|join| join.flags & libc::CLONE_NEWUSER != 0);
     if !joins_user || plan.process.keeps == Keeps::All {
         return Ok(());
     }
     match cred::set_groups(&[]) {
-        // Who has no right to drop groups has not been given any that matter more than
-        // the rest of what the caller may do.
+        // EPERM: the caller may not drop groups. Then its groups are no more dangerous than its
+        // other rights.
         Ok(()) | Err(Errno::EPERM) => Ok(()),
         Err(errno) => Err((Call::Setgroups, errno)).step(Step::User),
     }
 }
 
-/// Makes new namespaces for the calling process, which has joined others. A new user
-/// namespace owns the rest, as with clone3(2).
+/// Makes new namespaces for the calling process, which has joined others. A new user namespace owns
+/// the rest, like with clone3(2).
 pub(super) fn unshare(flags: i32) -> Result<(), Failure> {
     if flags == 0 {
         return Ok(());
@@ -65,15 +65,15 @@ pub(super) fn unshare(flags: i32) -> Result<(), Failure> {
     ns::unshare(flags).during(Call::Unshare).step(Step::Unshare)
 }
 
-/// Joins existing namespaces. The user namespace may give the rights for the
-/// others, or take them: a namespace need not belong to the user namespace that is
-/// joined beside it. So each is tried before, and what was not allowed after it.
+/// Joins existing namespaces. The user namespace may give the rights to join the others, or take
+/// them away: a namespace need not belong to the user namespace that is joined beside it. So each
+/// is tried before the user namespace, and again after it if it failed with EPERM.
 pub(super) fn join(joins: &[Join]) -> Result<(), Failure> {
     let is_user = |join: &Join| join.flags == libc::CLONE_NEWUSER;
     let setns =
         |i: usize, join: &Join| ns::setns(&join.fd, join.flags).during(Call::Setns).item(Step::Join, i);
     let has_user = joins.iter().any(is_user);
-    // One bit for each: there are eight types.
+    // One bit for each namespace: there are eight types.
     let mut pending = 0u32;
     for (i, join) in joins.iter().enumerate().filter(|(_, join)| !is_user(join)) {
         match setns(i, join) {
@@ -90,9 +90,8 @@ pub(super) fn join(joins: &[Join]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Becomes root of the user namespace. Files that are made from now on belong to it, and
-/// what is done is done with its rights: the ids that the process comes with may be those
-/// of the host's root, and have no mapping at all.
+/// Becomes root of the user namespace. New files then belong to that root, and its rights apply:
+/// the process's previous ids may be those of the host's root, and may have no mapping at all.
 pub(super) fn become_root() -> Result<(), Failure> {
     let change = || {
         cred::set_gid(0).during(Call::Setgid)?;
@@ -101,7 +100,7 @@ pub(super) fn become_root() -> Result<(), Failure> {
     change().step(Step::NamespaceRoot)
 }
 
-/// All the other namespaces.
+/// Makes the remaining namespaces, and sets up the new ones.
 pub(super) fn finish(container: &Container, channel: &ChildEnd) -> Result<(), Failure> {
     if container.namespace_root {
         become_root()?;
@@ -114,8 +113,8 @@ pub(super) fn finish(container: &Container, channel: &ChildEnd) -> Result<(), Fa
         channel.wait_go().during(Call::Read).step(Step::LateNamespaces)?;
     }
     if container.cgroup_namespace {
-        // Not by the clone: kernels root the namespace at the parent's cgroup
-        // there, and systemd's driver moves the process after it.
+        // The clone does not make it: there, kernels root the namespace at the parent's cgroup, and
+        // systemd's driver moves the process after the clone.
         ns::unshare(libc::CLONE_NEWCGROUP).during(Call::Unshare).step(Step::CgroupNamespace)?;
     }
     if container.loopback {
@@ -130,15 +129,15 @@ pub(super) fn finish(container: &Container, channel: &ChildEnd) -> Result<(), Fa
     Ok(())
 }
 
-/// Offsets can be set as long as nobody is in the namespace, and unshare puts
-/// only future children there (time_namespaces(7)). So: make it, set it, enter it.
+/// Makes, sets and enters the time namespace, in this order. Offsets can be set as long as the
+/// namespace has no process, and unshare puts only future children there (time_namespaces(7)).
 fn enter_time_namespace(offsets: &[u8], proc: &Proc) -> StepResult {
     ns::unshare(libc::CLONE_NEWTIME).during(Call::Unshare)?;
     if !offsets.is_empty() {
         let file = proc.open_own(c"self/timens_offsets", libc::O_WRONLY).during(Call::Open)?;
         fd::write_all(file, offsets).during(Call::Write)?;
     }
-    // A namespace file is what NO_MAGICLINKS is there to refuse; this one is our own.
+    // Not opened with NO_MAGICLINKS, which refuses namespace files. This file is the process's own.
     let namespace =
         fd::openat2(proc, c"self/ns/time_for_children", libc::O_RDONLY, 0, 0).during(Call::Open)?;
     ns::setns(namespace, libc::CLONE_NEWTIME).during(Call::Setns)

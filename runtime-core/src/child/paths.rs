@@ -15,8 +15,8 @@ use runtime_sys::{Errno, fd};
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
-/// Through the host's procfs, which no image and no mount can have replaced:
-/// which namespace a parameter is of depends on the writer alone.
+/// Sets kernel parameters through the host's procfs, which no image and no mount can have replaced.
+/// The namespace of a parameter depends only on the writer.
 pub(super) fn set_sysctls(container: &Container, host: &Proc) -> Result<(), Failure> {
     let own_namespace = container.rootfs.own_namespace;
     let mut procfs = Procfs { host, own_namespace, detached: None, attached: false };
@@ -30,8 +30,7 @@ pub(super) fn set_sysctls(container: &Container, host: &Proc) -> Result<(), Fail
     procfs.detach().step(Step::Sysctl)
 }
 
-/// The procfs that kernel parameters are set through: the host's, or where that does not
-/// do, a new one.
+/// The procfs for setting kernel parameters: the host's, or a new one if the host's is not usable.
 struct Procfs<'a> {
     host: &'a Proc,
     own_namespace: bool,
@@ -52,8 +51,8 @@ impl Procfs<'_> {
             },
         };
         match detached.open(path, flags) {
-            // AppArmor takes a file of a detached procfs for /sys/..., which profiles for
-            // containers deny (runc#4968). Attached, the file has the path that it should have.
+            // AppArmor sees a file of a detached procfs as /sys/..., which profiles for containers
+            // deny (runc#4968). In an attached procfs the file has its proper path.
             Err(Errno::EACCES) if self.own_namespace && !self.attached => {
                 mount::attach_at(detached, fd::CWD, c"/proc").during(Call::AttachMount)?;
                 self.attached = true;
@@ -63,8 +62,8 @@ impl Procfs<'_> {
         }
     }
 
-    /// Whether the host's procfs, at which this has happened, is covered by other mounts,
-    /// read-only, or has no parameters at all (`subset=pid`).
+    /// Returns true if the host's procfs, on which `errno` occurred, is covered by other mounts
+    /// (EXDEV), read-only (EROFS), or has no parameters at all (`subset=pid`).
     fn is_unfit(&self, errno: Errno) -> bool {
         match errno {
             Errno::EXDEV | Errno::EROFS => true,
@@ -73,7 +72,8 @@ impl Procfs<'_> {
         }
     }
 
-    /// The root directory is still the host's, so /proc is where `open` attached.
+    /// Detaches the procfs that `open` has attached. /proc is still the same path, because the root
+    /// directory is still the host's.
     fn detach(self) -> StepResult {
         if self.attached { umount2(c"/proc", MntFlags::MNT_DETACH).during(Call::Umount) } else { Ok(()) }
     }
@@ -92,24 +92,24 @@ pub(super) fn mask_and_lock(container: &Container) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Binds the path onto itself, mounts below it included, and makes the top read-only.
+/// Binds the path, with the mounts below it, onto itself, and makes the top mount read-only.
 fn make_readonly(places: &Places<'_>, path: &CStr) -> StepResult {
     let Some(target) = places.open(path)? else { return Ok(()) };
     let clone = || mount::clone_tree(&target, c"", Depth::All, 0).during(Call::CloneTree);
-    // What is covered is covered in the mounts themselves, and not in a copy.
+    // Masks are attached to the procfs and sysfs themselves; a copy would be without them.
     let tree = if places.keep(path) { clone() } else { without_views_of_kernel(places.mounts, clone) }?;
     let readonly = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
     mount::set_attr(&tree, Depth::One, &readonly).during(Call::MountSetattr)?;
     mount::attach(tree, target).during(Call::AttachMount)
 }
 
-/// What masked paths are covered with: /dev/null, and one empty directory for
-/// all of them (a file system for each would cost a superblock each).
+/// The covers of masked paths: /dev/null, and one empty directory for all of them (a file system
+/// for each would cost a superblock each).
 struct Covers<'a> {
     places: &'a Places<'a>,
     label: Option<(&'a CStr, &'a CStr)>,
-    /// Both are attached at the first path of their kind: before Linux 6.15 only a mount
-    /// of the own namespace can be cloned.
+    /// Each cover is attached at the first path of its kind: before Linux 6.15 only a mount of the
+    /// own namespace can be cloned.
     null: Option<OwnedFd>,
     empty: Option<OwnedFd>,
 }
@@ -130,8 +130,8 @@ impl Covers<'_> {
     }
 }
 
-/// A clone of the container's /dev/null. Or it could be given another mode by the name of
-/// a masked file, where /dev is read-only.
+/// Makes a read-only clone of the container's /dev/null. Through a writable one, the mode of
+/// /dev/null could be changed by the name of a masked file, even where /dev is read-only.
 fn readonly_null(places: &Places<'_>) -> StepResult<OwnedFd> {
     let null = devices::NULL.look(places)?;
     let tree = mount::clone_tree(&null, c"", Depth::One, 0).during(Call::CloneTree)?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Becoming the container's process: create and exec end here.
+//! The change into the container's process: the end of create and exec.
 
 use super::{lookup, streams};
 use crate::boundary::channel::{self, ChildEnd, Reply};
@@ -16,23 +16,23 @@ use std::convert::Infallible;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, RawFd};
 
-/// A session and a keyring of its own, so that neither signals of the caller's
+/// Starts a new session and joins a session keyring, so that neither signals of the caller's
 /// terminal nor keys of the caller's session reach the container.
 pub(super) fn join_session(process: &Process) -> Result<(), Failure> {
-    // The process that is cloned into an existing pid namespace makes its own.
+    // The process that is cloned into an existing pid namespace calls setsid(2) itself.
     if !process.enters_pid {
         setsid().during(Call::Setsid).step(Step::Keyring)?;
     }
     let Some(keyring) = &process.keyring else { return Ok(()) };
     let join = || -> StepResult {
         let mut serial = match keyctl::join_session(Some(&keyring.name)) {
-            // No key management in the kernel: nothing to protect.
+            // A kernel without key management: there are no keys to protect.
             Err(Errno::ENOSYS) => return Ok(()),
             other => other.during(Call::Keyctl)?,
         };
         if keyring.may_be_anothers && keyctl::owner(serial) != Ok(Some(geteuid().as_raw())) {
-            // Another user has made one of this name, to share the container's keys. A
-            // keyring without a name is new; processes of `exec` get one each.
+            // Another user has made a keyring with this name, to share the container's keys. A
+            // keyring without a name is new, so each process of `exec` gets one of its own.
             serial = keyctl::join_session(None).during(Call::Keyctl)?;
         }
         match keyring.permissions {
@@ -43,8 +43,8 @@ pub(super) fn join_session(process: &Process) -> Result<(), Failure> {
     join().step(Step::Keyring)
 }
 
-/// Tells the security modules what the program, and the keyring, shall be
-/// labelled with. They keep it until execve.
+/// Writes the labels that the security modules give the program and the keyring. They keep the
+/// labels until execve.
 pub(super) fn write_labels(labels: &Labels) -> Result<(), Failure> {
     for (i, label) in labels.writes.iter().enumerate() {
         let write = || -> StepResult {
@@ -56,11 +56,11 @@ pub(super) fn write_labels(labels: &Labels) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Gives up what the program must not have, becomes who it is to be, and calls
-/// `execute` with the program's path. `entered` says whether it is in its working directory.
+/// Gives up what the program must not have, becomes the program's user, and calls `execute` with
+/// the program's path. `entered` is true if the process is in its working directory already.
 ///
-/// A process that will enter a pid namespace may not find the program, because a path
-/// through /proc/self leads somewhere only inside: then `execute` gets what went wrong.
+/// A process that will enter a pid namespace may not find the program, because a path through
+/// /proc/self exists only inside. Then `execute` gets the failure.
 pub(super) fn become_user(
     process: &mut Process,
     entered: bool,
@@ -85,7 +85,7 @@ pub(super) fn become_user(
     drop_bounding(process).step(Step::BoundingSet)?;
     set_user(process).step(Step::User)?;
     if !entered {
-        // Only the container's user may enter it, as with a root-squashed share.
+        // Only the container's user may enter the directory, as on a root-squashed share.
         chdir(process.cwd.as_c_str()).during(Call::Chdir).step(Step::Cwd)?;
     }
     check_cwd().step(Step::Cwd)?;
@@ -98,7 +98,7 @@ pub(super) fn become_user(
     execute(program, process)
 }
 
-/// Finds the program. Its path is copied into `path`, so that it does not borrow from
+/// Finds the program. Copies its path into `path`, so that the result does not borrow from
 /// `process`.
 pub(super) fn find_program<'a>(process: &Process, path: &'a mut PathBuffer) -> Result<&'a CStr, Failure> {
     let mut buf = PathBuffer::new();
@@ -107,8 +107,8 @@ pub(super) fn find_program<'a>(process: &Process, path: &'a mut PathBuffer) -> R
         .step(Step::FindProgram)
 }
 
-/// Whether a limit is set only when the process has been cloned that executes the
-/// program: one on the number of processes counts the one that clones it as well.
+/// Returns true if a limit is set only by the process that is cloned to execute the program: a
+/// limit on the number of processes also counts the process that clones.
 fn delays(process: &Process, limit: &Rlimit) -> bool {
     #[allow(clippy::unnecessary_cast, reason = "an int in musl")]
     const NPROC: u32 = libc::RLIMIT_NPROC as u32;
@@ -119,7 +119,7 @@ fn own_rlimit(limit: &Rlimit) -> StepResult {
     set_rlimit(0, limit.resource, limit.soft, limit.hard).during(Call::Prlimit)
 }
 
-/// Makes sure that the limit can be set without a capability later on.
+/// Raises the hard limit if necessary, so that the limit can be set later without a capability.
 fn allow_rlimit(limit: &Rlimit) -> StepResult {
     let (_, hard) = own_rlimit_of(limit.resource).during(Call::Prlimit)?;
     if limit.hard > hard {
@@ -128,8 +128,7 @@ fn allow_rlimit(limit: &Rlimit) -> StepResult {
     Ok(())
 }
 
-/// In the process that has been cloned into an existing pid namespace: what it has not
-/// inherited.
+/// Sets what a process cloned into an existing pid namespace has not inherited.
 pub(super) fn settle(process: &Process) -> Result<(), Failure> {
     setsid().during(Call::Setsid).step(Step::EnterPid)?;
     if process.terminal.is_some() {
@@ -141,7 +140,8 @@ pub(super) fn settle(process: &Process) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Changes to the working directory; false if only its owner may enter it.
+/// Changes to the working directory. Returns false on EACCES: the container's user may have the
+/// permission to enter it.
 pub(super) fn enter_cwd(process: &Process) -> Result<bool, Failure> {
     let path = &process.cwd;
     let enter = || match chdir(path.as_c_str()) {
@@ -157,8 +157,8 @@ pub(super) fn enter_cwd(process: &Process) -> Result<bool, Failure> {
     enter().step(Step::Cwd)
 }
 
-/// The kernel says so if the directory is outside of the process's root, where
-/// a leaked descriptor may have led it (CVE-2024-21626).
+/// Fails if the working directory is outside of the process's root, where a leaked descriptor may
+/// have led it (CVE-2024-21626). Then the kernel returns a path that does not begin with a slash.
 fn check_cwd() -> StepResult {
     let mut buf = [0; libc::PATH_MAX as usize];
     match fd::getcwd(&mut buf) {
@@ -204,15 +204,15 @@ fn loads_privileged(process: &Process) -> bool {
     process.filter.as_ref().is_some_and(|filter| filter.privileged)
 }
 
-/// With CAP_SYS_ADMIN in addition, if the filter needs it. It ends with execve,
-/// which makes the new sets from the inheritable, bounding and ambient ones, not
-/// from what the process had (capabilities(7)): so no call is needed behind the
-/// filter, which may forbid it.
+/// Sets the capabilities, and CAP_SYS_ADMIN in addition if loading the filter needs it. execve
+/// drops it: the new sets are made from the inheritable, bounding and ambient sets, and not from
+/// the permitted set (capabilities(7)). So no call is needed after the filter, which may forbid the
+/// call.
 fn set_capabilities(process: &Process) -> StepResult {
     let more = if loads_privileged(process) { 1 << cred::CAP_SYS_ADMIN } else { 0 };
     let Some(capabilities) = own_capabilities(process, more)? else { return Ok(()) };
     set_sets(&capabilities, more)?;
-    // Those of the caller, as far as they are still permitted and inheritable.
+    // The caller's ambient capabilities remain where they are still permitted and inheritable.
     cred::clear_ambient().during(Call::Prctl)?;
     for cap in (0..64u8).filter(|cap| capabilities.ambient & 1 << cap != 0) {
         cred::raise_ambient(cap).during(Call::Prctl)?;
@@ -220,12 +220,13 @@ fn set_capabilities(process: &Process) -> StepResult {
     Ok(())
 }
 
-/// The capabilities that the process is to have; `None`: those that it has. With `more`
-/// it has had some besides.
+/// Returns the capabilities that the process is to have; `None`: its current ones. `more` are
+/// additional capabilities that the process has had so far.
 fn own_capabilities(process: &Process, more: u64) -> StepResult<Option<Capabilities>> {
     Ok(match process.capabilities {
         Some(capabilities) => Some(capabilities),
-        // Without sets in config.json only a change from root to another user takes any away.
+        // Without sets in config.json, only a change from root to another user takes capabilities
+        // away.
         None if more == 0 || process.uid == 0 => None,
         None => Some(Capabilities {
             inheritable: cred::cap_get().during(Call::Capget)?.inheritable,
@@ -243,14 +244,14 @@ fn set_sets(capabilities: &Capabilities, more: u64) -> StepResult {
     cred::cap_set(&sets).during(Call::Capset)
 }
 
-/// Loads a filter that takes CAP_SYS_ADMIN, and gives that up, before the process is
-/// cloned into a pid namespace where it could be taken over. Only a filter that allows
-/// what is left to do.
+/// Loads a filter that takes CAP_SYS_ADMIN, and drops the capability, before the process is cloned
+/// into a pid namespace where it could be taken over. Does so only for a filter that allows the
+/// remaining calls.
 pub(super) fn load_before_clone(process: &Process) -> Result<(), Failure> {
     let Some(filter) = process.filter.as_ref().filter(|filter| filter.is_early) else { return Ok(()) };
     let load = || -> StepResult {
         let more = 1 << cred::CAP_SYS_ADMIN;
-        // Not after the filter, which need not allow to ask.
+        // Before the filter is loaded, which need not allow capget(2).
         let capabilities = own_capabilities(process, more)?;
         seccomp::load(&filter.program, filter.flags).during(Call::Seccomp)?;
         capabilities.map_or(Ok(()), |capabilities| set_sets(&capabilities, 0))
@@ -258,9 +259,10 @@ pub(super) fn load_before_clone(process: &Process) -> Result<(), Failure> {
     load().step(Step::Seccomp)
 }
 
-/// Closes everything but the standard descriptors, those to preserve, the
-/// channel and the fifo, when no step is left that needs more: before the process becomes
-/// the user, others of whom may look into /proc/PID/fd. Those two go with execve.
+/// Closes everything but the standard descriptors, those to preserve, the program file, the channel
+/// and the fifo. No later step needs more. This comes before the change of user, because other
+/// processes of that user may look into /proc/PID/fd. execve closes the program file, the channel
+/// and the fifo.
 fn close_fds(process: &Process, channel: &ChildEnd) -> StepResult {
     let channel = channel.as_fd().as_raw_fd();
     let fifo = process.fifo.as_ref().map_or(channel, AsRawFd::as_raw_fd);
@@ -279,11 +281,11 @@ pub(super) fn close_all_but(first: RawFd, keep: &mut [RawFd]) -> runtime_sys::Re
     fd::close_range(start, RawFd::MAX, 0)
 }
 
-/// Loads a filter that notifies, while the parent is there to hand its listener
-/// to the agent. All calls that follow may have to wait for the agent's answer.
+/// Loads a filter that notifies, while the parent can still hand its listener to the agent. Every
+/// call after that may have to wait for the agent's answer.
 ///
-/// Then it is the agent's alone: as long as any process has a listener open, nobody is told
-/// that the one who answered is gone, and the calls wait for ever.
+/// Afterwards only the agent has the listener open. As long as any process has it open, the kernel
+/// reports the end of the agent to no process, and the calls would wait for ever.
 pub(super) fn load_notifying(process: &Process, channel: &ChildEnd) -> Result<(), Failure> {
     let Some(filter) = process.filter.as_ref().filter(|filter| filter.notifies) else { return Ok(()) };
     let load = || -> StepResult {
@@ -292,7 +294,7 @@ pub(super) fn load_notifying(process: &Process, channel: &ChildEnd) -> Result<()
         let listener = seccomp::load_listening(&filter.program, filter.flags).during(Call::Seccomp)?;
         channel.wait_alone().during(Call::Read)?;
         if filter.survives_close {
-            // If the agent does not let us, execve closes it.
+            // If the agent does not let the process close it, execve does.
             drop(listener);
         } else {
             let _open = listener.into_raw_fd();
@@ -302,8 +304,8 @@ pub(super) fn load_notifying(process: &Process, channel: &ChildEnd) -> Result<()
     load().step(Step::Seccomp)
 }
 
-/// Loads any other filter, as late as can be: a profile need allow what the
-/// program does and execve, but nothing that only the runtime does.
+/// Loads any other filter, as late as possible: then a profile has to allow execve and the
+/// program's calls, but no calls of the runtime alone.
 pub(super) fn load_plain(process: &Process) -> runtime_sys::Result<()> {
     match &process.filter {
         Some(filter) if !filter.notifies && !filter.is_early => seccomp::load(&filter.program, filter.flags),
@@ -311,9 +313,9 @@ pub(super) fn load_plain(process: &Process) -> runtime_sys::Result<()> {
     }
 }
 
-/// Waits for `start` to write into the fifo, if there is one. Until then a
-/// signal that would end any other process shall end this one too, although it
-/// is the first of its pid namespace (pid_namespaces(7)).
+/// Waits for `start` to write into the fifo, if there is one. Until then, a signal that would end
+/// any other process also ends this one, although it is the init of its pid namespace
+/// (pid_namespaces(7)).
 pub(super) fn wait_start(process: &Process) -> Result<(), Failure> {
     let Some(fifo) = &process.fifo else { return Ok(()) };
     runtime_sys::signal::exit_when_terminated();
@@ -321,8 +323,9 @@ pub(super) fn wait_start(process: &Process) -> Result<(), Failure> {
     fd::read(fifo, &mut byte).during(Call::Read).step(Step::Ready).map(drop)
 }
 
-/// Tells that the program cannot be executed: the parent, who waits for that to happen, or
-/// behind a fifo the container's log and who has called start.
+/// Reports that the program cannot be executed: to the parent that waits for the execve, or with a
+/// fifo to the caller of `start`. Standard error, the container's log, gets the report too, unless
+/// the parent has got it.
 pub(super) fn complain(program: &CStr, failure: Failure, process: &Process, channel: &ChildEnd) {
     let told = match &process.fifo {
         None => {
@@ -330,7 +333,7 @@ pub(super) fn complain(program: &CStr, failure: Failure, process: &Process, chan
             channel.send(Reply::Failed(failure)).is_ok()
         }
         Some(fifo) => {
-            // There is nobody to be told that nobody could be told.
+            // A failure to report this cannot be reported.
             runtime_sys::ignore(channel::send_answer(fifo, failure, program));
             false
         }
@@ -341,14 +344,14 @@ pub(super) fn complain(program: &CStr, failure: Failure, process: &Process, chan
     let doing: &[u8] = if failure.call == Call::Seccomp { b"loading the system call filter: " } else { b"" };
     let text = runtime_sys::errno::text(failure.errno);
     let parts = [b"exec ", program.to_bytes(), b": ", doing, text.as_bytes(), b"\n"];
-    // One write, so that nothing comes between.
+    // A single write, so that no other output comes between the parts.
     runtime_sys::ignore(runtime_sys::fd::write_parts(fd::stdio(2), parts));
 }
 
-/// From here on nobody can look into us who lacks CAP_SYS_PTRACE on the host
-/// (CVE-2016-9962). A new user namespace makes that urgent: over a process in it,
-/// any process of root's on the host has all capabilities, though it have none
-/// itself (user_namespaces(7)), as one in a container that shares the host's pids.
+/// Forbids all processes without CAP_SYS_PTRACE on the host to look into this process from now on
+/// (CVE-2016-9962). With a new user namespace this is urgent: any process of the host's root has
+/// all capabilities over a process in that namespace, even if it has none itself
+/// (user_namespaces(7)). Such a process may be in a container that shares the host's pids.
 pub(super) fn hide() -> Result<(), Failure> {
     prctl::set_dumpable(false).during(Call::Prctl).step(Step::Hide)
 }

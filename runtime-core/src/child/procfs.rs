@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A procfs that shows a pid namespace in which the process that mounts it is not.
+//! A procfs for another pid namespace than that of the process that mounts it.
 //!
-//! Before Linux 6.18 procfs shows the pid namespace of the process that has opened the
-//! context for mounting it. That takes CAP_SYS_ADMIN in the user namespace which owns the
-//! opener's mount namespace, and a process in a pid namespace can be taken over by others
-//! there. So the opener has its own of both, with nothing in them, and brings nothing
-//! else:
+//! Before Linux 6.18 a procfs shows the pid namespace of the process that has opened its mount
+//! context. Opening it takes CAP_SYS_ADMIN in the user namespace that owns the opener's mount
+//! namespace, and a process in a pid namespace can be taken over by other processes there. So
+//! the opener has a user namespace and a mount namespace of its own, both empty, and no
+//! descriptor but its socket:
 //!
 //! ```text
-//!  the init ── clone ──▶ the guide: outside, like the init
-//!                        closes everything, leaves for a new user and a new mount
-//!                        namespace, and those for an empty root
+//!  the init ── clone ──▶ the guide: outside of the pid namespace, like the init
+//!                        closes everything, enters a new user and a new mount
+//!                        namespace, and makes the root of the latter empty
 //!                        └── clone ──▶ the opener: in the pid namespace
 //!                                      fsopen("proc"), the context to the init, exit
 //! ```
@@ -28,8 +28,8 @@ use runtime_sys::clone::{Child, clone3};
 use runtime_sys::{Errno, cred, fd, mount, ns, process, socket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-/// The context of a procfs that shows `namespace`; `context` is that of one that would
-/// show the calling process's own.
+/// Returns the mount context of a procfs that shows `namespace`. `context` is the context of one
+/// that would show the calling process's own pid namespace.
 pub(super) fn showing(namespace: &PidNamespace, context: OwnedFd) -> StepResult<OwnedFd> {
     match mount::fsconfig_set_fd(&context, c"pidns", &namespace.joined) {
         Ok(()) => return Ok(context),
@@ -41,7 +41,8 @@ pub(super) fn showing(namespace: &PidNamespace, context: OwnedFd) -> StepResult<
     let (ours, theirs) = socket::pair(SockType::SeqPacket).during(Call::Socket)?;
     let guide =
         Guide { joined: &namespace.joined, socket: theirs.as_fd(), other_end: ours.as_fd().as_raw_fd() };
-    // Else the guide would be in there itself.
+    // Otherwise the guide would be inside of the namespace, which the init has joined for its
+    // children.
     ns::setns(&namespace.own, CLONE_NEWPID).during(Call::Setns)?;
     let (_, pidfd) = clone3(0, false, None, guide).during(Call::Clone3)?;
     drop(theirs);
@@ -56,8 +57,9 @@ pub(super) fn showing(namespace: &PidNamespace, context: OwnedFd) -> StepResult<
     }
 }
 
-/// Whoever has taken the opener over may have sent the context of any other file system,
-/// with options of theirs. The kernel names it when it complains.
+/// Checks that the context is that of a procfs, which the kernel names in its messages. A process
+/// that has taken the opener over may have sent the context of another file system, with its own
+/// options.
 fn check(context: OwnedFd) -> StepResult<OwnedFd> {
     let mut buf = [0; 128];
     if mount::fsconfig_set(&context, c"which-is-it", None) == Err(Errno::EINVAL)
@@ -71,13 +73,14 @@ fn check(context: OwnedFd) -> StepResult<OwnedFd> {
 struct Guide<'a> {
     joined: &'a OwnedFd,
     socket: BorrowedFd<'a>,
-    /// Closed first, so that the init sees the end of this one.
+    /// The init's end of the socket. The guide closes it first, so that the init sees the guide's
+    /// end.
     other_end: RawFd,
 }
 
 impl Child for Guide<'_> {
     fn run(self) -> ! {
-        // EBADF at worst: then it is closed.
+        // EBADF at worst: the descriptor is closed already.
         runtime_sys::ignore(fd::close_range(self.other_end, self.other_end, 0));
         if let Err(failure) = self.lead() {
             report(self.socket, failure);
@@ -89,10 +92,10 @@ impl Child for Guide<'_> {
 impl Guide<'_> {
     fn lead(&self) -> StepResult {
         let (joined, socket) = (self.joined.as_raw_fd(), self.socket.as_raw_fd());
-        // The standard ones too: they may be the caller's terminal.
+        // The standard descriptors too: they may be the caller's terminal.
         close_all_but(0, &mut [joined, socket]).during(Call::CloseRange)?;
         ns::setns(self.joined, CLONE_NEWPID).during(Call::Setns)?;
-        // What little power the opener needs it has in there only.
+        // The little power that the opener needs exists only in these namespaces.
         match ns::unshare(CLONE_NEWUSER | CLONE_NEWNS) {
             Ok(()) => empty_root()?,
             // The host allows no user namespaces.
@@ -111,14 +114,14 @@ impl Guide<'_> {
 
 /// Replaces all mounts of the calling process's own mount namespace by an empty one.
 fn empty_root() -> StepResult {
-    // Slaves or private, or the host's mounts would go, too.
+    // Without this, shared mounts would propagate the unmount to the host.
     mount::set_propagation(c"/", libc::MS_REC | libc::MS_PRIVATE).during(Call::MountPropagation)?;
     let root = empty_tmpfs(None)?;
     mount::attach_at(&root, fd::CWD, c"/").during(Call::AttachMount)?;
     fchdir(&root).during(Call::Chdir)?;
     match pivot_root(c".", c".") {
         Ok(()) => umount2(c".", MntFlags::MNT_DETACH).during(Call::Umount)?,
-        // On an initramfs.
+        // EINVAL: the root is an initramfs.
         Err(Errno::EINVAL) => chroot(c".").during(Call::Chroot)?,
         Err(errno) => return Err((Call::PivotRoot, errno)),
     }
@@ -144,6 +147,6 @@ impl Child for Opener<'_> {
 
 fn report(socket: BorrowedFd<'_>, (call, errno): (Call, Errno)) {
     let failure = Failure { step: Step::Mount, item: 0, call, errno };
-    // If the init is gone too, there is nobody left to tell.
+    // If the init is gone too, there is no process to report to.
     runtime_sys::ignore(socket::send(socket, &Reply::Failed(failure).encode()));
 }

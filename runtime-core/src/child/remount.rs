@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The option `remount`: other options for a mount that is there, and for its file system.
+//! The option `remount`: new options for an existing mount and its file system.
 
 use super::mounting::{check_target, keep_words, set_attributes, set_propagation};
 use super::places::open_below;
@@ -10,8 +10,8 @@ use crate::path::root::Root;
 use runtime_sys::mount::{self, MountAttr, attr};
 use runtime_sys::{Errno, fd};
 
-/// Changes the mount at the destination of `m`, and its file system if this container has
-/// made it: others are the host's. `before` are the mounts that are there by now.
+/// Changes the mount at the destination of `m`, and its file system if this container has made it:
+/// other file systems are the host's. `before` are the mounts that are attached by now.
 pub(super) fn remount(root: Root<'_>, before: &mut [Mount], m: &Mount, channel: &ChildEnd) -> StepResult {
     let What::Remount(change) = &m.what else { return Err((Call::Fspick, Errno::EINVAL)) };
     let target = open_below(root, &m.destination)?;
@@ -43,7 +43,7 @@ pub(super) fn remount(root: Root<'_>, before: &mut [Mount], m: &Mount, channel: 
     }
     set_attributes(&target, m.attr.as_ref(), &m.all)?;
     set_propagation(&target, m)?;
-    // It is not to become read-only later on after all.
+    // The remount has made the mount writable, so it must not become read-only later.
     if let (Some(made), Some(MountAttr { clear, .. })) = (made, m.attr)
         && clear & attr::RDONLY != 0
     {

@@ -8,7 +8,7 @@ use std::convert::Infallible;
 /// Reports the failure to the parent, and exits.
 pub(super) fn give_up(result: Result<Infallible, Failure>, channel: &ChildEnd) -> ! {
     let Err(failure) = result;
-    // If the parent is gone too, there is nobody left to tell.
+    // If the parent is gone too, there is no process to report to.
     runtime_sys::ignore(channel.send(Reply::Failed(failure)));
     runtime_sys::exec::exit(1)
 }

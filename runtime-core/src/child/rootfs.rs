@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The root file system: in, to the top, locked.
+//! The root file system: attached, made the root directory, made read-only.
 
 use super::helpers;
 use crate::boundary::channel::ChildEnd;
@@ -15,18 +15,18 @@ use runtime_sys::mount::{self, Depth, MountAttr, attr};
 use runtime_sys::{Errno, fd, ns};
 use std::os::fd::OwnedFd;
 
-/// Attaches the rootfs: on top of the root directory, where no path of the host
-/// has to be looked up again. Not with hooks, which may enter the mount namespace
-/// and expect the host's tree in it, with the rootfs where config.json says; and
-/// not in the host's mount namespace. The process's own root stays what it was.
+/// Attaches the rootfs on top of the root directory, so that no path of the host has to be looked
+/// up again. With hooks, or in the host's mount namespace, attaches it at its own path: hooks may
+/// enter the mount namespace and expect the host's tree in it, with the rootfs where config.json
+/// says. The process's own root directory stays the same.
 pub(super) fn attach(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Result<(), Failure> {
     if rootfs.own_namespace {
         cut_off(rootfs, proc).step(Step::Propagation)?;
     }
     let mut attach = || -> StepResult {
         let suppliers = Suppliers::new(channel, &rootfs.helper);
-        // A helper in this mount namespace knows the place as well, and may have the way
-        // to it that we lack.
+        // A helper in this mount namespace knows the mount point too, and may have the permission
+        // to reach it that the init lacks.
         let sends_place = rootfs.helper.is_some() && !rootfs.has_room();
         if let Some(helper) = suppliers.helper.filter(|_| sends_place) {
             helpers::send_place(helper)?;
@@ -43,9 +43,9 @@ pub(super) fn attach(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Re
     attach().step(Step::Rootfs)
 }
 
-/// Nothing that happens here may show on the host. Slaves, not private mounts: hooks rely
-/// on seeing what the host mounts. In a chroot that takes the whole tree, too; this is
-/// where it turns out whether the process is in one.
+/// Makes the mounts slaves, so that nothing propagates to the host. Not private, because hooks rely
+/// on seeing new mounts of the host. In a chroot, the mounts outside of it become slaves too. Finds
+/// out whether the process is in a chroot.
 fn cut_off(rootfs: &mut Rootfs, proc: &Proc) -> StepResult {
     let enslave = || mount::set_propagation(c"/", MS_REC | MS_SLAVE).during(Call::MountPropagation);
     if !rootfs.chrooted {
@@ -54,8 +54,9 @@ fn cut_off(rootfs: &mut Rootfs, proc: &Proc) -> StepResult {
     let back = fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0).during(Call::Open)?;
     let before = fd::place(c"/").during(Call::Stat)?;
     rootfs.chrooted = match leave_chroot(proc) {
-        // Without CAP_SYS_CHROOT nobody could have put it into one but a program that has
-        // given that up since, and exec cannot join the container either.
+        // Without CAP_SYS_CHROOT the process counts as outside of a chroot: only a program that has
+        // dropped the capability since could have put it into one, and exec could not join the
+        // container either.
         Err((Call::Setns, Errno::EPERM)) => false,
         left => {
             left?;
@@ -66,16 +67,16 @@ fn cut_off(rootfs: &mut Rootfs, proc: &Proc) -> StepResult {
     if rootfs.chrooted { enter_directory(&back) } else { Ok(()) }
 }
 
-/// The root directory of the mount namespace becomes the process's (setns(2)): pivot_root
-/// takes that away, and whoever joins the mount namespace begins there.
+/// Makes the root directory of the mount namespace the process's (setns(2)). pivot_root takes this
+/// directory away, and a process that joins the mount namespace starts in it.
 fn leave_chroot(proc: &Proc) -> StepResult {
-    // A namespace file is what NO_MAGICLINKS is there to refuse; this one is our own.
+    // Not opened with NO_MAGICLINKS, which refuses namespace files. This file is the process's own.
     let namespace = fd::openat2(proc, c"self/ns/mnt", libc::O_RDONLY, 0, 0).during(Call::Open)?;
     ns::setns(namespace, libc::CLONE_NEWNS).during(Call::Setns)
 }
 
-/// Makes the rootfs the root directory, and with pivot_root takes everything
-/// else out of the mount namespace, if that is the container's.
+/// Makes the rootfs the root directory. With pivot_root, also takes everything else out of the
+/// mount namespace, if that is the container's.
 pub(super) fn pivot(rootfs: &Rootfs, proc: &Proc) -> Result<(), Failure> {
     let change = || -> StepResult {
         let bares = rootfs.own_namespace && !rootfs.pivot;
@@ -89,13 +90,13 @@ pub(super) fn pivot(rootfs: &Rootfs, proc: &Proc) -> Result<(), Failure> {
             }
         }
         if rootfs.chrooted || bares && rootfs.mount_point.as_c_str() != c"/" {
-            // Whoever joins the mount namespace, as exec does, gets for a root what is on
-            // top of its root directory (mntns_install of fs/namespace.c).
+            // A process that joins the mount namespace, like one of exec, gets as its root the
+            // mount on top of the namespace's root directory (mntns_install of fs/namespace.c).
             mount::attach_at(&rootfs.root, fd::CWD, c"/").during(Call::AttachMount)?;
         }
         fchdir(&rootfs.root).during(Call::Chdir)?;
         if rootfs.own_namespace && rootfs.pivot {
-            // The old root lands on top of the new one, where "." is (pivot_root(2)).
+            // The old root is then mounted on top of the new one, at "." (pivot_root(2)).
             pivot_root(c".", c".").during(Call::PivotRoot)?;
             umount2(c".", MntFlags::MNT_DETACH).during(Call::Umount)?;
             if rootfs.covered > 0 {
@@ -109,9 +110,9 @@ pub(super) fn pivot(rootfs: &Rootfs, proc: &Proc) -> Result<(), Failure> {
     change().step(Step::PivotRoot)
 }
 
-/// Unmounts the old root where it was below other mounts: what a mount on the root had
-/// covered has come on top of it, and was unmounted in its place. `..` of the root
-/// directory is what lies on top (path_lookup of fs/namei.c).
+/// Unmounts the old root where it was below other mounts. Mounts that a mount on the root had
+/// covered are then on top of it, and umount2 has unmounted one of them instead. `..` of the root
+/// directory is the topmost mount (path_lookup of fs/namei.c).
 fn uncover_root() -> StepResult {
     while fd::place(c"..").during(Call::Stat)? != fd::place(c".").during(Call::Stat)? {
         umount2(c".", MntFlags::MNT_DETACH).during(Call::Umount)?;
@@ -119,7 +120,7 @@ fn uncover_root() -> StepResult {
     Ok(())
 }
 
-/// Makes a directory the root directory, for an exec'd process.
+/// Makes a directory the root directory, for a process of exec.
 pub(super) fn enter(root: &OwnedFd) -> Result<(), Failure> {
     enter_directory(root).step(Step::PivotRoot)
 }
@@ -129,9 +130,9 @@ fn enter_directory(root: &OwnedFd) -> StepResult {
     chroot(c".").during(Call::Chroot)
 }
 
-/// Without pivot_root the host's mounts stay below, and a procfs among them
-/// that nothing covers would let the container mount its own without the masks
-/// (the kernel's mount_too_revealing). So /proc and /sys go, or are covered.
+/// Unmounts /proc and /sys, or covers them if they are locked. Without pivot_root the host's mounts
+/// stay below the rootfs. A procfs among them that is not covered would let the container mount its
+/// own without the masks (mount_too_revealing of the kernel).
 fn hide_bare_procfs() -> StepResult {
     for path in [c"/proc", c"/sys"] {
         match umount2(path, MntFlags::MNT_DETACH) {
@@ -145,7 +146,7 @@ fn hide_bare_procfs() -> StepResult {
     Ok(())
 }
 
-/// Finds a mount that is at its destination still.
+/// Opens a mount that is still at its destination. ESTALE if another mount is there.
 fn find(root: Root<'_>, m: &Mount) -> StepResult<OwnedFd> {
     let mount = root.open(&m.destination, libc::O_PATH).during(Call::Open)?;
     match fd::mount_id(&mount).during(Call::Stat)? {
@@ -154,7 +155,8 @@ fn find(root: Root<'_>, m: &Mount) -> StepResult<OwnedFd> {
     }
 }
 
-/// What had to wait until everything is mounted.
+/// Makes mounts and the rootfs read-only, and sets the rootfs propagation, now that everything is
+/// mounted.
 pub(super) fn lock(rootfs: &mut Rootfs) -> Result<(), Failure> {
     let readonly = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
     let root = Root::new(&rootfs.root);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Standard streams, and what else of the container's files the process gets by a
-//! descriptor of its own.
+//! Standard streams, and other files of the container that the process gets as descriptors of its
+//! own.
 //!
-//! Nothing here opens what an image or a process in the container chose: a file is looked
-//! at first (O_PATH), and what was looked at is opened, through a procfs that they
-//! have no hand in. That procfs, and for exec the way to the container's root, are the
-//! host's, so exec opens these files before it joins any namespace.
+//! No file that an image or a process in the container has chosen is opened unchecked. A file is
+//! checked first (O_PATH), and then opened through a procfs that the image and the processes cannot
+//! change. That procfs, and for exec the path to the container's root, are the host's. So exec
+//! opens these files before it joins any namespace.
 
 use super::devices::SHARED;
 use super::lookup;
@@ -17,15 +17,15 @@ use nix::sys::stat::fstat;
 use runtime_sys::{Errno, fd};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// For the first process of a container, once it is in its root.
+/// Replaces the streams and finds HOME for the init of a container, once it is in its root.
 pub(super) fn take(process: &mut Process, view: &View<'_>) -> Result<(), Failure> {
     let devices = host_devices(process)?;
     replace(process, devices, view)?;
     find_home(process, view).step(Step::Home)
 }
 
-/// For a later process, before it joins anything. The root is that of the init, which is
-/// alive: otherwise it could not be joined.
+/// Replaces the streams and finds HOME for a later process, before it joins any namespace. The root
+/// is that of the init, which is alive: otherwise it could not be joined.
 pub(super) fn take_ahead(plan: &mut Plan) -> Result<(), Failure> {
     let Some(path) = &plan.root else { return Ok(()) };
     let process = &mut plan.process;
@@ -35,7 +35,7 @@ pub(super) fn take_ahead(plan: &mut Plan) -> Result<(), Failure> {
     }
     let open = || -> StepResult<(OwnedFd, Proc)> {
         let proc = Proc::host().during(Call::Open)?;
-        // A link that leads out of procfs, like those of descriptors.
+        // A link out of procfs, like those of descriptors.
         let flags = libc::O_PATH | libc::O_DIRECTORY;
         Ok((fd::open_follow(&proc, path, flags, 0).during(Call::Open)?, proc))
     };
@@ -45,7 +45,7 @@ pub(super) fn take_ahead(plan: &mut Plan) -> Result<(), Failure> {
     find_home(process, &view).step(Step::Home)
 }
 
-/// Which of [`SHARED`] each standard stream is.
+/// Returns, for each standard stream, its index in [`SHARED`].
 fn host_devices(process: &Process) -> Result<[Option<usize>; 3], Failure> {
     let mut devices = [None; 3];
     if process.terminal.is_some() {
@@ -59,16 +59,15 @@ fn host_devices(process: &Process) -> Result<[Option<usize>; 3], Failure> {
     Ok(devices)
 }
 
-/// Puts the container's own devices in the place of standard streams that are the
-/// host's: a program that opens them again or changes them must not reach those. A
-/// container without the device is an error. It may be without it on purpose, to keep
-/// the host's.
+/// Replaces standard streams that are the host's devices by the container's own devices: a program
+/// that opens them again or changes them must not reach the host's. A missing device is an error,
+/// because an image could lack it on purpose, to keep the host's.
 fn replace(process: &mut Process, devices: [Option<usize>; 3], view: &View<'_>) -> Result<(), Failure> {
     for (n, index) in devices.iter().enumerate() {
         let Some((index, device)) = index.and_then(|index| Some((index, SHARED.get(index)?))) else {
             continue;
         };
-        // A stream before this one may have it.
+        // An earlier stream may already have the device open.
         let same = devices.iter().take(n).position(|other| *other == Some(index));
         let opened = match same.and_then(|same| process.stdio.get(same)?.as_ref()) {
             Some(opened) => fd::duplicate(opened).during(Call::Dup),
@@ -81,7 +80,7 @@ fn replace(process: &mut Process, devices: [Option<usize>; 3], view: &View<'_>) 
     Ok(())
 }
 
-/// Fills in HOME where config.json has none.
+/// Fills in HOME if config.json does not set it.
 fn find_home(process: &mut Process, view: &View<'_>) -> StepResult {
     if let Some(index) = process.home.take() {
         lookup::home(view, process.uid, |home| process.env.patch(index, b"HOME=".len(), home));
@@ -89,7 +88,7 @@ fn find_home(process: &mut Process, view: &View<'_>) -> StepResult {
     Ok(())
 }
 
-/// Puts the given descriptors in the place of the standard ones.
+/// Makes the given descriptors the standard streams.
 pub(super) fn set(process: &Process) -> StepResult {
     for (given, n) in process.stdio.iter().zip(0..) {
         if let Some(given) = given {
@@ -99,8 +98,8 @@ pub(super) fn set(process: &Process) -> StepResult {
     Ok(())
 }
 
-/// Makes a standard stream the user's, who may open /dev/stdout again only then. Of a file
-/// system that does not allow it, or knows no owners, that is not an error.
+/// Makes the user the owner of a standard stream. Otherwise the user could not open /dev/stdout
+/// again. It is not an error if the file system does not allow the change, or has no owners.
 pub(crate) fn own(stream: BorrowedFd<'_>, uid: u32) -> runtime_sys::Result<()> {
     let st = fstat(stream)?;
     if st.st_uid == uid || !is_handed_over(stream, &st) {
@@ -113,9 +112,9 @@ pub(crate) fn own(stream: BorrowedFd<'_>, uid: u32) -> runtime_sys::Result<()> {
     }
 }
 
-/// True for what the caller has most likely made for this container: a pipe, a terminal, a
-/// file to write to. A file that is only read may be anybody's. Devices are everybody's on
-/// the host, also the one that leads each process to its own terminal (/dev/tty).
+/// Returns true for a file that the caller has most likely made for this container: a pipe, a
+/// terminal, a file to write to. A file that is only read may belong to anyone. Devices belong to
+/// all of the host, also /dev/tty, which leads each process to its own terminal.
 fn is_handed_over(stream: BorrowedFd<'_>, st: &libc::stat) -> bool {
     match st.st_mode & libc::S_IFMT {
         libc::S_IFIFO => true,
