@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Handing the listener of a filter to the agent that answers for it
-//! (config-linux.md, "Seccomp", `listenerPath`).
+//! The handover of a filter's listener to the agent that answers for the filter (config-linux.md,
+//! "Seccomp", `listenerPath`).
 
 use super::peer::Peer;
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -11,11 +11,11 @@ use seccomp::Listener;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-/// The name of the one descriptor that goes along.
+/// The name of the descriptor that is sent.
 const LISTENER: &str = "seccompFd";
 
-/// Sends the listener of process `pid`, which is watched, to the agent: one
-/// connection, one document, closed afterwards.
+/// Sends the listener of process `pid` to the agent: one connection, one document, closed
+/// afterwards. Fails at an event of `watch`.
 pub(crate) fn hand_over(
     agent: &Listener,
     listener: OwnedFd,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Waiting until a process executes its program. It says that by closing a descriptor,
-//! but what another thread of the caller has cloned meanwhile has a copy of that until
-//! it executes a program itself. So the process is looked at, too.
+//! Waiting until a process executes its program. The execve closes a descriptor. But a process that
+//! another thread of the caller has cloned meanwhile has a copy of that descriptor, until it
+//! executes a program itself. So the state of the process is checked, too.
 
 use super::explain;
 use crate::boundary::channel::WIRE_LEN;
@@ -12,7 +12,7 @@ use crate::state::process::{Execution, ProcessId};
 use runtime_sys::{Errno, fd};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-/// How often a process is looked at, in milliseconds. Most often it is not at all.
+/// The pauses between checks of the process, in milliseconds. Usually there is no check.
 const PAUSES_MS: std::ops::RangeInclusive<i32> = 10..=50;
 
 /// Waits for the end of the `channel` to the child `pid`. Fails if the program could not be
@@ -20,10 +20,10 @@ const PAUSES_MS: std::ops::RangeInclusive<i32> = 10..=50;
 pub(crate) fn by_channel(channel: &ParentEnd, pid: i32, cancel: Option<BorrowedFd<'_>>) -> Result<()> {
     let has_come = await_event(
         |limit_ms| channel.is_readable(limit_ms, cancel),
-        // It has not been waited for, so the pid is its own.
+        // The child has not been waited for, so the pid is not reused.
         || ProcessId::of(pid)?.execution(),
     )?;
-    // It may have come after the last wait for it.
+    // The event may have come after the last wait for it.
     if !has_come && !channel.is_readable(0, None)? {
         return Ok(());
     }
@@ -34,7 +34,8 @@ pub(crate) fn by_channel(channel: &ParentEnd, pid: i32, cancel: Option<BorrowedF
     }
 }
 
-/// Waits for the end of the fifo of start, of which this is the reading end.
+/// Waits for the end of the fifo of `start`; `fifo` is its reading end. Fails if the program could
+/// not be executed.
 pub(crate) fn by_fifo(fifo: &OwnedFd, process: ProcessId) -> Result<()> {
     await_event(
         |limit_ms| Ok(fd::poll(fifo, 0, limit_ms).context(|| "poll exec.fifo")? != 0),
@@ -51,8 +52,8 @@ pub(crate) fn by_fifo(fifo: &OwnedFd, process: ProcessId) -> Result<()> {
     }
 }
 
-/// Waits for an event, or until a look shows that there is nothing more to wait for:
-/// whether it was the event.
+/// Waits for an event, or until `look` shows that there is nothing to wait for any more. Returns
+/// true for the event.
 fn await_event(has_come: impl Fn(i32) -> Result<bool>, look: impl Fn() -> Result<Execution>) -> Result<bool> {
     let mut pause_ms = *PAUSES_MS.start();
     loop {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! From the child's eight bytes to a sentence: what, where, why, and what to do.
+//! Error messages for the child's eight bytes: what failed and where, the cause, and a hint.
 
 use crate::boundary::plan::{Plan, Program, What};
 use crate::boundary::step::{Call, Failure, Step};
@@ -10,15 +10,15 @@ use crate::values::rlimit_name;
 use runtime_sys::Errno;
 use std::ffi::CStr;
 
-/// What [`Step::Loopback`] is about.
+/// The subject of [`Step::Loopback`] in messages.
 pub(super) const LOOPBACK: &str = "bringing the loopback interface up";
 
-/// Why the clone itself failed.
+/// Makes the error for a failed clone.
 pub(super) fn clone(errno: Errno) -> Error {
     namespaces(errno, "clone3")
 }
 
-/// Why a call that makes namespaces failed.
+/// Makes the error for a failed call that makes namespaces.
 pub(super) fn namespaces(errno: Errno, call: &str) -> Error {
     let error = Error::os(errno, call).of_kind(ErrorKind::Setup);
     match errno {
@@ -39,12 +39,13 @@ pub(super) fn namespaces(errno: Errno, call: &str) -> Error {
     }
 }
 
-/// Adds runc's words for what goes wrong inside of a container.
+/// Adds runc's words for failures inside of a container.
 pub(crate) fn start_failed(error: Error) -> Error {
     error.wrap("unable to start container process: error during container init")
 }
 
-/// What the child reported, in words; some may be the kernel's.
+/// Makes the error for a failure that the child has reported. `words` is the kernel's message, if
+/// there is one.
 pub(super) fn failure(failure: Failure, words: Option<&str>, plan: &Plan) -> Error {
     let Failure { step, call, errno, .. } = failure;
     let item = failure.item as usize;
@@ -76,13 +77,13 @@ pub(super) fn failure(failure: Failure, words: Option<&str>, plan: &Plan) -> Err
     error.of_kind(ErrorKind::Setup)
 }
 
-/// Why a program was not executed.
+/// Makes the error for a program that was not executed.
 pub(crate) fn not_executed(failure: Failure, program: &str) -> Error {
     let doing = if failure.call == Call::Seccomp { ": loading the system call filter" } else { "" };
     Error::os(failure.errno, format!("exec {program}{doing}")).of_kind(ErrorKind::NotExecuted)
 }
 
-/// `call: errno`, with what there is to know about the two.
+/// Makes the error `call: errno`, with a hint if there is one for the two.
 fn plain(call: Call, errno: Errno) -> Error {
     let error = Error::os(errno, call.name());
     match (call, errno) {
@@ -121,7 +122,7 @@ fn plain(call: Call, errno: Errno) -> Error {
         (Call::PivotRoot, Errno::EINVAL) => {
             error.with_hint("an initramfs cannot be left by pivot_root(2): use --no-pivot")
         }
-        // The kernel starts no process in a pid namespace without its first one (pid_namespaces(7)).
+        // The kernel starts no process in a pid namespace whose init has ended (pid_namespaces(7)).
         (Call::Clone | Call::Clone3, Errno::ENOMEM) => error.with_hint(
             "the first process of the pid namespace to join has ended (or there is too little memory)",
         ),
@@ -132,7 +133,7 @@ fn plain(call: Call, errno: Errno) -> Error {
         (Call::Mmap, Errno::EPERM) => {
             error.with_hint("without CAP_SYS_ADMIN, call runtime_core::protect_program() first thing in main")
         }
-        // These take no capability.
+        // These calls take no capability.
         (Call::Access | Call::CloseRange, Errno::EPERM) => {
             error.with_hint("a filter of the host's may forbid it")
         }
@@ -151,7 +152,7 @@ fn name(path: Option<&CStr>) -> String {
     }
 }
 
-/// What a step was about.
+/// Returns the subject of a step.
 fn subject(step: Step, item: usize, plan: &Plan) -> String {
     let container = plan.container.as_ref();
     match step {
@@ -305,11 +306,11 @@ fn mount(i: usize, call: Call, errno: Errno, words: Option<&str>, plan: &Plan) -
     cause.wrap(format!("error mounting {source:?} to rootfs at {destination:?} (mounts[{i}])"))
 }
 
-/// Why a tree cannot be cloned.
+/// The hint for a tree that cannot be cloned.
 pub(crate) const NOT_CLONED: &str = "the mount that the source is on is unbindable; or, in a user namespace, mounts \
                                      below it hide what the container may not see, and only rbind takes them along";
 
-/// An error about the ids of a mount, with what there is to know about it.
+/// Adds a hint to an error about the id mappings of a mount.
 pub(crate) fn map_ids(error: Error, errno: Errno) -> Error {
     match errno {
         Errno::EINVAL => error.with_hint("the file system does not support id-mapped mounts"),
@@ -320,12 +321,12 @@ pub(crate) fn map_ids(error: Error, errno: Errno) -> Error {
     }
 }
 
-/// Whether it is a new procfs or sysfs.
+/// Returns true for a new procfs or sysfs.
 fn is_kernels(what: &What) -> bool {
     matches!(what, What::New(new) if matches!(new.fstype.to_bytes(), b"proc" | b"sysfs"))
 }
 
-/// runc's words for a program that is not there: engines match on them.
+/// Makes the error for a program that was not found, in runc's words: engines match on them.
 fn program(call: Call, errno: Errno, plan: &Plan) -> Error {
     match &plan.process.program {
         Program::Search { name, .. } if call == Call::Access => {

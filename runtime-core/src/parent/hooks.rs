@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Hooks: started, fed, listened to, ended (config.md, "POSIX-platform Hooks").
+//! Hooks: starting them, writing the state to them, reading their output, ending them (config.md,
+//! "POSIX-platform Hooks").
 //!
-//! Those of the runtime's namespaces are children like any other. Those of the
-//! container's join it as an exec'd process does (`ops::container_hooks`): the one
-//! who waits for them, with a heap and a clock, is always the parent. Where and as
-//! what they start, and what becomes of their children: docs/decisions/hooks.md.
+//! Hooks in the runtime's namespaces are ordinary children. Hooks in the container's namespaces
+//! join them like a process of exec (`ops::container_hooks`). The parent always waits for them,
+//! because it has a heap and a clock. docs/decisions/hooks.md says where and as which user they
+//! start, and what becomes of their children.
 
 use super::reap::{self, reap};
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
@@ -18,11 +19,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// How much of what a hook prints is kept for an error.
+/// The limit of a hook's output that is kept for an error, in bytes.
 const OUTPUT_MAX: usize = 64 << 10;
 
-/// The process of a hook: a child that has not been waited for, and that leads a
-/// process group.
+/// The process of a hook: a child that has not been waited for, and that leads a process group.
 #[derive(Debug)]
 pub(crate) struct Started {
     pub(crate) pid: i32,
@@ -32,13 +32,13 @@ pub(crate) struct Started {
 /// Starts a hook with these as its standard input, output and error.
 pub(crate) type Start<'a> = dyn FnMut(&Hook, [OwnedFd; 3]) -> Result<Started> + 'a;
 
-/// Runs the hooks of one kind in their order, in the caller's namespaces; the
-/// first that fails ends it, and so does an event of `watch`.
+/// Runs the hooks of one kind in their order, in the caller's namespaces. Stops at the first
+/// failure, and at an event of `watch`.
 pub(crate) fn run(kind: Kind, hooks: &[Hook], state: &StateDocument<'_>, watch: Watch<'_>) -> Result<()> {
     run_with(kind, hooks, state, watch, &mut here_in(state.bundle))
 }
 
-/// As [`run`], wherever `start` starts them.
+/// Runs hooks like [`run`], but starts them with `start`.
 pub(crate) fn run_with(
     kind: Kind,
     hooks: &[Hook],
@@ -52,8 +52,8 @@ pub(crate) fn run_with(
     })
 }
 
-/// Runs all hooks of one kind, whether or not one fails (runtime.md, "Lifecycle",
-/// step 13): the failures.
+/// Runs all hooks of one kind, even if one fails (runtime.md, "Lifecycle", step 13). Returns the
+/// failures.
 pub(crate) fn run_all(
     kind: Kind,
     hooks: &[Hook],
@@ -70,7 +70,7 @@ pub(crate) fn run_all(
 }
 
 fn document(hooks: &[Hook], state: &StateDocument<'_>) -> Vec<u8> {
-    // Only maps with keys that are no strings cannot be written.
+    // Serialization fails only for maps whose keys are not strings.
     if hooks.is_empty() { Vec::new() } else { serde_json::to_vec(state).unwrap_or_default() }
 }
 
@@ -78,8 +78,8 @@ fn numbered(kind: Kind, i: usize, error: Error) -> Error {
     error.wrap_as(ErrorKind::Hook, format!("error running {} hook #{i}", kind.name()))
 }
 
-/// Starts hooks as children in the caller's namespaces, in the directory `bundle`, or
-/// where the caller is if that is gone.
+/// Starts hooks as children in the caller's namespaces, in the directory `bundle`, or in the
+/// caller's working directory if the bundle is gone.
 fn here_in(bundle: &str) -> impl FnMut(&Hook, [OwnedFd; 3]) -> Result<Started> {
     let bundle = Path::new(bundle);
     move |hook, stdio| here(hook, stdio, bundle)
@@ -108,12 +108,13 @@ fn here(hook: &Hook, stdio: [OwnedFd; 3], bundle: &Path) -> Result<Started> {
     command.stdin(stdin).stdout(stdout).stderr(stderr).process_group(0);
     process::start_clean(&mut command);
     let mut child = command.spawn().map_err(|error| Error::io(&error, format!("fork/exec {}", hook.path)))?;
-    // Nobody has waited for it, so the pid is its own.
+    // The child has not been waited for, so the pid is not reused.
     let pid = child.id() as i32;
     match process::pidfd_open(pid) {
         Ok(pidfd) => Ok(Started { pid, pidfd }),
         Err(errno) => {
-            // Nobody could wait for it, or end it, later. The first error is the one to report.
+            // Without a pidfd the hook cannot be waited for or ended later. The first error is the
+            // one to report.
             let _ended = child.kill().and_then(|()| child.wait());
             Err(Error::os(errno, "pidfd_open"))
         }
@@ -131,8 +132,9 @@ fn run_one(hook: &Hook, state: &[u8], watch: Watch<'_>, start: &mut Start<'_>) -
     let Started { pid, pidfd } = start(hook, [stdin, out, err])?;
     let pipes = Pipes { input: Some(input), stdout, stderr };
     let (stdout, stderr) = supervise(&pidfd, pipes, state, hook.timeout, watch).inspect_err(|_| {
-        // Not started by us to outlive an error; ESRCH if all are gone already. It has
-        // not been waited for, so no other group has its number. The hook may have left it.
+        // A hook must not outlive an error. ESRCH if all its processes are gone. The hook has not
+        // been waited for, so no other process group has its number. The hook may have left the
+        // group.
         ignore(process::kill_group(pid, libc::SIGKILL));
         reap::end(&pidfd);
     })?;
@@ -142,14 +144,14 @@ fn run_one(hook: &Hook, state: &[u8], watch: Watch<'_>, start: &mut Start<'_>) -
     }
 }
 
-/// Our ends of a hook's standard descriptors.
+/// The runtime's ends of a hook's standard streams.
 struct Pipes {
     input: Option<OwnedFd>,
     stdout: OwnedFd,
     stderr: OwnedFd,
 }
 
-/// Feeds a hook its standard input and takes its output until it has ended.
+/// Writes a hook's standard input and reads its output until the hook has ended.
 fn supervise(
     pidfd: &OwnedFd,
     pipes: Pipes,
@@ -164,7 +166,7 @@ fn supervise(
     }
     let mut left = state;
     let mut outputs = [(true, Vec::new()), (true, Vec::new())];
-    // Beyond what a clock can count to: no deadline.
+    // No deadline if the clock cannot represent it.
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     loop {
         let wait_ms = match deadline {
@@ -198,7 +200,7 @@ fn supervise(
             match input.as_ref().map_or(Ok(0), |input| fd::write(input, left)) {
                 Ok(n) => left = left.get(n..).unwrap_or_default(),
                 Err(Errno::EAGAIN) => {}
-                // It does not want to know.
+                // The hook has closed its standard input.
                 Err(Errno::EPIPE) => left = &[],
                 Err(errno) => return Err(fail(errno)),
             }
@@ -209,13 +211,14 @@ fn supervise(
         for ((pipe, ready), (open, output)) in
             [(stdout.as_fd(), out_ready), (stderr.as_fd(), err_ready)].into_iter().zip(&mut outputs)
         {
-            // What it has written before its end is still in the pipe.
+            // Output from before the hook's end is still in the pipe.
             if ready != 0 || ended != 0 {
                 *open = *open && drain(pipe, output).map_err(fail)?;
             }
         }
         if ended != 0 {
-            // Whoever inherited the pipes may keep them: the hook itself is over.
+            // Other processes may have inherited the pipes and keep them; the hook itself has
+            // ended.
             let [(_, out), (_, err)] = outputs;
             return Ok((text(&out), text(&err)));
         }
@@ -223,10 +226,10 @@ fn supervise(
     }
 }
 
-/// Reads what there is, but no more than a pipe holds: who writes faster than this reads
-/// does not keep it from looking at the clock. False at the end of file.
+/// Reads the available output, but no more than a pipe holds: a hook that writes faster than this
+/// function reads must not keep it from checking the deadline. Returns false at the end of file.
 fn drain(pipe: BorrowedFd<'_>, output: &mut Vec<u8>) -> runtime_sys::Result<bool> {
-    /// Of a user's, unless fs.pipe-max-size says otherwise.
+    /// The largest pipe of a user, unless fs.pipe-max-size differs.
     const PIPE_MAX: usize = 1 << 20;
     let mut buf = [0; 4096];
     for _ in 0..PIPE_MAX / buf.len() {

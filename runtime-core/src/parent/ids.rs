@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The id mappings of a new user namespace (user_namespaces(7)), written by the
-//! parent while the child waits.
+//! The id mappings of a new user namespace (user_namespaces(7)), written by the parent while the
+//! child waits.
 
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path::proc::Proc;
@@ -10,7 +10,7 @@ use runtime_sys::{Errno, fd, process};
 use std::ffi::CString;
 use std::process::Command;
 
-/// Whether the caller is anybody but the root of the initial user namespace.
+/// Returns true unless the caller is root of the initial user namespace.
 pub(crate) fn is_rootless() -> Result<bool> {
     if !geteuid().is_root() {
         return Ok(true);
@@ -18,7 +18,7 @@ pub(crate) fn is_rootless() -> Result<bool> {
     Ok(!crate::userns::is_initial_user_namespace()?)
 }
 
-/// Whether setgroups(2) is denied to what is cloned or joins from here: by the
+/// Returns true if setgroups(2) is denied to processes that are cloned or join from here: by the
 /// user namespace of the process `target`, or of the caller.
 pub(crate) fn denies_groups(target: Option<i32>) -> Result<bool> {
     let path = match target {
@@ -33,8 +33,8 @@ pub(crate) fn denies_groups(target: Option<i32>) -> Result<bool> {
 
 /// Writes both maps of the user namespace that process `pid` is in.
 ///
-/// The privileged write them; the others ask newuidmap(1) and newgidmap(1), and
-/// where those are missing can map themselves only, and no groups.
+/// Root writes the maps directly. Other users call newuidmap(1) and newgidmap(1). Where those are
+/// missing, a user can map only its own ids, and setgroups(2) is denied.
 pub(crate) fn write_maps(proc: &Proc, pid: i32, uid: &[IdRange], gid: &[IdRange]) -> Result<()> {
     if geteuid().is_root() {
         write(proc, pid, "uid_map", uid)?;
@@ -44,7 +44,7 @@ pub(crate) fn write_maps(proc: &Proc, pid: i32, uid: &[IdRange], gid: &[IdRange]
         .or_else(|helper| own_only(uid, geteuid().as_raw(), helper, || write(proc, pid, "uid_map", uid)))?;
     helper("newgidmap", pid, gid).or_else(|helper| {
         own_only(gid, getegid().as_raw(), helper, || {
-            // Without it an unprivileged process could drop a group that denies it something.
+            // Otherwise an unprivileged process could drop a group by which it is denied access.
             let file = file(pid, "setgroups");
             proc.write(&file, b"deny").context(|| format!("write /proc/{pid}/setgroups"))?;
             write(proc, pid, "gid_map", gid)
@@ -52,8 +52,8 @@ pub(crate) fn write_maps(proc: &Proc, pid: i32, uid: &[IdRange], gid: &[IdRange]
     })
 }
 
-/// Fails if the user namespace that process `pid` is in has other maps than
-/// config.json says. An empty map says nothing.
+/// Fails if the user namespace that process `pid` is in has other maps than config.json. An empty
+/// map in config.json is not compared.
 pub(crate) fn compare_maps(proc: &Proc, pid: i32, uid: &[IdRange], gid: &[IdRange]) -> Result<()> {
     for (field, name, map) in [("linux.uidMappings", "uid_map", uid), ("linux.gidMappings", "gid_map", gid)] {
         if map.is_empty() {
@@ -73,7 +73,7 @@ pub(crate) fn compare_maps(proc: &Proc, pid: i32, uid: &[IdRange], gid: &[IdRang
     Ok(())
 }
 
-/// What user `uid` of the user namespace that process `pid` is in is on the host.
+/// Returns the host's uid for `uid` in the user namespace that process `pid` is in.
 pub(crate) fn on_host(proc: &Proc, pid: i32, uid: u32) -> Result<u32> {
     let map = proc.read(&file(pid, "uid_map")).context(|| format!("read /proc/{pid}/uid_map"))?;
     find(&String::from_utf8_lossy(&map), uid).ok_or_else(|| {
@@ -89,13 +89,13 @@ pub(crate) struct Maps {
 }
 
 impl Maps {
-    /// Those that a new user namespace will have.
+    /// Makes the mappings that a new user namespace will have.
     pub(crate) fn new(uid: &[IdRange], gid: &[IdRange]) -> Self {
         let ranges = |map: &[IdRange]| map.iter().map(|m| (m.inside, m.outside, m.size)).collect();
         Maps { uid: ranges(uid), gid: ranges(gid) }
     }
 
-    /// Those of the user namespace that process `pid` is in.
+    /// Reads the mappings of the user namespace that process `pid` is in.
     pub(crate) fn of(proc: &Proc, pid: i32) -> Result<Self> {
         let read = |name: &str| {
             let text = proc.read(&file(pid, name)).context(|| format!("read /proc/{pid}/{name}"))?;
@@ -104,7 +104,7 @@ impl Maps {
         Ok(Maps { uid: read("uid_map")?, gid: read("gid_map")? })
     }
 
-    /// What a user and a group of the user namespace are on the host.
+    /// Returns the host's ids for a user and a group of the user namespace.
     pub(crate) fn on_host(&self, uid: u32, gid: u32) -> Result<(u32, u32)> {
         let find = |map: &[_], id: u32, name: &str| {
             look_up(map.iter().copied(), id).ok_or_else(|| {
@@ -127,7 +127,7 @@ fn look_up(mut ranges: impl Iterator<Item = (u32, u32, u32)>, id: u32) -> Option
     })
 }
 
-/// The ranges of a uid_map: first id inside, first id outside, how many.
+/// Returns the ranges of a uid_map: first id inside, first id outside, number of ids.
 fn ranges(map: &str) -> impl Iterator<Item = (u32, u32, u32)> {
     map.lines().filter_map(|line| {
         let mut numbers = line.split_ascii_whitespace().map(|word| word.parse::<u32>().ok());
@@ -135,8 +135,8 @@ fn ranges(map: &str) -> impl Iterator<Item = (u32, u32, u32)> {
     })
 }
 
-/// `map` maps the caller's own id and nothing else: the kernel lets everybody
-/// write that. If it does not, the helper's error is the one to show.
+/// Calls `write` if `map` maps only the caller's own id, which the kernel allows to every user.
+/// Otherwise returns the error of the helper.
 fn own_only(map: &[IdRange], own: u32, helper: Error, write: impl FnOnce() -> Result<()>) -> Result<()> {
     match map {
         [IdRange { outside, size: 1, .. }] if *outside == own => write(),

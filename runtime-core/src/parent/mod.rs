@@ -29,76 +29,76 @@ use runtime_sys::{Errno, clone, fd, process, signal, socket};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// A process between its clone and its release. Dropped, it is killed and reaped.
+/// A process between its clone and its release. Dropping kills and reaps it.
 #[derive(Debug)]
 pub(crate) struct Child {
     pub(crate) pid: i32,
     guard: Guard,
     channel: ParentEnd,
-    /// What a process has said before its pid was known.
+    /// Replies that came from a process before its pid was known.
     early: VecDeque<Reply>,
-    /// It will clone the process that takes its place, and end.
+    /// True if the process will clone its successor, and exit.
     is_replaced: bool,
-    /// The process whose place it has taken, which ends meanwhile.
+    /// The process that has cloned this one, and is exiting.
     predecessor: Option<Guard>,
-    /// The listener of its filter has been fetched: there is one.
+    /// True if the listener of the filter has been fetched: there is only one.
     has_listener: bool,
     trees: TreeCloning,
 }
 
-/// How the trees that a helper clones get to the init.
+/// The state of the helper that clones trees for the init.
 #[derive(Debug)]
 enum TreeCloning {
-    /// There is no helper, or it has sent them all.
+    /// There is no helper, or it has sent all trees.
     Done,
-    /// The helper's socket, and the init's, which is the init's alone if the helper is to
-    /// see its end.
+    /// The helper is not started yet. Its socket, and the init's: the parent closes both before it
+    /// waits for the helper, which otherwise would not see the end of the init.
     Prepared { helper: OwnedFd, init: OwnedFd },
-    /// The helper, and the process in whose mount namespace it works, if that is not the
-    /// init's.
+    /// The helper, and the process in whose mount namespace it works, if that is not the init's.
     Started { helper: Box<Child>, _room: Option<Box<Child>> },
 }
 
-/// What comes of listening to a process that clones its successor.
+/// The result of listening to a process that clones its successor.
 #[derive(Debug)]
 enum Heard {
-    /// It says this; `None`: it has ended.
+    /// A reply of the process; `None` if it has ended.
     Said(Option<Reply>),
-    /// The process is the successor now.
+    /// The process is replaced by its successor.
     Replaced,
 }
 
-/// A process that lives without us. The pidfd stays good for waiting for it.
+/// A process that does not need the parent any more. The pidfd can still be used to wait for it.
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) pid: i32,
     pub(crate) pidfd: OwnedFd,
-    /// Ends when the program is executed, or the process has ended before that.
+    /// The channel. It ends when the program is executed, or when the process ends before that.
     channel: ParentEnd,
 }
 
-/// What a child is waiting for.
+/// The event that a child waits for.
 #[derive(Debug)]
 pub(crate) enum Progress {
-    /// For the tree of this mount: [`Child::send_tree`].
+    /// The tree of this mount: [`Child::send_tree`].
     NeedMount(usize),
-    /// That the parent has moved network devices.
+    /// The parent has moved network devices.
     Namespaces,
-    /// That the parent has run its hooks.
+    /// The parent has run its hooks.
     Barrier,
-    /// For nothing, or for the agent of its filter, who needs this listener.
+    /// The parent has handed this listener to the filter's agent, for whose answer a call of the
+    /// child may be waiting.
     Listener(OwnedFd),
-    /// That the parent has written everything down.
+    /// The parent has written everything down.
     Ready,
 }
 
-/// Kills and reaps a child, unless it is taken away before.
+/// A child that is killed and reaped on drop, unless it is taken out before.
 #[derive(Debug)]
 struct Guard(Option<OwnedFd>);
 
 impl Guard {
     fn pidfd(&self) -> BorrowedFd<'_> {
-        // Only `disarm`, which takes the guard, leaves it empty.
+        // Only `disarm`, which consumes the guard, leaves it empty.
         self.0.as_ref().map_or(runtime_sys::fd::CWD, AsFd::as_fd)
     }
 
@@ -116,8 +116,8 @@ impl Drop for Guard {
 
 /// Clones the child that will carry out `plan`, in `cgroup` if one is given.
 ///
-/// The calling thread blocks its signals meanwhile, so that no handler of the
-/// program runs in the child, and has them back when this returns.
+/// The calling thread blocks its signals during the clone, so that no handler of the program runs
+/// in the child, and unblocks them before this function returns.
 pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<Child> {
     let (parent, child) = channel::channel()?;
     let is_replaced = plan.has_stage() || plan.process.enters_pid;
@@ -128,7 +128,8 @@ pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<C
     let helper = match plan.tree_helper() {
         Some(helper) => {
             let (ours, inits) = socket::pair(SockType::SeqPacket).context(|| "socketpair")?;
-            // Descriptors on the way count (RLIMIT_NOFILE of the user, unix(7)): a few will do.
+            // Descriptors in flight count (RLIMIT_NOFILE of the user, unix(7)), so the queue is
+            // kept short.
             socket::shrink_send_buffer(&ours).context(|| "setsockopt(SO_SNDBUF)")?;
             helper.socket = Some(inits);
             Some(ours)
@@ -155,7 +156,7 @@ pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<C
     Ok(child)
 }
 
-/// A user namespace with these mappings, in which nobody lives: for a mount.
+/// Makes a user namespace with these mappings and without processes, for a mount.
 pub(crate) fn user_namespace(uid: &[IdRange], gid: &[IdRange]) -> Result<OwnedFd> {
     let (parent, child) = channel::channel()?;
     let idle = Idle { hides: !ids::is_rootless()?, channel: &child };
@@ -171,7 +172,7 @@ pub(crate) fn user_namespace(uid: &[IdRange], gid: &[IdRange]) -> Result<OwnedFd
     Ok(namespace)
 }
 
-/// A process in a mount namespace that has the host's mounts, locked.
+/// Clones a process into a mount namespace that has the host's mounts, locked.
 fn room(to_helper: &OwnedFd, plan: &Plan) -> Result<Child> {
     let (parent, child) = channel::channel()?;
     let room = Room { to_helper, channel: &child };
@@ -183,7 +184,7 @@ fn room(to_helper: &OwnedFd, plan: &Plan) -> Result<Child> {
     }
 }
 
-/// Clones a process that helps, in the caller's cgroup.
+/// Clones a helper process, in the caller's cgroup.
 fn clone_helper(namespaces: i32, channel: ParentEnd, helper: impl clone::Child) -> Result<Child> {
     let blocked = signal::Blocked::all();
     let cloned = clone::clone3(namespaces, false, None, helper);
@@ -208,8 +209,9 @@ impl Child {
     }
 
     /// Waits until the child is in the namespaces that it joins, if the parent's next steps depend
-    /// on them: until then its id maps and its network are the host's. Others in those
-    /// namespaces may keep it from going on, so this ends when `cancel` becomes readable.
+    /// on them: until then its id maps and its network are the host's. Other processes in those
+    /// namespaces may keep the child from going on, so the wait ends when `cancel` becomes
+    /// readable.
     pub(crate) fn await_joins(&mut self, plan: &Plan, cancel: Option<BorrowedFd<'_>>) -> Result<()> {
         if plan.has_stage() {
             if let Heard::Said(reply) = self.hear(cancel).traced(Mark::AwaitStage)? {
@@ -227,8 +229,8 @@ impl Child {
         Ok(())
     }
 
-    /// The next word of a process that will clone the one which takes its place, our child
-    /// as well, unless that comes first.
+    /// Waits for the next reply of a process that will clone its successor, or until it is replaced
+    /// by the successor, which is a child of the parent as well.
     fn hear(&mut self, cancel: Option<BorrowedFd<'_>>) -> Result<Heard> {
         loop {
             let [channel, ended] =
@@ -236,19 +238,20 @@ impl Child {
             let [_, cancel] = Watch::cancel(cancel).entries();
             let news = match fd::poll_many([channel, ended, cancel], -1).context(|| "poll")? {
                 [0, 0, cancel] => Watch::check([0, cancel]).map(|()| false)?,
-                // What it has said before its end may have come between the two.
+                // A reply that was sent before the end may have arrived between the two checks.
                 [0, _, _] => fd::poll(&self.channel, libc::POLLIN, 0).context(|| "poll")? != 0,
                 _ => true,
             };
-            // A killed one does not leave us waiting for more, whoever has its end of the channel.
+            // Does not wait for more from a process that was killed, even if another process has
+            // its end of the channel.
             let said = if news { self.channel.receive_from().context(|| "recv")? } else { None };
             match said {
                 Some((Reply::Cloned(pid), sender)) if sender == self.pid => {
                     self.replace(pid)?;
                     return Ok(Heard::Replaced);
                 }
-                // The new process runs since the clone: what it says may come before
-                // what the other says about it.
+                // The new process runs since the clone, so its replies may come before the reply
+                // that names it.
                 Some((reply, sender)) if sender != self.pid => self.push_early(reply)?,
                 Some((reply, _)) => return Ok(Heard::Said(Some(reply))),
                 None => return Ok(Heard::Said(self.early.pop_front())),
@@ -256,8 +259,8 @@ impl Child {
         }
     }
 
-    /// Keeps what a process has said that is not known yet. It may be in the hands of others,
-    /// and an honest one waits for an answer after two words.
+    /// Keeps a reply from a process that is not known yet. Other processes may have taken it over;
+    /// an honest one waits for an answer after two replies.
     fn push_early(&mut self, reply: Reply) -> Result<()> {
         const EARLY_MAX: usize = 4;
         if self.early.len() >= EARLY_MAX {
@@ -267,9 +270,10 @@ impl Child {
         Ok(())
     }
 
-    /// From a process that has said all that it will to the one that it has cloned.
+    /// Replaces a process that will send nothing more by the process that it has cloned.
     fn replace(&mut self, pid: i32) -> Result<()> {
-        // It is our child, so the pid stays its own until we have waited for it.
+        // The process is a child of the parent, so its pid is not reused before it has been waited
+        // for.
         let pidfd = process::pidfd_open(pid).context(|| "pidfd_open")?;
         let cloned = Guard(Some(pidfd));
         self.predecessor = Some(std::mem::replace(&mut self.guard, cloned));
@@ -278,7 +282,7 @@ impl Child {
         Ok(())
     }
 
-    /// The pidfd of the process.
+    /// Returns the pidfd of the process.
     pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
         self.guard.pidfd()
     }
@@ -290,8 +294,8 @@ impl Child {
         }
     }
 
-    /// Waits until the child has come to its next stop, which another process of the
-    /// container may keep it from, or until `cancel` becomes readable.
+    /// Waits until the child has come to its next stop, or until `cancel` becomes readable: another
+    /// process of the container may keep the child from getting there.
     pub(crate) fn progress(&mut self, plan: &Plan, cancel: Option<BorrowedFd<'_>>) -> Result<Progress> {
         let reply = loop {
             self.await_word(plan, cancel)?;
@@ -302,7 +306,8 @@ impl Child {
                 break Ok(reply);
             }
         };
-        // Whoever shares an existing pid namespace may speak for a process in it.
+        // Other processes of an existing pid namespace may have taken over a process in it, and may
+        // send for it.
         let is_inside = plan.process.enters_pid && !self.is_replaced;
         match reply.traced(Mark::AwaitChild)? {
             Some(Reply::Namespaces) if !is_inside => Ok(Progress::Namespaces),
@@ -315,7 +320,7 @@ impl Child {
                 self.listener(fd, plan, cancel).map(Progress::Listener)
             }
             Some(Reply::Ready) => {
-                // It counts among the processes of the cgroup.
+                // The predecessor still counts among the processes of the cgroup.
                 drop(self.predecessor.take());
                 Ok(Progress::Ready)
             }
@@ -323,13 +328,14 @@ impl Child {
         }
     }
 
-    /// Fetches the listener of the filter that the child is about to load: it will
-    /// have the number `fd`. The child cannot say when it is there, because that
-    /// may be a call that waits for the agent; nor can anything else, so we look.
+    /// Fetches the listener of the filter that the child is about to load. The listener will have
+    /// the number `fd` in the child. The child cannot report that it exists, because the report may
+    /// be a call that waits for the agent. No other process can report it either, so this function
+    /// polls.
     fn listener(&mut self, fd: i32, plan: &Plan, cancel: Option<BorrowedFd<'_>>) -> Result<OwnedFd> {
         const PAUSE_MS: i32 = 1;
         loop {
-            // In this order: what the child says may follow right upon the filter.
+            // In this order: a reply of the child may come right after the filter is loaded.
             let news = !self.early.is_empty() || self.channel.is_readable(PAUSE_MS, cancel)?;
             match process::pidfd_getfd(self.pidfd(), fd) {
                 Ok(listener) => return Ok(listener),
@@ -349,9 +355,9 @@ impl Child {
         }
     }
 
-    /// Starts the helper that clones trees in the child's mount namespace, with rights
-    /// that the child does not have, if there is to be one ([`Cloner::Helper`]).
-    /// `owners`: see [`TreeCloner`].
+    /// Starts the helper that clones trees in the child's mount namespace, with rights that the
+    /// child does not have, if there is to be one ([`Cloner::Helper`]). `owners`: see
+    /// [`TreeCloner`].
     pub(crate) fn start_tree_cloner(&mut self, plan: &Plan, owners: &[(u32, u32)]) -> Result<()> {
         let TreeCloning::Prepared { helper: socket, init } = &self.trees else { return Ok(()) };
         let has_room = plan.container.as_ref().is_some_and(|container| container.rootfs.has_room());
@@ -366,8 +372,8 @@ impl Child {
         Ok(())
     }
 
-    /// Waits until the child has said something. If the tree helper fails, that is what has gone
-    /// wrong, and the child will say no more than that it waits for a tree in vain.
+    /// Waits until the child has sent a reply. A failure of the tree helper is the one to report:
+    /// the child would only report that it waits for a tree in vain.
     fn await_word(&mut self, plan: &Plan, cancel: Option<BorrowedFd<'_>>) -> Result<()> {
         while let TreeCloning::Started { helper, .. } = &mut self.trees
             && self.early.is_empty()
@@ -380,7 +386,7 @@ impl Child {
                 [_, 0, _] => return Ok(()),
                 _ => match helper.channel.receive().context(|| "recv")? {
                     Some(Reply::Ready) => self.trees = TreeCloning::Done,
-                    // The init says why.
+                    // The init reports the reason.
                     Some(Reply::Failed(failure)) if failure.lost_peer() => self.trees = TreeCloning::Done,
                     other => return Err(helper.failed(other, plan)),
                 },
@@ -392,7 +398,8 @@ impl Child {
         Ok(())
     }
 
-    /// Clones the tree of mount number `item`, whose turn has come, and sends it.
+    /// Clones the tree of the mount with index `item`, and sends it to the child, which waits for
+    /// it.
     pub(crate) fn send_tree(&self, plan: &Plan, item: usize) -> Result<()> {
         let mounts = plan.container.as_ref().map(|container| &container.rootfs.mounts);
         let later = match mounts.and_then(|mounts| mounts.get(item)).map(|mount| &mount.what) {
@@ -408,7 +415,7 @@ impl Child {
         self.channel.send_mount(&tree).context(|| "sendmsg")
     }
 
-    /// A socket of rtnetlink(7) in the child's network namespace.
+    /// Opens a socket of rtnetlink(7) in the child's network namespace.
     pub(crate) fn route_socket(&self, plan: &Plan) -> Result<OwnedFd> {
         let (parent, child) = channel::channel()?;
         let opener = RouteOpener { init: self.pidfd(), channel: &child };
@@ -425,7 +432,7 @@ impl Child {
         self.channel.go().context(|| "send")
     }
 
-    /// Lets the child go on for good: from now on it lives without us.
+    /// Lets the child go on for good. From now on it does not need the parent.
     pub(crate) fn release(self) -> Result<Running> {
         self.go().traced(Mark::Release)?;
         match self.guard.disarm() {
@@ -434,14 +441,14 @@ impl Child {
         }
     }
 
-    /// Whether it has been killed, as for memory.
+    /// Returns true if the child was killed with SIGKILL, for example by the OOM killer.
     pub(crate) fn is_killed(&self) -> bool {
         let ended = fd::poll(self.guard.pidfd(), libc::POLLIN, 0).is_ok_and(|events| events != 0);
         let status = || reap::peek(self.pid, self.guard.pidfd());
         ended && status() == Ok(ExitStatus::Signaled(libc::SIGKILL))
     }
 
-    /// What a reply that was not expected means.
+    /// Makes the error for an unexpected reply.
     fn failed(&self, reply: Option<Reply>, plan: &Plan) -> Error {
         match reply {
             Some(Reply::Failed(failure)) => explain::failure(failure, self.channel.words(), plan),
@@ -450,7 +457,7 @@ impl Child {
         }
     }
 
-    /// Waits for the end of a child from which no more is to be expected.
+    /// Waits for the end of a child that will send nothing more, and makes the error for it.
     pub(crate) fn ended(&self) -> Error {
         let words = match reap::peek(self.pid, self.guard.pidfd()) {
             Ok(status) => format!("the child ended without a word: {status}"),
@@ -466,8 +473,9 @@ impl Running {
         reap::end(self.pidfd);
     }
 
-    /// Waits until the program has been executed, or init has ended instead, or `cancel`
-    /// becomes readable. Only for a process that does not wait for a `start`.
+    /// Waits until the program has been executed, or init has ended instead. Fails if the program
+    /// could not be executed, or if `cancel` becomes readable. Only for a process that does not
+    /// wait for a `start`.
     pub(crate) fn await_exec(&self, cancel: Option<BorrowedFd<'_>>) -> Result<()> {
         execution::by_channel(&self.channel, self.pid, cancel)
     }

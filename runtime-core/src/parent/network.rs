@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A container's new network namespace, which takes the kernel longer to make than
-//! all the others together: a thread makes it while its caller goes on.
+//! A container's new network namespace. A thread makes it while its caller goes on, because the
+//! kernel takes longer to make it than all the others together.
 
 use super::explain;
 use crate::error::{Error, ErrorKind, Result};
@@ -10,7 +10,8 @@ use std::os::fd::OwnedFd;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::{Builder, JoinHandle};
 
-/// A namespace that is being made. Dropped, it is waited for and goes away.
+/// A network namespace that a thread is making. Dropping waits for the thread, and the namespace
+/// goes away.
 #[derive(Debug)]
 pub(crate) struct NewNetwork {
     made: Receiver<OwnedFd>,
@@ -18,13 +19,13 @@ pub(crate) struct NewNetwork {
 }
 
 impl NewNetwork {
-    /// Begins to make it; `None` if there can be no thread.
+    /// Starts the thread; `None` if no thread can be started.
     pub(crate) fn begin() -> Option<Self> {
-        /// Bytes; a build for debugging needs some 6 KiB.
+        /// Bytes; a debug build needs about 6 KiB.
         const STACK: usize = 32 << 10;
         let (sender, made) = mpsc::sync_channel(1);
         let trace = Handle::of_thread();
-        // The thread inherits the mask: no handler of the program may run in it.
+        // The thread inherits the signal mask: no handler of the program may run in it.
         let blocked = signal::Blocked::all();
         let thread = Builder::new().stack_size(STACK).spawn(move || {
             trace.enter(Track::Network);
@@ -34,7 +35,7 @@ impl NewNetwork {
         Some(NewNetwork { made, thread: Some(thread.ok()?) })
     }
 
-    /// Waits until the namespace is there. It is not ready yet.
+    /// Waits until the namespace exists. Its loopback interface may not be up yet.
     pub(crate) fn namespace(&mut self) -> Result<OwnedFd> {
         let made = match self.made.recv() {
             Ok(namespace) => Ok(namespace),
@@ -43,7 +44,7 @@ impl NewNetwork {
         made.traced(Mark::AwaitNetwork)
     }
 
-    /// Waits until its loopback interface is up.
+    /// Waits until the loopback interface of the namespace is up.
     pub(crate) fn finish(mut self) -> Result<()> {
         self.join()
     }
@@ -58,7 +59,7 @@ impl NewNetwork {
 
 impl Drop for NewNetwork {
     fn drop(&mut self) {
-        // Nothing of it outlives the error that made it useless.
+        // The thread must not outlive the error that made it useless.
         drop(self.join());
     }
 }
@@ -67,8 +68,8 @@ fn vanished() -> Error {
     Error::new(ErrorKind::Setup, "the thread that makes the network namespace has panicked")
 }
 
-/// The namespaces of a thread are its own (unshare(2)), and end with it unless
-/// something else keeps them.
+/// Makes the namespace, sends it, and brings lo up in it. The namespaces of a thread are its own
+/// (unshare(2)), and end with the thread unless a descriptor or a process keeps them.
 fn make(made: &SyncSender<OwnedFd>) -> Result<()> {
     let make = || -> runtime_sys::Result<OwnedFd> {
         ns::unshare(libc::CLONE_NEWNET)?;
@@ -76,7 +77,7 @@ fn make(made: &SyncSender<OwnedFd>) -> Result<()> {
     };
     let namespace = make().map_err(|errno| explain::namespaces(errno, "unshare")).traced(Mark::Network)?;
     if made.send(namespace).is_err() {
-        // Nobody wants it any more.
+        // The receiver is gone: the namespace is not needed any more.
         return Ok(());
     }
     let up = net::loopback_up().map_err(|errno| Error::os(errno, "ioctl").wrap(explain::LOOPBACK));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What is set on a process from outside, by pid, while it waits for the word:
-//! limits that would be in its own way, and priorities that only the parent, who
-//! has its capabilities in the initial user namespace, may set.
+//! Attributes that the parent sets on a process by pid, while the process waits for Go: limits that
+//! would be in the process's own way, and priorities that only the parent may set, because only it
+//! has its capabilities in the initial user namespace.
 
 use crate::boundary::plan::Plan;
 use crate::child::streams;
@@ -16,23 +16,23 @@ use runtime_sys::{Errno, fd, process};
 use std::ffi::CString;
 use std::os::fd::AsFd;
 
-/// What is set on a process from outside.
+/// Attributes that the parent sets on a process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attributes<'a> {
     pub(crate) oom_score_adj: Option<i32>,
     pub(crate) scheduler: Option<&'a SchedAttr>,
     pub(crate) io_priority: Option<u16>,
     pub(crate) rlimits: &'a [Rlimit],
-    /// The CPUs to run on, as a mask; empty: all that the cgroup allows.
+    /// The mask of CPUs to run on. Empty: all that the cgroup allows.
     pub(crate) cpus: &'a [u64],
 }
 
-/// Applies all of it. The process is a child of ours that has not been waited
-/// for, so the pid is its own.
+/// Sets all attributes. The process is a child that has not been waited for, so the pid is not
+/// reused.
 ///
-/// `limits_here`: a process in a user namespace cannot raise its own limits; one
-/// outside of it sets them itself, because for the limits of another user's
-/// process even root needs CAP_SYS_RESOURCE.
+/// Limits are set only if `limits_here`, because a process in a user namespace cannot raise its own
+/// limits. A process outside of one sets them itself, because even root needs CAP_SYS_RESOURCE for
+/// the limits of another user's process.
 pub(crate) fn apply(attributes: Attributes<'_>, proc: &Proc, pid: i32, limits_here: bool) -> Result<()> {
     set_affinity(attributes.cpus, pid)
         .and_then(|()| set(attributes, proc, pid, limits_here))
@@ -86,10 +86,11 @@ fn set(attributes: Attributes<'_>, proc: &Proc, pid: i32, limits_here: bool) -> 
     Ok(())
 }
 
-/// Makes the standard streams the user's who `uid` is in the process's user namespace.
-/// There, root may not do that: pipes that were made on the host belong to an id that has
-/// no mapping. Files may be others' as well, and stay theirs, as terminals of a user's
-/// session do; without a user namespace, the process itself is not as careful, nor is runc.
+/// Changes the owner of standard streams that are pipes to the user that `uid` is in the process's
+/// user namespace. Root of that namespace may not do this: pipes that were made on the host belong
+/// to an id without a mapping. Files keep their owner, because other programs may use them too, and
+/// so do terminals of a user's session. Without a user namespace, the process itself is less
+/// careful, and so is runc.
 pub(crate) fn own_streams(plan: &Plan, proc: &Proc, pid: i32, uid: u32) -> Result<()> {
     if plan.process.terminal.is_some() || !geteuid().is_root() {
         return Ok(());
@@ -109,36 +110,36 @@ pub(crate) fn own_streams(plan: &Plan, proc: &Proc, pid: i32, uid: u32) -> Resul
     Ok(())
 }
 
-/// A manager that is bound to a few CPUs (systemd's CPUAffinity) shall not bind
-/// the container: the process gets all that its cgroup allows, unless
-/// execCPUAffinity says otherwise.
+/// Sets the CPU affinity of the process. Without execCPUAffinity, the process gets all CPUs that
+/// its cgroup allows: a manager that is bound to a few CPUs (systemd's CPUAffinity) must not bind
+/// the container.
 fn set_affinity(cpus: &[u64], pid: i32) -> Result<()> {
     if cpus.is_empty() {
-        // More than any machine has; the kernel takes the part that exists. A
-        // seccomp policy of our own may forbid it, which is no reason to fail.
+        // More CPUs than any machine has; the kernel takes those that exist. A seccomp filter on
+        // the runtime itself may forbid the call, which is no reason to fail.
         runtime_sys::ignore(process::set_affinity(pid, &[u64::MAX; 128]));
         return Ok(());
     }
     process::set_affinity(pid, cpus).context(|| "process.execCPUAffinity.final: sched_setaffinity")
 }
 
-/// What the calling thread is bound to until this is dropped: a child inherits
-/// it, so that it disturbs no other CPU before its cgroup takes effect
+/// A new CPU affinity of the calling thread, until this value is dropped. A child inherits it, so
+/// that the child disturbs no other CPU before its cgroup takes effect
 /// (process.execCPUAffinity.initial).
 pub(crate) struct Bound {
     before: [u64; 128],
 }
 
 impl Bound {
-    /// Binds the calling thread.
+    /// Binds the calling thread to `cpus`.
     pub(crate) fn to(cpus: &[u64]) -> Result<Bound> {
         let before = process::affinity().context(|| "sched_getaffinity")?;
         process::set_affinity(0, cpus).context(|| "process.execCPUAffinity.initial: sched_setaffinity")?;
         Ok(Bound { before })
     }
 
-    /// The first CPUs that the thread runs on now, in the words of runc's debug
-    /// log, which people look for.
+    /// Returns the first CPUs that the thread may run on, in the words of runc's debug log, which
+    /// users look for.
     pub(crate) fn note(&self) -> String {
         let now = process::affinity().map_or(0, |mask| mask[0]);
         format!("for nsexec: affinity: {now:#x}")

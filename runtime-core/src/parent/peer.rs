@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Programs that are sent something of the container by a socket of theirs: the
-//! receiver of a terminal, or of a pidfd, and the agent of a filter. Each may be slow,
-//! stuck or hostile, and the caller holds the container's lock.
+//! Programs that receive a part of the container through a socket of theirs: a terminal, a pidfd,
+//! or the listener of a filter. Each may be slow, stuck or hostile, and the caller holds the
+//! container's lock.
 
 use crate::error::{Context, Error, Result};
 use crate::watch::Watch;
@@ -12,10 +12,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long a peer may take to accept a connection and to read what is sent.
+/// The time that a peer may take to accept a connection and to read the message.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often a peer is tried whose backlog is full, in milliseconds. (The kernel has a
-/// call that waits for room, but none that waits for anything else meanwhile.)
+/// The pauses between attempts to connect to a peer whose backlog is full, in milliseconds. (A
+/// blocking connect(2) waits for room, but cannot wait for other events as well.)
 const PAUSES_MS: std::ops::RangeInclusive<i32> = 1..=50;
 
 /// A connection to a peer.
@@ -44,7 +44,7 @@ impl<'a> Peer<'a> {
         connect().context(|| format!("dial unix {}", path.display()))
     }
 
-    /// Sends all of `payload`, and `fd` with its first byte.
+    /// Sends all of `payload`, and `fd` with the first byte.
     pub(crate) fn send(&self, payload: &[u8], fd: impl AsFd) -> Result<()> {
         let sent = self.send_part(|| socket::send_fd(&self.socket, payload, &fd))?;
         let mut left = payload.get(sent..).unwrap_or_default();
@@ -65,7 +65,7 @@ impl<'a> Peer<'a> {
         }
     }
 
-    /// Waits until there is room to write, or for `at_most_ms`.
+    /// Waits until there is room to write, for at most `at_most_ms`.
     fn wait(&self, call: &str, room: Option<BorrowedFd<'_>>, at_most_ms: i32) -> Result<()> {
         let left = self.end.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -80,7 +80,7 @@ impl<'a> Peer<'a> {
         Watch::check([process, cancel])
     }
 
-    /// The connection, which does not wait.
+    /// Returns the connection, which is non-blocking.
     pub(crate) fn into_socket(self) -> OwnedFd {
         self.socket
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Waiting for the end of a child that another process traces. The kernel lets a parent
-//! reap such a child only after its tracer has, which a process of the container may be,
-//! and may never do (ptrace(2), "Death under ptrace"). Nor need a child end that was killed:
-//! a tracer can stop it on its way out (PTRACE_O_TRACEEXIT), where a second SIGKILL does
-//! not reach it, and a file system in user space can leave it without an answer.
+//! Waiting for the end of a child that another process may trace. The kernel lets a parent reap a
+//! traced child only after its tracer has (ptrace(2), "Death under ptrace"). The tracer may be a
+//! process of the container, and may never do so. Nor does a killed child always end: a tracer can
+//! stop it on its way out (PTRACE_O_TRACEEXIT), where a second SIGKILL has no effect, and a FUSE
+//! file system can leave it without an answer.
 
 use runtime_sys::process::{ExitStatus, pidfd_send_signal, try_wait};
 use runtime_sys::{Errno, Result, fd, ignore};
@@ -11,12 +11,12 @@ use std::ffi::CString;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-/// How long a tracer may take to wait for a process that has ended.
+/// The time that a tracer may take to wait for a process that has ended.
 const PATIENCE: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_millis(5);
-/// How long a child may take to end that was killed, or has said that it ends.
+/// The time that a child may take to end after it was killed, or after it has reported its end.
 const LAST: Duration = Duration::from_secs(10);
-/// poll(2) has no limit.
+/// The value for no time limit in poll(2).
 const NONE: i32 = -1;
 
 /// Waits until the child `pid` has ended, and reaps it, unless its tracer keeps it.
@@ -24,8 +24,8 @@ pub(crate) fn reap(pid: i32, pidfd: impl AsFd) -> Result<ExitStatus> {
     end_of(pid, pidfd, 0, NONE)
 }
 
-/// Waits until a child has ended that has said so, and leaves it to be waited for again.
-/// ETIMEDOUT: it has not ended.
+/// Waits until a child has ended that has reported its end, and leaves it to be waited for again.
+/// ETIMEDOUT if it has not ended.
 pub(crate) fn peek(pid: i32, pidfd: impl AsFd) -> Result<ExitStatus> {
     end_of(pid, pidfd, libc::WNOWAIT, LAST.as_millis() as i32)
 }
@@ -43,13 +43,13 @@ fn end_of(pid: i32, pidfd: impl AsFd, flags: i32, limit_ms: i32) -> Result<ExitS
         }
         std::thread::sleep(PAUSE);
     }
-    // Not reaped, so the number is still its own.
+    // The child has not been reaped, so the pid is not reused.
     status_of(pid)
 }
 
 /// Kills a child, and reaps it unless its tracer, or a file system, keeps it.
 pub(crate) fn end(pidfd: impl AsFd) {
-    // ESRCH and ECHILD: it is gone already, which is what this is for.
+    // ESRCH and ECHILD: the child is gone already.
     ignore(pidfd_send_signal(&pidfd, libc::SIGKILL));
     ignore(fd::poll(&pidfd, libc::POLLIN, LAST.as_millis() as i32));
     ignore(try_wait(&pidfd, 0));
@@ -61,8 +61,8 @@ fn status_of(pid: i32) -> Result<ExitStatus> {
     parse_status(&text).ok_or(Errno::EBADMSG)
 }
 
-/// Field 52 of /proc/PID/stat (proc(5)), as wait(2) has it. See
-/// [`parse_stat`](crate::state::process::parse_stat) for the count.
+/// Returns field 52 of /proc/PID/stat (proc(5)), the exit status in the format of wait(2). See
+/// [`parse_stat`](crate::state::process::parse_stat) for the number of the field.
 fn parse_status(stat: &[u8]) -> Option<ExitStatus> {
     let rest = stat.get(stat.iter().rposition(|b| *b == b')')? + 2..)?;
     let status = std::str::from_utf8(rest.trim_ascii_end().split(|b| *b == b' ').nth(49)?).ok()?;

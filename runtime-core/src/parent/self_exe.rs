@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Hiding the program file from the container (CVE-2019-5736).
 //!
-//! Until it executes the container's program, the init runs from the file of
-//! whoever called this library, and /proc/PID/exe leads to it: `execve` of
-//! "/proc/self/exe", or a script with that interpreter, starts the host's program
-//! inside the container, from where its file can be written to once nothing
-//! executes it any more. So the init runs from a copy that cannot be written to.
+//! Until it executes the container's program, the init runs from the program file of the caller of
+//! this library, and /proc/PID/exe leads to that file. `execve` of "/proc/self/exe", or a script
+//! with that interpreter, starts the host's program inside the container. From there its file can
+//! be written to as soon as no process executes it. So the init runs from a copy that cannot be
+//! written to.
 //!
-//! The copy is the same file on a mount of its own: a read-only clone of the file's
-//! mount, unmounted before any child has it ([`on_a_dead_mount`]). Opening the file
-//! there for writing is EROFS, and the kernel lets no process change a mount that is
-//! in no mount namespace. Each init changes over to the copy by itself ([`apply`](crate::boundary::seal::apply)): it
-//! replaces its mappings of the file by mappings of the copy and tells the kernel (prctl(2),
-//! PR_SET_MM_MAP). The calling program stays what it was.
+//! The copy is the same file on a mount of its own: a read-only clone of the file's mount,
+//! unmounted before any child has it ([`on_a_dead_mount`]). Opening the file there for writing
+//! fails with EROFS, and the kernel lets no process change a mount that is in no mount namespace.
+//! Each init changes over to the copy itself ([`apply`](crate::boundary::seal::apply)): it replaces
+//! its mappings of the file by mappings of the copy, and tells the kernel (prctl(2),
+//! PR_SET_MM_MAP). The calling program does not change.
 //!
-//! Unmounting takes an RCU grace period. So the copy is made when the child is on its way,
-//! and sent to it ([`copy`]).
+//! The unmount waits for an RCU grace period. So the copy is made after the child is cloned, and
+//! sent to the child ([`copy`]).
 //!
-//! A program without CAP_SYS_ADMIN can neither clone a mount nor change its file.
-//! It can call [`protect_program`], as the binary does.
+//! A program without CAP_SYS_ADMIN can neither clone a mount nor change its file. It can call
+//! [`protect_program`], as the binary does.
 
 use crate::error::{Context, Error, Result};
 use crate::parent::ids;
@@ -32,17 +32,17 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 const EXE: &std::ffi::CStr = c"/proc/self/exe";
 
-/// How the program that calls this library hides its file, in words for a log.
+/// The way in which the program that calls this library hides its file, as text for a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protection {
-    /// It runs from a sealed memory file. (A read-only mount is not enough: it can be
-    /// made writable later, while a process of the container keeps a descriptor of it.)
+    /// The program runs from a sealed memory file. (A read-only mount is not enough: it can be made
+    /// writable later, while a process of the container keeps a descriptor of it.)
     Sealed,
-    /// It does not; each container's init will see to it itself.
+    /// The program does not hide its file. Each container's init will do it.
     PerInit,
 }
 
-/// Whether the running program's file is protected already.
+/// Returns how the running program's file is protected.
 pub fn protection() -> Result<Protection> {
     open_exe().map(|exe| protection_of(&exe))
 }
@@ -51,15 +51,14 @@ fn protection_of(file: &OwnedFd) -> Protection {
     if exe::is_sealed(file) { Protection::Sealed } else { Protection::PerInit }
 }
 
-/// Sees to what cannot be left to each init. To be called first thing in `main`, by
-/// programs with one thread, as the binary does; it returns if all is done, or on
-/// failure.
+/// Does what cannot be left to each init. Must be called first in `main`, by programs with one
+/// thread, like the binary. Returns when all is done, or on failure.
 ///
-/// Root's program is hidden from processes without CAP_SYS_PTRACE, so that its
-/// children are from the moment of their birth (docs/threat-model.md, "Being looked into").
+/// Hides root's program from processes without CAP_SYS_PTRACE, so that its children are hidden from
+/// their birth (docs/threat-model.md, "Being looked into").
 ///
-/// Without CAP_SYS_ADMIN the program is executed again, from a sealed copy in memory,
-/// so that no container can write to its file.
+/// Without CAP_SYS_ADMIN, executes the program again from a sealed copy in memory, so that no
+/// container can write to its file.
 pub fn protect_program() -> Result<()> {
     if !ids::is_rootless()? {
         prctl::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
@@ -81,14 +80,14 @@ fn open_exe() -> Result<OwnedFd> {
     fd::open_follow(fd::CWD, EXE, libc::O_RDONLY, 0).context(|| "open /proc/self/exe")
 }
 
-/// Opens the program file on a read-only clone of its mount that is unmounted by the
-/// time this returns. `None`: the clone is still mounted, because another thread has
-/// cloned a process meanwhile, which has a copy of the descriptor that keeps it so.
+/// Opens the program file on a read-only clone of its mount, which is unmounted by the time this
+/// function returns. `None` if the clone is still mounted: another thread has cloned a process
+/// meanwhile, whose copy of the descriptor keeps the mount.
 ///
-/// While the clone is mounted, in an anonymous mount namespace of its own, a process
-/// that sees its root can make it writable (mount_setattr(2) asks for CAP_SYS_ADMIN over
-/// the *caller's* mount namespace only), and /proc/PID/exe in a container shows that
-/// root. Once unmounted, it cannot be changed, attached or cloned again (EINVAL).
+/// While the clone is mounted, in an anonymous mount namespace of its own, a process that sees its
+/// root can make it writable (mount_setattr(2) asks for CAP_SYS_ADMIN over the *caller's* mount
+/// namespace only), and /proc/PID/exe in a container shows that root. Once unmounted, it cannot be
+/// changed, attached or cloned again (EINVAL).
 ///
 /// `close` closes the descriptor that it is given.
 fn on_a_dead_mount(exe: &OwnedFd, close: impl FnOnce(OwnedFd)) -> runtime_sys::Result<Option<OwnedFd>> {
@@ -105,7 +104,7 @@ fn on_a_dead_mount(exe: &OwnedFd, close: impl FnOnce(OwnedFd)) -> runtime_sys::R
     }
 }
 
-/// A sealed copy of the program file in memory.
+/// Makes a sealed copy of the program file in memory.
 fn memory_copy(from: OwnedFd) -> Result<OwnedFd> {
     let copy = || -> runtime_sys::Result<OwnedFd> {
         let to = exe::memfd(c"runtime:/proc/self/exe")?;
@@ -116,8 +115,8 @@ fn memory_copy(from: OwnedFd) -> Result<OwnedFd> {
     copy().context(|| "copying /proc/self/exe into a sealed memory file")
 }
 
-/// The program file, where it cannot be opened for writing, for a child that is on its way.
-/// `None`: the program runs from such a file already. Parent only.
+/// Opens the program file where it cannot be opened for writing, for a child that is already
+/// cloned. `None` if the program runs from such a file already. Parent only.
 pub(crate) fn copy() -> Result<Option<OwnedFd>> {
     let exe = open_exe()?;
     if protection_of(&exe) == Protection::Sealed {
@@ -125,8 +124,8 @@ pub(crate) fn copy() -> Result<Option<OwnedFd>> {
     }
     match on_a_dead_mount(&exe, drop) {
         Ok(Some(file)) => Ok(Some(file)),
-        // EPERM: in a user namespace that the mount namespace is not of. EINVAL:
-        // the file is on a mount that is unbindable, or of another mount namespace.
+        // EPERM: in a user namespace that does not own the mount namespace. EINVAL: the file is on
+        // a mount that is unbindable, or that belongs to another mount namespace.
         Ok(None) | Err(Errno::EPERM | Errno::EINVAL) => memory_copy(exe).map(Some),
         Err(errno) => Err(Error::os(errno, "cloning the mount of /proc/self/exe")),
     }
