@@ -52,7 +52,7 @@ use std::sync::OnceLock;
 /// A message from the child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
-    /// The pid of the init that the sender has cloned.
+    /// The pid of the process that the sender has cloned to take its place.
     Cloned(i32),
     /// A request for the tree of the mount with this index. The parent clones and sends it.
     NeedMount(u32),

@@ -275,7 +275,8 @@ impl Mount {
 pub(crate) enum What {
     /// A clone of a tree of the host.
     Tree { tree: Tree, leaf: Leaf },
-    /// A bind mount of the path that the container has when the turn of this mount comes.
+    /// A bind mount of the file or directory at a path in the container, opened when the turn of
+    /// this mount comes.
     Inside(Inside),
     /// A new file system.
     New(NewMount),

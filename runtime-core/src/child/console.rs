@@ -24,7 +24,8 @@ pub(super) fn open(process: &mut Process, places: Option<&Places<'_>>) -> Result
     }
 }
 
-/// Makes the terminal. If `controls`, it becomes the calling process's controlling terminal.
+/// Makes the terminal. If `controls` is true, it becomes the calling process's controlling
+/// terminal.
 fn make(
     terminal: &crate::boundary::plan::Terminal,
     places: Option<&Places<'_>>,

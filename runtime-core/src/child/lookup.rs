@@ -122,8 +122,8 @@ fn parse_u32(text: &[u8]) -> Option<u32> {
     })
 }
 
-/// Finds the program, and puts its path into `buf`. Like execvp(3), skips a file of the search path
-/// that must not be executed, and remembers it for the error.
+/// Finds the program, and puts its path into `buf`. Like execvp(3), skips a directory of the search
+/// path in which the program must not be executed, and remembers that for the error.
 pub(super) fn program<'a>(program: &'a Program, buf: &'a mut PathBuffer) -> StepResult<&'a CStr> {
     match program {
         Program::Path(path) => check(path).map(|()| path.as_ref()),

@@ -35,7 +35,7 @@ pub(super) fn take_ahead(plan: &mut Plan) -> Result<(), Failure> {
     }
     let open = || -> StepResult<(OwnedFd, Proc)> {
         let proc = Proc::host().during(Call::Open)?;
-        // A link out of procfs, like those of descriptors.
+        // The path is a link that leads out of procfs, like those of descriptors.
         let flags = libc::O_PATH | libc::O_DIRECTORY;
         Ok((fd::open_follow(&proc, path, flags, 0).during(Call::Open)?, proc))
     };

@@ -4,8 +4,8 @@
 //!
 //! Hooks in the runtime's namespaces are ordinary children. Hooks in the container's namespaces
 //! join them like a process of exec (`ops::container_hooks`). The parent always waits for them,
-//! because it has a heap and a clock. docs/decisions/hooks.md says where and as which user they
-//! start, and what becomes of their children.
+//! because it has a heap and a clock. docs/decisions/hooks.md says where and how they start, and
+//! what becomes of their children.
 
 use super::reap::{self, reap};
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
@@ -29,7 +29,7 @@ pub(crate) struct Started {
     pub(crate) pidfd: OwnedFd,
 }
 
-/// Starts a hook with these as its standard input, output and error.
+/// A function that starts a hook with these as its standard input, output and error.
 pub(crate) type Start<'a> = dyn FnMut(&Hook, [OwnedFd; 3]) -> Result<Started> + 'a;
 
 /// Runs the hooks of one kind in their order, in the caller's namespaces. Stops at the first

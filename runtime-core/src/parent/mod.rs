@@ -335,7 +335,8 @@ impl Child {
     fn listener(&mut self, fd: i32, plan: &Plan, cancel: Option<BorrowedFd<'_>>) -> Result<OwnedFd> {
         const PAUSE_MS: i32 = 1;
         loop {
-            // In this order: a reply of the child may come right after the filter is loaded.
+            // The channel is checked before the descriptor, because a reply of the child may come
+            // right after the filter is loaded.
             let news = !self.early.is_empty() || self.channel.is_readable(PAUSE_MS, cancel)?;
             match process::pidfd_getfd(self.pidfd(), fd) {
                 Ok(listener) => return Ok(listener),

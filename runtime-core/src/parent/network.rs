@@ -10,8 +10,8 @@ use std::os::fd::OwnedFd;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::{Builder, JoinHandle};
 
-/// A network namespace that a thread is making. Dropping waits for the thread, and the namespace
-/// goes away.
+/// A network namespace that a thread is making. Dropping waits for the thread; the namespace goes
+/// away.
 #[derive(Debug)]
 pub(crate) struct NewNetwork {
     made: Receiver<OwnedFd>,

@@ -32,13 +32,13 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 const EXE: &std::ffi::CStr = c"/proc/self/exe";
 
-/// The way in which the program that calls this library hides its file, as text for a log.
+/// The way in which the program that calls this library hides its file, for a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protection {
     /// The program runs from a sealed memory file. (A read-only mount is not enough: it can be made
     /// writable later, while a process of the container keeps a descriptor of it.)
     Sealed,
-    /// The program does not hide its file. Each container's init will do it.
+    /// The program does not hide its file: each container's init does that itself.
     PerInit,
 }
 
