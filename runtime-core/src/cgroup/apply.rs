@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Limits into a cgroup's files.
+//! Writing of limits into a cgroup's files.
 
 use super::controllers;
 use super::group::Cgroup;
@@ -11,8 +11,8 @@ use runtime_sys::{Errno, fd};
 use std::ffi::{CStr, CString};
 
 impl Cgroup {
-    /// Writes limits, all or as far as the first that the kernel refuses.
-    /// Nothing is written if a controller is missing.
+    /// Writes limits, and stops at the first one that the kernel refuses.
+    /// Writes nothing if a controller is missing.
     pub(crate) fn apply(&self, writes: &[Write]) -> Result<()> {
         let needs: Vec<_> = writes
             .iter()
@@ -26,8 +26,8 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Writes the limits of the cgroup above once more, for whoever reads them here. They are
-    /// at work already, except that systemd may take its time for CPUs.
+    /// Writes the limits of the parent cgroup into this cgroup too, for programs that read them
+    /// here. The parent's limits are already in effect, except that systemd may set CPUs later.
     pub(super) fn repeat(&self, writes: &[Write]) -> Result<()> {
         writes.iter().try_for_each(|write| self.apply_one(write))
     }
@@ -48,7 +48,7 @@ impl Cgroup {
         fd::write_file(&self.dir, &CString::new(file).unwrap_or_default(), value.as_bytes())
     }
 
-    /// Why a limit cannot be set.
+    /// Returns the error for a limit that cannot be set.
     fn refused(&self, write: &Write, errno: Errno) -> Error {
         let Write { file, value, field, .. } = write;
         let error = Error::os(errno, format!("write {value:?} to {}/{file}", self.path))
@@ -76,8 +76,9 @@ impl Cgroup {
         }
     }
 
-    /// The kernel takes CPUs that may come one day, and until then silently
-    /// gives the cgroup all that its parent has.
+    /// Checks that the cgroup has no CPUs or memory nodes but the requested ones. The kernel
+    /// accepts a list of which none exists yet, and silently gives the cgroup all of its
+    /// parent's until then.
     fn check_cpuset(&self, write: &Write) -> Result<()> {
         let (what, effective) = match write.file.as_str() {
             "cpuset.cpus" => ("CPUs", c"cpuset.cpus.effective"),
@@ -104,9 +105,9 @@ impl Cgroup {
         ))
     }
 
-    /// Refuses limits below what is used already, in runc's words.
+    /// Refuses limits that are not above the current usage, with runc's error texts.
     pub(crate) fn check_memory(&self, check: &MemoryCheck) -> Result<()> {
-        // Without the file there is nothing to compare with.
+        // Without the file, there is no usage to compare with.
         let current = |file: &CStr| -> Option<u64> {
             let text = fd::read_file(&self.dir, file, 64).ok()?;
             std::str::from_utf8(&text).ok()?.trim().parse().ok()

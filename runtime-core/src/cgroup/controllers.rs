@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Controllers, which each cgroup has from its parent: enabled from the top
-//! down, and if one that a limit needs cannot be had, the reason.
+//! Controllers, which each cgroup gets from its parent. They are enabled from the root
+//! downwards. If a limit needs a controller that cannot be enabled, the error says why.
 
 use super::group::Cgroup;
 use super::hierarchy::Hierarchy;
@@ -22,7 +22,7 @@ fn enable(dir: impl AsFd, controllers: &[String]) -> runtime_sys::Result<()> {
     fd::write_file(dir, ENABLED, format!("+{}", controllers.join(" +")).as_bytes())
 }
 
-/// The directories from the root of the hierarchy to the parent of `path`.
+/// Opens each directory from the root of the hierarchy to the parent of `path`.
 fn ancestors(
     hierarchy: &Hierarchy,
     path: &str,
@@ -37,8 +37,8 @@ fn ancestors(
 }
 
 impl Cgroup {
-    /// Gives the cgroup every controller that there is, as far as that can be
-    /// done. It is for whoever needs one to find out that it is not there.
+    /// Enables every available controller for the cgroup, as far as possible. A missing
+    /// controller is no error here: [`check`] reports one that a limit needs.
     pub(super) fn enable_controllers(&self, hierarchy: &Hierarchy) -> Result<()> {
         let Some(path) = hierarchy.relative(&self.path) else { return Ok(()) };
         enable_all(hierarchy, path, self).context(|| format!("enable controllers for {}", self.path))
@@ -60,13 +60,13 @@ fn enable_all(hierarchy: &Hierarchy, path: &str, cgroup: &Cgroup) -> runtime_sys
         }
         match enable(&dir, &missing) {
             Ok(()) => {}
-            // It has processes. One by one the threaded controllers could be
-            // had, but they would make it the root of a threaded subtree, in
-            // which no container can be (cgroups(7), "Thread mode").
+            // The ancestor has processes of its own. Threaded controllers could be
+            // enabled one by one. But they would make the ancestor the root of a threaded
+            // subtree, in which no container can run (cgroups(7), "Thread mode").
             Err(Errno::EBUSY) => break,
             Err(_) => {
                 for controller in missing {
-                    // A controller that nobody needs may be missing.
+                    // A controller that no limit needs may be missing.
                     runtime_sys::ignore(enable(&dir, &[controller]));
                 }
             }
@@ -75,7 +75,7 @@ fn enable_all(hierarchy: &Hierarchy, path: &str, cgroup: &Cgroup) -> runtime_sys
     Ok(())
 }
 
-/// Checks that the cgroup has a controller that `field` needs.
+/// Checks that the cgroup has the controllers in `needs`: pairs of a field and its controller.
 pub(super) fn check(cgroup: &Cgroup, needs: &[(&str, &str)]) -> Result<()> {
     if needs.is_empty() {
         return Ok(());
@@ -88,7 +88,7 @@ pub(super) fn check(cgroup: &Cgroup, needs: &[(&str, &str)]) -> Result<()> {
     }
 }
 
-/// Why the cgroup does not have the controller.
+/// Returns the error for a missing controller, with the reason as its hint.
 fn missing(cgroup: &Cgroup, field: &str, controller: &str) -> Error {
     let error = Error::new(
         ErrorKind::Unsupported,
@@ -96,12 +96,12 @@ fn missing(cgroup: &Cgroup, field: &str, controller: &str) -> Error {
     );
     match find_break(cgroup, controller) {
         Ok(why) => error.with_hint(why),
-        // What there is to know is known.
+        // The reason is only a hint: the error is complete without it.
         Err(_) => error,
     }
 }
 
-/// Where on the way from the root the controller is lost, and by what.
+/// Finds the ancestor for which the controller cannot be enabled, and returns the reason.
 fn find_break(cgroup: &Cgroup, controller: &str) -> Result<String> {
     let hierarchy = Hierarchy::find()?;
     let Some(path) = hierarchy.relative(&cgroup.path) else { return Ok(String::new()) };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A cgroup that the container may divide among its own processes.
+//! Delegation of a cgroup to the container, which may divide it among its own processes.
 
 use super::group::Cgroup;
 use crate::error::{Context, Error, Result};
@@ -8,20 +8,19 @@ use nix::unistd::geteuid;
 use runtime_sys::{Errno, fd};
 use std::ffi::{CStr, CString};
 
-/// What may be given away if the kernel does not say (config-linux.md, "Cgroup ownership").
+/// The files to delegate if the kernel has no list (config-linux.md, "Cgroup ownership").
 const FILES: [&CStr; 3] = [c"cgroup.procs", c"cgroup.subtree_control", c"cgroup.threads"];
 
 impl Cgroup {
-    /// Gives it to a user of the host: the directory, and those files of which
-    /// the kernel says that they are safe. With the others the container could
-    /// raise its own limits.
+    /// Makes a user of the host the owner of the directory and of the files that the kernel
+    /// lists as safe to delegate. With any other file the container could raise its own limits.
     pub(crate) fn delegate(&self, uid: u32) -> Result<()> {
         if uid == geteuid().as_raw() {
-            // We have made it.
+            // We own the cgroup already, because we have made it.
             return Ok(());
         }
         match self.chown(c"", uid) {
-            // The specification leaves it to us, and the kernel to root.
+            // Only root may change the owner, and the specification makes the change optional.
             Err(Errno::EPERM) => return Ok(()),
             other => other.context(|| format!("chown {}", self.path))?,
         }

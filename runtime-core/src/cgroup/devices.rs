@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The device filter: rules compiled to one eBPF program of type
-//! BPF_PROG_TYPE_CGROUP_DEVICE, which the kernel asks at each open and mknod.
+//! BPF_PROG_TYPE_CGROUP_DEVICE, which the kernel runs at each open and mknod of a device.
 
 use crate::config::devices::{Rule, RuleKind};
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -8,7 +8,7 @@ use runtime_sys::Errno;
 use runtime_sys::bpf::{self, Insn};
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// Opcodes of eBPF (linux/bpf.h), as few as are needed.
+/// The eBPF opcodes that are used (linux/bpf.h).
 mod op {
     pub(super) const LOAD_32: u8 = 0x61; // dst = *(u32 *)(src + offset)
     pub(super) const COPY: u8 = 0xbf; // dst = src
@@ -29,7 +29,7 @@ const KIND: u8 = 2;
 const ACCESS: u8 = 3;
 const MAJOR: u8 = 4;
 const MINOR: u8 = 5;
-/// Both numbers, as the kernel keeps them (MKDEV, linux/kdev_t.h): one test for two.
+/// Major and minor in one number, as in MKDEV (linux/kdev_t.h), so that one test is enough.
 const DEVICE: u8 = 6;
 const MINOR_BITS: i32 = 20;
 
@@ -41,13 +41,12 @@ fn insn(code: u8, dst: u8, src: u8, immediate: i32) -> Insn {
     Insn { code, registers: src << 4 | dst, offset: 0, immediate }
 }
 
-/// Compiles the rules. The last rule that matches decides, for each kind of
-/// access by itself: what is asked for is allowed if all of it is. Without a
-/// rule the answer is no.
+/// Compiles the rules. The last matching rule decides, separately for read, write and mknod.
+/// A request is allowed if each access in it is allowed. Without a matching rule an access
+/// is denied.
 ///
-/// What loading the program costs is the verifier's time, which goes with the
-/// number of its jumps: so neighbours that differ in nothing but the device
-/// share what they have in common.
+/// Loading the program takes the verifier time that grows with the number of jumps. So
+/// neighbouring rules that differ only in the device share all other instructions.
 pub(crate) fn compile(rules: &[Rule]) -> Vec<Insn> {
     let load = |register, offset| Insn { offset, ..insn(op::LOAD_32, register, SCRATCH, 0) };
     // struct bpf_cgroup_dev_ctx: access << 16 | type, major, minor.
@@ -63,7 +62,7 @@ pub(crate) fn compile(rules: &[Rule]) -> Vec<Insn> {
         insn(op::OR_32, DEVICE, MINOR, 0),
     ];
     let rules: Vec<Rule> = rules.iter().rev().copied().filter(can_match).collect();
-    // An offset has 16 bits.
+    // A jump offset has 16 bits.
     for neighbours in rules.chunk_by(differ_in_device).flat_map(|neighbours| neighbours.chunks(1000)) {
         let block = compile_neighbours(neighbours);
         let decides_all = block.len() == 2;
@@ -76,7 +75,7 @@ pub(crate) fn compile(rules: &[Rule]) -> Vec<Insn> {
     program
 }
 
-/// There are devices with these numbers.
+/// Returns true if the rule's numbers fit into the kernel's `dev_t`.
 fn can_match(rule: &Rule) -> bool {
     rule.major.is_none_or(|major| major < 1 << (32 - MINOR_BITS))
         && rule.minor.is_none_or(|minor| minor < 1 << MINOR_BITS)
@@ -91,7 +90,7 @@ fn verdict(allow: bool) -> [Insn; 2] {
     [insn(op::COPY_IMM, RESULT, 0, allow.into()), insn(op::EXIT, 0, 0, 0)]
 }
 
-/// The register to look at, and what is in it if the rule is about the device.
+/// Returns the register to test and the value of a match; `None` if the rule is for all devices.
 fn device(rule: &Rule) -> Option<(u8, u32)> {
     match (rule.major, rule.minor) {
         (None, None) => None,
@@ -101,8 +100,8 @@ fn device(rule: &Rule) -> Option<(u8, u32)> {
     }
 }
 
-/// Rules that differ in nothing but the device: tests that jump behind them, then
-/// what they decide.
+/// Compiles rules that differ only in the device: tests that jump past the block if none
+/// matches, and then the common verdict.
 fn compile_neighbours(rules: &[Rule]) -> Vec<Insn> {
     let Some(rule) = rules.first() else { return Vec::new() };
     let mut block = Vec::new();
@@ -111,11 +110,11 @@ fn compile_neighbours(rules: &[Rule]) -> Vec<Insn> {
         RuleKind::Block => block.push(insn(op::JUMP_NE_32, KIND, 0, BLOCK)),
         RuleKind::Char => block.push(insn(op::JUMP_NE_32, KIND, 0, CHAR)),
     }
-    // One of them about every device makes up for all.
+    // With a rule for all devices among them, no device needs a test.
     let devices: Option<Vec<_>> = rules.iter().map(device).collect();
     if let Some((last, others)) = devices.as_deref().and_then(<[_]>::split_last) {
         for (i, (register, value)) in others.iter().enumerate() {
-            // Over the tests that follow.
+            // Jumps over the remaining tests.
             let offset = (others.len() - i) as i16;
             block.push(Insn { offset, ..insn(op::JUMP_EQ_32, *register, 0, *value as i32) });
         }
@@ -123,7 +122,7 @@ fn compile_neighbours(rules: &[Rule]) -> Vec<Insn> {
     }
     if rule.access != Rule::ALL {
         if rule.allow {
-            // What this rule allows need not be asked of the rules before it.
+            // Clears the bits that this rule allows: earlier rules decide only on the others.
             block.push(insn(op::AND_32, ACCESS, 0, i32::from(!rule.access & Rule::ALL)));
             block.push(insn(op::JUMP_NE_32, ACCESS, 0, 0));
         } else {
@@ -142,21 +141,21 @@ fn compile_neighbours(rules: &[Rule]) -> Vec<Insn> {
     block
 }
 
-/// Puts the filter on a cgroup, in the place of whatever filters it has.
+/// Attaches the filter to a cgroup, in place of all device filters that it has.
 pub(crate) fn apply(cgroup: BorrowedFd<'_>, rules: &[Rule]) -> Result<()> {
     let fail = |error: Error| error.of_kind(ErrorKind::Setup).wrap("linux.resources.devices");
     let program = compile(rules);
     let program = bpf::load_device_filter(&program).map_err(|errno| {
         let error = Error::os(errno, "bpf(PROG_LOAD)");
         fail(match errno {
-            // The verifier follows 8192 jumps at a time, and a million instructions in all.
+            // The verifier's limits: 8192 pending jumps, and a million instructions in total.
             Errno::E2BIG | Errno::EFAULT => error
                 .with_hint(format!("{} rules may be more than the kernel's verifier looks at", rules.len())),
             _ => error,
         })
     })?;
     let old = bpf::device_filters(cgroup).context(|| "bpf(PROG_QUERY)").map_err(fail)?;
-    // With one, the exchange is atomic; more can only come from somebody else.
+    // The exchange of a single filter is atomic. More than one can only be another program's.
     let replaced = if old.len() == 1 { old.first() } else { None };
     bpf::attach_device_filter(cgroup, &program, replaced).context(|| "bpf(PROG_ATTACH)").map_err(fail)?;
     if replaced.is_none() {
@@ -167,7 +166,7 @@ pub(crate) fn apply(cgroup: BorrowedFd<'_>, rules: &[Rule]) -> Result<()> {
     Ok(())
 }
 
-/// What the kernel does with a program, for the opcodes that it may have.
+/// Interprets a program as the kernel does. Only the opcodes in `op` are known.
 fn interpret(program: &[Insn], kind: i32, access: u8, major: u32, minor: u32) -> bool {
     let context = [u64::from(access) << 16 | kind as u64, major.into(), minor.into()];
     let mut r = [0u64; 7];
@@ -194,7 +193,7 @@ fn interpret(program: &[Insn], kind: i32, access: u8, major: u32, minor: u32) ->
     }
 }
 
-/// What the rules mean, read from the specification.
+/// Evaluates the rules directly, as the specification describes them.
 fn meaning(rules: &[Rule], kind: i32, access: u8, major: u32, minor: u32) -> bool {
     [Rule::READ, Rule::WRITE, Rule::MKNOD].into_iter().filter(|bit| access & bit != 0).all(|bit| {
         rules
@@ -214,8 +213,8 @@ fn meaning(rules: &[Rule], kind: i32, access: u8, major: u32, minor: u32) -> boo
     })
 }
 
-/// For tests and the fuzz target: that the program for `rules` does what they
-/// mean, for devices around those that the rules name.
+/// Checks that the program for `rules` agrees with [`meaning`], for the devices that the
+/// rules name and a few others. For tests and the fuzz target.
 pub(crate) fn check(rules: &[Rule]) {
     let program = compile(rules);
     for kind in [BLOCK, CHAR] {
@@ -242,7 +241,7 @@ mod tests {
 
     #[test]
     fn programs_do_what_rules_mean() {
-        // All combinations of three rules out of a set that covers every shape.
+        // All pairs out of a set that covers every shape, each with a varying third rule.
         let mut shapes = Vec::new();
         for allow in [false, true] {
             for kind in [RuleKind::Any, RuleKind::Block, RuleKind::Char] {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Who makes and removes the cgroup: the runtime itself, or systemd. All else is
-//! done through the files of the [`Cgroup`].
+//! The cgroup drivers: the runtime itself or systemd makes and removes the cgroup.
+//! Everything else is done through the files of the [`Cgroup`].
 
 use super::fs::Occupants;
 use super::group::Cgroup;
@@ -24,11 +24,11 @@ pub(crate) enum Driver {
     Systemd(Scope),
 }
 
-/// A cgroup that is to be. It does not exist, or nobody uses it: what was made
-/// by this plan can be told from what was there before.
+/// A plan for a cgroup, which does not exist yet or is unused. The plan distinguishes what it
+/// makes from what existed before.
 #[derive(Debug)]
 pub(crate) enum Plan {
-    /// None: the process stays in the caller's.
+    /// No cgroup: the process stays in the caller's cgroup.
     None,
     Fs(fs::Place),
     Systemd {
@@ -38,7 +38,7 @@ pub(crate) enum Plan {
 }
 
 impl Plan {
-    /// Where the file-system driver will make the cgroup.
+    /// Plans the cgroup that the file-system driver will make.
     pub(crate) fn fs(hierarchy: &Hierarchy, config: &Config, id: &str) -> Result<Self> {
         let place = fs::place(hierarchy, &config.cgroups_path, id)?;
         if place.missing == 0 {
@@ -47,7 +47,7 @@ impl Plan {
         Ok(Plan::Fs(place))
     }
 
-    /// Which scope systemd will be asked for. `path` is `linux.cgroupsPath`.
+    /// Plans the scope that systemd will be asked for. `path` is `linux.cgroupsPath`.
     pub(crate) fn systemd(hierarchy: &Hierarchy, path: &str, config: &Config, id: &str) -> Result<Self> {
         let name = unit::name(path, id)?;
         let properties = unit::properties(&config.annotations)?;
@@ -58,7 +58,7 @@ impl Plan {
         Ok(Plan::Systemd { scope, wanted: Box::new(wanted) })
     }
 
-    /// No cgroup, as the caller wishes.
+    /// Plans no cgroup, at the caller's request. Limits and a path are errors then.
     pub(crate) fn none(config: &Config) -> Result<Self> {
         if !limits::writes(&config.resources).is_empty() {
             let text = "linux.resources: there is nothing to limit without a cgroup";
@@ -70,7 +70,7 @@ impl Plan {
         }
     }
 
-    /// What the record says of it.
+    /// Returns the cgroup's entry in the container's record.
     pub(crate) fn record(&self) -> CgroupRecord {
         match self {
             Plan::None => CgroupRecord::None,
@@ -83,7 +83,7 @@ impl Plan {
         }
     }
 
-    /// Its absolute path; empty if it is to be none.
+    /// Returns the absolute path of the cgroup; empty without a cgroup.
     pub(crate) fn path(&self, hierarchy: &Hierarchy) -> String {
         match self {
             Plan::None => String::new(),
@@ -92,7 +92,7 @@ impl Plan {
         }
     }
 
-    /// Whether the process is not born in its cgroup, and has to wait until it was
+    /// Returns true if the process is cloned outside its cgroup, and has to wait until it is
     /// [adopted](Self::adopt).
     pub(crate) fn adopts(&self) -> bool {
         match self {
@@ -102,7 +102,7 @@ impl Plan {
         }
     }
 
-    /// Before the process is cloned: the cgroup, if this driver can make it by then.
+    /// Makes the cgroup before the process is cloned, if this driver can make it by then.
     pub(crate) fn prepare(&self, hierarchy: &Hierarchy) -> Result<Option<Cgroup>> {
         match self {
             Plan::None => Ok(None),
@@ -111,8 +111,8 @@ impl Plan {
         }
     }
 
-    /// After that: the cgroup, with the process in it and the limits at work.
-    /// [`ErrorKind::AlreadyExists`] if it has become somebody else's.
+    /// Returns the cgroup with the cloned process in it and the limits set.
+    /// [`ErrorKind::AlreadyExists`] if the cgroup has become that of another container or program.
     pub(crate) fn adopt(
         &mut self,
         hierarchy: &Hierarchy,
@@ -155,8 +155,8 @@ impl Plan {
         }
     }
 
-    /// The cgroup that the container sees as the root of the hierarchy, if that is not the
-    /// `adopted` one.
+    /// Returns the cgroup that the container sees as the root of the hierarchy, if that is not
+    /// the `adopted` one.
     pub(crate) fn leaf(&self, adopted: &Cgroup) -> Result<Option<Cgroup>> {
         match self {
             Plan::Systemd { scope, .. } => scope.leaf(adopted),
@@ -164,8 +164,8 @@ impl Plan {
         }
     }
 
-    /// What is left to do if the cgroup could not be made for want of rights: a
-    /// container that asks for nothing of it can go without.
+    /// Plans no cgroup after the caller was denied the permission to make one. Returns the error
+    /// `denied` if the configuration asks for limits or for a path.
     pub(crate) fn without(config: &Config, denied: Error) -> Result<Self> {
         if config.cgroups_path == CgroupsPath::Default && limits::writes(&config.resources).is_empty() {
             return Ok(Plan::None);
@@ -182,7 +182,7 @@ fn check_unused(path: &str) -> Result<()> {
 }
 
 impl Driver {
-    /// That of a container, by its record and never by what the caller says now.
+    /// Returns the driver in a container's record. The caller's current options do not matter.
     pub(crate) fn of(path: String, record: &CgroupRecord) -> Self {
         match record {
             CgroupRecord::None => Driver::None,
@@ -193,7 +193,7 @@ impl Driver {
         }
     }
 
-    /// Sets limits of a container that is there.
+    /// Sets limits of an existing container.
     pub(crate) fn apply(&self, cgroup: &Cgroup, writes: &[Write]) -> Result<()> {
         match self {
             Driver::None | Driver::Fs { .. } => cgroup.apply(writes),
@@ -209,7 +209,7 @@ impl Driver {
         }
     }
 
-    /// Removes the cgroup.
+    /// Removes the cgroup. The warning says that systemd could not be told.
     pub(crate) fn remove(&self, occupants: Occupants) -> Result<Option<Warning>> {
         match self {
             Driver::None => Ok(None),

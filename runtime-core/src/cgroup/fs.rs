@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The file-system driver: the runtime itself makes and removes directories.
+//! The file-system driver: the runtime itself makes and removes the cgroup's directories.
 
 use super::group::{Cgroup, Events};
 use super::hierarchy::Hierarchy;
@@ -12,19 +12,19 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-/// A cgroup that is to be made: its path, and how much of it is missing.
+/// The place of a cgroup that is to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// Relative to the root of the hierarchy.
+    /// The path relative to the root of the hierarchy.
     pub(crate) path: String,
-    /// How many components at the end of the path were not there.
+    /// The number of components at the end of the path that did not exist.
     pub(crate) missing: usize,
 }
 
-/// Where a container's cgroup is to be. Nothing is made.
+/// Chooses the place of a container's cgroup. Makes nothing.
 ///
-/// A path that is relative, or missing, begins beside the runtime's own cgroup:
-/// that has processes in it, so no cgroup with controllers can be below it.
+/// A relative or missing path begins beside the runtime's own cgroup. The own cgroup has
+/// processes in it, so no cgroup below it can have controllers.
 pub(crate) fn place(hierarchy: &Hierarchy, path: &CgroupsPath, id: &str) -> Result<Place> {
     let beside = |name: &str| -> Result<String> {
         let own = Hierarchy::own()?;
@@ -48,13 +48,12 @@ pub(crate) fn place(hierarchy: &Hierarchy, path: &CgroupsPath, id: &str) -> Resu
     Ok(Place { path, missing })
 }
 
-/// Makes the cgroup, with all controllers. One that is there already must be
-/// empty and not frozen.
+/// Makes the cgroup, with all controllers. An existing cgroup must be empty and not frozen.
 pub(crate) fn make(hierarchy: &Hierarchy, place: &Place) -> Result<Cgroup> {
     let existing = if place.missing == 0 { hierarchy.open(&place.path)? } else { None };
     let cgroup = match existing {
         Some(cgroup) => {
-            // If that cannot be told, it is not ours either.
+            // If the check itself fails, the cgroup does not count as ours either.
             check_unused(&cgroup).map_err(|error| error.of_kind(ErrorKind::AlreadyExists))?;
             cgroup
         }
@@ -64,14 +63,14 @@ pub(crate) fn make(hierarchy: &Hierarchy, place: &Place) -> Result<Cgroup> {
     Ok(cgroup)
 }
 
-/// A cgroup that has come since its place was chosen belongs to somebody else:
-/// [`ErrorKind::AlreadyExists`].
+/// Makes a cgroup that did not exist when its place was chosen. If it exists by now, it
+/// belongs to another container or program: [`ErrorKind::AlreadyExists`].
 fn make_new(hierarchy: &Hierarchy, place: &Place) -> Result<Cgroup> {
     let mut tries = 0;
     loop {
         match make_all(hierarchy, &place.path) {
             Ok(dir) => return Ok(Cgroup { dir, path: hierarchy.absolute(&place.path) }),
-            // The delete of another container took an empty parent away.
+            // The deletion of another container has removed an empty parent.
             Err(Errno::ENOENT | Errno::ENODEV) if tries < 10 => tries += 1,
             Err(errno) => {
                 let path = hierarchy.absolute(&place.path);
@@ -93,28 +92,28 @@ fn make_new(hierarchy: &Hierarchy, place: &Place) -> Result<Cgroup> {
     }
 }
 
-/// Returns true if the name is that of one of the kernel's files, such as cgroup.procs.
+/// Returns true if the path is that of a kernel file, such as cgroup.procs.
 fn is_file(hierarchy: &Hierarchy, path: &str) -> bool {
     let path = CString::new(path).unwrap_or_default();
     fd::stat_at(&hierarchy.root, &path, libc::AT_SYMLINK_NOFOLLOW)
         .is_ok_and(|st| st.st_mode & libc::S_IFMT != libc::S_IFDIR)
 }
 
-/// Makes the last component of `path`, and those before it that are missing. If one of them
-/// cannot be made, none is left.
+/// Makes the last component of `path` and all missing parents. On failure, removes those that
+/// it has made.
 fn make_all(hierarchy: &Hierarchy, path: &str) -> runtime_sys::Result<OwnedFd> {
     let mut made = Vec::new();
     let result = make_each(hierarchy, path, &mut made);
     if result.is_err() {
         for parent in made.iter().rev() {
-            // Another container may have moved in. The first error is the one to report.
+            // Another container may use the parent. The first error is the one to report.
             runtime_sys::ignore(unlinkat(&hierarchy.root, parent.as_c_str(), UnlinkatFlags::RemoveDir));
         }
     }
     result
 }
 
-/// `made` gets the paths of the parents that were missing, and of the cgroup itself.
+/// Makes the missing parents and the cgroup, and adds the path of each to `made`.
 fn make_each(hierarchy: &Hierarchy, path: &str, made: &mut Vec<CString>) -> runtime_sys::Result<OwnedFd> {
     let open = |dir: BorrowedFd<'_>, name: &CString| {
         fd::openat2(dir, name, libc::O_RDONLY | libc::O_DIRECTORY, 0, resolve::BENEATH | resolve::NO_SYMLINKS)
@@ -148,7 +147,7 @@ fn make_each(hierarchy: &Hierarchy, path: &str, made: &mut Vec<CString>) -> runt
     open(dir, &name)
 }
 
-/// Refuses a cgroup that has processes, or that would freeze ours.
+/// Refuses a cgroup that has processes, or that would freeze the container's.
 pub(super) fn check_unused(cgroup: &Cgroup) -> Result<()> {
     let Events { populated, frozen } = cgroup.events()?;
     if populated {
@@ -162,7 +161,7 @@ pub(super) fn check_unused(cgroup: &Cgroup) -> Result<()> {
             cgroup.path()
         )));
     }
-    // An empty cgroup never counts as frozen in cgroup.events; the wish does.
+    // cgroup.events may not report an empty cgroup as frozen, so cgroup.freeze counts too.
     let wish = cgroup.read(c"cgroup.freeze").unwrap_or_default();
     if frozen || wish.starts_with(b"1") {
         return Err(Error::new(ErrorKind::AlreadyExists, "container's cgroup unexpectedly frozen"));
@@ -170,19 +169,21 @@ pub(super) fn check_unused(cgroup: &Cgroup) -> Result<()> {
     Ok(())
 }
 
-/// What is done about processes that are in a cgroup when it is to go.
+/// The treatment of processes that are still in a cgroup when it is to be removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Occupants {
-    /// They are the container's.
+    /// Kill the processes: they belong to the container.
     Kill,
-    /// The container's are gone: they are on their way out, or somebody else's.
+    /// Wait for the processes. The container's own have ended, so these are about to end or
+    /// belong to another program.
     Await,
 }
 
-/// Removes the cgroup at an absolute path, everything below it, and of its
-/// parents as many as `missing` says were made for it, unless others use them.
+/// Removes all cgroups below an absolute path, and the last `missing` components of the path,
+/// which were made for the container. Parents that are in use stay. With 0 the cgroup itself
+/// stays too, because it existed before the container.
 pub(crate) fn remove(path: &str, missing: usize, occupants: Occupants) -> Result<()> {
-    // Most often nothing is in it any more, and nothing need be asked.
+    // Usually the cgroup is empty, and one rmdir(2) is enough.
     if missing == 0 || !remove_empty(path)? {
         let Some(cgroup) = end_all(path, occupants)? else { return Ok(()) };
         remove_below(&cgroup)?;
@@ -193,7 +194,7 @@ pub(crate) fn remove(path: &str, missing: usize, occupants: Occupants) -> Result
     let mut path = path;
     for _ in 1..missing {
         let Some((parent, _)) = path.rsplit_once('/') else { break };
-        // Another container may have moved in.
+        // Another container may use the parent.
         if !remove_empty(parent)? {
             break;
         }
@@ -202,7 +203,7 @@ pub(crate) fn remove(path: &str, missing: usize, occupants: Occupants) -> Result
     Ok(())
 }
 
-/// False if something is in the cgroup: processes, or other cgroups.
+/// Removes an empty cgroup. Returns false if it has processes or cgroups in it.
 fn remove_empty(path: &str) -> Result<bool> {
     let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
     let (parent_c, name) = (CString::new(parent).unwrap_or_default(), CString::new(name).unwrap_or_default());
@@ -213,13 +214,13 @@ fn remove_empty(path: &str) -> Result<bool> {
     match unlinkat(&dir, name.as_c_str(), UnlinkatFlags::RemoveDir) {
         Ok(()) | Err(Errno::ENOENT) => Ok(true),
         Err(Errno::EBUSY | Errno::ENOTEMPTY) => Ok(false),
-        // The kernel says that first, of what is not there too.
+        // The kernel checks for a read-only mount first, also if the name does not exist.
         Err(Errno::EROFS) if matches!(fd::stat_at(&dir, &name, 0), Err(Errno::ENOENT)) => Ok(true),
         Err(errno) => Err(Error::os(errno, format!("rmdir cgroup {path}"))),
     }
 }
 
-/// Waits until no process is in a cgroup; `None` if it is gone.
+/// Waits until no process is in a cgroup, and returns the cgroup; `None` if it is gone.
 pub(super) fn end_all(path: &str, occupants: Occupants) -> Result<Option<Cgroup>> {
     let Some(cgroup) = Cgroup::from_record(path)? else { return Ok(None) };
     if !cgroup.events()?.populated {
@@ -227,7 +228,7 @@ pub(super) fn end_all(path: &str, occupants: Occupants) -> Result<Option<Cgroup>
     }
     let patience = match occupants {
         Occupants::Kill => {
-            // Frozen ones too.
+            // This kills frozen processes too.
             cgroup.kill()?;
             Duration::from_secs(10)
         }

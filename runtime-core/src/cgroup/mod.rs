@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Control groups, version 2: a container's place in the hierarchy.
 //!
-//! A [`Cgroup`] is a directory descriptor; all that is done to a container as a
-//! whole (kill, freeze, list) is done through the files in it.
+//! A [`Cgroup`] is a directory descriptor. All operations on a container as a whole
+//! (kill, freeze, list) use the files in that directory.
 
 mod apply;
 mod controllers;
@@ -25,7 +25,7 @@ pub(crate) use group::{Cgroup, keyed, parse_events};
 pub(crate) use hierarchy::Hierarchy;
 pub use hierarchy::is_unified;
 
-/// For the fuzz target: reads any text as the files that are read here.
+/// Parses any text as each of the files that are read here. For the fuzz target.
 pub(crate) fn parse_files(text: &[u8]) {
     group::parse_events(text);
     hierarchy::own_path(&String::from_utf8_lossy(text));
