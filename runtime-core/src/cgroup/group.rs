@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! One control group: its directory, and the files in it.
+//! A control group: its directory, and the files in it.
 
 use super::walk::walk;
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -9,30 +9,30 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// The most that is read of a file of a cgroup: four million processes, as many as the kernel
-/// gives numbers to (PID_MAX_LIMIT), take half of it.
+/// The most bytes that are read from a cgroup's file. A list of four million pids, the
+/// kernel's maximum (PID_MAX_LIMIT), takes half of them.
 const FILE_MAX: usize = 64 << 20;
 
-/// One control group.
+/// A control group.
 #[derive(Debug)]
 pub(crate) struct Cgroup {
     pub(super) dir: OwnedFd,
-    /// For messages and for the record.
+    /// The absolute path, for messages and for the record.
     pub(super) path: String,
 }
 
-/// What cgroup.events says.
+/// The content of cgroup.events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Events {
-    /// There is a living process in it or below it.
+    /// There is a living process in the cgroup or below it.
     pub(crate) populated: bool,
-    /// All of them are frozen.
+    /// All processes in the cgroup and below it are frozen.
     pub(crate) frozen: bool,
 }
 
 impl Cgroup {
-    /// Opens the cgroup of a record by the absolute path that was put there.
-    /// `None` if it is gone, or if the container has none: then the path is empty.
+    /// Opens a cgroup by the absolute path in a container's record. `None` if the cgroup is gone,
+    /// or if the container has no cgroup and so the path is empty.
     pub(crate) fn from_record(path: &str) -> Result<Option<Self>> {
         if path.is_empty() {
             return Ok(None);
@@ -45,7 +45,7 @@ impl Cgroup {
         }
     }
 
-    /// Whether the cgroup at the absolute path of a record is frozen.
+    /// Returns whether the cgroup at the absolute path of a record is frozen.
     pub(crate) fn is_frozen(path: &str) -> Result<bool> {
         if path.is_empty() {
             return Ok(false);
@@ -58,20 +58,20 @@ impl Cgroup {
         }
     }
 
-    /// Moves a process into it. Slow, and not for processes that run already; but in
-    /// a cgroup that was here before the container nobody can be born: if it was
-    /// killed before, the kernel kills whoever is (docs/kernel-features.md).
+    /// Moves a process into the cgroup. The move is slow, and not meant for processes that run
+    /// already. But no process can be cloned into a cgroup that existed before the container: if
+    /// cgroup.kill was ever written, the kernel kills each such process (docs/kernel-features.md).
     pub(crate) fn attach(&self, pid: i32) -> Result<()> {
         fd::write_file(&self.dir, c"cgroup.procs", pid.to_string().as_bytes())
             .context(|| format!("write {pid} to {}/cgroup.procs", self.path))
     }
 
-    /// Its directory.
+    /// Returns the directory of the cgroup.
     pub(crate) fn dir(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
     }
 
-    /// Its absolute path.
+    /// Returns the absolute path of the cgroup.
     pub(crate) fn path(&self) -> &str {
         &self.path
     }
@@ -86,8 +86,8 @@ impl Cgroup {
             .context(|| format!("write {content:?} to {}/{}", self.path, path::show(file)))
     }
 
-    /// Whether anything lives in it, and whether it is frozen. Nothing does once it
-    /// is gone, and systemd removes a scope's as soon as its last process has ended.
+    /// Reads cgroup.events. A cgroup that is gone counts as empty: systemd removes the cgroup of
+    /// a scope as soon as the last process in it has ended.
     pub(crate) fn events(&self) -> Result<Events> {
         match self.read(c"cgroup.events") {
             Err(error) if is_gone(&error) => Ok(Events::default()),
@@ -95,13 +95,13 @@ impl Cgroup {
         }
     }
 
-    /// All processes in it and below it.
+    /// Returns all processes in the cgroup and below it.
     pub(crate) fn pids(&self) -> Result<Vec<i32>> {
         let mut all = Vec::new();
         let add = |dir: BorrowedFd<'_>| {
             match fd::read_file(dir, c"cgroup.procs", FILE_MAX) {
-                // A threaded cgroup: its processes are listed at the root of the
-                // thread domain. Or one that is gone.
+                // EOPNOTSUPP: a threaded cgroup, whose processes are listed at the root of
+                // the thread domain. The others: a cgroup that is gone.
                 Err(Errno::EOPNOTSUPP | Errno::ENOENT | Errno::ENODEV) => {}
                 text => {
                     let text = text?;
@@ -115,7 +115,7 @@ impl Cgroup {
         Ok(all)
     }
 
-    /// Kills every process in it and below it, frozen ones too (since 5.14).
+    /// Kills every process in the cgroup and below it, including frozen ones (since 5.14).
     pub(crate) fn kill(&self) -> Result<()> {
         match self.write(c"cgroup.kill", "1") {
             Err(error) if is_gone(&error) => Ok(()),
@@ -123,7 +123,7 @@ impl Cgroup {
         }
     }
 
-    /// Freezes it and waits until it is frozen.
+    /// Freezes the cgroup, and waits until it is frozen.
     pub(crate) fn freeze(&self) -> Result<()> {
         self.write(c"cgroup.freeze", "1")?;
         let frozen = self.await_events(Duration::from_secs(10), |events| events.frozen)?;
@@ -134,16 +134,16 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Thaws it.
+    /// Thaws the cgroup. Does not wait.
     pub(crate) fn thaw(&self) -> Result<()> {
         self.write(c"cgroup.freeze", "0")
     }
 
-    /// Waits until cgroup.events is as wanted, at most `limit`: whether it is.
+    /// Waits until cgroup.events is as wanted. Returns false if it is not within `limit`.
     pub(crate) fn await_events(&self, limit: Duration, wanted: impl Fn(Events) -> bool) -> Result<bool> {
         let what = || format!("{}/cgroup.events", self.path);
         let file = match fd::open(&self.dir, c"cgroup.events", libc::O_RDONLY, 0) {
-            // Somebody has removed the cgroup: nothing is in it.
+            // The cgroup was removed, so nothing is in it.
             Err(Errno::ENOENT | Errno::ENODEV) => return Ok(wanted(Events::default())),
             other => other.context(what)?,
         };
@@ -167,7 +167,8 @@ impl Cgroup {
     }
 }
 
-/// Whether somebody has removed the cgroup, or has done so since a file was opened.
+/// Returns true if the error means that the cgroup was removed, before a file of it was opened
+/// (ENOENT) or after that (ENODEV).
 pub(super) fn is_gone(error: &Error) -> bool {
     matches!(error.errno(), Some(libc::ENOENT | libc::ENODEV))
 }
@@ -176,7 +177,7 @@ pub(crate) fn parse_events(text: &[u8]) -> Events {
     Events { populated: keyed(text, "populated") == 1, frozen: keyed(text, "frozen") == 1 }
 }
 
-/// The number behind a key in a file of `key number` lines; 0 if there is none.
+/// Returns the number behind a key in a file of `key number` lines; 0 without that key.
 pub(crate) fn keyed(text: &[u8], key: &str) -> u64 {
     let number = |line: &[u8]| {
         let rest = line.strip_prefix(key.as_bytes())?.strip_prefix(b" ")?;

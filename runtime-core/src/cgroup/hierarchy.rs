@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The hierarchy of control groups: its root, and where processes are in it.
+//! The hierarchy of control groups: its root, and the cgroups of processes.
 
 use super::group::Cgroup;
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -10,13 +10,12 @@ use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 
 const CGROUP2_MAGIC: i64 = 0x6367_7270;
-/// Version 1, and what its hierarchies are mounted below.
+/// The magic numbers of version 1, and of the tmpfs below which its hierarchies are mounted.
 const CGROUP_MAGIC: i64 = 0x27_e0eb;
 const TMPFS_MAGIC: i64 = 0x0102_1994;
 
-/// Where cgroup2 is mounted: alone, or beside version 1 on a hybrid host. Only
-/// these two are looked at: reading the table of mounts would cost the more the
-/// more mounts a host has.
+/// The mount points of cgroup2: alone, or beside version 1 on a hybrid host. No others are
+/// tried, because the cost of reading the mount table grows with the number of mounts.
 const MOUNT_POINTS: [&CStr; 2] = [c"/sys/fs/cgroup", c"/sys/fs/cgroup/unified"];
 
 /// The root directory of the hierarchy.
@@ -52,17 +51,17 @@ impl Hierarchy {
         self.mount_point
     }
 
-    /// The absolute path of a cgroup.
+    /// Returns the absolute path of a cgroup.
     pub(crate) fn absolute(&self, relative: &str) -> String {
         format!("{}/{relative}", path::show(self.mount_point))
     }
 
-    /// The path relative to the root, of an absolute one.
+    /// Returns an absolute path relative to the root; `None` if the path is elsewhere.
     pub(super) fn relative<'a>(&self, absolute: &'a str) -> Option<&'a str> {
         absolute.strip_prefix(self.mount_point.to_str().ok()?)?.strip_prefix('/')
     }
 
-    /// Whether version 1 is there as well.
+    /// Returns whether version 1 is mounted as well.
     pub(super) fn is_hybrid(&self) -> bool {
         self.mount_point != MOUNT_POINTS[0]
     }
@@ -73,17 +72,17 @@ impl Hierarchy {
         fd::openat2(&self.root, relative, flags, 0, resolve::BENEATH | resolve::NO_SYMLINKS)
     }
 
-    /// The cgroup of the calling process, relative to the root.
+    /// Returns the path of the calling process's cgroup, relative to the root.
     pub(crate) fn own() -> Result<String> {
         Self::read_proc("/proc/self/cgroup")
     }
 
-    /// The cgroup of a process, relative to the root.
+    /// Returns the path of a process's cgroup, relative to the root.
     pub(crate) fn of(pid: i32) -> Result<String> {
         Self::read_proc(&format!("/proc/{pid}/cgroup"))
     }
 
-    /// The cgroup that a process is in.
+    /// Opens the cgroup of a process.
     pub(crate) fn of_process(&self, pid: i32) -> Result<Cgroup> {
         let path = Self::of(pid)?;
         self.open(&path)?.ok_or_else(|| {
@@ -100,7 +99,7 @@ impl Hierarchy {
 
     /// Opens an existing cgroup by its path relative to the root; `None` if there is none.
     pub(crate) fn open(&self, relative: &str) -> Result<Option<Cgroup>> {
-        // The root, in which processes of the host and of users may be.
+        // The empty path is the root, in which processes of the host and of users may be.
         let dir = if relative.is_empty() { "." } else { relative };
         match self.open_dir(&CString::new(dir).unwrap_or_default()) {
             Ok(dir) => Ok(Some(Cgroup { dir, path: self.absolute(relative) })),
@@ -116,15 +115,15 @@ impl Hierarchy {
     }
 }
 
-/// True if cgroup2 is at /sys/fs/cgroup itself, and not beside version 1.
+/// Returns true if cgroup2 is mounted at /sys/fs/cgroup itself, and not beside version 1.
 pub fn is_unified() -> bool {
     Hierarchy::find().is_ok_and(|hierarchy| !hierarchy.is_hybrid())
 }
 
-/// The path in the line `0::/path` of cgroups(7), without its leading slash.
+/// Returns the path in the line `0::/path` (cgroups(7)), without the leading slash.
 pub(super) fn own_path(text: &str) -> Option<String> {
     let line = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    // A cgroup that was removed under its process has this behind its path.
+    // The kernel adds this to the path if the cgroup was removed.
     Some(line.strip_suffix(" (deleted)").unwrap_or(line).to_owned())
 }
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A cgroup right below a scope, in which the container's processes are.
+//! A leaf: a cgroup directly below a scope, in which the container's processes are.
 //!
-//! The kernel reports a change of memory.events at most once in 10 ms. Where memory is
-//! limited, the file first reports `max`, so news of the kill that follows comes late:
-//! systemd removes the scope of a process that has ended, and may be quicker. The limit of
-//! a scope is hit before that of a cgroup in it, because the kernel's own memory for the
-//! inner one is charged to the scope. So the inner file counts nothing but the kill, and
-//! its reader is told at once.
+//! The kernel notifies of changes of memory.events at most once in 10 ms. In a cgroup with a
+//! memory limit, the first change is that of `max`, so the notification of the kill that
+//! follows is late. systemd removes the scope when its process has ended, and may do so
+//! earlier. The limit of a scope is hit before that of a cgroup in it, because the kernel
+//! memory for the inner cgroup is charged to the scope. So the leaf's memory.events counts
+//! only the kill, and its readers are notified at once.
 
 use super::fs;
 use super::group::{Cgroup, is_gone};
@@ -18,7 +18,8 @@ use runtime_sys::{Errno, fd};
 use std::ffi::CString;
 
 impl Cgroup {
-    /// Makes a leaf, moves a process from here into it, and gives it all controllers and limits.
+    /// Makes a leaf, moves a process of this cgroup into the leaf, and gives the leaf all
+    /// controllers and limits.
     pub(super) fn move_to_leaf(
         &self,
         hierarchy: &Hierarchy,
@@ -27,14 +28,16 @@ impl Cgroup {
         writes: &[Write],
     ) -> Result<()> {
         let moved = self.make_leaf(name).and_then(|leaf| {
-            // Before the controllers: with processes in it, a cgroup cannot give any to those below.
+            // The process moves first: with processes in it, the scope cannot give controllers to
+            // the leaf.
             leaf.attach(pid)?;
             leaf.enable_controllers(hierarchy)?;
             leaf.repeat(writes)
         });
         match moved {
-            // The process has been killed, as whoever waits for it will find out: its limits
-            // have no room for another cgroup. systemd may have removed the scope.
+            // The process has been killed, because its limits have no room for another cgroup.
+            // systemd may have removed the scope. The caller reports the kill when it waits for
+            // the process.
             Err(error) if is_gone(&error) && Cgroup::from_record(&self.path)?.is_none() => Ok(()),
             Err(_) if self.memory_events().oom_kill > 0 => Ok(()),
             moved => moved,
@@ -46,7 +49,7 @@ impl Cgroup {
         let c_name = CString::new(name).unwrap_or_default();
         let make = || fd::mkdir(&self.dir, &c_name, 0o755);
         let made = match make() {
-            // The scope was left by an earlier container, and so was this.
+            // An earlier container has left the scope with a leaf in it.
             Err(Errno::EEXIST) => {
                 fs::remove(&path, 1, fs::Occupants::Await)?;
                 make()
@@ -82,7 +85,7 @@ mod tests {
     use std::fs;
     use std::process::Command;
 
-    /// A process that sleeps, in a cgroup of its own; both end with this.
+    /// A sleeping process in a cgroup of its own. Dropping this value removes both.
     struct Scope {
         cgroup: Cgroup,
         process: std::process::Child,
@@ -115,13 +118,13 @@ mod tests {
     #[test]
     fn the_process_is_in_a_new_cgroup_below() {
         let scope = Scope::new("leaf");
-        // Left by an earlier container, with what that has made in it.
+        // A leaf of an earlier container, with a cgroup that the container has made.
         fs::create_dir_all(format!("{}/container/below", scope.cgroup.path)).unwrap();
         scope.move_to_leaf("container").unwrap();
         let leaf = scope.cgroup.leaf("container").unwrap().unwrap();
         assert_eq!(leaf.pids().unwrap(), [scope.process.id() as i32]);
         assert!(!fs::exists(format!("{}/below", leaf.path)).unwrap());
-        // Every controller of the scope.
+        // The leaf has every controller of the scope.
         let controllers = |cgroup: &Cgroup| cgroup.read(c"cgroup.controllers").unwrap();
         assert_eq!(controllers(&leaf), controllers(&scope.cgroup));
         assert!(scope.cgroup.leaf("other").unwrap().is_none());

@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-//! From checked limits to what is written into which file of the cgroup
-//! (Documentation/admin-guide/cgroup-v2.rst). Pure: [`apply`](super::apply) writes.
+//! Translation of checked limits to writes into the cgroup's files
+//! (Documentation/admin-guide/cgroup-v2.rst). Only [`apply`](super::apply) writes.
 
 use crate::config::resources::{Bandwidth, Cpu, Io, Limit, Memory, Resources};
 use std::collections::BTreeSet;
 
-/// One write into a file of the container's cgroup.
+/// A write into a file of the container's cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Write {
     pub(crate) file: String,
     pub(crate) value: String,
-    /// What of config.json asks for it.
+    /// The field of config.json that asks for the write.
     pub(crate) field: String,
     pub(crate) if_absent: IfAbsent,
 }
 
-/// What it means if a file is not there although its controller is.
+/// The action if a file does not exist although its controller does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum IfAbsent {
     Fail,
-    /// The kernel was built or booted without something that is limited to
-    /// nothing, or not limited, anyway.
+    /// Skip the write: the kernel was built or booted without a feature, and the file is
+    /// optional, or its limit is zero or none anyway.
     Skip,
-    /// Another file does it.
+    /// Write to another file.
     Instead {
         file: &'static str,
         value: String,
@@ -39,18 +39,18 @@ impl Write {
         }
     }
 
-    /// The controller that the file belongs to; `None` for those of the core.
+    /// Returns the controller that the file belongs to; `None` for files of the cgroup core.
     pub(crate) fn controller(&self) -> Option<&str> {
         let (controller, _) = self.file.split_once('.')?;
         (controller != "cgroup").then_some(controller)
     }
 }
 
-/// All that is to be written, in the order in which it is.
+/// Returns all writes, in the order in which they are to be done.
 pub(crate) fn writes(resources: &Resources) -> Vec<Write> {
     let mut all = Vec::new();
     if let Some(limit) = resources.pids {
-        // systemd has no 0, and to a cgroup with one process in it 1 is the same.
+        // systemd does not know a limit of 0. For a cgroup with one process, 1 is equivalent.
         let limit = if limit == Limit::At(0) { Limit::At(1) } else { limit };
         all.push(Write::new("pids.max", limit, "pids.limit"));
     }
@@ -60,7 +60,7 @@ pub(crate) fn writes(resources: &Resources) -> Vec<Write> {
     for (i, huge) in resources.hugepages.iter().enumerate() {
         let field = format!("hugepageLimits[{i}]");
         all.push(Write::new(format!("hugetlb.{}.max", huge.size), huge.limit, &field));
-        // Of reservations. Since 5.7, if at all.
+        // The limit of reservations exists since 5.7, but not in every kernel.
         let reserved = Write::new(format!("hugetlb.{}.rsvd.max", huge.size), huge.limit, &field);
         all.push(Write { if_absent: IfAbsent::Skip, ..reserved });
     }
@@ -82,24 +82,24 @@ pub(crate) fn writes(resources: &Resources) -> Vec<Write> {
     all.retain(|write| !replaced.contains(write.file.as_str()));
     for unified in &resources.unified {
         let field = format!("unified.{:?}", unified.file);
-        // The kernel takes one line in one write.
+        // The kernel accepts only one line per write.
         let lines = unified.value.lines().filter(|line| !line.trim().is_empty());
         let before = all.len();
         all.extend(lines.map(|line| Write::new(unified.file.as_str(), line, &field)));
         if all.len() == before {
-            // Blank lines say that the file is to be empty: that of cpuset.cpus, for example.
+            // A value of blank lines empties the file, for example cpuset.cpus.
             all.push(Write::new(unified.file.as_str(), "\n", &field));
         }
     }
     all
 }
 
-/// Returns true if memory is limited, so that processes may be killed for it.
+/// Returns true if memory is limited, so that processes may be OOM-killed.
 pub(crate) fn limit_memory(resources: &Resources) -> bool {
     writes(resources).iter().any(|write| write.file == "memory.max" && write.value.trim() != "max")
 }
 
-/// Whether a file holds a value for each of several things, such as devices.
+/// Returns whether a file holds a value for each of several keys, such as devices.
 pub(crate) fn is_keyed(file: &str) -> bool {
     matches!(
         file,
@@ -108,9 +108,9 @@ pub(crate) fn is_keyed(file: &str) -> bool {
 }
 
 fn memory(memory: &Memory, all: &mut Vec<Write>) {
-    // Swap first: with less memory, more would be swapped out.
+    // Swap is limited first: lowering memory.max first would swap out more.
     if let Some(limit) = memory.swap_max {
-        // No file: there is no swap to be had or to be limited.
+        // Without the file there is no swap, or no accounting for it.
         let absent = if matches!(limit, Limit::Max | Limit::At(0)) { IfAbsent::Skip } else { IfAbsent::Fail };
         all.push(Write { if_absent: absent, ..Write::new("memory.swap.max", limit, "memory.swap") });
     }
@@ -132,8 +132,8 @@ fn cpu(cpu: &Cpu, all: &mut Vec<Write>) {
     let burst = |value| Write::new("cpu.max.burst", value, "cpu.burst");
     if let Some(Bandwidth { quota, period }) = cpu.bandwidth {
         if cpu.burst.is_some() {
-            // The kernel never has a burst above the quota: neither the old
-            // one above the new quota, nor the new one above the old quota.
+            // The kernel refuses a burst above the quota: both the old burst with the
+            // new quota, and the new burst with the old quota.
             all.push(burst(0));
         }
         let field = if quota == Limit::Max { "cpu.period" } else { "cpu.quota" };
@@ -153,7 +153,7 @@ fn cpu(cpu: &Cpu, all: &mut Vec<Write>) {
 }
 
 fn io(io: &Io, all: &mut Vec<Write>) {
-    // The scheduler BFQ has weights of its own; all others use those of iocost.
+    // The BFQ scheduler has weights of its own. All others use those of iocost.
     let weight = |bfq: String, iocost: String, field: &str| Write {
         if_absent: IfAbsent::Instead { file: "io.weight", value: iocost },
         ..Write::new("io.bfq.weight", bfq, field)
@@ -179,7 +179,7 @@ fn io(io: &Io, all: &mut Vec<Write>) {
     }
 }
 
-/// From 10 to 1000 to 1 to 10000, in a straight line, as runc and crun do.
+/// Maps a weight of 10 to 1000 linearly to 1 to 10000, as runc and crun do.
 fn iocost(weight: u16) -> u64 {
     1 + (u64::from(weight).saturating_sub(10)) * 9999 / 990
 }
@@ -309,7 +309,7 @@ mod tests {
             &[("io.max", "8:0 rbps=600"), ("io.max", "7:1 riops=333 wiops=444"), ("io.max", "7:2 riops=555")],
         );
         check(r#"{"unified": {"cpuset.cpus": "\n"}}"#, &[("cpuset.cpus", "\n")]);
-        // An empty value asks for nothing, and takes nothing away.
+        // An empty value writes nothing, and replaces no other limit.
         check(
             r#"{"unified": {"hugetlb.2MB.max": "", "pids.max": ""}, "pids": {"limit": 7}}"#,
             &[("pids.max", "7")],

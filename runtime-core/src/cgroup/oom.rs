@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Who was killed for memory, and by which limit.
+//! Detection of OOM kills, and of the limits that caused them.
 
 use super::group::{Cgroup, keyed};
 use runtime_sys::fd;
 use std::ffi::CString;
 
-/// What memory.events has counted.
+/// The counts of memory.events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct MemoryEvents {
-    /// How often a limit of the cgroup, or of one below it, was hit for good.
+    /// The number of times that memory ran out at the limit of the cgroup or of one below it.
     oom: u64,
-    /// How many of its processes were killed, by whatever limit.
+    /// The number of its processes that were OOM-killed, for any limit.
     pub(crate) oom_kill: u64,
 }
 
@@ -21,14 +21,14 @@ impl MemoryEvents {
 }
 
 impl Cgroup {
-    /// What has been counted so far; nothing where memory is not accounted for.
+    /// Reads memory.events. The counts are 0 if memory is not accounted for.
     pub(crate) fn memory_events(&self) -> MemoryEvents {
         let text = fd::read_piece(&self.dir, c"memory.events");
         text.map(|text| MemoryEvents::parse(&text)).unwrap_or_default()
     }
 }
 
-/// Watches over a process: whether it is for memory that it was killed.
+/// A watch on a process's cgroup, to detect an OOM kill.
 #[derive(Debug)]
 pub(crate) struct OomWatch {
     cgroup: Cgroup,
@@ -36,7 +36,7 @@ pub(crate) struct OomWatch {
 }
 
 impl OomWatch {
-    /// Begins, with what had been counted before the process was there.
+    /// Begins the watch. `before` has the counts from before the process was in the cgroup.
     pub(crate) fn new(cgroup: Cgroup, before: MemoryEvents) -> Self {
         OomWatch { cgroup, before }
     }
@@ -45,7 +45,7 @@ impl OomWatch {
         &self.cgroup
     }
 
-    /// The limit for which a process was killed since then, in words.
+    /// Describes the limit for which a process was OOM-killed since then; `None` if none was.
     pub(crate) fn limit(&self) -> Option<String> {
         let now = self.cgroup.memory_events();
         if now.oom_kill <= self.before.oom_kill {
@@ -61,14 +61,14 @@ impl OomWatch {
     }
 }
 
-/// The limit of a cgroup by its absolute path, if it has one.
+/// Returns the memory limit of the cgroup at an absolute path, if it has one.
 fn max(path: &str) -> Option<u64> {
     let file = CString::new(format!("{path}/memory.max")).ok()?;
     let text = fd::read_file(fd::CWD, &file, 64).ok()?;
     std::str::from_utf8(&text).ok()?.trim().parse().ok()
 }
 
-/// The nearest limit above a cgroup.
+/// Describes the nearest memory limit above a cgroup.
 fn above(path: &str) -> String {
     let mut path = path;
     while let Some((parent, _)) = path.rsplit_once('/') {

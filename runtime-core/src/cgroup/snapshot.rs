@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The limits that were there before others are set, to be put back if only half
-//! of those can be.
+//! The old limits of a cgroup. They are restored if only some of the new ones can be set.
 
 use super::group::Cgroup;
 use super::limits::{IfAbsent, Write, is_keyed};
@@ -8,7 +7,7 @@ use runtime_sys::fd;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 
-/// What files of a cgroup held.
+/// The old contents of files of a cgroup.
 #[derive(Debug)]
 pub(crate) struct Snapshot(Vec<(String, String)>);
 
@@ -28,20 +27,20 @@ impl Cgroup {
                 }
             }
         }
-        // A file that is not there, or cannot be read, cannot be put back.
+        // A file that does not exist or cannot be read cannot be restored.
         let read = |file: &str| Some((file.to_owned(), self.content(file)?));
         Snapshot(files.into_iter().filter_map(read).collect())
     }
 
     fn content(&self, file: &str) -> Option<String> {
-        // Some have a line for each block device.
+        // Some files have a line for each block device, hence 1 MiB.
         let content = fd::read_file(&self.dir, &CString::new(file).ok()?, 1 << 20).ok()?;
         String::from_utf8(content).ok()
     }
 }
 
 impl Snapshot {
-    /// What is to be written to have it all as it was.
+    /// Returns the writes that restore the old contents.
     pub(crate) fn undo(&self, cgroup: &Cgroup) -> Vec<Write> {
         let changed = self.0.iter().filter_map(|(file, old)| {
             let now = cgroup.content(file)?;
@@ -51,7 +50,7 @@ impl Snapshot {
         let mut undo = Vec::new();
         let is_changed = |wanted: &str| changed.iter().any(|(file, ..)| *file == wanted);
         if is_changed("cpu.max") && is_changed("cpu.max.burst") {
-            // Never a burst above the quota, on the way back either.
+            // The kernel refuses a burst above the quota, also while limits are restored.
             undo.push(write("cpu.max.burst", "0"));
         }
         for (file, old, now) in changed.iter().rev() {
@@ -71,11 +70,11 @@ fn write(file: &str, value: &str) -> Write {
     }
 }
 
-/// What turns the content `now` of a file into `old`, write by write.
+/// Returns the writes that turn the content `now` of a file into `old`.
 fn lines(file: &str, old: &str, now: &str) -> Vec<String> {
     if !is_keyed(file) {
         return match old.trim() {
-            // The weight of an idle cgroup, which it gets by being idle.
+            // This is the weight of an idle cgroup, and set by cpu.idle only.
             "0" if file == "cpu.weight" => Vec::new(),
             "" => vec!["\n".to_owned()],
             old => old.lines().map(str::to_owned).collect(),
@@ -97,7 +96,7 @@ fn lines(file: &str, old: &str, now: &str) -> Vec<String> {
         .collect()
 }
 
-/// The lines of a file by their first words.
+/// Returns the lines of a file by their first words.
 fn by_key(content: &str) -> BTreeMap<&str, &str> {
     content.lines().filter_map(|line| Some((line.split_ascii_whitespace().next()?, line))).collect()
 }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A cgroup and all that are below it, which a container may have made: as many
-//! as it liked, as deep as it liked, with any name.
+//! A walk over a cgroup and all cgroups below it. The container may have made these, in any
+//! number, at any depth and with any names.
 
 use runtime_sys::{Errno, Result, dir, fd};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// Calls `enter` with the directory of each cgroup from `top` on, and `leave` with
-/// the directory above it and its name when everything below it was visited; not
-/// for `top` itself. What vanishes meanwhile is passed over. Neither descriptors
-/// nor stack are used up by depth.
+/// Calls `enter` with the directory of each cgroup, beginning with `top`. Calls `leave` with
+/// the parent directory and the name of each cgroup but `top`, after everything below that
+/// cgroup was visited. Skips cgroups that vanish meanwhile. The numbers of open descriptors
+/// and of stack frames do not depend on the depth.
 pub(super) fn walk(
     top: BorrowedFd<'_>,
     mut enter: impl FnMut(BorrowedFd<'_>) -> Result<()>,
@@ -18,7 +18,7 @@ pub(super) fn walk(
     let open = |dir: BorrowedFd<'_>, name: &CStr| fd::open(dir, name, libc::O_RDONLY | libc::O_DIRECTORY, 0);
     let mut dir = open(top, c".")?;
     enter(dir.as_fd())?;
-    // The way down: the name of each, and what is to be visited below it.
+    // The path from `top`: the name of each cgroup, and those below it still to be visited.
     let mut way = vec![(CString::default(), below(&dir)?)];
     while let Some((_, pending)) = way.last_mut() {
         if let Some(name) = pending.pop() {
@@ -39,7 +39,7 @@ pub(super) fn walk(
     Ok(())
 }
 
-/// The names of the cgroups right below one.
+/// Returns the names of the cgroups directly below one.
 fn below(dir: &OwnedFd) -> Result<Vec<CString>> {
     match dir::entries(dir) {
         Err(Errno::ENOENT | Errno::ENODEV) => Ok(Vec::new()),
