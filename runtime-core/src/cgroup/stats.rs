@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a container uses, in the words of runc's `events --stats`, which are
-//! those of cgroup version 1.
+//! The resource usage of a container, in the format of runc's `events --stats`. The
+//! field names are those of cgroup version 1.
 
 use super::group::{Cgroup, keyed};
 use crate::error::{Context, Error, Result};
@@ -10,12 +10,12 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 
-/// What a container uses, and has used.
+/// The current and past resource usage of a container.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Stats {
-    /// CPU time.
+    /// The CPU time.
     pub cpu: CpuStats,
-    /// Properties of cgroup version 1's cpuset; version 2 has none of them.
+    /// The properties of version 1's cpuset controller. Version 2 has none of them.
     pub cpuset: CpusetStats,
     /// Memory.
     pub memory: MemoryStats,
@@ -25,49 +25,49 @@ pub struct Stats {
     pub blkio: BlkioStats,
     /// Huge pages by their size.
     pub hugetlb: BTreeMap<String, HugetlbStats>,
-    /// Of Intel's resource director.
+    /// The usage of Intel RDT (Resource Director Technology).
     pub intel_rdt: IntelRdtStats,
-    /// Nothing, as for runc, which knows those that it has made itself.
+    /// Always `None`. runc, too, lists only the interfaces that it has made itself.
     pub network_interfaces: Option<Vec<()>>,
 }
 
 /// CPU time, in nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct CpuStats {
-    /// How much was used.
+    /// The CPU time that was used.
     #[serde(skip_serializing_if = "is_default")]
     pub usage: CpuUsage,
-    /// How much was waited for because of a limit.
+    /// The effect of the CPU quota.
     #[serde(skip_serializing_if = "is_default")]
     pub throttling: Throttling,
-    /// How much was waited for.
+    /// The pressure stall information of the CPU.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub psi: Option<Psi>,
 }
 
-/// CPU time that was used, in nanoseconds.
+/// The CPU time that was used, in nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CpuUsage {
-    /// All of it.
+    /// The sum of kernel and user mode.
     #[serde(skip_serializing_if = "is_default")]
     pub total: u64,
-    /// In the kernel.
+    /// The time in the kernel.
     pub kernel: u64,
-    /// In user mode.
+    /// The time in user mode.
     pub user: u64,
 }
 
-/// What a CPU quota has done.
+/// The effect of a CPU quota.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Throttling {
-    /// Periods in which anything ran.
+    /// The number of periods in which a task ran.
     #[serde(skip_serializing_if = "is_default")]
     pub periods: u64,
-    /// Periods in which the quota was used up.
+    /// The number of periods in which the quota was used up.
     #[serde(skip_serializing_if = "is_default")]
     pub throttled_periods: u64,
-    /// Nanoseconds that were waited for the next.
+    /// The time for which tasks were throttled, in nanoseconds.
     #[serde(skip_serializing_if = "is_default")]
     pub throttled_time: u64,
 }
@@ -75,28 +75,28 @@ pub struct Throttling {
 /// Pressure stall information (Documentation/accounting/psi.rst).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Psi {
-    /// At least one task was waiting.
+    /// The time in which at least one task was stalled.
     #[serde(skip_serializing_if = "is_default")]
     pub some: Pressure,
-    /// All were.
+    /// The time in which all tasks were stalled.
     #[serde(skip_serializing_if = "is_default")]
     pub full: Pressure,
 }
 
-/// How much of the time, in percent; and in microseconds.
+/// A share of the time, in percent, and a total time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Pressure {
-    /// Of the last 10 seconds.
+    /// The share of the last 10 seconds.
     pub avg10: f64,
-    /// Of the last minute.
+    /// The share of the last minute.
     pub avg60: f64,
-    /// Of the last 5 minutes.
+    /// The share of the last 5 minutes.
     pub avg300: f64,
-    /// Since ever.
+    /// The total time, in microseconds.
     pub total: u64,
 }
 
-/// Of cgroup version 1.
+/// The properties of version 1's cpuset controller.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[allow(missing_docs)] // Always 0.
 pub struct CpusetStats {
@@ -114,19 +114,19 @@ pub struct CpusetStats {
 /// Memory, in bytes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct MemoryStats {
-    /// Of files.
+    /// The page cache.
     #[serde(skip_serializing_if = "is_default")]
     pub cache: u64,
-    /// All of it.
+    /// The whole memory, without swap.
     #[serde(skip_serializing_if = "is_default")]
     pub usage: MemoryUsage,
     /// Memory and swap together.
     #[serde(skip_serializing_if = "is_default")]
     pub swap: MemoryUsage,
-    /// What memory.stat says.
+    /// The values of memory.stat.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub raw: BTreeMap<String, u64>,
-    /// How much was waited for.
+    /// The pressure stall information of memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub psi: Option<Psi>,
 }
@@ -134,71 +134,71 @@ pub struct MemoryStats {
 /// One kind of memory, in bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct MemoryUsage {
-    /// Without one: the largest number.
+    /// The limit; `u64::MAX` without one.
     pub limit: u64,
-    /// Now.
+    /// The current usage.
     #[serde(skip_serializing_if = "is_default")]
     pub usage: u64,
-    /// At the most, since ever.
+    /// The highest usage so far.
     #[serde(skip_serializing_if = "is_default")]
     pub max: u64,
-    /// How often the limit was hit.
+    /// The number of times that the limit was hit.
     pub failcnt: u64,
 }
 
 /// Number of tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PidsStats {
-    /// Now.
+    /// The current number of tasks.
     #[serde(skip_serializing_if = "is_default")]
     pub current: u64,
-    /// 0: none.
+    /// The limit; 0 without one.
     #[serde(skip_serializing_if = "is_default")]
     pub limit: u64,
 }
 
-/// Use of block devices.
+/// The usage of block devices.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BlkioStats {
-    /// Bytes.
+    /// The bytes that were transferred.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub io_service_bytes_recursive: Vec<BlkioEntry>,
-    /// Operations.
+    /// The number of operations.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub io_serviced_recursive: Vec<BlkioEntry>,
-    /// How much was waited for.
+    /// The pressure stall information of I/O.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub psi: Option<Psi>,
 }
 
-/// Use of one block device.
+/// The usage of one block device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct BlkioEntry {
-    /// The driver.
+    /// The major number of the device.
     #[serde(skip_serializing_if = "is_default")]
     pub major: u64,
-    /// The device.
+    /// The minor number of the device.
     #[serde(skip_serializing_if = "is_default")]
     pub minor: u64,
     /// `Read` or `Write`.
     pub op: &'static str,
-    /// How much.
+    /// The number of bytes or operations.
     #[serde(skip_serializing_if = "is_default")]
     pub value: u64,
 }
 
-/// Use of huge pages of one size.
+/// The usage of huge pages of one size.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HugetlbStats {
-    /// Bytes, now.
+    /// The current usage, in bytes.
     #[serde(skip_serializing_if = "is_default")]
     pub usage: u64,
-    /// How often the limit was hit.
+    /// The number of times that the limit was hit.
     pub failcnt: u64,
 }
 
-/// Nothing: there is no resource director here.
+/// The usage of Intel RDT. Always empty: resctrl is not read for the statistics.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct IntelRdtStats {}
 
@@ -207,7 +207,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 impl Cgroup {
-    /// Reads all of it. What the host does not account for is left out.
+    /// Reads all statistics, except those that the host does not account for.
     pub(crate) fn stats(&self) -> Result<Stats> {
         Ok(Stats {
             cpu: CpuStats { psi: self.psi(c"cpu.pressure")?, ..cpu(&self.text(c"cpu.stat")?) },
@@ -219,11 +219,11 @@ impl Cgroup {
         })
     }
 
-    /// The content of a file; nothing if there is no such file.
+    /// Returns the content of a file; `None` if the file does not exist.
     fn optional(&self, file: &CStr) -> Result<Option<String>> {
         match fd::read_file(&self.dir, file, 1 << 20) {
             Ok(text) => Ok(Some(String::from_utf8_lossy(&text).into_owned())),
-            // The second: pressure that is not measured.
+            // EOPNOTSUPP: a pressure file, while PSI is disabled.
             Err(Errno::ENOENT | Errno::EOPNOTSUPP) => Ok(None),
             Err(errno) => Err(Error::os(errno, format!("read {}/{}", self.path, path::show(file)))),
         }
@@ -233,7 +233,7 @@ impl Cgroup {
         Ok(self.optional(file)?.unwrap_or_default())
     }
 
-    /// A number, or the largest for `max`.
+    /// Returns the number in a file, or `u64::MAX` for `max`.
     fn number(&self, file: &CStr) -> Result<Option<u64>> {
         let number = |text: String| text.trim().parse().unwrap_or(u64::MAX);
         Ok(self.optional(file)?.map(number))
@@ -291,7 +291,7 @@ impl Cgroup {
     }
 }
 
-/// `key number` lines.
+/// Parses `key number` lines.
 fn pairs(text: &str) -> BTreeMap<String, u64> {
     let pair = |line: &str| {
         let (key, value) = line.split_once(' ')?;
@@ -336,7 +336,7 @@ fn psi(text: &str) -> Psi {
     Psi { some: pressure("some "), full: pressure("full ") }
 }
 
-/// `8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0` lines.
+/// Parses io.stat: lines such as `8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0`.
 fn io(text: &str) -> BlkioStats {
     let mut stats = BlkioStats::default();
     for line in text.lines() {
@@ -359,7 +359,7 @@ fn io(text: &str) -> BlkioStats {
     stats
 }
 
-/// For the fuzz target: any text is taken for any of the files.
+/// Parses any text as each of the files. For the fuzz target.
 pub(super) fn check_parsers(text: &str) {
     let stats = Stats {
         cpu: CpuStats { psi: Some(psi(text)), ..cpu(text) },

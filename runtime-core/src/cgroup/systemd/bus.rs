@@ -12,48 +12,48 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Which manager makes the unit.
+/// The systemd manager that makes the unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Manager {
-    /// pid 1, by the system bus.
+    /// The system's manager (pid 1), over the system bus.
     System,
-    /// A user's, by the session bus.
+    /// A user's manager, over the session bus.
     User,
 }
 
-/// How long systemd may take for one call, or for one job.
+/// The timeout for one call to systemd, or for one job.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// No message of systemd's that we wait for is nearly that long, and none of ours is.
+/// The maximum length of a message. Those that we wait for are much shorter.
 const LENGTH_MAX: usize = 1 << 20;
-/// Nor is a signal that a job has ended.
+/// The maximum length of a signal. JobRemoved signals are much shorter.
 const SIGNAL_MAX: usize = 4096;
-/// How many signals are kept until their job is known. systemd announces the end of a job
-/// behind its answer to the call that has started it, so what comes before is of other jobs,
-/// or of any user of the host.
+/// The number of signals that are kept until their job is known. systemd announces the end of
+/// a job after its answer to the call that has started the job. So earlier signals are those
+/// of other jobs, or come from any user of the host.
 const SIGNALS_KEPT: usize = 64;
 
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 const OBJECT: &str = "/org/freedesktop/systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 
-/// Why a call failed.
+/// The failure of a call.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// It was answered, with an error of this name.
+    /// The answer was an error of this name.
     Refused { name: String, text: String },
-    /// It was not answered.
+    /// There was no answer.
     Broken(Error),
 }
 
 impl Failure {
-    /// Whether systemd has answered with this error.
+    /// Returns whether systemd has answered with this error.
     pub(super) fn is(&self, short: &str) -> bool {
         matches!(self, Failure::Refused { name, .. } if name.rsplit('.').next() == Some(short))
     }
 
-    /// Whether nobody has answered, or only the bus, in the place of systemd.
+    /// Returns true if there was no answer, or only one of the bus in place of systemd's.
     pub(super) fn is_silence(&self) -> bool {
         let of_bus = ["Disconnected", "NameHasNoOwner", "NoReply", "ServiceUnknown", "TimedOut"];
         match self {
@@ -65,7 +65,7 @@ impl Failure {
         }
     }
 
-    /// As an error of doing `what`.
+    /// Converts the failure to an error of doing `what`.
     pub(super) fn into_error(self, what: impl std::fmt::Display) -> Error {
         match self {
             Failure::Refused { name, text } => {
@@ -84,17 +84,17 @@ impl From<Error> for Failure {
 
 pub(super) type Answer<T> = std::result::Result<T, Failure>;
 
-/// A connection.
+/// A connection to a manager.
 #[derive(Debug)]
 pub(super) struct Bus {
     socket: OwnedFd,
     serial: u32,
-    /// What came and is not a whole message yet.
+    /// Received bytes that are not a whole message yet.
     input: Vec<u8>,
-    /// Signals that came before somebody waited for them.
+    /// Signals that came before [`Bus::job`] waited for them.
     signals: VecDeque<Message>,
     patience: Duration,
-    /// What the bus calls us.
+    /// Our unique name on the bus.
     name: String,
 }
 
@@ -125,7 +125,7 @@ impl Bus {
                 }
             }
         }
-        // systemd itself listens too, for early boot and for hosts without a bus.
+        // systemd itself listens on a socket, for early boot and for hosts without a bus.
         let private = Path::new("/run/systemd/private").as_os_str().as_bytes();
         match manager {
             Manager::System => match socket::connect_within(private, patience) {
@@ -136,7 +136,7 @@ impl Bus {
         }
     }
 
-    /// Says who we are, and which signals we want.
+    /// Authenticates, and asks a bus for systemd's JobRemoved signals.
     fn greet(socket: OwnedFd, patience: Duration, is_bus: bool) -> Result<Self> {
         fd::set_nonblocking(&socket).context(|| "fcntl")?;
         let mut bus = Bus::new(socket, patience);
@@ -158,9 +158,8 @@ impl Bus {
         Bus { socket, serial: 0, input: Vec::new(), signals: VecDeque::new(), patience, name: String::new() }
     }
 
-    /// By the credentials that the kernel passes on with the socket: without a
-    /// name, so that it does not matter what our uid is called in the name
-    /// space of who listens (D-Bus Specification, "EXTERNAL").
+    /// Authenticates by the peer credentials of the socket (D-Bus Specification, "EXTERNAL").
+    /// No uid is sent, because ours may be a different one in the server's user namespace.
     fn authenticate(&mut self) -> Result<()> {
         let end = Instant::now() + self.patience;
         self.write_all(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n", end)?;
@@ -211,7 +210,7 @@ impl Bus {
     }
 
     fn read_some(&mut self, end: Instant) -> Result<()> {
-        // Also if there is always something to read.
+        // `wait` is not called if there is always something to read.
         if Instant::now() >= end {
             return Err(self.unanswered());
         }
@@ -229,9 +228,9 @@ impl Bus {
         }
     }
 
-    /// The next message that could be of interest. A bus lets every user of the host
-    /// send us signals, with anything in them: what is too long for systemd, or what
-    /// we cannot read, is not systemd's, and is passed over.
+    /// Returns the next message that could be of interest. Over the bus every user of the host
+    /// can send us signals with any content. Messages that are too long for systemd, or that
+    /// cannot be decoded, are not systemd's and are skipped.
     fn receive(&mut self, end: Instant) -> Result<Message> {
         loop {
             let Some(prefix) = self.input.get(..PREFIX) else {
@@ -267,7 +266,7 @@ impl Bus {
         }
     }
 
-    /// Makes a call and waits for its answer.
+    /// Makes a call, and waits for its answer.
     fn ask(&mut self, mut message: Message) -> Answer<Message> {
         let end = Instant::now() + self.patience;
         self.serial += 1;
@@ -291,7 +290,7 @@ impl Bus {
         }
     }
 
-    /// Keeps a signal, in the place of the oldest if there are many.
+    /// Keeps a signal. Drops the oldest one if there are too many.
     fn keep(&mut self, signal: Message) {
         if self.signals.len() >= SIGNALS_KEPT {
             self.signals.pop_front();
@@ -305,7 +304,7 @@ impl Bus {
         self.ask(Message::call(name, path, name, member, body))
     }
 
-    /// Our user id, as the bus sees it.
+    /// Asks the bus for our uid.
     pub(super) fn own_uid(&mut self) -> Answer<u32> {
         let own = Value::str(&self.name.clone());
         match self.ask_bus("GetConnectionUnixUser", vec![own])?.body.first() {
@@ -319,7 +318,7 @@ impl Bus {
         Ok(self.ask(Message::call(SYSTEMD, OBJECT, MANAGER, member, body))?.body)
     }
 
-    /// Reads a property of the manager, a string.
+    /// Reads a string property of the manager.
     pub(super) fn property(&mut self, name: &str) -> Answer<String> {
         let body = vec![Value::str(MANAGER), Value::str(name)];
         let call = Message::call(SYSTEMD, OBJECT, "org.freedesktop.DBus.Properties", "Get", body);
@@ -327,8 +326,8 @@ impl Bus {
         Ok(answer.body.first().and_then(Value::as_str).unwrap_or_default().to_owned())
     }
 
-    /// Calls a method that starts a job, and waits for the end of it: its result,
-    /// which should be `done`.
+    /// Calls a method that starts a job, and waits for the end of the job. Returns its result:
+    /// `done` on success.
     pub(super) fn job(&mut self, member: &str, body: Vec<Value>) -> Answer<String> {
         let answer = self.ask(Message::call(SYSTEMD, OBJECT, MANAGER, member, body))?;
         let Some(Value::Path(job)) = answer.body.into_iter().next() else {
@@ -340,7 +339,7 @@ impl Bus {
                 Some(signal) => signal,
                 None => self.receive(end)?,
             };
-            // The bus delivers what anybody sends to us; only the manager's word counts.
+            // The bus delivers signals of any sender. Only those of the manager count.
             if signal.kind != Kind::Signal || signal.member != "JobRemoved" || signal.sender != answer.sender
             {
                 continue;
@@ -354,7 +353,7 @@ impl Bus {
     }
 }
 
-/// The addresses to try: of AF_UNIX sockets, an abstract one with a leading NUL.
+/// Returns the AF_UNIX addresses to try. An abstract one has a leading NUL.
 fn addresses(manager: Manager) -> Result<Vec<Vec<u8>>> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let (name, default) = match manager {
@@ -381,7 +380,7 @@ fn addresses(manager: Manager) -> Result<Vec<Vec<u8>>> {
     }
 }
 
-/// `unix:path=/run/x,guid=...` (D-Bus Specification, "Server Addresses").
+/// Parses `unix:path=/run/x,guid=...` (D-Bus Specification, "Server Addresses").
 fn parse_address(address: &[u8]) -> Option<Vec<u8>> {
     let pairs = address.strip_prefix(b"unix:")?;
     pairs.split(|b| *b == b',').find_map(|pair| {
@@ -393,7 +392,7 @@ fn parse_address(address: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// %xx.
+/// Decodes `%xx`.
 fn unescape(text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -432,7 +431,7 @@ mod tests {
         }
     }
 
-    /// A manager that answers what the test wants.
+    /// Starts a manager that follows `script`, and returns a connection to it.
     fn talk(script: impl FnOnce(&mut Bus) + Send + 'static) -> Bus {
         let (ours, theirs) = socket::pair(nix::sys::socket::SockType::Stream).unwrap();
         fd::set_nonblocking(&ours).unwrap();
@@ -479,7 +478,7 @@ mod tests {
         assert_eq!(bus.job("StartTransientUnit", Vec::new()).unwrap(), "done");
     }
 
-    /// As any user of the host may.
+    /// Any user of the host may send such messages.
     #[test]
     fn what_others_send_is_passed_over() {
         let mut bus = talk(|manager| {
@@ -487,7 +486,7 @@ mod tests {
             let mut odd = Message::call("", "/x", "a.b", "JobRemoved", vec![Value::Uint32(0)]);
             (odd.kind, odd.serial, odd.sender) = (Kind::Signal, 9, ":1.9".to_owned());
             let readable = odd.encode();
-            // A descriptor, of which we know nothing.
+            // A file descriptor, a type that we do not know.
             let at = readable.windows(4).position(|bytes| bytes == b"\x01u\0\0").unwrap();
             let mut odd_bytes = readable.clone();
             odd_bytes[at + 1] = b'h';

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! D-Bus messages as bytes (D-Bus Specification, "Message Protocol"): as much of
-//! it as talking to systemd needs. Pure.
+//! Encoding and decoding of D-Bus messages (D-Bus Specification, "Message Protocol"), as far
+//! as systemd needs them. This module does no I/O.
 
 use super::wire::{Decoder, Encoder, Value, signature};
 
-/// What kind of message.
+/// The type of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Call,
@@ -13,25 +13,25 @@ pub(crate) enum Kind {
     Signal,
 }
 
-/// A message.
+/// A D-Bus message.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Message {
     pub(crate) kind: Kind,
     pub(crate) serial: u32,
-    /// Which call it answers.
+    /// The serial of the call that the message answers.
     pub(crate) reply_serial: u32,
     pub(crate) path: String,
     pub(crate) interface: String,
     pub(crate) member: String,
     pub(crate) error_name: String,
     pub(crate) destination: String,
-    /// Put there by the bus.
+    /// The sender, set by the bus.
     pub(crate) sender: String,
     pub(crate) body: Vec<Value>,
 }
 
 impl Message {
-    /// A call of a method.
+    /// Returns a call of a method.
     pub(crate) fn call(
         destination: &str,
         path: &str,
@@ -53,7 +53,7 @@ impl Message {
         }
     }
 
-    /// As bytes.
+    /// Encodes the message.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut body = Encoder::default();
         self.body.iter().for_each(|value| body.value(value));
@@ -98,13 +98,14 @@ impl Message {
     }
 }
 
-/// How long the first part of any message is, which says how long the rest is.
+/// The length of a message's first part, which contains the lengths of the other parts.
 pub(crate) const PREFIX: usize = 16;
 
-/// The longest message that D-Bus knows.
+/// The maximum length of a D-Bus message.
 pub(crate) const MESSAGE_MAX: usize = 1 << 27;
 
-/// The length of the message that begins with these [`PREFIX`] bytes. `None` if it is none.
+/// Returns the length of the message that begins with these [`PREFIX`] bytes; `None` if they
+/// are not the beginning of a message.
 pub(crate) fn length(prefix: &[u8]) -> Option<usize> {
     let big_endian = big_endian(prefix)?;
     let mut decoder = Decoder { bytes: prefix, at: 4, big_endian, depth: 0 };
@@ -115,7 +116,7 @@ pub(crate) fn length(prefix: &[u8]) -> Option<usize> {
     (length <= MESSAGE_MAX).then_some(length)
 }
 
-/// Whether the message that begins with these bytes is a signal.
+/// Returns whether the message that begins with these bytes is a signal.
 pub(crate) fn is_signal(prefix: &[u8]) -> bool {
     prefix.get(1) == Some(&4)
 }
@@ -128,7 +129,7 @@ fn big_endian(bytes: &[u8]) -> Option<bool> {
     }
 }
 
-/// A whole message; `None` if it is not one.
+/// Decodes a whole message; `None` if the bytes are not one.
 pub(crate) fn decode(bytes: &[u8]) -> Option<Message> {
     let kind = match bytes.get(1)? {
         1 => Kind::Call,
@@ -169,15 +170,15 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Message> {
     (decoder.at == bytes.len()).then_some(message)
 }
 
-/// For tests and the fuzz target: what is a message survives being written and
-/// read again.
+/// Checks that a message is the same after encoding and decoding. For tests and the fuzz
+/// target.
 pub(crate) fn check(bytes: &[u8]) {
     length(bytes);
     if let Some(message) = decode(bytes) {
         let again = message.encode();
         assert_eq!(length(&again), Some(again.len()));
         let decoded = decode(&again);
-        // A number that is none is not equal to itself.
+        // NaN is not equal to itself, so the debug texts are compared.
         assert!(format!("{decoded:?}") == format!("{:?}", Some(&message)), "{message:?} {decoded:?}");
     }
 }

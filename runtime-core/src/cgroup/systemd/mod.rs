@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The systemd driver: the cgroup is that of a transient scope, which systemd
-//! makes around the container's process and is asked to leave to us (Delegate).
+//! The systemd driver: the container's cgroup is that of a transient scope. systemd makes
+//! the scope around the container's process, and delegates its cgroup to the runtime.
 
 mod bus;
 mod message;
@@ -23,7 +23,7 @@ use nix::unistd::geteuid;
 use properties::Translated;
 
 impl Manager {
-    /// The one that makes units for the calling process.
+    /// Returns the manager that makes units for the calling process.
     pub(crate) fn ours() -> Result<Self> {
         if !geteuid().is_root() {
             return Ok(Manager::User);
@@ -32,7 +32,7 @@ impl Manager {
             return Ok(Manager::System);
         }
         // Root of a user namespace: a system in a container, or a user with more
-        // than one id. The user's bus knows who we are outside.
+        // than one id. The user's bus knows our uid outside the namespace.
         match Bus::connect(Manager::User).map(|mut bus| bus.own_uid()) {
             Ok(Ok(uid)) if uid != 0 => Ok(Manager::User),
             _ => Ok(Manager::System),
@@ -40,30 +40,30 @@ impl Manager {
     }
 }
 
-/// A scope.
+/// The scope of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Scope {
     pub(crate) manager: Manager,
     pub(crate) unit: String,
-    /// The absolute path of its cgroup.
+    /// The absolute path of the scope's cgroup.
     pub(crate) path: String,
-    /// The name of the cgroup in it that the processes are in; empty: they are in its own.
+    /// The name of the cgroup in the scope that the processes are in; empty: the scope's own.
     pub(crate) leaf: String,
 }
 
-/// What else a new scope is made of.
+/// The other parameters of a new scope, and the connection to systemd.
 #[derive(Debug)]
 pub(crate) struct Wanted {
     bus: Bus,
     slice: String,
     description: String,
-    /// Those of annotations.
+    /// The properties that annotations ask for.
     properties: Vec<(String, Value)>,
 }
 
 impl Scope {
-    /// The scope that a container is to have. Nothing is made, but a systemd that
-    /// cannot be reached is found out now.
+    /// Plans the scope of a container. Makes nothing, but connects to systemd and fails if that
+    /// cannot be reached.
     pub(crate) fn plan(
         hierarchy: &Hierarchy,
         manager: Manager,
@@ -90,7 +90,8 @@ impl Scope {
         Ok((scope, Wanted { bus, slice, description: format!("container {id}"), properties }))
     }
 
-    /// Makes the scope around a process, with limits.
+    /// Makes the scope around a process, with limits. Returns the writes that are left for the
+    /// cgroup's files.
     pub(crate) fn start(&self, wanted: &mut Wanted, pid: i32, writes: &[Write]) -> Result<Vec<Write>> {
         let bus = &mut wanted.bus;
         let Translated { properties, writes } = self.translate(bus, writes, true)?;
@@ -116,7 +117,7 @@ impl Scope {
         ];
         let start = |bus: &mut Bus| bus.job("StartTransientUnit", body.to_vec());
         let result = match start(bus) {
-            // It may be what is left of one that has failed.
+            // The existing unit may be a failed one of an earlier container.
             Err(failure) if failure.is("UnitExists") => {
                 self.reset(bus).map_err(|failure| self.failed("resetting", failure))?;
                 start(bus)
@@ -137,7 +138,7 @@ impl Scope {
         }
     }
 
-    /// Tells systemd of other limits: what is to be written besides.
+    /// Sets limits in systemd. Returns the writes that are left for the cgroup's files.
     pub(crate) fn set(&self, writes: &[Write]) -> Result<Vec<Write>> {
         if writes.is_empty() {
             return Ok(Vec::new());
@@ -145,7 +146,7 @@ impl Scope {
         let mut bus = Bus::connect(self.manager)?;
         let Translated { properties, writes } = self.translate(&mut bus, writes, false)?;
         if !properties.is_empty() {
-            // Until the next boot, as the scope itself.
+            // `true`: only until the next boot, as the scope itself.
             let body = vec![Value::str(&self.unit), Value::Bool(true), property_list(properties)];
             bus.call("SetUnitProperties", body).map_err(|failure| {
                 failure.into_error(format_args!("unable to set unit properties of {}", self.unit))
@@ -154,8 +155,9 @@ impl Scope {
         Ok(writes)
     }
 
-    /// Moves a process to where the container's are, or into a cgroup below it, which only
-    /// systemd may do where we have come from a cgroup that is not ours.
+    /// Lets systemd move a process into the cgroup of the container's processes, or into the
+    /// cgroup `below` that. Only systemd may do so if the process comes from a cgroup that does
+    /// not belong to the caller.
     pub(crate) fn attach(&self, below: &str, pid: i32) -> Result<()> {
         let below = format!("{}/{below}", self.leaf);
         let body = vec![
@@ -167,23 +169,23 @@ impl Scope {
         attached.map(drop).map_err(|failure| failure.into_error(format_args!("attaching to {}", self.unit)))
     }
 
-    /// Opens the leaf, if the container has one that is still there.
+    /// Opens the leaf, if the container has one and it still exists.
     pub(crate) fn leaf(&self, scope: &Cgroup) -> Result<Option<Cgroup>> {
         if self.leaf.is_empty() { Ok(None) } else { scope.leaf(&self.leaf) }
     }
 
-    /// Drops what is to be set in the leaf alone: limits on the cgroups below, of which the
-    /// leaf itself is none that the container has made.
+    /// Drops the writes that are for the leaf alone: limits on the number and depth of cgroups
+    /// below. In the scope these would count the leaf, which the container has not made.
     pub(crate) fn leave_to_leaf(&self, writes: &mut Vec<Write>) {
         writes.retain(|write| self.leaf.is_empty() || write.controller().is_some());
     }
 
-    /// Removes the scope and all cgroups that are in it, if need be without
-    /// systemd: a scope without processes ends by itself.
+    /// Removes the scope and all cgroups in it. Works without systemd too, because a scope
+    /// without processes ends by itself; the warning says so.
     pub(crate) fn remove(&self, occupants: Occupants) -> Result<Option<Warning>> {
         fs::end_all(&self.path, occupants)?;
         let stopped = self.stop();
-        // Some versions leave what is below.
+        // Some versions of systemd leave the cgroups below the scope.
         fs::remove(&self.path, 1, occupants)?;
         match stopped {
             Ok(()) => Ok(None),
@@ -202,14 +204,14 @@ impl Scope {
     fn stop(&self) -> Answer<()> {
         let mut bus = Bus::connect(self.manager)?;
         match bus.job("StopUnit", vec![Value::str(&self.unit), Value::str("replace")]) {
-            // With its last process it goes by itself.
+            // A scope ends by itself with its last process.
             Err(failure) if failure.is("NoSuchUnit") => {}
             other => drop(other?),
         }
         self.reset(&mut bus)
     }
 
-    /// Lets systemd forget a unit that has failed.
+    /// Makes systemd forget a failed unit.
     fn reset(&self, bus: &mut Bus) -> Answer<()> {
         match bus.call("ResetFailedUnit", vec![Value::str(&self.unit)]) {
             Err(failure) if failure.is("NoSuchUnit") => Ok(()),
@@ -237,14 +239,14 @@ fn property_list(properties: Vec<(String, Value)>) -> Value {
     Value::Array("(sv)".to_owned(), properties.into_iter().map(pair).collect())
 }
 
-/// `252.39-1~deb12u2`, `v245.4-1.fc32`: the number. 0 for what is none.
+/// Returns the major version in `252.39-1~deb12u2` or `v245.4-1.fc32`; 0 if there is none.
 fn version(text: &str) -> u32 {
     let text = text.trim_start_matches(['"', 'v']);
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     text.get(..end).and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
-/// For the fuzz target.
+/// Parses any bytes with each parser of this module. For the fuzz target.
 pub(crate) fn check_parsers(bytes: &[u8]) {
     message::check(bytes);
     if let Ok(text) = std::str::from_utf8(bytes) {
