@@ -15,19 +15,19 @@ use std::os::fd::OwnedFd;
 const MAGIC: i64 = 0x765_5821;
 const FIELD: &str = "linux.intelRdt";
 
-/// The root directory of the file system.
+/// The root directory of the resctrl file system.
 #[derive(Debug)]
 pub(crate) struct Resctrl(OwnedFd);
 
-/// What a container has there: what later processes join, and what is removed
-/// with it.
+/// The groups of a container. Later processes of the container join them. Those made for the
+/// container alone are removed with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Place {
-    /// A directory below the root; empty: the root itself.
+    /// The class: a directory below the root; empty: the root itself.
     group: String,
-    /// The container makes it, for itself.
+    /// True if the class is made for this container alone.
     own: bool,
-    /// The name of its monitoring group.
+    /// The name of the container's monitoring group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     monitoring: Option<String>,
 }
@@ -46,7 +46,7 @@ impl Resctrl {
         }
     }
 
-    /// Where the container `id` is to be. Nothing is made.
+    /// Chooses the groups of the container `id`. Makes nothing.
     pub(crate) fn place(&self, rdt: &IntelRdt, id: &str) -> Result<Place> {
         let (group, own) = match &rdt.class {
             Class::Default => (String::new(), false),
@@ -71,8 +71,8 @@ impl Resctrl {
         Ok(place)
     }
 
-    /// Makes what is missing, and puts the process there. If that fails, what was made is
-    /// removed, and nothing else.
+    /// Makes the missing groups, and puts the process into them. On failure, removes those that
+    /// were made for the container alone, and nothing else.
     pub(crate) fn make(&self, place: &Place, rdt: &IntelRdt, pid: i32) -> Result<()> {
         let mut made = None;
         self.try_make(place, rdt, pid, &mut made).map_err(|error| {
@@ -88,8 +88,8 @@ impl Resctrl {
         })
     }
 
-    /// `made` is the directory that is to be removed if it fails, with all that is in it: a
-    /// class that is the container's own, or its monitoring group.
+    /// Makes the groups and sets `made` to the directory that is to be removed on failure, with
+    /// everything in it: the container's own class, or its monitoring group.
     fn try_make(&self, place: &Place, rdt: &IntelRdt, pid: i32, made: &mut Option<CString>) -> Result<()> {
         if !place.group.is_empty() && self.make_group(place)? && place.own {
             *made = Some(c_string(&place.group));
@@ -103,7 +103,7 @@ impl Resctrl {
         self.assign(place, pid)
     }
 
-    /// Makes the class. False: it was there, and may be.
+    /// Makes the class. Returns false if it exists already and is not the container's own.
     fn make_group(&self, place: &Place) -> Result<bool> {
         match fd::mkdir(&self.0, &c_string(&place.group), 0o755) {
             Ok(()) => Ok(true),
@@ -112,17 +112,17 @@ impl Resctrl {
         }
     }
 
-    /// Writes all lines at once, or none if there is none.
+    /// Writes all lines in one write. Writes nothing without lines.
     fn write_schemata(&self, place: &Place, rdt: &IntelRdt) -> Result<()> {
         let lines: String = rdt.lines().flat_map(|line| [line, "\n"]).collect();
-        // What the default class has was compared with them; it is every other process's, too.
+        // The default class is that of every other process, too. `place` has compared it.
         if lines.is_empty() || place.group.is_empty() {
             return Ok(());
         }
         self.write(&place.file("schemata"), &lines)
     }
 
-    /// Puts a process into the container's group.
+    /// Puts a process into the container's groups.
     pub(crate) fn assign(&self, place: &Place, pid: i32) -> Result<()> {
         self.write(&place.file("tasks"), &pid.to_string())?;
         match &place.monitoring {
@@ -134,7 +134,7 @@ impl Resctrl {
     /// Removes what was made for the container alone.
     pub(crate) fn remove(&self, place: &Place) -> Result<()> {
         let path = match (&place.monitoring, place.own) {
-            // With all that is in it.
+            // Removing a class removes its monitoring groups too.
             (_, true) => place.group.clone(),
             (Some(_), false) => place.monitoring_path(),
             (None, false) => return Ok(()),
@@ -153,8 +153,9 @@ impl Resctrl {
         }
     }
 
-    /// A group that exists must have what is asked for; the default one, which is never
-    /// written to, all of it (docs/decisions/traps.md, T24).
+    /// Checks that an existing class has the requested `l3CacheSchema` and `memBwSchema`. The
+    /// default class is never written to, so it must have all `schemata` as well
+    /// (docs/decisions/traps.md, T24).
     fn compare(&self, rdt: &IntelRdt, name: &str) -> Result<()> {
         let older = [("l3CacheSchema", &rdt.l3_cache), ("memBwSchema", &rdt.mem_bw)];
         let older =
@@ -205,13 +206,13 @@ impl Place {
     }
 }
 
-/// Names that are checked, and hold no NUL.
+/// Converts a name or path. These are checked before, and contain no NUL.
 fn c_string(text: &str) -> CString {
     CString::new(text).unwrap_or_default()
 }
 
-/// Resource and domain, and their value: `L3:0=00ff;1=c0` is ("L3", "0") = "ff"
-/// and ("L3", "1") = "c0". Bit masks have leading zeros or not.
+/// Returns the value for each resource and domain: `L3:0=00ff;1=c0` is ("L3", "0") = "ff"
+/// and ("L3", "1") = "c0". Leading zeros are dropped, because bit masks may have them.
 fn domains(schemata: &str) -> BTreeMap<(&str, &str), &str> {
     let mut all = BTreeMap::new();
     for line in schemata.lines() {
@@ -226,7 +227,7 @@ fn domains(schemata: &str) -> BTreeMap<(&str, &str), &str> {
     all
 }
 
-/// True if all that is wanted is what was found.
+/// Returns true if each wanted value was found.
 fn agrees(wanted: &str, found: &str) -> bool {
     let found = domains(found);
     domains(wanted)
@@ -250,8 +251,8 @@ mod tests {
         assert!(!agrees("L3CODE:0=ff", found));
     }
 
-    /// A directory in the place of the file system: what is looked at before
-    /// anything is made. (The rest needs a processor that has it.)
+    /// Makes a directory in place of the resctrl file system, for the checks before anything is
+    /// made. (The rest needs a processor with resctrl.)
     fn resctrl() -> (tempfile::TempDir, Resctrl) {
         let dir = tempfile::tempdir().unwrap();
         let path = crate::path::c_path(dir.path());
@@ -294,13 +295,13 @@ mod tests {
             s.mem_bw_schema = "MB:0=20".into();
         });
         assert!(error.starts_with("linux.intelRdt.memBwSchema: the group \"gold\" exists"), "{error}");
-        // One of the same name is somebody else's.
+        // An existing group of the same name is not the container's own.
         std::fs::create_dir(dir.path().join("box")).unwrap();
         std::fs::write(dir.path().join("box/schemata"), "L3:0=ff\n").unwrap();
         assert!(!place(|_| ()).unwrap().own);
         let error = report(|s| s.l3_cache_schema = "L3:0=f".into());
         assert!(error.starts_with("linux.intelRdt.l3CacheSchema: the group \"box\" exists"), "{error}");
-        // And so is a monitoring group.
+        // An existing monitoring group is not the container's own either.
         std::fs::create_dir_all(dir.path().join("gold/mon_groups/box")).unwrap();
         let error = report(|s| {
             s.clos_id = "gold".into();
@@ -340,7 +341,7 @@ mod tests {
         assert_eq!(std::fs::read(dir.path().join("tasks")).unwrap(), b"7");
     }
 
-    /// The kernel makes the files of a group with it; here the test does.
+    /// The kernel makes the files of a new group. Here the test does.
     #[test]
     #[allow(clippy::disallowed_methods)]
     fn what_is_written() {
@@ -368,7 +369,7 @@ mod tests {
         resctrl.assign(&place, 7).unwrap();
         assert!(read("box/schemata").starts_with(written), "{}", read("box/schemata"));
         assert!(read("box/tasks").starts_with('7'));
-        // A class that is there has what is asked for, and more.
+        // An existing class must have the older schemas, and gets the lines of `schemata` too.
         std::fs::create_dir(dir.path().join("gold")).unwrap();
         files("gold");
         std::fs::write(dir.path().join("gold/schemata"), "L3:0=f\nMB:0=20\n").unwrap();
@@ -376,7 +377,7 @@ mod tests {
         let place = resctrl.place(&rdt, "box").unwrap();
         resctrl.make(&place, &rdt, 7).unwrap();
         assert_eq!(read("gold/schemata"), written);
-        // One that nothing is asked of is not written to.
+        // An existing class is not written to without schemas.
         files("gold");
         let spec = spec::IntelRdt { clos_id: "gold".into(), ..Default::default() };
         let rdt = IntelRdt::new(&spec).unwrap();
@@ -386,7 +387,7 @@ mod tests {
         assert!(read("gold/tasks").starts_with('7'));
     }
 
-    /// The files of new groups are the test's here, too.
+    /// Here, too, the test makes the files of new groups.
     #[test]
     #[allow(clippy::disallowed_methods)]
     fn what_is_written_of_a_part() {
@@ -415,7 +416,7 @@ mod tests {
             ["L3:0=f\n", "MB:0=20\n", "L3:0=3\n"]
         );
         assert_eq!(read("lines/schemata"), "L2:0=f\nL2:1=7\n");
-        // A monitoring group gets the process, and so does the class; of exec, too.
+        // Both the class and the monitoring group get the process, with exec, too.
         let place = Place { monitoring: Some("x".into()), ..gold };
         std::fs::create_dir_all(dir.path().join("gold/mon_groups/x")).unwrap();
         std::fs::write(dir.path().join("gold/mon_groups/x/tasks"), "").unwrap();
@@ -423,7 +424,7 @@ mod tests {
         assert_eq!((read("gold/tasks"), read("gold/mon_groups/x/tasks")), ("8".into(), "8".into()));
     }
 
-    /// In a directory that is no resctrl a new group has no files, so that it cannot be used.
+    /// A new group in a plain directory has no files, so it cannot be used.
     #[test]
     #[allow(clippy::disallowed_methods)]
     fn what_fails_leaves_nothing_and_takes_nothing() {
@@ -437,7 +438,7 @@ mod tests {
         let place = resctrl.place(&own, "box").unwrap();
         resctrl.make(&place, &own, 7).unwrap_err();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-        // Somebody was faster, with the class or with the monitoring group.
+        // Another process has made the class or the monitoring group meanwhile.
         std::fs::create_dir(dir.path().join("box")).unwrap();
         let error = resctrl.make(&place, &own, 7).unwrap_err().report();
         assert!(error.contains("mkdir box: file exists"), "{error}");
@@ -452,7 +453,7 @@ mod tests {
         let error = resctrl.make(&place, &gold, 7).unwrap_err().report();
         assert!(error.contains("mkdir gold/mon_groups/box: file exists"), "{error}");
         assert!(dir.path().join("gold/mon_groups/box").is_dir());
-        // Its own is taken away again.
+        // The container's own monitoring group is removed again.
         std::fs::remove_dir(dir.path().join("gold/mon_groups/box")).unwrap();
         resctrl.make(&place, &gold, 7).unwrap_err();
         assert_eq!(std::fs::read_dir(dir.path().join("gold/mon_groups")).unwrap().count(), 0);
@@ -477,7 +478,7 @@ mod tests {
         assert_eq!(std::fs::read_dir(dir.path().join("gold/mon_groups")).unwrap().count(), 0);
         resctrl.remove(&place("box", true, None)).unwrap();
         assert_eq!(names(), 1);
-        // Somebody else was faster.
+        // Another process has removed the group already.
         resctrl.remove(&place("box", true, None)).unwrap();
     }
 }

@@ -11,7 +11,7 @@ use runtime_sys::{Errno, fd, net};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 
-/// How many indices are tried before it is believed that none is free.
+/// The number of indices that are tried before the move fails.
 const TRIES: u32 = 1000;
 
 /// Interfaces that have been moved, and can be moved back.
@@ -19,17 +19,17 @@ const TRIES: u32 = 1000;
 pub(crate) struct Moved {
     here: Route,
     here_namespace: OwnedFd,
-    /// A socket in the container's namespace, which lives as long as that.
+    /// A socket in the container's namespace. The socket keeps the namespace alive.
     there: Route,
     there_namespace: OwnedFd,
     devices: Vec<MovedDevice>,
 }
 
-/// An interface that is to be moved: it is written down before, since it may have been
-/// moved also when the kernel has said that it failed.
+/// An interface that is to be moved. It is recorded before the move, because the kernel may
+/// have moved it even if it reports a failure.
 #[derive(Debug)]
 struct MovedDevice {
-    /// On the host.
+    /// The name on the host.
     name: CString,
     index: u32,
     link: Link,
@@ -39,8 +39,8 @@ struct MovedDevice {
 }
 
 impl Moved {
-    /// Moves all of `devices` into the network namespace of process `pid`, which `socket`
-    /// (NETLINK_ROUTE) is of. If one cannot be moved, those before it are moved back.
+    /// Moves all of `devices` into the network namespace of process `pid`. `socket` is a
+    /// NETLINK_ROUTE socket of that namespace. If a device cannot be moved, all are moved back.
     pub(crate) fn new(devices: &[NetDevice], pid: i32, socket: OwnedFd) -> Result<Self> {
         let namespace = |path: String| {
             let c_path = CString::new(path.as_str()).unwrap_or_default();
@@ -69,10 +69,10 @@ impl Moved {
     fn one(&mut self, device: &NetDevice) -> Result<()> {
         let missing = || Error::os(Errno::ENODEV, "the host has no such interface");
         let index = self.here.index_of(&device.host).context(|| "SIOCGIFINDEX")?.ok_or_else(missing)?;
-        // It may have been named by one of its alternative names, which go with it.
+        // `device.host` may be an alternative name. These names move with the interface.
         let host = self.here.name_of(index).context(|| "SIOCGIFNAME")?.ok_or_else(missing)?;
         let name = if device.name == device.host { &host } else { &device.name };
-        // The kernel would notice only when the interface has been moved.
+        // The kernel would report this only after it has moved the interface.
         if !device.is_template() && self.there.index_of(name).context(|| "SIOCGIFINDEX")?.is_some() {
             let why = format!("the container has an interface {:?}", name.to_string_lossy());
             return Err(Error::os(Errno::EEXIST, why));
@@ -109,8 +109,8 @@ impl Moved {
         self.there.set_up(moved.index_there).context(|| "RTM_NEWLINK (IFF_UP)")
     }
 
-    /// Moves everything back to where it was: for a container that comes to
-    /// nothing, whose network namespace would take virtual interfaces with it.
+    /// Moves all interfaces back to the host, after a failed create. Virtual interfaces would be
+    /// destroyed with the container's network namespace.
     pub(crate) fn back(self) -> Result<()> {
         let mut failed = Vec::new();
         for device in self.devices.iter().rev() {
@@ -128,11 +128,11 @@ impl Moved {
     fn one_back(&self, device: &MovedDevice) -> Result<()> {
         let name_here = self.here.name_of(device.index).context(|| "SIOCGIFNAME")?;
         if name_here.as_ref() == Some(&device.name) {
-            // It has not been moved.
+            // The interface has not been moved.
             return Ok(());
         }
-        // Who has CAP_NET_ADMIN in an existing namespace can put another one in its place, to
-        // have it on the host, with the addresses and the name of the first.
+        // A process with CAP_NET_ADMIN in an existing namespace can put another interface in
+        // its place. That interface would get to the host, with the original's addresses and name.
         let now = self.there.link(device.index_there).context(|| "RTM_GETLINK")?;
         let home = self.there.number_of(&self.here_namespace).context(|| "RTM_GETNSID")?;
         if !now.can_be(&device.link, home.as_deref()) {
@@ -141,14 +141,15 @@ impl Moved {
         let move_back =
             |index| self.there.move_to(device.index_there, &self.here_namespace, &device.name, index);
         let index = match move_back(Some(device.index)) {
-            // Another interface has it by now.
+            // Another interface has the index by now.
             Err(Errno::EBUSY) => {
                 move_back(None).context(|| "RTM_NEWLINK (IFLA_NET_NS_FD)")?;
                 self.here.index_of(&device.name).context(|| "SIOCGIFINDEX")?.unwrap_or_default()
             }
             moved => moved.context(|| "RTM_NEWLINK (IFLA_NET_NS_FD)").map(|()| device.index)?,
         };
-        // It may have been exchanged since it was looked at. Then nothing here may trust it.
+        // The interface may have been replaced after the check above. If so, the host must not
+        // trust it: it gets no address, is not set up, and is given back.
         if self.here.link(index).context(|| "RTM_GETLINK")? != device.link {
             let given_back = self.here.move_to(index, &self.there_namespace, &device.name, None);
             let error = Error::new(ErrorKind::System, "another interface has taken its place");

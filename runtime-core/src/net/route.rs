@@ -10,14 +10,14 @@ use std::cell::Cell;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-/// More than the kernel puts into one message of a dump.
+/// The size of the receive buffer: more than the kernel puts into one message of a dump.
 const BUFFER: usize = 64 << 10;
 
-/// A fixed header and attributes.
+/// A message: a fixed header and attributes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Message {
     kind: u16,
-    /// struct ifinfomsg or struct ifaddrmsg.
+    /// The fixed header: struct ifinfomsg, struct ifaddrmsg or struct rtgenmsg.
     header: Vec<u8>,
     attributes: Vec<(u16, Vec<u8>)>,
 }
@@ -53,7 +53,7 @@ impl NetlinkDeserializable for Message {
             libc::RTM_NEWADDR => IFADDRMSG,
             libc::RTM_NEWLINK => IFINFOMSG,
             libc::RTM_NEWNSID => RTGENMSG,
-            // Others are not asked for, and not read.
+            // Messages of other types are not requested, and their content is not used.
             _ => payload.len(),
         };
         let (header, rest) =
@@ -71,7 +71,7 @@ const IFADDRMSG: usize = 8;
 /// sizeof(struct ifinfomsg).
 const IFINFOMSG: usize = 16;
 
-/// sizeof(struct rtgenmsg), with what it is padded by.
+/// sizeof(struct rtgenmsg), with its padding.
 const RTGENMSG: usize = 4;
 
 impl Message {
@@ -80,15 +80,16 @@ impl Message {
     }
 }
 
-/// What nobody in another network namespace can give to an interface of their own: the type
-/// of driver that hardware has (none), and what a virtual one is connected to.
+/// The properties that a process in another network namespace cannot forge for an interface
+/// of its own: the empty kind of hardware, and the interface that a virtual one is connected
+/// to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Link {
-    /// `veth`, `macvlan`, ...; empty for hardware.
+    /// The kind: `veth`, `macvlan`, ...; empty for hardware.
     kind: Vec<u8>,
-    /// The index of the interface that it is on, or that is its other end.
+    /// The index of the lower interface, or of the peer.
     lower: Option<Vec<u8>>,
-    /// The namespace of that one, as a number that this namespace has for it, if it is another.
+    /// The namespace of `lower` if it is another one, as its nsid in this namespace.
     lower_namespace: Option<Vec<u8>>,
 }
 
@@ -104,12 +105,12 @@ impl Link {
         }
     }
 
-    /// Whether this interface, in another namespace, can be the one that `before` was in a
-    /// namespace which has the number `home` in the other one.
+    /// Returns true if this interface can be the one that `before` describes. `before` was read
+    /// in the original namespace, and `home` is the nsid of that namespace in this one.
     pub(super) fn can_be(&self, before: &Link, home: Option<&[u8]>) -> bool {
         let lower_is_same = || match before.lower_namespace {
             None => self.lower_namespace.as_deref() == home,
-            // Numbers of two namespaces cannot be compared.
+            // An nsid of one namespace cannot be compared with an nsid of another.
             Some(_) => true,
         };
         self.kind == before.kind && self.lower == before.lower && (before.lower.is_none() || lower_is_same())
@@ -140,12 +141,13 @@ impl Address {
         }
     }
 
-    /// Permanent and of global scope: what the specification wants to be kept.
+    /// Returns true if the address is permanent and of global scope. The specification wants
+    /// these addresses to be kept.
     pub(super) fn is_lasting(&self) -> bool {
         self.flags() & libc::IFA_F_PERMANENT != 0 && self.byte(3) == libc::RT_SCOPE_UNIVERSE
     }
 
-    /// For a log, or an error.
+    /// Formats the address for a log or an error.
     pub(super) fn show(&self) -> String {
         let bytes = self.attribute(libc::IFA_LOCAL).or_else(|| self.attribute(libc::IFA_ADDRESS));
         let address = match bytes {
@@ -159,10 +161,10 @@ impl Address {
         format!("{address}/{}", self.byte(1))
     }
 
-    /// The same address for another interface: without what the kernel finds out
-    /// itself, and without the label, which has the interface's name in it.
+    /// Returns a request to add the same address to another interface. It omits the attributes
+    /// that the kernel sets itself, and the label, which contains the interface's name.
     fn on(&self, index: u32) -> Message {
-        /// What the administrator has said about it.
+        /// The flags that the administrator can set.
         const SET: u32 = libc::IFA_F_NODAD | libc::IFA_F_NOPREFIXROUTE | libc::IFA_F_MANAGETEMPADDR;
         const RT_PRIORITY: u16 = 9;
         let mut header = vec![self.byte(0), self.byte(1), 0, self.byte(3)];
@@ -175,17 +177,17 @@ impl Address {
     }
 }
 
-/// struct ifinfomsg: nothing but the index, and flags to set.
+/// Returns a struct ifinfomsg with only the index, and flags to set.
 fn link(index: u32, flags: u32) -> Vec<u8> {
     let mut header = vec![libc::AF_UNSPEC as u8, 0, 0, 0];
     header.extend(index.to_ne_bytes());
     header.extend(flags.to_ne_bytes());
-    // Which of the flags are to change.
+    // The mask of the flags to change.
     header.extend(flags.to_ne_bytes());
     header
 }
 
-/// A socket that talks to the network namespace that it was opened in.
+/// A NETLINK_ROUTE socket, for the network namespace in which it was opened.
 #[derive(Debug)]
 pub(super) struct Route {
     socket: OwnedFd,
@@ -197,7 +199,7 @@ impl Route {
         Route { socket, sequence: Cell::new(0) }
     }
 
-    /// The index of an interface, `None` if there is none of that name.
+    /// Returns the index of an interface; `None` if there is none of that name.
     pub(super) fn index_of(&self, name: &CStr) -> Result<Option<u32>> {
         match net::interface_index(&self.socket, name) {
             Ok(index) => Ok(Some(index)),
@@ -206,8 +208,8 @@ impl Route {
         }
     }
 
-    /// The name of an interface, not one of its alternative ones; `None` if there is none
-    /// of that index.
+    /// Returns the name of an interface, not one of its alternative names; `None` if there is no
+    /// interface of that index.
     pub(super) fn name_of(&self, index: u32) -> Result<Option<CString>> {
         match net::interface_name(&self.socket, index) {
             Ok(name) => Ok(Some(name)),
@@ -216,19 +218,19 @@ impl Route {
         }
     }
 
-    /// Whether an interface is up.
+    /// Returns whether an interface is up.
     pub(super) fn is_up(&self, name: &CStr) -> Result<bool> {
         net::interface_is_up(&self.socket, name)
     }
 
-    /// What an interface is. ENODEV: there is none of that index.
+    /// Returns the link of an interface. ENODEV: there is no interface of that index.
     pub(super) fn link(&self, index: u32) -> Result<Link> {
         let request = Message { kind: libc::RTM_GETLINK, header: link(index, 0), attributes: Vec::new() };
         let answer = self.request(NLM_F_ACK, request)?;
         answer.iter().find(|message| message.kind == libc::RTM_NEWLINK).map(Link::of).ok_or(Errno::ENODEV)
     }
 
-    /// The number that this namespace has for another one; -1, as bytes, if it has none.
+    /// Returns the nsid of another namespace in this one; -1, as bytes, if it has none.
     pub(super) fn number_of(&self, namespace: impl AsFd) -> Result<Option<Vec<u8>>> {
         const NETNSA_NSID: u16 = 1;
         const NETNSA_FD: u16 = 3;
@@ -239,18 +241,18 @@ impl Route {
         Ok(answer.iter().find_map(|message| message.attribute(NETNSA_NSID)).map(<[u8]>::to_vec))
     }
 
-    /// All addresses of an interface.
+    /// Returns all addresses of an interface.
     pub(super) fn addresses(&self, index: u32) -> Result<Vec<Address>> {
         let request = Message { kind: libc::RTM_GETADDR, header: vec![0; IFADDRMSG], attributes: Vec::new() };
         let all = self.request(NLM_F_DUMP, request)?.into_iter().map(Address);
         Ok(all.filter(|address| address.index() == Some(index)).collect())
     }
 
-    /// Moves an interface to another namespace, under another name: there it has
-    /// the index `new_index`, or any. EBUSY: that is taken (since 5.13).
+    /// Moves an interface to another namespace and gives it the name `name`. Its index there is
+    /// `new_index`, or any free one. EBUSY: `new_index` is taken (since 5.13).
     ///
-    /// The kernel moves it first, and then gives it the name: an error such as EEXIST may
-    /// come when it is in the other namespace.
+    /// The kernel first moves the interface, and then renames it. After an error such as EEXIST
+    /// the interface may be in the other namespace.
     pub(super) fn move_to(
         &self,
         index: u32,
@@ -268,7 +270,7 @@ impl Route {
             .map(drop)
     }
 
-    /// Gives an interface an address. One that it has already is fine.
+    /// Adds an address to an interface. An address that it has already is no error.
     pub(super) fn add_address(&self, index: u32, address: &Address) -> Result<()> {
         match self.request(NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, address.on(index)) {
             Ok(_) | Err(Errno::EEXIST) => Ok(()),
@@ -282,7 +284,7 @@ impl Route {
         self.request(NLM_F_ACK, Message { kind: libc::RTM_NEWLINK, header, attributes: Vec::new() }).map(drop)
     }
 
-    /// Sends a request and waits for its end: what came until then.
+    /// Sends a request, and waits for the end of the answer. Returns all messages of the answer.
     fn request(&self, flags: u16, message: Message) -> Result<Vec<Message>> {
         let sequence = self.sequence.get().wrapping_add(1);
         self.sequence.set(sequence);

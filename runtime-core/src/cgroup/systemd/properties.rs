@@ -1,36 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
-//! From limits to the properties of a unit (systemd.resource-control(5)), so that
-//! systemd knows of them and does not write its own over them. Pure.
+//! Translation of limits to unit properties (systemd.resource-control(5)), so that systemd
+//! knows the limits and does not overwrite them. This module does no I/O.
 //!
-//! The mapping is from files, not from fields of config.json: so there is one for
-//! `unified` too, and for old values that are put back.
+//! The mapping begins with files, not with fields of config.json. So it also covers `unified`
+//! and old values that are restored.
 
 use super::wire::Value;
 use crate::cgroup::limits::{IfAbsent, Write};
 use crate::config::field::number_list;
 
-/// What systemd is told, and what remains to be written by ourselves.
+/// The properties for systemd, and the writes that the runtime does itself.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Translated {
     pub(super) properties: Vec<(String, Value)>,
-    /// All of the limits; the quota is the one that systemd makes of it.
+    /// All limits. The CPU quota is rounded as systemd rounds it.
     pub(super) writes: Vec<Write>,
 }
 
-/// Since when there are what not all supported versions have.
+/// The first versions of systemd with features that not all supported versions have.
 pub(super) const IDLE_SINCE: u32 = 252;
 pub(super) const SCOPE_OOM_POLICY_SINCE: u32 = 253;
 
-/// Whether it matters which version of systemd it is.
+/// Returns whether the translation depends on the version of systemd.
 pub(super) fn depends_on_version(writes: &[Write]) -> bool {
     writes.iter().any(|write| matches!(write.file.as_str(), "cpu.idle" | "memory.oom.group"))
 }
 
-/// Translates limits for a systemd of a version; `new`: for a unit that is to
-/// be made, which has a few more properties.
+/// Translates limits for a version of systemd. With `new`, the unit is to be made, and a few
+/// more properties can be set.
 ///
-/// What systemd does not know, or what only the kernel can judge, is left to the
-/// kernel's files.
+/// Limits that systemd does not know, and values that only the kernel can judge, get no
+/// property and are only written to the kernel's files.
 pub(super) fn translate(writes: &[Write], version: u32, new: bool) -> Translated {
     let mut out = Translated::default();
     for write in writes {
@@ -42,11 +42,11 @@ pub(super) fn translate(writes: &[Write], version: u32, new: bool) -> Translated
             "memory.high" => number(value).map(|n| ("MemoryHigh", n)),
             "memory.max" => number(value).map(|n| ("MemoryMax", n)),
             "memory.swap.max" => number(value).map(|n| ("MemorySwapMax", n)),
-            // It has no 0.
+            // TasksMax cannot be 0.
             "pids.max" if value == "0" => Some(("TasksMax", Value::Uint64(1))),
             "pids.max" => number(value).map(|n| ("TasksMax", n)),
             "cpu.weight" => number(value).map(|n| ("CPUWeight", n)),
-            // There is no property for "not idle" but a weight.
+            // The only property for "not idle" is a weight.
             "cpu.idle" if value == "1" && version >= IDLE_SINCE => Some(("CPUWeight", Value::Uint64(0))),
             "cpuset.cpus" => bits(value).map(|bits| ("AllowedCPUs", bits)),
             "cpuset.mems" => bits(value).map(|bits| ("AllowedMemoryNodes", bits)),
@@ -77,25 +77,25 @@ pub(super) fn translate(writes: &[Write], version: u32, new: bool) -> Translated
     out
 }
 
-/// A number, or systemd's infinity.
+/// Parses a number, or `max` as systemd's infinity.
 fn number(value: &str) -> Option<Value> {
     if value == "max" { Some(Value::Uint64(u64::MAX)) } else { value.parse().ok().map(Value::Uint64) }
 }
 
-/// A list of cpuset(7) as bits, the lowest first.
+/// Converts a list (cpuset(7)) to a bit mask, lowest bits first.
 fn bits(list: &str) -> Option<Value> {
     let mask = number_list("", "", list).ok()?;
     let mut bytes: Vec<u8> = mask.into_iter().flat_map(u64::to_le_bytes).collect();
     while bytes.last() == Some(&0) {
         bytes.pop();
     }
-    // An empty list would mean all of them.
+    // To systemd an empty mask means all CPUs or memory nodes.
     (!bytes.is_empty()).then(|| Value::Array("y".to_owned(), bytes.into_iter().map(Value::Byte).collect()))
 }
 
-/// "quota period" as microseconds of each second, the period, and what is
-/// to be written. systemd keeps whole percents: as runc does, the quota is
-/// rounded up to them, so that both write the same.
+/// Converts "quota period" to the CPU time per second and the period, in microseconds, and
+/// the value to write. systemd keeps whole percents. As in runc, the quota is rounded up to
+/// these, so that systemd and the runtime write the same value.
 fn quota(value: &str) -> Option<(u64, u64, String)> {
     const SECOND: u128 = 1_000_000;
     const PERCENT: u128 = SECOND / 100;
@@ -123,7 +123,7 @@ fn device_path(device: &str) -> Value {
     Value::str(&format!("/dev/block/{device}"))
 }
 
-/// A list with one device.
+/// Returns a list of one device and its value.
 fn for_device(device: &str, value: u64) -> Value {
     let entry = Value::Struct(vec![device_path(device), Value::Uint64(value)]);
     Value::Array("(st)".to_owned(), vec![entry])
@@ -135,8 +135,8 @@ fn is_device(word: &str) -> bool {
     })
 }
 
-/// systemd's weights are those of io.weight; for BFQ's it has a conversion of its
-/// own, which differs a little.
+/// Translates a weight. systemd's weights are those of io.weight. systemd converts them to
+/// BFQ's weights itself, and its results differ a little from ours.
 fn io_weight(write: &Write) -> Option<(&'static str, Value)> {
     let value = match &write.if_absent {
         IfAbsent::Instead { file: "io.weight", value } => value,
@@ -232,7 +232,7 @@ mod tests {
                 ("TasksMax", Value::Uint64(1)),
             ],
         );
-        // The kernel shall judge.
+        // The kernel judges these values.
         check(
             r#"{"unified": {"memory.max": "abc", "cpu.max": "1 2 3", "cpuset.cpus": "", "io.max": "x"}}"#,
             &[],

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Names of systemd's units, and where their cgroups are.
+//! Names of systemd's units, and the paths of their cgroups.
 
 use super::variant;
 use super::wire::Value;
@@ -9,16 +9,16 @@ use std::collections::BTreeMap;
 
 const FIELD: &str = "linux.cgroupsPath";
 
-/// A scope that is to be: what `linux.cgroupsPath` says to the systemd driver.
+/// The name of a scope that is to be made, from `linux.cgroupsPath`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Name {
-    /// `machine.slice`; `None`: the manager's default.
+    /// The slice, for example `machine.slice`; `None`: the manager's default.
     pub(crate) slice: Option<String>,
-    /// `libpod-1234.scope`
+    /// The unit, for example `libpod-1234.scope`.
     pub(crate) unit: String,
 }
 
-/// Reads `slice:prefix:name`. Without a path the container's id is the name.
+/// Parses `slice:prefix:name`. Without a path, the container's id is the name.
 pub(crate) fn name(path: &str, id: &str) -> Result<Name> {
     let (slice, prefix, name) = match path.split(':').collect::<Vec<_>>()[..] {
         [""] => ("", "runc", id),
@@ -38,7 +38,7 @@ pub(crate) fn name(path: &str, id: &str) -> Result<Name> {
         return Err(invalid(FIELD, why));
     }
     let unit = format!("{prefix}-{name}.scope");
-    // systemd.unit(5).
+    // The characters of unit names (systemd.unit(5)).
     let known = |b: u8| b.is_ascii_alphanumeric() || b":-_.\\".contains(&b);
     if unit.len() > 255 || !unit.bytes().all(known) {
         let why = format_args!(
@@ -52,7 +52,7 @@ pub(crate) fn name(path: &str, id: &str) -> Result<Name> {
     Ok(Name { slice: (!slice.is_empty()).then(|| slice.to_owned()), unit })
 }
 
-/// Where a slice is below the manager's cgroup: `a-b.slice` is in `a.slice`
+/// Returns the path of a slice relative to the manager's cgroup: `a-b.slice` is in `a.slice`
 /// (systemd.slice(5)).
 pub(crate) fn slice_path(slice: &str) -> Result<String> {
     let bad = || invalid(FIELD, format_args!("invalid slice name: {slice}"));
@@ -64,7 +64,7 @@ pub(crate) fn slice_path(slice: &str) -> Result<String> {
     let mut path = String::new();
     let mut prefix = String::new();
     for part in name.split('-') {
-        // `..` cannot be one: the suffix follows.
+        // No component can be `..`, because each gets the suffix `.slice`.
         if part.is_empty() || !part.bytes().all(known) || slice.len() > 255 {
             return Err(bad());
         }
@@ -79,19 +79,20 @@ pub(crate) fn slice_path(slice: &str) -> Result<String> {
     Ok(path)
 }
 
-/// What the names of annotations begin with that are properties of the unit.
+/// The prefix of annotations that set properties of the unit.
 pub(crate) const PROPERTY: &str = "org.systemd.property.";
 
-/// crun's annotation: the name of the leaf, or nothing for none.
+/// The annotation, from crun, with the name of the leaf; empty for no leaf.
 pub(crate) const LEAF: &str = "run.oci.systemd.subgroup";
 
-/// The name of the cgroup in the scope's that the processes are to be in: crun's, if there is
-/// a limit of memory for which they may be killed (see [`leaf`](crate::cgroup)).
+/// Returns the name of the cgroup in the scope that the processes are to be in; empty for the
+/// scope's own. Without the annotation it is crun's default name if memory is limited, so that
+/// processes may be OOM-killed (see [`leaf`](crate::cgroup)).
 pub(crate) fn leaf(annotations: &BTreeMap<String, String>, limits_memory: bool) -> Result<String> {
     let Some(name) = annotations.get(LEAF) else {
         return Ok(if limits_memory { "container".to_owned() } else { String::new() });
     };
-    // The names of the kernel's files have a dot in them.
+    // A dot is refused, because the names of the kernel's files have one.
     if name.len() > 255 || name.contains(['/', '.', '\n', '\0']) {
         let why = format_args!("{name:?} is not the name of a cgroup: at most 255 bytes without / and .");
         return Err(invalid(format_args!("annotations.{LEAF}"), why));
@@ -99,9 +100,9 @@ pub(crate) fn leaf(annotations: &BTreeMap<String, String>, limits_memory: bool) 
     Ok(name.clone())
 }
 
-/// Properties that are the driver's own: with another value the scope would be in another
-/// place than the record says, have processes in it that are not the container's and would be
-/// killed with it, or take the cgroup out of the runtime's hands.
+/// The properties that only the driver sets. With another value, the scope would not be in
+/// the place that the record has, or would have foreign processes in it that are killed with
+/// the container, or the runtime would lose control of the cgroup.
 const DRIVERS: &[&str] = &[
     "CPUAccounting",
     "Delegate",
@@ -116,7 +117,7 @@ const DRIVERS: &[&str] = &[
     "TasksAccounting",
 ];
 
-/// The properties that annotations ask for.
+/// Returns the properties that annotations ask for.
 pub(crate) fn properties(annotations: &BTreeMap<String, String>) -> Result<Vec<(String, Value)>> {
     let mut properties = Vec::new();
     for (key, text) in annotations {
@@ -224,7 +225,7 @@ mod tests {
             of("org.systemd.property.TimeoutStopSec", "uint64 3"),
             Ok(vec![("TimeoutStopUSec".into(), Value::Uint64(3_000_000))])
         );
-        // Not a number of seconds, whatever it ends in.
+        // Only the suffix `Sec` means a number of seconds.
         assert_eq!(of("org.systemd.property.FooSEC", "1"), Ok(vec![("FooSEC".into(), Value::Int32(1))]));
         for name in ["PIDs", "PIDFDs", "Slice", "Delegate", "DelegateSubgroup", "MemoryAccounting"] {
             let error = of(&format!("org.systemd.property.{name}"), "true").unwrap_err();
@@ -233,7 +234,7 @@ mod tests {
                 "{error}"
             );
         }
-        // The default of runc and crun, which callers change.
+        // Callers may change this default, as with runc and crun.
         assert!(of("org.systemd.property.DefaultDependencies", "true").is_ok());
         assert!(of("org.systemd.property.A", "1").unwrap_err().contains("letters only"));
         assert!(of("org.systemd.property.Exec-Start", "1").unwrap_err().contains("letters only"));

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Values as text: the annotations `org.systemd.property.*`, in the format of
-//! GVariant ("GVariant Text Format"), as much of it as properties of units have:
-//! no dictionaries, no maybe types.
+//! Parsing of values as text, from the annotations `org.systemd.property.*`. The format is
+//! that of GVariant ("GVariant Text Format"), as far as properties of units need it: without
+//! dictionaries and maybe types.
 
 use super::wire::Value;
 
-/// Parses a value. The error says what was expected, and where.
+/// Parses a value. The error names the expected token and its place.
 pub(super) fn parse(text: &str) -> Result<Value, String> {
     let mut parser = Parser { text, rest: text, depth: 16 };
     let value = parser.value(None)?;
@@ -13,7 +13,7 @@ pub(super) fn parse(text: &str) -> Result<Value, String> {
     if parser.rest.is_empty() { Ok(value) } else { Err(parser.expected("the end")) }
 }
 
-/// The longest signature: its length is a byte on the wire (D-Bus Specification, "Valid Signatures").
+/// The maximum length of a signature: a byte on the wire (D-Bus Specification, "Valid Signatures").
 const SIGNATURE_MAX: usize = 255;
 
 struct Parser<'a> {
@@ -31,7 +31,7 @@ impl<'a> Parser<'a> {
         self.rest = self.rest.trim_ascii_start();
     }
 
-    /// Takes a character if it is next.
+    /// Consumes a character if it is next.
     fn eat(&mut self, c: char) -> bool {
         self.skip_space();
         match self.rest.strip_prefix(c) {
@@ -58,7 +58,7 @@ impl<'a> Parser<'a> {
         word
     }
 
-    /// A value, of the type `kind` (a signature) if it is known already.
+    /// Parses a value, of the type `kind` (a signature) if the type is known already.
     fn value(&mut self, kind: Option<&str>) -> Result<Value, String> {
         self.depth = self.depth.checked_sub(1).ok_or("nested too deep")?;
         self.skip_space();
@@ -178,13 +178,13 @@ impl<'a> Parser<'a> {
     fn tuple(&mut self, kind: Option<&str>) -> Result<Value, String> {
         self.require('(')?;
         if kind.is_some() {
-            // Nobody has asked for `@(ss)` yet.
+            // `@(ss)` and the like are not supported.
             return Err(self.expected("no type in front of a tuple"));
         }
         let mut fields = vec![self.value(None)?];
         while !self.eat(')') {
             self.require(',')?;
-            // One field is written with a comma behind it.
+            // A tuple of one field has a comma after the field.
             if self.eat(')') {
                 break;
             }
@@ -194,7 +194,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// The names of types that may stand before a value.
+/// Returns the signature for a type keyword, which may stand before a value.
 fn keyword(word: &str) -> Option<&'static str> {
     Some(match word {
         "boolean" => "b",
@@ -213,7 +213,7 @@ fn keyword(word: &str) -> Option<&'static str> {
     })
 }
 
-/// A number of a type: without one it is an int32, or with a point a double.
+/// Parses a number of a type. The default type is int32, or double for a number with a point.
 fn number(word: &str, kind: Option<&str>) -> Option<Value> {
     let kind = kind.unwrap_or(if word.contains('.') { "d" } else { "i" });
     if kind == "d" {
@@ -249,8 +249,8 @@ fn number(word: &str, kind: Option<&str>) -> Option<Value> {
     })
 }
 
-/// Seconds as the microseconds that systemd wants of properties that its
-/// documentation has in seconds.
+/// Converts seconds to microseconds, for properties that systemd documents in seconds but
+/// takes in microseconds.
 pub(super) fn microseconds(value: &Value) -> Option<Value> {
     let whole = |n: i128| u64::try_from(n.checked_mul(1_000_000)?).ok();
     let n = match value {
@@ -261,7 +261,7 @@ pub(super) fn microseconds(value: &Value) -> Option<Value> {
         Value::Uint32(n) => whole(i128::from(*n)),
         Value::Int64(n) => whole(i128::from(*n)),
         Value::Uint64(n) => whole(i128::from(*n)),
-        // Saturating: what is beyond is for ever.
+        // The cast saturates: the largest number is systemd's infinity.
         Value::Double(n) if *n >= 0.0 => Some((n * 1e6) as u64),
         _ => None,
     };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! D-Bus values as bytes (D-Bus Specification, "Type System" and "Marshaling").
-//! Pure, and compared with another implementation by a test (docs/decisions/dbus.md).
+//! Encoding and decoding of D-Bus values (D-Bus Specification, "Type System" and
+//! "Marshaling"). This module does no I/O. A test compares it with another implementation
+//! (docs/decisions/dbus.md).
 
 /// A value of any D-Bus type but a file descriptor.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,7 +18,7 @@ pub(crate) enum Value {
     Str(String),
     Path(String),
     Signature(String),
-    /// With the signature of its elements, which there may be none of.
+    /// The signature of the elements, and the elements, of which there may be none.
     Array(String, Vec<Value>),
     Struct(Vec<Value>),
     DictEntry(Box<Value>, Box<Value>),
@@ -37,7 +38,7 @@ impl Value {
         }
     }
 
-    /// The type, as the specification writes it.
+    /// Returns the signature of the value's type.
     pub(crate) fn signature(&self) -> String {
         match self {
             Value::Byte(_) => "y".into(),
@@ -64,7 +65,7 @@ pub(crate) fn signature(values: &[Value]) -> String {
     values.iter().map(Value::signature).collect()
 }
 
-/// The alignment of a type by the first character of its signature.
+/// Returns the alignment of a type by the first character of its signature.
 fn alignment(kind: u8) -> usize {
     match kind {
         b'y' | b'g' | b'v' => 1,
@@ -74,7 +75,7 @@ fn alignment(kind: u8) -> usize {
     }
 }
 
-/// Values as bytes, little-endian, from a place that is a multiple of 8 on.
+/// An encoder of values, little-endian. Its bytes are to begin at a multiple of 8.
 #[derive(Debug, Default)]
 pub(super) struct Encoder(pub(super) Vec<u8>);
 
@@ -141,13 +142,13 @@ impl Encoder {
     }
 }
 
-/// Bytes as values. Everything in them may be wrong.
+/// A decoder of values. The bytes are not trusted.
 #[derive(Debug)]
 pub(super) struct Decoder<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) at: usize,
     pub(super) big_endian: bool,
-    /// How much deeper types may nest.
+    /// The number of levels that types may still nest.
     pub(super) depth: u8,
 }
 
@@ -197,7 +198,7 @@ impl<'a> Decoder<'a> {
         Some(values)
     }
 
-    /// A value of one complete type.
+    /// Decodes a value of one complete type.
     pub(super) fn value(&mut self, kind: &str) -> Option<Value> {
         Some(match *kind.as_bytes().first()? {
             b'y' => Value::Byte(*self.take(1)?.first()?),
@@ -263,10 +264,10 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// The longest signature that D-Bus knows.
+/// The maximum length of a D-Bus signature.
 const SIGNATURE_MAX: usize = 255;
 
-/// The first complete type of a signature, and the others.
+/// Splits a signature after its first complete type.
 fn split(signature: &str) -> Option<(&str, &str)> {
     if signature.len() > SIGNATURE_MAX {
         return None;
@@ -276,7 +277,7 @@ fn split(signature: &str) -> Option<(&str, &str)> {
     for (i, b) in signature.bytes().enumerate().skip(arrays) {
         match b {
             b'(' | b'{' => open += 1,
-            // An empty structure is none.
+            // An empty structure is not a type.
             b')' | b'}' if i > 0 && matches!(signature.as_bytes().get(i - 1), Some(b'(' | b'{')) => {
                 return None;
             }
@@ -310,7 +311,7 @@ mod tests {
 
     #[test]
     fn types_are_only_so_deep() {
-        // Deeper would be a deep recursion.
+        // The limit keeps the recursion shallow.
         let deep = format!("{}y", "a".repeat(200));
         let mut decoder = Decoder { bytes: &[0; 4096], at: 0, big_endian: false, depth: 32 };
         assert_eq!(decoder.values(&deep), Some(vec![Value::Array("a".repeat(199) + "y", Vec::new())]));
@@ -338,7 +339,7 @@ mod tests {
         }
     }
 
-    /// The same values, as the library `zvariant` writes them.
+    /// Compares the encoding of values with that of the library `zvariant`.
     #[test]
     fn another_implementation_writes_the_same() {
         use zvariant::serialized::Context;
@@ -406,8 +407,8 @@ mod tests {
                 let whole = Value::Struct([vec![Value::Byte(9); pad], vec![value.clone()]].concat());
                 let mut ours = Encoder::default();
                 ours.value(&whole);
-                // A value by itself is a variant to them; its signature is 1 byte of length,
-                // the text and a NUL.
+                // zvariant writes a single value as a variant, whose signature is 1 byte of
+                // length, the text and a NUL.
                 let bytes = zvariant::to_bytes(Context::new_dbus(LE, 0), &theirs(&whole)).unwrap();
                 let start = (whole.signature().len() + 2).next_multiple_of(8);
                 assert_eq!(&bytes[start..], ours.0, "{whole:?}");
