@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result, Warning};
 /// The driver of one container.
 #[derive(Debug)]
 pub(crate) enum Driver {
-    /// The container has no cgroup of its own.
+    /// No cgroup of the container's own.
     None,
     Fs {
         path: String,
@@ -209,7 +209,7 @@ impl Driver {
         }
     }
 
-    /// Removes the cgroup. The warning says that systemd could not be told.
+    /// Removes the cgroup. Returns a warning if systemd could not be told.
     pub(crate) fn remove(&self, occupants: Occupants) -> Result<Option<Warning>> {
         match self {
             Driver::None => Ok(None),

@@ -23,8 +23,8 @@ pub(crate) struct Place {
 
 /// Chooses the place of a container's cgroup. Makes nothing.
 ///
-/// A relative or missing path begins beside the runtime's own cgroup. The own cgroup has
-/// processes in it, so no cgroup below it can have controllers.
+/// A relative or missing path begins beside the runtime's own cgroup, and not below it:
+/// with processes in the own cgroup, no cgroup below can have controllers.
 pub(crate) fn place(hierarchy: &Hierarchy, path: &CgroupsPath, id: &str) -> Result<Place> {
     let beside = |name: &str| -> Result<String> {
         let own = Hierarchy::own()?;

@@ -24,9 +24,9 @@ pub(crate) struct Cgroup {
 /// The content of cgroup.events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Events {
-    /// There is a living process in the cgroup or below it.
+    /// True if a process lives in the cgroup or below it.
     pub(crate) populated: bool,
-    /// All processes in the cgroup and below it are frozen.
+    /// True if all processes in the cgroup and below it are frozen.
     pub(crate) frozen: bool,
 }
 

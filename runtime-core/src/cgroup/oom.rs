@@ -10,7 +10,7 @@ use std::ffi::CString;
 pub(crate) struct MemoryEvents {
     /// The number of times that memory ran out at the limit of the cgroup or of one below it.
     oom: u64,
-    /// The number of its processes that were OOM-killed, for any limit.
+    /// The number of processes in the cgroup and below it that were OOM-killed, for any limit.
     pub(crate) oom_kill: u64,
 }
 

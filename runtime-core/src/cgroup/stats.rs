@@ -78,7 +78,7 @@ pub struct Psi {
     /// The time in which at least one task was stalled.
     #[serde(skip_serializing_if = "is_default")]
     pub some: Pressure,
-    /// The time in which all tasks were stalled.
+    /// The time in which all non-idle tasks were stalled at once.
     #[serde(skip_serializing_if = "is_default")]
     pub full: Pressure,
 }

@@ -11,7 +11,7 @@ use runtime_sys::{Errno, fd, net};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 
-/// The number of indices that are tried before the move fails.
+/// The number of indices that are tried for an interface before its move fails.
 const TRIES: u32 = 1000;
 
 /// Interfaces that have been moved, and can be moved back.

@@ -25,9 +25,9 @@ pub(crate) enum Manager {
 /// The timeout for one call to systemd, or for one job.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The maximum length of a message. Those that we wait for are much shorter.
+/// The maximum length of a message, in bytes. Those that we wait for are much shorter.
 const LENGTH_MAX: usize = 1 << 20;
-/// The maximum length of a signal. JobRemoved signals are much shorter.
+/// The maximum length of a signal, in bytes. JobRemoved signals are much shorter.
 const SIGNAL_MAX: usize = 4096;
 /// The number of signals that are kept until their job is known. systemd announces the end of
 /// a job after its answer to the call that has started the job. So earlier signals are those
@@ -41,9 +41,9 @@ const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 /// The failure of a call.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The answer was an error of this name.
+    /// An answer that is an error of this name.
     Refused { name: String, text: String },
-    /// There was no answer.
+    /// No answer.
     Broken(Error),
 }
 
@@ -53,7 +53,7 @@ impl Failure {
         matches!(self, Failure::Refused { name, .. } if name.rsplit('.').next() == Some(short))
     }
 
-    /// Returns true if there was no answer, or only one of the bus in place of systemd's.
+    /// Returns true if there was no answer, or only an error of the bus in place of systemd's.
     pub(super) fn is_silence(&self) -> bool {
         let of_bus = ["Disconnected", "NameHasNoOwner", "NoReply", "ServiceUnknown", "TimedOut"];
         match self {

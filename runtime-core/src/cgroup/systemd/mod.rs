@@ -90,8 +90,8 @@ impl Scope {
         Ok((scope, Wanted { bus, slice, description: format!("container {id}"), properties }))
     }
 
-    /// Makes the scope around a process, with limits. Returns the writes that are left for the
-    /// cgroup's files.
+    /// Makes the scope around a process, with limits. Returns the writes to do in the cgroup's
+    /// files.
     pub(crate) fn start(&self, wanted: &mut Wanted, pid: i32, writes: &[Write]) -> Result<Vec<Write>> {
         let bus = &mut wanted.bus;
         let Translated { properties, writes } = self.translate(bus, writes, true)?;
@@ -138,7 +138,7 @@ impl Scope {
         }
     }
 
-    /// Sets limits in systemd. Returns the writes that are left for the cgroup's files.
+    /// Sets limits in systemd. Returns the writes to do in the cgroup's files.
     pub(crate) fn set(&self, writes: &[Write]) -> Result<Vec<Write>> {
         if writes.is_empty() {
             return Ok(Vec::new());
@@ -180,8 +180,8 @@ impl Scope {
         writes.retain(|write| self.leaf.is_empty() || write.controller().is_some());
     }
 
-    /// Removes the scope and all cgroups in it. Works without systemd too, because a scope
-    /// without processes ends by itself; the warning says so.
+    /// Removes the scope and all cgroups in it. Returns a warning if systemd does not answer: a
+    /// scope without processes ends by itself.
     pub(crate) fn remove(&self, occupants: Occupants) -> Result<Option<Warning>> {
         fs::end_all(&self.path, occupants)?;
         let stopped = self.stop();

@@ -303,7 +303,7 @@ mod tests {
         let mut encoder = Encoder::default();
         ["foo", "+", "bar"].iter().for_each(|text| encoder.text(text));
         assert_eq!(encoder.0, b"\x03\0\0\0foo\0\x01\0\0\0+\0\0\0\x03\0\0\0bar\0");
-        // An array that contains the 64-bit integer 5, behind a byte.
+        // An array that contains the 64-bit integer 5.
         let mut encoder = Encoder::default();
         encoder.value(&Value::Array("x".into(), vec![Value::Int64(5)]));
         assert_eq!(encoder.0, b"\x08\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0");
