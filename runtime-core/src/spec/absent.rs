@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The forms of a value that is not there.
+//! The forms of an absent value.
 
 use serde::Deserialize;
 
-/// Go writes an empty slice or map as `null`; here that is an empty one. So is any other
-/// value that need not be there.
+/// Deserializes `null` as the default value. Go writes an empty slice or map as `null`;
+/// for any other optional value, `null` means that the value is absent.
 pub(super) fn null_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: serde::Deserializer<'de>,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The configuration that `spec` writes: the same as runc's, so that whatever
-//! edits it for runc edits it for us.
+//! The configuration that the command `spec` writes. It is the same as runc's, so that tools
+//! that edit the configuration of `runc spec` work here, too.
 
 use super::*;
 
@@ -23,9 +23,10 @@ fn namespace(kind: &str) -> Namespace {
 }
 
 impl Spec {
-    /// A container that runs `sh` on a terminal in `rootfs`, with its own pid,
-    /// network, ipc, uts and mount namespaces, and with `cgroup_namespace` a
-    /// cgroup namespace (which runc adds where cgroup2 is at /sys/fs/cgroup).
+    /// Returns the configuration of a container that runs `sh` on a terminal in `rootfs`. The
+    /// container has pid, network, ipc, uts and mount namespaces of its own, and with
+    /// `cgroup_namespace` a cgroup namespace (which runc adds if cgroup2 is mounted at
+    /// /sys/fs/cgroup).
     pub fn example(cgroup_namespace: bool) -> Self {
         let caps = strings(&["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]);
         let mut namespaces: Vec<_> = ["pid", "network", "ipc", "uts", "mount"].map(namespace).into();
@@ -100,9 +101,9 @@ impl Spec {
         }
     }
 
-    /// Changes the example into one that an unprivileged user can run: a user
-    /// namespace in which `uid` and `gid` are root, the host's network, a bind
-    /// mount of the host's /sys, and no limits.
+    /// Changes the example into a configuration that an unprivileged user can run: with a user
+    /// namespace in which `uid` and `gid` are root, the host's network, a bind mount of the
+    /// host's /sys, and no limits.
     pub fn into_rootless(mut self, uid: u32, gid: u32) -> Self {
         let one = |host_id| vec![IdMapping { container_id: 0, host_id, size: 1 }];
         if let Some(linux) = &mut self.linux {
@@ -116,7 +117,7 @@ impl Spec {
             if m.destination == "/sys" {
                 *m = mount("/sys", "none", "/sys", &["rbind", "nosuid", "noexec", "nodev", "ro"]);
             }
-            // These would need ids that are not mapped.
+            // These options need ids that are not mapped.
             m.options.retain(|o| !o.starts_with("gid=") && !o.starts_with("uid="));
         }
         self

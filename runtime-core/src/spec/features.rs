@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a runtime says it can do (features.md, features-linux.md).
+//! The features document of a runtime (features.md, features-linux.md).
 
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -8,24 +8,24 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Features {
-    /// The oldest version of the specification that configurations may have.
+    /// The oldest version of the specification that a configuration may have.
     pub oci_version_min: &'static str,
-    /// The newest.
+    /// The newest version of the specification that a configuration may have.
     pub oci_version_max: &'static str,
     /// The kinds of hooks.
     pub hooks: Vec<&'static str>,
-    /// The options of mounts that are not handed to the file system.
+    /// The mount options that are not passed on to the file system.
     pub mount_options: Vec<&'static str>,
-    /// The part that only Linux has.
+    /// The Linux-specific features.
     pub linux: LinuxFeatures,
-    /// What else there is to say.
+    /// Arbitrary metadata about the runtime.
     pub annotations: BTreeMap<&'static str, &'static str>,
-    /// Annotations of configurations that change what is done; those that end
-    /// with a dot are prefixes.
+    /// The annotations of config.json that change the runtime's behaviour. A name that ends
+    /// in a dot is a prefix.
     pub potentially_unsafe_config_annotations: Vec<&'static str>,
 }
 
-/// The part of [`Features`] that only Linux has.
+/// The Linux-specific part of [`Features`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LinuxFeatures {
@@ -33,88 +33,88 @@ pub struct LinuxFeatures {
     pub namespaces: Vec<&'static str>,
     /// The names of capabilities.
     pub capabilities: Vec<&'static str>,
-    /// Versions and drivers of cgroups.
+    /// Support for cgroups.
     pub cgroup: CgroupFeatures,
-    /// System call filters.
+    /// Support for system call filters.
     pub seccomp: SeccompFeatures,
-    /// AppArmor profiles.
+    /// Support for AppArmor profiles.
     pub apparmor: Enabled,
-    /// SELinux labels.
+    /// Support for SELinux labels.
     pub selinux: Enabled,
-    /// Intel's resource director technology.
+    /// Support for Intel's Resource Director Technology.
     pub intel_rdt: IntelRdtFeatures,
-    /// NUMA memory policies.
+    /// Support for NUMA memory policies.
     pub memory_policy: MemoryPolicyFeatures,
-    /// More about mounts.
+    /// Support for extensions of mounts.
     pub mount_extensions: MountExtensions,
-    /// Moving network devices into the container.
+    /// Support for moving network devices into the container.
     pub net_devices: Enabled,
 }
 
-/// Something that is there or not.
+/// A feature that is either supported or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Enabled {
-    /// Whether it is.
+    /// True if the runtime supports the feature.
     pub enabled: bool,
 }
 
-/// Versions and drivers of cgroups.
+/// The supported versions, managers and controllers of cgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CgroupFeatures {
-    /// The old hierarchies.
+    /// cgroup v1.
     pub v1: bool,
-    /// The unified hierarchy.
+    /// cgroup v2, the unified hierarchy.
     pub v2: bool,
-    /// By the system's systemd.
+    /// The cgroup manager of the system-wide systemd.
     pub systemd: bool,
-    /// By a user's systemd.
+    /// The cgroup manager of a user's systemd.
     pub systemd_user: bool,
     /// The rdma controller.
     pub rdma: bool,
 }
 
-/// System call filters.
+/// The supported features of system call filters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SeccompFeatures {
-    /// Whether there are any.
+    /// True if system call filters are supported.
     pub enabled: bool,
-    /// What may be done about a call.
+    /// The actions of rules.
     pub actions: Vec<&'static str>,
-    /// How an argument may be compared.
+    /// The operators that compare arguments.
     pub operators: Vec<&'static str>,
-    /// Whose calls a filter may be about.
+    /// The architectures that a filter may name.
     pub archs: Vec<&'static str>,
     /// The flags of seccomp(2).
     pub known_flags: Vec<&'static str>,
-    /// Those that the running kernel knows, too.
+    /// The flags that the running kernel knows, too.
     pub supported_flags: Vec<&'static str>,
 }
 
-/// Intel's resource director technology.
+/// The supported features of Intel's Resource Director Technology.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct IntelRdtFeatures {
-    /// Whether there is anything of it.
+    /// True if `linux.intelRdt` is supported.
     pub enabled: bool,
-    /// `linux.intelRdt.schemata`.
+    /// True if `linux.intelRdt.schemata` is supported.
     pub schemata: bool,
-    /// `linux.intelRdt.enableMonitoring`.
+    /// True if `linux.intelRdt.enableMonitoring` is supported.
     pub monitoring: bool,
 }
 
-/// NUMA memory policies.
+/// The supported NUMA memory policies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MemoryPolicyFeatures {
-    /// The policies.
+    /// The modes, such as `MPOL_BIND`.
     pub modes: Vec<&'static str>,
-    /// Their flags.
+    /// The flags of modes, such as `MPOL_F_STATIC_NODES`.
     pub flags: Vec<&'static str>,
 }
 
-/// More about mounts.
+/// The supported extensions of mounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct MountExtensions {
-    /// `uidMappings` and `gidMappings` of mounts.
+    /// Support for `uidMappings` and `gidMappings` of mounts.
     pub idmap: Enabled,
 }

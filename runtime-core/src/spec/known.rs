@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The names that config.json may have. A test compares the list with what the
-//! types of this module read.
+//! The JSON paths of the properties that config.json may have. A test compares the list
+//! with the properties that the types of `spec` read.
 
 pub(crate) const NAMES: &[&str] = &[
     "annotations",
@@ -254,8 +254,8 @@ mod tests {
     use std::cell::RefCell;
     use std::collections::BTreeSet;
 
-    /// A document in which every name that is asked for has a value, and every
-    /// list and map one entry.
+    /// A document in which every requested property has a value, and every list and map has one
+    /// entry.
     #[derive(Clone)]
     struct Everything<'a> {
         names: &'a RefCell<BTreeSet<String>>,
@@ -276,7 +276,7 @@ mod tests {
 
         fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
             match self.path.as_str() {
-                // An object, or a value of a wrong type.
+                // The type reads any value; only an object has properties.
                 "process.consoleSize" => {
                     visitor.visit_map(Map { document: self, names: vec!["width", "height"], last: "" })
                 }
@@ -316,8 +316,8 @@ mod tests {
         ) -> Result<V::Value, Error> {
             let mut once: Vec<&'static str> = Vec::new();
             for name in names {
-                // Two ways to write one field, which may be there once; but both
-                // spellings of linux.resources.cpu are read.
+                // Of two spellings of a field, a document may have only one. The exception is
+                // linux.resources.cpu, of which both spellings are read.
                 let again = once.iter().any(|other| other.eq_ignore_ascii_case(name)) && *name != "CPU";
                 if again {
                     self.below(name);

@@ -1,64 +1,65 @@
 // SPDX-License-Identifier: Apache-2.0
-//! config.json's `linux` (config-linux.md).
+//! `linux` of config.json (config-linux.md).
 
 use super::absent::{is_false, is_zero, null_default};
 use super::names::Names;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The part of config.json that only Linux has.
+/// The Linux-specific part of config.json.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Linux {
-    /// User ids of the container's user namespace.
+    /// The user id mappings of the container's user namespace.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub uid_mappings: Vec<IdMapping>,
-    /// Group ids of the container's user namespace.
+    /// The group id mappings of the container's user namespace.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub gid_mappings: Vec<IdMapping>,
-    /// Kernel parameters of the container's namespaces.
+    /// The kernel parameters to set in the container's namespaces.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_default")]
     pub sysctl: BTreeMap<String, String>,
-    /// Limits.
+    /// The resource limits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
-    /// Where in the cgroup hierarchy.
+    /// The path of the container's cgroup.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub cgroups_path: String,
-    /// Which namespaces are not the runtime's.
+    /// The namespaces that the container does not share with the runtime.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub namespaces: Vec<Namespace>,
-    /// Devices besides the default ones.
+    /// The device nodes besides the default ones.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub devices: Vec<Device>,
-    /// Network interfaces to move into the container, by host name.
+    /// The network interfaces to move into the container, by their names on the host.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_default")]
     pub net_devices: BTreeMap<String, NetDevice>,
     /// The system call filter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seccomp: Option<Seccomp>,
-    /// `shared`, `slave`, `private` or `unbindable`, with or without `r`.
+    /// The mount propagation of the root file system: `shared`, `slave`, `private` or
+    /// `unbindable`, with or without a leading `r`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub rootfs_propagation: String,
-    /// What cannot be read in the container.
+    /// The paths that cannot be read in the container.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub masked_paths: Vec<String>,
-    /// What cannot be written in the container.
+    /// The paths that cannot be written in the container.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub readonly_paths: Vec<String>,
     /// The SELinux label of mounts.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub mount_label: String,
-    /// Cache and memory bandwidth allocation.
+    /// The allocation of cache and memory bandwidth.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub intel_rdt: Option<IntelRdt>,
-    /// NUMA memory policy.
+    /// The NUMA memory policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_policy: Option<MemoryPolicy>,
     /// The execution domain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub personality: Option<Personality>,
-    /// Clocks of the container's time namespace.
+    /// The clock offsets of the container's time namespace, by clock.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_default")]
     pub time_offsets: BTreeMap<String, TimeOffset>,
 }
@@ -67,24 +68,24 @@ pub struct Linux {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Namespace {
-    /// `pid`, `network`, `mount`, `ipc`, `uts`, `user`, `cgroup` or `time`.
+    /// The type: `pid`, `network`, `mount`, `ipc`, `uts`, `user`, `cgroup` or `time`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// A namespace file to join.
+    /// The path of the namespace to join; empty for a new one.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub path: String,
 }
 
-/// A range of ids.
+/// A range of an id mapping.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdMapping {
     /// The first id in the container.
     #[serde(rename = "containerID")]
     pub container_id: u32,
-    /// What it is on the host.
+    /// The id on the host that the first id is mapped to.
     #[serde(rename = "hostID")]
     pub host_id: u32,
-    /// How many.
+    /// The number of ids.
     pub size: u32,
 }
 
@@ -92,10 +93,10 @@ pub struct IdMapping {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TimeOffset {
-    /// Seconds, may be negative.
+    /// The seconds of the offset, which may be negative.
     #[serde(skip_serializing_if = "is_zero", deserialize_with = "null_default")]
     pub secs: i64,
-    /// Nanoseconds.
+    /// The nanoseconds of the offset.
     #[serde(skip_serializing_if = "is_zero", deserialize_with = "null_default")]
     pub nanosecs: u32,
 }
@@ -104,73 +105,73 @@ pub struct TimeOffset {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Device {
-    /// Where, inside the container.
+    /// The path inside the container.
     pub path: String,
-    /// `c`, `u` (the same), `b` or `p`.
+    /// The type: `c`, `u` (the same as `c`), `b` or `p`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The driver; `None` where a fifo has none.
+    /// The major number; a fifo needs none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub major: Option<i64>,
-    /// Which of the driver's devices.
+    /// The minor number; a fifo needs none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minor: Option<i64>,
-    /// Permission bits.
+    /// The permission bits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_mode: Option<u32>,
-    /// Owner, in the container.
+    /// The uid of the owner in the container.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uid: Option<u32>,
-    /// Group, in the container.
+    /// The gid of the owner in the container.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gid: Option<u32>,
 }
 
-/// A network interface to move.
+/// A network interface to move into the container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct NetDevice {
-    /// Its name in the container; empty: the same.
+    /// The name in the container; empty for the same name as on the host.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
 }
 
-/// Limits (config-linux.md, "Control groups").
+/// The resource limits (config-linux.md, "Control groups").
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, from = "Written")]
 pub struct Resources {
-    /// Which devices may be used.
+    /// The rules of the device filter.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub devices: Vec<DeviceCgroup>,
-    /// Memory.
+    /// The limits on memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Memory>,
-    /// CPU time.
+    /// The limits on CPU time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Cpu>,
-    /// Number of tasks.
+    /// The limit on the number of tasks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pids: Option<Pids>,
-    /// Block devices.
+    /// The limits on block devices.
     #[serde(rename = "blockIO", skip_serializing_if = "Option::is_none")]
     pub block_io: Option<BlockIo>,
-    /// Huge pages.
+    /// The limits on huge pages.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub hugepage_limits: Vec<HugepageLimit>,
-    /// Network classes and priorities: cgroup v1 only.
+    /// The network class and priorities; cgroup v1 only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkClass>,
-    /// RDMA devices by name.
+    /// The limits on RDMA devices, by device name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_default")]
     pub rdma: BTreeMap<String, Rdma>,
-    /// Files of cgroup v2 and what to write into them.
+    /// The files of cgroup v2 to write, and their values.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_default")]
     pub unified: BTreeMap<String, String>,
 }
 
-/// [`Resources`] as they may be written. runc reads names whatever their case, and
-/// its own callers and tests write some of them in another than the
-/// specification's; where both are there, it takes one after the other.
+/// [`Resources`] in the spellings that are accepted. runc matches names regardless of their
+/// case, and its callers and tests write some names in another case than the specification.
+/// If a document has both spellings, runc reads one after the other into the same fields.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Written {
@@ -213,7 +214,7 @@ impl From<Written> for Resources {
 }
 
 impl Cpu {
-    /// These, and those of `others` where these say nothing.
+    /// Returns these limits, with those of `others` in place of absent ones.
     fn or(self, others: Cpu) -> Cpu {
         let text = |own: String, other| if own.is_empty() { other } else { own };
         Cpu {
@@ -233,84 +234,84 @@ impl Cpu {
 /// A rule of the device filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceCgroup {
-    /// Allowed, or denied.
+    /// True if the rule allows the access, false if it denies it.
     pub allow: bool,
-    /// `a` (or absent), `c` or `b`.
+    /// The device type: `c`, `b`, or `a` for all. Absent means `a`.
     #[serde(rename = "type", default, skip_serializing_if = "String::is_empty")]
     pub kind: String,
-    /// The driver; absent or -1: any.
+    /// The major number; absent or -1 means any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub major: Option<i64>,
-    /// The device; absent or -1: any.
+    /// The minor number; absent or -1 means any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minor: Option<i64>,
-    /// Of `r`, `w` and `m`; absent: all.
+    /// The accesses that the rule covers: letters of `r`, `w` and `m`. Absent means all of them.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub access: String,
 }
 
-/// Memory limits in bytes; -1: none.
+/// The memory limits in bytes; -1 means no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Memory {
-    /// Of memory.
+    /// The limit on memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<i64>,
-    /// A soft limit.
+    /// The soft limit on memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reservation: Option<i64>,
-    /// Of memory and swap together.
+    /// The limit on memory and swap together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub swap: Option<i64>,
-    /// Obsolete.
+    /// The limit on kernel memory; obsolete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel: Option<i64>,
-    /// cgroup v1 only.
+    /// The limit on TCP buffer memory; cgroup v1 only.
     #[serde(rename = "kernelTCP", skip_serializing_if = "Option::is_none")]
     pub kernel_tcp: Option<i64>,
-    /// cgroup v1 only.
+    /// The swappiness; cgroup v1 only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub swappiness: Option<u64>,
-    /// cgroup v1 only.
+    /// True if the OOM killer is disabled; cgroup v1 only.
     #[serde(rename = "disableOOMKiller", skip_serializing_if = "Option::is_none")]
     pub disable_oom_killer: Option<bool>,
-    /// cgroup v1 only.
+    /// True if memory accounting is hierarchical; cgroup v1 only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub use_hierarchy: Option<bool>,
-    /// Refuse a new limit that is below what is in use.
+    /// True if a new limit that is below the current usage is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub check_before_update: Option<bool>,
 }
 
-/// CPU limits.
+/// The limits on CPU time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Cpu {
-    /// Relative share, 2 to 262144.
+    /// The relative share of CPU time, 2 to 262144.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shares: Option<u64>,
-    /// Microseconds of each period.
+    /// The CPU time in each period, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quota: Option<i64>,
-    /// Microseconds that may be saved up.
+    /// The unused CPU time that may accumulate, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub burst: Option<u64>,
-    /// Microseconds.
+    /// The length of a period in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub period: Option<u64>,
-    /// cgroup v1 only.
+    /// The real-time CPU time in each real-time period; cgroup v1 only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub realtime_runtime: Option<i64>,
-    /// cgroup v1 only.
+    /// The length of a real-time period; cgroup v1 only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub realtime_period: Option<u64>,
-    /// Which CPUs, as a list.
+    /// The list of CPUs (cpuset(7)).
     #[serde(skip_serializing_if = "String::is_empty", alias = "Cpus")]
     pub cpus: String,
-    /// Which memory nodes, as a list.
+    /// The list of memory nodes (cpuset(7)).
     #[serde(skip_serializing_if = "String::is_empty", alias = "Mems")]
     pub mems: String,
-    /// 1: run only when nothing else wants to.
+    /// The value 1 for an idle cgroup, which runs only when no other one wants to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle: Option<i64>,
 }
@@ -319,38 +320,38 @@ pub struct Cpu {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Pids {
-    /// Absent: leave it alone; -1: none; 0 is a limit.
+    /// The limit. Absent leaves it unchanged, and -1 means no limit; 0 is a limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<i64>,
 }
 
-/// Limits on block devices.
+/// The limits on block devices.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BlockIo {
-    /// Relative share, 10 to 1000.
+    /// The relative share of I/O, 10 to 1000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<u16>,
-    /// cgroup v1 only.
+    /// The relative share of the cgroup's own tasks against its child cgroups; cgroup v1 only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leaf_weight: Option<u16>,
-    /// Shares of single devices.
+    /// The shares of single devices.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub weight_device: Vec<WeightDevice>,
-    /// Bytes read per second.
+    /// The limits on bytes read per second.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub throttle_read_bps_device: Vec<ThrottleDevice>,
-    /// Bytes written per second.
+    /// The limits on bytes written per second.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub throttle_write_bps_device: Vec<ThrottleDevice>,
-    /// Reads per second.
+    /// The limits on reads per second.
     #[serde(
         rename = "throttleReadIOPSDevice",
         skip_serializing_if = "Vec::is_empty",
         deserialize_with = "null_default"
     )]
     pub throttle_read_iops_device: Vec<ThrottleDevice>,
-    /// Writes per second.
+    /// The limits on writes per second.
     #[serde(
         rename = "throttleWriteIOPSDevice",
         skip_serializing_if = "Vec::is_empty",
@@ -359,30 +360,30 @@ pub struct BlockIo {
     pub throttle_write_iops_device: Vec<ThrottleDevice>,
 }
 
-/// The share of one device.
+/// The share of one block device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WeightDevice {
-    /// The driver.
+    /// The major number.
     pub major: i64,
-    /// The device.
+    /// The minor number.
     pub minor: i64,
-    /// Relative share.
+    /// The relative share of I/O.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<u16>,
-    /// cgroup v1 only.
+    /// The relative share of the cgroup's own tasks against its child cgroups; cgroup v1 only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leaf_weight: Option<u16>,
 }
 
-/// The rate of one device.
+/// The rate limit of one block device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThrottleDevice {
-    /// The driver.
+    /// The major number.
     pub major: i64,
-    /// The device.
+    /// The minor number.
     pub minor: i64,
-    /// Per second.
+    /// The rate per second.
     pub rate: u64,
 }
 
@@ -390,21 +391,21 @@ pub struct ThrottleDevice {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HugepageLimit {
-    /// `2MB`, `1GB`, ... as the kernel names its files.
+    /// The page size as in the names of the kernel's files: `2MB`, `1GB`, ...
     #[serde(alias = "pagesize")]
     pub page_size: String,
-    /// Bytes.
+    /// The limit in bytes.
     pub limit: u64,
 }
 
-/// cgroup v1's net_cls and net_prio.
+/// The settings of net_cls and net_prio of cgroup v1.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct NetworkClass {
     /// The class of packets.
     #[serde(rename = "classID", skip_serializing_if = "Option::is_none")]
     pub class_id: Option<u32>,
-    /// Priorities by interface.
+    /// The priorities of interfaces.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub priorities: Vec<InterfacePriority>,
 }
@@ -412,7 +413,7 @@ pub struct NetworkClass {
 /// The priority of one interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InterfacePriority {
-    /// The interface.
+    /// The name of the interface.
     pub name: String,
     /// Its priority.
     pub priority: u32,
@@ -422,10 +423,10 @@ pub struct InterfacePriority {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Rdma {
-    /// Handles.
+    /// The limit on HCA handles.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hca_handles: Option<u32>,
-    /// Objects.
+    /// The limit on HCA objects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hca_objects: Option<u32>,
 }
@@ -434,21 +435,21 @@ pub struct Rdma {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Seccomp {
-    /// What happens to a call that no rule names.
+    /// The action for a call that no rule matches.
     pub default_action: String,
-    /// The error number of that, if it has one.
+    /// The error number of the default action, if the action takes one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_errno_ret: Option<u32>,
-    /// Which architectures' calls the rules are about.
+    /// The architectures whose calls the rules cover.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub architectures: Vec<String>,
-    /// Flags of seccomp(2). Absent is not empty: it means SPEC_ALLOW, as for runc.
+    /// The flags of seccomp(2). An absent list is not empty: it means SPEC_ALLOW, as in runc.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flags: Option<Vec<String>>,
-    /// The agent's socket for SCMP_ACT_NOTIFY.
+    /// The path of the agent's socket for SCMP_ACT_NOTIFY.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub listener_path: String,
-    /// Passed on to the agent.
+    /// The metadata that is passed on to the agent.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub listener_metadata: String,
     /// The rules.
@@ -456,19 +457,19 @@ pub struct Seccomp {
     pub syscalls: Vec<Syscall>,
 }
 
-/// One rule.
+/// One rule of a system call filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Syscall {
-    /// Which calls.
+    /// The names of the system calls.
     #[serde(deserialize_with = "null_default")]
     pub names: Names,
-    /// What happens.
+    /// The action for a call that the rule matches.
     pub action: String,
-    /// The error number of that.
+    /// The error number of the action, if the action takes one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errno_ret: Option<u32>,
-    /// Conditions on the arguments.
+    /// The conditions on the arguments.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub args: Vec<SyscallArg>,
 }
@@ -477,34 +478,34 @@ pub struct Syscall {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SyscallArg {
-    /// Which argument, 0 to 5.
+    /// The index of the argument, 0 to 5.
     pub index: u32,
-    /// What it is compared with (the mask of SCMP_CMP_MASKED_EQ).
+    /// The value to compare the argument with; for SCMP_CMP_MASKED_EQ, the mask.
     pub value: u64,
-    /// The masked value of SCMP_CMP_MASKED_EQ.
+    /// The value to compare the masked argument with, for SCMP_CMP_MASKED_EQ.
     #[serde(default, skip_serializing_if = "is_zero", deserialize_with = "null_default")]
     pub value_two: u64,
-    /// How.
+    /// The operator: `SCMP_CMP_EQ`, ...
     pub op: String,
 }
 
-/// Intel's resource director technology (config-linux.md, "IntelRdt").
+/// The settings of Intel's Resource Director Technology (config-linux.md, "IntelRdt").
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct IntelRdt {
     /// The class of service.
     #[serde(rename = "closID", skip_serializing_if = "String::is_empty")]
     pub clos_id: String,
-    /// Lines for the class's schemata file.
+    /// The lines for the schemata file of the class.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub schemata: Vec<String>,
-    /// The cache part of it.
+    /// The lines of the schemata file for the L3 cache.
     #[serde(rename = "l3CacheSchema", skip_serializing_if = "String::is_empty")]
     pub l3_cache_schema: String,
-    /// The memory bandwidth part of it.
+    /// The line of the schemata file for the memory bandwidth.
     #[serde(rename = "memBwSchema", skip_serializing_if = "String::is_empty")]
     pub mem_bw_schema: String,
-    /// Whether to make a monitoring group.
+    /// True if a monitoring group is created.
     #[serde(
         rename = "enableMonitoring",
         skip_serializing_if = "is_false",
@@ -513,26 +514,26 @@ pub struct IntelRdt {
     pub enable_monitoring: bool,
 }
 
-/// NUMA memory policy as of set_mempolicy(2).
+/// The NUMA memory policy (set_mempolicy(2)).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MemoryPolicy {
-    /// `MPOL_BIND`, ...
+    /// The mode: `MPOL_BIND`, ...
     pub mode: String,
-    /// Which nodes, as a list.
+    /// The list of nodes.
     pub nodes: String,
-    /// `MPOL_F_STATIC_NODES`, ...
+    /// The flags: `MPOL_F_STATIC_NODES`, ...
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub flags: Vec<String>,
 }
 
-/// The execution domain as of personality(2).
+/// The execution domain (personality(2)).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Personality {
-    /// `LINUX` or `LINUX32`.
+    /// The domain: `LINUX` or `LINUX32`.
     pub domain: String,
-    /// None is defined.
+    /// The flags, of which the specification defines none.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub flags: Vec<String>,
 }

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! config.json as written: the OCI runtime specification 1.3 for Linux as plain
-//! data. Nothing is checked here, and nothing behind `config`
-//! sees these types.
+//! data. Nothing is checked here. The code behind `config` does not see the types
+//! of config.json.
 //!
-//! The types keep what the specification distinguishes: a field that may be
-//! absent is an `Option`, so that an absent `pids.limit` is not 0 and an absent
-//! list of seccomp flags is not an empty one; names of capabilities, signals and
-//! actions stay strings, so that an unknown one is a matter of the check that
-//! knows what to do about it. Sections for other platforms (`windows`, `solaris`,
-//! `vm`, `zos`, `freebsd`) are properties unknown to a Linux runtime, which the
-//! specification tells to ignore.
+//! The types keep what the specification distinguishes. A field is an `Option` if its
+//! absence has a meaning of its own: an absent `pids.limit` is not 0, and an absent
+//! list of seccomp flags is not an empty list. Names of capabilities and seccomp actions
+//! stay strings: the check in `config` decides what an unknown name means. Sections for
+//! other platforms (`windows`, `solaris`, `vm`, `zos`, `freebsd`) are properties unknown
+//! to a Linux runtime. The specification says to ignore unknown properties.
 
 mod absent;
 mod example;
@@ -37,12 +36,12 @@ use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-/// The first version of the specification whose configurations this library takes.
+/// The oldest version of the specification whose configurations this library accepts.
 pub const OCI_VERSION_MIN: &str = "1.0.0";
 
-/// How many bytes config.json, and the documents of `exec --process` and of `update
-/// --resources`, may have. Engines hand a configuration on in messages of at most as many
-/// bytes (containerd's gRPC).
+/// The maximum size in bytes of config.json and of the documents of `exec --process` and
+/// `update --resources`. Engines pass a configuration on in messages of at most this size
+/// (containerd's gRPC).
 pub const JSON_MAX: usize = 16 << 20;
 
 /// The whole of config.json (config.md).
@@ -51,7 +50,7 @@ pub const JSON_MAX: usize = 16 << 20;
 pub struct Spec {
     /// The version of the specification that the bundle complies with.
     pub oci_version: String,
-    /// The program to run, and as whom.
+    /// The program to run, and its user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub process: Option<Process>,
     /// The container's root file system.
@@ -63,16 +62,16 @@ pub struct Spec {
     /// The NIS domain name in the container's UTS namespace.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub domainname: String,
-    /// What to mount, in this order.
+    /// The mounts to make, in this order.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub mounts: Vec<Mount>,
     /// Programs to run at points of the life cycle.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hooks: Option<Hooks>,
-    /// Arbitrary data about the container.
+    /// Arbitrary metadata about the container.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_default")]
     pub annotations: BTreeMap<String, String>,
-    /// The part that only Linux has.
+    /// The Linux-specific configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub linux: Option<Linux>,
 }
@@ -81,9 +80,9 @@ pub struct Spec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Root {
-    /// A directory, absolute or relative to the bundle.
+    /// The path of a directory, absolute or relative to the bundle.
     pub path: String,
-    /// True if it must not be writable inside the container.
+    /// True if the root file system must be read-only inside the container.
     #[serde(skip_serializing_if = "is_false", deserialize_with = "null_default")]
     pub readonly: bool,
 }
@@ -92,25 +91,25 @@ pub struct Root {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Mount {
-    /// Where, inside the container.
+    /// The mount point inside the container.
     pub destination: String,
     /// The type of file system, or `none`/`bind`.
     #[serde(rename = "type", skip_serializing_if = "String::is_empty")]
     pub kind: String,
-    /// A device name, a file or directory, or a dummy.
+    /// A device name, the path of a file or directory, or a dummy.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub source: String,
     /// Options as in mount(8).
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub options: Vec<String>,
-    /// User ids of an id-mapped mount.
+    /// The user id mappings of an id-mapped mount.
     #[serde(
         rename = "uidMappings",
         skip_serializing_if = "Vec::is_empty",
         deserialize_with = "null_default"
     )]
     pub uid_mappings: Vec<IdMapping>,
-    /// Group ids of an id-mapped mount.
+    /// The group id mappings of an id-mapped mount.
     #[serde(
         rename = "gidMappings",
         skip_serializing_if = "Vec::is_empty",
@@ -123,22 +122,22 @@ pub struct Mount {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Hooks {
-    /// Deprecated; as `createRuntime`, and before it.
+    /// Deprecated hooks that run in the same way as `createRuntime`, and before it.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub prestart: Vec<Hook>,
-    /// In the runtime's namespaces, before pivot_root.
+    /// Hooks that run in the runtime's namespaces, before pivot_root.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub create_runtime: Vec<Hook>,
-    /// In the container's namespaces, before pivot_root.
+    /// Hooks that run in the container's namespaces, before pivot_root.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub create_container: Vec<Hook>,
-    /// In the container, at start, before the program.
+    /// Hooks that run in the container, at `start`, before the program.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub start_container: Vec<Hook>,
-    /// In the runtime's namespaces, after the program was started.
+    /// Hooks that run in the runtime's namespaces, after the program was started.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub poststart: Vec<Hook>,
-    /// In the runtime's namespaces, after the container was deleted.
+    /// Hooks that run in the runtime's namespaces, after the container was deleted.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub poststop: Vec<Hook>,
 }
@@ -147,26 +146,26 @@ pub struct Hooks {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Hook {
-    /// The program, an absolute path.
+    /// The absolute path of the program.
     pub path: String,
-    /// Its arguments, the name included; empty: the path alone.
+    /// The program's arguments, including its name. Empty means the path alone.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub args: Vec<String>,
-    /// Its environment; `None` where config.json says nothing.
+    /// The program's environment; `None` if config.json has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub env: Option<Vec<String>>,
-    /// After how many seconds to end it.
+    /// The time in seconds after which the hook is killed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<i64>,
 }
 
 impl Spec {
-    /// Parses config.json. The error names the JSON path and the place.
+    /// Parses config.json. The error names the JSON path, the line and the column.
     pub fn from_json(json: &[u8]) -> crate::error::Result<Self> {
         from_json(json)
     }
 
-    /// Takes any value that serializes as a config.json, such as a
+    /// Converts any value that serializes as a config.json, such as an
     /// `oci_spec::runtime::Spec`:
     ///
     /// ```
@@ -175,8 +174,8 @@ impl Spec {
     /// # Ok::<_, runtime_core::Error>(())
     /// ```
     ///
-    /// What the other type cannot express is lost before it comes here: those of
-    /// oci-spec 0.10 make an absent `pids.limit` a 0, for example.
+    /// Distinctions that the other type cannot express are lost before the conversion: for
+    /// example, the types of oci-spec 0.10 make an absent `pids.limit` a 0.
     pub fn from_serialize(value: &impl Serialize) -> crate::error::Result<Self> {
         use crate::error::{Error, ErrorKind};
         let json = serde_json::to_vec(value)
@@ -184,17 +183,16 @@ impl Spec {
         Self::from_json(&json)
     }
 
-    /// The properties in `json`, a valid config.json, that this library does not
-    /// know, as JSON paths.
-    /// They are ignored, as config.md ("Extensibility") asks; a caller may want
-    /// to show them to whoever mistyped one.
+    /// Returns the JSON paths of the properties in `json`, a valid config.json, that this
+    /// library does not know. Unknown properties are ignored, as config.md ("Extensibility")
+    /// asks. A caller can show them to the user, who may have mistyped one.
     pub fn unknown_properties(json: &[u8]) -> Vec<String> {
         places::unknown(json, "", known::NAMES)
     }
 
-    /// As [`from_json`](Self::from_json), with a warning for each unknown property that is
-    /// nearly called as a known one beside it. It need not be a mistake, for engines may add
-    /// properties.
+    /// Parses config.json like [`from_json`](Self::from_json), with a warning for each unknown
+    /// property whose name is similar to that of a known property of the same object. Such a
+    /// property need not be a mistake, because engines may add properties.
     pub fn from_json_warning(json: &[u8]) -> crate::error::Result<(Self, Vec<crate::error::Warning>)> {
         from_json_warning(json, "")
     }
@@ -206,7 +204,8 @@ impl Process {
         from_json(json)
     }
 
-    /// As [`Spec::from_json_warning`].
+    /// Parses the document of `exec --process`, with warnings like those of
+    /// [`Spec::from_json_warning`].
     pub fn from_json_warning(json: &[u8]) -> crate::error::Result<(Self, Vec<crate::error::Warning>)> {
         from_json_warning(json, "process")
     }
@@ -218,13 +217,15 @@ impl Resources {
         from_json(json)
     }
 
-    /// As [`Spec::from_json_warning`].
+    /// Parses the document of `update --resources`, with warnings like those of
+    /// [`Spec::from_json_warning`].
     pub fn from_json_warning(json: &[u8]) -> crate::error::Result<(Self, Vec<crate::error::Warning>)> {
         from_json_warning(json, "linux.resources")
     }
 }
 
-/// Parses a document that stands at the JSON path `place` of config.json.
+/// Parses a document that has the JSON path `place` in config.json, and returns warnings
+/// about its unknown properties.
 fn from_json_warning<'a, T: Deserialize<'a>>(
     json: &'a [u8],
     place: &str,
@@ -240,14 +241,14 @@ pub(crate) fn from_json<'a, T: Deserialize<'a>>(json: &'a [u8]) -> crate::error:
     parse(json, &Cell::new(false))
 }
 
-/// `has_unknown` is set if there is a property that `T` does not know.
+/// Parses a document, and sets `has_unknown` if there is a property that `T` does not know.
 fn parse<'a, T: Deserialize<'a>>(json: &'a [u8], has_unknown: &Cell<bool>) -> crate::error::Result<T> {
     use crate::error::{Error, ErrorKind};
     if json.trim_ascii_start().first().is_some_and(|b| *b != b'{') {
         return Err(Error::new(ErrorKind::InvalidConfig, "expected a JSON object"));
     }
     let bad = |line, column, error: &dyn std::fmt::Display| {
-        // A name in the document may hold anything.
+        // A name in the document may have control characters.
         let path = places::path_at(json, line, column).replace(char::is_control, "?");
         let text = error.to_string();
         let text = match missing_field(&text) {
@@ -258,7 +259,7 @@ fn parse<'a, T: Deserialize<'a>>(json: &'a [u8], has_unknown: &Cell<bool>) -> cr
         };
         Error::new(ErrorKind::InvalidConfig, text)
     };
-    // At once, and not string by string.
+    // UTF-8 is checked for the whole text at once, not for each string.
     let text = std::str::from_utf8(json).map_err(|error| {
         let valid = json.get(..error.valid_up_to()).unwrap_or_default();
         let line = 1 + valid.iter().filter(|b| **b == b'\n').count();
@@ -272,7 +273,8 @@ fn parse<'a, T: Deserialize<'a>>(json: &'a [u8], has_unknown: &Cell<bool>) -> cr
         .map_err(|error| bad(error.line(), error.column(), &error))
 }
 
-/// Takes serde's words for a field that is missing apart: its name, and where its object ends.
+/// Splits serde's message about a missing field into the name of the field and the position
+/// at which its object ends.
 fn missing_field(text: &str) -> Option<(&str, &str)> {
     text.strip_prefix("missing field `")?.split_once('`')
 }

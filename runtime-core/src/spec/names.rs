@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Lists of names that are long in every container's configuration.
+//! The type of lists of names that are long in every container's configuration.
 
 use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 
-/// A list of strings in one piece of memory: a common filter names four hundred
-/// system calls, and a heap takes longer to find a place for each than it takes to
-/// read them.
+/// A list of strings, stored one after the other in a single `String`. A common seccomp
+/// filter names four hundred system calls, and an allocation for each of them takes longer
+/// than parsing them.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Names {
     text: String,
-    /// Where each ends, and the next begins.
+    /// The offset at which each name ends and the next begins.
     ends: Vec<usize>,
 }
 
@@ -22,13 +22,13 @@ impl Names {
         self.ends.push(self.text.len());
     }
 
-    /// The names, in their order.
+    /// Returns the names in their order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
         let mut start = 0;
         self.ends.iter().map(move |&end| {
             let name = self.text.get(start..end);
             start = end;
-            // Always there: only `push` writes an end.
+            // Always `Some`: only `push` adds an end.
             name.unwrap_or_default()
         })
     }
@@ -76,7 +76,7 @@ impl<'de> Visitor<'de> for List {
     }
 }
 
-/// The next name of a list, with its place.
+/// A seed that appends the next name of a list to the names.
 struct Next<'a>(&'a mut Names);
 
 impl<'de> DeserializeSeed<'de> for Next<'_> {

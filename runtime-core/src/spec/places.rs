@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Places in a JSON document, as paths: where an error is, and which names are
-//! not known. They are looked for only when somebody asks, so that parsing, which
-//! everybody pays for, need not keep count of them.
+//! Paths of values in a JSON document: the path of an error, and the paths of unknown
+//! properties. They are computed in a second pass and only on demand, so that parsing,
+//! which every run pays for, need not track them.
 
-/// How deep a path may be. What is deeper belongs to no configuration, and is not named.
+/// The maximum depth of a path. No configuration has deeper values; they are not named.
 const DEPTH: usize = 64;
 
-/// A container that a position is in, and where in it.
+/// An object or array that contains a position, and the place of the position in it.
 enum Place {
-    /// Behind this name; `None`: between entries.
+    /// The value of this name; `None` between entries.
     Object(Option<String>),
     Array(usize),
 }
 
-/// The path of the value whose text ends at the position, or that it is in:
-/// `linux.resources.memory.limit`, `mounts[3].options`; empty: the whole.
-/// `column` counts the bytes of the line up to the position, it included.
+/// Returns the path of the value that ends at the position or contains the position:
+/// `linux.resources.memory.limit`, `mounts[3].options`; empty for the whole document.
+/// `column` is the number of bytes in the line up to and including the position.
 pub(super) fn path_at(json: &[u8], line: usize, column: usize) -> String {
     let lines = json.split_inclusive(|b| *b == b'\n');
     let start: usize = lines.take(line.saturating_sub(1)).map(<[u8]>::len).sum();
@@ -23,9 +23,10 @@ pub(super) fn path_at(json: &[u8], line: usize, column: usize) -> String {
     path(&walk(json.get(..end).unwrap_or_default(), |_| {}))
 }
 
-/// The names in a valid document that `known` does not have: the outermost ones. The
-/// document stands at the path `at` of those. `known` is sorted, and has paths with `[]` for
-/// each index, and with `*` where any name may stand.
+/// Returns the paths of the properties in a valid document that `known` does not have. The
+/// properties below an unknown one are left out. `at` is the path that the document has in
+/// the paths of `known`. `known` is sorted; its paths have `[]` for each index, and `*` for
+/// a name that may be any.
 pub(super) fn unknown(json: &[u8], at: &str, known: &[&str]) -> Vec<String> {
     let mut unknown: Vec<String> = Vec::new();
     walk(json, |places| {
@@ -57,11 +58,11 @@ fn is_known(places: &[Place], at: &str, known: &[&str]) -> bool {
     true
 }
 
-/// Goes through a document, or the beginning of one, and calls `named` behind
-/// each name: the places that the end is in.
+/// Walks a document, or the beginning of one, and calls `named` after each name with the
+/// places that lead to it. Returns the places that lead to the end.
 fn walk(json: &[u8], mut named: impl FnMut(&[Place])) -> Vec<Place> {
     let mut places: Vec<Place> = Vec::new();
-    // How many more containers the position is in.
+    // The number of objects and arrays beyond `DEPTH` that contain the position.
     let mut deeper = 0usize;
     let mut rest = json;
     while let Some((byte, tail)) = rest.split_first() {
@@ -79,7 +80,7 @@ fn walk(json: &[u8], mut named: impl FnMut(&[Place])) -> Vec<Place> {
             (b'"', place) => {
                 let text = tail.get(..string_len(tail)).unwrap_or_default();
                 rest = tail.get(text.len() + 1..).unwrap_or_default();
-                // If this is the end, it is in the name: not a place yet.
+                // If the text ends here, the position is in the name, which is no place yet.
                 let is_whole = !rest.is_empty();
                 if let (Some(Place::Object(name @ None)), true, 0) = (place, is_whole, deeper) {
                     *name = Some(String::from_utf8_lossy(text).into_owned());
@@ -109,7 +110,7 @@ fn path(places: &[Place]) -> String {
     path
 }
 
-/// The length of a string, from behind its opening quote to its closing one.
+/// Returns the length of a string, from after its opening quote to its closing quote.
 fn string_len(text: &[u8]) -> usize {
     let mut escaped = false;
     let end = text.iter().position(|byte| {

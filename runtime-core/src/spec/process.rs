@@ -1,65 +1,65 @@
 // SPDX-License-Identifier: Apache-2.0
-//! config.json's `process`, and the document that `exec --process` takes.
+//! `process` of config.json, and the document of `exec --process`.
 
 use super::absent::{is_false, is_zero, null_default};
 use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
-/// The program to run, and as whom (config.md, "Process").
+/// The program to run, and its user (config.md, "Process").
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Process {
-    /// True if a pseudoterminal is to be its standard input and output.
+    /// True if a pseudoterminal is to be the program's standard input, output and error.
     #[serde(skip_serializing_if = "is_false", deserialize_with = "null_default")]
     pub terminal: bool,
-    /// The terminal's first size.
+    /// The terminal's initial size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub console_size: Option<ConsoleSize>,
-    /// As whom.
+    /// The ids that the program runs with.
     #[serde(deserialize_with = "null_default")]
     pub user: User,
     /// The program and its arguments.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub args: Vec<String>,
-    /// Its environment, `NAME=value`.
+    /// The program's environment, as `NAME=value`.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub env: Vec<String>,
-    /// Its working directory, absolute.
+    /// The absolute path of the working directory.
     pub cwd: String,
-    /// What it may do.
+    /// The capability sets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<Capabilities>,
-    /// Its resource limits.
+    /// The resource limits.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub rlimits: Vec<Rlimit>,
-    /// True if execve must not give it more rights.
+    /// True if execve must not give the program more privileges (PR_SET_NO_NEW_PRIVS).
     #[serde(skip_serializing_if = "is_false", deserialize_with = "null_default")]
     pub no_new_privileges: bool,
-    /// Its AppArmor profile.
+    /// The AppArmor profile.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub apparmor_profile: String,
-    /// How readily the kernel kills it when memory runs out, -1000 to 1000.
+    /// The adjustment of the OOM killer's score, -1000 to 1000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oom_score_adj: Option<i32>,
-    /// Its CPU scheduling.
+    /// The CPU scheduling policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduler: Option<Scheduler>,
-    /// Its SELinux label.
+    /// The SELinux label.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub selinux_label: String,
-    /// Its I/O scheduling.
+    /// The I/O scheduling class and priority.
     #[serde(rename = "ioPriority", skip_serializing_if = "Option::is_none")]
     pub io_priority: Option<IoPriority>,
-    /// On which CPUs an exec'd process runs.
+    /// The CPUs of an exec'd process.
     #[serde(rename = "execCPUAffinity", skip_serializing_if = "Option::is_none")]
     pub exec_cpu_affinity: Option<CpuAffinity>,
 }
 
 /// The size of a terminal in characters.
 ///
-/// Where there is no terminal it must be ignored, whatever it is (config.md, "Process"). So
-/// a value of a wrong type is not yet an error, but [`ConsoleSize::INVALID`].
+/// Without a terminal, the size must be ignored whatever its value (config.md, "Process").
+/// So a value of a wrong type is not an error here, but becomes [`ConsoleSize::INVALID`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ConsoleSize {
     /// Rows.
@@ -69,7 +69,7 @@ pub struct ConsoleSize {
 }
 
 impl ConsoleSize {
-    /// A number that is missing, or of a wrong type. No terminal is as large.
+    /// The value of a number that is missing or of a wrong type. No terminal is that large.
     pub const INVALID: u64 = u64::MAX;
 }
 
@@ -84,7 +84,7 @@ impl<'de> Deserialize<'de> for ConsoleSize {
     }
 }
 
-/// Any value: a number, an object that may have two of them, or what is neither.
+/// Any JSON value: a number, an object with a height and a width, or something else.
 enum Any {
     Number(u64),
     Size { height: u64, width: u64 },
@@ -154,20 +154,20 @@ impl<'de> Visitor<'de> for AnyVisitor {
     }
 }
 
-/// Ids as seen inside the container.
+/// The ids of a process, as seen inside the container.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct User {
-    /// User id. It is REQUIRED, but the peers take root for one that is missing.
+    /// The user id. It is REQUIRED, but runc and crun use root if it is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uid: Option<u32>,
-    /// Group id, in the same way.
+    /// The group id, REQUIRED in the same way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gid: Option<u32>,
-    /// Which permission bits new files do not get.
+    /// The file mode creation mask (umask(2)).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub umask: Option<u32>,
-    /// Supplementary groups.
+    /// The supplementary groups.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub additional_gids: Vec<u32>,
 }
@@ -176,19 +176,20 @@ pub struct User {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Capabilities {
-    /// What it can ever get.
+    /// The bounding set: the limit on the capabilities that execve(2) grants.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub bounding: Vec<String>,
-    /// What is in force.
+    /// The effective set: the capabilities in force.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub effective: Vec<String>,
-    /// What passes execve together with the file's inheritable set.
+    /// The inheritable set: kept across execve(2), and permitted afterwards if the file's
+    /// inheritable set has it, too.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub inheritable: Vec<String>,
-    /// What it may put in force.
+    /// The permitted set: the limit on the effective set.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub permitted: Vec<String>,
-    /// What passes execve of a program without file capabilities.
+    /// The ambient set: kept across execve(2) of a program without file capabilities.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub ambient: Vec<String>,
 }
@@ -196,58 +197,58 @@ pub struct Capabilities {
 /// One resource limit of getrlimit(2).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rlimit {
-    /// `RLIMIT_NOFILE`, ...
+    /// The resource: `RLIMIT_NOFILE`, ...
     #[serde(rename = "type")]
     pub kind: String,
-    /// The ceiling of the soft limit.
+    /// The hard limit: the ceiling of the soft limit.
     pub hard: u64,
-    /// The limit in force.
+    /// The soft limit: the limit in force.
     pub soft: u64,
 }
 
-/// CPU scheduling as of sched_setattr(2).
+/// The CPU scheduling attributes of sched_setattr(2).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Scheduler {
-    /// `SCHED_OTHER`, `SCHED_FIFO`, ...
+    /// The policy: `SCHED_OTHER`, `SCHED_FIFO`, ...
     pub policy: String,
-    /// Niceness, for the policies that have it.
+    /// The nice value, for the policies that have one.
     #[serde(skip_serializing_if = "is_zero", deserialize_with = "null_default")]
     pub nice: i32,
-    /// Static priority, for SCHED_FIFO and SCHED_RR.
+    /// The static priority, for SCHED_FIFO and SCHED_RR.
     #[serde(skip_serializing_if = "is_zero", deserialize_with = "null_default")]
     pub priority: i32,
-    /// `SCHED_FLAG_RESET_ON_FORK`, ...
+    /// The flags: `SCHED_FLAG_RESET_ON_FORK`, ...
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub flags: Vec<String>,
-    /// SCHED_DEADLINE: budget in nanoseconds.
+    /// The runtime of SCHED_DEADLINE in nanoseconds.
     #[serde(skip_serializing_if = "is_zero", deserialize_with = "null_default")]
     pub runtime: u64,
-    /// SCHED_DEADLINE: deadline in nanoseconds.
+    /// The deadline of SCHED_DEADLINE in nanoseconds.
     #[serde(skip_serializing_if = "is_zero", deserialize_with = "null_default")]
     pub deadline: u64,
-    /// SCHED_DEADLINE: period in nanoseconds.
+    /// The period of SCHED_DEADLINE in nanoseconds.
     #[serde(skip_serializing_if = "is_zero", deserialize_with = "null_default")]
     pub period: u64,
 }
 
-/// I/O scheduling as of ioprio_set(2).
+/// The I/O scheduling class and priority of ioprio_set(2).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IoPriority {
     /// `IOPRIO_CLASS_RT`, `IOPRIO_CLASS_BE` or `IOPRIO_CLASS_IDLE`.
     pub class: String,
-    /// 0 (highest) to 7.
+    /// The priority within the class, 0 (highest) to 7.
     pub priority: i32,
 }
 
-/// CPU lists (`0-3,7`) for an exec'd process.
+/// The CPU lists (`0-3,7`) of an exec'd process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CpuAffinity {
-    /// Before it moves to the container's cgroup.
+    /// The CPUs before the process moves to the container's cgroup.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub initial: String,
-    /// After that.
+    /// The CPUs after the process has moved to the container's cgroup.
     #[serde(rename = "final", skip_serializing_if = "String::is_empty")]
     pub last: String,
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The state of a container, as hooks and seccomp agents get it (runtime.md, "State").
+//! The state of a container that hooks and seccomp agents receive (runtime.md, "State").
 
 use super::absent::is_zero;
 use serde::Serialize;
@@ -8,24 +8,24 @@ use std::collections::BTreeMap;
 /// The version of the specification that this library implements.
 pub const OCI_VERSION: &str = "1.3.0";
 
-/// Where in its life a container is.
+/// The status of a container in its life cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// It is being made.
+    /// The container is being created.
     Creating,
-    /// It is made; its program waits for `start`.
+    /// The container was created; its program waits for `start`.
     Created,
-    /// Its program runs.
+    /// The container's program runs.
     Running,
-    /// Its cgroup is frozen.
+    /// The container's cgroup is frozen.
     Paused,
-    /// Its program has ended.
+    /// The container's program has ended.
     Stopped,
 }
 
 impl Status {
-    /// The word that config and command line use.
+    /// Returns the word that the specification and the command line use.
     pub fn as_str(self) -> &'static str {
         match self {
             Status::Creating => "creating",
@@ -43,40 +43,41 @@ impl std::fmt::Display for Status {
     }
 }
 
-/// The document on a hook's standard input.
+/// The state document that a hook reads from its standard input.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StateDocument<'a> {
     /// The version of the specification that the document complies with.
     pub oci_version: &'a str,
-    /// The container.
+    /// The container's id.
     pub id: &'a str,
-    /// Where in its life it is.
+    /// The container's status.
     pub status: Status,
-    /// Its first process, as the reader sees it; 0 (left out) if it has none.
+    /// The pid of the container's init in the reader's pid namespace; 0, which is left out, if
+    /// there is none.
     #[serde(skip_serializing_if = "is_zero")]
     pub pid: i32,
-    /// The bundle, an absolute path.
+    /// The absolute path of the bundle.
     pub bundle: &'a str,
-    /// config.json's annotations.
+    /// The annotations of config.json.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: &'a BTreeMap<String, String>,
 }
 
-/// What a seccomp agent gets together with the listener (config-linux.md,
+/// The document that a seccomp agent receives together with the listener (config-linux.md,
 /// "The Container Process State").
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ContainerProcessState<'a> {
     /// The version of the specification that the document complies with.
     pub oci_version: &'a str,
-    /// What the descriptors are that came with it.
+    /// The names of the descriptors that are sent with the document, in their order.
     pub fds: &'a [&'a str],
-    /// The process that loaded the filter, as the runtime sees it.
+    /// The pid of the process that loaded the filter, in the runtime's pid namespace.
     pub pid: i32,
-    /// config.json's `listenerMetadata`.
+    /// The `listenerMetadata` of config.json.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub metadata: &'a str,
-    /// The container.
+    /// The container's state.
     pub state: StateDocument<'a>,
 }

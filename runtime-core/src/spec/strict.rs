@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Deserializing where an object is an object. serde takes a list for a struct,
-//! too, field by field: `"user": [1]` would be the user 1, and `"hooks": []` no
-//! hooks, where config.json has a value of a wrong type.
+//! A deserializer that accepts only an object for a struct. serde also accepts a list,
+//! field by field: `"user": [1]` would be the user 1, and `"hooks": []` would be no
+//! hooks, although both values have a wrong type.
 //!
-//! On the way it is noted whether there is a property that the types do not know, which
-//! costs nothing where there is none.
+//! The deserializer also records whether there is a property that the types do not know.
+//! This costs nothing if there is none.
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 use std::cell::Cell;
 use std::fmt;
 
-/// A deserializer, or a part of one, that hands on nothing but others like it. The flag is
-/// set when a value is passed over because its property is unknown.
+/// A wrapper of a deserializer, visitor, seed or map access that wraps every part it passes
+/// on. The flag is set when a value is skipped because its property is unknown.
 pub(super) struct Strict<'a, T>(pub(super) T, pub(super) &'a Cell<bool>);
 
-/// What has no parts needs no care.
+/// Forwards the methods for values without parts, which need no wrapper.
 macro_rules! as_it_is {
     ($($method:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
@@ -58,8 +58,8 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<'_, D> {
         deserialize_str deserialize_bytes deserialize_byte_buf deserialize_unit deserialize_identifier
     }
 
-    /// A text that is null is none, as for runc and crun: a property that has to be there is
-    /// refused for being empty.
+    /// Reads null as an empty string, as runc and crun do. A REQUIRED property is then refused
+    /// because it is empty.
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
         self.0.deserialize_option(Text(visitor))
     }
@@ -75,7 +75,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<'_, D> {
     }
 }
 
-/// The visitor of a text, or of null.
+/// A visitor of a string or null.
 struct Text<V>(V);
 
 impl<'de, V: Visitor<'de>> Visitor<'de> for Text<V> {
@@ -146,8 +146,8 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Strict<'_, V> {
     }
 }
 
-/// How many entries a list may have, which is more than the kernel takes of anything. The
-/// entries of the shortest, `{},`, take fifty times as much memory as text.
+/// The maximum number of entries of a list, which is more than the kernel accepts of
+/// anything. In memory, the shortest entry, `{},`, takes fifty times the size of its text.
 const LIST_MAX: usize = 1_000_000;
 
 #[cold]
@@ -155,7 +155,7 @@ fn too_long<E: Error>() -> E {
     E::custom(format_args!("more than {LIST_MAX} entries"))
 }
 
-/// A list, and how often the next entry may be asked for.
+/// A list, and the number of times that its next entry may still be requested.
 struct List<'a, A> {
     list: A,
     has_unknown: &'a Cell<bool>,

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Unknown properties that are nearly called as a known one. Looked for only in documents
-//! that have unknown properties.
+//! Warnings about unknown properties whose names are similar to that of a known one. Only
+//! documents that have unknown properties are searched.
 
 use super::known::NAMES;
 use super::places;
 use crate::error::Warning;
 
-/// How many of them are named: a document with more is no document with typing errors.
+/// The maximum number of warnings. More of them in one document are unlikely to be typing
+/// errors.
 const MOST: usize = 20;
 
-/// The warnings about a document that stands at the JSON path `at` of config.json.
+/// Returns the warnings about a document that has the JSON path `at` in config.json.
 pub(super) fn find(json: &[u8], at: &str) -> Vec<Warning> {
     let unknown = places::unknown(json, at, NAMES);
     let near = unknown.iter().filter_map(|path| {
@@ -20,7 +21,8 @@ pub(super) fn find(json: &[u8], at: &str) -> Vec<Warning> {
     near.take(MOST).collect()
 }
 
-/// The path of an object as the list of names has it, without indices.
+/// Returns the path of an object in the form of [`NAMES`]: with `[]` for each index, and
+/// `*` for a name that may be any.
 fn pattern(at: &str, path: &str) -> String {
     let mut pattern = at.to_owned();
     for part in path.split('.').filter(|part| !part.is_empty()) {
@@ -33,24 +35,26 @@ fn pattern(at: &str, path: &str) -> String {
     pattern
 }
 
-/// The known name right below the object `outer` that is nearest to `name`, if one is near.
+/// Returns the known property of the object `outer` whose name is nearest to `name`, if its
+/// distance is small enough.
 fn nearest(name: &str, outer: &str) -> Option<&'static str> {
     let siblings = NAMES.iter().filter_map(|known| {
         let below = if outer.is_empty() { known } else { known.strip_prefix(outer)?.strip_prefix('.')? };
         (!below.contains(['.', '[', '*'])).then_some(below)
     });
-    // Short names are near to much.
+    // Short names are near to many others.
     let limit = if name.chars().count() <= 4 { 1 } else { 2 };
     let distance = |known: &'static str| (distance(name, known), known);
     siblings.map(distance).filter(|(distance, _)| *distance <= limit).min().map(|(_, known)| known)
 }
 
-/// How many letters have to be put in, left out, exchanged with another or with their
-/// neighbour; upper and lower case are the same.
+/// Returns the edit distance of two names: the number of insertions, deletions,
+/// substitutions and swaps of neighbouring letters. ASCII case is ignored. Names whose
+/// lengths differ by more than 2 have the distance `usize::MAX`.
 fn distance(a: &str, b: &str) -> usize {
     let letters = |text: &str| text.chars().map(|c| c.to_ascii_lowercase()).collect::<Vec<_>>();
     let (a, b) = (letters(a), letters(b));
-    // One name is from a document, and may have any length.
+    // One of the names comes from a document and may have any length.
     if a.len().abs_diff(b.len()) > 2 {
         return usize::MAX;
     }
