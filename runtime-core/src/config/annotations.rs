@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `annotations`: those of runc and crun that mean something (docs/annotations.md).
+//! `annotations`: the annotations of runc and crun that have an effect (docs/annotations.md).
 //!
-//! Properties of systemd's unit are the driver's (`cgroup::systemd::unit`), and
-//! the label of mounts is theirs.
+//! The annotations for properties of the systemd unit are read by the cgroup driver
+//! (`cgroup::systemd::unit`), and the one for the label of mounts by `config::mounts`.
 
 use super::field::invalid;
 use crate::error::{Result, Warning};
 use std::collections::BTreeMap;
 
-/// With it `podman run --group-add keep-groups` lets a container have the files of
-/// the user's groups, which a user without root could not give it otherwise.
+/// The annotation of `podman run --group-add keep-groups`: the container keeps the
+/// supplementary groups of the user, and so can access the files of these groups. A user
+/// without root has no other way to give it this access.
 pub(crate) const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
 
-/// What crun does and this library does not. Whoever set one of them should know.
+/// The annotations that crun supports and this library does not. Each of them is reported
+/// with a warning.
 const NOT_DONE: &[&str] = &[
     "org.criu.config",
     "run.oci.delegate-cgroup",
@@ -27,7 +29,7 @@ const NOT_DONE: &[&str] = &[
     "run.oci.systemd.force_cgroup_v1",
 ];
 
-/// Checks the keys. Unknown ones are ignored (config.md, "Annotations").
+/// Checks the keys. Unknown keys are ignored (config.md, "Annotations").
 pub(super) fn check(annotations: &BTreeMap<String, String>, warnings: &mut Vec<Warning>) -> Result<()> {
     if annotations.contains_key("") {
         return Err(invalid("annotations", "a key must not be empty"));
@@ -37,7 +39,7 @@ pub(super) fn check(annotations: &BTreeMap<String, String>, warnings: &mut Vec<W
     Ok(())
 }
 
-/// Whether the program has the groups of the runtime's caller.
+/// Returns whether the program keeps the supplementary groups of the runtime's caller.
 pub(crate) fn keeps_groups(annotations: &BTreeMap<String, String>) -> Result<bool> {
     match annotations.get(KEEP_GROUPS).map(String::as_str) {
         None | Some("0") => Ok(false),

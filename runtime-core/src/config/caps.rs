@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Capability sets: from names to bits, less what cannot be granted.
+//! The check of capability sets: from names to bits, without the capabilities that cannot be
+//! granted.
 
 use crate::error::Warning;
 use crate::spec;
@@ -7,9 +8,9 @@ use crate::values::Capabilities;
 use std::collections::BTreeSet;
 
 impl Capabilities {
-    /// Reads the sets. A name that is unknown, or outside of `available`, is
-    /// left out with a warning, as config.md ("Linux Process") asks; so is one that
-    /// is not in the sets which its own depends on.
+    /// Reads the sets. A capability that is unknown or not in `available` is left out with a
+    /// warning, as config.md ("Linux Process") asks. So is a capability that is missing from a
+    /// set that its own set depends on.
     pub(crate) fn new(spec: &spec::Capabilities, available: u64, warnings: &mut Vec<Warning>) -> Self {
         let mut unknown = BTreeSet::new();
         let mut set = |names: &[String]| {
@@ -35,9 +36,9 @@ impl Capabilities {
                 names.join(" ")
             )));
         }
-        // capabilities(7): the kernel refuses effective ones that are not permitted, and
-        // inheritable ones outside of the bounding set, with EPERM; and execve(2) takes
-        // permitted ones away that are not in the bounding set.
+        // capabilities(7): the kernel refuses effective capabilities that are not permitted, and
+        // inheritable ones outside of the bounding set, with EPERM. execve(2) drops permitted
+        // capabilities that are not in the bounding set.
         let mut limit = |set: &mut u64, to: u64, why: &str| {
             let lost = names(*set & !to);
             if !lost.is_empty() {
@@ -57,7 +58,7 @@ impl Capabilities {
     }
 }
 
-/// capabilities(7), by number.
+/// The names of capabilities(7), by number.
 const NAMES: [&str; 41] = [
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
@@ -106,7 +107,7 @@ fn bit(name: &str) -> Option<u64> {
     NAMES.iter().position(|known| *known == name).map(|number| 1 << number)
 }
 
-/// The names of the capabilities in a set, by number.
+/// Returns the names of the capabilities in a set, in the order of their numbers.
 pub(crate) fn names(set: u64) -> Vec<&'static str> {
     (0..).zip(NAMES).filter(|(number, _)| set & 1 << number != 0).map(|(_, name)| name).collect()
 }
@@ -200,7 +201,7 @@ mod tests {
     fn every_name_is_a_bit_of_its_own() {
         let all: u64 = NAMES.iter().filter_map(|name| bit(name)).sum();
         assert_eq!(all, (1 << 41) - 1);
-        // linux/capability.h
+        // The numbers of linux/capability.h.
         let known = [("CAP_SETPCAP", 8), ("CAP_SYS_ADMIN", 21), ("CAP_SETFCAP", 31), ("CAP_PERFMON", 38)];
         for (name, number) in known {
             assert_eq!(bit(name), Some(1 << number), "{name}");

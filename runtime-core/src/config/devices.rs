@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `linux.devices` and `linux.resources.devices`: which nodes exist, and which
-//! devices may be used through any node.
+//! `linux.devices` and `linux.resources.devices`: the device nodes to make, and the rules of
+//! the device filter, which apply to every node.
 
 use super::field::{c_string, id, invalid};
 use crate::error::{Result, Warning};
@@ -8,7 +8,7 @@ use crate::path::clean;
 use crate::spec;
 use std::ffi::CString;
 
-/// What a device node is.
+/// The type of a device node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NodeKind {
     Char,
@@ -17,7 +17,7 @@ pub(crate) enum NodeKind {
 }
 
 impl NodeKind {
-    /// S_IF* of mknod(2).
+    /// Returns the S_IF* value for mknod(2).
     pub(crate) fn mode(self) -> u32 {
         match self {
             NodeKind::Char => libc::S_IFCHR,
@@ -27,19 +27,19 @@ impl NodeKind {
     }
 }
 
-/// A node to make.
+/// A device node to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Node {
-    /// It is not in config.json.
+    /// True for a default node, which config.json does not list.
     pub(crate) is_default: bool,
-    /// Where, relative to the container's root and lexically clean.
+    /// The path, relative to the container's root and lexically clean.
     pub(crate) path: CString,
     pub(crate) kind: NodeKind,
     pub(crate) major: u32,
     pub(crate) minor: u32,
-    /// `None`: whatever there is, or 0666 for a new one.
+    /// The permission bits. `None` keeps those of an existing node; a new node gets 0666.
     pub(crate) mode: Option<u32>,
-    /// `None`: whoever there is, or root for a new one.
+    /// The owner. `None` keeps that of an existing node; a new node belongs to root.
     pub(crate) uid: Option<u32>,
     pub(crate) gid: Option<u32>,
 }
@@ -54,7 +54,8 @@ const DEFAULT_NODES: [(&str, u32, u32); 6] = [
     ("dev/urandom", 1, 9),
 ];
 
-/// The default nodes, unless `linux.devices` has its own at the same path, then those.
+/// Returns the default nodes, followed by those of `linux.devices`. A node of `linux.devices`
+/// replaces a default node that has the same path.
 pub(crate) fn nodes(spec: &[spec::Device]) -> Result<Vec<Node>> {
     let own: Vec<Node> = spec.iter().enumerate().map(|(i, device)| node(i, device)).collect::<Result<_>>()?;
     let default = DEFAULT_NODES.into_iter().map(|(path, major, minor)| Node {
@@ -89,7 +90,7 @@ fn node(i: usize, spec: &spec::Device) -> Result<Node> {
             return Err(invalid(format_args!("{at}.type"), format_args!("{other:?} (known: b, c, p, u)")));
         }
     };
-    // The numbers of a fifo mean nothing (docs/decisions/traps.md, T10).
+    // The numbers of a fifo are ignored (docs/decisions/traps.md, T10).
     let number = |field: &str, value: Option<i64>, max: u32| {
         if kind == NodeKind::Fifo {
             return Ok(0);
@@ -101,7 +102,8 @@ fn node(i: usize, spec: &spec::Device) -> Result<Node> {
             _ => Err(invalid(at, format_args!("expected 0 to {max}, got {value}"))),
         }
     };
-    // Go's os.FileMode and C's mode_t agree in the permission bits; the type is `type`'s business.
+    // Go's os.FileMode and C's mode_t agree in the permission bits. The file type is that of
+    // the field `type`.
     let mode = spec.file_mode.map(|mode| mode & !libc::S_IFMT);
     if let Some(mode) = mode.filter(|mode| *mode > 0o7777) {
         return Err(invalid(
@@ -113,7 +115,7 @@ fn node(i: usize, spec: &spec::Device) -> Result<Node> {
         is_default: false,
         path: c_string(format_args!("{at}.path"), &path)?,
         kind,
-        // 12 and 20 bits: MKDEV of the kernel.
+        // The kernel's MKDEV has 12 bits for the major and 20 bits for the minor number.
         major: number("major", spec.major, 0xfff)?,
         minor: number("minor", spec.minor, 0xf_ffff)?,
         mode,
@@ -122,7 +124,7 @@ fn node(i: usize, spec: &spec::Device) -> Result<Node> {
     })
 }
 
-/// Which device type a rule is about.
+/// The device type that a rule covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RuleKind {
     Any,
@@ -135,10 +137,10 @@ pub(crate) enum RuleKind {
 pub(crate) struct Rule {
     pub(crate) allow: bool,
     pub(crate) kind: RuleKind,
-    /// `None`: any.
+    /// The major number; `None` means any.
     pub(crate) major: Option<u32>,
     pub(crate) minor: Option<u32>,
-    /// Of [`Rule::READ`], [`Rule::WRITE`], [`Rule::MKNOD`].
+    /// The covered accesses: bits of [`Rule::READ`], [`Rule::WRITE`] and [`Rule::MKNOD`].
     pub(crate) access: u8,
 }
 
@@ -150,8 +152,8 @@ impl Rule {
     pub(crate) const ALL: u8 = 7;
 }
 
-/// The rules that stand behind the user's, so that no configuration takes the
-/// default devices away: runc's.
+/// The default rules, which are those of runc. They follow the rules of config.json, so that
+/// no configuration can deny the default devices.
 const DEFAULT_RULES: [Rule; 11] = {
     const fn allow(kind: RuleKind, major: Option<u32>, minor: Option<u32>, access: u8) -> Rule {
         Rule { allow: true, kind, major, minor, access }
@@ -171,12 +173,12 @@ const DEFAULT_RULES: [Rule; 11] = {
         // The container's own pseudoterminals.
         allow(RuleKind::Char, Some(136), None, Rule::ALL),
         char(5, 2),
-        // /dev/net/tun
+        // The device /dev/net/tun.
         char(10, 200),
     ]
 };
 
-/// The user's rules, then the default ones.
+/// Returns the rules of config.json, followed by the default rules.
 pub(crate) fn rules(spec: &[spec::DeviceCgroup], warnings: &mut Vec<Warning>) -> Result<Vec<Rule>> {
     let mut rules: Vec<Rule> =
         spec.iter().enumerate().map(|(i, entry)| rule(i, entry, warnings)).collect::<Result<_>>()?;
@@ -208,8 +210,9 @@ fn rule(i: usize, spec: &spec::DeviceCgroup, warnings: &mut Vec<Warning>) -> Res
             other => unknown.push(other),
         }
     }
-    // Beside a known letter runc ignores it, and callers write such: "rwa".
-    // Without one the rule would be about every access, which nobody wrote.
+    // Beside a known letter, runc ignores an unknown one, and callers write such letters:
+    // "rwa". Without a known letter, the rule would cover every access, although config.json
+    // does not ask for that.
     match (unknown.is_empty(), access) {
         (true, _) => {}
         (false, 0) => {

@@ -1,31 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Errors that name a field of config.json, and the conversions they guard.
+//! Errors that name a field of config.json, and conversions that return such errors.
 
 use crate::error::{Error, ErrorKind, Result};
 use std::ffi::CString;
 use std::fmt::Display;
 
-/// The value at JSON path `path` makes no sense.
+/// Returns the error for an invalid value at the JSON path `path`.
 pub(crate) fn invalid(path: impl Display, why: impl Display) -> Error {
     Error::new(ErrorKind::InvalidConfig, format!("{path}: {why}"))
 }
 
-/// The value at JSON path `path` is one that this library or host cannot do.
+/// Returns the error for a value at the JSON path `path` that this library or host does not
+/// support.
 pub(crate) fn unsupported(path: impl Display, why: impl Display) -> Error {
     Error::new(ErrorKind::Unsupported, format!("{path}: {why}"))
 }
 
-/// The string as the kernel wants it; a NUL byte would cut it short.
+/// Converts a string to a C string. A NUL byte, which would truncate the string in the
+/// kernel, is an error.
 pub(crate) fn c_string(path: impl Display, value: &str) -> Result<CString> {
     CString::new(value).map_err(|_nul| invalid(path, format_args!("{value:?} has a NUL byte")))
 }
 
-/// A user's or group's id; -1 means "leave it alone" to the kernel.
+/// Checks a user or group id. -1 is an error, because for the kernel it means "leave
+/// unchanged".
 pub(crate) fn id(path: impl Display, id: u32) -> Result<u32> {
     if id == u32::MAX { Err(invalid(path, "4294967295 is not an id")) } else { Ok(id) }
 }
 
-/// The entry of `table` called `name`. The error lists what is allowed.
+/// Returns the value of `name` in `table`. The error lists the known names.
 pub(crate) fn lookup<T: Copy>(path: impl Display, what: &str, name: &str, table: &[(&str, T)]) -> Result<T> {
     match table.iter().find(|(known, _)| *known == name) {
         Some((_, value)) => Ok(*value),
@@ -36,10 +39,10 @@ pub(crate) fn lookup<T: Copy>(path: impl Display, what: &str, name: &str, table:
     }
 }
 
-/// Parses a list of numbers and ranges (`0-3,7`) as of cpuset(7) into a mask:
-/// bit n of word n/64. Empty for an empty list.
+/// Parses a list of numbers and ranges (`0-3,7`; cpuset(7)) into a mask: the number n is
+/// bit n%64 of word n/64. The mask of an empty list is empty.
 pub(crate) fn number_list(path: impl Display, what: &str, list: &str) -> Result<Vec<u64>> {
-    /// Far above any machine's, and a mask of 8 KiB.
+    /// The largest number: far above that of any machine, with a mask of 8 KiB.
     const MAX: u32 = 65_535;
     let bad = || invalid(&path, format_args!("{what} {list:?} (expected a list such as 0-3,7, up to {MAX})"));
     let mut ranges = Vec::new();
@@ -52,7 +55,7 @@ pub(crate) fn number_list(path: impl Display, what: &str, list: &str) -> Result<
         }
         ranges.push((first, last));
     }
-    // In their order each number is looked at once, however often it is named.
+    // Since the ranges are sorted, each number is visited once, however often it is listed.
     ranges.sort_unstable();
     let highest = ranges.iter().map(|(_, last)| *last).max();
     let mut mask = vec![0u64; highest.map_or(0, |highest| highest as usize / 64 + 1)];

@@ -7,7 +7,7 @@ use crate::hook::{Hook, Kind};
 use crate::spec;
 use std::time::Duration;
 
-/// All hooks.
+/// The hooks of a container, by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Hooks([Vec<Hook>; 6]);
 
@@ -33,14 +33,14 @@ impl Hooks {
         Ok(all)
     }
 
-    /// True if there is a hook to run between the mounts and pivot_root.
+    /// Returns true if there is a hook to run between the mounts and pivot_root.
     pub(crate) fn are_before_pivot(&self) -> bool {
         [Kind::Prestart, Kind::CreateRuntime, Kind::CreateContainer]
             .into_iter()
             .any(|kind| !self.of(kind).is_empty())
     }
 
-    /// The hooks of one kind, in their order.
+    /// Returns the hooks of one kind, in their order.
     pub(crate) fn of(&self, kind: Kind) -> &[Hook] {
         self.0.get(kind as usize).map_or(&[], Vec::as_slice)
     }

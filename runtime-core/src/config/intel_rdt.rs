@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `linux.intelRdt`: the container's place in the resctrl file system.
+//! `linux.intelRdt`: the container's groups in the resctrl file system.
 
 use super::field::invalid;
 use crate::error::Result;
 use crate::spec;
 
-/// What is asked for.
+/// A checked `linux.intelRdt`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct IntelRdt {
     pub(crate) class: Class,
-    /// Lines of the group's schemata file that must be the same if it exists.
+    /// The L3 cache lines of the group's schemata file. A group that exists must have the same
+    /// values of these lines and of `mem_bw`.
     pub(crate) l3_cache: Option<String>,
     pub(crate) mem_bw: Option<String>,
-    /// Lines that are written behind those.
+    /// The lines that are written after `l3_cache` and `mem_bw`.
     pub(crate) schemata: Vec<String>,
     pub(crate) monitoring: bool,
 }
@@ -20,10 +21,10 @@ pub(crate) struct IntelRdt {
 /// The class of service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// The default one: the root of the file system.
+    /// The default class: the root of the file system.
     Default,
     Named(String),
-    /// One for this container, called by its id.
+    /// The class of this container alone, with the container's id as its name.
     Own,
 }
 
@@ -55,8 +56,8 @@ impl IntelRdt {
         })
     }
 
-    /// All that is written into the group's schemata file, in the order that the
-    /// specification wants; empty: nothing is.
+    /// Returns the lines to write into the group's schemata file, in the order that the
+    /// specification requires. If there are none, nothing is written.
     pub(crate) fn lines(&self) -> impl Iterator<Item = &str> {
         let older = [&self.l3_cache, &self.mem_bw];
         older.into_iter().flatten().chain(&self.schemata).map(String::as_str)
@@ -67,7 +68,7 @@ fn class(id: &str) -> Result<Class> {
     match id {
         "" => Ok(Class::Own),
         "/" => Ok(Class::Default),
-        // What the root has beside the groups.
+        // Names in the root directory that are not groups.
         "." | ".." | "info" | "mon_groups" | "mon_data" => {
             Err(invalid("linux.intelRdt.closID", format_args!("{id:?} is not the name of a group")))
         }

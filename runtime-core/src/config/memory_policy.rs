@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `linux.memoryPolicy`: on which NUMA nodes the container's memory is, as of
-//! set_mempolicy(2).
+//! `linux.memoryPolicy`: the NUMA nodes of the container's memory (set_mempolicy(2)).
 
 use super::field::{invalid, lookup, number_list};
 use crate::error::Result;
 use crate::spec;
 use crate::values::MemoryPolicy;
 
-/// How many nodes a mode wants.
+/// The number of nodes that a mode requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Nodes {
     None,

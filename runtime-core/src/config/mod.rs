@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! config.json, checked: [`Spec`] in, [`Config`] out, the JSON path in every error.
+//! The check of config.json: a [`Config`] is made of a [`Spec`], and every error names the
+//! JSON path.
 //!
 //! Everything that can be refused without looking at the host is refused here.
-//! Behind this module nothing is optional in the sense of "use the default",
-//! and nothing sees the types of [`spec`].
+//! The code behind this module has no optional value that means "use the default",
+//! and does not see the types of config.json in [`spec`].
 
 pub(crate) mod annotations;
 pub(crate) mod caps;
@@ -40,10 +41,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString};
 use sysctl::Sysctl;
 
-/// What is to be made of a bundle.
+/// A checked config.json, in the form that the code behind this module uses.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// The root directory: absolute, or below the bundle.
+    /// The path of the root directory: absolute, or relative to the bundle.
     pub(crate) rootfs: String,
     pub(crate) rootfs_readonly: bool,
     pub(crate) rootfs_propagation: Option<(libc::c_ulong, Depth)>,
@@ -63,43 +64,44 @@ pub(crate) struct Config {
     pub(crate) process: Process,
     pub(crate) seccomp: Option<::seccomp::Policy>,
     pub(crate) cgroups_path: CgroupsPath,
-    /// The user of the container that its cgroup is to belong to.
+    /// The uid in the container that becomes the owner of the container's cgroup.
     pub(crate) cgroup_owner: Option<u32>,
     pub(crate) hooks: Hooks,
     pub(crate) annotations: BTreeMap<String, String>,
-    /// See [`annotations::keeps_groups`].
+    /// The value of [`annotations::keeps_groups`].
     pub(crate) keeps_groups: bool,
 }
 
-/// `linux.cgroupsPath`, before it is known where the runtime itself is.
+/// `linux.cgroupsPath`, before the runtime's own cgroup is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CgroupsPath {
-    /// Absent: the container's id, beside the runtime's own cgroup.
+    /// No path: the cgroup has the container's id as its name, beside the runtime's own cgroup.
     Default,
-    /// From the mount point of cgroup2; clean, without a leading slash.
+    /// A path from the mount point of cgroup2; lexically clean, without a leading slash.
     Absolute(String),
-    /// Beside the runtime's own cgroup; clean.
+    /// A path from beside the runtime's own cgroup; lexically clean.
     Relative(String),
 }
 
-/// What a configuration's meaning depends on besides its text.
+/// The properties of the caller that the meaning of a configuration depends on.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
-    /// The capabilities that the container can get at all.
+    /// The capabilities that can be granted to the container.
     pub(crate) capabilities: u64,
-    /// The types of which `linux.namespaces` gives the path of the caller's own namespace.
+    /// The types for which `linux.namespaces` has the path of the caller's own namespace.
     pub(crate) namespaces: Vec<Kind>,
 }
 
 impl Default for Caller {
-    /// One that may do everything, in no namespace of which there is a path.
+    /// Returns a caller that has all capabilities and is in none of the namespaces that
+    /// `linux.namespaces` has a path of.
     fn default() -> Self {
         Caller { capabilities: u64::MAX, namespaces: Vec::new() }
     }
 }
 
 impl Config {
-    /// Checks `spec`, whose bundle is the absolute path `bundle`.
+    /// Checks `spec`. `bundle` is the absolute path of the bundle.
     pub(crate) fn new(
         spec: &Spec,
         bundle: &str,
@@ -192,8 +194,8 @@ impl Config {
 }
 
 impl Spec {
-    /// Checks the configuration as a create would, as far as that can be done
-    /// without looking at the host. `bundle` is where relative paths begin.
+    /// Checks the configuration in the same way as a create, as far as that is possible
+    /// without looking at the host. Relative paths begin at `bundle`.
     pub fn validate(&self, bundle: &str) -> Result<Vec<Warning>> {
         let mut warnings = Vec::new();
         match Config::new(self, bundle, &Caller::default(), &mut warnings) {
@@ -203,8 +205,9 @@ impl Spec {
     }
 }
 
-/// Any 1.y.z, with or without a pre-release or build part: later minor versions
-/// only add properties, and unknown ones are ignored (config.md, "Specification version").
+/// Accepts any version 1.y.z, with or without a pre-release or build part. Later minor
+/// versions only add properties, and unknown properties are ignored (config.md,
+/// "Specification version").
 fn check_version(version: &str) -> Result<()> {
     match semver::Version::parse(version) {
         Ok(parsed) if parsed.major == 1 => Ok(()),
@@ -223,7 +226,7 @@ fn no_nul<'a>(path: &str, value: &'a str) -> Result<&'a str> {
     c_string(path, value).map(|_| value)
 }
 
-/// A name of the UTS namespace (uname(2): at most 64 bytes).
+/// Checks a name of the UTS namespace, which has at most 64 bytes (uname(2)).
 fn uts_name(field: &str, name: &str, namespaces: &Namespaces) -> Result<Option<String>> {
     if name.is_empty() {
         return Ok(None);
@@ -241,8 +244,8 @@ fn uts_name(field: &str, name: &str, namespaces: &Namespaces) -> Result<Option<S
     Ok(Some(no_nul(field, name)?.to_owned()))
 }
 
-/// Absolute paths, relative to the container's root from now on, each once. An empty one
-/// is none, as for runc.
+/// Returns the paths relative to the container's root, each once. All must be absolute. An
+/// empty path is ignored with a warning, as runc ignores it.
 fn paths(field: &str, list: &[String], warnings: &mut Vec<Warning>) -> Result<Vec<CString>> {
     let mut all = Vec::with_capacity(list.len());
     let mut seen = BTreeSet::new();
@@ -266,7 +269,7 @@ fn paths(field: &str, list: &[String], warnings: &mut Vec<Warning>) -> Result<Ve
 
 fn cgroups_path(path: &str) -> Result<CgroupsPath> {
     let field = "linux.cgroupsPath";
-    // Traps T16: peers have made directories outside of the hierarchy.
+    // docs/decisions/traps.md, T16: peers have made directories outside of the hierarchy.
     if path.split('/').any(|part| part == "..") {
         return Err(invalid(field, format_args!("{path:?} has a \"..\" in it")));
     }
@@ -279,8 +282,8 @@ fn cgroups_path(path: &str) -> Result<CgroupsPath> {
     }
 }
 
-/// Who owns the cgroup, if the container can see and write its own and nothing
-/// above it (config-linux.md, "Cgroup ownership").
+/// Returns the owner of the cgroup, if the container has a new cgroup namespace and a
+/// writable mount of its cgroup (config-linux.md, "Cgroup ownership").
 fn cgroup_owner(spec: &Spec, namespaces: &Namespaces) -> Option<u32> {
     let is_writable = |mount: &spec::Mount| {
         mount.source == "cgroup"
@@ -339,7 +342,7 @@ mod tests {
         }
         assert_eq!(report(|s| s.oci_version = String::new()), "ociVersion: must be given");
         assert!(report(|s| s.oci_version = "invalid".into()).contains("not a version of the form"));
-        // What a parser by hand lets through: SemVer 2.0.0, items 2, 9 and 10.
+        // A hand-written parser could let these through: SemVer 2.0.0, items 2, 9 and 10.
         for version in [
             "1.0",
             "1.0.0-",

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Properties of the whole check: what becomes of a valid config.json that is
-//! changed in one place, or in two. That the error names the place, and that
-//! nothing panics.
+//! Tests of the whole check with valid configurations that are changed in one or two places.
+//! The error must name the place, and nothing may panic.
 
 use super::{Caller, Config};
 use crate::spec::{NAMES, Spec};
@@ -9,17 +8,17 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// A valid configuration that has nearly everything.
+/// Returns a valid configuration that has nearly every property.
 fn rich() -> Value {
     serde_json::from_str(include_str!("rich.json")).unwrap()
 }
 
-/// The configuration of `spec`.
+/// Returns the configuration that the command `spec` writes.
 fn example() -> Value {
     serde_json::to_value(Spec::example(true)).unwrap()
 }
 
-/// Accepted, or the error.
+/// Checks a configuration, and returns the text of the error.
 fn check(config: &Value) -> Result<(), String> {
     let json = serde_json::to_vec(config).unwrap();
     Spec::from_json(&json)
@@ -28,7 +27,7 @@ fn check(config: &Value) -> Result<(), String> {
         .map_err(|error| error.report())
 }
 
-/// The places of all values in a document, as JSON pointers.
+/// Returns the places of all values in a document, as JSON pointers.
 fn places(config: &Value) -> Vec<String> {
     fn below(value: &Value, place: &str, all: &mut Vec<String>) {
         let entries: Vec<(String, &Value)> = match value {
@@ -47,7 +46,8 @@ fn places(config: &Value) -> Vec<String> {
     all
 }
 
-/// The path that errors have for a place. Some quote a name that may have dots.
+/// Returns whether `error` begins with the path of `place`. In some paths, a name that may
+/// have dots is quoted.
 fn is_named(error: &str, place: &str) -> bool {
     let (mut plain, mut quoted) = (String::new(), String::new());
     for name in place.split('/').skip(1) {
@@ -67,8 +67,8 @@ fn is_named(error: &str, place: &str) -> bool {
         .any(|path| error.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with([':', '.', '['])))
 }
 
-/// The configuration with another value in a place; a new one if it ends in a
-/// name that is not there, or in the index behind the last.
+/// Returns the configuration with another value in a place. The value is added if the place
+/// ends in a new name, or in the index after the last one.
 fn with(config: &Value, place: &str, value: &Value) -> Value {
     let mut config = config.clone();
     let (outer, name) = place.rsplit_once('/').unwrap();
@@ -111,7 +111,8 @@ fn what_is_changed_is_valid_and_has_nearly_everything() {
     };
     let had: BTreeSet<String> = places(&rich()).into_iter().map(pattern).collect();
     let missing: Vec<_> = NAMES.iter().filter(|name| !had.contains(**name)).collect();
-    // Other spellings of names that are there, and what a list may not have here.
+    // Other spellings of names that the configuration has, and entries of a list that must be
+    // empty.
     let other = |name: &str| {
         name.contains(".CPU")
             || name.ends_with("pus")
@@ -122,13 +123,13 @@ fn what_is_changed_is_valid_and_has_nearly_everything() {
     assert!(missing.iter().all(|name| other(name)), "{missing:#?}");
 }
 
-/// No value of another JSON type gets through, wherever it is.
+/// A value of another JSON type is refused in every place.
 #[test]
 fn another_type_is_refused() {
     let others =
         [json!(true), json!(1), json!(1.5), json!("x"), json!([]), json!([1]), json!({}), json!({ "x": 1 })];
     let kind = |value: &Value| match value {
-        // A fraction is no integer.
+        // A number with a fraction is not an integer.
         Value::Number(number) if number.is_f64() => 9,
         Value::Null => 0,
         Value::Bool(_) => 1,
@@ -152,10 +153,10 @@ fn another_type_is_refused() {
     assert!(bad.is_empty(), "{} of them:\n{}", bad.len(), bad.join("\n"));
 }
 
-/// Nothing that the kernel is to read ends in the middle.
+/// A string for the kernel is refused if a NUL byte would truncate it.
 #[test]
 fn a_nul_byte_is_refused() {
-    // What is not handed to the kernel, and what is a warning if it is unknown.
+    // Strings that are not passed to the kernel, and names that are a warning if unknown.
     let kept = [
         "/annotations/",
         "/process/capabilities/",
@@ -179,7 +180,7 @@ fn a_nul_byte_is_refused() {
     assert!(bad.is_empty(), "{} of them:\n{}", bad.len(), bad.join("\n"));
 }
 
-/// Values that are refused, each in a place of the rich configuration.
+/// Returns places of the rich configuration, each with a value that is refused there.
 fn refused() -> Vec<(&'static str, Value)> {
     let twice = json!({ "type": "RLIMIT_NOFILE", "soft": 1, "hard": 1 });
     vec![
@@ -351,7 +352,7 @@ fn a_bad_value_is_refused_where_it_is() {
     assert!(bad.is_empty(), "{} of them:\n{}", bad.len(), bad.join("\n"));
 }
 
-/// What is REQUIRED, and has no value that could stand for it.
+/// A missing value is refused if it is REQUIRED and has no default.
 #[test]
 fn a_missing_value_is_refused() {
     for place in [
@@ -411,15 +412,14 @@ fn a_missing_value_is_refused() {
     assert!(error.starts_with("linux.uidMappings[0].hostID: must be given at line 1 column "), "{error}");
 }
 
-/// null is as good as nothing: what is refused with it is refused without it, and the other
-/// way round.
+/// A null property is equal to an absent one: both are refused, or neither.
 #[test]
 fn null_is_nothing() {
     let mut bad = Vec::new();
     for config in [example(), rich()] {
         for place in places(&config) {
             let (outer, _) = place.rsplit_once('/').unwrap();
-            // An entry of a list, or of a map whose names are anybody's, is there.
+            // A null entry of a list, or of a map with free names, is not an absent one.
             let is_property = config.pointer(outer).unwrap().is_object()
                 && !["/annotations", "/linux/sysctl", "/linux/netDevices", "/linux/timeOffsets"]
                     .contains(&outer)
@@ -432,7 +432,7 @@ fn null_is_nothing() {
             let nothing = check(&without(&config, &place));
             let agree = match (&null, &nothing) {
                 (Ok(()), Ok(())) => true,
-                // What is missing may be missed somewhere else.
+                // The error about an absent property may name another place.
                 (Err(null), Err(nothing)) => null == nothing || is_named(null, &place),
                 _ => false,
             };
@@ -444,7 +444,7 @@ fn null_is_nothing() {
     assert!(bad.is_empty(), "{} of them:\n{}", bad.len(), bad.join("\n"));
 }
 
-/// What is REQUIRED, but the peers do without.
+/// A missing uid or gid is only a warning, although it is REQUIRED: runc and crun do without it.
 #[test]
 fn a_missing_user_is_a_warning() {
     let warnings = |place: &str| {
@@ -460,7 +460,7 @@ fn a_missing_user_is_a_warning() {
     assert_eq!(warnings("/process/user"), (0, 0, String::new()));
 }
 
-/// Values that nobody expects, of every type.
+/// Returns a strategy for unexpected values of every type.
 fn nasty() -> impl Strategy<Value = Value> {
     let numbers =
         [i64::MIN, -(1 << 32), -2, -1, 0, 1, 2, 7, 255, 4096, 65_535, 65_536, 1 << 31, 1 << 32, i64::MAX];
@@ -525,7 +525,7 @@ fn nasty() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Two places, of which one may be gone with the other.
+    /// Changes one or two places. The change of one place may remove the other.
     #[test]
     fn whatever_stands_there_is_accepted_or_refused_in_one_line(
         is_rich in any::<bool>(),

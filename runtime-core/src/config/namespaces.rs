@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `linux.namespaces`, id mappings, time offsets: which namespaces the container
-//! makes, joins, or shares with the runtime.
+//! `linux.namespaces`, id mappings and time offsets: the namespaces that the container
+//! creates, joins, or shares with the runtime.
 
 use super::field::{c_string, invalid, lookup};
 use crate::error::Result;
@@ -9,9 +9,9 @@ use crate::values::IdRange;
 use std::ffi::CString;
 use std::fmt::Display;
 
-/// A type of namespace, in the order in which a process joins existing ones:
-/// the user namespace first, because it gives the rights for the others; the
-/// mount namespace last, because paths change their meaning in it.
+/// A type of namespace. The order is that in which a process joins existing namespaces: the
+/// user namespace first, because it gives the privileges to join the others; the mount
+/// namespace last, because it changes the meaning of paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(usize)]
 pub(crate) enum Kind {
@@ -25,7 +25,7 @@ pub(crate) enum Kind {
     Mount,
 }
 
-/// The names of config.json.
+/// The types by their names in config.json.
 pub(crate) const KINDS: &[(&str, Kind)] = &[
     ("cgroup", Kind::Cgroup),
     ("ipc", Kind::Ipc),
@@ -41,7 +41,7 @@ impl Kind {
     pub(crate) const ALL: [Kind; 8] =
         [Kind::User, Kind::Ipc, Kind::Uts, Kind::Network, Kind::Pid, Kind::Cgroup, Kind::Time, Kind::Mount];
 
-    /// The CLONE_NEW* flag.
+    /// Returns the CLONE_NEW* flag.
     pub(crate) fn flag(self) -> i32 {
         match self {
             Kind::User => libc::CLONE_NEWUSER,
@@ -55,7 +55,7 @@ impl Kind {
         }
     }
 
-    /// The name of its file in /proc/PID/ns.
+    /// Returns the name of the type's file in /proc/PID/ns.
     pub(crate) fn file(self) -> &'static str {
         match self {
             Kind::User => "user",
@@ -69,7 +69,7 @@ impl Kind {
         }
     }
 
-    /// The name that runc's state.json has for it.
+    /// Returns the name of the type in runc's state.json.
     pub(crate) fn clone_name(self) -> &'static str {
         match self {
             Kind::User => "NEWUSER",
@@ -83,32 +83,33 @@ impl Kind {
         }
     }
 
-    /// The name that config.json has for it.
+    /// Returns the name of the type in config.json.
     pub(crate) fn name(self) -> &'static str {
         KINDS.iter().find(|(_, kind)| *kind == self).map_or("?", |(name, _)| name)
     }
 }
 
-/// Where one namespace of the container comes from.
+/// The origin of one namespace of the container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// It is the runtime's.
+    /// The runtime's own namespace.
     #[default]
     Shared,
-    /// It is made for the container.
+    /// A new namespace for the container.
     New,
-    /// It is the one of this namespace file.
+    /// The existing namespace of this namespace file.
     Path(CString),
 }
 
-/// All eight of them, and what belongs to two.
+/// The origins of all eight namespaces, the mappings of the user namespace, and the offsets of
+/// the time namespace.
 #[derive(Debug, Default)]
 pub(crate) struct Namespaces {
     origins: [Origin; 8],
-    /// Those that are given by a path, which leads to the runtime's own.
+    /// The types whose path in config.json leads to the runtime's own namespace.
     led_back: Vec<Kind>,
-    /// The mappings of a new user namespace, or those that an existing one is
-    /// said to have.
+    /// The mappings of a new user namespace, or those that config.json states for an existing
+    /// one.
     pub(crate) uid_map: Vec<IdRange>,
     pub(crate) gid_map: Vec<IdRange>,
     /// The offsets of a new time namespace: (clock, seconds, nanoseconds).
@@ -116,8 +117,9 @@ pub(crate) struct Namespaces {
 }
 
 impl Namespaces {
-    /// `own`: the types of which the paths lead to the namespaces that the runtime is in.
-    /// What is said by its path has no other meaning than what is not said.
+    /// Checks the namespaces, mappings and time offsets. `own` has the types whose paths lead to
+    /// the runtime's own namespaces. Such a namespace is shared, as if config.json did not list
+    /// it.
     pub(crate) fn new(linux: &spec::Linux, own: &[Kind]) -> Result<Self> {
         let mut seen = Vec::new();
         let mut all = Namespaces {
@@ -150,27 +152,27 @@ impl Namespaces {
         Ok(all)
     }
 
-    /// Where the container's namespace of this type comes from.
+    /// Returns the origin of the container's namespace of this type.
     pub(crate) fn origin(&self, kind: Kind) -> &Origin {
         self.origins.get(kind as usize).unwrap_or(&Origin::Shared)
     }
 
-    /// True if the container's namespace of this type is made for it.
+    /// Returns true if the container's namespace of this type is a new one.
     pub(crate) fn is_new(&self, kind: Kind) -> bool {
         *self.origin(kind) == Origin::New
     }
 
-    /// True if the container's namespace of this type is not the runtime's.
+    /// Returns true if the container's namespace of this type is not the runtime's.
     pub(crate) fn is_own(&self, kind: Kind) -> bool {
         *self.origin(kind) != Origin::Shared
     }
 
-    /// What is to be said about a namespace that is not the container's own.
+    /// Returns a note for the error about a namespace that is not the container's own, or "".
     pub(crate) fn note(&self, kind: Kind) -> &'static str {
         if self.led_back.contains(&kind) { " (that of linux.namespaces is the runtime's own)" } else { "" }
     }
 
-    /// The existing namespaces to join.
+    /// Returns the existing namespaces to join.
     pub(crate) fn paths(&self) -> impl Iterator<Item = (Kind, &CString)> {
         Kind::ALL.into_iter().filter_map(|kind| match self.origin(kind) {
             Origin::Path(path) => Some((kind, path)),
@@ -212,16 +214,16 @@ impl Namespaces {
     }
 }
 
-/// Returns whether a new network namespace can be made ahead of the clone, going by a
-/// configuration that need not have been checked. Otherwise it is for the clone to do: it has
-/// to belong to a new user namespace, or somebody could look into the process before it has
-/// entered it.
+/// Returns whether a new network namespace can be created before the clone. The configuration
+/// need not have been checked. With a new user namespace, the clone has to create the network
+/// namespace, which must belong to it. With a namespace that the child joins, processes in that
+/// namespace could inspect the child before it has entered the network namespace.
 pub(crate) fn network_can_be_ahead(spec: &spec::Spec) -> bool {
     let Some(linux) = &spec.linux else { return false };
     let all = &linux.namespaces;
     let is_new = all.iter().any(|namespace| namespace.kind == "network");
     let is_alone = all.iter().all(|namespace| namespace.kind != "user" && namespace.path.is_empty());
-    // Devices are moved while the process is on its way.
+    // Network devices are moved while the child is being set up.
     is_new && is_alone && linux.net_devices.is_empty()
 }
 
@@ -234,7 +236,7 @@ pub(crate) fn ranges(map: &[spec::IdMapping]) -> Vec<IdRange> {
 
 /// Checks one map by the rules of user_namespaces(7).
 pub(crate) fn check_map(field: impl Display, map: &[IdRange]) -> Result<()> {
-    /// UID_GID_MAP_MAX_EXTENTS.
+    /// The maximum number of ranges: UID_GID_MAP_MAX_EXTENTS of the kernel.
     const MAX_EXTENTS: usize = 340;
     if map.len() > MAX_EXTENTS {
         return Err(invalid(field, format_args!("{} ranges, the kernel takes {MAX_EXTENTS}", map.len())));

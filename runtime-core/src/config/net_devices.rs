@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `linux.netDevices`: which interfaces of the host the container gets.
+//! `linux.netDevices`: the network interfaces of the host that move into the container.
 
 use super::field::{c_string, invalid};
 use super::namespaces::{Kind, Namespaces};
@@ -8,17 +8,17 @@ use crate::spec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 
-/// An interface to move.
+/// A network interface to move into the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NetDevice {
-    /// Its name on the host.
+    /// The name on the host.
     pub(crate) host: CString,
-    /// Its name in the container, or a template that ends in `%d`.
+    /// The name in the container, or a template that ends in `%d`.
     pub(crate) name: CString,
 }
 
 impl NetDevice {
-    /// True if the kernel is to find the name.
+    /// Returns true if the kernel chooses the number in the name.
     pub(crate) fn is_template(&self) -> bool {
         is_template(&self.name.to_string_lossy())
     }
@@ -53,9 +53,9 @@ pub(crate) fn net_devices(
     Ok(all)
 }
 
-/// The kernel's rules (dev_valid_name).
+/// Checks a name by the rules of the kernel (dev_valid_name).
 fn check(at: &str, name: &str) -> Result<()> {
-    /// IFNAMSIZ, less the NUL.
+    /// The maximum length of a name: IFNAMSIZ without the NUL.
     const LENGTH: usize = 15;
     let bad = |c: char| c.is_ascii_whitespace() || matches!(c, '/' | ':' | '%' | '\0');
     if name.is_empty() || name.len() > LENGTH || name == "." || name == ".." || name.contains(bad) {

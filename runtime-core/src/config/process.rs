@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `process`, of config.json or of `exec --process`: checked.
+//! The check of `process` of config.json and of the document of `exec --process`.
 
 use super::field::{c_string, id, invalid, lookup, number_list, unsupported};
 use crate::error::{Result, Warning};
@@ -9,11 +9,11 @@ use runtime_sys::process::SchedAttr;
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 
-/// runc's umask for containers; the specification would keep the caller's
-/// (docs/decisions/umask.md).
+/// The umask of a container without `process.user.umask`. It is that of runc; the
+/// specification would keep the caller's umask (docs/decisions/umask.md).
 const DEFAULT_UMASK: u32 = 0o022;
 
-/// A program to run in a container, and as whom.
+/// A program to run in a container, and its user.
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) terminal: Option<Terminal>,
@@ -22,10 +22,12 @@ pub(crate) struct Process {
     pub(crate) groups: Vec<u32>,
     pub(crate) umask: u32,
     pub(crate) args: Vec<CString>,
-    /// One entry for each name, the last one given; HOME only if it has a value.
+    /// The environment with one entry for each name, the last one given. HOME is left out if it
+    /// is empty.
     pub(crate) env: Vec<CString>,
     pub(crate) cwd: CString,
-    /// `None`: config.json has no sets, the process keeps what its ids give it.
+    /// The capability sets. `None` if config.json has none: the process keeps the capabilities
+    /// that its ids give it.
     pub(crate) capabilities: Option<Capabilities>,
     pub(crate) rlimits: Vec<Rlimit>,
     pub(crate) no_new_privileges: bool,
@@ -40,14 +42,14 @@ pub(crate) struct Process {
     pub(crate) memory_policy: Option<MemoryPolicy>,
 }
 
-/// A pseudoterminal is wanted.
+/// A request for a pseudoterminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Terminal {
-    /// Its first size, rows and columns.
+    /// The initial size: rows and columns.
     pub(crate) size: Option<(u16, u16)>,
 }
 
-/// CPU masks of an exec'd process; empty: leave it alone.
+/// The CPU masks of an exec'd process. An empty mask leaves the affinity unchanged.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Affinity {
     pub(crate) initial: Vec<u64>,
@@ -55,7 +57,7 @@ pub(crate) struct Affinity {
 }
 
 impl Affinity {
-    /// The CPUs of the program: without `final` those that it has begun on.
+    /// Returns the CPU mask of the program: `final`, or `initial` if there is no `final`.
     pub(crate) fn to_stay(&self) -> &[u64] {
         if self.last.is_empty() { &self.initial } else { &self.last }
     }
@@ -85,8 +87,8 @@ const IO_CLASSES: &[(&str, u16)] =
     &[("IOPRIO_CLASS_RT", 1), ("IOPRIO_CLASS_BE", 2), ("IOPRIO_CLASS_IDLE", 3)];
 
 impl Process {
-    /// Checks everything about a process that can be known without running it.
-    /// `available` are the capabilities that the container can get at all.
+    /// Checks everything about a process that can be checked without running it.
+    /// `available` has the capabilities that can be granted to the container.
     pub(crate) fn new(spec: &spec::Process, available: u64, warnings: &mut Vec<Warning>) -> Result<Self> {
         if spec.args.is_empty() {
             return Err(invalid("process.args", "args must not be empty"));
@@ -120,7 +122,7 @@ impl Process {
         })
     }
 
-    /// What `linux` says about every process of the container.
+    /// Adds the settings of `linux` that apply to every process of the container.
     pub(crate) fn with_linux(
         self,
         personality: Option<&spec::Personality>,
@@ -133,8 +135,9 @@ impl Process {
         })
     }
 
-    /// Drops `additionalGids` if the process keeps the caller's groups. Podman writes both:
-    /// the image's /etc/group gives the one, `--group-add keep-groups` the other.
+    /// Drops `additionalGids` if the process keeps the caller's groups. Podman writes both: the
+    /// `additionalGids` of the image's /etc/group, and the annotation for `--group-add
+    /// keep-groups`.
     pub(crate) fn keeping_groups(mut self, keeps: bool) -> Self {
         if keeps {
             self.groups.clear();
@@ -142,12 +145,12 @@ impl Process {
         self
     }
 
-    /// What `PATH` is in the environment of the process.
+    /// Returns the value of `PATH` in the environment of the process.
     pub(crate) fn search_path(&self) -> Option<&CStr> {
         variable(&self.env, b"PATH")
     }
 
-    /// True if the process has a HOME of its own.
+    /// Returns true if the environment of the process has a HOME.
     pub(crate) fn has_home(&self) -> bool {
         variable(&self.env, b"HOME").is_some()
     }
@@ -164,8 +167,9 @@ fn optional(path: &str, value: &str) -> Result<Option<CString>> {
     if value.is_empty() { Ok(None) } else { c_string(path, value).map(Some) }
 }
 
-/// runc and crun start a program without a user as root, and so do engines' tests.
-/// `user` itself is not REQUIRED, and without it there is no warning.
+/// Checks a user or group id. A missing id is 0, with a warning: runc and crun start such a
+/// program as root, and tests of engines leave the ids out. `user` itself is not REQUIRED,
+/// so there is no warning if all of it is absent.
 fn user_id(path: &str, given: Option<u32>, user: &spec::User, warnings: &mut Vec<Warning>) -> Result<u32> {
     match given {
         Some(given) => id(path, given),
@@ -216,8 +220,8 @@ fn args(args: &[String]) -> Result<Vec<CString>> {
     args.iter().enumerate().map(|(i, arg)| c_string(format_args!("process.args[{i}]"), arg)).collect()
 }
 
-/// The environment with one entry for each name: the last, at its place, as
-/// runc has it. An empty HOME counts as none.
+/// Returns the environment with one entry for each name: the last one, at its position, as
+/// in runc. An empty HOME is left out.
 fn environment(env: &[String]) -> Result<Vec<CString>> {
     let mut seen = BTreeSet::new();
     let mut kept = Vec::with_capacity(env.len() + 1);
@@ -311,8 +315,9 @@ fn scheduler(spec: &spec::Scheduler) -> Result<SchedAttr> {
     })
 }
 
-/// The kernel's rules (__checkparam_dl of kernel/sched/deadline.c), of which it says only that
-/// one is broken. How long a period may be is a setting of the host.
+/// Checks the kernel's rules for SCHED_DEADLINE (__checkparam_dl of kernel/sched/deadline.c).
+/// The kernel's own error does not tell which rule is broken. The limits on the period are
+/// settings of the host, and not checked here.
 fn check_deadline(spec: &spec::Scheduler) -> Result<()> {
     let spec::Scheduler { runtime, deadline, period, .. } = *spec;
     let bad = |field: &str, why: String| Err(invalid(format_args!("process.scheduler.{field}"), why));
@@ -324,7 +329,7 @@ fn check_deadline(spec: &spec::Scheduler) -> Result<()> {
             return bad(field, format!("expected less than 2^63 nanoseconds, got {value}"));
         }
     }
-    // DL_SCALE: the kernel counts in units of 1024.
+    // The kernel counts in units of 1024 nanoseconds (DL_SCALE).
     if runtime < 1024 {
         return bad("runtime", format!("expected 1024 nanoseconds or more, got {runtime}"));
     }
@@ -348,7 +353,7 @@ fn io_priority(spec: &spec::IoPriority) -> Result<u16> {
     }
 }
 
-/// PER_LINUX and PER_LINUX32 of personality(2).
+/// The execution domains: PER_LINUX and PER_LINUX32 of personality(2).
 const DOMAINS: &[(&str, u32)] = &[("LINUX", 0x0000), ("LINUX32", 0x0008)];
 
 fn domain(spec: &spec::Personality) -> Result<u32> {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `linux.resources`: what the container may use (config-linux.md, "Control groups").
+//! `linux.resources`: the container's resource limits (config-linux.md, "Control groups").
 //!
-//! The specification's fields are those of cgroup version 1. Here they become
-//! version 2's, where there is such a thing, and an error where there is not.
-//! What engines write for "nothing", which is 0 or -1 or an empty object, is
-//! nothing. `None` in these types means: leave it as it is.
+//! The specification's fields are those of cgroup v1. They are converted to those of cgroup
+//! v2. A field without a counterpart in cgroup v2 is an error, unless it has a value that
+//! engines write for "not set": 0, -1 or an empty object. `None` in the types of this module
+//! leaves a setting unchanged.
 
 use super::field::{invalid, number_list, unsupported};
 use crate::error::{Result, Warning};
@@ -13,10 +13,10 @@ use std::fmt::Display;
 
 const AT: &str = "linux.resources";
 
-/// A limit of the kernel's.
+/// A limit in the form of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
-    /// None.
+    /// No limit.
     Max,
     At(u64),
 }
@@ -30,7 +30,7 @@ impl Display for Limit {
     }
 }
 
-/// All limits but the device filter.
+/// All limits except the device filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Resources {
     pub(crate) memory: Memory,
@@ -45,15 +45,16 @@ pub(crate) struct Resources {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Memory {
     pub(crate) max: Option<Limit>,
-    /// The reservation.
+    /// The soft limit (`memory.reservation`).
     pub(crate) low: Option<Limit>,
-    /// Of swap alone, as version 2 counts it.
+    /// The limit on swap alone, as cgroup v2 counts it.
     pub(crate) swap_max: Option<Limit>,
-    /// Refuse a limit that is below what is used, instead of killing for it.
+    /// The limits to compare with the current usage, so that a limit below it is refused
+    /// instead of causing an OOM kill.
     pub(crate) check: Option<MemoryCheck>,
 }
 
-/// The totals that `checkBeforeUpdate` compares with what is used.
+/// The limits that `checkBeforeUpdate` compares with the current usage, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MemoryCheck {
     pub(crate) memory: Option<u64>,
@@ -64,15 +65,15 @@ pub(crate) struct MemoryCheck {
 pub(crate) struct Cpu {
     pub(crate) weight: Option<u64>,
     pub(crate) bandwidth: Option<Bandwidth>,
-    /// Microseconds that may be saved up.
+    /// The unused CPU time that may accumulate, in microseconds.
     pub(crate) burst: Option<u64>,
     pub(crate) idle: Option<bool>,
-    /// Lists as of cpuset(7).
+    /// The list of CPUs in the format of cpuset(7); `mems` is the list of memory nodes.
     pub(crate) cpus: Option<String>,
     pub(crate) mems: Option<String>,
 }
 
-/// Microseconds of CPU time in each period, and the period's.
+/// The CPU time in each period and the length of a period, both in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bandwidth {
     pub(crate) quota: Limit,
@@ -80,11 +81,11 @@ pub(crate) struct Bandwidth {
 }
 
 impl Bandwidth {
-    /// Documentation/admin-guide/cgroup-v2.rst, "cpu.max".
+    /// The kernel's default (Documentation/admin-guide/cgroup-v2.rst, "cpu.max").
     const DEFAULT_PERIOD: u64 = 100_000;
 }
 
-/// Numbers of a block device.
+/// The numbers of a block device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Device {
     pub(crate) major: u32,
@@ -99,7 +100,7 @@ impl Display for Device {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Io {
-    /// 10 to 1000.
+    /// The weight, 10 to 1000.
     pub(crate) weight: Option<u16>,
     pub(crate) device_weights: Vec<DeviceWeight>,
     pub(crate) rates: Vec<Rate>,
@@ -108,24 +109,24 @@ pub(crate) struct Io {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DeviceWeight {
     pub(crate) device: Device,
-    /// `None`: the cgroup's weight again.
+    /// The weight, 10 to 1000. `None` resets the device to the cgroup's weight.
     pub(crate) weight: Option<u16>,
 }
 
-/// What a block device may be used for in a second.
+/// A limit on the bytes or operations per second of a block device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rate {
     pub(crate) device: Device,
-    /// The name of the field that it comes from.
+    /// The field of config.json that the limit comes from.
     pub(crate) field: String,
-    /// Its name in io.max: `rbps`, `wbps`, `riops`, `wiops`.
+    /// The name of the limit in io.max: `rbps`, `wbps`, `riops`, `wiops`.
     pub(crate) key: &'static str,
     pub(crate) limit: Limit,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hugepages {
-    /// `2MB`, as the kernel names its files.
+    /// The page size as in the names of the kernel's files: `2MB`, ...
     pub(crate) size: String,
     pub(crate) limit: u64,
 }
@@ -137,7 +138,7 @@ pub(crate) struct Rdma {
     pub(crate) objects: Option<u32>,
 }
 
-/// A file of the container's cgroup and what is written into it.
+/// A file of the container's cgroup, and the value to write into it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unified {
     pub(crate) file: String,
@@ -173,13 +174,14 @@ impl Resources {
             rdma: spec.rdma.iter().map(|(device, limits)| rdma(device, limits)).collect::<Result<_>>()?,
             unified: spec.unified.iter().map(|(file, value)| unified(file, value)).collect::<Result<_>>()?,
         };
-        // An empty value asks for nothing. (A file is emptied by a value that is a newline.)
+        // An empty value changes nothing. (The value "\n" empties a file.)
         resources.unified.retain(|unified| !unified.value.is_empty());
         resources.idle_wins(warnings);
         Ok(resources)
     }
 
-    /// An idle cgroup has no weight, and the kernel refuses to give it one.
+    /// Drops the weight of an idle cgroup with a warning, because the kernel refuses to set a
+    /// weight there.
     fn idle_wins(&mut self, warnings: &mut Vec<Warning>) {
         let is = |u: &Unified, file: &str| u.file == file;
         let unified_idle = self.unified.iter().find(|u| is(u, "cpu.idle")).map(|u| u.value.trim() == "1");
@@ -195,8 +197,8 @@ impl Resources {
     }
 }
 
-/// Warns of a 0 for something that version 2 does not have. In version 1 it was a limit; but
-/// what runc documents as the input of `update` has it for "leave it as it is".
+/// Warns of a 0 in a field without a counterpart in cgroup v2. In cgroup v1, 0 was a limit,
+/// but in the documented input of runc's `update`, 0 means "leave unchanged".
 fn no_limit<T: PartialEq + From<u8>>(field: &str, value: Option<T>, warnings: &mut Vec<Warning>) {
     if value == Some(T::from(0)) {
         warnings.push(Warning(format!("{AT}.{field}: 0 is ignored: cgroup v2 has no such thing")));
@@ -207,7 +209,7 @@ fn only_version_1(field: &str) -> crate::error::Error {
     unsupported(format_args!("{AT}.{field}"), "cgroup v2 has no such thing")
 }
 
-/// A limit where 0 is one.
+/// Converts a limit for which 0 is a limit, too.
 fn any_limit(field: &str, value: i64) -> Result<Limit> {
     match value {
         -1 => Ok(Limit::Max),
@@ -217,14 +219,14 @@ fn any_limit(field: &str, value: i64) -> Result<Limit> {
     }
 }
 
-/// A limit where 0 means that there is nothing to set.
+/// Converts a limit for which 0 means "not set".
 fn limit(field: &str, value: Option<i64>) -> Result<Option<Limit>> {
     value.filter(|value| *value != 0).map(|value| any_limit(field, value)).transpose()
 }
 
 fn memory(spec: &spec::Memory, warnings: &mut Vec<Warning>) -> Result<Memory> {
     let unset = |value: Option<i64>| matches!(value, None | Some(0 | -1));
-    // -1 as Go casts it, which is how an engine says that it has no opinion. 0 is one: never
+    // u64::MAX is -1 as cast by Go, which engines write for "not set". 0 is a setting: never
     // swap.
     if !matches!(spec.swappiness, None | Some(u64::MAX)) {
         return Err(only_version_1("memory.swappiness"));
@@ -240,7 +242,7 @@ fn memory(spec: &spec::Memory, warnings: &mut Vec<Warning>) -> Result<Memory> {
     if spec.disable_oom_killer == Some(true) {
         return Err(only_version_1("memory.disableOOMKiller"));
     }
-    // In version 2 all of it is hierarchical.
+    // In cgroup v2, memory accounting is always hierarchical.
     if spec.use_hierarchy == Some(false) {
         return Err(only_version_1("memory.useHierarchy"));
     }
@@ -260,11 +262,12 @@ fn memory(spec: &spec::Memory, warnings: &mut Vec<Warning>) -> Result<Memory> {
     })
 }
 
-/// The specification counts memory and swap together, version 2 swap alone.
+/// Returns the limit on swap alone. The specification counts memory and swap together,
+/// cgroup v2 counts swap alone.
 fn swap_alone(memory: Option<Limit>, total: Option<Limit>) -> Result<Option<Limit>> {
     let bad = |why: &str| Err(invalid(format_args!("{AT}.memory.swap"), why));
     match (memory, total) {
-        // Without a limit on memory none on swap is meant either.
+        // An unlimited memory implies unlimited swap.
         (Some(Limit::Max), None) => Ok(Some(Limit::Max)),
         (_, None) => Ok(None),
         (_, Some(Limit::Max)) | (Some(Limit::Max), _) => Ok(total),
@@ -287,7 +290,7 @@ fn cpu(spec: &spec::Cpu, warnings: &mut Vec<Warning>) -> Result<Cpu> {
     }
     let quota = limit("cpu.quota", spec.quota)?;
     let period = spec.period.filter(|period| *period != 0);
-    // The bounds are the kernel's (kernel/sched/core.c, tg_set_cfs_bandwidth).
+    // These are the bounds of the kernel (kernel/sched/core.c, tg_set_cfs_bandwidth).
     if let Some(Limit::At(quota)) = quota
         && quota < 1_000
     {
@@ -327,8 +330,8 @@ fn cpu(spec: &spec::Cpu, warnings: &mut Vec<Warning>) -> Result<Cpu> {
     })
 }
 
-/// runc's conversion of shares, 2 to 262144 with 1024 as default, to a weight, 1
-/// to 10000 with 100 as default: a curve through the three points. `None` for 0.
+/// Converts shares (2 to 262144, default 1024) to a weight (1 to 10000, default 100) with the
+/// formula of runc: a curve through the minima, defaults and maxima. Returns `None` for 0.
 fn weight(shares: u64) -> Option<u64> {
     match shares {
         0 => None,
@@ -381,7 +384,7 @@ fn io(spec: &spec::BlockIo) -> Result<Io> {
                 device: device(&field, entry.major, entry.minor)?,
                 field,
                 key,
-                // A rate of 0 takes a limit away in version 1; here the kernel refuses it.
+                // A rate of 0 removes a limit in cgroup v1. In cgroup v2 the kernel refuses it.
                 limit: if entry.rate == 0 { Limit::Max } else { Limit::At(entry.rate) },
             });
         }
@@ -409,7 +412,7 @@ fn device(field: &str, major: i64, minor: i64) -> Result<Device> {
             format_args!("expected 0 to {max}, got {value}"),
         )),
     };
-    // 12 and 20 bits: MKDEV of the kernel.
+    // The kernel's MKDEV has 12 bits for the major and 20 bits for the minor number.
     Ok(Device { major: number("major", major, 0xfff)?, minor: number("minor", minor, 0xf_ffff)? })
 }
 
@@ -439,8 +442,8 @@ fn rdma(device: &str, spec: &spec::Rdma) -> Result<Rdma> {
     Ok(Rdma { device: device.to_owned(), handles: spec.hca_handles, objects: spec.hca_objects })
 }
 
-/// What is no limit, but how the runtime itself moves, stops and ends the
-/// container's processes, or anybody's: a pid in cgroup.procs is the host's.
+/// The files that are not limits: the runtime itself uses them to move, freeze and kill the
+/// container's processes. A pid in cgroup.procs could be that of any process of the host.
 const NOT_LIMITS: [&str; 5] =
     ["cgroup.procs", "cgroup.threads", "cgroup.kill", "cgroup.freeze", "cgroup.type"];
 
@@ -537,7 +540,7 @@ mod tests {
             assert_eq!(weight(shares), Some(want), "{shares}");
         }
         assert_eq!(weight(0), None);
-        // Never less for more.
+        // More shares never give less weight.
         assert!((2..=262_144).map(weight).is_sorted());
     }
 

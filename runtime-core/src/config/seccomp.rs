@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `linux.seccomp`: a policy, checked for this machine by the compiler's crate.
+//! `linux.seccomp`: a policy for this machine, checked by the crate `seccomp`.
 
 use super::field::{c_string, invalid, unsupported};
 use crate::error::Result;
 use crate::spec;
 use seccomp::{Arch, Arg, Policy, Profile, SyscallRule};
 
-/// The length of a path, without its NUL (PATH_MAX).
+/// The maximum length of a path without its NUL (PATH_MAX).
 const SOCKET_PATH_MAX: usize = 4095;
 
-/// Checks the profile. What it names and this library does not know is ignored
-/// with a note, if the specification says so, and refused if not.
+/// Checks the profile. An unknown name is ignored with a note if the specification says so,
+/// and refused otherwise.
 pub(super) fn policy(spec: &spec::Seccomp) -> Result<Policy> {
     let Some(native) = Arch::NATIVE else {
         return Err(unsupported("linux.seccomp", "there is no table of this machine's system calls"));
@@ -23,8 +23,8 @@ pub(super) fn policy(spec: &spec::Seccomp) -> Result<Policy> {
     Ok(policy)
 }
 
-/// An agent that is not there is found out when the filter is loaded; what can
-/// never be one, now.
+/// Refuses a path that can never be that of a socket. A missing agent is noticed only when
+/// the filter is loaded.
 fn check_socket(path: &str) -> Result<()> {
     let at = "linux.seccomp.listenerPath";
     drop(c_string(at, path)?);
@@ -84,7 +84,7 @@ mod tests {
         check(json).unwrap_err().report()
     }
 
-    /// A profile with one rule.
+    /// Returns a profile with one rule.
     fn rule(rule: Value) -> Value {
         json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule] })
     }
@@ -200,7 +200,7 @@ mod tests {
         assert!(listener("").unwrap_err().contains("is not set, but SCMP_ACT_NOTIFY is used"));
         assert!(listener("@abstract").unwrap_err().contains("not an absolute path"));
         assert!(listener("/a\0b").unwrap_err().contains("NUL"));
-        // It is the specification's word that it is ignored if nothing notifies.
+        // The specification says that listenerPath is ignored if no rule notifies.
         check(json!({ "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "@abstract" })).unwrap();
     }
 }

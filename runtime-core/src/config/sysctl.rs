@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `linux.sysctl`: only parameters that belong to a namespace of the container.
+//! `linux.sysctl`: the kernel parameters of the container's own namespaces. All others are
+//! refused.
 
 use super::field::{c_string, invalid};
 use super::namespaces::{Kind, Namespaces};
@@ -7,21 +8,21 @@ use crate::error::Result;
 use std::collections::BTreeMap;
 use std::ffi::CString;
 
-/// A parameter to set.
+/// A kernel parameter to set.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Sysctl {
     /// The name in config.json.
     pub(crate) name: String,
-    /// Its file, relative to /proc.
+    /// The path of the parameter's file, relative to /proc.
     pub(crate) path: CString,
-    /// What is written: the value as a line, as sysctl(8) writes it. An empty one
-    /// would otherwise be a write of nothing, which changes nothing and cannot fail.
+    /// The value as a line, as sysctl(8) writes it. Without the newline, an empty value would be
+    /// a write of 0 bytes, which changes nothing and cannot fail.
     pub(crate) line: CString,
-    /// The type of namespace that it is a parameter of.
+    /// The type of namespace that the parameter belongs to.
     pub(crate) namespace: Kind,
 }
 
-/// Parameters of an IPC namespace that have no prefix in common (ipc_namespaces(7)).
+/// The parameters of an IPC namespace that share no prefix (ipc_namespaces(7)).
 const IPC: &[&str] = &[
     "kernel/msgmax",
     "kernel/msgmnb",
@@ -43,7 +44,7 @@ pub(crate) fn sysctls(
         .map(|(name, value)| {
             let at = format!("linux.sysctl.{name}");
             let path = path(name);
-            // A path that is not its own clean form could name another parameter.
+            // A path that is not lexically clean could name another parameter.
             if crate::path::clean(&path) != path || path.is_empty() {
                 return Err(invalid(at, "not the name of a kernel parameter"));
             }
@@ -69,9 +70,9 @@ pub(crate) fn sysctls(
         .collect()
 }
 
-/// The file of a parameter below /proc/sys. Names have dots or slashes between
-/// their parts; whichever comes first is the separator, and the other, in an
-/// interface's name, stands for the first (sysctl.d(5)).
+/// Returns the path of a parameter's file, relative to /proc/sys. The first dot or slash in
+/// the name is the separator. If it is a slash, the name is the path. If it is a dot, dots
+/// and slashes are swapped: a slash stands for a dot in an interface's name (sysctl.d(5)).
 fn path(name: &str) -> String {
     match name.find(['.', '/']).and_then(|i| name.as_bytes().get(i)) {
         Some(b'.') => name

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Changes of limits: what a request means, given what was asked for before.
+//! Changes of limits: the meaning of an `update`, given the limits requested before.
 
 use crate::spec::{BlockIo, Cpu, Memory, Resources};
 use std::collections::BTreeSet;
 
-/// What a request asks to be set: it, and those old values without which a new
-/// one means nothing. Memory and swap together are one limit, and so are a quota
-/// and its period; runc's `update` may be given one of two.
+/// Returns the limits to set: the request, completed with old values that its new values
+/// depend on. A limit on memory belongs together with that on memory and swap, and a quota
+/// with its period, but runc's `update` accepts one without the other.
 pub(crate) fn complete(old: &Resources, request: &Resources) -> Resources {
     let mut wanted = request.clone();
     if let Some(memory) = &mut wanted.memory {
@@ -29,7 +29,7 @@ fn is_unset<T: Default + PartialEq>(value: Option<T>) -> bool {
 
 fn complete_memory(old: &Memory, memory: &mut Memory) {
     match (is_unset(memory.limit), is_unset(memory.swap)) {
-        // No limit at all: the old one on both together is void.
+        // Without a limit on memory, the old limit on memory and swap is void.
         (false, true) if memory.limit == Some(-1) => memory.swap = Some(0),
         (false, true) => memory.swap = old.swap,
         (true, false) => memory.limit = old.limit,
@@ -37,12 +37,13 @@ fn complete_memory(old: &Memory, memory: &mut Memory) {
     }
 }
 
-/// Whether a file is only mentioned by [`complete`], for the sake of another.
+/// Returns whether the value of a file comes only from [`complete`], because another value
+/// depends on it.
 pub(crate) fn is_only_partner(request: &Resources, file: &str) -> bool {
     file == "memory.max" && request.memory.as_ref().is_none_or(|memory| is_unset(memory.limit))
 }
 
-/// What is to be remembered: the old values, and the new ones in their places.
+/// Returns the limits to store in the record: the old values, replaced by new ones.
 pub(crate) fn merge(old: &Resources, request: &Resources) -> Resources {
     let mut all = old.clone();
     if let Some(new) = &request.memory {
@@ -87,7 +88,7 @@ fn merge_cpu(cpu: &mut Cpu, new: &Cpu) {
     if new.burst.is_some() {
         cpu.burst = new.burst;
     }
-    // A weight and idle exclude each other.
+    // Weight and idle exclude each other.
     if new.idle.is_some() || !is_unset(new.shares) {
         (cpu.idle, cpu.shares) = (new.idle, new.shares);
     }
@@ -111,8 +112,8 @@ fn merge_io(io: &mut BlockIo, new: &BlockIo) {
     }
 }
 
-/// Replaces the entries that have the same key, and adds the others. Of several new ones
-/// with the same key the last counts.
+/// Replaces the entries that have the same key, and adds the others. Of several new entries
+/// with the same key, the last one counts.
 fn upsert<T: Clone, K: Ord>(all: &mut Vec<T>, new: &[T], key: impl Fn(&T) -> K) {
     let mut keys = BTreeSet::new();
     let mut last: Vec<T> = new.iter().rev().filter(|entry| keys.insert(key(entry))).cloned().collect();
@@ -165,7 +166,7 @@ mod tests {
         check(OLD, r#"{"cpu": {"quota": -1}}"#, &["cpu.max max 1000000"]);
         check("{}", r#"{"cpu": {"period": 50000}}"#, &["cpu.max max 50000"]);
         check("{}", r#"{"cpu": {"quota": 30000}}"#, &["cpu.max 30000 100000"]);
-        // 300 of both together are what was asked for.
+        // The old request is 300 for memory and swap together.
         check(OLD, r#"{"memory": {"limit": 200}}"#, &["memory.swap.max 100", "memory.max 200"]);
         check(OLD, r#"{"memory": {"swap": 150}}"#, &["memory.swap.max 50"]);
         check(OLD, r#"{"memory": {"swap": -1}}"#, &["memory.swap.max max"]);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `mounts`: options as in mount(8), destinations, and what may be below /proc.
+//! `mounts`: the check of options, sources and destinations, and of mounts below /proc.
 
 mod flags;
 mod options;
@@ -26,20 +26,20 @@ use std::fmt::Arguments;
 /// One mount, checked.
 #[derive(Debug)]
 pub(crate) struct Mount {
-    /// Where, relative to the container's root and lexically clean; `.` for the root.
+    /// The destination, relative to the container's root and lexically clean; `.` for the root.
     pub(crate) destination: CString,
     pub(crate) source: Source,
     pub(crate) flags: Flags,
     /// Attributes for all mounts of the tree.
     pub(crate) all: MountAttr,
     pub(crate) propagation: Vec<(c_ulong, Depth)>,
-    /// A link at the end of the destination is not followed.
+    /// True if a link at the end of the destination is not followed.
     pub(crate) no_follow: bool,
 }
 
 impl Mount {
-    /// `bundle` is where a relative source begins; `rootfs` is the path of the
-    /// rootfs, as [`clean`] has it.
+    /// Checks the mount `i`. A relative source begins at `bundle`. `rootfs` is the path of the
+    /// rootfs in the form of [`clean`].
     pub(crate) fn new(i: usize, spec: &spec::Mount, bundle: &str, rootfs: &str) -> Result<Self> {
         let at = format_args!("mounts[{i}]");
         let options = Options::new(at, &spec.kind, &spec.options)?;
@@ -66,23 +66,23 @@ impl Mount {
             flags: Flags { set: options.flags.set & !(MS_BIND | MS_REC | MS_REMOUNT), ..options.flags },
             all: options.all,
             propagation: options.propagation,
-            // CVE-2019-19921, CVE-2023-27561: an image's /proc may be a link.
+            // The /proc of an image may be a link (CVE-2019-19921, CVE-2023-27561).
             no_follow: options.destination_no_follow || proper,
         })
     }
 
-    /// Whether it is the container's root from now on.
+    /// Returns whether this mount becomes the container's new root.
     pub(crate) fn is_new_root(&self) -> bool {
         self.destination.as_c_str() == c"." && !matches!(self.source, Source::Remount { .. })
     }
 
-    /// The options that a bind mount has no use for: they are the file system's.
+    /// Returns the options that a bind mount ignores, because they belong to the file system.
     pub(crate) fn ignored_options(&self) -> impl Iterator<Item = &'static CStr> {
         let is_bind = matches!(self.source, Source::Bind { .. } | Source::Remount { is_bind: true, .. });
         self.flags.superblock_words().filter(move |_| is_bind)
     }
 
-    /// True for `idmap` and `ridmap` without mappings of the mount's own.
+    /// Returns true for `idmap` and `ridmap` without mappings of the mount's own.
     pub(crate) fn takes_mappings_of_container(&self) -> bool {
         matches!(&self.source, Source::Bind { id_map: Some(map), .. } if map.uid.is_empty())
     }
@@ -166,7 +166,7 @@ fn new_filesystem(at: Arguments<'_>, spec: &spec::Mount, options: &Options) -> R
     Ok(Source::New {
         kind,
         fstype: match kind {
-            // The specification's name for whatever control groups the host has.
+            // In the specification, `cgroup` is the type for either version of cgroups.
             Filesystem::Cgroup => c"cgroup2".to_owned(),
             _ => c_string(format_args!("{at}.type"), &spec.kind)?,
         },
@@ -179,8 +179,8 @@ fn new_filesystem(at: Arguments<'_>, spec: &spec::Mount, options: &Options) -> R
     })
 }
 
-/// A destination that begins with the path of the rootfs is taken from there:
-/// callers that know the container by its path on the host rely on runc for that.
+/// Strips the path of the rootfs from a destination that begins with it. Callers that use
+/// paths of the host rely on runc for this.
 fn in_container<'a>(destination: &'a str, rootfs: &str) -> &'a str {
     match destination.strip_prefix(rootfs).filter(|_| !rootfs.is_empty()) {
         Some("") => "",
@@ -189,15 +189,15 @@ fn in_container<'a>(destination: &'a str, rootfs: &str) -> &'a str {
     }
 }
 
-/// Nothing but procfs on /proc, and below it only files that the runtime never
-/// uses: its writes of labels and kernel parameters must reach the kernel
-/// (CVE-2019-16884). Where the path leads inside the image is checked again by
-/// `init`, on the opened target.
+/// Refuses any mount on /proc except a procfs, and any mount below /proc except on files
+/// that the runtime never uses. The runtime's writes of labels and kernel parameters must
+/// reach the kernel (CVE-2019-16884). The path may lead elsewhere inside the image, so the
+/// child checks the opened target again.
 fn check_proc(at: Arguments<'_>, destination: &str, source: &Source) -> Result<()> {
     let path = format_args!("{at}.destination").to_string();
     match source {
         Source::Remount { .. } => Ok(()),
-        // A bind of a procfs is fine; the plan looks at what the source is.
+        // A bind mount of a procfs is allowed; `prepare` checks that the source is one.
         Source::Bind { .. } | Source::New { kind: Filesystem::Proc, .. } if destination == "proc" => Ok(()),
         _ if destination == "proc" => {
             Err(invalid(path, "\"/proc\" cannot be mounted because it is not of type proc"))
@@ -210,10 +210,10 @@ fn check_proc(at: Arguments<'_>, destination: &str, source: &Source) -> Result<(
     }
 }
 
-/// crun's annotation for which of a mount's labels `linux.mountLabel` is.
+/// The annotation of crun that names the mount option for `linux.mountLabel`.
 pub(crate) const LABEL_ANNOTATION: &str = "run.oci.mount_context_type";
 
-/// `linux.mountLabel`: the label, and the mount option that sets it.
+/// The label of `linux.mountLabel`, and the mount option that sets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MountLabel {
     pub(crate) option: &'static CStr,
@@ -320,7 +320,7 @@ mod tests {
             parse("/x", "", "/s", &[&["bind"], options].concat()).unwrap().flags.locked_attr(source)
         };
         assert_eq!(locked(&[], ST_RDONLY).unwrap(), None);
-        // Nothing would have to go.
+        // No locked flag would be cleared.
         let change = locked(&["ro"], ST_RDONLY | ST_RELATIME).unwrap().unwrap();
         assert_eq!((change.set, change.clear & attr::ATIME), (attr::RDONLY, 0));
         let change = locked(&["nosuid"], ST_RDONLY | ST_NODEV | ST_NOATIME).unwrap().unwrap();

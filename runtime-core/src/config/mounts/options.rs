@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `mounts[].options`: the words of mount(8), runc and crun, and what each does.
+//! `mounts[].options`: the option names of mount(8), runc and crun, and their effects.
 
 use super::super::field::{c_string, invalid};
 use super::flags::{ATTR_RELATIME, Flags, MS_NOSYMFOLLOW};
@@ -13,36 +13,36 @@ use runtime_sys::mount::{Depth, MountAttr, attr};
 use std::ffi::{CStr, CString};
 use std::fmt::Arguments;
 
-/// What an option does.
+/// The effect of an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
-    /// Nothing: `defaults`.
+    /// Changes nothing (`defaults`).
     None,
     /// Sets a flag of mount(2).
     Set(c_ulong),
-    /// Clears one.
+    /// Clears a flag of mount(2).
     Clear(c_ulong),
     /// Sets the propagation.
     Propagation(c_ulong, Depth),
     /// Sets an attribute on all mounts of the tree.
     SetAll(u64),
-    /// Clears one.
+    /// Clears an attribute on all mounts of the tree.
     ClearAll(u64),
-    /// Fills a new tmpfs with what it covers.
+    /// Fills a new tmpfs with the files that it covers.
     CopyUp,
-    /// Maps ids.
+    /// Makes an id-mapped mount.
     IdMap(Depth),
-    /// crun's: do not follow a link at the end of the source.
+    /// Does not follow a link at the end of the source (an option of crun).
     SourceNoFollow,
-    /// crun's: do not follow a link at the end of the destination.
+    /// Does not follow a link at the end of the destination (an option of crun).
     DestinationNoFollow,
-    /// crun's: copy a link instead of mounting what it leads to.
+    /// Copies a link instead of mounting its target (an option of crun).
     CopySymlink,
 }
 
 use Effect::{Clear, ClearAll, CopyUp, Propagation, Set, SetAll};
 
-/// Every option that is not handed to the file system. `features` prints them.
+/// The options that are not passed on to the file system. `features` prints them.
 const OPTIONS: &[(&str, Effect)] = &[
     ("async", Clear(MS_SYNCHRONOUS)),
     ("atime", Clear(MS_NOATIME)),
@@ -111,25 +111,25 @@ const OPTIONS: &[(&str, Effect)] = &[
     ("unbindable", Propagation(MS_UNBINDABLE, Depth::One)),
 ];
 
-/// The options that `features` lists.
+/// Returns the options that `features` prints.
 pub(crate) fn known_options() -> impl Iterator<Item = &'static str> {
     OPTIONS.iter().map(|(name, _)| *name)
 }
 
-/// An option for the file system: `key=value`, or a word.
+/// An option for the file system: `key=value` or `key`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FsOption {
     pub(crate) key: CString,
     pub(crate) value: Option<CString>,
 }
 
-/// The options of one mount, taken apart.
+/// The parsed options of one mount.
 #[derive(Default)]
 pub(super) struct Options {
     pub(super) flags: Flags,
     pub(super) all: MountAttr,
     pub(super) propagation: Vec<(c_ulong, Depth)>,
-    /// Those for the file system, with their places in the list.
+    /// The options for the file system, with their indices in the list.
     pub(super) data: Vec<(usize, FsOption)>,
     pub(super) id_map: Option<Depth>,
     pub(super) copy_up: bool,
@@ -139,7 +139,7 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// Takes the options of a mount of the type `fstype` apart.
+    /// Parses the options of a mount of the type `fstype`.
     pub(super) fn new(at: Arguments<'_>, fstype: &str, options: &[String]) -> Result<Self> {
         let mut parsed = Options::default();
         for (i, option) in options.iter().enumerate() {
@@ -156,8 +156,8 @@ impl Options {
     }
 
     fn apply(&mut self, effect: Effect) {
-        // An atime attribute is a value of a field: whoever sets one value
-        // clears the field first (mount_setattr(2)).
+        // The atime attributes are values of one field. To set a value, mount_setattr(2)
+        // requires that the whole field is cleared.
         let field =
             |bits: u64| if bits & attr::ATIME != 0 || bits == ATTR_RELATIME { attr::ATIME } else { bits };
         match effect {
@@ -193,10 +193,11 @@ impl Options {
     }
 }
 
-/// The options of SELinux, whose values have commas in them.
+/// The mount options of SELinux. Their values may have commas.
 pub(crate) const LABEL_OPTIONS: [&CStr; 4] = [c"context", c"defcontext", c"fscontext", c"rootcontext"];
 
-/// Splits an option at its commas, as the file system would split the data of mount(2).
+/// Splits an option at its commas in the way that the file system splits the data of
+/// mount(2).
 fn parts<'a>(fstype: &'a str, option: &'a str) -> impl Iterator<Item = &'a str> {
     let mut rest = Some(option);
     std::iter::from_fn(move || {
@@ -206,7 +207,7 @@ fn parts<'a>(fstype: &'a str, option: &'a str) -> impl Iterator<Item = &'a str> 
     })
 }
 
-/// The first of the options in `rest`, and those behind its comma.
+/// Returns the first option in `rest`, and the options after its comma.
 fn split_first<'a>(fstype: &str, rest: &'a str) -> (&'a str, Option<&'a str>) {
     let is_label = rest.split_once('=').is_some_and(|(key, _)| is_label(key));
     let mut quoted = false;
@@ -214,14 +215,14 @@ fn split_first<'a>(fstype: &str, rest: &'a str) -> (&'a str, Option<&'a str>) {
     for (i, byte) in rest.bytes().enumerate() {
         let digit_follows = || rest.as_bytes().get(i + 1).is_some_and(u8::is_ascii_digit);
         match byte {
-            // selinux_sb_eat_lsm_opts() of the kernel: `context="user:role:type:s0:c1,c2"`.
+            // As in selinux_sb_eat_lsm_opts() of the kernel: `context="user:role:type:s0:c1,c2"`.
             b'"' if is_label => quoted = !quoted,
-            // ovl_next_opt(): a backslash protects what follows.
+            // As in ovl_next_opt(): a backslash escapes the next byte.
             b'\\' if fstype == "overlay" && !escaped => {
                 escaped = true;
                 continue;
             }
-            // shmem_next_opt(): `mpol=bind:0,2`.
+            // As in shmem_next_opt(): `mpol=bind:0,2`.
             b',' if quoted || escaped || fstype == "tmpfs" && digit_follows() => {}
             b',' => {
                 let (first, others) = rest.split_at(i);
@@ -250,7 +251,7 @@ fn fs_option(at: Arguments<'_>, option: &str) -> Result<FsOption> {
     Ok(FsOption { key: c_string(at, key)?, value: value.map(|value| c_string(at, &value)).transpose()? })
 }
 
-/// `linux.rootfsPropagation`: the flag and how deep it goes.
+/// Returns the flag and the depth of `linux.rootfsPropagation`.
 pub(crate) fn rootfs_propagation(value: &str) -> Result<Option<(c_ulong, Depth)>> {
     if value.is_empty() {
         return Ok(None);

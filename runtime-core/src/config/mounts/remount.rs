@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The option `remount`: the mount that is there already, with other options.
+//! The option `remount`, which changes the options of an existing mount.
 
 use super::options::{FsOption, Options};
 use super::source::Source;
@@ -12,8 +12,8 @@ use std::fmt::Arguments;
 /// The longest key or value that fsconfig(2) takes, in bytes.
 const PARAMETER_MAX: usize = 255;
 
-/// Checks the options of a remount. Together with `bind` it changes the mount alone, without
-/// that its file system, too (mount(2)).
+/// Checks the options of a remount. With `bind`, a remount changes only the mount; without
+/// `bind`, it also changes the file system (mount(2)).
 pub(super) fn remount(at: Arguments<'_>, spec: &spec::Mount, options: &Options) -> Result<Source> {
     let is_bind = options.flags.set & MS_BIND != 0;
     for (i, FsOption { key, value }) in &options.data {

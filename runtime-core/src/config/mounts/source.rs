@@ -6,30 +6,30 @@ use crate::values::IdRange;
 use runtime_sys::mount::Depth;
 use std::ffi::CString;
 
-/// What is mounted.
+/// The source of a mount.
 #[derive(Debug)]
 pub(crate) enum Source {
-    /// What is at a path of the host.
+    /// A bind mount of a path on the host.
     Bind { path: CString, depth: Depth, follow: Follow, id_map: Option<IdMap> },
     /// A new file system.
     New { kind: Filesystem, fstype: CString, source: CString, options: Vec<FsOption>, copy_up: bool },
-    /// The mount that is there already, with other options: `is_bind` leaves its file system
-    /// alone.
+    /// The existing mount with other options. With `is_bind`, its file system is left
+    /// unchanged.
     Remount { is_bind: bool, options: Vec<FsOption> },
 }
 
-/// What to do about a symbolic link at the end of a bind mount's source.
+/// The treatment of a symbolic link at the end of a bind mount's source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Follow {
-    /// Mount what it leads to.
+    /// Mounts the target of the link.
     Yes,
-    /// Mount the link itself.
+    /// Mounts the link itself.
     No,
-    /// Make the same link in the container.
+    /// Creates the same link in the container.
     Copy,
 }
 
-/// File systems that are more than a name.
+/// The file systems that need special treatment, and all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Filesystem {
     Proc,
@@ -41,14 +41,14 @@ pub(crate) enum Filesystem {
 }
 
 impl Filesystem {
-    /// Whether a label can be a mount option. procfs, sysfs and cgroup2 have
-    /// labels for each file by the policy, mqueue takes an extended attribute.
+    /// Returns whether a label can be a mount option. In procfs, sysfs and cgroup2, the policy
+    /// labels each file; the label of an mqueue is an extended attribute.
     pub(crate) fn takes_label(self) -> bool {
         matches!(self, Filesystem::Tmpfs | Filesystem::Other)
     }
 }
 
-/// The mappings of an id-mapped mount; without ranges: those of the container.
+/// The mappings of an id-mapped mount. Without ranges, the container's mappings apply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct IdMap {
     pub(crate) depth: Depth,
