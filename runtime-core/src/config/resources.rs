@@ -2,9 +2,9 @@
 //! `linux.resources`: the container's resource limits (config-linux.md, "Control groups").
 //!
 //! The specification's fields are those of cgroup v1. They are converted to those of cgroup
-//! v2. A field without a counterpart in cgroup v2 is an error, unless it has a value that
-//! engines write for "not set": 0, -1 or an empty object. `None` in the types of this module
-//! leaves a setting unchanged.
+//! v2. A field without a counterpart in cgroup v2 is an error. The values that engines write
+//! for "not set" (0, -1 or an empty object, depending on the field) change nothing. `None` in
+//! the types of this module leaves a setting unchanged.
 
 use super::field::{invalid, number_list, unsupported};
 use crate::error::{Result, Warning};
@@ -267,7 +267,7 @@ fn memory(spec: &spec::Memory, warnings: &mut Vec<Warning>) -> Result<Memory> {
 fn swap_alone(memory: Option<Limit>, total: Option<Limit>) -> Result<Option<Limit>> {
     let bad = |why: &str| Err(invalid(format_args!("{AT}.memory.swap"), why));
     match (memory, total) {
-        // An unlimited memory implies unlimited swap.
+        // Unlimited memory implies unlimited swap.
         (Some(Limit::Max), None) => Ok(Some(Limit::Max)),
         (_, None) => Ok(None),
         (_, Some(Limit::Max)) | (Some(Limit::Max), _) => Ok(total),

@@ -25,8 +25,8 @@ pub(super) fn path_at(json: &[u8], line: usize, column: usize) -> String {
 
 /// Returns the paths of the properties in a valid document that `known` does not have. The
 /// properties below an unknown one are left out. `at` is the path that the document has in
-/// the paths of `known`. `known` is sorted; its paths have `[]` for each index, and `*` for
-/// a name that may be any.
+/// the paths of `known`. `known` is sorted; its paths have `[]` for each index, and `*` where
+/// any name may stand.
 pub(super) fn unknown(json: &[u8], at: &str, known: &[&str]) -> Vec<String> {
     let mut unknown: Vec<String> = Vec::new();
     walk(json, |places| {

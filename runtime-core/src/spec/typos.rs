@@ -22,7 +22,7 @@ pub(super) fn find(json: &[u8], at: &str) -> Vec<Warning> {
 }
 
 /// Returns the path of an object in the form of [`NAMES`]: with `[]` for each index, and
-/// `*` for a name that may be any.
+/// `*` where any name may stand.
 fn pattern(at: &str, path: &str) -> String {
     let mut pattern = at.to_owned();
     for part in path.split('.').filter(|part| !part.is_empty()) {
