@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The caller's side of a container's terminal.
 //!
-//! A container whose process wants a terminal makes a pseudoterminal in its own
-//! devpts and sends the master through the socket that it was given
-//! ([`Create::console`](crate::Create::console)); who has the master is the terminal.
+//! With `process.terminal`, the container's process opens a pseudoterminal in the container's
+//! own devpts and sends the master through the socket given to
+//! [`Create::console`](crate::Create::console). The process that holds the master is the terminal.
 
 use crate::error::{Context, Error, ErrorKind, Result};
 use nix::sys::socket::SockType;
 use runtime_sys::{socket, tty};
 use std::os::fd::{AsFd, OwnedFd};
 
-/// A connected pair of sockets: one for [`Create::console`](crate::Create::console),
+/// Makes a connected pair of sockets: one for [`Create::console`](crate::Create::console),
 /// one to [`receive`] from.
 pub fn socket_pair() -> Result<(OwnedFd, OwnedFd)> {
     socket::pair(SockType::Stream).context(|| "socketpair")
 }
 
-/// Takes the master of a terminal from a socket: one message with a name and
-/// exactly one descriptor, as runc sends it too.
+/// Receives the master of a terminal: one message with a name and exactly one descriptor,
+/// as runc sends it.
 pub fn receive(socket: impl AsFd) -> Result<OwnedFd> {
     let mut name = [0; 4096];
     match socket::recv_fd(socket, &mut name).context(|| "receiving the terminal")? {

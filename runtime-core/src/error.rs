@@ -4,10 +4,10 @@
 use nix::errno::Errno;
 use std::fmt;
 
-/// What the library's functions return.
+/// The result of the library's functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What kind of failure it was; the text says the rest.
+/// The kind of an [`Error`], to match on.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -15,36 +15,37 @@ pub enum ErrorKind {
     InvalidId,
     /// No container with that id.
     NotFound,
-    /// The id is taken, or the cgroup in use.
+    /// The id is taken, or the cgroup is in use.
     AlreadyExists,
-    /// The container is not in a state in which this can be done.
+    /// The container's state does not allow the operation.
     InvalidState,
-    /// The container has stopped; for a kill that is often good news.
+    /// The container has stopped. A caller of [`Container::kill`](crate::Container::kill) may take
+    /// this for success.
     NotRunning,
-    /// config.json, or an option, asks for something that makes no sense.
+    /// config.json or an option is not valid.
     InvalidConfig,
-    /// It asks for something that this kernel, host or library does not have.
+    /// config.json or an option asks for something that this kernel, host or library does not have.
     Unsupported,
-    /// The container could not be set up; nothing of it is left.
+    /// The container could not be set up; everything made for it was removed.
     Setup,
     /// The container's program could not be executed.
     NotExecuted,
     /// A hook failed.
     Hook,
-    /// The state directory holds something that this library did not write.
+    /// A file in the state directory is damaged, or was not written by this library.
     BadRecord,
-    /// The caller has given up waiting ([`Create::cancel`](crate::Create::cancel)).
+    /// The caller has cancelled the operation ([`Create::cancel`](crate::Create::cancel)).
     Cancelled,
-    /// The kernel refused something else.
+    /// Another operation failed, mostly a system call.
     System,
 }
 
-/// Why an operation failed.
+/// The reason why an operation failed: a chain of errors.
 ///
-/// `Display` prints this level only, and [`source`](std::error::Error::source)
-/// leads on; [`report`](Error::report) prints all of it in one line, outermost
-/// first, with the kernel's error last. Texts that programs match on are those
-/// of runc (`container does not exist`, ...).
+/// `Display` prints the outermost error only; [`source`](std::error::Error::source) returns
+/// the next one. [`report`](Error::report) prints the whole chain in one line, outermost
+/// first, with the kernel's error last. Texts that programs match on are those of runc
+/// (`container does not exist`, ...).
 pub struct Error(Box<Repr>);
 
 struct Repr {
@@ -60,16 +61,16 @@ enum Cause {
     Os(OsError),
 }
 
-/// An error number of the kernel; prints it in the words of errno(3), in lower case
+/// An error number of the kernel. `Display` prints the text of strerror(3) in lower case,
 /// as programs around runc expect it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OsError(pub i32);
 
-/// The longest text of one level of an error, in bytes: what a configuration holds may be in
-/// it, and engines put it into logs and answers.
+/// The longest text of one level of an error, in bytes. The text may contain strings of the
+/// configuration, and engines copy the text into logs and responses.
 const TEXT_MAX: usize = 4096;
 
-/// The text, or its beginning and its end.
+/// Returns `text`, or its beginning and end if it is longer than [`TEXT_MAX`].
 fn shorten(text: &str) -> std::borrow::Cow<'_, str> {
     if text.len() <= TEXT_MAX {
         return text.into();
@@ -89,12 +90,12 @@ impl fmt::Display for OsError {
 impl std::error::Error for OsError {}
 
 impl Error {
-    /// An error that stands by itself.
+    /// Makes an error without a source.
     pub(crate) fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
         Error(Box::new(Repr { kind, text: text.into(), hint: None, warnings: Vec::new(), source: None }))
     }
 
-    /// `what` (a system call and its object) failed with `errno`.
+    /// Makes the error of `what` (a system call and its object), which failed with `errno`.
     pub(crate) fn os(errno: Errno, what: impl Into<String>) -> Self {
         let hint = match errno {
             Errno::EMFILE => Some("the limit of open files is reached (RLIMIT_NOFILE, ulimit -n)"),
@@ -114,7 +115,7 @@ impl Error {
         }))
     }
 
-    /// `what` failed, and std has asked the kernel why.
+    /// Makes the error of `what`, which failed with an error of std.
     pub(crate) fn io(error: &std::io::Error, what: impl Into<String>) -> Self {
         Error::os(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)), what)
     }
@@ -136,30 +137,30 @@ impl Error {
         }))
     }
 
-    /// Says what the user can do about it.
+    /// Adds a hint: what the user can do about the error.
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
         self
     }
 
-    /// Adds the warnings of an operation that has failed after all: one of them may be why.
+    /// Adds the warnings of the failed operation: one of them may be the reason.
     pub(crate) fn with_warnings(mut self, warnings: Vec<Warning>) -> Self {
         self.0.warnings.extend(warnings);
         self
     }
 
-    /// The same error under another kind.
+    /// Changes the kind.
     pub(crate) fn of_kind(mut self, kind: ErrorKind) -> Self {
         self.0.kind = kind;
         self
     }
 
-    /// The kind of the outermost error.
+    /// Returns the kind of the outermost error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The kernel's error number at the end of the chain, if one is there.
+    /// Returns the kernel's error number at the end of the chain, if there is one.
     pub fn errno(&self) -> Option<i32> {
         match self.0.source.as_ref()? {
             Cause::Error(error) => error.errno(),
@@ -167,7 +168,7 @@ impl Error {
         }
     }
 
-    /// The warnings that the operation would have returned, had it not failed.
+    /// Returns the warnings that the operation gave before it failed.
     pub fn warnings(&self) -> Vec<&Warning> {
         let inner = match &self.0.source {
             Some(Cause::Error(error)) => error.warnings(),
@@ -176,7 +177,7 @@ impl Error {
         inner.into_iter().chain(&self.0.warnings).collect()
     }
 
-    /// The whole chain in one line, then the hints.
+    /// Returns the whole chain in one line, then the hints.
     pub fn report(&self) -> String {
         let mut line = String::new();
         let mut hints = String::new();
@@ -225,9 +226,9 @@ impl std::error::Error for Error {
     }
 }
 
-/// Turns what a call returned into this library's [`Result`].
+/// Turns the result of a call into this library's [`Result`].
 pub(crate) trait Context<T> {
-    /// Says what was being done when it failed.
+    /// Adds the text that says which operation failed.
     fn context<S: Into<String>>(self, text: impl FnOnce() -> S) -> Result<T>;
 }
 
@@ -243,8 +244,8 @@ impl<T> Context<T> for Result<T> {
     }
 }
 
-/// Something that was done with less than was asked for, where the
-/// specification says to warn and go on.
+/// A part of the configuration that was not applied, where the specification says to warn
+/// and go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning(pub(crate) String);
 

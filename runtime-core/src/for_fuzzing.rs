@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A door for the fuzz targets to parsers that are nobody else's business. Each
-//! function panics if a parser breaks a promise.
+//! Access to internal parsers for the fuzz targets alone. Each function panics if a parser
+//! breaks one of its invariants.
 
 use crate::boundary::channel::Reply;
 use crate::config::devices;
 use crate::spec::{DeviceCgroup, Spec};
 use crate::state::record::Record;
 
-/// A configuration as JSON.
+/// Writes a configuration as JSON.
 pub fn to_json(spec: &Spec) -> Vec<u8> {
     serde_json::to_vec(spec).unwrap_or_default()
 }
 
-/// state.json: what is accepted survives being written and read again.
+/// Parses state.json: an accepted record must stay the same when it is written and read again.
 pub fn record(json: &[u8]) {
     for id in ["x", "container"] {
         if let Ok(record) = Record::from_json(id, json) {
@@ -22,7 +22,7 @@ pub fn record(json: &[u8]) {
     }
 }
 
-/// Everything small enough for one target.
+/// Runs all parsers that are small enough to share one fuzz target.
 pub fn small_parsers(bytes: &[u8]) {
     if let Some(message) = bytes.first_chunk()
         && let Some(reply) = Reply::decode(*message)
@@ -46,8 +46,8 @@ pub fn small_parsers(bytes: &[u8]) {
     device_rules(bytes);
 }
 
-/// Rules from bytes, 7 for each; then the compiler's program for them is loaded
-/// by nobody, but has to be one.
+/// Makes device rules from the input, 7 bytes for each, and checks the program that the
+/// compiler makes of them, without loading it.
 fn device_rules(bytes: &[u8]) {
     let rules: Vec<DeviceCgroup> = bytes
         .chunks_exact(7)

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// The six kinds, in the order in which they run.
+/// The kinds of hooks, in the order in which they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Prestart,
@@ -24,7 +24,7 @@ impl Kind {
         Kind::Poststop,
     ];
 
-    /// The name of config.json.
+    /// Returns the kind's key in config.json.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Prestart => "prestart",
@@ -37,13 +37,13 @@ impl Kind {
     }
 }
 
-/// One hook, checked.
+/// A hook of config.json, validated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hook {
     pub(crate) path: String,
-    /// At least the name.
+    /// argv, with at least one element.
     pub(crate) args: Vec<String>,
-    /// `None`: what the hook's kind makes of that.
+    /// The environment. The default for `None` depends on the kind of hook.
     pub(crate) env: Option<Vec<String>>,
     pub(crate) timeout: Option<Duration>,
 }

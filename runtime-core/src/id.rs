@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The name of a container.
+//! Container ids.
 
 use crate::error::{Error, ErrorKind, Result};
 use std::ffi::CString;
 use std::fmt;
 
-/// The name of a container, unique below one state directory.
+/// The id of a container, unique below one state directory.
 ///
-/// Letters, digits, `_`, `+`, `-` and `.`, at least one of them, at most 255
-/// (it names a directory), and neither `.` nor `..`: runc's rules. A value of
-/// this type is safe to use as one component of a path.
+/// runc's rules: 1 to 255 ASCII letters, digits, `_`, `+`, `-` and `.` (the id names a
+/// directory), and neither `.` nor `..`. A value of this type is safe to use as one component
+/// of a path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ContainerId(String);
 
 impl ContainerId {
-    /// Parses, that is validates, an id.
+    /// Validates an id.
     pub fn new(id: &str) -> Result<Self> {
         if id.is_empty() {
             return Err(Error::new(ErrorKind::InvalidId, "container id cannot be empty"));
@@ -28,14 +28,14 @@ impl ContainerId {
         Ok(ContainerId(id.to_owned()))
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The id as one component of a path.
+    /// Returns the id as one component of a path.
     pub(crate) fn file_name(&self) -> CString {
-        // The alphabet of an id has no NUL.
+        // An id contains no NUL byte.
         CString::new(self.0.as_str()).unwrap_or_default()
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A low-level OCI container runtime for Linux, as a library: what
-//! `runtime-cli` does, for Rust programs.
+//! A low-level OCI container runtime for Linux, as a library for Rust programs.
+//! `runtime-cli` is the command line of this library.
 //!
 //! ```no_run
 //! use runtime_core::{ContainerId, Runtime};
@@ -18,29 +18,30 @@
 //! # }
 //! ```
 //!
-//! # What it does to its caller
+//! # Effects on the calling process
 //!
-//! Nothing. No working directory, namespace, `oom_score_adj` or dumpable flag of the
-//! calling process is changed, not even for a moment (the calling thread alone blocks
-//! its signals while it clones, and is bound to `execCPUAffinity.initial`); it has no
-//! threads of its own (unless [`Create::parallel`] allows one), no global state, and
-//! logs nothing. Any thread may call
-//! it, also in a program with hundreds of them. Two things are the caller's: the
-//! first process of a container is a child of the calling process and has to be
-//! waited for (see [`Process`]), and root, or what stands in for it, is needed for
-//! most containers.
+//! The library never changes the working directory, a namespace, `oom_score_adj` or the
+//! dumpable flag of the calling process, not even temporarily. Only the calling thread is
+//! affected: its signals are blocked during the clone, and it is bound to
+//! `execCPUAffinity.initial`. The library starts no threads (unless [`Create::parallel`]
+//! allows one), has no global state and logs nothing. Any thread may call it, also in a
+//! program with hundreds of threads.
 //!
-//! # One `create`, in prose
+//! The init of a container is a child of the calling process, which has to wait for it
+//! (see [`Process`]). Most containers need root, or a user namespace in its place.
 //!
-//! `ops/create.rs` opens the bundle and reads config.json into a [`spec::Spec`].
-//! `config/` checks it, every error with its JSON path. `state/` reserves the id and
-//! writes down what will be made. `cgroup/` makes the cgroup. `prepare/` opens the
-//! sources of mounts, makes C strings, compiles the filter of system calls: what can
-//! fail for want of memory or sense has failed by now. `parent/` clones the child,
-//! in its cgroup and its namespaces. The child, `child/`, mounts, pivots, drops what it
-//! must not keep, and says that it is ready, or which step failed and with
-//! which error number. Then the record is completed, and the program waits for
-//! `start`.
+//! # The steps of `create`
+//!
+//! 1. `ops/create.rs` opens the bundle and reads config.json into a [`spec::Spec`].
+//! 2. `config/` validates the configuration; each error has its JSON path.
+//! 3. `state/` reserves the id and records what will be made.
+//! 4. `cgroup/` makes the cgroup.
+//! 5. `prepare/` opens the sources of mounts, makes C strings and compiles the seccomp filter.
+//!    All allocation and all validation is done by now.
+//! 6. `parent/` clones the child into its cgroup and its namespaces.
+//! 7. The child, in `child/`, mounts, pivots and drops its privileges. It then reports that it
+//!    is ready, or which step failed with which error number.
+//! 8. The parent completes the record. The child waits for `start`.
 //!
 //! The repository's `docs/architecture.md` has the picture.
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Marks of an operation's steps in memory that the runtime and its children share.
+//! Marks of an operation's steps in memory that the runtime shares with its children.
 //! [`trace`](crate::trace) reads them back.
 //!
-//! Steps are marked at their end. Nothing is marked, and next to nothing is paid, unless a
-//! trace was begun. The child marks without heap or locks.
+//! Each mark is the end of a step. Without a trace, nothing is marked and the cost is close to
+//! nothing. The child writes marks without heap or locks.
 
 use crate::byte_enum::byte_enum;
 use runtime_sys::shared;
@@ -11,7 +11,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 byte_enum! {
-    /// What the runtime itself has done.
+    /// The steps of the runtime itself.
     Mark {
         LoadConfig, CheckConfig, CompileFilter, FindCgroup, Reserve, WriteRecord, CommitRecord, MakeCgroup, Plan, Clone,
         AwaitNetwork, AwaitStage, IdMaps, NetDevices, Limits, DeviceFilter, AwaitChild, Hook, SeccompAgent, SetFromOutside, Announce,
@@ -20,7 +20,7 @@ byte_enum! {
     }
 }
 
-/// A process of the operation, or a thread.
+/// A process or thread of the operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Track {
@@ -36,26 +36,26 @@ impl Track {
         [Track::Runtime, Track::Stage, Track::Init, Track::Network, Track::Last];
 }
 
-/// The memory of a timeline: how many marks there are, then two words for each.
+/// The memory of a timeline: the number of marks, then two words for each mark.
 pub(crate) type Words = &'static [AtomicU64; shared::WORDS];
 
 thread_local! {
-    // Without a destructor, so that neither heap nor lock is behind it.
+    // No destructor, so access needs neither heap nor lock.
     static CURRENT: Cell<Option<Words>> = const { Cell::new(None) };
     static TRACK: Cell<Track> = const { Cell::new(Track::Runtime) };
 }
 
-/// What a mark is about.
+/// The kind of a mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Kind {
-    /// The first of its track.
+    /// The first mark of its track.
     Begin = 1,
     Mark = 2,
     Step = 3,
 }
 
-/// One mark, as it is read back.
+/// A mark as [`events`] returns it.
 #[derive(Debug)]
 pub(crate) struct Event {
     pub(crate) time: u64,
@@ -71,7 +71,7 @@ impl Event {
         u64::from_le_bytes([kind as u8, track as u8, what, 0, i0, i1, i2, i3])
     }
 
-    /// `None` for a place that was taken and not written to yet.
+    /// Decodes a mark; `None` for a slot that was reserved and not written yet.
     fn decode(time: u64, word: u64) -> Option<Self> {
         let [kind, track, what, _, i0, i1, i2, i3] = word.to_le_bytes();
         let kind = [Kind::Begin, Kind::Mark, Kind::Step].into_iter().find(|k| *k as u8 == kind)?;
@@ -80,7 +80,7 @@ impl Event {
     }
 }
 
-/// Makes the memory of a timeline: from now on the calling thread marks what it does.
+/// Makes the memory of a timeline. From now on the calling thread marks its steps there.
 pub(crate) fn begin() -> runtime_sys::Result<Words> {
     let words = shared::words()?;
     CURRENT.set(Some(words));
@@ -88,12 +88,12 @@ pub(crate) fn begin() -> runtime_sys::Result<Words> {
     Ok(words)
 }
 
-/// Ends the timeline: the calling thread marks nothing any more.
+/// Ends the timeline of the calling thread.
 pub(crate) fn end() {
     CURRENT.set(None);
 }
 
-/// Returns the marks so far, and how many did not fit.
+/// Returns the marks so far, and the number of marks that did not fit.
 pub(crate) fn events(words: Words) -> (Vec<Event>, u64) {
     let [next, marks @ ..] = words;
     let count = next.load(Ordering::Acquire);
@@ -106,35 +106,35 @@ pub(crate) fn events(words: Words) -> (Vec<Event>, u64) {
             _ => None,
         })
         .collect();
-    // Two processes take their places first and look at the clock then.
+    // A process reserves its slot before it reads the clock, so two processes may be out of order.
     events.sort_by_key(|event| event.time);
     (events, count - fit)
 }
 
-/// The child says which process it is, first thing.
+/// Makes the calling process mark on this track, and marks the track's beginning.
 pub(crate) fn enter(track: Track) {
     TRACK.set(track);
     put(Kind::Begin, 0, 0);
 }
 
-/// What another thread needs to mark what it does in the same timeline.
+/// A reference to a timeline, for another thread to mark its steps there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Handle(Option<Words>);
 
 impl Handle {
-    /// The timeline that the calling thread marks, if any.
+    /// Returns the timeline of the calling thread, if any.
     pub(crate) fn of_thread() -> Self {
         Handle(CURRENT.get())
     }
 
-    /// From now on the calling thread is this track of it.
+    /// Makes the calling thread mark on this track of the timeline.
     pub(crate) fn enter(self, track: Track) {
         CURRENT.set(self.0);
         enter(track);
     }
 }
 
-/// Marks the end of what has just been evaluated.
+/// Marks a step at the end of the expression that did it.
 pub(crate) trait Traced: Sized {
     fn traced(self, mark: Mark) -> Self {
         put(Kind::Mark, mark as u8, 0);
@@ -144,7 +144,8 @@ pub(crate) trait Traced: Sized {
 
 impl<T, E> Traced for std::result::Result<T, E> {}
 
-/// The child has done the step that this byte stands for.
+/// Marks the end of a step of the child. `step` is the byte of a
+/// [`Step`](crate::boundary::step::Step).
 pub(crate) fn step(step: u8, item: u32) {
     put(Kind::Step, step, item);
 }

@@ -1,22 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Where the time goes: a timeline of an operation's steps, in the runtime and in
-//! the container's process.
+//! A timeline of an operation's steps, in the runtime and in the container's process.
 //!
-//! Whoever wants one calls [`Trace::begin`] before the operation and
-//! [`Trace::to_json`] after it, in the same thread. The file can be looked at with
-//! the tracing page of a browser (`chrome://tracing`, <https://ui.perfetto.dev>).
+//! Call [`Trace::begin`] before the operation and [`Trace::to_json`] after it, in the same
+//! thread. `chrome://tracing` and <https://ui.perfetto.dev> show the file.
 //!
-//! Steps are marked at their end; a step lasts from the end of the one before in
-//! the same process. Nothing is marked, and next to nothing is paid, unless a
-//! trace was begun. The child marks without heap or locks: into memory that it
-//! shares with its parent.
+//! Steps are marked at their end: a step lasts from the end of the previous step in the same
+//! process. Without a trace, nothing is marked and the cost is close to nothing. The child
+//! writes marks into memory that it shares with its parent, without heap or locks.
 
 use crate::boundary::step::Step;
 use crate::error::{Context, Result};
 use crate::marks::{self, Event, Kind, Mark, Track, Words};
 
-/// A timeline that is being made. Its memory (128 KiB of addresses, of which only
-/// what is written to is used) stays until the program ends.
+/// A timeline that is being recorded. Its memory stays mapped until the program ends: 128 KiB
+/// of address space, of which only the pages written to take memory.
 #[derive(Debug)]
 #[must_use]
 pub struct Trace {
@@ -24,12 +21,12 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Begins: from now on the calling thread marks what it does.
+    /// Begins a timeline. From now on the calling thread marks its steps.
     pub fn begin() -> Result<Self> {
         Ok(Trace { words: marks::begin().context(|| "mmap")? })
     }
 
-    /// The timeline so far, in the JSON array format of Chrome's trace events.
+    /// Returns the timeline so far, in the JSON array format of Chrome's trace events.
     pub fn to_json(&self) -> String {
         let mut out = String::from("[");
         for track in Track::ALL {
@@ -79,7 +76,7 @@ fn name_of(track: Track) -> &'static str {
     }
 }
 
-/// Returns the name of the step that a mark is the end of; `None` for the first of its track.
+/// Returns the name of the step that the mark ends; `None` for the first mark of a track.
 fn step_of(event: &Event) -> Option<String> {
     match event.kind {
         Kind::Begin => None,

@@ -5,9 +5,9 @@ use crate::error::{Error, Result};
 use crate::path::proc::NOT_MOUNTED;
 use runtime_sys::{Errno, ns};
 
-/// Returns whether the calling process is in the initial user namespace, where root is root
-/// of the host. The id maps do not tell: they may map every id to itself elsewhere, too
-/// (`PrivateUsers=full` of systemd).
+/// Returns whether the calling process is in the initial user namespace, where root is the
+/// host's root. The id maps cannot tell: another user namespace may also map every id to
+/// itself (`PrivateUsers=full` of systemd).
 pub fn is_initial_user_namespace() -> Result<bool> {
     ns::is_initial_user_namespace().map_err(|errno| {
         let error = Error::os(errno, "stat /proc/self/ns/user");

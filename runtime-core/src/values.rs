@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Checked values in the kernel's terms: config.json's words become these, and the child
-//! and its parent set them.
+//! Validated values in the kernel's representation. The strings of config.json are turned into
+//! these values, which the child and its parent then set.
 
-/// The five sets, bit n for capability n.
+/// The five capability sets. Bit n is capability n.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Capabilities {
     pub(crate) bounding: u64,
@@ -12,16 +12,16 @@ pub(crate) struct Capabilities {
     pub(crate) ambient: u64,
 }
 
-/// A policy, checked as far as that can be done without the host's nodes.
+/// A memory policy (set_mempolicy(2)), validated except for which nodes the host has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MemoryPolicy {
-    /// MPOL_* and MPOL_F_*.
+    /// MPOL_* with MPOL_F_* flags.
     pub(crate) mode: i32,
-    /// Bit n of word n/64 for node n.
+    /// The node mask. Bit n % 64 of word n / 64 is node n.
     pub(crate) nodes: Vec<u64>,
 }
 
-/// One limit of getrlimit(2).
+/// A resource limit (getrlimit(2)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rlimit {
     pub(crate) resource: u32,
@@ -29,7 +29,7 @@ pub(crate) struct Rlimit {
     pub(crate) hard: u64,
 }
 
-/// Numbers of resources by name. C libraries do not agree on their type.
+/// Lists resources by name with their numbers. C libraries differ in the type of the numbers.
 macro_rules! rlimits {
     ($($name:ident)*) => { &[$((stringify!($name), libc::$name as u32)),*] };
 }
@@ -41,12 +41,12 @@ pub(crate) const RLIMITS: &[(&str, u32)] = rlimits! {
     RLIMIT_STACK
 };
 
-/// The name of a resource, for messages.
+/// Returns the name of a resource, for messages.
 pub(crate) fn rlimit_name(resource: u32) -> &'static str {
     RLIMITS.iter().find(|(_, r)| *r == resource).map_or("RLIMIT_?", |(name, _)| name)
 }
 
-/// The policy of sched(7) that has a bandwidth.
+/// The deadline policy of sched(7), the only one with a bandwidth.
 pub(crate) const SCHED_DEADLINE: u32 = 6;
 
 /// A range of ids of a user namespace (user_namespaces(7)).
@@ -54,8 +54,8 @@ pub(crate) const SCHED_DEADLINE: u32 = 6;
 pub(crate) struct IdRange {
     /// The first id in the namespace.
     pub(crate) inside: u32,
-    /// The first id outside of it.
+    /// The first id outside of the namespace.
     pub(crate) outside: u32,
-    /// How many ids.
+    /// The number of ids.
     pub(crate) size: u32,
 }

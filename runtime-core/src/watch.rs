@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Waiting for programs that may never answer: a hook, a peer on a socket.
+//! Waits for programs that may never respond: a hook, the peer of a socket.
 
 use crate::error::{Error, ErrorKind, Result};
 use std::os::fd::BorrowedFd;
 
-/// Events that end any wait: each is a descriptor that becomes readable.
+/// The events that end any wait. Each is a descriptor that becomes readable.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Watch<'a> {
-    /// The pidfd of the container's process: nothing is done for one that has ended, by
-    /// `delete --force`, say, which waits for the caller.
+    /// The pidfd of the container's process. When it has ended, there is no point in waiting:
+    /// `delete --force`, for example, kills init and then waits for the lock that the caller holds.
     pub(crate) process: Option<BorrowedFd<'a>>,
-    /// See [`Create::cancel`](crate::Create::cancel).
+    /// The event of [`Create::cancel`](crate::Create::cancel).
     pub(crate) cancel: Option<BorrowedFd<'a>>,
 }
 
 impl<'a> Watch<'a> {
-    /// Watches nothing but `cancel`.
+    /// Watches `cancel` only.
     pub(crate) fn cancel(cancel: Option<BorrowedFd<'a>>) -> Self {
         Watch { process: None, cancel }
     }
 
-    /// Watches `process` too.
+    /// Adds the pidfd `process`.
     pub(crate) fn with(self, process: BorrowedFd<'a>) -> Self {
         Watch { process: Some(process), ..self }
     }
 
-    /// Entries for poll(2), besides those of the caller's own.
+    /// Returns the entries to add to the caller's own for poll(2).
     pub(crate) fn entries(&self) -> [Option<(BorrowedFd<'a>, i16)>; 2] {
         [self.process, self.cancel].map(|fd| fd.map(|fd| (fd, libc::POLLIN)))
     }
@@ -40,7 +40,7 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// The error of an operation that its caller has cancelled.
+/// Makes the error of an operation that the caller has cancelled.
 pub(crate) fn cancelled() -> Error {
     Error::new(ErrorKind::Cancelled, "interrupted")
 }
