@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Files that are read whole: config.json, the record of a container, its filter.
+//! Reading of whole files: config.json, a container's record, its seccomp filter.
 //!
-//! Each must be a regular file of a bounded size. Another user may have put a fifo there,
-//! which would hold up its reader for ever, or a device that never ends.
+//! Each must be a regular file of a bounded size. Another user may have put a fifo in its
+//! place, which would block the reader for ever, or a device without an end of file.
 
 use crate::error::{Error, ErrorKind};
 use nix::sys::stat::fstat;
@@ -10,10 +10,10 @@ use runtime_sys::{Errno, fd};
 use std::ffi::CStr;
 use std::os::fd::AsFd;
 
-/// Why a file was not read.
+/// The reason why a file was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unread {
-    /// The kernel has refused.
+    /// A system call failed.
     Os(Errno),
     /// The path leads to a fifo, a socket or a device.
     NotAFile,
@@ -28,7 +28,7 @@ impl From<Errno> for Unread {
 }
 
 impl Unread {
-    /// Makes an error of it; `what` is what was being done.
+    /// Makes an error of this reason; `what` is the operation that failed.
     pub(crate) fn into_error(self, what: impl Into<String>) -> Error {
         let why = match self {
             Unread::Os(errno) => return Error::os(errno, what),
@@ -39,7 +39,7 @@ impl Unread {
     }
 }
 
-/// A size in bytes, for messages.
+/// Formats a size in bytes, for messages.
 fn size(bytes: usize) -> String {
     if bytes >= 1 << 20 && bytes.is_multiple_of(1 << 20) {
         format!("{} MiB", bytes >> 20)
@@ -48,15 +48,16 @@ fn size(bytes: usize) -> String {
     }
 }
 
-/// Opens the file `name` in `dir`, following a link at its end if `follow` says so, and
-/// reads it. Waits for nobody. Returns its metadata, too. Parent only (heap).
+/// Reads the file `name` in `dir`, and returns its content and metadata. Never blocks. If the
+/// last component of `name` is a symbolic link, it is followed only with `follow`. Parent only
+/// (heap).
 pub(crate) fn read(
     dir: impl AsFd,
     name: &CStr,
     follow: bool,
     limit: usize,
 ) -> Result<(Vec<u8>, libc::stat), Unread> {
-    // O_NONBLOCK: opening a fifo would wait for its writer.
+    // O_NONBLOCK: otherwise opening a fifo waits for its writer.
     let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
     let flags = if follow { flags } else { flags | libc::O_NOFOLLOW };
     let file = fd::open_follow(dir, name, flags, 0)?;
@@ -66,13 +67,13 @@ pub(crate) fn read(
         libc::S_IFDIR => return Err(Unread::Os(Errno::EISDIR)),
         _ => return Err(Unread::NotAFile),
     }
-    // Larger than any address: the file is not read at all.
+    // A file larger than the address space is not read at all.
     let expected = usize::try_from(st.st_size).unwrap_or(usize::MAX);
     if expected > limit {
         return Err(Unread::TooLarge(limit));
     }
     match fd::read_expected(file, expected, limit) {
-        // It has grown since.
+        // The file has grown since fstat.
         Err(Errno::EFBIG) => Err(Unread::TooLarge(limit)),
         other => Ok((other?, st)),
     }
@@ -107,7 +108,7 @@ mod tests {
                 assert_eq!(content(&dir, c"f", size - 1), Err(Unread::TooLarge(size - 1)));
             }
         }
-        // Of which nobody knows the size before it was read.
+        // The size of a file of procfs is unknown before it is read.
         let (version, _) = read(fd::CWD, c"/proc/version", true, 4096).unwrap();
         assert!(version.starts_with(b"Linux "));
         assert_eq!(content(&dir, c"/proc/version", 5), Err(Unread::TooLarge(5)));

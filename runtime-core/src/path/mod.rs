@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Paths that somebody else may control, reached through descriptors.
+//! Access through descriptors to paths that other users or the container may control.
 
 pub(crate) mod file;
 pub(crate) mod proc;
@@ -10,8 +10,9 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-/// `path` without `.`, `..`, and double or outer slashes, by its text alone, as
-/// seen from a root directory: `..` never leads above it. No leading slash.
+/// Removes `.`, `..` and leading, trailing and double slashes from `path`, without looking at
+/// the file system. `path` is taken as relative to a root directory, which `..` cannot leave.
+/// The result has no leading slash.
 pub(crate) fn clean(path: &str) -> String {
     let mut clean = String::with_capacity(path.len());
     for part in path.split('/') {
@@ -29,24 +30,24 @@ pub(crate) fn clean(path: &str) -> String {
     clean
 }
 
-/// A path as the kernel wants it. Paths of the operating system have no NUL; one
-/// that has one anyway becomes a name that cannot exist.
+/// Returns the path as a C string. A path of the operating system has no NUL byte; a path that
+/// has one becomes a name that cannot exist.
 pub(crate) fn c_path(path: &Path) -> CString {
     CString::new(path.as_os_str().as_bytes()).unwrap_or_else(|_nul| c"/\x01".into())
 }
 
-/// Bytes from the kernel as a path.
+/// Returns bytes from the kernel as a path.
 pub(crate) fn from_bytes(bytes: &[u8]) -> PathBuf {
     PathBuf::from(std::ffi::OsString::from_vec(bytes.to_vec()))
 }
 
-/// A C string for messages.
+/// Returns a printable form of a path, for messages.
 pub(crate) fn show(path: &CStr) -> std::path::Display<'_> {
     Path::new(OsStr::from_bytes(path.to_bytes())).display()
 }
 
-/// Where the file behind a descriptor is now, as the kernel sees it
-/// (/proc/self/fd of proc(5)). Parent only (heap).
+/// Returns the present path of the file that a descriptor refers to (/proc/self/fd of proc(5)).
+/// Parent only (heap).
 pub(crate) fn of_fd(fd: impl AsFd) -> runtime_sys::Result<PathBuf> {
     let link = CString::new(format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())).unwrap_or_default();
     let mut buf = [0; libc::PATH_MAX as usize];

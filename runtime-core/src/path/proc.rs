@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! procfs that cannot be a fake: what the runtime reads from and writes to the
-//! kernel through it.
+//! Access to a procfs that is verified not to be a fake.
 
 use runtime_sys::fd::{self, resolve};
 use runtime_sys::mount::{self, attr};
@@ -16,15 +15,15 @@ const SYSFS_MAGIC: i64 = 0x6265_6572;
 pub(crate) struct Proc(OwnedFd);
 
 impl Proc {
-    /// The procfs at /proc of the caller's mount namespace, verified to be one, and of the
-    /// caller's pid namespace: in that of another, /proc/PID is somebody else.
+    /// Opens /proc in the caller's mount namespace and verifies that it is a procfs of the caller's
+    /// pid namespace. In a procfs of another pid namespace, /proc/PID is another process.
     ///
-    /// ENOTSUP: it is no procfs. ESRCH: it is that of another pid namespace.
+    /// ENOTSUP: it is no procfs. ESRCH: it is the procfs of another pid namespace.
     pub(crate) fn host() -> Result<Self> {
         let dir = fd::open(fd::CWD, c"/proc", libc::O_PATH | libc::O_DIRECTORY, 0)?;
         let is_procfs = fd::filesystem(&dir)? == MAGIC;
         let mut link = [0; 16];
-        // Only the root of a procfs has it.
+        // Only the root directory of a procfs has `self`.
         match fd::readlink(&dir, c"self", &mut link) {
             Ok(pid) if is_procfs && is_own(pid) => Ok(Proc(dir)),
             Ok(_) if is_procfs => Err(Errno::ESRCH),
@@ -32,21 +31,21 @@ impl Proc {
         }
     }
 
-    /// A new procfs of the caller's pid namespace, which no path leads to: for hosts on
-    /// which the one at /proc is covered (LXC, `ProtectKernelTunables` of systemd.exec(5)),
-    /// read-only, or `subset=pid`.
+    /// Makes a detached mount of a new procfs of the caller's pid namespace. It is for hosts on
+    /// which /proc has mounts over it (LXC, `ProtectKernelTunables` of systemd.exec(5)), is
+    /// read-only, or is mounted with `subset=pid`.
     ///
-    /// EPERM: no CAP_SYS_ADMIN over the pid namespace; or in a user namespace, no other
-    /// procfs is in sight that is writable and has no mounts over it (mount_too_revealing
-    /// of fs/namespace.c).
+    /// EPERM: the caller has no CAP_SYS_ADMIN over the pid namespace; or it is in a user namespace
+    /// and its mount namespace has no procfs that is writable and without mounts over it
+    /// (mount_too_revealing of fs/namespace.c).
     pub(crate) fn detached() -> Result<Self> {
         let context = mount::fsopen(c"proc")?;
         mount::fsconfig_create(&context)?;
         mount::fsmount(context, attr::NOSUID | attr::NODEV | attr::NOEXEC).map(Proc)
     }
 
-    /// Opens a file below the root: no mount on the way and no link, so what is
-    /// opened is a file of this procfs (CVE-2025-52881).
+    /// Opens a file below the root. Mounts and links on the way are refused, so the file is one of
+    /// this procfs (CVE-2025-52881).
     pub(crate) fn open(&self, path: &CStr, flags: i32) -> Result<OwnedFd> {
         fd::openat2(&self.0, path, flags, 0, resolve::BENEATH | resolve::NO_XDEV | resolve::NO_SYMLINKS)
     }
@@ -56,13 +55,13 @@ impl Proc {
         fd::read_all(self.open(path, libc::O_RDONLY)?, 1 << 20)
     }
 
-    /// Opens a file of the calling process's own: below `self`, which is a link.
+    /// Opens a file of the calling process, below the link `self`.
     pub(crate) fn open_own(&self, path: &CStr, flags: i32) -> Result<OwnedFd> {
         let resolve = resolve::BENEATH | resolve::NO_XDEV | resolve::NO_MAGICLINKS;
         self.or_detached(|proc| fd::openat2(proc, path, flags, 0, resolve))
     }
 
-    /// Opens a file here, or if all of this procfs is mounted read-only, in a detached one.
+    /// Calls `open` with this procfs, or with a detached procfs if this one is mounted read-only.
     fn or_detached(&self, open: impl Fn(&Self) -> Result<OwnedFd>) -> Result<OwnedFd> {
         match open(self) {
             Err(Errno::EROFS) => open(&Self::detached().map_err(|_denied| Errno::EROFS)?),
@@ -70,28 +69,28 @@ impl Proc {
         }
     }
 
-    /// Opens what `file`, an O_PATH descriptor of the calling process, was opened on: that
-    /// which was looked at, whatever is at its path by now.
+    /// Opens the file of `file`, an O_PATH descriptor of the calling process, again with `flags`.
+    /// The result is the same file, even if its path leads to another file by now.
     pub(crate) fn reopen(&self, file: &OwnedFd, flags: i32) -> Result<OwnedFd> {
-        // A link like this is what NO_MAGICLINKS is there to refuse. It is our own, and
-        // leads out of procfs.
+        // NO_MAGICLINKS would refuse this magic link. It is safe to follow: it is one of the calling
+        // process's own descriptors.
         fd::open_follow(&self.0, Link::to(file).path(), flags, 0)
     }
 
-    /// Changes the permissions of what `file`, an O_PATH descriptor of the calling process,
-    /// was opened on. (fchmod(2) does not take such a descriptor.)
+    /// Changes the permissions of the file of `file`, an O_PATH descriptor of the calling process.
+    /// (fchmod(2) does not take an O_PATH descriptor.)
     pub(crate) fn chmod(&self, file: &OwnedFd, mode: u32) -> Result<()> {
         fd::chmod_at(&self.0, Link::to(file).path(), mode)
     }
 
-    /// Writes a file of a process in one piece.
+    /// Writes `content` to a file below the root, with a single write(2).
     pub(crate) fn write(&self, path: &CStr, content: &[u8]) -> Result<()> {
         let file = self.or_detached(|proc| proc.open(path, libc::O_WRONLY))?;
         if fd::write(file, content)? == content.len() { Ok(()) } else { Err(Errno::EIO) }
     }
 }
 
-/// The host's procfs, for the parent: an error says what is wrong with it.
+/// Opens the host's procfs, for the parent. The error says what is wrong with /proc.
 pub(crate) fn host() -> crate::error::Result<Proc> {
     Proc::host().map_err(|errno| {
         let error = crate::error::Error::os(errno, "open /proc");
@@ -105,10 +104,10 @@ pub(crate) fn host() -> crate::error::Result<Proc> {
     })
 }
 
-/// The hint where /proc is missing.
+/// The hint for a missing /proc.
 pub(crate) const NOT_MOUNTED: &str = "the runtime needs a procfs at /proc: mount -t proc proc /proc";
 
-/// Whether the text is the caller's pid.
+/// Returns whether the text is the caller's pid.
 fn is_own(pid: &[u8]) -> bool {
     std::str::from_utf8(pid).ok().and_then(|pid| pid.parse().ok()) == Some(std::process::id())
 }
@@ -144,19 +143,19 @@ impl AsFd for Proc {
     }
 }
 
-/// True if a file system of this type is an interface to the kernel, whose files do
-/// things: procfs and sysfs.
+/// Returns true if a file system of this type is procfs or sysfs: interfaces to the kernel,
+/// in which opening, reading or writing a file can have side effects.
 pub(crate) fn is_kernels(filesystem: i64) -> bool {
     matches!(filesystem, MAGIC | SYSFS_MAGIC)
 }
 
-/// True if the descriptor is on a procfs.
+/// Returns true if the descriptor is on a procfs.
 pub(crate) fn is_procfs(file: impl AsFd) -> Result<bool> {
     Ok(fd::filesystem(file)? == MAGIC)
 }
 
-/// Files of procfs that may be covered, because lxcfs and its like provide them
-/// and because nothing that the runtime reads or writes is among them.
+/// The files of procfs that may have a mount over them. Programs such as lxcfs provide these
+/// files, and the runtime reads and writes none of them.
 const PROC_FILES: &[&str] = &[
     "proc/cpuinfo",
     "proc/diskstats",
@@ -170,7 +169,7 @@ const PROC_FILES: &[&str] = &[
     "proc/uptime",
 ];
 
-/// True if `path` (relative to the container's root) is a file of procfs that may be covered.
+/// Returns true if `path` (relative to the container's root) is in [`PROC_FILES`].
 pub(crate) fn is_proc_file(path: &[u8]) -> bool {
     PROC_FILES.iter().any(|file| file.as_bytes() == path)
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A directory as the root of everything below it: the container's rootfs.
+//! Path resolution inside a root directory: the container's rootfs.
 
 use nix::sys::stat::fstat;
 use runtime_sys::fd::{self, resolve};
@@ -7,15 +7,15 @@ use runtime_sys::{Errno, Result};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// A root directory. Paths are resolved as if chroot(2) had been called on it,
-/// whatever links are in the way, and through no link of procfs
-/// (openat2(2): RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS).
+/// A root directory. Paths are resolved as if the process had called chroot(2) on it: links
+/// stay inside, and magic links of procfs are refused (openat2(2): RESOLVE_IN_ROOT,
+/// RESOLVE_NO_MAGICLINKS).
 ///
-/// Nothing here touches the heap: the child works with it.
+/// The child uses this type, so none of its functions allocates.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Root<'a>(BorrowedFd<'a>);
 
-/// What is at the end of a path.
+/// The type of a path's last component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Leaf {
     Directory,
@@ -23,7 +23,7 @@ pub(crate) enum Leaf {
 }
 
 impl Leaf {
-    /// The flag of open(2) that nothing but a directory passes.
+    /// Returns O_DIRECTORY for a directory, 0 for a file.
     pub(crate) fn open_flag(self) -> i32 {
         match self {
             Leaf::Directory => libc::O_DIRECTORY,
@@ -37,24 +37,23 @@ impl<'a> Root<'a> {
         Root(dir.as_fd())
     }
 
-    /// The root directory itself.
+    /// Returns the root directory itself.
     pub(crate) fn dir(self) -> BorrowedFd<'a> {
         self.0
     }
 
-    /// Opens what is at `path`, following links inside of the root.
+    /// Opens `path`, following links inside of the root.
     pub(crate) fn open(self, path: &CStr, flags: i32) -> Result<OwnedFd> {
         fd::openat2(self.0, path, flags, 0, resolve::IN_ROOT | resolve::NO_MAGICLINKS)
     }
 
-    /// Opens what is at `path`, which has no link in it: ELOOP.
+    /// Opens `path` without following links. ELOOP: a component is a link.
     pub(crate) fn open_proper(self, path: &CStr, flags: i32) -> Result<OwnedFd> {
         fd::openat2(self.0, path, flags, 0, resolve::IN_ROOT | resolve::NO_SYMLINKS)
     }
 
-    /// Opens (O_PATH) what is at `path`. What is missing is made: directories
-    /// (mode 0755, less the umask), and at the end an empty file (0644), if
-    /// `leaf` is one.
+    /// Opens `path` with O_PATH, and makes missing components: directories (mode 0755, less the
+    /// umask), and at the end an empty file (0644) if `leaf` is [`Leaf::File`].
     pub(crate) fn open_or_make(self, path: &CStr, leaf: Leaf) -> Result<OwnedFd> {
         match self.open(path, libc::O_PATH) {
             Err(Errno::ENOENT) => self.make(path, leaf),
@@ -62,11 +61,13 @@ impl<'a> Root<'a> {
         }
     }
 
-    /// The second half of [`open_or_make`](Self::open_or_make): something is missing.
+    /// Makes the missing components of `path`: the second half of
+    /// [`open_or_make`](Self::open_or_make).
     pub(crate) fn make(self, path: &CStr, leaf: Leaf) -> Result<OwnedFd> {
         match self.make_last(path, leaf) {
-            // More is missing, or a link leads to nothing. By now it may lead to the root, if
-            // a container that shares the rootfs has changed it: that was never missing.
+            // More than the last component is missing, or a link dangles. A container that shares
+            // the rootfs may have changed the link to lead to the root meanwhile. The root was never
+            // missing, so this is an error.
             Err(Errno::ENOENT) => {
                 let made = self.make_all(path, leaf)?;
                 if fd::place_of(&made)? == fd::place_of(self.0)? { Err(Errno::ELOOP) } else { Ok(made) }
@@ -75,39 +76,40 @@ impl<'a> Root<'a> {
         }
     }
 
-    /// As [`make`](Self::make), for a path that may have no link in it.
+    /// Makes `path` like [`make`](Self::make), then opens it like
+    /// [`open_proper`](Self::open_proper).
     pub(crate) fn make_proper(self, path: &CStr, leaf: Leaf) -> Result<OwnedFd> {
         drop(self.make(path, leaf)?);
         self.open_proper(path, libc::O_PATH)
     }
 
-    /// The directory that `path` is in, made if it is missing, and the last
-    /// component of `path`. The component may be anything, or missing.
+    /// Opens the parent directory of `path`, made if it is missing, and returns it with the last
+    /// component of `path`. The last component itself is not looked at.
     pub(crate) fn parent_of(self, path: &CStr) -> Result<(OwnedFd, &CStr)> {
         let mut buf = PathBuffer::new();
         let (parent, name) = split(path, &mut buf)?;
         Ok((self.open_or_make(parent, Leaf::Directory)?, name))
     }
 
-    /// Makes the last component of `path` alone, in a directory that is there. If
-    /// that is not all, ENOENT.
+    /// Makes the last component of `path` alone, in an existing directory. ENOENT: more is missing,
+    /// or the last component is a link or `..`.
     fn make_last(self, path: &CStr, leaf: Leaf) -> Result<OwnedFd> {
         let mut buf = PathBuffer::new();
         let (parent, name) = split(path, &mut buf)?;
         if name == c".." {
-            return Err(Errno::ENOENT); // What that is, only a lookup from the root may say.
+            return Err(Errno::ENOENT); // Only a lookup from the root may resolve `..`.
         }
         make_leaf(&self.open(parent, libc::O_PATH | libc::O_DIRECTORY)?, name, leaf)
     }
 
-    /// Makes the components of `path` one by one. Each is looked up from the
-    /// root, so that links on the way work, and made in the directory that was
-    /// found. Where a link leads to nothing, that is made, inside of the root.
-    #[cold] // For the sake of its stack: pages that have to be copied in the child.
+    /// Makes the components of `path` one by one. Each component is looked up from the root, so
+    /// that links on the way are followed, and is made in its parent directory if it is missing.
+    /// The target of a dangling link is made, inside of the root.
+    #[cold] // Its large stack frame would cause page copies (CoW) in the child.
     #[inline(never)]
     fn make_all(self, path: &CStr, leaf: Leaf) -> Result<OwnedFd> {
         let mut path = PathBuffer::holding(path.to_bytes())?;
-        // The kernel's limit, too (path_resolution(7)).
+        // The kernel has the same limit (path_resolution(7)).
         for _ in 0..=40 {
             match self.make_up_to_link(&mut path, leaf)? {
                 Some(made) => return Ok(made),
@@ -117,8 +119,8 @@ impl<'a> Root<'a> {
         Err(Errno::ELOOP)
     }
 
-    /// Makes `path` as far as there is no dangling link in it. If there is one,
-    /// `None`, and `path` has what it leads to in its place.
+    /// Makes the components of `path` up to the first dangling link. If there is a dangling link,
+    /// replaces it in `path` with its target, and returns `None`.
     fn make_up_to_link(self, path: &mut PathBuffer, leaf: Leaf) -> Result<Option<OwnedFd>> {
         let mut dir = self.open(c".", libc::O_PATH | libc::O_DIRECTORY)?;
         let mut buf = PathBuffer::new();
@@ -135,7 +137,7 @@ impl<'a> Root<'a> {
                     let mut target = [0; libc::PATH_MAX as usize];
                     if let Ok(target) = fd::readlink(&dir, name, &mut target) {
                         let tail = bytes.get(end..).unwrap_or_default();
-                        // What is before it exists, so `..` in the link is the kernel's to resolve.
+                        // The path before the link exists, so the kernel can resolve a `..` in the target.
                         let head = if target.starts_with(b"/") { 0 } else { start };
                         let mut whole = PathBuffer::holding(bytes.get(..head).unwrap_or_default())?;
                         whole.push(target)?;
@@ -153,7 +155,7 @@ impl<'a> Root<'a> {
     }
 }
 
-/// The directory that `path` is in, and its last component.
+/// Splits `path` into its parent directory and its last component.
 fn split<'b, 'p>(path: &'p CStr, buf: &'b mut PathBuffer) -> Result<(&'b CStr, &'p CStr)> {
     let bytes = path.to_bytes_with_nul();
     let start = bytes.iter().rposition(|b| *b == b'/').map_or(0, |slash| slash + 1);
@@ -163,8 +165,8 @@ fn split<'b, 'p>(path: &'p CStr, buf: &'b mut PathBuffer) -> Result<(&'b CStr, &
     Ok((if parent.is_empty() { c"." } else { parent }, name))
 }
 
-/// Makes `name` in `dir`, or opens what somebody else has just made there; a
-/// dangling link is ENOENT.
+/// Makes `name` in `dir` and opens it, or opens what another process has just made there.
+/// ENOENT: `name` is a link.
 fn make_leaf(dir: &OwnedFd, name: &CStr, leaf: Leaf) -> Result<OwnedFd> {
     let made = match leaf {
         Leaf::Directory => fd::mkdir(dir, name, 0o755),
@@ -179,7 +181,7 @@ fn make_leaf(dir: &OwnedFd, name: &CStr, leaf: Leaf) -> Result<OwnedFd> {
     if is_link { Err(Errno::ENOENT) } else { Ok(opened) }
 }
 
-/// A C string on the stack, for parts of paths.
+/// A C string of at most PATH_MAX bytes on the stack.
 pub(crate) struct PathBuffer {
     bytes: [u8; libc::PATH_MAX as usize],
     len: usize,
@@ -190,7 +192,7 @@ impl PathBuffer {
         PathBuffer { bytes: [0; libc::PATH_MAX as usize], len: 0 }
     }
 
-    /// A buffer that holds `path`.
+    /// Makes a buffer that holds `path`.
     fn holding(path: &[u8]) -> Result<Self> {
         let mut buf = PathBuffer::new();
         buf.push(path)?;
@@ -201,7 +203,7 @@ impl PathBuffer {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
-    /// Adds `part`, with nothing between. ENAMETOOLONG at PATH_MAX.
+    /// Appends `part`, without a separator. ENAMETOOLONG at PATH_MAX.
     fn push(&mut self, part: &[u8]) -> Result<()> {
         let end = self.len + part.len();
         match self.bytes.get_mut(self.len..=end).and_then(<[u8]>::split_last_mut) {
@@ -215,12 +217,12 @@ impl PathBuffer {
         }
     }
 
-    /// Holds `path` from now on. ENAMETOOLONG at PATH_MAX.
+    /// Replaces the content with `path`. ENAMETOOLONG at PATH_MAX.
     pub(crate) fn set(&mut self, path: &[u8]) -> Result<&CStr> {
         self.join(path, b"")
     }
 
-    /// Holds `first` and `second` from now on, with nothing between them.
+    /// Replaces the content with `first` and `second`, without a separator.
     pub(crate) fn join(&mut self, first: &[u8], second: &[u8]) -> Result<&CStr> {
         self.len = 0;
         self.push(first)?;
@@ -263,7 +265,7 @@ mod tests {
         symlink(&outside, dir.path().join("root/absolute")).unwrap();
         symlink("../../../..", dir.path().join("root/a/up")).unwrap();
         symlink("/nowhere", dir.path().join("root/dangling")).unwrap();
-        // An absolute link is taken from the root, and what it leads to made there.
+        // The target of an absolute link is made below the root.
         root.open_or_make(c"absolute/x", Leaf::Directory).unwrap();
         assert!(dir.path().join("root").join(outside.strip_prefix("/").unwrap()).join("x").is_dir());
         root.open_or_make(c"a/up/made", Leaf::Directory).unwrap();
@@ -292,7 +294,7 @@ mod tests {
         assert!(at("up/b/c/d/e").is_file());
         symlink("loop", at("loop")).unwrap();
         assert_eq!(root.open_or_make(c"loop/x", Leaf::Directory).unwrap_err(), Errno::ELOOP);
-        // Each makes way for one that is longer.
+        // Each replacement makes the path longer.
         symlink("grow/x", at("grow")).unwrap();
         assert_eq!(root.open_or_make(c"grow", Leaf::Directory).unwrap_err(), Errno::ELOOP);
         assert_eq!(std::fs::read_dir(dir.path().join("outside")).unwrap().count(), 0);
