@@ -1,36 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The system call filter as `exec` finds it again: the very program that the
-//! container's first process has, so that a later version of this library, or of
-//! config.json, changes nothing.
+//! The seccomp filter as stored for `exec`: the same BPF program that init has loaded. A later
+//! version of this library, or an edited config.json, does not change the filter.
 //!
-//! The program is a file of its own, that only exec reads: `seccomp.bpf`, the
-//! kernel's `struct sock_filter` one after the other, 2 KiB for Docker's profile.
-//! The record has the rest.
+//! The program is in a file of its own, `seccomp.bpf`, which only exec reads: an array of the
+//! kernel's `struct sock_filter`, 2 KiB for Docker's profile. The rest is in the record.
 
 use seccomp::{Instruction, Listener, Program};
 use serde::{Deserialize, Serialize};
 
-/// Bytes of one instruction.
+/// The size of an instruction in bytes.
 const INSTRUCTION: usize = 8;
 
-/// The size of the longest program.
+/// The size of the longest program in bytes.
 pub(super) const PROGRAM_MAX: usize = seccomp::MAX_INSTRUCTIONS * INSTRUCTION;
 
-/// A filter that is ready to be loaded.
+/// A compiled seccomp filter with what is needed to load it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CompiledFilter {
     pub(crate) program: Program,
     /// SECCOMP_FILTER_FLAG_*.
     pub(crate) flags: u32,
-    /// Who answers calls that the filter does not decide.
+    /// The seccomp agent, which decides calls with SCMP_ACT_NOTIFY.
     pub(crate) agent: Option<Listener>,
 }
 
-/// What the record remembers of a filter.
+/// The part of the filter that is in the record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FilterRecord {
     flags: u32,
-    /// How many there are in the file.
+    /// The number of instructions in the file.
     instructions: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     agent: Option<AgentRecord>,
@@ -44,19 +42,19 @@ struct AgentRecord {
 }
 
 impl CompiledFilter {
-    /// What goes into the record.
+    /// Returns the part for the record.
     pub(crate) fn record(&self) -> FilterRecord {
         let agent = self.agent.clone().map(|Listener { path, metadata }| AgentRecord { path, metadata });
         FilterRecord { flags: self.flags, instructions: self.program.instructions().len(), agent }
     }
 
-    /// How it is loaded, for a debug log; in runc's words, which its tests read.
+    /// Returns the flags of the filter for a debug log, in the wording that runc's tests expect.
     pub(crate) fn note(&self) -> String {
         format!("seccomp filter flags: {}", self.flags)
     }
 
-    /// Puts the two together again. A program that the kernel would not take is
-    /// an error, in words.
+    /// Makes the filter of the record's part and the content of the file. The error text says
+    /// why the kernel would refuse the program, or that the file is not whole.
     pub(super) fn read(record: &FilterRecord, file: &[u8]) -> Result<Self, String> {
         let (chunks, rest) = file.as_chunks::<INSTRUCTION>();
         if chunks.len() != record.instructions || !rest.is_empty() {
@@ -75,7 +73,7 @@ impl CompiledFilter {
     }
 }
 
-/// What goes into the file.
+/// Returns the content of the file.
 pub(super) fn to_bytes(program: &[Instruction]) -> Vec<u8> {
     let bytes = |i: &Instruction| {
         let ([c0, c1], [k0, k1, k2, k3]) = (i.code.to_ne_bytes(), i.k.to_ne_bytes());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What is remembered of a container between commands.
+//! A container's persistent state, kept between commands.
 
 pub(crate) mod filter;
 pub(crate) mod process;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A process that is remembered by pid and start time, and never mistaken for another.
+//! Identification of processes by pid and start time, safe against pid reuse.
 
 use crate::error::{Context, Error, ErrorKind, Result};
 use runtime_sys::{Errno, dir, fd, process};
@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// A pid, and when the process with it was started: together they are unique
-/// until the next boot.
+/// A pid with the start time of its process. The pair is unique until the next boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ProcessId {
     #[serde(rename = "init_process_pid")]
     pub(crate) pid: i32,
-    /// Clock ticks since boot.
+    /// The start time in clock ticks since boot.
     #[serde(rename = "init_process_start")]
     pub(crate) start: u64,
 }
 
 impl ProcessId {
-    /// That of a process that cannot go away meanwhile: a child not waited for.
+    /// Returns the identification of a process whose pid cannot be reused meanwhile: a child that
+    /// was not waited for.
     pub(crate) fn of(pid: i32) -> Result<Self> {
         match stat(pid)? {
             Some(Stat { start, .. }) => Ok(ProcessId { pid, start }),
@@ -27,7 +27,7 @@ impl ProcessId {
         }
     }
 
-    /// Whether it lives: neither gone, nor a zombie, nor replaced by another.
+    /// Returns whether the process is alive: its pid exists, is not a zombie, and was not reused.
     pub(crate) fn is_alive(&self) -> Result<bool> {
         let Some(stat) = stat(self.pid)? else { return self.is_hidden().map(|()| false) };
         match Some(stat).filter(|stat| stat.start == self.start) {
@@ -37,7 +37,7 @@ impl ProcessId {
         }
     }
 
-    /// Whether it is still to execute a program.
+    /// Returns whether the process has executed a program yet.
     pub(crate) fn execution(&self) -> Result<Execution> {
         /// "Forked but didn't exec" (include/linux/sched.h).
         const PF_FORKNOEXEC: u32 = 0x40;
@@ -48,23 +48,23 @@ impl ProcessId {
         })
     }
 
-    /// Whether a process whose first thread has ended goes on in others, which
-    /// /proc/PID/stat does not tell (pthread_exit(3) in main).
+    /// Returns whether a process whose main thread has ended still has other threads
+    /// (pthread_exit(3) in main). /proc/PID/stat shows such a process as a zombie.
     fn has_threads(&self) -> Result<bool> {
         let pidfd = match process::pidfd_open(self.pid) {
             Err(Errno::ESRCH) => return Ok(false),
             other => other.context(|| format!("pidfd_open {}", self.pid))?,
         };
-        // Still the same one.
+        // Make sure that the pidfd refers to the same process.
         let same = stat(self.pid)?.is_some_and(|stat| stat.start == self.start);
         Ok(same && !await_end(&pidfd, 0)?)
     }
 
-    /// Fails if /proc does not have the pid, and a process has it all the same: a host without
-    /// procfs, or with other users' processes hidden (`hidepid`), cannot tell.
+    /// Fails if a process with the pid exists although /proc has no entry for it: the host has no
+    /// procfs at /proc, or hides the processes of other users (`hidepid`).
     fn is_hidden(&self) -> Result<()> {
         let Ok(pidfd) = process::pidfd_open(self.pid) else { return Ok(()) };
-        // One that has come or gone meanwhile.
+        // The process started or ended between the two looks.
         if stat(self.pid)?.is_some() || await_end(&pidfd, 0)? {
             return Ok(());
         }
@@ -73,12 +73,12 @@ impl ProcessId {
             .with_hint("procfs is not mounted at /proc, or hides processes of other users (hidepid)"))
     }
 
-    /// A handle to it, if it lives.
+    /// Returns a pidfd of the process; `None` if it is not alive.
     pub(crate) fn open(&self) -> Result<Option<OwnedFd>> {
         if self.pid <= 0 {
             return Ok(None);
         }
-        // The handle first: what it refers to cannot change after the check.
+        // The pidfd is opened first: the process that it refers to cannot change after the check.
         let pidfd = match process::pidfd_open(self.pid) {
             Err(Errno::ESRCH) => return Ok(None),
             other => other.context(|| format!("pidfd_open {}", self.pid))?,
@@ -86,7 +86,7 @@ impl ProcessId {
         Ok(self.is_alive()?.then_some(pidfd))
     }
 
-    /// Sends it a signal; false if it does not live.
+    /// Sends the process a signal; false if the process is not alive.
     pub(crate) fn signal(&self, signal: i32) -> Result<bool> {
         let Some(pidfd) = self.open()? else { return Ok(false) };
         match process::pidfd_send_signal(&pidfd, signal) {
@@ -97,12 +97,12 @@ impl ProcessId {
     }
 }
 
-/// Ends the tracers of process `pid`, which was killed and does not end: a tracer can stop it on
-/// its way out (PTRACE_O_TRACEEXIT, ptrace(2)). `pidfd` refers to the same process.
+/// Kills the tracers of process `pid`, which was killed and does not end: a tracer can stop a
+/// process during its exit (PTRACE_O_TRACEEXIT, ptrace(2)). `pidfd` refers to the same process.
 ///
-/// A tracer on the host is somebody's debugger, or a parent that asked for PTRACE_TRACEME. So
-/// only tracers in the process's own pid namespace are ended, and none if that namespace is
-/// the runtime's too.
+/// A tracer on the host is a debugger, or the parent of a process that called PTRACE_TRACEME.
+/// So only tracers in the process's own pid namespace are killed, and none if that namespace
+/// is also the runtime's.
 pub(crate) fn end_tracers(pid: i32, pidfd: &OwnedFd) -> Result<()> {
     let namespace = pid_namespace_of(pid)?;
     if namespace.is_none() || namespace == pid_namespace_of(std::process::id() as i32)? {
@@ -112,7 +112,7 @@ pub(crate) fn end_tracers(pid: i32, pidfd: &OwnedFd) -> Result<()> {
 }
 
 fn end_tracers_within(namespace: Option<u64>, pid: i32, pidfd: &OwnedFd) -> Result<()> {
-    /// A tracer that is traced itself may be kept as well.
+    /// The limit of the chain of tracers: a tracer may be kept from ending by its own tracer.
     const CHAIN_MAX: usize = 64;
     const PATIENCE_MS: i32 = 100;
     let mut held: Option<(i32, OwnedFd)> = None;
@@ -123,14 +123,14 @@ fn end_tracers_within(namespace: Option<u64>, pid: i32, pidfd: &OwnedFd) -> Resu
             Err(Errno::ESRCH) => continue,
             other => other.context(|| format!("pidfd_open {}", tracer.process))?,
         };
-        // The pidfd keeps its process, so what is true of the number now is true of it.
+        // The pid was not reused if the tracer is unchanged after its pidfd was opened.
         if tracer_of(traced)? != Some(tracer) {
             continue;
         }
         if pid_namespace_of(tracer.process)? != namespace {
             return Ok(());
         }
-        // As long as the traced process has not ended, its pid was not another's meanwhile.
+        // If the traced process has not ended yet, its pid was not reused during these checks.
         if await_end(traced_fd, 0)? {
             return Ok(());
         }
@@ -142,14 +142,14 @@ fn end_tracers_within(namespace: Option<u64>, pid: i32, pidfd: &OwnedFd) -> Resu
     Ok(())
 }
 
-/// A thread that traces another, and the process that the thread belongs to.
+/// A thread that traces another thread, with the process that the tracing thread belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Tracer {
     thread: i32,
     process: i32,
 }
 
-/// Returns the tracer of the first thread of process `pid` that has one.
+/// Returns the tracer of the first traced thread of process `pid`.
 fn tracer_of(pid: i32) -> Result<Option<Tracer>> {
     let path = format!("/proc/{pid}/task");
     let directory = CString::new(path.as_str()).unwrap_or_default();
@@ -162,7 +162,7 @@ fn tracer_of(pid: i32) -> Result<Option<Tracer>> {
         let Some(tracer) = number_in_status(thread, "TracerPid")?.filter(|thread| *thread > 0) else {
             continue;
         };
-        // A tracer that is a thread has no pidfd: its process has.
+        // pidfd_open(2) takes the pid of a process, not the id of a thread.
         if let Some(process) = number_in_status(tracer, "Tgid")? {
             return Ok(Some(Tracer { thread: tracer, process }));
         }
@@ -170,7 +170,8 @@ fn tracer_of(pid: i32) -> Result<Option<Tracer>> {
     Ok(None)
 }
 
-/// Returns a number in the status of a thread (proc_pid_status(5)), `None` if the thread has ended.
+/// Returns a number from the status of a thread (proc_pid_status(5)); `None` if the thread has
+/// ended.
 fn number_in_status(thread: i32, key: &str) -> Result<Option<i32>> {
     let path = format!("/proc/{thread}/status");
     match fd::read_piece(fd::CWD, &CString::new(path.as_str()).unwrap_or_default()) {
@@ -184,7 +185,8 @@ fn parse_number(status: &str, key: &str) -> Option<i32> {
     status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')?.trim().parse().ok())
 }
 
-/// `None`: it has ended, or the caller may not look at it.
+/// Returns the inode number of the process's pid namespace; `None` if the process has ended or
+/// the caller has no permission.
 fn pid_namespace_of(pid: i32) -> Result<Option<u64>> {
     let path = format!("/proc/{pid}/ns/pid");
     match fd::stat_at(fd::CWD, &CString::new(path.as_str()).unwrap_or_default(), 0) {
@@ -194,21 +196,22 @@ fn pid_namespace_of(pid: i32) -> Result<Option<u64>> {
     }
 }
 
-/// Whether a process that cannot go away meanwhile is stopped, by a signal or a tracer.
+/// Returns whether a process is stopped by a signal or a tracer. Its pid must not be reused
+/// meanwhile.
 pub(crate) fn is_halted(pid: i32) -> Result<bool> {
     Ok(stat(pid)?.is_some_and(|stat| matches!(stat.state, b'T' | b't')))
 }
 
-/// How far a process is with the program that it is to execute.
+/// The progress of a process that is going to execute a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Execution {
     ToCome,
     Done,
-    /// Before or after it.
+    /// The process has ended, with or without having executed a program.
     Ended,
 }
 
-/// Waits until the process behind a pidfd has ended, at most `limit_ms`: whether it has.
+/// Waits at most `limit_ms` until the process of a pidfd has ended, and returns whether it has.
 pub(crate) fn await_end(pidfd: impl AsFd, limit_ms: i32) -> Result<bool> {
     Ok(fd::poll(pidfd, libc::POLLIN, limit_ms).context(|| "poll pidfd")? != 0)
 }
@@ -231,8 +234,8 @@ fn stat(pid: i32) -> Result<Option<Stat>> {
     }
 }
 
-/// Fields 3, 9 and 22 of /proc/PID/stat (proc(5)). They are counted from the last
-/// bracket, because the name before it may hold anything.
+/// Parses fields 3, 9 and 22 of /proc/PID/stat (proc(5)). Fields are counted from the last
+/// parenthesis, because the process name before it may contain any character.
 pub(crate) fn parse_stat(text: &[u8]) -> Option<Stat> {
     let rest = text.get(text.iter().rposition(|b| *b == b')')? + 2..)?;
     let mut fields = rest.split(|b| *b == b' ');
@@ -265,7 +268,7 @@ mod tests {
 
     #[test]
     fn numbers_in_a_status() {
-        // A name cannot have a line break there (proc(5)).
+        // The kernel escapes a line break in the name (proc(5)).
         let status = "Name:\tTracerPid:\t1\nTgid:\t12\nTracerPid:\t4711\nUid:\t0\n";
         assert_eq!(parse_number(status, "TracerPid"), Some(4711));
         assert_eq!(parse_number(status, "Tgid"), Some(12));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! state.json: a format of its own, not the configuration. Field names are
-//! runc's where programs are known to read them.
+//! state.json. Its format is independent of config.json. Fields that other programs are known
+//! to read have runc's names.
 
 use super::filter::FilterRecord;
 use super::process::ProcessId;
@@ -15,18 +15,19 @@ use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The version of the format. A record of another version is refused.
+/// The version of the format that is written. A newer version is refused.
 const VERSION: u32 = 2;
 
-/// The oldest version that is read. Version 1 does not have the process that exec needs.
+/// The oldest version that is read. Version 1 lacks the process that exec needs.
 const OLDEST: u32 = 1;
 
-/// All that is remembered of a container.
+/// The persistent state of a container.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
     version: u32,
     pub(crate) id: String,
-    /// Written before anything is made, and replaced when everything is.
+    /// The phase of creation: `Creating` in the record that is written before anything is made,
+    /// `Created` in the one that replaces it at the end.
     pub(crate) phase: Phase,
     #[serde(flatten)]
     pub(crate) init: ProcessId,
@@ -37,25 +38,26 @@ pub(crate) struct Record {
     /// Absolute.
     pub(crate) rootfs: String,
     pub(crate) annotations: BTreeMap<String, String>,
-    /// `{"": path}`: the one hierarchy of cgroup2.
+    /// `{"": path}`, as cgroup2 has a single hierarchy. Empty without a cgroup.
     pub(crate) cgroup_paths: BTreeMap<String, String>,
     pub(crate) cgroup: CgroupRecord,
-    /// What is limited, as config.json and later updates have it.
+    /// The limits of config.json and later updates.
     #[serde(default)]
     pub(crate) resources: Document,
-    /// `{"NEWPID": "/proc/1/ns/pid", ...}` for those that are not the host's.
+    /// `{"NEWPID": "/proc/1/ns/pid", ...}` for the namespaces that are not the host's.
     pub(crate) namespace_paths: BTreeMap<String, String>,
-    /// Killing init does not end the others: it has no pid namespace of its own.
+    /// The container has no pid namespace of its own, so killing init does not end its other
+    /// processes.
     pub(crate) shared_pid_namespace: bool,
     pub(crate) no_new_keyring: bool,
-    /// Of a container in the host's mount namespace: the id of the mount that
-    /// `rootfs` was on before the container's own was mounted there.
+    /// The id of the mount at `rootfs` before the container's own mount was put over it. Only for
+    /// a container in the host's mount namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) host_mount_below: Option<u64>,
-    /// Its group in the resctrl file system.
+    /// The container's group in the resctrl file system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) resctrl: Option<Place>,
-    /// What later processes of the container get if they say nothing else.
+    /// The defaults for later processes of the container.
     pub(crate) inherited: Document,
     /// The filter that every process of the container loads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,14 +70,14 @@ pub(crate) struct Record {
     pub(crate) poststop: Vec<HookRecord>,
 }
 
-/// A part of the record in the format of config.json, not of this file: passed on unread.
+/// A part of the record that is kept as JSON in another format, that of config.json.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Document(Box<RawValue>);
 
 impl Document {
     pub(crate) fn new(value: &impl Serialize) -> Self {
-        // Only maps with keys that are no strings cannot be written.
+        // Fails only for maps with keys that are no strings.
         serde_json::value::to_raw_value(value).map(Document).unwrap_or_default()
     }
 }
@@ -93,7 +95,7 @@ impl PartialEq for Document {
     }
 }
 
-/// A hook that has not run yet.
+/// A hook that may run later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HookRecord {
     path: String,
@@ -102,7 +104,8 @@ pub(crate) struct HookRecord {
     timeout: Option<Duration>,
 }
 
-/// Reads the startContainer hooks, which version 1 keeps with the process that runs them.
+/// Reads the startContainer hooks. Version 1 keeps them in an object with the process that runs
+/// them.
 fn start_container<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Vec<HookRecord>, D::Error> {
@@ -118,7 +121,7 @@ fn start_container<'de, D: Deserializer<'de>>(
 }
 
 impl HookRecord {
-    /// Returns what is written down of these hooks.
+    /// Makes the records of hooks.
     pub(crate) fn list(hooks: &[Hook]) -> Vec<Self> {
         hooks
             .iter()
@@ -127,7 +130,7 @@ impl HookRecord {
             .collect()
     }
 
-    /// Returns the hooks of a list.
+    /// Makes hooks of their records.
     pub(crate) fn hooks(list: &[Self]) -> Vec<Hook> {
         list.iter()
             .cloned()
@@ -136,19 +139,19 @@ impl HookRecord {
     }
 }
 
-/// How far creation has come.
+/// The phase of a container's creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Phase {
-    /// It is going on, or was interrupted: there may be anything that the
-    /// record names, or nothing.
+    /// Creation is in progress or was interrupted. Any of the things that the record names may
+    /// exist.
     Creating,
-    /// It has come to its end.
+    /// Creation is complete.
     Created,
 }
 
 impl Record {
-    /// The record of a container of which nothing is made yet.
+    /// Makes the record of a container before any part of the container is made.
     pub(crate) fn creating(
         id: &str,
         bundle: String,
@@ -181,18 +184,18 @@ impl Record {
         }
     }
 
-    /// Says where the container's cgroup is now.
+    /// Sets the container's cgroup.
     pub(crate) fn set_cgroup(&mut self, path: String, cgroup: CgroupRecord) {
         self.cgroup_paths = cgroup_paths(path);
         self.cgroup = cgroup;
     }
 
-    /// The absolute path of the container's cgroup; empty if it has none.
+    /// Returns the absolute path of the container's cgroup; empty if it has none.
     pub(crate) fn cgroup_path(&self) -> &str {
         self.cgroup_paths.get("").map_or("", String::as_str)
     }
 
-    /// The absolute path of the cgroup that the container's processes are put into.
+    /// Returns the absolute path of the cgroup that the container's processes are put into.
     pub(crate) fn process_cgroup_path(&self) -> String {
         match &self.cgroup {
             CgroupRecord::Systemd { leaf, .. } if !leaf.is_empty() => {
@@ -202,28 +205,28 @@ impl Record {
         }
     }
 
-    /// Returns the driver of its cgroup.
+    /// Returns the driver of the container's cgroup.
     pub(crate) fn driver(&self) -> Driver {
         Driver::of(self.cgroup_path().to_owned(), &self.cgroup)
     }
 
     pub(crate) fn to_json(&self) -> Vec<u8> {
-        // Only maps with keys that are no strings cannot be written.
+        // Fails only for maps with keys that are no strings.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Reads a part of the record.
+    /// Parses a part of the record.
     pub(crate) fn read<T: DeserializeOwned>(&self, part: &Document) -> Result<T> {
         serde_json::from_str(part.0.get()).map_err(|error| bad(&self.id, &error))
     }
 
-    /// Whether the record has what exec needs: not if an older version of the runtime has
-    /// written it.
+    /// Returns whether the record has what exec needs. A record of an older version lacks it.
     pub(crate) fn allows_exec(&self) -> bool {
         self.version == VERSION
     }
 
-    /// Reads a record. What is torn, foreign, or of another version is an error.
+    /// Parses a record. It is an error if the record is torn, belongs to another container, or has
+    /// an unknown version.
     pub(crate) fn from_json(id: &str, json: &[u8]) -> Result<Self> {
         let bad = |why: &dyn std::fmt::Display| bad(id, why);
         let json = std::str::from_utf8(json).map_err(|error| bad(&error))?;
@@ -243,8 +246,8 @@ fn bad(id: &str, why: &dyn std::fmt::Display) -> Error {
         .with_hint("delete --force removes the record and what can be made out in it")
 }
 
-/// What is to be ended and removed with a record that cannot be read, because
-/// another version of the runtime has written it.
+/// The part of an unreadable record that `delete --force` needs to kill and remove the
+/// container. Another version of the runtime may have written the record.
 #[derive(Debug)]
 pub(crate) struct Remains {
     pub(crate) init: ProcessId,
@@ -253,7 +256,7 @@ pub(crate) struct Remains {
 }
 
 impl Remains {
-    /// `None` if not even the container's name can be found in it.
+    /// Parses what can be found in the record; `None` if `id` is not the container's id there.
     pub(crate) fn from_json(id: &str, json: &[u8]) -> Option<Self> {
         let json: serde_json::Value = serde_json::from_str(std::str::from_utf8(json).ok()?).ok()?;
         let number = |pointer: &str| json.pointer(pointer).and_then(serde_json::Value::as_u64).unwrap_or(0);
@@ -268,7 +271,8 @@ impl Remains {
     }
 }
 
-/// The time as RFC 3339 with nanoseconds, as Go writes it: without trailing zeros.
+/// Returns the current time as RFC 3339 with nanoseconds, without trailing zeros, as Go formats
+/// it.
 fn now() -> String {
     let text = humantime::format_rfc3339_nanos(std::time::SystemTime::now()).to_string();
     match text.strip_suffix('Z') {
@@ -310,7 +314,7 @@ mod tests {
         }
     }
 
-    /// A record that the runtime wrote when its types were those of config.json.
+    /// Reads and writes a record from the time when the record's types were those of config.json.
     #[test]
     fn the_format_is_what_it_was() {
         let json = include_str!("record-2.json").trim();
@@ -320,7 +324,7 @@ mod tests {
         assert_eq!(HookRecord::list(&hooks), record.start_container);
     }
 
-    /// After an upgrade: the containers of version 1 can be looked at, ended and deleted.
+    /// After an upgrade, containers with a record of version 1 can be inspected, killed and deleted.
     #[test]
     fn an_older_version_is_read() {
         let old = Record::from_json("old-record", include_bytes!("record-1.json")).unwrap();

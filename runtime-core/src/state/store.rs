@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The state directory: a directory for each container, with a record that is
-//! whole at every moment, and a lock.
+//! The state directory. It has a directory for each container, with a record that is replaced
+//! atomically, and a lock.
 
 use super::filter::{self, CompiledFilter};
 use super::record::{Phase, Record, Remains};
@@ -21,14 +21,14 @@ use std::time::{Duration, Instant};
 
 const RECORD: &CStr = c"state.json";
 const NEW_RECORD: &CStr = c"state.json.new";
-/// What a created container's init waits at.
+/// The fifo at which a created container's init waits for `start`.
 pub(crate) const FIFO: &CStr = c"exec.fifo";
-/// A directory that the container sees too, for the socket of its notifications.
+/// The directory for the socket of notifications, which is also mounted in the container.
 pub(crate) const NOTIFY: &str = "notify";
-/// The container's system call filter, for `exec`.
+/// The file of the container's seccomp filter, for `exec`.
 const FILTER: &CStr = c"seccomp.bpf";
-/// How many bytes a record may have. Of a hook that config.json has in 13 bytes it keeps 51, so
-/// that it may be four times as long.
+/// The largest size of a record in bytes: four times that of config.json, because a hook of 13
+/// bytes in config.json takes 51 bytes in the record.
 const RECORD_MAX: usize = 64 << 20;
 
 /// The directory that holds the state of all containers.
@@ -44,15 +44,15 @@ pub(crate) struct Entry {
     id: ContainerId,
 }
 
-/// An [`Entry`] that nobody else may change meanwhile. The lock goes with it,
-/// and with the process, whatever becomes of it.
+/// An [`Entry`] whose lock the caller holds. The lock is released when the value is dropped or
+/// the process ends.
 #[derive(Debug)]
 pub(crate) struct Locked(Entry);
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        // Not by closing it alone: the child of another thread's clone has a copy
-        // of the descriptor until it closes those that it does not need.
+        // Closing is not enough: a child that another thread has cloned meanwhile has a copy of
+        // the descriptor until it closes the descriptors that it does not need.
         runtime_sys::ignore(fd::flock(&self.0.dir, libc::LOCK_UN));
     }
 }
@@ -70,7 +70,7 @@ impl Store {
         fd::open_follow(fd::CWD, &path::c_path(&self.path), libc::O_RDONLY | libc::O_DIRECTORY, 0)
     }
 
-    /// Opens the state directory, which must not be one that others can change.
+    /// Opens the state directory, and checks that only root or the caller can change it.
     fn trusted_root(&self) -> Result<OwnedFd> {
         let root = self.open_root().context(|| format!("open {}", self.path.display()))?;
         let st = fstat(&root).context(|| format!("stat {}", self.path.display()))?;
@@ -96,7 +96,7 @@ impl Store {
         self.trusted_root()
     }
 
-    /// Takes an id: makes its directory, which fails if somebody else has.
+    /// Reserves an id by making its directory. Fails if the directory exists.
     pub(crate) fn reserve(&self, id: &ContainerId) -> Result<Locked> {
         let root = self.make_root()?;
         let name = id.file_name();
@@ -116,19 +116,19 @@ impl Store {
             }
         };
         let entry = Entry { dir, id: id.clone() };
-        // A `delete --force` may have seen the directory already; it will wait.
+        // A `delete --force` that has seen the directory already waits for this lock.
         entry
             .lock()
             .inspect_err(|_| runtime_sys::ignore(unlinkat(&root, name.as_c_str(), UnlinkatFlags::RemoveDir)))
     }
 
-    /// Whether an id is taken, now.
+    /// Returns whether the id is taken at the moment.
     pub(crate) fn has(&self, id: &ContainerId) -> bool {
         let path = path::c_path(&self.path.join(id.as_str()));
         fd::stat_at(fd::CWD, &path, libc::AT_SYMLINK_NOFOLLOW).is_ok()
     }
 
-    /// The directory of a container. `NotFound` if there is none.
+    /// Opens the directory of a container. `NotFound` if there is none.
     pub(crate) fn entry(&self, id: &ContainerId) -> Result<Entry> {
         let path = path::c_path(&self.path.join(id.as_str()));
         match fd::open(fd::CWD, &path, libc::O_RDONLY | libc::O_DIRECTORY, 0) {
@@ -143,17 +143,17 @@ impl Store {
         }
     }
 
-    /// Refuses the directory of a container that others can change, or replace.
+    /// Refuses a container's directory that other users can change or replace.
     fn check_owners(&self, dir: &OwnedFd, id: &ContainerId) -> Result<()> {
         let what = || format!("stat {}/{id}", self.path.display());
-        // Where the directory is now, and not where the path leads by now.
+        // `..` is the directory's present parent. The path may lead elsewhere by now.
         let root = fd::stat_at(dir, c"..", 0).context(what)?;
         check_owner(&root, || format!("the state directory {}", self.path.display()))?;
         let own = fstat(dir).context(what)?;
         check_owner(&own, || format!("the state of container {id}"))
     }
 
-    /// The ids of all directories that could be containers, sorted.
+    /// Returns the ids of all directories that could be containers, sorted.
     pub(crate) fn ids(&self) -> Result<Vec<ContainerId>> {
         let root = self.trusted_root()?;
         let mut ids: Vec<ContainerId> = dir::entries(root)
@@ -167,9 +167,9 @@ impl Store {
     }
 }
 
-/// Refuses what others than root and the caller can change: a record says which processes
-/// are killed, which directories are removed, and which hooks are run, with the caller's
-/// rights. A directory that everybody may write to has to be sticky, as /tmp is.
+/// Refuses a file or directory that users other than root and the caller can change. A record
+/// tells which processes to kill, which directories to remove and which hooks to run, all with
+/// the caller's rights. A world-writable directory has to be sticky, like /tmp.
 fn check_owner(st: &libc::stat, what: impl FnOnce() -> String) -> Result<()> {
     let refuse = |why: String| {
         Err(Error::new(ErrorKind::System, format!("{} {why}", what()))
@@ -180,7 +180,7 @@ fn check_owner(st: &libc::stat, what: impl FnOnce() -> String) -> Result<()> {
     }
     let is_sticky = st.st_mode & (libc::S_IFMT | libc::S_ISVTX) == libc::S_IFDIR | libc::S_ISVTX;
     let for_others = st.st_mode & libc::S_IWOTH != 0;
-    // The group of the caller may have nobody else in it.
+    // The caller may be the only member of its group.
     let for_group = st.st_mode & libc::S_IWGRP != 0 && st.st_gid != 0 && st.st_gid != getegid().as_raw();
     if (for_others || for_group) && !is_sticky {
         return refuse(format!("can be changed by others (mode {:04o})", st.st_mode & 0o7777));
@@ -193,8 +193,8 @@ impl Entry {
         self.dir.as_fd()
     }
 
-    /// Reads the record. A directory without one is a creation that was
-    /// interrupted before it made anything: `NotFound`, as for runc.
+    /// Reads the record. `NotFound`, as with runc, if the directory has no record: its creation was
+    /// interrupted before anything else was made.
     pub(crate) fn record(&self) -> Result<Record> {
         match self.json() {
             Ok((json, st)) => {
@@ -210,7 +210,8 @@ impl Entry {
         }
     }
 
-    /// What a record that cannot be read still names, if it is this container's.
+    /// Reads what can be found in a record that [`record`](Self::record) refuses. `None` if it is
+    /// not this container's.
     pub(crate) fn remains(&self) -> Option<Remains> {
         Remains::from_json(self.id.as_str(), &self.json().ok()?.0)
     }
@@ -219,9 +220,9 @@ impl Entry {
         file::read(&self.dir, RECORD, false, RECORD_MAX)
     }
 
-    /// Opens the fifo at which the container's init waits to be started; `None`
-    /// if it waits no more. (The file alone proves nothing: a `start` may have
-    /// been killed before it could remove it. A reader does.)
+    /// Opens the fifo at which the container's init waits for `start`; `None` if init does not
+    /// wait. The open fails with ENXIO if the fifo has no reader. The existence of the file proves
+    /// nothing: a `start` may have been killed before it removed the file.
     pub(crate) fn fifo(&self) -> Result<Option<OwnedFd>> {
         match fd::open(&self.dir, FIFO, libc::O_WRONLY | libc::O_NONBLOCK, 0) {
             Ok(fifo) => Ok(Some(fifo)),
@@ -230,8 +231,8 @@ impl Entry {
         }
     }
 
-    /// Reads the container's filter; `None` if it has none. One that is named but
-    /// not there, or not whole, is an error: nothing may run without it.
+    /// Reads the container's seccomp filter; `None` if the container has none. A missing or torn
+    /// file is an error if the record names a filter: no process may run without it.
     pub(crate) fn filter(&self, record: &Record) -> Result<Option<CompiledFilter>> {
         let Some(filter) = &record.seccomp else { return Ok(None) };
         let what = || format!("read seccomp.bpf of container {}", self.id);
@@ -251,8 +252,8 @@ impl Entry {
         Ok(Locked(self))
     }
 
-    /// Waits for the lock of a container that has been made. One that is being made is an
-    /// error at once: it may be a hook of its own that waits.
+    /// Waits for the lock of a created container. A container that is being created is an error at
+    /// once: the caller may be one of its own hooks, which would wait for itself.
     pub(crate) fn lock_made(self, verb: &str) -> Result<Locked> {
         match self.try_lock()? {
             Ok(locked) => Ok(locked),
@@ -264,7 +265,7 @@ impl Entry {
         }
     }
 
-    /// Waits for the lock, but not for ever: the entry comes back after `patience`.
+    /// Waits for the lock at most `patience`, then returns the entry without the lock.
     pub(crate) fn lock_within(self, patience: Duration) -> Result<std::result::Result<Locked, Self>> {
         const PAUSES: std::ops::RangeInclusive<Duration> =
             Duration::from_millis(1)..=Duration::from_millis(20);
@@ -281,17 +282,17 @@ impl Entry {
         }
     }
 
-    /// Acts as if the lock were taken: for who must not wait for the one who has it.
+    /// Acts as if the lock were taken, for a caller that cannot wait for its holder.
     pub(crate) fn seize(self) -> Locked {
         Locked(self)
     }
 
-    /// Whether the container's directory has been removed.
+    /// Returns whether the container's directory has been removed.
     pub(crate) fn is_gone(&self) -> bool {
         fstat(&self.dir).is_ok_and(|st| st.st_nlink == 0)
     }
 
-    /// Takes the lock, unless somebody has it; then the entry comes back.
+    /// Takes the lock without waiting; returns the entry without the lock if the lock is held.
     pub(crate) fn try_lock(self) -> Result<std::result::Result<Locked, Self>> {
         match fd::flock(&self.dir, libc::LOCK_EX | libc::LOCK_NB) {
             Ok(()) => Ok(Ok(Locked(self))),
@@ -309,14 +310,14 @@ impl std::ops::Deref for Locked {
     }
 }
 
-/// A record that nobody has seen yet.
+/// A written record that is not in place yet.
 #[must_use]
 pub(crate) struct NewRecord<'a> {
     entry: &'a Entry,
 }
 
 impl NewRecord<'_> {
-    /// Whoever reads sees the old record or this one, whole.
+    /// Replaces the old record with this one, atomically.
     pub(crate) fn commit(self) -> Result<()> {
         let NewRecord { entry } = self;
         renameat(&entry.dir, NEW_RECORD, &entry.dir, RECORD)
@@ -331,7 +332,7 @@ impl Locked {
         self.prepare(record)?.commit()
     }
 
-    /// Writes a record that is to replace the present one.
+    /// Writes a new record beside the present one.
     pub(crate) fn prepare(&self, record: &Record) -> Result<NewRecord<'_>> {
         let json = record.to_json();
         if json.len() > RECORD_MAX {
@@ -348,8 +349,8 @@ impl Locked {
         written.map(|()| NewRecord { entry: self }).traced(Mark::WriteRecord)
     }
 
-    /// Keeps the container's filter for `exec`. Readers come after the record that
-    /// says that the container is made, so the file need not appear at once.
+    /// Writes the container's seccomp filter for `exec`. The file need not appear atomically:
+    /// `exec` reads it only after the record says that the container is created.
     pub(crate) fn write_filter(&self, program: &[Instruction]) -> Result<()> {
         fd::open(&self.dir, FILTER, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL, 0o600)
             .and_then(|file| fd::write_all(file, &filter::to_bytes(program)))
@@ -366,8 +367,8 @@ impl Locked {
         make().context(|| "mkdir notify")
     }
 
-    /// Makes the fifo at which init will wait, and opens it for init: for
-    /// reading and writing, so that opening it waits for nobody.
+    /// Makes the fifo at which init will wait, and opens it for init: for reading and writing, so
+    /// that the open does not block.
     pub(crate) fn make_fifo(&self) -> Result<OwnedFd> {
         let make = || {
             fd::mknod(&self.dir, FIFO, libc::S_IFIFO | 0o600, 0)?;
@@ -376,7 +377,7 @@ impl Locked {
         make().context(|| "mkfifo exec.fifo")
     }
 
-    /// Opens the fifo to read from it.
+    /// Opens the fifo for reading.
     pub(crate) fn open_fifo(&self) -> Result<OwnedFd> {
         fd::open(&self.dir, FIFO, libc::O_RDONLY | libc::O_NONBLOCK, 0).context(|| "open exec.fifo")
     }
@@ -388,8 +389,8 @@ impl Locked {
         }
     }
 
-    /// Removes the container's directory; the id is free again. The record goes
-    /// last, so that what is left of an interrupted removal still has a name.
+    /// Removes the container's directory, which frees the id. The record is removed last, so that
+    /// an interrupted removal can be repeated.
     pub(crate) fn remove(self) -> Result<()> {
         let remove = || -> runtime_sys::Result<()> {
             dir::empty(&self.dir, RECORD)?;
@@ -407,8 +408,8 @@ impl Locked {
     }
 }
 
-/// Makes a file that appears whole or not at all, in the place of an older one:
-/// the pid file, whose readers may already wait for it.
+/// Writes a file atomically, replacing an older one. For the pid file, whose readers may
+/// already be waiting for it to appear.
 pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     let bad = |what: &str| Error::new(ErrorKind::InvalidConfig, format!("{}: {what}", path.display()));
     let name = path.file_name().ok_or_else(|| bad("not the name of a file"))?;
@@ -423,7 +424,7 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
         let dir = fd::open_follow(fd::CWD, &path::c_path(parent), libc::O_PATH | libc::O_DIRECTORY, 0)?;
         let make = || fd::open(&dir, &temporary, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL, 0o666);
         let file = match make() {
-            // What a runtime that was killed has left.
+            // Left by a runtime that was killed.
             Err(Errno::EEXIST) => {
                 unlinkat(&dir, temporary.as_c_str(), UnlinkatFlags::NoRemoveDir)?;
                 make()
