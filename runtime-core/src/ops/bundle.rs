@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A bundle: the directory with config.json in it.
+//! Bundles: directories with a config.json.
 
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::marks::{Mark, Traced};
@@ -14,7 +14,7 @@ use std::path::Path;
 #[derive(Debug)]
 pub(crate) struct Bundle {
     dir: OwnedFd,
-    /// Absolute, without links.
+    /// The absolute path of the bundle, without links.
     pub(crate) path: String,
 }
 
@@ -31,8 +31,8 @@ impl Bundle {
         Ok(Bundle { dir, path })
     }
 
-    /// Parses config.json, the content of which is `json`. The warnings are about names that
-    /// may be mistyped.
+    /// Parses `json`, the content of config.json. The warnings are about property names that may
+    /// be mistyped.
     pub(crate) fn parse(&self, json: &[u8]) -> Result<(Spec, Vec<Warning>)> {
         if json.trim_ascii() == b"null" {
             return Err(Error::new(ErrorKind::InvalidConfig, "config cannot be null"));
@@ -44,7 +44,7 @@ impl Bundle {
 
     /// Reads config.json.
     pub(crate) fn json(&self) -> Result<Vec<u8>> {
-        // A link is the caller's, and may lead anywhere.
+        // config.json may be a link: the caller controls the bundle.
         let read = file::read(&self.dir, c"config.json", true, JSON_MAX);
         read.map(|(json, _)| json).map_err(|unread| match unread {
             Unread::Os(Errno::ENOENT) => {
@@ -56,7 +56,7 @@ impl Bundle {
         })
     }
 
-    /// A path of config.json, which may be relative to the bundle.
+    /// Returns the absolute form of a path in config.json, which may be relative to the bundle.
     pub(crate) fn resolve(&self, path: &str) -> String {
         if path.starts_with('/') { path.to_owned() } else { format!("{}/{}", self.path, path::clean(path)) }
     }
@@ -69,9 +69,9 @@ impl Spec {
         bundle.parse(&bundle.json()?).map(|(spec, _)| spec)
     }
 
-    /// The properties in the config.json of a bundle that this library does not
-    /// know, as JSON paths. They are ignored, as config.md ("Extensibility")
-    /// asks; a caller may want to show them to whoever mistyped one.
+    /// Returns the JSON paths of the properties in the config.json of a bundle that this library
+    /// does not know. Unknown properties are ignored, as config.md ("Extensibility") requires; a
+    /// caller may want to show them, as one of them may be mistyped.
     pub fn unknown_properties_of(bundle: impl AsRef<Path>) -> Result<Vec<String>> {
         Ok(Spec::unknown_properties(&Bundle::open(bundle.as_ref())?.json()?))
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The handles: a directory with containers, and one container by name.
+//! The handles: a state directory, and a container in it.
 
 use crate::id::ContainerId;
 use crate::state::store::Store;
@@ -8,31 +8,30 @@ use std::path::PathBuf;
 /// Error text for a container that has no cgroup of its own.
 pub(super) const NO_CGROUP: &str = "the container has no cgroup of its own";
 
-/// A directory with the state of containers, and with that the containers in it.
+/// A state directory, with the containers in it.
 ///
-/// Everything can be done from any thread, and from several programs at once.
-/// Nothing here changes the calling process: not its working directory, not its
-/// signals, not its namespaces.
+/// All methods can be called from any thread, and by several programs at once. None of them
+/// changes the working directory, the signals or the namespaces of the calling process.
 #[derive(Clone, Debug)]
 pub struct Runtime {
     pub(super) store: Store,
 }
 
 impl Runtime {
-    /// Containers whose state is in the directory `root`. It should be on a file
-    /// system that does not survive a reboot, such as /run. It is made, with
-    /// mode 0700, when the first container is.
+    /// Makes a handle of the state directory `root`, which should be on a file system that does
+    /// not survive a reboot, such as /run. The directory is made, with mode 0700, with the first
+    /// container.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Runtime { store: Store::new(root.into()) }
     }
 
-    /// The container `id`, which may exist or not.
+    /// Returns a handle of the container `id`, which need not exist.
     pub fn container(&self, id: ContainerId) -> Container {
         Container { store: self.store.clone(), id }
     }
 }
 
-/// One container, by name.
+/// A handle of a container.
 #[derive(Clone, Debug)]
 pub struct Container {
     pub(super) store: Store,
@@ -40,7 +39,7 @@ pub struct Container {
 }
 
 impl Container {
-    /// Its name.
+    /// Returns the container's id.
     pub fn id(&self) -> &ContainerId {
         &self.id
     }

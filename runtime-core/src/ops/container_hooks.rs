@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Hooks that run in the container's namespaces: createContainer before its init
+//! Hooks that run in the container's namespaces: createContainer before the container's init
 //! enters the root file system, startContainer before the program is executed.
 //!
-//! Each is a process of its own that joins the init's namespaces, as exec's do,
-//! so that this side can feed it, listen to it, and end it in time. (The init
-//! could only wait: it has no heap, and after `start` nobody listens to it.)
+//! Each hook is a process of its own that joins init's namespaces, like a process of exec. So
+//! the runtime can write its input, read its output, and kill it at the timeout. Init could
+//! only wait for a hook: it has no heap, and after `start` no process reads its reports.
 
 use super::container::Container;
 use super::inherited::Inherited;
@@ -24,18 +24,18 @@ use runtime_sys::fd;
 use std::collections::BTreeMap;
 use std::ffi::CString;
 
-/// An init that has not entered its root file system yet, and how to get to it.
+/// An init that has not entered its root file system yet, with what a hook needs to join it.
 pub(super) struct Inside<'a> {
     pub(super) init: &'a Child,
     pub(super) plan: &'a Plan,
     pub(super) namespace_paths: &'a BTreeMap<String, String>,
-    /// Nobody else is in its mount namespace.
+    /// No other process is in init's mount namespace.
     pub(super) is_alone: bool,
-    /// Processes can be born in its cgroup (see [`attach`](crate::cgroup::Cgroup::attach)).
+    /// Processes can be cloned into init's cgroup (see [`attach`](crate::cgroup::Cgroup::attach)).
     pub(super) is_born: bool,
 }
 
-/// Runs the createContainer hooks in the namespaces of an init.
+/// Runs the createContainer hooks in the namespaces of init.
 pub(super) fn create_container(
     hooks: &[Hook],
     state: &StateDocument<'_>,
@@ -49,7 +49,7 @@ pub(super) fn create_container(
     let Some(container) = &plan.container else { return Ok(()) };
     let mut namespace_paths = namespace_paths.clone();
     if plan.process.enters_pid {
-        // The init has not entered it; no process with the rights of the host does.
+        // Init has not entered the pid namespace: no process with the host's privileges does.
         namespace_paths.remove(Kind::Pid.clone_name());
     }
     let state = StateDocument { pid: pid_inside(state.pid)?, ..state.clone() };
@@ -64,7 +64,8 @@ pub(super) fn create_container(
             stdio,
         )?;
         if container.rootfs.chrooted {
-            // Its mount namespace leads out of the chroot, in which the hook's paths are.
+            // Joining init's mount namespace leaves the chroot, which the hook's paths are
+            // relative to.
             plan.enter = Some(root_of(init.pid)?);
         }
         let child = spawn_beside(&mut plan, init.pid, is_born)?;
@@ -73,7 +74,8 @@ pub(super) fn create_container(
     })
 }
 
-/// In the init's cgroup, if the caller may put a process there.
+/// Spawns the hook's process in init's cgroup, or in the caller's own if the caller may not
+/// put a process into init's (EACCES, EPERM).
 fn spawn_beside(plan: &mut Plan, init: i32, is_born: bool) -> Result<Child> {
     let cgroup = Hierarchy::find()?.of_process(init)?;
     let spawned = if is_born {
@@ -90,18 +92,18 @@ fn spawn_beside(plan: &mut Plan, init: i32, is_born: bool) -> Result<Child> {
     }
 }
 
-/// From the clone to execve.
+/// Lets the cloned process go on to execve(2).
 fn begin(mut child: Child, plan: &Plan, watch: Watch<'_>) -> Result<Running> {
     match child.progress(plan, watch.cancel)? {
         Progress::Ready => child.release(),
-        // It has neither hooks nor a filter of its own.
+        // A hook's process has neither hooks nor a seccomp filter, so it does not stop.
         other => Err(Error::new(ErrorKind::Setup, format!("unexpected {other:?} from the hook's process"))),
     }
 }
 
 impl Container {
-    /// Runs the startContainer hooks, as whom and with all that the container's
-    /// program will have, and nothing more.
+    /// Runs the startContainer hooks with the same user and privileges as the container's
+    /// program.
     pub(super) fn start_container_hooks(&self, record: &Record, watch: Watch<'_>) -> Result<()> {
         if record.start_container.is_empty() {
             return Ok(());
@@ -134,11 +136,11 @@ impl Container {
     }
 }
 
-/// The pid of a process in the innermost pid namespace that it is in (proc(5), NSpid).
+/// Returns the pid of a process in the innermost pid namespace that it is in (NSpid of proc(5)).
 fn pid_inside(pid: i32) -> Result<i32> {
     let path = format!("/proc/{pid}/status");
     let c_path = CString::new(path.as_str()).unwrap_or_default();
-    // It names up to 65,536 groups (NGROUPS_MAX), in eleven characters each.
+    // The file lists up to 65,536 groups (NGROUPS_MAX) of up to eleven characters.
     let text = fd::read_file(fd::CWD, &c_path, 1 << 20).context(|| format!("read {path}"))?;
     parse_nspid(&String::from_utf8_lossy(&text))
         .ok_or_else(|| Error::new(ErrorKind::System, format!("{path} has no NSpid")))

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! create(1) of a container: everything but its program running.
+//! create(1): makes a container, up to the execution of its program.
 //!
-//! The order is the design: what can be refused is refused before anything is
-//! made; the record that names all that will be made is written before it is
-//! made; and the child is let go after everything is written down. Killed at
-//! any point, nothing is left that `delete --force` does not find.
+//! The order of steps matters. All validation is done before anything is made. The record,
+//! which names everything that will be made, is written first. The child is released when the
+//! record is complete. So `delete --force` finds everything that a killed runtime leaves.
 
 use super::bundle::Bundle;
 use super::container::{Container, Runtime};
@@ -35,17 +34,17 @@ use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-/// What a container is to be made of. Made by [`Runtime::create`].
+/// A builder for a new container, made by [`Runtime::create`].
 #[derive(Debug)]
 #[must_use]
 pub struct Create {
     container: Container,
     path: PathBuf,
-    /// The bundle at `path`, when it has been opened.
+    /// The bundle at `path`, once it has been opened.
     bundle: Option<Bundle>,
-    /// The configuration, when it has been read or given.
+    /// The configuration, once it has been read or given.
     spec: Option<Box<Spec>>,
-    /// The network namespace that a thread makes, when the configuration is known.
+    /// The network namespace that a thread makes once the configuration is known.
     network: Option<NewNetwork>,
     warnings: Vec<Warning>,
     cgroup_manager: CgroupManager,
@@ -55,7 +54,7 @@ pub struct Create {
     options: ProcessOptions,
 }
 
-/// What a container's program waits for.
+/// The event that a container's program waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waits {
     ForStart,
@@ -63,7 +62,7 @@ enum Waits {
 }
 
 impl Runtime {
-    /// Begins to make the container `id` from the bundle at `bundle`.
+    /// Returns a builder for the container `id` from the bundle at `bundle`.
     pub fn create(&self, id: ContainerId, bundle: impl AsRef<Path>) -> Create {
         Create {
             container: self.container(id),
@@ -84,24 +83,24 @@ impl Runtime {
 impl Create {
     process_options!();
 
-    /// Takes `spec` for the content of the bundle's config.json.
+    /// Uses `spec` in place of the bundle's config.json.
     pub fn spec(mut self, spec: Spec) -> Self {
         self.spec = Some(Box::new(spec));
         self
     }
 
-    /// Reads the bundle's config.json now, for a caller that wants to look at it
+    /// Reads the bundle's config.json now, for a caller that wants to inspect it
     /// ([`Self::loaded`]) before the container is made. If [`Self::parallel`] was allowed
     /// before, this starts the thread; the thread ends before this value is dropped.
     ///
-    /// Errors: there is no bundle, or its config.json is not one.
+    /// Errors: there is no bundle, or its config.json is not valid.
     pub fn load(mut self) -> Result<Self> {
         self.read()?;
         Ok(self)
     }
 
-    /// Opens the bundle, reads its configuration unless the caller has given one, and starts the thread
-    /// for the network namespace. Does nothing of that twice.
+    /// Opens the bundle, reads its configuration unless the caller has given one, and starts the
+    /// thread for the network namespace. Does nothing if the bundle is open already.
     fn read(&mut self) -> Result<()> {
         if self.bundle.is_some() {
             return Ok(());
@@ -121,30 +120,30 @@ impl Create {
         Ok(())
     }
 
-    /// The configuration, if it is known already.
+    /// Returns the configuration, if it has been read or given.
     #[must_use]
     pub fn loaded(&self) -> Option<&Spec> {
         self.spec.as_deref()
     }
 
     /// Takes the warnings about the configuration that [`Self::load`] has read, for a caller
-    /// that shows them before anything can fail. Those that are not taken are in
+    /// that shows them before the container is made. Warnings that are not taken are in
     /// [`Created::warnings`].
     pub fn take_warnings(&mut self) -> Vec<Warning> {
         std::mem::take(&mut self.warnings)
     }
 
-    /// Whether a container that asks for nothing of its cgroup, neither limits nor a
-    /// place, goes without one, and without a device filter, if there are no
-    /// rights to make them. `None`, the default: if the caller is not the root of
-    /// the initial user namespace.
+    /// Allows or forbids a container without a cgroup and without a device filter if the caller
+    /// has no rights to make them. Only a configuration with neither limits nor a cgroup path can
+    /// go without a cgroup. `None`, the default, allows this unless the caller is root of the
+    /// initial user namespace.
     pub fn rootless(mut self, rootless: Option<bool>) -> Self {
         self.rootless = rootless;
         self
     }
 
     /// Lets systemd make the cgroup: a scope, which `linux.cgroupsPath` names in the
-    /// form `slice:prefix:name`. A user's own systemd does it for users.
+    /// form `slice:prefix:name`. For users other than root, the user's systemd instance makes it.
     pub fn systemd(mut self, systemd: bool) -> Self {
         self.cgroup_manager = match (systemd, self.cgroup_manager) {
             (_, CgroupManager::None) => CgroupManager::None,
@@ -154,8 +153,8 @@ impl Create {
         self
     }
 
-    /// Leaves the container in the caller's cgroup. It has no limits then, and no
-    /// device filter; a configuration that asks for limits is refused.
+    /// Leaves the container in the caller's cgroup, without limits and without a device filter.
+    /// A configuration with limits is refused.
     pub fn without_cgroup(mut self, without_cgroup: bool) -> Self {
         self.cgroup_manager = match (without_cgroup, self.cgroup_manager) {
             (true, _) => CgroupManager::None,
@@ -165,18 +164,18 @@ impl Create {
         self
     }
 
-    /// Gives the program an address for notifications, such as that it is ready
-    /// (sd_notify(3)): its variable NOTIFY_SOCKET leads to the socket that whoever
-    /// starts it makes at [`Container::notify_socket`].
+    /// Gives the program a socket for notifications such as READY=1 (sd_notify(3)). Its variable
+    /// NOTIFY_SOCKET is the path of the socket that the caller of [`Container::start`] makes at
+    /// [`Container::notify_socket`].
     pub fn notify(mut self, notify: bool) -> Self {
         self.notify = notify;
         self
     }
 
-    /// Lets a thread make the container's network namespace while the caller's prepares
-    /// the rest, which is a tenth quicker where two processors are free. It blocks all
-    /// signals, and has ended when the container is made or could not be. By default
-    /// there are no threads.
+    /// Lets a thread make the container's network namespace while the calling thread prepares
+    /// the rest. This takes a tenth less time if two processors are free. The thread blocks all
+    /// signals, and has ended when the creation succeeds or fails. By default no thread is
+    /// started.
     pub fn parallel(mut self, parallel: bool) -> Self {
         self.parallel = parallel;
         self
@@ -200,26 +199,27 @@ impl Create {
         self.hold_until(Waits::ForStart)?.let_go()
     }
 
-    /// Makes the container, starts its program, and runs the poststart hooks when it has
-    /// been executed. If it cannot be, or a hook fails, nothing is left.
+    /// Makes the container, starts its program, and runs the poststart hooks when the program has
+    /// been executed. If any of this fails, the container is destroyed.
     pub fn run(self) -> Result<Created> {
         self.hold()?.release_at_once()
     }
 
-    /// Makes the container, whose program waits for [`Held::release`]: for a
-    /// caller that wants to set up the terminal first.
+    /// Makes the container, whose program waits for [`Held::release`]: for a caller that sets up
+    /// the terminal first.
     pub fn hold(self) -> Result<Held> {
         self.hold_until(Waits::ForRelease)
     }
 
     fn hold_until(mut self, waits: Waits) -> Result<Held> {
-        // The descriptors to preserve are looked at before anything is opened.
+        // The descriptors to preserve are checked before anything is opened.
         let read = self.options.check().and_then(|()| self.read());
         let mut warnings = std::mem::take(&mut self.warnings);
         Held::warned(read.and_then(|()| self.make(waits, &mut warnings)), warnings)
     }
 
-    /// Makes the container, whose program then waits: the parent's whole script.
+    /// Makes the container, whose program then waits. This is the whole sequence of the parent's
+    /// steps.
     fn make(mut self, waits: Waits, warnings: &mut Vec<Warning>) -> Result<Held> {
         let (Some(bundle), Some(mut spec)) = (self.bundle.take(), self.spec.take()) else {
             return Err(Error::new(ErrorKind::System, "the bundle has not been read"));
@@ -227,8 +227,9 @@ impl Create {
         let (container, mut network) = (&self.container, self.network.take());
         let id = container.id.as_str();
 
-        // Read, check, compile, look up. Nothing is made.
-        // Later processes of the container do not speak for it, so they do not get the socket.
+        // Validation, compilation and look-ups come first. Nothing is made yet.
+        // Only the first process gets the notification socket, so later processes inherit from a
+        // copy without it.
         let process = if self.notify { spec.process.clone() } else { None };
         if self.notify {
             notify::add(&mut spec, &container.store, &container.id)?;
@@ -236,7 +237,7 @@ impl Create {
         let own = own_namespaces(&spec)?;
         let caller = Caller { capabilities: available_capabilities(&spec, &own)?, namespaces: own };
         let config = Config::new(&spec, &bundle.path, &caller, warnings).traced(Mark::CheckConfig)?;
-        // Early, for the sake of the message; the transaction makes sure of it.
+        // An early check for a better error; the transaction reserves the id.
         if container.store.has(&container.id) {
             return Err(Error::new(ErrorKind::AlreadyExists, "container with given ID already exists"));
         }
@@ -249,7 +250,7 @@ impl Create {
         let given = self.options.take_extras()?;
         let mut extras = Extras { keeps: groups_to_keep(&config)?, filter, ..given };
 
-        // The record names all that will be made, and is written first.
+        // The record names everything that will be made, and is written first.
         let record = record(id, bundle.path, &config, *spec, process, &target, &extras);
 
         let (options, rootless, made) = (&self.options, self.rootless, Made::default());
@@ -286,8 +287,8 @@ impl Create {
     }
 }
 
-/// Returns the record of a container that is going to be made. `process` is what later processes
-/// inherit, if it is not that of `spec`.
+/// Makes the record of a container that is going to be made. Later processes inherit from
+/// `process` if given, otherwise from the process of `spec`.
 fn record(
     id: &str,
     bundle: String,
@@ -318,8 +319,8 @@ fn record(
     record
 }
 
-/// Returns what a debug log says about the filter: how it is loaded, and what of the policy has no
-/// meaning on this kernel.
+/// Returns the notes about the seccomp filter for a debug log: its flags, and the parts of the
+/// policy without a meaning on this kernel.
 fn seccomp_notes(config: &Config, filter: Option<&CompiledFilter>) -> Vec<String> {
     let ignored = config.seccomp.iter().flat_map(Policy::notes).map(|note| format!("linux.seccomp.{note}"));
     ignored.chain(filter.map(CompiledFilter::note)).collect()
@@ -342,15 +343,16 @@ fn groups_to_keep(config: &Config) -> Result<Keeps> {
     })
 }
 
-/// The types of namespaces whose paths lead to the caller's own: by what the paths lead to,
-/// not by how they are spelled. Not the mount namespace, whose path is refused then.
+/// Returns the types of namespaces whose paths in the configuration lead to the caller's own
+/// namespaces, compared by inode. The mount namespace is left out: a path to the caller's own
+/// is refused later.
 fn own_namespaces(spec: &Spec) -> Result<Vec<NamespaceKind>> {
     let given = spec.linux.iter().flat_map(|linux| &linux.namespaces).filter(|given| !given.path.is_empty());
     let mut own = Vec::new();
     for given in given {
         let kind = KINDS.iter().find(|(name, _)| *name == given.kind).map(|(_, kind)| *kind);
         let Some(kind) = kind.filter(|kind| *kind != NamespaceKind::Mount) else { continue };
-        // What is wrong with a path is said when it is opened to be joined.
+        // Errors of a path are reported later, when it is opened to be joined.
         let Ok(Ok(file)) = CString::new(given.path.as_str()).map(|path| fd::stat_at(fd::CWD, &path, 0))
         else {
             continue;
@@ -362,8 +364,8 @@ fn own_namespaces(spec: &Spec) -> Result<Vec<NamespaceKind>> {
     Ok(own)
 }
 
-/// The capabilities that a container can get: those of the caller, or with a
-/// user namespace all that the kernel knows.
+/// Returns the capabilities that a container can get: all that the kernel knows in a user
+/// namespace of its own, otherwise those of the caller.
 fn available_capabilities(spec: &Spec, own: &[NamespaceKind]) -> Result<u64> {
     let is_user = |ns: &crate::spec::Namespace| ns.kind == "user" && !own.contains(&NamespaceKind::User);
     if !spec.linux.as_ref().is_some_and(|linux| linux.namespaces.iter().any(is_user)) {

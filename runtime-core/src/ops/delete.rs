@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! delete(1): removes all that is left of a container.
+//! delete(1): removes a container.
 
 use super::container::Container;
 use super::host_mount;
@@ -19,15 +19,16 @@ use crate::state::store::{Entry, Locked};
 use crate::watch::Watch;
 use std::time::Duration;
 
-/// How long init may take to end once it was killed, and who has the lock to notice.
+/// The time limit for init to end after it was killed, and for the holder of the lock to
+/// release the lock.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Container {
-    /// Deletes a container that has stopped, or that was never started. With
-    /// `force` also one that runs, is paused, was left half-made, or whose
-    /// record cannot be read; one that is not there is then no error.
+    /// Deletes a container that has stopped, or that was never started. `force` also deletes a
+    /// container that is running, paused or incomplete, or whose record cannot be read; a missing
+    /// container is then no error.
     ///
-    /// A failing poststop hook is a warning: the container is gone.
+    /// A failing poststop hook is only a warning, because the container is already removed.
     pub fn delete(&self, force: bool) -> Result<Vec<Warning>> {
         let nothing = Ok(Vec::new());
         let entry = match self.store.entry(&self.id) {
@@ -36,15 +37,15 @@ impl Container {
         };
         let entry = match entry.try_lock()? {
             Ok(entry) => entry,
-            // What is making or starting the container comes to its end when that is
-            // killed; and what cannot be deleted is refused at once.
+            // A create or start in progress releases the lock when the container is killed.
+            // A container that may not be deleted is refused without waiting.
             Err(entry) => {
                 if let Ok(record) = entry.record() {
                     self.end(&entry, &record, force)?;
                 }
                 match entry.lock_within(PATIENCE)? {
                     Ok(entry) => entry,
-                    // It may have been stopped, or be waiting for a disk that is gone.
+                    // The lock's holder may be stopped (SIGSTOP), or hang on a dead disk.
                     Err(entry) if force => entry.seize(),
                     Err(_) => {
                         let text = format!("another operation on container {} does not end", self.id);
@@ -56,7 +57,7 @@ impl Container {
         let record = match entry.record() {
             Ok(record) => record,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                // A creation that was interrupted before it made anything.
+                // The creation was interrupted before it made anything else.
                 entry.remove()?;
                 return if force { nothing } else { Err(error) };
             }
@@ -70,12 +71,12 @@ impl Container {
             }
             Err(error) => return Err(error),
         };
-        // Again, if we had to wait: it may have been made, or started, meanwhile.
+        // Repeated after a wait: the container may have been created or started meanwhile.
         let occupants = self.end(&entry, &record, force)?;
         destroy(entry, &record, occupants, Watch::default())
     }
 
-    /// Kills what is left of the container, if `force` or its state allow that.
+    /// Kills the container's processes, if `force` or its status allows that.
     fn end(&self, entry: &Entry, record: &Record, force: bool) -> Result<Occupants> {
         match status(entry, record)? {
             Status::Stopped if !force => return Ok(occupants_of_stopped(record)),
@@ -92,8 +93,8 @@ impl Container {
         Ok(Occupants::Kill)
     }
 
-    /// Deletes the container whose first process was this one, which has been waited
-    /// for; nothing if somebody else has deleted it, whoever has its name now.
+    /// Deletes the container whose first process was `first`, which has been waited for. Does
+    /// nothing if that container was deleted meanwhile, even if another container has its id now.
     pub fn delete_stopped(&self, first: Process) -> Result<Vec<Warning>> {
         let watch = Watch::cancel(first.cancel());
         let Some(record) = &first.record else { return Ok(Vec::new()) };
@@ -108,8 +109,8 @@ impl Container {
         }
     }
 
-    /// Returns the container's entry, locked, and its present record, if it still is the container
-    /// that `record` describes.
+    /// Returns the container's entry, locked, and its present record, if the container is still the
+    /// one that `record` describes.
     fn still_of(&self, record: &Record) -> Result<Option<(Locked, Record)>> {
         let entry = self.store.entry(&self.id)?.lock()?;
         let now = entry.record()?;
@@ -129,22 +130,22 @@ impl Container {
     }
 }
 
-/// As [`Container::destroy_for`], with the lock taken.
+/// Does the same as [`Container::destroy_for`] with a lock that the caller holds.
 pub(super) fn destroy_locked(error: Error, entry: Locked, record: &Record, watch: Watch<'_>) -> Error {
     with_remains(error, end_and_destroy(entry, record, watch))
 }
 
 fn end_and_destroy(entry: Locked, record: &Record, watch: Watch<'_>) -> Result<Vec<Warning>> {
     if entry.is_gone() {
-        // A `delete --force` that could not wait for us has undone all, and another container
-        // may have the name and the cgroup by now.
+        // A `delete --force` that has not waited for this lock has removed everything. Another
+        // container may have the id and the cgroup by now.
         return Ok(Vec::new());
     }
     stop(record)?;
     destroy(entry, record, Occupants::Kill, watch)
 }
 
-/// Adds to an error what went wrong when the container was destroyed because of it.
+/// Adds the warnings or the failure of the destruction to the error that caused it.
 fn with_remains(error: Error, destroyed: Result<Vec<Warning>>) -> Error {
     match destroyed {
         Ok(warnings) => error.with_warnings(warnings),
@@ -152,13 +153,14 @@ fn with_remains(error: Error, destroyed: Result<Vec<Warning>>) -> Error {
     }
 }
 
-/// A pid namespace takes all its processes with it when its first one ends. So
-/// what is in the cgroup of such a container then has come from elsewhere.
+/// Returns how to treat processes in the cgroup of a stopped container. All processes of a pid
+/// namespace are killed when its init ends. So if the container had its own, processes that
+/// are still in its cgroup came from elsewhere.
 fn occupants_of_stopped(record: &Record) -> Occupants {
     if record.shared_pid_namespace { Occupants::Kill } else { Occupants::Await }
 }
 
-/// Kills everything and waits until init has ended.
+/// Kills all processes of the container and waits until init has ended.
 pub(super) fn stop(record: &Record) -> Result<()> {
     let init = record.init.open()?;
     kill_everything(record)?;
@@ -169,8 +171,8 @@ pub(super) fn stop(record: &Record) -> Result<()> {
     Err(Error::new(ErrorKind::System, "container init still running"))
 }
 
-/// Removes what the record names. If the cgroup cannot be removed the record
-/// stays, so that it can be tried again.
+/// Removes everything that the record names, then runs the poststop hooks. If the cgroup
+/// cannot be removed, the record stays, so that the deletion can be repeated.
 fn destroy(entry: Locked, record: &Record, occupants: Occupants, watch: Watch<'_>) -> Result<Vec<Warning>> {
     let warning = record.driver().remove(occupants).traced(Mark::RemoveCgroup)?;
     let mut warnings: Vec<_> = warning.into_iter().collect();
@@ -178,20 +180,20 @@ fn destroy(entry: Locked, record: &Record, occupants: Occupants, watch: Watch<'_
         return Err(error.with_warnings(warnings));
     }
     if record.phase == Phase::Creating {
-        // It never was a container (runtime.md, "Lifecycle", step 13).
+        // Creation was never completed, so no poststop hook runs (runtime.md, "Lifecycle", step 13).
         return Ok(warnings);
     }
     warnings.extend(poststop(record, watch));
     Ok(warnings)
 }
 
-/// Removes what is left when the cgroup is gone, and the record last.
+/// Removes everything but the cgroup, the record last.
 fn remove(entry: Locked, record: &Record) -> Result<()> {
     host_mount::remove(record)?;
     if let Some(place) = &record.resctrl {
         match Resctrl::find() {
             Ok(resctrl) => resctrl.remove(place)?,
-            // Unmounted, and with that all groups are gone.
+            // resctrl was unmounted, which removed all groups.
             Err(error) if error.kind() == ErrorKind::Unsupported => {}
             Err(error) => return Err(error),
         }
@@ -199,7 +201,7 @@ fn remove(entry: Locked, record: &Record) -> Result<()> {
     entry.remove().traced(Mark::RemoveRecord)
 }
 
-/// Runs the poststop hooks of a container that is gone: the failures.
+/// Runs the poststop hooks of a removed container, and returns their failures.
 pub(super) fn poststop(record: &Record, watch: Watch<'_>) -> Vec<Warning> {
     let state = StateDocument {
         oci_version: OCI_VERSION,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! events(1): what a container uses, and that it runs out of memory.
+//! events(1): a container's resource usage and its OOM kills.
 
 use super::container::{Container, NO_CGROUP};
 use super::state::status;
@@ -12,21 +12,21 @@ use runtime_sys::{Errno, fd};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// Something to know about a container.
+/// An event of a container.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// What it uses.
+    /// The container's resource usage.
     Stats(Box<Stats>),
-    /// One of its processes was killed for memory.
+    /// An OOM kill of a process of the container.
     OutOfMemory,
 }
 
-/// The events of a container, until no process is left in it. The iterator waits
-/// for the next, by poll(2).
+/// An iterator over the events of a container, until no process is left in it. `next` waits for
+/// an event with poll(2).
 #[derive(Debug)]
 pub struct Events {
     cgroup: Cgroup,
-    /// cgroup.events and, if memory is accounted for, memory.events.
+    /// cgroup.events and, with the memory controller, memory.events.
     files: (OwnedFd, Option<OwnedFd>),
     kills: u64,
     interval: Duration,
@@ -34,12 +34,12 @@ pub struct Events {
 }
 
 impl Container {
-    /// What the container uses now.
+    /// Returns the container's resource usage.
     pub fn stats(&self) -> Result<Stats> {
         self.running_cgroup()?.stats()
     }
 
-    /// The events of the container, with its use every `interval`.
+    /// Returns the events of the container, with its resource usage every `interval`.
     pub fn events(&self, interval: Duration) -> Result<Events> {
         let cgroup = self.running_cgroup()?;
         let open = |name| fd::open(cgroup.dir(), name, libc::O_RDONLY, 0);
@@ -49,7 +49,7 @@ impl Container {
             other => Some(other.context(|| "open memory.events")?),
         };
         let kills = cgroup.memory_events().oom_kill;
-        // A time of the clock has an end.
+        // A larger interval could overflow Instant.
         let interval = interval.min(Duration::from_secs(u32::MAX.into()));
         let next_stats = Instant::now() + interval;
         Ok(Events { cgroup, files: (events, memory), kills, interval, next_stats })
@@ -73,7 +73,7 @@ impl Container {
 impl Events {
     fn wait(&mut self) -> Result<Option<Event>> {
         loop {
-            // Both are read before each wait: the kernel reports what came after.
+            // Both files are read before each wait: the kernel reports changes since the last read.
             let populated = read(&self.files.0)?.is_some_and(|text| parse_events(&text).populated);
             if let Some(file) = &self.files.1
                 && let Some(text) = read(file)?
@@ -91,7 +91,7 @@ impl Events {
             if left.is_zero() {
                 self.next_stats = Instant::now() + self.interval;
                 return match self.cgroup.stats() {
-                    // It has just been removed.
+                    // The cgroup has just been removed.
                     Err(error) if error.errno() == Some(libc::ENODEV) => Ok(None),
                     other => Ok(Some(Event::Stats(Box::new(other?)))),
                 };
@@ -113,7 +113,7 @@ impl Iterator for Events {
     }
 }
 
-/// What a file of a cgroup says now; `None` if the cgroup is gone.
+/// Reads a file of a cgroup from its start; `None` if the cgroup was removed.
 fn read(file: &OwnedFd) -> Result<Option<Vec<u8>>> {
     let mut text = [0; 4096];
     match fd::read_at_start(file, &mut text) {

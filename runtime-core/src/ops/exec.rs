@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! exec(1): one more process in a container. It is create without "make" and
-//! with "join"; both end in the same function of `init`.
+//! exec(1): runs one more process in a container. The process joins what create makes, and
+//! then takes the same steps as create's child.
 
 use super::container::{Container, NO_CGROUP};
 use super::inherited::Inherited;
@@ -34,7 +34,7 @@ use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-/// A process that is to run in a container. Made by [`Container::exec`].
+/// A builder for a process in a container, made by [`Container::exec`].
 #[derive(Debug)]
 #[must_use]
 pub struct Exec {
@@ -47,14 +47,14 @@ pub struct Exec {
 }
 
 impl Container {
-    /// The container's process, as config.json had it when the container was created.
+    /// Returns `process` of config.json as it was when the container was created.
     pub fn process(&self) -> Result<spec::Process> {
         Ok(Inherited::of(&self.store.entry(&self.id)?.record()?)?.process)
     }
 
-    /// Begins to run `process` in the container. What it leaves open
-    /// (capabilities, limits, labels, umask) is as for the container's first
-    /// process; the system call filter always is.
+    /// Returns a builder that runs `process` in the container. Properties that `process` leaves
+    /// open (capabilities, limits, labels, umask) are those of the container's first process. The
+    /// seccomp filter always is.
     pub fn exec(&self, process: spec::Process) -> Exec {
         Exec {
             container: self.clone(),
@@ -70,13 +70,13 @@ impl Container {
 impl Exec {
     process_options!();
 
-    /// Runs the process in this cgroup below the container's.
+    /// Runs the process in the cgroup at `path`, relative to the container's.
     pub fn cgroup(mut self, path: impl Into<String>) -> Self {
         self.cgroup = Some(path.into());
         self
     }
 
-    /// Allows a paused container, in which the process will wait with the others.
+    /// Allows a paused container. The process is then frozen like the others.
     pub fn ignore_paused(mut self, ignore: bool) -> Self {
         self.ignore_paused = ignore;
         self
@@ -93,14 +93,14 @@ impl Exec {
         self.hold()?.release_at_once()
     }
 
-    /// Makes the process, which waits for [`Held::release`] to execute its
-    /// program: for a caller that wants to set up the terminal first.
+    /// Makes the process, which waits for [`Held::release`] to execute its program: for a caller
+    /// that sets up the terminal first.
     pub fn hold(self) -> Result<Held> {
         let mut warnings = Vec::new();
         Held::warned(self.make(&mut warnings), warnings)
     }
 
-    /// Makes the process, which then waits: the parent's whole script.
+    /// Makes the process, which then waits. This is the whole sequence of the parent's steps.
     fn make(mut self, warnings: &mut Vec<Warning>) -> Result<Held> {
         self.options.check()?;
         let entry = self.container.store.entry(&self.container.id)?;
@@ -150,7 +150,7 @@ impl Exec {
         Ok(Held::new(child, plan, oom_watch, notes).cancelled_by(self.options.cancel))
     }
 
-    /// Returns a pidfd of the container's init, if a process may be executed beside it.
+    /// Returns a pidfd of the container's init, if the container's status allows exec.
     fn init(&self, status: Status, record: &Record) -> Result<OwnedFd> {
         let refuse = |why: &str| Err(Error::new(ErrorKind::InvalidState, why));
         match status {
@@ -169,7 +169,7 @@ impl Exec {
         Ok(init)
     }
 
-    /// Answers the child at each of its stops, until its program could be executed.
+    /// Serves the child's requests until it is ready to execute its program.
     fn serve(&self, child: &mut Child, plan: &Plan, target: &ExecTarget<'_>) -> Result<()> {
         loop {
             match child.progress(plan, self.options.cancel())? {
@@ -211,7 +211,7 @@ impl Exec {
     }
 }
 
-/// Adds to an error that it comes from the child, and that the child may have been killed for memory.
+/// Adds to an error that it comes from the child, and that the child may have been OOM-killed.
 fn explain(error: Error, child: &Child, oom_watch: Option<&OomWatch>) -> Error {
     let limit = oom_watch.filter(|_| child.is_killed()).and_then(OomWatch::limit);
     start_failed(match limit {
@@ -226,13 +226,13 @@ fn explain(error: Error, child: &Child, oom_watch: Option<&OomWatch>) -> Error {
 struct ExecTarget<'a> {
     record: &'a Record,
     status: Status,
-    /// Who answers for its filter.
+    /// The seccomp agent of the container's filter.
     agent: Option<Listener>,
 }
 
 impl ExecTarget<'_> {
-    /// Returns which of the caller's supplementary groups the process keeps; all of them, if an
-    /// annotation of the container says so.
+    /// Returns which of the caller's supplementary groups the process keeps. `all` is true if an
+    /// annotation of the container asks to keep all of them.
     fn groups_to_keep(&self, all: bool) -> Result<Keeps> {
         let init = self.in_user_namespace().then_some(self.record.init.pid);
         Ok(if all {
@@ -260,15 +260,14 @@ impl ExecTarget<'_> {
     }
 }
 
-/// Clones the process into the container's cgroup, or one below it.
+/// Clones the process into the container's cgroup, or into `below`, a cgroup below it.
 ///
-/// That may be gone, or be one that cannot have processes any more because it
-/// has cgroups with controllers below it; then, unless `below` was asked for, the
-/// process goes where the container's init is.
+/// The container's cgroup may be gone, or it may not take processes any more because it has
+/// cgroups with controllers below it (EBUSY). Then, without `below`, the process goes into the
+/// cgroup of the container's init.
 fn spawn(plan: &mut Plan, below: Option<&str>, record: &Record) -> Result<Child> {
     let below = below.filter(|below| !below.is_empty());
-    // By components: `..`, and a name that only begins like the container's,
-    // lead elsewhere.
+    // Whole components are checked: only `..` itself leads out of the container's cgroup.
     if let Some(below) = below
         && below.split('/').any(|part| part == "..")
     {
@@ -303,7 +302,7 @@ fn spawn(plan: &mut Plan, below: Option<&str>, record: &Record) -> Result<Child>
         (Some(libc::EBUSY), Some(_), _) => {
             Err(error.wrap(format!("error adding pid of the process to cgroups [{path}]")))
         }
-        // A user may not move processes from outside into what systemd made.
+        // An unprivileged user may not move a process into a scope; systemd does it.
         (Some(libc::EACCES | libc::EPERM), _, Driver::Systemd(scope)) => {
             spawn_and_attach(plan, |child| scope.attach(&clean, child.pid))
         }
@@ -316,20 +315,21 @@ fn spawn_beside_init(plan: &mut Plan, record: &Record) -> Result<Child> {
     spawn_and_attach(plan, |child| cgroup.attach(child.pid))
 }
 
-/// The root directory of the init, which the process will have, relative to /proc.
+/// Returns the path of init's root directory, relative to /proc. The process will have the same
+/// root.
 fn root(record: &Record) -> Result<CString> {
     CString::new(format!("{}/root", record.init.pid))
         .map_err(|_nul| Error::new(ErrorKind::System, "a pid is no text"))
 }
 
-/// The root directory of the init of a container that shares the runtime's mount namespace:
-/// joining that would lead to the host's.
+/// Opens init's root directory, for a container in the runtime's mount namespace. Joining that
+/// namespace would lead to the host's root.
 fn enter(record: &Record) -> Result<Option<OwnedFd>> {
     if record.host_mount_below.is_none() {
         return Ok(None);
     }
     let root = root_of(record.init.pid);
-    // It was the init's if that lives still.
+    // The directory belongs to init if init is still alive: its pid was not reused.
     if record.init.open()?.is_none() {
         return Err(Error::new(ErrorKind::InvalidState, "cannot exec in a stopped container"));
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! features(1): what this library can do, told by the tables and checks that
-//! decide it.
+//! features(1): the abilities of this library, generated from the tables and checks that
+//! implement them.
 
 use crate::cgroup::systemd::unit;
 use crate::config::{annotations, caps, memory_policy, mounts, namespaces};
@@ -13,8 +13,8 @@ use crate::spec::{
 use seccomp::{Action, Arch, Flag, Operator};
 use std::collections::BTreeMap;
 
-/// What configurations may ask this library for, and, where the running kernel
-/// has a say in it, what it says (`supportedFlags`).
+/// Returns the features that a configuration may use, and which of them the running kernel
+/// supports (`supportedFlags`).
 pub fn features() -> Features {
     Features {
         oci_version_min: OCI_VERSION_MIN,
@@ -22,7 +22,7 @@ pub fn features() -> Features {
         hooks: HookKind::ALL.map(HookKind::name).to_vec(),
         mount_options: mounts::known_options().collect(),
         linux: linux(),
-        // By the name that programs know.
+        // runc's annotation, which programs look for.
         annotations: BTreeMap::from([("org.opencontainers.runc.checkpoint.enabled", "false")]),
         potentially_unsafe_config_annotations: vec![
             unit::PROPERTY,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The one mount that a container without a mount namespace of its own has on the
-//! host: its root file system, with everything else below it.
+//! The mount on the host of a container without a mount namespace of its own. It is the
+//! container's root file system; all its other mounts are below it.
 
 use crate::error::{Context, Result};
 use crate::state::record::Record;
@@ -8,7 +8,7 @@ use nix::mount::{MntFlags, umount2};
 use runtime_sys::{Errno, fd};
 use std::ffi::CString;
 
-/// The id of the mount that is on top at `path`.
+/// Returns the id of the topmost mount at `path`.
 pub(super) fn id_at(path: &str) -> Result<u64> {
     id(path).context(|| format!("statx {path}"))
 }
@@ -18,17 +18,18 @@ fn id(path: &str) -> runtime_sys::Result<u64> {
     fd::mount_id(fd::open_follow(fd::CWD, &path, libc::O_PATH | libc::O_DIRECTORY, 0)?)
 }
 
-/// Takes the container's mount away from its rootfs, unless the mount there is
-/// the one that was there before it.
+/// Unmounts the container's mount from its rootfs, unless the topmost mount there is the one
+/// from before.
 pub(super) fn remove(record: &Record) -> Result<()> {
     let Some(before) = record.host_mount_below else { return Ok(()) };
     let path = &record.rootfs;
     match id(path) {
         Ok(now) if now != before => {
             let c_path = CString::new(path.as_str()).unwrap_or_default();
-            // Lazily: the container's processes are gone, others may look around in it.
+            // A lazy unmount: the container's processes have ended, but other processes may
+            // still use the mount.
             match umount2(c_path.as_c_str(), MntFlags::MNT_DETACH) {
-                // Somebody else was faster.
+                // Another process has unmounted it.
                 Ok(()) | Err(Errno::EINVAL | Errno::ENOENT) => Ok(()),
                 Err(errno) => Err(errno).context(|| format!("umount {path}")),
             }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What later processes of a container have from its first.
+//! The properties that later processes of a container inherit from its first process.
 
 use crate::error::Result;
 use crate::spec;
 use crate::state::record::Record;
 use serde::{Deserialize, Serialize};
 
-/// What later processes of a container have from its first. As written in
-/// config.json at the time of create: editing or removing the file later changes nothing.
+/// The properties that later processes of a container inherit from its first process. They are
+/// those of config.json at the time of create; a later change of the file has no effect.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Inherited {
     #[serde(default)]
@@ -19,12 +19,12 @@ pub(super) struct Inherited {
 }
 
 impl Inherited {
-    /// Reads it back.
+    /// Reads the properties from the record.
     pub(super) fn of(record: &Record) -> Result<Self> {
         record.read(&record.inherited)
     }
 
-    /// Takes what it needs out of config.json.
+    /// Takes the properties out of config.json.
     pub(super) fn new(spec: spec::Spec) -> Self {
         let linux = spec.linux.unwrap_or_default();
         Inherited {
@@ -34,7 +34,7 @@ impl Inherited {
         }
     }
 
-    /// Fills in what `process` leaves open.
+    /// Fills in the properties that `process` leaves open.
     pub(super) fn complete(&self, process: &mut spec::Process) {
         fn fill<T: Clone>(place: &mut Option<T>, value: &Option<T>) {
             if place.is_none() {
@@ -66,7 +66,7 @@ mod tests {
     use crate::spec::Resources;
     use crate::state::record::Document;
 
-    /// See `state::record`: what was written is read, and written again as it was.
+    /// Reads a stored record and writes its parts again unchanged, like the test in `state::record`.
     #[test]
     fn the_format_is_what_it_was() {
         let json = include_bytes!("../state/record-2.json");

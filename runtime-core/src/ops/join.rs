@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A process that joins a container: its namespaces, its root directory and its cgroup.
+//! Helpers for a process that joins a container: its namespaces, root directory and cgroup.
 
 use crate::boundary::plan::{Join, Plan};
 use crate::config::namespaces::Kind;
@@ -10,12 +10,13 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 
-/// The namespaces of `init` that are not the runtime's own.
+/// Returns the namespaces of `init` to join: those in `namespace_paths`, except a user namespace
+/// that is the runtime's own.
 pub(super) fn joins(namespace_paths: &BTreeMap<String, String>, init: OwnedFd) -> Result<Box<[Join]>> {
     let mut flags = 0;
     for kind in Kind::ALL {
         let Some(path) = namespace_paths.get(kind.clone_name()) else { continue };
-        // The kernel refuses to enter the user namespace that one is in.
+        // setns(2) refuses a process's own user namespace (EINVAL).
         if kind == Kind::User && is_own_user_namespace(path)? {
             continue;
         }
@@ -24,14 +25,14 @@ pub(super) fn joins(namespace_paths: &BTreeMap<String, String>, init: OwnedFd) -
     Ok(if flags == 0 { Box::default() } else { Box::new([Join { fd: init, flags }]) })
 }
 
-/// The root directory of a process.
+/// Opens the root directory of a process.
 pub(super) fn root_of(pid: i32) -> Result<OwnedFd> {
     let path = format!("/proc/{pid}/root");
     let c_path = CString::new(path.as_str()).unwrap_or_default();
     fd::open_follow(fd::CWD, &c_path, libc::O_PATH | libc::O_DIRECTORY, 0).context(|| format!("open {path}"))
 }
 
-/// Clones the process, which waits until it is in its cgroup.
+/// Clones the process, which waits until `attach` has put it into its cgroup.
 pub(super) fn spawn_and_attach(plan: &mut Plan, attach: impl FnOnce(&Child) -> Result<()>) -> Result<Child> {
     plan.wait_go = true;
     let child = parent::spawn(plan, None)?;

@@ -10,14 +10,14 @@ use crate::state::record::{Phase, Record};
 use std::os::fd::OwnedFd;
 
 impl Container {
-    /// Sends `signal` to the container's first process; 0 only asks whether it
-    /// is there. SIGKILL for a container without a pid namespace of its own goes
-    /// to all its processes, which would otherwise live on. [`ErrorKind::NotRunning`]
-    /// if there is nothing to send it to.
+    /// Sends `signal` to the container's first process. Signal 0 only checks that the process
+    /// exists. SIGKILL for a container without a pid namespace of its own is sent to all processes
+    /// of the container, because they would outlive init. [`ErrorKind::NotRunning`]: no process
+    /// is left.
     pub fn kill(&self, signal: i32) -> Result<()> {
         let record = self.store.entry(&self.id)?.record()?;
         if record.phase == Phase::Creating {
-            // Half a container is for `delete --force` to end.
+            // Only `delete --force` ends an incomplete container.
             let text = "container not running: it is being created";
             return Err(Error::new(ErrorKind::NotRunning, text));
         }
@@ -34,16 +34,16 @@ impl Container {
         let init = record.init.open()?;
         signal_init(&record, signal)?;
         if let Some(init) = init {
-            // The signal was sent. A tracer that keeps init is no failure of that.
+            // The signal was sent. It is no error if a tracer delays the end of init.
             drop(ends(&record, &init));
         }
         Ok(())
     }
 }
 
-/// Waits a moment for an init that was killed, and returns whether it has ended. If it has not,
-/// its tracers are ended; but none where init shares its pid namespace with other containers or
-/// the host, whose processes they may be.
+/// Waits 20 ms for a killed init, and returns whether it has ended. If it has not, kills its
+/// tracers (see [`end_tracers`]). No tracers are killed if init shares its pid namespace with
+/// other containers or the host: they may not be the container's.
 pub(super) fn ends(record: &Record, init: &OwnedFd) -> Result<bool> {
     const SOON_MS: i32 = 20;
     let ended = await_end(init, SOON_MS)?;
@@ -61,10 +61,10 @@ fn signal_init(record: &Record, signal: i32) -> Result<()> {
     }
 }
 
-/// Ends every process that belongs to the container.
+/// Kills every process of the container.
 pub(super) fn kill_everything(record: &Record) -> Result<()> {
-    // By both: init may have been moved to another cgroup, and others may have
-    // left its pid namespace.
+    // Both init and the cgroup are killed: init may have been moved to another cgroup, and the
+    // container's processes need not be in init's pid namespace.
     record.init.signal(libc::SIGKILL)?;
     match Cgroup::from_record(record.cgroup_path())? {
         Some(cgroup) if cgroup.events()?.populated => cgroup.kill(),

@@ -9,18 +9,18 @@ use nix::sys::stat::fstat;
 use runtime_sys::fd;
 use std::collections::BTreeMap;
 
-/// An entry of the list: the state, or why there is none.
+/// An entry of the list: a container's state, or the error of reading it.
 #[derive(Debug)]
 pub struct Listed {
-    /// The name of the directory.
+    /// The container's id.
     pub id: ContainerId,
-    /// What could be found out.
+    /// The container's state.
     pub state: Result<State>,
 }
 
 impl Runtime {
-    /// The containers of the state directory, by name. [`ErrorKind::NotFound`]
-    /// if the directory does not exist.
+    /// Returns the containers of the state directory, sorted by id. [`ErrorKind::NotFound`] if the
+    /// directory does not exist.
     pub fn list(&self) -> Result<Vec<Listed>> {
         let ids = self.store.ids().map_err(|error| match error.errno() {
             Some(libc::ENOENT) => error.of_kind(ErrorKind::NotFound),
@@ -31,7 +31,7 @@ impl Runtime {
         let mut list = Vec::with_capacity(ids.len());
         for id in ids {
             match self.listed(&id, &passwd, &mut users) {
-                // Deleted since the directory was read.
+                // The container was deleted since the directory was read.
                 Err(error) if error.kind() == ErrorKind::NotFound && self.store.entry(&id).is_err() => {}
                 state => list.push(Listed { id, state }),
             }
@@ -39,7 +39,7 @@ impl Runtime {
         Ok(list)
     }
 
-    /// `users` are the names that were looked up before.
+    /// Returns the state of a container with its owner. `users` caches the names of users.
     fn listed(&self, id: &ContainerId, passwd: &[u8], users: &mut BTreeMap<u32, String>) -> Result<State> {
         let entry = self.store.entry(id)?;
         let record = entry.record().map_err(|error| match error.kind() {
@@ -52,8 +52,8 @@ impl Runtime {
     }
 }
 
-/// The name of a user by the host's /etc/passwd, or `#uid`. Not by the C
-/// library's name service, which a static program does not have.
+/// Returns the name of a user in the host's /etc/passwd, or `#uid`. The C library's name
+/// service (NSS) is not used, because it does not work in a static program.
 fn user_name(uid: u32, passwd: &[u8]) -> String {
     let passwd = String::from_utf8_lossy(passwd);
     passwd

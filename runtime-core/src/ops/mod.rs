@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What can be done to containers: one verb in each file.
+//! The operations on containers, one in each file.
 
 mod bundle;
 mod container;

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A place for notifications (sd_notify(3)): a directory of the container's state
-//! that the container sees, read-only, at /run/notify, and a variable that says so.
+//! The notification socket (sd_notify(3)): a directory of the container's state is mounted
+//! read-only at /run/notify in the container, and NOTIFY_SOCKET is set.
 //!
-//! Only the directory is mounted, so the socket may be made after the container:
-//! whoever calls `start` listens, which may be another process than the one that
-//! called `create`.
+//! Only the directory is mounted, so the socket may be made after the container. The caller of
+//! `start` listens on it, and may be another process than the caller of `create`.
 
 use super::container::Container;
 use crate::error::{Error, ErrorKind, Result};
@@ -13,13 +12,13 @@ use crate::spec::{Mount, Spec};
 use crate::state::store::{NOTIFY, Store};
 use std::path::{Path, PathBuf};
 
-/// Where the container sees the directory, and the socket in it.
+/// The directory's path in the container.
 const DIRECTORY: &str = "/run/notify";
 const SOCKET: &str = "notify.sock";
 
 impl Container {
-    /// Where whoever starts the container listens for its notifications, if it was
-    /// made with [`Create::notify`](super::Create::notify).
+    /// Returns the path at which the caller of [`start`](Self::start) listens for the container's
+    /// notifications. Only for a container made with [`Create::notify`](super::Create::notify).
     pub fn notify_socket(&self) -> PathBuf {
         directory(&self.store, &self.id).join(SOCKET)
     }
@@ -29,12 +28,12 @@ fn directory(store: &Store, id: &ContainerId) -> PathBuf {
     store.path().join(id.as_str()).join(NOTIFY)
 }
 
-/// Adds mount and variable to a configuration.
+/// Adds the mount and the variable to a configuration.
 pub(super) fn add(spec: &mut Spec, store: &Store, id: &ContainerId) -> Result<()> {
     let bad =
         |path: &Path, why: &str| Error::new(ErrorKind::InvalidConfig, format!("{}: {why}", path.display()));
     let directory = directory(store, id);
-    // A relative source would begin at the bundle.
+    // A relative source is relative to the bundle.
     let directory = std::path::absolute(&directory).map_err(|error| bad(&directory, &error.to_string()))?;
     let source = directory.to_str().ok_or_else(|| bad(&directory, "not UTF-8"))?;
     spec.mounts.push(Mount {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The options that create and exec have in common: what the caller gives to the process, and
-//! what it wants to be told of it.
+//! The options that create and exec have in common: what the process gets from the caller, and
+//! how the process is reported to the caller.
 
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::parent::Child;
@@ -21,17 +21,18 @@ pub(super) struct ProcessOptions {
     pub(super) extras: Extras,
 }
 
-/// The methods of the two builders that set them.
+/// Defines the methods that set these options, for both builders.
 macro_rules! process_options {
     () => {
-        /// Sends the master of the process's terminal to the AF_UNIX SOCK_STREAM
-        /// socket at `path`. Needed if and only if `process.terminal` is true.
+        /// Sends the master of the process's terminal to the AF_UNIX SOCK_STREAM socket at
+        /// `path`. This or [`console`](Self::console) is required if `process.terminal` is true,
+        /// and refused otherwise.
         pub fn console_socket(mut self, path: impl Into<PathBuf>) -> Self {
             self.options.console_socket = Some(path.into());
             self
         }
 
-        /// As [`console_socket`](Self::console_socket), with a connected socket.
+        /// Sends the master of the process's terminal to a connected socket.
         pub fn console(mut self, socket: OwnedFd) -> Self {
             self.options.extras.console = Some(socket);
             self
@@ -49,25 +50,25 @@ macro_rules! process_options {
             self
         }
 
-        /// Gives up when `event` becomes readable, which may be any descriptor that poll(2)
-        /// takes: then there is an error of the kind
-        /// [`ErrorKind::Cancelled`](crate::error::ErrorKind::Cancelled), or of
-        /// [`ErrorKind::Hook`](crate::error::ErrorKind::Hook) if a hook was running, and nothing
-        /// is left. A hook, a peer, or a process that stops the one that is made could
-        /// otherwise keep the caller waiting.
+        /// Cancels the operation when `event` becomes readable. `event` may be any descriptor
+        /// that poll(2) takes. The operation then removes everything it has made, and fails with
+        /// [`ErrorKind::Cancelled`](crate::error::ErrorKind::Cancelled), or with
+        /// [`ErrorKind::Hook`](crate::error::ErrorKind::Hook) if a hook was running. Without
+        /// this, the caller may wait for ever: for a hook, for the peer of a socket, or because
+        /// the new process is stopped by another process.
         pub fn cancel(mut self, event: OwnedFd) -> Self {
             self.options.cancel = Some(event);
             self
         }
 
-        /// What becomes the program's standard input, output and error; `None`: what
-        /// the caller has. Ignored with a terminal.
+        /// Sets the program's standard input, output and error. `None` stands for the caller's.
+        /// Ignored with a terminal.
         pub fn stdio(mut self, stdio: [Option<OwnedFd>; 3]) -> Self {
             self.options.extras.stdio = stdio;
             self
         }
 
-        /// Gives the program the caller's descriptors 3 to 2 + `count` too.
+        /// Passes the caller's descriptors 3 to 2 + `count` to the program.
         pub fn preserve_fds(mut self, count: u16) -> Self {
             self.options.extras.preserve_fds = count;
             self
@@ -83,7 +84,8 @@ macro_rules! process_options {
 pub(super) use process_options;
 
 impl ProcessOptions {
-    /// Checks what only the caller's descriptors can tell, before anything is opened.
+    /// Checks that the descriptors to preserve are open. Must be called before the library opens
+    /// any descriptor.
     pub(super) fn check(&self) -> Result<()> {
         check_preserved_fds(self.extras.preserve_fds)
     }
@@ -92,12 +94,13 @@ impl ProcessOptions {
         self.cancel.as_ref().map(AsFd::as_fd)
     }
 
-    /// Returns the events that end every wait for others while `child` is on its way.
+    /// Returns the events that end any wait while `child` is being set up: its end, and the
+    /// caller's cancellation.
     pub(super) fn watch<'a>(&'a self, child: &'a Child) -> Watch<'a> {
         Watch::cancel(self.cancel()).with(child.pidfd())
     }
 
-    /// Takes out what goes into the plan, with the console connected.
+    /// Takes out the extras for the plan, with the console socket connected.
     pub(super) fn take_extras(&mut self) -> Result<Extras> {
         let mut extras = std::mem::take(&mut self.extras);
         if let Some(path) = &self.console_socket {
@@ -122,10 +125,10 @@ impl ProcessOptions {
     }
 }
 
-/// Whether the descriptors 3 to 2 + `count`, which [`Create::preserve_fds`](crate::Create::preserve_fds) gives
-/// to the container, are open. For a program that opens others before it calls
-/// the library: a number that is free now would be given to one of those, and
-/// that to the container.
+/// Checks that the descriptors 3 to 2 + `count`, which
+/// [`Create::preserve_fds`](crate::Create::preserve_fds) passes to the container, are open. For
+/// a program that opens other descriptors before it calls the library: one of those could get
+/// a number that is free now, and would then be passed to the container.
 pub fn check_preserved_fds(count: u16) -> Result<()> {
     for n in 0..i32::from(count) {
         let number: RawFd = 3 + n;

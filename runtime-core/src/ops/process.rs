@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A process that create or exec has made.
+//! The processes that create and exec make.
 
 use super::container::Container;
 use crate::boundary::plan::Plan;
@@ -15,29 +15,30 @@ use runtime_sys::process::ExitStatus;
 use runtime_sys::{Errno, process};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// A container that has been made, whose first process is a child of the caller.
+/// The result of create or exec: a process of a container, which is a child of the caller.
 #[derive(Debug)]
 pub struct Created {
-    /// Its first process.
+    /// The process: with create, the container's first.
     pub process: Process,
-    /// What was asked for and left out, where the specification says to warn.
+    /// The parts of the configuration that were not applied, where the specification says to warn.
     pub warnings: Vec<Warning>,
-    /// What somebody who looks for a mistake in a configuration may want to know.
+    /// Notes for a debug log.
     pub notes: Vec<String>,
 }
 
-/// A container, or a process in one, that is ready to execute its program.
-/// Dropped, its process is killed.
+/// A process of a container that is ready to execute its program. Dropping this value kills the
+/// process.
 #[derive(Debug)]
 #[must_use]
 pub struct Held {
     child: Child,
-    /// Of no use any more. But to take it apart would keep the child waiting.
+    /// The plan, which is not used any more. It is kept because dropping it takes time, in which
+    /// the child would wait.
     plan: Plan,
     watch: Option<OomWatch>,
     warnings: Vec<Warning>,
     notes: Vec<String>,
-    /// The container, and its record as create has left it, if this is its first process.
+    /// The container and its record at the end of create, if this is the container's first process.
     first: Option<(Container, Record)>,
     cancel: Option<OwnedFd>,
 }
@@ -47,7 +48,7 @@ impl Held {
         Held { child, plan, watch, warnings: Vec::new(), notes, first: None, cancel: None }
     }
 
-    /// Adds what was left out on the way, or adds it to the error.
+    /// Adds the warnings to the process, or to the error.
     pub(super) fn warned(made: Result<Self>, warnings: Vec<Warning>) -> Result<Self> {
         match made {
             Ok(held) => Ok(Held { warnings, ..held }),
@@ -55,7 +56,8 @@ impl Held {
         }
     }
 
-    /// What was asked for and left out, where the specification says to warn.
+    /// Returns the parts of the configuration that were not applied, where the specification says
+    /// to warn.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
@@ -65,20 +67,21 @@ impl Held {
         Held { first: Some((container, record)), ..self }
     }
 
-    /// Lets `cancel` end the waits that are still to come.
+    /// Lets `cancel` end all later waits.
     pub(super) fn cancelled_by(self, cancel: Option<OwnedFd>) -> Self {
         Held { cancel, ..self }
     }
 
-    /// Lets the program be executed. The caller has never seen the warnings.
+    /// Releases the process like [`release`](Self::release). An error includes the warnings,
+    /// because the caller has not seen them.
     pub(super) fn release_at_once(self) -> Result<Created> {
         let warnings = self.warnings.clone();
         self.release().map_err(|error| error.with_warnings(warnings))
     }
 
-    /// Lets the program be executed, waits until it has been, and runs the poststart hooks
-    /// if it is the first of a container, of which nothing is left after an error. An error
-    /// does not repeat the warnings.
+    /// Lets the process execute its program, and waits until the program has been executed. For a
+    /// container's first process, then runs the poststart hooks; after an error, the container is
+    /// destroyed. An error does not repeat the warnings.
     ///
     /// Errors: [`ErrorKind::NotExecuted`](crate::error::ErrorKind::NotExecuted),
     /// [`ErrorKind::Hook`](crate::error::ErrorKind::Hook).
@@ -100,7 +103,8 @@ impl Held {
         Ok(Created { process, warnings, notes })
     }
 
-    /// Lets the process wait for `start`. The caller has never seen the warnings.
+    /// Lets the process wait for `start`. An error includes the warnings, because the caller has
+    /// not seen them.
     pub(super) fn let_go(self) -> Result<Created> {
         let Held { child, plan, watch, warnings, notes, first, cancel } = self;
         let running = match child.release() {
@@ -114,7 +118,7 @@ impl Held {
     }
 }
 
-/// Destroys the container whose first process has come to nothing.
+/// Destroys the container if its first process has failed.
 fn undo(error: Error, first: Option<&(Container, Record)>) -> Error {
     match first {
         Some((container, record)) => container.destroy_for(error, record, Watch::default()),
@@ -122,40 +126,39 @@ fn undo(error: Error, first: Option<&(Container, Record)>) -> Error {
     }
 }
 
-/// A container's process that this library has started: a child of the calling
-/// process, which should [`wait`](Process::wait) for it, or end, so that somebody
-/// else does.
+/// A container's process that this library has started. It is a child of the calling process,
+/// which should [`wait`](Process::wait) for it, or exit, so that init or a subreaper does.
 #[derive(Debug)]
 pub struct Process {
     running: Running,
     watch: Option<OomWatch>,
-    /// The container's record as create has left it, if this is its first process.
+    /// The container's record at the end of create, if this is the container's first process.
     pub(super) record: Option<Record>,
     cancel: Option<OwnedFd>,
 }
 
 impl Process {
-    /// Its pid, in the caller's pid namespace.
+    /// Returns the process's pid in the caller's pid namespace.
     pub fn pid(&self) -> i32 {
         self.running.pid
     }
 
-    /// Waits until it has ended. Waiting without a thread: poll the pidfd that
-    /// [`AsFd`] gives for POLLIN (pidfd_open(2)), then call this.
+    /// Waits until the process has ended. To wait without a thread, poll the pidfd that
+    /// [`AsFd`] returns for POLLIN (pidfd_open(2)), then call this.
     ///
-    /// A process of the container that traces this one and never waits for it keeps it
-    /// as a zombie; but the caller is not kept waiting.
+    /// A tracer in the container that never waits for this process keeps it as a zombie. This
+    /// does not delay the caller.
     pub fn wait(&self) -> Result<ExitStatus> {
         reap(self.running.pid, &self.running.pidfd).context(|| "waitid").traced(Mark::AwaitEnd)
     }
 
-    /// Whether a signal such as SIGSTOP, or a tracer, keeps it from running at the moment:
-    /// then it does not take any signal but SIGKILL.
+    /// Returns whether the process is stopped, by a signal such as SIGSTOP or by a tracer. A
+    /// stopped process handles no signal but SIGKILL.
     pub fn is_halted(&self) -> Result<bool> {
         is_halted(self.running.pid)
     }
 
-    /// Sends it a signal. False if it has ended.
+    /// Sends the process a signal. False if it has ended.
     pub fn signal(&self, signal: i32) -> Result<bool> {
         match process::pidfd_send_signal(&self.running.pidfd, signal) {
             Ok(()) => Ok(true),
@@ -164,23 +167,25 @@ impl Process {
         }
     }
 
-    /// After it was killed: the limit on memory for which it was, if it was that.
-    /// (If others of the container were meanwhile, it cannot be told apart. And systemd
-    /// removes a scope, with the kernel's count, when the last process in it has ended:
-    /// then this may come too late.)
+    /// Returns a warning with the memory limit if the process, which ended with `status`, was
+    /// probably OOM-killed.
+    ///
+    /// An OOM kill of another process of the container meanwhile cannot be told apart. systemd
+    /// removes a scope, with the kernel's count of OOM kills, when the last process in it has
+    /// ended; then an OOM kill may be missed.
     pub fn killed_for_memory(&self, status: ExitStatus) -> Option<Warning> {
         let limit = self.watch.as_ref().filter(|_| status == ExitStatus::Signaled(libc::SIGKILL))?.limit()?;
         Some(Warning(format!("process {} was OOM-killed: {limit}", self.running.pid)))
     }
 
-    /// See [`Create::cancel`](super::Create::cancel).
+    /// Returns the event of [`Create::cancel`](super::Create::cancel).
     pub(super) fn cancel(&self) -> Option<BorrowedFd<'_>> {
         self.cancel.as_ref().map(AsFd::as_fd)
     }
 }
 
 impl From<Process> for OwnedFd {
-    /// Its pidfd.
+    /// Returns the process's pidfd.
     fn from(process: Process) -> Self {
         process.running.pidfd
     }

@@ -7,7 +7,7 @@ use crate::cgroup::record::CgroupRecord;
 use crate::error::{Error, ErrorKind, Result};
 
 impl Container {
-    /// The pids of all processes in the container's cgroup and below it, in the
+    /// Returns the pids of all processes in the container's cgroup and below it, in the
     /// caller's pid namespace. Empty if the container has stopped.
     pub fn pids(&self) -> Result<Vec<i32>> {
         let record = self.store.entry(&self.id)?.record()?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! start(1): gives a created container the word to execute its program.
+//! start(1): lets a created container execute its program.
 
 use super::container::Container;
 use super::delete::destroy_locked;
@@ -14,11 +14,12 @@ use crate::watch::Watch;
 use runtime_sys::fd;
 
 impl Container {
-    /// Runs the startContainer hooks, starts the container's program, waits until it has
-    /// been executed, and runs the poststart hooks. If a hook fails, the container is
-    /// stopped and destroyed. Of two that start at once, one fails.
+    /// Runs the startContainer hooks, starts the container's program, waits until the program has
+    /// been executed, and runs the poststart hooks. If a hook fails, the container is stopped and
+    /// destroyed. Of two concurrent calls, one fails.
     ///
-    /// Errors: [`ErrorKind::NotExecuted`]: the container has stopped.
+    /// Errors: [`ErrorKind::NotExecuted`]: the program could not be executed, and the container has
+    /// stopped.
     pub fn start(&self) -> Result<()> {
         let entry = self.store.entry(&self.id)?.lock_made("start")?;
         let record = entry.record()?;
@@ -40,8 +41,8 @@ impl Container {
         let answer = entry.open_fifo()?;
         drop(fifo);
         entry.remove_fifo()?;
-        // From here on the container is no longer `created`. The hooks may use it, and a
-        // process of its own may keep it from going on.
+        // The lock is released here: the container is no longer `created`, the hooks may operate
+        // on it, and one of its processes may delay the execution.
         drop(entry);
         execution::by_fifo(&answer, record.init)?;
         self.poststart(&record, Watch::default())

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! state(1): what a container is, and where in its life.
+//! state(1): the state of a container.
 
 use super::container::Container;
 use crate::cgroup::Cgroup;
@@ -15,36 +15,36 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct State {
-    /// The version of the specification that this complies with.
+    /// The version of the specification that this state complies with.
     pub oci_version: String,
-    /// Its name.
+    /// The container's id.
     pub id: String,
-    /// Its first process; 0 if that has ended.
+    /// The pid of the container's first process; 0 if it has ended.
     pub pid: i32,
-    /// Where in its life it is.
+    /// The container's status.
     pub status: Status,
-    /// Its bundle, an absolute path.
+    /// The absolute path of the bundle.
     pub bundle: String,
-    /// Its root directory, an absolute path.
+    /// The absolute path of the root directory.
     pub rootfs: String,
-    /// When it was made, RFC 3339.
+    /// The time of creation, RFC 3339.
     pub created: String,
-    /// config.json's annotations.
+    /// The annotations of config.json.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
-    /// The user that owns its state, by name or `#uid`; empty except in lists.
+    /// The user that owns the container's state, by name or `#uid`. Empty except in lists.
     pub owner: String,
 }
 
 impl Container {
-    /// The state of the container.
+    /// Returns the state of the container.
     pub fn state(&self) -> Result<State> {
         let entry = self.store.entry(&self.id)?;
         state(&entry, entry.record()?)
     }
 }
 
-/// The state that a record describes now.
+/// Returns the present state of the container that a record describes.
 pub(super) fn state(entry: &Entry, record: Record) -> Result<State> {
     let status = status(entry, &record)?;
     Ok(State {
@@ -60,7 +60,8 @@ pub(super) fn state(entry: &Entry, record: Record) -> Result<State> {
     })
 }
 
-/// Nothing of this is remembered: it is what the kernel says now.
+/// Returns the present status. Only the phase of creation is in the record; the rest is read
+/// from the kernel.
 pub(super) fn status(entry: &Entry, record: &Record) -> Result<Status> {
     if record.phase == Phase::Creating {
         return Ok(Status::Creating);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Where a container is going to be on the host: looked up, and nothing made.
+//! The places of a new container on the host. They are looked up here, and nothing is made.
 
 use super::host_mount;
 use crate::cgroup::{Hierarchy, driver};
@@ -9,38 +9,39 @@ use crate::error::Result;
 use crate::marks::{Mark, Traced};
 use crate::resctrl::{self, Resctrl};
 
-/// How the caller wants the cgroup to be made.
+/// The caller's choice of who makes the cgroup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum CgroupManager {
-    /// By the runtime, in the file system.
+    /// The runtime, in the cgroup file system.
     #[default]
     Fs,
-    /// By systemd, as a scope.
+    /// systemd, as a scope.
     Systemd,
-    /// Not at all.
+    /// No cgroup is made.
     None,
 }
 
-/// What the container will have of the host.
+/// The container's places on the host.
 #[derive(Debug)]
 pub(super) struct Target {
-    /// The root file system's absolute path.
+    /// The absolute path of the root file system.
     pub(super) rootfs: String,
     pub(super) hierarchy: Hierarchy,
-    /// The cgroup.
+    /// The plan of the cgroup.
     pub(super) cgroup: driver::Plan,
-    /// The id of the mount below which the container's mounts lie, if it shares the host's
-    /// mount namespace (see [`Record::host_mount_below`](crate::state::record::Record)).
+    /// The id of the mount at the rootfs before the container's own is put over it, if the
+    /// container shares the host's mount namespace (see
+    /// [`Record::host_mount_below`](crate::state::record::Record)).
     pub(super) host_mount: Option<u64>,
     /// The group in the resctrl file system.
     pub(super) resctrl: Option<(Resctrl, resctrl::Place)>,
 }
 
 impl Target {
-    /// Finds the places that `config` names for the container `id`. `cgroups_path` is
-    /// `linux.cgroupsPath` as written: each manager reads it in its own way.
+    /// Finds the places that `config` names for the container `id`. `cgroups_path` is the raw
+    /// `linux.cgroupsPath`, because each cgroup manager parses it differently.
     ///
-    /// Errors: a place is taken by another container, or this host does not have it.
+    /// Errors: another container has a place, or this host does not have it.
     pub(super) fn find(
         config: &Config,
         rootfs: String,
@@ -71,7 +72,7 @@ impl Target {
         Ok(Target { rootfs, hierarchy, cgroup, host_mount, resctrl })
     }
 
-    /// The cgroup's absolute path; empty if there will be none.
+    /// Returns the cgroup's absolute path; empty if there will be no cgroup.
     pub(super) fn cgroup_path(&self) -> String {
         self.cgroup.path(&self.hierarchy)
     }

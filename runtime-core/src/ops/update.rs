@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! update(1): other limits for a container that is there.
+//! update(1): changes the limits of a container.
 
 use super::container::{Container, NO_CGROUP};
 use super::state::status;
@@ -13,12 +13,11 @@ use crate::spec::{Resources, Status};
 use crate::state::record::Document;
 
 impl Container {
-    /// Sets limits; what `request` leaves out stays as it is. If one of them
-    /// cannot be set, all of the old ones are put back.
+    /// Sets the limits in `request`; others are not changed. If a limit cannot be set, all old
+    /// limits are restored.
     ///
-    /// The rules of `devices` take the place of the old ones, in one step, if
-    /// they are others: a filter that somebody has changed since is otherwise
-    /// left alone.
+    /// The rules of `devices` replace the old rules atomically. If they are equal to the recorded
+    /// rules, the device filter is not touched: another program may have changed it.
     pub fn update(&self, request: &Resources) -> Result<Vec<Warning>> {
         let mut warnings = Vec::new();
         match self.set(request, &mut warnings) {
