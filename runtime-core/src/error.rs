@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! One error for the whole library: a kind to match on, a chain to read.
+//! The library's error type: a kind to match on, and a chain of texts to print.
 
 use nix::errno::Errno;
 use std::fmt;
@@ -13,7 +13,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum ErrorKind {
     /// The container id breaks the rules of [`ContainerId`](crate::ContainerId).
     InvalidId,
-    /// No container with that id.
+    /// No container has this id.
     NotFound,
     /// The id is taken, or the cgroup is in use.
     AlreadyExists,

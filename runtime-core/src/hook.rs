@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A program that is run at a point of a container's life (config.md, "POSIX-platform Hooks").
+//! Hooks: programs that run at points of a container's life (config.md, "POSIX-platform Hooks").
 
 use std::time::Duration;
 

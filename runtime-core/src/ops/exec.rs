@@ -189,7 +189,7 @@ impl Exec {
         }
     }
 
-    /// Sets what the child has no right to set itself, and reports its pid.
+    /// Sets the attributes that the child has no right to set itself, and reports its pid.
     fn finish(
         &self,
         child: &Child,

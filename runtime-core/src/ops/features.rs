@@ -74,7 +74,7 @@ fn seccomp() -> SeccompFeatures {
 mod tests {
     use super::*;
 
-    /// docs/annotations.md tells what is done here; engines are told by this list.
+    /// Compares docs/annotations.md, which says what is implemented, with the list that engines get.
     #[test]
     fn annotations_that_change_what_a_container_may_do() {
         let page = include_str!("../../../docs/annotations.md");

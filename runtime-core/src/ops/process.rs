@@ -170,9 +170,9 @@ impl Process {
     /// Returns a warning with the memory limit if the process, which ended with `status`, was
     /// probably OOM-killed.
     ///
-    /// An OOM kill of another process of the container meanwhile cannot be told apart. systemd
-    /// removes a scope, with the kernel's count of OOM kills, when the last process in it has
-    /// ended; then an OOM kill may be missed.
+    /// The warning may be wrong if another process of the container was OOM-killed and this one was
+    /// killed for another reason. An OOM kill may be missed with systemd, which removes a scope and
+    /// the kernel's count of OOM kills with it when the last process in the scope has ended.
     pub fn killed_for_memory(&self, status: ExitStatus) -> Option<Warning> {
         let limit = self.watch.as_ref().filter(|_| status == ExitStatus::Signaled(libc::SIGKILL))?.limit()?;
         Some(Warning(format!("process {} was OOM-killed: {limit}", self.running.pid)))

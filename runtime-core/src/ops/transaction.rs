@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The making of one container, which ends with the whole container or with nothing: each
-//! method is a line of the script in `create.rs`, and what it has made is undone here.
+//! The transaction of create: it makes the whole container, or undoes everything. Its methods
+//! are the steps of the sequence in `create.rs`.
 
 use super::container::Container;
 use super::container_hooks::{self, Inside};
@@ -34,40 +34,40 @@ use runtime_sys::Errno;
 use seccomp::Policy;
 use std::collections::BTreeMap;
 
-/// A container on its way.
+/// The creation of a container.
 pub(super) struct Transaction<'a> {
     pub(super) container: &'a Container,
     pub(super) config: &'a Config,
     pub(super) target: Target,
     pub(super) options: &'a ProcessOptions,
-    /// Whether a container that asks for nothing of its cgroup may go without; `None`: if the
-    /// caller is not root.
+    /// The option [`Create::rootless`](crate::Create::rootless): whether a container that asks for
+    /// nothing of its cgroup may go without one. `None` allows this unless the caller is root.
     pub(super) rootless: Option<bool>,
-    /// What is on disk, or will be at the next write.
+    /// The record as it is on disk, or will be after the next write.
     pub(super) record: Record,
     pub(super) notes: Vec<String>,
     pub(super) made: Made,
 }
 
-/// What has been made outside of the child, which takes the rest with it.
+/// The things that were made outside of the child. Everything else ends with the child.
 #[derive(Default)]
 pub(super) struct Made {
-    /// The cgroup, unless it is another's.
+    /// Set if the cgroup was made for this container.
     owns_cgroup: bool,
-    /// The group in the resctrl file system.
+    /// Set if the group in the resctrl file system was made.
     resctrl: bool,
-    /// The watch for OOM kills, since the child is in its cgroup.
+    /// The watch for OOM kills, once the child is in its cgroup.
     pub(super) oom_watch: Option<OomWatch>,
-    /// The network devices that are in the container.
+    /// The network devices that were moved into the container.
     net_devices: Option<net::Moved>,
 }
 
 impl Transaction<'_> {
-    /// Reserves the container's name, writes the record down and carries out `script`. If that
-    /// fails, what was made is undone, in reverse order as far as the order matters.
+    /// Reserves the container's id, writes the record and runs `script`. If `script` fails,
+    /// undoes what was made, in reverse order as far as the order matters.
     ///
-    /// The first error is the one to report. What cannot be undone is in its hint, and stays in
-    /// the record.
+    /// The first error is returned. Its hint names what could not be undone, which stays in the
+    /// record.
     pub(super) fn run<T>(
         mut self,
         script: impl FnOnce(&mut Self, &Locked) -> Result<T>,
@@ -78,8 +78,8 @@ impl Transaction<'_> {
             Err(error) => error,
         };
         if entry.is_gone() {
-            // By a `delete --force` that could not wait for us: it has undone all that the
-            // record names, and another container may have the name by now.
+            // A `delete --force` that has not waited for this lock has removed everything that the
+            // record names. Another container may have the id by now.
             return Err(match self.give_back_devices() {
                 Ok(()) => error,
                 Err(left) => error.with_hint(left.report()),
@@ -89,16 +89,17 @@ impl Transaction<'_> {
         if let Err(left) = self.undo().and_then(|()| entry.remove()) {
             hints.push(format!("not everything could be undone: {}", left.report()));
         }
-        // runtime.md, "Lifecycle": from a failing hook on to step 13.
+        // After a failing hook, the lifecycle continues at step 13: poststop (runtime.md,
+        // "Lifecycle").
         if error.kind() == ErrorKind::Hook {
             hints.extend(poststop(&self.record, Watch::default()).iter().map(ToString::to_string));
         }
         Err(if hints.is_empty() { error } else { error.with_hint(hints.join("; ")) })
     }
 
-    /// Removes what was made. The child is gone by now.
+    /// Removes what was made. The child has ended by now.
     fn undo(&mut self) -> Result<()> {
-        // Each for itself: none of them stops the others.
+        // All are carried out, even if one of them fails.
         let undone = [
             match self.made.owns_cgroup {
                 true => self.record.driver().remove(Occupants::Kill).map(drop),
@@ -118,8 +119,8 @@ impl Transaction<'_> {
         self.made.net_devices.take().map_or(Ok(()), net::Moved::back)
     }
 
-    /// Makes the cgroup if that is possible before the clone. A container of a caller without
-    /// the rights for it goes without one.
+    /// Makes the cgroup, if it can be made before the clone. If the caller lacks the rights, the
+    /// container may go without a cgroup (see `rootless`).
     pub(super) fn make_cgroup(&mut self, entry: &Locked) -> Result<Option<Cgroup>> {
         let prepared = self.target.cgroup.prepare(&self.target.hierarchy);
         match self.owning(prepared).traced(Mark::MakeCgroup) {
@@ -130,7 +131,8 @@ impl Transaction<'_> {
         }
     }
 
-    /// Makes the plan of the child. `network` is entered, not made, by the child.
+    /// Makes the plan of the child. If given, `network` is the network namespace that the child
+    /// enters instead of making one.
     pub(super) fn plan(&self, extras: Extras, network: Option<&mut NewNetwork>) -> Result<Plan> {
         let host = Host { rootfs: &self.target.rootfs, hierarchy: self.target.hierarchy.mount_point() };
         let mut plan = prepare::for_create(self.config, self.id(), &host, extras)
@@ -147,8 +149,8 @@ impl Transaction<'_> {
         Ok(plan)
     }
 
-    /// Clones the child, in its cgroup if that is there, and waits until it has joined the
-    /// namespaces that exist.
+    /// Clones the child, into `cgroup` if it was made, and waits until the child has joined the
+    /// existing namespaces of its plan.
     pub(super) fn spawn(
         &mut self,
         plan: &mut Plan,
@@ -157,8 +159,8 @@ impl Transaction<'_> {
     ) -> Result<(Child, Option<Cgroup>)> {
         let born_in = cgroup.as_ref().filter(|_| !self.target.cgroup.adopts()).map(Cgroup::dir);
         let (mut child, cgroup) = match parent::spawn(plan, born_in) {
-            // Who may make a cgroup may not yet move a process there from his own
-            // (cgroups(7), "Delegation containment").
+            // A caller that may make a cgroup may still lack the right to move a process there
+            // from its own cgroup (cgroups(7), "Delegation containment").
             Err(error)
                 if cgroup.is_some()
                     && error.errno() == Some(Errno::EACCES as i32)
@@ -174,10 +176,10 @@ impl Transaction<'_> {
         Ok((child, cgroup))
     }
 
-    /// Writes down who the child is, and the record that says that the container is made, which
-    /// [`commit`](Self::commit) puts in its place.
+    /// Adds the child's pid to the record, and writes the record of the created container ahead of
+    /// time. [`commit`](Self::commit) puts this record in place.
     ///
-    /// `None`: the process that executes the program is not there yet.
+    /// `None`: the process that executes the program does not exist yet.
     pub(super) fn write_ahead<'e>(
         &mut self,
         entry: &'e Locked,
@@ -186,7 +188,7 @@ impl Transaction<'_> {
     ) -> Result<Option<NewRecord<'e>>> {
         self.record.init = ProcessId::of(child.pid)?;
         if matches!(self.target.cgroup, driver::Plan::None) {
-            // No cgroup leads to it: for a `delete --force` that comes meanwhile.
+            // Without a cgroup, a concurrent `delete --force` finds the child only by the record.
             entry.write(&self.record)?;
         }
         if let Some(filter) = &plan.process.filter {
@@ -197,8 +199,8 @@ impl Transaction<'_> {
         (!plan.process.enters_pid).then(|| entry.prepare(&self.record)).transpose()
     }
 
-    /// Carries out a part of the script in which the child can fail, and adds to an error that
-    /// it comes from there, or that the child was killed for memory.
+    /// Runs a part of the sequence in which the child can fail, and adds to an error that it comes
+    /// from the child, or that the child was OOM-killed.
     pub(super) fn with_init(
         &mut self,
         child: &mut Child,
@@ -216,7 +218,8 @@ impl Transaction<'_> {
         })
     }
 
-    /// Writes the id maps of a new user namespace; compares those of one that was joined.
+    /// Writes the id maps of a new user namespace, or compares the configured maps with those of a
+    /// joined one.
     pub(super) fn id_maps(&self, child: &Child, proc: &Proc) -> Result<()> {
         let namespaces = &self.config.namespaces;
         if namespaces.is_new(NamespaceKind::User) {
@@ -226,7 +229,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Makes the group for cache and memory bandwidth, with the child in it.
+    /// Makes the resctrl group for cache and memory bandwidth, with the child in it.
     pub(super) fn intel_rdt(&mut self, child: &Child) -> Result<()> {
         if let (Some(rdt), Some((resctrl, place))) = (&self.config.intel_rdt, &self.target.resctrl) {
             resctrl.make(place, rdt, child.pid)?;
@@ -235,8 +238,8 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Puts limits on the child, and a device filter. A child that was born in its cgroup goes on
-    /// meanwhile; any other is let go behind it.
+    /// Sets the limits and the device filter of the child. A child that was cloned into its cgroup
+    /// goes on at the same time; any other child is let go afterwards.
     pub(super) fn limits(
         &mut self,
         child: &Child,
@@ -262,8 +265,8 @@ impl Transaction<'_> {
         }
         let before = match &cgroup {
             Some(cgroup) => cgroup.memory_events(),
-            // A scope of systemd's may be one that was left behind. It is no reason to
-            // fail that it cannot be read.
+            // A systemd scope of this name may have been left by an earlier container. A failure
+            // to read its counts is no error.
             None => Cgroup::from_record(&self.target.cgroup_path())
                 .ok()
                 .flatten()
@@ -274,8 +277,8 @@ impl Transaction<'_> {
         let adopted = self.target.cgroup.adopt(&self.target.hierarchy, cgroup, child.pid, &writes);
         let Some(cgroup) = self.owning(adopted).traced(Mark::Limits)? else { return Ok(()) };
         let watch = OomWatch::new(cgroup, before);
-        // A child that was born in its cgroup may have said by now that it is ready. Below
-        // what it uses then, a memory.max kills it by being written, and nobody else.
+        // A child that was cloned into its cgroup may have reported by now that it is ready. The
+        // write of a memory.max below its usage then OOM-kills the child, the only process there.
         let limits_memory = writes.iter().any(|write| write.file == "memory.max");
         let confined = if limits_memory && !self.target.cgroup.adopts() && watch.limit().is_some() {
             Err(child.ended())
@@ -286,10 +289,10 @@ impl Transaction<'_> {
         confined
     }
 
-    /// Filters devices, and hands the cgroup over to whom it shall belong.
+    /// Attaches the device filter, and delegates the cgroup to its configured owner.
     fn confine(&mut self, child: &Child, proc: &Proc, cgroup: &Cgroup) -> Result<()> {
         match cgroup::devices::apply(cgroup.dir(), &self.config.device_rules).traced(Mark::DeviceFilter) {
-            // Who may not load such programs may not make devices either.
+            // A caller that may not load device filters may not make device nodes either.
             Err(error) if error.errno() == Some(Errno::EPERM as i32) && self.is_rootless()? => {
                 self.notes.push(format!("the container has no device filter: {}", error.report()));
             }
@@ -303,7 +306,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Answers the child at each of its stops, until its program could be executed.
+    /// Serves the child's requests until it is ready to execute its program.
     pub(super) fn serve(&mut self, child: &mut Child, plan: &Plan, proc: &Proc) -> Result<()> {
         loop {
             match child.progress(plan, self.options.cancel())? {
@@ -337,7 +340,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Runs the hooks prestart, createRuntime and createContainer.
+    /// Runs the prestart, createRuntime and createContainer hooks.
     fn hooks(&self, child: &Child, plan: &Plan) -> Result<()> {
         let state = self.state(child.pid);
         for kind in [HookKind::Prestart, HookKind::CreateRuntime] {
@@ -354,7 +357,7 @@ impl Transaction<'_> {
         container_hooks::create_container(hooks, &state, &inside, self.options.watch(child))
     }
 
-    /// Sets what the child has no right to set itself.
+    /// Sets the attributes that the child has no right to set itself.
     fn set_from_outside(&self, child: &Child, plan: &Plan, proc: &Proc) -> Result<()> {
         let process = &self.config.process;
         if self.in_user_namespace() {
@@ -364,8 +367,8 @@ impl Transaction<'_> {
         outside::apply(attributes, proc, child.pid, self.in_user_namespace()).traced(Mark::SetFromOutside)
     }
 
-    /// Puts the record in its place: from now on there is a container. `ahead` is what
-    /// [`write_ahead`](Self::write_ahead) returned.
+    /// Puts the record of the created container in place. `ahead` is the result of
+    /// [`write_ahead`](Self::write_ahead).
     pub(super) fn commit<'e>(
         &mut self,
         entry: &'e Locked,
@@ -383,8 +386,8 @@ impl Transaction<'_> {
         created.commit()
     }
 
-    /// Returns for each device node its owner on the host, if the tree helper makes it; nothing
-    /// if that makes none.
+    /// Returns the owner on the host of each device node that the tree helper makes, and (0, 0) for
+    /// every other node. The list is empty if the helper makes none.
     pub(super) fn device_owners(&self, child: &Child, plan: &Plan, proc: &Proc) -> Result<Vec<(u32, u32)>> {
         let nodes = plan.container.as_ref().map_or(&[][..], |container| &container.rootfs.dev.nodes);
         if nodes.iter().all(|node| node.made_by_helper().is_none()) {
@@ -412,7 +415,7 @@ impl Transaction<'_> {
         entry.write(&self.record)
     }
 
-    /// Remembers whether the cgroup is there to be undone.
+    /// Sets `made.owns_cgroup`. A cgroup that existed before must not be removed on failure.
     fn owning<T>(&mut self, made: Result<T>) -> Result<T> {
         self.made.owns_cgroup = !made.as_ref().is_err_and(|error| error.kind() == ErrorKind::AlreadyExists);
         made
@@ -450,7 +453,7 @@ impl Transaction<'_> {
     }
 }
 
-/// Whether the kernel says that the caller may not do this.
+/// Returns whether an error is a lack of permission: EACCES, EPERM or EROFS.
 fn is_denied(error: &Error) -> bool {
     let denied = [Errno::EACCES, Errno::EPERM, Errno::EROFS].map(|errno| Some(errno as i32));
     denied.contains(&error.errno())

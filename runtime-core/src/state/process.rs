@@ -18,8 +18,8 @@ pub(crate) struct ProcessId {
 }
 
 impl ProcessId {
-    /// Returns the identification of a process whose pid cannot be reused meanwhile: a child that
-    /// was not waited for.
+    /// Identifies a process whose pid cannot be reused during the call: a child that was not waited
+    /// for.
     pub(crate) fn of(pid: i32) -> Result<Self> {
         match stat(pid)? {
             Some(Stat { start, .. }) => Ok(ProcessId { pid, start }),
@@ -197,7 +197,7 @@ fn pid_namespace_of(pid: i32) -> Result<Option<u64>> {
 }
 
 /// Returns whether a process is stopped by a signal or a tracer. Its pid must not be reused
-/// meanwhile.
+/// during the call.
 pub(crate) fn is_halted(pid: i32) -> Result<bool> {
     Ok(stat(pid)?.is_some_and(|stat| matches!(stat.state, b'T' | b't')))
 }

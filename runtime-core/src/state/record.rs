@@ -31,11 +31,11 @@ pub(crate) struct Record {
     pub(crate) phase: Phase,
     #[serde(flatten)]
     pub(crate) init: ProcessId,
-    /// RFC 3339, UTC.
+    /// The time of creation, RFC 3339, UTC.
     pub(crate) created: String,
-    /// Absolute.
+    /// The absolute path of the bundle.
     pub(crate) bundle: String,
-    /// Absolute.
+    /// The absolute path of the root file system.
     pub(crate) rootfs: String,
     pub(crate) annotations: BTreeMap<String, String>,
     /// `{"": path}`, as cgroup2 has a single hierarchy. Empty without a cgroup.
@@ -314,7 +314,7 @@ mod tests {
         }
     }
 
-    /// Reads and writes a record from the time when the record's types were those of config.json.
+    /// Reads a record that was written when its types were those of config.json, and writes it again.
     #[test]
     fn the_format_is_what_it_was() {
         let json = include_str!("record-2.json").trim();
