@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The parts of a plan that config.json does not have.
+//! The parts of a plan that are not in config.json.
 
 use crate::boundary::plan::Keeps;
 use crate::state::filter::CompiledFilter;
@@ -7,24 +7,24 @@ use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
-/// What create and exec add to the configuration.
+/// The options of create and exec that become part of the plan.
 #[derive(Debug, Default)]
 pub(crate) struct Extras {
-    /// Where the terminal's master goes.
+    /// The socket that the terminal's master is sent to.
     pub(crate) console: Option<OwnedFd>,
-    /// What becomes standard input, output and error.
+    /// Standard input, output and error.
     pub(crate) stdio: [Option<OwnedFd>; 3],
-    /// Descriptors from 3 on that the program gets.
+    /// The number of descriptors, from 3 on, that are passed to the program.
     pub(crate) preserve_fds: u16,
-    /// Added to the environment.
+    /// Variables to add to the environment.
     pub(crate) env: Vec<CString>,
     pub(crate) no_pivot: bool,
     pub(crate) no_new_keyring: bool,
-    /// Which of the caller's groups the process is to keep.
+    /// The caller's supplementary groups that the process keeps.
     pub(crate) keeps: Keeps,
-    /// The fifo of `start`.
+    /// The fifo at which init waits for `start`.
     pub(crate) fifo: Option<OwnedFd>,
-    /// The system call filter.
+    /// The seccomp filter.
     pub(crate) filter: Option<CompiledFilter>,
 }
 
@@ -36,16 +36,16 @@ impl Extras {
     }
 }
 
-/// What the host has for a container.
+/// A container's places on the host.
 #[derive(Debug)]
 pub(crate) struct Host<'a> {
-    /// The absolute path of its root.
+    /// The absolute path of the container's root.
     pub(crate) rootfs: &'a str,
-    /// Where cgroup2 is mounted.
+    /// The mount point of cgroup2.
     pub(crate) hierarchy: &'a CStr,
 }
 
-/// Text that `config` has checked for NUL bytes.
+/// Converts text that `config` has checked for NUL bytes.
 pub(super) fn c_string(text: &str) -> CString {
     CString::new(text).unwrap_or_default()
 }

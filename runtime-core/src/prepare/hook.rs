@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The process of a hook that runs in the container's namespaces.
+//! The plans of hooks that run in the container's namespaces.
 
 use crate::boundary::plan::{Hide, Join, Keeps, Plan, Process, Program};
 use crate::boundary::seal;
@@ -10,14 +10,15 @@ use runtime_sys::fd;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 
-/// runc's, too.
+/// The umask of hooks, the same as runc's.
 const UMASK: u32 = 0o022;
 
-/// The plan of a createContainer hook: a process in the namespaces of an init
-/// that has not entered its root file system yet, which is at `root`: there the
-/// hook begins. Like that init it is root there, and nothing is taken from it. Its
-/// program is the host's (config.md, "CreateContainer Hooks"): by its path only in a
-/// mount namespace that nobody else is in (`by_path`).
+/// Makes the plan of a createContainer hook: a process in the namespaces of an init that has
+/// not entered its root file system yet. The root file system is at `root`, which is the hook's
+/// working directory. Like init at that point, the hook is root in these namespaces and drops
+/// no privileges. Its program is a file of the host (config.md, "CreateContainer Hooks"). The
+/// program is executed by its path only if no other process is in the mount namespace
+/// (`by_path`).
 pub(crate) fn for_create_container(
     hook: &Hook,
     by_path: bool,
@@ -48,7 +49,7 @@ pub(crate) fn for_create_container(
         uid: 0,
         gid: 0,
         groups: Box::default(),
-        // The init still has the caller's, but for a user namespace that it has joined.
+        // Init still has the caller's groups, unless it has joined a user namespace.
         keeps: Keeps::Undroppable,
         enters_pid: super::namespaces::enters_pid(&joins),
         preserve_fds: 0,
@@ -70,20 +71,20 @@ pub(crate) fn for_create_container(
     })
 }
 
-/// Makes the plan of an exec'd process that of a startContainer hook. What the
-/// process may do stays as it is: that of the container's first one.
+/// Turns the plan of an exec process into that of a startContainer hook. The privileges stay
+/// those of the container's first process.
 pub(crate) fn for_start_container(plan: &mut Plan, hook: &Hook) {
     let process = &mut plan.process;
     process.program = Program::Path(super::given::c_string(&hook.path));
     process.args = StringArray::new(strings(&hook.args));
-    // Without `env` it has the program's environment, as with runc.
+    // Without `env` the hook gets the program's environment, as with runc.
     if let Some(env) = &hook.env {
         process.env = StringArray::new(strings(env));
         process.home = None;
     }
 }
 
-/// Texts that `config` has checked for NUL bytes.
+/// Converts texts that `config` has checked for NUL bytes.
 fn strings(texts: &[String]) -> Vec<CString> {
     texts.iter().map(|text| super::given::c_string(text)).collect()
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Labels of the security modules: what the process writes about itself, and
-//! whether the host has a module that would listen.
+//! Labels of the Linux security modules (SELinux, AppArmor): the files of procfs that the
+//! process writes, and whether the host has the module.
 
 use crate::boundary::plan::{Label, Labels};
 use crate::config::field::unsupported;
@@ -12,8 +12,8 @@ use std::ffi::{CStr, CString};
 
 const SELINUX_MAGIC: i64 = 0xf97c_ff8c;
 
-/// The labels that `config` asks for; `None` if it asks for none. With
-/// `keyring` the process will join a session keyring, which gets its label too.
+/// Returns the labels of `config`; `None` if it has none. `keyring` is true if the process will
+/// join a session keyring, which is then labeled too.
 pub(super) fn labels(config: &Process, keyring: bool) -> Result<Option<Labels>> {
     let mut writes = Vec::new();
     if let Some(label) = &config.selinux_label {
@@ -42,7 +42,7 @@ pub(super) fn labels(config: &Process, keyring: bool) -> Result<Option<Labels>> 
         writes.push(Label {
             field,
             file: apparmor_file()?.to_owned(),
-            // Two strings without a NUL byte.
+            // Neither part has a NUL byte.
             content: CString::new(content).unwrap_or_default(),
         });
     }
@@ -53,7 +53,7 @@ pub(super) fn labels(config: &Process, keyring: bool) -> Result<Option<Labels>> 
     Ok(Some(Labels { proc, writes: writes.into() }))
 }
 
-/// Refuses a label that no module would look at.
+/// Refuses an SELinux label on a host without SELinux.
 pub(super) fn require_selinux(field: &str) -> Result<()> {
     let enabled = fd::open_follow(fd::CWD, c"/sys/fs/selinux", libc::O_PATH, 0)
         .and_then(fd::filesystem)
@@ -69,7 +69,8 @@ fn has_apparmor() -> bool {
         .is_ok_and(|text| text.starts_with(b"Y"))
 }
 
-/// KERNEL(5.8): a directory of the module's own, which works beside SELinux too.
+/// Returns the file for AppArmor's label. KERNEL(5.8): AppArmor has its own directory, which
+/// also works together with SELinux.
 fn apparmor_file() -> Result<&'static CStr> {
     match fd::access(fd::CWD, c"/proc/self/attr/apparmor/exec", libc::F_OK, 0) {
         Ok(()) => Ok(c"self/attr/apparmor/exec"),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! From a checked [`Config`] to the child's [`Plan`]: opens what is to be opened,
-//! makes C strings of what is text. **The last place that allocates or refuses.**
+//! Makes the child's [`Plan`] of a validated [`Config`]: opens files and converts text to C
+//! strings. **This is the last place that allocates memory or refuses a configuration.**
 
 mod given;
 pub(crate) mod hook;
@@ -73,7 +73,7 @@ pub(crate) fn for_create(config: &Config, id: &str, host: &Host<'_>, extras: Ext
     })
 }
 
-/// Makes the plan of a later process of the container `id`.
+/// Makes the plan of an exec process of the container `id`.
 pub(crate) fn for_exec(
     config: &ProcessConfig,
     id: &str,
@@ -100,8 +100,9 @@ pub(crate) fn for_exec(
     })
 }
 
-/// Over a process in a new user namespace of an unprivileged user's nobody has power
-/// but that user, and root: it need not hide from anybody else.
+/// Returns when the child becomes non-dumpable. In a new user namespace of an unprivileged
+/// user, only that user and root have power over the child, so the child may stay dumpable for
+/// longer.
 fn hide(namespaces: &Namespaces) -> Result<Hide> {
     let is_new = |kind| namespaces.is_new(kind);
     if !(is_new(Kind::User) || is_new(Kind::Time)) || !ids::is_rootless()? {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `mounts`: sources opened and cloned, ids mapped, options in the kernel's words.
+//! The plan of `mounts`: opens and clones their sources, maps ids, translates options.
 
 mod filesystem;
 mod sysfs;
@@ -31,7 +31,7 @@ use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-/// Plans the mounts of a container with this rootfs.
+/// Makes the plan of the mounts of a container with this rootfs.
 pub(super) fn mounts(
     config: &Config,
     host: &Host<'_>,
@@ -50,15 +50,15 @@ pub(super) fn mounts(
     config.mounts.iter().enumerate().map(|(i, m)| planner.mount(i, m)).collect()
 }
 
-/// What all mounts have in common.
+/// The state that all mounts share.
 struct Planner<'a> {
     config: &'a Config,
     joins: &'a [Join],
     sources: Sources<'a>,
-    /// Where the host's cgroup2 is.
+    /// The mount point of the host's cgroup2.
     hierarchy: &'a CStr,
     trees: &'a mut Trees,
-    /// One for each different pair of maps, uid and gid.
+    /// The user namespaces for id-mapped mounts, one for each distinct pair of uid and gid maps.
     user_namespaces: Vec<(&'a [IdRange], &'a [IdRange], Arc<OwnedFd>)>,
 }
 
@@ -103,10 +103,10 @@ impl<'a> Planner<'a> {
             Source::New { kind, fstype, source, options, copy_up } => {
                 plan.source = source.clone();
                 if *kind == Filesystem::Cgroup && !namespaces::has_cgroups_apart(&config.namespaces)? {
-                    // Not a new mount: in the host's first cgroup namespace that sets
-                    // the options of the whole hierarchy anew, and takes nsdelegate
-                    // and memory_recursiveprot from the host. And root of a user
-                    // namespace may mount only what its own cgroup namespace shows.
+                    // The host's mount is cloned. A new mount in the initial cgroup namespace
+                    // would reset the options of the whole hierarchy: the host would lose
+                    // nsdelegate and memory_recursiveprot. And root of a user namespace may mount
+                    // only the hierarchy of a cgroup namespace of its own.
                     plan.attr = Some(MountAttr { set: m.flags.new_attr(), ..MountAttr::default() });
                     plan.what = What::Tree {
                         tree: host_hierarchy(i, self.hierarchy, self.trees)?,
@@ -118,13 +118,13 @@ impl<'a> Planner<'a> {
                     && m.flags.is_readonly()
                     && sysfs::is_refused(&config.namespaces)?
                 {
-                    // As crun does: what can be had of it without a network of its own.
+                    // The host's sysfs replaces it, as with crun.
                     plan.attr = None;
                     plan.all.set |= m.flags.new_attr() & !attr::ATIME;
                     plan.what = What::Tree { tree: sysfs::of_host(i, self.trees)?, leaf: Leaf::Directory };
                     return Ok(plan);
                 }
-                // Mount points below it must still be made, so this waits.
+                // Read-only is set later, because mount points below must still be made.
                 let is_dev = m.destination.as_c_str() == c"dev";
                 plan.readonly_later = m.flags.is_readonly() && (*kind == Filesystem::Tmpfs || is_dev);
                 let later = if plan.readonly_later { attr::RDONLY } else { 0 };
@@ -140,7 +140,7 @@ impl<'a> Planner<'a> {
                         config.mount_label.as_ref(),
                     )?,
                     label: match &config.mount_label {
-                        // It has no mount options at all.
+                        // mqueue takes no mount options, so its root directory is labeled instead.
                         Some(label) if *kind == Filesystem::Mqueue => Some(label.label.clone()),
                         _ => None,
                     },
@@ -167,7 +167,7 @@ impl<'a> Planner<'a> {
         Ok(plan)
     }
 
-    /// The pid namespace that the container joins.
+    /// Returns the pid namespace that the container joins, if any.
     fn joined_pid_namespace(&self) -> Result<Option<PidNamespace>> {
         let flag = Kind::Pid.flag();
         let Some(join) = self.joins.iter().find(|join| join.flags == flag) else { return Ok(None) };
@@ -175,8 +175,8 @@ impl<'a> Planner<'a> {
         Ok(Some(PidNamespace { joined, own: namespaces::open(Kind::Pid, c"/proc/self/ns/pid")? }))
     }
 
-    /// The user namespace whose mappings a mount gets: with those of its own, or
-    /// the container's.
+    /// Returns the id map of a mount: a user namespace with the mount's own mappings, or with the
+    /// container's.
     fn id_map(&mut self, i: usize, map: &'a IdMapConfig) -> Result<IdMap> {
         let namespaces = &self.config.namespaces;
         let (uid, gid) = match (map.uid.is_empty(), namespaces.origin(Kind::User)) {
@@ -223,9 +223,9 @@ fn is_block_device(path: &CStr) -> bool {
     path.to_bytes().starts_with(b"/") && fd::stat_at(fd::CWD, path, 0).is_ok_and(is_block)
 }
 
-/// Mounts a file system of a block device here, outside of the container's cgroup: what
-/// config.json has mounted does not depend on what the container's processes may open
-/// (linux.resources.devices), nor on whether that is forbidden already.
+/// Mounts the file system of a block device in the parent, outside of the container's cgroup.
+/// So the mount does not depend on the container's device filter (linux.resources.devices), nor
+/// on whether the filter is attached already.
 fn on_block_device(
     i: usize,
     m: &MountConfig,
@@ -270,7 +270,7 @@ impl Bind<'_> {
         sources.find(self.path, self.follow != Follow::Yes).map_err(|errno| self.failed(errno, "open"))
     }
 
-    /// `copy-symlink` of a path that is one.
+    /// Returns the link to make for the option `copy-symlink`; `None` if the source is to be mounted.
     fn symlink(&self, found: &Found, sources: &Sources<'_>) -> Result<Option<What>> {
         if self.follow != Follow::Copy {
             return Ok(None);
@@ -281,26 +281,26 @@ impl Bind<'_> {
         };
         match (target, found) {
             (Ok(target), _) => Ok(Some(What::Symlink { target })),
-            // Not a link, or not there until other mounts are: mount it.
+            // The source is not a link, or does not exist before other mounts are made: mount it.
             (Err(Errno::EINVAL), _) | (Err(Errno::ENOENT), Found::Inside(_)) => Ok(None),
             (Err(errno), _) => Err(self.failed(errno, "readlink")),
         }
     }
 
-    /// The source is below the rootfs.
+    /// Makes the plan of a bind mount whose source is below the rootfs.
     fn inside(&self, path: CString, id_map: Option<IdMap>, cloner: Cloner) -> Result<Inside> {
-        // It is never a procfs (`clone_inside`).
+        // A source below the rootfs is never a procfs (see `clone_inside`).
         if self.is_on_proc() {
             return Err(self.not_proc());
         }
-        // Only who may mount the file system may map its ids, and that is not the
-        // root of the container's user namespace.
+        // Mapping ids takes CAP_SYS_ADMIN over the file system, which root of the container's
+        // user namespace does not have. So the helper does it.
         let by_helper = id_map.is_some() && cloner == Cloner::Helper;
         Ok(Inside { path, depth: self.depth, no_follow: self.follow == Follow::No, id_map, by_helper })
     }
 
-    /// The source is on the host: a detached clone of it. `attr` is what the
-    /// options do to it.
+    /// Makes the plan of a bind mount whose source is on the host: a detached clone of the source.
+    /// `attr` are the mount attributes of the options.
     fn tree(
         &self,
         file: HostFile,
@@ -316,7 +316,7 @@ impl Bind<'_> {
         }
         let shape = Shape { depth: self.depth, propagation: self.propagation(trees.cloner()), id_map };
         let cloned = match trees.clone(&file, &shape) {
-            // The mount is unbindable. The container's copy of it is not, which is a slave.
+            // The mount is unbindable, but its copy in the container's mount namespace is a slave.
             Err((Call::CloneTree, Errno::EINVAL)) if self.config.namespaces.is_new(Kind::Mount) => {
                 let leaf = file.leaf;
                 let tree = Trees::of_child(&file, leaf, shape);
@@ -351,11 +351,11 @@ impl Bind<'_> {
         invalid(at, "\"/proc\" cannot be mounted because it is not of type proc")
     }
 
-    /// The propagation of a clone of the host's mounts. They are peers of the host's only
-    /// where the configuration wants the whole rootfs to be one (config-linux.md, "Rootfs
-    /// Mount Propagation") and the container is as privileged as the host. If it has a
-    /// user namespace, they are slaves first, and then peers of each other, as in a mount
-    /// namespace that the kernel copies for another user namespace.
+    /// Returns the propagation of a clone of the host's mounts. The clone is a peer of the host's
+    /// mounts only if the configuration asks for a shared rootfs (config-linux.md, "Rootfs Mount
+    /// Propagation") and the container has no user namespace of its own. With a user namespace,
+    /// the mounts are made slaves first and then shared, as in a mount namespace that the kernel
+    /// copies for another user namespace.
     fn propagation(&self, cloner: Cloner) -> [Option<(libc::c_ulong, Depth)>; 2] {
         let all = |propagation| Some((propagation, Depth::All));
         match self.config.rootfs_propagation {
@@ -366,9 +366,10 @@ impl Bind<'_> {
         }
     }
 
-    /// Whether the kernel holds on to flags of the mount in the container's mount
-    /// namespace (mount_namespaces(7), "Restrictions on mount namespaces"). Of the
-    /// parent's own clone in the mount namespace of a rootless caller, it says so.
+    /// Returns whether the kernel may lock flags of the mount in the container's mount namespace
+    /// (mount_namespaces(7), "Restrictions on mount namespaces"). For the parent's own clone in a
+    /// user namespace, the change of flags is tried: EPERM means locked. For a tree that another
+    /// process clones later, the flags are assumed to be locked.
     fn locks_flags(&self, cloned: Option<&OwnedFd>, attr: Option<&MountAttr>) -> Result<bool> {
         let (Some(attr), Some(tree)) = (attr, cloned) else { return Ok(attr.is_some()) };
         if crate::userns::is_initial_user_namespace()? {

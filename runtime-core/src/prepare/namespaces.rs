@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Namespaces: files to join, flags to clone with, clocks to set.
+//! Namespaces: the files to join, the flags of clone(2), the clocks of a time namespace.
 
 use crate::boundary::plan::Join;
 use crate::config::Config;
@@ -12,14 +12,15 @@ use runtime_sys::{Errno, fd, ns};
 use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 
-/// Opens the namespace files to join, in the order in which that works.
+/// Opens the namespace files, in the order in which they have to be joined.
 pub(super) fn joins(config: &Config) -> Result<Box<[Join]>> {
     let mut joins = Vec::new();
     for (kind, path) in config.namespaces.paths() {
         let fd = open(kind, path)?;
         if is_own(kind, &fd)? {
-            // Of mount namespaces, pivot_root(2) would change the root of every process in
-            // it. The others were not the runtime's when the configuration was checked.
+            // In the runtime's mount namespace, pivot_root(2) would change the root of every
+            // process there. For other types, the path has led to another namespace when the
+            // configuration was checked.
             return Err(invalid(
                 "linux.namespaces",
                 format_args!(
@@ -34,8 +35,9 @@ pub(super) fn joins(config: &Config) -> Result<Box<[Join]>> {
     Ok(joins.into())
 }
 
-/// True if new mounts of cgroup2 are about the container's cgroup namespace alone. In the
-/// initial one they set the options of the whole hierarchy anew.
+/// Returns true if the container has a new cgroup namespace, or joins one that is not the
+/// initial one. In the initial one, a new mount of cgroup2 resets the options of the whole
+/// hierarchy.
 pub(super) fn has_cgroups_apart(namespaces: &Namespaces) -> Result<bool> {
     match namespaces.origin(Kind::Cgroup) {
         Origin::Shared => Ok(false),
@@ -60,14 +62,14 @@ pub(super) fn open(kind: Kind, path: &CStr) -> Result<OwnedFd> {
     }
 }
 
-/// True if the namespace is the one that the calling process is in.
+/// Returns true if the calling process is in this namespace.
 fn is_own(kind: Kind, file: &OwnedFd) -> Result<bool> {
     let file = fstat(file).context(|| "stat namespace file")?;
     ns::is_own(kind.file(), &file).context(|| format!("stat /proc/self/ns/{}", kind.file()))
 }
 
-/// True if the namespace of this file belongs to the user namespace that the calling
-/// process is in.
+/// Returns true if the namespace at `path` is owned by the user namespace of the calling
+/// process.
 pub(super) fn belongs_to_own_user(kind: Kind, path: &CStr) -> Result<bool> {
     match ns::owner(open(kind, path)?) {
         Ok(owner) => is_own(Kind::User, &owner),
@@ -80,8 +82,8 @@ pub(super) fn belongs_to_own_user(kind: Kind, path: &CStr) -> Result<bool> {
     }
 }
 
-/// The flags for the clone. The cgroup and time namespaces are made later, by
-/// the child: the one when it is in its cgroup, the other so that it can set clocks.
+/// Returns the flags for the clone. The child makes two namespaces later: the cgroup namespace
+/// when it is in its cgroup, and the time namespace, whose clocks it has to set first.
 pub(super) fn clone_flags(namespaces: &Namespaces) -> i32 {
     Kind::ALL
         .into_iter()
@@ -90,10 +92,11 @@ pub(super) fn clone_flags(namespaces: &Namespaces) -> i32 {
         & !late(namespaces)
 }
 
-/// CLONE_NEW* of what the process makes when it is root of its user namespace, as some
-/// objects of namespaces get their owner when they are made. The root of mqueue belongs to
-/// whoever makes the ipc namespace. The files of procfs and sysfs for a network belong
-/// to root of the user namespace, or if that has no id maps yet, of the host.
+/// Returns the CLONE_NEW* flags of the namespaces that the process makes when it is root of its
+/// user namespace. Some objects of a namespace get their owner when the namespace is made. The
+/// root of mqueue belongs to the user that makes the ipc namespace. The files of procfs and
+/// sysfs for a network namespace belong to root of the user namespace, or to root of the host
+/// if the user namespace has no id maps yet.
 pub(super) fn late(namespaces: &Namespaces) -> i32 {
     let flag = |kind: Kind| if namespaces.is_new(kind) { kind.flag() } else { 0 };
     match namespaces.origin(Kind::User) {
@@ -103,7 +106,7 @@ pub(super) fn late(namespaces: &Namespaces) -> i32 {
     }
 }
 
-/// What is written into timens_offsets (time_namespaces(7)).
+/// Returns the content for timens_offsets (time_namespaces(7)).
 pub(super) fn time_offsets(namespaces: &Namespaces) -> CString {
     let mut text = String::new();
     for (clock, secs, nanosecs) in &namespaces.time_offsets {
@@ -112,7 +115,7 @@ pub(super) fn time_offsets(namespaces: &Namespaces) -> CString {
     super::given::c_string(&text)
 }
 
-/// Whether one of these is a pid namespace.
+/// Returns whether one of the namespaces is a pid namespace.
 pub(super) fn enters_pid(joins: &[Join]) -> bool {
     joins.iter().any(|join| join.flags & Kind::Pid.flag() != 0)
 }
@@ -144,7 +147,7 @@ mod tests {
             let linux = spec::Linux { namespaces, ..Default::default() };
             has_cgroups_apart(&Namespaces::new(&linux, &[]).unwrap()).unwrap()
         };
-        // A thread's: the other tests stay where they are.
+        // Only this thread leaves its cgroup namespace, so other tests are not affected.
         let apart = std::thread::spawn(move || {
             ns::unshare(libc::CLONE_NEWCGROUP).unwrap();
             (is_apart("/proc/thread-self/ns/cgroup"), is_apart(""))

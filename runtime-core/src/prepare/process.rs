@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The process: its strings, and where its program is looked for.
+//! The process of a plan: its strings, and the search for its program.
 
 use super::given::Extras;
 use super::seccomp;
@@ -12,16 +12,16 @@ use crate::parent::outside::Attributes;
 use runtime_sys::exec::StringArray;
 use std::ffi::{CStr, CString};
 
-/// Permissions of a new session keyring: what the kernel gives it, and search
-/// for its owner, or in a user namespace, where the owner is another, for all.
+/// The permissions of a new session keyring. The kernel's default is extended by search for
+/// its owner or, in a user namespace, where the owner is another user, for everyone.
 const KEYRING: u32 = 0x3f13_0000;
 const KEYRING_OWNER_SEARCH: u32 = 0x8_0000;
 const KEYRING_OTHER_SEARCH: u32 = 0x8;
 
-/// Where a program is looked for if the environment has no PATH (confstr(3), _CS_PATH).
+/// The search path if the environment has no PATH (confstr(3), _CS_PATH).
 const DEFAULT_PATH: &CStr = c"/bin:/usr/bin";
 
-/// The container's first process.
+/// Makes the plan of the container's first process.
 pub(super) fn init_process(config: &Config, id: &str, enters_pid: bool, extras: Extras) -> Result<Process> {
     let in_user_namespace = config.namespaces.is_own(NamespaceKind::User);
     let search = if in_user_namespace { KEYRING_OTHER_SEARCH } else { KEYRING_OWNER_SEARCH };
@@ -31,7 +31,7 @@ pub(super) fn init_process(config: &Config, id: &str, enters_pid: bool, extras: 
     process(&config.process, keyring, kind, extras)
 }
 
-/// A later process of a container.
+/// Makes the plan of an exec process.
 pub(super) fn exec_process(
     config: &ProcessConfig,
     id: &str,
@@ -43,8 +43,9 @@ pub(super) fn exec_process(
     process(config, keyring, Kind { in_user_namespace, enters_pid, make_cwd: false }, extras)
 }
 
-/// The kernel looks for names in the user namespace alone (since 5.3), so only those of
-/// the host's can be of other users than the container's.
+/// Returns the session keyring. Since 5.3, the kernel looks for keyring names only in the
+/// process's own user namespace. So only a keyring in the host's user namespace can belong to
+/// a user outside of the container.
 fn keyring(id: &str, in_user_namespace: bool, permissions: Option<u32>) -> Keyring {
     Keyring {
         name: super::given::c_string(&format!("_ses.{id}")),
@@ -53,7 +54,7 @@ fn keyring(id: &str, in_user_namespace: bool, permissions: Option<u32>) -> Keyri
     }
 }
 
-/// What tells processes apart besides their configuration.
+/// The properties of a process that are not in its configuration.
 struct Kind {
     in_user_namespace: bool,
     enters_pid: bool,
@@ -128,7 +129,7 @@ fn program(name: &CStr, search_path: Option<&CStr>) -> Program {
     Program::Search { name: name.to_owned(), directories }
 }
 
-/// Returns what the parent sets on the process.
+/// Returns the attributes that the parent sets on the process.
 pub(crate) fn attributes<'a>(process: &'a ProcessConfig, cpus: &'a [u64]) -> Attributes<'a> {
     Attributes {
         oom_score_adj: process.oom_score_adj,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The root file system and its devices: sources opened and cloned.
+//! The plan of the root file system and its devices.
 
 use super::given::Host;
 use super::trees::{HostFile, Trees};
@@ -41,7 +41,7 @@ pub(super) fn rootfs(config: &Config, host: &Host<'_>, joins: &[Join], no_pivot:
         helper: (trees.cloner() == Cloner::Helper)
             .then(|| TreeHelper { socket: None, has_room: !config.namespaces.is_new(Kind::Mount) }),
         own_namespace,
-        // In one the kernel makes no user namespaces.
+        // In a chroot the kernel refuses to make user namespaces (EPERM).
         chrooted: config.namespaces.is_new(Kind::Mount)
             && !config.namespaces.is_new(Kind::User)
             && may_be_chrooted()?,
@@ -53,14 +53,14 @@ pub(super) fn rootfs(config: &Config, host: &Host<'_>, joins: &[Join], no_pivot:
         pivot: !no_pivot,
         readonly: config.rootfs_readonly,
         covered: covered(config),
-        // The others are what the clone has already.
+        // The clone has the other propagation types already.
         propagation: config.rootfs_propagation.filter(|(flag, _)| matches!(*flag, MS_SHARED | MS_UNBINDABLE)),
         mounts,
         dev: dev(config, &mut trees)?,
     })
 }
 
-/// Whether the runtime may be in a chroot. In doubt it is: then the child looks.
+/// Returns false if the runtime is certainly not in a chroot. Otherwise the child finds out.
 fn may_be_chrooted() -> Result<bool> {
     let own = fd::place(c"/").context(|| "statx /")?;
     Ok(fd::place(c"/proc/1/root/.") != Ok(own))
@@ -73,10 +73,10 @@ fn open_rootfs(path: &str) -> Result<OwnedFd> {
         .map_err(|error| error.wrap_as(ErrorKind::InvalidConfig, "invalid rootfs"))
 }
 
-/// The rootfs, with all that is mounted below it. It is not a peer of the host's
-/// mount, or pivot_root would refuse it and mounts in the container would show on
-/// the host; what is mounted below still receives from the host, as a hook or a
-/// volume plugin may expect.
+/// Makes the tree of the rootfs with all mounts below it. The rootfs must not be a peer of the
+/// host's mount: otherwise pivot_root(2) refuses it, and mounts in the container would
+/// propagate to the host. The mounts below it are slaves, so they still receive mounts from
+/// the host, as a hook or a volume plugin may expect.
 fn rootfs_tree(dir: &OwnedFd, path: &str, config: &Config, trees: &mut Trees) -> Result<Tree> {
     let private = !matches!(config.rootfs_propagation, Some((MS_SLAVE, _)));
     let shape = Shape {
@@ -97,13 +97,13 @@ fn rootfs_tree(dir: &OwnedFd, path: &str, config: &Config, trees: &mut Trees) ->
     })
 }
 
-/// How many of the mounts are covered by one on the root.
+/// Returns the number of mounts up to the last one on the root, which covers those before it.
 fn covered(config: &Config) -> usize {
     config.mounts.iter().rposition(Mount::is_new_root).map_or(0, |last| last + 1)
 }
 
-/// Whose directory /dev is, by the last of the mounts on it. Only a tmpfs is new for
-/// certain: others may be volumes, and a devtmpfs is the host's.
+/// Returns the kind of directory that /dev is, by the last mount on it. Only a tmpfs is certain
+/// to be new: other mounts may be volumes, and a devtmpfs is the host's.
 fn dev_place(config: &Config) -> DevPlace {
     let visible = config.mounts.get(covered(config)..).unwrap_or_default();
     let is_dev =
@@ -147,22 +147,22 @@ fn dev(config: &Config, trees: &mut Trees) -> Result<Dev> {
     Ok(Dev { place, nodes, links: links.into() })
 }
 
-/// Who makes the device nodes. The kernel lets nobody make one in a user namespace, nor
-/// without CAP_MKNOD.
+/// The maker of the device nodes. The kernel refuses mknod(2) of a device in a user namespace
+/// and without CAP_MKNOD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Maker {
-    /// The child, where they are to be.
+    /// The child makes each node in its final place.
     Child,
-    /// The helper, on a file system of its own, from which each is mounted. The default
-    /// ones are the host's: root of the user namespace need not own them.
+    /// The helper makes the nodes on a file system of its own, and each is bind-mounted from
+    /// there. Default devices are the host's nodes: root of the user namespace need not own them.
     Helper,
-    /// Nobody: they are the host's, mounted, with its owners and modes.
+    /// No nodes are made. The host's nodes are bind-mounted, with their owners and modes.
     Host,
 }
 
 fn node(node: &NodeConfig, maker: Maker, trees: &mut Trees) -> Result<Node> {
     let dev = libc::makedev(node.major, node.minor);
-    // A fifo is no device: everybody may make one.
+    // A fifo is not a device: making it takes no privilege.
     let maker = if node.kind == NodeKind::Fifo { Maker::Child } else { maker };
     let host = match maker {
         Maker::Child => None,

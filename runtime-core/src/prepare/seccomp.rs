@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The system call filter: compiled here, before the clone and before any limit
-//! on memory is set; the child only loads it.
+//! The seccomp filter. It is compiled before the clone and before any memory limit is set; the
+//! child only loads it.
 
 use crate::boundary::plan::Filter;
 use crate::config::process::Process;
@@ -10,7 +10,7 @@ use nix::sys::prctl;
 use runtime_sys::Errno;
 use seccomp::{Arch, Flag, Policy, Program, SeccompData, interp};
 
-/// Compiles a policy, for the first process and for those that come later.
+/// Compiles a policy, for the container's first process and for later ones.
 pub(crate) fn compile(policy: &Policy) -> Result<CompiledFilter> {
     check_flags(policy.filter_flags())?;
     let program = seccomp::compile(policy)
@@ -18,10 +18,10 @@ pub(crate) fn compile(policy: &Policy) -> Result<CompiledFilter> {
     Ok(CompiledFilter { program, flags: policy.filter_flags(), agent: policy.listener().cloned() })
 }
 
-/// What a process needs to load the filter. `enters_pid` if it will be cloned into an
-/// existing pid namespace.
+/// Returns the part of a plan to load the filter. `enters_pid` is true if the process will be
+/// cloned into an existing pid namespace.
 pub(super) fn filter(compiled: &CompiledFilter, process: &Process, enters_pid: bool) -> Result<Filter> {
-    // The child may have it from us.
+    // The child inherits no_new_privs from the runtime.
     let gains = !process.no_new_privileges && !prctl::get_no_new_privs().context(|| "prctl")?;
     Ok(Filter {
         program: compiled.program.instructions().into(),
@@ -33,13 +33,15 @@ pub(super) fn filter(compiled: &CompiledFilter, process: &Process, enters_pid: b
     })
 }
 
-/// What a filter says about a system call, `None` for one of another architecture.
+/// Returns a filter's return value for a system call; `None` if the native architecture is
+/// unknown.
 fn verdict(program: &Program, nr: libc::c_long, args: [u64; 6]) -> Option<u32> {
     let arch = Arch::NATIVE?.audit();
     Some(interp(program, &SeccompData { nr: nr as u32, arch, instruction_pointer: 0, args }))
 }
 
-/// Whether a filter at most refuses to close a descriptor: 0, and the largest.
+/// Returns whether a filter does not kill or trap a process that calls close(2). Only the
+/// smallest and the largest descriptor are tested.
 fn survives_close(program: &Program) -> bool {
     [0, u64::MAX].into_iter().all(|fd| {
         let verdict = verdict(program, libc::SYS_close, [fd; 6]);
@@ -51,9 +53,10 @@ fn survives_close(program: &Program) -> bool {
     })
 }
 
-/// Whether a filter allows all that is left to do once it is loaded, by the process that
-/// clones the last one and by that one, but for execve(2). Rules about pointers and
-/// descriptors are taken for what they say about the smallest and the largest.
+/// Returns whether a filter allows the system calls, except execve(2), that follow when it was
+/// loaded early. They are made by the process that clones the last process into the pid
+/// namespace, and by the last process. Rules about pointers and descriptors are tested only
+/// with the smallest and the largest value.
 fn allows_clone(program: &Program) -> bool {
     let allows = |nr: libc::c_long, first: u64, rest: u64| {
         let verdict = verdict(program, nr, [first, rest, rest, rest, rest, rest]);
@@ -73,18 +76,18 @@ fn allows_clone(program: &Program) -> bool {
         && others.into_iter().all(|nr| [0, u64::MAX].into_iter().all(|value| allows(nr, value, value)))
 }
 
-/// Whether the running kernel knows the flag.
+/// Returns whether the running kernel knows the flag.
 pub(crate) fn is_supported(flag: Flag) -> bool {
-    // Which is refused without a listener.
+    // The kernel refuses WAIT_KILLABLE_RECV without NEW_LISTENER.
     let with = if flag == Flag::WaitKillableRecv { libc::SECCOMP_FILTER_FLAG_NEW_LISTENER as u32 } else { 0 };
     runtime_sys::seccomp::check_flags(flag.bit() | with).is_ok()
 }
 
-/// Asks the kernel now for what it would otherwise refuse in the child.
+/// Checks now whether the kernel knows the flags, so that loading does not fail in the child.
 fn check_flags(flags: u32) -> Result<()> {
     let Err(errno) = runtime_sys::seccomp::check_flags(flags) else { return Ok(()) };
     let error = Error::os(errno, "seccomp").of_kind(ErrorKind::Unsupported);
-    // Alone WAIT_KILLABLE_RECV is refused, so each is asked for beside the others that are known.
+    // WAIT_KILLABLE_RECV is refused on its own, so a flag is tested by leaving it out.
     let unknown = Flag::ALL.into_iter().find(|flag| {
         errno == Errno::EINVAL
             && flags & flag.bit() != 0

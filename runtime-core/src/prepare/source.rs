@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The sources of bind mounts: what a path of the host means, and where it enters the
-//! rootfs, from where on only the container's root counts.
+//! The sources of bind mounts: resolves a path of the host, and finds where the path enters the
+//! rootfs. The rest of the path is then resolved inside the container's root.
 
 use super::trees::HostFile;
 use crate::boundary::tree::FileId;
@@ -14,29 +14,29 @@ use std::cell::OnceCell;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
 
-/// What a path leads to.
+/// The result of a lookup.
 #[derive(Debug)]
 pub(super) enum Found {
-    /// A file of the host. Nothing in the rootfs was on the way.
+    /// A file of the host. The path does not pass through the rootfs.
     Host(HostFile),
-    /// A path relative to the rootfs: what the container has there when it is the mount's
-    /// turn, other mounts included. Its links are the image's.
+    /// A path relative to the rootfs. It is resolved in the container when the bind mount is made,
+    /// so earlier mounts count. Its links are the image's.
     Inside(CString),
 }
 
-/// Looks sources up for a container with this rootfs.
+/// The lookup of sources for a container with this rootfs.
 #[derive(Debug)]
 pub(super) struct Sources<'a> {
     dir: &'a OwnedFd,
-    /// The configuration's name for it, as [`clean`] has it; empty if that is the host's root
-    /// directory, or if it takes more than reading to know where it leads.
+    /// The path of the rootfs in the configuration, after [`clean`]. Empty if this is the host's
+    /// root directory, or if the path has a `..`, whose meaning depends on links.
     name: String,
-    /// The kernel's name for it.
+    /// The kernel's path of the rootfs.
     kernels_name: OnceCell<String>,
     id: OnceCell<FileId>,
 }
 
-/// As many links as the kernel follows (path_resolution(7)).
+/// The largest number of links in a path, the same as the kernel's (path_resolution(7)).
 const LINKS_MAX: usize = 40;
 
 impl<'a> Sources<'a> {
@@ -54,11 +54,11 @@ impl<'a> Sources<'a> {
         Ok(self.kernels_name.get_or_init(|| name))
     }
 
-    /// Looks up an absolute path. With `no_follow` a link at its end is found itself.
+    /// Looks up an absolute path. With `no_follow`, a link at its end is not followed.
     pub(super) fn find(&self, path: &CStr, no_follow: bool) -> Result<Found> {
         let climbs = climbs(path.to_bytes());
-        // Both names lead to the rootfs, and without `..` what begins with them leads
-        // there first. Without links, nothing else does.
+        // Both names are paths of the rootfs. A path without `..` that begins with one of them
+        // enters the rootfs. A path without `..` and without links enters it in no other way.
         if !climbs {
             let text = path.to_str().map(clean).unwrap_or_default();
             for name in [&self.name, self.kernels_name()?] {
@@ -77,13 +77,13 @@ impl<'a> Sources<'a> {
             Step::Done(found) => return Ok(found),
             Step::Host(id) => id,
         };
-        // Once more, for the rules that only the kernel knows: nosymfollow, and links of
-        // other users in directories like /tmp (fs.protected_symlinks).
+        // The kernel resolves the path again, for the rules that the walk does not know:
+        // nosymfollow, and links of other users in sticky directories (fs.protected_symlinks).
         let file = if no_follow { HostFile::open_last(path) } else { HostFile::open(path) }?;
         if FileId::of(&file)? == id { Ok(Found::Host(file)) } else { Err(Errno::ESTALE) }
     }
 
-    /// The text of a link in the rootfs; EINVAL if it is none.
+    /// Returns the target of a link in the rootfs. EINVAL: it is not a link.
     pub(super) fn read_link(&self, path: &CStr) -> Result<CString> {
         let flags = libc::O_PATH | libc::O_NOFOLLOW;
         let link = fd::openat2(self.dir, path, flags, 0, resolve::IN_ROOT | resolve::NO_MAGICLINKS)?;
@@ -104,7 +104,7 @@ impl<'a> Sources<'a> {
         Ok(FileId::of(dir)? == id)
     }
 
-    /// Whether a directory is below the rootfs, wherever its mount is.
+    /// Returns whether a directory is below the rootfs, by walking up its parents across mounts.
     fn contains(&self, dir: impl AsFd) -> Result<bool> {
         let mut dir = up(dir)?;
         loop {
@@ -120,7 +120,7 @@ impl<'a> Sources<'a> {
     }
 }
 
-/// What comes behind `name` in `path`, both as [`clean`] has them.
+/// Returns the rest of `path` after `name`, both as returned by [`clean`].
 fn below(path: &str, name: &str) -> Option<CString> {
     let rest = path.strip_prefix(name).filter(|_| !name.is_empty())?;
     match rest.strip_prefix('/') {
@@ -129,30 +129,30 @@ fn below(path: &str, name: &str) -> Option<CString> {
     }
 }
 
-/// The text of the link that a descriptor is of; EINVAL if it is none.
+/// Returns the target of the link that a descriptor refers to. EINVAL: it is not a link.
 pub(super) fn read_link(file: impl AsFd) -> Result<CString> {
     let mut buf = [0; libc::PATH_MAX as usize];
     match fd::readlink(file, c"", &mut buf) {
-        // Of a file that is no link (readlink(2)).
+        // The kernel's error for a file that is not a link (readlink(2)).
         Err(Errno::ENOENT) => Err(Errno::EINVAL),
         text => CString::new(text?).map_err(|_nul| Errno::EINVAL),
     }
 }
 
-/// A walk along a path, one component after the other, as path_resolution(7) has it.
+/// The resolution of a path, component by component, according to path_resolution(7).
 struct Walk<'a> {
     sources: &'a Sources<'a>,
     dir: OwnedFd,
-    /// The components that are left, the next one last.
+    /// The remaining components. The next one is the last element.
     rest: Vec<CString>,
     links: usize,
     no_follow: bool,
 }
 
-/// Where a walk ended.
+/// The end of a walk.
 enum Step {
     Done(Found),
-    /// At a file of the host.
+    /// The walk ended at this file of the host.
     Host(FileId),
 }
 
@@ -188,7 +188,7 @@ impl Walk<'_> {
                 Some(target) if is_last && !self.sources.is_rootfs(&target)? => {
                     return Ok(Step::Done(Found::Host(target)));
                 }
-                // A path that goes on from there would be the image's.
+                // The rest of the path would be resolved through the image's directories.
                 Some(target) if target.leaf == Leaf::Directory && self.sources.contains(&target)? => {
                     return Err(Errno::EXDEV);
                 }
@@ -203,8 +203,8 @@ impl Walk<'_> {
         FileId::of(&self.dir).map(Step::Host)
     }
 
-    /// Goes on in `dir`. If that is the rootfs: what the rest of the path is there, unless
-    /// it leaves the rootfs again by `..`.
+    /// Continues the walk in `dir`. If `dir` is the rootfs, returns the rest of the path as
+    /// [`Found::Inside`], unless the rest leaves the rootfs again by `..`.
     fn enter(&mut self, dir: OwnedFd) -> Result<Option<Found>> {
         if !self.sources.is_rootfs(&dir)? {
             self.dir = dir;
@@ -224,7 +224,8 @@ impl Walk<'_> {
         };
         let stays = self.rest.len() - leaves;
         if leaves > 0 {
-            // There and back, by directories that are none of the image's links.
+            // Resolve the part that stays inside the rootfs and leads back to its root. Links of
+            // the image are refused.
             let way = join(self.rest.drain(stays..).rev());
             let flags = libc::O_PATH | libc::O_DIRECTORY;
             let back = fd::openat2(&dir, &way, flags, 0, resolve::BENEATH | resolve::NO_SYMLINKS)?;
@@ -232,12 +233,12 @@ impl Walk<'_> {
                 return Err(Errno::EXDEV);
             }
         }
-        // The `..` itself is next.
+        // The `..` that leaves the rootfs is the next component.
         self.dir = dir;
         Ok(None)
     }
 
-    /// Follows a link by its text.
+    /// Follows a link by its target text.
     fn follow(&mut self, link: &HostFile) -> Result<()> {
         let target = read_link(link)?;
         if target.as_bytes().starts_with(b"/") {
@@ -247,7 +248,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Where a link of procfs leads that has no text to follow (proc(5), /proc/PID/fd).
+    /// Opens the target of a magic link of procfs, which cannot be followed by its text (proc(5),
+    /// /proc/PID/fd). `None`: it is not a magic link.
     fn jump(&self, name: &CStr) -> Result<Option<HostFile>> {
         if !is_procfs(&self.dir)? {
             return Ok(None);
@@ -273,14 +275,14 @@ fn climbs(path: &[u8]) -> bool {
     path.split(|byte| *byte == b'/').any(|part| part == b"..")
 }
 
-/// The components of a path, the first one last.
+/// Splits a path into its components. The first component is the last element.
 fn parts(path: &[u8]) -> Vec<CString> {
     let parts = path.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
-    // There is no NUL in a C string.
+    // The parts of a C string have no NUL byte.
     parts.rev().map(|part| CString::new(part).unwrap_or_default()).collect()
 }
 
-/// A path relative to the rootfs.
+/// Joins components to a path relative to the rootfs.
 fn join(parts: impl Iterator<Item = CString>) -> CString {
     let parts: Vec<_> = parts.map(CString::into_bytes).collect();
     if parts.is_empty() { c".".to_owned() } else { CString::new(parts.join(&b'/')).unwrap_or_default() }
@@ -294,7 +296,7 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::path::Path;
 
-    /// A rootfs, a volume beside it, and links of the host's and of the image's.
+    /// Makes a rootfs, a volume beside it, and links of the host and of the image.
     fn host() -> (tempfile::TempDir, OwnedFd) {
         let dir = tempfile::tempdir().unwrap();
         for name in ["rootfs/a/b", "rootfs/etc", "volume/sub"] {
@@ -350,7 +352,8 @@ mod tests {
         ] {
             assert_eq!(inside(path), want, "{path}");
         }
-        // By a descriptor as well, as far as the way is known.
+        // A magic link to the rootfs is followed as well. A link to a directory below the rootfs
+        // is refused (EXDEV) if the path goes on.
         let magic = |rest: &str| {
             let path = format!("/proc/self/fd/{}{rest}", rootfs.as_raw_fd());
             find(Path::new("/"), &rootfs, &path, false)
@@ -387,7 +390,7 @@ mod tests {
         for path in ["to-volume", "rootfs/../to-volume"] {
             assert_eq!(find(path, true).unwrap().unwrap(), id("to-volume").unwrap(), "{path}");
         }
-        // No link of the image leads out.
+        // Links of the image do not lead out of the rootfs.
         for (path, errno) in [
             ("rootfs/a/out/../../../volume", Errno::ELOOP),
             ("rootfs/a/missing/../../../volume", Errno::ENOENT),

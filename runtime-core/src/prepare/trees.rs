@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Trees of the host's mounts: which process clones each, and when.
+//! Trees of the host's mounts: the process that clones each tree, and the time.
 
 use super::namespaces;
 use crate::boundary::step::{Call, During, StepResult};
@@ -28,23 +28,23 @@ impl AsFd for HostFile {
 }
 
 impl HostFile {
-    /// Opens a path that the host alone controls.
+    /// Opens a path that only the host controls.
     pub(super) fn open(path: &CStr) -> runtime_sys::Result<Self> {
         Self::either(|leaf| fd::open_follow(fd::CWD, path, libc::O_PATH | leaf.open_flag(), 0))
     }
 
-    /// As [`open`](Self::open), but a link at the end is opened itself.
+    /// Opens a path like [`open`](Self::open), but does not follow a link at its end.
     pub(super) fn open_last(path: &CStr) -> runtime_sys::Result<Self> {
         Self::either(|leaf| fd::open(fd::CWD, path, libc::O_PATH | leaf.open_flag(), 0))
     }
 
-    /// As [`open`](Self::open), if no link is in the way. ELOOP if there is one, but with
-    /// `no_follow` a link at the end is opened itself.
+    /// Opens a path like [`open`](Self::open). ELOOP: the path contains a link. With `no_follow`, a
+    /// link at the end is allowed and opened itself.
     pub(super) fn open_no_links(path: &CStr, no_follow: bool) -> runtime_sys::Result<Self> {
         Self::either(|leaf| open_no_links(path, leaf, no_follow))
     }
 
-    /// Asks for a directory first: only that has the kernel mount an automount.
+    /// Calls `open` for a directory first, then for a file: only O_DIRECTORY triggers an automount.
     pub(super) fn either(open: impl Fn(Leaf) -> runtime_sys::Result<OwnedFd>) -> runtime_sys::Result<Self> {
         match open(Leaf::Directory) {
             Err(Errno::ENOTDIR) => open(Leaf::File).map(|file| HostFile { file, leaf: Leaf::File }),
@@ -52,13 +52,13 @@ impl HostFile {
         }
     }
 
-    /// The descriptor.
+    /// Returns the descriptor.
     pub(super) fn into(self) -> OwnedFd {
         self.file
     }
 }
 
-/// How another process finds the same file.
+/// Returns a source by which another process finds the same file.
 fn source(file: BorrowedFd<'_>, leaf: Leaf) -> runtime_sys::Result<Source> {
     let name = of_fd(file)?;
     match CString::new(name.as_os_str().as_bytes()) {
@@ -73,16 +73,17 @@ fn source(file: BorrowedFd<'_>, leaf: Leaf) -> runtime_sys::Result<Source> {
     }
 }
 
-/// Makes the trees of one container.
+/// The maker of one container's trees.
 #[derive(Debug)]
 pub(super) struct Trees {
     cloner: Cloner,
-    /// How many trees the parent may still hold open until the child takes them.
+    /// The number of further trees that the parent may hold open until the child takes them.
     room: usize,
 }
 
-/// More trees than this are cloned when their turn comes. Each takes a descriptor, in the
-/// child as well, and common limits leave no more than 256.
+/// The largest number of trees that are cloned ahead. Further trees are cloned when they are
+/// mounted. Each tree cloned ahead takes a descriptor in the parent and in the child, and a
+/// common limit of descriptors is 256.
 const HELD_MAX: usize = 32;
 
 impl Trees {
@@ -94,8 +95,8 @@ impl Trees {
         self.cloner
     }
 
-    /// The parent's clone of the tree at `file`, if the parent is the one to make it. It
-    /// is made now, so that what is wrong shows early.
+    /// Clones the tree at `file` if the parent is the cloner. The clone is made now, so that errors
+    /// are reported early.
     pub(super) fn clone(&self, file: impl AsFd, shape: &Shape) -> StepResult<Option<OwnedFd>> {
         match self.cloner {
             Cloner::Parent => shape.clone_tree(file.as_fd()).map(Some),
@@ -103,7 +104,7 @@ impl Trees {
         }
     }
 
-    /// The tree at `file`, of which `cloned` is the parent's clone.
+    /// Returns the tree at `file`. `cloned` is the result of [`clone`](Self::clone).
     pub(super) fn tree(
         &mut self,
         cloned: Option<OwnedFd>,
@@ -119,23 +120,23 @@ impl Trees {
         Ok(Tree::Later(Later { cloner: self.cloner, source, shape }))
     }
 
-    /// The tree at `file`, cloned by the child in its own mount namespace, where all mounts
-    /// are slaves: on the host the mount is unbindable.
+    /// Returns the tree at `file`, to be cloned by the child in its own mount namespace. For a mount
+    /// that is unbindable on the host: in the child's namespace all mounts are slaves.
     pub(super) fn of_child(file: impl AsFd, leaf: Leaf, shape: Shape) -> StepResult<Tree> {
         let source = source(file.as_fd(), leaf).during(Call::Readlink)?;
         Ok(Tree::Later(Later { cloner: Cloner::Child, source, shape }))
     }
 
-    /// Both: a tree of which nothing else is to be known.
+    /// Calls [`clone`](Self::clone), then [`tree`](Self::tree).
     pub(super) fn plain(&mut self, file: impl AsFd, leaf: Leaf, shape: Shape) -> StepResult<Tree> {
         let cloned = self.clone(&file, &shape)?;
         self.tree(cloned, file, leaf, shape)
     }
 }
 
-/// Who clones the trees: the parent, unless the kernel would lock their mounts in the
-/// container's mount namespace. It does where that belongs to another user namespace than
-/// the parent's.
+/// Returns the cloner of the trees: the parent, unless the kernel would lock their mounts in the
+/// container's mount namespace. The kernel does so if the mount namespace is owned by another
+/// user namespace than the parent's.
 fn cloner(config: &Config) -> Result<Cloner> {
     let namespaces = &config.namespaces;
     let is_locked = match namespaces.origin(Kind::Mount) {

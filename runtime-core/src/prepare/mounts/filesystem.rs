@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The options of a new file system: for fsconfig(2), or for mount(2) where they are
-//! longer than that takes them.
+//! The options of a new file system: for fsconfig(2), or for mount(2) if an option is longer
+//! than fsconfig(2) takes.
 
 use crate::boundary::plan::{FsOptions, Parameters};
 use crate::config::field::{c_string, unsupported};
@@ -12,10 +12,10 @@ use std::fmt::Arguments;
 /// The longest key or value that fsconfig(2) takes, in bytes.
 const PARAMETER_MAX: usize = 255;
 
-/// The longest data and the longest source that mount(2) takes: a page and a path.
+/// The longest data (a page) and the longest source (a path) that mount(2) takes, in bytes.
 const PAGE_MAX: usize = 4095;
 
-/// The source of a file system, its flags, and its own options.
+/// Returns the source, the flags and the options of a file system.
 pub(super) fn options(
     i: usize,
     m: &MountConfig,
@@ -28,8 +28,8 @@ pub(super) fn options(
     if let Some(MountLabel { option, label }) = label.filter(|_| kind.takes_label()) {
         own.push(FsOption { key: (*option).to_owned(), value: Some(label.clone()) });
     }
-    // Kernel file systems are one for many mounts: there, read-only is a
-    // property of the mount alone.
+    // Kernel file systems share one superblock among many mounts, so read-only is set on the
+    // mount alone.
     let readonly = m.flags.is_readonly() && kind == Filesystem::Other;
     let parameters = |own: Vec<FsOption>| {
         let mut all = vec![(c"source".to_owned(), Some(source.to_owned()))];
@@ -74,7 +74,7 @@ fn option_fits(option: &FsOption) -> bool {
     fits(&option.key) && option.value.as_deref().is_none_or(fits)
 }
 
-/// An option as mount(2) takes it. Quotes protect the commas in a label from it.
+/// Formats an option for mount(2). A label is quoted, because it may contain commas.
 fn written(option: &FsOption) -> String {
     let key = option.key.to_string_lossy();
     match option.value.as_deref().map(CStr::to_string_lossy) {
@@ -84,8 +84,8 @@ fn written(option: &FsOption) -> String {
     }
 }
 
-/// `lowerdir` of overlayfs as an option for each layer, in which nothing is escaped
-/// any more; any other option as it is.
+/// Splits `lowerdir` of overlayfs into an option for each layer, without escapes. Returns any
+/// other option unchanged.
 fn layers(at: Arguments<'_>, option: &FsOption) -> Result<Vec<FsOption>> {
     let Some(value) = option.value.as_deref().filter(|_| option.key.as_c_str() == c"lowerdir") else {
         return Ok(vec![option.clone()]);
@@ -102,7 +102,7 @@ fn layers(at: Arguments<'_>, option: &FsOption) -> Result<Vec<FsOption>> {
         }
     }
     layers.push(layer);
-    // Layers of data only come last, each behind a second colon.
+    // Data-only layers come last, each after a double colon.
     let mut key = c"lowerdir+";
     let mut all = Vec::new();
     for layer in layers {

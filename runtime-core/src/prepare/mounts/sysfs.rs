@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! sysfs where the network belongs to another user namespace.
+//! sysfs for a container whose network namespace belongs to another user namespace.
 
 use crate::boundary::step::{Call, During};
 use crate::boundary::tree::{Shape, Tree};
@@ -12,9 +12,9 @@ use nix::sys::stat::fstat;
 use runtime_sys::mount::Depth;
 use runtime_sys::{Errno, ns};
 
-/// Whether the kernel refuses the container a sysfs of its own. It shows the devices of the
-/// network namespace, and takes CAP_SYS_ADMIN in the user namespace that owns that
-/// (net_current_may_mount of net/core/net-sysfs.c).
+/// Returns whether the kernel refuses the container a new mount of sysfs. sysfs shows the
+/// devices of the network namespace. A new mount takes CAP_SYS_ADMIN in the user namespace
+/// that owns the network namespace (net_current_may_mount of net/core/net-sysfs.c).
 pub(super) fn is_refused(all: &Namespaces) -> Result<bool> {
     let network = match all.origin(Kind::Network) {
         Origin::New => return Ok(false),
@@ -22,7 +22,7 @@ pub(super) fn is_refused(all: &Namespaces) -> Result<bool> {
         Origin::Path(path) => path.as_c_str(),
     };
     match all.origin(Kind::User) {
-        // It is newer than the network.
+        // The new user namespace does not own the older network namespace.
         Origin::New => Ok(true),
         Origin::Shared => {
             let is_initial = ns::is_initial_user_namespace().context(|| "stat /proc/self/ns/user")?;
@@ -40,7 +40,7 @@ pub(super) fn is_refused(all: &Namespaces) -> Result<bool> {
     }
 }
 
-/// The host's /sys, with all that is mounted below it.
+/// Makes a tree of the host's /sys with all mounts below it.
 pub(super) fn of_host(i: usize, trees: &mut Trees) -> Result<Tree> {
     let shape =
         Shape { depth: Depth::All, propagation: [Some((MS_PRIVATE, Depth::All)), None], id_map: None };
