@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! bpf(2), as much of it as a cgroup device filter needs.
+//! The commands of bpf(2) that a cgroup device filter needs.
 
 use super::{Result, check, done, new_fd};
 use nix::errno::Errno;
@@ -16,8 +16,9 @@ const BPF_CGROUP_DEVICE: u32 = 6;
 const BPF_F_ALLOW_MULTI: u32 = 1 << 1;
 const BPF_F_REPLACE: u32 = 1 << 2;
 
-/// A `union bpf_attr` far larger than any kernel's: linux 6.17 to 7.1 write
-/// behind the end of a short one in BPF_PROG_QUERY (docs/kernel-features.md).
+/// A `union bpf_attr` that is larger than any kernel's. For BPF_PROG_QUERY, Linux 6.17
+/// to 7.1 write past the end of a shorter one (docs/kernel-features.md). The kernel
+/// wants the part that it does not know to be zero.
 #[repr(C, align(8))]
 struct Attr([u8; 256]);
 
@@ -41,8 +42,9 @@ impl Attr {
     }
 
     fn call(&mut self, command: i32) -> libc::c_long {
-        // SAFETY: the attribute is larger than the kernel's union, and its tail
-        // is zero, as the kernel asks; pointers in it are upheld by the callers below.
+        // SAFETY: the array is larger than the kernel's union, so even a kernel that ignores
+        // the length stays within it. The pointers in it lead to buffers that the callers
+        // below hold during the call, and each buffer's length stands beside its pointer.
         unsafe { libc::syscall(libc::SYS_bpf, command, self.0.as_mut_ptr(), self.0.len()) }
     }
 }
@@ -60,8 +62,9 @@ pub struct Insn {
 }
 
 /// Loads a BPF_PROG_TYPE_CGROUP_DEVICE program. Needs CAP_BPF and
-/// CAP_NET_ADMIN, or CAP_SYS_ADMIN; EACCES: the verifier refused it. Kernels
-/// since 5.11 charge it to the cgroup, so RLIMIT_MEMLOCK does not matter.
+/// CAP_NET_ADMIN, or CAP_SYS_ADMIN. EACCES: the verifier refused the program.
+/// RLIMIT_MEMLOCK does not matter: kernels since 5.11 charge the program's memory
+/// to the cgroup.
 pub fn load_device_filter(program: &[Insn]) -> Result<OwnedFd> {
     let license = c"Apache-2.0";
     let mut attr = Attr::new()
@@ -79,8 +82,9 @@ pub fn load_device_filter(program: &[Insn]) -> Result<OwnedFd> {
     }
 }
 
-/// Attaches a device filter to a cgroup beside others (BPF_F_ALLOW_MULTI), in
-/// the place of `replaced` if that is given. E2BIG: 64 are attached already.
+/// Attaches a device filter to a cgroup that may have others (BPF_F_ALLOW_MULTI).
+/// The filter replaces `replaced`, if one is given. E2BIG: the cgroup has 64 filters
+/// already.
 pub fn attach_device_filter(cgroup: impl AsFd, program: impl AsFd, replaced: Option<&OwnedFd>) -> Result<()> {
     let flags = if replaced.is_some() { BPF_F_ALLOW_MULTI | BPF_F_REPLACE } else { BPF_F_ALLOW_MULTI };
     let mut attr = Attr::new()
@@ -105,7 +109,7 @@ pub fn detach_device_filter(cgroup: impl AsFd, program: impl AsFd) -> Result<()>
     )
 }
 
-/// As many as the kernel allows on one cgroup.
+/// The ids of one cgroup's filters. The kernel allows 64.
 type Ids = [u32; 64];
 
 fn query(cgroup: impl AsFd, ids: &mut Ids) -> Attr {
@@ -116,7 +120,8 @@ fn query(cgroup: impl AsFd, ids: &mut Ids) -> Attr {
         .u32(24, ids.len() as u32)
 }
 
-/// The device filters attached to a cgroup itself.
+/// Opens the device filters that are attached to the cgroup itself, not to an ancestor.
+/// Parent only (heap).
 pub fn device_filters(cgroup: impl AsFd) -> Result<Vec<OwnedFd>> {
     let mut ids: Ids = [0; 64];
     let mut attr = query(cgroup, &mut ids);
@@ -133,9 +138,9 @@ mod tests {
     use super::*;
     use crate::fd;
 
-    /// linux 6.17 to 7.1 write 8 bytes at offset 56, also where the attribute
-    /// is shorter (runc 1.5.2 had that). Without rights the call fails, which
-    /// this does not ask about.
+    /// Checks against a fault of Linux 6.17 to 7.1: they write 8 bytes at offset 56,
+    /// even if the attribute is shorter (runc 1.5.2 was hit). The result of the call
+    /// is ignored, because it fails without privileges.
     #[test]
     fn the_kernel_writes_nothing_behind_a_query() {
         #[repr(C)]

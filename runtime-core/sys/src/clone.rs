@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-//! clone3(2), the one system call that this project is about.
+//! clone3(2) and clone(2).
 
 use super::{Result, check, new_fd};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-/// Since 5.5: every signal that has a handler is back to its default in the
-/// child, before it runs. Ignored signals stay ignored.
+/// Resets every signal that has a handler to its default action in the child,
+/// before the child runs. Ignored signals stay ignored. Since 5.5.
 const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
-/// Since 5.7: the child is born in the cgroup whose directory is given.
+/// Makes the child in the cgroup whose directory is given. Since 5.7.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
-/// What runs on the other side of a clone.
+/// The code that a cloned child runs.
 ///
-/// The child of a program with several threads must call nothing that takes a
-/// lock or the heap, in this crate or in libc: a thread that does not exist in
-/// the child may hold them. And it must never return into code that does not
-/// know of the clone. The only implementors are in runtime-core's `child`, which
-/// is written for that, and a test with an allocator that aborts watches over it.
+/// The child of a program with several threads must not use the heap or take a
+/// lock, in this crate or in libc: a thread that the child does not have may hold
+/// the lock. The child must never return into the code that called clone. The only
+/// implementors are in runtime-core's `child`, which is written for these rules, and
+/// in a test. The heap is checked by a test whose allocator aborts in the child.
 pub trait Child {
     /// Runs the child to its end.
     fn run(self) -> !;
@@ -24,11 +24,11 @@ pub trait Child {
 
 /// `long clone3(struct clone_args *args, size_t size)`, since 5.3, without
 /// CLONE_VM: the child has a copy of the memory and of the calling thread, as
-/// after fork(2), with all signal handlers at their default. The child's pid in
-/// the caller's pid namespace, and its pidfd.
+/// after fork(2), but no signal handlers. Returns the child's pid in the caller's
+/// pid namespace, and its pidfd.
 ///
-/// `namespaces` are CLONE_NEW* flags; with `sibling` (CLONE_PARENT) the child's
-/// parent is the caller's parent.
+/// `namespaces` are CLONE_NEW* flags. With `sibling` (CLONE_PARENT), the caller's
+/// parent becomes the child's parent.
 ///
 /// Errors: EBUSY (the cgroup is not a leaf, or controllers forbid it), EACCES,
 /// ENOSPC/EUSERS (namespace limits), EAGAIN (pids.max, RLIMIT_NPROC), EPERM.
@@ -53,7 +53,7 @@ pub fn clone3(
         cgroup: 0,
     };
     if sibling {
-        // clone3 wants no exit signal here: the child takes over the caller's own.
+        // clone3 refuses an exit signal here: the child gets the caller's.
         args.flags |= libc::CLONE_PARENT as u64;
     } else {
         args.exit_signal = libc::SIGCHLD as u64;
@@ -62,26 +62,29 @@ pub fn clone3(
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = cgroup.as_raw_fd() as u64;
     }
-    // SAFETY: `args` and `pidfd` outlive the call. No stack is given, so the
-    // child goes on with its copy of ours; it only runs `child` (see there).
+    // SAFETY: `args` and `pidfd` outlive the call. Without CLONE_VM and without a new
+    // stack, the child has a copy of this stack and of all memory. The child only runs
+    // `child`, which keeps the rules of `Child`, and never returns from this function.
     let pid =
         check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) })?;
     if pid == 0 {
         let _guard = NeverUnwind;
         child.run();
     }
-    // CLONE_PIDFD has stored a new descriptor.
+    // CLONE_PIDFD has stored a new descriptor in `pidfd`.
     Ok((pid as i32, new_fd(pidfd.into())?))
 }
 
-/// `long clone(CLONE_PARENT, NULL, NULL, NULL, 0)`: a child with a copy of the memory,
-/// and with the caller's parent for its own: its pid. By the old call, which filters of
-/// system calls allow: of clone3's flags, which are in memory, they see nothing.
+/// `long clone(CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, 0)`: makes a child with a copy
+/// of the memory, whose parent is the caller's parent. Returns the child's pid. This is
+/// not clone3, because seccomp filters cannot see clone3's flags, which are in memory,
+/// and so may refuse the call.
 ///
-/// Errors: EAGAIN (pids.max, RLIMIT_NPROC), ENOMEM (also if the first process of the
-/// pid namespace, which the caller has entered for its children, has ended).
+/// Errors: EAGAIN (pids.max, RLIMIT_NPROC), ENOMEM (also if the caller has entered a pid
+/// namespace for its children, and the init of that namespace has ended).
 pub fn sibling(child: impl Child) -> Result<i32> {
-    // SAFETY: as in `clone3`. All other arguments are 0, in whatever order.
+    // SAFETY: as in `clone3`. The order of clone(2)'s other arguments depends on the
+    // architecture, but all of them are 0.
     let pid =
         check(unsafe { libc::syscall(libc::SYS_clone, SIBLING_FLAGS, 0usize, 0usize, 0usize, 0usize) })?;
     if pid == 0 {
@@ -91,11 +94,11 @@ pub fn sibling(child: impl Child) -> Result<i32> {
     Ok(pid as i32)
 }
 
-/// The first argument of the clone(2) of [`sibling`].
+/// The flags that [`sibling`] passes to clone(2), as the first argument.
 pub const SIBLING_FLAGS: libc::c_long = (libc::CLONE_PARENT | libc::SIGCHLD) as libc::c_long;
 
-/// A panic in the child must not unwind into its copy of the caller, which would
-/// go on there as if it were itself.
+/// A guard that ends the child when a panic unwinds through it. Otherwise the child
+/// would unwind into its copy of the caller, and run the caller's code a second time.
 struct NeverUnwind;
 
 impl Drop for NeverUnwind {
@@ -113,7 +116,7 @@ mod tests {
 
     impl Child for Panics {
         fn run(self) -> ! {
-            // Without the hook, which takes locks.
+            // Skips the panic hook, which takes locks.
             std::panic::resume_unwind(Box::new(()));
         }
     }
@@ -123,7 +126,7 @@ mod tests {
         let own = std::process::id();
         let cloned = std::panic::catch_unwind(|| clone3(0, false, None, Panics));
         if std::process::id() != own {
-            // The child, in the caller's code.
+            // The child has unwound into the caller's code.
             crate::exec::exit(1);
         }
         let (_, pidfd) = cloned.unwrap().unwrap();

@@ -1,28 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Who a process is and what it may do: ids, groups, capabilities, securebits.
+//! The credentials of a process: user and group ids, supplementary groups and
+//! capabilities (credentials(7), capabilities(7)).
 //!
-//! Raw system calls throughout: see the rules of [`super`].
+//! All are raw system calls, for the reason in the rules of [`super`].
 
 use super::{Result, done};
 use nix::errno::Errno;
 
-/// `int setresuid(uid_t r, uid_t e, uid_t s)` to one id. Child only.
-/// EINVAL: the id has no mapping in this user namespace.
+/// `int setresuid(uid_t r, uid_t e, uid_t s)`: sets all three to one id. Child only.
+/// EINVAL: the id has no mapping in the caller's user namespace.
 pub fn set_uid(uid: u32) -> Result<()> {
     // SAFETY: plain integers.
     done(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) })
 }
 
-/// `int setresgid(gid_t r, gid_t e, gid_t s)` to one id. Child only.
+/// `int setresgid(gid_t r, gid_t e, gid_t s)`: sets all three to one id. Child only.
 pub fn set_gid(gid: u32) -> Result<()> {
     // SAFETY: plain integers.
     done(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) })
 }
 
 /// `int setgroups(size_t n, const gid_t *list)`: replaces all supplementary
-/// groups. Child only. EPERM where the user namespace denies it.
+/// groups. Child only. EPERM: the user namespace denies setgroups(2).
 pub fn set_groups(gids: &[u32]) -> Result<()> {
-    // SAFETY: the list is valid for reads of its length.
+    // SAFETY: the pointer and the length are those of one slice, which the kernel only reads.
     done(unsafe { libc::syscall(libc::SYS_setgroups, gids.len(), gids.as_ptr()) })
 }
 
@@ -38,7 +39,7 @@ pub const CAP_SYS_PTRACE: u8 = 19;
 /// The number of CAP_SYS_ADMIN.
 pub const CAP_SYS_ADMIN: u8 = 21;
 
-/// The three sets of capget(2) and capset(2), bit n for capability n.
+/// The three capability sets of capget(2) and capset(2). Bit n is capability n.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)] // The names are the kernel's.
 pub struct CapSets {
@@ -63,11 +64,12 @@ struct CapData {
 
 const LINUX_CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 
-/// `int capget(cap_user_header_t hdr, cap_user_data_t data)` of the calling thread.
+/// `int capget(cap_user_header_t hdr, cap_user_data_t data)`: returns the sets of the
+/// calling thread.
 pub fn cap_get() -> Result<CapSets> {
     let mut header = CapHeader { version: LINUX_CAPABILITY_VERSION_3, pid: 0 };
     let mut data = [CapData::default(); 2];
-    // SAFETY: version 3 fills two CapData.
+    // SAFETY: for version 3, which the header names, the kernel fills two CapData: `data` has two.
     done(unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) })?;
     let [low, high] = data;
     let join = |low: u32, high: u32| u64::from(high) << 32 | u64::from(low);
@@ -78,8 +80,8 @@ pub fn cap_get() -> Result<CapSets> {
     })
 }
 
-/// `int capset(cap_user_header_t hdr, const cap_user_data_t data)` of the
-/// calling thread. EPERM: a set asks for more than it may have (capset(2)).
+/// `int capset(cap_user_header_t hdr, const cap_user_data_t data)`: replaces the sets
+/// of the calling thread. EPERM: a set has a capability that it may not have (capset(2)).
 pub fn cap_set(sets: &CapSets) -> Result<()> {
     let mut header = CapHeader { version: LINUX_CAPABILITY_VERSION_3, pid: 0 };
     let half = |shift: u32| CapData {
@@ -88,15 +90,15 @@ pub fn cap_set(sets: &CapSets) -> Result<()> {
         inheritable: (sets.inheritable >> shift) as u32,
     };
     let data = [half(0), half(32)];
-    // SAFETY: version 3 reads two CapData.
+    // SAFETY: for version 3, which the header names, the kernel reads two CapData: `data` has two.
     done(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) })
 }
 
-/// Gives up all capabilities but these, those of the bounding set too.
+/// Drops all capabilities but these, from the bounding set too. Empties the inheritable set.
 pub fn keep_only(capabilities: u64) -> Result<()> {
     for cap in (0..64u8).filter(|cap| capabilities & 1 << cap == 0) {
         match drop_bounding(cap) {
-            // The first number that the kernel does not know.
+            // The kernel does not know this number, nor any greater one.
             Err(Errno::EINVAL) => break,
             other => other?,
         }
@@ -104,18 +106,20 @@ pub fn keep_only(capabilities: u64) -> Result<()> {
     cap_set(&CapSets { effective: capabilities, permitted: capabilities, inheritable: 0 })
 }
 
-/// `int prctl(int option, unsigned long a, unsigned long b, 0, 0)` of the options of capabilities,
-/// which nix lacks.
+/// `int prctl(int option, unsigned long a, unsigned long b, 0, 0)`: for the options about
+/// capabilities, which nix lacks.
 fn prctl(option: i32, a: u64, b: u64) -> Result<i32> {
-    // SAFETY: the options used below take integers; unused arguments must be 0.
+    // SAFETY: the options used below take integers only, so the kernel gets no pointer.
+    // PR_CAP_AMBIENT refuses unused arguments that are not 0.
     match unsafe { libc::syscall(libc::SYS_prctl, option, a, b, 0u64, 0u64) } {
         -1 => Err(Errno::last()),
         value => Ok(value as i32),
     }
 }
 
-/// All capabilities that the kernel knows: asked for one by one (PR_CAPBSET_READ), as a host
-/// may not show /proc/sys/kernel/cap_last_cap. Up to CAP_CHECKPOINT_RESTORE since 5.9.
+/// Returns all capabilities that the kernel knows. Those up to CAP_CHECKPOINT_RESTORE are
+/// known since 5.9. Each greater one is asked for (PR_CAPBSET_READ), because a host may not
+/// show /proc/sys/kernel/cap_last_cap.
 pub fn known() -> u64 {
     const CAP_CHECKPOINT_RESTORE: u64 = 40;
     let knows = |cap: &u64| prctl(libc::PR_CAPBSET_READ, *cap, 0).is_ok();
@@ -123,12 +127,13 @@ pub fn known() -> u64 {
     u64::MAX >> (63 - last)
 }
 
-/// Drops one capability from the bounding set. EINVAL: the kernel has no such number.
+/// Drops one capability from the bounding set. EINVAL: the kernel does not know its number.
 pub fn drop_bounding(cap: u8) -> Result<()> {
     prctl(libc::PR_CAPBSET_DROP, cap.into(), 0).map(drop)
 }
 
-/// Raises one capability in the ambient set. EPERM: it is not both permitted and inheritable.
+/// Raises one capability in the ambient set. EPERM: the capability is not both permitted and
+/// inheritable.
 pub fn raise_ambient(cap: u8) -> Result<()> {
     prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u64, cap.into()).map(drop)
 }

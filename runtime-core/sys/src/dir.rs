@@ -7,31 +7,31 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd};
 
-/// One entry, neither `.` nor `..`.
+/// An entry that is neither `.` nor `..`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The last component of its path.
+    /// The last component of the path.
     pub name: CString,
-    /// A directory, and not a link to one.
+    /// True for a directory, and false for a symbolic link to one.
     pub is_dir: bool,
 }
 
-/// `ssize_t getdents64(int fd, void *dirp, size_t count)`: some entries of a
-/// directory, 0 bytes at its end. No heap, for the child.
+/// `ssize_t getdents64(int fd, void *dirp, size_t count)`: reads as many entries of a
+/// directory as fit in `buf`, none at its end. Uses no heap, so the child may call it.
 pub fn read_some<'a>(dir: impl AsFd, buf: &'a mut [u8]) -> Result<RawEntries<'a>> {
-    // SAFETY: the buffer is valid for writes of its length.
+    // SAFETY: the pointer and the length are those of one slice, borrowed exclusively.
     let n = super::check(unsafe {
         libc::syscall(libc::SYS_getdents64, dir.as_fd().as_raw_fd(), buf.as_mut_ptr(), buf.len())
     })?;
     Ok(RawEntries(buf.get(..n as usize).unwrap_or_default()))
 }
 
-/// The names in a buffer that getdents64(2) has filled, with their types (DT_*).
+/// The names and types (DT_*) in a buffer that getdents64(2) has filled.
 #[derive(Debug)]
 pub struct RawEntries<'a>(&'a [u8]);
 
 impl RawEntries<'_> {
-    /// True at the end of the directory.
+    /// Returns true at the end of the directory.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -52,19 +52,20 @@ impl<'a> Iterator for RawEntries<'a> {
     }
 }
 
-/// All entries of a directory. Parent only (heap).
+/// Returns all entries of a directory. Parent only (heap).
 pub fn entries(dir: impl AsFd) -> Result<Vec<Entry>> {
-    // A description of its own: reading moves the position.
+    // Opened again, because reading moves the position of the open file description.
     rest(fd::open(dir, c".", libc::O_RDONLY | libc::O_DIRECTORY, 0)?)
 }
 
-/// The entries from the position on, of a description that nobody else has.
+/// Returns the entries from the current position on. `dir` must be the only user of its open
+/// file description.
 fn rest(dir: impl AsFd) -> Result<Vec<Entry>> {
     let mut all = Vec::new();
     let mut buf = [0; 4096];
     loop {
         let some = match read_some(&dir, &mut buf) {
-            // The directory has been removed.
+            // ENOENT: the directory has been removed.
             Err(Errno::ENOENT) => return Ok(all),
             other => other?,
         };
@@ -87,8 +88,8 @@ fn is_dir(dir: impl AsFd, name: &CStr) -> bool {
         .is_ok_and(|st| st.st_mode & libc::S_IFMT == libc::S_IFDIR)
 }
 
-/// Removes all that is in a directory, but not `last`, whose description nobody else
-/// has. Parent only (heap).
+/// Removes everything in a directory but the entry `last`. `dir` must be the only user of
+/// its open file description. Parent only (heap).
 pub fn empty(dir: impl AsFd, last: &CStr) -> Result<()> {
     rest(&dir)?
         .iter()
@@ -96,9 +97,10 @@ pub fn empty(dir: impl AsFd, last: &CStr) -> Result<()> {
         .try_for_each(|entry| remove_all(&dir, &entry.name))
 }
 
-/// Removes `name` in `dir` and everything below it, following no link, as `rm -rf`
-/// does, but however deep it is: what is in a directory is moved beside it first. What
-/// vanishes meanwhile is fine. Parent only (heap).
+/// Removes `name` in `dir` and everything below it, as `rm -rf` does, without following
+/// symbolic links. The depth has no limit: each subdirectory is moved up to `dir` first,
+/// so only one is open at a time. An entry that vanishes meanwhile is no error. Parent
+/// only (heap).
 fn remove_all(dir: impl AsFd, name: &CStr) -> Result<()> {
     let mut left = vec![name.to_owned()];
     let mut moved = 0;
@@ -123,7 +125,7 @@ fn remove_all(dir: impl AsFd, name: &CStr) -> Result<()> {
     Ok(())
 }
 
-/// False if it is a directory.
+/// Removes a file. Returns false, and removes nothing, if it is a directory.
 fn remove_file(dir: impl AsFd, name: &CStr) -> Result<bool> {
     match unlinkat(dir, name, UnlinkatFlags::NoRemoveDir) {
         Ok(()) | Err(Errno::ENOENT) => Ok(true),
@@ -132,8 +134,8 @@ fn remove_file(dir: impl AsFd, name: &CStr) -> Result<bool> {
     }
 }
 
-/// Moves the directory `name` from `below` to `dir`, by a name that nothing has there:
-/// which one.
+/// Moves the directory `name` from `below` to `dir`. Returns its new name, which no entry of
+/// `dir` had, or `None` if the directory has vanished.
 fn move_up(below: impl AsFd, name: &CStr, dir: impl AsFd, moved: &mut u32) -> Result<Option<CString>> {
     loop {
         let new = CString::new(format!(".removed-{moved}")).unwrap_or_default();
@@ -141,7 +143,7 @@ fn move_up(below: impl AsFd, name: &CStr, dir: impl AsFd, moved: &mut u32) -> Re
         match renameat(&below, name, &dir, new.as_c_str()) {
             Ok(()) => return Ok(Some(new)),
             Err(Errno::ENOENT) => return Ok(None),
-            // An earlier removal was interrupted.
+            // The name is taken: an earlier removal was interrupted.
             Err(Errno::ENOTEMPTY | Errno::EEXIST | Errno::ENOTDIR) => {}
             Err(errno) => return Err(errno),
         }

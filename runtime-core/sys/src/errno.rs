@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The kernel's errors in words (errno(3)).
+//! The texts of the kernel's errors (errno(3)).
 //!
-//! Not what strerror(3) says: each C library has words of its own, and programs
-//! around runc match on Go's, which are these.
+//! The texts are Go's, because programs that call runc match on those. strerror(3)
+//! returns different texts with each C library.
 
 use super::Errno;
 
 macro_rules! texts {
     ($($name:ident $text:literal)*) => {
-        /// The error in words. Makes no calls: also for after the clone.
+        /// Returns the text of an error. Calls nothing, so the child may use it.
         pub fn text(errno: Errno) -> &'static str {
             match errno as libc::c_int {
                 $(libc::$name => $text,)*
@@ -156,7 +156,8 @@ texts! {
 mod tests {
     use super::*;
 
-    /// The GNU C library's words are Go's too, but for the first letter.
+    /// Checks that the texts are those of the GNU C library, which differ from Go's only in the
+    /// case of letters.
     #[test]
     fn words_are_those_of_the_gnu_c_library() {
         for number in 1..134 {

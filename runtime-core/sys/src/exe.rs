@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The program file that a process runs from, and how to let go of it.
+//! The program file that a process runs from, and its exchange for another one.
 
 use super::process::{MmMap, set_mm_map};
 use super::{Errno, Result, check, done, fd};
@@ -9,7 +9,7 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 
-/// A part of the address space that the program file is mapped to.
+/// A mapping of the program file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Segment {
     start: usize,
@@ -17,33 +17,35 @@ struct Segment {
     file_offset: i64,
     /// PROT_* of mmap(2).
     protection: i32,
-    /// The program has written into it (data, relocated constants): its bytes
-    /// are not the file's.
+    /// True if the program writes to the mapping (data, relocated constants), so that
+    /// its bytes differ from the file's.
     written: bool,
 }
 
-/// What is known of a program before the clone, to change its file after it.
+/// The facts about a program that are collected before the clone, to exchange its file after
+/// the clone.
 #[derive(Debug)]
 pub struct Image {
-    /// The program file, as lines of /proc/PID/maps name it.
+    /// The device and inode of the program file, as in /proc/PID/maps.
     device: (u32, u32),
     inode: u64,
     /// The mappings that the program was started with.
     segments: Box<[Segment]>,
     map: MmMap,
-    /// The arguments but the program's name, and the environment.
+    /// The addresses of the arguments (without the program's name) and of the environment.
     strings: std::ops::Range<u64>,
 }
 
 impl Image {
-    /// That of the calling process, whose program file `file` leads to. Parent only (heap).
+    /// Returns the image of the calling process. `file` is a path of its program file. Parent only
+    /// (heap).
     pub fn of_self(file: &CStr) -> Result<Self> {
         let stat = fd::read_piece(fd::CWD, c"/proc/self/stat")?;
         let map = memory_map(&String::from_utf8_lossy(&stat)).ok_or(Errno::EINVAL)?;
         let file = fd::stat_at(fd::CWD, file, 0)?;
         let hidden = without_arguments(map);
-        // As the kernel has laid them out at execve. A program can say that they are elsewhere
-        // (PR_SET_MM), and then they need not be mapped.
+        // True if the strings are where execve put them. A program can claim other addresses
+        // (PR_SET_MM), and those need not be mapped.
         let are_on_stack =
             map.start_stack <= hidden.arg_end && map.env_end.wrapping_sub(map.start_stack) < STRINGS_MAX;
         Ok(Image {
@@ -55,7 +57,7 @@ impl Image {
         })
     }
 
-    /// The segment in a line of /proc/PID/maps (proc(5)), if it is of the file.
+    /// Parses a line of /proc/PID/maps (proc(5)). Returns `None` for a mapping of another file.
     fn segment(&self, line: &[u8]) -> Option<Segment> {
         let mut fields = line.split(|b| *b == b' ').filter(|field| !field.is_empty());
         let (start, end) = split_hex(fields.next()?, b'-')?;
@@ -89,25 +91,26 @@ fn split_hex(text: &[u8], separator: u8) -> Option<(u64, u64)> {
     Some((hex(text.get(..at)?)?, hex(text.get(at + 1..)?)?))
 }
 
-/// Makes the calling process run from `file`, which has the same content as the
-/// file that it was executed from: /proc/self/exe leads there from now on, and
-/// to the old file nothing does. Hides its arguments and its environment.
+/// Makes the calling process run from `file`, a copy of the program file that `image`
+/// describes, or the same file on another mount. From then on /proc/self/exe leads to
+/// `file`, and no mapping leads to the old file. Hides the arguments and the environment
+/// of the process.
 ///
-/// Nothing of the C library maps here: musl's waits for threads of the program that
-/// have a lock, which in a child have it for good.
+/// The kernel changes the program file of a process only if no mapping of the old one
+/// is left (PR_SET_MM_EXE_FILE of prctl(2): EBUSY). Child only: the process must have
+/// one thread.
 ///
-/// The kernel changes the file of a process only when no mapping of the old one
-/// is left (prctl(2), PR_SET_MM_EXE_FILE: EBUSY). Child only: it has one thread.
-/// `file` is the program file that `image` was made with, on whatever mount.
+/// All mappings are made by raw system calls. musl's mmap waits for threads that hold a
+/// lock; in a child these threads do not exist, and the lock is never released.
 pub fn run_from(file: impl AsFd, image: &Image) -> Result<()> {
-    // Memory in the place of what was written is one mapping at first.
+    // Adjacent written segments are replaced by one mapping, which is divided afterwards.
     let are_one = |a: &Segment, b: &Segment| a.written && b.written && a.start + a.len == b.start;
     for segments in image.segments.chunk_by(are_one) {
         replace(segments, file.as_fd())?;
     }
     let map = MmMap { exe_fd: file.as_fd().as_raw_fd() as u32, ..image.map };
     match set_mm_map(&map) {
-        // Somebody has mapped the file once more: for a backtrace, say.
+        // The process has mapped the file once more, for example for a backtrace.
         Err(Errno::EBUSY) => {
             replace_all(file.as_fd(), image)?;
             set_mm_map(&map)
@@ -118,11 +121,11 @@ pub fn run_from(file: impl AsFd, image: &Image) -> Result<()> {
 
 /// Replaces all mappings of the program file that /proc/self/maps shows.
 fn replace_all(file: BorrowedFd<'_>, image: &Image) -> Result<()> {
-    /// More mappings of one file than any program has.
+    /// The number of mappings that are handled: more than any program has of one file.
     const MAX: usize = 64;
     let mut all = [Segment::default(); MAX];
     let mut count = 0;
-    // Changes of the table while it is read could hide lines of it.
+    // All lines are read first: a change of the mappings during the read could hide lines.
     each_segment(image, |segment| {
         *all.get_mut(count).ok_or(Errno::E2BIG)? = segment;
         count += 1;
@@ -131,7 +134,7 @@ fn replace_all(file: BorrowedFd<'_>, image: &Image) -> Result<()> {
     all.iter().take(count).try_for_each(|segment| replace(std::slice::from_ref(segment), file))
 }
 
-/// Calls `found` with the mappings of the program file in the calling process.
+/// Calls `found` for each mapping of the program file in the calling process.
 fn each_segment(image: &Image, mut found: impl FnMut(Segment) -> Result<()>) -> Result<()> {
     let maps = fd::open(fd::CWD, c"/proc/self/maps", libc::O_RDONLY, 0)?;
     let mut line = [0u8; 128];
@@ -144,7 +147,7 @@ fn each_segment(image: &Image, mut found: impl FnMut(Segment) -> Result<()>) -> 
         }
         for byte in buf.get(..n).unwrap_or_default() {
             if *byte != b'\n' {
-                // Of a long line only the path is cut off.
+                // A long line loses a part of its path only.
                 if let Some(place) = line.get_mut(len) {
                     *place = *byte;
                     len += 1;
@@ -159,16 +162,16 @@ fn each_segment(image: &Image, mut found: impl FnMut(Segment) -> Result<()>) -> 
     }
 }
 
-/// Replaces a mapping of the program file by one of `file`, or, if the program
-/// has written into it, by memory; then also several that follow on each other.
+/// Replaces a mapping of the program file by one of `file`. If the program writes to the
+/// mapping, replaces it by anonymous memory, together with the adjacent ones in `segments`.
 fn replace(segments: &[Segment], file: BorrowedFd<'_>) -> Result<()> {
     let [segment, ..] = segments else { return Ok(()) };
     if segment.written {
         return copy_to_memory(segments, segment.start);
     }
-    // SAFETY: the mapping is one of the program file's, and is replaced in one
-    // step by one of the same bytes, so whatever reads or executes it, this code
-    // included, sees no change.
+    // SAFETY: the kernel replaces the mapping in one step, and `file` has the same bytes at
+    // this offset, none of which the program has written to. So the code that reads or
+    // executes them, this function included, sees no change.
     let mapped = unsafe {
         libc::syscall(
             libc::SYS_mmap,
@@ -183,19 +186,21 @@ fn replace(segments: &[Segment], file: BorrowedFd<'_>) -> Result<()> {
     done(mapped)
 }
 
-/// Replaces private mappings of a file, which begin at `start` and follow on each
-/// other, by plain memory with the same content.
+/// Replaces adjacent private mappings of a file, the first of which begins at `start`, by
+/// anonymous memory with the same content.
 fn copy_to_memory(segments: &[Segment], start: usize) -> Result<()> {
     let len: usize = segments.iter().map(|segment| segment.len).sum();
-    // With its pages, each of which would be a fault of its own otherwise.
+    // MAP_POPULATE: otherwise each page would cost a page fault.
     let copy = super::shared::anonymous(len, libc::MAP_PRIVATE | libc::MAP_POPULATE)?;
     let copy = ptr::with_exposed_provenance_mut::<u8>(copy);
     let writable = libc::PROT_READ | libc::PROT_WRITE;
     let original = ptr::with_exposed_provenance::<u8>(start);
-    // SAFETY: both are `len` bytes, mapped (segments) and apart from each
-    // other; nobody writes to the original meanwhile: this thread is the only one.
+    // SAFETY: both are mapped for `len` bytes: the original by the segments, which are
+    // adjacent, the copy by the call above, which never returns memory that is in use. Nothing
+    // writes to the original meanwhile, because this is the only thread.
     unsafe { ptr::copy_nonoverlapping(original, copy, len) };
-    // SAFETY: the original is replaced in one step by a mapping of the same bytes.
+    // SAFETY: the kernel replaces the original in one step, by a mapping with the same bytes,
+    // which nothing has written to since they were copied.
     let moved = unsafe {
         let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
         libc::syscall(libc::SYS_mremap, copy, len, len, flags, start)
@@ -203,29 +208,30 @@ fn copy_to_memory(segments: &[Segment], start: usize) -> Result<()> {
     done(moved)?;
     for segment in segments.iter().filter(|segment| segment.protection != writable) {
         let address = ptr::with_exposed_provenance_mut(segment.start);
-        // SAFETY: the protection that these bytes had before.
+        // SAFETY: these bytes had this protection before they were replaced, so all code that uses
+        // them keeps to it.
         check(unsafe { libc::mprotect(address, segment.len, segment.protection) }.into())?;
     }
     Ok(())
 }
 
-/// The mappings that the kernel has made of the running program's file: the
-/// PT_LOAD headers of elf(5), and PT_GNU_RELRO, the part that is made read-only
-/// when all addresses are in it. `None`: it is not known where they are.
+/// Returns the mappings of the running program's file, from its PT_LOAD headers (elf(5)).
+/// PT_GNU_RELRO is a mapping of its own, because it becomes read-only after relocation.
+/// Returns `None` if the address of the program is unknown.
 fn program_segments() -> Option<Vec<Segment>> {
     let address = auxiliary(libc::AT_PHDR);
     let count = auxiliary(libc::AT_PHNUM);
     if address == 0 {
         return None;
     }
-    // SAFETY: the kernel passes the address and the number of the program's own
-    // headers, which are part of its image and never change.
+    // SAFETY: the kernel passes the address and the number of the program's own headers in the
+    // auxiliary vector. They are mapped as long as the program runs, and nothing writes to them.
     let headers = unsafe {
         std::slice::from_raw_parts(ptr::with_exposed_provenance::<libc::Elf64_Phdr>(address), count)
     };
     let base = match headers.iter().find(|h| h.p_type == libc::PT_PHDR) {
         Some(h) => address.wrapping_sub(h.p_vaddr as usize),
-        // A program without a dynamic linker need not have it (musl's have not).
+        // A program without a dynamic linker may lack PT_PHDR (static ones of musl do).
         None => {
             let start = elf_header(address)?;
             let first = headers.iter().find(|h| h.p_type == libc::PT_LOAD && h.p_offset == 0)?;
@@ -235,22 +241,22 @@ fn program_segments() -> Option<Vec<Segment>> {
     Some(segments_of(headers, base))
 }
 
-/// Where the file begins in memory, if the program headers at `address` are in its
-/// first page, which is where linkers put them.
+/// Returns the address of the ELF header, if the program headers at `address` are in the
+/// first page of the file, where linkers put them.
 fn elf_header(address: usize) -> Option<usize> {
     let start = address & !(auxiliary(libc::AT_PAGESZ) - 1);
     if address - start < size_of::<libc::Elf64_Ehdr>() {
         return None;
     }
-    // SAFETY: from the start of a page to the headers in it all is mapped, never
-    // written to, and at least as large as this; any bytes are a header.
+    // SAFETY: the page is mapped, because the program headers are in it, and they begin at least
+    // the size of a header behind `start`. Nothing writes to it, and any bytes are a valid header.
     let header = unsafe { &*ptr::with_exposed_provenance::<libc::Elf64_Ehdr>(start) };
     (header.e_ident.starts_with(b"\x7fELF") && header.e_phoff as usize == address - start).then_some(start)
 }
 
-/// `unsigned long getauxval(unsigned long type)`: 0 if the kernel has given no such value.
+/// `unsigned long getauxval(unsigned long type)`: returns 0 if the kernel gave no such value.
 fn auxiliary(kind: libc::c_ulong) -> usize {
-    // SAFETY: getauxval only looks into the auxiliary vector.
+    // SAFETY: getauxval only reads the auxiliary vector, which nothing writes to.
     unsafe { libc::getauxval(kind) as usize }
 }
 
@@ -272,7 +278,7 @@ fn segments_of(headers: &[libc::Elf64_Phdr], base: usize) -> Vec<Segment> {
             | bit(libc::PF_W, libc::PROT_WRITE)
             | bit(libc::PF_X, libc::PROT_EXEC);
         let written = h.p_flags & libc::PF_W != 0;
-        // A protection of its own makes a mapping of its own.
+        // The read-only part is a mapping of its own, because its protection differs.
         let cut = if written { relro.1.clamp(start, end) } else { start };
         for (start, end, protection) in [(start, cut, libc::PROT_READ), (cut, end, protection)] {
             if start < end {
@@ -284,19 +290,19 @@ fn segments_of(headers: &[libc::Elf64_Phdr], base: usize) -> Vec<Segment> {
     segments
 }
 
-/// The current end of the heap (brk(2)).
+/// Returns the program break (brk(2)).
 fn program_break() -> u64 {
-    // SAFETY: brk(0) only asks.
+    // SAFETY: brk(0) changes nothing: the kernel returns the current break.
     unsafe { libc::syscall(libc::SYS_brk, 0) as u64 }
 }
 
 /// `int memfd_create(const char *name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC)`:
-/// a file in memory that can be executed, whatever the sysctl vm.memfd_noexec says
-/// of those that do not ask for it.
+/// makes a memory file that can be executed, even if the sysctl vm.memfd_noexec is 1,
+/// which applies to files without that flag.
 pub fn memfd(name: &CStr) -> Result<OwnedFd> {
     let create = |flags| memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING | flags);
     match create(MFdFlags::from_bits_retain(libc::MFD_EXEC)) {
-        // KERNEL(6.3): MFD_EXEC, and the sysctl with it.
+        // KERNEL(6.3): MFD_EXEC and the sysctl.
         Err(Errno::EINVAL) => create(MFdFlags::empty()),
         other => other,
     }
@@ -307,23 +313,25 @@ const SEALS: SealFlag = SealFlag::F_SEAL_SEAL
     .union(SealFlag::F_SEAL_GROW)
     .union(SealFlag::F_SEAL_WRITE);
 
-/// Makes a memfd unchangeable for good.
+/// Seals a memfd: its content and size never change again.
 pub fn seal(memfd: impl AsFd) -> Result<()> {
     fcntl(memfd, FcntlArg::F_ADD_SEALS(SEALS)).map(drop)
 }
 
-/// True if the file is a memfd that nobody can change.
+/// Returns true if the file is a memfd whose content and size can never change.
 pub fn is_sealed(file: impl AsFd) -> bool {
-    // EINVAL for other files.
+    // EINVAL: the file is no memfd.
     fcntl(file, FcntlArg::F_GET_SEALS).is_ok_and(|seals| SealFlag::from_bits_retain(seals).contains(SEALS))
 }
 
-/// `ssize_t sendfile(int out, int in, NULL, size_t count)`: 0 at the end of `from`.
+/// `ssize_t sendfile(int out, int in, NULL, size_t count)`: copies up to 1 GiB. Returns the number
+/// of bytes, 0 at the end of `from`.
 pub fn copy_some(from: impl AsFd, to: impl AsFd) -> Result<usize> {
     nix::sys::sendfile::sendfile(to, from, None, 1 << 30)
 }
 
-/// The arguments of the process as execve takes them: /proc/self/cmdline (proc(5)).
+/// Returns the arguments of the process, from /proc/self/cmdline (proc(5)), for execve. Parent only
+/// (heap).
 pub fn arguments() -> Result<Vec<CString>> {
     let file = fd::open_follow(fd::CWD, c"/proc/self/cmdline", libc::O_RDONLY, 0)?;
     let text = fd::read_all(file, 1 << 22)?;
@@ -333,7 +341,8 @@ pub fn arguments() -> Result<Vec<CString>> {
         .collect())
 }
 
-/// The environment of the process as execve takes it. Only the binary, at its start.
+/// Returns the environment of the process, for execve. Only for the program, at its start. Parent
+/// only (heap).
 pub fn environment() -> Vec<CString> {
     use std::os::unix::ffi::OsStringExt;
     std::env::vars_os()
@@ -345,7 +354,7 @@ pub fn environment() -> Vec<CString> {
         .collect()
 }
 
-/// For the fuzz target: reads any text as the files that are read here.
+/// Parses any text as /proc/PID/maps and as /proc/PID/stat, for the fuzz target.
 pub fn parse_maps(text: &[u8]) {
     let image =
         Image { device: (0xfe, 0), inode: 7, segments: Box::default(), map: MmMap::default(), strings: 0..0 };
@@ -355,37 +364,39 @@ pub fn parse_maps(text: &[u8]) {
     memory_map(&String::from_utf8_lossy(text));
 }
 
-/// The map of a process whose /proc/PID/cmdline has the program's name alone, and whose
-/// /proc/PID/environ is empty. Others may read the former: what is in there, for example
-/// the variables of `exec --env`, is the caller's, and maybe the program's.
+/// Returns a map that cuts /proc/PID/cmdline down to the program's name and empties
+/// /proc/PID/environ. Other users may read cmdline. It may hold data of the caller or of the
+/// container's program, for example the variables of `exec --env`.
 fn without_arguments(map: MmMap) -> MmMap {
     let name = std::env::args_os().next().map_or(0, |name| name.len() as u64 + 1);
     let end = map.arg_end.min(map.arg_start.saturating_add(name));
     MmMap { arg_end: end, env_end: map.env_start, ..map }
 }
 
-/// Hides the arguments and the environment of a process that runs from the right file
-/// already. Child only.
+/// Hides the arguments and the environment of the calling process, without an exchange of its
+/// program file. Child only.
 pub fn hide_arguments(image: &Image) -> Result<()> {
     set_mm_map(&MmMap { exe_fd: u32::MAX, ..image.map })
 }
 
-/// Overwrites what [`hide_arguments`] hides, in the memory of the calling process. Child only:
-/// nothing there reads it any more.
+/// Overwrites the strings that [`hide_arguments`] hides with zeros. Child only: there, no code
+/// reads them any more.
 pub fn wipe_arguments(image: &Image) {
     let place = ptr::with_exposed_provenance_mut::<u8>(image.strings.start as usize);
     let length = image.strings.end.saturating_sub(image.strings.start);
-    // SAFETY: these bytes are in the mapping of the stack, above all that was ever pushed, and
-    // this thread is the only one.
+    // SAFETY: `Image::of_self` accepts these bytes only right above the start of the stack, where
+    // execve put them: in the mapping of the stack, above every frame. The child reads them no
+    // more, and has no other thread. Without such bytes, the length is 0.
     unsafe { ptr::write_bytes(place, 0, length as usize) };
 }
 
-/// More than arguments and environment take with what lies below them (execve(2)).
+/// The greatest distance from the start of the stack to the end of the environment that is taken
+/// for execve's layout: more than execve(2) allows for arguments and environment.
 const STRINGS_MAX: u64 = 8 << 20;
 
-/// The addresses that PR_SET_MM_MAP wants, from the text of /proc/PID/stat.
+/// Returns the addresses for PR_SET_MM_MAP from the text of /proc/PID/stat.
 fn memory_map(stat: &str) -> Option<MmMap> {
-    // Behind the name, which may hold anything, the fields count from 3 (proc(5)).
+    // The field behind the name is number 3 (proc(5)). The name itself may hold any character.
     let fields: Vec<&str> = stat.get(stat.rfind(')')? + 2..)?.split_ascii_whitespace().collect();
     let field = |n: usize| fields.get(n - 3)?.parse::<u64>().ok();
     Some(MmMap {
@@ -439,7 +450,7 @@ mod tests {
         }
     }
 
-    /// What the headers say is what the kernel shows.
+    /// Checks that the segments of the program headers are those of /proc/self/maps.
     #[test]
     fn our_own_segments() {
         let image = Image::of_self(c"/proc/self/exe").unwrap();

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-//! execve(2) and the argument vectors that it wants.
+//! execve(2) and its argument vectors.
 
 use nix::errno::Errno;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr;
 
-/// A null-terminated array of C strings, as execve takes it.
+/// A null-terminated array of C strings for execve.
 pub struct StringArray {
-    /// Each with its NUL. Heap blocks: moving the struct moves no string.
+    /// The strings, each with its NUL. They are heap blocks, so moving the struct does not move them.
     strings: Vec<Vec<u8>>,
     pointers: Vec<*const libc::c_char>,
 }
@@ -19,13 +19,14 @@ impl std::fmt::Debug for StringArray {
     }
 }
 
-// SAFETY: the pointers lead into `strings`, which the struct owns.
+// SAFETY: the pointers lead to the heap blocks of `strings`, which move with the struct to the
+// other thread and have no other owner.
 unsafe impl Send for StringArray {}
-// SAFETY: as above; access through a shared reference only reads.
+// SAFETY: only `patch` writes through the pointers' targets, and it takes the struct exclusively.
 unsafe impl Sync for StringArray {}
 
 impl StringArray {
-    /// Parent only (heap).
+    /// Makes the array. Parent only (heap).
     pub fn new(strings: Vec<CString>) -> Self {
         let strings: Vec<Vec<u8>> = strings.into_iter().map(CString::into_bytes_with_nul).collect();
         let pointers = strings.iter().map(|s| s.as_ptr().cast()).chain([ptr::null()]).collect();
@@ -33,7 +34,8 @@ impl StringArray {
     }
 
     /// Overwrites what follows the first `keep` bytes of string `index` with
-    /// `tail`, in place. False, and nothing changed, if it is too long for that.
+    /// `tail`, in place. Returns false, and changes nothing, if the string has no
+    /// room for `tail`.
     pub fn patch(&mut self, index: usize, keep: usize, tail: &[u8]) -> bool {
         let (Some(string), Some(pointer)) = (self.strings.get_mut(index), self.pointers.get_mut(index))
         else {
@@ -55,16 +57,17 @@ impl StringArray {
 /// `int execve(const char *path, char *const argv[], char *const envp[])`:
 /// returns only on failure. Child only.
 pub fn execve(path: &CStr, argv: &StringArray, envp: &StringArray) -> Errno {
-    // SAFETY: a C string and two null-terminated arrays of C strings.
+    // SAFETY: `path` is a C string, and a `StringArray` is a null-terminated array of C strings,
+    // all of which are borrowed during the call.
     unsafe { libc::syscall(libc::SYS_execve, path.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
     Errno::last()
 }
 
-/// `int execveat(int fd, "", argv, envp, AT_EMPTY_PATH)`: executes what `fd`
-/// refers to; returns only on failure. ENOENT for a script whose `fd` is
-/// close-on-exec, because its interpreter could not open it again.
+/// `int execveat(int fd, "", argv, envp, AT_EMPTY_PATH)`: executes the file that
+/// `fd` refers to. Returns only on failure. ENOENT: the file is a script and `fd`
+/// is close-on-exec, so the script's interpreter could not open the file.
 pub fn execve_fd(fd: impl AsFd, argv: &StringArray, envp: &StringArray) -> Errno {
-    // SAFETY: as for execve.
+    // SAFETY: as in `execve`, with an empty C string as the path.
     unsafe {
         libc::syscall(
             libc::SYS_execveat,
@@ -78,8 +81,10 @@ pub fn execve_fd(fd: impl AsFd, argv: &StringArray, envp: &StringArray) -> Errno
     Errno::last()
 }
 
-/// `void _exit(int status)`: ends the process, running nothing on the way. Child only.
+/// `void _exit(int status)`: ends the process without running destructors or exit handlers.
+/// Child only.
 pub fn exit(status: i32) -> ! {
-    // SAFETY: _exit runs no handlers, takes no locks and does not return.
+    // SAFETY: _exit runs no handlers and takes no locks, so the state of other threads does not
+    // matter. It does not return.
     unsafe { libc::_exit(status) }
 }

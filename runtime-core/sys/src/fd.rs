@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Descriptors and what is reached through them: opening, reading, describing.
+//! File descriptors: opening, reading, writing, and the attributes of files.
 
 use super::{Result, check, check_int, done, new_fd};
 use nix::errno::Errno;
@@ -15,28 +15,28 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 /// The current working directory, in place of a directory descriptor.
 pub use nix::fcntl::AT_FDCWD as CWD;
 
-/// Standard input, output or error (0, 1, 2) of the calling process.
+/// Returns standard input, output or error (0, 1, 2) of the calling process.
 pub fn stdio(n: u8) -> BorrowedFd<'static> {
     debug_assert!(n < 3);
-    // SAFETY: std's runtime makes sure that 0, 1 and 2 are open when a program
-    // starts, and nothing in this crate closes them (it replaces them by dup3).
+    // SAFETY: 0, 1 and 2 are open when a program starts: Rust's entry makes sure of that, and
+    // runtime-cli's own. Nothing in this crate closes them (it replaces them by dup3).
     unsafe { BorrowedFd::borrow_raw(RawFd::from(n)) }
 }
 
-/// `int openat(int dirfd, const char *path, int flags, mode_t mode)`, never
-/// following a symbolic link in the last component. Close-on-exec.
+/// `int openat(int dirfd, const char *path, int flags, mode_t mode)`: opens a file
+/// without following a symbolic link in the last component. Close-on-exec.
 pub fn open(dir: impl AsFd, path: &CStr, flags: i32, mode: u32) -> Result<OwnedFd> {
     open_follow(dir, path, flags | libc::O_NOFOLLOW, mode)
 }
 
-/// As [`open`], but a link in the last component is followed: for paths that
-/// the administrator or the engine controls, never below a rootfs.
+/// Opens a file as [`open`] does, but follows a symbolic link in the last component.
+/// For paths that the administrator or the engine controls, never below a rootfs.
 pub fn open_follow(dir: impl AsFd, path: &CStr, flags: i32, mode: u32) -> Result<OwnedFd> {
     let flags = OFlag::from_bits_retain(flags) | OFlag::O_CLOEXEC;
     nix::fcntl::openat(dir, path, flags, Mode::from_bits_retain(mode))
 }
 
-/// How [`openat2`] resolves a path: RESOLVE_* of openat2(2).
+/// The RESOLVE_* flags of [`openat2`].
 #[allow(missing_docs)] // The names are the kernel's.
 pub mod resolve {
     pub const NO_XDEV: u64 = 0x01;
@@ -47,8 +47,9 @@ pub mod resolve {
 }
 
 /// `long openat2(int dirfd, const char *path, struct open_how *how, size_t size)`,
-/// since 5.6. Close-on-exec. EAGAIN means that a rename raced with `..` below the
-/// root; it is tried again a bounded number of times, as openat2(2) asks.
+/// since 5.6. Opens a file, close-on-exec. EAGAIN means that a rename raced with the
+/// resolution of `..`. Then the call is tried again, at most 128 times, as openat2(2)
+/// recommends.
 pub fn openat2(dir: impl AsFd, path: &CStr, flags: i32, mode: u32, resolve: u64) -> Result<OwnedFd> {
     let how = OpenHow::new()
         .flags(OFlag::from_bits_retain(flags) | OFlag::O_CLOEXEC)
@@ -73,7 +74,7 @@ pub fn write(fd: impl AsFd, buf: &[u8]) -> Result<usize> {
     again(|| nix::unistd::write(&fd, buf))
 }
 
-/// Calls until the result is another one than EINTR.
+/// Repeats `call` until its result is not EINTR.
 pub(crate) fn again<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
     loop {
         match call() {
@@ -83,7 +84,7 @@ pub(crate) fn again<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
     }
 }
 
-/// Writes all of `buf`; a short write goes on with the rest.
+/// Writes all of `buf`. After a short write, writes the rest.
 pub fn write_all(fd: impl AsFd, mut buf: &[u8]) -> Result<()> {
     while !buf.is_empty() {
         match write(&fd, buf)? {
@@ -94,7 +95,7 @@ pub fn write_all(fd: impl AsFd, mut buf: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Reads to the end of a file, at most `limit` bytes: EFBIG beyond. Parent only (heap).
+/// Reads a file to its end. EFBIG: the file has more than `limit` bytes. Parent only (heap).
 pub fn read_all(fd: impl AsFd, limit: usize) -> Result<Vec<u8>> {
     let mut all = Vec::with_capacity(4096.min(limit));
     loop {
@@ -110,9 +111,9 @@ pub fn read_all(fd: impl AsFd, limit: usize) -> Result<Vec<u8>> {
     }
 }
 
-/// Reads to the end of a regular file that is said to have `expected` bytes, and may have
-/// more, at most `limit`: EFBIG beyond. Behind the expected bytes a read that leaves room has
-/// come to the end. Parent only (heap).
+/// Reads a regular file to its end. `expected` is its size, which may be out of date. If at
+/// least so many bytes have been read, and the last read has left room in the buffer, that is
+/// the end, without another read. EFBIG: the file has more than `limit` bytes. Parent only (heap).
 pub fn read_expected(fd: impl AsFd, expected: usize, limit: usize) -> Result<Vec<u8>> {
     let mut all = Vec::with_capacity(expected.saturating_add(1).max(4096));
     loop {
@@ -130,23 +131,24 @@ pub fn read_expected(fd: impl AsFd, expected: usize, limit: usize) -> Result<Vec
     }
 }
 
-/// Reads once, as much as there is room for: how much it was.
+/// Reads once, into the spare capacity of `all`. Returns the number of bytes.
 fn read_more(fd: impl AsFd, all: &mut Vec<u8>) -> Result<usize> {
     let fd = fd.as_fd().as_raw_fd();
     let spare = all.spare_capacity_mut();
     let n = again(|| {
-        // SAFETY: the spare capacity is valid for writes of its length. nix's `read` would
-        // want it initialised, which costs a pass over the memory.
+        // SAFETY: the pointer and the length are those of the spare capacity, which the kernel
+        // only writes. (nix's `read` wants it initialised, which costs a pass over the memory.)
         check(unsafe { libc::syscall(libc::SYS_read, fd, spare.as_mut_ptr(), spare.len()) })
     })? as usize;
-    // SAFETY: read has just initialised the first n bytes of the spare capacity.
+    // SAFETY: read has initialised the first n bytes of the spare capacity, and n is at most its length.
     unsafe { all.set_len(all.len() + n) };
     Ok(n)
 }
 
-/// Reads a file that the kernel writes in one piece (single_open of seq_file.h):
+/// Reads a file that the kernel makes in one piece (single_open of seq_file.h):
 /// most of procfs and cgroupfs, but no list of pids, mappings or mounts. A read that
-/// leaves room has come to the end, so it takes one. Parent only (heap).
+/// leaves room in the buffer has reached the end, so one read is enough for most.
+/// Parent only (heap).
 pub fn read_piece(dir: impl AsFd, path: &CStr) -> Result<Vec<u8>> {
     let file = open_follow(dir, path, libc::O_RDONLY, 0)?;
     let mut piece = Vec::with_capacity(4096);
@@ -156,42 +158,42 @@ pub fn read_piece(dir: impl AsFd, path: &CStr) -> Result<Vec<u8>> {
     Ok(piece)
 }
 
-/// Opens `path`, reads all of it, closes it. Parent only (heap).
+/// Reads the file at `path` to its end. EFBIG: it has more than `limit` bytes. Parent only (heap).
 pub fn read_file(dir: impl AsFd, path: &CStr, limit: usize) -> Result<Vec<u8>> {
     read_all(open_follow(dir, path, libc::O_RDONLY, 0)?, limit)
 }
 
-/// Opens an existing file for writing and writes `content` in one piece: the
-/// way of procfs and cgroupfs. A short write is EIO.
+/// Writes `content` to an existing file in one write, as procfs and cgroupfs require.
+/// A short write is EIO.
 pub fn write_file(dir: impl AsFd, path: &CStr, content: &[u8]) -> Result<()> {
     let file = open(dir, path, libc::O_WRONLY, 0)?;
     if write(file, content)? == content.len() { Ok(()) } else { Err(Errno::EIO) }
 }
 
-/// `int fstatat(int dirfd, const char *path, struct stat *st, int flags)`; a
-/// symbolic link is described, not followed, unless `flags` say otherwise.
+/// `int fstatat(int dirfd, const char *path, struct stat *st, int flags)`: follows a
+/// symbolic link unless `flags` have AT_SYMLINK_NOFOLLOW.
 pub fn stat_at(dir: impl AsFd, path: &CStr, flags: i32) -> Result<libc::stat> {
     nix::sys::stat::fstatat(dir, path, AtFlags::from_bits_retain(flags))
 }
 
-/// `f_type` of `int fstatfs(int fd, struct statfs *buf)`: which kind of file system
-/// it is on. C libraries do not agree on its type; all values are positive.
-#[allow(clippy::unnecessary_cast)] // Not with musl.
+/// `int fstatfs(int fd, struct statfs *buf)`: returns `f_type`, the type of the file system
+/// that the file is on. C libraries declare `f_type` differently; all values are positive.
+#[allow(clippy::unnecessary_cast)] // The cast is necessary with musl.
 pub fn filesystem(fd: impl AsFd) -> Result<i64> {
     Ok(nix::sys::statfs::fstatfs(fd)?.filesystem_type().0 as i64)
 }
 
-/// The id of the mount that the descriptor is on.
+/// Returns the id of the mount that the descriptor is on.
 pub fn mount_id(fd: impl AsFd) -> Result<u64> {
     Ok(statx(fd, c"", libc::AT_EMPTY_PATH, libc::STATX_MNT_ID)?.stx_mnt_id)
 }
 
-/// The mount that the directory at a path is on, and its number there.
+/// Returns the mount id and the inode number of the file at a path.
 pub fn place(path: &CStr) -> Result<(u64, u64)> {
     place_at(CWD, path, 0)
 }
 
-/// As [`place`], of an opened file.
+/// Returns the mount id and the inode number of an open file.
 pub fn place_of(fd: impl AsFd) -> Result<(u64, u64)> {
     place_at(fd, c"", libc::AT_EMPTY_PATH)
 }
@@ -201,24 +203,24 @@ fn place_at(dir: impl AsFd, path: &CStr, flags: i32) -> Result<(u64, u64)> {
     Ok((st.stx_mnt_id, st.stx_ino))
 }
 
-/// `int statx(int dir, const char *path, int flags, unsigned mask, struct statx *st)`;
-/// STATX_MNT_ID since 5.8.
+/// `int statx(int dir, const char *path, int flags, unsigned mask, struct statx *st)`:
+/// STATX_MNT_ID is known since 5.8.
 fn statx(dir: impl AsFd, path: &CStr, flags: i32, mask: u32) -> Result<libc::statx> {
     let mut st = MaybeUninit::<libc::statx>::uninit();
     let dir = dir.as_fd().as_raw_fd();
-    // SAFETY: `path` is a C string, `st` has room for a struct statx.
+    // SAFETY: `path` is a C string, and `st` has the size of the struct statx that the call fills.
     check_int(unsafe { libc::statx(dir, path.as_ptr(), flags, mask, st.as_mut_ptr()) })?;
-    // SAFETY: statx has succeeded, so it has filled the struct.
+    // SAFETY: statx has succeeded, so it has filled the struct, for which any bytes are valid.
     Ok(unsafe { st.assume_init() })
 }
 
-/// `int fstatvfs(int fd, struct statvfs *buf)`: the ST_* flags of the mount that
-/// the file is on, and of its file system.
+/// `int fstatvfs(int fd, struct statvfs *buf)`: returns the ST_* flags of the mount
+/// that the file is on, and of its file system.
 pub fn mount_flags(fd: impl AsFd) -> Result<u64> {
     let mut st = MaybeUninit::<libc::statvfs>::uninit();
-    // SAFETY: `st` has room for a struct statvfs.
+    // SAFETY: `st` has the size of the struct statvfs that the call fills.
     check_int(unsafe { libc::fstatvfs(fd.as_fd().as_raw_fd(), st.as_mut_ptr()) })?;
-    // SAFETY: fstatvfs has succeeded, so it has filled the struct.
+    // SAFETY: fstatvfs has succeeded, so it has filled the struct, for which any bytes are valid.
     Ok(unsafe { st.assume_init() }.f_flag)
 }
 
@@ -234,9 +236,11 @@ pub fn mknod(dir: impl AsFd, path: &CStr, mode: u32, dev: u64) -> Result<()> {
 }
 
 /// `ssize_t readlinkat(int dirfd, const char *path, char *buf, size_t size)`:
-/// the part of `buf` that holds the link's text (cut off at its length).
+/// returns the part of `buf` that holds the link's target. A target longer than
+/// `buf` is cut off.
 pub fn readlink<'a>(dir: impl AsFd, path: &CStr, buf: &'a mut [u8]) -> Result<&'a [u8]> {
-    // SAFETY: `path` is a C string; the buffer is valid for writes of its length.
+    // SAFETY: `path` is a C string, and the pointer and the length are those of one slice,
+    // borrowed exclusively.
     let n = check(unsafe {
         libc::syscall(
             libc::SYS_readlinkat,
@@ -250,7 +254,8 @@ pub fn readlink<'a>(dir: impl AsFd, path: &CStr, buf: &'a mut [u8]) -> Result<&'
 }
 
 /// `int fchownat(int dirfd, const char *path, uid_t uid, gid_t gid, int flags)`;
-/// `u32::MAX` leaves an id alone. With an empty path it works on O_PATH descriptors.
+/// `u32::MAX` leaves an id unchanged. With an empty path and AT_EMPTY_PATH, `dir` itself is
+/// changed, which may be an O_PATH descriptor.
 pub fn chown_at(dir: impl AsFd, path: &CStr, uid: u32, gid: u32, flags: i32) -> Result<()> {
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     nix::unistd::fchownat(dir, path, Some(uid), Some(gid), AtFlags::from_bits_retain(flags))
@@ -261,22 +266,23 @@ pub fn chmod(fd: impl AsFd, mode: u32) -> Result<()> {
     nix::sys::stat::fchmod(fd, Mode::from_bits_retain(mode))
 }
 
-/// `int fchmodat(int dirfd, const char *path, mode_t mode, 0)`, which follows links.
+/// `int fchmodat(int dirfd, const char *path, mode_t mode, 0)`: follows symbolic links.
 pub fn chmod_at(dir: impl AsFd, path: &CStr, mode: u32) -> Result<()> {
     nix::sys::stat::fchmodat(dir, path, Mode::from_bits_retain(mode), FchmodatFlags::FollowSymlink)
 }
 
 /// `int faccessat2(int dirfd, const char *path, int mode, int flags)`, since 5.8.
 pub fn access(dir: impl AsFd, path: &CStr, mode: i32, flags: i32) -> Result<()> {
-    // SAFETY: `path` is a C string.
+    // SAFETY: `path` is a C string, and the kernel only reads it.
     done(unsafe { libc::syscall(libc::SYS_faccessat2, dir.as_fd().as_raw_fd(), path.as_ptr(), mode, flags) })
 }
 
-/// `ssize_t fgetxattr(int fd, const char *name, void *value, size_t size)`: the
-/// part of `buf` that holds it. ENODATA: there is none.
+/// `ssize_t fgetxattr(int fd, const char *name, void *value, size_t size)`: returns
+/// the part of `buf` that holds the value. ENODATA: the file has no such attribute.
 pub fn get_xattr<'a>(fd: impl AsFd, name: &CStr, buf: &'a mut [u8]) -> Result<&'a [u8]> {
     let fd = fd.as_fd().as_raw_fd();
-    // SAFETY: `name` is a C string, the buffer is valid for writes of its length.
+    // SAFETY: `name` is a C string, and the pointer and the length are those of one slice,
+    // borrowed exclusively.
     let n =
         check(unsafe { libc::syscall(libc::SYS_fgetxattr, fd, name.as_ptr(), buf.as_mut_ptr(), buf.len()) })?;
     Ok(buf.get(..n as usize).unwrap_or_default())
@@ -285,82 +291,84 @@ pub fn get_xattr<'a>(fd: impl AsFd, name: &CStr, buf: &'a mut [u8]) -> Result<&'
 /// `int fsetxattr(int fd, const char *name, const void *value, size_t size, 0)`
 pub fn set_xattr(fd: impl AsFd, name: &CStr, value: &[u8]) -> Result<()> {
     let fd = fd.as_fd().as_raw_fd();
-    // SAFETY: `name` is a C string, the value is valid for reads of its length.
+    // SAFETY: `name` is a C string, and the pointer and the length are those of one slice, which
+    // the kernel only reads.
     done(unsafe { libc::syscall(libc::SYS_fsetxattr, fd, name.as_ptr(), value.as_ptr(), value.len(), 0) })
 }
 
-/// `long getcwd(char *buf, size_t size)`: the part of `buf` that holds the path.
-/// The raw call answers `(unreachable)/...` for a directory outside of the root.
+/// `long getcwd(char *buf, size_t size)`: returns the part of `buf` that holds the path.
+/// For a directory outside of the root, the raw call returns `(unreachable)/...`.
 pub fn getcwd(buf: &mut [u8]) -> Result<&[u8]> {
-    // SAFETY: the buffer is valid for writes of its length.
+    // SAFETY: the pointer and the length are those of one slice, borrowed exclusively.
     let n = check(unsafe { libc::syscall(libc::SYS_getcwd, buf.as_mut_ptr(), buf.len()) })?;
     // The length counts the terminating NUL.
     Ok(buf.get(..(n as usize).saturating_sub(1)).unwrap_or_default())
 }
 
-/// `mode_t umask(mode_t mask)`: the old one. Child only.
+/// `mode_t umask(mode_t mask)`: sets the mask. Child only.
 pub fn umask(mask: u32) {
     nix::sys::stat::umask(Mode::from_bits_truncate(mask));
 }
 
 /// `int dup3(int old, int new, 0)`: makes `new` a copy of `old` that survives
-/// execve; if they are the same, only clears close-on-exec. Child only: what was
-/// `new` is gone.
+/// execve. If they are the same, only clears close-on-exec. Child only: closes the
+/// file that `new` was before, without its owner.
 pub fn dup_onto(old: impl AsFd, new: RawFd) -> Result<()> {
     let number = old.as_fd().as_raw_fd();
     if number == new {
         return fcntl(old, FcntlArg::F_SETFD(FdFlag::empty())).map(drop);
     }
-    // SAFETY: plain integers. The caller gives up whatever `new` was.
+    // SAFETY: plain integers. In the child, no owner of the descriptor that `new` was runs again.
     done(unsafe { libc::syscall(libc::SYS_dup3, number, new, 0) })
 }
 
-/// `int fcntl(int fd, F_DUPFD_CLOEXEC, 0)`: the same open file by another number.
+/// `int fcntl(int fd, F_DUPFD_CLOEXEC, 0)`: duplicates a descriptor.
 pub fn duplicate(file: impl AsFd) -> Result<OwnedFd> {
     new_fd(fcntl(file, FcntlArg::F_DUPFD_CLOEXEC(0))?.into())
 }
 
-/// The number that the next new descriptor will have. Child only: in a process
-/// with threads it would be out of date at once.
+/// Returns the number that the next new descriptor will get. Child only: in a process
+/// with threads the number would be out of date at once.
 pub fn lowest_free() -> Result<RawFd> {
     Ok(duplicate(stdio(0))?.as_raw_fd())
 }
 
-/// `int pipe2(int fds[2], O_CLOEXEC)`: the end to read from, the end to write to.
+/// `int pipe2(int fds[2], O_CLOEXEC)`: returns the read end and the write end.
 pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     nix::unistd::pipe2(OFlag::O_CLOEXEC)
 }
 
-/// O_RDONLY, O_WRONLY or O_RDWR, as the descriptor was opened (F_GETFL of fcntl(2)).
+/// Returns O_RDONLY, O_WRONLY or O_RDWR, as the file was opened (F_GETFL of fcntl(2)).
 pub fn access_mode(fd: impl AsFd) -> Result<i32> {
     fcntl(fd, FcntlArg::F_GETFL).map(|flags| flags & libc::O_ACCMODE)
 }
 
-/// True if descriptor number `fd` is open.
+/// Returns true if descriptor number `fd` is open.
 pub fn is_open(fd: RawFd) -> bool {
-    // SAFETY: F_GETFD only asks; a closed number is EBADF.
+    // SAFETY: F_GETFD changes nothing, so it may be asked of a descriptor of any owner. A closed
+    // number is EBADF.
     unsafe { libc::fcntl(fd, libc::F_GETFD) != -1 }
 }
 
 /// `int close_range(unsigned first, unsigned last, unsigned flags)`, since 5.9
-/// (CLOSE_RANGE_CLOEXEC: 5.11). Child only: it closes what others may own.
+/// (CLOSE_RANGE_CLOEXEC: 5.11). Child only: closes descriptors that have other owners.
 pub fn close_range(first: RawFd, last: RawFd, flags: u32) -> Result<()> {
     if first > last {
         return Ok(());
     }
-    // SAFETY: plain integers. In the child no owner of these descriptors runs again.
+    // SAFETY: plain integers. In the child, no owner of these descriptors runs again.
     done(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) })
 }
 
-/// `int flock(int fd, int operation)`, tried again after EINTR.
+/// `int flock(int fd, int operation)`: tried again after EINTR.
 pub fn flock(fd: impl AsFd, operation: i32) -> Result<()> {
     let fd = fd.as_fd().as_raw_fd();
-    // SAFETY: plain integers.
+    // SAFETY: plain integers. `fd` is borrowed during the call, so it is open.
     again(|| check_int(unsafe { libc::flock(fd, operation) })).map(drop)
 }
 
-/// `int poll(struct pollfd *fds, nfds_t n, int timeout)` on one descriptor:
-/// the events that came, 0 after `timeout_ms` (-1: wait for ever).
+/// `int poll(struct pollfd *fds, nfds_t n, int timeout)`: waits for one descriptor.
+/// Returns the events that came, 0 after `timeout_ms` (-1: no limit).
 pub fn poll(fd: impl AsFd, events: i16, timeout_ms: i32) -> Result<i16> {
     poll_many([Some((fd.as_fd(), events))], timeout_ms).map(|[events]| events)
 }
@@ -370,19 +378,20 @@ pub fn write_parts<const N: usize>(fd: impl AsFd, parts: [&[u8]; N]) -> Result<u
     nix::sys::uio::writev(fd, &parts.map(IoSlice::new))
 }
 
-/// `ssize_t pread(int fd, void *buf, size_t count, 0)`: for files that are made anew at each read.
+/// `ssize_t pread(int fd, void *buf, size_t count, 0)`: reads a file that the kernel makes anew
+/// for each read.
 pub fn read_at_start(fd: impl AsFd, buf: &mut [u8]) -> Result<usize> {
     nix::sys::uio::pread(fd, buf, 0)
 }
 
-/// `int poll(struct pollfd *fds, nfds_t n, int timeout)`: the events of each, 0
-/// for those that `None` leaves out.
+/// `int poll(struct pollfd *fds, nfds_t n, int timeout)`: returns the events of each
+/// descriptor, 0 in the place of a `None`.
 pub fn poll_many<const N: usize>(
     fds: [Option<(BorrowedFd<'_>, i16)>; N],
     timeout_ms: i32,
 ) -> Result<[i16; N]> {
     let mut entries = fds.map(|entry| {
-        // A negative number, as the one of CWD, is passed over.
+        // poll(2) ignores a negative descriptor number, such as that of CWD.
         let (fd, events) = entry.unwrap_or((CWD, 0));
         PollFd::new(fd, PollFlags::from_bits_retain(events))
     });
