@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! ioctl(2). nix's macros make an unsafe function of each request; here a request and the
-//! type of its argument are one constant, and the two functions that take it are safe.
+//! ioctl(2). Here a constant holds a request and the type of its argument, and the two functions
+//! that take such a constant are safe. nix's macros make an unsafe function for each request.
 
 use super::{Result, check_int};
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// A request whose argument is a number, or nothing.
+/// A request that takes a number, or no argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Number {
     /// `NS_GET_USERNS` of ioctl_nsfs(2): a descriptor of the owning user namespace.
@@ -19,13 +19,15 @@ pub(crate) enum Number {
     ControllingTerminal = libc::TIOCSCTTY as isize,
 }
 
-/// `int ioctl(int fd, unsigned long request, int argument)`: what it returns.
+/// `int ioctl(int fd, unsigned long request, int argument)`: makes a request whose result is its
+/// return value.
 pub(crate) fn number(fd: impl AsFd, request: Number, argument: libc::c_int) -> Result<libc::c_int> {
-    // SAFETY: every request of the enumeration takes an integer or nothing.
+    // SAFETY: every request of the enumeration takes an integer or nothing, so the kernel gets no
+    // pointer.
     check_int(unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), request as libc::c_ulong as _, argument) })
 }
 
-/// A request whose argument points to a `T`, which the kernel reads, writes, or both.
+/// A request whose argument points to a `T`. The kernel reads it, writes it, or both.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pointer<T> {
     request: libc::c_ulong,
@@ -38,12 +40,12 @@ impl<T> Pointer<T> {
     }
 }
 
-/// Reads and writes `struct ifreq` of netdevice(7), whose other half is a union.
+/// A `struct ifreq` of netdevice(7). Its second half is a union.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Request {
     pub(crate) name: [u8; libc::IFNAMSIZ],
-    /// An index has 4 bytes, flags have 2.
+    /// The union. An interface index has 4 bytes, flags have 2.
     pub(crate) value: [u8; 24],
 }
 
@@ -55,18 +57,20 @@ pub(crate) const PTY_LOCK: Pointer<libc::c_int> = Pointer::new(libc::TIOCSPTLCK 
 pub(crate) const GET_SIZE: Pointer<libc::winsize> = Pointer::new(libc::TIOCGWINSZ as _);
 /// `TIOCSWINSZ` of ioctl_tty(2): sets the window size.
 pub(crate) const SET_SIZE: Pointer<libc::winsize> = Pointer::new(libc::TIOCSWINSZ as _);
-/// `SIOCGIFINDEX` of netdevice(7): the index of the interface of a name.
+/// `SIOCGIFINDEX` of netdevice(7): the index of the interface with a name.
 pub(crate) const INTERFACE_INDEX: Pointer<Request> = Pointer::new(libc::SIOCGIFINDEX as _);
-/// `SIOCGIFNAME` of netdevice(7): the name of the interface of an index.
+/// `SIOCGIFNAME` of netdevice(7): the name of the interface with an index.
 pub(crate) const INTERFACE_NAME: Pointer<Request> = Pointer::new(libc::SIOCGIFNAME as _);
 /// `SIOCGIFFLAGS` of netdevice(7): the IFF_* flags of an interface.
 pub(crate) const INTERFACE_FLAGS: Pointer<Request> = Pointer::new(libc::SIOCGIFFLAGS as _);
 /// `SIOCSIFFLAGS` of netdevice(7): sets the IFF_* flags of an interface.
 pub(crate) const SET_INTERFACE_FLAGS: Pointer<Request> = Pointer::new(libc::SIOCSIFFLAGS as _);
 
-/// `int ioctl(int fd, unsigned long request, T *argument)`
+/// `int ioctl(int fd, unsigned long request, T *argument)`: makes a request whose result is in
+/// `argument`.
 pub(crate) fn pointer<T>(fd: impl AsFd, request: Pointer<T>, argument: &mut T) -> Result<()> {
     let fd = fd.as_fd().as_raw_fd();
-    // SAFETY: the constants above pair each request with the type that it reads or writes.
+    // SAFETY: only the constants above are of type `Pointer`, and each pairs its request with the
+    // type that the kernel reads or writes. `argument` is a whole `T`, borrowed exclusively.
     check_int(unsafe { libc::ioctl(fd, request.request as _, std::ptr::from_mut(argument)) }).map(drop)
 }

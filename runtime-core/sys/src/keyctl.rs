@@ -4,31 +4,31 @@
 use super::{Result, check, done};
 use std::ffi::CStr;
 
-/// `long keyctl(KEYCTL_JOIN_SESSION_KEYRING, const char *name)`: joins the
-/// keyring of that name, or makes it; without a name, makes one. The keyring's serial
-/// number.
-/// ENOSYS: the kernel has no key management. EDQUOT: the user's quota of keys.
+/// `long keyctl(KEYCTL_JOIN_SESSION_KEYRING, const char *name)`: joins the session keyring
+/// of that name, or makes it. Makes an anonymous keyring without a name. Returns the
+/// keyring's serial number.
+/// ENOSYS: the kernel has no key management. EDQUOT: the user's quota of keys is used up.
 pub fn join_session(name: Option<&CStr>) -> Result<i32> {
     let name = name.map_or(std::ptr::null(), CStr::as_ptr);
-    // SAFETY: `name` is a C string, or null.
+    // SAFETY: `name` is a C string, borrowed during the call, or null, which the kernel allows here.
     check(unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, name) })
         .map(|serial| serial as i32)
 }
 
-/// `long keyctl(KEYCTL_DESCRIBE, key_serial_t key, char *buffer, size_t length)`: the user
-/// that a key belongs to, as the calling process's user namespace has it.
-/// EACCES: the caller may not look at the key.
+/// `long keyctl(KEYCTL_DESCRIBE, key_serial_t key, char *buffer, size_t length)`: returns
+/// the owner of a key, as a uid of the caller's user namespace.
+/// EACCES: the caller has no view permission on the key.
 pub fn owner(key: i32) -> Result<Option<u32>> {
     let mut text = [0u8; 512];
-    // SAFETY: `text` has the length that is given.
+    // SAFETY: the pointer and the length are those of `text`, which the kernel only writes.
     let length = check(unsafe {
         libc::syscall(libc::SYS_keyctl, libc::KEYCTL_DESCRIBE, key, text.as_mut_ptr(), text.len())
     })?;
-    // A longer one is not of a container, whose id has at most 255 bytes.
+    // A longer description is not of a container's keyring: a container id has at most 255 bytes.
     Ok(text.get(..length as usize).and_then(described_owner))
 }
 
-/// The second field of `type;uid;gid;permissions;description`.
+/// Returns the second field of `type;uid;gid;permissions;description`.
 fn described_owner(text: &[u8]) -> Option<u32> {
     let uid = text.split(|byte| *byte == b';').nth(1)?;
     std::str::from_utf8(uid).ok()?.parse().ok()

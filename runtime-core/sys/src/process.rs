@@ -8,22 +8,24 @@ use nix::sys::signal::Signal;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::ptr;
 
-/// `int pidfd_open(pid_t pid, unsigned flags)`, since 5.3. ESRCH: no such process.
+/// `int pidfd_open(pid_t pid, unsigned flags)`, since 5.3. Opens a pidfd of a process. ESRCH: the
+/// process does not exist.
 pub fn pidfd_open(pid: i32) -> Result<OwnedFd> {
     // SAFETY: plain integers.
     match new_fd(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) }) {
-        // The process is gone, but its number is that of a session or a group
-        // that lives on, or of another process's thread.
+        // The process is gone, but its number is still the id of a session or process group,
+        // or has become that of another process's thread.
         // KERNEL(6.15): ENOENT for a thread, ESRCH for the rest.
         Err(Errno::EINVAL | Errno::ENOENT) if pid > 0 => Err(Errno::ESRCH),
         other => other,
     }
 }
 
-/// Lets a program that works for the caller inherit its standard descriptors only: what
-/// the caller of ours has left open, a socket that it listens on, say, would live as
-/// long. It starts with the signal mask that the calling thread had before
-/// [`take_all`](super::signal::take_all) took its signals, and is killed when that thread ends.
+/// Prepares a command that runs for the calling program, such as a hook. The command inherits
+/// the standard descriptors only; otherwise it would keep open any other descriptor that the
+/// process was started with, for example a listening socket. It starts with the signal mask
+/// from before [`take_all`](super::signal::take_all), and is killed when the calling thread
+/// ends (PR_SET_PDEATHSIG).
 pub fn start_clean(command: &mut std::process::Command) {
     let mask = super::signal::mask_of_caller();
     let parent = std::process::id() as i32;
@@ -35,16 +37,18 @@ pub fn start_clean(command: &mut std::process::Command) {
         if let Some(mask) = mask {
             super::signal::set_mask(mask);
         }
-        // Not closed yet: std tells of a failing execve(2) by one of them.
+        // Closed only at execve(2): std reports a failure of execve(2) through one of them.
         super::fd::close_range(3, i32::MAX, libc::CLOSE_RANGE_CLOEXEC).map_err(Into::into)
     };
-    // SAFETY: system calls, no heap, no lock. All that they change is the child's own.
+    // SAFETY: `prepare` makes system calls only, without the heap or a lock, so it may run after a
+    // fork. It changes only the state of the child.
     unsafe { std::os::unix::process::CommandExt::pre_exec(command, prepare) };
 }
 
-/// `int kill(-pgid, int sig)`: to all processes of a group. ESRCH: there are none.
+/// `int kill(-pgid, int sig)`: sends a signal to all processes of a process group. ESRCH: the group
+/// has none.
 pub fn kill_group(pgid: i32, signal: i32) -> Result<()> {
-    // kill(-1) and kill(0) mean others.
+    // kill(-1) would signal all processes, and kill(0) the caller's process group.
     if pgid <= 1 {
         return Err(Errno::ESRCH);
     }
@@ -52,31 +56,31 @@ pub fn kill_group(pgid: i32, signal: i32) -> Result<()> {
     done(unsafe { libc::syscall(libc::SYS_kill, -pgid, signal) })
 }
 
-/// `int pidfd_send_signal(int pidfd, int sig, NULL, 0)`, since 5.1. ESRCH: it is gone.
+/// `int pidfd_send_signal(int pidfd, int sig, NULL, 0)`, since 5.1. ESRCH: the process is gone.
 pub fn pidfd_send_signal(pidfd: impl AsFd, signal: i32) -> Result<()> {
     let no_info = ptr::null::<libc::siginfo_t>();
-    // SAFETY: a null siginfo means the one that kill(2) would send.
+    // SAFETY: the siginfo is null, so the kernel reads nothing and makes the one of kill(2).
     done(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_fd().as_raw_fd(), signal, no_info, 0) })
 }
 
-/// `int pidfd_getfd(int pidfd, int fd, unsigned flags)`, since 5.6: our copy of
-/// another process's descriptor. EBADF: it has no such descriptor (yet).
+/// `int pidfd_getfd(int pidfd, int fd, unsigned flags)`, since 5.6. Duplicates a
+/// descriptor of another process. EBADF: that process does not have the descriptor (yet).
 pub fn pidfd_getfd(pidfd: impl AsFd, fd: i32) -> Result<OwnedFd> {
     // SAFETY: plain integers.
     new_fd(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_fd().as_raw_fd(), fd, 0) })
 }
 
-/// How a child ended.
+/// The exit status of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
-    /// It called exit with this status.
+    /// The child called exit with this status.
     Exited(i32),
-    /// This signal ended it.
+    /// This signal ended the child.
     Signaled(i32),
 }
 
 impl ExitStatus {
-    /// The status as a shell reports it: 128 + N for signal N.
+    /// Returns the status as a shell does: 128 + N for signal N.
     pub fn code(self) -> i32 {
         match self {
             ExitStatus::Exited(status) => status,
@@ -94,8 +98,9 @@ impl std::fmt::Display for ExitStatus {
     }
 }
 
-/// `int waitid(P_PIDFD, int pidfd, siginfo_t *info, WEXITED | flags)`, since
-/// 5.4: how a child ended. ECHILD: not our child, or already waited for.
+/// `int waitid(P_PIDFD, int pidfd, siginfo_t *info, WEXITED | flags)`, since 5.4.
+/// Waits until a child has ended, and returns its exit status. ECHILD: the process is
+/// not a child of the caller, or has already been reaped.
 pub fn wait(pidfd: impl AsFd, flags: i32) -> Result<ExitStatus> {
     loop {
         if let Some(status) = waitid(&pidfd, flags)? {
@@ -104,16 +109,16 @@ pub fn wait(pidfd: impl AsFd, flags: i32) -> Result<ExitStatus> {
     }
 }
 
-/// As [`wait`], with WNOHANG: `None` if it has not ended, or has a tracer that has not
-/// waited for it.
+/// Reaps a child that has ended, as [`wait`] does but with WNOHANG. Returns `None` if the child
+/// has not ended, or has a tracer that has not reaped it yet.
 pub fn try_wait(pidfd: impl AsFd, flags: i32) -> Result<Option<ExitStatus>> {
     waitid(&pidfd, flags | libc::WNOHANG)
 }
 
-/// `int waitid(P_PIDFD, id_t pidfd, siginfo_t *info, WEXITED | __WALL | flags, NULL)`, again after
-/// EINTR. nix's knows no real-time signal.
+/// `int waitid(P_PIDFD, id_t pidfd, siginfo_t *info, WEXITED | __WALL | flags, NULL)`: tried again
+/// after EINTR. nix's waitid does not know real-time signals.
 fn waitid(pidfd: &impl AsFd, flags: i32) -> Result<Option<ExitStatus>> {
-    /// What the kernel writes of a siginfo_t, and the room for a whole one.
+    /// The fields of a siginfo_t that the kernel writes for waitid(2), padded to its full size.
     #[repr(C)]
     #[derive(Default)]
     struct ChildInfo {
@@ -132,7 +137,8 @@ fn waitid(pidfd: &impl AsFd, flags: i32) -> Result<Option<ExitStatus>> {
     let mut info = ChildInfo::default();
     super::fd::again(|| {
         let no_usage = ptr::null::<libc::rusage>();
-        // SAFETY: `info` has room for a siginfo_t, any bytes are one; no usage is asked for.
+        // SAFETY: `info` has the size of a siginfo_t (asserted above), and any bytes are a valid
+        // `ChildInfo`. The rusage is null, so the kernel writes none.
         done(unsafe { libc::syscall(libc::SYS_waitid, libc::P_PIDFD, pidfd, &raw mut info, flags, no_usage) })
     })?;
     Ok(match info.code {
@@ -142,15 +148,15 @@ fn waitid(pidfd: &impl AsFd, flags: i32) -> Result<Option<ExitStatus>> {
     })
 }
 
-/// `int prlimit(pid_t pid, resource, const struct rlimit *new, NULL)`: EPERM:
-/// raising the hard limit needs CAP_SYS_RESOURCE.
+/// `int prlimit(pid_t pid, resource, const struct rlimit *new, NULL)`: sets a limit.
+/// EPERM: the hard limit is raised without CAP_SYS_RESOURCE.
 pub fn set_rlimit(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<()> {
     let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
     prlimit(pid, resource, Some(&limit), None)
 }
 
-/// `int prlimit(0, resource, NULL, struct rlimit *old)`: the soft and the hard limit of
-/// the calling process.
+/// `int prlimit(0, resource, NULL, struct rlimit *old)`: returns the soft and the hard
+/// limit of the calling process.
 pub fn own_rlimit_of(resource: u32) -> Result<(u64, u64)> {
     let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
     prlimit(0, resource, None, Some(&mut limit))?;
@@ -165,11 +171,12 @@ fn prlimit(
     old: Option<&mut libc::rlimit64>,
 ) -> Result<()> {
     let (new, old) = (new.map_or(ptr::null(), ptr::from_ref), old.map_or(ptr::null_mut(), ptr::from_mut));
-    // SAFETY: both are whole rlimit64s, or null, which asks for nothing.
+    // SAFETY: each pointer is to a whole rlimit64, borrowed during the call (`old` exclusively), or
+    // null, which the kernel does not follow.
     done(unsafe { libc::syscall(libc::SYS_prlimit64, pid, resource, new, old) })
 }
 
-/// `struct sched_attr` of sched_setattr(2), its first version.
+/// `struct sched_attr` of sched_setattr(2), in its first version.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)] // The names are the kernel's.
@@ -187,26 +194,26 @@ pub struct SchedAttr {
 /// `int sched_setattr(pid_t pid, struct sched_attr *attr, 0)`
 pub fn set_scheduler(pid: i32, attr: &SchedAttr) -> Result<()> {
     let attr = SchedAttr { size: size_of::<SchedAttr>() as u32, ..*attr };
-    // SAFETY: `attr` is a whole sched_attr that names its size.
+    // SAFETY: the kernel reads as many bytes of `attr` as its `size` says, which is set above.
     done(unsafe { libc::syscall(libc::SYS_sched_setattr, pid, &raw const attr, 0) })
 }
 
-/// `int sched_setaffinity(pid, size_t size, const cpu_set_t *mask)` with a mask
-/// of any length: bit n of word n/64 for CPU n.
+/// `int sched_setaffinity(pid, size_t size, const cpu_set_t *mask)`: takes a mask of any
+/// length. CPU n is bit n % 64 of word n / 64.
 pub fn set_affinity(pid: i32, mask: &[u64]) -> Result<()> {
-    // SAFETY: the mask is valid for reads of its length.
+    // SAFETY: the pointer and the size are those of one slice, which the kernel only reads.
     done(unsafe { libc::syscall(libc::SYS_sched_setaffinity, pid, size_of_val(mask), mask.as_ptr()) })
 }
 
-/// `int sched_getaffinity(0, size_t size, cpu_set_t *mask)` of the calling thread.
+/// `int sched_getaffinity(0, size_t size, cpu_set_t *mask)`: returns the mask of the calling thread.
 pub fn affinity() -> Result<[u64; 128]> {
     let mut mask = [0_u64; 128];
-    // SAFETY: the mask is valid for writes of its length.
+    // SAFETY: the pointer and the size are those of `mask`, which the kernel only writes.
     done(unsafe { libc::syscall(libc::SYS_sched_getaffinity, 0, size_of_val(&mask), mask.as_mut_ptr()) })?;
     Ok(mask)
 }
 
-/// `int ioprio_set(IOPRIO_WHO_PGRP, pgid, int ioprio)`: of a process group.
+/// `int ioprio_set(IOPRIO_WHO_PGRP, pgid, int ioprio)`: sets the priority of a process group.
 pub fn set_io_priority(pgid: i32, ioprio: u16) -> Result<()> {
     const IOPRIO_WHO_PGRP: i32 = 2;
     // SAFETY: plain integers.
@@ -218,7 +225,8 @@ pub fn set_mempolicy(mode: i32, nodes: &[u64]) -> Result<()> {
     // The kernel reads maxnode - 1 bits (set_mempolicy(2), "historical").
     let bits = if nodes.is_empty() { 0 } else { nodes.len() * 64 + 1 };
     let nodes = if nodes.is_empty() { ptr::null() } else { nodes.as_ptr() };
-    // SAFETY: the mask is valid for reads of its length, or null with length 0.
+    // SAFETY: the kernel reads one bit less than `bits`, which is the size of the slice, or nothing
+    // of a null pointer with the length 0.
     done(unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, nodes, bits) })
 }
 
@@ -231,8 +239,8 @@ pub fn set_personality(persona: u32) -> Result<()> {
 /// since 3.18 with CONFIG_CHECKPOINT_RESTORE. See `boundary::seal`.
 pub fn set_mm_map(map: &MmMap) -> Result<()> {
     const PR_SET_MM_MAP: libc::c_ulong = 14;
-    // SAFETY: a whole prctl_mm_map; the kernel checks every address in it and
-    // only stores them (they matter to /proc and to brk(2) alone).
+    // SAFETY: `map` is a whole prctl_mm_map, of the size that is passed. The kernel checks the
+    // addresses in it and only stores them: only /proc and brk(2) use them.
     check(unsafe {
         libc::syscall(
             libc::SYS_prctl,
