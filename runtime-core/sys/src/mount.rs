@@ -92,8 +92,8 @@ pub fn clone_tree(dir: impl AsFd, path: &CStr, depth: Depth, flags: i32) -> Resu
 
 /// `int move_mount(int from, "", int to, "", unsigned flags)`: attaches the
 /// detached mount `tree` on top of `target`. EINVAL: the target belongs to another mount
-/// namespace, or only one of the two is a directory. ELOOP: `tree` holds a file of the mount
-/// namespace that it is attached in.
+/// namespace, or only one of the two is a directory. ELOOP: `tree` contains a bind mount of
+/// that mount namespace's own file.
 pub fn attach(tree: impl AsFd, target: impl AsFd) -> Result<()> {
     attach_at(tree, target, c"")
 }

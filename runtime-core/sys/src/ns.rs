@@ -17,8 +17,8 @@ pub fn setns(fd: impl AsFd, types: i32) -> Result<()> {
     nix::sched::setns(fd, CloneFlags::from_bits_retain(types))
 }
 
-/// `int unshare(int flags)`: moves the calling thread to new namespaces. Only for the child, or
-/// for a thread that does nothing else.
+/// `int unshare(int flags)`: makes new namespaces for the calling thread. Only for the child,
+/// or for a thread that does nothing else.
 pub fn unshare(flags: i32) -> Result<()> {
     nix::sched::unshare(CloneFlags::from_bits_retain(flags))
 }

@@ -16,31 +16,33 @@ struct Fprog {
 }
 
 /// `int seccomp(SECCOMP_SET_MODE_FILTER, flags, const struct sock_fprog *args)`:
-/// from now on the filter judges every call of the calling thread, for good.
-/// Child only. Without SECCOMP_FILTER_FLAG_NEW_LISTENER: see [`load_listening`].
+/// loads a filter, which then checks every system call of the calling thread and
+/// cannot be removed. Child only. [`load_listening`] is for
+/// SECCOMP_FILTER_FLAG_NEW_LISTENER.
 ///
-/// EACCES: neither CAP_SYS_ADMIN nor no_new_privs. EINVAL: a flag or instruction
-/// that the kernel does not know. ENOMEM: too long together with those that are
-/// in force already. EBUSY: one of those has a listener.
+/// EACCES: the caller has neither CAP_SYS_ADMIN nor no_new_privs. EINVAL: the kernel
+/// does not know a flag or an instruction. ENOMEM: the filters of the thread would be
+/// too long together.
 pub fn load(program: &[Instruction], flags: u32) -> Result<()> {
     set(program, flags).map(drop)
 }
 
-/// As [`load`], with SECCOMP_FILTER_FLAG_NEW_LISTENER among the flags: the filter's listener,
-/// which is the lowest free descriptor, close-on-exec. To close it is a call that the filter
-/// judges.
+/// Loads a filter as [`load`] does, with SECCOMP_FILTER_FLAG_NEW_LISTENER among the flags.
+/// Returns the filter's listener, which is the lowest free descriptor, close-on-exec. The
+/// filter checks the close(2) of the listener too. EBUSY: the thread has a filter with a
+/// listener already.
 pub fn load_listening(program: &[Instruction], flags: u32) -> Result<OwnedFd> {
     new_fd(set(program, flags)?)
 }
 
 fn set(program: &[Instruction], flags: u32) -> Result<libc::c_long> {
-    // The kernel's own limit, BPF_MAXINSNS, is lower.
+    // The kernel's limit, BPF_MAXINSNS, is lower than that of a u16.
     let Ok(len) = u16::try_from(program.len()) else { return Err(Errno::EINVAL) };
     set_mode_filter(Some(&Fprog { len, filter: program.as_ptr() }), flags)
 }
 
-/// Whether the kernel knows the flags. It looks at them first, so that without a
-/// program EFAULT says yes. EINVAL: it does not.
+/// Checks that the kernel knows the flags. The kernel checks the flags before it reads the
+/// program, so EFAULT for a null program means that it knows them. EINVAL: it does not.
 pub fn check_flags(flags: u32) -> Result<()> {
     match set_mode_filter(None, flags) {
         Err(Errno::EFAULT) => Ok(()),
@@ -51,7 +53,8 @@ pub fn check_flags(flags: u32) -> Result<()> {
 
 fn set_mode_filter(program: Option<&Fprog>, flags: u32) -> Result<libc::c_long> {
     let program = program.map_or(std::ptr::null(), std::ptr::from_ref);
-    // SAFETY: a whole sock_fprog of instructions that outlive the call, laid out as struct
-    // sock_filter; or null, from which the kernel refuses to read.
+    // SAFETY: `program` is a whole sock_fprog, whose pointer and length are those of one slice,
+    // borrowed during the call; an `Instruction` has the layout of struct sock_filter. Or it is
+    // null, which the kernel refuses with EFAULT.
     check(unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, program) })
 }

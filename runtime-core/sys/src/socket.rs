@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Unix sockets: the channel to the child, and descriptors as messages.
+//! Unix sockets: the channel to the child, and messages with descriptors.
 //!
-//! Messages are not nix's: its `sendmsg` makes the control message on the heap, and its
-//! `recvmsg` gives descriptors as a list there, neither of which the child may.
+//! nix's `sendmsg` makes the control message on the heap, and its `recvmsg` returns descriptors
+//! in a list on the heap. The child may use neither, so messages are made here.
 
 use super::fd::again;
 use super::{Result, check, new_fd};
@@ -24,17 +24,17 @@ pub fn stream(flags: SockFlag) -> Result<OwnedFd> {
     socket(AddressFamily::Unix, SockType::Stream, flags | SockFlag::SOCK_CLOEXEC, None)
 }
 
-/// `int connect(int fd, const struct sockaddr_un *address, socklen_t length)`, to a path
-/// of any length or, with a leading NUL, to an abstract name. Parent only (heap).
+/// `int connect(int fd, const struct sockaddr_un *address, socklen_t length)`: connects to a
+/// path of any length or, with a leading NUL, to an abstract name. Parent only (heap).
 ///
-/// Errors: EAGAIN (the socket does not wait, and the other end takes no more
-/// connections), ENAMETOOLONG (an abstract name of more than 107 bytes).
+/// Errors: EAGAIN (the socket is non-blocking, and the listener's backlog is full),
+/// ENAMETOOLONG (the abstract name has more than 107 bytes).
 pub fn connect(socket: impl AsFd, address: &[u8]) -> Result<()> {
     let socket = socket.as_fd().as_raw_fd();
     if let [0, name @ ..] = address {
         return nix::sys::socket::connect(socket, &UnixAddr::new_abstract(name)?);
     }
-    // sun_path of unix(7), of which one byte is left for the terminating NUL.
+    // sun_path of unix(7) has 108 bytes, one of which is for the terminating NUL.
     if address.len() < 108 {
         return nix::sys::socket::connect(socket, &UnixAddr::new(address)?);
     }
@@ -44,8 +44,8 @@ pub fn connect(socket: impl AsFd, address: &[u8]) -> Result<()> {
     nix::sys::socket::connect(socket, &UnixAddr::new(link.as_bytes())?)
 }
 
-/// A connection to `address`, as [`connect`] takes it. If the other end takes no more
-/// connections, EAGAIN comes after `patience`.
+/// Opens a connection to an address of [`connect`]. EAGAIN: the listener's backlog was full
+/// for the time of `patience`. Parent only (heap).
 pub fn connect_within(address: &[u8], patience: Duration) -> Result<OwnedFd> {
     let socket = stream(SockFlag::empty())?;
     let time = TimeVal::new(patience.as_secs() as _, patience.subsec_micros().into());
@@ -54,12 +54,12 @@ pub fn connect_within(address: &[u8], patience: Duration) -> Result<OwnedFd> {
     Ok(socket)
 }
 
-/// A control message (cmsg(3)) with one `T`, laid out as the kernel has it: C libraries
-/// declare the length differently, but in the same place.
+/// A control message (cmsg(3)) with one `T`, in the kernel's layout. C libraries declare the
+/// length with different types, but in the same place.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 struct Control<T> {
-    /// Of the header and `T`, without padding behind it.
+    /// The length of the header and `T`, without the padding behind `T`.
     length: usize,
     level: libc::c_int,
     kind: libc::c_int,
@@ -67,36 +67,37 @@ struct Control<T> {
 }
 
 impl<T> Control<T> {
-    /// CMSG_LEN of cmsg(3): without the padding behind `data`, which has room for another
-    /// descriptor.
+    /// CMSG_LEN of cmsg(3). It leaves out the padding behind `data`, because the kernel would
+    /// use that for another descriptor.
     const LENGTH: usize = std::mem::offset_of!(Self, data) + size_of::<T>();
 
     fn new(kind: libc::c_int, data: T) -> Self {
         Control { length: Self::LENGTH, level: libc::SOL_SOCKET, kind, data }
     }
 
-    /// The data, if the kernel has put a whole message of that kind in this place.
+    /// Returns the data, if the kernel has written a whole message of that kind.
     fn of_kind(self, kind: libc::c_int) -> Option<T> {
         let is_whole = self.length == Self::LENGTH;
         (is_whole && self.level == libc::SOL_SOCKET && self.kind == kind).then_some(self.data)
     }
 }
 
-/// What a control message holds.
+/// The data of a control message.
 ///
 /// # Safety
 ///
-/// Any bytes are a value of it: the kernel writes them.
+/// Any bytes must be a valid value of the type, because the kernel writes them.
 unsafe trait Data: Copy {}
 
-// SAFETY: an integer.
+// SAFETY: any bytes are a valid integer.
 unsafe impl Data for RawFd {}
-// SAFETY: three integers.
+// SAFETY: the struct has three integers and no padding.
 unsafe impl Data for libc::ucred {}
 
-/// `struct msghdr` of one piece of payload and `control`.
+/// Returns a `struct msghdr` with one piece of payload and `control`. It points to both.
 fn header<T>(payload: &mut libc::iovec, control: &mut Control<T>) -> libc::msghdr {
-    // SAFETY: a msghdr of zeros has no parts. Some C libraries' have padding, with a name.
+    // SAFETY: zeros are a valid msghdr: null pointers and lengths of 0. (It cannot be written as a
+    // struct: some C libraries have named padding in it.)
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = payload;
     message.msg_iovlen = 1;
@@ -105,20 +106,21 @@ fn header<T>(payload: &mut libc::iovec, control: &mut Control<T>) -> libc::msghd
     message
 }
 
-/// `ssize_t sendmsg(int fd, const struct msghdr *msg, MSG_NOSIGNAL)` of `payload`
-/// with exactly one SCM_RIGHTS message that carries exactly one descriptor.
+/// `ssize_t sendmsg(int fd, const struct msghdr *msg, MSG_NOSIGNAL)`: sends `payload`
+/// with one SCM_RIGHTS message that carries one descriptor.
 pub fn send_fd(socket: impl AsFd, payload: &[u8], fd: impl AsFd) -> Result<usize> {
     let mut control = Control::new(libc::SCM_RIGHTS, fd.as_fd().as_raw_fd());
     let mut payload = libc::iovec { iov_base: payload.as_ptr().cast_mut().cast(), iov_len: payload.len() };
     let message = header(&mut payload, &mut control);
-    // SAFETY: all parts of the message outlive the call, which only reads them.
+    // SAFETY: `payload` and `control` outlive the call and have the lengths in the message. The
+    // kernel only reads them, so it may have a mutable pointer to the payload.
     let sent = unsafe { libc::sendmsg(socket.as_fd().as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) };
     check(sent as libc::c_long).map(|n| n as usize)
 }
 
-/// `ssize_t recvmsg(int fd, struct msghdr *msg, MSG_CMSG_CLOEXEC | flags)`, again after EINTR:
-/// how many bytes of payload came (0: end of file), and what the one control message of that
-/// kind held, if it came too.
+/// `ssize_t recvmsg(int fd, struct msghdr *msg, MSG_CMSG_CLOEXEC | flags)`: tried again after
+/// EINTR. Returns the number of bytes of payload (0: end of file), and the data of the control
+/// message, if one of that kind came.
 fn receive<T: Data>(
     socket: BorrowedFd<'_>,
     payload: &mut [u8],
@@ -130,7 +132,8 @@ fn receive<T: Data>(
     let mut payload = libc::iovec { iov_base: payload.as_mut_ptr().cast(), iov_len: payload.len() };
     let mut message = header(&mut payload, &mut control);
     let n = again(|| {
-        // SAFETY: all parts of the message live on in this function, and have the lengths given.
+        // SAFETY: `payload` and `control` outlive the call, are borrowed exclusively, and have the
+        // lengths in the message. Any bytes are a valid `T`, by the contract of `Data`.
         let n =
             unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags | libc::MSG_CMSG_CLOEXEC) };
         check(n as libc::c_long)
@@ -138,13 +141,13 @@ fn receive<T: Data>(
     Ok((n as usize, control.of_kind(kind)))
 }
 
-/// `ssize_t recvmsg(int fd, struct msghdr *msg, MSG_CMSG_CLOEXEC)`: how many
-/// bytes of payload came (0: end of file), and the descriptor, if one came too.
+/// `ssize_t recvmsg(int fd, struct msghdr *msg, MSG_CMSG_CLOEXEC)`: returns the number
+/// of bytes of payload (0: end of file), and the descriptor, if one came.
 pub fn recv_fd(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize, Option<OwnedFd>)> {
     recv_fd_with(socket.as_fd(), payload, 0)
 }
 
-/// As [`recv_fd`]: EAGAIN if there is nothing yet (MSG_DONTWAIT).
+/// Receives a message as [`recv_fd`] does, but does not wait (MSG_DONTWAIT). EAGAIN: none has come.
 pub fn try_recv_fd(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize, Option<OwnedFd>)> {
     recv_fd_with(socket.as_fd(), payload, libc::MSG_DONTWAIT)
 }
@@ -155,34 +158,35 @@ fn recv_fd_with(
     flags: libc::c_int,
 ) -> Result<(usize, Option<OwnedFd>)> {
     let (n, number): (_, Option<RawFd>) = receive(socket, payload, flags, libc::SCM_RIGHTS, -1)?;
-    // The kernel has made this descriptor with the message.
+    // The kernel has made this descriptor for the message, so it has no other owner.
     Ok((n, number.map(|number| new_fd(number.into())).transpose()?))
 }
 
-/// `int setsockopt(int fd, SOL_SOCKET, SO_SNDBUF, 1)`: the smallest buffer that the kernel
-/// gives, which holds about six messages with a descriptor.
+/// `int setsockopt(int fd, SOL_SOCKET, SO_SNDBUF, 1)`: sets the send buffer to the kernel's
+/// minimum, which holds about six messages with a descriptor.
 pub fn shrink_send_buffer(socket: impl AsFd) -> Result<()> {
     setsockopt(&socket, sockopt::SndBuf, &1)
 }
 
-/// Lets the kernel say who has sent each message to this socket (SO_PASSCRED), for
-/// [`recv_from`].
+/// Makes the kernel add the sender's credentials to each message to this socket (SO_PASSCRED),
+/// for [`recv_from`].
 pub fn name_senders(socket: impl AsFd) -> Result<()> {
     setsockopt(&socket, sockopt::PassCred, &true)
 }
 
-/// `ssize_t recvmsg(int fd, struct msghdr *msg, 0)` with SCM_CREDENTIALS: how many bytes
-/// of payload came (0: end of file), and the pid of the process that has sent them. No
-/// process can name another one, unless it has CAP_SYS_ADMIN and sees that one in its
-/// pid namespace (unix(7)). Descriptors that come along are dropped.
+/// `ssize_t recvmsg(int fd, struct msghdr *msg, MSG_CMSG_CLOEXEC)`: receives a message with
+/// SCM_CREDENTIALS. Returns the number of bytes of payload (0: end of file), and the sender's
+/// pid, 0 without credentials. A sender can give another process's pid only with
+/// CAP_SYS_ADMIN, and only that of a process in its pid namespace (unix(7)). Descriptors in
+/// the message are dropped.
 pub fn recv_from(socket: impl AsFd, payload: &mut [u8]) -> Result<(usize, i32)> {
     let nobody = libc::ucred { pid: 0, uid: 0, gid: 0 };
     let (n, sender) = receive(socket.as_fd(), payload, 0, libc::SCM_CREDENTIALS, nobody)?;
     Ok((n, sender.map_or(0, |sender| sender.pid)))
 }
 
-/// `ssize_t send(int fd, const void *buf, size_t len, MSG_NOSIGNAL)`: EPIPE, not
-/// SIGPIPE, if the other end is closed.
+/// `ssize_t send(int fd, const void *buf, size_t len, MSG_NOSIGNAL)`: fails with EPIPE,
+/// without SIGPIPE, if the other end is closed.
 pub fn send(socket: impl AsFd, payload: &[u8]) -> Result<usize> {
     nix::sys::socket::send(socket.as_fd().as_raw_fd(), payload, MsgFlags::MSG_NOSIGNAL)
 }
@@ -193,7 +197,7 @@ mod tests {
     use crate::fd;
     use nix::sys::socket::{ControlMessage, sendmsg};
 
-    /// As [`send_fd`], with two descriptors in one message.
+    /// Sends two descriptors in one message.
     fn send_two(socket: impl AsFd, fds: [RawFd; 2]) {
         let payload = [std::io::IoSlice::new(b"x")];
         let rights = [ControlMessage::ScmRights(&fds)];
@@ -209,7 +213,7 @@ mod tests {
         std::fs::create_dir(&deep).unwrap();
         let path = deep.join("n".repeat(200));
         let parent = fd::open_follow(fd::CWD, &crate::c_path(&deep), libc::O_PATH, 0).unwrap();
-        // bind(2) has the same limit, and makes the file: by a short name, then.
+        // bind(2) has the same limit, so the socket is made with a short name and renamed.
         let short = format!("/proc/self/fd/{}/s", parent.as_raw_fd());
         let listener = std::os::unix::net::UnixListener::bind(short).unwrap();
         std::fs::rename(deep.join("s"), &path).unwrap();
@@ -232,7 +236,7 @@ mod tests {
         let (n, received) = recv_fd(&ours, &mut [0; 8]).unwrap();
         assert_eq!(n, 1);
         drop(received.unwrap());
-        // With the last copy of the writing end comes the end of the pipe.
+        // The pipe has ended, so no copy of its write end is open.
         assert_eq!(fd::poll(&reader, libc::POLLIN, 5000).unwrap() & libc::POLLHUP, libc::POLLHUP);
     }
 }

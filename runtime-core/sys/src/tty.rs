@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Pseudoterminals and terminal modes.
+//! Pseudoterminals, controlling terminals and window sizes.
 
 use super::ioctl::{self, GET_SIZE, Number, PTY_LOCK, SET_SIZE};
 use super::{Result, new_fd};
 use std::os::fd::{AsFd, OwnedFd};
 
-/// Unlocks the other side of the pty whose master this is (TIOCSPTLCK). nix's `unlockpt`
-/// wants a master that it has opened itself.
+/// Unlocks the other side of the pty with this master (TIOCSPTLCK). nix's `unlockpt` accepts
+/// only a master that nix has opened.
 pub fn unlock(master: impl AsFd) -> Result<()> {
     ioctl::pointer(master, PTY_LOCK, &mut 0)
 }
 
-/// Opens the other side of a master without any path (TIOCGPTPEER, since 4.13).
+/// Opens the other side of the pty with this master, without a path (TIOCGPTPEER, since 4.13).
 pub fn peer(master: impl AsFd) -> Result<OwnedFd> {
     let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
     new_fd(ioctl::number(master, Number::PtyPeer, flags)?.into())
 }
 
-/// Makes the terminal the controlling one of the calling session's leader (TIOCSCTTY),
-/// unless it is another session's.
+/// Makes the terminal the controlling terminal of the caller's session, whose leader the caller
+/// must be (TIOCSCTTY). EPERM: the terminal is another session's controlling terminal.
 pub fn set_controlling(tty: impl AsFd) -> Result<()> {
     ioctl::number(tty, Number::ControllingTerminal, 0).map(drop)
 }
