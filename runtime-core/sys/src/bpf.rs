@@ -139,8 +139,8 @@ mod tests {
     use crate::fd;
 
     /// Checks against a fault of Linux 6.17 to 7.1: they write 8 bytes at offset 56,
-    /// even if the attribute is shorter (runc 1.5.2 was hit). The result of the call
-    /// is ignored, because it fails without privileges.
+    /// even if the attribute is shorter, as in runc 1.5.2. The result of the call is
+    /// ignored, because it fails without privileges.
     #[test]
     fn the_kernel_writes_nothing_behind_a_query() {
         #[repr(C)]

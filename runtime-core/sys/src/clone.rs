@@ -76,9 +76,9 @@ pub fn clone3(
 }
 
 /// `long clone(CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, 0)`: makes a child with a copy
-/// of the memory, whose parent is the caller's parent. Returns the child's pid. This is
-/// not clone3, because seccomp filters cannot see clone3's flags, which are in memory,
-/// and so may refuse the call.
+/// of the memory, whose parent is the caller's parent. Returns the child's pid. clone3 is
+/// not used: its flags are in memory, where a seccomp filter cannot see them, so a filter
+/// may allow clone only.
 ///
 /// Errors: EAGAIN (pids.max, RLIMIT_NPROC), ENOMEM (also if the caller has entered a pid
 /// namespace for its children, and the init of that namespace has ended).

@@ -10,13 +10,13 @@ use nix::errno::Errno;
 /// `int setresuid(uid_t r, uid_t e, uid_t s)`: sets all three to one id. Child only.
 /// EINVAL: the id has no mapping in the caller's user namespace.
 pub fn set_uid(uid: u32) -> Result<()> {
-    // SAFETY: plain integers.
+    // SAFETY: integers only, so the kernel gets no pointer.
     done(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) })
 }
 
 /// `int setresgid(gid_t r, gid_t e, gid_t s)`: sets all three to one id. Child only.
 pub fn set_gid(gid: u32) -> Result<()> {
-    // SAFETY: plain integers.
+    // SAFETY: integers only, so the kernel gets no pointer.
     done(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) })
 }
 
@@ -81,7 +81,7 @@ pub fn cap_get() -> Result<CapSets> {
 }
 
 /// `int capset(cap_user_header_t hdr, const cap_user_data_t data)`: replaces the sets
-/// of the calling thread. EPERM: a set has a capability that it may not have (capset(2)).
+/// of the calling thread. EPERM: the rules of capset(2) forbid a capability in a set.
 pub fn cap_set(sets: &CapSets) -> Result<()> {
     let mut header = CapHeader { version: LINUX_CAPABILITY_VERSION_3, pid: 0 };
     let half = |shift: u32| CapData {

@@ -170,8 +170,8 @@ fn replace(segments: &[Segment], file: BorrowedFd<'_>) -> Result<()> {
         return copy_to_memory(segments, segment.start);
     }
     // SAFETY: the kernel replaces the mapping in one step, and `file` has the same bytes at
-    // this offset, none of which the program has written to. So the code that reads or
-    // executes them, this function included, sees no change.
+    // this offset, which the program has not written to. So the code that reads or executes
+    // them, this function included, sees no change.
     let mapped = unsafe {
         libc::syscall(
             libc::SYS_mmap,

@@ -22,7 +22,7 @@ impl std::fmt::Debug for StringArray {
 // SAFETY: the pointers lead to the heap blocks of `strings`, which move with the struct to the
 // other thread and have no other owner.
 unsafe impl Send for StringArray {}
-// SAFETY: only `patch` writes through the pointers' targets, and it takes the struct exclusively.
+// SAFETY: only `patch` changes the strings, and it takes the struct by an exclusive reference.
 unsafe impl Sync for StringArray {}
 
 impl StringArray {

@@ -18,8 +18,8 @@ pub use nix::fcntl::AT_FDCWD as CWD;
 /// Returns standard input, output or error (0, 1, 2) of the calling process.
 pub fn stdio(n: u8) -> BorrowedFd<'static> {
     debug_assert!(n < 3);
-    // SAFETY: 0, 1 and 2 are open when a program starts: Rust's entry makes sure of that, and
-    // runtime-cli's own. Nothing in this crate closes them (it replaces them by dup3).
+    // SAFETY: the entry of Rust's standard library, and that of runtime-cli, make sure that 0, 1
+    // and 2 are open. Nothing in this crate closes them: dup3 only replaces them.
     unsafe { BorrowedFd::borrow_raw(RawFd::from(n)) }
 }
 
@@ -47,9 +47,9 @@ pub mod resolve {
 }
 
 /// `long openat2(int dirfd, const char *path, struct open_how *how, size_t size)`,
-/// since 5.6. Opens a file, close-on-exec. EAGAIN means that a rename raced with the
-/// resolution of `..`. Then the call is tried again, at most 128 times, as openat2(2)
-/// recommends.
+/// since 5.6. Opens a file, close-on-exec. Tries again at most 128 times after EINTR and
+/// after EAGAIN, which means that a rename raced with the resolution of `..` (openat2(2)
+/// recommends a limit).
 pub fn openat2(dir: impl AsFd, path: &CStr, flags: i32, mode: u32, resolve: u64) -> Result<OwnedFd> {
     let how = OpenHow::new()
         .flags(OFlag::from_bits_retain(flags) | OFlag::O_CLOEXEC)
@@ -64,12 +64,12 @@ pub fn openat2(dir: impl AsFd, path: &CStr, flags: i32, mode: u32, resolve: u64)
     }
 }
 
-/// `ssize_t read(int fd, void *buf, size_t count)`, tried again after EINTR.
+/// `ssize_t read(int fd, void *buf, size_t count)`: tries again after EINTR.
 pub fn read(fd: impl AsFd, buf: &mut [u8]) -> Result<usize> {
     again(|| nix::unistd::read(&fd, buf))
 }
 
-/// `ssize_t write(int fd, const void *buf, size_t count)`, tried again after EINTR.
+/// `ssize_t write(int fd, const void *buf, size_t count)`: tries again after EINTR.
 pub fn write(fd: impl AsFd, buf: &[u8]) -> Result<usize> {
     again(|| nix::unistd::write(&fd, buf))
 }
@@ -111,9 +111,9 @@ pub fn read_all(fd: impl AsFd, limit: usize) -> Result<Vec<u8>> {
     }
 }
 
-/// Reads a regular file to its end. `expected` is its size, which may be out of date. If at
-/// least so many bytes have been read, and the last read has left room in the buffer, that is
-/// the end, without another read. EFBIG: the file has more than `limit` bytes. Parent only (heap).
+/// Reads a regular file to its end. `expected` is its size, which may be out of date. Once that
+/// many bytes are read, a read that leaves room in the buffer is taken for the last one, so
+/// most files take one read. EFBIG: the file has more than `limit` bytes. Parent only (heap).
 pub fn read_expected(fd: impl AsFd, expected: usize, limit: usize) -> Result<Vec<u8>> {
     let mut all = Vec::with_capacity(expected.saturating_add(1).max(4096));
     loop {
@@ -183,7 +183,7 @@ pub fn filesystem(fd: impl AsFd) -> Result<i64> {
     Ok(nix::sys::statfs::fstatfs(fd)?.filesystem_type().0 as i64)
 }
 
-/// Returns the id of the mount that the descriptor is on.
+/// Returns the id of the mount that the file is on.
 pub fn mount_id(fd: impl AsFd) -> Result<u64> {
     Ok(statx(fd, c"", libc::AT_EMPTY_PATH, libc::STATX_MNT_ID)?.stx_mnt_id)
 }
@@ -253,9 +253,9 @@ pub fn readlink<'a>(dir: impl AsFd, path: &CStr, buf: &'a mut [u8]) -> Result<&'
     Ok(buf.get(..n as usize).unwrap_or_default())
 }
 
-/// `int fchownat(int dirfd, const char *path, uid_t uid, gid_t gid, int flags)`;
-/// `u32::MAX` leaves an id unchanged. With an empty path and AT_EMPTY_PATH, `dir` itself is
-/// changed, which may be an O_PATH descriptor.
+/// `int fchownat(int dirfd, const char *path, uid_t uid, gid_t gid, int flags)`: leaves an
+/// id of `u32::MAX` unchanged. With an empty path and AT_EMPTY_PATH, changes `dir` itself,
+/// which may be an O_PATH descriptor.
 pub fn chown_at(dir: impl AsFd, path: &CStr, uid: u32, gid: u32, flags: i32) -> Result<()> {
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     nix::unistd::fchownat(dir, path, Some(uid), Some(gid), AtFlags::from_bits_retain(flags))
@@ -312,13 +312,14 @@ pub fn umask(mask: u32) {
 
 /// `int dup3(int old, int new, 0)`: makes `new` a copy of `old` that survives
 /// execve. If they are the same, only clears close-on-exec. Child only: closes the
-/// file that `new` was before, without its owner.
+/// former `new`, even if it has an owner.
 pub fn dup_onto(old: impl AsFd, new: RawFd) -> Result<()> {
     let number = old.as_fd().as_raw_fd();
     if number == new {
         return fcntl(old, FcntlArg::F_SETFD(FdFlag::empty())).map(drop);
     }
-    // SAFETY: plain integers. In the child, no owner of the descriptor that `new` was runs again.
+    // SAFETY: integers only, so the kernel gets no pointer.
+    // In the child, no owner of the descriptor that `new` was runs again.
     done(unsafe { libc::syscall(libc::SYS_dup3, number, new, 0) })
 }
 
@@ -351,19 +352,21 @@ pub fn is_open(fd: RawFd) -> bool {
 }
 
 /// `int close_range(unsigned first, unsigned last, unsigned flags)`, since 5.9
-/// (CLOSE_RANGE_CLOEXEC: 5.11). Child only: closes descriptors that have other owners.
+/// (CLOSE_RANGE_CLOEXEC: 5.11). Child only: closes descriptors even if they have owners.
 pub fn close_range(first: RawFd, last: RawFd, flags: u32) -> Result<()> {
     if first > last {
         return Ok(());
     }
-    // SAFETY: plain integers. In the child, no owner of these descriptors runs again.
+    // SAFETY: integers only, so the kernel gets no pointer.
+    // In the child, no owner of these descriptors runs again.
     done(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) })
 }
 
-/// `int flock(int fd, int operation)`: tried again after EINTR.
+/// `int flock(int fd, int operation)`: tries again after EINTR.
 pub fn flock(fd: impl AsFd, operation: i32) -> Result<()> {
     let fd = fd.as_fd().as_raw_fd();
-    // SAFETY: plain integers. `fd` is borrowed during the call, so it is open.
+    // SAFETY: integers only, so the kernel gets no pointer.
+    // `fd` is borrowed during the call, so it is open.
     again(|| check_int(unsafe { libc::flock(fd, operation) })).map(drop)
 }
 

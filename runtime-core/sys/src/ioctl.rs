@@ -70,7 +70,7 @@ pub(crate) const SET_INTERFACE_FLAGS: Pointer<Request> = Pointer::new(libc::SIOC
 /// `argument`.
 pub(crate) fn pointer<T>(fd: impl AsFd, request: Pointer<T>, argument: &mut T) -> Result<()> {
     let fd = fd.as_fd().as_raw_fd();
-    // SAFETY: only the constants above are of type `Pointer`, and each pairs its request with the
-    // type that the kernel reads or writes. `argument` is a whole `T`, borrowed exclusively.
+    // SAFETY: only the constants above make a `Pointer`, and each pairs its request with the type
+    // that the kernel reads or writes. `argument` is a whole `T`, borrowed exclusively.
     check_int(unsafe { libc::ioctl(fd, request.request as _, std::ptr::from_mut(argument)) }).map(drop)
 }

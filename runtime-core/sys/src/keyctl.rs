@@ -36,7 +36,7 @@ fn described_owner(text: &[u8]) -> Option<u32> {
 
 /// `long keyctl(KEYCTL_SETPERM, key_serial_t key, key_perm_t perm)`
 pub fn set_permissions(keyring: i32, permissions: u32) -> Result<()> {
-    // SAFETY: plain integers.
+    // SAFETY: integers only, so the kernel gets no pointer.
     done(unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_SETPERM, keyring, permissions) })
 }
 

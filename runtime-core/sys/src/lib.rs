@@ -72,7 +72,8 @@ fn done(ret: libc::c_long) -> Result<()> {
 /// Returns the new file descriptor that a call has made, or its error.
 fn new_fd(ret: libc::c_long) -> Result<OwnedFd> {
     let fd = check(ret)?;
-    // SAFETY: the kernel has just made this descriptor for the caller: it is open and has no owner.
+    // SAFETY: the kernel has just made this descriptor for the caller: it is open and has no
+    // other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) })
 }
 

@@ -206,7 +206,7 @@ pub fn last_words(context: impl AsFd, buf: &mut [u8]) -> Option<&[u8]> {
 
 /// `int fsmount(int fd, unsigned flags, unsigned attr)`: makes a detached mount of the superblock.
 pub fn fsmount(context: impl AsFd, attr: u64) -> Result<OwnedFd> {
-    // SAFETY: plain integers.
+    // SAFETY: integers only, so the kernel gets no pointer.
     new_fd(unsafe {
         libc::syscall(libc::SYS_fsmount, context.as_fd().as_raw_fd(), FSMOUNT_CLOEXEC, attr as u32)
     })

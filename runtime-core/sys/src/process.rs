@@ -11,7 +11,7 @@ use std::ptr;
 /// `int pidfd_open(pid_t pid, unsigned flags)`, since 5.3. Opens a pidfd of a process. ESRCH: the
 /// process does not exist.
 pub fn pidfd_open(pid: i32) -> Result<OwnedFd> {
-    // SAFETY: plain integers.
+    // SAFETY: integers only, so the kernel gets no pointer.
     match new_fd(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) }) {
         // The process is gone, but its number is still the id of a session or process group,
         // or has become that of another process's thread.
@@ -22,10 +22,10 @@ pub fn pidfd_open(pid: i32) -> Result<OwnedFd> {
 }
 
 /// Prepares a command that runs for the calling program, such as a hook. The command inherits
-/// the standard descriptors only; otherwise it would keep open any other descriptor that the
-/// process was started with, for example a listening socket. It starts with the signal mask
-/// from before [`take_all`](super::signal::take_all), and is killed when the calling thread
-/// ends (PR_SET_PDEATHSIG).
+/// the standard descriptors only. Otherwise it would keep open what the calling program was
+/// started with, for example a listening socket. The command starts with the signal mask that
+/// the calling thread had before [`take_all`](super::signal::take_all), and is killed when that
+/// thread ends (PR_SET_PDEATHSIG).
 pub fn start_clean(command: &mut std::process::Command) {
     let mask = super::signal::mask_of_caller();
     let parent = std::process::id() as i32;
@@ -52,7 +52,7 @@ pub fn kill_group(pgid: i32, signal: i32) -> Result<()> {
     if pgid <= 1 {
         return Err(Errno::ESRCH);
     }
-    // SAFETY: plain integers.
+    // SAFETY: integers only, so the kernel gets no pointer.
     done(unsafe { libc::syscall(libc::SYS_kill, -pgid, signal) })
 }
 
@@ -66,7 +66,7 @@ pub fn pidfd_send_signal(pidfd: impl AsFd, signal: i32) -> Result<()> {
 /// `int pidfd_getfd(int pidfd, int fd, unsigned flags)`, since 5.6. Duplicates a
 /// descriptor of another process. EBADF: that process does not have the descriptor (yet).
 pub fn pidfd_getfd(pidfd: impl AsFd, fd: i32) -> Result<OwnedFd> {
-    // SAFETY: plain integers.
+    // SAFETY: integers only, so the kernel gets no pointer.
     new_fd(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_fd().as_raw_fd(), fd, 0) })
 }
 
@@ -115,7 +115,7 @@ pub fn try_wait(pidfd: impl AsFd, flags: i32) -> Result<Option<ExitStatus>> {
     waitid(&pidfd, flags | libc::WNOHANG)
 }
 
-/// `int waitid(P_PIDFD, id_t pidfd, siginfo_t *info, WEXITED | __WALL | flags, NULL)`: tried again
+/// `int waitid(P_PIDFD, id_t pidfd, siginfo_t *info, WEXITED | __WALL | flags, NULL)`: tries again
 /// after EINTR. nix's waitid does not know real-time signals.
 fn waitid(pidfd: &impl AsFd, flags: i32) -> Result<Option<ExitStatus>> {
     /// The fields of a siginfo_t that the kernel writes for waitid(2), padded to its full size.
@@ -216,7 +216,7 @@ pub fn affinity() -> Result<[u64; 128]> {
 /// `int ioprio_set(IOPRIO_WHO_PGRP, pgid, int ioprio)`: sets the priority of a process group.
 pub fn set_io_priority(pgid: i32, ioprio: u16) -> Result<()> {
     const IOPRIO_WHO_PGRP: i32 = 2;
-    // SAFETY: plain integers.
+    // SAFETY: integers only, so the kernel gets no pointer.
     done(unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PGRP, pgid, i32::from(ioprio)) })
 }
 

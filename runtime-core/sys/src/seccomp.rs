@@ -29,8 +29,8 @@ pub fn load(program: &[Instruction], flags: u32) -> Result<()> {
 
 /// Loads a filter as [`load`] does, with SECCOMP_FILTER_FLAG_NEW_LISTENER among the flags.
 /// Returns the filter's listener, which is the lowest free descriptor, close-on-exec. The
-/// filter checks the close(2) of the listener too. EBUSY: the thread has a filter with a
-/// listener already.
+/// filter checks the close(2) of the listener too. EBUSY: another filter of the
+/// thread has a listener already.
 pub fn load_listening(program: &[Instruction], flags: u32) -> Result<OwnedFd> {
     new_fd(set(program, flags)?)
 }

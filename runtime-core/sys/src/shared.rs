@@ -30,8 +30,8 @@ pub fn now() -> u64 {
 }
 
 /// `void *mmap(NULL, size_t length, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | flags, -1, 0)`: maps
-/// at least `length` zeros, and returns their address. A raw call, because musl's mmap waits for
-/// threads that hold a lock, which the child does not have.
+/// at least `length` zeros, and returns their address. A raw call, because musl's mmap may wait
+/// for threads that the child of a clone does not have.
 pub(crate) fn anonymous(length: usize, flags: libc::c_int) -> Result<usize> {
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_ANONYMOUS | flags);
     // SAFETY: without MAP_FIXED the kernel chooses an address that is not in use, so no existing

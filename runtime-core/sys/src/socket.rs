@@ -118,7 +118,7 @@ pub fn send_fd(socket: impl AsFd, payload: &[u8], fd: impl AsFd) -> Result<usize
     check(sent as libc::c_long).map(|n| n as usize)
 }
 
-/// `ssize_t recvmsg(int fd, struct msghdr *msg, MSG_CMSG_CLOEXEC | flags)`: tried again after
+/// `ssize_t recvmsg(int fd, struct msghdr *msg, MSG_CMSG_CLOEXEC | flags)`: tries again after
 /// EINTR. Returns the number of bytes of payload (0: end of file), and the data of the control
 /// message, if one of that kind came.
 fn receive<T: Data>(
