@@ -13,8 +13,8 @@ pub(crate) struct Failure {
     pub(crate) warnings: Vec<String>,
     /// The exit status of the program.
     pub(crate) status: u8,
-    /// True for an error of the container's program: it is printed to standard error as it is,
-    /// and not logged.
+    /// True for an error of the container's program. Its text is printed to standard error
+    /// unchanged, and is not logged.
     pub(crate) plain: bool,
 }
 
@@ -24,7 +24,7 @@ impl Failure {
         Failure { text: text.into(), warnings: Vec::new(), status: 1, plain: false }
     }
 
-    /// Returns the failure of an operation that returned an error of the system.
+    /// Returns the failure of an operation that failed with an I/O error.
     pub(crate) fn io(operation: impl Display, error: &io::Error) -> Self {
         Failure::new(format!("{operation}: {}", io_text(error)))
     }
@@ -52,7 +52,7 @@ impl From<runtime_core::Error> for Failure {
     }
 }
 
-/// Returns the text of an error of the standard library, in the words of the kernel.
+/// Returns the text of an I/O error. For an error of the kernel, the text is runtime-core's.
 pub(crate) fn io_text(error: &io::Error) -> String {
     error.raw_os_error().map_or_else(|| error.to_string(), |errno| OsError(errno).to_string())
 }

@@ -14,7 +14,8 @@ use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// The descriptors for the container's process, and one that cancels the wait for it.
+/// The descriptors for the container's process, and one that cancels its start when it becomes
+/// readable.
 #[derive(Debug)]
 pub(crate) struct ChildIo {
     pub(crate) stdio: [Option<OwnedFd>; 3],
@@ -22,7 +23,7 @@ pub(crate) struct ChildIo {
     pub(crate) cancel: OwnedFd,
 }
 
-/// The side of this program, before the process runs.
+/// This program's ends of the terminal or the pipes, before the process runs.
 #[derive(Debug)]
 pub(crate) struct Foreground {
     signals: Signals,
@@ -54,7 +55,8 @@ impl Foreground {
         Ok((Foreground { signals: Signals::of_thread()?, io }, child))
     }
 
-    /// Takes over the terminal. To be called when the process is ready, before its program runs.
+    /// Takes over the terminal, if there is one. To be called when the process is ready, before its
+    /// program runs.
     pub(crate) fn begin(self) -> Result<Session, Failure> {
         let (input, outputs, terminal) = match self.io {
             Io::Pipes { input, outputs } => (input, outputs, None),
@@ -83,7 +85,7 @@ pub(crate) struct Session {
     proxy: Option<Proxy>,
 }
 
-/// A watch on a process that got a signal to end, but may be stopped or traced.
+/// A watch on a process that was sent a signal to end, but may be stopped or traced.
 #[derive(Debug)]
 struct Vigil {
     next: Instant,
@@ -106,9 +108,10 @@ impl Vigil {
         vigil.map_or(PollTimeout::NONE, |vigil| left(vigil).try_into().unwrap_or(PollTimeout::ZERO))
     }
 
-    /// Kills the process if it was halted at every look. Returns true to look again. Fails if the
-    /// killed process does not end: a tracer can stop it at its exit, where a second SIGKILL
-    /// does not reach it (PTRACE_O_TRACEEXIT).
+    /// Checks the process if the next check is due. Kills the process if it was halted (stopped or
+    /// traced) at every check. Returns true as long as more checks are needed. Fails if the killed
+    /// process does not end: a tracer can stop a process at its exit, where a second SIGKILL does
+    /// not reach the process (PTRACE_O_TRACEEXIT).
     fn look(&mut self, process: &Process) -> Result<bool, Failure> {
         if Instant::now() < self.next {
             return Ok(true);
@@ -134,22 +137,24 @@ fn endless(process: &Process) -> Failure {
     Failure::new(format!("process {pid} was killed and does not end: another process may be tracing it"))
 }
 
-/// Kills a process that cannot be served any more; fails if it does not end soon.
+/// Kills a process whose terminal or pipes cannot be served any more. Fails if the process does
+/// not end soon.
 pub(crate) fn end(process: &Process) -> Result<(), Failure> {
     process.signal(nix::libc::SIGKILL)?;
     let mut fds = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
     match poll(&mut fds, Vigil::PATIENCE.try_into().unwrap_or(PollTimeout::ZERO)) {
         Ok(1..) => Ok(process.wait().map(drop)?),
-        // A signal came, or nothing: it may never end.
+        // A signal interrupted the wait, or the time is over: the process may never end.
         _ => Err(endless(process)),
     }
 }
 
-/// The most that is read after the end of the process: more than a pipe or terminal holds.
+/// The limit of the bytes that are read after the end of the process. A pipe or terminal holds
+/// less.
 const UNREAD_MAX: usize = 1 << 20;
 
 impl Session {
-    /// Makes the session pass on the container's notifications.
+    /// Returns the session with a proxy for the container's notifications.
     pub(crate) fn notify(self, proxy: Option<Proxy>) -> Self {
         Session { proxy, ..self }
     }
@@ -157,8 +162,8 @@ impl Session {
     /// Serves the process until it has ended, and returns its status.
     ///
     /// A signal such as SIGTERM must be able to end the process, unless the process itself
-    /// ignores it. A process that another one of the container has stopped or traces does not get
-    /// the signal, so it is killed.
+    /// ignores the signal. Another process of the container may have stopped the process, or
+    /// trace it. Then the process does not get the signal, and is killed.
     pub(crate) fn supervise(mut self, process: &Process) -> Result<ExitStatus, Failure> {
         let mut vigil: Option<Vigil> = None;
         loop {
@@ -169,7 +174,7 @@ impl Session {
             let timeout = Vigil::timeout(vigil.as_ref());
             let ([_, ended, notified], _) = wait_and_copy(&mut pumps, others, timeout)?;
             if notified && self.proxy.as_mut().is_some_and(|proxy| proxy.pass_on().unwrap_or(true)) {
-                // A manager that is gone is no reason to end, either.
+                // If the manager is gone, the proxy is dropped too, and the container goes on.
                 self.proxy = None;
             }
             while let Some(signal) = self.signals.next()? {
@@ -177,7 +182,7 @@ impl Session {
                     nix::libc::SIGWINCH => self.resize(),
                     nix::libc::SIGCHLD => reap_orphans(process.pid()),
                     nix::libc::SIGURG => {}
-                    // It may have ended meanwhile; then there is nothing to forward to.
+                    // The process may have ended meanwhile. Then this does nothing.
                     signal => {
                         process.signal(signal)?;
                         if is_ending(signal) {
@@ -196,15 +201,15 @@ impl Session {
             }
         }
         let status = process.wait()?;
-        // Input that the process has not read is left for the next reader.
+        // The copy of input stops: what is not read yet is left for the next reader.
         self.input = None;
         self.flush()?;
         Ok(status)
     }
 
-    /// Passes on the output that the process wrote before its end, and waits until it is read.
-    /// Output of other processes that have the same descriptors is not waited for. A signal such
-    /// as SIGTERM ends the wait: there may be no reader.
+    /// Passes on the output that the process wrote before its end, and waits until that output is
+    /// read. Does not wait for output of other processes with the same descriptors. A signal such
+    /// as SIGTERM ends the wait, because there may be no reader.
     fn flush(&mut self) -> Result<(), Failure> {
         let mut read = 0;
         while read <= UNREAD_MAX {
@@ -235,7 +240,7 @@ impl Session {
     }
 }
 
-/// Returns true for the signals that users end programs with.
+/// Returns true for the signals that ask a program to end.
 fn is_ending(signal: i32) -> bool {
     use nix::libc::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
     matches!(signal, SIGHUP | SIGINT | SIGQUIT | SIGTERM)
@@ -292,9 +297,9 @@ fn wait_and_copy<const N: usize>(
     Ok((others, copied))
 }
 
-/// Makes pipes between the standard descriptors of this program and the container's. So the
-/// container's user owns the file behind /dev/stdout, and the container has no access to the
-/// terminal. /dev/null is passed as it is.
+/// Makes pipes between the standard descriptors of this program and the container's. With pipes,
+/// the container's user owns the file behind /dev/stdout, and the container has no access to the
+/// terminal of this program. /dev/null is passed on without a pipe.
 fn pipes(stdio: &mut [Option<OwnedFd>; 3]) -> Result<Io, Failure> {
     let (mut input, mut outputs) = (None, Vec::new());
     let hosts = [stdin(), stdout(), stderr()];
@@ -315,9 +320,9 @@ fn pipes(stdio: &mut [Option<OwnedFd>; 3]) -> Result<Io, Failure> {
     Ok(Io::Pipes { input, outputs })
 }
 
-/// Opens the terminal behind `fd` once more, non-blocking: after poll(2) a write of more than one
-/// byte may block, and the terminal may have no reader. The flags of `fd` itself are shared with
-/// other processes.
+/// Opens the terminal behind `fd` once more, as non-blocking. On a blocking terminal, a write of
+/// more than one byte may block even after poll(2), and nothing may ever read the terminal.
+/// O_NONBLOCK is not set on `fd` itself, because other processes share its flags.
 fn unhurried(fd: BorrowedFd<'static>) -> End {
     use std::os::fd::AsRawFd;
     use std::os::unix::fs::OpenOptionsExt;
@@ -328,7 +333,7 @@ fn unhurried(fd: BorrowedFd<'static>) -> End {
     let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
     match OpenOptions::new().write(true).custom_flags(flags).open(path) {
         Ok(own) => End::Owned(own.into()),
-        // It may be another user's, as after su(1).
+        // The terminal may belong to another user, as after su(1).
         Err(_) => End::Standard(fd),
     }
 }
@@ -343,9 +348,9 @@ fn is_dev_null(fd: BorrowedFd<'_>) -> bool {
     })
 }
 
-/// Receives the master of the container's terminal. It is without ONLCR, as with runc, so that
-/// the output is what the container wrote. It is non-blocking: after poll(2) a write of more than
-/// one byte may block, and the container may wait for its own output to be read meanwhile.
+/// Receives the master of the container's terminal. Clears ONLCR, as runc does, so that the output
+/// is what the container wrote. Makes the master non-blocking: otherwise a write of more than one
+/// byte could block even after poll(2), while the container waits for its own output to be read.
 fn receive_master(socket: &OwnedFd) -> Result<OwnedFd, Failure> {
     let master = console::receive(socket)?;
     set_nonblocking(&master)?;
@@ -355,8 +360,8 @@ fn receive_master(socket: &OwnedFd) -> Result<OwnedFd, Failure> {
     Ok(master)
 }
 
-/// Reaps the orphans of this subreaper, but not the container's own process, whose status is
-/// read by `wait`.
+/// Reaps the orphans that this process has got as a subreaper. Leaves the container's own process
+/// alone, because `wait` reads its status.
 fn reap_orphans(own: i32) {
     let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     while let Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) = waitid(Id::All, peek) {
@@ -404,7 +409,7 @@ struct RawTerminal {
 
 impl Drop for RawTerminal {
     fn drop(&mut self) {
-        // If it is gone, there is nothing to restore.
+        // A failure is ignored: the terminal is gone then.
         let _restored = termios::tcsetattr(&self.tty, SetArg::TCSANOW, &self.before);
     }
 }

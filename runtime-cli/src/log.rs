@@ -117,8 +117,8 @@ impl Log {
         match &self.file {
             None => output::print_error(&line),
             Some(file) => {
-                // Ignored: a full disk must not keep a container from running. A fatal error is
-                // on standard error too.
+                // A failure is ignored: a full disk must not keep a container from running. A fatal
+                // error is on standard error too.
                 let _written = file.borrow_mut().write_all(line.as_bytes());
             }
         }
@@ -137,7 +137,7 @@ fn json(level: Level, message: &str, time: &str) -> String {
     serde_json::to_string(&line).unwrap_or_default() + "\n"
 }
 
-/// Quotes a text as logrus does: as Go's %q, unless all of it is plain.
+/// Quotes a text as logrus does. Plain text stays unquoted, other text is quoted like Go's %q.
 fn quote(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._/@^+".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
@@ -158,8 +158,8 @@ fn quote(text: &str) -> String {
     quoted
 }
 
-/// Escapes a message for a terminal. It may contain the output of a hook, which may be a program
-/// of the image, and with it escape sequences. Newlines and tabs stay.
+/// Escapes a message for a terminal, except newlines and tabs. The message may contain the output
+/// of a hook, and so escape sequences of a program of the image.
 fn tame(text: &str) -> String {
     let mut tamed = String::with_capacity(text.len());
     for c in text.chars() {
@@ -171,8 +171,8 @@ fn tame(text: &str) -> String {
     tamed
 }
 
-/// Appends a character, escaped as by Go's %q if it is a control character (C0 or C1) or changes
-/// the direction of text.
+/// Appends a character. Escapes a control character (C0 or C1), and a character that changes the
+/// direction of text, as Go's %q does.
 fn push_tame(text: &mut String, c: char) {
     let turns =
         matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

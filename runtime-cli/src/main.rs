@@ -2,7 +2,8 @@
 //! runc's command line on `runtime-core`.
 //!
 //! [`start`] parses the arguments ([`args`]), opens the log ([`log`]), runs one file of [`cmd`],
-//! and prints the error that comes back. No other file prints errors that end the program.
+//! and prints the error that is returned. Only the entry in `startup` also prints an error that
+//! ends the program.
 #![cfg_attr(all(feature = "startup", not(test)), no_main)]
 
 mod args;
@@ -50,7 +51,8 @@ fn start(arguments: Vec<OsString>) -> u8 {
     }
 }
 
-/// Prints an error of the arguments, to standard error: the log is not known yet.
+/// Prints an error of the arguments to standard error, because the log is not open yet. Prints
+/// the help to standard output.
 fn report(usage: &Usage) -> u8 {
     let (help, complaint) = usage.advice();
     output::print_error(&complaint);
@@ -60,7 +62,8 @@ fn report(usage: &Usage) -> u8 {
 }
 
 fn run(invocation: &Invocation) -> u8 {
-    // Before the log, or anything else, takes one of their numbers.
+    // Checked first. Otherwise the log, or another file, could get the number of a descriptor that
+    // must be passed on but is not open.
     let preserved = cmd::check_preserved_fds(invocation);
     let log = match Log::open(&invocation.globals) {
         Ok(log) => log,

@@ -24,9 +24,9 @@ use std::path::{Path, PathBuf};
 
 /// The size of the longest message that is read.
 const MESSAGE_MAX: usize = 4096;
-/// The time between two looks at the status of the container.
+/// The interval between two checks of the container's status.
 const TICK_MS: u16 = 100;
-/// The time for systemd to read a message.
+/// The longest wait for the manager to read a message.
 const PATIENCE_MS: u16 = 30_000;
 
 /// Returns the address of the manager, `None` without a manager.
@@ -39,14 +39,14 @@ pub(crate) fn address() -> Option<OsString> {
 pub(crate) struct Proxy {
     container: UnixDatagram,
     manager: UnixDatagram,
-    /// Messages that the manager has no room for yet.
+    /// Messages that are not yet sent, because the manager's queue was full.
     left: VecDeque<String>,
 }
 
 impl Proxy {
-    /// Listens for the container, if there is a manager. To be called before the container's
-    /// program starts, so that no message is lost. A wrong NOTIFY_SOCKET is a warning, and the
-    /// container starts without a proxy.
+    /// Listens for the container's messages, if there is a manager. To be called before the
+    /// container's program starts, so that no message is lost. If NOTIFY_SOCKET cannot be used,
+    /// logs a warning, and the container starts without a proxy.
     pub(crate) fn listen(container: &Container, log: &Log) -> Option<Self> {
         let address = address()?;
         let warn = |what: &str, path: &OsStr, error: &std::io::Error| {
@@ -67,8 +67,8 @@ impl Proxy {
         Some(Proxy { container, manager, left: VecDeque::new() })
     }
 
-    /// Waits until the container is ready or has ended. Tells the manager that it is ready, and
-    /// that `pid` is the main process. A manager that is gone is a warning.
+    /// Waits until the container is ready or has ended. If it is ready, tells the manager so, and
+    /// that `pid` is the main process. Logs a warning if the manager cannot be told.
     pub(crate) fn wait(mut self, container: &Container, pid: i32, log: &Log) -> Result<(), Failure> {
         loop {
             let mut fds = [PollFd::new(self.container.as_fd(), PollFlags::POLLIN)];
@@ -79,8 +79,8 @@ impl Proxy {
                 Ok(0) | Err(nix::Error::EINTR) => {}
                 Err(errno) => return Err(Failure::io("poll", &errno.into())),
                 Ok(_) if self.take() => {
-                    // systemd looks up the sender of a message, so this program waits until
-                    // the message is read.
+                    // systemd looks up the process that sent a message, so this program must
+                    // not end before the message is read.
                     let told = self.tell(pid).and_then(|()| self.barrier());
                     return told.or_else(|failure| {
                         log.warning(&failure.text);
@@ -102,7 +102,7 @@ impl Proxy {
     }
 
     /// Passes on the readiness of a foreground container. Returns true when the manager has been
-    /// told: later messages are not passed on, so that a container cannot keep it busy.
+    /// told. Later messages are not passed on, so that a container cannot keep the manager busy.
     pub(crate) fn pass_on(&mut self) -> Result<bool, Failure> {
         if self.left.is_empty() {
             if !self.take() {
@@ -113,7 +113,7 @@ impl Proxy {
         self.send()
     }
 
-    /// Reads one message. Returns true if it says that the container is ready.
+    /// Reads one message. Returns true if the message says that the container is ready.
     fn take(&self) -> bool {
         let mut message = [0; MESSAGE_MAX];
         let length = self.container.recv(&mut message).unwrap_or(0);
@@ -150,8 +150,9 @@ impl Proxy {
         }
     }
 
-    /// Waits until the manager has read all messages (sd_notify_barrier(3)): it closes the
-    /// descriptor of the barrier then. The wait has a limit, for managers without barriers.
+    /// Waits until the manager has read all messages: then it closes the descriptor that the
+    /// message BARRIER=1 carries (sd_notify_barrier(3)). The wait has a limit, because a manager
+    /// may not know that message.
     fn barrier(&self) -> Result<(), Failure> {
         let fail = |error: std::io::Error| Failure::io("BARRIER=1 to NOTIFY_SOCKET", &error);
         let (mut ours, theirs) = std::io::pipe().map_err(fail)?;
@@ -184,7 +185,7 @@ fn readiness(pid: i32) -> VecDeque<String> {
     ["READY=1\n".to_owned(), format!("MAINPID={pid}\n")].into()
 }
 
-/// Returns true if one of the lines is `READY=1`. The message itself is not passed on.
+/// Returns true if one of the message's lines is `READY=1`.
 fn is_ready(message: &[u8]) -> bool {
     message.split(|byte| *byte == b'\n').any(|line| line == b"READY=1")
 }
@@ -205,8 +206,8 @@ fn connect(address: &OsStr) -> std::io::Result<UnixDatagram> {
     Ok(socket)
 }
 
-/// Opens with O_PATH. (std's OpenOptions drops that flag with musl, which counts it as a part of
-/// the access mode.)
+/// Opens with O_PATH. With musl, std's OpenOptions drops O_PATH, because musl's O_ACCMODE
+/// includes it.
 fn open_path(path: &Path, flags: OFlag) -> std::io::Result<OwnedFd> {
     Ok(open(path, OFlag::O_PATH | OFlag::O_CLOEXEC | flags, Mode::empty())?)
 }
@@ -214,19 +215,20 @@ fn open_path(path: &Path, flags: OFlag) -> std::io::Result<OwnedFd> {
 /// The size of the longest address, with its NUL (unix(7)).
 const ADDRESS_MAX: usize = 108;
 
-/// Binds the socket of the container, to which every user in the container may write. The address
-/// goes through a descriptor of the directory, because the path may be too long for an address.
+/// Binds the socket of the container. Every user in the container may write to it. The address is
+/// below /proc/self/fd/N, a descriptor of the directory, because the path may be too long for one.
 fn bind(path: &Path) -> std::io::Result<UnixDatagram> {
     let directory = path.parent().unwrap_or(path);
     let directory = open_path(directory, OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW)?;
     let directory = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
     let path = directory.join(path.file_name().unwrap_or_default());
-    // Left by a `start` that failed after this point.
+    // A `start` that failed after this point has left its socket.
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    // The umask, not chmod(2), which would follow a link that a container has put there.
+    // The umask gives the socket its mode. chmod(2) would follow a symbolic link that a container
+    // has put in the place of the socket.
     let umask = nix::sys::stat::umask(Mode::empty());
     let socket = UnixDatagram::bind(&path);
     nix::sys::stat::umask(umask);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The standard output and error of the program; no other file writes to them.
+//! The standard output and error of the program. Only `events`, and the copies of a foreground
+//! process, write to them elsewhere.
 
 use std::io::Write;
 
-/// Prints to standard output. A failure is ignored: there is no reader.
+/// Prints to standard output. Ignores a failure, because the reader is gone then.
 pub(crate) fn print(text: &str) {
     let mut stdout = std::io::stdout();
     let _written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());

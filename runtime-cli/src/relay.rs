@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Copies between descriptors. A slow one does not delay the others.
+//! Copies between descriptors. A slow copy does not delay the others.
 
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// One end of a copy: a descriptor that is closed after it, or a standard one.
+/// One end of a copy: a descriptor that is closed when the copy ends, or a standard descriptor.
 #[derive(Debug)]
 pub(crate) enum End {
     Owned(OwnedFd),
@@ -21,15 +21,16 @@ impl AsFd for End {
     }
 }
 
-/// One direction of a copy. A read or a write follows a poll(2) that says it will not block.
-/// For a write to a pipe that holds up to PIPE_BUF bytes, unless another process writes to the
-/// pipe too; every other end is non-blocking.
+/// One direction of a copy. Reads and writes only after poll(2) has reported the descriptor
+/// ready. A write to a blocking pipe then does not block, because it has at most PIPE_BUF bytes,
+/// unless another process has written to the pipe in between. The terminals and pipes that this
+/// program opens for writing are non-blocking.
 #[derive(Debug)]
 pub(crate) struct Pump {
     from: Option<End>,
     to: Option<End>,
-    /// Goes on reading when the output is gone. The writer is on a terminal, where it gets no
-    /// error, and must not block.
+    /// True for a copy that goes on reading when the output is gone: a copy from a terminal. A
+    /// writer on a terminal gets no EPIPE, and would block if nothing read its output.
     discards: bool,
     buffer: Box<[u8; Self::CHUNK]>,
     held: std::ops::Range<usize>,
@@ -87,7 +88,7 @@ impl Pump {
             // EIO: the other side of a terminal is closed.
             Ok(0) | Err(_) => {
                 self.from = None;
-                // Closed, so that its reader sees the end too.
+                // The output is closed, so that its reader sees the end too.
                 self.to = None;
             }
             Ok(n) if self.to.is_some() => self.held = 0..n,
@@ -104,7 +105,7 @@ impl Pump {
                 self.to = None;
                 self.held = 0..0;
                 if !self.discards {
-                    // Closed, so that its writer gets EPIPE.
+                    // The input is closed, so that its writer gets EPIPE.
                     self.from = None;
                 }
             }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The flags by name. A command asks for the value of a flag with one of these constants, so
-//! that the compiler finds a name that does not exist, and a value of the wrong type.
+//! that the compiler refuses an unknown name and a value of the wrong type.
 
-/// A flag that takes nothing, or `=true`, `=false`. (The long name first, here and below.)
+/// A flag without a value, or with `=true` or `=false`. The long name comes first, here and below.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Switch(pub(crate) &'static [&'static str]);
 
-/// A flag that takes a text. The last one counts if it is given several times.
+/// A flag that takes a text. If the flag is given several times, the last value counts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Text(pub(crate) &'static [&'static str]);
 
@@ -25,7 +25,7 @@ pub(crate) struct Integers(pub(crate) &'static [&'static str]);
 /// The type of a flag's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Takes {
-    /// Nothing, or `=true`, `=false`.
+    /// No value, or `=true` or `=false`.
     Nothing,
     Text,
     Integer,
@@ -35,14 +35,14 @@ pub(crate) enum Takes {
     Integers,
 }
 
-/// A flag as one command has it.
+/// A flag of one command, or a global one.
 #[derive(Debug)]
 pub(crate) struct Flag {
-    /// The long name first.
+    /// The names, the long one first.
     pub(crate) names: &'static [&'static str],
     pub(crate) takes: Takes,
     pub(crate) help: &'static str,
-    /// Accepted, but not in the help.
+    /// True for a flag that is accepted, but not in the help.
     pub(crate) hidden: bool,
 }
 

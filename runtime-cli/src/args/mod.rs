@@ -23,7 +23,7 @@ use values::check_value;
 /// The parsed arguments of the program.
 #[derive(Debug)]
 pub(crate) struct Invocation {
-    /// The base name of the program file, with which messages and the version begin.
+    /// The base name of the program file. Messages and the version begin with it.
     pub(crate) program: String,
     pub(crate) globals: Values,
     pub(crate) request: Request,
@@ -79,7 +79,7 @@ impl Usage {
         }
     }
 
-    /// Returns the texts to print besides: to standard output and to standard error.
+    /// Returns two texts to print with the error: for standard output, and for standard error.
     pub(crate) fn advice(&self) -> (String, String) {
         let help_for = |name: Option<&str>| help(&self.program, name.and_then(find_command));
         match &self.kind {
@@ -108,7 +108,7 @@ fn find_command(name: &str) -> Option<&'static Command> {
     COMMANDS.iter().find(|command| command.name == name)
 }
 
-/// Parses the arguments of the program, its own name first.
+/// Parses the arguments of the program. The first is the program's name.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usage> {
     let mut args = args.into_iter();
     let argv0 = args.next().unwrap_or_default();
@@ -172,7 +172,7 @@ struct Parsed {
     version: bool,
 }
 
-/// Splits `args` into flags of `known` and the others.
+/// Splits `args` into flags, which must be in `known`, and other arguments.
 fn parse_flags(
     args: &[OsString],
     known: &'static [Flag],

@@ -9,11 +9,11 @@ use super::flags::*;
 pub(crate) enum Order {
     /// Anywhere.
     Mixed,
-    /// In front of the first argument. All words behind it are arguments.
+    /// Before the first argument. All words after the first argument are arguments too.
     FlagsFirst,
 }
 
-/// A command, to be matched on.
+/// The identity of a command, for `match`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
     Create,
@@ -62,7 +62,7 @@ pub(crate) const GLOBALS: &[Flag] = &[
     TRACE.help("write a timeline of the steps of the operation to this file, in the trace event format of Chrome (not in runc)"),
 ];
 
-/// The flags of `create`, and more.
+/// The flags of `create`, followed by others.
 macro_rules! create_flags {
     ($($more:expr),* $(,)?) => {
         &[
@@ -157,7 +157,7 @@ one that a file in the format of its \"process\" describes.",
             PRESERVE_FDS.help("pass this many more descriptors to the process, from 3 + $LISTEN_FDS on"),
             CGROUP.help("run the process in this (existing) cgroup below the container's"),
             IGNORE_PAUSED.help("allow exec in a paused container"),
-            // runc has it for exec, too, where nothing depends on it.
+            // runc accepts this flag for exec too, without any effect.
             NO_SUBREAPER.hidden(),
         ],
         order: Order::FlagsFirst,

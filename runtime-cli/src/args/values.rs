@@ -6,8 +6,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// The given flags of one command, or of the program, in their order. Only the flags that
-/// the table has for that command may be asked for.
+/// The given flags of one command, or of the program, in their order. A caller may ask only for
+/// flags that the table lists for that command.
 #[derive(Debug)]
 pub(crate) struct Values {
     known: &'static [Flag],
@@ -23,13 +23,13 @@ impl Values {
         self.given.extend(flag.names.first().map(|name| (*name, value)));
     }
 
-    /// Returns true if the flag was given, whatever it takes.
+    /// Returns true if the flag was given, for a flag of any type.
     #[allow(dead_code, reason = "the fuzz target asks")]
     pub(crate) fn was_given(&self, flag: &Flag) -> bool {
         self.given.iter().any(|(name, _)| flag.names.first() == Some(name))
     }
 
-    /// Returns true if a switch was given, and not as `=false`.
+    /// Returns true if a switch was given, unless its value is false.
     pub(crate) fn is_set(&self, flag: Switch) -> bool {
         self.switch(flag) == Some(true)
     }
@@ -39,12 +39,12 @@ impl Values {
         self.last(flag.name(), Takes::Nothing).and_then(parse_bool)
     }
 
-    /// Returns the value of a flag, the last if it was given several times.
+    /// Returns the value of a flag. If the flag was given several times, returns the last value.
     pub(crate) fn get(&self, flag: Text) -> Option<&OsStr> {
         self.last(flag.name(), Takes::Text)
     }
 
-    /// Returns the value of a flag as [`get`](Self::get) does, `None` if it is empty.
+    /// Returns the value of a flag as [`get`](Self::get) does, but `None` for an empty value.
     pub(crate) fn path(&self, flag: Text) -> Option<&Path> {
         self.get(flag).filter(|value| !value.is_empty()).map(Path::new)
     }

@@ -41,8 +41,8 @@ impl Context<'_> {
         Ok(self.runtime()?.container(self.id()?))
     }
 
-    /// Returns the exit status for a foreground process that has ended. Logs a warning if it was
-    /// killed for memory, which its status does not tell.
+    /// Returns the exit status for a foreground process that has ended. Logs a warning if the OOM
+    /// killer has killed the process, because the status does not tell that.
     pub(super) fn exit_code(&self, process: &Process, status: ExitStatus) -> u8 {
         self.warn(process.killed_for_memory(status).as_slice());
         status.code() as u8

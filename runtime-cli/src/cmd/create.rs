@@ -40,7 +40,7 @@ fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
     let bundle = context.flags.path(BUNDLE).unwrap_or(Path::new("."));
     // `parallel` comes first: `load` starts the thread.
     let mut create = context.runtime()?.create(container.id().clone(), bundle).parallel(true).load()?;
-    // Printed before an error, because a mistyped name may be its cause.
+    // Warnings are printed before an error, because a mistyped name may be its cause.
     context.warn(&create.take_warnings());
     if context.log.is_debug() {
         for property in Spec::unknown_properties_of(bundle)? {
@@ -123,7 +123,7 @@ fn serve(
     Ok((status, created.process))
 }
 
-/// Debug lines, with the lines of runc that users grep for in brackets.
+/// A debug line. In brackets are lines of runc, because users grep for them.
 const EXE_SEALED: &str = "self-exe: the init will run from /proc/self/exe on a read-only mount of its own, or from a sealed copy \
      (for runc exeseal: using /proc/self/exe clone; for runc exeseal: using overlayfs for sealed /proc/self/exe)";
 const CLONING: &str = "create: cloning the init (for nsexec container setup; for child process in init())";
@@ -136,15 +136,15 @@ fn note(context: &Context<'_>, created: &Created) {
     context.log.debug(READY);
 }
 
-/// Raises RLIMIT_NOFILE for a configuration with many mounts, each of which takes a descriptor.
-/// A service starts with a soft limit of 1,024 (systemd since 240), which a Go program raises by
-/// itself (since 1.19). The container's program keeps the caller's limits, unless config.json has
-/// its own; hooks on the host get the raised ones.
+/// Raises RLIMIT_NOFILE for a configuration with many mounts, because each takes a descriptor.
+/// Since systemd 240, a service starts with a soft limit of 1,024. A Go program, such as runc,
+/// raises the limit by itself since Go 1.19. The container's program gets the limits of
+/// config.json, or else those of the caller. Hooks on the host get the raised limits.
 fn with_room_for_mounts(create: Create) -> Create {
     const FEW: usize = 800;
     const NOFILE: Resource = Resource::RLIMIT_NOFILE;
     let Some(spec) = create.loaded().filter(|spec| spec.mounts.len() > FEW) else { return create };
-    // If this fails, the mount that gets no descriptor reports it.
+    // A failure is ignored: a mount that gets no descriptor reports that.
     let Ok((soft, hard)) = getrlimit(NOFILE) else { return create };
     if setrlimit(NOFILE, hard, hard).is_err() {
         return create;

@@ -36,7 +36,7 @@ pub(super) fn events(context: &Context<'_>) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Prints an event. Fails if the reader is gone, which ends the command.
+/// Prints an event. Fails if the reader is gone, and the failure ends the command.
 fn print(id: &str, event: &Event) -> Result<(), Failure> {
     let line = match event {
         Event::Stats(stats) => Line { kind: "stats", id, data: Some(stats) },

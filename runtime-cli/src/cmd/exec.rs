@@ -20,7 +20,7 @@ pub(super) fn exec(context: &Context<'_>) -> Result<u8, Failure> {
     run(context).map_err(failed)
 }
 
-/// Turns a failure into that of an `exec`.
+/// Gives a failure the text and the exit status of a failed `exec`.
 pub(super) fn failed(failure: Failure) -> Failure {
     Failure { status: FAILED, ..failure.during("exec failed") }
 }
@@ -64,7 +64,7 @@ fn run(context: &Context<'_>) -> Result<u8, Failure> {
     Ok(context.exit_code(&created.process, status))
 }
 
-/// A debug line, with the line of runc that users grep for in brackets.
+/// A debug line. In brackets are lines of runc, because users grep for them.
 const JOINING: &str =
     "exec: cloning a process into the container (for nsexec container setup; for child process in init())";
 
@@ -112,7 +112,7 @@ fn options(context: &Context<'_>, mut exec: Exec) -> Result<Exec, Failure> {
     Ok(exec.preserve_fds(fds).ignore_paused(flags.is_set(IGNORE_PAUSED)))
 }
 
-/// Returns the container's own process, changed by the flags.
+/// Returns the process of the container's configuration, changed by the flags.
 fn from_flags(context: &Context<'_>, container: &Container) -> Result<Process, Failure> {
     let flags = context.flags;
     let args = context.arguments.get(1..).unwrap_or_default();

@@ -16,14 +16,15 @@ pub(super) fn kill(context: &Context<'_>) -> Result<u8, Failure> {
         return Err(Failure::new(format!("unknown signal {name:?}")));
     };
     match container.kill(signal) {
-        // Obsolete, but engines still pass --all: a stopped container is no error then.
+        // --all is obsolete, but engines still pass it. With --all, a stopped container is no
+        // error.
         Err(error) if error.kind() == ErrorKind::NotRunning && context.flags.is_set(ALL) => Ok(0),
         other => Ok(other.map(|()| 0)?),
     }
 }
 
-/// The real-time signals as glibc and kill(1) number them. The kernel has 32 to 64; each C
-/// library reserves the first few.
+/// The numbers of the real-time signals in glibc and kill(1). The kernel's are 32 to 64, but each
+/// C library reserves the first few.
 const RTMIN: i32 = 34;
 const RTMAX: i32 = 64;
 

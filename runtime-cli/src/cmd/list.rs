@@ -13,7 +13,8 @@ pub(super) fn list(context: &Context<'_>) -> Result<u8, Failure> {
         return Err(Failure::new("invalid format option"));
     }
     let listed = match context.runtime()?.list() {
-        // No container was ever made. A directory that --root names must exist.
+        // The default directory does not exist before the first container is made. The directory
+        // of --root must exist.
         Err(error) if error.kind() == ErrorKind::NotFound && context.globals.path(ROOT).is_none() => {
             Vec::new()
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The commands, a file each: from parsed arguments to a call of the library, and from its
-//! result to the output.
+//! The commands, each in its own file. A command turns parsed arguments into a call of the library,
+//! and prints the result.
 
 mod context;
 mod create;
@@ -48,7 +48,7 @@ pub(crate) fn run(invocation: &Invocation, log: &Log) -> Result<u8, Failure> {
     }
 }
 
-/// Fails if a descriptor that `create`, `run` or `exec` is to pass on is not open.
+/// Fails if a descriptor that `create`, `run` or `exec` must pass on is not open.
 pub(crate) fn check_preserved_fds(invocation: &Invocation) -> Result<(), Failure> {
     let Request::Run(Call { command, flags, .. }) = &invocation.request else { return Ok(()) };
     match command.verb {

@@ -5,14 +5,14 @@ use crate::args::Values;
 use crate::args::flags::PRESERVE_FDS;
 use crate::failure::Failure;
 
-/// Fails if one of the descriptors that are to be passed on is not open.
+/// Fails if a descriptor that must be passed on is not open.
 pub(super) fn check(flags: &Values) -> Result<(), Failure> {
     let (fds, _) = count(flags)?;
     Ok(runtime_core::check_preserved_fds(fds)?)
 }
 
-/// Returns the number of descriptors from 3 on that the process gets, and the number of those
-/// that a service manager passed to this program (sd_listen_fds(3)).
+/// Returns the number of descriptors, from 3 on, that the process gets. Also returns how many of
+/// them a service manager has passed to this program (sd_listen_fds(3)).
 pub(super) fn count(flags: &Values) -> Result<(u16, Option<u16>), Failure> {
     let preserved = flags.integer(PRESERVE_FDS).unwrap_or(0);
     let fds = u16::try_from(preserved).map_err(|_out_of_range| {

@@ -7,10 +7,10 @@ use crate::notify::{self, Proxy};
 use runtime_core::spec::Status;
 
 pub(super) fn start(context: &Context<'_>) -> Result<u8, Failure> {
-    // For the startContainer hooks, which join the container.
+    // startContainer hooks join the container, which must not get at the program file.
     runtime_core::protect_program()?;
     let container = context.container()?;
-    // With `run`, that command listens already.
+    // In another state, the container may belong to a `run`, which listens already.
     let proxy = match notify::address() {
         Some(_) if container.state()?.status == Status::Created => Proxy::listen(&container, context.log),
         _ => None,

@@ -8,8 +8,8 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-/// Returns the directory of --root, or the default one, which users other than root have for
-/// themselves.
+/// Returns the directory of --root, or the default directory. A user other than root has a
+/// default directory of their own, if XDG_RUNTIME_DIR is set.
 pub(super) fn find(globals: &Values) -> Result<PathBuf, Failure> {
     let Some(root) = globals.get(ROOT).map(Path::new) else { return default_root() };
     if root.as_os_str().is_empty() {
@@ -46,8 +46,8 @@ fn default_root() -> Result<PathBuf, Failure> {
     Ok(root)
 }
 
-/// Returns true for root of a user namespace that an ordinary user has made, and false if /proc
-/// does not tell.
+/// Returns true if root is only the root of a user namespace that an ordinary user has made.
+/// Returns false if /proc does not show the user namespace.
 fn is_fake_root() -> bool {
     let in_user_namespace = runtime_core::is_initial_user_namespace().is_ok_and(|initial| !initial);
     in_user_namespace && std::env::var_os("USER").is_none_or(|user| user != "root")

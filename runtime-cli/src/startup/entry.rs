@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The entry of the program, in the place of Rust's: that one installs a handler for stack
-//! overflows first, which takes more system calls than the rest of a `state`.
+//! The entry of the program. It replaces the entry of Rust's standard library, which installs a
+//! handler for stack overflows with many system calls (docs/decisions/startup.md).
 //!
-//! Two other things that Rust's entry does are done here, because the program relies on them: the
-//! descriptors 0, 1 and 2 are open, and a write to a pipe without a reader is an error instead of
-//! a signal.
-#![allow(unsafe_code)] // The definition of a function of C's, which gets pointers.
+//! Both entries open the descriptors 0, 1 and 2 if they are closed, and ignore SIGPIPE, so that a
+//! write to a pipe without a reader returns an error. The program relies on both.
+#![allow(unsafe_code)] // C's `main` gets raw pointers.
 
 use crate::failure::io_text;
 use crate::log::Log;
@@ -26,24 +25,25 @@ extern "C" fn main(count: c_int, arguments: *const *const c_char) -> c_int {
         Log::to_stderr().fatal(&format!("{operation}: {error}"));
         return 1;
     }
-    // SAFETY: SIG_IGN is no function, so nothing can be wrong with what it calls.
+    // SAFETY: SIG_IGN installs no handler, so the signal runs no code.
     let ignored = unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) };
     debug_assert!(ignored.is_ok(), "SIGPIPE can be ignored");
-    // SAFETY: this is `main`, and these are its arguments.
+    // SAFETY: the C library calls `main` with `count` pointers to C strings, which live as long as
+    // the program and which nothing changes.
     crate::start(unsafe { collect(count, arguments) }).into()
 }
 
 /// Opens /dev/null as each of the descriptors 0, 1 and 2 that is closed. Otherwise the next file
 /// that is opened would be standard output.
 fn open_standard_descriptors() -> nix::Result<()> {
-    // SAFETY: a closed one is no descriptor, but only poll(2) sees it, which says so.
+    // SAFETY: a number may be closed, but it is only passed to poll(2), which then reports POLLNVAL.
     let standard = [0, 1, 2].map(|fd| unsafe { BorrowedFd::borrow_raw(fd) });
     let mut fds = standard.map(|fd| PollFd::new(fd, PollFlags::empty()));
     poll(&mut fds, PollTimeout::ZERO)?;
     for (number, fd) in (0..).zip(fds) {
         if fd.revents().is_some_and(|events| events.contains(PollFlags::POLLNVAL)) {
-            // open(2) returns the lowest free number, which is this one: those below it are open.
-            // Without O_CLOEXEC, as standard descriptors are.
+            // The lower numbers are open by now, so open(2) returns this one, the lowest free one.
+            // Without O_CLOEXEC, because programs inherit standard descriptors.
             let null = open(c"/dev/null", OFlag::O_RDWR, Mode::empty())?.into_raw_fd();
             debug_assert_eq!(null, number);
         }
@@ -51,16 +51,16 @@ fn open_standard_descriptors() -> nix::Result<()> {
     Ok(())
 }
 
-/// Returns the arguments of `main`. (`std::env::args` has them only where the C library hands
-/// them to its initializers too, which musl does not.)
+/// Returns the arguments of `main`. `std::env::args` has them only with a C library that passes
+/// them to initializers, which musl does not.
 ///
 /// # Safety
 ///
-/// `arguments` are `count` pointers to C strings, which nothing writes to meanwhile.
+/// `arguments` must be `count` pointers to C strings that do not change during the call.
 unsafe fn collect(count: c_int, arguments: *const *const c_char) -> Vec<OsString> {
-    // SAFETY: the caller's.
+    // SAFETY: the caller guarantees `count` pointers.
     let arguments = unsafe { std::slice::from_raw_parts(arguments, usize::try_from(count).unwrap_or(0)) };
-    // SAFETY: C strings, by the caller's promise.
+    // SAFETY: the caller guarantees that each pointer is to a C string.
     let bytes = |argument: &*const c_char| unsafe { CStr::from_ptr(*argument) }.to_bytes().to_vec();
     arguments.iter().map(bytes).map(OsString::from_vec).collect()
 }
