@@ -93,7 +93,7 @@ pub fn clone_tree(dir: impl AsFd, path: &CStr, depth: Depth, flags: i32) -> Resu
 /// `int move_mount(int from, "", int to, "", unsigned flags)`: attaches the
 /// detached mount `tree` on top of `target`. EINVAL: the target belongs to another mount
 /// namespace, or only one of the two is a directory. ELOOP: `tree` contains a bind mount of
-/// that mount namespace's own file.
+/// the file of the caller's mount namespace, or of an older one.
 pub fn attach(tree: impl AsFd, target: impl AsFd) -> Result<()> {
     attach_at(tree, target, c"")
 }
