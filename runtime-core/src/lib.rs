@@ -77,7 +77,7 @@ pub use cgroup::{is_unified, stats};
 pub use error::{Error, ErrorKind, OsError, Result, Warning};
 pub use id::ContainerId;
 pub use ops::{
-    Container, Create, Created, Event, Events, Exec, Held, Listed, Process, Runtime, State,
+    Container, Create, Created, Event, Events, Exec, Listed, Pending, Process, Runtime, State,
     check_preserved_fds, features,
 };
 pub use parent::self_exe::{Protection, protect_program, protection};

@@ -22,7 +22,7 @@ pub(crate) struct Resctrl(OwnedFd);
 /// The groups of a container. Later processes of the container join them. Those made for the
 /// container alone are removed with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Place {
+pub(crate) struct ResctrlGroup {
     /// The class: a directory below the root; empty: the root itself.
     group: String,
     /// True if the class is made for this container alone.
@@ -47,7 +47,7 @@ impl Resctrl {
     }
 
     /// Chooses the groups of the container `id`. Makes nothing.
-    pub(crate) fn place(&self, rdt: &IntelRdt, id: &str) -> Result<Place> {
+    pub(crate) fn place(&self, rdt: &IntelRdt, id: &str) -> Result<ResctrlGroup> {
         let (group, own) = match &rdt.class {
             Class::Default => (String::new(), false),
             Class::Named(name) => (name.clone(), false),
@@ -61,7 +61,7 @@ impl Resctrl {
             let why = format!("{FIELD}.closID: there is no group {name:?}, and no schema to make one with");
             return Err(Error::new(ErrorKind::InvalidConfig, why));
         }
-        let place = Place { group, own, monitoring: rdt.monitoring.then(|| id.to_owned()) };
+        let place = ResctrlGroup { group, own, monitoring: rdt.monitoring.then(|| id.to_owned()) };
         let monitoring = place.monitoring_path();
         if rdt.monitoring && self.exists(&monitoring)? {
             let why = format!("{FIELD}.enableMonitoring: the group {monitoring:?} exists");
@@ -73,7 +73,7 @@ impl Resctrl {
 
     /// Makes the missing groups, and puts the process into them. On failure, removes those that
     /// were made for the container alone, and nothing else.
-    pub(crate) fn make(&self, place: &Place, rdt: &IntelRdt, pid: i32) -> Result<()> {
+    pub(crate) fn make(&self, place: &ResctrlGroup, rdt: &IntelRdt, pid: i32) -> Result<()> {
         let mut made = None;
         self.try_make(place, rdt, pid, &mut made).map_err(|error| {
             if let Some(path) = &made {
@@ -90,7 +90,13 @@ impl Resctrl {
 
     /// Makes the groups and sets `made` to the directory that is to be removed on failure, with
     /// everything in it: the container's own class, or its monitoring group.
-    fn try_make(&self, place: &Place, rdt: &IntelRdt, pid: i32, made: &mut Option<CString>) -> Result<()> {
+    fn try_make(
+        &self,
+        place: &ResctrlGroup,
+        rdt: &IntelRdt,
+        pid: i32,
+        made: &mut Option<CString>,
+    ) -> Result<()> {
         if !place.group.is_empty() && self.make_group(place)? && place.own {
             *made = Some(c_string(&place.group));
         }
@@ -104,7 +110,7 @@ impl Resctrl {
     }
 
     /// Makes the class. Returns false if it exists already and is not the container's own.
-    fn make_group(&self, place: &Place) -> Result<bool> {
+    fn make_group(&self, place: &ResctrlGroup) -> Result<bool> {
         match fd::mkdir(&self.0, &c_string(&place.group), 0o755) {
             Ok(()) => Ok(true),
             Err(Errno::EEXIST) if !place.own => Ok(false),
@@ -113,7 +119,7 @@ impl Resctrl {
     }
 
     /// Writes all lines in one write. Writes nothing without lines.
-    fn write_schemata(&self, place: &Place, rdt: &IntelRdt) -> Result<()> {
+    fn write_schemata(&self, place: &ResctrlGroup, rdt: &IntelRdt) -> Result<()> {
         let lines: String = rdt.lines().flat_map(|line| [line, "\n"]).collect();
         // The default class is that of every other process, too. `place` has compared it.
         if lines.is_empty() || place.group.is_empty() {
@@ -123,7 +129,7 @@ impl Resctrl {
     }
 
     /// Puts a process into the container's groups.
-    pub(crate) fn assign(&self, place: &Place, pid: i32) -> Result<()> {
+    pub(crate) fn assign(&self, place: &ResctrlGroup, pid: i32) -> Result<()> {
         self.write(&place.file("tasks"), &pid.to_string())?;
         match &place.monitoring {
             Some(_) => self.write(&format!("{}/tasks", place.monitoring_path()), &pid.to_string()),
@@ -132,7 +138,7 @@ impl Resctrl {
     }
 
     /// Removes what was made for the container alone.
-    pub(crate) fn remove(&self, place: &Place) -> Result<()> {
+    pub(crate) fn remove(&self, place: &ResctrlGroup) -> Result<()> {
         let path = match (&place.monitoring, place.own) {
             // Removing a class removes its monitoring groups too.
             (_, true) => place.group.clone(),
@@ -196,7 +202,7 @@ impl Resctrl {
     }
 }
 
-impl Place {
+impl ResctrlGroup {
     fn file(&self, name: &str) -> String {
         if self.group.is_empty() { name.to_owned() } else { format!("{}/{name}", self.group) }
     }
@@ -417,7 +423,7 @@ mod tests {
         );
         assert_eq!(read("lines/schemata"), "L2:0=f\nL2:1=7\n");
         // Both the class and the monitoring group get the process, with exec, too.
-        let place = Place { monitoring: Some("x".into()), ..gold };
+        let place = ResctrlGroup { monitoring: Some("x".into()), ..gold };
         std::fs::create_dir_all(dir.path().join("gold/mon_groups/x")).unwrap();
         std::fs::write(dir.path().join("gold/mon_groups/x/tasks"), "").unwrap();
         resctrl.assign(&place, 8).unwrap();
@@ -465,7 +471,7 @@ mod tests {
         let (dir, resctrl) = resctrl();
         std::fs::create_dir_all(dir.path().join("gold/mon_groups/box")).unwrap();
         std::fs::create_dir_all(dir.path().join("box")).unwrap();
-        let place = |group: &str, own, monitoring: Option<&str>| Place {
+        let place = |group: &str, own, monitoring: Option<&str>| ResctrlGroup {
             group: group.into(),
             own,
             monitoring: monitoring.map(Into::into),

@@ -13,7 +13,7 @@ use crate::foreground::{self, ChildIo, Foreground};
 use crate::notify::{self, Proxy};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use runtime_core::spec::{Rlimit, Spec};
-use runtime_core::{Container, Create, Created, Held, Process};
+use runtime_core::{Container, Create, Created, Pending, Process};
 use std::ffi::OsStr;
 use std::path::Path;
 
@@ -94,7 +94,7 @@ fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
     }
 }
 
-fn detach(context: &Context<'_>, container: &Container, held: Held) -> Result<(u8, Process), Failure> {
+fn detach(context: &Context<'_>, container: &Container, held: Pending) -> Result<(u8, Process), Failure> {
     let proxy = Proxy::listen(container, context.log);
     let created = held.release()?;
     note(context, &created);
@@ -108,7 +108,7 @@ fn serve(
     context: &Context<'_>,
     container: &Container,
     foreground: Foreground,
-    held: Held,
+    held: Pending,
 ) -> Result<(u8, Process), Failure> {
     let session = foreground.begin()?.notify(Proxy::listen(container, context.log));
     let created = held.release().map_err(Failure::of_process)?;

@@ -79,11 +79,11 @@ const BARRIER: u8 = 254;
 const READY: u8 = 255;
 
 /// The size of a reply on the wire: step or kind, call, errno, and item, pid or descriptor. A
-/// failure is followed by up to [`WORDS_MAX`] bytes of the kernel's message.
+/// failure is followed by up to [`MESSAGE_MAX`] bytes of the kernel's message.
 pub(crate) const WIRE_LEN: usize = 8;
 
 /// The limit of the kernel's message in a reply, in bytes.
-pub(crate) const WORDS_MAX: usize = 255;
+pub(crate) const MESSAGE_MAX: usize = 255;
 
 impl Reply {
     pub(crate) fn encode(self) -> [u8; WIRE_LEN] {
@@ -159,20 +159,20 @@ pub(crate) struct ChildEnd {
 /// A text that needs no heap.
 #[derive(Debug)]
 struct Words {
-    bytes: [u8; WORDS_MAX],
+    bytes: [u8; MESSAGE_MAX],
     len: usize,
 }
 
 impl Words {
-    const NONE: Self = Words { bytes: [0; WORDS_MAX], len: 0 };
+    const NONE: Self = Words { bytes: [0; MESSAGE_MAX], len: 0 };
 
     fn get(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
-    /// Stores `words`, cut to [`WORDS_MAX`] bytes.
+    /// Stores `words`, cut to [`MESSAGE_MAX`] bytes.
     fn set(&mut self, words: &[u8]) {
-        self.len = words.len().min(WORDS_MAX);
+        self.len = words.len().min(MESSAGE_MAX);
         for (byte, word) in self.bytes.iter_mut().zip(words) {
             *byte = *word;
         }
@@ -232,7 +232,7 @@ impl ParentEnd {
         &self,
         mut receive: impl FnMut(&mut [u8]) -> Result<(usize, T)>,
     ) -> Result<Option<(Reply, T)>> {
-        let mut bytes = [0; WIRE_LEN + WORDS_MAX];
+        let mut bytes = [0; WIRE_LEN + MESSAGE_MAX];
         let (n, more) = loop {
             match receive(&mut bytes) {
                 // The child ended with an unread Go in its queue. The kernel reports that once,
@@ -272,7 +272,7 @@ impl ParentEnd {
     }
 
     /// Returns the kernel's message about the received failure, if there is one.
-    pub(crate) fn words(&self) -> Option<&str> {
+    pub(crate) fn kernel_message(&self) -> Option<&str> {
         self.words.get().map(String::as_str)
     }
 
@@ -340,8 +340,8 @@ impl ChildEnd {
         sent.map(drop)
     }
 
-    /// Keeps up to [`WORDS_MAX`] bytes of the kernel's message about a failure that will be sent.
-    pub(crate) fn keep_words(&self, words: &[u8]) {
+    /// Keeps up to [`MESSAGE_MAX`] bytes of the kernel's message about a failure that will be sent.
+    pub(crate) fn keep_kernel_message(&self, words: &[u8]) {
         self.words.borrow_mut().set(words);
     }
 
@@ -488,16 +488,16 @@ mod tests {
     #[test]
     fn words_come_with_the_failure() {
         // One is as long as a reply, and one is longer than there is room.
-        for words in ["seven c.".to_owned(), "x".repeat(WORDS_MAX + 1)] {
+        for words in ["seven c.".to_owned(), "x".repeat(MESSAGE_MAX + 1)] {
             let (parent, child) = channel().unwrap();
-            child.keep_words(b"of something that went right in the end, at a second try");
-            child.keep_words(words.as_bytes());
+            child.keep_kernel_message(b"of something that went right in the end, at a second try");
+            child.keep_kernel_message(words.as_bytes());
             child.send(Reply::Ready).unwrap();
             assert_eq!(parent.receive().unwrap(), Some(Reply::Ready));
-            assert_eq!(parent.words(), None);
+            assert_eq!(parent.kernel_message(), None);
             child.send(FAILED).unwrap();
             assert_eq!(parent.receive().unwrap(), Some(FAILED));
-            assert_eq!(parent.words(), words.get(..words.len().min(WORDS_MAX)));
+            assert_eq!(parent.kernel_message(), words.get(..words.len().min(MESSAGE_MAX)));
         }
     }
 
@@ -513,12 +513,12 @@ mod tests {
     #[test]
     fn what_a_child_says_before_it_ends_with_an_unread_go() {
         let (parent, child) = channel().unwrap();
-        child.keep_words(b"why");
+        child.keep_kernel_message(b"why");
         child.send(FAILED).unwrap();
         parent.go().unwrap();
         drop(child);
         assert_eq!(parent.receive().unwrap(), Some(FAILED));
-        assert_eq!(parent.words(), Some("why"));
+        assert_eq!(parent.kernel_message(), Some("why"));
         assert_eq!(parent.receive().unwrap(), None);
     }
 

@@ -238,7 +238,7 @@ pub(crate) struct Mount {
     pub(crate) destination: CString,
     /// The source, for messages.
     pub(crate) source: CString,
-    pub(crate) what: What,
+    pub(crate) what: MountKind,
     /// True if the destination may not contain a symbolic link.
     pub(crate) no_follow: bool,
     /// Attributes of the mount itself.
@@ -266,18 +266,18 @@ impl Mount {
     }
 
     fn is_new(&self, types: &[&CStr]) -> bool {
-        matches!(&self.what, What::New(new) if types.contains(&new.fstype.as_c_str()))
+        matches!(&self.what, MountKind::New(new) if types.contains(&new.fstype.as_c_str()))
     }
 }
 
 /// The source of a mount.
 #[derive(Debug)]
-pub(crate) enum What {
+pub(crate) enum MountKind {
     /// A clone of a tree of the host.
     Tree { tree: Tree, leaf: Leaf },
     /// A bind mount of the file or directory at a path in the container, opened when the turn of
     /// this mount comes.
-    Inside(Inside),
+    FromContainer(FromContainer),
     /// A new file system.
     New(NewMount),
     /// A symbolic link in the place of a mount.
@@ -297,7 +297,7 @@ pub(crate) struct Remount {
 
 /// A bind mount whose source is below the rootfs.
 #[derive(Debug)]
-pub(crate) struct Inside {
+pub(crate) struct FromContainer {
     /// The source, relative to the root.
     pub(crate) path: CString,
     pub(crate) depth: Depth,

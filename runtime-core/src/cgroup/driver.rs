@@ -27,24 +27,24 @@ pub(crate) enum Driver {
 /// A plan for a cgroup, which does not exist yet or is unused. The plan distinguishes what it
 /// makes from what existed before.
 #[derive(Debug)]
-pub(crate) enum Plan {
+pub(crate) enum Placement {
     /// No cgroup: the process stays in the caller's cgroup.
     None,
-    Fs(fs::Place),
+    Fs(fs::FsPlacement),
     Systemd {
         scope: Scope,
         wanted: Box<Wanted>,
     },
 }
 
-impl Plan {
+impl Placement {
     /// Plans the cgroup that the file-system driver will make.
     pub(crate) fn fs(hierarchy: &Hierarchy, config: &Config, id: &str) -> Result<Self> {
         let place = fs::place(hierarchy, &config.cgroups_path, id)?;
         if place.missing == 0 {
             check_unused(&hierarchy.absolute(&place.path))?;
         }
-        Ok(Plan::Fs(place))
+        Ok(Placement::Fs(place))
     }
 
     /// Plans the scope that systemd will be asked for. `path` is `linux.cgroupsPath`.
@@ -55,7 +55,7 @@ impl Plan {
         let manager = Manager::ours()?;
         let (scope, wanted) = Scope::plan(hierarchy, manager, name, id, leaf, properties)?;
         check_unused(&scope.path)?;
-        Ok(Plan::Systemd { scope, wanted: Box::new(wanted) })
+        Ok(Placement::Systemd { scope, wanted: Box::new(wanted) })
     }
 
     /// Plans no cgroup, at the caller's request. Limits and a path are errors then.
@@ -65,7 +65,7 @@ impl Plan {
             return Err(Error::new(ErrorKind::InvalidConfig, text));
         }
         match config.cgroups_path {
-            CgroupsPath::Default => Ok(Plan::None),
+            CgroupsPath::Default => Ok(Placement::None),
             _ => Err(Error::new(ErrorKind::InvalidConfig, "linux.cgroupsPath: there is to be no cgroup")),
         }
     }
@@ -73,9 +73,9 @@ impl Plan {
     /// Returns the cgroup's entry in the container's record.
     pub(crate) fn record(&self) -> CgroupRecord {
         match self {
-            Plan::None => CgroupRecord::None,
-            Plan::Fs(place) => CgroupRecord::Fs { made: place.missing },
-            Plan::Systemd { scope, .. } => CgroupRecord::Systemd {
+            Placement::None => CgroupRecord::None,
+            Placement::Fs(place) => CgroupRecord::Fs { made: place.missing },
+            Placement::Systemd { scope, .. } => CgroupRecord::Systemd {
                 manager: scope.manager,
                 unit: scope.unit.clone(),
                 leaf: scope.leaf.clone(),
@@ -86,9 +86,9 @@ impl Plan {
     /// Returns the absolute path of the cgroup; empty without a cgroup.
     pub(crate) fn path(&self, hierarchy: &Hierarchy) -> String {
         match self {
-            Plan::None => String::new(),
-            Plan::Fs(place) => hierarchy.absolute(&place.path),
-            Plan::Systemd { scope, .. } => scope.path.clone(),
+            Placement::None => String::new(),
+            Placement::Fs(place) => hierarchy.absolute(&place.path),
+            Placement::Systemd { scope, .. } => scope.path.clone(),
         }
     }
 
@@ -96,18 +96,18 @@ impl Plan {
     /// [adopted](Self::adopt).
     pub(crate) fn adopts(&self) -> bool {
         match self {
-            Plan::None => false,
-            Plan::Fs(place) => place.missing == 0,
-            Plan::Systemd { .. } => true,
+            Placement::None => false,
+            Placement::Fs(place) => place.missing == 0,
+            Placement::Systemd { .. } => true,
         }
     }
 
     /// Makes the cgroup before the process is cloned, if this driver can make it by then.
     pub(crate) fn prepare(&self, hierarchy: &Hierarchy) -> Result<Option<Cgroup>> {
         match self {
-            Plan::None => Ok(None),
-            Plan::Fs(place) => fs::make(hierarchy, place).map(Some),
-            Plan::Systemd { scope, .. } => check_unused(&scope.path).map(|()| None),
+            Placement::None => Ok(None),
+            Placement::Fs(place) => fs::make(hierarchy, place).map(Some),
+            Placement::Systemd { scope, .. } => check_unused(&scope.path).map(|()| None),
         }
     }
 
@@ -122,18 +122,18 @@ impl Plan {
     ) -> Result<Option<Cgroup>> {
         let adopts = self.adopts();
         match (self, prepared) {
-            (Plan::None, _) => Ok(None),
-            (Plan::Fs(_), Some(cgroup)) => {
+            (Placement::None, _) => Ok(None),
+            (Placement::Fs(_), Some(cgroup)) => {
                 cgroup.apply(writes)?;
                 if adopts {
                     cgroup.attach(pid)?;
                 }
                 Ok(Some(cgroup))
             }
-            (Plan::Fs(place), None) => {
+            (Placement::Fs(place), None) => {
                 Err(Error::new(ErrorKind::Setup, format!("cgroup {} was not made", place.path)))
             }
-            (Plan::Systemd { scope, wanted }, _) => {
+            (Placement::Systemd { scope, wanted }, _) => {
                 let mut left = scope.start(wanted, pid, writes)?;
                 let cgroup = hierarchy.of_process(pid)?;
                 if cgroup.path() != scope.path {
@@ -159,7 +159,7 @@ impl Plan {
     /// the `adopted` one.
     pub(crate) fn leaf(&self, adopted: &Cgroup) -> Result<Option<Cgroup>> {
         match self {
-            Plan::Systemd { scope, .. } => scope.leaf(adopted),
+            Placement::Systemd { scope, .. } => scope.leaf(adopted),
             _ => Ok(None),
         }
     }
@@ -168,7 +168,7 @@ impl Plan {
     /// `denied` if the configuration asks for limits or for a path.
     pub(crate) fn without(config: &Config, denied: Error) -> Result<Self> {
         if config.cgroups_path == CgroupsPath::Default && limits::writes(&config.resources).is_empty() {
-            return Ok(Plan::None);
+            return Ok(Placement::None);
         }
         Err(denied.wrap("rootless needs no limits + no cgrouppath when no permission is granted for cgroups"))
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// The place of a cgroup that is to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct FsPlacement {
     /// The path relative to the root of the hierarchy.
     pub(crate) path: String,
     /// The number of components at the end of the path that did not exist.
@@ -25,7 +25,7 @@ pub(crate) struct Place {
 ///
 /// A relative or missing path begins beside the runtime's own cgroup, and not below it:
 /// with processes in the own cgroup, no cgroup below can have controllers.
-pub(crate) fn place(hierarchy: &Hierarchy, path: &CgroupsPath, id: &str) -> Result<Place> {
+pub(crate) fn place(hierarchy: &Hierarchy, path: &CgroupsPath, id: &str) -> Result<FsPlacement> {
     let beside = |name: &str| -> Result<String> {
         let own = Hierarchy::own()?;
         Ok(match own.rsplit_once('/') {
@@ -45,11 +45,11 @@ pub(crate) fn place(hierarchy: &Hierarchy, path: &CgroupsPath, id: &str) -> Resu
         missing += 1;
         existing = existing.rsplit_once('/').map_or("", |(parent, _)| parent);
     }
-    Ok(Place { path, missing })
+    Ok(FsPlacement { path, missing })
 }
 
 /// Makes the cgroup, with all controllers. An existing cgroup must be empty and not frozen.
-pub(crate) fn make(hierarchy: &Hierarchy, place: &Place) -> Result<Cgroup> {
+pub(crate) fn make(hierarchy: &Hierarchy, place: &FsPlacement) -> Result<Cgroup> {
     let existing = if place.missing == 0 { hierarchy.open(&place.path)? } else { None };
     let cgroup = match existing {
         Some(cgroup) => {
@@ -65,7 +65,7 @@ pub(crate) fn make(hierarchy: &Hierarchy, place: &Place) -> Result<Cgroup> {
 
 /// Makes a cgroup that did not exist when its place was chosen. If it exists by now, it
 /// belongs to another container or program: [`ErrorKind::AlreadyExists`].
-fn make_new(hierarchy: &Hierarchy, place: &Place) -> Result<Cgroup> {
+fn make_new(hierarchy: &Hierarchy, place: &FsPlacement) -> Result<Cgroup> {
     let mut tries = 0;
     loop {
         match make_all(hierarchy, &place.path) {

@@ -42,9 +42,9 @@ impl Shared {
 
     /// Opens (O_PATH) the container's node. It must be this device, and not a link or a file that
     /// an image or another container has put there (CVE-2025-31133).
-    pub(super) fn look(&self, places: &Places<'_>) -> StepResult<OwnedFd> {
+    pub(super) fn inspect(&self, places: &Places<'_>) -> StepResult<OwnedFd> {
         let (root, path) = places.find(self.path);
-        let node = root.open_proper(path, libc::O_PATH).during(Call::Open)?;
+        let node = root.open_no_symlinks(path, libc::O_PATH).during(Call::Open)?;
         let st = fstat(&node).during(Call::Stat)?;
         if self.is(&st) { Ok(node) } else { Err((Call::CheckDevice, Errno::ENODEV)) }
     }
@@ -52,7 +52,7 @@ impl Shared {
     /// Opens the container's node for use. Opens the file that was checked, because opening some
     /// devices has an effect.
     pub(super) fn open(&self, places: &Places<'_>, proc: &Proc) -> StepResult<OwnedFd> {
-        proc.reopen(&self.look(places)?, libc::O_RDWR | libc::O_NOCTTY).during(Call::Open)
+        proc.reopen(&self.inspect(places)?, libc::O_RDWR | libc::O_NOCTTY).during(Call::Open)
     }
 }
 

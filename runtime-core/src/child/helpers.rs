@@ -4,9 +4,9 @@
 use super::inside::clone_inside;
 use super::mounting::Octal;
 use super::process::{close_all_but, hide};
-use super::report::give_up;
+use super::report::report_and_exit;
 use crate::boundary::channel::{ChildEnd, Reply};
-use crate::boundary::plan::{Plan, Rootfs, What};
+use crate::boundary::plan::{MountKind, Plan, Rootfs};
 use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::boundary::tree::{Cloner, NewNode, Source};
 use crate::path::root::Root;
@@ -43,7 +43,7 @@ impl Child for TreeCloner<'_> {
     fn run(self) -> ! {
         runtime_sys::signal::reset_in_child(Ignored::ALL);
         let closed = close_others(self.holds);
-        give_up(closed.and_then(|()| self.serve()), self.channel)
+        report_and_exit(closed.and_then(|()| self.serve()), self.channel)
     }
 }
 
@@ -64,12 +64,12 @@ impl TreeCloner<'_> {
         self.send_root(rootfs).step(Step::Rootfs)?;
         for (i, mount) in rootfs.mounts.iter().enumerate() {
             let tree = match &mount.what {
-                What::Tree { tree, .. } => match tree.for_cloner(Cloner::Helper) {
+                MountKind::Tree { tree, .. } => match tree.for_cloner(Cloner::Helper) {
                     Some(later) => later.clone_tree(),
                     None => continue,
                 },
                 // The init sends a message when this mount's turn comes.
-                What::Inside(inside) if inside.by_helper => {
+                MountKind::FromContainer(inside) if inside.by_helper => {
                     let before = rootfs.mounts.get(..i).unwrap_or_default();
                     self.await_turn().and_then(|root| clone_inside(Root::new(&root), before, mount))
                 }
@@ -177,7 +177,7 @@ impl Child for Room<'_> {
         let shown = close_others(&mut [channel, parent, self.to_helper.as_raw_fd()])
             .and_then(|()| ready().step(Step::Rootfs));
         if let Err(failure) = shown {
-            give_up(Err(failure), self.channel);
+            report_and_exit(Err(failure), self.channel);
         }
         // The parent kills this process. If the parent is killed, the wait ends.
         runtime_sys::ignore(self.channel.wait_go());
@@ -203,7 +203,7 @@ pub(crate) struct RouteOpener<'a> {
 impl Child for RouteOpener<'_> {
     fn run(self) -> ! {
         runtime_sys::signal::reset_in_child(Ignored::ALL);
-        give_up(self.open(), self.channel)
+        report_and_exit(self.open(), self.channel)
     }
 }
 
@@ -220,16 +220,16 @@ impl RouteOpener<'_> {
 
 /// A process that stays in its user namespace, and sends a descriptor of that, until the parent has
 /// written the id maps.
-pub(crate) struct Idle<'a> {
+pub(crate) struct UsernsHolder<'a> {
     /// True if the process hides itself, see [`Plan::hide`].
     pub(crate) hides: bool,
     pub(crate) channel: &'a ChildEnd,
 }
 
-impl Child for Idle<'_> {
+impl Child for UsernsHolder<'_> {
     fn run(self) -> ! {
         if let Err(failure) = self.show() {
-            give_up(Err(failure), self.channel);
+            report_and_exit(Err(failure), self.channel);
         }
         // The parent kills this process. If the parent is killed, the wait ends.
         runtime_sys::ignore(self.channel.wait_go());
@@ -237,7 +237,7 @@ impl Child for Idle<'_> {
     }
 }
 
-impl Idle<'_> {
+impl UsernsHolder<'_> {
     fn show(&self) -> Result<(), Failure> {
         if self.hides {
             hide()?;

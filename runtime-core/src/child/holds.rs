@@ -8,16 +8,16 @@
 //! The patterns here name every field, so that a field added to the plan has to be considered.
 
 use crate::boundary::plan::{
-    Container, Dev, Inside, Join, Labels, Mount, NewMount, Node, PidNamespace, Plan, Process, Program,
-    Rootfs, Terminal, What,
+    Container, Dev, FromContainer, Join, Labels, Mount, MountKind, NewMount, Node, PidNamespace, Plan,
+    Process, Program, Rootfs, Terminal,
 };
 use crate::boundary::tree::{Cloner, IdMap, Later, Shape, Source, Tree, TreeHelper};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 /// The list of descriptors.
-struct Held(Vec<RawFd>);
+struct Kept(Vec<RawFd>);
 
-impl Held {
+impl Kept {
     fn add<'a>(&mut self, fds: impl IntoIterator<Item = &'a (impl AsFd + 'a)>) {
         self.0.extend(fds.into_iter().map(|fd| fd.as_fd().as_raw_fd()));
     }
@@ -41,7 +41,7 @@ impl Plan {
             container,
             process,
         } = self;
-        let mut held = Held(Vec::new());
+        let mut held = Kept(Vec::new());
         held.add(joins.iter().map(|Join { fd, flags: _ }| fd));
         held.add(labels.as_ref().map(|Labels { proc, writes: _ }| proc));
         held.add(proc);
@@ -55,7 +55,7 @@ impl Plan {
 
     /// Returns the descriptors of the helper that clones trees, without its sockets.
     pub(crate) fn helpers_descriptors(&self) -> Vec<RawFd> {
-        let mut held = Held(Vec::new());
+        let mut held = Kept(Vec::new());
         if let Some(container) = &self.container {
             of_trees(&container.rootfs, Cloner::Helper, &mut held);
         }
@@ -63,7 +63,7 @@ impl Plan {
     }
 }
 
-fn of_container(container: &Container, held: &mut Held) {
+fn of_container(container: &Container, held: &mut Kept) {
     let Container {
         namespace_root: _,
         late_namespaces: _,
@@ -104,8 +104,8 @@ fn of_container(container: &Container, held: &mut Held) {
 
 /// Adds the descriptors that `cloner` needs for the trees that it is to clone. The existing clones
 /// belong to the init ([`Cloner::Child`]).
-fn of_trees(rootfs: &Rootfs, cloner: Cloner, held: &mut Held) {
-    let add_tree = |tree: &Tree, held: &mut Held| match tree {
+fn of_trees(rootfs: &Rootfs, cloner: Cloner, held: &mut Kept) {
+    let add_tree = |tree: &Tree, held: &mut Kept| match tree {
         Tree::Cloned(tree) if cloner == Cloner::Child => held.add([tree]),
         Tree::Later(Later { cloner: other, source, shape }) if *other == cloner => {
             match source {
@@ -133,13 +133,19 @@ fn of_trees(rootfs: &Rootfs, cloner: Cloner, held: &mut Held) {
             id: _,
         } = mount;
         match what {
-            What::Tree { tree, leaf: _ } => add_tree(tree, held),
-            What::Inside(Inside { path: _, depth: _, no_follow: _, id_map, by_helper }) => {
+            MountKind::Tree { tree, leaf: _ } => add_tree(tree, held),
+            MountKind::FromContainer(FromContainer {
+                path: _,
+                depth: _,
+                no_follow: _,
+                id_map,
+                by_helper,
+            }) => {
                 if *by_helper == (cloner == Cloner::Helper) {
                     of_id_map(id_map.as_ref(), held);
                 }
             }
-            What::New(NewMount {
+            MountKind::New(NewMount {
                 fstype: _,
                 options: _,
                 attr: _,
@@ -155,7 +161,7 @@ fn of_trees(rootfs: &Rootfs, cloner: Cloner, held: &mut Held) {
                     held.add([joined, own]);
                 }
             }
-            What::Symlink { target: _ } | What::Remount(_) => {}
+            MountKind::Symlink { target: _ } | MountKind::Remount(_) => {}
         }
     }
     let Dev { place: _, nodes, links: _ } = &rootfs.dev;
@@ -166,11 +172,11 @@ fn of_trees(rootfs: &Rootfs, cloner: Cloner, held: &mut Held) {
     }
 }
 
-fn of_id_map(id_map: Option<&IdMap>, held: &mut Held) {
+fn of_id_map(id_map: Option<&IdMap>, held: &mut Kept) {
     held.add(id_map.map(|IdMap { namespace, depth: _ }| &**namespace));
 }
 
-fn of_process(process: &Process, held: &mut Held) {
+fn of_process(process: &Process, held: &mut Kept) {
     let Process {
         keyring: _,
         terminal,

@@ -2,7 +2,7 @@
 //! Bind mounts with a source in the rootfs, where the image determines the links.
 
 use super::mounting::{set_attributes, set_propagation};
-use crate::boundary::plan::{Mount, What};
+use crate::boundary::plan::{Mount, MountKind};
 use crate::boundary::step::{Call, During, StepResult};
 use crate::boundary::tree::FileId;
 use crate::path::proc::is_kernels;
@@ -18,9 +18,9 @@ use std::os::fd::OwnedFd;
 /// The source may not be procfs or sysfs: a second one would be without the covers of paths in the
 /// first. A link of the image may lead to those of the container.
 pub(super) fn clone_inside(root: Root<'_>, before: &[Mount], m: &Mount) -> StepResult<OwnedFd> {
-    let What::Inside(inside) = &m.what else { return Err((Call::CloneTree, Errno::EBADF)) };
+    let MountKind::FromContainer(inside) = &m.what else { return Err((Call::CloneTree, Errno::EBADF)) };
     let flags = if inside.no_follow { libc::O_PATH | libc::O_NOFOLLOW } else { libc::O_PATH };
-    let (source, by_link) = match root.open_proper(&inside.path, flags) {
+    let (source, by_link) = match root.open_no_symlinks(&inside.path, flags) {
         Err(Errno::ELOOP) => (root.open(&inside.path, flags).during(Call::OpenSource)?, true),
         other => (other.during(Call::OpenSource)?, false),
     };

@@ -35,7 +35,7 @@ use crate::marks::{self, Track};
 use crate::path::root::PathBuffer;
 use places::{Places, View};
 use process::hide;
-use report::give_up;
+use report::report_and_exit;
 use runtime_sys::clone::Child;
 use runtime_sys::signal::Ignored;
 use std::convert::Infallible;
@@ -47,7 +47,7 @@ const EXEC_FAILED: i32 = 255;
 
 /// The child of the parent's clone: the stage if existing namespaces are joined and a pid namespace
 /// is made, otherwise the init.
-pub(crate) struct First<'a> {
+pub(crate) struct FirstChild<'a> {
     pub(crate) plan: &'a mut Plan,
     pub(crate) channel: &'a ChildEnd,
     /// The descriptors that the child keeps open: see [`holds`]. The parent's end of the channel is
@@ -57,11 +57,11 @@ pub(crate) struct First<'a> {
     pub(crate) ignored: Ignored,
 }
 
-impl Child for First<'_> {
+impl Child for FirstChild<'_> {
     fn run(self) -> ! {
         runtime_sys::signal::reset_in_child(self.ignored);
         marks::enter(if self.plan.has_stage() { Track::Stage } else { Track::Init });
-        give_up(first(self.plan, self.holds, self.channel), self.channel)
+        report_and_exit(first(self.plan, self.holds, self.channel), self.channel)
     }
 }
 
@@ -74,7 +74,7 @@ struct Init<'a> {
 impl Child for Init<'_> {
     fn run(self) -> ! {
         marks::enter(Track::Init);
-        give_up(init(self.plan, self.channel), self.channel)
+        report_and_exit(init(self.plan, self.channel), self.channel)
     }
 }
 
@@ -99,7 +99,7 @@ impl Child for Last<'_> {
                 program.or_else(|outside| process::find_program(process, &mut path).or(Err(outside)))
             })
             .and_then(|program| execute(program, process, channel));
-        give_up(result, channel)
+        report_and_exit(result, channel)
     }
 }
 
@@ -218,7 +218,7 @@ fn execute(program: &CStr, process: &mut Process, channel: &ChildEnd) -> Result<
         Ok(()) => (Call::Execve, lookup::execute(program, process)),
         Err(errno) => (Call::Seccomp, errno),
     };
-    process::complain(program, Failure { step: Step::Exec, item: 0, call, errno }, process, channel);
+    process::print_error(program, Failure { step: Step::Exec, item: 0, call, errno }, process, channel);
     runtime_sys::exec::exit(EXEC_FAILED)
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Functions that mounts, remounts, views and covers share.
 
-use crate::boundary::channel::{ChildEnd, WORDS_MAX};
+use crate::boundary::channel::{ChildEnd, MESSAGE_MAX};
 use crate::boundary::plan::Mount;
 use crate::boundary::step::{Call, During, StepResult};
 use crate::path::proc::{is_proc_file, is_procfs};
@@ -42,10 +42,10 @@ pub(super) fn check_target(target: &OwnedFd, path: &CStr) -> StepResult {
 }
 
 /// Keeps the kernel's message about a failure, for the parent.
-pub(super) fn keep_words(context: &OwnedFd, channel: &ChildEnd) {
-    let mut buf = [0; WORDS_MAX];
+pub(super) fn keep_kernel_message(context: &OwnedFd, channel: &ChildEnd) {
+    let mut buf = [0; MESSAGE_MAX];
     if let Some(words) = mount::last_words(context, &mut buf) {
-        channel.keep_words(words);
+        channel.keep_kernel_message(words);
     }
 }
 

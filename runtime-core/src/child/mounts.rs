@@ -3,12 +3,12 @@
 //! descriptor that was opened below the root.
 
 use super::inside::{clone_inside, without_views_of_kernel};
-use super::mounting::{Octal, check_target, keep_words, set_attributes, set_propagation};
+use super::mounting::{Octal, check_target, keep_kernel_message, set_attributes, set_propagation};
 use super::places::{KEPT, open_below};
 use super::remount::remount;
 use super::{copy_up, procfs};
 use crate::boundary::channel::ChildEnd;
-use crate::boundary::plan::{FsOptions, Inside, Mount, NewMount, Parameters, Rootfs, What};
+use crate::boundary::plan::{FromContainer, FsOptions, Mount, MountKind, NewMount, Parameters, Rootfs};
 use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::boundary::tree::Suppliers;
 use crate::path::proc::Proc;
@@ -24,8 +24,8 @@ use std::os::fd::OwnedFd;
 pub(super) fn attach_all(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Result<(), Failure> {
     let Rootfs { root: current, mounts, helper, .. } = rootfs;
     let suppliers = Suppliers::new(channel, helper);
-    let has_remounts = mounts.iter().any(|m| matches!(m.what, What::Remount(_)));
-    let clones_inside = mounts.iter().any(|m| matches!(m.what, What::Inside(_)));
+    let has_remounts = mounts.iter().any(|m| matches!(m.what, MountKind::Remount(_)));
+    let clones_inside = mounts.iter().any(|m| matches!(m.what, MountKind::FromContainer(_)));
     let mut kept = 0;
     for i in 0..mounts.len() {
         let root = Root::new(&*current);
@@ -33,15 +33,15 @@ pub(super) fn attach_all(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -
         let Some(m) = rest.first_mut() else { break };
         let mut make = || -> StepResult<Option<OwnedFd>> {
             let tree = match &mut m.what {
-                What::Tree { tree, .. } => Some(tree.take(i, suppliers)?),
-                What::Inside(Inside { by_helper, .. }) => {
+                MountKind::Tree { tree, .. } => Some(tree.take(i, suppliers)?),
+                MountKind::FromContainer(FromContainer { by_helper, .. }) => {
                     let by_helper = *by_helper;
                     let clone =
                         || if by_helper { suppliers.ask(root) } else { clone_inside(root, before, m) };
                     Some(without_views_of_kernel(before, clone)?)
                 }
-                What::Remount(_) => return remount(root, before, m, channel).map(|()| None),
-                What::New(_) | What::Symlink { .. } => None,
+                MountKind::Remount(_) => return remount(root, before, m, channel).map(|()| None),
+                MountKind::New(_) | MountKind::Symlink { .. } => None,
             };
             let Some(attached) = attach(root, m, tree, proc, channel)? else { return Ok(None) };
             let is_root = m.destination.as_c_str() == ROOT;
@@ -94,9 +94,9 @@ fn attach(
 ) -> StepResult<Option<OwnedFd>> {
     let cloned = || cloned.ok_or((Call::CloneTree, Errno::EBADF));
     let tree = match &m.what {
-        What::Symlink { target } => return symlink(root, target, &m.destination).map(|()| None),
-        What::Remount(_) => return Ok(None),
-        What::Inside(_) => {
+        MountKind::Symlink { target } => return symlink(root, target, &m.destination).map(|()| None),
+        MountKind::Remount(_) => return Ok(None),
+        MountKind::FromContainer(_) => {
             let tree = cloned()?;
             let leaf = match fstat(&tree).during(Call::Stat)?.st_mode & libc::S_IFMT {
                 libc::S_IFDIR => Leaf::Directory,
@@ -104,12 +104,12 @@ fn attach(
             };
             attach_tree(root, m, tree, leaf)?
         }
-        What::Tree { leaf, .. } => {
+        MountKind::Tree { leaf, .. } => {
             let tree = cloned()?;
             set_attributes(&tree, m.attr.as_ref(), &m.all)?;
             attach_tree(root, m, tree, *leaf)?
         }
-        What::New(new) => {
+        MountKind::New(new) => {
             let existing = existing_target(root, &m.destination, m.no_follow)?;
             let tree = new_tree(root, new, existing.as_ref(), channel)?;
             if let Some(existing) = existing.as_ref().filter(|_| new.copy_up) {
@@ -164,7 +164,7 @@ fn made_target(root: Root<'_>, path: &CStr, leaf: Leaf, no_follow: bool) -> Step
 
 fn existing_target(root: Root<'_>, path: &CStr, no_follow: bool) -> StepResult<Option<OwnedFd>> {
     let target = if no_follow {
-        root.open_proper(path, libc::O_PATH).during(Call::Open)
+        root.open_no_symlinks(path, libc::O_PATH).during(Call::Open)
     } else {
         open_below(root, path)
     };
@@ -191,7 +191,8 @@ fn new_tree(
                 Some(namespace) => procfs::showing(namespace, context)?,
                 None => context,
             };
-            make_tree(&context, new, parameters, target).inspect_err(|_| keep_words(&context, channel))?
+            make_tree(&context, new, parameters, target)
+                .inspect_err(|_| keep_kernel_message(&context, channel))?
         }
         FsOptions::Page { source, flags, data } => {
             let tree = tree_by_mount(root, source, &new.fstype, *flags, data)?;

@@ -85,7 +85,7 @@ pub(super) fn mask_and_lock(container: &Container) -> Result<(), Failure> {
         make_readonly(&places, path).item(Step::ReadonlyPath, i)?;
     }
     let label = container.mask_label.as_ref().map(|(option, label)| (*option, label.as_c_str()));
-    let mut covers = Covers { places: &places, label, null: None, empty: None };
+    let mut covers = MaskCovers { places: &places, label, null: None, empty: None };
     for (i, path) in container.masked_paths.iter().enumerate() {
         covers.mask(path).item(Step::MaskedPath, i)?;
     }
@@ -105,7 +105,7 @@ fn make_readonly(places: &Places<'_>, path: &CStr) -> StepResult {
 
 /// The covers of masked paths: /dev/null, and one empty directory for all of them (a file system
 /// for each would cost a superblock each).
-struct Covers<'a> {
+struct MaskCovers<'a> {
     places: &'a Places<'a>,
     label: Option<(&'a CStr, &'a CStr)>,
     /// Each cover is attached at the first path of its kind: before Linux 6.15 only a mount of the
@@ -114,7 +114,7 @@ struct Covers<'a> {
     empty: Option<OwnedFd>,
 }
 
-impl Covers<'_> {
+impl MaskCovers<'_> {
     fn mask(&mut self, path: &CStr) -> StepResult {
         let Some(target) = self.places.open(path)? else { return Ok(()) };
         let is_dir = fstat(&target).during(Call::Stat)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
@@ -133,7 +133,7 @@ impl Covers<'_> {
 /// Makes a read-only clone of the container's /dev/null. Through a writable one, the mode of
 /// /dev/null could be changed by the name of a masked file, even where /dev is read-only.
 fn readonly_null(places: &Places<'_>) -> StepResult<OwnedFd> {
-    let null = devices::NULL.look(places)?;
+    let null = devices::NULL.inspect(places)?;
     let tree = mount::clone_tree(&null, c"", Depth::One, 0).during(Call::CloneTree)?;
     let readonly = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
     mount::set_attr(&tree, Depth::One, &readonly).during(Call::MountSetattr)?;

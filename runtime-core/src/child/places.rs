@@ -118,7 +118,7 @@ impl<'a> Places<'a> {
 /// on the root would be the root directory of all processes that join the mount namespace, but not
 /// of the container's own process.
 pub(super) fn open_below(root: Root<'_>, path: &CStr) -> StepResult<OwnedFd> {
-    match root.open_proper(path, libc::O_PATH) {
+    match root.open_no_symlinks(path, libc::O_PATH) {
         Err(Errno::ELOOP) => {
             let place = root.open(path, libc::O_PATH).during(Call::Open)?;
             check_below(root, &place)?;

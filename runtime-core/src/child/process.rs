@@ -326,10 +326,10 @@ pub(super) fn wait_start(process: &Process) -> Result<(), Failure> {
 /// Reports that the program cannot be executed: to the parent that waits for the execve, or with a
 /// fifo to the caller of `start`. Standard error, the container's log, gets the report too, unless
 /// the parent has got it.
-pub(super) fn complain(program: &CStr, failure: Failure, process: &Process, channel: &ChildEnd) {
+pub(super) fn print_error(program: &CStr, failure: Failure, process: &Process, channel: &ChildEnd) {
     let told = match &process.fifo {
         None => {
-            channel.keep_words(program.to_bytes());
+            channel.keep_kernel_message(program.to_bytes());
             channel.send(Reply::Failed(failure)).is_ok()
         }
         Some(fifo) => {

@@ -6,7 +6,7 @@ use crate::boundary::step::Failure;
 use std::convert::Infallible;
 
 /// Reports the failure to the parent, and exits.
-pub(super) fn give_up(result: Result<Infallible, Failure>, channel: &ChildEnd) -> ! {
+pub(super) fn report_and_exit(result: Result<Infallible, Failure>, channel: &ChildEnd) -> ! {
     let Err(failure) = result;
     // If the parent is gone too, there is no process to report to.
     runtime_sys::ignore(channel.send(Reply::Failed(failure)));

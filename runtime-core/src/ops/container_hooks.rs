@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 
 /// An init that has not entered its root file system yet, with what a hook needs to join it.
-pub(super) struct Inside<'a> {
+pub(super) struct HookTarget<'a> {
     pub(super) init: &'a Child,
     pub(super) plan: &'a Plan,
     pub(super) namespace_paths: &'a BTreeMap<String, String>,
@@ -39,10 +39,10 @@ pub(super) struct Inside<'a> {
 pub(super) fn create_container(
     hooks: &[Hook],
     state: &StateDocument<'_>,
-    inside: &Inside<'_>,
+    inside: &HookTarget<'_>,
     watch: Watch<'_>,
 ) -> Result<()> {
-    let Inside { init, plan, namespace_paths, is_alone, is_born } = *inside;
+    let HookTarget { init, plan, namespace_paths, is_alone, is_born } = *inside;
     if hooks.is_empty() {
         return Ok(());
     }

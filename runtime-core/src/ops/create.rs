@@ -10,7 +10,7 @@ use super::container::{Container, Runtime};
 use super::inherited::Inherited;
 use super::notify;
 use super::options::{ProcessOptions, process_options};
-use super::process::{Created, Held};
+use super::process::{Created, Pending};
 use super::target::{CgroupManager, Target};
 use super::transaction::{Made, Transaction};
 use crate::boundary::plan::{Keeps, Plan};
@@ -205,22 +205,22 @@ impl Create {
         self.hold()?.release_at_once()
     }
 
-    /// Makes the container, whose program waits for [`Held::release`]: for a caller that sets up
+    /// Makes the container, whose program waits for [`Pending::release`]: for a caller that sets up
     /// the terminal first.
-    pub fn hold(self) -> Result<Held> {
+    pub fn hold(self) -> Result<Pending> {
         self.hold_until(Waits::ForRelease)
     }
 
-    fn hold_until(mut self, waits: Waits) -> Result<Held> {
+    fn hold_until(mut self, waits: Waits) -> Result<Pending> {
         // The descriptors to preserve are checked before anything is opened.
         let read = self.options.check().and_then(|()| self.read());
         let mut warnings = std::mem::take(&mut self.warnings);
-        Held::warned(read.and_then(|()| self.make(waits, &mut warnings)), warnings)
+        Pending::warned(read.and_then(|()| self.make(waits, &mut warnings)), warnings)
     }
 
     /// Makes the container, whose program then waits. This is the whole sequence of the parent's
     /// steps.
-    fn make(mut self, waits: Waits, warnings: &mut Vec<Warning>) -> Result<Held> {
+    fn make(mut self, waits: Waits, warnings: &mut Vec<Warning>) -> Result<Pending> {
         let (Some(bundle), Some(mut spec)) = (self.bundle.take(), self.spec.take()) else {
             return Err(Error::new(ErrorKind::System, "the bundle has not been read"));
         };
@@ -282,7 +282,7 @@ impl Create {
             }
             Ok((child, plan))
         })?;
-        let held = Held::new(child, plan, tx.made.oom_watch, tx.notes);
+        let held = Pending::new(child, plan, tx.made.oom_watch, tx.notes);
         Ok(held.with_container(container.clone(), tx.record).cancelled_by(self.options.cancel))
     }
 }

@@ -6,7 +6,7 @@ use super::container::{Container, NO_CGROUP};
 use super::inherited::Inherited;
 use super::join::{joins, root_of, spawn_and_attach};
 use super::options::{ProcessOptions, process_options};
-use super::process::{Created, Held};
+use super::process::{Created, Pending};
 use super::state::status;
 use crate::boundary::plan::{Keeps, Plan};
 use crate::cgroup::driver::Driver;
@@ -19,8 +19,8 @@ use crate::config::process::Process as ProcessConfig;
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::hook::Hook;
 use crate::marks::{Mark, Traced};
+use crate::parent::attributes::{self, AffinityGuard};
 use crate::parent::explain::start_failed;
-use crate::parent::outside::{self, Bound};
 use crate::parent::{self, Child, Progress, agent, ids};
 use crate::path::proc;
 use crate::prepare::{self, Extras};
@@ -93,15 +93,15 @@ impl Exec {
         self.hold()?.release_at_once()
     }
 
-    /// Makes the process, which waits for [`Held::release`] to execute its program: for a caller
+    /// Makes the process, which waits for [`Pending::release`] to execute its program: for a caller
     /// that sets up the terminal first.
-    pub fn hold(self) -> Result<Held> {
+    pub fn hold(self) -> Result<Pending> {
         let mut warnings = Vec::new();
-        Held::warned(self.make(&mut warnings), warnings)
+        Pending::warned(self.make(&mut warnings), warnings)
     }
 
     /// Makes the process, which then waits. This is the whole sequence of the parent's steps.
-    fn make(mut self, warnings: &mut Vec<Warning>) -> Result<Held> {
+    fn make(mut self, warnings: &mut Vec<Warning>) -> Result<Pending> {
         self.options.check()?;
         let entry = self.container.store.entry(&self.container.id)?;
         let record = entry.record()?;
@@ -139,15 +139,15 @@ impl Exec {
 
         let bound = match config.exec_affinity.initial.as_slice() {
             [] => None,
-            cpus => Some(Bound::to(cpus)?),
+            cpus => Some(AffinityGuard::to(cpus)?),
         };
-        notes.extend(bound.iter().map(Bound::note));
+        notes.extend(bound.iter().map(AffinityGuard::note));
         let mut child = spawn(&mut plan, self.cgroup.as_deref(), &record)?;
         drop(bound);
         let served = self.serve(&mut child, &plan, &target);
         let finished = served.and_then(|()| self.finish(&child, &plan, &config, &target));
         finished.map_err(|error| explain(error, &child, oom_watch.as_ref()))?;
-        Ok(Held::new(child, plan, oom_watch, notes).cancelled_by(self.options.cancel))
+        Ok(Pending::new(child, plan, oom_watch, notes).cancelled_by(self.options.cancel))
     }
 
     /// Returns a pidfd of the container's init, if the container's status allows exec.
@@ -202,10 +202,10 @@ impl Exec {
             Resctrl::find()?.assign(place, child.pid)?;
         }
         if target.in_user_namespace() {
-            outside::own_streams(plan, &proc, child.pid, config.uid)?;
+            attributes::own_streams(plan, &proc, child.pid, config.uid)?;
         }
         let attributes = prepare::attributes(config, config.exec_affinity.to_stay());
-        outside::apply(attributes, &proc, child.pid, target.in_user_namespace())
+        attributes::apply(attributes, &proc, child.pid, target.in_user_namespace())
             .traced(Mark::SetFromOutside)?;
         self.options.report_pid(child, b"setns").traced(Mark::Announce)
     }

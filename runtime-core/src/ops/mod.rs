@@ -32,5 +32,5 @@ pub use exec::Exec;
 pub use features::features;
 pub use list::Listed;
 pub use options::check_preserved_fds;
-pub use process::{Created, Held, Process};
+pub use process::{Created, Pending, Process};
 pub use state::State;

@@ -30,7 +30,7 @@ pub struct Created {
 /// process.
 #[derive(Debug)]
 #[must_use]
-pub struct Held {
+pub struct Pending {
     child: Child,
     /// The plan, which is not used any more. It is kept because dropping it takes time, in which
     /// the child would wait.
@@ -43,15 +43,15 @@ pub struct Held {
     cancel: Option<OwnedFd>,
 }
 
-impl Held {
+impl Pending {
     pub(super) fn new(child: Child, plan: Plan, watch: Option<OomWatch>, notes: Vec<String>) -> Self {
-        Held { child, plan, watch, warnings: Vec::new(), notes, first: None, cancel: None }
+        Pending { child, plan, watch, warnings: Vec::new(), notes, first: None, cancel: None }
     }
 
     /// Adds the warnings to the process, or to the error.
     pub(super) fn warned(made: Result<Self>, warnings: Vec<Warning>) -> Result<Self> {
         match made {
-            Ok(held) => Ok(Held { warnings, ..held }),
+            Ok(held) => Ok(Pending { warnings, ..held }),
             Err(error) => Err(error.with_warnings(warnings)),
         }
     }
@@ -64,12 +64,12 @@ impl Held {
 
     /// Marks this process as the init of `container`, which `record` describes.
     pub(super) fn with_container(self, container: Container, record: Record) -> Self {
-        Held { first: Some((container, record)), ..self }
+        Pending { first: Some((container, record)), ..self }
     }
 
     /// Lets `cancel` end all later waits.
     pub(super) fn cancelled_by(self, cancel: Option<OwnedFd>) -> Self {
-        Held { cancel, ..self }
+        Pending { cancel, ..self }
     }
 
     /// Releases the process like [`release`](Self::release). An error includes the warnings,
@@ -86,7 +86,7 @@ impl Held {
     /// Errors: [`ErrorKind::NotExecuted`](crate::error::ErrorKind::NotExecuted),
     /// [`ErrorKind::Hook`](crate::error::ErrorKind::Hook).
     pub fn release(self) -> Result<Created> {
-        let Held { child, plan, watch, warnings, notes, first, cancel } = self;
+        let Pending { child, plan, watch, warnings, notes, first, cancel } = self;
         let running = child.release().map_err(|error| undo(error, first.as_ref()))?;
         drop(plan);
         let cancelled = cancel.as_ref().map(AsFd::as_fd);
@@ -106,7 +106,7 @@ impl Held {
     /// Lets the process wait for `start`. An error includes the warnings, because the caller has
     /// not seen them.
     pub(super) fn let_go(self) -> Result<Created> {
-        let Held { child, plan, watch, warnings, notes, first, cancel } = self;
+        let Pending { child, plan, watch, warnings, notes, first, cancel } = self;
         let running = match child.release() {
             Ok(running) => running,
             Err(error) => return Err(undo(error, first.as_ref()).with_warnings(warnings)),

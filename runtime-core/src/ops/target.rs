@@ -28,13 +28,13 @@ pub(super) struct Target {
     pub(super) rootfs: String,
     pub(super) hierarchy: Hierarchy,
     /// The plan of the cgroup.
-    pub(super) cgroup: driver::Plan,
+    pub(super) cgroup: driver::Placement,
     /// The id of the mount at the rootfs before the container's own is put over it, if the
     /// container shares the host's mount namespace (see
     /// [`Record::host_mount_below`](crate::state::record::Record)).
     pub(super) host_mount: Option<u64>,
     /// The group in the resctrl file system.
-    pub(super) resctrl: Option<(Resctrl, resctrl::Place)>,
+    pub(super) resctrl: Option<(Resctrl, resctrl::ResctrlGroup)>,
 }
 
 impl Target {
@@ -51,11 +51,11 @@ impl Target {
     ) -> Result<Self> {
         let hierarchy = Hierarchy::find()?;
         let cgroup = match manager {
-            CgroupManager::None => driver::Plan::none(config)?,
+            CgroupManager::None => driver::Placement::none(config)?,
             CgroupManager::Systemd => {
-                driver::Plan::systemd(&hierarchy, cgroups_path, config, id).traced(Mark::FindCgroup)?
+                driver::Placement::systemd(&hierarchy, cgroups_path, config, id).traced(Mark::FindCgroup)?
             }
-            CgroupManager::Fs => driver::Plan::fs(&hierarchy, config, id).traced(Mark::FindCgroup)?,
+            CgroupManager::Fs => driver::Placement::fs(&hierarchy, config, id).traced(Mark::FindCgroup)?,
         };
         let host_mount = match config.namespaces.origin(NamespaceKind::Mount) {
             Origin::Shared => Some(host_mount::id_at(&rootfs)?),

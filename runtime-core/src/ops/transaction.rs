@@ -3,7 +3,7 @@
 //! are the steps of the sequence in `create.rs`.
 
 use super::container::Container;
-use super::container_hooks::{self, Inside};
+use super::container_hooks::{self, HookTarget};
 use super::delete::poststop;
 use super::host_mount;
 use super::options::ProcessOptions;
@@ -21,7 +21,7 @@ use crate::marks::{Mark, Traced};
 use crate::net;
 use crate::parent::explain::start_failed;
 use crate::parent::network::NewNetwork;
-use crate::parent::{self, Child, Progress, agent, hooks, ids, outside};
+use crate::parent::{self, Child, Progress, agent, attributes, hooks, ids};
 use crate::path::proc::Proc;
 use crate::path::show;
 use crate::prepare::{self, Extras, Host};
@@ -187,7 +187,7 @@ impl Transaction<'_> {
         plan: &Plan,
     ) -> Result<Option<NewRecord<'e>>> {
         self.record.init = ProcessId::of(child.pid)?;
-        if matches!(self.target.cgroup, driver::Plan::None) {
+        if matches!(self.target.cgroup, driver::Placement::None) {
             // Without a cgroup, a concurrent `delete --force` finds the child only by the record.
             entry.write(&self.record)?;
         }
@@ -346,7 +346,7 @@ impl Transaction<'_> {
         for kind in [HookKind::Prestart, HookKind::CreateRuntime] {
             hooks::run(kind, self.config.hooks.of(kind), &state, self.options.watch(child))?;
         }
-        let inside = Inside {
+        let inside = HookTarget {
             init: child,
             plan,
             namespace_paths: &self.namespace_paths(child.pid),
@@ -361,10 +361,10 @@ impl Transaction<'_> {
     fn set_from_outside(&self, child: &Child, plan: &Plan, proc: &Proc) -> Result<()> {
         let process = &self.config.process;
         if self.in_user_namespace() {
-            outside::own_streams(plan, proc, child.pid, process.uid)?;
+            attributes::own_streams(plan, proc, child.pid, process.uid)?;
         }
         let attributes = prepare::attributes(process, &[]);
-        outside::apply(attributes, proc, child.pid, self.in_user_namespace()).traced(Mark::SetFromOutside)
+        attributes::apply(attributes, proc, child.pid, self.in_user_namespace()).traced(Mark::SetFromOutside)
     }
 
     /// Puts the record of the created container in place. `ahead` is the result of
@@ -409,7 +409,7 @@ impl Transaction<'_> {
 
     fn go_without_cgroup(&mut self, denied: Error, entry: &Locked) -> Result<()> {
         self.notes.push(format!("the container has no cgroup of its own: {}", denied.report()));
-        self.target.cgroup = driver::Plan::without(self.config, denied)?;
+        self.target.cgroup = driver::Placement::without(self.config, denied)?;
         self.made.owns_cgroup = false;
         self.record.set_cgroup(self.target.cgroup_path(), self.target.cgroup.record());
         entry.write(&self.record)

@@ -28,7 +28,7 @@ pub(crate) fn by_channel(channel: &ParentEnd, pid: i32, cancel: Option<BorrowedF
         return Ok(());
     }
     match channel.receive().context(|| "recv")? {
-        Some(Reply::Failed(failure)) => failed(failure, channel.words().unwrap_or_default()),
+        Some(Reply::Failed(failure)) => failed(failure, channel.kernel_message().unwrap_or_default()),
         // End of file.
         _ => Ok(()),
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Error messages for the child's eight bytes: what failed and where, the cause, and a hint.
 
-use crate::boundary::plan::{Plan, Program, What};
+use crate::boundary::plan::{MountKind, Plan, Program};
 use crate::boundary::step::{Call, Failure, Step};
 use crate::child::devices;
 use crate::error::{Error, ErrorKind};
@@ -239,7 +239,7 @@ fn mount(i: usize, call: Call, errno: Errno, words: Option<&str>, plan: &Plan) -
     let cause = match (call, errno) {
         (Call::Open, Errno::ELOOP | Errno::ENOTDIR) if m.no_follow => {
             let fstype = match &m.what {
-                What::New(new) => show(&new.fstype).to_string(),
+                MountKind::New(new) => show(&new.fstype).to_string(),
                 _ => "bind".to_owned(),
             };
             plain(call, errno).wrap(format!("filesystem {fstype:?} must be mounted on ordinary directory"))
@@ -261,7 +261,7 @@ fn mount(i: usize, call: Call, errno: Errno, words: Option<&str>, plan: &Plan) -
             plain(call, errno).with_hint("another file has taken its place meanwhile")
         }
         (Call::Fsopen | Call::FsconfigCreate, Errno::EPERM)
-            if matches!(&m.what, What::New(new) if new.fstype.as_c_str() == c"sysfs") =>
+            if matches!(&m.what, MountKind::New(new) if new.fstype.as_c_str() == c"sysfs") =>
         {
             plain(call, errno).with_hint(
                 "the network namespace belongs to another user namespace; with the option ro, the host's /sys is mounted instead",
@@ -278,7 +278,7 @@ fn mount(i: usize, call: Call, errno: Errno, words: Option<&str>, plan: &Plan) -
             ),
         (Call::CheckSuperblock, _) => {
             let words = match &m.what {
-                What::Remount(change) => change.parameters.iter().map(|(key, _)| show(key).to_string()).collect(),
+                MountKind::Remount(change) => change.parameters.iter().map(|(key, _)| show(key).to_string()).collect(),
                 _ => Vec::new(),
             };
             plain(call, errno).with_hint(format!(
@@ -322,8 +322,8 @@ pub(crate) fn map_ids(error: Error, errno: Errno) -> Error {
 }
 
 /// Returns true for a new procfs or sysfs.
-fn is_kernels(what: &What) -> bool {
-    matches!(what, What::New(new) if matches!(new.fstype.to_bytes(), b"proc" | b"sysfs"))
+fn is_kernels(what: &MountKind) -> bool {
+    matches!(what, MountKind::New(new) if matches!(new.fstype.to_bytes(), b"proc" | b"sysfs"))
 }
 
 /// Makes the error for a program that was not found, in runc's words: engines match on them.

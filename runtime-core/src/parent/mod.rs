@@ -2,22 +2,22 @@
 //! The parent's side of the clone: before it, around it, and until the child is ready.
 
 pub(crate) mod agent;
+pub(crate) mod attributes;
 pub(crate) mod execution;
 pub(crate) mod explain;
 pub(crate) mod hooks;
 pub(crate) mod ids;
 pub(crate) mod network;
-pub(crate) mod outside;
 pub(crate) mod peer;
 pub(crate) mod reap;
 pub(crate) mod self_exe;
 
 use crate::boundary::channel::{self, ParentEnd, Reply};
-use crate::boundary::plan::{Plan, What};
+use crate::boundary::plan::{MountKind, Plan};
 use crate::boundary::step::{Failure, Step, index};
 use crate::boundary::tree::Cloner;
-use crate::child::First;
-use crate::child::helpers::{Idle, Room, RouteOpener, TreeCloner};
+use crate::child::FirstChild;
+use crate::child::helpers::{Room, RouteOpener, TreeCloner, UsernsHolder};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::marks::{Mark, Traced};
 use crate::path::proc;
@@ -139,7 +139,7 @@ pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<C
     let mut holds = plan.descriptors();
     holds.extend(child.descriptors());
     let ignored = signal::Ignored::by_caller();
-    let first = First { plan, holds: &mut holds, channel: &child, ignored };
+    let first = FirstChild { plan, holds: &mut holds, channel: &child, ignored };
     let blocked = signal::Blocked::all();
     let cloned = clone::clone3(flags, false, cgroup, first);
     drop(blocked);
@@ -159,7 +159,7 @@ pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<C
 /// Makes a user namespace with these mappings and without processes, for a mount.
 pub(crate) fn user_namespace(uid: &[IdRange], gid: &[IdRange]) -> Result<OwnedFd> {
     let (parent, child) = channel::channel()?;
-    let idle = Idle { hides: !ids::is_rootless()?, channel: &child };
+    let idle = UsernsHolder { hides: !ids::is_rootless()?, channel: &child };
     let idle = clone_helper(libc::CLONE_NEWUSER, parent, idle)?;
     drop(child);
     let namespace = match idle.channel.receive_with_fd().context(|| "recv")? {
@@ -404,7 +404,7 @@ impl Child {
     pub(crate) fn send_tree(&self, plan: &Plan, item: usize) -> Result<()> {
         let mounts = plan.container.as_ref().map(|container| &container.rootfs.mounts);
         let later = match mounts.and_then(|mounts| mounts.get(item)).map(|mount| &mount.what) {
-            Some(What::Tree { tree, .. }) => tree.for_cloner(Cloner::Parent),
+            Some(MountKind::Tree { tree, .. }) => tree.for_cloner(Cloner::Parent),
             _ => None,
         };
         let later =
@@ -452,7 +452,7 @@ impl Child {
     /// Makes the error for an unexpected reply.
     fn failed(&self, reply: Option<Reply>, plan: &Plan) -> Error {
         match reply {
-            Some(Reply::Failed(failure)) => explain::failure(failure, self.channel.words(), plan),
+            Some(Reply::Failed(failure)) => explain::failure(failure, self.channel.kernel_message(), plan),
             Some(other) => Error::new(ErrorKind::Setup, format!("unexpected {other:?} from the child")),
             None => self.ended(),
         }

@@ -48,7 +48,7 @@ impl<'a> Root<'a> {
     }
 
     /// Opens `path` without following links. ELOOP: a component is a link.
-    pub(crate) fn open_proper(self, path: &CStr, flags: i32) -> Result<OwnedFd> {
+    pub(crate) fn open_no_symlinks(self, path: &CStr, flags: i32) -> Result<OwnedFd> {
         fd::openat2(self.0, path, flags, 0, resolve::IN_ROOT | resolve::NO_SYMLINKS)
     }
 
@@ -77,10 +77,10 @@ impl<'a> Root<'a> {
     }
 
     /// Makes `path` like [`make`](Self::make), then opens it like
-    /// [`open_proper`](Self::open_proper).
+    /// [`open_no_symlinks`](Self::open_no_symlinks).
     pub(crate) fn make_proper(self, path: &CStr, leaf: Leaf) -> Result<OwnedFd> {
         drop(self.make(path, leaf)?);
-        self.open_proper(path, libc::O_PATH)
+        self.open_no_symlinks(path, libc::O_PATH)
     }
 
     /// Opens the parent directory of `path`, made if it is missing, and returns it with the last
@@ -272,7 +272,7 @@ mod tests {
         assert!(dir.path().join("root/made").is_dir());
         root.open_or_make(c"dangling", Leaf::File).unwrap();
         assert!(dir.path().join("root/nowhere").is_file());
-        assert_eq!(root.open_proper(c"a/up", libc::O_PATH).unwrap_err(), Errno::ELOOP);
+        assert_eq!(root.open_no_symlinks(c"a/up", libc::O_PATH).unwrap_err(), Errno::ELOOP);
         assert_eq!(std::fs::read_dir(outside).unwrap().count(), 0);
     }
 

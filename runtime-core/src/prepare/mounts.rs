@@ -8,9 +8,9 @@ use super::given::Host;
 use super::namespaces;
 use super::source::{self, Found, Sources};
 use super::trees::{HostFile, Trees};
-use crate::boundary::channel::WORDS_MAX;
+use crate::boundary::channel::MESSAGE_MAX;
 use crate::boundary::plan::{
-    FsOptions, Inside, Join, Mount, NewMount, Parameters, PidNamespace, Remount, What,
+    FromContainer, FsOptions, Join, Mount, MountKind, NewMount, Parameters, PidNamespace, Remount,
 };
 use crate::boundary::step::{Call, During};
 use crate::boundary::tree::{Cloner, IdMap, Shape, Tree};
@@ -68,7 +68,7 @@ impl<'a> Planner<'a> {
         let mut plan = Mount {
             destination: m.destination.clone(),
             source: CString::default(),
-            what: What::Remount(Remount::default()),
+            what: MountKind::Remount(Remount::default()),
             no_follow: m.no_follow,
             attr: m.flags.bind_attr(),
             all: m.all,
@@ -82,7 +82,7 @@ impl<'a> Planner<'a> {
             Source::Remount { is_bind: false, options } => {
                 let words = m.flags.superblock_changes().map(|word| (word.to_owned(), None));
                 let own = options.iter().map(|option| (option.key.clone(), option.value.clone()));
-                plan.what = What::Remount(Remount {
+                plan.what = MountKind::Remount(Remount {
                     readonly: m.flags.readonly(),
                     parameters: words.chain(own).collect(),
                 });
@@ -94,8 +94,8 @@ impl<'a> Planner<'a> {
                 let found = bind.find(&self.sources)?;
                 plan.what = match (bind.symlink(&found, &self.sources)?, found) {
                     (Some(symlink), _) => symlink,
-                    (None, Found::Inside(inside)) => {
-                        What::Inside(bind.inside(inside, id_map, self.trees.cloner())?)
+                    (None, Found::FromContainer(inside)) => {
+                        MountKind::FromContainer(bind.inside(inside, id_map, self.trees.cloner())?)
                     }
                     (None, Found::Host(file)) => bind.tree(file, id_map, &mut plan.attr, self.trees)?,
                 };
@@ -108,7 +108,7 @@ impl<'a> Planner<'a> {
                     // nsdelegate and memory_recursiveprot. And root of a user namespace may mount
                     // only the hierarchy of a cgroup namespace of its own.
                     plan.attr = Some(MountAttr { set: m.flags.new_attr(), ..MountAttr::default() });
-                    plan.what = What::Tree {
+                    plan.what = MountKind::Tree {
                         tree: host_hierarchy(i, self.hierarchy, self.trees)?,
                         leaf: Leaf::Directory,
                     };
@@ -121,7 +121,8 @@ impl<'a> Planner<'a> {
                     // The host's sysfs replaces it, as with crun.
                     plan.attr = None;
                     plan.all.set |= m.flags.new_attr() & !attr::ATIME;
-                    plan.what = What::Tree { tree: sysfs::of_host(i, self.trees)?, leaf: Leaf::Directory };
+                    plan.what =
+                        MountKind::Tree { tree: sysfs::of_host(i, self.trees)?, leaf: Leaf::Directory };
                     return Ok(plan);
                 }
                 // Read-only is set later, because mount points below must still be made.
@@ -156,11 +157,13 @@ impl<'a> Planner<'a> {
                 };
                 let is_ours = *kind == Filesystem::Other && self.trees.cloner() == Cloner::Parent;
                 plan.what = match &new.options {
-                    FsOptions::Parameters(parameters) if is_ours && is_block_device(source) => What::Tree {
-                        tree: Tree::Cloned(on_block_device(i, m, source, &new, parameters)?),
-                        leaf: Leaf::Directory,
-                    },
-                    _ => What::New(new),
+                    FsOptions::Parameters(parameters) if is_ours && is_block_device(source) => {
+                        MountKind::Tree {
+                            tree: Tree::Cloned(on_block_device(i, m, source, &new, parameters)?),
+                            leaf: Leaf::Directory,
+                        }
+                    }
+                    _ => MountKind::New(new),
                 };
             }
         }
@@ -238,7 +241,7 @@ fn on_block_device(
     let failed = |errno, call: Call| Error::os(errno, call.name()).wrap_as(ErrorKind::Setup, at());
     let context = mount::fsopen(&new.fstype).map_err(|errno| failed(errno, Call::Fsopen))?;
     make_tree(&context, new, parameters, None).map_err(|(call, errno)| {
-        let mut buf = [0; WORDS_MAX];
+        let mut buf = [0; MESSAGE_MAX];
         match mount::last_words(&context, &mut buf) {
             Some(words) => {
                 let words = String::from_utf8_lossy(words);
@@ -271,24 +274,24 @@ impl Bind<'_> {
     }
 
     /// Returns the link to make for the option `copy-symlink`; `None` if the source is to be mounted.
-    fn symlink(&self, found: &Found, sources: &Sources<'_>) -> Result<Option<What>> {
+    fn symlink(&self, found: &Found, sources: &Sources<'_>) -> Result<Option<MountKind>> {
         if self.follow != Follow::Copy {
             return Ok(None);
         }
         let target = match found {
             Found::Host(file) => source::read_link(file),
-            Found::Inside(path) => sources.read_link(path),
+            Found::FromContainer(path) => sources.read_link(path),
         };
         match (target, found) {
-            (Ok(target), _) => Ok(Some(What::Symlink { target })),
+            (Ok(target), _) => Ok(Some(MountKind::Symlink { target })),
             // The source is not a link, or does not exist before other mounts are made: mount it.
-            (Err(Errno::EINVAL), _) | (Err(Errno::ENOENT), Found::Inside(_)) => Ok(None),
+            (Err(Errno::EINVAL), _) | (Err(Errno::ENOENT), Found::FromContainer(_)) => Ok(None),
             (Err(errno), _) => Err(self.failed(errno, "readlink")),
         }
     }
 
     /// Makes the plan of a bind mount whose source is below the rootfs.
-    fn inside(&self, path: CString, id_map: Option<IdMap>, cloner: Cloner) -> Result<Inside> {
+    fn inside(&self, path: CString, id_map: Option<IdMap>, cloner: Cloner) -> Result<FromContainer> {
         // A source below the rootfs is never a procfs (see `clone_inside`).
         if self.is_on_proc() {
             return Err(self.not_proc());
@@ -296,7 +299,7 @@ impl Bind<'_> {
         // Mapping ids takes CAP_SYS_ADMIN over the file system, which root of the container's
         // user namespace does not have. So the helper does it.
         let by_helper = id_map.is_some() && cloner == Cloner::Helper;
-        Ok(Inside { path, depth: self.depth, no_follow: self.follow == Follow::No, id_map, by_helper })
+        Ok(FromContainer { path, depth: self.depth, no_follow: self.follow == Follow::No, id_map, by_helper })
     }
 
     /// Makes the plan of a bind mount whose source is on the host: a detached clone of the source.
@@ -307,7 +310,7 @@ impl Bind<'_> {
         id_map: Option<IdMap>,
         attr: &mut Option<MountAttr>,
         trees: &mut Trees,
-    ) -> Result<What> {
+    ) -> Result<MountKind> {
         if self.is_on_proc() && !proc::is_procfs(&file).map_err(|errno| self.failed(errno, "statfs"))? {
             return Err(self.not_proc());
         }
@@ -321,7 +324,7 @@ impl Bind<'_> {
                 let leaf = file.leaf;
                 let tree = Trees::of_child(&file, leaf, shape);
                 let tree = tree.map_err(|(call, errno)| self.failed(errno, call.name()))?;
-                return Ok(What::Tree { tree, leaf });
+                return Ok(MountKind::Tree { tree, leaf });
             }
             Err((Call::CloneTree, errno @ Errno::EINVAL)) => {
                 let hint = "the mount that the source is on is unbindable";
@@ -339,7 +342,7 @@ impl Bind<'_> {
         let tree = trees
             .tree(cloned, &file, leaf, shape)
             .map_err(|(call, errno)| self.failed(errno, call.name()))?;
-        Ok(What::Tree { tree, leaf })
+        Ok(MountKind::Tree { tree, leaf })
     }
 
     fn is_on_proc(&self) -> bool {

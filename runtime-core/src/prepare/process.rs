@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::config::namespaces::Kind as NamespaceKind;
 use crate::config::process::Process as ProcessConfig;
 use crate::error::{Error, ErrorKind, Result};
-use crate::parent::outside::Attributes;
+use crate::parent::attributes::Attributes;
 use runtime_sys::exec::StringArray;
 use std::ffi::{CStr, CString};
 

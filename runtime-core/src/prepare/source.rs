@@ -21,7 +21,7 @@ pub(super) enum Found {
     Host(HostFile),
     /// A path relative to the rootfs. It is resolved in the container when the bind mount is made,
     /// so earlier mounts count. Its links are the image's.
-    Inside(CString),
+    FromContainer(CString),
 }
 
 /// The lookup of sources for a container with this rootfs.
@@ -63,7 +63,7 @@ impl<'a> Sources<'a> {
             let text = path.to_str().map(clean).unwrap_or_default();
             for name in [&self.name, self.kernels_name()?] {
                 if let Some(rest) = below(&text, name) {
-                    return Ok(Found::Inside(rest));
+                    return Ok(Found::FromContainer(rest));
                 }
             }
             match HostFile::open_no_links(path, no_follow) {
@@ -204,7 +204,7 @@ impl Walk<'_> {
     }
 
     /// Continues the walk in `dir`. If `dir` is the rootfs, returns the rest of the path as
-    /// [`Found::Inside`], unless the rest leaves the rootfs again by `..`.
+    /// [`Found::FromContainer`], unless the rest leaves the rootfs again by `..`.
     fn enter(&mut self, dir: OwnedFd) -> Result<Option<Found>> {
         if !self.sources.is_rootfs(&dir)? {
             self.dir = dir;
@@ -220,7 +220,7 @@ impl Walk<'_> {
             false
         });
         let Some(leaves) = leaves else {
-            return Ok(Some(Found::Inside(join(self.rest.drain(..).rev()))));
+            return Ok(Some(Found::FromContainer(join(self.rest.drain(..).rev()))));
         };
         let stays = self.rest.len() - leaves;
         if leaves > 0 {
@@ -330,7 +330,7 @@ mod tests {
         let sources = Sources::new(rootfs, dir.join("rootfs").to_str().unwrap());
         Ok(match sources.find(&c_path(&dir.join(path)), no_follow)? {
             Found::Host(file) => Ok(FileId::of(file)?),
-            Found::Inside(path) => Err(path.into_string().unwrap()),
+            Found::FromContainer(path) => Err(path.into_string().unwrap()),
         })
     }
 

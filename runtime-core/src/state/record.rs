@@ -8,7 +8,7 @@ use crate::cgroup::driver::Driver;
 use crate::cgroup::record::CgroupRecord;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hook::Hook;
-use crate::resctrl::Place;
+use crate::resctrl::ResctrlGroup;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -56,7 +56,7 @@ pub(crate) struct Record {
     pub(crate) host_mount_below: Option<u64>,
     /// The container's group in the resctrl file system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) resctrl: Option<Place>,
+    pub(crate) resctrl: Option<ResctrlGroup>,
     /// The defaults for later processes of the container.
     pub(crate) inherited: Document,
     /// The filter that every process of the container loads.

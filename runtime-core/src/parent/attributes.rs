@@ -126,16 +126,16 @@ fn set_affinity(cpus: &[u64], pid: i32) -> Result<()> {
 /// A new CPU affinity of the calling thread, until this value is dropped. A child inherits it, so
 /// that the child disturbs no other CPU before its cgroup takes effect
 /// (process.execCPUAffinity.initial).
-pub(crate) struct Bound {
+pub(crate) struct AffinityGuard {
     before: [u64; 128],
 }
 
-impl Bound {
+impl AffinityGuard {
     /// Binds the calling thread to `cpus`.
-    pub(crate) fn to(cpus: &[u64]) -> Result<Bound> {
+    pub(crate) fn to(cpus: &[u64]) -> Result<AffinityGuard> {
         let before = process::affinity().context(|| "sched_getaffinity")?;
         process::set_affinity(0, cpus).context(|| "process.execCPUAffinity.initial: sched_setaffinity")?;
-        Ok(Bound { before })
+        Ok(AffinityGuard { before })
     }
 
     /// Returns the first CPUs that the thread may run on, in the words of runc's debug log, which
@@ -146,7 +146,7 @@ impl Bound {
     }
 }
 
-impl Drop for Bound {
+impl Drop for AffinityGuard {
     fn drop(&mut self) {
         runtime_sys::ignore(process::set_affinity(0, &self.before));
     }
