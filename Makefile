@@ -175,10 +175,11 @@ fuzz-%:
 	cd fuzz && RUSTFLAGS="$(COVERAGE)" $(CARGO) run --release --quiet --target $(TARGET) --bin $* -- \
 		-max_total_time=$(SECONDS) -artifact_prefix=artifacts/ corpus/$* seeds/$*
 
-# Every target once over its seeds, without looking for more. One without seeds fails.
+# Every target once over its seeds, without looking for more. One without seeds fails. libFuzzer
+# asks the dynamic linker which sanitizers there are, so these programs cannot be static: no flags.
 .PHONY: fuzz-seeds
 fuzz-seeds:
-	cd fuzz && $(CARGO) build --release --quiet
+	cd fuzz && RUSTFLAGS= $(CARGO) build --release --quiet
 	cd fuzz && for target in targets/*.rs; do \
 		target=$$(basename $$target .rs) && ls seeds/$$target/* >/dev/null && \
 		$(BUILT)/release/$$target seeds/$$target/* >/dev/null 2>&1 || { echo "fuzz target $$target fails"; exit 1; }; \
