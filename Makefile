@@ -171,7 +171,7 @@ COVERAGE := -Cpasses=sancov-module -Ccodegen-units=1 --cfg fuzzing \
 	-Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares
 
 fuzz-%:
-	mkdir -p fuzz/corpus/$*
+	mkdir -p fuzz/corpus/$* fuzz/artifacts
 	cd fuzz && RUSTFLAGS="$(COVERAGE)" $(CARGO) run --release --quiet --target $(TARGET) --bin $* -- \
 		-max_total_time=$(SECONDS) -artifact_prefix=artifacts/ corpus/$* seeds/$*
 
