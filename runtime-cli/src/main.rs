@@ -4,6 +4,7 @@
 //! [`start`] parses the arguments ([`args`]), opens the log ([`log`]), runs one file of [`cmd`],
 //! and prints the error that is returned. Only the entry in `startup` also prints an error that
 //! ends the program.
+#![forbid(unsafe_code)]
 #![cfg_attr(all(feature = "startup", not(test)), no_main)]
 
 mod args;

@@ -42,6 +42,8 @@ pub mod seccomp;
 pub mod shared;
 pub mod signal;
 pub mod socket;
+#[cfg(feature = "startup")]
+pub mod startup;
 pub mod tty;
 
 pub use nix::errno::Errno;
