@@ -2,7 +2,7 @@
 //! The scenarios: containers and processes that are made under observation.
 
 use crate::words::{CAPABILITIES, ROOT, Sockets, World};
-use crate::{Seen, page};
+use crate::{Cells, Seen, page};
 use conformance::console::ConsoleSocket;
 use conformance::witness::{FileId, ProcessHistory, file_id, watch, words};
 use conformance::{Agent, Bundle, Runtime, host};
@@ -14,6 +14,7 @@ use std::process::Command;
 
 const INIT: &str = "The init of create";
 const IN_USER_NAMESPACE: &str = "The init of create in a new user namespace";
+const FOR_JOINED_NET: &str = "The init of create for an existing network namespace";
 const FOR_JOINED_PID: &str = "The init of create for an existing pid namespace";
 const STAGE: &str = "The stage";
 const LAST: &str = "The process in an existing pid namespace";
@@ -22,7 +23,7 @@ const HOOK_INSIDE: &str = "A createContainer hook";
 const HOOK_OF_START: &str = "A startContainer hook";
 const HOOK_OUTSIDE: &str = "A hook in the runtime's namespaces";
 const TREE_HELPER: &str = "The tree helper";
-const ROOM: &str = "The room of the tree helper";
+const HOLDER: &str = "The namespace holder of the tree helper";
 const ID_HELPER: &str = "The id-map helper";
 
 /// Names a process by its track in the timeline, and by its number among the processes of this
@@ -91,9 +92,7 @@ impl Scenarios {
                     "syscalls": [{ "names": ["acct"], "action": action }],
                 });
             });
-            let id = self.id.clone();
-            self.run(&bundle, None, &["run", "--detach", &id], None, BTreeMap::new(), &|_, _| INIT);
-            self.delete();
+            self.create(&bundle, BTreeMap::new(), &|_, _| INIT);
         }
     }
 
@@ -107,7 +106,7 @@ impl Scenarios {
         let files = ["cgroup", "ipc", "mnt", "net", "pid", "uts"];
         let joined: BTreeMap<String, FileId> =
             files.iter().map(|file| ((*file).to_owned(), file_id(path(file)).unwrap())).collect();
-        for (kind, file, name) in [("network", "net", INIT), ("pid", "pid", FOR_JOINED_PID)] {
+        for (kind, file, name) in [("network", "net", FOR_JOINED_NET), ("pid", "pid", FOR_JOINED_PID)] {
             let bundle = bundle(&["exit", "0"], |config| {
                 add_namespace(config, json!({ "type": kind, "path": path(file) }));
                 // Before Linux 6.18 a procfs of another pid namespace needs helpers.
@@ -203,6 +202,7 @@ fn sort(processes: &[ProcessHistory], mut world: World<'_>, seen: &mut Seen, nam
             _ => None,
         });
         let mut next = notes.next();
+        let mut last = None;
         let executes = process.stops.last().is_some_and(|stop| stop.call.is_none());
         for (i, stop) in process.stops.iter().enumerate() {
             while next.is_some_and(|(behind, _)| behind <= i) {
@@ -220,8 +220,15 @@ fn sort(processes: &[ProcessHistory], mut world: World<'_>, seen: &mut Seen, nam
                 (Some(_), None) if begin == Some(2) => "EnterPid",
                 (Some(_), None) => "the end",
             };
-            let cells = seen.entry(name).or_default().entry(step.to_owned()).or_default();
-            world.describe(process, &stop.authority, &sockets, cells);
+            let list = seen.entry(name).or_default();
+            let index = list.iter().position(|(known, _)| known == step).unwrap_or_else(|| {
+                let behind = last.map_or(0, |last: usize| last + 1);
+                list.insert(behind, (step.to_owned(), Cells::new()));
+                behind
+            });
+            // A step that is carried out twice goes back to an earlier row.
+            last = last.max(Some(index));
+            world.describe(process, &stop.authority, &sockets, &mut list[index].1);
         }
         // Hooks join these namespaces.
         if name == IN_USER_NAMESPACE
@@ -238,7 +245,7 @@ fn sort(processes: &[ProcessHistory], mut world: World<'_>, seen: &mut Seen, nam
 fn helper(process: &ProcessHistory, world: &World<'_>) -> &'static str {
     let Some(first) = process.stops.first() else { return HOOK_OUTSIDE };
     match (world.is_new(&first.authority, "user"), world.is_new(&first.authority, "mnt")) {
-        (true, true) => ROOM,
+        (true, true) => HOLDER,
         (true, false) => ID_HELPER,
         _ if process.notes.iter().any(|(_, note)| marks::decode(*note).0 == marks::STEP) => TREE_HELPER,
         _ => HOOK_OUTSIDE,

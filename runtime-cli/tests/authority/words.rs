@@ -68,9 +68,9 @@ impl<'a> World<'a> {
         }
         for (name, id) in &authority.namespaces {
             if !self.is_new(authority, name) {
-                add("of the host", name);
+                add("namespaces of the host", name);
             } else if self.joined.get(name) == Some(id) {
-                add("joined", name);
+                add("joined namespaces", name);
             }
         }
         let is_hosts = authority.root == self.own.root;
@@ -118,7 +118,7 @@ impl<'a> World<'a> {
                 None => return format!("unknown {link} {peer:?}"),
             }
         } else if let Some(pid) = descriptor.process {
-            if pid == process.parent { "the runtime" } else { "the container's init" }
+            if pid == process.parent { "a pidfd of the runtime" } else { "a pidfd of the init" }
         } else if *filesystem == NSFS {
             "a namespace"
         } else if *filesystem == CGROUP && is_of_host {
@@ -140,7 +140,7 @@ impl<'a> World<'a> {
         } else if is(self.files.join("timeline")) {
             "the timeline"
         } else if is(self.files.join("left")) {
-            "what the caller left open"
+            "files left open by the caller"
         } else if link.contains("/exec.fifo") {
             "the fifo of start"
         } else if Path::new(link).starts_with(self.state) {
@@ -156,7 +156,7 @@ impl<'a> World<'a> {
         } else if *id == self.own.root {
             "the host's root directory"
         } else if is(self.source.into()) || kind == libc::S_IFCHR && is_of_host {
-            "what is to be mounted"
+            "a mount source"
         } else {
             return format!("unknown {number} {link} {filesystem:x}");
         };
