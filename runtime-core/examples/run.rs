@@ -13,11 +13,9 @@ fn main() -> runtime_core::Result<ExitCode> {
     let runtime = Runtime::new("/run/runtime-example");
     let id = ContainerId::new(&format!("example-{}", std::process::id()))?;
 
-    let created = runtime.create(id.clone(), bundle).create()?;
-    let container = runtime.container(id);
-    container.start()?;
-    let status = created.process.wait()?;
-    container.delete(false)?;
+    let init = runtime.builder(id, bundle).run()?;
+    let status = init.wait()?;
+    init.delete()?;
 
     Ok(ExitCode::from(status.code() as u8))
 }

@@ -3,14 +3,14 @@
 //!
 //! With `process.terminal`, the container's process opens a pseudoterminal in the container's
 //! own devpts and sends the master through the socket given to
-//! [`Create::console`](crate::Create::console). The process that holds the master is the terminal.
+//! [`ContainerBuilder::console`](crate::ContainerBuilder::console). The process that holds the master is the terminal.
 
 use crate::error::{Context, Error, ErrorKind, Result};
 use nix::sys::socket::SockType;
 use runtime_sys::{socket, tty};
 use std::os::fd::{AsFd, OwnedFd};
 
-/// Makes a connected pair of sockets: one for [`Create::console`](crate::Create::console),
+/// Makes a connected pair of sockets: one for [`ContainerBuilder::console`](crate::ContainerBuilder::console),
 /// one to [`receive`] from.
 pub fn socket_pair() -> Result<(OwnedFd, OwnedFd)> {
     socket::pair(SockType::Stream).context(|| "socketpair")

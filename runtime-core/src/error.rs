@@ -34,7 +34,7 @@ pub enum ErrorKind {
     Hook,
     /// A file in the state directory is damaged, or was not written by this library.
     BadRecord,
-    /// The caller has cancelled the operation ([`Create::cancel`](crate::Create::cancel)).
+    /// The caller has cancelled the operation ([`ContainerBuilder::cancel`](crate::ContainerBuilder::cancel)).
     Cancelled,
     /// Another operation failed, mostly a system call.
     System,

@@ -9,11 +9,9 @@
 //! let runtime = Runtime::new("/run/my-program");
 //! let id = ContainerId::new("web-1")?;
 //!
-//! let created = runtime.create(id.clone(), "/path/to/bundle").create()?;
-//! let container = runtime.container(id);
-//! container.start()?;
-//! let status = created.process.wait()?; // or poll its pidfd, from any event loop
-//! container.delete(false)?;
+//! let init = runtime.builder(id, "/path/to/bundle").run()?;
+//! let status = init.wait()?; // or poll its pidfd, from any event loop
+//! init.delete()?;
 //! # Ok(())
 //! # }
 //! ```
@@ -23,7 +21,7 @@
 //! The library never changes the working directory, a namespace, `oom_score_adj` or the
 //! dumpable flag of the calling process, not even temporarily. Only the calling thread is
 //! affected: its signals are blocked during the clone, and it is bound to
-//! `execCPUAffinity.initial`. The library starts no threads (unless [`Create::parallel`]
+//! `execCPUAffinity.initial`. The library starts no threads (unless [`ContainerBuilder::parallel`]
 //! allows one), has no global state and logs nothing. Any thread may call it, also in a
 //! program with hundreds of threads.
 //!
@@ -77,8 +75,8 @@ pub use cgroup::{is_unified, stats};
 pub use error::{Error, ErrorKind, OsError, Result, Warning};
 pub use id::ContainerId;
 pub use ops::{
-    Container, Create, Created, Event, Events, Exec, Listed, Pending, Process, Runtime, State,
-    check_preserved_fds, features,
+    CgroupManager, Container, ContainerBuilder, DeleteOptions, Event, Events, ExecBuilder, Listed, Pending,
+    Process, Runtime, State, check_preserved_fds, features,
 };
 pub use parent::self_exe::{Protection, protect_program, protection};
 pub use runtime_sys::process::ExitStatus;

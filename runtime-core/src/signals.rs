@@ -19,7 +19,7 @@ impl Signals {
     }
 
     /// Returns a descriptor that is readable while SIGHUP, SIGINT, SIGQUIT or SIGTERM is pending,
-    /// for [`Create::cancel`](crate::Create::cancel). Errors: EMFILE, ENFILE, ENOMEM.
+    /// for [`ContainerBuilder::cancel`](crate::ContainerBuilder::cancel). Errors: EMFILE, ENFILE, ENOMEM.
     pub fn ending() -> Result<OwnedFd> {
         signal::ending().context(|| "signalfd4")
     }

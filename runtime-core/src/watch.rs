@@ -10,7 +10,7 @@ pub(crate) struct Watch<'a> {
     /// The pidfd of the container's process. When it has ended, there is no point in waiting:
     /// `delete --force`, for example, kills init and then waits for the lock that the caller holds.
     pub(crate) process: Option<BorrowedFd<'a>>,
-    /// The event of [`Create::cancel`](crate::Create::cancel).
+    /// The event of [`ContainerBuilder::cancel`](crate::ContainerBuilder::cancel).
     pub(crate) cancel: Option<BorrowedFd<'a>>,
 }
 

@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods)]
 
 use conformance::{Bundle, host};
-use runtime_core::{ContainerId, Runtime, spec};
+use runtime_core::{ContainerId, DeleteOptions, Runtime, spec};
 use serde_json::json;
 use std::fs;
 
@@ -29,8 +29,8 @@ fn a_cgroup_that_was_killed_before_can_be_used_again() {
     let procs = || fs::read_to_string(cgroup.join("cgroup.procs")).unwrap();
     for round in 0..2 {
         let created =
-            runtime.create(id.clone(), bundle.path()).run().unwrap_or_else(|e| panic!("{round}: {e:?}"));
-        assert_eq!(procs(), format!("{}\n", created.process.pid()));
+            runtime.builder(id.clone(), bundle.path()).run().unwrap_or_else(|e| panic!("{round}: {e:?}"));
+        assert_eq!(procs(), format!("{}\n", created.pid()));
         let process = spec::Process {
             args: vec!["/probe".into(), "cat".into(), "/proc/self/cgroup".into()],
             cwd: "/".into(),
@@ -40,11 +40,11 @@ fn a_cgroup_that_was_killed_before_can_be_used_again() {
         let stdio = [None, Some(output.reopen().unwrap().into()), None];
         let executed =
             container.exec(process).stdio(stdio).spawn().unwrap_or_else(|e| panic!("{round}: {e:?}"));
-        assert_eq!(executed.process.wait().unwrap().code(), 0);
+        assert_eq!(executed.wait().unwrap().code(), 0);
         // The root of the container's cgroup namespace is the cgroup of its first process.
         assert!(fs::read_to_string(output.path()).unwrap().lines().any(|line| line == "0::/"));
-        container.delete(true).unwrap();
-        created.process.wait().unwrap();
+        container.delete(DeleteOptions::new().force(true)).unwrap();
+        created.wait().unwrap();
         assert!(cgroup.exists(), "it was not ours to remove");
     }
     fs::remove_dir(&cgroup).unwrap();

@@ -4,7 +4,7 @@
 #![allow(unsafe_code, clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::Bundle;
-use runtime_core::{ContainerId, ErrorKind, Protection, Runtime, spec::Status};
+use runtime_core::{ContainerId, DeleteOptions, ErrorKind, Protection, Runtime, spec::Status};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -68,22 +68,22 @@ fn stays_as_it_was(parallel: bool) {
     let id = ContainerId::new("caller").unwrap();
     let container = runtime.container(id.clone());
     let before = (caller(), fds());
-    let created = runtime.create(id.clone(), bundle.path()).parallel(parallel).create().unwrap();
+    let created = runtime.builder(id.clone(), bundle.path()).parallel(parallel).create().unwrap();
     assert_eq!(container.state().unwrap().status, Status::Created);
-    assert_eq!(container.state().unwrap().pid, created.process.pid());
+    assert_eq!(container.state().unwrap().pid, created.pid());
     container.start().unwrap();
     assert_eq!(container.state().unwrap().status, Status::Running);
-    assert_eq!(container.pids().unwrap(), [created.process.pid()]);
+    assert_eq!(container.pids().unwrap(), [created.pid()]);
     container.kill(15).unwrap();
     container.kill(9).unwrap();
-    created.process.wait().unwrap();
+    created.wait().unwrap();
     assert_eq!(container.state().unwrap().status, Status::Stopped);
     assert_eq!(container.kill(9).unwrap_err().kind(), ErrorKind::NotRunning);
-    container.delete(false).unwrap();
+    container.delete(DeleteOptions::new()).unwrap();
     assert_eq!(container.state().unwrap_err().kind(), ErrorKind::NotFound);
     // A failure changes nothing either.
     let broken = bundle.with(|config| config["root"]["path"] = json!("nowhere")).unwrap();
-    let error = runtime.create(id, broken.path()).parallel(parallel).create().unwrap_err();
+    let error = runtime.builder(id, broken.path()).parallel(parallel).create().unwrap_err();
     assert!(error.report().starts_with("invalid rootfs: stat "), "{error:?}");
     drop(created);
     assert_eq!((caller(), fds()), before);
@@ -97,16 +97,41 @@ fn the_program_that_links_the_library_is_protected() {
     let runtime = Runtime::new(root.path());
     let bundle = Bundle::new(&["sleep"]).unwrap();
     let id = ContainerId::new("exe").unwrap();
-    let created = runtime.create(id.clone(), bundle.path()).create().unwrap();
-    let exe = std::fs::File::open(format!("/proc/{}/exe", created.process.pid())).unwrap();
-    runtime.container(id).delete(true).unwrap();
-    created.process.wait().unwrap();
+    let created = runtime.builder(id.clone(), bundle.path()).create().unwrap();
+    let exe = std::fs::File::open(format!("/proc/{}/exe", created.pid())).unwrap();
+    runtime.container(id).delete(DeleteOptions::new().force(true)).unwrap();
+    created.wait().unwrap();
     let again = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&exe));
     let error = std::fs::OpenOptions::new().write(true).open(again).unwrap_err();
     // This test executes its program from another mount than the init: EROFS here, ETXTBSY there.
     assert!(matches!(error.raw_os_error(), Some(libc::EROFS | libc::ETXTBSY)), "{error}");
     let flags = nix::sys::statvfs::fstatvfs(&exe).unwrap().flags();
     assert!(flags.contains(nix::sys::statvfs::FsFlags::ST_RDONLY));
+}
+
+/// runtime.md, "Lifecycle", steps 9 and 12: "The `poststart` hooks MUST be invoked by the runtime", and if one
+/// fails, the container is destroyed. The program has no other caller that would run them.
+#[test]
+fn run_runs_the_poststart_hooks() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(root.path());
+    let mark = root.path().join("mark");
+    let hooks = |script: &str| json!({ "poststart": [{ "path": "/bin/sh", "args": ["sh", "-c", script] }] });
+    let bundle = Bundle::new(&["sleep"]).unwrap();
+    let write = bundle.with(|c| c["hooks"] = hooks(&format!("cat >{}", mark.display()))).unwrap();
+    let id = |name: &str| ContainerId::new(&format!("{name}-{}", std::process::id())).unwrap();
+    let init = runtime.builder(id("poststart"), write.path()).run().unwrap();
+    let state: serde_json::Value = serde_json::from_slice(&std::fs::read(&mark).unwrap()).unwrap();
+    assert_eq!((&state["status"], &state["pid"]), (&json!("running"), &json!(init.pid())));
+    init.container().kill(9).unwrap();
+    init.wait().unwrap();
+    init.delete().unwrap();
+
+    let fail = Bundle::new(&["sleep"]).unwrap().with(|c| c["hooks"] = hooks("exit 3")).unwrap();
+    let error = runtime.builder(id("failing"), fail.path()).run().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Hook, "{error:?}");
+    assert!(runtime.list().unwrap().is_empty());
 }
 
 /// CVE-2019-5736: before its execve(2) the init executes the host's file, on a mount that no
@@ -129,12 +154,12 @@ fn no_mount_of_the_program_can_be_changed() {
         assert_eq!((changed, errno.raw_os_error()), (-1, Some(libc::EINVAL)), "{errno}");
     };
     let id = ContainerId::new("dead-mount").unwrap();
-    let held = runtime.create(id.clone(), bundle.path()).hold().unwrap();
+    let held = runtime.builder(id.clone(), bundle.path()).prepare().unwrap();
     judge(runtime.container(id.clone()).state().unwrap().pid);
-    let created = held.release().unwrap();
-    judge(created.process.pid());
-    runtime.container(id).delete(true).unwrap();
-    created.process.wait().unwrap();
+    let created = held.start().unwrap();
+    judge(created.pid());
+    runtime.container(id).delete(DeleteOptions::new().force(true)).unwrap();
+    created.wait().unwrap();
 }
 
 /// A clone inherits all descriptors, also those of other threads' containers, until it closes them.
@@ -151,18 +176,18 @@ fn a_slow_container_holds_up_no_other() {
     let (quick, slow) = (with_hook("1"), with_hook("4"));
     let id = |name: &str| ContainerId::new(&format!("{name}-{}", std::process::id())).unwrap();
     std::thread::scope(|scope| {
-        let first = scope.spawn(|| runtime.create(id("quick"), quick.path()).create().unwrap());
+        let first = scope.spawn(|| runtime.builder(id("quick"), quick.path()).create().unwrap());
         // While the first container is being made, and its lock is held.
         std::thread::sleep(std::time::Duration::from_millis(300));
-        let second = scope.spawn(|| runtime.create(id("slow"), slow.path()).create().unwrap());
+        let second = scope.spawn(|| runtime.builder(id("slow"), slow.path()).create().unwrap());
         let first = first.join().unwrap();
         let begin = std::time::Instant::now();
         runtime.container(id("quick")).start().unwrap();
         let waited = begin.elapsed();
         let second = second.join().unwrap();
         for (name, created) in [("quick", first), ("slow", second)] {
-            runtime.container(id(name)).delete(true).unwrap();
-            created.process.wait().unwrap();
+            runtime.container(id(name)).delete(DeleteOptions::new().force(true)).unwrap();
+            created.wait().unwrap();
         }
         assert!(waited.as_secs() < 2, "start has waited for {waited:?}");
     });
@@ -176,7 +201,7 @@ fn what_was_being_made_ends_with_its_program() {
     if let Some(directory) = std::env::var_os(ITS_DIRECTORY) {
         let directory = Path::new(&directory);
         let runtime = Runtime::new(directory.join("states"));
-        drop(runtime.create(id_of(directory), directory.join("bundle")).create().unwrap());
+        drop(runtime.builder(id_of(directory), directory.join("bundle")).create().unwrap());
         return;
     }
     let _alone = alone();
@@ -214,7 +239,7 @@ fn what_was_being_made_ends_with_its_program() {
     let ended = unsafe { libc::poll(&raw mut ended, 1, 10_000) };
     assert!(!copies.is_empty());
     let container = Runtime::new(directory.path().join("states")).container(id_of(directory.path()));
-    container.delete(true).unwrap();
+    container.delete(DeleteOptions::new().force(true)).unwrap();
     assert_eq!(ended, 1);
 }
 
@@ -265,14 +290,14 @@ fn from_the_tasks_of_tokio() {
                 let runtime = runtime.clone();
                 tokio::spawn(async move {
                     let id = ContainerId::new(&format!("task{n}")).unwrap();
-                    let created = runtime.create(id.clone(), bundle.path()).run().unwrap();
+                    let created = runtime.builder(id.clone(), bundle.path()).run().unwrap();
                     // Waiting needs no thread.
-                    let pidfd = created.process.as_fd().try_clone_to_owned().unwrap();
+                    let pidfd = created.as_fd().try_clone_to_owned().unwrap();
                     // SAFETY: AsyncFd owns the pidfd, so that it stays open and the same.
                     let ended = unsafe { tokio::io::unix::AsyncFd::register(pidfd).unwrap() };
                     drop(ended.readable().await.unwrap());
-                    assert_eq!(created.process.wait().unwrap().code(), n);
-                    runtime.container(id).delete(false).unwrap();
+                    assert_eq!(created.wait().unwrap().code(), n);
+                    runtime.container(id).delete(DeleteOptions::new()).unwrap();
                 })
             })
             .collect();

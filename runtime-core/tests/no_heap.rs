@@ -6,7 +6,7 @@
 
 use conformance::{Agent, Bundle};
 use runtime_core::trace::Trace;
-use runtime_core::{ContainerId, ErrorKind, Runtime, spec};
+use runtime_core::{ContainerId, DeleteOptions, ErrorKind, Runtime, spec};
 use serde_json::{Value, json};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
@@ -149,7 +149,7 @@ fn containers() {
             })
             .unwrap();
         let bundle = if round % 2 == 0 { bundle } else { in_user_namespace(bundle) };
-        let create = runtime.create(id.clone(), bundle.path()).parallel(round % 4 == 0);
+        let create = runtime.builder(id.clone(), bundle.path()).parallel(round % 4 == 0);
         let created = create.create().unwrap_or_else(|e| panic!("{round}: {e:?}"));
         container.start().unwrap();
         let process = spec::Process {
@@ -159,15 +159,15 @@ fn containers() {
             ..Default::default()
         };
         let executed = container.exec(process).spawn().unwrap_or_else(|e| panic!("{round}: {e:?}"));
-        assert_eq!(executed.process.wait().unwrap().code(), 7);
+        assert_eq!(executed.wait().unwrap().code(), 7);
         container.kill(libc::SIGKILL).unwrap();
-        created.process.wait().unwrap();
-        container.delete(false).unwrap();
+        created.wait().unwrap();
+        container.delete(DeleteOptions::new()).unwrap();
     }
 
     // A failure of the child is reported without the heap, too.
     let broken = bundle(&[]).with(|config| config["process"]["args"] = json!(["nonexistent"])).unwrap();
-    let error = runtime.create(id.clone(), broken.path()).create().unwrap_err();
+    let error = runtime.builder(id.clone(), broken.path()).create().unwrap_err();
     assert!(
         error.report().ends_with("exec: \"nonexistent\": executable file not found in $PATH"),
         "{error:?}"
@@ -178,14 +178,14 @@ fn containers() {
     std::fs::write(script.rootfs("script"), "#!/nonexistent\n").unwrap();
     std::fs::set_permissions(script.rootfs("script"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .unwrap();
-    let error = runtime.create(id.clone(), script.path()).run().unwrap_err();
+    let error = runtime.builder(id.clone(), script.path()).run().unwrap_err();
     assert_eq!(error.report(), "exec /script: no such file or directory");
     assert_eq!(error.kind(), ErrorKind::NotExecuted);
     assert_eq!(container.state().unwrap_err().kind(), ErrorKind::NotFound);
-    let created = runtime.create(id, script.path()).create().unwrap();
+    let created = runtime.builder(id, script.path()).create().unwrap();
     assert_eq!(container.start().unwrap_err().report(), "exec /script: no such file or directory");
-    assert_eq!(created.process.wait().unwrap().code(), 255);
-    container.delete(false).unwrap();
+    assert_eq!(created.wait().unwrap().code(), 255);
+    container.delete(DeleteOptions::new()).unwrap();
 
     // All processes have marked their steps.
     let timeline = trace.to_json();

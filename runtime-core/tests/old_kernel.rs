@@ -3,7 +3,7 @@
 #![allow(unsafe_code, clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::{Bundle, Report};
-use runtime_core::{ContainerId, Runtime};
+use runtime_core::{ContainerId, DeleteOptions, Runtime};
 use serde_json::json;
 use std::io::Read;
 use std::os::fd::OwnedFd;
@@ -37,13 +37,13 @@ fn procfs_of_a_joined_pid_namespace() {
     let runtime = Runtime::new(root.path());
     let first = Bundle::new(&["sleep"]).unwrap();
     let id = |text: &str| ContainerId::new(text).unwrap();
-    let created = runtime.create(id("first"), first.path()).run().unwrap();
+    let created = runtime.builder(id("first"), first.path()).run().unwrap();
     let second = Bundle::new(&["report"])
         .unwrap()
         .with(|config| {
             for namespace in config["linux"]["namespaces"].as_array_mut().unwrap() {
                 if namespace["type"] == "pid" {
-                    namespace["path"] = json!(format!("/proc/{}/ns/pid", created.process.pid()));
+                    namespace["path"] = json!(format!("/proc/{}/ns/pid", created.pid()));
                 }
             }
         })
@@ -51,11 +51,11 @@ fn procfs_of_a_joined_pid_namespace() {
     refuse_fsconfig(FSCONFIG_SET_FD);
     let (mut reader, writer) = std::io::pipe().unwrap();
     let joined = runtime
-        .create(id("second"), second.path())
+        .builder(id("second"), second.path())
         .stdio([None, Some(OwnedFd::from(writer)), None])
         .run()
         .unwrap_or_else(|error| panic!("{}", error.report()));
-    assert_eq!(joined.process.wait().unwrap().code(), 0);
+    assert_eq!(joined.wait().unwrap().code(), 0);
     let mut text = String::new();
     reader.read_to_string(&mut text).unwrap();
     let report: Report = serde_json::from_str(&text).unwrap();
@@ -63,7 +63,7 @@ fn procfs_of_a_joined_pid_namespace() {
     // Helpers have used the pids in between.
     assert!(report.pid > 2, "{}", report.pid);
     for name in ["second", "first"] {
-        runtime.container(id(name)).delete(true).unwrap();
+        runtime.container(id(name)).delete(DeleteOptions::new().force(true)).unwrap();
     }
-    created.process.wait().unwrap();
+    created.wait().unwrap();
 }

@@ -6,7 +6,7 @@
 use conformance::{Agent, Bundle, host};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
-use runtime_core::{Container, ContainerId, ErrorKind, Runtime, spec};
+use runtime_core::{Container, ContainerId, DeleteOptions, ErrorKind, Runtime, spec};
 use seccomp::Instruction;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
@@ -37,15 +37,15 @@ impl Fixture {
         self
     }
 
-    fn create(&self) -> runtime_core::Create {
-        Runtime::new(self.root.path()).create(self.container.id().clone(), self.bundle.path())
+    fn create(&self) -> runtime_core::ContainerBuilder {
+        Runtime::new(self.root.path()).builder(self.container.id().clone(), self.bundle.path())
     }
 
     /// Runs the container to its end, and returns its exit status.
     fn run(&self) -> i32 {
         let created = self.create().run().unwrap();
-        let status = created.process.wait().unwrap().code();
-        self.container.delete(false).unwrap();
+        let status = created.wait().unwrap().code();
+        self.container.delete(DeleteOptions::new()).unwrap();
         status
     }
 
@@ -56,7 +56,7 @@ impl Fixture {
             no_new_privileges,
             ..Default::default()
         };
-        Ok(self.container.exec(process).spawn()?.process.wait().unwrap().code())
+        Ok(self.container.exec(process).spawn()?.wait().unwrap().code())
     }
 
     /// Writes a program into the rootfs that is one `exit_group`, so that execve is the only call
@@ -132,8 +132,8 @@ fn a_profile_need_allow_nothing_that_only_the_runtime_does() {
         // The filter does not allow write.
         assert_eq!(fixture.exec(&["/probe", "print", "x"], no_new_privileges).unwrap(), 128 + libc::SIGSYS);
     }
-    fixture.container.delete(true).unwrap();
-    created.process.wait().unwrap();
+    fixture.container.delete(DeleteOptions::new().force(true)).unwrap();
+    created.wait().unwrap();
 }
 
 #[test]
@@ -151,12 +151,12 @@ fn everything_may_be_notified() {
         fixture.container.start().unwrap();
         assert_eq!(fixture.exec(&["/probe", "exit", "8"], no_new_privileges).unwrap(), 8);
         // The last calls before the program are notified, too, and take their time.
-        let comm = format!("/proc/{}/comm", created.process.pid());
+        let comm = format!("/proc/{}/comm", created.pid());
         while std::fs::read_to_string(&comm).unwrap() != "probe\n" {
             std::thread::yield_now();
         }
-        fixture.container.delete(true).unwrap();
-        created.process.wait().unwrap();
+        fixture.container.delete(DeleteOptions::new().force(true)).unwrap();
+        created.wait().unwrap();
         let connections = agent.connections(3).unwrap();
         for connection in connections {
             for call in [libc::SYS_write, libc::SYS_read, libc::SYS_execve] {
@@ -190,8 +190,8 @@ fn without_an_agent_nothing_is_made() {
     drop(agent);
     let error = fixture.exec(&["/probe", "exit", "0"], true).unwrap_err();
     assert!(error.report().contains("failed to connect with seccomp agent"), "{error:?}");
-    fixture.container.delete(true).unwrap();
-    created.process.wait().unwrap();
+    fixture.container.delete(DeleteOptions::new().force(true)).unwrap();
+    created.wait().unwrap();
 }
 
 #[test]
@@ -219,8 +219,8 @@ fn exec_never_goes_without_the_filter() {
     refused("read seccomp.bpf of container seccomp-");
     std::fs::remove_file(&file).unwrap();
     refused("no such file or directory");
-    fixture.container.delete(true).unwrap();
-    created.process.wait().unwrap();
+    fixture.container.delete(DeleteOptions::new().force(true)).unwrap();
+    created.wait().unwrap();
 }
 
 #[test]
@@ -276,8 +276,8 @@ fn a_program_whose_filter_cannot_be_loaded_is_not_executed() {
                 let created = fixture.create().stdio([None, None, file()]).create().unwrap();
                 let error = fixture.container.start().unwrap_err().report();
                 assert!(error.contains("loading the system call filter"), "{error}");
-                let status = created.process.wait().unwrap().code();
-                fixture.container.delete(false).unwrap();
+                let status = created.wait().unwrap().code();
+                fixture.container.delete(DeleteOptions::new()).unwrap();
                 status
             });
             // SAFETY: ends the child without running the test harness's end.
@@ -318,13 +318,13 @@ fn notes_say_what_was_ignored() {
     );
     let created = fixture.create().run().unwrap();
     assert_eq!(
-        created.notes,
+        created.notes(),
         [
             "linux.seccomp.syscalls[0].names[1]: the unknown system call \"no_such_call\" is ignored",
             "seccomp filter flags: 4",
         ]
     );
-    assert!(created.warnings.is_empty());
-    created.process.wait().unwrap();
-    fixture.container.delete(false).unwrap();
+    assert!(created.warnings().is_empty());
+    created.wait().unwrap();
+    fixture.container.delete(DeleteOptions::new()).unwrap();
 }

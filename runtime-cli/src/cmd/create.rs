@@ -13,7 +13,7 @@ use crate::foreground::{self, ChildIo, Foreground};
 use crate::notify::{self, Proxy};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use runtime_core::spec::{Rlimit, Spec};
-use runtime_core::{Container, Create, Created, Pending, Process};
+use runtime_core::{CgroupManager, Container, ContainerBuilder, DeleteOptions, Pending, Process};
 use std::ffi::OsStr;
 use std::path::Path;
 
@@ -39,25 +39,25 @@ fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
     let container = context.container()?;
     let bundle = context.flags.path(BUNDLE).unwrap_or(Path::new("."));
     // `parallel` comes first: `load` starts the thread.
-    let mut create = context.runtime()?.create(container.id().clone(), bundle).parallel(true).load()?;
+    let mut builder = context.runtime()?.builder(container.id().clone(), bundle).parallel(true).load()?;
     // Warnings are printed before an error, because a mistyped name may be its cause.
-    context.warn(&create.take_warnings());
+    context.warn(&builder.take_warnings());
     if context.log.is_debug() {
         for property in Spec::unknown_properties_of(bundle)? {
             context.log.debug(&format!("config.json: ignoring unknown property {property}"));
         }
     }
-    let process = create.loaded().and_then(|spec| spec.process.as_ref());
+    let process = builder.loaded().and_then(|spec| spec.process.as_ref());
     let terminal = process.is_some_and(|process| process.terminal);
-    let create = options(context, with_room_for_mounts(create))?;
+    let builder = options(context, with_room_for_mounts(builder))?;
     context.log.debug(CLONING);
     if mode == Mode::Create {
-        let created = create.create()?;
-        context.warn(&created.warnings);
-        note(context, &created);
+        let init = builder.create()?;
+        context.warn(init.warnings());
+        note(context, &init);
         return Ok(0);
     }
-    let (foreground, create) = match mode {
+    let (foreground, builder) = match mode {
         Mode::Foreground => {
             if context.flags.path(CONSOLE_SOCKET).is_some() {
                 return Err(Failure::new(
@@ -65,27 +65,27 @@ fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
                 ));
             }
             let (foreground, io) = Foreground::new(terminal, !context.flags.is_set(NO_SUBREAPER))?;
-            (Some(foreground), with_io(create, io))
+            (Some(foreground), with_io(builder, io))
         }
-        _ => (None, create),
+        _ => (None, builder),
     };
-    let held = create.hold()?;
-    context.warn(held.warnings());
+    let pending = builder.prepare()?;
+    context.warn(pending.warnings());
     let keeps = foreground.is_none() || context.flags.is_set(KEEP);
     let run = match foreground {
-        Some(foreground) => serve(context, &container, foreground, held),
-        None => detach(context, &container, held),
+        Some(foreground) => serve(context, &container, foreground, pending),
+        None => detach(context, &container, pending),
     };
     match run {
-        Ok((status, first)) => {
+        Ok((status, init)) => {
             if !keeps {
-                context.warn(&container.delete_stopped(first)?);
+                context.warn(&init.delete()?);
             }
             Ok(status)
         }
         // The container is deleted, and the first error is the one to report.
         Err(failure) => {
-            match container.delete(true) {
+            match container.delete(DeleteOptions::new().force(true)) {
                 Ok(warnings) => context.warn(&warnings),
                 Err(left) => context.log.warning(&left.report()),
             }
@@ -94,33 +94,33 @@ fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
     }
 }
 
-fn detach(context: &Context<'_>, container: &Container, held: Pending) -> Result<(u8, Process), Failure> {
+fn detach(context: &Context<'_>, container: &Container, pending: Pending) -> Result<(u8, Process), Failure> {
     let proxy = Proxy::listen(container, context.log);
-    let created = held.release()?;
-    note(context, &created);
+    let init = pending.start()?;
+    note(context, &init);
     if let Some(proxy) = proxy {
-        proxy.wait(container, created.process.pid(), context.log)?;
+        proxy.wait(container, init.pid(), context.log)?;
     }
-    Ok((0, created.process))
+    Ok((0, init))
 }
 
 fn serve(
     context: &Context<'_>,
     container: &Container,
     foreground: Foreground,
-    held: Pending,
+    pending: Pending,
 ) -> Result<(u8, Process), Failure> {
     let session = foreground.begin()?.notify(Proxy::listen(container, context.log));
-    let created = held.release().map_err(Failure::of_process)?;
-    note(context, &created);
-    let served = session.supervise(&created.process);
+    let init = pending.start().map_err(Failure::of_process)?;
+    note(context, &init);
+    let served = session.supervise(&init);
     if served.is_err() {
         // The process is killed, because its terminal or pipes are not served any more. The
         // first error is the one to report.
-        let _ended = foreground::end(&created.process);
+        let _ended = foreground::end(&init);
     }
-    let status = context.exit_code(&created.process, served?);
-    Ok((status, created.process))
+    let status = context.exit_code(&init, served?);
+    Ok((status, init))
 }
 
 /// A debug line. In brackets are lines of runc, because users grep for them.
@@ -129,8 +129,8 @@ const EXE_SEALED: &str = "self-exe: the init will run from /proc/self/exe on a r
 const CLONING: &str = "create: cloning the init (for nsexec container setup; for child process in init())";
 const READY: &str = "create: the init is ready (for init: closing the pipe to signal completion)";
 
-fn note(context: &Context<'_>, created: &Created) {
-    for note in &created.notes {
+fn note(context: &Context<'_>, init: &Process) {
+    for note in init.notes() {
         context.log.debug(note);
     }
     context.log.debug(READY);
@@ -140,14 +140,14 @@ fn note(context: &Context<'_>, created: &Created) {
 /// Since systemd 240, a service starts with a soft limit of 1,024. A Go program, such as runc,
 /// raises the limit by itself since Go 1.19. The container's program gets the limits of
 /// config.json, or else those of the caller. Hooks on the host get the raised limits.
-fn with_room_for_mounts(create: Create) -> Create {
+fn with_room_for_mounts(builder: ContainerBuilder) -> ContainerBuilder {
     const FEW: usize = 800;
     const NOFILE: Resource = Resource::RLIMIT_NOFILE;
-    let Some(spec) = create.loaded().filter(|spec| spec.mounts.len() > FEW) else { return create };
+    let Some(spec) = builder.loaded().filter(|spec| spec.mounts.len() > FEW) else { return builder };
     // A failure is ignored: a mount that gets no descriptor reports that.
-    let Ok((soft, hard)) = getrlimit(NOFILE) else { return create };
+    let Ok((soft, hard)) = getrlimit(NOFILE) else { return builder };
     if setrlimit(NOFILE, hard, hard).is_err() {
-        return create;
+        return builder;
     }
     let mut spec = spec.clone();
     if let Some(process) = &mut spec.process {
@@ -156,43 +156,42 @@ fn with_room_for_mounts(create: Create) -> Create {
             process.rlimits.push(Rlimit { kind: kind.to_owned(), hard, soft });
         }
     }
-    create.spec(spec)
+    builder.spec(spec)
 }
 
-fn with_io(create: Create, io: ChildIo) -> Create {
-    let create = create.stdio(io.stdio).cancel(io.cancel);
+fn with_io(builder: ContainerBuilder, io: ChildIo) -> ContainerBuilder {
+    let builder = builder.stdio(io.stdio).cancel(io.cancel);
     match io.console {
-        Some(console) => create.console(console),
-        None => create,
+        Some(console) => builder.console(console),
+        None => builder,
     }
 }
 
-fn options(context: &Context<'_>, mut create: Create) -> Result<Create, Failure> {
+fn options(context: &Context<'_>, mut builder: ContainerBuilder) -> Result<ContainerBuilder, Failure> {
     let flags = context.flags;
     if let Some(path) = flags.path(CONSOLE_SOCKET) {
-        create = create.console_socket(path);
+        builder = builder.console_socket(path);
     }
     if let Some(path) = flags.path(PIDFD_SOCKET) {
-        create = create.pidfd_socket(path);
+        builder = builder.pidfd_socket(path);
     }
     if let Some(path) = flags.path(PID_FILE) {
-        create = create.pid_file(path);
+        builder = builder.pid_file(path);
     }
     let (fds, listening) = preserved_fds::count(flags)?;
     if let Some(listening) = listening {
-        create = create.env("LISTEN_FDS", listening.to_string()).env("LISTEN_PID", "1");
+        builder = builder.env("LISTEN_FDS", listening.to_string()).env("LISTEN_PID", "1");
     }
     let manager = context.globals.get(CGROUP_MANAGER).map(OsStr::to_string_lossy);
-    let (systemd, without_cgroup) = match manager.as_deref() {
-        None => (context.globals.is_set(SYSTEMD_CGROUP), false),
-        Some("cgroupfs") => (false, false),
-        Some("systemd") => (true, false),
-        Some("disabled") => (false, true),
+    let manager = match manager.as_deref() {
+        None if context.globals.is_set(SYSTEMD_CGROUP) => CgroupManager::Systemd,
+        None | Some("cgroupfs") => CgroupManager::Fs,
+        Some("systemd") => CgroupManager::Systemd,
+        Some("disabled") => CgroupManager::None,
         Some(other) => return Err(Failure::new(format!("--cgroup-manager: unknown manager {other:?}"))),
     };
-    Ok(create
-        .systemd(systemd)
-        .without_cgroup(without_cgroup)
+    Ok(builder
+        .cgroup_manager(manager)
         .rootless(rootless(context)?)
         .notify(notify::address().is_some())
         .preserve_fds(fds)

@@ -4,9 +4,11 @@
 use super::context::Context;
 use crate::args::flags::FORCE;
 use crate::failure::Failure;
+use runtime_core::DeleteOptions;
 
 pub(super) fn delete(context: &Context<'_>) -> Result<u8, Failure> {
-    let warnings = context.container()?.delete(context.flags.is_set(FORCE))?;
+    let options = DeleteOptions::new().force(context.flags.is_set(FORCE));
+    let warnings = context.container()?.delete(options)?;
     context.warn(&warnings);
     Ok(0)
 }

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::foreground::{ChildIo, Foreground};
 use crate::input;
 use runtime_core::spec::{Capabilities, Process};
-use runtime_core::{Container, Exec};
+use runtime_core::{Container, ExecBuilder};
 
 /// The exit status of an `exec` that failed. Other statuses are those of the process.
 const FAILED: u8 = 255;
@@ -49,33 +49,33 @@ fn run(context: &Context<'_>) -> Result<u8, Failure> {
     context.log.debug(JOINING);
     let exec = options(context, container.exec(process))?;
     if detach {
-        let created = exec.spawn()?;
-        context.warn(&created.warnings);
-        note(context, &created);
+        let process = exec.spawn()?;
+        context.warn(process.warnings());
+        note(context, &process);
         return Ok(0);
     }
     let (foreground, io) = Foreground::new(terminal, false)?;
-    let held = with_io(exec, io).hold()?;
-    context.warn(held.warnings());
+    let pending = with_io(exec, io).prepare()?;
+    context.warn(pending.warnings());
     let session = foreground.begin()?;
-    let created = held.release().map_err(Failure::of_process)?;
-    note(context, &created);
-    let status = session.supervise(&created.process)?;
-    Ok(context.exit_code(&created.process, status))
+    let process = pending.start().map_err(Failure::of_process)?;
+    note(context, &process);
+    let status = session.supervise(&process)?;
+    Ok(context.exit_code(&process, status))
 }
 
 /// A debug line. In brackets are lines of runc, because users grep for them.
 const JOINING: &str =
     "exec: cloning a process into the container (for nsexec container setup; for child process in init())";
 
-fn note(context: &Context<'_>, created: &runtime_core::Created) {
-    for note in &created.notes {
+fn note(context: &Context<'_>, process: &runtime_core::Process) {
+    for note in process.notes() {
         context.log.debug(note);
     }
     context.log.debug("exec: the process is ready (for setns_init: about to exec)");
 }
 
-fn with_io(exec: Exec, io: ChildIo) -> Exec {
+fn with_io(exec: ExecBuilder, io: ChildIo) -> ExecBuilder {
     let exec = exec.stdio(io.stdio).cancel(io.cancel);
     match io.console {
         Some(console) => exec.console(console),
@@ -83,7 +83,7 @@ fn with_io(exec: Exec, io: ChildIo) -> Exec {
     }
 }
 
-fn options(context: &Context<'_>, mut exec: Exec) -> Result<Exec, Failure> {
+fn options(context: &Context<'_>, mut exec: ExecBuilder) -> Result<ExecBuilder, Failure> {
     let flags = context.flags;
     if let Some(path) = flags.path(CONSOLE_SOCKET) {
         exec = exec.console_socket(path);
@@ -122,7 +122,7 @@ fn from_flags(context: &Context<'_>, container: &Container) -> Result<Process, F
     let text = |value: &std::ffi::OsStr| {
         value.to_str().map(str::to_owned).ok_or_else(|| Failure::new(format!("{value:?} is not UTF-8")))
     };
-    let mut process = container.process()?;
+    let mut process = container.spec_process()?;
     process.args = args.iter().map(|arg| text(arg)).collect::<Result<_, _>>()?;
     process.terminal = flags.is_set(TTY);
     if let Some(cwd) = flags.get(CWD).filter(|cwd| !cwd.is_empty()) {

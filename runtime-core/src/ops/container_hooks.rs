@@ -129,7 +129,7 @@ impl Container {
                     let cancel = cancel.try_clone_to_owned().map_err(|error| Error::io(&error, "dup"))?;
                     exec = exec.cancel(cancel);
                 }
-                let process = exec.spawn()?.process;
+                let process = exec.spawn()?;
                 Ok(Started { pid: process.pid(), pidfd: process.into() })
             },
         )

@@ -10,7 +10,7 @@ use super::container::{Container, Runtime};
 use super::inherited::Inherited;
 use super::notify;
 use super::options::{ProcessOptions, process_options};
-use super::process::{Created, Pending};
+use super::process::{Pending, Process};
 use super::target::{CgroupManager, Target};
 use super::transaction::{Made, Transaction};
 use crate::boundary::plan::{Keeps, Plan};
@@ -34,10 +34,10 @@ use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-/// A builder for a new container, made by [`Runtime::create`].
+/// A builder for a new container, made by [`Runtime::builder`].
 #[derive(Debug)]
 #[must_use]
-pub struct Create {
+pub struct ContainerBuilder {
     container: Container,
     path: PathBuf,
     /// The bundle at `path`, once it has been opened.
@@ -62,9 +62,10 @@ enum Waits {
 }
 
 impl Runtime {
-    /// Returns a builder for the container `id` from the bundle at `bundle`.
-    pub fn create(&self, id: ContainerId, bundle: impl AsRef<Path>) -> Create {
-        Create {
+    /// Returns a builder for the new container `id` from the bundle at `bundle`, a directory with a
+    /// config.json. Nothing is read before one of the builder's last methods.
+    pub fn builder(&self, id: ContainerId, bundle: impl AsRef<Path>) -> ContainerBuilder {
+        ContainerBuilder {
             container: self.container(id),
             path: bundle.as_ref().to_owned(),
             bundle: None,
@@ -80,7 +81,7 @@ impl Runtime {
     }
 }
 
-impl Create {
+impl ContainerBuilder {
     process_options!();
 
     /// Uses `spec` in place of the bundle's config.json.
@@ -128,7 +129,7 @@ impl Create {
 
     /// Takes the warnings about the configuration that [`Self::load`] has read, for a caller
     /// that shows them before the container is made. Warnings that are not taken are in
-    /// [`Created::warnings`].
+    /// [`Process::warnings`].
     pub fn take_warnings(&mut self) -> Vec<Warning> {
         std::mem::take(&mut self.warnings)
     }
@@ -142,25 +143,9 @@ impl Create {
         self
     }
 
-    /// Lets systemd make the cgroup: a scope, which `linux.cgroupsPath` names in the
-    /// form `slice:prefix:name`. For users other than root, the user's systemd instance makes it.
-    pub fn systemd(mut self, systemd: bool) -> Self {
-        self.cgroup_manager = match (systemd, self.cgroup_manager) {
-            (_, CgroupManager::None) => CgroupManager::None,
-            (true, _) => CgroupManager::Systemd,
-            (false, _) => CgroupManager::Fs,
-        };
-        self
-    }
-
-    /// Leaves the container in the caller's cgroup, without limits and without a device filter.
-    /// A configuration with limits is refused.
-    pub fn without_cgroup(mut self, without_cgroup: bool) -> Self {
-        self.cgroup_manager = match (without_cgroup, self.cgroup_manager) {
-            (true, _) => CgroupManager::None,
-            (false, CgroupManager::None) => CgroupManager::Fs,
-            (false, other) => other,
-        };
+    /// Sets who makes the container's cgroup. The default is [`CgroupManager::Fs`].
+    pub fn cgroup_manager(mut self, manager: CgroupManager) -> Self {
+        self.cgroup_manager = manager;
         self
     }
 
@@ -195,23 +180,23 @@ impl Create {
     }
 
     /// Makes the container. Its program waits for [`Container::start`].
-    pub fn create(self) -> Result<Created> {
-        self.hold_until(Waits::ForStart)?.let_go()
+    pub fn create(self) -> Result<Process> {
+        self.prepare_for(Waits::ForStart)?.await_start()
     }
 
     /// Makes the container, starts its program, and runs the poststart hooks when the program has
     /// been executed. If any of this fails, the container is destroyed.
-    pub fn run(self) -> Result<Created> {
-        self.hold()?.release_at_once()
+    pub fn run(self) -> Result<Process> {
+        self.prepare()?.start_at_once()
     }
 
-    /// Makes the container, whose program waits for [`Pending::release`]: for a caller that sets up
+    /// Makes the container, whose program waits for [`Pending::start`]: for a caller that sets up
     /// the terminal first.
-    pub fn hold(self) -> Result<Pending> {
-        self.hold_until(Waits::ForRelease)
+    pub fn prepare(self) -> Result<Pending> {
+        self.prepare_for(Waits::ForRelease)
     }
 
-    fn hold_until(mut self, waits: Waits) -> Result<Pending> {
+    fn prepare_for(mut self, waits: Waits) -> Result<Pending> {
         // The descriptors to preserve are checked before anything is opened.
         let read = self.options.check().and_then(|()| self.read());
         let mut warnings = std::mem::take(&mut self.warnings);
@@ -282,8 +267,8 @@ impl Create {
             }
             Ok((child, plan))
         })?;
-        let held = Pending::new(child, plan, tx.made.oom_watch, tx.notes);
-        Ok(held.with_container(container.clone(), tx.record).cancelled_by(self.options.cancel))
+        let pending = Pending::new(container.clone(), child, plan, tx.made.oom_watch, tx.notes);
+        Ok(pending.with_record(tx.record).cancelled_by(self.options.cancel))
     }
 }
 

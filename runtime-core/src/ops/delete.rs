@@ -23,13 +23,34 @@ use std::time::Duration;
 /// release the lock.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The options of [`Container::delete`].
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeleteOptions {
+    force: bool,
+}
+
+impl DeleteOptions {
+    /// Returns the options to delete a container that has stopped, or that was never started.
+    pub fn new() -> Self {
+        DeleteOptions::default()
+    }
+
+    /// Also deletes a container that is running, paused or incomplete, or whose record cannot be
+    /// read. A missing container is then no error.
+    #[must_use]
+    pub fn force(mut self, force: bool) -> Self {
+        self.force = force;
+        self
+    }
+}
+
 impl Container {
-    /// Deletes a container that has stopped, or that was never started. `force` also deletes a
-    /// container that is running, paused or incomplete, or whose record cannot be read; a missing
-    /// container is then no error.
-    ///
-    /// A failing poststop hook is only a warning, because the container is already removed.
-    pub fn delete(&self, force: bool) -> Result<Vec<Warning>> {
+    /// Deletes the container: kills its processes if `options` allow that, removes its cgroup and
+    /// its record, and runs the poststop hooks. A failing poststop hook is only a warning, because
+    /// the container is already removed.
+    pub fn delete(&self, options: DeleteOptions) -> Result<Vec<Warning>> {
+        let DeleteOptions { force } = options;
         let nothing = Ok(Vec::new());
         let entry = match self.store.entry(&self.id) {
             Err(error) if force && error.kind() == ErrorKind::NotFound => return nothing,
@@ -93,22 +114,6 @@ impl Container {
         Ok(Occupants::Kill)
     }
 
-    /// Deletes the container whose first process was `first`, which has been waited for. Does
-    /// nothing if that container was deleted meanwhile, even if another container has its id now.
-    pub fn delete_stopped(&self, first: Process) -> Result<Vec<Warning>> {
-        let watch = Watch::cancel(first.cancel());
-        let Some(record) = &first.record else { return Ok(Vec::new()) };
-        match self.still_of(record) {
-            Ok(Some((entry, record))) => {
-                let occupants = occupants_of_stopped(&record);
-                destroy(entry, &record, occupants, watch)
-            }
-            Ok(None) => Ok(Vec::new()),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Returns the container's entry, locked, and its present record, if the container is still the
     /// one that `record` describes.
     fn still_of(&self, record: &Record) -> Result<Option<(Locked, Record)>> {
@@ -127,6 +132,25 @@ impl Container {
             Err(other) => Err(other),
         };
         with_remains(error, destroyed)
+    }
+}
+
+impl Process {
+    /// Deletes the container whose first process this was, after [`wait`](Self::wait). Does nothing
+    /// for another process, or if that container was deleted meanwhile, even if another container
+    /// has its id now. A failing poststop hook is only a warning.
+    pub fn delete(self) -> Result<Vec<Warning>> {
+        let watch = Watch::cancel(self.cancel());
+        let Some(record) = &self.record else { return Ok(Vec::new()) };
+        match self.container().still_of(record) {
+            Ok(Some((entry, record))) => {
+                let occupants = occupants_of_stopped(&record);
+                destroy(entry, &record, occupants, watch)
+            }
+            Ok(None) => Ok(Vec::new()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::container::{Container, NO_CGROUP};
 use super::inherited::Inherited;
 use super::join::{joins, root_of, spawn_and_attach};
 use super::options::{ProcessOptions, process_options};
-use super::process::{Created, Pending};
+use super::process::{Pending, Process};
 use super::state::status;
 use crate::boundary::plan::{Keeps, Plan};
 use crate::cgroup::driver::Driver;
@@ -37,7 +37,7 @@ use std::path::PathBuf;
 /// A builder for a process in a container, made by [`Container::exec`].
 #[derive(Debug)]
 #[must_use]
-pub struct Exec {
+pub struct ExecBuilder {
     container: Container,
     process: spec::Process,
     cgroup: Option<String>,
@@ -48,15 +48,15 @@ pub struct Exec {
 
 impl Container {
     /// Returns `process` of config.json as it was when the container was created.
-    pub fn process(&self) -> Result<spec::Process> {
+    pub fn spec_process(&self) -> Result<spec::Process> {
         Ok(Inherited::of(&self.store.entry(&self.id)?.record()?)?.process)
     }
 
     /// Returns a builder that runs `process` in the container. Properties that `process` leaves
     /// open (capabilities, limits, labels, umask) are those of the container's first process. The
     /// seccomp filter always is.
-    pub fn exec(&self, process: spec::Process) -> Exec {
-        Exec {
+    pub fn exec(&self, process: spec::Process) -> ExecBuilder {
+        ExecBuilder {
             container: self.clone(),
             process,
             cgroup: None,
@@ -67,7 +67,7 @@ impl Container {
     }
 }
 
-impl Exec {
+impl ExecBuilder {
     process_options!();
 
     /// Runs the process in the cgroup at `path`, relative to the container's.
@@ -88,14 +88,14 @@ impl Exec {
         self
     }
 
-    /// Starts the process.
-    pub fn spawn(self) -> Result<Created> {
-        self.hold()?.release_at_once()
+    /// Starts the process, and waits until its program has been executed.
+    pub fn spawn(self) -> Result<Process> {
+        self.prepare()?.start_at_once()
     }
 
-    /// Makes the process, which waits for [`Pending::release`] to execute its program: for a caller
+    /// Makes the process, which waits for [`Pending::start`] to execute its program: for a caller
     /// that sets up the terminal first.
-    pub fn hold(self) -> Result<Pending> {
+    pub fn prepare(self) -> Result<Pending> {
         let mut warnings = Vec::new();
         Pending::warned(self.make(&mut warnings), warnings)
     }
@@ -147,7 +147,8 @@ impl Exec {
         let served = self.serve(&mut child, &plan, &target);
         let finished = served.and_then(|()| self.finish(&child, &plan, &config, &target));
         finished.map_err(|error| explain(error, &child, oom_watch.as_ref()))?;
-        Ok(Pending::new(child, plan, oom_watch, notes).cancelled_by(self.options.cancel))
+        let pending = Pending::new(self.container, child, plan, oom_watch, notes);
+        Ok(pending.cancelled_by(self.options.cancel))
     }
 
     /// Returns a pidfd of the container's init, if the container's status allows exec.

@@ -26,11 +26,13 @@ mod transaction;
 mod update;
 
 pub use container::{Container, Runtime};
-pub use create::Create;
+pub use create::ContainerBuilder;
+pub use delete::DeleteOptions;
 pub use events::{Event, Events};
-pub use exec::Exec;
+pub use exec::ExecBuilder;
 pub use features::features;
 pub use list::Listed;
 pub use options::check_preserved_fds;
-pub use process::{Created, Pending, Process};
+pub use process::{Pending, Process};
 pub use state::State;
+pub use target::CgroupManager;

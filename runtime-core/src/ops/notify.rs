@@ -18,7 +18,7 @@ const SOCKET: &str = "notify.sock";
 
 impl Container {
     /// Returns the path at which the caller of [`start`](Self::start) listens for the container's
-    /// notifications. Only for a container made with [`Create::notify`](super::Create::notify).
+    /// notifications. Only for a container made with [`ContainerBuilder::notify`](super::ContainerBuilder::notify).
     pub fn notify_socket(&self) -> PathBuf {
         directory(&self.store, &self.id).join(SOCKET)
     }

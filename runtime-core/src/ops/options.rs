@@ -126,7 +126,7 @@ impl ProcessOptions {
 }
 
 /// Checks that the descriptors 3 to 2 + `count`, which
-/// [`Create::preserve_fds`](crate::Create::preserve_fds) passes to the container, are open. For
+/// [`ContainerBuilder::preserve_fds`](crate::ContainerBuilder::preserve_fds) passes to the container, are open. For
 /// a program that opens other descriptors before it calls the library: one of those could get
 /// a number that is free now, and would then be passed to the container.
 pub fn check_preserved_fds(count: u16) -> Result<()> {

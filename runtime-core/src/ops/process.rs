@@ -15,19 +15,8 @@ use runtime_sys::process::ExitStatus;
 use runtime_sys::{Errno, process};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// The result of create or exec: a process of a container, which is a child of the caller.
-#[derive(Debug)]
-pub struct Created {
-    /// The process: with create, the container's first.
-    pub process: Process,
-    /// The parts of the configuration that were not applied, where the specification says to warn.
-    pub warnings: Vec<Warning>,
-    /// Notes for a debug log.
-    pub notes: Vec<String>,
-}
-
 /// A process of a container that is ready to execute its program. Dropping this value kills the
-/// process.
+/// process; a container whose first process it is has then stopped, and is left to be deleted.
 #[derive(Debug)]
 #[must_use]
 pub struct Pending {
@@ -38,20 +27,28 @@ pub struct Pending {
     watch: Option<OomWatch>,
     warnings: Vec<Warning>,
     notes: Vec<String>,
-    /// The container and its record at the end of create, if this is the container's first process.
-    first: Option<(Container, Record)>,
+    container: Container,
+    /// The container's record at the end of create, if this is the container's first process.
+    record: Option<Record>,
     cancel: Option<OwnedFd>,
 }
 
 impl Pending {
-    pub(super) fn new(child: Child, plan: Plan, watch: Option<OomWatch>, notes: Vec<String>) -> Self {
-        Pending { child, plan, watch, warnings: Vec::new(), notes, first: None, cancel: None }
+    pub(super) fn new(
+        container: Container,
+        child: Child,
+        plan: Plan,
+        watch: Option<OomWatch>,
+        notes: Vec<String>,
+    ) -> Self {
+        let warnings = Vec::new();
+        Pending { child, plan, watch, warnings, notes, container, record: None, cancel: None }
     }
 
     /// Adds the warnings to the process, or to the error.
     pub(super) fn warned(made: Result<Self>, warnings: Vec<Warning>) -> Result<Self> {
         match made {
-            Ok(held) => Ok(Pending { warnings, ..held }),
+            Ok(pending) => Ok(Pending { warnings, ..pending }),
             Err(error) => Err(error.with_warnings(warnings)),
         }
     }
@@ -62,9 +59,9 @@ impl Pending {
         &self.warnings
     }
 
-    /// Marks this process as the init of `container`, which `record` describes.
-    pub(super) fn with_container(self, container: Container, record: Record) -> Self {
-        Pending { first: Some((container, record)), ..self }
+    /// Marks this process as the first of the container that `record` describes.
+    pub(super) fn with_record(self, record: Record) -> Self {
+        Pending { record: Some(record), ..self }
     }
 
     /// Lets `cancel` end all later waits.
@@ -72,11 +69,11 @@ impl Pending {
         Pending { cancel, ..self }
     }
 
-    /// Releases the process like [`release`](Self::release). An error includes the warnings,
-    /// because the caller has not seen them.
-    pub(super) fn release_at_once(self) -> Result<Created> {
+    /// Starts the program like [`start`](Self::start). An error includes the warnings, because the
+    /// caller has not seen them.
+    pub(super) fn start_at_once(self) -> Result<Process> {
         let warnings = self.warnings.clone();
-        self.release().map_err(|error| error.with_warnings(warnings))
+        self.start().map_err(|error| error.with_warnings(warnings))
     }
 
     /// Lets the process execute its program, and waits until the program has been executed. For a
@@ -85,55 +82,59 @@ impl Pending {
     ///
     /// Errors: [`ErrorKind::NotExecuted`](crate::error::ErrorKind::NotExecuted),
     /// [`ErrorKind::Hook`](crate::error::ErrorKind::Hook).
-    pub fn release(self) -> Result<Created> {
-        let Pending { child, plan, watch, warnings, notes, first, cancel } = self;
-        let running = child.release().map_err(|error| undo(error, first.as_ref()))?;
+    pub fn start(self) -> Result<Process> {
+        let Pending { child, plan, watch, warnings, notes, container, record, cancel } = self;
+        let running = child.release().map_err(|error| undo(error, &container, record.as_ref()))?;
         drop(plan);
         let cancelled = cancel.as_ref().map(AsFd::as_fd);
-        let begun = running.await_exec(cancelled).and_then(|()| match &first {
-            Some((container, record)) => container.poststart(record, Watch::cancel(cancelled)),
+        let begun = running.await_exec(cancelled).and_then(|()| match &record {
+            Some(record) => container.poststart(record, Watch::cancel(cancelled)),
             None => Ok(()),
         });
         if let Err(error) = begun {
             running.end();
-            return Err(undo(error, first.as_ref()));
+            return Err(undo(error, &container, record.as_ref()));
         }
-        let record = first.map(|(_, record)| record);
-        let process = Process { running, watch, record, cancel };
-        Ok(Created { process, warnings, notes })
+        Ok(Process { container, running, watch, record, warnings, notes, cancel })
     }
 
     /// Lets the process wait for `start`. An error includes the warnings, because the caller has
     /// not seen them.
-    pub(super) fn let_go(self) -> Result<Created> {
-        let Pending { child, plan, watch, warnings, notes, first, cancel } = self;
+    pub(super) fn await_start(self) -> Result<Process> {
+        let Pending { child, plan, watch, warnings, notes, container, record, cancel } = self;
         let running = match child.release() {
             Ok(running) => running,
-            Err(error) => return Err(undo(error, first.as_ref()).with_warnings(warnings)),
+            Err(error) => return Err(undo(error, &container, record.as_ref()).with_warnings(warnings)),
         };
         drop(plan);
-        let record = first.map(|(_, record)| record);
-        let process = Process { running, watch, record, cancel };
-        Ok(Created { process, warnings, notes })
+        Ok(Process { container, running, watch, record, warnings, notes, cancel })
     }
 }
 
 /// Destroys the container if its first process has failed.
-fn undo(error: Error, first: Option<&(Container, Record)>) -> Error {
-    match first {
-        Some((container, record)) => container.destroy_for(error, record, Watch::default()),
+fn undo(error: Error, container: &Container, record: Option<&Record>) -> Error {
+    match record {
+        Some(record) => container.destroy_for(error, record, Watch::default()),
         None => error,
     }
 }
 
-/// A container's process that this library has started. It is a child of the calling process,
-/// which should [`wait`](Process::wait) for it, or exit, so that init or a subreaper does.
+/// A process of a container that this library has started: the container's first, from
+/// [`ContainerBuilder`](super::ContainerBuilder), or another, from
+/// [`ExecBuilder`](super::ExecBuilder).
+///
+/// It is a child of the calling process, which should [`wait`](Process::wait) for it, or exit, so
+/// that init or a subreaper does. Dropping this value leaves the process running, as a zombie
+/// after its end.
 #[derive(Debug)]
 pub struct Process {
+    container: Container,
     running: Running,
     watch: Option<OomWatch>,
     /// The container's record at the end of create, if this is the container's first process.
     pub(super) record: Option<Record>,
+    warnings: Vec<Warning>,
+    notes: Vec<String>,
     cancel: Option<OwnedFd>,
 }
 
@@ -141,6 +142,22 @@ impl Process {
     /// Returns the process's pid in the caller's pid namespace.
     pub fn pid(&self) -> i32 {
         self.running.pid
+    }
+
+    /// Returns the container that the process was started in.
+    pub fn container(&self) -> &Container {
+        &self.container
+    }
+
+    /// Returns the parts of the configuration that were not applied, where the specification says
+    /// to warn.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// Returns notes for a debug log.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Waits until the process has ended. To wait without a thread, poll the pidfd that
@@ -178,7 +195,7 @@ impl Process {
         Some(Warning(format!("process {} was OOM-killed: {limit}", self.running.pid)))
     }
 
-    /// Returns the event of [`Create::cancel`](super::Create::cancel).
+    /// Returns the event of [`ContainerBuilder::cancel`](super::ContainerBuilder::cancel).
     pub(super) fn cancel(&self) -> Option<BorrowedFd<'_>> {
         self.cancel.as_ref().map(AsFd::as_fd)
     }

@@ -9,15 +9,21 @@ use crate::error::Result;
 use crate::marks::{Mark, Traced};
 use crate::resctrl::{self, Resctrl};
 
-/// The caller's choice of who makes the cgroup.
+/// The maker of a container's cgroup ([`ContainerBuilder::cgroup_manager`]).
+///
+/// [`ContainerBuilder::cgroup_manager`]: super::ContainerBuilder::cgroup_manager
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum CgroupManager {
-    /// The runtime, in the cgroup file system.
+pub enum CgroupManager {
+    /// The library makes a cgroup in the cgroup2 file system, at `linux.cgroupsPath` or, without
+    /// it, at a path with the container's id.
     #[default]
     Fs,
-    /// systemd, as a scope.
+    /// systemd makes the cgroup: a scope, which `linux.cgroupsPath` names in the form
+    /// `slice:prefix:name`. For users other than root, the user's systemd instance makes it.
     Systemd,
-    /// No cgroup is made.
+    /// The container stays in the caller's cgroup, without limits and without a device filter. A
+    /// configuration with limits is refused.
     None,
 }
 

@@ -40,7 +40,7 @@ pub(super) struct Transaction<'a> {
     pub(super) config: &'a Config,
     pub(super) target: Target,
     pub(super) options: &'a ProcessOptions,
-    /// The option [`Create::rootless`](crate::Create::rootless): whether a container that asks for
+    /// The option [`ContainerBuilder::rootless`](crate::ContainerBuilder::rootless): whether a container that asks for
     /// nothing of its cgroup may go without one. `None` allows this unless the caller is root.
     pub(super) rootless: Option<bool>,
     /// The record as it is on disk, or will be after the next write.
