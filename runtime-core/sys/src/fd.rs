@@ -8,7 +8,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::stat::{FchmodatFlags, Mode, SFlag};
 use nix::unistd::{Gid, Uid};
 use std::ffi::CStr;
-use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
@@ -307,7 +306,9 @@ pub fn getcwd(buf: &mut [u8]) -> Result<&[u8]> {
 
 /// `mode_t umask(mode_t mask)`: sets the mask. Child only.
 pub fn umask(mask: u32) {
-    nix::sys::stat::umask(Mode::from_bits_truncate(mask));
+    // Not nix's, which can panic: a panic formats, and this is the child.
+    // SAFETY: umask(2) takes an integer and cannot fail.
+    unsafe { libc::umask(mask) };
 }
 
 /// `int dup3(int old, int new, 0)`: makes `new` a copy of `old` that survives
@@ -376,9 +377,22 @@ pub fn poll(fd: impl AsFd, events: i16, timeout_ms: i32) -> Result<i16> {
     poll_many([Some((fd.as_fd(), events))], timeout_ms).map(|[events]| events)
 }
 
-/// `ssize_t writev(int fd, const struct iovec *iov, int n)`
+/// The most bytes that [`write_parts`] writes: a path, and words around it.
+const PARTS_MAX: usize = libc::PATH_MAX as usize + 512;
+
+/// `ssize_t write(int fd, const void *buf, size_t count)`: writes the parts, up to 4,608 bytes
+/// together, as one message. Joins them on the stack: writev(2) may not be among the calls that
+/// the system call filter of the process allows, where write(2) is.
 pub fn write_parts<const N: usize>(fd: impl AsFd, parts: [&[u8]; N]) -> Result<usize> {
-    nix::sys::uio::writev(fd, &parts.map(IoSlice::new))
+    let mut joined = [0; PARTS_MAX];
+    let mut rest = joined.as_mut_slice();
+    for part in parts {
+        let (space, behind) = rest.split_at_mut(part.len().min(rest.len()));
+        space.copy_from_slice(part.get(..space.len()).unwrap_or_default());
+        rest = behind;
+    }
+    let left = rest.len();
+    write(fd, joined.get(..PARTS_MAX - left).unwrap_or_default())
 }
 
 /// `ssize_t pread(int fd, void *buf, size_t count, 0)`: reads a file that the kernel makes anew

@@ -6,6 +6,8 @@ use crate::Case;
 use conformance::{Agent, Doing, Report, Result, Runtime, each, ensure, ensure_eq};
 use nix::libc;
 use serde_json::{Value, json};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 
 pub(crate) const CASES: &[Case] = &[
     Case {
@@ -101,6 +103,26 @@ pub(crate) const CASES: &[Case] = &[
                 rule(json!({ "names": ["acct"], "action": "SCMP_ACT_ERRNO",
                 "args": [{ "index": 0, "value": 0, "op": "SCMP_CMP_IS" }] })),
             )
+        },
+    },
+    Case {
+        name: "a program that cannot be executed, under a filter that forbids writev",
+        quote: "runc: the error of execve is told under every filter that allows write",
+        run: |runtime| {
+            each(BOTH, |&no_new_privileges| {
+                let profile = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+                    { "names": ["writev"], "action": "SCMP_ACT_ERRNO" }] });
+                let bundle = bundle(&profile, &[])?.with(|config| {
+                    config["process"]["args"] = json!(["/garbage"]);
+                    config["process"]["noNewPrivileges"] = no_new_privileges.into();
+                })?;
+                let garbage = bundle.rootfs("garbage");
+                fs::write(&garbage, "\0\0\0\0").doing("write the program")?;
+                fs::set_permissions(&garbage, Permissions::from_mode(0o755)).doing("chmod")?;
+                let output = runtime.run_in(&bundle, &["run", "c"])?.failed()?;
+                ensure!(output.stderr.contains("exec format error"), "{output}");
+                Ok(())
+            })
         },
     },
     Case {
