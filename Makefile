@@ -62,23 +62,26 @@ else
 UNSHARE := unshare --map-root-user --mount --pid --fork --mount-proc --propagation private
 NOT_FOR_USERS := --skip cgroup::leaf::tests::a_name_that_cannot_be_had_is_an_error \
 	--skip cgroup::leaf::tests::the_process_is_in_a_new_cgroup_below \
-	--skip cgroup::tests::nothing_is_in_a_cgroup_that_somebody_has_removed
+	--skip cgroup::group::tests::nothing_is_in_a_cgroup_that_somebody_has_removed
 endif
 .PHONY: check
 check: lint
 	$(RUNNER)="$(UNSHARE)" $(CARGO) test --quiet $(UNIT) -- $(NOT_FOR_USERS)
 	$(CARGO) test --quiet --workspace --doc
 
+# The program, if it is the runtime to test.
+OURS := $(if $(filter $(PROGRAM),$(RUNTIME)),all)
+
 # The conformance cases for any runtime: make conformance RUNTIME=/usr/bin/runc
 .PHONY: conformance
-conformance:
+conformance: $(OURS)
 	$(CARGO) build --quiet -p conformance --all-targets
 	$(ISOLATED) env RUNTIME=$(abspath $(RUNTIME)) $(CARGO) test --quiet -p conformance --test cases
 
 # The attacks on any runtime: make attacks TRIES=10000 RUNTIME=/usr/bin/runc
 TRIES ?= 300
 .PHONY: attacks
-attacks:
+attacks: $(OURS)
 	$(CARGO) build --quiet -p conformance --all-targets
 	$(ISOLATED) env RUNTIME=$(abspath $(RUNTIME)) TRIES=$(TRIES) $(CARGO) test --quiet -p conformance --test attacks
 

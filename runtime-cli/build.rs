@@ -18,13 +18,14 @@ fn main() {
     println!("cargo:rustc-env=RUNTIME_COMMIT={}", commit.as_deref().map_or("unknown", str::trim));
 }
 
-/// Passes the linker script of the feature `startup` to the linker. Profiles of development keep
-/// the tables: their tests unwind.
+/// Passes the linker script of the feature `startup` to the linker of a release. Profiles of
+/// development keep the tables: their tests unwind. Tests of a release need
+/// `--no-default-features`, as the script is for all programs that are called runtime-cli.
 fn without_unwind_tables() {
     const SCRIPT: &str = "src/startup/no-unwind-tables.ld";
     println!("cargo:rerun-if-changed={SCRIPT}");
     let Ok(directory) = var("CARGO_MANIFEST_DIR") else { return };
     if var("CARGO_FEATURE_STARTUP").is_ok() && var("PROFILE").as_deref() == Ok("release") {
-        println!("cargo:rustc-link-arg-bin=runtime-cli=-Wl,-T,{directory}/{SCRIPT}");
+        println!("cargo:rustc-link-arg-bin=runtime-cli=-T{directory}/{SCRIPT}");
     }
 }

@@ -194,7 +194,12 @@ fn records_that_are_torn_or_foreign() {
     assert_eq!(list.stdout, "");
     assert_eq!(list.stderr.lines().count(), 4, "{list}");
     for id in ["torn", "foreign", "empty", "bare"] {
-        host.run(&["delete", "--force", id]).ok().unwrap();
+        let deleted = host.run(&["delete", "--force", id]).ok().unwrap();
+        assert_eq!(
+            deleted.stderr.contains("names neither a process nor a cgroup"),
+            id != "bare",
+            "{deleted}"
+        );
     }
     std::fs::remove_file(root.join("file")).unwrap();
     std::fs::remove_file(root.join("link")).unwrap();

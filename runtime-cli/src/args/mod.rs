@@ -278,6 +278,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(debug_assertions)]
     #[should_panic(expected = "this command has no flag keep that takes Nothing")]
     fn a_command_asks_for_its_own_flags_only() {
         call(&["create", "id"]).flags.is_set(flags::KEEP);

@@ -447,17 +447,22 @@ fn null_is_nothing() {
 /// A missing uid or gid is only a warning, although it is REQUIRED: runc and crun do without it.
 #[test]
 fn a_missing_user_is_a_warning() {
-    let warnings = |place: &str| {
-        let spec = Spec::from_json(&serde_json::to_vec(&without(&rich(), place)).unwrap()).unwrap();
+    let warnings_of = |config: &Value| {
+        let spec = Spec::from_json(&serde_json::to_vec(config).unwrap()).unwrap();
         let mut warnings = Vec::new();
         let config = Config::new(&spec, "/bundle", &Caller::default(), &mut warnings).unwrap();
         let texts = warnings.iter().map(ToString::to_string);
         let texts: Vec<_> = texts.filter(|text| text.starts_with("process.")).collect();
         (config.process.uid, config.process.gid, texts.join("; "))
     };
+    let warnings = |place: &str| warnings_of(&without(&rich(), place));
     assert_eq!(warnings("/process/user/uid"), (0, 2, "process.user.uid: must be given; 0 is taken".into()));
     assert_eq!(warnings("/process/user/gid"), (1, 0, "process.user.gid: must be given; 0 is taken".into()));
     assert_eq!(warnings("/process/user"), (0, 0, String::new()));
+    // Also with a umask alone, which exec takes from the container's first process.
+    let mut umask = rich();
+    umask["process"]["user"] = json!({ "umask": 18 });
+    assert_eq!(warnings_of(&umask), (0, 0, String::new()));
 }
 
 /// Returns a strategy for unexpected values of every type.

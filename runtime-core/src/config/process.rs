@@ -169,11 +169,12 @@ fn optional(path: &str, value: &str) -> Result<Option<CString>> {
 
 /// Checks a user or group id. A missing id is 0, with a warning: runc and crun start such a
 /// program as root, and tests of engines leave the ids out. `user` itself is not REQUIRED,
-/// so there is no warning if all of it is absent.
+/// so there is no warning if all of it is absent, apart from a umask: exec takes that from the
+/// container's first process.
 fn user_id(path: &str, given: Option<u32>, user: &spec::User, warnings: &mut Vec<Warning>) -> Result<u32> {
     match given {
         Some(given) => id(path, given),
-        None if *user == spec::User::default() => Ok(0),
+        None if user.gid.is_none() && user.uid.is_none() && user.additional_gids.is_empty() => Ok(0),
         None => {
             warnings.push(Warning(format!("{path}: must be given; 0 is taken")));
             Ok(0)

@@ -9,6 +9,7 @@ use super::state::status;
 use crate::cgroup::fs::{self, Occupants};
 use crate::error::{Error, ErrorKind, Result, Warning};
 use crate::hook::Kind;
+use crate::id::ContainerId;
 use crate::marks::{Mark, Traced};
 use crate::parent::hooks;
 use crate::resctrl::Resctrl;
@@ -83,12 +84,14 @@ impl Container {
                 return if force { nothing } else { Err(error) };
             }
             Err(error) if force && error.kind() == ErrorKind::BadRecord => {
-                if let Some(remains) = entry.remains() {
+                let remains = entry.remains();
+                if let Some(remains) = &remains {
                     remains.init.signal(libc::SIGKILL)?;
                     fs::remove(&remains.cgroup_path, remains.cgroup_made, Occupants::Kill)?;
                 }
                 entry.remove()?;
-                return nothing;
+                let named = remains.is_some_and(|it| it.init.pid != 0 || !it.cgroup_path.is_empty());
+                return Ok(if named { Vec::new() } else { vec![unnamed(&self.id)] });
             }
             Err(error) => return Err(error),
         };
@@ -175,6 +178,13 @@ fn with_remains(error: Error, destroyed: Result<Vec<Warning>>) -> Error {
         Ok(warnings) => error.with_warnings(warnings),
         Err(left) => error.with_hint(format!("the container could not be destroyed: {}", left.report())),
     }
+}
+
+/// Returns the warning about a deleted container whose record names nothing to kill or to remove.
+fn unnamed(id: &ContainerId) -> Warning {
+    Warning(format!(
+        "container {id}: its damaged state.json names neither a process nor a cgroup; they may still exist"
+    ))
 }
 
 /// Returns how to treat processes in the cgroup of a stopped container. All processes of a pid

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 /// those of config.json at the time of create; a later change of the file has no effect.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Inherited {
-    #[serde(default)]
     pub(super) process: spec::Process,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) personality: Option<spec::Personality>,

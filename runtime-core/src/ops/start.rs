@@ -34,6 +34,12 @@ impl Container {
         let Some(fifo) = entry.fifo()? else {
             return refuse("container init did not wait to be started: it has ended");
         };
+        if !record.start_container.is_empty() && !record.allows_exec() {
+            return refuse(
+                "cannot run the startContainer hooks of a container that an older version of this \
+                           runtime has made",
+            );
+        }
         if let Err(error) = self.start_container_hooks(&record, Watch::default()) {
             return Err(destroy_locked(error, entry, &record, Watch::default()));
         }

@@ -77,8 +77,9 @@ pub(crate) struct Document(Box<RawValue>);
 
 impl Document {
     pub(crate) fn new(value: &impl Serialize) -> Self {
-        // Fails only for maps with keys that are no strings.
-        serde_json::value::to_raw_value(value).map(Document).unwrap_or_default()
+        // Fails only for maps with keys that are no strings. `null` is then an error at the next
+        // read, where an empty object would read as a container without limits.
+        Document(serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned()))
     }
 }
 
