@@ -124,3 +124,55 @@ fn random_numbers_are_not_needed() {
         );
     }
 }
+
+/// Runs a command with at most `count` descriptors.
+fn with_descriptors(runtime: &Runtime, count: usize, args: &[&str]) -> conformance::runtime::Output {
+    let mut command = Command::new("prlimit");
+    command.arg(format!("--nofile={count}:")).arg("--").arg(runtime.program());
+    command.arg("--root").arg(runtime.root()).args(args);
+    runtime::finish(command).unwrap()
+}
+
+/// A record that the caller lacks a descriptor to read is not a bad one, which `delete --force`
+/// would give up together with the processes and the cgroup that it names.
+#[test]
+fn a_deletion_with_too_few_descriptors_can_be_repeated() {
+    let _alone = host::alone();
+    let runtime = Runtime::from_env().unwrap();
+    let bundle = Bundle::new(&["sleep"]).unwrap();
+    let id = id("few");
+    let mut failures = 0;
+    for count in 4.. {
+        runtime.run_in(&bundle, &["run", "--detach", &id]).unwrap().ok().unwrap();
+        let first = with_descriptors(&runtime, count, &["delete", "--force", &id]);
+        runtime.run(&["delete", "--force", &id]).unwrap().ok().unwrap();
+        assert!(is_empty(&runtime, &id), "with {count} descriptors: {first}");
+        if first.status.success() {
+            break;
+        }
+        failures += 1;
+    }
+    assert!(failures > 0);
+}
+
+/// A `start` that fails leaves a container that can be started.
+#[test]
+fn a_start_with_too_few_descriptors_can_be_repeated() {
+    let _alone = host::alone();
+    let runtime = Runtime::from_env().unwrap();
+    let bundle = Bundle::new(&["sleep"]).unwrap();
+    let id = id("begin");
+    runtime.run_in(&bundle, &["create", &id]).unwrap().ok().unwrap();
+    let mut failures = 0;
+    for count in 4.. {
+        let first = with_descriptors(&runtime, count, &["start", &id]);
+        if first.status.success() {
+            break;
+        }
+        assert_eq!(runtime.status(&id).unwrap(), "created", "with {count} descriptors: {first}");
+        failures += 1;
+    }
+    assert!(failures > 1);
+    assert_eq!(runtime.status(&id).unwrap(), "running");
+    runtime.run(&["delete", "--force", &id]).unwrap().ok().unwrap();
+}

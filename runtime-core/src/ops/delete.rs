@@ -84,7 +84,7 @@ impl Container {
                 return if force { nothing } else { Err(error) };
             }
             Err(error) if force && error.kind() == ErrorKind::BadRecord => {
-                let remains = entry.remains();
+                let remains = entry.remains()?;
                 if let Some(remains) = &remains {
                     remains.init.signal(libc::SIGKILL)?;
                     fs::remove(&remains.cgroup_path, remains.cgroup_made, Occupants::Kill)?;

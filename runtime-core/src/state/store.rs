@@ -167,6 +167,22 @@ impl Store {
     }
 }
 
+/// Makes the error for a file of a container's directory that was not read; `what` is the operation
+/// that failed. Only a fault of the file is [`ErrorKind::BadRecord`], for which `delete --force`
+/// gives up what the record names. A caller that is short of descriptors or memory has to try
+/// again.
+fn unread_error(unread: Unread, what: String) -> Error {
+    let is_fault = match unread {
+        Unread::NotAFile | Unread::TooLarge(_) => true,
+        Unread::Os(errno) => matches!(
+            errno,
+            Errno::EIO | Errno::EISDIR | Errno::ELOOP | Errno::ENOENT | Errno::ENXIO | Errno::EUCLEAN
+        ),
+    };
+    let error = unread.into_error(what);
+    if is_fault { error.of_kind(ErrorKind::BadRecord) } else { error }
+}
+
 /// Refuses a file or directory that users other than root and the caller can change. A record
 /// tells which processes to kill, which directories to remove and which hooks to run, all with
 /// the caller's rights. A world-writable directory has to be sticky, like /tmp.
@@ -204,16 +220,20 @@ impl Entry {
             Err(Unread::Os(Errno::ENOENT)) => {
                 Err(Error::new(ErrorKind::NotFound, "container does not exist"))
             }
-            Err(unread) => Err(unread
-                .into_error(format!("read state.json of container {}", self.id))
-                .of_kind(ErrorKind::BadRecord)),
+            Err(unread) => Err(unread_error(unread, format!("read state.json of container {}", self.id))),
         }
     }
 
     /// Reads what can be found in a record that [`record`](Self::record) refuses. `None` if it is
-    /// not this container's.
-    pub(crate) fn remains(&self) -> Option<Remains> {
-        Remains::from_json(self.id.as_str(), &self.json().ok()?.0)
+    /// not this container's, or if the file itself is bad.
+    pub(crate) fn remains(&self) -> Result<Option<Remains>> {
+        match self.json() {
+            Ok((json, _)) => Ok(Remains::from_json(self.id.as_str(), &json)),
+            Err(unread) => match unread_error(unread, format!("read state.json of container {}", self.id)) {
+                error if error.kind() == ErrorKind::BadRecord => Ok(None),
+                error => Err(error),
+            },
+        }
     }
 
     fn json(&self) -> std::result::Result<(Vec<u8>, libc::stat), Unread> {
@@ -237,12 +257,11 @@ impl Entry {
         let Some(filter) = &record.seccomp else { return Ok(None) };
         let what = || format!("read seccomp.bpf of container {}", self.id);
         file::read(&self.dir, FILTER, false, filter::PROGRAM_MAX)
-            .map_err(|unread| unread.into_error(what()))
+            .map_err(|unread| unread_error(unread, what()))
             .and_then(|(bytes, _)| {
                 CompiledFilter::read(filter, &bytes)
                     .map_err(|why| Error::new(ErrorKind::BadRecord, format!("{}: {why}", what())))
             })
-            .map_err(|error| error.of_kind(ErrorKind::BadRecord))
             .map(Some)
     }
 
@@ -394,11 +413,12 @@ impl Locked {
     pub(crate) fn remove(self) -> Result<()> {
         let remove = || -> runtime_sys::Result<()> {
             dir::empty(&self.dir, RECORD)?;
+            // Opened first: without the record, no deletion can be repeated.
+            let root = fd::open(&self.dir, c"..", libc::O_PATH | libc::O_DIRECTORY, 0)?;
             match unlinkat(&self.dir, RECORD, UnlinkatFlags::NoRemoveDir) {
                 Ok(()) | Err(Errno::ENOENT) => {}
                 Err(errno) => return Err(errno),
             }
-            let root = fd::open(&self.dir, c"..", libc::O_PATH | libc::O_DIRECTORY, 0)?;
             match unlinkat(root, self.id.file_name().as_c_str(), UnlinkatFlags::RemoveDir) {
                 Err(Errno::ENOENT) => Ok(()),
                 other => other,
