@@ -437,6 +437,9 @@ impl ChildEnd {
     }
 }
 
+/// The message to an init that waits at the fifo of `start`.
+pub(crate) const START: &[u8] = b"0";
+
 /// Writes into the fifo of `start` that `program` cannot be executed, for the process that waits
 /// for the execve. Does not allocate.
 pub(crate) fn send_answer(fifo: impl AsFd, failure: Failure, program: &CStr) -> Result<()> {

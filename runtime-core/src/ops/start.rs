@@ -4,6 +4,7 @@
 use super::container::Container;
 use super::delete::destroy_locked;
 use super::state::status;
+use crate::boundary::channel::START;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::hook::Kind;
 use crate::marks::{Mark, Traced};
@@ -43,10 +44,12 @@ impl Container {
         if let Err(error) = self.start_container_hooks(&record, Watch::default()) {
             return Err(destroy_locked(error, entry, &record, Watch::default()));
         }
-        fd::write_all(&fifo, b"0").context(|| "write exec.fifo").traced(Mark::WriteFifo)?;
+        // Opened before the write, after which the program runs and no failure can stop it.
         let answer = entry.open_fifo()?;
+        fd::write_all(&fifo, START).context(|| "write exec.fifo").traced(Mark::WriteFifo)?;
         drop(fifo);
-        entry.remove_fifo()?;
+        // A fifo that stays has no reader, and so no meaning.
+        drop(entry.remove_fifo());
         // The lock is released here: the container is no longer `created`, the hooks may operate
         // on it, and one of its processes may delay the execution.
         drop(entry);

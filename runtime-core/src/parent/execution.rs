@@ -4,10 +4,9 @@
 //! executes a program itself. So the state of the process is checked, too.
 
 use super::explain;
-use crate::boundary::channel::WIRE_LEN;
-use crate::boundary::channel::{self, ParentEnd, Reply};
+use crate::boundary::channel::{self, ParentEnd, Reply, START, WIRE_LEN};
 use crate::boundary::step::Failure;
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::state::process::{Execution, ProcessId};
 use runtime_sys::{Errno, fd};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -34,8 +33,8 @@ pub(crate) fn by_channel(channel: &ParentEnd, pid: i32, cancel: Option<BorrowedF
     }
 }
 
-/// Waits for the end of the fifo of `start`; `fifo` is its reading end. Fails if the program could
-/// not be executed.
+/// Waits for the end of the fifo of `start`, to which [`START`] was written; `fifo` is its reading
+/// end. Fails if the program could not be executed, or if init ended before it read.
 pub(crate) fn by_fifo(fifo: &OwnedFd, process: ProcessId) -> Result<()> {
     await_event(
         |limit_ms| Ok(fd::poll(fifo, 0, limit_ms).context(|| "poll exec.fifo")? != 0),
@@ -46,7 +45,12 @@ pub(crate) fn by_fifo(fifo: &OwnedFd, process: ProcessId) -> Result<()> {
         Err(Errno::EAGAIN) => 0,
         read => read.context(|| "read exec.fifo")?,
     };
-    match channel::answer(bytes.get(..length).unwrap_or_default()) {
+    let bytes = bytes.get(..length).unwrap_or_default();
+    if bytes == START {
+        let text = "container init did not wait to be started: it has ended";
+        return Err(Error::new(ErrorKind::InvalidState, text));
+    }
+    match channel::answer(bytes) {
         Some((failure, program)) => failed(failure, &String::from_utf8_lossy(program)),
         None => Ok(()),
     }
@@ -69,4 +73,27 @@ fn await_event(has_come: impl Fn(i32) -> Result<bool>, look: impl Fn() -> Result
 
 fn failed(failure: Failure, program: &str) -> Result<()> {
     Err(explain::not_executed(failure, program))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_init_that_ends_before_it_reads_the_fifo() {
+        let (read, write) = fd::pipe().unwrap();
+        let this = ProcessId::of(std::process::id() as i32).unwrap();
+        fd::write_all(&write, START).unwrap();
+        drop(write);
+        let error = by_fifo(&read, this).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidState, "{}", error.report());
+    }
+
+    #[test]
+    fn an_init_that_reads_the_fifo_and_executes_its_program() {
+        let (read, write) = fd::pipe().unwrap();
+        let this = ProcessId::of(std::process::id() as i32).unwrap();
+        drop(write);
+        by_fifo(&read, this).unwrap();
+    }
 }
