@@ -209,6 +209,15 @@ impl Driver {
         }
     }
 
+    /// Removes the cgroup if nothing is in it, for a caller that cannot tell whether the cgroup is
+    /// still that of its container. systemd itself removes an empty scope.
+    pub(crate) fn remove_empty(&self) -> Result<()> {
+        match self {
+            Driver::None | Driver::Systemd(_) => Ok(()),
+            Driver::Fs { path, made } => fs::remove_empty_levels(path, *made),
+        }
+    }
+
     /// Removes the cgroup. Returns a warning if systemd could not be told.
     pub(crate) fn remove(&self, occupants: Occupants) -> Result<Option<Warning>> {
         match self {

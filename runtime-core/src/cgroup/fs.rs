@@ -191,16 +191,24 @@ pub(crate) fn remove(path: &str, missing: usize, occupants: Occupants) -> Result
             return Err(Error::os(Errno::EBUSY, format!("rmdir cgroup {path}")));
         }
     }
+    remove_empty_levels(parent_of(path), missing.saturating_sub(1))
+}
+
+/// Removes an empty cgroup and the empty parents of it, up to `count` cgroups. Other containers may
+/// use those that are not empty.
+pub(super) fn remove_empty_levels(path: &str, count: usize) -> Result<()> {
     let mut path = path;
-    for _ in 1..missing {
-        let Some((parent, _)) = path.rsplit_once('/') else { break };
-        // Another container may use the parent.
-        if !remove_empty(parent)? {
+    for _ in 0..count {
+        if path.is_empty() || !remove_empty(path)? {
             break;
         }
-        path = parent;
+        path = parent_of(path);
     }
     Ok(())
+}
+
+fn parent_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(parent, _)| parent)
 }
 
 /// Removes an empty cgroup. Returns false if it has processes or cgroups in it.

@@ -80,9 +80,10 @@ impl Transaction<'_> {
         if entry.is_gone() {
             // A `delete --force` that has not waited for this lock has removed everything that the
             // record names. Another container may have the id by now.
-            return Err(match self.give_back_devices() {
+            let undone = [self.remove_later_cgroup(), self.give_back_devices()];
+            return Err(match undone.into_iter().collect() {
                 Ok(()) => error,
-                Err(left) => error.with_hint(left.report()),
+                Err::<(), _>(left) => error.with_hint(left.report()),
             });
         }
         let mut hints = Vec::new();
@@ -113,6 +114,15 @@ impl Transaction<'_> {
             self.give_back_devices(),
         ];
         undone.into_iter().collect()
+    }
+
+    /// Removes a cgroup that was made after the container had been deleted. If another container
+    /// has the id by now, the cgroup may be the other's, which is about to clone its init into it.
+    fn remove_later_cgroup(&self) -> Result<()> {
+        if !self.made.owns_cgroup || self.container.store.has(&self.container.id) {
+            return Ok(());
+        }
+        self.record.driver().remove_empty()
     }
 
     fn give_back_devices(&mut self) -> Result<()> {
@@ -457,4 +467,56 @@ impl Transaction<'_> {
 fn is_denied(error: &Error) -> bool {
     let denied = [Errno::EACCES, Errno::EPERM, Errno::EROFS].map(|errno| Some(errno as i32));
     denied.contains(&error.errno())
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)]
+mod tests {
+    use super::*;
+    use crate::config::Caller;
+    use crate::id::ContainerId;
+    use crate::ops::container::Runtime;
+    use crate::ops::target::CgroupManager;
+    use crate::spec::Spec;
+    use std::path::Path;
+
+    /// Runs a create that was stopped until `delete --force` stopped waiting for it and removed its
+    /// state directory. Returns whether the cgroup is left that the create makes when it goes on,
+    /// before `then` and its failure.
+    fn goes_on_after_its_deletion(id: &str, then: impl FnOnce(&Path)) -> bool {
+        let root = tempfile::tempdir().unwrap();
+        let container = &Runtime::new(root.path()).container(ContainerId::new(id).unwrap());
+        let config = &Config::new(&Spec::example(true), "/b", &Caller::default(), &mut Vec::new()).unwrap();
+        let target = Target::find(config, "/b/rootfs".into(), id, CgroupManager::Fs, "").unwrap();
+        let cgroup = target.cgroup_path();
+        let record = Record::creating(id, "/b".into(), "/b/rootfs".into(), cgroup, target.cgroup.record());
+        let path = target.cgroup_path();
+        let options = &ProcessOptions::default();
+        let (notes, made) = (Vec::new(), Made::default());
+        let tx = Transaction { container, config, target, options, rootless: None, record, notes, made };
+        let failed = tx.run::<()>(|tx, entry| {
+            std::fs::remove_dir_all(root.path().join(id)).unwrap();
+            tx.make_cgroup(entry).unwrap();
+            then(root.path());
+            Err(Error::new(ErrorKind::System, "the state directory is gone"))
+        });
+        assert_eq!(failed.map(drop).unwrap_err().report(), "the state directory is gone");
+        let is_left = Path::new(&path).exists();
+        if is_left {
+            std::fs::remove_dir(&path).unwrap();
+        }
+        is_left
+    }
+
+    #[test]
+    fn a_create_that_goes_on_after_its_deletion_leaves_no_cgroup() {
+        let id = format!("later-{}", std::process::id());
+        assert!(!goes_on_after_its_deletion(&id, |_| ()));
+    }
+
+    #[test]
+    fn another_container_with_the_id_keeps_its_cgroup() {
+        let id = format!("other-{}", std::process::id());
+        assert!(goes_on_after_its_deletion(&id, |root| std::fs::create_dir(root.join(&id)).unwrap()));
+    }
 }
