@@ -6,29 +6,23 @@
 //! for "not set" (0, -1 or an empty object, depending on the field) change nothing. `None` in
 //! the types of this module leaves a setting unchanged.
 
-use super::field::{invalid, number_list, unsupported};
+mod cpu;
+mod io;
+mod limit;
+mod memory;
+
+use super::field::invalid;
 use crate::error::{Result, Warning};
 use crate::spec;
-use std::fmt::Display;
+use cpu::cpu;
+use io::io;
+use limit::{AT, any_limit, only_version_1};
+use memory::memory;
 
-const AT: &str = "linux.resources";
-
-/// A limit in the form of the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Limit {
-    /// No limit.
-    Max,
-    At(u64),
-}
-
-impl Display for Limit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Limit::Max => f.write_str("max"),
-            Limit::At(value) => value.fmt(f),
-        }
-    }
-}
+pub(crate) use cpu::{Bandwidth, Cpu};
+pub(crate) use io::Io;
+pub(crate) use limit::Limit;
+pub(crate) use memory::{Memory, MemoryCheck};
 
 /// All limits except the device filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,88 +34,6 @@ pub(crate) struct Resources {
     pub(crate) hugepages: Vec<Hugepages>,
     pub(crate) rdma: Vec<Rdma>,
     pub(crate) unified: Vec<Unified>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Memory {
-    pub(crate) max: Option<Limit>,
-    /// The soft limit (`memory.reservation`).
-    pub(crate) low: Option<Limit>,
-    /// The limit on swap alone, as cgroup v2 counts it.
-    pub(crate) swap_max: Option<Limit>,
-    /// The limits to compare with the current usage, so that a limit below it is refused
-    /// instead of causing an OOM kill.
-    pub(crate) check: Option<MemoryCheck>,
-}
-
-/// The limits that `checkBeforeUpdate` compares with the current usage, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct MemoryCheck {
-    pub(crate) memory: Option<u64>,
-    pub(crate) memory_and_swap: Option<u64>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Cpu {
-    pub(crate) weight: Option<u64>,
-    pub(crate) bandwidth: Option<Bandwidth>,
-    /// The unused CPU time that may accumulate, in microseconds.
-    pub(crate) burst: Option<u64>,
-    pub(crate) idle: Option<bool>,
-    /// The list of CPUs in the format of cpuset(7); `mems` is the list of memory nodes.
-    pub(crate) cpus: Option<String>,
-    pub(crate) mems: Option<String>,
-}
-
-/// The CPU time in each period and the length of a period, both in microseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Bandwidth {
-    pub(crate) quota: Limit,
-    pub(crate) period: u64,
-}
-
-impl Bandwidth {
-    /// The kernel's default (Documentation/admin-guide/cgroup-v2.rst, "cpu.max").
-    const DEFAULT_PERIOD: u64 = 100_000;
-}
-
-/// The numbers of a block device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Device {
-    pub(crate) major: u32,
-    pub(crate) minor: u32,
-}
-
-impl Display for Device {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.major, self.minor)
-    }
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Io {
-    /// The weight, 10 to 1000.
-    pub(crate) weight: Option<u16>,
-    pub(crate) device_weights: Vec<DeviceWeight>,
-    pub(crate) rates: Vec<Rate>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct DeviceWeight {
-    pub(crate) device: Device,
-    /// The weight, 10 to 1000. `None` resets the device to the cgroup's weight.
-    pub(crate) weight: Option<u16>,
-}
-
-/// A limit on the bytes or operations per second of a block device.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Rate {
-    pub(crate) device: Device,
-    /// The field of config.json that the limit comes from.
-    pub(crate) field: String,
-    /// The name of the limit in io.max: `rbps`, `wbps`, `riops`, `wiops`.
-    pub(crate) key: &'static str,
-    pub(crate) limit: Limit,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,225 +107,6 @@ impl Resources {
             }
         }
     }
-}
-
-/// Warns of a 0 in a field without a counterpart in cgroup v2. In cgroup v1, 0 was a limit,
-/// but in the documented input of runc's `update`, 0 means "leave unchanged".
-fn no_limit<T: PartialEq + From<u8>>(field: &str, value: Option<T>, warnings: &mut Vec<Warning>) {
-    if value == Some(T::from(0)) {
-        warnings.push(Warning(format!("{AT}.{field}: 0 is ignored: cgroup v2 has no such thing")));
-    }
-}
-
-fn only_version_1(field: &str) -> crate::error::Error {
-    unsupported(format_args!("{AT}.{field}"), "cgroup v2 has no such thing")
-}
-
-/// Converts a limit for which 0 is a limit, too.
-fn any_limit(field: &str, value: i64) -> Result<Limit> {
-    match value {
-        -1 => Ok(Limit::Max),
-        value => u64::try_from(value).map(Limit::At).map_err(|_negative| {
-            invalid(format_args!("{AT}.{field}"), format_args!("expected -1 or more, got {value}"))
-        }),
-    }
-}
-
-/// Converts a limit for which 0 means "not set".
-fn limit(field: &str, value: Option<i64>) -> Result<Option<Limit>> {
-    value.filter(|value| *value != 0).map(|value| any_limit(field, value)).transpose()
-}
-
-fn memory(spec: &spec::Memory, warnings: &mut Vec<Warning>) -> Result<Memory> {
-    let unset = |value: Option<i64>| matches!(value, None | Some(0 | -1));
-    // u64::MAX is -1 as cast by Go, which engines write for "not set". 0 is a setting: never
-    // swap.
-    if !matches!(spec.swappiness, None | Some(u64::MAX)) {
-        return Err(only_version_1("memory.swappiness"));
-    }
-    no_limit("memory.kernel", spec.kernel, warnings);
-    no_limit("memory.kernelTCP", spec.kernel_tcp, warnings);
-    if !unset(spec.kernel) {
-        return Err(only_version_1("memory.kernel"));
-    }
-    if !unset(spec.kernel_tcp) {
-        return Err(only_version_1("memory.kernelTCP"));
-    }
-    if spec.disable_oom_killer == Some(true) {
-        return Err(only_version_1("memory.disableOOMKiller"));
-    }
-    // In cgroup v2, memory accounting is always hierarchical.
-    if spec.use_hierarchy == Some(false) {
-        return Err(only_version_1("memory.useHierarchy"));
-    }
-    let max = limit("memory.limit", spec.limit)?;
-    let total = limit("memory.swap", spec.swap)?;
-    let at = |limit| match limit {
-        Some(Limit::At(value)) => Some(value),
-        _ => None,
-    };
-    let (memory, memory_and_swap) = (at(max), at(total));
-    let check = spec.check_before_update == Some(true) && (memory.is_some() || memory_and_swap.is_some());
-    Ok(Memory {
-        max,
-        low: limit("memory.reservation", spec.reservation)?,
-        swap_max: swap_alone(max, total)?,
-        check: check.then_some(MemoryCheck { memory, memory_and_swap }),
-    })
-}
-
-/// Returns the limit on swap alone. The specification counts memory and swap together,
-/// cgroup v2 counts swap alone.
-fn swap_alone(memory: Option<Limit>, total: Option<Limit>) -> Result<Option<Limit>> {
-    let bad = |why: &str| Err(invalid(format_args!("{AT}.memory.swap"), why));
-    match (memory, total) {
-        // Unlimited memory implies unlimited swap.
-        (Some(Limit::Max), None) => Ok(Some(Limit::Max)),
-        (_, None) => Ok(None),
-        (_, Some(Limit::Max)) | (Some(Limit::Max), _) => Ok(total),
-        (None, Some(Limit::At(_))) => bad("unable to set swap limit without memory limit"),
-        (Some(Limit::At(memory)), Some(Limit::At(total))) => match total.checked_sub(memory) {
-            Some(swap) => Ok(Some(Limit::At(swap))),
-            None => bad("memory+swap limit should be >= memory limit"),
-        },
-    }
-}
-
-fn cpu(spec: &spec::Cpu, warnings: &mut Vec<Warning>) -> Result<Cpu> {
-    no_limit("cpu.realtimeRuntime", spec.realtime_runtime, warnings);
-    no_limit("cpu.realtimePeriod", spec.realtime_period, warnings);
-    if spec.realtime_runtime.unwrap_or(0) != 0 {
-        return Err(only_version_1("cpu.realtimeRuntime"));
-    }
-    if spec.realtime_period.unwrap_or(0) != 0 {
-        return Err(only_version_1("cpu.realtimePeriod"));
-    }
-    let quota = limit("cpu.quota", spec.quota)?;
-    let period = spec.period.filter(|period| *period != 0);
-    // These are the bounds of the kernel (kernel/sched/core.c, tg_set_cfs_bandwidth).
-    if let Some(Limit::At(quota)) = quota
-        && quota < 1_000
-    {
-        let why = format_args!("expected -1, or 1000 microseconds or more, got {quota}");
-        return Err(invalid(format_args!("{AT}.cpu.quota"), why));
-    }
-    if let Some(period) = period
-        && !(1_000..=1_000_000).contains(&period)
-    {
-        let why = format_args!("expected 1000 to 1000000 microseconds, got {period}");
-        return Err(invalid(format_args!("{AT}.cpu.period"), why));
-    }
-    if let (Some(burst), Some(Limit::At(quota))) = (spec.burst, quota)
-        && burst > quota
-    {
-        let why = format_args!("must not be larger than the quota, {burst} > {quota}");
-        return Err(invalid(format_args!("{AT}.cpu.burst"), why));
-    }
-    let bandwidth = (quota.is_some() || period.is_some()).then(|| Bandwidth {
-        quota: quota.unwrap_or(Limit::Max),
-        period: period.unwrap_or(Bandwidth::DEFAULT_PERIOD),
-    });
-    let idle = match spec.idle {
-        None => None,
-        Some(idle @ (0 | 1)) => Some(idle == 1),
-        Some(other) => {
-            return Err(invalid(format_args!("{AT}.cpu.idle"), format_args!("expected 0 or 1, got {other}")));
-        }
-    };
-    Ok(Cpu {
-        weight: spec.shares.and_then(weight),
-        bandwidth,
-        burst: spec.burst,
-        idle,
-        cpus: list("cpu.cpus", &spec.cpus)?,
-        mems: list("cpu.mems", &spec.mems)?,
-    })
-}
-
-/// Converts shares (2 to 262144, default 1024) to a weight (1 to 10000, default 100) with the
-/// formula of runc: a curve through the minima, defaults and maxima. Returns `None` for 0.
-fn weight(shares: u64) -> Option<u64> {
-    match shares {
-        0 => None,
-        1 | 2 => Some(1),
-        262_144.. => Some(10_000),
-        shares => {
-            let l = (shares as f64).log2();
-            let exponent = (l * l + 125.0 * l) / 612.0 - 7.0 / 34.0;
-            Some(10f64.powf(exponent).ceil() as u64)
-        }
-    }
-}
-
-fn list(field: &str, list: &str) -> Result<Option<String>> {
-    let mask = number_list(format_args!("{AT}.{field}"), "invalid list", list)?;
-    if mask.is_empty() && !list.is_empty() {
-        return Err(invalid(format_args!("{AT}.{field}"), format_args!("{list:?} names none")));
-    }
-    Ok((!list.is_empty()).then(|| list.to_owned()))
-}
-
-fn io(spec: &spec::BlockIo) -> Result<Io> {
-    if spec.leaf_weight.unwrap_or(0) != 0 {
-        return Err(only_version_1("blockIO.leafWeight"));
-    }
-    let mut device_weights = Vec::new();
-    for (i, entry) in spec.weight_device.iter().enumerate() {
-        let field = format!("blockIO.weightDevice[{i}]");
-        if entry.leaf_weight.unwrap_or(0) != 0 {
-            return Err(only_version_1(&format!("{field}.leafWeight")));
-        }
-        let Some(weight) = entry.weight else {
-            return Err(invalid(format_args!("{AT}.{field}.weight"), "must be given"));
-        };
-        device_weights.push(DeviceWeight {
-            device: device(&field, entry.major, entry.minor)?,
-            weight: io_weight(&format!("{field}.weight"), weight)?,
-        });
-    }
-    let mut rates = Vec::new();
-    for (name, key, entries) in [
-        ("throttleReadBpsDevice", "rbps", &spec.throttle_read_bps_device),
-        ("throttleWriteBpsDevice", "wbps", &spec.throttle_write_bps_device),
-        ("throttleReadIOPSDevice", "riops", &spec.throttle_read_iops_device),
-        ("throttleWriteIOPSDevice", "wiops", &spec.throttle_write_iops_device),
-    ] {
-        for (i, entry) in entries.iter().enumerate() {
-            let field = format!("blockIO.{name}[{i}]");
-            rates.push(Rate {
-                device: device(&field, entry.major, entry.minor)?,
-                field,
-                key,
-                // A rate of 0 removes a limit in cgroup v1. In cgroup v2 the kernel refuses it.
-                limit: if entry.rate == 0 { Limit::Max } else { Limit::At(entry.rate) },
-            });
-        }
-    }
-    Ok(Io {
-        weight: spec.weight.map(|weight| io_weight("blockIO.weight", weight)).transpose()?.flatten(),
-        device_weights,
-        rates,
-    })
-}
-
-fn io_weight(field: &str, weight: u16) -> Result<Option<u16>> {
-    match weight {
-        0 => Ok(None),
-        10..=1000 => Ok(Some(weight)),
-        _ => Err(invalid(format_args!("{AT}.{field}"), format_args!("expected 10 to 1000, got {weight}"))),
-    }
-}
-
-fn device(field: &str, major: i64, minor: i64) -> Result<Device> {
-    let number = |name: &str, value: i64, max: u32| match u32::try_from(value) {
-        Ok(value) if value <= max => Ok(value),
-        _ => Err(invalid(
-            format_args!("{AT}.{field}.{name}"),
-            format_args!("expected 0 to {max}, got {value}"),
-        )),
-    };
-    // The kernel's MKDEV has 12 bits for the major and 20 bits for the minor number.
-    Ok(Device { major: number("major", major, 0xfff)?, minor: number("minor", minor, 0xf_ffff)? })
 }
 
 fn hugepages(spec: &[spec::HugepageLimit]) -> Result<Vec<Hugepages>> {
@@ -530,18 +223,6 @@ mod tests {
             swap(300, 100).unwrap_err(),
             "linux.resources.memory.swap: memory+swap limit should be >= memory limit"
         );
-    }
-
-    #[test]
-    fn shares_become_weights_by_runc_s_formula() {
-        let points = [(1, 1), (2, 1), (3, 2), (100, 17), (200, 29), (512, 59), (1024, 100), (1025, 101)];
-        let more = [(2048, 174), (3333, 256), (262_143, 10_000), (262_144, 10_000), (u64::MAX, 10_000)];
-        for (shares, want) in points.into_iter().chain(more) {
-            assert_eq!(weight(shares), Some(want), "{shares}");
-        }
-        assert_eq!(weight(0), None);
-        // More shares never give less weight.
-        assert!((2..=262_144).map(weight).is_sorted());
     }
 
     #[test]
