@@ -9,7 +9,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{self, OutputFlags, SetArg, Termios};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use runtime_core::{ExitStatus, Process, Signals, console};
+use runtime_core::{ExitStatus, Pending, Process, Signals, Stdio, Terminal};
 use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 /// readable.
 #[derive(Debug)]
 pub(crate) struct ChildIo {
-    pub(crate) stdio: [Option<OwnedFd>; 3],
-    pub(crate) console: Option<OwnedFd>,
+    pub(crate) stdio: [Stdio; 3],
+    pub(crate) terminal: bool,
     pub(crate) cancel: OwnedFd,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Foreground {
 
 #[derive(Debug)]
 enum Io {
-    Terminal { socket: OwnedFd, host: HostTerminal },
+    Terminal { host: HostTerminal },
     Pipes { input: Option<Pump>, outputs: Vec<Pump> },
 }
 
@@ -40,15 +40,9 @@ impl Foreground {
     /// Prepares for a process with or without a terminal. All signals to this program are read
     /// from a descriptor from now on.
     pub(crate) fn new(terminal: bool, subreaper: bool) -> Result<(Self, ChildIo), Failure> {
-        let mut child = ChildIo { stdio: [None, None, None], console: None, cancel: Signals::ending()? };
-        let io = if terminal {
-            let host = HostTerminal::find()?;
-            let (ours, theirs) = console::socket_pair()?;
-            child.console = Some(theirs);
-            Io::Terminal { socket: ours, host }
-        } else {
-            pipes(&mut child.stdio)?
-        };
+        let mut child = ChildIo { stdio: Default::default(), terminal, cancel: Signals::ending()? };
+        let io =
+            if terminal { Io::Terminal { host: HostTerminal::find()? } } else { pipes(&mut child.stdio)? };
         if subreaper {
             nix::sys::prctl::set_child_subreaper(true).map_err(|e| os("prctl(SET_CHILD_SUBREAPER)", e))?;
         }
@@ -57,17 +51,23 @@ impl Foreground {
 
     /// Takes over the terminal, if there is one. To be called when the process is ready, before its
     /// program runs.
-    pub(crate) fn begin(self) -> Result<Session, Failure> {
+    pub(crate) fn begin(self, pending: &mut Pending) -> Result<Session, Failure> {
         let (input, outputs, terminal) = match self.io {
             Io::Pipes { input, outputs } => (input, outputs, None),
-            Io::Terminal { socket, host } => {
-                let master = receive_master(&socket)?;
-                let ours = || master.try_clone().map(End::Owned).map_err(|e| io("dup", &e));
+            Io::Terminal { host } => {
+                let Some(master) = pending.take_terminal() else {
+                    return Err(Failure::new("the process has no terminal"));
+                };
+                set_up(&master)?;
+                let ours = || {
+                    let copy = master.as_fd().try_clone_to_owned();
+                    copy.map(End::Owned).map_err(|e| io("dup", &e))
+                };
                 let input = Pump::new(End::Standard(stdin()), ours()?);
                 let output = Pump::from_terminal(ours()?, unhurried(stdout()));
                 let raw = host.into_raw()?;
                 // Not every terminal has a size.
-                let _resized = console::copy_size(&raw.tty, &master);
+                let _resized = master.copy_size(&raw.tty);
                 (Some(input), vec![output], Some((raw, master)))
             }
         };
@@ -81,7 +81,7 @@ pub(crate) struct Session {
     signals: Signals,
     input: Option<Pump>,
     outputs: Vec<Pump>,
-    terminal: Option<(RawTerminal, OwnedFd)>,
+    terminal: Option<(RawTerminal, Terminal)>,
     proxy: Option<Proxy>,
 }
 
@@ -235,7 +235,7 @@ impl Session {
     fn resize(&self) {
         if let Some((raw, master)) = &self.terminal {
             // Not every terminal has a size.
-            let _resized = console::copy_size(&raw.tty, master);
+            let _resized = master.copy_size(&raw.tty);
         }
     }
 }
@@ -300,7 +300,7 @@ fn wait_and_copy<const N: usize>(
 /// Makes pipes between the standard descriptors of this program and the container's. With pipes,
 /// the container's user owns the file behind /dev/stdout, and the container has no access to the
 /// terminal of this program. /dev/null is passed on without a pipe.
-fn pipes(stdio: &mut [Option<OwnedFd>; 3]) -> Result<Io, Failure> {
+fn pipes(stdio: &mut [Stdio; 3]) -> Result<Io, Failure> {
     let (mut input, mut outputs) = (None, Vec::new());
     let hosts = [stdin(), stdout(), stderr()];
     for (n, (given, host)) in stdio.iter_mut().zip(hosts).enumerate() {
@@ -309,11 +309,11 @@ fn pipes(stdio: &mut [Option<OwnedFd>; 3]) -> Result<Io, Failure> {
         }
         let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| os("pipe", e))?;
         if n == 0 {
-            *given = Some(read);
+            *given = read.into();
             set_nonblocking(&write)?;
             input = Some(Pump::new(End::Standard(host), End::Owned(write)));
         } else {
-            *given = Some(write);
+            *given = write.into();
             outputs.push(Pump::new(End::Owned(read), End::Standard(host)));
         }
     }
@@ -338,7 +338,7 @@ fn unhurried(fd: BorrowedFd<'static>) -> End {
     }
 }
 
-fn set_nonblocking(fd: &OwnedFd) -> Result<(), Failure> {
+fn set_nonblocking(fd: impl AsFd) -> Result<(), Failure> {
     fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map(drop).map_err(|e| os("fcntl", e))
 }
 
@@ -348,16 +348,14 @@ fn is_dev_null(fd: BorrowedFd<'_>) -> bool {
     })
 }
 
-/// Receives the master of the container's terminal. Clears ONLCR, as runc does, so that the output
+/// Sets up the master of the container's terminal. Clears ONLCR, as runc does, so that the output
 /// is what the container wrote. Makes the master non-blocking: otherwise a write of more than one
 /// byte could block even after poll(2), while the container waits for its own output to be read.
-fn receive_master(socket: &OwnedFd) -> Result<OwnedFd, Failure> {
-    let master = console::receive(socket)?;
-    set_nonblocking(&master)?;
-    let mut modes = termios::tcgetattr(&master).map_err(|e| os("tcgetattr", e))?;
+fn set_up(master: &Terminal) -> Result<(), Failure> {
+    set_nonblocking(master)?;
+    let mut modes = termios::tcgetattr(master).map_err(|e| os("tcgetattr", e))?;
     modes.output_flags.remove(OutputFlags::ONLCR);
-    termios::tcsetattr(&master, SetArg::TCSANOW, &modes).map_err(|e| os("tcsetattr", e))?;
-    Ok(master)
+    termios::tcsetattr(master, SetArg::TCSANOW, &modes).map_err(|e| os("tcsetattr", e))
 }
 
 /// Reaps the orphans that this process has got as a subreaper. Leaves the container's own process

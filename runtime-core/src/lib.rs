@@ -50,7 +50,6 @@ mod byte_enum;
 mod cgroup;
 mod child;
 mod config;
-pub mod console;
 mod error;
 #[doc(hidden)]
 pub mod for_fuzzing;
@@ -66,6 +65,8 @@ mod resctrl;
 mod signals;
 pub mod spec;
 mod state;
+mod stdio;
+mod terminal;
 pub mod trace;
 mod userns;
 mod values;
@@ -75,11 +76,13 @@ pub use cgroup::{is_unified, stats};
 pub use error::{Error, ErrorKind, OsError, Result, Warning};
 pub use id::ContainerId;
 pub use ops::{
-    CgroupManager, Container, ContainerBuilder, DeleteOptions, Event, Events, ExecBuilder, Listed, Pending,
-    Process, Runtime, State, check_preserved_fds, features,
+    CgroupManager, Container, ContainerBuilder, DeleteOptions, Event, Events, ExecBuilder, Listed, Output,
+    Pending, Process, Runtime, State, check_preserved_fds, features,
 };
 pub use parent::self_exe::{Protection, protect_program, protection};
 pub use runtime_sys::process::ExitStatus;
 pub use runtime_sys::signal::stop_ignoring_children;
 pub use signals::Signals;
+pub use stdio::Stdio;
+pub use terminal::Terminal;
 pub use userns::is_initial_user_namespace;

@@ -36,13 +36,11 @@ fn a_cgroup_that_was_killed_before_can_be_used_again() {
             cwd: "/".into(),
             ..Default::default()
         };
-        let output = tempfile::NamedTempFile::new().unwrap();
-        let stdio = [None, Some(output.reopen().unwrap().into()), None];
-        let executed =
-            container.exec(process).stdio(stdio).spawn().unwrap_or_else(|e| panic!("{round}: {e:?}"));
-        assert_eq!(executed.wait().unwrap().code(), 0);
+        let output = container.exec(process).output(4096).unwrap_or_else(|e| panic!("{round}: {e:?}"));
+        assert_eq!(output.status.code(), 0);
+        let cgroups = String::from_utf8(output.stdout).unwrap();
         // The root of the container's cgroup namespace is the cgroup of its first process.
-        assert!(fs::read_to_string(output.path()).unwrap().lines().any(|line| line == "0::/"));
+        assert!(cgroups.lines().any(|line| line == "0::/"), "{cgroups}");
         container.delete(DeleteOptions::new().force(true)).unwrap();
         created.wait().unwrap();
         assert!(cgroup.exists(), "it was not ours to remove");

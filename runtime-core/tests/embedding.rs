@@ -4,10 +4,12 @@
 #![allow(unsafe_code, clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::Bundle;
-use runtime_core::{ContainerId, DeleteOptions, ErrorKind, Protection, Runtime, spec::Status};
+use runtime_core::{
+    ContainerId, DeleteOptions, ErrorKind, Process, Protection, Runtime, Stdio, spec::Status,
+};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -132,6 +134,96 @@ fn run_runs_the_poststart_hooks() {
     let error = runtime.builder(id("failing"), fail.path()).run().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Hook, "{error:?}");
     assert!(runtime.list().unwrap().is_empty());
+}
+
+/// Returns a new id for this process.
+fn own_id(name: &str) -> ContainerId {
+    ContainerId::new(&format!("{name}-{}", std::process::id())).unwrap()
+}
+
+/// A process that runs a shell script of the host's shell: the container has the host's root directory, read-only.
+fn script(text: &str) -> runtime_core::spec::Process {
+    runtime_core::spec::Process {
+        args: ["/bin/sh", "-c", text].map(str::to_owned).to_vec(),
+        cwd: "/".into(),
+        env: vec!["PATH=/usr/bin:/bin".into()],
+        ..Default::default()
+    }
+}
+
+/// Makes a container with the host's files, which sleeps.
+fn shell_container(runtime: &Runtime, name: &str) -> (Bundle, Process) {
+    let bundle = Bundle::new(&["sleep"]).unwrap();
+    let bind =
+        |dir: &str| json!({ "destination": dir, "source": dir, "type": "bind", "options": ["rbind", "ro"] });
+    let host = ["/bin", "/usr", "/lib", "/lib64"].into_iter().filter(|dir| Path::new(dir).is_dir()).map(bind);
+    let host: Vec<_> = host.collect();
+    let bundle = bundle.with(|config| config["mounts"].as_array_mut().unwrap().extend(host)).unwrap();
+    let init = runtime.builder(own_id(name), bundle.path()).run().unwrap_or_else(|e| panic!("{e:?}"));
+    (bundle, init)
+}
+
+fn end(init: Process) {
+    init.container().delete(DeleteOptions::new().force(true)).unwrap();
+    init.wait().unwrap();
+}
+
+#[test]
+fn output_is_collected_and_has_a_limit() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(root.path());
+    let (_bundle, init) = shell_container(&runtime, "output");
+    let before = fds();
+    let container = init.container();
+    // More than a pipe holds; a background process has the pipes for longer than the process lives.
+    let text = "sleep 1000 & head -c 300000 /dev/zero; echo err >&2; exit 7";
+    let begin = Instant::now();
+    let output = container.exec(script(text)).output(1 << 20).unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(100));
+    assert_eq!((output.status.code(), output.stdout.len(), output.is_truncated), (7, 300_000, false));
+    assert_eq!(output.stderr, b"err\n");
+    let output = container.exec(script("echo 0123456789; cat")).output(4).unwrap();
+    assert_eq!((output.stdout.as_slice(), output.is_truncated), (&b"0123"[..], true));
+    // A pipe to standard input.
+    let mut cat = container.exec(script("cat")).stdin(Stdio::Piped).stdout(Stdio::Piped).spawn().unwrap();
+    cat.stdin.as_mut().unwrap().write_all(b"in and out").unwrap();
+    let output = cat.wait_with_output(100).unwrap();
+    assert_eq!((output.stdout.as_slice(), cat.wait().unwrap().code()), (&b"in and out"[..], 0));
+    assert_eq!(cat.try_wait().unwrap(), Some(output.status));
+    drop(cat);
+    assert_eq!(fds(), before);
+    end(init);
+}
+
+#[test]
+fn a_terminal_is_returned_to_the_caller() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(root.path());
+    let (bundle, init) = shell_container(&runtime, "terminal");
+    let before = fds();
+    let text = "read line; stty size; tty; echo got $line";
+    let mut process = init.container().exec(script(text)).terminal().spawn().unwrap();
+    let mut terminal = process.terminal.take().unwrap();
+    terminal.resize(33, 77).unwrap();
+    assert_eq!(terminal.size().unwrap(), (33, 77));
+    terminal.write_all(b"hello\n").unwrap();
+    let mut said = String::new();
+    terminal.read_to_string(&mut said).unwrap();
+    assert!(said.contains("33 77\r\n") && said.contains("/dev/pts/") && said.contains("got hello"), "{said}");
+    assert_eq!(process.wait().unwrap().code(), 0);
+    drop((process, terminal));
+    assert_eq!(fds(), before);
+
+    let both = init.container().exec(script("true")).terminal().stdout(Stdio::Piped).spawn().unwrap_err();
+    assert_eq!(both.kind(), ErrorKind::InvalidConfig);
+    assert_eq!(fds(), before);
+    end(init);
+    // The container's first process, too.
+    let mut init = runtime.builder(own_id("first"), bundle.path()).terminal().run().unwrap();
+    assert!(init.terminal.take().unwrap().size().is_ok());
+    end(init);
 }
 
 /// CVE-2019-5736: before its execve(2) the init executes the host's file, on a mount that no

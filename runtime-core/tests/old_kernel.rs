@@ -6,7 +6,6 @@ use conformance::{Bundle, Report};
 use runtime_core::{ContainerId, DeleteOptions, Runtime};
 use serde_json::json;
 use std::io::Read;
-use std::os::fd::OwnedFd;
 
 /// Lets fsconfig(2) with this command fail with EINVAL, in the calling thread and in the threads
 /// that it starts.
@@ -52,7 +51,7 @@ fn procfs_of_a_joined_pid_namespace() {
     let (mut reader, writer) = std::io::pipe().unwrap();
     let joined = runtime
         .builder(id("second"), second.path())
-        .stdio([None, Some(OwnedFd::from(writer)), None])
+        .stdout(writer)
         .run()
         .unwrap_or_else(|error| panic!("{}", error.report()));
     assert_eq!(joined.wait().unwrap().code(), 0);

@@ -272,8 +272,7 @@ fn a_program_whose_filter_cannot_be_loaded_is_not_executed() {
                 for len in [4096, 1024, 256, 64, 16] {
                     while load_filter(len) {}
                 }
-                let file = || Some(stderr.reopen().unwrap().into());
-                let created = fixture.create().stdio([None, None, file()]).create().unwrap();
+                let created = fixture.create().stderr(stderr.reopen().unwrap()).create().unwrap();
                 let error = fixture.container.start().unwrap_err().report();
                 assert!(error.contains("loading the system call filter"), "{error}");
                 let status = created.wait().unwrap().code();

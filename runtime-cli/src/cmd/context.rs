@@ -44,7 +44,7 @@ impl Context<'_> {
     /// Returns the exit status for a foreground process that has ended. Logs a warning if the OOM
     /// killer has killed the process, because the status does not tell that.
     pub(super) fn exit_code(&self, process: &Process, status: ExitStatus) -> u8 {
-        self.warn(process.killed_for_memory(status).as_slice());
+        self.warn(process.oom_killed(status).as_slice());
         status.code() as u8
     }
 }

@@ -108,9 +108,9 @@ fn serve(
     context: &Context<'_>,
     container: &Container,
     foreground: Foreground,
-    pending: Pending,
+    mut pending: Pending,
 ) -> Result<(u8, Process), Failure> {
-    let session = foreground.begin()?.notify(Proxy::listen(container, context.log));
+    let session = foreground.begin(&mut pending)?.notify(Proxy::listen(container, context.log));
     let init = pending.start().map_err(Failure::of_process)?;
     note(context, &init);
     let served = session.supervise(&init);
@@ -160,11 +160,9 @@ fn with_room_for_mounts(builder: ContainerBuilder) -> ContainerBuilder {
 }
 
 fn with_io(builder: ContainerBuilder, io: ChildIo) -> ContainerBuilder {
-    let builder = builder.stdio(io.stdio).cancel(io.cancel);
-    match io.console {
-        Some(console) => builder.console(console),
-        None => builder,
-    }
+    let [stdin, stdout, stderr] = io.stdio;
+    let builder = builder.stdin(stdin).stdout(stdout).stderr(stderr).cancel(io.cancel);
+    if io.terminal { builder.terminal() } else { builder }
 }
 
 fn options(context: &Context<'_>, mut builder: ContainerBuilder) -> Result<ContainerBuilder, Failure> {

@@ -55,9 +55,9 @@ fn run(context: &Context<'_>) -> Result<u8, Failure> {
         return Ok(0);
     }
     let (foreground, io) = Foreground::new(terminal, false)?;
-    let pending = with_io(exec, io).prepare()?;
+    let mut pending = with_io(exec, io).prepare()?;
     context.warn(pending.warnings());
-    let session = foreground.begin()?;
+    let session = foreground.begin(&mut pending)?;
     let process = pending.start().map_err(Failure::of_process)?;
     note(context, &process);
     let status = session.supervise(&process)?;
@@ -76,11 +76,9 @@ fn note(context: &Context<'_>, process: &runtime_core::Process) {
 }
 
 fn with_io(exec: ExecBuilder, io: ChildIo) -> ExecBuilder {
-    let exec = exec.stdio(io.stdio).cancel(io.cancel);
-    match io.console {
-        Some(console) => exec.console(console),
-        None => exec,
-    }
+    let [stdin, stdout, stderr] = io.stdio;
+    let exec = exec.stdin(stdin).stdout(stdout).stderr(stderr).cancel(io.cancel);
+    if io.terminal { exec.terminal() } else { exec }
 }
 
 fn options(context: &Context<'_>, mut exec: ExecBuilder) -> Result<ExecBuilder, Failure> {

@@ -121,10 +121,11 @@ impl Container {
             &HookRecord::hooks(&record.start_container),
             &state,
             watch,
-            &mut |hook, stdio| {
+            &mut |hook, [stdin, stdout, stderr]| {
                 let mut process = Inherited::of(record)?.process;
                 process.terminal = false;
-                let mut exec = self.exec(process).stdio(stdio.map(Some)).hook(hook.clone());
+                let exec = self.exec(process).stdin(stdin).stdout(stdout).stderr(stderr);
+                let mut exec = exec.hook(hook.clone());
                 if let Some(cancel) = watch.cancel {
                     let cancel = cancel.try_clone_to_owned().map_err(|error| Error::io(&error, "dup"))?;
                     exec = exec.cancel(cancel);

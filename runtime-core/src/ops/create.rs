@@ -27,6 +27,7 @@ use crate::prepare::{self, Extras};
 use crate::spec::{self, Spec};
 use crate::state::filter::CompiledFilter;
 use crate::state::record::{Document, HookRecord, Record};
+use crate::stdio::Stdio;
 use crate::watch::Watch;
 use runtime_sys::{cred, fd, ns};
 use seccomp::Policy;
@@ -107,7 +108,7 @@ impl ContainerBuilder {
             return Ok(());
         }
         let bundle = Bundle::open(&self.path)?;
-        let spec = match self.spec.take() {
+        let mut spec = match self.spec.take() {
             Some(spec) => spec,
             None => {
                 let (spec, warnings) = bundle.parse(&bundle.json()?)?;
@@ -115,6 +116,9 @@ impl ContainerBuilder {
                 Box::new(spec)
             }
         };
+        if let Some(process) = spec.process.as_mut().filter(|_| self.options.terminal) {
+            process.terminal = true;
+        }
         self.network = (self.parallel && network_can_be_ahead(&spec)).then(NewNetwork::begin).flatten();
         self.spec = Some(spec);
         self.bundle = Some(bundle);
@@ -232,7 +236,7 @@ impl ContainerBuilder {
         let filter =
             config.seccomp.as_ref().map(prepare::seccomp::compile).transpose().traced(Mark::CompileFilter)?;
         let notes = seccomp_notes(&config, filter.as_ref());
-        let given = self.options.take_extras()?;
+        let (given, streams) = self.options.take_extras()?;
         let mut extras = Extras { keeps: groups_to_keep(&config)?, filter, ..given };
 
         // The record names everything that will be made, and is written first.
@@ -240,7 +244,7 @@ impl ContainerBuilder {
 
         let (options, rootless, made) = (&self.options, self.rootless, Made::default());
         let tx = Transaction { container, config: &config, target, options, rootless, record, notes, made };
-        let ((child, plan), tx) = tx.run(|tx, entry| {
+        let ((child, plan, streams), tx) = tx.run(|tx, entry| {
             if self.notify {
                 entry.make_notify()?;
             }
@@ -260,14 +264,15 @@ impl ContainerBuilder {
                 tx.limits(child, &plan, proc, cgroup)?;
                 tx.serve(child, &plan, proc)
             })?;
+            let streams = streams.with_terminal()?;
             tx.commit(entry, &child, ahead)?;
             tx.options.report_pid(&child, b"standard").traced(Mark::Announce)?;
             if waits == Waits::ForRelease {
                 container.start_container_hooks(&tx.record, Watch::cancel(tx.options.cancel()))?;
             }
-            Ok((child, plan))
+            Ok((child, plan, streams))
         })?;
-        let pending = Pending::new(container.clone(), child, plan, tx.made.oom_watch, tx.notes);
+        let pending = Pending::new(container.clone(), child, plan, tx.made.oom_watch, tx.notes, streams);
         Ok(pending.with_record(tx.record).cancelled_by(self.options.cancel))
     }
 }

@@ -144,7 +144,7 @@ impl Process {
     /// has its id now. A failing poststop hook is only a warning.
     pub fn delete(self) -> Result<Vec<Warning>> {
         let watch = Watch::cancel(self.cancel());
-        let Some(record) = &self.record else { return Ok(Vec::new()) };
+        let Some(record) = self.record() else { return Ok(Vec::new()) };
         match self.container().still_of(record) {
             Ok(Some((entry, record))) => {
                 let occupants = occupants_of_stopped(&record);

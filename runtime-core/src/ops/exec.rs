@@ -6,7 +6,7 @@ use super::container::{Container, NO_CGROUP};
 use super::inherited::Inherited;
 use super::join::{joins, root_of, spawn_and_attach};
 use super::options::{ProcessOptions, process_options};
-use super::process::{Pending, Process};
+use super::process::{Output, Pending, Process};
 use super::state::status;
 use crate::boundary::plan::{Keeps, Plan};
 use crate::cgroup::driver::Driver;
@@ -28,6 +28,7 @@ use crate::resctrl::Resctrl;
 use crate::spec::{self, OCI_VERSION, StateDocument, Status};
 use crate::state::filter::CompiledFilter;
 use crate::state::record::Record;
+use crate::stdio::Stdio;
 use runtime_sys::{Errno, cred};
 use seccomp::Listener;
 use std::ffi::{CString, OsStr};
@@ -88,6 +89,13 @@ impl ExecBuilder {
         self
     }
 
+    /// Runs the process with /dev/null as its standard input, and collects its output: see
+    /// [`Process::wait_with_output`].
+    pub fn output(self, limit: usize) -> Result<Output> {
+        let mut process = self.stdin(Stdio::Null).stdout(Stdio::Piped).stderr(Stdio::Piped).spawn()?;
+        process.wait_with_output(limit)
+    }
+
     /// Starts the process, and waits until its program has been executed.
     pub fn spawn(self) -> Result<Process> {
         self.prepare()?.start_at_once()
@@ -103,6 +111,7 @@ impl ExecBuilder {
     /// Makes the process, which then waits. This is the whole sequence of the parent's steps.
     fn make(mut self, warnings: &mut Vec<Warning>) -> Result<Pending> {
         self.options.check()?;
+        self.process.terminal |= self.options.terminal;
         let entry = self.container.store.entry(&self.container.id)?;
         let record = entry.record()?;
         let status = status(&entry, &record)?;
@@ -116,7 +125,7 @@ impl ExecBuilder {
             .traced(Mark::CheckConfig)?;
         let keeps_groups = keeps_groups(&record.annotations)?;
         let config = config.keeping_groups(keeps_groups);
-        let given = self.options.take_extras()?;
+        let (given, streams) = self.options.take_extras()?;
         let filter = entry.filter(&record)?;
         let mut notes: Vec<String> = filter.iter().map(CompiledFilter::note).collect();
         let agent = filter.as_ref().and_then(|filter| filter.agent.clone());
@@ -147,7 +156,8 @@ impl ExecBuilder {
         let served = self.serve(&mut child, &plan, &target);
         let finished = served.and_then(|()| self.finish(&child, &plan, &config, &target));
         finished.map_err(|error| explain(error, &child, oom_watch.as_ref()))?;
-        let pending = Pending::new(self.container, child, plan, oom_watch, notes);
+        let streams = streams.with_terminal()?;
+        let pending = Pending::new(self.container, child, plan, oom_watch, notes, streams);
         Ok(pending.cancelled_by(self.options.cancel))
     }
 

@@ -33,6 +33,6 @@ pub use exec::ExecBuilder;
 pub use features::features;
 pub use list::Listed;
 pub use options::check_preserved_fds;
-pub use process::{Pending, Process};
+pub use process::{Output, Pending, Process};
 pub use state::State;
 pub use target::CgroupManager;

@@ -7,8 +7,11 @@ use crate::parent::Child;
 use crate::parent::peer::Peer;
 use crate::prepare::Extras;
 use crate::state::store::write_atomically;
+use crate::stdio::Stdio;
+use crate::terminal::Terminal;
 use crate::watch::Watch;
 use runtime_sys::fd;
+use std::io::{PipeReader, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
@@ -18,23 +21,71 @@ pub(super) struct ProcessOptions {
     pub(super) pidfd_socket: Option<PathBuf>,
     pub(super) pid_file: Option<PathBuf>,
     pub(super) cancel: Option<OwnedFd>,
+    /// Standard input, output and error.
+    pub(super) stdio: [Stdio; 3],
+    /// True if the caller wants the master of the process's terminal.
+    pub(super) terminal: bool,
     pub(super) extras: Extras,
+}
+
+/// The caller's ends of the standard streams.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    pub(super) stdin: Option<PipeWriter>,
+    pub(super) stdout: Option<PipeReader>,
+    pub(super) stderr: Option<PipeReader>,
+    pub(super) terminal: Option<Terminal>,
+    /// The socket that the terminal comes from.
+    socket: Option<OwnedFd>,
+}
+
+impl Streams {
+    /// Receives the terminal of a process that is ready to execute its program.
+    pub(super) fn with_terminal(mut self) -> Result<Self> {
+        if let Some(socket) = self.socket.take() {
+            self.terminal = Some(Terminal::receive(&socket)?);
+        }
+        Ok(self)
+    }
 }
 
 /// Defines the methods that set these options, for both builders.
 macro_rules! process_options {
     () => {
-        /// Sends the master of the process's terminal to the AF_UNIX SOCK_STREAM socket at
-        /// `path`. This or [`console`](Self::console) is required if `process.terminal` is true,
-        /// and refused otherwise.
-        pub fn console_socket(mut self, path: impl Into<PathBuf>) -> Self {
-            self.options.console_socket = Some(path.into());
+        /// Sets the source of the program's standard input. The default is
+        /// [`Stdio::Inherit`](crate::Stdio::Inherit). A process with a terminal can have no other.
+        pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
+            let [input, _, _] = &mut self.options.stdio;
+            *input = stdin.into();
             self
         }
 
-        /// Sends the master of the process's terminal to a connected socket.
-        pub fn console(mut self, socket: OwnedFd) -> Self {
-            self.options.extras.console = Some(socket);
+        /// Sets the destination of the program's standard output. See [`stdin`](Self::stdin).
+        pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
+            let [_, output, _] = &mut self.options.stdio;
+            *output = stdout.into();
+            self
+        }
+
+        /// Sets the destination of the program's standard error. See [`stdin`](Self::stdin).
+        pub fn stderr(mut self, stderr: impl Into<Stdio>) -> Self {
+            let [_, _, error] = &mut self.options.stdio;
+            *error = stderr.into();
+            self
+        }
+
+        /// Gives the process a terminal, also if `process.terminal` is not true, and returns the
+        /// master in [`Process::terminal`](crate::Process::terminal).
+        pub fn terminal(mut self) -> Self {
+            self.options.terminal = true;
+            self
+        }
+
+        /// Sends the master of the process's terminal to the AF_UNIX SOCK_STREAM socket at
+        /// `path`, as runc does. This or [`terminal`](Self::terminal) is required if
+        /// `process.terminal` is true; this is refused otherwise.
+        pub fn console_socket(mut self, path: impl Into<PathBuf>) -> Self {
+            self.options.console_socket = Some(path.into());
             self
         }
 
@@ -58,13 +109,6 @@ macro_rules! process_options {
         /// the new process is stopped by another process.
         pub fn cancel(mut self, event: OwnedFd) -> Self {
             self.options.cancel = Some(event);
-            self
-        }
-
-        /// Sets the program's standard input, output and error. `None` stands for the caller's.
-        /// Ignored with a terminal.
-        pub fn stdio(mut self, stdio: [Option<OwnedFd>; 3]) -> Self {
-            self.options.extras.stdio = stdio;
             self
         }
 
@@ -100,15 +144,31 @@ impl ProcessOptions {
         Watch::cancel(self.cancel()).with(child.pidfd())
     }
 
-    /// Takes out the extras for the plan, with the console socket connected.
-    pub(super) fn take_extras(&mut self) -> Result<Extras> {
+    /// Takes out the extras for the plan, with the console socket connected. Returns the caller's
+    /// ends of the streams with them.
+    pub(super) fn take_extras(&mut self) -> Result<(Extras, Streams)> {
         let mut extras = std::mem::take(&mut self.extras);
+        let mut ours = Streams::default();
+        let [stdin, stdout, stderr] = std::mem::take(&mut self.stdio);
+        extras.stdio = [
+            stdin.into_input(&mut ours.stdin)?,
+            stdout.into_output(&mut ours.stdout)?,
+            stderr.into_output(&mut ours.stderr)?,
+        ];
+        if self.terminal {
+            let (theirs, socket) = Terminal::sockets()?;
+            (extras.console, ours.socket) = (Some(theirs), Some(socket));
+        }
         if let Some(path) = &self.console_socket {
+            if self.terminal {
+                let text = "the terminal can be sent to a console socket, or be returned, but not both";
+                return Err(Error::new(ErrorKind::InvalidConfig, text));
+            }
             let peer = Peer::connect(path, Watch::cancel(self.cancel()))
                 .map_err(|error| error.of_kind(ErrorKind::InvalidConfig))?;
             extras.console = Some(peer.into_socket());
         }
-        Ok(extras)
+        Ok((extras, ours))
     }
 
     /// Writes the pid file, and sends a pidfd with the text `kind`, if the caller asked for them.

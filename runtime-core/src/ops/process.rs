@@ -2,6 +2,7 @@
 //! The processes that create and exec make.
 
 use super::container::Container;
+use super::options::Streams;
 use crate::boundary::plan::Plan;
 use crate::cgroup::oom::OomWatch;
 use crate::error::{Context, Error, Result, Warning};
@@ -10,10 +11,14 @@ use crate::parent::reap::reap;
 use crate::parent::{Child, Running};
 use crate::state::process::is_halted;
 use crate::state::record::Record;
+use crate::stdio::Collected;
+use crate::terminal::Terminal;
 use crate::watch::Watch;
 use runtime_sys::process::ExitStatus;
-use runtime_sys::{Errno, process};
+use runtime_sys::{Errno, fd, process};
+use std::io::{PipeReader, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
 
 /// A process of a container that is ready to execute its program. Dropping this value kills the
 /// process; a container whose first process it is has then stopped, and is left to be deleted.
@@ -24,12 +29,19 @@ pub struct Pending {
     /// The plan, which is not used any more. It is kept because dropping it takes time, in which
     /// the child would wait.
     plan: Plan,
-    watch: Option<OomWatch>,
-    warnings: Vec<Warning>,
-    notes: Vec<String>,
+    streams: Streams,
+    about: About,
+}
+
+/// The properties of a process that is ready to execute its program, or has executed it.
+#[derive(Debug)]
+struct About {
     container: Container,
     /// The container's record at the end of create, if this is the container's first process.
     record: Option<Record>,
+    watch: Option<OomWatch>,
+    warnings: Vec<Warning>,
+    notes: Vec<String>,
     cancel: Option<OwnedFd>,
 }
 
@@ -40,15 +52,19 @@ impl Pending {
         plan: Plan,
         watch: Option<OomWatch>,
         notes: Vec<String>,
+        streams: Streams,
     ) -> Self {
-        let warnings = Vec::new();
-        Pending { child, plan, watch, warnings, notes, container, record: None, cancel: None }
+        let about = About { container, record: None, watch, warnings: Vec::new(), notes, cancel: None };
+        Pending { child, plan, streams, about }
     }
 
     /// Adds the warnings to the process, or to the error.
     pub(super) fn warned(made: Result<Self>, warnings: Vec<Warning>) -> Result<Self> {
         match made {
-            Ok(pending) => Ok(Pending { warnings, ..pending }),
+            Ok(mut pending) => {
+                pending.about.warnings = warnings;
+                Ok(pending)
+            }
             Err(error) => Err(error.with_warnings(warnings)),
         }
     }
@@ -56,23 +72,30 @@ impl Pending {
     /// Returns the parts of the configuration that were not applied, where the specification says
     /// to warn.
     pub fn warnings(&self) -> &[Warning] {
-        &self.warnings
+        &self.about.warnings
+    }
+
+    /// Takes the master of the process's terminal, which is in [`Process::terminal`] otherwise.
+    pub fn take_terminal(&mut self) -> Option<Terminal> {
+        self.streams.terminal.take()
     }
 
     /// Marks this process as the first of the container that `record` describes.
-    pub(super) fn with_record(self, record: Record) -> Self {
-        Pending { record: Some(record), ..self }
+    pub(super) fn with_record(mut self, record: Record) -> Self {
+        self.about.record = Some(record);
+        self
     }
 
     /// Lets `cancel` end all later waits.
-    pub(super) fn cancelled_by(self, cancel: Option<OwnedFd>) -> Self {
-        Pending { cancel, ..self }
+    pub(super) fn cancelled_by(mut self, cancel: Option<OwnedFd>) -> Self {
+        self.about.cancel = cancel;
+        self
     }
 
     /// Starts the program like [`start`](Self::start). An error includes the warnings, because the
     /// caller has not seen them.
     pub(super) fn start_at_once(self) -> Result<Process> {
-        let warnings = self.warnings.clone();
+        let warnings = self.about.warnings.clone();
         self.start().map_err(|error| error.with_warnings(warnings))
     }
 
@@ -83,39 +106,41 @@ impl Pending {
     /// Errors: [`ErrorKind::NotExecuted`](crate::error::ErrorKind::NotExecuted),
     /// [`ErrorKind::Hook`](crate::error::ErrorKind::Hook).
     pub fn start(self) -> Result<Process> {
-        let Pending { child, plan, watch, warnings, notes, container, record, cancel } = self;
-        let running = child.release().map_err(|error| undo(error, &container, record.as_ref()))?;
+        let Pending { child, plan, streams, about } = self;
+        let running = child.release().map_err(|error| about.undo(error))?;
         drop(plan);
-        let cancelled = cancel.as_ref().map(AsFd::as_fd);
-        let begun = running.await_exec(cancelled).and_then(|()| match &record {
-            Some(record) => container.poststart(record, Watch::cancel(cancelled)),
+        let cancelled = about.cancel.as_ref().map(AsFd::as_fd);
+        let begun = running.await_exec(cancelled).and_then(|()| match &about.record {
+            Some(record) => about.container.poststart(record, Watch::cancel(cancelled)),
             None => Ok(()),
         });
         if let Err(error) = begun {
             running.end();
-            return Err(undo(error, &container, record.as_ref()));
+            return Err(about.undo(error));
         }
-        Ok(Process { container, running, watch, record, warnings, notes, cancel })
+        Ok(Process::new(running, streams, about))
     }
 
     /// Lets the process wait for `start`. An error includes the warnings, because the caller has
     /// not seen them.
     pub(super) fn await_start(self) -> Result<Process> {
-        let Pending { child, plan, watch, warnings, notes, container, record, cancel } = self;
+        let Pending { child, plan, streams, about } = self;
         let running = match child.release() {
             Ok(running) => running,
-            Err(error) => return Err(undo(error, &container, record.as_ref()).with_warnings(warnings)),
+            Err(error) => return Err(about.undo(error).with_warnings(about.warnings)),
         };
         drop(plan);
-        Ok(Process { container, running, watch, record, warnings, notes, cancel })
+        Ok(Process::new(running, streams, about))
     }
 }
 
-/// Destroys the container if its first process has failed.
-fn undo(error: Error, container: &Container, record: Option<&Record>) -> Error {
-    match record {
-        Some(record) => container.destroy_for(error, record, Watch::default()),
-        None => error,
+impl About {
+    /// Destroys the container if its first process has failed.
+    fn undo(&self, error: Error) -> Error {
+        match &self.record {
+            Some(record) => self.container.destroy_for(error, record, Watch::default()),
+            None => error,
+        }
     }
 }
 
@@ -128,17 +153,40 @@ fn undo(error: Error, container: &Container, record: Option<&Record>) -> Error {
 /// after its end.
 #[derive(Debug)]
 pub struct Process {
-    container: Container,
+    /// The pipe to the program's standard input, with [`Stdio::Piped`](crate::Stdio::Piped).
+    pub stdin: Option<PipeWriter>,
+    /// The pipe from the program's standard output, with [`Stdio::Piped`](crate::Stdio::Piped).
+    pub stdout: Option<PipeReader>,
+    /// The pipe from the program's standard error, with [`Stdio::Piped`](crate::Stdio::Piped).
+    pub stderr: Option<PipeReader>,
+    /// The master of the process's terminal, if the builder's method `terminal` was called.
+    pub terminal: Option<Terminal>,
     running: Running,
-    watch: Option<OomWatch>,
-    /// The container's record at the end of create, if this is the container's first process.
-    pub(super) record: Option<Record>,
-    warnings: Vec<Warning>,
-    notes: Vec<String>,
-    cancel: Option<OwnedFd>,
+    /// The exit status, once the process has been waited for: the kernel tells it only once.
+    status: Mutex<Option<ExitStatus>>,
+    about: About,
+}
+
+/// The collected output of a process that has ended.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// The exit status of the process.
+    pub status: ExitStatus,
+    /// The bytes that came from standard output.
+    pub stdout: Vec<u8>,
+    /// The bytes that came from standard error.
+    pub stderr: Vec<u8>,
+    /// True if more bytes came from one of the streams than were kept.
+    pub is_truncated: bool,
 }
 
 impl Process {
+    fn new(running: Running, streams: Streams, about: About) -> Self {
+        let Streams { stdin, stdout, stderr, terminal, .. } = streams;
+        Process { stdin, stdout, stderr, terminal, running, status: Mutex::new(None), about }
+    }
+
     /// Returns the process's pid in the caller's pid namespace.
     pub fn pid(&self) -> i32 {
         self.running.pid
@@ -146,27 +194,89 @@ impl Process {
 
     /// Returns the container that the process was started in.
     pub fn container(&self) -> &Container {
-        &self.container
+        &self.about.container
+    }
+
+    /// Returns the container's record at the end of create, if this is the container's first
+    /// process.
+    pub(super) fn record(&self) -> Option<&Record> {
+        self.about.record.as_ref()
     }
 
     /// Returns the parts of the configuration that were not applied, where the specification says
     /// to warn.
     pub fn warnings(&self) -> &[Warning] {
-        &self.warnings
+        &self.about.warnings
     }
 
     /// Returns notes for a debug log.
     pub fn notes(&self) -> &[String] {
-        &self.notes
+        &self.about.notes
     }
 
-    /// Waits until the process has ended. To wait without a thread, poll the pidfd that
-    /// [`AsFd`] returns for POLLIN (pidfd_open(2)), then call this.
+    /// Waits until the process has ended, however long it runs, and returns its exit status. Any
+    /// thread may call this, more than once.
+    ///
+    /// To wait without a thread, poll the pidfd that [`AsFd`] returns for POLLIN (pidfd_open(2)),
+    /// then call this.
     ///
     /// A tracer in the container that never waits for this process keeps it as a zombie. This
-    /// does not delay the caller.
+    /// does not delay the caller by more than 100 ms.
+    ///
+    /// Errors: ECHILD if another part of the program has waited for the process, for example with
+    /// `waitpid(-1)`, or if the program ignores SIGCHLD.
     pub fn wait(&self) -> Result<ExitStatus> {
-        reap(self.running.pid, &self.running.pidfd).context(|| "waitid").traced(Mark::AwaitEnd)
+        loop {
+            if let Some(status) = self.try_wait()? {
+                return Ok(status);
+            }
+            fd::poll(self, libc::POLLIN, -1).context(|| "poll")?;
+            let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+            if status.is_none() {
+                let reaped = reap(self.running.pid, &self.running.pidfd);
+                *status = Some(reaped.context(|| "waitid").traced(Mark::AwaitEnd)?);
+            }
+        }
+    }
+
+    /// Returns the exit status if the process has ended, without waiting. Errors: see
+    /// [`wait`](Self::wait).
+    pub fn try_wait(&self) -> Result<Option<ExitStatus>> {
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        if status.is_none() {
+            *status = process::try_wait(&self.running.pidfd, 0).context(|| "waitid")?;
+        }
+        Ok(*status)
+    }
+
+    /// Closes [`stdin`](Self::stdin), reads [`stdout`](Self::stdout) and [`stderr`](Self::stderr),
+    /// and waits until the process has ended, however long it runs.
+    ///
+    /// Keeps up to `limit` bytes of each stream, because a container could write until the caller
+    /// has no memory left; the rest is read and dropped. Does not wait for other processes of the
+    /// container that still have the pipes open after the end of this one.
+    pub fn wait_with_output(&mut self, limit: usize) -> Result<Output> {
+        drop(self.stdin.take());
+        let mut stdout = Collected::of(self.stdout.take(), limit)?;
+        let mut stderr = Collected::of(self.stderr.take(), limit)?;
+        loop {
+            let ended = Some((self.as_fd(), libc::POLLIN));
+            let ready = fd::poll_many([stdout.interest(), stderr.interest(), ended], -1);
+            let [_, _, ended] = ready.context(|| "poll")?;
+            if ended != 0 {
+                break;
+            }
+            stdout.read()?;
+            stderr.read()?;
+        }
+        // The rest of what the process has written. Others may be writing meanwhile, without end.
+        const PIPE_MAX: usize = 1 << 20;
+        for stream in [&mut stdout, &mut stderr] {
+            let mut pieces = 0..PIPE_MAX / 8192;
+            while pieces.next().is_some() && stream.read()? {}
+        }
+        let is_truncated = stdout.is_truncated || stderr.is_truncated;
+        Ok(Output { status: self.wait()?, stdout: stdout.bytes, stderr: stderr.bytes, is_truncated })
     }
 
     /// Returns whether the process is stopped, by a signal such as SIGSTOP or by a tracer. A
@@ -190,14 +300,15 @@ impl Process {
     /// The warning may be wrong if another process of the container was OOM-killed and this one was
     /// killed for another reason. An OOM kill may be missed with systemd, which removes a scope and
     /// the kernel's count of OOM kills with it when the last process in the scope has ended.
-    pub fn killed_for_memory(&self, status: ExitStatus) -> Option<Warning> {
-        let limit = self.watch.as_ref().filter(|_| status == ExitStatus::Signaled(libc::SIGKILL))?.limit()?;
+    pub fn oom_killed(&self, status: ExitStatus) -> Option<Warning> {
+        let limit =
+            self.about.watch.as_ref().filter(|_| status == ExitStatus::Signaled(libc::SIGKILL))?.limit()?;
         Some(Warning(format!("process {} was OOM-killed: {limit}", self.running.pid)))
     }
 
     /// Returns the event of [`ContainerBuilder::cancel`](super::ContainerBuilder::cancel).
     pub(super) fn cancel(&self) -> Option<BorrowedFd<'_>> {
-        self.cancel.as_ref().map(AsFd::as_fd)
+        self.about.cancel.as_ref().map(AsFd::as_fd)
     }
 }
 

@@ -63,6 +63,12 @@ struct Kind {
 
 fn process(config: &ProcessConfig, keyring: Option<Keyring>, kind: Kind, extras: Extras) -> Result<Process> {
     let Kind { in_user_namespace, enters_pid, make_cwd } = kind;
+    if config.terminal.is_some() && extras.stdio.iter().any(Option::is_some) {
+        return Err(Error::new(
+            ErrorKind::InvalidConfig,
+            "process.terminal: a process with a terminal has no other standard input, output and error",
+        ));
+    }
     let terminal = match (config.terminal, extras.console) {
         (Some(terminal), Some(socket)) => Some(Terminal { socket, size: terminal.size }),
         (None, None) => None,

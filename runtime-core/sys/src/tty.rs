@@ -29,6 +29,13 @@ pub fn set_size(tty: impl AsFd, rows: u16, columns: u16) -> Result<()> {
     ioctl::pointer(tty, SET_SIZE, &mut size)
 }
 
+/// Returns the window size in characters: rows and columns (TIOCGWINSZ).
+pub fn size(tty: impl AsFd) -> Result<(u16, u16)> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    ioctl::pointer(tty, GET_SIZE, &mut size)?;
+    Ok((size.ws_row, size.ws_col))
+}
+
 /// Copies the window size of one terminal to another.
 pub fn copy_size(from: impl AsFd, to: impl AsFd) -> Result<()> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
