@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The tests that pages of docs/ name: each exists.
+//! The names and links in the pages: each test that a page names exists, and so does each file and
+//! each section that a page links to.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use std::fs;
@@ -114,6 +115,79 @@ fn each_attack_is_held() {
         for name in text.split("        name: \"").skip(1).filter_map(|rest| rest.split('"').next()) {
             let name = format!("{area}: {name}");
             assert!(named.contains(&name), "docs/attacks.md does not say what {name:?} stands for");
+        }
+    }
+}
+
+/// Returns the Markdown pages: those of the root directory and of docs/.
+fn markdown(root: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut dirs = vec![root.join("docs")];
+    let is_page = |path: &Path| path.extension().is_some_and(|extension| extension == "md");
+    found.extend(fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| is_page(path)));
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if is_page(&path) {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+/// Returns the text of a page without its code blocks.
+fn prose(path: &Path) -> String {
+    fs::read_to_string(path).unwrap().split("```").step_by(2).collect()
+}
+
+/// Returns the anchors of the headings of a page, as GitHub makes them.
+fn anchors(path: &Path) -> Vec<String> {
+    let text = prose(path);
+    let headings = text.lines().filter_map(|line| line.strip_prefix('#'));
+    headings
+        .map(|heading| {
+            let heading = heading.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+            heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect()
+        })
+        .collect()
+}
+
+#[test]
+fn each_link_leads_to_a_file_and_a_section() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut wrong = Vec::new();
+    for page in markdown(root) {
+        let text = prose(&page);
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            if file.contains("://") {
+                continue;
+            }
+            let file = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            let is_there = file.exists() && (anchor.is_empty() || anchors(&file).iter().any(|a| a == anchor));
+            if !is_there {
+                wrong.push(format!("{}: {target}", page.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "links that lead nowhere:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_decision_is_in_the_index() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("docs/decisions");
+    let index = fs::read_to_string(root.join("README.md")).unwrap();
+    for page in markdown(&root.join("../..")).iter().filter(|page| page.parent().unwrap().ends_with("decisions")) {
+        let name = page.file_name().unwrap().to_str().unwrap();
+        let text = fs::read_to_string(page).unwrap();
+        if name != "README.md" {
+            let row = index.lines().find(|line| line.contains(&format!("]({name}) |")));
+            let row = row.unwrap_or_else(|| panic!("the index has no row for {name}"));
+            let date = row.split(" | ").nth(1).unwrap();
+            assert!(text.contains(&format!("\nAccepted on {date}")), "{name} and the index have other dates");
         }
     }
 }
