@@ -55,7 +55,7 @@ fn protection_of(file: &OwnedFd) -> Protection {
 /// thread, like the binary. Returns when all is done, or on failure.
 ///
 /// Hides root's program from processes without CAP_SYS_PTRACE, so that its children are hidden from
-/// their birth (docs/threat-model.md, "Being looked into").
+/// their birth (docs/threat-model.md, "Tracing").
 ///
 /// Without CAP_SYS_ADMIN, executes the program again from a sealed copy in memory, so that no
 /// container can write to its file.
