@@ -80,7 +80,7 @@ mod tests {
         let page = include_str!("../../../docs/annotations.md");
         let mut done: Vec<&str> = page
             .lines()
-            .filter_map(|row| row.strip_prefix("| `")?.split_once(" | done"))
+            .filter_map(|row| row.strip_prefix("| `")?.split_once(" | supported"))
             .filter_map(|(row, _)| row.split('`').next())
             .map(|name| name.trim_end_matches("NAME"))
             .collect();
