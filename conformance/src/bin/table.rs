@@ -82,10 +82,10 @@ fn numbers(columns: &[Column]) -> Result<String> {
     let kernel = kernel.release().to_string_lossy().into_owned();
     let release: Vec<_> = kernel.split(['.', '-']).take(2).collect();
     let mut text = format!(
-        "{} cases on Linux {}, with cgroup2 alone in view. *no*: not as the sentence says; *leaves*: as it says, but \
-         something is left behind. What is not a sentence of the specification is runc's behaviour that callers \
-         rely on, or a published vulnerability.\n\n\
-         | runtime | | the specification: yes | leaves | no | what else: yes | leaves | no |\n\
+        "{} cases on Linux {}, with only cgroup2. *no*: the runtime violates the sentence; *leaves*: it follows the \
+         sentence, but leaves something behind. Cases without a sentence of the specification check a behaviour \
+         of runc that callers rely on, or a published vulnerability.\n\n\
+         | runtime | version | the specification: yes | leaves | no | other cases: yes | leaves | no |\n\
          |---|---|--:|--:|--:|--:|--:|--:|\n",
         first.verdicts.len(),
         release.join("."),
