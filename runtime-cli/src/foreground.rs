@@ -4,12 +4,13 @@
 use crate::failure::Failure;
 use crate::notify::Proxy;
 use crate::relay::{End, Pump};
+use crate::signals::Signals;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{self, OutputFlags, SetArg, Termios};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use runtime_core::{ExitStatus, Pending, Process, Signals, Stdio, Terminal};
+use runtime_core::{ExitStatus, Pending, Process, Stdio, Terminal};
 use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};

@@ -16,6 +16,7 @@ mod log;
 mod notify;
 mod output;
 mod relay;
+mod signals;
 #[cfg(feature = "startup")]
 mod startup;
 mod timeline;
@@ -34,7 +35,7 @@ fn main() -> std::process::ExitCode {
 
 /// Runs the program and returns its exit status.
 fn start(arguments: Vec<OsString>) -> u8 {
-    runtime_core::stop_ignoring_children();
+    runtime_sys::signal::stop_ignoring_children();
     let invocation = match args::parse(arguments) {
         Ok(invocation) => invocation,
         Err(usage) => return report(&usage),

@@ -42,9 +42,9 @@ pub enum ErrorKind {
 
 /// The reason why an operation failed: a chain of errors.
 ///
-/// `Display` prints the outermost error only; [`source`](std::error::Error::source) returns
-/// the next one. [`report`](Error::report) prints the whole chain in one line, outermost
-/// first, with the kernel's error last. Texts that programs match on are those of runc
+/// `{}` prints the outermost error only; [`source`](std::error::Error::source) returns the next
+/// one. `{:#}`, and [`report`](Error::report), print the whole chain in one line, outermost first,
+/// with the kernel's error last, then the hints. Texts that programs match on are those of runc
 /// (`container does not exist`, ...).
 pub struct Error(Box<Repr>);
 
@@ -52,8 +52,16 @@ struct Repr {
     kind: ErrorKind,
     text: String,
     hint: Option<String>,
+    field: Option<String>,
+    step: Option<String>,
     warnings: Vec<Warning>,
     source: Option<Cause>,
+}
+
+impl Repr {
+    fn new(kind: ErrorKind, text: String, source: Option<Cause>) -> Self {
+        Repr { kind, text, hint: None, field: None, step: None, warnings: Vec::new(), source }
+    }
 }
 
 enum Cause {
@@ -63,7 +71,8 @@ enum Cause {
 
 /// An error number of the kernel. `Display` prints the text of strerror(3) in lower case,
 /// as programs around runc expect it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", runtime_sys::errno::text(Errno::from_raw(*.0)))]
 pub struct OsError(pub i32);
 
 /// The longest text of one level of an error, in bytes. The text may contain strings of the
@@ -81,18 +90,10 @@ fn shorten(text: &str) -> std::borrow::Cow<'_, str> {
     format!("{head} [... {} bytes ...] {tail}", text.len() - head.len() - tail.len()).into()
 }
 
-impl fmt::Display for OsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(runtime_sys::errno::text(Errno::from_raw(self.0)))
-    }
-}
-
-impl std::error::Error for OsError {}
-
 impl Error {
     /// Makes an error without a source.
     pub(crate) fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
-        Error(Box::new(Repr { kind, text: text.into(), hint: None, warnings: Vec::new(), source: None }))
+        Error(Box::new(Repr::new(kind, text.into(), None)))
     }
 
     /// Makes the error of `what` (a system call and its object), which failed with `errno`.
@@ -106,13 +107,9 @@ impl Error {
             ),
             _ => None,
         };
-        Error(Box::new(Repr {
-            kind: ErrorKind::System,
-            text: what.into(),
-            hint: hint.map(str::to_owned),
-            warnings: Vec::new(),
-            source: Some(Cause::Os(OsError(errno as i32))),
-        }))
+        let mut error = Repr::new(ErrorKind::System, what.into(), Some(Cause::Os(OsError(errno as i32))));
+        error.hint = hint.map(str::to_owned);
+        Error(Box::new(error))
     }
 
     /// Makes the error of `what`, which failed with an error of std.
@@ -128,18 +125,26 @@ impl Error {
 
     /// Wraps the error into an outer one of another kind.
     pub(crate) fn wrap_as(self, kind: ErrorKind, text: impl Into<String>) -> Self {
-        Error(Box::new(Repr {
-            kind,
-            text: text.into(),
-            hint: None,
-            warnings: Vec::new(),
-            source: Some(Cause::Error(self)),
-        }))
+        Error(Box::new(Repr::new(kind, text.into(), Some(Cause::Error(self)))))
     }
 
     /// Adds a hint: what the user can do about the error.
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the property of config.json that the error is about: the JSON path at the beginning of
+    /// `place`, up to a colon or a space.
+    pub(crate) fn at(mut self, place: &str) -> Self {
+        let path = place.split([':', ' ']).next().unwrap_or_default();
+        self.0.field = (!path.is_empty()).then(|| path.to_owned());
+        self
+    }
+
+    /// Adds the step of the container's process that failed.
+    pub(crate) fn in_step(mut self, step: impl fmt::Debug) -> Self {
+        self.0.step = Some(format!("{step:?}"));
         self
     }
 
@@ -158,6 +163,32 @@ impl Error {
     /// Returns the kind of the outermost error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
+    }
+
+    /// Returns the errors of the chain, outermost first.
+    fn chain(&self) -> impl Iterator<Item = &Error> {
+        std::iter::successors(Some(self), |error| match &error.0.source {
+            Some(Cause::Error(inner)) => Some(inner),
+            _ => None,
+        })
+    }
+
+    /// Returns what the user can do about the error, if there is something to say. The text is a
+    /// part of [`report`](Self::report).
+    pub fn hint(&self) -> Option<&str> {
+        self.chain().find_map(|error| error.0.hint.as_deref())
+    }
+
+    /// Returns the JSON path of the property in config.json that the error is about, such as
+    /// `linux.namespaces[5]`, if it is about one. The path is also in the text.
+    pub fn field(&self) -> Option<&str> {
+        self.chain().find_map(|error| error.0.field.as_deref())
+    }
+
+    /// Returns the name of the step that failed in the container's process, such as `PivotRoot`, if
+    /// the process has reported one. The repository's docs/architecture.md has the list.
+    pub fn step(&self) -> Option<&str> {
+        self.chain().find_map(|error| error.0.step.as_deref())
     }
 
     /// Returns the kernel's error number at the end of the chain, if there is one.
@@ -181,25 +212,17 @@ impl Error {
     pub fn report(&self) -> String {
         let mut line = String::new();
         let mut hints = String::new();
-        let mut next = Some(self);
-        while let Some(error) = next {
+        for error in self.chain() {
             line.push_str(&shorten(&error.0.text));
             if let Some(hint) = &error.0.hint {
                 hints.push_str("; hint: ");
                 hints.push_str(&shorten(hint));
             }
-            next = match &error.0.source {
-                None => None,
-                Some(Cause::Error(inner)) => {
-                    line.push_str(": ");
-                    Some(inner)
-                }
-                Some(Cause::Os(os)) => {
-                    line.push_str(": ");
-                    line.push_str(&os.to_string());
-                    None
-                }
-            };
+            match &error.0.source {
+                None => {}
+                Some(Cause::Error(_)) => line.push_str(": "),
+                Some(Cause::Os(os)) => line.push_str(&format!(": {os}")),
+            }
         }
         line + &hints
     }
@@ -207,7 +230,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&shorten(&self.0.text))
+        if f.alternate() { f.write_str(&self.report()) } else { f.write_str(&shorten(&self.0.text)) }
     }
 }
 
@@ -269,10 +292,15 @@ mod tests {
             error.report(),
             "mounts[3]: openat2 /data: invalid cross-device link; hint: the target leaves the rootfs"
         );
+        assert_eq!(format!("{error:#}"), error.report());
         assert_eq!(error.to_string(), "mounts[3]");
+        assert_eq!(error.hint(), Some("the target leaves the rootfs"));
+        assert_eq!((error.field(), error.step()), (None, None));
         assert_eq!(error.kind(), ErrorKind::Setup);
         assert_eq!(error.errno(), Some(Errno::EXDEV as i32));
         assert_eq!(error.source().unwrap().to_string(), "openat2 /data");
+        let error = error.at("mounts[3].source: open").in_step(ErrorKind::Setup).wrap("x");
+        assert_eq!((error.field(), error.step()), (Some("mounts[3].source"), Some("Setup")));
     }
 
     #[test]

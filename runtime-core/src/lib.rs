@@ -51,6 +51,7 @@ mod cgroup;
 mod child;
 mod config;
 mod error;
+#[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod for_fuzzing;
 mod hook;
@@ -62,7 +63,6 @@ mod parent;
 mod path;
 mod prepare;
 mod resctrl;
-mod signals;
 pub mod spec;
 mod state;
 mod stdio;
@@ -81,8 +81,6 @@ pub use ops::{
 };
 pub use parent::self_exe::{Protection, protect_program, protection};
 pub use runtime_sys::process::ExitStatus;
-pub use runtime_sys::signal::stop_ignoring_children;
-pub use signals::Signals;
 pub use stdio::Stdio;
 pub use terminal::Terminal;
 pub use userns::is_initial_user_namespace;

@@ -80,7 +80,7 @@ impl Resctrl {
                 // The first error is the one to report.
                 runtime_sys::ignore(unlinkat(&self.0, path.as_c_str(), UnlinkatFlags::RemoveDir));
             }
-            let error = error.wrap_as(ErrorKind::Setup, FIELD);
+            let error = error.wrap_as(ErrorKind::Setup, FIELD).at(FIELD);
             match self.read("info/last_cmd_status") {
                 Ok(status) if !status.is_empty() && status != "ok" => error.with_hint(status),
                 _ => error,

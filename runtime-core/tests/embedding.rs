@@ -87,6 +87,7 @@ fn stays_as_it_was(parallel: bool) {
     let broken = bundle.with(|config| config["root"]["path"] = json!("nowhere")).unwrap();
     let error = runtime.builder(id, broken.path()).parallel(parallel).create().unwrap_err();
     assert!(error.report().starts_with("invalid rootfs: stat "), "{error:?}");
+    assert_eq!((error.field(), format!("{error:#}")), (Some("root.path"), error.report()));
     drop(created);
     assert_eq!((caller(), fds()), before);
 }

@@ -7,7 +7,6 @@ use crate::condition::{Condition, Operator};
 use crate::flag::{Flag, NEW_LISTENER};
 use crate::profile::{Arg, Profile, SyscallRule};
 use crate::table::{Calls, Syscall};
-use std::fmt;
 
 /// A checked profile for one kind of machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +42,8 @@ pub(crate) struct Rule {
 pub(crate) type Alternative = Vec<Condition>;
 
 /// The error for a profile that is invalid, or asks for something that does not exist.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {reason}")]
 pub struct PolicyError {
     path: String,
     reason: String,
@@ -264,11 +264,3 @@ impl PolicyError {
         &self.reason
     }
 }
-
-impl fmt::Display for PolicyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.reason)
-    }
-}
-
-impl std::error::Error for PolicyError {}

@@ -52,7 +52,8 @@ impl Cgroup {
     fn refused(&self, write: &Write, errno: Errno) -> Error {
         let Write { file, value, field, .. } = write;
         let error = Error::os(errno, format!("write {value:?} to {}/{file}", self.path))
-            .wrap_as(ErrorKind::Setup, field.as_str());
+            .wrap_as(ErrorKind::Setup, field.as_str())
+            .at(field);
         match (errno, file.as_str()) {
             (Errno::ENOENT, "io.weight") => {
                 error.with_hint("the kernel has no weights for block devices: neither BFQ nor iocost")

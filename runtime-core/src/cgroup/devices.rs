@@ -143,7 +143,8 @@ fn compile_neighbours(rules: &[Rule]) -> Vec<Insn> {
 
 /// Attaches the filter to a cgroup, in place of all device filters that it has.
 pub(crate) fn apply(cgroup: BorrowedFd<'_>, rules: &[Rule]) -> Result<()> {
-    let fail = |error: Error| error.of_kind(ErrorKind::Setup).wrap("linux.resources.devices");
+    const FIELD: &str = "linux.resources.devices";
+    let fail = |error: Error| error.of_kind(ErrorKind::Setup).wrap(FIELD).at(FIELD);
     let program = compile(rules);
     let program = bpf::load_device_filter(&program).map_err(|errno| {
         let error = Error::os(errno, "bpf(PROG_LOAD)");
@@ -167,6 +168,7 @@ pub(crate) fn apply(cgroup: BorrowedFd<'_>, rules: &[Rule]) -> Result<()> {
 }
 
 /// Interprets a program as the kernel does. Only the opcodes in `op` are known.
+#[cfg(any(test, feature = "fuzzing"))]
 fn interpret(program: &[Insn], kind: i32, access: u8, major: u32, minor: u32) -> bool {
     let context = [u64::from(access) << 16 | kind as u64, major.into(), minor.into()];
     let mut r = [0u64; 7];
@@ -194,6 +196,7 @@ fn interpret(program: &[Insn], kind: i32, access: u8, major: u32, minor: u32) ->
 }
 
 /// Evaluates the rules directly, as the specification describes them.
+#[cfg(any(test, feature = "fuzzing"))]
 fn meaning(rules: &[Rule], kind: i32, access: u8, major: u32, minor: u32) -> bool {
     [Rule::READ, Rule::WRITE, Rule::MKNOD].into_iter().filter(|bit| access & bit != 0).all(|bit| {
         rules
@@ -215,6 +218,7 @@ fn meaning(rules: &[Rule], kind: i32, access: u8, major: u32, minor: u32) -> boo
 
 /// Checks that the program for `rules` agrees with [`meaning`], for the devices that the
 /// rules name and a few others. For tests and the fuzz target.
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn check(rules: &[Rule]) {
     let program = compile(rules);
     for kind in [BLOCK, CHAR] {

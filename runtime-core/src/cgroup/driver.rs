@@ -62,11 +62,14 @@ impl Placement {
     pub(crate) fn none(config: &Config) -> Result<Self> {
         if !limits::writes(&config.resources).is_empty() {
             let text = "linux.resources: there is nothing to limit without a cgroup";
-            return Err(Error::new(ErrorKind::InvalidConfig, text));
+            return Err(Error::new(ErrorKind::InvalidConfig, text).at(text));
         }
         match config.cgroups_path {
             CgroupsPath::Default => Ok(Placement::None),
-            _ => Err(Error::new(ErrorKind::InvalidConfig, "linux.cgroupsPath: there is to be no cgroup")),
+            _ => {
+                let text = "linux.cgroupsPath: there is to be no cgroup";
+                Err(Error::new(ErrorKind::InvalidConfig, text).at(text))
+            }
         }
     }
 

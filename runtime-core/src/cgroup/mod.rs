@@ -26,6 +26,7 @@ pub(crate) use hierarchy::Hierarchy;
 pub use hierarchy::is_unified;
 
 /// Parses any text as each of the files that are read here. For the fuzz target.
+#[cfg(feature = "fuzzing")]
 pub(crate) fn parse_files(text: &[u8]) {
     group::parse_events(text);
     hierarchy::own_path(&String::from_utf8_lossy(text));

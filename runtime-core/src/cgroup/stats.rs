@@ -360,6 +360,7 @@ fn io(text: &str) -> BlkioStats {
 }
 
 /// Parses any text as each of the files. For the fuzz target.
+#[cfg(feature = "fuzzing")]
 pub(super) fn check_parsers(text: &str) {
     let stats = Stats {
         cpu: CpuStats { psi: Some(psi(text)), ..cpu(text) },

@@ -25,6 +25,7 @@ mod report;
 mod rootfs;
 pub(crate) mod streams;
 
+#[cfg(feature = "fuzzing")]
 pub(crate) use lookup::parse_passwd;
 
 use crate::boundary::channel::{ChildEnd, Reply};

@@ -7,13 +7,15 @@ use std::fmt::Display;
 
 /// Returns the error for an invalid value at the JSON path `path`.
 pub(crate) fn invalid(path: impl Display, why: impl Display) -> Error {
-    Error::new(ErrorKind::InvalidConfig, format!("{path}: {why}"))
+    let path = path.to_string();
+    Error::new(ErrorKind::InvalidConfig, format!("{path}: {why}")).at(&path)
 }
 
 /// Returns the error for a value at the JSON path `path` that this library or host does not
 /// support.
 pub(crate) fn unsupported(path: impl Display, why: impl Display) -> Error {
-    Error::new(ErrorKind::Unsupported, format!("{path}: {why}"))
+    let path = path.to_string();
+    Error::new(ErrorKind::Unsupported, format!("{path}: {why}")).at(&path)
 }
 
 /// Converts a string to a C string. A NUL byte, which would truncate the string in the
@@ -98,6 +100,7 @@ mod tests {
     #[test]
     fn lookup_lists_what_is_known() {
         let error = lookup("p", "unknown thing", "z", &[("a", 1), ("b", 2)]).unwrap_err();
+        assert_eq!(error.field(), Some("p"));
         assert_eq!(error.report(), "p: unknown thing \"z\" (known: a, b)");
     }
 }

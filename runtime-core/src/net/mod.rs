@@ -55,8 +55,8 @@ impl Moved {
         };
         for device in devices {
             if let Err(error) = moved.one(device) {
-                let error = error
-                    .wrap_as(ErrorKind::Setup, format!("linux.netDevices.{}", device.host.to_string_lossy()));
+                let field = format!("linux.netDevices.{}", device.host.to_string_lossy());
+                let error = error.wrap_as(ErrorKind::Setup, field.as_str()).at(&field);
                 return Err(match moved.back() {
                     Ok(()) => error,
                     Err(left) => error.with_hint(left.report()),

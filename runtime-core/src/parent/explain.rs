@@ -74,7 +74,41 @@ pub(super) fn failure(failure: Failure, words: Option<&str>, plan: &Plan) -> Err
         Step::Ready if errno == Errno::EPIPE => Error::new(ErrorKind::Setup, "the runtime went away"),
         _ => plain(call, errno).wrap(subject(step, item, plan)),
     };
-    error.of_kind(ErrorKind::Setup)
+    let error = error.of_kind(ErrorKind::Setup).in_step(step);
+    match field(step, item) {
+        Some(field) => error.at(&field),
+        None => error,
+    }
+}
+
+/// Returns the property of config.json that a step carries out, if it is one.
+fn field(step: Step, item: usize) -> Option<String> {
+    let field = match step {
+        Step::Mount | Step::ReadonlyMount => return Some(format!("mounts[{item}]")),
+        Step::Rlimit => return Some(format!("process.rlimits[{item}]")),
+        Step::NamespaceRoot => "linux.uidMappings",
+        Step::TimeNamespace => "linux.timeOffsets",
+        Step::Hostname => "hostname",
+        Step::Rootfs | Step::PivotRoot => "root.path",
+        Step::Device => "linux.devices",
+        Step::Sysctl => "linux.sysctl",
+        Step::ReadonlyPath => "linux.readonlyPaths",
+        Step::MaskedPath => "linux.maskedPaths",
+        Step::ReadonlyRootfs => "root.readonly",
+        Step::RootPropagation => "linux.rootfsPropagation",
+        Step::Personality => "linux.personality",
+        Step::MemoryPolicy => "linux.memoryPolicy",
+        Step::NoNewPrivileges => "process.noNewPrivileges",
+        Step::BoundingSet => "process.capabilities.bounding",
+        Step::Capabilities => "process.capabilities",
+        Step::User => "process.user",
+        Step::Seccomp => "linux.seccomp",
+        Step::Console => "process.terminal",
+        Step::Cwd => "process.cwd",
+        Step::FindProgram | Step::Exec => "process.args[0]",
+        _ => return None,
+    };
+    Some(field.to_owned())
 }
 
 /// Makes the error for a program that was not executed.

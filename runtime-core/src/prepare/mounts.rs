@@ -195,10 +195,12 @@ impl<'a> Planner<'a> {
             Some((_, _, namespace)) => Arc::clone(namespace),
             None => {
                 let made = parent::user_namespace(uid, gid).map_err(|error| {
-                    error.wrap_as(
-                        ErrorKind::Setup,
-                        format!("mounts[{i}]: making a user namespace with its mappings"),
-                    )
+                    error
+                        .wrap_as(
+                            ErrorKind::Setup,
+                            format!("mounts[{i}]: making a user namespace with its mappings"),
+                        )
+                        .at(&format!("mounts[{i}]"))
                 })?;
                 let made = Arc::new(made);
                 self.user_namespaces.push((uid, gid, Arc::clone(&made)));
@@ -218,6 +220,7 @@ fn host_hierarchy(i: usize, hierarchy: &CStr, trees: &mut Trees) -> Result<Tree>
         .map_err(|(call, errno)| {
             Error::os(errno, call.name())
                 .wrap(format!("mounts[{i}]: cloning the mount of the cgroup hierarchy"))
+                .at(&format!("mounts[{i}]"))
         })
 }
 
@@ -238,7 +241,8 @@ fn on_block_device(
 ) -> Result<OwnedFd> {
     let (source, destination) = (source.to_string_lossy(), m.destination.to_string_lossy());
     let at = || format!("error mounting {source:?} to rootfs at \"/{destination}\" (mounts[{i}])");
-    let failed = |errno, call: Call| Error::os(errno, call.name()).wrap_as(ErrorKind::Setup, at());
+    let field = format!("mounts[{i}]");
+    let failed = |errno, call: Call| Error::os(errno, call.name()).wrap_as(ErrorKind::Setup, at()).at(&field);
     let context = mount::fsopen(&new.fstype).map_err(|errno| failed(errno, Call::Fsopen))?;
     make_tree(&context, new, parameters, None).map_err(|(call, errno)| {
         let mut buf = [0; MESSAGE_MAX];
@@ -266,7 +270,8 @@ impl Bind<'_> {
     fn failed(&self, errno: Errno, call: &str) -> Error {
         let error =
             Error::os(errno, format!("{call} {}", show(self.path))).wrap("failed to fulfil mount request");
-        error.wrap_as(ErrorKind::Setup, format!("mounts[{}].source", self.i))
+        let field = format!("mounts[{}].source", self.i);
+        error.wrap_as(ErrorKind::Setup, field.as_str()).at(&field)
     }
 
     fn find(&self, sources: &Sources<'_>) -> Result<Found> {
@@ -397,5 +402,6 @@ impl Bind<'_> {
                 ErrorKind::Setup,
                 format!("error mounting {source:?} to rootfs at \"/{destination}\" (mounts[{}])", self.i),
             )
+            .at(&format!("mounts[{}]", self.i))
     }
 }

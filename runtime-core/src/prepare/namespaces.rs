@@ -53,7 +53,7 @@ pub(super) fn open(kind: Kind, path: &CStr) -> Result<OwnedFd> {
     let at = || format!("linux.namespaces: {} namespace {}", kind.name(), show(path));
     let file = fd::open_follow(fd::CWD, path, libc::O_RDONLY | libc::O_NONBLOCK, 0)
         .context(|| format!("open {}", show(path)))
-        .map_err(|error| error.of_kind(ErrorKind::InvalidConfig).wrap(at()))?;
+        .map_err(|error| error.of_kind(ErrorKind::InvalidConfig).wrap(at()).at("linux.namespaces"))?;
     match ns::namespace_type(&file) {
         Ok(flag) if flag == kind.flag() => Ok(file),
         Ok(_) => Err(invalid(at(), format_args!("not a namespace of type {}", kind.name()))),

@@ -70,7 +70,7 @@ fn open_rootfs(path: &str) -> Result<OwnedFd> {
     let c_path = super::given::c_string(path);
     fd::open_follow(fd::CWD, &c_path, libc::O_PATH | libc::O_DIRECTORY, 0)
         .context(|| format!("stat {path}"))
-        .map_err(|error| error.wrap_as(ErrorKind::InvalidConfig, "invalid rootfs"))
+        .map_err(|error| error.wrap_as(ErrorKind::InvalidConfig, "invalid rootfs").at("root.path"))
 }
 
 /// Makes the tree of the rootfs with all mounts below it. The rootfs must not be a peer of the

@@ -3,6 +3,7 @@
 //! child only loads it.
 
 use crate::boundary::plan::Filter;
+use crate::config::field::unsupported;
 use crate::config::process::Process;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::state::filter::CompiledFilter;
@@ -13,8 +14,7 @@ use seccomp::{Arch, Flag, Policy, Program, SeccompData, interp};
 /// Compiles a policy, for the container's first process and for later ones.
 pub(crate) fn compile(policy: &Policy) -> Result<CompiledFilter> {
     check_flags(policy.filter_flags())?;
-    let program = seccomp::compile(policy)
-        .map_err(|error| Error::new(ErrorKind::Unsupported, format!("linux.seccomp.syscalls: {error}")))?;
+    let program = seccomp::compile(policy).map_err(|error| unsupported("linux.seccomp.syscalls", error))?;
     Ok(CompiledFilter { program, flags: policy.filter_flags(), agent: policy.listener().cloned() })
 }
 
@@ -94,8 +94,11 @@ fn check_flags(flags: u32) -> Result<()> {
             && runtime_sys::seccomp::check_flags(flags & !flag.bit()).is_ok()
     });
     Err(match unknown {
-        Some(flag) => error.wrap(format!("linux.seccomp.flags: this kernel does not know {}", flag.name())),
-        None => error.wrap("linux.seccomp: this kernel cannot load a filter"),
+        Some(flag) => {
+            let text = format!("linux.seccomp.flags: this kernel does not know {}", flag.name());
+            error.wrap(text.as_str()).at(&text)
+        }
+        None => error.wrap("linux.seccomp: this kernel cannot load a filter").at("linux.seccomp"),
     })
 }
 

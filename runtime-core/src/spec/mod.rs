@@ -251,13 +251,15 @@ fn parse<'a, T: Deserialize<'a>>(json: &'a [u8], has_unknown: &Cell<bool>) -> cr
         // A name in the document may have control characters.
         let path = places::path_at(json, line, column).replace(char::is_control, "?");
         let text = error.to_string();
-        let text = match missing_field(&text) {
-            Some((name, place)) if path.is_empty() => format!("{name}: must be given{place}"),
-            Some((name, place)) => format!("{path}.{name}: must be given{place}"),
-            None if path.is_empty() => text,
-            None => format!("{path}: {text}"),
+        let (path, text) = match missing_field(&text) {
+            Some((name, place)) if path.is_empty() => (name.to_owned(), format!("must be given{place}")),
+            Some((name, place)) => (format!("{path}.{name}"), format!("must be given{place}")),
+            None => (path, text),
         };
-        Error::new(ErrorKind::InvalidConfig, text)
+        if path.is_empty() {
+            return Error::new(ErrorKind::InvalidConfig, text);
+        }
+        Error::new(ErrorKind::InvalidConfig, format!("{path}: {text}")).at(&path)
     };
     // UTF-8 is checked for the whole text at once, not for each string.
     let text = std::str::from_utf8(json).map_err(|error| {

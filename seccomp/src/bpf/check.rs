@@ -10,10 +10,10 @@ use super::op::{
     A, ABS, ADD, ALU, AND, DIV, IMM, JA, JEQ, JGE, JGT, JMP, JSET, K, LD, LDX, LEN, LSH, MEM, MEMORY, MISC,
     MUL, NEG, OR, RET, RSH, ST, STX, SUB, TAX, TXA, X, XOR,
 };
-use std::fmt;
 
 /// The kernel's reason to refuse a program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", text(*.at, *.fault))]
 pub struct InvalidProgram {
     /// The index of the wrong instruction; for the length, the number of instructions.
     pub at: usize,
@@ -111,22 +111,16 @@ fn scratch_memory(program: &[Instruction]) -> Result<(), InvalidProgram> {
     Ok(())
 }
 
-impl fmt::Display for InvalidProgram {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.fault {
-            Fault::Length => {
-                return write!(f, "{} instructions; 1 to {MAX_INSTRUCTIONS} are allowed", self.at);
-            }
-            Fault::Code => "not an instruction for filters",
-            Fault::Load => "loads no aligned word of the call's data",
-            Fault::Operand => "divides by zero or shifts too far",
-            Fault::Memory => "uses a scratch word that does not exist",
-            Fault::Uninitialised => "loads a scratch word that may never have been stored",
-            Fault::Jump => "jumps out of the program",
-            Fault::NoReturn => "is the last instruction, but does not return",
-        };
-        write!(f, "instruction {}: {what}", self.at)
-    }
+fn text(at: usize, fault: Fault) -> String {
+    let what = match fault {
+        Fault::Length => return format!("{at} instructions; 1 to {MAX_INSTRUCTIONS} are allowed"),
+        Fault::Code => "not an instruction for filters",
+        Fault::Load => "loads no aligned word of the call's data",
+        Fault::Operand => "divides by zero or shifts too far",
+        Fault::Memory => "uses a scratch word that does not exist",
+        Fault::Uninitialised => "loads a scratch word that may never have been stored",
+        Fault::Jump => "jumps out of the program",
+        Fault::NoReturn => "is the last instruction, but does not return",
+    };
+    format!("instruction {at}: {what}")
 }
-
-impl std::error::Error for InvalidProgram {}

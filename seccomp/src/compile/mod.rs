@@ -22,10 +22,10 @@ use crate::policy::Policy;
 use graph::{Graph, Id};
 use intervals::Intervals;
 use lower::Named;
-use std::fmt;
 
 /// The error for a policy whose program would be longer than the kernel allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the filter needs {instructions} instructions, and the kernel takes {MAX_INSTRUCTIONS}")]
 pub struct TooLong {
     /// The number of instructions that it would need.
     pub instructions: usize,
@@ -95,12 +95,3 @@ fn section(policy: &Policy, named: &Named, graph: &mut Graph, arch: Arch, line: 
         line.from(range[range.len() - 1].0 + 1, above);
     }
 }
-
-impl fmt::Display for TooLong {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let TooLong { instructions } = self;
-        write!(f, "the filter needs {instructions} instructions, and the kernel takes {MAX_INSTRUCTIONS}")
-    }
-}
-
-impl std::error::Error for TooLong {}

@@ -172,6 +172,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Message> {
 
 /// Checks that a message is the same after encoding and decoding. For tests and the fuzz
 /// target.
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn check(bytes: &[u8]) {
     length(bytes);
     if let Some(message) = decode(bytes) {

@@ -247,6 +247,7 @@ fn version(text: &str) -> u32 {
 }
 
 /// Parses any bytes with each parser of this module. For the fuzz target.
+#[cfg(feature = "fuzzing")]
 pub(crate) fn check_parsers(bytes: &[u8]) {
     message::check(bytes);
     if let Ok(text) = std::str::from_utf8(bytes) {
