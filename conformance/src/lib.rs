@@ -19,7 +19,7 @@ mod result;
 mod results;
 mod trace;
 
-pub use harness::{agent, bundle, change, console, host, messages, opens, payload, runtime, volume};
+pub use harness::{agent, bundle, change, console, host, opens, payload, runtime, volume};
 pub use inside::{load, report, score, tamper};
 pub use results::{attack, requirements, verdict};
 pub use trace::{tally, witness};

@@ -4,36 +4,21 @@
 
 use conformance::{Bundle, Runtime, host, runtime};
 use nix::libc;
+use seccomp::Instruction;
 use serde_json::json;
-use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 /// Adds a filter to a command with which the call `number` fails with `errno`.
 fn without(mut command: Command, number: libc::c_long, errno: i32) -> Command {
-    let op = |code: u32, jt, k| libc::sock_filter { code: code as u16, jt, jf: 1 - jt, k };
-    let ret = |k| libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k };
-    let filter = [
-        libc::sock_filter { code: (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, jt: 0, jf: 0, k: 0 },
+    let op = |code: u32, jt, k| Instruction { code: code as u16, jt, jf: 1 - jt, k };
+    let ret = |k| Instruction { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k };
+    let filter = vec![
+        Instruction { code: (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, jt: 0, jf: 0, k: 0 },
         op(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, number as u32),
         ret(libc::SECCOMP_RET_ERRNO | errno as u32),
         ret(libc::SECCOMP_RET_ALLOW),
     ];
-    let load = move || {
-        let mut filter = filter;
-        let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-        let program = std::ptr::from_ref(&program);
-        // SAFETY: a whole sock_fprog with its instructions. Root may load it without no_new_privs.
-        #[allow(unsafe_code)]
-        match unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, program) } {
-            0 => Ok(()),
-            _ => Err(std::io::Error::last_os_error()),
-        }
-    };
-    // SAFETY: one system call, no heap, no lock.
-    #[allow(unsafe_code)]
-    unsafe {
-        command.pre_exec(load)
-    };
+    sys_testing::command::under_filter(&mut command, filter);
     command
 }
 

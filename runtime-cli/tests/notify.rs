@@ -3,9 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::{Bundle, Runtime, host, runtime};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
-use std::io::IoSliceMut;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use runtime_sys::socket::recv_fd;
+use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::Command;
@@ -47,21 +46,7 @@ impl Manager {
     /// Receives a message, and the descriptor that came with it.
     fn receive(&self) -> (String, Option<OwnedFd>) {
         let mut bytes = [0; 4096];
-        let (length, mut descriptor) = {
-            let mut iov = [IoSliceMut::new(&mut bytes)];
-            let mut control = nix::cmsg_space!([RawFd; 1]);
-            let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-            let message =
-                recvmsg::<()>(self.socket.as_raw_fd(), &mut iov, Some(&mut control), flags).unwrap();
-            let rights = message.cmsgs().unwrap().find_map(|part| match part {
-                ControlMessageOwned::ScmRights(fds) => fds.first().copied(),
-                _ => None,
-            });
-            (message.bytes, rights)
-        };
-        // SAFETY: the kernel has just made this descriptor for us.
-        #[allow(unsafe_code)]
-        let descriptor = descriptor.take().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+        let (length, descriptor) = recv_fd(&self.socket, &mut bytes).unwrap();
         (String::from_utf8_lossy(&bytes[..length]).into_owned(), descriptor)
     }
 

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The library in another program: it changes nothing of its caller, and works from the threads of
 //! an asynchronous runtime.
-#![allow(unsafe_code, clippy::unwrap_used, clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::Bundle;
 use runtime_core::{
     ContainerId, DeleteOptions, ErrorKind, Process, Protection, Runtime, Stdio, spec::Status,
 };
+use runtime_sys::fd::poll;
+use runtime_sys::mount::{Depth, MountAttr, attr, set_attr};
+use runtime_sys::process::{pidfd_getfd, pidfd_open};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -237,14 +240,8 @@ fn no_mount_of_the_program_can_be_changed() {
     let bundle = Bundle::new(&["sleep"]).unwrap();
     let judge = |pid: i32| {
         let exe = std::fs::File::open(format!("/proc/{pid}/exe")).unwrap();
-        let writable = [0u64, 1, 0, 0]; // mount_setattr(2): clear MOUNT_ATTR_RDONLY
-        // SAFETY: a struct mount_attr and its size.
-        let changed = unsafe {
-            let (fd, empty) = (exe.as_raw_fd(), c"".as_ptr());
-            libc::syscall(libc::SYS_mount_setattr, fd, empty, libc::AT_EMPTY_PATH, &writable, 32)
-        };
-        let errno = std::io::Error::last_os_error();
-        assert_eq!((changed, errno.raw_os_error()), (-1, Some(libc::EINVAL)), "{errno}");
+        let writable = MountAttr { clear: attr::RDONLY, ..MountAttr::default() };
+        assert_eq!(set_attr(&exe, Depth::One, &writable), Err(nix::errno::Errno::EINVAL));
     };
     let id = ContainerId::new("dead-mount").unwrap();
     let held = runtime.builder(id.clone(), bundle.path()).prepare().unwrap();
@@ -318,7 +315,7 @@ fn what_was_being_made_ends_with_its_program() {
     }
     let held = std::fs::read(&state).ok().and_then(|told| {
         let told: serde_json::Value = serde_json::from_slice(&told).ok()?;
-        Some((pidfd(told["pid"].as_i64()?), sockets_of(program.id().into())))
+        Some((pidfd_open(told["pid"].as_i64()? as i32).unwrap(), sockets_of(program.id().into())))
     });
     program.kill().unwrap();
     program.wait().unwrap();
@@ -327,38 +324,23 @@ fn what_was_being_made_ends_with_its_program() {
     let mut end = std::fs::OpenOptions::new().read(true).write(true).open(end).unwrap();
     end.write_all(b"\n").unwrap();
     let (init, copies) = held.unwrap();
-    let mut ended = libc::pollfd { fd: init.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    // SAFETY: one valid pollfd.
-    let ended = unsafe { libc::poll(&raw mut ended, 1, 10_000) };
+    let ended = poll(&init, libc::POLLIN, 10_000).unwrap();
     assert!(!copies.is_empty());
     let container = Runtime::new(directory.path().join("states")).container(id_of(directory.path()));
     container.delete(DeleteOptions::new().force(true)).unwrap();
-    assert_eq!(ended, 1);
+    assert_eq!(ended, libc::POLLIN);
 }
 
 /// Copies all sockets of a process.
 fn sockets_of(pid: i64) -> Vec<OwnedFd> {
-    let process = pidfd(pid);
+    let process = pidfd_open(pid as i32).unwrap();
     let copy = |entry: std::io::Result<std::fs::DirEntry>| {
         let entry = entry.unwrap();
         let target = std::fs::read_link(entry.path()).ok()?;
         let number: i32 = entry.file_name().to_str()?.parse().ok()?;
-        // SAFETY: plain integers.
-        let get = || unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), number, 0) };
-        target.to_str()?.starts_with("socket:").then(|| owned(get()))
+        target.to_str()?.starts_with("socket:").then(|| pidfd_getfd(&process, number).unwrap())
     };
     std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().filter_map(copy).collect()
-}
-
-fn pidfd(pid: i64) -> OwnedFd {
-    // SAFETY: plain integers.
-    owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
-}
-
-fn owned(fd: i64) -> OwnedFd {
-    assert!(fd >= 0, "{}", std::io::Error::last_os_error());
-    // SAFETY: new, and nothing else owns it.
-    unsafe { OwnedFd::from_raw_fd(fd as i32) }
 }
 
 /// Returns an unused id, which is also the cgroup's name.
@@ -386,8 +368,7 @@ fn from_the_tasks_of_tokio() {
                     let created = runtime.builder(id.clone(), bundle.path()).run().unwrap();
                     // Waiting needs no thread.
                     let pidfd = created.as_fd().try_clone_to_owned().unwrap();
-                    // SAFETY: AsyncFd owns the pidfd, so that it stays open and the same.
-                    let ended = unsafe { tokio::io::unix::AsyncFd::register(pidfd).unwrap() };
+                    let ended = sys_testing::descriptor::register(pidfd).unwrap();
                     drop(ended.readable().await.unwrap());
                     assert_eq!(created.wait().unwrap().code(), n);
                     runtime.container(id).delete(DeleteOptions::new()).unwrap();

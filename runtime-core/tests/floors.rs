@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The floors of docs/architecture.md: imports go downwards, and never in a circle.
+//! The floors of docs/architecture.md: imports go downwards, and never in a circle. Unsafe code is
+//! below all of them, in the folder `runtime-core/sys`.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -450,6 +451,82 @@ fn the_forms_of_a_configuration_stay_where_they_belong() {
         .map(|(from, to)| (from.as_str(), to.as_str()))
         .collect();
     assert_eq!(seen, [], "file, and what it should not see");
+}
+
+/// Returns the files below a folder of the workspace of which `is_wanted` returns true, without
+/// what was built.
+fn files(folder: &Path, is_wanted: &impl Fn(&Path) -> bool) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in entries(folder) {
+        let name = entry.file_name().unwrap().to_str().unwrap();
+        if workspace().join(&entry).is_dir() {
+            if name != "target" && !name.starts_with('.') {
+                found.extend(files(&entry, is_wanted));
+            }
+        } else if is_wanted(&entry) {
+            found.push(entry);
+        }
+    }
+    found
+}
+
+/// The only folder with unsafe code: a crate of the product, and two for tests.
+const UNSAFE: &str = "runtime-core/sys";
+
+/// Tests, examples, build scripts and the targets of fuzzing are included.
+#[test]
+fn only_the_sys_crates_have_unsafe_code() {
+    let sources = files(Path::new(""), &|file| file.extension().is_some_and(|extension| extension == "rs"));
+    let has_unsafe = |file: &&PathBuf| {
+        let text = std::fs::read_to_string(workspace().join(file)).unwrap();
+        tokens(&text).iter().any(|token| token == "unsafe")
+    };
+    let (allowed, others): (Vec<_>, Vec<_>) =
+        sources.iter().filter(has_unsafe).partition(|file| file.starts_with(UNSAFE));
+    assert_eq!(others, Vec::<&PathBuf>::new());
+    // Otherwise the test would find no unsafe code anywhere.
+    assert!(allowed.len() > 10, "{allowed:?}");
+}
+
+/// The compiler sees the code that macros of other crates make too.
+#[test]
+fn every_package_but_the_sys_crates_forbids_unsafe_code() {
+    let read = |file: &Path| std::fs::read_to_string(workspace().join(file)).unwrap();
+    let lints_of = |manifest: &str| -> Vec<String> {
+        let is_lints =
+            |section: &&str| section.starts_with("workspace.lints.") || section.starts_with("lints");
+        let without_comment = |line: &str| line.split('#').next().unwrap().trim().to_owned();
+        let lines = manifest.split("\n[").filter(is_lints).flat_map(str::lines).map(without_comment);
+        lines
+            .filter(|line| !line.is_empty())
+            .map(|line| line.trim_start_matches("workspace.").to_owned())
+            .collect()
+    };
+    let of_workspace = lints_of(&read(Path::new("Cargo.toml")));
+    assert!(of_workspace.contains(&"unsafe_code = \"forbid\"".to_owned()), "{of_workspace:?}");
+    let manifests =
+        files(Path::new(""), &|file| file.ends_with("Cargo.toml") && file != Path::new("Cargo.toml"));
+    assert!(manifests.len() > 8, "{manifests:?}");
+    for manifest in manifests {
+        let lints = lints_of(&read(&manifest));
+        if manifest.starts_with(UNSAFE) {
+            let but_for_one =
+                |line: &String| line.replace("unsafe_code = \"forbid\"", "unsafe_code = \"deny\"");
+            assert_eq!(
+                lints,
+                of_workspace.iter().map(but_for_one).collect::<Vec<_>>(),
+                "{}",
+                manifest.display()
+            );
+        } else {
+            let forbids = [&["lints]", "workspace = true"][..], &["lints.rust]", "unsafe_code = \"forbid\""]];
+            assert!(
+                forbids.contains(&&*lints.iter().map(String::as_str).collect::<Vec<_>>()),
+                "{}",
+                manifest.display()
+            );
+        }
+    }
 }
 
 #[test]

@@ -2,47 +2,18 @@
 //! The child of the clone never uses the heap: this program's allocator aborts every process but
 //! the first one, while other threads hold its locks as often as possible. A library must be usable
 //! in a program with threads.
-#![allow(unsafe_code, clippy::unwrap_used, clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::{Agent, Bundle};
 use runtime_core::trace::Trace;
 use runtime_core::{ContainerId, DeleteOptions, ErrorKind, Runtime, spec};
 use serde_json::{Value, json};
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-
-struct Tripwire;
-
-/// The process that may use the heap.
-static OWNER: AtomicI32 = AtomicI32::new(0);
-
-fn check() {
-    let owner = OWNER.load(Ordering::Relaxed);
-    // SAFETY: getpid and abort may be called anywhere.
-    if owner != 0 && owner != unsafe { libc::getpid() } {
-        // SAFETY: as above.
-        unsafe { libc::abort() };
-    }
-}
-
-// SAFETY: every call is passed on to the system's allocator.
-unsafe impl GlobalAlloc for Tripwire {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        check();
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        check();
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
+use std::sync::atomic::{AtomicBool, Ordering};
+use sys_testing::heap::Tripwire;
 
 #[global_allocator]
-static ALLOCATOR: Tripwire = Tripwire;
+static ALLOCATOR: Tripwire = Tripwire::new();
 
 /// Makes a configuration that takes the child through every step that this machine has.
 fn bundle(args: &[&str]) -> Bundle {
@@ -113,8 +84,7 @@ fn filter(agent: Option<&Path>) -> Value {
 
 #[test]
 fn create_exec_and_run_under_an_allocator_that_aborts() {
-    // SAFETY: getpid cannot fail.
-    OWNER.store(unsafe { libc::getpid() }, Ordering::Relaxed);
+    ALLOCATOR.arm();
     static STOP: AtomicBool = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..4 {

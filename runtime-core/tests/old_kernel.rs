@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The fallbacks for older kernels: a filter around the test returns the errors of an older kernel.
-#![allow(unsafe_code, clippy::unwrap_used, clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::{Bundle, Report};
 use runtime_core::{ContainerId, DeleteOptions, Runtime};
+use seccomp::Instruction;
 use serde_json::json;
 use std::io::Read;
 
 /// Lets fsconfig(2) with this command fail with EINVAL, in the calling thread and in the threads
 /// that it starts.
 fn refuse_fsconfig(command: u32) {
-    let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    let step = |code, jt, jf, k| Instruction { code, jt, jf, k };
     let (load, is_equal, answer) = (0x20, 0x15, 0x06);
-    let mut filter = [
+    let filter = [
         step(load, 0, 0, 0),
         step(is_equal, 0, 3, libc::SYS_fsconfig as u32),
         // The low half of the second argument.
@@ -21,11 +22,7 @@ fn refuse_fsconfig(command: u32) {
         step(answer, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EINVAL as u32),
         step(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
     ];
-    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-    // SAFETY: a whole program, which outlives the call.
-    let loaded =
-        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) };
-    assert_eq!(loaded, 0, "{}", std::io::Error::last_os_error());
+    runtime_sys::seccomp::load(&filter, 0).unwrap();
 }
 
 /// KERNEL(6.18): procfs has no option `pidns`.

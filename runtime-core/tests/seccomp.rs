@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! System call filters: the promises of this library beyond the specification. (The conformance
 //! cases check the specification.)
-#![allow(unsafe_code, clippy::unwrap_used, clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::{Agent, Bundle, host};
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{ForkResult, fork};
 use runtime_core::{Container, ContainerId, DeleteOptions, ErrorKind, Runtime, spec};
 use seccomp::Instruction;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use sys_testing::process::fork;
 
 /// A bundle, and the directory for the container's record.
 struct Fixture {
@@ -240,17 +240,9 @@ fn what_can_be_known_is_refused_before_anything_is_made() {
 }
 
 /// Loads a filter of this many instructions that allows everything.
-fn load_filter(len: u16) -> bool {
-    #[repr(C)]
-    struct Fprog {
-        len: u16,
-        filter: *const Instruction,
-    }
+fn load_filter(len: usize) -> bool {
     let allow = Instruction { code: 0x06, jt: 0, jf: 0, k: 0x7fff_0000 };
-    let program = [allow; 4096];
-    let program = Fprog { len, filter: program.as_ptr() };
-    // SAFETY: a whole sock_fprog.
-    unsafe { libc::syscall(libc::SYS_seccomp, 1, 0, &raw const program) == 0 }
+    runtime_sys::seccomp::load(&vec![allow; len], 0).is_ok()
 }
 
 #[test]
@@ -264,28 +256,20 @@ fn a_program_whose_filter_cannot_be_loaded_is_not_executed() {
     let stderr = tempfile::NamedTempFile::new().unwrap();
     let fixture = Fixture::new(&["touch-then-sleep", "/ran"], profile)
         .with(|config| config["root"]["readonly"] = json!(false));
-    // SAFETY: the child leaves by _exit.
-    match unsafe { fork() }.unwrap() {
-        ForkResult::Child => {
-            let status = std::panic::catch_unwind(|| {
-                nix::sys::prctl::set_no_new_privs().unwrap();
-                for len in [4096, 1024, 256, 64, 16] {
-                    while load_filter(len) {}
-                }
-                let created = fixture.create().stderr(stderr.reopen().unwrap()).create().unwrap();
-                let error = fixture.container.start().unwrap_err().report();
-                assert!(error.contains("loading the system call filter"), "{error}");
-                let status = created.wait().unwrap().code();
-                fixture.container.delete(DeleteOptions::new()).unwrap();
-                status
-            });
-            // SAFETY: ends the child without running the test harness's end.
-            unsafe { libc::_exit(status.unwrap_or(101)) }
+    let child = fork(|| {
+        nix::sys::prctl::set_no_new_privs().unwrap();
+        for len in [4096, 1024, 256, 64, 16] {
+            while load_filter(len) {}
         }
-        ForkResult::Parent { child } => {
-            assert_eq!(waitpid(child, None).unwrap(), WaitStatus::Exited(child, 255));
-        }
-    }
+        let created = fixture.create().stderr(stderr.reopen().unwrap()).create().unwrap();
+        let error = fixture.container.start().unwrap_err().report();
+        assert!(error.contains("loading the system call filter"), "{error}");
+        let status = created.wait().unwrap().code();
+        fixture.container.delete(DeleteOptions::new()).unwrap();
+        status
+    })
+    .unwrap();
+    assert_eq!(waitpid(child, None).unwrap(), WaitStatus::Exited(child, 255));
     assert!(!fixture.bundle.rootfs("ran").exists());
     assert_eq!(
         std::fs::read_to_string(stderr.path()).unwrap(),

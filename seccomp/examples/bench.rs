@@ -2,7 +2,6 @@
 //! A comparison of this compiler with libseccomp, on Docker's default profile, in one run.
 //!
 //! `cargo run --release -p seccomp --example bench`
-#![allow(unsafe_code, reason = "fork and seccomp(2)")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measuring program")]
 
 #[path = "../tests/common/json.rs"]
@@ -41,7 +40,7 @@ fn ours(profile: &Profile<'_>) -> Program {
 
 fn libseccomp(profile: &Profile<'_>, optimize: bool) -> Program {
     let archs = &[Arch::X86_64, Arch::X86, Arch::X32][..profile.architectures.len()];
-    oracle::filter(profile, archs, optimize).unwrap().export().unwrap()
+    oracle::export(&oracle::filter(profile, archs, optimize).unwrap()).unwrap()
 }
 
 fn main() {
@@ -170,32 +169,18 @@ fn steps(program: &[Instruction], data: &SeccompData) -> usize {
 /// Measures the time in which seccomp(2) installs the program, in its own process.
 fn load(program: &Program) -> Duration {
     let (mut reader, mut writer) = std::io::pipe().unwrap();
-    // SAFETY: this process has one thread, so the child may go on as its copy.
-    let child = unsafe { libc::fork() };
-    if child == 0 {
-        let filter = program.instructions();
-        let fprog = libc::sock_fprog {
-            len: filter.len() as u16,
-            // Instruction has the layout of struct sock_filter.
-            filter: filter.as_ptr().cast_mut().cast(),
-        };
-        // SAFETY: takes integers.
-        unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    let child = sys_testing::process::fork(|| {
+        nix::sys::prctl::set_no_new_privs().unwrap();
         let start = Instant::now();
-        // SAFETY: the program lives through the call, which only reads it.
-        let answer =
-            unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const fprog) };
-        let nanos = if answer == 0 { start.elapsed().as_nanos() as u64 } else { u64::MAX };
-        let written = writer.write(&nanos.to_ne_bytes());
-        // SAFETY: ends the child at once; it shares nothing that would need to be flushed.
-        unsafe { libc::_exit(i32::from(written.is_err())) };
-    }
-    assert!(child > 0);
+        let loaded = runtime_sys::seccomp::load(program.instructions(), 0);
+        let nanos = if loaded.is_ok() { start.elapsed().as_nanos() as u64 } else { u64::MAX };
+        i32::from(writer.write(&nanos.to_ne_bytes()).is_err())
+    })
+    .unwrap();
     drop(writer);
     let mut nanos = [0; 8];
     reader.read_exact(&mut nanos).unwrap();
-    // SAFETY: waits for the child that was just made; no status is wanted.
-    unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+    nix::sys::wait::waitpid(child, None).unwrap();
     let nanos = u64::from_ne_bytes(nanos);
     assert!(nanos != u64::MAX, "the kernel refused the filter");
     Duration::from_nanos(nanos)

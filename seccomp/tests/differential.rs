@@ -147,7 +147,7 @@ impl Pair {
                     let alone = with_anchor(LinuxSeccomp { syscalls: vec![alone], ..self.profile.clone() });
                     let filter =
                         oracle::filter(&alone.profile(), self.policy.architectures(), false).unwrap();
-                    let verdict = interp(&filter.export().unwrap(), data);
+                    let verdict = interp(&oracle::export(&filter).unwrap(), data);
                     if verdict != self.policy.default_action().ret() {
                         verdicts.push(verdict);
                     }
@@ -403,7 +403,7 @@ mod defects_of_libseccomp {
         let profile = LinuxSeccomp::parse(json);
         let policy = common::policy(&profile.profile());
         let filter = oracle::filter(&profile.profile(), policy.architectures(), false).unwrap();
-        (eval(&policy, &data), interp(&filter.export().unwrap(), &data))
+        (eval(&policy, &data), interp(&oracle::export(&filter).unwrap(), &data))
     }
 
     fn call(nr: u32, args: [u64; 6]) -> SeccompData {

@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The kernel's verdicts: the effects of a compiled filter in a child that has loaded it.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
-#![allow(unsafe_code, reason = "fork, seccomp(2) and raw system calls")]
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod common;
 
 use common::generate::Random;
 use common::json::LinuxSeccomp;
+use nix::errno::Errno;
+use nix::sys::ptrace;
+use nix::sys::signal::{Signal, raise};
+use nix::sys::wait::{WaitStatus, waitpid};
+use runtime_sys::seccomp::load_listening;
 use seccomp::{Instruction, Program, compile};
-use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::os::fd::AsRawFd as _;
+use sys_testing::process::{exit_on, fork};
+use sys_testing::raw::call_i386;
 
 /// The end of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,65 +24,25 @@ enum End {
     Signalled(i32),
 }
 
-/// Runs `body` in a child and uses its result as exit status.
+/// Runs `body` in a child and uses its result as exit status. It makes system calls only.
 fn child(body: impl FnOnce() -> i32) -> End {
-    // SAFETY: the child only makes system calls and touches memory of its own: it
-    // takes no lock that another thread of the test program may have held.
-    let pid = unsafe { libc::fork() };
-    if pid == 0 {
-        let status = body();
-        // SAFETY: ends this process at once.
-        unsafe { libc::_exit(status) };
-    }
-    assert!(pid > 0);
-    let mut status = 0;
-    // SAFETY: waits for our own child; the status is ours to write.
-    assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
-    if libc::WIFSIGNALED(status) {
-        End::Signalled(libc::WTERMSIG(status))
-    } else {
-        End::Exited(libc::WEXITSTATUS(status))
+    match waitpid(fork(body).unwrap(), None).unwrap() {
+        WaitStatus::Exited(_, status) => End::Exited(status),
+        WaitStatus::Signaled(_, signal, _) => End::Signalled(signal as i32),
+        other => panic!("{other:?}"),
     }
 }
 
-/// Makes a system call. Returns its result, or the negative error number.
+/// Makes a system call that touches no memory. Returns its result, or the negative error number.
 fn call(nr: u32, args: [u64; 6]) -> i64 {
-    let result: i64;
-    // SAFETY: the callers pass numbers and arguments that touch no memory; the
-    // kernel clobbers rcx and r11 only.
-    unsafe {
-        std::arch::asm!("syscall", inlateout("rax") i64::from(nr as i32) => result,
-            in("rdi") args[0], in("rsi") args[1], in("rdx") args[2],
-            in("r10") args[3], in("r8") args[4], in("r9") args[5],
-            lateout("rcx") _, lateout("r11") _, options(nostack));
-    }
-    result
+    let number = i64::from(nr as i32);
+    sys_testing::raw::call(number, args.map(|arg| arg as i64)).unwrap_or_else(|errno| -i64::from(errno))
 }
 
-/// Makes a system call by the entry of 32-bit programs.
-fn call_i386(nr: u32, first: u32) -> i32 {
-    let result: i32;
-    // SAFETY: as above. rbx is not ours to name as an operand, so it is exchanged.
-    unsafe {
-        std::arch::asm!("xchg rbx, {first:r}", "int 0x80", "xchg rbx, {first:r}",
-            first = inout(reg) u64::from(first) => _, inlateout("eax") nr as i32 => result,
-            in("ecx") 0, in("edx") 0, in("esi") 0, in("edi") 0,
-            lateout("r8") _, lateout("r9") _, lateout("r10") _, lateout("r11") _, options(nostack));
-    }
-    result
-}
-
-/// Loads a filter into this process. Returns the listener if the flags ask for one, else 0.
-fn load(instructions: &[Instruction], flags: u32) -> i64 {
-    let program = libc::sock_fprog {
-        len: instructions.len() as u16,
-        // `Instruction` has the layout of `struct sock_filter`; the kernel only reads it.
-        filter: instructions.as_ptr().cast_mut().cast(),
-    };
-    // SAFETY: takes integers.
-    unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
-    // SAFETY: the program and its instructions live through the call.
-    unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) }
+/// Loads a filter into this process, which gets no_new_privs.
+fn load(instructions: &[Instruction]) -> Result<(), Errno> {
+    nix::sys::prctl::set_no_new_privs()?;
+    runtime_sys::seccomp::load(instructions, 0)
 }
 
 fn program(json: &str) -> Program {
@@ -85,7 +51,7 @@ fn program(json: &str) -> Program {
 
 /// Loads the program in a child, which then runs `body`.
 fn under(program: &Program, body: impl FnOnce() -> i32) -> End {
-    child(|| if load(program.instructions(), 0) == 0 { body() } else { 99 })
+    child(|| if load(program.instructions()).is_ok() { body() } else { 99 })
 }
 
 /// Compares the result of a call with this error number. Returns an exit status.
@@ -96,6 +62,7 @@ fn fails(result: i64, errno: i32) -> i32 {
 const NO_ARGS: [u64; 6] = [0; 6];
 const GETPPID: u32 = 110;
 const SOCKET: u32 = 41;
+const EXIT_GROUP: u32 = 231;
 const X32_BIT: u32 = 0x4000_0000;
 
 /// Returns a filter with this action for one call, which allows all others.
@@ -133,59 +100,38 @@ fn killed() {
 
 #[test]
 fn trapped() {
-    extern "C" fn on_sigsys(_: libc::c_int) {
-        // SAFETY: _exit may be called by a signal handler.
-        unsafe { libc::_exit(42) };
-    }
     let end = under(&except_getppid("SCMP_ACT_TRAP"), || {
-        #[expect(clippy::fn_to_numeric_cast_any, reason = "how libc wants it")]
-        let handler = on_sigsys as *const () as libc::sighandler_t;
-        // SAFETY: the handler makes one call, which is safe there.
-        unsafe { libc::signal(libc::SIGSYS, handler) };
+        exit_on(Signal::SIGSYS).unwrap();
         call(GETPPID, NO_ARGS) as i32
     });
-    assert_eq!(end, End::Exited(42));
+    assert_eq!(end, End::Exited(128 + libc::SIGSYS));
 }
 
 #[test]
 fn traced() {
     let program = except_getppid("SCMP_ACT_TRACE");
     let end = child(|| {
-        // SAFETY: a process of one thread (this is a forked child) may fork.
-        let traced = unsafe { libc::fork() };
-        if traced == 0 {
-            // SAFETY: takes integers.
-            unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) };
-            // SAFETY: takes integers. Lets the tracer set its options before the call.
-            unsafe { libc::raise(libc::SIGSTOP) };
-            load(program.instructions(), 0);
-            // SAFETY: ends this process at once.
-            unsafe { libc::_exit(i32::from(call(GETPPID, NO_ARGS) <= 0)) };
-        }
-        let mut status = 0;
-        let mut wait = || {
-            // SAFETY: waits for our own child; the status is ours to write.
-            unsafe { libc::waitpid(traced, &raw mut status, 0) };
-            status
-        };
-        if !libc::WIFSTOPPED(wait()) {
+        let traced = fork(|| {
+            ptrace::traceme().unwrap();
+            // Lets the tracer set its options before the call.
+            raise(Signal::SIGSTOP).unwrap();
+            load(program.instructions()).unwrap();
+            i32::from(call(GETPPID, NO_ARGS) <= 0)
+        })
+        .unwrap();
+        if waitpid(traced, None) != Ok(WaitStatus::Stopped(traced, Signal::SIGSTOP)) {
             return 1;
         }
-        // SAFETY: takes integers.
-        unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, traced, 0, libc::PTRACE_O_TRACESECCOMP) };
-        // SAFETY: takes integers.
-        unsafe { libc::ptrace(libc::PTRACE_CONT, traced, 0, 0) };
-        if wait() >> 8 != libc::SIGTRAP | libc::PTRACE_EVENT_SECCOMP << 8 {
+        ptrace::setoptions(traced, ptrace::Options::PTRACE_O_TRACESECCOMP).unwrap();
+        ptrace::cont(traced, None).unwrap();
+        let event = WaitStatus::PtraceEvent(traced, Signal::SIGTRAP, libc::PTRACE_EVENT_SECCOMP);
+        if waitpid(traced, None) != Ok(event) {
             return 2;
         }
-        let mut message: libc::c_ulong = 0;
-        // SAFETY: writes one word to `message`.
-        unsafe { libc::ptrace(libc::PTRACE_GETEVENTMSG, traced, 0, &raw mut message) };
-        // SAFETY: takes integers.
-        unsafe { libc::ptrace(libc::PTRACE_CONT, traced, 0, 0) };
-        let status = wait();
+        let message = ptrace::getevent(traced).unwrap();
+        ptrace::cont(traced, None).unwrap();
         // The message is errnoRet's default, EPERM.
-        if message == 1 && libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0 { 0 } else { 3 }
+        if message == 1 && waitpid(traced, None) == Ok(WaitStatus::Exited(traced, 0)) { 0 } else { 3 }
     });
     assert_eq!(end, End::Exited(0));
 }
@@ -197,13 +143,11 @@ fn notified() {
     let policy = common::policy(&LinuxSeccomp::parse(json).profile());
     let program = compile(&policy).unwrap();
     let end = child(|| {
-        let listener = load(program.instructions(), policy.filter_flags());
-        if listener <= 2 {
+        nix::sys::prctl::set_no_new_privs().unwrap();
+        let listener = load_listening(program.instructions(), policy.filter_flags());
+        if listener.map_or(0, |listener| listener.as_raw_fd()) <= 2 {
             return 1;
         }
-        // SAFETY: the kernel has just given us this descriptor.
-        let listener = unsafe { OwnedFd::from_raw_fd(listener as i32) };
-        drop(listener);
         // The listener is closed.
         fails(call(GETPPID, NO_ARGS), libc::ENOSYS)
     });
@@ -339,10 +283,9 @@ fn the_checker_is_as_strict_as_the_kernel() {
         }
         let ours = Program::new(instructions.clone()).is_ok();
         let end = child(|| {
-            if load(&instructions, 0) == 0 {
+            if load(&instructions).is_ok() {
                 // exit_group ends the process, or the filter kills it.
-                // SAFETY: ends this process at once, if it may.
-                unsafe { libc::syscall(libc::SYS_exit_group, 0) };
+                call(EXIT_GROUP, NO_ARGS);
                 std::process::abort();
             }
             1

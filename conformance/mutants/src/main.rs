@@ -139,15 +139,19 @@ pub fn ok(command: &mut Command) -> Result {
     if status.success() { Ok(()) } else { Err(format!("{command:?} ended with {status}")) }
 }
 
+/// Adds the module `mutant` to the library in a folder of the tree.
+fn add_module(tree: &Path, folder: &str, visibility: &str, module: &str) -> Result {
+    let library = std::fs::read_to_string(Path::new(folder).join("lib.rs")).map_err(text)?;
+    write(&tree.join(folder).join("lib.rs"), &format!("{library}\n{visibility}mod mutant;\n"))?;
+    write(&tree.join(folder).join("mutant.rs"), module)
+}
+
 /// Builds all mutants that compile. The compiler's errors show the others.
 fn build(options: &Options, tree: &Path) -> Result<(Vec<Mutant>, PathBuf)> {
     let switch = options.directory.join("switch");
-    let core = tree.join("runtime-core/src");
-    let library = std::fs::read_to_string("runtime-core/src/lib.rs").map_err(text)?;
     // The switch needs `unsafe`.
-    let library = library.replacen("#![forbid(unsafe_code)]\n", "", 1);
-    write(&core.join("lib.rs"), &format!("{library}\nmod mutant;\n"))?;
-    write(&core.join("mutant.rs"), include_str!("switch.rs"))?;
+    add_module(tree, "runtime-core/sys/src", "pub ", include_str!("../../../runtime-core/sys/testing/mutant.rs"))?;
+    add_module(tree, "runtime-core/src", "", "pub(crate) use runtime_sys::mutant::*;\n")?;
     let mut files = Vec::new();
     for folder in &options.folders {
         sources(Path::new("runtime-core/src").join(folder).as_path(), &mut files)?;

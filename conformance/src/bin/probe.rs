@@ -115,12 +115,8 @@ fn run(words: &[&str]) -> Done {
         ["flood", count] => flood(count),
         ["sleep-in-a-thread"] => {
             std::thread::spawn(|| run(&["sleep"]));
-            #[allow(unsafe_code)]
-            // SAFETY: ends the calling thread alone; the other thread uses nothing of it.
-            unsafe {
-                nix::libc::syscall(nix::libc::SYS_exit, 0)
-            };
-            Err("still alive".to_owned())
+            // The other thread uses nothing of this one.
+            sys_testing::process::exit_thread()
         }
         ["same-file", a, b, answer] => {
             let id =
@@ -182,11 +178,9 @@ fn syscalls(calls: &[&str]) -> Done {
         let words: Vec<i64> =
             call.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|e| format!("{call}: {e}"))?;
         let word = |n| words.get(n).copied().unwrap_or(0);
-        // SAFETY: the caller chooses calls that fail, or that touch no memory.
-        #[allow(unsafe_code)]
-        let result =
-            unsafe { nix::libc::syscall(word(0), word(1), word(2), word(3), word(4), word(5), word(6)) };
-        results.push(if result == -1 { nix::errno::Errno::last_raw() } else { 0 });
+        // The caller chooses calls that fail, or that touch no memory.
+        let result = sys_testing::raw::call(word(0), [1, 2, 3, 4, 5, 6].map(word));
+        results.push(result.err().unwrap_or(0));
     }
     println!("{results:?}");
     Ok(0)
@@ -224,12 +218,7 @@ fn use_devices() -> BTreeMap<&'static str, String> {
     let tty = || fs::File::options().read(true).write(true).open("/dev/tty").map(|_| "opened".to_owned());
     let ptmx = || -> std::io::Result<String> {
         let file = fs::File::options().read(true).write(true).open("/dev/ptmx")?;
-        let mut number: nix::libc::c_uint = 0;
-        use std::os::fd::AsRawFd;
-        // SAFETY: the kernel writes one number.
-        #[allow(unsafe_code)]
-        let result = unsafe { nix::libc::ioctl(file.as_raw_fd(), nix::libc::TIOCGPTN, &raw mut number) };
-        if result == -1 { Err(std::io::Error::last_os_error()) } else { Ok(format!("opened {number}")) }
+        Ok(format!("opened {}", sys_testing::terminal::number(file)?))
     };
     BTreeMap::from([
         ("null", words(null())),

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A seccomp agent: receives listeners, answers notifications, and records both.
 
-use super::messages::receive;
 use crate::ensure;
 use crate::result::{Doing, Result};
-use nix::libc;
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::Value;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use sys_testing::descriptor::receive;
+use sys_testing::notification;
 
 /// The record of one connection.
 #[derive(Clone, Debug, Default)]
@@ -202,31 +203,14 @@ fn serve(stream: &UnixStream, behaviour: Behaviour, connections: &Connections, s
 /// Answers until no process with the filter is left.
 fn answer(listener: &OwnedFd, behaviour: Behaviour, stop: &AtomicBool, entry: &ConnectionEntry<'_>) {
     while await_input(listener, stop) {
-        // SAFETY: all zeros is a valid value, and the one that the kernel demands.
-        #[allow(unsafe_code)]
-        let mut call: libc::seccomp_notif = unsafe { std::mem::zeroed() };
-        // SAFETY: the kernel fills a whole seccomp_notif.
-        #[allow(unsafe_code)]
-        if unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut call) } == -1 {
-            // The caller was killed meanwhile.
-            continue;
-        }
-        entry.change(|connection| connection.calls.push(call.data.nr));
+        // It fails for a caller that was killed meanwhile.
+        let Ok(call) = notification::receive(listener) else { continue };
+        entry.change(|connection| connection.calls.push(call.number));
         let deny = match behaviour {
-            Behaviour::Denies(denied) => denied.contains(&i64::from(call.data.nr)),
+            Behaviour::Denies(denied) => denied.contains(&i64::from(call.number)),
             Behaviour::Deserts => return,
         };
-        let reply = libc::seccomp_notif_resp {
-            id: call.id,
-            val: 0,
-            error: if deny { -libc::ENOMEDIUM } else { 0 },
-            flags: if deny { 0 } else { libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32 },
-        };
-        // SAFETY: the kernel reads a whole seccomp_notif_resp. Fails for a caller that was killed
-        // meanwhile.
-        #[allow(unsafe_code)]
-        unsafe {
-            libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw const reply);
-        }
+        // It fails for a caller that was killed meanwhile.
+        let _answered = notification::answer(listener, call, deny.then_some(Errno::ENOMEDIUM));
     }
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The receiver of `--console-socket`.
 
-use super::messages::receive;
 use crate::result::{Doing, Result};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use sys_testing::descriptor::receive;
 
 /// A socket to which a runtime sends the master of a terminal.
 #[derive(Debug)]

@@ -6,7 +6,6 @@ pub mod bundle;
 pub mod change;
 pub mod console;
 pub mod host;
-pub mod messages;
 pub mod opens;
 pub mod payload;
 pub mod runtime;

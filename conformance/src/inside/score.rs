@@ -4,9 +4,7 @@
 
 use crate::ensure;
 use crate::result::{Doing, Result};
-use nix::sys::mman::{MapFlags, ProtFlags, mmap};
 use std::fs::File;
-use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
@@ -14,21 +12,14 @@ use std::time::{Duration, Instant};
 /// Counters in a mapped file.
 #[derive(Debug)]
 pub struct Score {
-    counters: &'static Counters,
-}
-
-/// The content of the file.
-#[derive(Debug, Default)]
-#[repr(C)]
-pub struct Counters {
     /// 0 until the attack can begin, then 1, or a negative errno if it never can.
-    pub ready: AtomicI64,
+    pub ready: &'static AtomicI64,
     /// The number of times that the attacker was in the position to succeed.
-    pub near: AtomicI64,
+    pub near: &'static AtomicI64,
     /// The number of successes.
-    pub successes: AtomicI64,
+    pub successes: &'static AtomicI64,
     /// Numbers that the processes of one attacker exchange.
-    pub slots: [AtomicI64; 16],
+    pub slots: &'static [AtomicI64; 16],
 }
 
 impl Score {
@@ -37,18 +28,8 @@ impl Score {
         let name = path.display().to_string();
         let file =
             File::options().read(true).write(true).create(true).truncate(false).open(path).doing(&name)?;
-        let size = size_of::<Counters>();
-        file.set_len(size as u64).doing(&name)?;
-        let length = NonZeroUsize::new(size).ok_or("no counters")?;
-        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a new mapping of a whole file.
-        #[allow(unsafe_code)]
-        let map = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, &file, 0) }.doing("mmap")?;
-        // SAFETY: the mapping has the size of Counters, is page-aligned and is never unmapped; all
-        // fields are atomic and accept every value.
-        #[allow(unsafe_code)]
-        let counters = unsafe { map.cast::<Counters>().as_ref() };
-        Ok(Score { counters })
+        let [ready, near, successes, slots @ ..] = sys_testing::memory::in_file::<19>(&file).doing(&name)?;
+        Ok(Score { ready, near, successes, slots })
     }
 
     /// Waits until the attacker is ready.
@@ -81,13 +62,5 @@ impl Score {
     /// Counts a success.
     pub fn count_success(&self) {
         self.successes.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-impl std::ops::Deref for Score {
-    type Target = Counters;
-
-    fn deref(&self) -> &Counters {
-        self.counters
     }
 }

@@ -3,11 +3,10 @@
 
 use crate::ensure;
 use crate::result::{Doing, Result};
-use nix::errno::Errno;
-use nix::libc;
+use nix::fcntl::{OFlag, open};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use std::ffi::CString;
-use std::os::unix::ffi::OsStrExt;
+use nix::sys::stat::Mode;
+use runtime_sys::mount::{Depth, MountAttr, attr, set_attr};
 use std::path::Path;
 
 const NONE: Option<&str> = None;
@@ -61,29 +60,9 @@ pub fn deny_groups() -> Result {
     Ok(())
 }
 
-/// Clears flags: `mount_setattr(path, MOUNT_ATTR_RDONLY, ... cleared)`.
+/// Clears the flags of the mount at `path` (mount_setattr(2)).
 fn clear_attributes(path: &Path) -> nix::Result<()> {
-    let attributes = libc::mount_attr {
-        attr_set: 0,
-        attr_clr: libc::MOUNT_ATTR_RDONLY
-            | libc::MOUNT_ATTR_NOSUID
-            | libc::MOUNT_ATTR_NODEV
-            | libc::MOUNT_ATTR_NOEXEC,
-        propagation: 0,
-        userns_fd: 0,
-    };
-    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_nul| Errno::EINVAL)?;
-    // SAFETY: the kernel reads a whole mount_attr, and a C string.
-    #[allow(unsafe_code)]
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_mount_setattr,
-            libc::AT_FDCWD,
-            path.as_ptr(),
-            0,
-            &raw const attributes,
-            size_of_val(&attributes),
-        )
-    };
-    Errno::result(result).map(drop)
+    let clear = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC;
+    let mount = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
+    set_attr(mount, Depth::One, &MountAttr { clear, ..MountAttr::default() })
 }

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The authority of a process, as /proc shows it.
 
-use crate::ensure;
 use crate::result::{Doing, Result};
-use nix::libc;
 use nix::unistd::Pid;
+use runtime_sys::process::{pidfd_getfd, pidfd_open};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -107,14 +106,9 @@ impl Descriptor {
         let path = format!("/proc/{pid}/fd/{number}");
         let link = std::fs::read_link(&path).doing(&path)?.to_string_lossy().into_owned();
         let meta = std::fs::metadata(&path).doing(&path)?;
-        let mut filesystem = std::mem::MaybeUninit::<libc::statfs>::uninit();
-        let path = std::ffi::CString::new(path).doing("path")?;
-        #[allow(unsafe_code)]
-        // SAFETY: the path is a C string, and there is room for the answer.
-        let known = unsafe { libc::statfs(path.as_ptr(), filesystem.as_mut_ptr()) } == 0;
-        #[allow(unsafe_code, clippy::unnecessary_cast)]
-        // SAFETY: filled in.
-        let filesystem = if known { unsafe { filesystem.assume_init() }.f_type as i64 } else { 0 };
+        #[allow(clippy::unnecessary_cast, reason = "its type depends on the C library")]
+        let filesystem =
+            nix::sys::statfs::statfs(path.as_str()).map_or(0, |fs| fs.filesystem_type().0 as i64);
         let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}")).doing("fdinfo")?;
         let process = info.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
         let socket = if link.starts_with("socket:") { Some(socket(pid, number)?) } else { None };
@@ -133,25 +127,12 @@ impl Descriptor {
 /// Returns the type of a socket of another process, and the path that it is connected to.
 fn socket(pid: Pid, number: i32) -> Result<(i32, PathBuf)> {
     use nix::sys::socket::{UnixAddr, getpeername, getsockopt, sockopt};
-    #[allow(unsafe_code)]
-    // SAFETY: takes and gives numbers.
-    let pidfd = opened("pidfd_open", unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })?;
-    #[allow(unsafe_code)]
-    // SAFETY: takes and gives numbers.
-    let copy = unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), number, 0) };
-    let socket = opened("pidfd_getfd", copy)?;
+    let pidfd = pidfd_open(pid.as_raw()).doing("pidfd_open")?;
+    let socket = pidfd_getfd(pidfd, number).doing("pidfd_getfd")?;
     let kind = getsockopt(&socket, sockopt::SockType).doing("getsockopt")? as i32;
     let peer = getpeername::<UnixAddr>(socket.as_raw_fd()).ok();
     let path = peer.as_ref().and_then(UnixAddr::path).map(PathBuf::from);
     Ok((kind, path.unwrap_or_default()))
-}
-
-/// Takes the new descriptor that a system call has returned.
-fn opened(call: &str, number: libc::c_long) -> Result<OwnedFd> {
-    ensure!(number >= 0, "{call}: {}", std::io::Error::last_os_error());
-    #[allow(unsafe_code)]
-    // SAFETY: new, and nothing else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(number as i32) })
 }
 
 /// Reads words of a process's memory.

@@ -3,7 +3,7 @@
 //! the load of the machine.
 
 use super::authority::{FileId, file_id};
-use super::ptrace::{EXEC_STOP, SYSCALL_STOP, Traced, beginning_call, resume, wait};
+use super::ptrace::{EXEC_STOP, SYSCALL_STOP, Traced};
 use crate::ensure;
 use crate::result::{Doing, Result};
 use nix::libc;
@@ -11,6 +11,7 @@ use nix::sys::ptrace::{self, Options};
 use nix::unistd::Pid;
 use std::path::Path;
 use std::process::Command;
+use sys_testing::ptrace::{beginning_call, resume_to_call, wait};
 
 /// The costs of a command and its processes, without the container's own program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub fn tally(command: &Command, payload: &Path) -> Result<Tally> {
     let mut traced = Traced::start(command, Options::empty())?;
     let mut tracer = Tracer { tally: Tally::default(), started: false, program, payload };
     loop {
-        let (pid, status) = wait(-1)?;
+        let (pid, status) = wait(-1).doing("waitpid")?;
         if pid == traced.pid && (libc::WIFEXITED(status) || libc::WIFSIGNALED(status)) {
             traced.succeeded(status)?;
             break;
@@ -94,7 +95,7 @@ impl Tracer {
             libc::SIGSTOP | libc::SIGTRAP => {}
             signal => deliver = signal,
         }
-        resume(libc::PTRACE_SYSCALL, pid, deliver);
+        let _killed = resume_to_call(pid, deliver);
     }
 
     fn count(&mut self, pid: Pid) {

@@ -6,7 +6,7 @@
 //! that appears in shared memory was written by the resumed process.
 
 pub use super::authority::{Authority, Descriptor, FileId, file_id, words};
-use super::ptrace::{EXEC_STOP, SYSCALL_STOP, Traced, beginning_call, resume, wait};
+use super::ptrace::{EXEC_STOP, SYSCALL_STOP, Traced};
 use crate::ensure;
 use crate::result::{Doing, Result};
 use nix::libc;
@@ -14,6 +14,7 @@ use nix::sys::ptrace::{self, Options};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::process::Command;
+use sys_testing::ptrace::{beginning_call, resume, resume_to_call, wait};
 
 /// One process, from its clone to its end or to its last execve(2).
 #[derive(Clone, Debug, Default)]
@@ -55,7 +56,7 @@ pub fn watch(command: &Command, next: Option<Command>, notes: Notes<'_>) -> Resu
     };
     let (mut next, mut second) = (next, None);
     while !watcher.alive.is_empty() {
-        let (pid, status) = wait(-1)?;
+        let (pid, status) = wait(-1).doing("waitpid")?;
         if libc::WIFSTOPPED(status) {
             watcher.stopped(pid, status >> 8)?;
             continue;
@@ -71,7 +72,7 @@ pub fn watch(command: &Command, next: Option<Command>, notes: Notes<'_>) -> Resu
         }
     }
     if let Some(mut child) = second {
-        let status = crate::harness::runtime::wait(&mut child)?;
+        let status = crate::harness::runtime::wait(&mut child).doing("waitpid")?;
         ensure!(status.success(), "{child:?}: {status}");
     }
     Ok(watcher.processes)
@@ -124,7 +125,7 @@ impl Watcher<'_> {
         }
         if tgid(pid) == Some(self.root.as_raw()) {
             let signal = if stop > 0xff || [SYSCALL_STOP, libc::SIGTRAP].contains(&stop) { 0 } else { stop };
-            resume(libc::PTRACE_CONT, pid, signal);
+            let _killed = resume(pid, signal);
             return Ok(());
         }
         let process = self.process(pid);
@@ -150,8 +151,8 @@ impl Watcher<'_> {
 
     /// Resumes this process alone until its next system call, and records its authority there.
     fn until_call(&mut self, index: usize, pid: Pid, signal: i32) -> Result {
-        resume(libc::PTRACE_SYSCALL, pid, signal);
-        let (_, status) = wait(pid.as_raw())?;
+        let _killed = resume_to_call(pid, signal);
+        let (_, status) = wait(pid.as_raw()).doing("waitpid")?;
         if !libc::WIFSTOPPED(status) {
             self.leave(pid);
             return Ok(());
@@ -169,7 +170,7 @@ impl Watcher<'_> {
                         process.stops.push(Stop { call: Some(call), authority: authority? });
                     }
                 }
-                resume(libc::PTRACE_SYSCALL, pid, 0);
+                let _killed = resume_to_call(pid, 0);
                 Ok(())
             }
             (stop, _) => self.stopped(pid, stop),

@@ -99,7 +99,7 @@ fn finish(attacker: &Contained<'_>, mut count: Count) -> Result<Count> {
         stopped?;
     }
     let kinds = ["capabilities", "descriptors of the host's files", "descriptors of its procfs", "cgroups"];
-    for (kind, found) in kinds.iter().zip(&attacker.score.slots) {
+    for (kind, found) in kinds.iter().zip(attacker.score.slots) {
         let found = found.load(SeqCst);
         if found != 0 {
             count.evidence.push(format!("{kind}: {found:x}"));

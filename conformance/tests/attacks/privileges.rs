@@ -6,13 +6,10 @@ use crate::arena::{Arena, attacker};
 use conformance::attack::Count;
 use conformance::change::with_user_namespace;
 use conformance::{Doing, Result};
-use nix::libc;
 use nix::pty::openpty;
-use nix::unistd::{Gid, setgroups, setsid};
 use serde_json::Value;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::process::CommandExt;
 use std::process::Command;
+use sys_testing::terminal::waiting;
 
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
@@ -70,11 +67,7 @@ fn groups(arena: &Arena) -> Result<Count> {
 
 /// Gives supplementary groups to the caller of the runtime.
 pub(crate) fn with_groups(command: &mut Command) {
-    // SAFETY: one system call, and no memory of its own.
-    #[allow(unsafe_code)]
-    unsafe {
-        command.pre_exec(|| setgroups(&[4, 27, 999].map(Gid::from_raw)).map_err(Into::into))
-    };
+    sys_testing::command::with_groups(command, [4, 27, 999]);
 }
 
 fn inherited(arena: &Arena) -> Result<Count> {
@@ -83,36 +76,13 @@ fn inherited(arena: &Arena) -> Result<Count> {
 
 fn type_ahead(arena: &Arena) -> Result<Count> {
     let terminal = openpty(None, None).doing("openpty")?;
-    let slave = terminal.slave.as_raw_fd();
     let stdio = || terminal.slave.try_clone().unwrap_or_else(|error| unreachable!("dup: {error}"));
     let mut count = everywhere(arena, &["privileges", "type"], &[], |command| {
         command.stdin(stdio()).stdout(stdio()).stderr(stdio());
-        // SAFETY: two system calls, and no memory of its own.
-        #[allow(unsafe_code)]
-        unsafe {
-            command.pre_exec(move || setsid().and_then(|_| control(slave)).map_err(Into::into))
-        };
+        sys_testing::command::with_terminal(command, stdio());
     })?;
-    if waiting(&terminal.slave)? > 0 {
+    if waiting(&terminal.slave).doing("ioctl")? > 0 {
         count.success("a command was typed into the caller's terminal".to_owned());
     }
     Ok(count)
-}
-
-/// Makes a terminal the controlling one of the calling process's session.
-fn control(terminal: i32) -> nix::Result<()> {
-    // SAFETY: plain integers.
-    #[allow(unsafe_code)]
-    let result = unsafe { libc::ioctl(terminal, libc::TIOCSCTTY, 1) };
-    nix::errno::Errno::result(result).map(drop)
-}
-
-/// Returns the number of bytes to read.
-fn waiting(terminal: &OwnedFd) -> Result<i32> {
-    let mut bytes = 0;
-    // SAFETY: the kernel writes one int.
-    #[allow(unsafe_code)]
-    let result = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::FIONREAD, &raw mut bytes) };
-    nix::errno::Errno::result(result).doing("ioctl")?;
-    Ok(bytes)
 }

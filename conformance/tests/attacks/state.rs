@@ -15,6 +15,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
+use sys_testing::process::sleeper;
 
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
@@ -145,7 +146,7 @@ fn used_again(arena: &Arena) -> Result<Count> {
         while !matches!(waitpid(Pid::from_raw(pid), None), Ok(WaitStatus::Signaled(..))) {
             std::thread::sleep(Duration::from_millis(1));
         }
-        let bystander = clone_with_pid(pid)?;
+        let bystander = sleeper(pid).doing("clone3")?;
         let output = arena.runtime.run(command)?;
         let flags = WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED;
         let status = waitpid(bystander, Some(flags)).doing("wait")?;
@@ -162,36 +163,4 @@ fn used_again(arena: &Arena) -> Result<Count> {
         arena.runtime.run(&["delete", "--force", "victim"])?.ok()?;
     }
     Ok(count)
-}
-
-/// Starts a sleeping process with this pid.
-fn clone_with_pid(pid: i32) -> Result<Pid> {
-    let mut pids = [pid];
-    let arguments = nix::libc::clone_args {
-        flags: 0,
-        pidfd: 0,
-        child_tid: 0,
-        parent_tid: 0,
-        exit_signal: nix::libc::SIGCHLD as u64,
-        stack: 0,
-        stack_size: 0,
-        tls: 0,
-        set_tid: pids.as_mut_ptr() as u64,
-        set_tid_size: 1,
-        cgroup: 0,
-    };
-    // SAFETY: like fork(2); the child makes system calls only.
-    #[allow(unsafe_code)]
-    let result =
-        unsafe { nix::libc::syscall(nix::libc::SYS_clone3, &raw const arguments, size_of_val(&arguments)) };
-    if result == 0 {
-        loop {
-            // SAFETY: waits for a signal.
-            #[allow(unsafe_code)]
-            unsafe {
-                nix::libc::pause()
-            };
-        }
-    }
-    nix::errno::Errno::result(result).doing("clone3").map(|pid| Pid::from_raw(pid as i32))
 }

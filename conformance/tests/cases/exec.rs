@@ -573,7 +573,7 @@ impl Running<'_> {
 /// Receives one message with one descriptor.
 fn receive(listener: &UnixListener) -> Result<(Vec<u8>, OwnedFd)> {
     let (stream, _) = listener.accept().doing("accept")?;
-    let (payload, descriptors) = conformance::messages::receive(&stream).doing("recvmsg")?;
+    let (payload, descriptors) = sys_testing::descriptor::receive(&stream).doing("recvmsg")?;
     match <[OwnedFd; 1]>::try_from(descriptors) {
         Ok([descriptor]) => Ok((payload, descriptor)),
         Err(descriptors) => Err(format!("{} descriptors", descriptors.len())),

@@ -251,13 +251,8 @@ const MODES: [&str; 7] = [
 /// Returns true if this kernel has the mode with its flags, on the first node. Tries it in a
 /// thread, which ends.
 fn kernel_has(mode: i32, has_node: bool) -> bool {
-    let asked = std::thread::spawn(move || {
-        let nodes = u64::from(has_node);
-        // SAFETY: the mask outlives the call, which reads as many bits as it is told.
-        #[allow(unsafe_code)]
-        let result = unsafe { nix::libc::syscall(nix::libc::SYS_set_mempolicy, mode, &raw const nodes, 64) };
-        result == 0
-    });
+    let asked =
+        std::thread::spawn(move || runtime_sys::process::set_mempolicy(mode, &[u64::from(has_node)]).is_ok());
     asked.join().unwrap_or(false)
 }
 

@@ -4,8 +4,7 @@
 use crate::support::newest_pids;
 use conformance::Result;
 use conformance::score::Score;
-use nix::libc;
-use std::os::fd::{FromRawFd, OwnedFd};
+use runtime_sys::process::{pidfd_getfd, pidfd_open};
 use std::os::unix::fs::MetadataExt;
 
 pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
@@ -69,17 +68,8 @@ fn watch(score: &Score, secret: &str, id: &str) -> Result {
 
 /// Copies descriptors of the process (pidfd_getfd(2)). Returns true if one leads to the secret.
 fn takes(pid: i32, secret: &str, id: &str) -> bool {
-    let open = |number, a: i32, b: i32| {
-        // SAFETY: plain integers.
-        #[allow(unsafe_code)]
-        let fd = unsafe { libc::syscall(number, a, b, 0) };
-        // SAFETY: a new descriptor.
-        #[allow(unsafe_code)]
-        (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd as i32) })
-    };
-    let Some(pidfd) = open(libc::SYS_pidfd_open, pid, 0) else { return false };
-    let pidfd = std::os::fd::AsRawFd::as_raw_fd(&pidfd);
+    let Ok(pidfd) = pidfd_open(pid) else { return false };
     (3..16)
-        .filter_map(|n| open(libc::SYS_pidfd_getfd, pidfd, n))
+        .filter_map(|n| pidfd_getfd(&pidfd, n).ok())
         .any(|fd| leads_to(&crate::support::path_of(&fd), secret, id))
 }

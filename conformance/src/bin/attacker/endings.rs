@@ -11,6 +11,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
+use sys_testing::process::change_pid;
 
 pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
     match words {
@@ -37,11 +38,8 @@ fn multiply(score: &Score) -> Result {
                 score.count_near();
                 // It fails for a leader of a group.
                 let _own_session = setsid();
-                // SAFETY: this program has one thread.
-                #[allow(unsafe_code)]
-                if unsafe { nix::unistd::fork() }.doing("fork")?.is_parent() {
-                    std::process::exit(0);
-                }
+                // This program has one thread.
+                change_pid().doing("fork")?;
             }
             Ok(())
         })?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Attacks on paths: the attacker exchanges what the runtime is about to use.
 
-use crate::support::{is_procfs, rename};
+use crate::support::is_procfs;
 use conformance::score::Score;
 use conformance::{Doing, Result, ensure};
 use nix::fcntl::{AtFlags, OFlag, open, openat};
@@ -12,6 +12,7 @@ use nix::sys::statvfs::{FsFlags, fstatvfs};
 use std::path::Path;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
+use sys_testing::descriptor::rename;
 
 /// Slots of the score: how many exchanges were made; 1 once the victim has run.
 const EXCHANGES: usize = 0;

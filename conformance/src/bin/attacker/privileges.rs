@@ -3,9 +3,10 @@
 
 use conformance::score::Score;
 use conformance::{Doing, Result};
-use nix::libc;
+use runtime_sys::fd::stdio;
 use std::fs::File;
-use std::os::fd::AsRawFd;
+use std::os::fd::AsFd;
+use sys_testing::terminal::type_into;
 
 pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
     match words {
@@ -46,14 +47,12 @@ fn inherited(score: &Score) -> Result {
 fn type_ahead(score: &Score) -> Result {
     let open = ["/proc/self/fd/0", "/proc/self/fd/1", "/proc/self/fd/2", "/dev/tty", "/dev/console"];
     let opened: Vec<_> = open.iter().filter_map(|path| File::open(path).ok()).collect();
-    let given = (0..3).chain(opened.iter().map(AsRawFd::as_raw_fd));
-    for fd in given {
+    let given = [0, 1, 2].map(stdio);
+    for terminal in given.into_iter().chain(opened.iter().map(AsFd::as_fd)) {
         for byte in b"halt\n" {
-            // SAFETY: the kernel reads one byte. It refuses a terminal of another session.
-            #[allow(unsafe_code)]
-            let result = unsafe { libc::ioctl(fd, libc::TIOCSTI, std::ptr::from_ref(byte)) };
-            // A success: the container has no terminal of its own.
-            if result == 0 {
+            // The kernel refuses a terminal of another session. A success means that the container
+            // has no terminal of its own.
+            if type_into(terminal, *byte).is_ok() {
                 score.count_success();
             }
         }

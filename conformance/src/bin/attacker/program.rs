@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Attacks on the runtime's program file, through processes that still execute it.
 
-use crate::support::{clear_read_only, newest_pids, open_path, path_of, spawn, spawn_sharing_files};
+use crate::support::{newest_pids, open_path, path_of, spawn, spawn_sharing_files};
 use conformance::score::Score;
 use conformance::{Doing, Result};
 use nix::mount::{MsFlags, mount};
@@ -11,6 +11,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
+use sys_testing::descriptor::make_mount_writable;
 
 /// Slots of the score: a descriptor for the helper, the helper's answer, and the number of
 /// processes that are ready.
@@ -138,7 +139,7 @@ fn clear_on_demand(score: &Score) -> Result {
             std::thread::sleep(Duration::from_micros(20));
             continue;
         }
-        let answer = clear_read_only(fd as i32).map_or_else(|errno| errno as i64, |()| 0);
+        let answer = make_mount_writable(fd as i32).map_or_else(|errno| errno as i64, |()| 0);
         score.slots[ANSWER].store(answer, SeqCst);
         score.slots[FD].store(-1, SeqCst);
     }

@@ -4,8 +4,9 @@
 use crate::support::newest_pids;
 use conformance::score::Score;
 use conformance::{Doing, Result};
-use nix::libc;
+use runtime_sys::keyctl::{join_session, set_permissions};
 use std::sync::atomic::Ordering::SeqCst;
+use sys_testing::keyring::session;
 
 /// The slot for the session keyring of a process.
 const KEYRING: usize = 0;
@@ -45,26 +46,18 @@ fn arguments(score: &Score, token: &str) -> Result {
     }
 }
 
-fn keyctl(operation: u32, a: usize, b: usize) -> Result<i64> {
-    // SAFETY: the callers pass numbers, or a C string that lives on.
-    #[allow(unsafe_code)]
-    let result = unsafe { libc::syscall(libc::SYS_keyctl, operation, a, b) };
-    nix::errno::Errno::result(result).doing("keyctl")
-}
-
 /// Makes a keyring of this name, which everybody may join.
 fn keyring_trap(score: &Score, name: &str) -> Result {
     let name = std::ffi::CString::new(name).doing(name)?;
-    let keyring = keyctl(libc::KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr() as usize, 0)?;
-    keyctl(libc::KEYCTL_SETPERM, keyring as usize, 0x3f3f_3f3f)?;
-    score.slots[KEYRING].store(keyring, SeqCst);
+    let keyring = join_session(Some(&name)).doing("keyctl")?;
+    set_permissions(keyring, 0x3f3f_3f3f).doing("keyctl")?;
+    score.slots[KEYRING].store(keyring.into(), SeqCst);
     run(score, &["sleep"])
 }
 
 /// In the victim: reports its session keyring.
 fn keyring(score: &Score) -> Result {
-    let session = libc::KEY_SPEC_SESSION_KEYRING as isize as usize;
-    score.slots[KEYRING].store(keyctl(libc::KEYCTL_GET_KEYRING_ID, session, 0)?, SeqCst);
+    score.slots[KEYRING].store(session().doing("keyctl")?.into(), SeqCst);
     score.count_near();
     Ok(())
 }

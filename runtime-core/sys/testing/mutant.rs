@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Selects the mutant. This module is copied into the library under judgement.
+//! Selects the mutant. `make mutants` copies this module into the `runtime-sys` of the library under
+//! judgement. It is in no other program.
 //!
 //! A file that every process maps shared has the number of the mutant in its first four bytes. One
 //! byte for each mutant follows, which is set when the mutant's expression is reached. The mapping
@@ -37,7 +38,7 @@ extern "C" fn map_file() {
 }
 
 /// Returns true if mutant `n` is the selected one, and records that it was reached.
-pub(crate) fn on(n: u32) -> bool {
+pub fn on(n: u32) -> bool {
     let map = MAP.load(Ordering::Relaxed);
     if map.is_null() || n as usize + 4 >= SIZE {
         return false;
@@ -50,16 +51,16 @@ pub(crate) fn on(n: u32) -> bool {
 }
 
 /// Returns `value`, or 0 in mutant `n`.
-pub(crate) fn zero<T: Copy + BitXor<Output = T>>(n: u32, value: T) -> T {
+pub fn zero<T: Copy + BitXor<Output = T>>(n: u32, value: T) -> T {
     if on(n) { value ^ value } else { value }
 }
 
 /// Returns `value`, or all ones in mutant `n`.
-pub(crate) fn ones<T: Copy + BitXor<Output = T> + Not<Output = T>>(n: u32, value: T) -> T {
+pub fn ones<T: Copy + BitXor<Output = T> + Not<Output = T>>(n: u32, value: T) -> T {
     if on(n) { !(value ^ value) } else { value }
 }
 
 /// Returns true if mutant `n` is selected and `left` equals `right`.
-pub(crate) fn same<L: PartialEq<R>, R>(n: u32, left: &L, right: &R) -> bool {
+pub fn same<L: PartialEq<R>, R>(n: u32, left: &L, right: &R) -> bool {
     on(n) && left == right
 }
