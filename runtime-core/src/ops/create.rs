@@ -235,6 +235,7 @@ impl ContainerBuilder {
         let target = Target::find(&config, rootfs, id, self.cgroup_manager, cgroups_path)?;
         let filter =
             config.seccomp.as_ref().map(prepare::seccomp::compile).transpose().traced(Mark::CompileFilter)?;
+        warnings.extend(filter.as_ref().and_then(prepare::seccomp::warning));
         let notes = seccomp_notes(&config, filter.as_ref());
         let (given, streams) = self.options.take_extras()?;
         let mut extras = Extras { keeps: groups_to_keep(&config)?, filter, ..given };

@@ -113,8 +113,20 @@ fn field(step: Step, item: usize) -> Option<String> {
 
 /// Makes the error for a program that was not executed.
 pub(crate) fn not_executed(failure: Failure, program: &str) -> Error {
-    let doing = if failure.call == Call::Seccomp { ": loading the system call filter" } else { "" };
-    Error::os(failure.errno, format!("exec {program}{doing}")).of_kind(ErrorKind::NotExecuted)
+    let filter = failure.call == Call::Seccomp;
+    let doing = if filter { ": loading the system call filter" } else { "" };
+    let error = Error::os(failure.errno, format!("exec {program}{doing}")).of_kind(ErrorKind::NotExecuted);
+    // The program was looked up before, so an error of execve(2) is about more than the file itself.
+    match failure.errno {
+        Errno::ENOENT if !filter => {
+            error.with_hint("the file exists; the interpreter of its #! line or its dynamic linker does not")
+        }
+        Errno::ENOEXEC => {
+            error.with_hint("it is neither a program for this architecture nor a script with #!")
+        }
+        Errno::EPERM if !filter => error.with_hint("linux.seccomp may deny execve"),
+        _ => error,
+    }
 }
 
 /// Makes the error `call: errno`, with a hint if there is one for the two.
@@ -362,7 +374,7 @@ fn is_kernels(what: &MountKind) -> bool {
 
 /// Makes the error for a program that was not found, in runc's words: engines match on them.
 fn program(call: Call, errno: Errno, plan: &Plan) -> Error {
-    match &plan.process.program {
+    let error = match &plan.process.program {
         Program::Search { name, .. } if call == Call::Access => {
             plain(call, errno).wrap(format!("exec: {:?}", name.to_string_lossy()))
         }
@@ -383,6 +395,12 @@ fn program(call: Call, errno: Errno, plan: &Plan) -> Error {
                 _ => Error::os(errno, format!("exec: {path:?}")),
             }
         }
+    };
+    match (call, errno) {
+        (Call::CheckExecutable, Errno::EACCES) => {
+            error.with_hint("it has no permission to execute, or its file system is mounted noexec")
+        }
+        _ => error,
     }
 }
 

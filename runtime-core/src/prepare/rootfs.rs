@@ -90,7 +90,10 @@ fn rootfs_tree(dir: &OwnedFd, path: &str, config: &Config, trees: &mut Trees) ->
         match errno {
             Errno::EINVAL => error.with_hint("the mount that the rootfs is on is unbindable"),
             Errno::EPERM => {
-                error.with_hint("it takes CAP_SYS_ADMIN, and a filter of the host's may forbid it")
+                error.with_hint(
+                    "it takes CAP_SYS_ADMIN: run as root, or with a user namespace (spec --rootless); a filter of \
+                     the host's may forbid it, too",
+                )
             }
             _ => error,
         }

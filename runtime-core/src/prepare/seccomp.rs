@@ -5,7 +5,7 @@
 use crate::boundary::plan::Filter;
 use crate::config::field::unsupported;
 use crate::config::process::Process;
-use crate::error::{Context, Error, ErrorKind, Result};
+use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::state::filter::CompiledFilter;
 use nix::sys::prctl;
 use runtime_sys::Errno;
@@ -38,6 +38,30 @@ pub(super) fn filter(compiled: &CompiledFilter, process: &Process, enters_pid: b
 fn verdict(program: &Program, nr: libc::c_long, args: [u64; 6]) -> Option<u32> {
     let arch = Arch::NATIVE?.audit();
     Some(interp(program, &SeccompData { nr: nr as u32, arch, instruction_pointer: 0, args }))
+}
+
+/// Returns the warning that a filter denies every execve(2) and execveat(2), so that no program can be executed.
+/// Only the smallest and the largest pointers are tested.
+pub(crate) fn warning(compiled: &CompiledFilter) -> Option<Warning> {
+    let denies = |(nr, value)| {
+        let verdict = verdict(&compiled.program, nr, [value; 6]);
+        verdict.is_some_and(|verdict| {
+            let action = verdict & libc::SECCOMP_RET_ACTION_FULL;
+            ![
+                libc::SECCOMP_RET_ALLOW,
+                libc::SECCOMP_RET_LOG,
+                libc::SECCOMP_RET_USER_NOTIF,
+                libc::SECCOMP_RET_TRACE,
+            ]
+            .contains(&action)
+        })
+    };
+    let calls = [libc::SYS_execve, libc::SYS_execveat].into_iter().flat_map(|nr| [(nr, 0), (nr, u64::MAX)]);
+    calls.into_iter().all(denies).then(|| {
+        Warning(
+            "linux.seccomp: the filter denies execve, so the container's program cannot be executed".into(),
+        )
+    })
 }
 
 /// Returns whether a filter does not kill or trap a process that calls close(2). Only the

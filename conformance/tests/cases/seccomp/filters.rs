@@ -126,6 +126,28 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "a filter that forbids execve, write and exit",
+        quote: "runc: a process that can neither execute its program nor exit ends by a signal",
+        run: |runtime| {
+            let deny = |names: &[&str]| {
+                json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+                    { "names": names, "action": "SCMP_ACT_ERRNO" }] })
+            };
+            let everything = json!({ "defaultAction": "SCMP_ACT_ERRNO" });
+            let all = [deny(&["execve", "execveat", "exit", "exit_group"]), everything];
+            each(
+                all.into_iter()
+                    .flat_map(|profile| BOTH.map(|no_new_privileges| (profile.clone(), no_new_privileges))),
+                |(profile, no_new_privileges)| {
+                    let bundle = bundle(profile, &["exit", "0"])?
+                        .with(|config| config["process"]["noNewPrivileges"] = (*no_new_privileges).into())?;
+                    runtime.run_in(&bundle, &["run", "c"])?.failed()?;
+                    Ok(())
+                },
+            )
+        },
+    },
+    Case {
         name: "calls newer than the profile do not exist",
         quote: "runc: with a default action that denies, system calls above the highest that the profile names \
                 return ENOSYS",
