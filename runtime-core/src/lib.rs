@@ -44,6 +44,7 @@
 //! The repository's `docs/architecture.md` has the picture.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod boundary;
 mod byte_enum;
@@ -76,11 +77,13 @@ pub use cgroup::{is_unified, stats};
 pub use error::{Error, ErrorKind, OsError, Result, Warning};
 pub use id::ContainerId;
 pub use ops::{
-    CgroupManager, Container, ContainerBuilder, DeleteOptions, Event, Events, ExecBuilder, Listed, Output,
-    Pending, Process, Runtime, State, check_preserved_fds, features,
+    CgroupManager, Container, ContainerBuilder, DeleteOptions, Event, Events, ExecBuilder, HookResult,
+    Listed, Output, Pending, Process, Runtime, State, check_preserved_fds, features,
 };
 pub use parent::self_exe::{Protection, protect_program, protection};
 pub use runtime_sys::process::ExitStatus;
 pub use stdio::Stdio;
+#[cfg(feature = "tokio")]
+pub use terminal::AsyncTerminal;
 pub use terminal::Terminal;
 pub use userns::is_initial_user_namespace;

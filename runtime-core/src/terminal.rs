@@ -101,3 +101,79 @@ impl From<Terminal> for OwnedFd {
         terminal.0
     }
 }
+
+#[cfg(feature = "tokio")]
+pub use asynchronous::AsyncTerminal;
+
+#[cfg(feature = "tokio")]
+mod asynchronous {
+    use super::Terminal;
+    use crate::error::{Context, Error, Result};
+    use runtime_sys::async_fd::Watched;
+    use runtime_sys::fd;
+    use std::io;
+    use std::pin::Pin;
+    use std::task::{self, Poll};
+    use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+
+    /// A [`Terminal`] that is read and written in the event loop of tokio.
+    #[derive(Debug)]
+    pub struct AsyncTerminal {
+        terminal: Terminal,
+        watched: Watched,
+    }
+
+    impl Terminal {
+        /// Registers the terminal with tokio, and sets O_NONBLOCK.
+        ///
+        /// # Panics
+        ///
+        /// Outside of a tokio runtime with I/O.
+        pub fn into_async(self) -> Result<AsyncTerminal> {
+            fd::set_nonblocking(&self.0).context(|| "fcntl(F_SETFL)")?;
+            let copy = self.0.try_clone().map_err(|error| Error::io(&error, "dup"))?;
+            let watched = Watched::new(copy, Interest::READABLE | Interest::WRITABLE);
+            let watched = watched.map_err(|error| Error::io(&error, "epoll_ctl"))?;
+            Ok(AsyncTerminal { terminal: self, watched })
+        }
+    }
+
+    impl AsyncTerminal {
+        /// Returns the terminal, for its window size.
+        pub fn get(&self) -> &Terminal {
+            &self.terminal
+        }
+    }
+
+    impl AsyncRead for AsyncTerminal {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            context: &mut task::Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let this = self.get_mut();
+            let piece = buf.initialize_unfilled();
+            let read = this.watched.poll_read(context, |_| io::Read::read(&mut &this.terminal, piece));
+            read.map_ok(|length| buf.advance(length))
+        }
+    }
+
+    impl AsyncWrite for AsyncTerminal {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            context: &mut task::Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            let this = self.get_mut();
+            this.watched.poll_write(context, |_| io::Write::write(&mut &this.terminal, buf))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+}

@@ -12,8 +12,9 @@ use runtime_sys::mount::{Depth, MountAttr, attr, set_attr};
 use runtime_sys::process::{pidfd_getfd, pidfd_open};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -349,29 +350,30 @@ fn id_of(place: &Path) -> ContainerId {
     ContainerId::new(&name.trim_start_matches('/').replace(['/', '.'], "_")).unwrap()
 }
 
+/// Runs a future in a runtime of tokio with four threads.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
+    tokio.block_on(future)
+}
+
 #[test]
 fn from_the_tasks_of_tokio() {
     let _alone = alone();
-    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
     let root = tempfile::tempdir().unwrap();
     let runtime = Runtime::new(root.path());
     // Before any clone, which would inherit the descriptor by which a bundle's program is written:
     // its execve(2) would fail meanwhile (ETXTBSY).
     let bundles = [0, 1, 2, 3, 4, 5, 6, 7].map(|n| (n, Bundle::new(&["exit", &n.to_string()]).unwrap()));
-    tokio.block_on(async {
+    block_on(async {
         let tasks: Vec<_> = bundles
             .into_iter()
             .map(|(n, bundle)| {
                 let runtime = runtime.clone();
                 tokio::spawn(async move {
                     let id = ContainerId::new(&format!("task{n}")).unwrap();
-                    let created = runtime.builder(id.clone(), bundle.path()).run().unwrap();
-                    // Waiting needs no thread.
-                    let pidfd = created.as_fd().try_clone_to_owned().unwrap();
-                    let ended = sys_testing::descriptor::register(pidfd).unwrap();
-                    drop(ended.readable().await.unwrap());
-                    assert_eq!(created.wait().unwrap().code(), n);
-                    runtime.container(id).delete(DeleteOptions::new()).unwrap();
+                    let init = runtime.builder(id, bundle.path()).run_async().await.unwrap();
+                    assert_eq!(init.wait_async().await.unwrap().code(), n);
+                    init.delete().unwrap();
                 })
             })
             .collect();
@@ -380,4 +382,188 @@ fn from_the_tasks_of_tokio() {
         }
     });
     assert!(runtime.list().unwrap().is_empty());
+}
+
+#[test]
+fn a_server_on_tokio_executes_processes() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(root.path());
+    let (_bundle, init) = shell_container(&runtime, "server");
+    let before = fds();
+    block_on(async {
+        let container = init.container();
+        let text = "sleep 1000 & head -c 3000000 /dev/zero; echo err >&2; exit 7";
+        let output = container.exec(script(text)).output_async(1 << 20).await.unwrap();
+        assert_eq!((output.status.code(), output.stdout.len(), output.is_truncated), (7, 1 << 20, true));
+        assert_eq!(output.stderr, b"err\n");
+
+        let mut process =
+            container.exec(script("read x; echo got $x")).terminal().spawn_async().await.unwrap();
+        let mut terminal = process.terminal.take().unwrap().into_async().unwrap();
+        terminal.get().resize(10, 20).unwrap();
+        terminal.write_all(b"word\n").await.unwrap();
+        let mut said = Vec::new();
+        terminal.read_to_end(&mut said).await.unwrap();
+        assert!(String::from_utf8(said).unwrap().contains("got word"));
+        assert_eq!(process.wait_async().await.unwrap().code(), 0);
+
+        // A wait that is given up loses nothing.
+        let mut events = container.events(Duration::from_millis(20)).unwrap();
+        let slow = container.exec(script("sleep 0.3; exit 3")).spawn_async().await.unwrap();
+        assert!(tokio::time::timeout(Duration::from_millis(1), slow.wait_async()).await.is_err());
+        assert!(matches!(events.next_async().await.unwrap(), Some(runtime_core::Event::Stats(_))));
+        assert_eq!(slow.wait_async().await.unwrap().code(), 3);
+        let mut events = container.events(Duration::from_secs(1000)).unwrap();
+        let end = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            container.kill(9).unwrap();
+        };
+        let (event, ()) = tokio::join!(events.next_async(), end);
+        assert_eq!(event.unwrap(), None);
+    });
+    assert_eq!(fds(), before);
+    end(init);
+}
+
+/// A future that is dropped leaves nothing, at whatever moment that is.
+#[test]
+fn a_dropped_future_leaves_nothing() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(root.path());
+    let hook = json!({ "path": "/bin/sleep", "args": ["sleep", "1000"] });
+    let hangs = json!({ "createRuntime": [hook] });
+    let quick = Bundle::new(&["sleep"]).unwrap();
+    let hangs = Bundle::new(&["sleep"]).unwrap().with(|c| c["hooks"] = hangs).unwrap();
+    let before = fds();
+    block_on(async {
+        for millis in [0, 1, 2, 3, 5, 8, 13, 20, 40] {
+            for bundle in [&quick, &hangs] {
+                let run = runtime.builder(own_id("dropped"), bundle.path()).run_async();
+                if let Ok(Ok(init)) = tokio::time::timeout(Duration::from_millis(millis), run).await {
+                    end(init);
+                }
+                // The thread that undoes the creation goes on after the future is gone.
+                let deadline = Instant::now() + Duration::from_secs(20);
+                while !runtime.list().unwrap_or_default().is_empty() {
+                    assert!(Instant::now() < deadline, "{millis} ms: the container is left");
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+        }
+    });
+    assert_eq!(fds(), before);
+    assert_eq!(children(), 0);
+}
+
+/// Returns the number of children of this process, zombies too.
+fn children() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let of = |task: std::io::Result<std::fs::DirEntry>| {
+        // A thread may end meanwhile.
+        let list = std::fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default();
+        list.split_ascii_whitespace().count()
+    };
+    tasks.map(of).sum()
+}
+
+/// The calling program's own hook: its error and its panic destroy the container.
+#[test]
+fn a_hook_of_the_calling_program() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(root.path());
+    let bundle = Bundle::new(&["sleep"]).unwrap();
+    let before = (caller(), fds());
+    let (sender, told) = std::sync::mpsc::channel();
+    let init = runtime
+        .builder(own_id("hook"), bundle.path())
+        .create_runtime_hook(move |state| {
+            let namespace = std::fs::read_link(format!("/proc/{}/ns/net", state.pid))?;
+            Ok(sender.send((state.pid, state.status, namespace))?)
+        })
+        .run()
+        .unwrap();
+    let (pid, status, namespace) = told.recv().unwrap();
+    assert_eq!((pid, status), (init.pid(), Status::Creating));
+    assert_eq!(namespace, std::fs::read_link(format!("/proc/{pid}/ns/net")).unwrap());
+    end(init);
+
+    let builder = runtime.builder(own_id("hook"), bundle.path());
+    let error = builder.create_runtime_hook(|_| Err("no address is left".into())).create().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Hook);
+    assert!(error.report().contains("#0 of the calling program: no address is left"), "{error:?}");
+
+    let builder = runtime.builder(own_id("hook"), bundle.path());
+    let builder = builder.create_runtime_hook(|_| panic!("a bug of the caller"));
+    let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| builder.create())).unwrap_err();
+    assert_eq!(*payload.downcast::<&str>().unwrap(), "a bug of the caller");
+    assert!(runtime.list().unwrap().is_empty());
+    assert_eq!(((caller(), fds()), children()), (before, 0));
+}
+
+/// A handle that is dropped in the middle: what was only prepared ends, what runs goes on.
+#[test]
+fn handles_that_are_dropped() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(root.path());
+    let bundle = Bundle::new(&["sleep"]).unwrap();
+    let before = fds();
+    let id = own_id("handles");
+    let container = runtime.container(id.clone());
+    drop(runtime.builder(id.clone(), bundle.path()).parallel(true).load().unwrap());
+    assert_eq!(container.state().unwrap_err().kind(), ErrorKind::NotFound);
+
+    drop(runtime.builder(id.clone(), bundle.path()).prepare().unwrap());
+    assert_eq!(container.state().unwrap().status, Status::Stopped);
+    assert_eq!(children(), 0);
+    container.delete(DeleteOptions::new()).unwrap();
+
+    let init = runtime.builder(id, bundle.path()).run().unwrap();
+    let pid = init.pid();
+    drop(init);
+    let found = runtime.container(container.id().clone());
+    assert_eq!((found.state().unwrap().status, found.state().unwrap().pid), (Status::Running, pid));
+    drop(container.exec(script("x")).prepare().unwrap_err());
+    found.delete(DeleteOptions::new().force(true)).unwrap();
+    // Nothing has waited for it.
+    assert_eq!(children(), 1);
+    nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None).unwrap();
+    assert_eq!((fds(), children()), (before, 0));
+}
+
+/// With any number of free descriptors, a container is made, or an error names the limit and nothing is left.
+#[test]
+fn a_program_without_descriptors() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(root.path());
+    let bundle = Bundle::new(&["sleep"]).unwrap();
+    let before = fds();
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    let is_free = |fd: &u64| std::fs::symlink_metadata(format!("/proc/self/fd/{fd}")).is_err();
+    let numbers: Vec<u64> = (0..1000).filter(is_free).collect();
+    let mut made = 0;
+    for (free, limit) in numbers.into_iter().take(80).enumerate() {
+        setrlimit(Resource::RLIMIT_NOFILE, limit, hard).unwrap();
+        let result = runtime.builder(own_id("fds"), bundle.path()).run();
+        setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
+        match result {
+            Ok(init) => {
+                made += 1;
+                end(init);
+            }
+            Err(error) => {
+                assert_eq!(error.errno(), Some(libc::EMFILE), "{free}: {error:?}");
+                let left = runtime.list().unwrap_or_default();
+                assert!(left.is_empty(), "{free}: {error:?}: {left:?}");
+            }
+        }
+        assert_eq!((fds(), children()), (before, 0), "{free}");
+    }
+    assert!((1..80).contains(&made), "{made}");
 }

@@ -41,6 +41,8 @@ fn print(id: &str, event: &Event) -> Result<(), Failure> {
     let line = match event {
         Event::Stats(stats) => Line { kind: "stats", id, data: Some(stats) },
         Event::OutOfMemory => Line { kind: "oom", id, data: None },
+        // runc's output has no other events.
+        _ => return Ok(()),
     };
     let text = serde_json::to_string(&line).unwrap_or_default() + "\n";
     let mut stdout = std::io::stdout();

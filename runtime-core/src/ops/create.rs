@@ -6,6 +6,7 @@
 //! record is complete. So `delete --force` finds everything that a killed runtime leaves.
 
 use super::bundle::Bundle;
+use super::caller_hooks::{CallerHooks, HookResult};
 use super::container::{Container, Runtime};
 use super::inherited::Inherited;
 use super::notify;
@@ -24,7 +25,7 @@ use crate::parent::ids;
 use crate::parent::network::NewNetwork;
 use crate::path::proc::Proc;
 use crate::prepare::{self, Extras};
-use crate::spec::{self, Spec};
+use crate::spec::{self, Spec, StateDocument};
 use crate::state::filter::CompiledFilter;
 use crate::state::record::{Document, HookRecord, Record};
 use crate::stdio::Stdio;
@@ -52,7 +53,8 @@ pub struct ContainerBuilder {
     rootless: Option<bool>,
     notify: bool,
     parallel: bool,
-    options: ProcessOptions,
+    hooks: CallerHooks,
+    pub(super) options: ProcessOptions,
 }
 
 /// The event that a container's program waits for.
@@ -77,6 +79,7 @@ impl Runtime {
             rootless: None,
             notify: false,
             parallel: false,
+            hooks: CallerHooks::default(),
             options: ProcessOptions::default(),
         }
     }
@@ -170,6 +173,22 @@ impl ContainerBuilder {
         self
     }
 
+    /// Calls `hook` in the calling thread after the createRuntime hooks of config.json, with the
+    /// state document that those get: the container's namespaces and mounts exist, and its process,
+    /// whose pid is in the document, waits before pivot_root(2). This is where a program gives the
+    /// container a network, for example. Hooks that are added first are called first.
+    ///
+    /// The container's lock is held: the hook must not operate on the container, and nothing limits
+    /// its time. If it fails, the container is destroyed and the error is of the kind
+    /// [`ErrorKind::Hook`]. If it panics, the container is destroyed, then the panic goes on.
+    pub fn create_runtime_hook(
+        mut self,
+        hook: impl FnOnce(&StateDocument<'_>) -> HookResult + Send + 'static,
+    ) -> Self {
+        self.hooks.add(hook);
+        self
+    }
+
     /// Uses chroot(2) instead of pivot_root(2), for a rootfs on an initramfs.
     /// Less safe: the host's mounts stay in the mount namespace.
     pub fn no_pivot(mut self, no_pivot: bool) -> Self {
@@ -238,14 +257,27 @@ impl ContainerBuilder {
         warnings.extend(filter.as_ref().and_then(prepare::seccomp::warning));
         let notes = seccomp_notes(&config, filter.as_ref());
         let (given, streams) = self.options.take_extras()?;
-        let mut extras = Extras { keeps: groups_to_keep(&config)?, filter, ..given };
+        let mut hooks = std::mem::take(&mut self.hooks);
+        let keeps = groups_to_keep(&config)?;
+        let mut extras = Extras { keeps, filter, has_caller_hooks: !hooks.are_none(), ..given };
 
         // The record names everything that will be made, and is written first.
         let record = record(id, bundle.path, &config, *spec, process, &target, &extras);
 
         let (options, rootless, made) = (&self.options, self.rootless, Made::default());
-        let tx = Transaction { container, config: &config, target, options, rootless, record, notes, made };
-        let ((child, plan, streams), tx) = tx.run(|tx, entry| {
+        let config = &config;
+        let tx = Transaction {
+            container,
+            config,
+            target,
+            options,
+            rootless,
+            record,
+            notes,
+            made,
+            hooks: &mut hooks,
+        };
+        let made = tx.run(|tx, entry| {
             if self.notify {
                 entry.make_notify()?;
             }
@@ -272,7 +304,11 @@ impl ContainerBuilder {
                 container.start_container_hooks(&tx.record, Watch::cancel(tx.options.cancel()))?;
             }
             Ok((child, plan, streams))
-        })?;
+        });
+        let ((child, plan, streams), tx) = match made {
+            Ok(made) => made,
+            Err(error) => return Err(hooks.undone(error)),
+        };
         let pending = Pending::new(container.clone(), child, plan, tx.made.oom_watch, tx.notes, streams);
         Ok(pending.with_record(tx.record).cancelled_by(self.options.cancel))
     }

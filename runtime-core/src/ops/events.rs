@@ -9,10 +9,11 @@ use crate::cgroup::{Cgroup, parse_events};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::spec::Status;
 use runtime_sys::{Errno, fd};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// An event of a container.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The container's resource usage.
@@ -70,37 +71,62 @@ impl Container {
     }
 }
 
+/// The result of a look at a container's cgroup.
+pub(super) enum Look {
+    /// An event has occurred.
+    Event(Event),
+    /// No process is left.
+    End,
+    /// Nothing has occurred. The resource usage is due after this time.
+    Nothing(Duration),
+}
+
 impl Events {
+    /// Looks for an event without waiting. The kernel reports the changes of the files since the
+    /// last look.
+    pub(super) fn look(&mut self) -> Result<Look> {
+        let populated = read(&self.files.0)?.is_some_and(|text| parse_events(&text).populated);
+        if let Some(file) = &self.files.1
+            && let Some(text) = read(file)?
+        {
+            let kills = crate::cgroup::keyed(&text, "oom_kill");
+            if kills > self.kills {
+                self.kills = kills;
+                return Ok(Look::Event(Event::OutOfMemory));
+            }
+        }
+        if !populated {
+            return Ok(Look::End);
+        }
+        let left = self.next_stats.saturating_duration_since(Instant::now());
+        if !left.is_zero() {
+            return Ok(Look::Nothing(left));
+        }
+        self.next_stats = Instant::now() + self.interval;
+        match self.cgroup.stats() {
+            // The cgroup has just been removed.
+            Err(error) if error.errno() == Some(libc::ENODEV) => Ok(Look::End),
+            other => Ok(Look::Event(Event::Stats(Box::new(other?)))),
+        }
+    }
+
+    /// Returns the files whose changes the kernel reports as POLLPRI (cgroups(7)).
+    pub(super) fn files(&self) -> [Option<BorrowedFd<'_>>; 2] {
+        let (events, memory) = &self.files;
+        [Some(events.as_fd()), memory.as_ref().map(AsFd::as_fd)]
+    }
+
     fn wait(&mut self) -> Result<Option<Event>> {
         loop {
-            // Both files are read before each wait: the kernel reports changes since the last read.
-            let populated = read(&self.files.0)?.is_some_and(|text| parse_events(&text).populated);
-            if let Some(file) = &self.files.1
-                && let Some(text) = read(file)?
-            {
-                let kills = crate::cgroup::keyed(&text, "oom_kill");
-                if kills > self.kills {
-                    self.kills = kills;
-                    return Ok(Some(Event::OutOfMemory));
+            match self.look()? {
+                Look::Event(event) => return Ok(Some(event)),
+                Look::End => return Ok(None),
+                Look::Nothing(left) => {
+                    let wait_ms = i32::try_from(left.as_millis()).unwrap_or(i32::MAX - 1) + 1;
+                    let wanted = self.files().map(|file| Some((file?, libc::POLLPRI)));
+                    fd::poll_many(wanted, wait_ms).context(|| "poll cgroup.events")?;
                 }
             }
-            if !populated {
-                return Ok(None);
-            }
-            let left = self.next_stats.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                self.next_stats = Instant::now() + self.interval;
-                return match self.cgroup.stats() {
-                    // The cgroup has just been removed.
-                    Err(error) if error.errno() == Some(libc::ENODEV) => Ok(None),
-                    other => Ok(Some(Event::Stats(Box::new(other?)))),
-                };
-            }
-            let wait_ms = i32::try_from(left.as_millis()).unwrap_or(i32::MAX - 1) + 1;
-            // The kernel reports a change of the files as POLLPRI (cgroups(7)).
-            let (events, memory) = &self.files;
-            let wanted = [Some(events), memory.as_ref()].map(|file| Some((file?.as_fd(), libc::POLLPRI)));
-            fd::poll_many(wanted, wait_ms).context(|| "poll cgroup.events")?;
         }
     }
 }

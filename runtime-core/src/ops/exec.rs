@@ -44,7 +44,7 @@ pub struct ExecBuilder {
     cgroup: Option<String>,
     ignore_paused: bool,
     hook: Option<Hook>,
-    options: ProcessOptions,
+    pub(super) options: ProcessOptions,
 }
 
 impl Container {

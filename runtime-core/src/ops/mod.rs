@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The operations on containers, one in each file.
 
+#[cfg(feature = "tokio")]
+mod asynchronous;
 mod bundle;
+mod caller_hooks;
 mod container;
 mod container_hooks;
 mod create;
@@ -25,6 +28,7 @@ mod target;
 mod transaction;
 mod update;
 
+pub use caller_hooks::HookResult;
 pub use container::{Container, Runtime};
 pub use create::ContainerBuilder;
 pub use delete::DeleteOptions;

@@ -218,7 +218,7 @@ impl Process {
     /// thread may call this, more than once.
     ///
     /// To wait without a thread, poll the pidfd that [`AsFd`] returns for POLLIN (pidfd_open(2)),
-    /// then call this.
+    /// then call this; with the feature `tokio`, call `wait_async`.
     ///
     /// A tracer in the container that never waits for this process keeps it as a zombie. This
     /// does not delay the caller by more than 100 ms.
@@ -269,7 +269,12 @@ impl Process {
             stdout.read()?;
             stderr.read()?;
         }
-        // The rest of what the process has written. Others may be writing meanwhile, without end.
+        self.output_of(stdout, stderr)
+    }
+
+    /// Reads what is left of the output of this process, which has ended.
+    pub(super) fn output_of(&self, mut stdout: Collected, mut stderr: Collected) -> Result<Output> {
+        // Other processes may be writing meanwhile, without end.
         const PIPE_MAX: usize = 1 << 20;
         for stream in [&mut stdout, &mut stderr] {
             let mut pieces = 0..PIPE_MAX / 8192;
@@ -304,6 +309,12 @@ impl Process {
         let limit =
             self.about.watch.as_ref().filter(|_| status == ExitStatus::Signaled(libc::SIGKILL))?.limit()?;
         Some(Warning(format!("process {} was OOM-killed: {limit}", self.running.pid)))
+    }
+
+    /// Forgets the event that ends later waits.
+    #[cfg(feature = "tokio")]
+    pub(super) fn forget_cancel(&mut self) {
+        self.about.cancel = None;
     }
 
     /// Returns the event of [`ContainerBuilder::cancel`](super::ContainerBuilder::cancel).

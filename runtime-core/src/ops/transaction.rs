@@ -2,6 +2,7 @@
 //! The transaction of create: it makes the whole container, or undoes everything. Its methods
 //! are the steps of the sequence in `create.rs`.
 
+use super::caller_hooks::CallerHooks;
 use super::container::Container;
 use super::container_hooks::{self, HookTarget};
 use super::delete::poststop;
@@ -47,6 +48,8 @@ pub(super) struct Transaction<'a> {
     pub(super) record: Record,
     pub(super) notes: Vec<String>,
     pub(super) made: Made,
+    /// The hooks of the calling program.
+    pub(super) hooks: &'a mut CallerHooks,
 }
 
 /// The things that were made outside of the child. Everything else ends with the child.
@@ -326,7 +329,11 @@ impl Transaction<'_> {
                     child.go()?;
                 }
                 Progress::Barrier => {
-                    self.hooks(child, plan)?;
+                    // The state document for the hooks borrows the whole transaction.
+                    let mut callers = std::mem::take(self.hooks);
+                    let run = self.run_hooks(child, plan, &mut callers);
+                    *self.hooks = callers;
+                    run?;
                     child.go()?;
                 }
                 Progress::Listener(listener) => {
@@ -350,12 +357,13 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Runs the prestart, createRuntime and createContainer hooks.
-    fn hooks(&self, child: &Child, plan: &Plan) -> Result<()> {
+    /// Runs the prestart, createRuntime and createContainer hooks, and those of the calling program.
+    fn run_hooks(&self, child: &Child, plan: &Plan, callers: &mut CallerHooks) -> Result<()> {
         let state = self.state(child.pid);
         for kind in [HookKind::Prestart, HookKind::CreateRuntime] {
             hooks::run(kind, self.config.hooks.of(kind), &state, self.options.watch(child))?;
         }
+        callers.call(&state)?;
         let inside = HookTarget {
             init: child,
             plan,
@@ -493,7 +501,9 @@ mod tests {
         let path = target.cgroup_path();
         let options = &ProcessOptions::default();
         let (notes, made) = (Vec::new(), Made::default());
-        let tx = Transaction { container, config, target, options, rootless: None, record, notes, made };
+        let hooks = &mut CallerHooks::default();
+        let tx =
+            Transaction { container, config, target, options, rootless: None, record, notes, made, hooks };
         let failed = tx.run::<()>(|tx, entry| {
             std::fs::remove_dir_all(root.path().join(id)).unwrap();
             tx.make_cgroup(entry).unwrap();

@@ -20,6 +20,8 @@ pub(crate) struct Extras {
     pub(crate) env: Vec<CString>,
     pub(crate) no_pivot: bool,
     pub(crate) no_new_keyring: bool,
+    /// True if the calling program has hooks of its own.
+    pub(crate) has_caller_hooks: bool,
     /// The caller's supplementary groups that the process keeps.
     pub(crate) keeps: Keeps,
     /// The fifo at which init waits for `start`.

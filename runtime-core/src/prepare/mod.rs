@@ -34,6 +34,7 @@ pub(crate) fn for_create(config: &Config, id: &str, host: &Host<'_>, extras: Ext
     let joins = namespaces::joins(config)?;
     let has_user = namespaces.is_own(Kind::User);
     let is_new = |kind| namespaces.is_new(kind);
+    let barrier = config.hooks.are_before_pivot() || extras.has_caller_hooks;
     let container = Container {
         namespace_root: has_user,
         late_namespaces: namespaces::late(namespaces),
@@ -44,13 +45,13 @@ pub(crate) fn for_create(config: &Config, id: &str, host: &Host<'_>, extras: Ext
         loopback: is_new(Kind::Network),
         hostname: config.hostname.as_deref().map(c_string),
         domainname: config.domainname.as_deref().map(c_string),
-        rootfs: rootfs::rootfs(config, host, &joins, extras.no_pivot)?,
+        rootfs: rootfs::rootfs(config, host, &joins, barrier, extras.no_pivot)?,
         sysctls: config
             .sysctls
             .iter()
             .map(|s| Sysctl { path: s.path.clone(), line: s.line.clone() })
             .collect(),
-        barrier: config.hooks.are_before_pivot(),
+        barrier,
         awaits_filter: false,
         mask_label: config.mount_label.clone().map(|label| (label.option, label.label)),
         readonly_paths: config.readonly_paths.clone().into(),

@@ -22,7 +22,13 @@ use runtime_sys::{Errno, cred, fd};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 
-pub(super) fn rootfs(config: &Config, host: &Host<'_>, joins: &[Join], no_pivot: bool) -> Result<Rootfs> {
+pub(super) fn rootfs(
+    config: &Config,
+    host: &Host<'_>,
+    joins: &[Join],
+    barrier: bool,
+    no_pivot: bool,
+) -> Result<Rootfs> {
     let path = host.rootfs;
     let dir = open_rootfs(path)?;
     let own_namespace = config.namespaces.is_own(Kind::Mount);
@@ -45,11 +51,7 @@ pub(super) fn rootfs(config: &Config, host: &Host<'_>, joins: &[Join], no_pivot:
         chrooted: config.namespaces.is_new(Kind::Mount)
             && !config.namespaces.is_new(Kind::User)
             && may_be_chrooted()?,
-        mount_point: if own_namespace && !config.hooks.are_before_pivot() {
-            c"/".to_owned()
-        } else {
-            super::given::c_string(path)
-        },
+        mount_point: if own_namespace && !barrier { c"/".to_owned() } else { super::given::c_string(path) },
         pivot: !no_pivot,
         readonly: config.rootfs_readonly,
         covered: covered(config),

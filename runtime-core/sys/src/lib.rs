@@ -24,6 +24,8 @@
 //!   first kernel with the call, if that is newer than 5.0, and the errors to expect.
 #![allow(unsafe_code)]
 
+#[cfg(feature = "tokio")]
+pub mod async_fd;
 pub mod bpf;
 pub mod clone;
 pub mod cred;

@@ -52,10 +52,3 @@ pub fn make_mount_writable(fd: RawFd) -> Result<()> {
     };
     Errno::result(result).map(drop)
 }
-
-/// Registers a descriptor with tokio, in the context of its runtime.
-#[cfg(feature = "tokio")]
-pub fn register(descriptor: OwnedFd) -> std::io::Result<tokio::io::unix::AsyncFd<OwnedFd>> {
-    // SAFETY: the `AsyncFd` owns the descriptor, so that it stays open and the same.
-    unsafe { tokio::io::unix::AsyncFd::register(descriptor) }.map_err(Into::into)
-}

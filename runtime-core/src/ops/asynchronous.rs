@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Methods for asynchronous programs on tokio. What waits for the kernel waits in tokio's event
+//! loop, without a thread. What makes a process runs on a thread of tokio's pool for blocking
+//! calls, for as long as it takes to make the process.
+
+use super::create::ContainerBuilder;
+use super::delete::DeleteOptions;
+use super::events::{Event, Events, Look};
+use super::exec::ExecBuilder;
+use super::options::ProcessOptions;
+use super::process::{Output, Process};
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::stdio::{Collected, Stdio};
+use runtime_sys::async_fd::Watched;
+use runtime_sys::fd;
+use runtime_sys::process::ExitStatus;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::pin::pin;
+use std::task::{self, Poll};
+use tokio::io::Interest;
+use tokio::task::spawn_blocking;
+
+fn copy_of(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
+    fd.try_clone_to_owned().map_err(|error| Error::io(&error, "dup"))
+}
+
+fn watched(fd: BorrowedFd<'_>, interest: Interest) -> Result<Watched> {
+    Watched::new(copy_of(fd)?, interest).map_err(|error| Error::io(&error, "epoll_ctl"))
+}
+
+fn poll_failed(error: &io::Error) -> Error {
+    Error::io(error, "epoll_wait")
+}
+
+impl Process {
+    /// Waits until the process has ended, as [`wait`](Self::wait) does, in the event loop of tokio.
+    /// Nothing is lost if the future is dropped.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with I/O.
+    pub async fn wait_async(&self) -> Result<ExitStatus> {
+        if let Some(status) = self.try_wait()? {
+            return Ok(status);
+        }
+        let ended = watched(self.as_fd(), Interest::READABLE)?;
+        ended.ready(Interest::READABLE).await.map_err(|error| poll_failed(&error))?;
+        self.wait()
+    }
+
+    /// Does what [`wait_with_output`](Self::wait_with_output) does, in the event loop of tokio. What
+    /// has been read is lost if the future is dropped.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with I/O.
+    pub async fn wait_with_output_async(&mut self, limit: usize) -> Result<Output> {
+        drop(self.stdin.take());
+        let mut streams = [Stream::new(self.stdout.take(), limit)?, Stream::new(self.stderr.take(), limit)?];
+        {
+            let mut ended = pin!(self.wait_async());
+            poll_fn(|context| {
+                for stream in &mut streams {
+                    stream.poll(context)?;
+                }
+                ended.as_mut().poll(context)
+            })
+            .await?;
+        }
+        let [stdout, stderr] = streams.map(|stream| stream.collected);
+        self.output_of(stdout, stderr)
+    }
+}
+
+/// One output stream that is being collected.
+struct Stream {
+    collected: Collected,
+    watched: Option<Watched>,
+}
+
+impl Stream {
+    fn new(pipe: Option<io::PipeReader>, limit: usize) -> Result<Self> {
+        let watched = pipe.as_ref().map(|pipe| watched(pipe.as_fd(), Interest::READABLE)).transpose()?;
+        Ok(Stream { collected: Collected::of(pipe, limit)?, watched })
+    }
+
+    /// Reads what is there. A task that has read for long lets others run.
+    fn poll(&mut self, context: &mut task::Context<'_>) -> Result<()> {
+        const PIECES: usize = 32;
+        let Some(watched) = &self.watched else { return Ok(()) };
+        for _ in 0..PIECES {
+            let mut failed = None;
+            let polled = watched.poll_read(context, |_pipe| match self.collected.read() {
+                Ok(true) => Ok(true),
+                Ok(false) if self.collected.interest().is_none() => Ok(false),
+                Ok(false) => Err(io::ErrorKind::WouldBlock.into()),
+                Err(error) => {
+                    failed = Some(error);
+                    Ok(false)
+                }
+            });
+            if let Some(error) = failed {
+                return Err(error);
+            }
+            match polled {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(true)) => {}
+                Poll::Ready(Ok(false)) => {
+                    self.watched = None;
+                    return Ok(());
+                }
+                Poll::Ready(Err(error)) => return Err(poll_failed(&error)),
+            }
+        }
+        context.waker().wake_by_ref();
+        Ok(())
+    }
+}
+
+impl Events {
+    /// Waits for the next event, as the iterator does, in the event loop of tokio. `None` when no
+    /// process is left in the container. No event is lost if the future is dropped.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with I/O and time.
+    pub async fn next_async(&mut self) -> Result<Option<Event>> {
+        // Registered before the look, so that no change between the two is missed.
+        let files = self.files().map(|file| file.map(|file| watched(file, Interest::PRIORITY)).transpose());
+        let [events, memory] = files;
+        let (events, memory) = (events?, memory?);
+        loop {
+            let left = match self.look()? {
+                Look::Event(event) => return Ok(Some(event)),
+                Look::End => return Ok(None),
+                Look::Nothing(left) => left,
+            };
+            let mut sleep = pin!(tokio::time::sleep(left));
+            let mut changed = [&events, &memory]
+                .map(|file| file.as_ref().map(|file| Box::pin(file.ready(Interest::PRIORITY))));
+            poll_fn(|context| {
+                for change in changed.iter_mut().flatten() {
+                    if let Poll::Ready(result) = change.as_mut().poll(context) {
+                        return Poll::Ready(result.map_err(|error| poll_failed(&error)));
+                    }
+                }
+                sleep.as_mut().poll(context).map(Ok)
+            })
+            .await?;
+        }
+    }
+}
+
+/// A process that was made for a future, and that nothing has taken yet. Dropping ends it, and
+/// deletes the container whose first process it is.
+struct Undelivered(Option<Process>);
+
+impl Drop for Undelivered {
+    fn drop(&mut self) {
+        let Some(process) = self.0.take() else { return };
+        // There is no caller to report a failure to.
+        let _killed = process.signal(libc::SIGKILL);
+        if process.record().is_some() {
+            let _deleted = process.container().delete(DeleteOptions::new().force(true));
+        }
+        let _reaped = process.wait();
+    }
+}
+
+/// Runs `make` on a thread of tokio's pool. If the future is dropped, the operation is cancelled,
+/// and what it has made is removed.
+async fn off_thread(
+    mut options: ProcessOptions,
+    make: impl FnOnce(ProcessOptions) -> Result<Process> + Send + 'static,
+) -> Result<Process> {
+    // Readable when its other end, which is dropped with the future, is closed.
+    let mut gone = None;
+    if options.cancel.is_none() {
+        let (read, write) = fd::pipe().context(|| "pipe2")?;
+        options.cancel = Some(read);
+        gone = Some(write);
+    }
+    let made = spawn_blocking(move || make(options).map(|process| Undelivered(Some(process)))).await;
+    let mut made = match made {
+        Ok(made) => made?,
+        Err(failed) => match failed.try_into_panic() {
+            Ok(payload) => std::panic::resume_unwind(payload),
+            Err(_) => return Err(Error::new(ErrorKind::Cancelled, "the runtime of tokio shuts down")),
+        },
+    };
+    let process = made.0.take();
+    let mut process = process.ok_or_else(|| Error::new(ErrorKind::Cancelled, "interrupted"))?;
+    if gone.is_some() {
+        process.forget_cancel();
+    }
+    Ok(process)
+}
+
+impl ContainerBuilder {
+    /// Does what [`create`](Self::create) does on a thread of tokio's pool for blocking calls. If
+    /// the future is dropped, the creation is cancelled and undone.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn create_async(mut self) -> Result<Process> {
+        let options = std::mem::take(&mut self.options);
+        off_thread(options, move |options| {
+            self.options = options;
+            self.create()
+        })
+        .await
+    }
+
+    /// Does what [`run`](Self::run) does on a thread of tokio's pool for blocking calls. If the
+    /// future is dropped, the creation is cancelled and undone.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn run_async(mut self) -> Result<Process> {
+        let options = std::mem::take(&mut self.options);
+        off_thread(options, move |options| {
+            self.options = options;
+            self.run()
+        })
+        .await
+    }
+}
+
+impl ExecBuilder {
+    /// Does what [`spawn`](Self::spawn) does on a thread of tokio's pool for blocking calls. If the
+    /// future is dropped, the process is killed.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn spawn_async(mut self) -> Result<Process> {
+        let options = std::mem::take(&mut self.options);
+        off_thread(options, move |options| {
+            self.options = options;
+            self.spawn()
+        })
+        .await
+    }
+
+    /// Does what [`output`](Self::output) does: starts the process on a thread of tokio's pool for
+    /// blocking calls, and collects its output in the event loop.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with I/O.
+    pub async fn output_async(self, limit: usize) -> Result<Output> {
+        let quiet = self.stdin(Stdio::Null).stdout(Stdio::Piped).stderr(Stdio::Piped);
+        quiet.spawn_async().await?.wait_with_output_async(limit).await
+    }
+}
