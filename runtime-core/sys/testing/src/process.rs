@@ -27,6 +27,17 @@ pub fn fork(child: impl FnOnce() -> i32) -> Result<Pid> {
     }
 }
 
+unsafe extern "C" {
+    /// No longer in POSIX, but in the C library.
+    fn ualarm(micros: u32, interval: u32) -> u32;
+}
+
+/// Ends the process by SIGALRM after a number of microseconds.
+pub fn end_after(micros: u32) {
+    // SAFETY: the function takes integers.
+    unsafe { ualarm(micros, 0) };
+}
+
 /// Replaces the calling process by its child, so that its pid changes: forks, and the parent exits.
 ///
 /// The caller promises: the program has one thread.
