@@ -4,10 +4,10 @@
 
 use runtime_core::spec::Spec;
 
-/// Converts to their types and back, by way of JSON.
+/// Converts to their types and back.
 fn round_trip(spec: &Spec) -> Spec {
-    let theirs: oci_spec::runtime::Spec = serde_json::from_slice(&serde_json::to_vec(spec).unwrap()).unwrap();
-    in_order(Spec::from_serialize(&theirs).unwrap())
+    let theirs = oci_spec::runtime::Spec::try_from(spec).unwrap();
+    in_order(Spec::try_from(theirs).unwrap())
 }
 
 /// Sorts the capabilities, which are unordered sets in their types.
@@ -35,7 +35,7 @@ fn the_example_survives_the_way_through_oci_spec() {
 
 #[test]
 fn the_default_of_oci_spec_is_a_configuration() {
-    let spec = Spec::from_serialize(&oci_spec::runtime::Spec::default()).unwrap();
+    let spec = Spec::try_from(oci_spec::runtime::Spec::default()).unwrap();
     spec.validate("/bundle").unwrap();
     assert_eq!(round_trip(&spec), in_order(spec));
 }
@@ -43,4 +43,20 @@ fn the_default_of_oci_spec_is_a_configuration() {
 #[test]
 fn what_is_no_configuration_is_an_error() {
     assert!(Spec::from_serialize(&["no", "object"]).unwrap_err().report().contains("expected a JSON object"));
+}
+
+/// The types of oci-spec 0.10 say less than config.json.
+#[test]
+fn what_has_no_place_in_oci_spec_is_an_error() {
+    let fails = |pointer: &str, value: serde_json::Value| {
+        let mut json = serde_json::to_value(Spec::example(true)).unwrap();
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        json.pointer_mut(parent).unwrap()[name] = value;
+        let spec = Spec::from_json(&serde_json::to_vec(&json).unwrap()).unwrap();
+        oci_spec::runtime::Spec::try_from(&spec).unwrap_err().report()
+    };
+    let no_limit = fails("/linux/resources/pids", serde_json::json!({}));
+    assert_eq!(no_limit, "linux.resources.pids.limit: oci_spec has no place for it");
+    let unknown = fails("/process/capabilities/bounding", serde_json::json!(["CAP_OF_TOMORROW"]));
+    assert!(unknown.starts_with("oci_spec: ") && unknown.contains("CAP_OF_TOMORROW"), "{unknown}");
 }

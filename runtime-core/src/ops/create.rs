@@ -94,6 +94,14 @@ impl ContainerBuilder {
         self
     }
 
+    /// Uses a configuration of the crate `oci_spec` in place of the bundle's config.json.
+    ///
+    /// Errors: config.json could not say it.
+    #[cfg(feature = "oci-spec")]
+    pub fn oci_spec(self, spec: &oci_spec::runtime::Spec) -> Result<Self> {
+        Ok(self.spec(Spec::try_from(spec)?))
+    }
+
     /// Reads the bundle's config.json now, for a caller that wants to inspect it
     /// ([`Self::loaded`]) before the container is made. If [`Self::parallel`] was allowed
     /// before, this starts the thread; the thread ends before this value is dropped.

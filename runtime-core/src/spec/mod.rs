@@ -16,6 +16,8 @@ mod features;
 mod known;
 mod linux;
 mod names;
+#[cfg(feature = "oci-spec")]
+mod oci;
 mod places;
 mod process;
 pub(crate) mod state;

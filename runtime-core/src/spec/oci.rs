@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The types of the crate `oci_spec`, which many programs have in hand already, from and to
+//! [`Spec`]. The feature `oci-spec` has them.
+//!
+//! Both are config.json as Rust types, so each is converted by way of JSON. `oci_spec`'s types say
+//! less: a `pids` without a limit, or a capability that the crate does not know, has no place in
+//! them. From [`Spec`], such a configuration is an error and is not changed in silence.
+
+use super::Spec;
+use crate::error::{Error, ErrorKind};
+use oci_spec::runtime as oci;
+use serde_json::Value;
+
+impl TryFrom<&oci::Spec> for Spec {
+    type Error = Error;
+
+    /// Converts the configuration.
+    ///
+    /// Errors: config.json could not say it.
+    fn try_from(spec: &oci::Spec) -> Result<Self, Error> {
+        Spec::from_serialize(spec)
+    }
+}
+
+impl TryFrom<oci::Spec> for Spec {
+    type Error = Error;
+
+    /// Converts the configuration like `Spec::try_from(&spec)`.
+    fn try_from(spec: oci::Spec) -> Result<Self, Error> {
+        Spec::try_from(&spec)
+    }
+}
+
+impl TryFrom<&Spec> for oci::Spec {
+    type Error = Error;
+
+    /// Converts the configuration.
+    ///
+    /// Errors: `oci_spec` has no place for a part of the configuration, which the error names.
+    fn try_from(spec: &Spec) -> Result<Self, Error> {
+        let fails =
+            |error: serde_json::Error| Error::new(ErrorKind::InvalidConfig, format!("oci_spec: {error}"));
+        let ours = serde_json::to_value(spec).map_err(fails)?;
+        let theirs: oci::Spec = serde_json::from_value(ours.clone()).map_err(fails)?;
+        let converted = serde_json::to_value(&theirs).map_err(fails)?;
+        match lost(&ours, &converted).or_else(|| lost(&converted, &ours)) {
+            None => Ok(theirs),
+            Some(path) => Err(Error::new(
+                ErrorKind::InvalidConfig,
+                format!("{}: oci_spec has no place for it", path.trim_start_matches('.')),
+            )),
+        }
+    }
+}
+
+impl TryFrom<Spec> for oci::Spec {
+    type Error = Error;
+
+    /// Converts the configuration like `oci_spec::runtime::Spec::try_from(&spec)`.
+    fn try_from(spec: Spec) -> Result<Self, Error> {
+        oci::Spec::try_from(&spec)
+    }
+}
+
+/// Returns the path of the first part of `ours` that `theirs` lacks or has otherwise. Lists of
+/// texts, such as capabilities, may have another order.
+fn lost(ours: &Value, theirs: &Value) -> Option<String> {
+    match (ours, theirs) {
+        (Value::Object(ours), Value::Object(theirs)) => ours.iter().find_map(|(name, value)| {
+            match theirs.get(name) {
+                Some(other) => lost(value, other),
+                None => (!is_nothing(value)).then(String::new),
+            }
+            .map(|rest| format!(".{name}{rest}"))
+        }),
+        (Value::Array(ours), Value::Array(theirs)) if ours.iter().all(Value::is_string) => {
+            let missing = ours.iter().position(|text| !theirs.contains(text))?;
+            Some(format!("[{missing}]"))
+        }
+        (Value::Array(ours), Value::Array(theirs)) if ours.len() == theirs.len() => {
+            let pairs = ours.iter().zip(theirs).enumerate();
+            pairs.into_iter().find_map(|(i, (ours, theirs))| Some(format!("[{i}]{}", lost(ours, theirs)?)))
+        }
+        _ => (ours != theirs).then(String::new),
+    }
+}
+
+/// Returns true for a value that means the same as its absence in every place that `oci_spec` drops
+/// it from.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.values().all(is_nothing),
+        _ => false,
+    }
+}
