@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Man pages and completions for shells, from the table that the program parses
-//! its arguments by (`make reference`):
+//! Man pages and completions for shells, from the commands that the program parses its arguments by
+//! (`make reference`):
 //!
 //! ```text
 //! cargo run -p runtime-cli --example reference DIRECTORY
 //! ```
-//!
-//! clap only carries the table to the crates that write these formats; the
-//! program itself does not use it (docs/decisions/arguments.md).
 #![allow(clippy::disallowed_methods, clippy::print_stderr)] // A tool of the build.
 
 #[path = "../src/args/flags.rs"]
@@ -15,13 +12,12 @@ mod flags;
 #[path = "../src/args/table.rs"]
 mod table;
 
-use clap::{Arg, ArgAction, ValueHint};
+use clap::{Arg, ArgAction, Command};
 use clap_complete::Shell;
 use clap_mangen::Man;
-use flags::{Flag, Takes};
 use std::io::Result;
 use std::path::{Path, PathBuf};
-use table::{COMMANDS, Command, GLOBALS, Order};
+use table::{ARGUMENTS, COMMANDS, Entry};
 
 const PROGRAM: &str = "runtime-cli";
 
@@ -53,86 +49,57 @@ fn write_all(directory: &Path) -> Result<()> {
     let pages = directory.join("man");
     std::fs::create_dir_all(&pages)?;
     std::fs::write(pages.join(format!("{PROGRAM}.8")), page(program())?)?;
-    for command in COMMANDS {
-        let name = format!("{PROGRAM}-{}", command.name);
-        std::fs::write(pages.join(format!("{name}.8")), page(subcommand(command).name(name))?)?;
+    for entry in COMMANDS {
+        let name = format!("{PROGRAM}-{}", entry.name);
+        std::fs::write(pages.join(format!("{name}.8")), page(subcommand(entry).name(name))?)?;
     }
     let completions = directory.join("completions");
     std::fs::create_dir_all(&completions)?;
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-        clap_complete::generate_to(shell, &mut program(), PROGRAM, &completions)?;
+        clap_complete::generate_to(shell, &mut with_plain_switches(program()), PROGRAM, &completions)?;
     }
     Ok(())
 }
 
-fn page(command: clap::Command) -> Result<Vec<u8>> {
+fn page(command: Command) -> Result<Vec<u8>> {
     let mut page = Vec::new();
     let version = format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION"));
-    // clap would refer to a page for it.
-    let command = command.disable_help_subcommand(true);
     Man::new(command).section("8").manual("Containers").source(version).render(&mut page)?;
     Ok(page)
 }
 
-fn program() -> clap::Command {
-    let version = Arg::new("version").short('v').long("version").action(ArgAction::Version);
-    clap::Command::new(PROGRAM)
-        .version(env!("CARGO_PKG_VERSION"))
-        .disable_version_flag(true)
-        .disable_help_flag(true)
+fn program() -> Command {
+    table::program()
         .about(ABOUT)
         .long_about(LONG_ABOUT)
+        // clap would refer to a page for it.
+        .disable_help_subcommand(true)
         .override_usage(format!("{PROGRAM} [global options] command [command options] [arguments...]"))
-        .args(GLOBALS.iter().filter(|flag| !flag.hidden).map(argument))
-        .args([help(), version.help("print the version")])
+        .mut_arg(ARGUMENTS, |arguments| arguments.hide(true))
         .subcommands(COMMANDS.iter().map(subcommand))
 }
 
-fn subcommand(command: &'static Command) -> clap::Command {
-    let description = command.description.replace("{program}", PROGRAM);
-    let (least, most) = command.arguments;
-    // The usage line says what they are.
-    let arguments = (most > 0).then(|| {
-        Arg::new("arguments")
-            .num_args(least..=most.min(1000))
-            .trailing_var_arg(command.order == Order::FlagsFirst)
-            .hide(true)
-    });
-    clap::Command::new(command.name)
-        .about(command.summary)
-        .long_about(format!("{}.\n\n{description}", sentence(command.summary)))
-        .disable_help_flag(true)
-        .override_usage(format!("{PROGRAM} {} [options] {}", command.name, command.usage))
-        .args(command.flags.iter().filter(|flag| !flag.hidden).map(argument))
-        .arg(help())
-        .args(arguments)
-}
-
-fn help() -> Arg {
-    Arg::new("help").short('h').long("help").action(ArgAction::Help).help("show help")
-}
-
-fn argument(flag: &'static Flag) -> Arg {
-    let name = flag.names.first().copied().unwrap_or_default();
-    let mut argument = Arg::new(name).help(flag.help);
-    for name in flag.names {
-        argument = match name.chars().collect::<Vec<_>>()[..] {
-            [letter] => argument.short(letter),
-            _ => argument.long(*name),
-        };
-    }
-    let (value, hint) = match (flag.takes, name) {
-        (Takes::Nothing, _) => return argument.action(ArgAction::SetTrue),
-        (Takes::Integer | Takes::Integers, _) => ("N", ValueHint::Other),
-        (_, "bundle" | "root") => ("DIRECTORY", ValueHint::DirPath),
-        (_, "console-socket" | "log" | "pid-file" | "pidfd-socket" | "process" | "resources") => {
-            ("FILE", ValueHint::FilePath)
-        }
-        _ => ("VALUE", ValueHint::Unknown),
+/// Hides that a switch takes a value behind `=`: the shells would ask for one.
+fn with_plain_switches(command: Command) -> Command {
+    let plain = |arg: Arg| {
+        let plain = arg.clone().action(ArgAction::SetTrue).num_args(0).require_equals(false);
+        let plain = plain.default_missing_value(None).value_parser(clap::value_parser!(bool));
+        if arg.is_require_equals_set() { plain } else { arg }
     };
-    let repeats = matches!(flag.takes, Takes::Texts | Takes::Integers);
-    let action = if repeats { ArgAction::Append } else { ArgAction::Set };
-    argument.action(action).value_name(value).value_hint(hint)
+    command.mut_args(plain).mut_subcommands(with_plain_switches)
+}
+
+fn subcommand(entry: &Entry) -> Command {
+    let command = entry.command();
+    let text = |text: Option<&clap::builder::StyledStr>| text.map(ToString::to_string).unwrap_or_default();
+    let (about, description) = (text(command.get_about()), text(command.get_long_about()));
+    let arguments = command.get_positionals().flat_map(|arg| arg.get_value_names().unwrap_or_default());
+    let usage: String = arguments.map(|usage| format!(" {usage}")).collect();
+    command
+        .long_about(format!("{}.\n\n{}", sentence(&about), description.replace("{program}", PROGRAM)))
+        .override_usage(format!("{PROGRAM} {} [options]{usage}", entry.name))
+        // The usage line has them.
+        .mut_args(|arg| if arg.get_id() == ARGUMENTS { arg.hide(true) } else { arg })
 }
 
 fn sentence(summary: &str) -> String {
@@ -155,18 +122,19 @@ mod tests {
             read("completions/_runtime-cli"),
             read("completions/runtime-cli.fish"),
         ];
-        let check = |page: &str, flags: &[Flag]| {
-            for name in flags.iter().filter(|flag| !flag.hidden).flat_map(|flag| flag.names) {
-                assert!(page.contains(&name.replace('-', "\\-")), "{name}: {page}");
-                assert!(completions.iter().all(|text| text.contains(name)), "{name}");
+        let check = |page: &str, command: &Command| {
+            for flag in command.get_opts().filter(|flag| !flag.is_hide_set()) {
+                let long = flag.get_long().unwrap();
+                assert!(page.contains(&long.replace('-', "\\-")), "{long}: {page}");
+                assert!(completions.iter().all(|text| text.contains(long)), "{long}");
             }
         };
-        check(&read("man/runtime-cli.8"), GLOBALS);
-        for command in COMMANDS {
-            let page = read(&format!("man/runtime-cli-{}.8", command.name));
+        check(&read("man/runtime-cli.8"), &program());
+        for entry in COMMANDS {
+            let page = read(&format!("man/runtime-cli-{}.8", entry.name));
             assert!(page.contains(".TH runtime-cli-") && !page.contains("{program}"), "{page}");
-            check(&page, command.flags);
-            assert!(completions.iter().all(|text| text.contains(command.name)));
+            check(&page, &subcommand(entry));
+            assert!(completions.iter().all(|text| text.contains(entry.name)));
         }
     }
 }

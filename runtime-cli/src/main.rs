@@ -54,12 +54,15 @@ fn start(arguments: Vec<OsString>) -> u8 {
 }
 
 /// Prints an error of the arguments to standard error, because the log is not open yet. Prints
-/// the help to standard output.
+/// the help to standard output. The hint comes last, behind all that runc prints.
 fn report(usage: &Usage) -> u8 {
     let (help, complaint) = usage.advice();
     output::print_error(&complaint);
     output::print(&help);
     Log::to_stderr().fatal(&usage.text());
+    if let Some(hint) = usage.hint() {
+        output::print_error(&format!("{hint}\n"));
+    }
     usage.status()
 }
 

@@ -2,6 +2,11 @@
 //! The flags by name. A command asks for the value of a flag with one of these constants, so
 //! that the compiler refuses an unknown name and a value of the wrong type.
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Arg, ArgAction};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
 /// A flag without a value, or with `=true` or `=false`. The long name comes first, here and below.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Switch(pub(crate) &'static [&'static str]);
@@ -22,42 +27,18 @@ pub(crate) struct Texts(pub(crate) &'static [&'static str]);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Integers(pub(crate) &'static [&'static str]);
 
-/// The type of a flag's value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Takes {
-    /// No value, or `=true` or `=false`.
-    Nothing,
-    Text,
-    Integer,
-    /// Text, several times.
-    Texts,
-    /// An integer, several times.
-    Integers,
-}
-
-/// A flag of one command, or a global one.
-#[derive(Debug)]
-pub(crate) struct Flag {
-    /// The names, the long one first.
-    pub(crate) names: &'static [&'static str],
-    pub(crate) takes: Takes,
-    pub(crate) help: &'static str,
-    /// True for a flag that is accepted, but not in the help.
-    pub(crate) hidden: bool,
-}
-
 macro_rules! entries {
-    ($($kind:ident => $takes:ident),*) => {
+    ($($kind:ident => $value:ident),*) => {
         $(impl $kind {
             /// Returns the flag with its line of help, for the table.
-            pub(super) const fn help(self, help: &'static str) -> Flag {
-                Flag { names: self.0, takes: Takes::$takes, help, hidden: false }
+            pub(super) fn help(self, help: &'static str) -> Arg {
+                $value(named(self.0)).help(help)
             }
 
             /// Returns the flag for the table, accepted but not in the help.
             #[allow(dead_code, reason = "of some types only")]
-            pub(super) const fn hidden(self) -> Flag {
-                Flag { names: self.0, takes: Takes::$takes, help: "", hidden: true }
+            pub(super) fn hidden(self) -> Arg {
+                $value(named(self.0)).hide(true)
             }
 
             /// Returns the long name.
@@ -69,7 +50,67 @@ macro_rules! entries {
     };
 }
 
-entries!(Switch => Nothing, Text => Text, Integer => Integer, Texts => Texts, Integers => Integers);
+entries!(Switch => switch, Text => text, Integer => integer, Texts => texts, Integers => integers);
+
+fn named(names: &'static [&'static str]) -> Arg {
+    let long = names.first().copied().unwrap_or_default();
+    let short = names.get(1).and_then(|name| name.chars().next());
+    Arg::new(long).long(long).short(short)
+}
+
+/// Takes a value only behind `=`, so that `--force true` is a flag and an argument.
+fn switch(arg: Arg) -> Arg {
+    arg.num_args(0..=1)
+        .require_equals(true)
+        .default_missing_value("true")
+        .value_name("bool")
+        .value_parser(OsStringValueParser::new().try_map(|value| parse_bool(&value).ok_or("parse error")))
+}
+
+fn text(arg: Arg) -> Arg {
+    arg.action(ArgAction::Set).value_name("string").value_parser(OsStringValueParser::new())
+}
+
+fn texts(arg: Arg) -> Arg {
+    text(arg).action(ArgAction::Append)
+}
+
+fn integer(arg: Arg) -> Arg {
+    let parse = |value: OsString| {
+        let number = value.to_str().and_then(|text| text.parse::<i64>().ok());
+        number
+            .ok_or_else(|| format!("strconv.ParseInt: parsing {:?}: invalid syntax", value.to_string_lossy()))
+    };
+    arg.action(ArgAction::Set).value_name("int").value_parser(OsStringValueParser::new().try_map(parse))
+}
+
+fn integers(arg: Arg) -> Arg {
+    integer(arg).action(ArgAction::Append)
+}
+
+/// Parses a truth value as Go's strconv.ParseBool does.
+pub(crate) fn parse_bool(value: &OsStr) -> Option<bool> {
+    match value.as_bytes() {
+        b"1" | b"t" | b"T" | b"true" | b"TRUE" | b"True" => Some(true),
+        b"0" | b"f" | b"F" | b"false" | b"FALSE" | b"False" => Some(false),
+        _ => None,
+    }
+}
+
+/// Returns the flag for help, which every command has.
+pub(super) fn help_flag() -> Arg {
+    wish(named(&["help", "h"])).help("show help")
+}
+
+/// Returns the global flag for the version.
+pub(super) fn version_flag() -> Arg {
+    wish(named(&["version", "v"])).help("print the version")
+}
+
+/// Lets a flag count as given with any value behind `=`.
+fn wish(arg: Arg) -> Arg {
+    switch(arg).value_parser(OsStringValueParser::new().map(|_value| true))
+}
 
 pub(crate) const ADDITIONAL_GIDS: Integers = Integers(&["additional-gids", "g"]);
 pub(crate) const ALL: Switch = Switch(&["all", "a"]);

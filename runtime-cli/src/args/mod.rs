@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The arguments of the program, in the style of Go's flag package, which callers of runc use
-//! (docs/decisions/arguments.md): `--flag value` and `--flag=value`, each also with one dash;
-//! `=true` and `=false` for switches. Letters are not bundled (`-ab`), and a comma is a part of
-//! the value.
+//! The arguments of the program: commands of clap ([`table`]), in the syntax of Go's flag package
+//! ([`syntax`]), which callers of runc use, with the texts and statuses of runc ([`usage`])
+//! (docs/decisions/arguments.md).
 //!
 //! The parser is pure: it reads neither files nor the environment.
 
 pub(crate) mod flags;
 mod help;
+mod syntax;
 pub(crate) mod table;
-pub(crate) mod values;
+mod usage;
+mod values;
 
 pub(crate) use help::help;
+pub(crate) use usage::Usage;
 pub(crate) use values::Values;
 
-use flags::{Flag, Takes};
+use clap::{ArgMatches, Command};
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use table::{COMMANDS, Command, GLOBALS, Order};
-use values::check_value;
+use syntax::Words;
+use table::{ARGUMENTS, COMMANDS, Entry};
+use usage::UsageKind;
 
 /// The parsed arguments of the program.
 #[derive(Debug)]
@@ -32,7 +34,7 @@ pub(crate) struct Invocation {
 #[derive(Debug)]
 pub(crate) enum Request {
     /// The help of a command, or of the program.
-    Help(Option<&'static Command>),
+    Help(Option<&'static Entry>),
     Version,
     Run(Call),
 }
@@ -40,72 +42,13 @@ pub(crate) enum Request {
 /// A command with its flags and arguments.
 #[derive(Debug)]
 pub(crate) struct Call {
-    pub(crate) command: &'static Command,
+    pub(crate) command: &'static Entry,
     pub(crate) flags: Values,
     pub(crate) arguments: Vec<OsString>,
 }
 
-/// An error of the arguments.
-#[derive(Debug)]
-pub(crate) struct Usage {
-    program: String,
-    kind: UsageKind,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum UsageKind {
-    /// A wrong flag, of a command or of the program.
-    Flag {
-        command: Option<&'static str>,
-        text: String,
-    },
-    /// A wrong number of arguments.
-    Count {
-        command: &'static str,
-        text: String,
-    },
-    UnknownCommand(String),
-}
-
-impl Usage {
-    /// Returns the text of the error.
-    pub(crate) fn text(&self) -> String {
-        match &self.kind {
-            UsageKind::Flag { text, .. } | UsageKind::Count { text, .. } => text.clone(),
-            UsageKind::UnknownCommand(name) if NOT_OFFERED.contains(&name.as_str()) => {
-                format!("{name}: this runtime cannot checkpoint or restore containers")
-            }
-            UsageKind::UnknownCommand(name) => format!("No help topic for '{name}'"),
-        }
-    }
-
-    /// Returns two texts to print with the error: for standard output, and for standard error.
-    pub(crate) fn advice(&self) -> (String, String) {
-        let help_for = |name: Option<&str>| help(&self.program, name.and_then(find_command));
-        match &self.kind {
-            UsageKind::Flag { command, text } => (help_for(*command), format!("Incorrect Usage: {text}\n\n")),
-            UsageKind::Count { command, .. } => {
-                (format!("Incorrect Usage.\n\n{}", help_for(Some(command))), String::new())
-            }
-            UsageKind::UnknownCommand(_) => (String::new(), String::new()),
-        }
-    }
-
-    /// Returns the exit status.
-    pub(crate) fn status(&self) -> u8 {
-        match self.kind {
-            UsageKind::UnknownCommand(_) => 3,
-            _ => 1,
-        }
-    }
-}
-
-/// Commands of runc that are not in the table. Callers probe for them with `checkpoint --help`
-/// and `restore --lsm-mount-context`, and need an error.
-const NOT_OFFERED: &[&str] = &["checkpoint", "restore"];
-
-fn find_command(name: &str) -> Option<&'static Command> {
-    COMMANDS.iter().find(|command| command.name == name)
+fn find(name: &str) -> Option<&'static Entry> {
+    COMMANDS.iter().find(|entry| entry.name == name)
 }
 
 /// Parses the arguments of the program. The first is the program's name.
@@ -114,120 +57,64 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocati
     let argv0 = args.next().unwrap_or_default();
     let name = std::path::Path::new(&argv0).file_name().unwrap_or(OsStr::new("runtime-cli"));
     let program = name.to_string_lossy().into_owned();
-    let args: Vec<OsString> = args.collect();
-    match parse_all(&args, &argv0.to_string_lossy()) {
+    match parse_all(args.collect(), &argv0.to_string_lossy()) {
         Ok((globals, request)) => Ok(Invocation { program, globals, request }),
-        Err(kind) => Err(Usage { program, kind }),
+        Err(kind) => Err(Usage::new(program, kind)),
     }
 }
 
-fn parse_all(args: &[OsString], argv0: &str) -> Result<(Values, Request), UsageKind> {
-    let wrong = |text| UsageKind::Flag { command: None, text };
-    let (globals, mut rest) = parse_flags(args, GLOBALS, Order::FlagsFirst).map_err(wrong)?;
-    if globals.help {
-        return Ok((globals.values, Request::Help(None)));
+fn parse_all(words: Vec<OsString>, argv0: &str) -> Result<(Values, Request), UsageKind> {
+    let (mut globals, help) = parse_flags(table::program(), None, words, argv0)?;
+    let mut rest = arguments(&mut globals).into_iter();
+    let is_given = |name| globals.contains_id(name);
+    let (version, topic) = (is_given("version"), rest.next());
+    let globals = Values(globals);
+    if help {
+        return Ok((globals, Request::Help(None)));
     }
-    if globals.version {
-        return Ok((globals.values, Request::Version));
+    if version {
+        return Ok((globals, Request::Version));
     }
-    if rest.is_empty() {
-        return Ok((globals.values, Request::Help(None)));
-    }
-    let name = rest.remove(0).to_string_lossy().into_owned();
+    let Some(name) = topic else { return Ok((globals, Request::Help(None))) };
+    let name = name.to_string_lossy();
     if name == "help" || name == "h" {
-        let topic = rest.first().map(|topic| topic.to_string_lossy().into_owned());
-        let command = match topic {
+        let topic = rest.next().map(|topic| topic.to_string_lossy().into_owned());
+        let entry = match topic {
             None => None,
-            Some(topic) => Some(find_command(&topic).ok_or(UsageKind::UnknownCommand(topic))?),
+            Some(topic) => Some(find(&topic).ok_or(UsageKind::UnknownCommand(topic))?),
         };
-        return Ok((globals.values, Request::Help(command)));
+        return Ok((globals, Request::Help(entry)));
     }
-    let Some(command) = find_command(&name) else { return Err(UsageKind::UnknownCommand(name)) };
-    let (flags, arguments) = parse_flags(&rest, command.flags, command.order)
-        .map_err(|text| UsageKind::Flag { command: Some(command.name), text })?;
-    if flags.help {
-        return Ok((globals.values, Request::Help(Some(command))));
+    let Some(command) = find(&name) else { return Err(UsageKind::UnknownCommand(name.into_owned())) };
+    let (mut flags, help) = parse_flags(command.command(), Some(command), rest.collect(), argv0)?;
+    if help {
+        return Ok((globals, Request::Help(Some(command))));
     }
-    check_count(command, arguments.len(), argv0)?;
-    Ok((globals.values, Request::Run(Call { command, flags: flags.values, arguments })))
+    let arguments = arguments(&mut flags);
+    Ok((globals, Request::Run(Call { command, flags: Values(flags), arguments })))
 }
 
-fn check_count(command: &'static Command, given: usize, argv0: &str) -> Result<(), UsageKind> {
-    let (least, most) = command.arguments;
-    let what = if least == most && given != least {
-        format!("requires exactly {least} argument(s)")
-    } else if given < least {
-        format!("requires a minimum of {least} argument(s)")
-    } else if given > most {
-        format!("requires a maximum of {most} argument(s)")
-    } else {
-        return Ok(());
-    };
-    Err(UsageKind::Count { command: command.name, text: format!("{argv0}: {:?} {what}", command.name) })
-}
-
-struct Parsed {
-    values: Values,
-    help: bool,
-    version: bool,
-}
-
-/// Splits `args` into flags, which must be in `known`, and other arguments.
+/// Parses the words of one command, or those of the program. Returns true too if help was asked
+/// for, which a wrong number of arguments does not prevent.
 fn parse_flags(
-    args: &[OsString],
-    known: &'static [Flag],
-    order: Order,
-) -> Result<(Parsed, Vec<OsString>), String> {
-    let mut parsed = Parsed { values: Values::new(known), help: false, version: false };
-    let mut others = Vec::new();
-    let mut args = args.iter();
-    while let Some(arg) = args.next() {
-        let bytes = arg.as_bytes();
-        if bytes == b"--" {
-            others.extend(args.cloned());
-            break;
-        }
-        let Some(name) = bytes.strip_prefix(b"-").filter(|name| !name.is_empty()) else {
-            others.push(arg.clone());
-            if order == Order::FlagsFirst {
-                others.extend(args.cloned());
-                break;
-            }
-            continue;
-        };
-        let name = name.strip_prefix(b"-").unwrap_or(name);
-        let (name, value) = match name.iter().position(|b| *b == b'=') {
-            Some(at) => (name.get(..at).unwrap_or_default(), name.get(at + 1..)),
-            None => (name, None),
-        };
-        let text = String::from_utf8_lossy(name);
-        match text.as_ref() {
-            "h" | "help" => {
-                parsed.help = true;
-                continue;
-            }
-            "v" | "version" if std::ptr::eq(known, GLOBALS) => {
-                parsed.version = true;
-                continue;
-            }
-            _ => {}
-        }
-        let Some(flag) = known.iter().find(|flag| flag.names.contains(&text.as_ref())) else {
-            return Err(format!("flag provided but not defined: -{text}"));
-        };
-        let value = match (value, flag.takes) {
-            (Some(value), _) => OsString::from_vec(value.to_vec()),
-            (None, Takes::Nothing) => OsString::from("true"),
-            (None, _) => match args.next() {
-                Some(value) => value.clone(),
-                None => return Err(format!("flag needs an argument: {}", arg.to_string_lossy())),
-            },
-        };
-        check_value(flag, &value)
-            .map_err(|why| format!("invalid value {:?} for flag -{text}: {why}", value.to_string_lossy()))?;
-        parsed.values.push(flag, value);
+    mut command: Command,
+    entry: Option<&'static Entry>,
+    words: Vec<OsString>,
+    argv0: &str,
+) -> Result<(ArgMatches, bool), UsageKind> {
+    let sorted = Words::sort(&command, words);
+    let help = sorted.flags.iter().any(|written| written.is("help"));
+    match command.try_get_matches_from_mut(sorted.line()) {
+        Ok(matches) => Ok((matches, help)),
+        Err(error) => match UsageKind::of(&error, &command, entry, &sorted, argv0) {
+            UsageKind::Count { .. } if help => Ok((ArgMatches::default(), true)),
+            kind => Err(kind),
+        },
     }
-    Ok((parsed, others))
+}
+
+fn arguments(matches: &mut ArgMatches) -> Vec<OsString> {
+    matches.try_remove_many(ARGUMENTS).ok().flatten().into_iter().flatten().collect()
 }
 
 #[cfg(test)]
@@ -236,7 +123,7 @@ mod tests {
 
     fn run(args: &[&str]) -> Result<Invocation, UsageKind> {
         let args = ["/bin/runc"].iter().chain(args).map(OsString::from);
-        parse(args).map_err(|usage| usage.kind)
+        parse(args).map_err(Usage::into_kind)
     }
 
     fn call(args: &[&str]) -> Call {
@@ -279,7 +166,7 @@ mod tests {
 
     #[test]
     #[cfg(debug_assertions)]
-    #[should_panic(expected = "this command has no flag keep that takes Nothing")]
+    #[should_panic(expected = "Unknown argument or group id")]
     fn a_command_asks_for_its_own_flags_only() {
         call(&["create", "id"]).flags.is_set(flags::KEEP);
     }
@@ -324,6 +211,30 @@ mod tests {
             count(&["kill", "a", "9", "b"]),
             "/bin/runc: \"kill\" requires a maximum of 2 argument(s)"
         );
+    }
+
+    #[test]
+    fn hints_behind_the_error() {
+        let hint = |args: &[&str]| {
+            let args = ["runc"].iter().chain(args).map(OsString::from);
+            parse(args).unwrap_err().hint()
+        };
+        assert_eq!(hint(&["delet", "x"]).as_deref(), Some("did you mean \"delete\"?"));
+        assert_eq!(hint(&["help", "crate"]).as_deref(), Some("did you mean \"create\"?"));
+        for nothing_near in [&["xyz"][..], &["checkpoint"], &["-"], &["--", "-x"], &["state"]] {
+            assert_eq!(hint(nothing_near), None, "{nothing_near:?}");
+        }
+        for misspelt in ["--forse", "-forse", "--force-"] {
+            assert_eq!(hint(&["delete", misspelt, "x"]).as_deref(), Some("did you mean \"--force\"?"));
+        }
+        assert_eq!(hint(&["--rot=/x", "list"]).as_deref(), Some("did you mean \"--root\"?"));
+        let expected = "--force takes true or false, as in --force=true, or none";
+        assert_eq!(hint(&["delete", "-f=maybe", "x"]).as_deref(), Some(expected));
+        assert_eq!(
+            hint(&["exec", "--preserve-fds", "x"]).as_deref(),
+            Some("--preserve-fds takes an integer")
+        );
+        assert_eq!(hint(&["create", "--bundle"]), None);
     }
 
     #[test]

@@ -5,9 +5,8 @@ use super::context::Context;
 use super::preserved_fds;
 use crate::args::flags::{
     BUNDLE, CGROUP_MANAGER, CONSOLE_SOCKET, DETACH, KEEP, NO_NEW_KEYRING, NO_PIVOT, NO_SUBREAPER, PID_FILE,
-    PIDFD_SOCKET, ROOTLESS, SYSTEMD_CGROUP,
+    PIDFD_SOCKET, ROOTLESS, SYSTEMD_CGROUP, parse_bool,
 };
-use crate::args::values::parse_bool;
 use crate::failure::Failure;
 use crate::foreground::{self, ChildIo, Foreground};
 use crate::notify::{self, Proxy};

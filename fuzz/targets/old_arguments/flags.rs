@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The flags by name. A command asks for the value of a flag with one of these constants, so
+//! that the compiler refuses an unknown name and a value of the wrong type.
+
+/// A flag without a value, or with `=true` or `=false`. The long name comes first, here and below.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Switch(pub(crate) &'static [&'static str]);
+
+/// A flag that takes a text. If the flag is given several times, the last value counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Text(pub(crate) &'static [&'static str]);
+
+/// A flag that takes an integer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Integer(pub(crate) &'static [&'static str]);
+
+/// A flag that takes a text and may be given several times.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Texts(pub(crate) &'static [&'static str]);
+
+/// A flag that takes an integer and may be given several times.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Integers(pub(crate) &'static [&'static str]);
+
+/// The type of a flag's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// No value, or `=true` or `=false`.
+    Nothing,
+    Text,
+    Integer,
+    /// Text, several times.
+    Texts,
+    /// An integer, several times.
+    Integers,
+}
+
+/// A flag of one command, or a global one.
+#[derive(Debug)]
+pub(crate) struct Flag {
+    /// The names, the long one first.
+    pub(crate) names: &'static [&'static str],
+    pub(crate) takes: Takes,
+    pub(crate) help: &'static str,
+    /// True for a flag that is accepted, but not in the help.
+    pub(crate) hidden: bool,
+}
+
+macro_rules! entries {
+    ($($kind:ident => $takes:ident),*) => {
+        $(impl $kind {
+            /// Returns the flag with its line of help, for the table.
+            pub(super) const fn help(self, help: &'static str) -> Flag {
+                Flag { names: self.0, takes: Takes::$takes, help, hidden: false }
+            }
+
+            /// Returns the flag for the table, accepted but not in the help.
+            #[allow(dead_code, reason = "of some types only")]
+            pub(super) const fn hidden(self) -> Flag {
+                Flag { names: self.0, takes: Takes::$takes, help: "", hidden: true }
+            }
+
+            /// Returns the long name.
+            #[allow(dead_code, reason = "the man pages are made from the table alone")]
+            pub(crate) fn name(self) -> &'static str {
+                self.0.first().copied().unwrap_or_default()
+            }
+        })*
+    };
+}
+
+entries!(Switch => Nothing, Text => Text, Integer => Integer, Texts => Texts, Integers => Integers);
+
+pub(crate) const ADDITIONAL_GIDS: Integers = Integers(&["additional-gids", "g"]);
+pub(crate) const ALL: Switch = Switch(&["all", "a"]);
+pub(crate) const APPARMOR: Text = Text(&["apparmor"]);
+pub(crate) const BLKIO_WEIGHT: Integer = Integer(&["blkio-weight"]);
+pub(crate) const BUNDLE: Text = Text(&["bundle", "b"]);
+pub(crate) const CAP: Texts = Texts(&["cap", "c"]);
+pub(crate) const CGROUP: Texts = Texts(&["cgroup"]);
+pub(crate) const CGROUP_MANAGER: Text = Text(&["cgroup-manager"]);
+pub(crate) const CONSOLE_SOCKET: Text = Text(&["console-socket"]);
+pub(crate) const CPUSET_CPUS: Text = Text(&["cpuset-cpus"]);
+pub(crate) const CPUSET_MEMS: Text = Text(&["cpuset-mems"]);
+pub(crate) const CPU_BURST: Text = Text(&["cpu-burst"]);
+pub(crate) const CPU_IDLE: Text = Text(&["cpu-idle"]);
+pub(crate) const CPU_PERIOD: Text = Text(&["cpu-period"]);
+pub(crate) const CPU_QUOTA: Text = Text(&["cpu-quota"]);
+pub(crate) const CPU_RT_PERIOD: Text = Text(&["cpu-rt-period"]);
+pub(crate) const CPU_RT_RUNTIME: Text = Text(&["cpu-rt-runtime"]);
+pub(crate) const CPU_SHARE: Text = Text(&["cpu-share"]);
+pub(crate) const CWD: Text = Text(&["cwd"]);
+pub(crate) const DEBUG: Switch = Switch(&["debug"]);
+pub(crate) const DETACH: Switch = Switch(&["detach", "d"]);
+pub(crate) const ENV: Texts = Texts(&["env", "e"]);
+pub(crate) const FORCE: Switch = Switch(&["force", "f"]);
+pub(crate) const FORMAT: Text = Text(&["format", "f"]);
+pub(crate) const IGNORE_PAUSED: Switch = Switch(&["ignore-paused"]);
+pub(crate) const INTERVAL: Text = Text(&["interval"]);
+pub(crate) const KEEP: Switch = Switch(&["keep"]);
+pub(crate) const KERNEL_MEMORY: Text = Text(&["kernel-memory"]);
+pub(crate) const KERNEL_MEMORY_TCP: Text = Text(&["kernel-memory-tcp"]);
+pub(crate) const L3_CACHE_SCHEMA: Text = Text(&["l3-cache-schema"]);
+pub(crate) const LOG: Text = Text(&["log"]);
+pub(crate) const LOG_FORMAT: Text = Text(&["log-format"]);
+pub(crate) const MEMORY: Text = Text(&["memory"]);
+pub(crate) const MEMORY_RESERVATION: Text = Text(&["memory-reservation"]);
+pub(crate) const MEMORY_SWAP: Text = Text(&["memory-swap"]);
+pub(crate) const MEM_BW_SCHEMA: Text = Text(&["mem-bw-schema"]);
+pub(crate) const NO_NEW_KEYRING: Switch = Switch(&["no-new-keyring"]);
+pub(crate) const NO_NEW_PRIVS: Switch = Switch(&["no-new-privs"]);
+pub(crate) const NO_PIVOT: Switch = Switch(&["no-pivot"]);
+pub(crate) const NO_SUBREAPER: Switch = Switch(&["no-subreaper"]);
+pub(crate) const PIDFD_SOCKET: Text = Text(&["pidfd-socket"]);
+pub(crate) const PIDS_LIMIT: Integer = Integer(&["pids-limit"]);
+pub(crate) const PID_FILE: Text = Text(&["pid-file"]);
+pub(crate) const PRESERVE_FDS: Integer = Integer(&["preserve-fds"]);
+pub(crate) const PROCESS: Text = Text(&["process", "p"]);
+pub(crate) const PROCESS_LABEL: Text = Text(&["process-label"]);
+pub(crate) const QUIET: Switch = Switch(&["quiet", "q"]);
+pub(crate) const RESOURCES: Text = Text(&["resources", "r"]);
+pub(crate) const ROOT: Text = Text(&["root"]);
+/// The global flag.
+pub(crate) const ROOTLESS: Text = Text(&["rootless"]);
+/// The flag of `spec`.
+pub(crate) const SPEC_ROOTLESS: Switch = Switch(&["rootless"]);
+pub(crate) const STATS: Switch = Switch(&["stats"]);
+pub(crate) const SYSTEMD_CGROUP: Switch = Switch(&["systemd-cgroup"]);
+pub(crate) const TRACE: Text = Text(&["trace"]);
+pub(crate) const TTY: Switch = Switch(&["tty", "t"]);
+pub(crate) const USER: Text = Text(&["user", "u"]);
