@@ -7,9 +7,21 @@ use std::fs::File;
 use std::io::{Read, stdin};
 use std::path::Path;
 
-/// Reads the document at `path`, or standard input for `-`. Either may be a pipe without an
-/// end, so a document larger than the limit is an error.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+/// Reads and parses the document at `path`, or standard input for `-`. An error names the file.
+pub(crate) fn parse<T>(
+    path: &Path,
+    parse: impl FnOnce(&[u8]) -> runtime_core::Result<T>,
+) -> Result<T, Failure> {
+    parse(&read(path)?).map_err(|error| Failure::from(error).during(&name(path)))
+}
+
+fn name(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+}
+
+/// Reads a document. It may come from a pipe without an end, so a document larger than the limit
+/// is an error.
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     if path == Path::new("-") {
         return read_all(stdin().lock(), path);
     }
@@ -25,9 +37,9 @@ fn read_all(from: impl Read, path: &Path) -> Result<Vec<u8>, Failure> {
     let limit = JSON_MAX as u64 + 1;
     from.take(limit)
         .read_to_end(&mut document)
-        .map_err(|error| Failure::io(format_args!("read {}", path.display()), &error))?;
+        .map_err(|error| Failure::io(format_args!("read {}", name(path)), &error))?;
     if document.len() > JSON_MAX {
-        return Err(Failure::new(format!("read {}: larger than {} MiB", path.display(), JSON_MAX >> 20)));
+        return Err(Failure::new(format!("read {}: larger than {} MiB", name(path), JSON_MAX >> 20)));
     }
     Ok(document)
 }

@@ -136,6 +136,24 @@ fn ids() {
 }
 
 #[test]
+fn documents_of_update_and_exec() {
+    let host = Host::new(false);
+    let bundle = Bundle::new(&["sleep"]).unwrap();
+    host.runtime.run_in(&bundle, &["create", "c"]).unwrap().ok().unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    for text in ["{\"args\"", "{\"memory\": {\"limit\": \"much\"}, \"args\": 1}"] {
+        std::fs::write(path, text).unwrap();
+        host.run(&["update", "--resources", path, "c"]).failed_with(1, &format!("msg=\"{path}: ")).unwrap();
+        host.run(&["exec", "--process", path, "c"])
+            .failed_with(255, &format!("msg=\"exec failed: {path}: "))
+            .unwrap();
+    }
+    host.run(&["delete", "c"]).ok().unwrap();
+    host.done();
+}
+
+#[test]
 fn entrypoints() {
     let host = Host::new(false);
     let args = |value: Value| move |config: &mut Value| config["process"]["args"] = value;

@@ -31,7 +31,7 @@ fn run(context: &Context<'_>) -> Result<u8, Failure> {
     let container = context.container()?;
     let process = match flags.path(PROCESS) {
         Some(path) => {
-            let (process, warnings) = Process::from_json_warning(&input::read(path)?)?;
+            let (process, warnings) = input::parse(path, Process::from_json_warning)?;
             context.warn(&warnings);
             process
         }

@@ -19,7 +19,7 @@ pub(super) fn update(context: &Context<'_>) -> Result<u8, Failure> {
     container.state()?;
     let resources = match flags.path(RESOURCES) {
         Some(path) => {
-            let (resources, warnings) = Resources::from_json_warning(&input::read(path)?)?;
+            let (resources, warnings) = input::parse(path, Resources::from_json_warning)?;
             context.warn(&warnings);
             resources
         }
