@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# make demo: a container with a static busybox, seen from inside and from outside. To be run as
-# root: conformance/demo.sh RUNTIME
+# make demo: shows a container with a static busybox from inside and from outside. Run it as root:
+# conformance/demo.sh RUNTIME
 set -eu
 runtime=$(realpath "$1")
 
@@ -15,7 +15,7 @@ fi
 bundle=$(mktemp -d)
 id=demo-$$
 clean_up() {
-	"$runtime" delete --force $id # which is content if it is gone already
+	"$runtime" delete --force $id # succeeds if it does not exist
 	rm -rf "$bundle"
 }
 trap clean_up EXIT

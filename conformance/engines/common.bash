@@ -28,7 +28,7 @@ in_terminal() {
 	output=${output//^@/}
 }
 
-# Checks that an engine names memory as the reason when the only process of a container is killed:
+# Checks that an engine reports a kill by the OOM killer if the only process of a container is killed,
 # in at least nine of twelve runs (docs/engines.md).
 knows_out_of_memory() {
 	local hogs=(hog{1..12}) hog told=0

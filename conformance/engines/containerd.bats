@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# containerd by its own client. cri tests it by the CRI.
+# containerd with its own client. `cri` tests it through the CRI.
 
 load common
 
@@ -38,7 +38,7 @@ cgroup_of() {
 }
 
 @test "containerd: run passes on input, output and exit status" {
-	# Not cat: ctr does not pass on the end of its input.
+	# Not cat, because ctr does not forward the end of its input.
 	run -7 --separate-stderr run_container --rm c1 sh -c 'read -r line; echo $line; echo wrong >&2; exit 7' <<<right
 	[ "$output" = right ]
 	[[ $stderr == *wrong* ]]
@@ -165,7 +165,7 @@ stopped() {
 	mkdir -p "$BATS_TEST_TMPDIR/rootfs/bin"
 	cp /bin/busybox "$BATS_TEST_TMPDIR/rootfs/bin/"
 	(cd "$BATS_TEST_TMPDIR" && runtime-cli spec)
-	# The runtime waits for this, when all but the program is made.
+	# The runtime waits for this after everything except the program's process is made.
 	python3 - "$BATS_TEST_TMPDIR" <<-'END'
 		import json, sys
 		file = sys.argv[1] + "/config.json"

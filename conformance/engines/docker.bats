@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-# Docker, with ours as its default runtime.
+# Docker, with this runtime as its default runtime.
 
 load common
 
 setup_file() {
-	# BuildKit uses the runtime that is called runc.
+	# BuildKit uses the runtime with the name runc.
 	printf '#!/bin/sh\necho "$*" >>/run/runc.log\nexec /usr/local/bin/runtime-cli "$@"\n' >/usr/local/sbin/runc
 	chmod +x /usr/local/sbin/runc
 	systemctl start docker

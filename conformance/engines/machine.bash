@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A container with systemd as its first process: this machine's systemd, on the image of busybox.
 
-# The command, which starts those units of the machine that ready.target wants.
+# The command starts the units of the machine that ready.target wants.
 MACHINE='/usr/lib/systemd/systemd --unit=ready.target'
 
 # The volumes that systemd needs.
@@ -10,8 +10,8 @@ machine_volumes() {
 	mkdir -p "$units"
 	printf '[Unit]\nWants=limited.service\nAfter=limited.service\n' >"$units/ready.target"
 	printf '[Service]\nExecStart=/usr/bin/sleep infinity\nMemoryMax=50M\n' >"$units/limited.service"
-	# /lib and /lib64 are links of the image's: systemd unmounts what it may before it ends, but for
-	# /usr, and then executes a program that needs them.
+	# /lib and /lib64 are links of the image: before its end systemd unmounts everything except /usr,
+	# and then executes a program that needs them.
 	echo "--volume /usr:/usr:ro --volume $units:/etc/systemd/system"
 }
 
@@ -36,7 +36,7 @@ scope_of() {
 # machine_is_down ENGINE SCOPE: waits until systemd has exited, and its scope is gone.
 machine_is_down() {
 	run -0 "$1" inspect --format '{{.State.Status}} {{.State.ExitCode}}' machine
-	# With the right to it, systemd ends by reboot(2), which sends a signal to its parent.
+	# If it may, systemd ends by reboot(2), which sends a signal to its parent.
 	[[ $output = 'exited 0' || $output = 'exited 130' ]]
 	"$1" rm machine
 	eventually [ ! -e "$2" ]
