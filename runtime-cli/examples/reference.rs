@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_of_the_table_is_in_the_pages_and_completions() {
+    fn pages_and_completions_have_the_whole_table() {
         program().debug_assert();
         let directory = tempfile::tempdir().unwrap();
         write_all(directory.path()).unwrap();

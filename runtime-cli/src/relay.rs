@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_learns_that_the_reader_is_gone() {
+    fn a_writer_notices_the_end_of_the_reader() {
         let (from, input) = pipe();
         let (output, to) = pipe();
         drop(output);

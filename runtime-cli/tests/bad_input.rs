@@ -72,7 +72,7 @@ fn config_json_that_is_missing_broken_or_wrong() {
 }
 
 #[test]
-fn a_rootfs_that_is_not_there() {
+fn a_missing_rootfs() {
     let host = Host::new(false);
     host.refuses_config(|c| c["root"]["path"] = json!("nope"), "/nope: no such file or directory");
     host.refuses_config(|c| c["root"]["path"] = json!("config.json"), "/config.json: not a directory");
@@ -93,7 +93,7 @@ fn a_file_system_that_refuses_an_option_is_quoted() {
 }
 
 #[test]
-fn bundles_that_are_none() {
+fn invalid_bundles() {
     let host = Host::new(false);
     let file = tempfile::NamedTempFile::new().unwrap();
     for (bundle, error) in [
@@ -295,7 +295,7 @@ fn terminals_and_sockets() {
 }
 
 #[test]
-fn what_is_not_supported_is_refused_by_name() {
+fn unsupported_features_are_refused_by_name() {
     let host = Host::new(false);
     host.refuses_config(
         |c| c["linux"]["resources"]["network"] = json!({ "classID": 1 }),

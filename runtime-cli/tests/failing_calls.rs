@@ -32,7 +32,7 @@ fn is_empty(runtime: &Runtime, id: &str) -> bool {
 
 /// The last message to the init is sent after the record says that the container is created.
 #[test]
-fn a_word_that_cannot_be_sent_leaves_nothing() {
+fn a_message_that_cannot_be_sent_leaves_nothing() {
     let _alone = host::alone();
     let runtime = Runtime::from_env().unwrap();
     let bundle = Bundle::new(&["sleep"]).unwrap();
@@ -46,7 +46,7 @@ fn a_word_that_cannot_be_sent_leaves_nothing() {
 }
 
 #[test]
-fn a_lock_that_cannot_be_had_leaves_nothing() {
+fn a_failing_lock_leaves_nothing() {
     let _alone = host::alone();
     let runtime = Runtime::from_env().unwrap();
     let bundle = Bundle::new(&["sleep"]).unwrap();

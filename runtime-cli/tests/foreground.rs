@@ -55,7 +55,7 @@ fn a_slow_reader_gets_all() {
 }
 
 #[test]
-fn a_reader_that_never_comes_does_not_keep_the_runtime_from_being_ended() {
+fn the_runtime_can_be_ended_while_its_output_is_unread() {
     let (runtime, bundle) = (runtime(), bundle(&["flood", "130000"], false));
     let mut child = run(&runtime, &bundle).stdout(Stdio::piped()).spawn().unwrap();
     let nobody_reads = child.stdout.take();
@@ -66,7 +66,7 @@ fn a_reader_that_never_comes_does_not_keep_the_runtime_from_being_ended() {
 }
 
 #[test]
-fn a_writer_learns_that_nobody_reads() {
+fn the_program_notices_the_end_of_its_reader() {
     let (runtime, bundle) = (runtime(), bundle(&["flood", "max"], false));
     let mut child = run(&runtime, &bundle).stdout(Stdio::piped()).spawn().unwrap();
     let mut some = [0; 100];
@@ -88,7 +88,7 @@ fn terminal() -> (File, OwnedFd) {
 }
 
 #[test]
-fn input_that_nobody_reads_does_not_hold_up_the_output_of_a_terminal() {
+fn unread_input_does_not_block_the_output_of_a_terminal() {
     let (runtime, bundle) = (runtime(), bundle(&["flood", "300000"], true));
     let (_master, slave) = terminal();
     let mut command = run(&runtime, &bundle);
@@ -106,7 +106,7 @@ fn input_that_nobody_reads_does_not_hold_up_the_output_of_a_terminal() {
 }
 
 #[test]
-fn a_terminal_that_nobody_looks_at_does_not_hold_up_signals() {
+fn an_unread_terminal_does_not_block_signals() {
     let (runtime, bundle) = (runtime(), bundle(&["flood", "max"], true));
     let (mut master, slave) = terminal();
     let mut command = run(&runtime, &bundle);
@@ -141,7 +141,7 @@ fn a_terminal_that_nobody_looks_at_does_not_hold_up_signals() {
 
 /// The first realtime signals, some of which each C library uses for its threads.
 #[test]
-fn signals_that_c_libraries_keep_are_passed_on() {
+fn signals_that_c_libraries_reserve_are_forwarded() {
     for signal in 32..=35 {
         let runtime = runtime();
         // The first process of a pid namespace would ignore some of the signals.

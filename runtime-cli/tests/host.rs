@@ -92,7 +92,7 @@ fn namespaces_of_the_host_by_their_path() {
     };
     refused(
         Box::new(uts),
-        "hostname: needs an own uts namespace (that of linux.namespaces is the runtime's own)",
+        "hostname: needs a private uts namespace (the one in linux.namespaces is the runtime's)",
     );
     // In a mount namespace of its own: pivot_root would replace the root of the host.
     let alone = Command::new("unshare")
@@ -115,7 +115,7 @@ fn namespaces_of_the_host_by_their_path() {
 }
 
 #[test]
-fn a_passwd_file_that_is_none() {
+fn a_passwd_file_that_is_not_a_regular_file() {
     for kind in ["/proc/self/fd/0", "/dev/tty", "/proc/self/root/etc/passwd", "fifo", "sparse"] {
         let runtime = runtime();
         let bundle = bundle(&["report"], |_| ());

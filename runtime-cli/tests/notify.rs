@@ -97,7 +97,7 @@ fn start_waits_until_the_container_is_ready() {
 
 /// Otherwise a container could send any number of messages to the host's manager.
 #[test]
-fn readiness_is_passed_on_once() {
+fn readiness_is_forwarded_once() {
     let _alone = host::alone();
     let (manager, runtime, id) = (Manager::new(), runtime(), id("once"));
     let ready: Vec<_> = ["notify", "READY=1"].repeat(5);
@@ -129,7 +129,7 @@ fn a_detached_run_waits_and_a_foreground_one_stays() {
 }
 
 #[test]
-fn a_container_that_is_never_ready_holds_nobody_up() {
+fn a_container_that_is_never_ready_blocks_no_other_command() {
     let _alone = host::alone();
     let (manager, runtime, id) = (Manager::new(), runtime(), id("never"));
     let bundle = Bundle::new(&["exit", "0"]).unwrap();
@@ -142,7 +142,7 @@ fn a_container_that_is_never_ready_holds_nobody_up() {
 
 /// A stale variable, as in a shell of a service, does not keep a container from starting.
 #[test]
-fn a_manager_that_is_not_there_is_a_warning() {
+fn a_missing_manager_is_a_warning() {
     let _alone = host::alone();
     let (manager, runtime, id) = (Manager::new(), runtime(), id("wrong"));
     let bundle = Bundle::new(&["sleep"]).unwrap();

@@ -30,7 +30,9 @@ fn without_a_cgroup() {
     let limited = bundle.with(|config| config["linux"]["resources"] = json!({ "pids": { "limit": 5 } }));
     let refused =
         runtime.run_in(&limited.unwrap(), &["--cgroup-manager", "disabled", "run", "limited"]).unwrap();
-    refused.failed_with(1, "linux.resources: there is nothing to limit without a cgroup").unwrap();
+    refused
+        .failed_with(1, "linux.resources: limits need a cgroup, and the cgroup manager is 'disabled'")
+        .unwrap();
 }
 
 #[test]

@@ -216,7 +216,7 @@ fn hooks_of_every_kind_and_exec_before_start() {
 }
 
 #[test]
-fn its_whole_life() {
+fn the_whole_life_cycle() {
     let _alone = host::alone();
     let home = Home::new();
     let bundle = bundle(&["sleep"]);
@@ -233,7 +233,7 @@ fn its_whole_life() {
 }
 
 #[test]
-fn what_takes_rights_is_refused_by_name() {
+fn privileged_requests_are_refused_by_name() {
     let _alone = host::alone();
     let home = Home::new();
     let refused = |change: &dyn Fn(&mut serde_json::Value), text: &str| {

@@ -65,7 +65,7 @@ impl Forged {
         ] {
             let output = self.run(args).failed().unwrap();
             assert!(output.stderr.contains(why), "{output}");
-            assert!(output.stderr.contains("has to be the caller's own"), "{output}");
+            assert!(output.stderr.contains("it must belong to the caller"), "{output}");
         }
         let list = self.run(&["list"]);
         assert!(!list.stdout.contains("stopped") && list.stderr.contains(why), "{list}");
@@ -81,7 +81,7 @@ impl Drop for Forged {
 }
 
 #[test]
-fn the_callers_own_is_believed() {
+fn the_callers_own_records_are_trusted() {
     for mode in [0o700, 0o711, 0o755, 0o1777] {
         let forged = Forged::new();
         fs::set_permissions(forged.root(), PermissionsExt::from_mode(mode)).unwrap();
@@ -130,7 +130,7 @@ fn a_container_or_a_record_of_another_user() {
 }
 
 #[test]
-fn nobody_is_waited_for() {
+fn special_files_do_not_block() {
     let forged = Forged::new();
     let record = forged.root().join("c/state.json");
     fs::remove_file(&record).unwrap();

@@ -70,7 +70,7 @@ fn a_container_in_an_existing_namespace_has_a_stage() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_known_before_anything_is_made() {
+fn an_unwritable_file_is_an_error_before_anything_is_made() {
     let _alone = conformance::host::alone();
     let runtime = Runtime::from_env().unwrap();
     let bundle = Bundle::new(&["exit", "0"]).unwrap();

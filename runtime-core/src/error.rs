@@ -102,7 +102,7 @@ impl Error {
             Errno::EMFILE => Some("the limit of open files is reached (RLIMIT_NOFILE, ulimit -n)"),
             Errno::ENFILE => Some("the host's limit of open files is reached (/proc/sys/fs/file-max)"),
             Errno::ENOSYS => Some(
-                "the kernel lacks this system call, or a filter of the host's hides it, such as systemd's \
+                "the kernel lacks this system call, or a seccomp filter of the host hides it, such as systemd's \
                  RestrictNamespaces and RestrictSUIDSGID",
             ),
             _ => None,
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_have_an_end() {
+    fn the_length_of_texts_is_limited() {
         let long = "ä".repeat(1 << 20);
         let error = Error::new(ErrorKind::InvalidConfig, format!("process.env[3]: {long}|"));
         let report = error.with_hint(long.as_str()).report();

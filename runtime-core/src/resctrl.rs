@@ -41,7 +41,7 @@ impl Resctrl {
                 ErrorKind::Unsupported,
                 format!("{FIELD}: no resctrl file system at /sys/fs/resctrl"),
             )
-            .with_hint("mount -t resctrl resctrl /sys/fs/resctrl, if the processor can do it")),
+            .with_hint("mount -t resctrl resctrl /sys/fs/resctrl, if the processor supports it")),
             Err(errno) => Err(errno).context(|| "open /sys/fs/resctrl"),
         }
     }
@@ -58,7 +58,7 @@ impl Resctrl {
         } else if let Class::Named(name) = &rdt.class
             && rdt.lines().next().is_none()
         {
-            let why = format!("{FIELD}.closID: there is no group {name:?}, and no schema to make one with");
+            let why = format!("{FIELD}.closID: there is no group {name:?}, and no schema to make it with");
             return Err(Error::new(ErrorKind::InvalidConfig, why));
         }
         let place = ResctrlGroup { group, own, monitoring: rdt.monitoring.then(|| id.to_owned()) };
@@ -178,7 +178,8 @@ impl Resctrl {
         for (field, wanted) in wanted {
             if !agrees(wanted, &found) {
                 let name = if is_default { "/" } else { name };
-                let why = format!("{FIELD}.{field}: the group {name:?} exists and has another: {found:?}");
+                let why =
+                    format!("{FIELD}.{field}: the group {name:?} exists with a different value: {found:?}");
                 return Err(Error::new(ErrorKind::InvalidConfig, why));
             }
         }
@@ -350,7 +351,7 @@ mod tests {
     /// The kernel makes the files of a new group. Here the test does.
     #[test]
     #[allow(clippy::disallowed_methods)]
-    fn what_is_written() {
+    fn the_written_lines() {
         let (dir, resctrl) = resctrl();
         let files = |group: &str| {
             for name in ["schemata", "tasks"] {
@@ -396,7 +397,7 @@ mod tests {
     /// Here, too, the test makes the files of new groups.
     #[test]
     #[allow(clippy::disallowed_methods)]
-    fn what_is_written_of_a_part() {
+    fn the_written_lines_of_a_part() {
         let (dir, resctrl) = resctrl();
         let read = |path: &str| std::fs::read_to_string(dir.path().join(path)).unwrap();
         let make = |id: &str, change: &dyn Fn(&mut spec::IntelRdt)| {
@@ -433,7 +434,7 @@ mod tests {
     /// A new group in a plain directory has no files, so it cannot be used.
     #[test]
     #[allow(clippy::disallowed_methods)]
-    fn what_fails_leaves_nothing_and_takes_nothing() {
+    fn a_failure_leaves_and_removes_nothing() {
         let (dir, resctrl) = resctrl();
         let rdt = |change: fn(&mut spec::IntelRdt)| {
             let mut spec = spec::IntelRdt::default();
@@ -467,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_the_containers_own_is_removed() {
+    fn only_the_containers_own_groups_are_removed() {
         let (dir, resctrl) = resctrl();
         std::fs::create_dir_all(dir.path().join("gold/mon_groups/box")).unwrap();
         std::fs::create_dir_all(dir.path().join("box")).unwrap();

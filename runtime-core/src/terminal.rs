@@ -31,7 +31,7 @@ impl Terminal {
         match socket::try_recv_fd(from, &mut name) {
             Ok((1.., Some(master))) => Ok(Terminal(master)),
             Ok(_) | Err(Errno::EAGAIN) => {
-                Err(Error::new(ErrorKind::Setup, "receiving the terminal: no descriptor came"))
+                Err(Error::new(ErrorKind::Setup, "receiving the terminal: no descriptor was sent"))
             }
             Err(errno) => Err(errno).context(|| "receiving the terminal"),
         }

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_counted() {
+    fn marks_that_do_not_fit_are_counted() {
         let trace = Trace::begin().unwrap();
         for _ in 0..shared::WORDS {
             Ok::<(), ()>(()).traced(Mark::Plan).unwrap();

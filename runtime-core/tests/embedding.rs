@@ -256,7 +256,7 @@ fn no_mount_of_the_program_can_be_changed() {
 /// A clone inherits all descriptors, also those of other threads' containers, until it closes them.
 /// This must not block the others.
 #[test]
-fn a_slow_container_holds_up_no_other() {
+fn a_slow_container_does_not_block_others() {
     let _alone = alone();
     let root = tempfile::tempdir().unwrap();
     let runtime = Runtime::new(root.path());
@@ -287,7 +287,7 @@ fn a_slow_container_holds_up_no_other() {
 /// A process that another thread clones inherits all descriptors, and may outlive the program: no
 /// child may wait until the last of them is closed.
 #[test]
-fn what_was_being_made_ends_with_its_program() {
+fn an_unfinished_create_ends_with_its_program() {
     const ITS_DIRECTORY: &str = "RUNTIME_CORE_TEST_DIRECTORY";
     if let Some(directory) = std::env::var_os(ITS_DIRECTORY) {
         let directory = Path::new(&directory);
@@ -305,7 +305,7 @@ fn what_was_being_made_ends_with_its_program() {
     let bundle = Bundle::new(&["sleep"]).unwrap().with(|c| c["hooks"] = hooks).unwrap();
     std::os::unix::fs::symlink(bundle.path(), directory.path().join("bundle")).unwrap();
     let mut program = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "what_was_being_made_ends_with_its_program"])
+        .args(["--exact", "an_unfinished_create_ends_with_its_program"])
         .env(ITS_DIRECTORY, directory.path())
         .stdout(std::process::Stdio::null())
         .spawn()

@@ -204,7 +204,7 @@ fn a_child_can_be_born_in_a_cgroup() {
 }
 
 #[test]
-fn bpf_prog_query_writes_behind_a_short_attribute_but_not_behind_ours() {
+fn bpf_prog_query_writes_after_a_short_attribute_but_not_after_ours() {
     // Linux 6.17 to 7.1 write 8 bytes at offset 56, whatever size they are given.
     let cgroup = File::open(conformance::host::hierarchy()).unwrap();
     let (result, canary) = sys_testing::raw::query_device_filters(&cgroup);
@@ -229,7 +229,7 @@ fn cgroup_events_reports_changes_as_urgent_data() {
 }
 
 #[test]
-fn the_kernel_says_which_flags_of_filters_it_knows() {
+fn the_kernel_reports_the_flags_of_filters_that_it_supports() {
     const SPEC_ALLOW: u32 = 1 << 2;
     // EFAULT, for a program that is null.
     assert_eq!(check_flags(SPEC_ALLOW), Ok(()));
@@ -271,7 +271,7 @@ fn a_listener_takes_the_lowest_free_number_and_can_be_fetched_from_a_process_tha
 }
 
 #[test]
-fn execve_ends_what_is_only_effective_and_permitted() {
+fn execve_ends_capabilities_that_are_only_effective_and_permitted() {
     let capabilities = |status: &str, set: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(set)?.strip_prefix(":\t")).unwrap();
         u64::from_str_radix(line, 16).unwrap()

@@ -41,7 +41,7 @@ fn the_default_of_oci_spec_is_a_configuration() {
 }
 
 #[test]
-fn what_is_no_configuration_is_an_error() {
+fn an_invalid_configuration_is_an_error() {
     assert!(Spec::from_serialize(&["no", "object"]).unwrap_err().report().contains("expected a JSON object"));
 }
 

@@ -195,7 +195,7 @@ fn without_an_agent_nothing_is_made() {
 }
 
 #[test]
-fn exec_never_goes_without_the_filter() {
+fn exec_never_runs_without_the_filter() {
     let _alone = host::alone();
     let fixture = Fixture::new(
         &["sleep"],
@@ -224,7 +224,7 @@ fn exec_never_goes_without_the_filter() {
 }
 
 #[test]
-fn what_can_be_known_is_refused_before_anything_is_made() {
+fn predictable_errors_come_before_anything_is_made() {
     let _alone = host::alone();
     // More alternatives than fit into 4096 instructions.
     let args = |value: u64| json!([{ "index": 0, "value": value * 7, "op": "SCMP_CMP_EQ" }, { "index": 1, "value": value * 5, "op": "SCMP_CMP_NE" }]);
@@ -292,7 +292,7 @@ fn a_small_limit_on_memory_is_the_programs_alone() {
 }
 
 #[test]
-fn notes_say_what_was_ignored() {
+fn notes_list_ignored_parts() {
     let _alone = host::alone();
     let fixture = Fixture::new(
         &["exit", "0"],

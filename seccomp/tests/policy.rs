@@ -115,7 +115,7 @@ fn names() {
 }
 
 #[test]
-fn notes_do_not_pile_up() {
+fn notes_do_not_repeat() {
     let names: Vec<String> = (0..5000).map(|n| format!("\"call_{n}\"")).collect();
     let json = format!(
         r#"{{ "defaultAction": "SCMP_ACT_ALLOW",

@@ -65,7 +65,7 @@ proptest! {
 
     /// The largest inputs of the checker.
     #[test]
-    fn the_checker_and_the_interpreter_take_anything(
+    fn the_checker_and_the_interpreter_accept_any_input(
         instructions in prop::collection::vec(
             (any::<u16>(), any::<u8>(), any::<u8>(), any::<u32>())
                 .prop_map(|(code, jt, jf, k)| seccomp::Instruction { code: code & 0xff, jt: jt & 7, jf: jf & 7, k: k & 63 }),
@@ -81,7 +81,7 @@ proptest! {
 
     /// Any text at any place gives a policy, or an error with a path.
     #[test]
-    fn any_text_is_answered(
+    fn any_text_gives_a_policy_or_an_error(
         action in ".*", arch in ".*", flag in ".*", path in ".*", name in ".*", op in ".*", index in any::<u32>(),
     ) {
         let profile = seccomp::Profile {

@@ -101,7 +101,7 @@ fn an_unconditional_rule_beats_conditional_ones_wherever_it_stands() {
 }
 
 #[test]
-fn a_rule_with_the_default_action_is_as_if_it_were_not_there() {
+fn a_rule_with_the_default_action_has_no_effect() {
     let both = rules(&[read("ALLOW", &[]), read("TRAP", &["0 EQ 1"])]);
     assert_eq!(Filter::new(X86_64, "SCMP_ACT_ALLOW", &both).of(Arch::X86_64, "read", 1), Action::Trap);
     // SCMP_ACT_KILL and SCMP_ACT_KILL_THREAD are one action.

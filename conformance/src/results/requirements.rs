@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_complete_is_said() {
+    fn incomplete_lines_are_errors() {
         let cases: Vec<String> =
             parse(TEXT).unwrap().iter().flat_map(|one| one.held_by.clone()).map(str::to_owned).collect();
         let outcome = |text: &str| check(&parse(text).unwrap(), &cases, None);

@@ -15,7 +15,7 @@ use std::path::Path;
 
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
-        name: "a working directory of the host's",
+        name: "a working directory of the host",
         stands_for: "CVE-2024-21626: process.cwd is /proc/self/fd/N, and a descriptor of the host is left open",
         run: working_directories,
     },
@@ -26,13 +26,13 @@ pub(crate) const ATTACKS: &[Attack] = &[
         run: left_open,
     },
     Attack {
-        name: "look into exec",
+        name: "trace exec",
         stands_for: "CVE-2016-9962: a process in a container takes the descriptors of the process that is being \
                      executed",
         run: |arena| watch(arena, &[]),
     },
     Attack {
-        name: "look into exec, with CAP_SYS_PTRACE",
+        name: "trace exec, with CAP_SYS_PTRACE",
         stands_for: "CVE-2016-9962: the same, by a process that may trace others",
         run: |arena| watch(arena, &["CAP_SYS_PTRACE"]),
     },

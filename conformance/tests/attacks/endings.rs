@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
-        name: "multiply while it is killed",
+        name: "fork while the container is killed",
         stands_for: "Processes of a container without a pid namespace of its own become others faster than they are \
                      listed and killed",
         run: multiply,
@@ -24,13 +24,13 @@ pub(crate) const ATTACKS: &[Attack] = &[
         run: nest,
     },
     Attack {
-        name: "exec while it is deleted",
+        name: "exec while the container is deleted",
         stands_for: "A process that is executed in the moment in which its container is deleted lives on outside of \
                      it",
         run: exec_and_delete,
     },
     Attack {
-        name: "start while it is deleted",
+        name: "start while the container is deleted",
         stands_for: "A program that is started in the moment in which its container is deleted lives on outside of \
                      it",
         run: start_and_delete,

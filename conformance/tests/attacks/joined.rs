@@ -10,13 +10,13 @@ use std::sync::atomic::Ordering::SeqCst;
 
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
-        name: "take an exec'd process",
+        name: "take over a process of exec",
         stands_for: "CVE-2016-9962: a container with CAP_SYS_PTRACE takes a process that exec starts in it, \
                      while that has the host's capabilities and directories",
         run: exec,
     },
     Attack {
-        name: "take the init of another container",
+        name: "take over the init of another container",
         stands_for: "a container with CAP_SYS_PTRACE takes the init of one that joins its pid namespace, while \
                      that has all capabilities, the host's unmasked procfs and cgroups",
         run: create,

@@ -26,7 +26,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
         run: rootfs,
     },
     Attack {
-        name: "read what a mount covers",
+        name: "read files that a mount covers",
         stands_for: "Root of a user namespace takes the host's mount away that covers a directory of a volume",
         run: covered,
     },

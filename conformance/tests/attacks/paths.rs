@@ -52,7 +52,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
         run: |arena| proc(arena, |rootfs| fs::create_dir(rootfs.join("other")).doing("mkdir")),
     },
     Attack {
-        name: "kernel parameters are written elsewhere",
+        name: "kernel parameters are written to another file",
         stands_for: "CVE-2025-52881: procfs is covered or exchanged, so that what is written to it goes to another \
                      file",
         run: sysctl,

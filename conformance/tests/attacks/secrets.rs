@@ -22,7 +22,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
         run: keyring,
     },
     Attack {
-        name: "a passwd file that is none",
+        name: "a passwd file that is not a regular file",
         stands_for: "The image's /etc/passwd leads to a file of procfs, which is read with the rights of the runtime",
         run: home,
     },

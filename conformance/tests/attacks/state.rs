@@ -35,7 +35,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
         run: pid_file,
     },
     Attack {
-        name: "a pid that is used again",
+        name: "a reused pid",
         stands_for: "A process that has got the pid of a container's first process is signalled, paused, or joined \
                      in its place",
         run: used_again,

@@ -24,19 +24,19 @@ pub(crate) const ATTACKS: &[Attack] = &[
         run: sources,
     },
     Attack {
-        name: "a volume on what leads to /dev",
+        name: "a volume on a link to /dev",
         stands_for: "The image's /data, where a volume is mounted, is a link to /dev: device nodes and links are made \
                      in the host's volume",
         run: volume_on_dev,
     },
     Attack {
-        name: "a volume on what leads to the root",
+        name: "a volume on a link to the root",
         stands_for: "The image's /data, where a volume is mounted, is a link to /: later processes see the volume as \
                      their root, without /proc and masks",
         run: volume_on_root,
     },
     Attack {
-        name: "the passwd file becomes another",
+        name: "the passwd file becomes another file",
         stands_for: "A container that shares the rootfs exchanges /etc/passwd with a fifo and with a file of procfs \
                      while it is read",
         run: passwd,
@@ -48,7 +48,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
         run: working_directory,
     },
     Attack {
-        name: "what is copied up becomes a link",
+        name: "a directory that is copied up becomes a link",
         stands_for: "A directory whose content a tmpfs gets (tmpcopyup) is exchanged with links while it is copied",
         run: copy_up,
     },

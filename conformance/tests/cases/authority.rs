@@ -65,7 +65,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "one process and no more",
+        name: "RLIMIT_NPROC of one process",
         quote: "RLIMIT_NPROC counts the processes of the user (getrlimit(2)), and the runtime's are none of them",
         run: |runtime| {
             let limits = json!([{ "type": "RLIMIT_NPROC", "soft": 1, "hard": 1 }]);

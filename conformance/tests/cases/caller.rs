@@ -26,7 +26,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "no ambient capability but those asked for",
+        name: "only the configured ambient capabilities",
         quote: "config.md, \"Linux Process\": the `ambient` field is an array of ambient capabilities that are \
             kept for the process",
         run: |runtime| {
@@ -40,7 +40,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "no descriptor of the caller's",
+        name: "no descriptor of the caller",
         quote: "By default, only the stdin, stdout and stderr file descriptors are kept open for the application by the \
             runtime (runtime-linux.md, File descriptors)",
         run: |runtime| {
@@ -75,7 +75,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "no descriptor of the caller's for hooks",
+        name: "no descriptor of the caller for hooks",
         quote: "a hook that lives on would hold what its caller's caller has left open: containerd's shim, the \
             socket that it listens on, and the next shim of the name waits for an answer there",
         run: |runtime| {
@@ -129,7 +129,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a passwd file without an end",
+        name: "an endless passwd file",
         quote: "HOME is looked up in the image's /etc/passwd, which may be anything: here, a link to a device",
         run: |runtime| {
             let bundle = Bundle::new(&["report"])?;

@@ -330,7 +330,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a session keyring of its own",
+        name: "a private session keyring",
         quote: "runc: the container joins a new session keyring _ses.ID",
         run: |runtime| {
             let bundle =

@@ -43,7 +43,7 @@ pub(crate) const CASES: &[Case] = &[
         run: kept_groups,
     },
     Case {
-        name: "an empty path to cover",
+        name: "an empty masked path",
         quote: "The runtime MUST NOT fail where a path of maskedPaths or readonlyPaths does not exist (runc): an empty one \
                 names nothing",
         run: |runtime| {
@@ -117,7 +117,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a NUL in a text",
+        name: "a NUL byte in a string",
         quote: "Runtimes MUST generate an error when invalid or unsupported values are encountered (config.md, Valid \
                 values): one that shows the value",
         run: |runtime| {

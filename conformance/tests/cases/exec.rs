@@ -119,7 +119,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "what the first process has",
+        name: "exec has the limits and the umask of the first process",
         quote: "runc: limits, oom_score_adj and umask of exec'd processes are the container's",
         run: |runtime| {
             let change = |config: &mut Value| {
@@ -341,7 +341,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a terminal for somebody else",
+        name: "a terminal is sent to a socket",
         quote: "runc exec --console-socket PATH: one message with the name and the descriptor of the master",
         run: |runtime| {
             in_container(
@@ -363,7 +363,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a pidfd for somebody else",
+        name: "a pidfd is sent to a socket",
         quote: "runc exec --pidfd-socket PATH: one message with the pidfd of the process",
         run: |runtime| {
             in_container(
@@ -386,7 +386,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "labels that no security module would look at",
+        name: "labels without a security module",
         quote: "process.apparmorProfile and process.selinuxLabel are refused where there is no such module",
         run: |runtime| {
             in_container(

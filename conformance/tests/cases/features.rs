@@ -101,7 +101,7 @@ pub(crate) const CASES: &[Case] = &[
         run: memory_policies,
     },
     Case {
-        name: "nothing is said besides",
+        name: "features print nothing on standard error",
         quote: "CRI-O reads standard output and standard error of `features` together",
         run: |runtime| {
             ensure_eq!(runtime.run(&["features"])?.ok()?.stderr, "");

@@ -106,7 +106,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the namespaces that they run in",
+        name: "the namespaces of hooks",
         quote: "The `createContainer` hooks MUST be executed in the container namespace; the `startContainer` hooks \
                 MUST be executed in the container namespace; the `prestart`, `createRuntime`, `poststart` and \
                 `poststop` hooks MUST be executed in the runtime namespace (config.md, POSIX-platform Hooks)",

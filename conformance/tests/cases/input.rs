@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "config.json that is no file",
+        name: "a config.json that is not a regular file",
         quote: "a fifo would hold up its reader for ever, a device would fill its memory",
         run: |runtime| {
             let bundle = Bundle::new(&["exit", "0"])?;
@@ -29,7 +29,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a configuration without end",
+        name: "an endless configuration",
         quote: "16 MiB are what engines hand on in a message (docs/limits.md)",
         run: |runtime| {
             let bundle = Bundle::new(&["exit", "0"])?;
@@ -44,7 +44,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "documents without end",
+        name: "endless documents",
         quote: "exec --process and update --resources read what the caller names, which may be a pipe",
         run: |runtime| {
             let bundle = Bundle::new(&["sleep"])?;
@@ -109,7 +109,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a list without end",
+        name: "an endless list",
         quote: "a few bytes of text are an entry of a hundred: 16 MiB of them would fill a gigabyte (docs/limits.md)",
         run: |runtime| {
             let bundle = Bundle::new(&["exit", "0"])?;
@@ -168,7 +168,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "an error has an end",
+        name: "the length of an error is limited",
         quote: "engines put the text into logs and answers: what is wrong in a long value is not all of it",
         run: |runtime| {
             each(LONG, |(name, change)| {
@@ -201,7 +201,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "what is REQUIRED and missing",
+        name: "missing REQUIRED properties",
         quote: "hostID (uint32, REQUIRED), major, minor (int64, REQUIRED), allow (boolean, REQUIRED), soft, hard (uint64, \
             REQUIRED), class, policy (string, REQUIRED), priority (int, REQUIRED), index (uint, REQUIRED), value (uint64, REQUIRED): none of them is 0 because nobody has said so \
             (config.md, config-linux.md)",
@@ -280,7 +280,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a name that is mistyped",
+        name: "a misspelled property",
         quote: "Runtimes MAY log unknown properties but MUST otherwise ignore them (config.md, Extensibility)",
         run: |runtime| {
             let bundle = Bundle::new(&["exit", "0"])?.with(|config| {
@@ -302,7 +302,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "what needs no state directory",
+        name: "commands that need no state directory",
         quote: "crun#1816: engines ask for features before there is anything, as any user",
         run: |runtime| {
             let dir = tempfile::tempdir().doing("temporary directory")?;

@@ -90,7 +90,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a network device is the namespace's",
+        name: "a network device is not managed after create",
         quote: "The runtime MUST NOT actively manage the interface's lifecycle and configuration within the container's \
                 network namespace; the runtime MUST NOT attempt to move the interface out of the namespace before \
                 deletion (config-linux.md, Network Devices, since 1.3)",
@@ -127,13 +127,13 @@ pub(crate) const CASES: &[Case] = &[
         run: without_list,
     },
     Case {
-        name: "no cache allocation is asked for",
+        name: "no cache allocation is configured",
         quote: "If `intelRdt` is not set, the runtime MUST NOT manipulate any `resctrl` pseudo-filesystems \
                 (config-linux.md, IntelRdt)",
         run: without_resctrl,
     },
     Case {
-        name: "features are those of the program",
+        name: "features do not depend on the host",
         quote: "The Features structure is irrelevant to the actual availability of the features in the host operating \
                 system. Hence, the content of the Features structure SHOULD be determined on the compilation time of the \
                 runtime, not on the execution time (features.md)",

@@ -21,7 +21,7 @@ pub(crate) const CASES: &[Case] = &[
         run: not_before_start,
     },
     Case {
-        name: "state has what it must have",
+        name: "state has the required properties",
         quote: "The state of a container includes the following properties (runtime.md, State)",
         run: state_document,
     },
@@ -79,7 +79,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "ids of other letters",
+        name: "ids with other characters",
         quote: "runc: an id has ASCII letters, digits, and _+-. alone",
         run: |runtime| {
             let bundle = Bundle::new(&["exit", "0"])?;
@@ -87,7 +87,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a bundle that is not there",
+        name: "a missing bundle",
         quote: "This operation MUST generate an error if it is not provided a path to the bundle (runtime.md, Create)",
         run: |runtime| runtime.run(&["create", "--bundle", "/nonexistent", "c"])?.failed().map(drop),
     },
@@ -103,7 +103,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "what the container has not made stays",
+        name: "objects that the container has not made stay",
         quote: "Note that resources associated with the container, but not created by this container, MUST NOT be deleted \
                 (runtime.md, Delete)",
         run: not_its_own,
@@ -121,7 +121,7 @@ pub(crate) const CASES: &[Case] = &[
         run: start_once,
     },
     Case {
-        name: "of two starts at once, one wins",
+        name: "one of two concurrent starts succeeds",
         quote: "Attempting to `start` a container that is not `created` MUST generate an error (runtime.md, Start)",
         run: concurrent_starts,
     },

@@ -37,7 +37,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "no memory to begin with",
+        name: "a memory limit below the memory of the program",
         quote: "MUST generate an error if any property cannot be applied as specified (runtime.md, Create)",
         run: |runtime| {
             let limits = json!({ "memory": { "limit": 4096, "swap": 4096 } });
@@ -95,7 +95,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "CPUs that are not there",
+        name: "CPUs that do not exist",
         quote: "MUST generate an error if any property cannot be applied as specified (runtime.md, Create)",
         run: |runtime| {
             run(runtime, &["exit", "0"], &json!({ "cpu": { "cpus": "4000" } }))?.failed()?;
@@ -117,7 +117,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "no task but the first",
+        name: "a limit of zero tasks allows only the first",
         quote: "0 is a valid limit value for the pids cgroup controller from the kernel's perspective and SHOULD be \
                 treated as such by runtimes (config-linux.md, PIDs)",
         run: |runtime| {
@@ -154,7 +154,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "unified with a controller that is not there",
+        name: "unified with a missing controller",
         quote: "The runtime MUST generate an error when the configuration refers to a cgroup controller that is not \
                 present or that cannot be enabled (config-linux.md, Unified)",
         run: |runtime| {

@@ -23,7 +23,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "what is no version",
+        name: "invalid versions",
         quote: "ociVersion (string, REQUIRED) MUST be in SemVer v2.0.0 format (config.md, Specification version)",
         run: |runtime| {
             let far = [json!("invalid"), json!("1"), json!(""), json!(1.2), Value::Null];
@@ -78,7 +78,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "annotations that are none",
+        name: "invalid annotations",
         quote: "Annotations MUST be a key-value map. Values MUST be strings (config.md, Annotations)",
         run: |runtime| {
             each([json!({ "a": 1 }), json!(["a"]), json!("a=b")], |annotations| {
@@ -116,7 +116,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a root that is no directory",
+        name: "a root that is not a directory",
         quote: "A directory MUST exist at the path declared by the field (config.md, Root)",
         run: |runtime| {
             refused(runtime, |config| config["root"]["path"] = json!("rootfs/probe"))?;
@@ -192,7 +192,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a device that is there already",
+        name: "a device that exists already",
         quote: "If a file already exists at `path` that does not match the requested device, the runtime MUST generate an \
                 error (config-linux.md, Devices): this one matches",
         run: |runtime| {
@@ -206,7 +206,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "devices that cannot be",
+        name: "invalid devices",
         quote: "type (string, REQUIRED) - type of device: `c`, `b`, `u` or `p`; path (string, REQUIRED) - full path to \
                 device inside container (config-linux.md, Devices)",
         run: |runtime| {
@@ -259,7 +259,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "kernel parameters that cannot be",
+        name: "kernel parameters that cannot be applied",
         quote: "If the runtime cannot apply a property as specified in the configuration, it MUST generate an error and a \
                 new container MUST NOT be created (runtime.md, Create)",
         run: |runtime| {
@@ -290,7 +290,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "covered paths that are relative",
+        name: "relative masked paths",
         quote: "maskedPaths, readonlyPaths: the values MUST be absolute paths in the container namespace (config-linux.md, \
                 Masked Paths, Readonly Paths)",
         run: |runtime| {
@@ -318,7 +318,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "covered paths are what the mounts have made",
+        name: "masked paths are those after the mounts",
         quote: "maskedPaths will mask over the provided paths inside the container so that they cannot be read \
                 (config-linux.md, Masked Paths)",
         run: |runtime| {
@@ -333,7 +333,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a covered file is read-only, whatever /dev is",
+        name: "a masked file is read-only, whatever /dev is",
         quote: "Podman, --read-only --read-only-tmpfs=false: /dev is read-only, but the container's /dev/null can be given \
                 another mode or owner by the name of a masked file",
         run: |runtime| {
@@ -394,7 +394,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a path of a cgroup that leads out",
+        name: "a cgroup path that leads out of the hierarchy",
         quote: "Runtimes MAY consider certain `cgroupsPath` values to be invalid, and MUST generate an error if this is the \
                 case (config-linux.md, Cgroups Path): either that, or the place is in the hierarchy",
         run: |runtime| {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "words that fsconfig(2) does not have",
+        name: "mount flags that fsconfig(2) does not have",
         quote: "Runtimes MUST implement `silent`, `loud`, `iversion`, `noiversion` (config.md, Linux mount options): no file \
             system ever sees them, with a name that is nearly theirs it does (docs/decisions/mounts.md)",
         run: |runtime| {
@@ -62,7 +62,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a source that is not asked for relatime",
+        name: "a source without an option for access times",
         quote: "Runtimes MUST implement `strictatime`, `nostrictatime`, `relatime` (config.md, Linux mount options)",
         run: |runtime| {
             let dir = tempfile::tempdir().doing("temporary directory")?;
@@ -80,7 +80,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "no mounts but those of config.json",
+        name: "only the mounts of config.json",
         quote: "runc, crun: The following filesystems SHOULD be made available in each container's filesystem: /proc, /sys, \
             /dev/pts, /dev/shm (config-linux.md, Default Filesystems): by the engine, in `mounts`; nothing is added \
             (docs/decisions/traps.md)",

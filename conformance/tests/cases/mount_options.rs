@@ -74,7 +74,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a remount that says rw again",
+        name: "a remount with the option rw",
         quote: "Runtimes MUST implement `remount`, `rw` (config.md, Linux mount options)",
         run: |runtime| {
             let mount = remounted(runtime, tmpfs(&["ro"]), &["rw"])?;
@@ -109,7 +109,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a remount with what it cannot do",
+        name: "a remount with impossible options",
         quote: "Runtimes MUST generate an error when invalid or unsupported values are encountered (config.md, Valid \
                 values): an option that changes nothing is not dropped without a word",
         run: |runtime| {
@@ -123,7 +123,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a remount of what is the host's",
+        name: "a remount of a file system of the host",
         quote: "A remount without `bind` is about the superblock (mount(2)): that of a bind mount is the host's, and of \
                 its other mounts",
         run: |runtime| {
@@ -258,7 +258,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a link in the place of what it leads to",
+        name: "a link is made instead of a mount of its target",
         quote: "crun, copy-symlink: if the source of a bind mount is a symlink, it is recreated at the destination",
         run: |runtime| {
             let sources = tempfile::tempdir().doing("temporary directory")?;

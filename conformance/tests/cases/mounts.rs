@@ -153,7 +153,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "options that are the file system's",
+        name: "options of the file system",
         quote: "Runtimes SHOULD treat unknown options as filesystem-specific ones and pass those as a comma-separated \
                 string to the fifth (const void *data) argument of mount(2) (config.md, Linux mount options)",
         run: |runtime| {
@@ -195,7 +195,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a source that is relative",
+        name: "a relative source",
         quote: "Path values for bind mounts are either absolute or relative to the bundle (config.md, Mounts)",
         run: |runtime| {
             let bundle = Bundle::new(&["cat", "/tmp/file"])?.with(|config| {

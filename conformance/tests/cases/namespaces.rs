@@ -118,7 +118,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a path of something else",
+        name: "a path of a file that is no namespace",
         quote: "The runtime MUST generate an error if `path` is not associated with a namespace of type `type` \
                 (config-linux.md, Namespaces)",
         run: |runtime| {
@@ -159,7 +159,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the runtime's own namespaces by their paths",
+        name: "the runtime's namespaces by their paths",
         quote: "If a namespace type is not specified in the namespaces array, the container MUST inherit the runtime \
                 namespace of that type (config-linux.md, Namespaces): a path that leads there says no more",
         run: |runtime| {
@@ -326,7 +326,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "time offsets that cannot be",
+        name: "invalid time offsets",
         quote: "Runtimes MUST generate an error when invalid or unsupported values are encountered (config.md, Valid \
                 values)",
         run: |runtime| {
@@ -421,7 +421,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "what belongs to root of a user namespace",
+        name: "files that belong to root of a user namespace",
         quote: "moby#20798, sysbox#850: /dev/mqueue belongs to nobody; so do files of the network in /proc and /sys",
         run: |runtime| {
             let paths = ["/dev/mqueue", "/proc/net/dev", "/sys/class/net/lo/mtu"];

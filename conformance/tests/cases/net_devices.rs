@@ -75,7 +75,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "what a network device has",
+        name: "the properties of a network device",
         quote: "The runtime MUST preserve existing network interface attributes, including all permanent IP addresses \
                 (IFA_F_PERMANENT flag) of any family with global scope (config-linux.md, Network Devices, since 1.3)",
         run: |runtime| {
@@ -116,7 +116,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a network device of a container that is not made",
+        name: "a network device of a failed create",
         quote: "generating an error MUST leave the state of the environment as if the operation were never attempted \
                 (runtime.md, Errors)",
         run: |runtime| {
@@ -175,7 +175,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a network device that is not there",
+        name: "a network device that does not exist",
         quote: "The runtime MUST check if moving the network interface to the container namespace is possible \
                 (config-linux.md, Network Devices, since 1.3)",
         run: |runtime| {

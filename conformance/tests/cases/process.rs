@@ -24,7 +24,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a size for no terminal",
+        name: "a console size without a terminal",
         quote: "Runtimes MUST ignore `consoleSize` if `terminal` is `false` or unset (config.md, Process)",
         run: |runtime| {
             let size = json!({ "height": 70_000, "width": 70_000 });
@@ -285,7 +285,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "schedulers that cannot be",
+        name: "invalid schedulers",
         quote: "Runtimes MUST generate an error when invalid or unsupported values are encountered (config.md, Valid \
                 values)",
         run: |runtime| {
@@ -324,7 +324,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "I/O priorities that cannot be",
+        name: "invalid I/O priorities",
         quote: "The value should be an integer ranging from 0 (highest) to 7 (lowest) (config.md, Linux Process, since \
                 1.1)",
         run: |runtime| {
@@ -372,7 +372,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "users that cannot be",
+        name: "invalid users",
         quote: "uid (int, REQUIRED) specifies the user ID in the container namespace (config.md, POSIX-platform User); \
                 Runtimes MUST generate an error when invalid or unsupported values are encountered (config.md, Valid \
                 values)",
@@ -408,7 +408,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "execution domains that cannot be",
+        name: "invalid execution domains",
         quote: "The valid list of constants is [...] `LINUX`, `LINUX32`; flags: currently no flag values are supported \
                 (config-linux.md, Personality)",
         run: |runtime| {
@@ -447,7 +447,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "memory policies that cannot be",
+        name: "invalid memory policies",
         quote: "Some modes require that there are no nodes, e.g. `MPOL_DEFAULT` and `MPOL_LOCAL`. Others that there is at \
                 least one node, e.g. `MPOL_BIND` and `MPOL_INTERLEAVE` (config-linux.md, Memory policy, since 1.3)",
         run: |runtime| {

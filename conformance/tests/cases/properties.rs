@@ -15,7 +15,7 @@ use std::process::Command;
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "all but process is there before start",
+        name: "everything except the process is made before start",
         quote: "All of the properties configured in config.json except for process MUST be applied (runtime.md, Create); \
             while the resources requested in the config.json MUST be created, the user-specified program MUST NOT be run \
             at this time (runtime.md, Lifecycle, 2)",
@@ -69,7 +69,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "what cannot be applied",
+        name: "properties that cannot be applied",
         quote: "If the runtime cannot apply a property as specified in the configuration, it MUST generate an error and a \
             new container MUST NOT be created (runtime.md, Create)",
         run: |runtime| {

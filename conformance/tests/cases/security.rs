@@ -108,7 +108,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "lengths that no message has room for",
+        name: "lengths beyond the size of a message",
         quote: "CVE-2021-43784: the length of a namespace's path or of id mappings overflows a netlink attribute",
         run: |runtime| {
             refused(runtime, |config| {

@@ -53,7 +53,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "of two creates at once, one wins",
+        name: "one of two concurrent creates succeeds",
         quote: "If the ID provided is not unique across all containers within the scope of the runtime, the implementation \
             MUST generate an error and a new container MUST NOT be created (runtime.md, Create)",
         run: |runtime| {
@@ -164,7 +164,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "what a stopped container without a pid namespace has left",
+        name: "the remaining processes of a stopped container without a pid namespace",
         quote: "runc, containerd: SIGKILL for a container without a pid namespace of its own goes to all its processes, \
             also when the first has ended: `kill` is how engines end the others. Any other signal is an error \
             (docs/decisions/traps.md, T15)",

@@ -33,7 +33,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "no standard stream stays the host's null device where the container has none",
+        name: "no standard stream stays the host's null device if the container has none",
         quote: "runc, reOpenDevNull: error reopening /dev/null inside container",
         run: |runtime| {
             let dev = tempfile::tempdir().doing("temporary directory")?;
@@ -45,7 +45,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "exec: no standard stream stays the host's null device where the container has none",
+        name: "exec: no standard stream stays the host's null device if the container has none",
         quote: "runc, reOpenDevNull: error reopening /dev/null inside container. The container may have removed its own",
         run: |runtime| {
             let bundle = Bundle::new(&["sleep"])?.with(|config| config["root"]["readonly"] = json!(false))?;
@@ -88,7 +88,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "no file of the image is opened for a terminal but that of a devpts",
+        name: "only a file of a devpts is opened for a terminal",
         quote: "the image's /dev/pts/ptmx is another device, which does something when it is opened: a watchdog fires",
         run: |runtime| {
             let bundle = Bundle::new(&["sleep"])?.with(|config| {
@@ -108,7 +108,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "exec: no file of the container is opened for a terminal but that of a devpts",
+        name: "exec: only a file of a devpts is opened for a terminal",
         quote: "the container has another device at /dev/pts/ptmx, which does something when it is opened",
         run: |runtime| {
             let pts = tempfile::tempdir().doing("temporary directory")?;
@@ -162,7 +162,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a pipe that is passed on is the user's in a user namespace",
+        name: "a forwarded pipe is the user's in a user namespace",
         quote: "runc#4475, containerd#10598: engines pass pipes on, which belong to the host's root",
         run: |runtime| {
             let bundle = Bundle::new(&["write", "/dev/stdout", "hello"])?.with(|config| {
@@ -177,7 +177,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a file that is only read stays its owner's",
+        name: "a file that is open for reading keeps its owner",
         quote: "what is passed on as standard input, such as a file of /etc, is not the container's user's",
         run: |runtime| {
             let bundle = Bundle::new(&["exit", "0"])?

@@ -43,7 +43,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "what a mount covers stays covered in a user namespace",
+        name: "a covered directory stays covered in a user namespace",
         quote: "mounts that come as a single unit from a more privileged mount namespace are locked together and may not \
                 be separated in a less privileged one: it might reveal what is underneath (mount_namespaces(7), \
                 Restrictions on mount namespaces)",

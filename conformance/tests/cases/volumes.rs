@@ -27,7 +27,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "restrictions of a source that an option would take away, in a user namespace",
+        name: "options that would remove restrictions of a source, in a user namespace",
         quote: "when creating a less privileged mount namespace, the flags read-only, nosuid, noexec and nodev become \
                 locked (mount_namespaces(7)): who asks for `exec` by name is told",
         run: |runtime| {
@@ -64,7 +64,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a slave volume, as Docker asks for it",
+        name: "a slave volume, as Docker configures it",
         quote: "slave: the mount receives events from its master, but does not send any; rootfsPropagation sets the \
                 rootfs's mount propagation (config-linux.md, Rootfs Mount Propagation)",
         run: |runtime| {

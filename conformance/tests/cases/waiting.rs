@@ -209,7 +209,7 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| each([true, false], |shares_pids| debugged(runtime, *shares_pids)),
     },
     Case {
-        name: "an exec'd process that has ended, and whose tracer does not wait",
+        name: "a process of exec that has ended, and whose tracer does not wait",
         quote: "ptrace(2): a process is a zombie for its parent only when its tracer has waited for it",
         run: |runtime| {
             let bundle = hostile("trace-others")?;

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong() {
+    fn wrong_arguments() {
         assert_eq!(flag_error(&["--bogus"]), "flag provided but not defined: -bogus");
         assert_eq!(flag_error(&["create", "--bundle"]), "flag needs an argument: --bundle");
         assert_eq!(

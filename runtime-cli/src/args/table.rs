@@ -81,7 +81,7 @@ pub(crate) fn program() -> Command {
         LOG_FORMAT.help("the format of log lines: 'text' (default) or 'json'"),
         ROOT.help("directory for the state of containers, best on a tmpfs (default: \"/run/runc\", or $XDG_RUNTIME_DIR/runc for users)").value_hint(ValueHint::DirPath),
         SYSTEMD_CGROUP.help("let systemd make the cgroups; cgroupsPath then has the form \"slice:prefix:name\", such as \"system.slice:runc:434234\""),
-        CGROUP_MANAGER.help("who makes the cgroups: 'cgroupfs' (default), 'systemd' or, for a container without one, 'disabled' (of crun)"),
+        CGROUP_MANAGER.help("cgroup manager: 'cgroupfs' (default), 'systemd', or 'disabled' for no cgroup (as in crun)"),
         ROOTLESS.help("ignore missing permissions for cgroups: 'true', 'false' or 'auto' (default)"),
         TRACE.help("write a timeline of the steps of the operation to this file, in the trace event format of Chrome (not in runc)").value_hint(ValueHint::FilePath),
         help_flag(),
@@ -146,7 +146,7 @@ fn create(command: Command) -> Command {
 
 fn delete(command: Command) -> Command {
     command
-        .about("delete all that is left of a container")
+        .about("delete a container and all its resources")
         .long_about(CONTAINER)
         .args([FORCE.help("kill the container with SIGKILL if it is still running")])
         .arg(arguments(ID, 1..=1))
@@ -154,15 +154,15 @@ fn delete(command: Command) -> Command {
 
 fn events(command: Command) -> Command {
     command
-        .about("display what a container uses, and that it ran out of memory")
+        .about("display the resource usage and out-of-memory events of a container")
         .long_about(
             "\
 Prints an object of JSON in a line for each event: what the container uses, at
 intervals, and each time that one of its processes was killed for memory. It ends when no process is left.",
         )
         .args([
-            INTERVAL.help("time between two displays, such as 100ms or 1m30s (default: 5s)"),
-            STATS.help("display what the container uses now, then exit"),
+            INTERVAL.help("interval between two displays, such as 100ms or 1m30s (default: 5s)"),
+            STATS.help("display the current resource usage, then exit"),
         ])
         .arg(arguments(ID, 1..=1))
 }
@@ -188,7 +188,7 @@ one that a file in the format of its \"process\" describes.",
             USER.help("run as UID or UID:GID"),
             ADDITIONAL_GIDS.help("add a supplementary group"),
             PROCESS.help("file that describes the process").value_hint(ValueHint::FilePath),
-            DETACH.help("do not wait for the process's end"),
+            DETACH.help("do not wait for the end of the process"),
             PID_FILE.help("file to write the pid of the process to").value_hint(ValueHint::FilePath),
             PROCESS_LABEL.help("SELinux label of the process"),
             APPARMOR.help("AppArmor profile of the process"),
@@ -204,7 +204,7 @@ one that a file in the format of its \"process\" describes.",
 }
 
 fn features(command: Command) -> Command {
-    command.about("print what configurations may ask for, as JSON").long_about(
+    command.about("print the supported features of configurations, as JSON").long_about(
         "\
 The format is that of the specification's features.md. Whether the host can do all of
 it is another question; only \"supportedFlags\" are those of the running kernel.",
@@ -251,8 +251,8 @@ fn run(command: Command) -> Command {
         .long_about(BUNDLES)
         .args(create_flags())
         .args([
-            DETACH.help("do not wait for the container's end"),
-            KEEP.help("do not delete the container at its end"),
+            DETACH.help("do not wait for the end of the container"),
+            KEEP.help("do not delete the container when it ends"),
             NO_SUBREAPER.help("do not reap orphaned processes of the container"),
         ])
         .arg(arguments(ID, 1..=1))
@@ -309,7 +309,7 @@ fn update(command: Command) -> Command {
         KERNEL_MEMORY.hidden(),
         KERNEL_MEMORY_TCP.hidden(),
         MEMORY.help("memory limit, in bytes or with a unit such as 100M; -1: no limit"),
-        CPU_IDLE.help("1: run only when nothing else wants to; 0: as usual"),
+        CPU_IDLE.help("1: run only on idle CPUs; 0: default"),
         MEMORY_RESERVATION.help("memory that is not reclaimed from the container"),
         MEMORY_SWAP.help("limit on memory and swap together; -1: no limit on swap"),
         PIDS_LIMIT.help("maximum number of processes; -1: no limit"),

@@ -104,7 +104,7 @@ fn options(context: &Context<'_>, mut exec: ExecBuilder) -> Result<ExecBuilder, 
             exec = exec.cgroup(path.as_ref());
         }
         _ => {
-            return Err(Failure::new("--cgroup: cgroup v2 has one hierarchy, so there can be one path only"));
+            return Err(Failure::new("--cgroup: cgroup v2 has one hierarchy, so only one path is possible"));
         }
     }
     Ok(exec.preserve_fds(fds).ignore_paused(flags.is_set(IGNORE_PAUSED)))

@@ -30,7 +30,7 @@ fn table(options: &[OsString], pids: &[i32]) -> Result<String, Failure> {
         return Err(Failure::new(format!("ps: {}", ran.status)));
     }
     select(&String::from_utf8_lossy(&ran.stdout), pids)
-        .ok_or_else(|| Failure::new("no PID column in what ps(1) prints"))
+        .ok_or_else(|| Failure::new("the output of ps(1) has no PID column"))
 }
 
 fn select(table: &str, pids: &[i32]) -> Option<String> {

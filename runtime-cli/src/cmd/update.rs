@@ -30,7 +30,7 @@ pub(super) fn update(context: &Context<'_>) -> Result<u8, Failure> {
         return Err(Failure::new(format!("--{}: this runtime does not update Intel RDT", flag.name())));
     }
     if flags.path(KERNEL_MEMORY).is_some() || flags.path(KERNEL_MEMORY_TCP).is_some() {
-        context.log.warning("Kernel memory settings are ignored: Linux has none any more");
+        context.log.warning("Kernel memory settings are ignored: Linux no longer has them");
     }
     for warning in container.update(&resources)? {
         context.log.warning(&warning.to_string());

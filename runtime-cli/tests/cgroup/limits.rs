@@ -6,7 +6,7 @@ use conformance::Bundle;
 use serde_json::{Value, json};
 
 #[test]
-fn limits_that_nobody_can_mean() {
+fn absurd_limits() {
     let host = host();
     for (limits, error) in [
         (json!({ "memory": { "limit": -2 } }), "linux.resources.memory.limit: "),
@@ -64,7 +64,7 @@ fn controllers_that_the_host_lacks_are_named_with_the_field() {
 }
 
 #[test]
-fn updates_that_nobody_can_mean() {
+fn absurd_updates() {
     let host = host();
     let bundle = sleeping();
     host.start(&bundle, "c");

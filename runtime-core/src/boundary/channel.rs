@@ -489,7 +489,7 @@ mod tests {
         Reply::Failed(Failure { step: Step::Mount, item: 3, call: Call::Fsconfig, errno: Errno::EINVAL });
 
     #[test]
-    fn words_come_with_the_failure() {
+    fn a_failure_has_the_kernels_text() {
         // One is as long as a reply, and one is longer than there is room.
         for words in ["seven c.".to_owned(), "x".repeat(MESSAGE_MAX + 1)] {
             let (parent, child) = channel().unwrap();
@@ -505,7 +505,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_no_reply() {
+    fn an_invalid_message() {
         let (parent, child) = channel().unwrap();
         for message in [&b"1"[..], &[Step::ALL.len() as u8; WIRE_LEN]] {
             fd::write(&child, message).unwrap();
@@ -514,7 +514,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_child_says_before_it_ends_with_an_unread_go() {
+    fn messages_of_a_child_that_ends_with_an_unread_go() {
         let (parent, child) = channel().unwrap();
         child.keep_kernel_message(b"why");
         child.send(FAILED).unwrap();
@@ -526,7 +526,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_come_before_they_are_waited_for() {
+    fn messages_that_arrive_early() {
         let (parent, child) = channel().unwrap();
         parent.send_program(Some(std::io::stdin())).unwrap();
         parent.go().unwrap();
@@ -563,7 +563,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ends_see_the_other_go() {
+    fn both_ends_notice_the_end_of_the_other() {
         let (parent, child) = channel().unwrap();
         child.send(Reply::Ready).unwrap();
         parent.go().unwrap();

@@ -17,7 +17,7 @@ pub(crate) struct Seal {
 
 /// Prepares the exchange of the program file for a child.
 pub(crate) fn prepare() -> Result<Seal> {
-    let image = Image::of_self(c"/proc/self/exe").context(|| "finding where the program is in memory")?;
+    let image = Image::of_self(c"/proc/self/exe").context(|| "finding the program in memory")?;
     Ok(Seal { image, applied: false })
 }
 

@@ -140,9 +140,9 @@ impl Call {
             Call::CheckProc => "check of the mount point",
             Call::CheckProgram => "search in $PATH",
             Call::CheckSource => "check of the source",
-            Call::CheckRoot => "check of the place",
+            Call::CheckRoot => "check of the directory",
             Call::CheckSuperblock => "check of the file system",
-            Call::CopyUp => "copying what the mount covers",
+            Call::CopyUp => "copying the files that the mount covers",
             Call::Dup => "dup3",
             Call::Execve => "execve",
             Call::Fsconfig => "fsconfig",
@@ -275,7 +275,7 @@ mod tests {
 
     /// A list in a document goes stale unless a test compares it with the code.
     #[test]
-    fn the_documents_table_is_the_code() {
+    fn the_table_of_the_page_matches_the_code() {
         let document = include_str!("../../../docs/architecture.md");
         let rows = document.split("\n## ").find(|section| section.starts_with("The steps")).unwrap();
         let in_document: Vec<_> =

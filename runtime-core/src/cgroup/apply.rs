@@ -60,7 +60,7 @@ impl Cgroup {
             }
             (Errno::ENOENT, "memory.swap.max") => error.with_hint("swap is not accounted for on this host"),
             (Errno::ENOENT, _) => {
-                error.with_hint("the controller is there, but this kernel does not have this file of it")
+                error.with_hint("the controller is enabled, but this kernel does not have this file")
             }
             (Errno::ENODEV, "io.max" | "io.weight" | "io.bfq.weight") => {
                 error.with_hint("there is no such block device, or it is a partition")
@@ -100,7 +100,7 @@ impl Cgroup {
         Err(Error::new(
             ErrorKind::Setup,
             format!(
-                "{}: none of the {what} {:?} can be used (there are {effective})",
+                "{}: none of the {what} {:?} can be used (usable: {effective})",
                 write.field, write.value
             ),
         ))

@@ -108,9 +108,8 @@ fn find_break(cgroup: &Cgroup, controller: &str) -> Result<String> {
     let system = |errno| Error::os(errno, "read cgroup.controllers");
     let all = list(&hierarchy.root, AVAILABLE).map_err(system)?;
     if all.iter().all(|one| one != controller) {
-        let beside =
-            if hierarchy.is_hybrid() { "; on this host cgroup version 1 has the others" } else { "" };
-        return Ok(format!("cgroup2 has these here: {}{beside}", all.join(", ")));
+        let beside = if hierarchy.is_hybrid() { "; the others belong to cgroup v1 on this host" } else { "" };
+        return Ok(format!("cgroup2 has these controllers here: {}{beside}", all.join(", ")));
     }
     for ancestor in ancestors(&hierarchy, path) {
         let (name, dir) = ancestor.map_err(system)?;

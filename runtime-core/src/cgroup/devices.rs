@@ -151,7 +151,7 @@ pub(crate) fn apply(cgroup: BorrowedFd<'_>, rules: &[Rule]) -> Result<()> {
         fail(match errno {
             // The verifier's limits: 8192 pending jumps, and a million instructions in total.
             Errno::E2BIG | Errno::EFAULT => error
-                .with_hint(format!("{} rules may be more than the kernel's verifier looks at", rules.len())),
+                .with_hint(format!("{} rules may exceed the limit of the kernel's verifier", rules.len())),
             _ => error,
         })
     })?;
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_s_filter() {
+    fn the_filter_of_the_example() {
         let deny_all = DeviceCgroup { access: "rwm".into(), ..Default::default() };
         let program = compile(&rules(&[deny_all], &mut Vec::new()).unwrap());
         assert!(interpret(&program, CHAR, Rule::READ | Rule::WRITE, 1, 3), "/dev/null");

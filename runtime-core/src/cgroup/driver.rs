@@ -61,13 +61,13 @@ impl Placement {
     /// Plans no cgroup, at the caller's request. Limits and a path are errors then.
     pub(crate) fn none(config: &Config) -> Result<Self> {
         if !limits::writes(&config.resources).is_empty() {
-            let text = "linux.resources: there is nothing to limit without a cgroup";
+            let text = "linux.resources: limits need a cgroup, and the cgroup manager is 'disabled'";
             return Err(Error::new(ErrorKind::InvalidConfig, text).at(text));
         }
         match config.cgroups_path {
             CgroupsPath::Default => Ok(Placement::None),
             _ => {
-                let text = "linux.cgroupsPath: there is to be no cgroup";
+                let text = "linux.cgroupsPath: must not be given with the cgroup manager 'disabled'";
                 Err(Error::new(ErrorKind::InvalidConfig, text).at(text))
             }
         }

@@ -78,7 +78,7 @@ fn make_new(hierarchy: &Hierarchy, place: &FsPlacement) -> Result<Cgroup> {
                 return Err(match errno {
                     Errno::EEXIST if is_file(hierarchy, &place.path) => error
                         .of_kind(ErrorKind::AlreadyExists)
-                        .with_hint("linux.cgroupsPath: the name is that of a file of every cgroup"),
+                        .with_hint("linux.cgroupsPath: every cgroup has a file of this name"),
                     Errno::EEXIST => error
                         .of_kind(ErrorKind::AlreadyExists)
                         .with_hint("another container is being made in the same cgroup"),

@@ -192,7 +192,7 @@ mod tests {
     use crate::cgroup::hierarchy::Hierarchy;
 
     #[test]
-    fn nothing_is_in_a_cgroup_that_somebody_has_removed() {
+    fn a_removed_cgroup_has_no_processes() {
         let path = Hierarchy::find().unwrap().absolute(&format!("removed-{}", std::process::id()));
         std::fs::create_dir(&path).unwrap();
         let cgroup = Cgroup::from_record(&path).unwrap().unwrap();

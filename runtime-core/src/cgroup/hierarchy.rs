@@ -86,7 +86,10 @@ impl Hierarchy {
     pub(crate) fn of_process(&self, pid: i32) -> Result<Cgroup> {
         let path = Self::of(pid)?;
         self.open(&path)?.ok_or_else(|| {
-            Error::new(ErrorKind::System, format!("the cgroup {path} of process {pid} is not here"))
+            Error::new(
+                ErrorKind::System,
+                format!("the cgroup {path} of process {pid} is outside of the mounted hierarchy"),
+            )
         })
     }
 
@@ -107,7 +110,7 @@ impl Hierarchy {
             Err(errno) => {
                 let error = Error::os(errno, format!("open cgroup {}", self.absolute(relative)));
                 Err(match errno {
-                    Errno::EPERM => error.with_hint("a filter of the host's may forbid openat2(2)"),
+                    Errno::EPERM => error.with_hint("a seccomp filter of the host may forbid openat2(2)"),
                     _ => error,
                 })
             }

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_cannot_be_had_is_an_error() {
+    fn a_name_that_is_taken_is_an_error() {
         let scope = Scope::new("no-leaf");
         let error = scope.move_to_leaf("cgroup.procs").unwrap_err().report();
         assert!(error.contains("/cgroup.procs"), "{error}");

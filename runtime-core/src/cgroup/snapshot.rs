@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_to_go_back() {
+    fn lines_that_restore_the_old_values() {
         for (file, old, now, want) in [
             ("memory.max", "max\n", "4096\n", &["max"][..]),
             ("cpuset.cpus", "\n", "1\n", &["\n"]),

@@ -108,7 +108,7 @@ fn node(i: usize, spec: &spec::Device) -> Result<Node> {
     if let Some(mode) = mode.filter(|mode| *mode > 0o7777) {
         return Err(invalid(
             format_args!("{at}.fileMode"),
-            format_args!("{mode} has more than permission bits"),
+            format_args!("{mode} has bits other than permissions"),
         ));
     }
     Ok(Node {

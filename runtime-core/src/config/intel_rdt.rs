@@ -33,7 +33,7 @@ impl IntelRdt {
         let at = "linux.intelRdt";
         let one_line = |at: String, text: &str| {
             let bad = text.contains(['\n', '\0']);
-            if bad { Err(invalid(at, format_args!("{text:?} is more than a line"))) } else { Ok(()) }
+            if bad { Err(invalid(at, format_args!("{text:?} has more than one line"))) } else { Ok(()) }
         };
         if !spec.mem_bw_schema.is_empty() && !spec.mem_bw_schema.starts_with("MB:") {
             let why = format!("{:?} does not begin with \"MB:\"", spec.mem_bw_schema);

@@ -124,7 +124,7 @@ impl Config {
             if has_mount || is_empty {
                 Ok(())
             } else {
-                Err(invalid(field, "needs an own mount namespace: it would change the host"))
+                Err(invalid(field, "needs a private mount namespace: it would change the host"))
             }
         };
         needs_mount("linux.maskedPaths", linux.masked_paths.is_empty())?;
@@ -173,11 +173,12 @@ impl Config {
         };
         for (i, mount) in config.mounts.iter().enumerate() {
             for option in mount.ignored_options().map(CStr::to_string_lossy) {
-                let why = "a bind mount does not change its file system";
+                let why = "a bind mount cannot change its file system";
                 warnings.push(Warning(format!("mounts[{i}].options: {option:?} is ignored: {why}")));
             }
             if mount.takes_mappings_of_container() && !config.namespaces.is_own(Kind::User) {
-                let why = "idmap without mappings takes those of a user namespace, and there is none";
+                let why =
+                    "idmap without mappings uses those of the container's user namespace, and there is none";
                 return Err(invalid(format_args!("mounts[{i}].options"), why));
             }
         }
@@ -235,11 +236,11 @@ fn uts_name(field: &str, name: &str, namespaces: &Namespaces) -> Result<Option<S
         let note = namespaces.note(Kind::Uts);
         return Err(invalid(
             field,
-            format_args!("needs an own uts namespace{note}: it would change the host"),
+            format_args!("needs a private uts namespace{note}: it would change the host"),
         ));
     }
     if name.len() > 64 {
-        return Err(invalid(field, format_args!("{} bytes, the kernel takes 64", name.len())));
+        return Err(invalid(field, format_args!("{} bytes; the kernel accepts 64", name.len())));
     }
     Ok(Some(no_nul(field, name)?.to_owned()))
 }
@@ -374,12 +375,12 @@ mod tests {
     }
 
     #[test]
-    fn what_would_change_the_host_is_refused() {
+    fn changes_of_the_host_are_refused() {
         let without =
             |kind: &'static str| move |l: &mut spec::Linux| l.namespaces.retain(|ns| ns.kind != kind);
-        assert!(report(linux(without("uts"))).starts_with("hostname: needs an own uts namespace"));
+        assert!(report(linux(without("uts"))).starts_with("hostname: needs a private uts namespace"));
         assert!(
-            report(linux(without("mount"))).starts_with("linux.maskedPaths: needs an own mount namespace")
+            report(linux(without("mount"))).starts_with("linux.maskedPaths: needs a private mount namespace")
         );
     }
 
@@ -408,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn who_owns_the_cgroup() {
+    fn the_owner_of_the_cgroup() {
         let owner = |change: fn(&mut Spec)| {
             check(|spec| {
                 change(spec);

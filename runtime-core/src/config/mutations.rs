@@ -91,7 +91,7 @@ fn without(config: &Value, place: &str) -> Value {
 }
 
 #[test]
-fn what_is_changed_is_valid_and_has_nearly_everything() {
+fn the_base_document_is_valid_and_nearly_complete() {
     check(&example()).unwrap();
     check(&rich()).unwrap();
     let pattern = |place: String| {
@@ -414,7 +414,7 @@ fn a_missing_value_is_refused() {
 
 /// A null property is equal to an absent one: both are refused, or neither.
 #[test]
-fn null_is_nothing() {
+fn null_means_absent() {
     let mut bad = Vec::new();
     for config in [example(), rich()] {
         for place in places(&config) {
@@ -456,8 +456,8 @@ fn a_missing_user_is_a_warning() {
         (config.process.uid, config.process.gid, texts.join("; "))
     };
     let warnings = |place: &str| warnings_of(&without(&rich(), place));
-    assert_eq!(warnings("/process/user/uid"), (0, 2, "process.user.uid: must be given; 0 is taken".into()));
-    assert_eq!(warnings("/process/user/gid"), (1, 0, "process.user.gid: must be given; 0 is taken".into()));
+    assert_eq!(warnings("/process/user/uid"), (0, 2, "process.user.uid: must be given; 0 is used".into()));
+    assert_eq!(warnings("/process/user/gid"), (1, 0, "process.user.gid: must be given; 0 is used".into()));
     assert_eq!(warnings("/process/user"), (0, 0, String::new()));
     // Also with a umask alone, which exec takes from the container's first process.
     let mut umask = rich();
@@ -532,7 +532,7 @@ proptest! {
 
     /// Changes one or two places. The change of one place may remove the other.
     #[test]
-    fn whatever_stands_there_is_accepted_or_refused_in_one_line(
+    fn any_value_is_accepted_or_refused_in_one_line(
         is_rich in any::<bool>(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), nasty()), 1..3),
     ) {

@@ -169,7 +169,7 @@ impl Namespaces {
 
     /// Returns a note for the error about a namespace that is not the container's own, or "".
     pub(crate) fn note(&self, kind: Kind) -> &'static str {
-        if self.led_back.contains(&kind) { " (that of linux.namespaces is the runtime's own)" } else { "" }
+        if self.led_back.contains(&kind) { " (the one in linux.namespaces is the runtime's)" } else { "" }
     }
 
     /// Returns the existing namespaces to join.
@@ -186,7 +186,7 @@ impl Namespaces {
         for (field, map) in fields {
             match origin {
                 Origin::Shared if !map.is_empty() && !self.led_back.contains(&Kind::User) => {
-                    return Err(invalid(field, "there is no user namespace that they could be for"));
+                    return Err(invalid(field, "there is no user namespace for these mappings"));
                 }
                 Origin::New if map.is_empty() => {
                     return Err(invalid(field, "a new user namespace needs mappings"));
@@ -239,7 +239,7 @@ pub(crate) fn check_map(field: impl Display, map: &[IdRange]) -> Result<()> {
     /// The maximum number of ranges: UID_GID_MAP_MAX_EXTENTS of the kernel.
     const MAX_EXTENTS: usize = 340;
     if map.len() > MAX_EXTENTS {
-        return Err(invalid(field, format_args!("{} ranges, the kernel takes {MAX_EXTENTS}", map.len())));
+        return Err(invalid(field, format_args!("{} ranges; the kernel accepts {MAX_EXTENTS}", map.len())));
     }
     for (i, range) in map.iter().enumerate() {
         let at = format_args!("{field}[{i}]");
@@ -295,11 +295,11 @@ mod tests {
     }
 
     #[test]
-    fn the_runtimes_own_by_its_path_is_shared() {
+    fn the_runtimes_namespace_by_its_path_is_shared() {
         let spec = linux(&[("uts", "/proc/self/ns/uts"), ("ipc", "/proc/1/ns/ipc")]);
         let all = Namespaces::new(&spec, &[Kind::Uts]).unwrap();
         assert!(!all.is_own(Kind::Uts) && all.is_own(Kind::Ipc));
-        assert!(all.note(Kind::Uts).contains("the runtime's own") && all.note(Kind::Ipc).is_empty());
+        assert!(all.note(Kind::Uts).contains("is the runtime's") && all.note(Kind::Ipc).is_empty());
         let relative = Namespaces::new(&linux(&[("uts", "uts")]), &[Kind::Uts]).unwrap_err().report();
         assert_eq!(relative, "linux.namespaces[0].path: \"uts\" is not absolute");
         let twice = linux(&[("uts", "/proc/self/ns/uts"), ("uts", "")]);

@@ -38,7 +38,7 @@ pub(crate) fn net_devices(
         let at = format!("linux.netDevices.{host}");
         if !namespaces.is_own(Kind::Network) {
             let note = namespaces.note(Kind::Network);
-            return Err(invalid(at, format_args!("needs an own network namespace to be moved to{note}")));
+            return Err(invalid(at, format_args!("needs a private network namespace to be moved to{note}")));
         }
         check(&at, host)?;
         let name = if device.name.is_empty() { host } else { &device.name };
@@ -46,7 +46,7 @@ pub(crate) fn net_devices(
         check(&at_name, name.strip_suffix("%d").filter(|stem| !stem.is_empty()).unwrap_or(name))?;
         let device = NetDevice { host: c_string(&at, host)?, name: c_string(&at_name, name)? };
         if !device.is_template() && !names.insert(device.name.clone()) {
-            return Err(invalid(at_name, format_args!("another interface is called {name:?}, too")));
+            return Err(invalid(at_name, format_args!("another interface has the same name {name:?}")));
         }
         all.push(device);
     }
@@ -88,12 +88,14 @@ mod tests {
     #[test]
     fn refusals() {
         let report = |devices: &[(&str, &str)], own| parse(devices, own).unwrap_err().report();
-        assert!(report(&[("eth0", "")], false).starts_with("linux.netDevices.eth0: needs an own network"));
+        assert!(report(&[("eth0", "")], false).starts_with("linux.netDevices.eth0: needs a private network"));
         for bad in ["a b", "a/b", "a:b", ".", "..", "0123456789abcdef", "%d", "a%db", "a%d%d", "a%s"] {
             let error = report(&[("eth0", bad)], true);
             assert!(error.starts_with("linux.netDevices.eth0.name: invalid network device name"), "{error}");
         }
         assert!(report(&[("a/b", "")], true).starts_with("linux.netDevices.a/b: invalid"));
-        assert!(report(&[("e0", "x"), ("e1", "x")], true).contains("another interface is called \"x\""));
+        assert!(
+            report(&[("e0", "x"), ("e1", "x")], true).contains("another interface has the same name \"x\"")
+        );
     }
 }

@@ -176,7 +176,7 @@ fn user_id(path: &str, given: Option<u32>, user: &spec::User, warnings: &mut Vec
         Some(given) => id(path, given),
         None if user.gid.is_none() && user.uid.is_none() && user.additional_gids.is_empty() => Ok(0),
         None => {
-            warnings.push(Warning(format!("{path}: must be given; 0 is taken")));
+            warnings.push(Warning(format!("{path}: must be given; 0 is used")));
             Ok(0)
         }
     }
@@ -323,7 +323,7 @@ fn check_deadline(spec: &spec::Scheduler) -> Result<()> {
     let spec::Scheduler { runtime, deadline, period, .. } = *spec;
     let bad = |field: &str, why: String| Err(invalid(format_args!("process.scheduler.{field}"), why));
     if deadline == 0 {
-        return bad("deadline", "SCHED_DEADLINE needs one, more than 0".to_owned());
+        return bad("deadline", "SCHED_DEADLINE needs a value above 0".to_owned());
     }
     for (field, value) in [("deadline", deadline), ("period", period)] {
         if value >= 1 << 63 {
@@ -475,7 +475,7 @@ mod tests {
             (1023, 2048, 4096, Some("runtime: expected 1024 nanoseconds or more, got 1023")),
             (2049, 2048, 4096, Some("runtime: must not be larger than the deadline, 2049 > 2048")),
             (1024, 4097, 4096, Some("deadline: must not be larger than the period, 4097 > 4096")),
-            (1024, 0, 4096, Some("deadline: SCHED_DEADLINE needs one, more than 0")),
+            (1024, 0, 4096, Some("deadline: SCHED_DEADLINE needs a value above 0")),
             (
                 1024,
                 1 << 63,

@@ -32,7 +32,7 @@ fn check_socket(path: &str) -> Result<()> {
         return Err(invalid(at, format_args!("{path:?} is not an absolute path")));
     }
     if path.len() > SOCKET_PATH_MAX {
-        let why = format_args!("{} bytes, a path has at most {SOCKET_PATH_MAX}", path.len());
+        let why = format_args!("{} bytes; a path has at most {SOCKET_PATH_MAX}", path.len());
         return Err(invalid(at, why));
     }
     Ok(())

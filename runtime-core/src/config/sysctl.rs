@@ -57,7 +57,7 @@ pub(crate) fn sysctls(
                 let kind = namespace.name();
                 let note = namespaces.note(namespace);
                 let why =
-                    format!("not allowed without an own {kind} namespace{note}: it would change the host");
+                    format!("not allowed without a private {kind} namespace{note}: it would change the host");
                 return Err(invalid(at, why));
             }
             Ok(Sysctl {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_the_container_s_own() {
+    fn only_parameters_of_the_containers_namespaces() {
         let all = ["ipc", "network", "uts", "mount", "pid"];
         assert!(parse("kernel.shmmax", &["ipc"]).is_ok());
         assert!(parse("fs.mqueue.msg_max", &["ipc"]).is_ok());

@@ -149,7 +149,7 @@ mod tests {
         "cpu": {"shares": 100, "quota": 500000, "period": 1000000, "cpus": "0"}, "pids": {"limit": 20}}"#;
 
     #[test]
-    fn only_what_is_asked_for_is_written() {
+    fn only_given_limits_are_written() {
         check(OLD, "{}", &[]);
         check(OLD, r#"{"memory": {}, "cpu": {}, "pids": {}, "blockIO": {}}"#, &[]);
         check(OLD, r#"{"pids": {"limit": 0}}"#, &["pids.max 1"]);
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered() {
+    fn the_limits_that_the_record_keeps() {
         let merged = |old: &str, request: &str| merge(&parse(old), &parse(request));
         assert_eq!(merged(OLD, "{}"), parse(OLD));
         let cpu = merged(OLD, r#"{"cpu": {"idle": 1, "quota": 7000}}"#).cpu.unwrap();

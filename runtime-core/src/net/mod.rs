@@ -74,7 +74,7 @@ impl Moved {
         let name = if device.name == device.host { &host } else { &device.name };
         // The kernel would report this only after it has moved the interface.
         if !device.is_template() && self.there.index_of(name).context(|| "SIOCGIFINDEX")?.is_some() {
-            let why = format!("the container has an interface {:?}", name.to_string_lossy());
+            let why = format!("the container already has an interface {:?}", name.to_string_lossy());
             return Err(Error::os(Errno::EEXIST, why));
         }
         let mut addresses = self.here.addresses(index).context(|| "RTM_GETADDR")?;
@@ -94,7 +94,7 @@ impl Moved {
                         Errno::EINVAL | Errno::EOPNOTSUPP => {
                             error.with_hint("interfaces of this type are bound to their network namespace")
                         }
-                        Errno::EPERM => error.with_hint("moving it takes CAP_NET_ADMIN on the host"),
+                        Errno::EPERM => error.with_hint("moving it requires CAP_NET_ADMIN on the host"),
                         Errno::EEXIST => error.with_hint("the name is taken in the container's namespace"),
                         _ => error,
                     });

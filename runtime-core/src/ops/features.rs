@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_listed_is_there() {
+    fn listed_features_are_supported() {
         let features = features();
         assert!(features.mount_options.is_sorted() && features.mount_options.contains(&"rro"));
         assert_eq!(features.linux.capabilities.len(), 41);

@@ -68,7 +68,7 @@ impl Container {
         // The first error is the one to report.
         Err(match set(&before.undo(&cgroup), rules.is_some().then_some(old_rules.as_slice())) {
             Ok(()) => error,
-            Err(left) => error.with_hint(format!("not all old limits could be put back: {}", left.report())),
+            Err(left) => error.with_hint(format!("not all old limits could be restored: {}", left.report())),
         })
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn namespaces(errno: Errno, call: &str) -> Error {
     let error = Error::os(errno, call).of_kind(ErrorKind::Setup);
     match errno {
         Errno::EPERM => error.with_hint(
-            "new namespaces need CAP_SYS_ADMIN, or a new user namespace with them; a filter of the host's may \
+            "new namespaces need CAP_SYS_ADMIN, or a new user namespace with them; a seccomp filter of the host may \
              forbid them, and in a chroot the kernel makes no user namespaces",
         ),
         Errno::ENOSPC | Errno::EUSERS => error
@@ -32,7 +32,7 @@ pub(super) fn namespaces(errno: Errno, call: &str) -> Error {
             error.with_hint("a limit on the number of processes is reached (RLIMIT_NPROC, pids.max)")
         }
         Errno::EBUSY => {
-            error.with_hint("the container's cgroup has controllers enabled for children of its own")
+            error.with_hint("the container's cgroup has controllers enabled for its child cgroups")
         }
         Errno::EINVAL => error.with_hint("the kernel lacks one of the namespaces that config.json asks for"),
         _ => error,
@@ -55,23 +55,23 @@ pub(super) fn failure(failure: Failure, words: Option<&str>, plan: &Plan) -> Err
         Step::Cwd => cwd(call, errno, plan),
         Step::Stdio if matches!((call, errno), (Call::Open, Errno::ENOENT)) => {
             let error = plain(call, errno).with_hint(
-                "standard input, output or error is this device of the host, and the container has none of its own",
+                "standard input, output or error is this device of the host, and the container does not have it",
             );
             error.wrap(subject(step, item, plan))
         }
         Step::Device if matches!((call, errno), (Call::Open, Errno::EXDEV)) => {
             let error = plain(call, errno).with_hint(
-                "a link of the image leads to a volume, in which nothing is made but what has its path there",
+                "a link of the image leads into a volume, in which only files with a path in config.json are made",
             );
             error.wrap(subject(step, item, plan))
         }
         Step::BoundingSet if errno == Errno::EPERM => {
-            plain(call, errno).with_hint("it takes CAP_SETPCAP").wrap(subject(step, item, plan))
+            plain(call, errno).with_hint("this requires CAP_SETPCAP").wrap(subject(step, item, plan))
         }
         Step::Loopback if errno == Errno::EPERM => {
-            plain(call, errno).with_hint("it takes CAP_NET_ADMIN").wrap(subject(step, item, plan))
+            plain(call, errno).with_hint("this requires CAP_NET_ADMIN").wrap(subject(step, item, plan))
         }
-        Step::Ready if errno == Errno::EPIPE => Error::new(ErrorKind::Setup, "the runtime went away"),
+        Step::Ready if errno == Errno::EPIPE => Error::new(ErrorKind::Setup, "the runtime has ended"),
         _ => plain(call, errno).wrap(subject(step, item, plan)),
     };
     let error = error.of_kind(ErrorKind::Setup).in_step(step);
@@ -135,15 +135,15 @@ fn plain(call: Call, errno: Errno) -> Error {
     match (call, errno) {
         (Call::Prlimit, Errno::EPERM) => error.with_hint("raising the hard limit needs CAP_SYS_RESOURCE"),
         (Call::Setgroups, Errno::EPERM) => error.with_hint(
-            "process.user.additionalGids: to set groups, if only to none, takes CAP_SETGID; in a user namespace \
-             of an unprivileged user none can be set",
+            "process.user.additionalGids: setting groups, even none, requires CAP_SETGID; in a user namespace \
+             of an unprivileged user no groups can be set",
         ),
         (Call::Setns, Errno::EPERM) => error.with_hint(
-            "it takes CAP_SYS_ADMIN over the namespace, and for a mount namespace CAP_SYS_CHROOT, too; a filter \
-             of the host's may forbid it",
+            "this requires CAP_SYS_ADMIN over the namespace, and for a mount namespace also CAP_SYS_CHROOT; a \
+             seccomp filter of the host may forbid it",
         ),
         (Call::Keyctl, Errno::EPERM | Errno::EACCES) => error.with_hint(
-            "a filter of the host's may forbid keyctl(2); with --no-new-keyring the container stays in the \
+            "a seccomp filter of the host may forbid keyctl(2); with --no-new-keyring the container stays in the \
              caller's session keyring",
         ),
         (Call::Keyctl, Errno::EDQUOT) => error.with_hint(
@@ -151,7 +151,7 @@ fn plain(call: Call, errno: Errno) -> Error {
              container stays in the caller's session keyring",
         ),
         (Call::MountPropagation, Errno::EACCES | Errno::EPERM) => error.with_hint(
-            "a security module of the host's may forbid mounts, such as AppArmor with \
+            "a security module of the host may forbid mounts, such as AppArmor with \
              kernel.apparmor_restrict_unprivileged_userns",
         ),
         (Call::SetMempolicy, Errno::EINVAL) => {
@@ -160,10 +160,10 @@ fn plain(call: Call, errno: Errno) -> Error {
         (Call::SetMempolicy, Errno::ENOSYS) => error.with_hint("the kernel was built without CONFIG_NUMA"),
         (Call::MountProcfs, Errno::EPERM) => error.with_hint(
             "the host's /proc/sys is read-only, covered or missing, and in a user namespace the kernel mounts \
-             a new procfs only where there is one with nothing mounted over it (LXC and Incus: allow nesting)",
+             a new procfs only if another procfs without mounts on it is visible (LXC and Incus: allow nesting)",
         ),
         (Call::CheckRoot, _) => error.with_hint(
-            "a link of the image leads to the root directory, on which only a mount with the destination \"/\" may lie",
+            "a link of the image leads to the root directory, which only a mount with the destination \"/\" may cover",
         ),
         (Call::PivotRoot, Errno::EINVAL) => {
             error.with_hint("an initramfs cannot be left by pivot_root(2): use --no-pivot")
@@ -175,16 +175,16 @@ fn plain(call: Call, errno: Errno) -> Error {
         (Call::Clone | Call::Clone3, Errno::EAGAIN) => {
             error.with_hint("a limit on the number of processes is reached (RLIMIT_NPROC, pids.max)")
         }
-        (Call::CheckDevice, _) => error.with_hint("the image has another kind of file there"),
+        (Call::CheckDevice, _) => error.with_hint("the image has a file of another type there"),
         (Call::Mmap, Errno::EPERM) => {
-            error.with_hint("without CAP_SYS_ADMIN, call runtime_core::protect_program() first thing in main")
+            error.with_hint("without CAP_SYS_ADMIN, call runtime_core::protect_program() at the start of main")
         }
         // These calls take no capability.
         (Call::Access | Call::CloseRange, Errno::EPERM) => {
-            error.with_hint("a filter of the host's may forbid it")
+            error.with_hint("a seccomp filter of the host may forbid it")
         }
         (_, Errno::EPERM) => {
-            error.with_hint("the runtime lacks a capability for it, or a filter of the host's forbids it")
+            error.with_hint("the runtime lacks a capability for it, or a seccomp filter of the host forbids it")
         }
         _ => error,
     }
@@ -202,14 +202,14 @@ fn name(path: Option<&CStr>) -> String {
 fn subject(step: Step, item: usize, plan: &Plan) -> String {
     let container = plan.container.as_ref();
     match step {
-        Step::Hide => "hiding from other processes".to_owned(),
+        Step::Hide => "making the process not dumpable".to_owned(),
         Step::Join => "joining an existing namespace".to_owned(),
         Step::Unshare => "making new namespaces".to_owned(),
         Step::Clone => "cloning the init".to_owned(),
         Step::EnterPid => "entering the existing pid namespace".to_owned(),
         Step::SealExe => "protecting /proc/self/exe".to_owned(),
         Step::WaitGo | Step::Ready | Step::Barrier | Step::DeviceFilter => {
-            "talking to the runtime".to_owned()
+            "communicating with the runtime".to_owned()
         }
         Step::NamespaceRoot => {
             "becoming root of the new user namespace (linux.uidMappings, linux.gidMappings)".to_owned()
@@ -221,7 +221,7 @@ fn subject(step: Step, item: usize, plan: &Plan) -> String {
         Step::Network => "entering the new network namespace".to_owned(),
         Step::Loopback => LOOPBACK.to_owned(),
         Step::Hostname => "setting hostname and domainname".to_owned(),
-        Step::Propagation => "cutting the mount table off from the host's".to_owned(),
+        Step::Propagation => "separating the mount table from the host's".to_owned(),
         Step::Rootfs => "attaching the rootfs".to_owned(),
         Step::Device => {
             let node = container.and_then(|c| c.rootfs.dev.nodes.get(item));
@@ -290,7 +290,7 @@ fn mount(i: usize, call: Call, errno: Errno, words: Option<&str>, plan: &Plan) -
             };
             plain(call, errno).wrap(format!("filesystem {fstype:?} must be mounted on ordinary directory"))
         }
-        (Call::Open, Errno::EXDEV) => plain(call, errno).with_hint("the mount point leaves the rootfs"),
+        (Call::Open, Errno::EXDEV) => plain(call, errno).with_hint("the path of the mount point leads out of the rootfs"),
         (Call::Open, Errno::EROFS) => plain(call, errno)
             .with_hint("the mount point is missing and the rootfs is on a read-only file system"),
         (Call::CheckProc, _) => Error::new(
@@ -318,9 +318,9 @@ fn mount(i: usize, call: Call, errno: Errno, words: Option<&str>, plan: &Plan) -
         }
         (Call::FsconfigCreate | Call::Fsmount, Errno::EPERM) if is_kernels(&m.what) => plain(call, errno)
             .with_hint(
-                "in a user namespace the kernel mounts one only for a pid or network namespace that belongs to \
-                 it, and where there is another with nothing mounted over it (LXC and Incus: allow nesting); a \
-                 filter of the host's may forbid it",
+                "in a user namespace the kernel mounts it only for a pid or network namespace of that user \
+                 namespace, and only if another one without mounts on it is visible (LXC and Incus: allow \
+                 nesting); a seccomp filter of the host may forbid it",
             ),
         (Call::CheckSuperblock, _) => {
             let words = match &m.what {
@@ -328,14 +328,14 @@ fn mount(i: usize, call: Call, errno: Errno, words: Option<&str>, plan: &Plan) -
                 _ => Vec::new(),
             };
             plain(call, errno).with_hint(format!(
-                "{} would change a file system that is not this container's own; with bind, a remount changes the mount alone",
+                "{} would change a file system that this container has not made; a remount with bind only changes the mount",
                 words.join(", ")
             ))
         }
         (Call::Fsconfig | Call::FsconfigCreate | Call::FsconfigReconfigure | Call::Fsmount, _)
             if words.is_some() =>
         {
-            plain(call, errno).with_hint(format!("the kernel says {:?}", words.unwrap_or_default()))
+            plain(call, errno).with_hint(format!("the kernel reports {:?}", words.unwrap_or_default()))
         }
         (Call::Fsconfig | Call::FsconfigCreate | Call::FsconfigReconfigure | Call::Mount, Errno::EINVAL) => {
             plain(call, errno).with_hint("the file system refused an option")
@@ -353,7 +353,7 @@ fn mount(i: usize, call: Call, errno: Errno, words: Option<&str>, plan: &Plan) -
 }
 
 /// The hint for a tree that cannot be cloned.
-pub(crate) const NOT_CLONED: &str = "the mount that the source is on is unbindable; or, in a user namespace, mounts \
+pub(crate) const NOT_CLONED: &str = "the mount of the source is unbindable; or, in a user namespace, mounts \
                                      below it hide what the container may not see, and only rbind takes them along";
 
 /// Adds a hint to an error about the id mappings of a mount.
@@ -361,7 +361,7 @@ pub(crate) fn map_ids(error: Error, errno: Errno) -> Error {
     match errno {
         Errno::EINVAL => error.with_hint("the file system does not support id-mapped mounts"),
         Errno::EPERM => error.with_hint(
-            "it takes CAP_SYS_ADMIN where the file system was mounted, and a mount that is not mapped already",
+            "this requires CAP_SYS_ADMIN in the user namespace of the file system, and a mount without id mappings",
         ),
         _ => error,
     }

@@ -159,7 +159,7 @@ fn supervise(
     timeout: Option<Duration>,
     watch: Watch<'_>,
 ) -> Result<(String, String)> {
-    let fail = |errno| Error::os(errno, "talking to the hook");
+    let fail = |errno| Error::os(errno, "communicating with the hook");
     let Pipes { mut input, stdout, stderr } = pipes;
     for pipe in [Some(&stdout), Some(&stderr), input.as_ref()].into_iter().flatten() {
         fd::set_nonblocking(pipe).map_err(fail)?;

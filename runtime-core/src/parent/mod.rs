@@ -165,7 +165,7 @@ pub(crate) fn user_namespace(uid: &[IdRange], gid: &[IdRange]) -> Result<OwnedFd
     let namespace = match idle.channel.receive_with_fd().context(|| "recv")? {
         (Some(Reply::Ready), Some(namespace)) => namespace,
         (Some(Reply::Failed(failure)), _) => return Err(Error::os(failure.errno, failure.call.name())),
-        _ => return Err(Error::new(ErrorKind::Setup, "the process in it has ended")),
+        _ => return Err(Error::new(ErrorKind::Setup, "the process in the namespace has ended")),
     };
     let proc = proc::host()?;
     ids::write_maps(&proc, idle.pid, uid, gid)?;
@@ -264,7 +264,7 @@ impl Child {
     fn push_early(&mut self, reply: Reply) -> Result<()> {
         const EARLY_MAX: usize = 4;
         if self.early.len() >= EARLY_MAX {
-            return Err(Error::new(ErrorKind::Setup, "the child says more than it has to say"));
+            return Err(Error::new(ErrorKind::Setup, "the child sends too many messages"));
         }
         self.early.push_back(reply);
         Ok(())
@@ -348,7 +348,7 @@ impl Child {
                 Err(errno) => {
                     let error = Error::os(errno, "fetching the seccomp listener: pidfd_getfd");
                     return Err(match errno {
-                        Errno::EPERM => error.with_hint("it takes CAP_SYS_PTRACE to hand over a listener"),
+                        Errno::EPERM => error.with_hint("fetching a listener requires CAP_SYS_PTRACE"),
                         _ => error,
                     });
                 }
@@ -461,7 +461,7 @@ impl Child {
     /// Waits for the end of a child that will send nothing more, and makes the error for it.
     pub(crate) fn ended(&self) -> Error {
         let words = match reap::peek(self.pid, self.guard.pidfd()) {
-            Ok(status) => format!("the child ended without a word: {status}"),
+            Ok(status) => format!("the child ended without a message: {status}"),
             Err(_) => "the child closed its end of the channel".to_owned(),
         };
         Error::new(ErrorKind::Setup, words)

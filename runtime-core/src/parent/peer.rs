@@ -69,7 +69,7 @@ impl<'a> Peer<'a> {
     fn wait(&self, call: &str, room: Option<BorrowedFd<'_>>, at_most_ms: i32) -> Result<()> {
         let left = self.end.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            let hint = format!("the program that listens there has done nothing for {PATIENCE:?}");
+            let hint = format!("the program that listens there has not reacted for {PATIENCE:?}");
             return Err(Error::os(Errno::ETIMEDOUT, call).with_hint(hint));
         }
         let wait_ms = i32::try_from(left.as_millis()).unwrap_or(i32::MAX).saturating_add(1).min(at_most_ms);

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is_waited_for() {
+    fn special_files_do_not_block() {
         let (path, dir) = dir();
         fd::mknod(&dir, c"fifo", libc::S_IFIFO | 0o600, 0).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(path.path().join("socket")).unwrap();
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_what_is_wrong() {
+    fn errors_name_the_reason() {
         let report = |unread: Unread| unread.into_error("read /b/config.json").report();
         assert_eq!(report(Unread::NotAFile), "read /b/config.json: not a regular file");
         assert_eq!(report(Unread::TooLarge(16 << 20)), "read /b/config.json: larger than 16 MiB");

@@ -95,9 +95,9 @@ pub(crate) fn host() -> crate::error::Result<Proc> {
     Proc::host().map_err(|errno| {
         let error = crate::error::Error::os(errno, "open /proc");
         match errno {
-            Errno::ESRCH => error.with_hint(
-                "it shows the processes of another pid namespace than the runtime's: mount -t proc proc /proc",
-            ),
+            Errno::ESRCH => {
+                error.with_hint("/proc is that of another pid namespace: mount -t proc proc /proc")
+            }
             Errno::ENOENT | Errno::ENOTSUP => error.with_hint(NOT_MOUNTED),
             _ => error,
         }
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     #[allow(clippy::disallowed_methods)]
-    fn what_was_looked_at_is_what_is_opened() {
+    fn the_checked_file_is_the_opened_file() {
         let dir = tempfile::tempdir().unwrap();
         let (path, moved) = (dir.path().join("file"), dir.path().join("moved"));
         std::fs::write(&path, "looked at").unwrap();
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_procfs_of_its_own() {
+    fn a_private_procfs() {
         let own = Proc::detached().unwrap();
         let read = |proc: &Proc| proc.read(c"sys/kernel/ostype").unwrap();
         assert_eq!(read(&own), read(&Proc::host().unwrap()));

@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn makes_what_is_missing_and_only_that() {
+    fn only_missing_components_are_made() {
         let (dir, fd) = sandbox();
         let root = Root::new(&fd);
         root.open_or_make(c"a/b/c/d", Leaf::Directory).unwrap();
@@ -277,14 +277,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_is_never_the_root() {
+    fn the_root_is_never_made() {
         let (dir, fd) = sandbox();
         symlink("/", dir.path().join("root/link")).unwrap();
         assert_eq!(Root::new(&fd).make(c"link", Leaf::Directory).unwrap_err(), Errno::ELOOP);
     }
 
     #[test]
-    fn dangling_links_are_made_up_for() {
+    fn targets_of_dangling_links_are_made() {
         let (dir, fd) = sandbox();
         let root = Root::new(&fd);
         let at = |path: &str| dir.path().join("root").join(path);

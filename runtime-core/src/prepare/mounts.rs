@@ -249,7 +249,7 @@ fn on_block_device(
         match mount::last_words(&context, &mut buf) {
             Some(words) => {
                 let words = String::from_utf8_lossy(words);
-                failed(errno, call).with_hint(format!("the kernel says {words:?}"))
+                failed(errno, call).with_hint(format!("the kernel reports {words:?}"))
             }
             None => failed(errno, call),
         }
@@ -332,7 +332,7 @@ impl Bind<'_> {
                 return Ok(MountKind::Tree { tree, leaf });
             }
             Err((Call::CloneTree, errno @ Errno::EINVAL)) => {
-                let hint = "the mount that the source is on is unbindable";
+                let hint = "the mount of the source is unbindable";
                 return Err(self.failed(errno, "open").with_hint(hint));
             }
             Err((Call::MapIds, errno)) => return Err(self.not_mapped(errno)),

@@ -66,7 +66,7 @@ fn process(config: &ProcessConfig, keyring: Option<Keyring>, kind: Kind, extras:
     if config.terminal.is_some() && extras.stdio.iter().any(Option::is_some) {
         return Err(Error::new(
             ErrorKind::InvalidConfig,
-            "process.terminal: a process with a terminal has no other standard input, output and error",
+            "process.terminal: a process with a terminal cannot have other standard streams",
         ));
     }
     let terminal = match (config.terminal, extras.console) {
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_programs_are_looked_for() {
+    fn the_search_path_of_programs() {
         let directories = |path: Option<&CStr>| match program(c"sh", path) {
             Program::Search { directories, .. } => {
                 directories.iter().map(|d| d.to_str().unwrap().to_owned()).collect::<Vec<_>>()

@@ -90,7 +90,7 @@ fn rootfs_tree(dir: &OwnedFd, path: &str, config: &Config, trees: &mut Trees) ->
         let what = format!("cloning the mount of rootfs {path}");
         let error = Error::os(errno, call.name()).wrap_as(ErrorKind::Setup, what);
         match errno {
-            Errno::EINVAL => error.with_hint("the mount that the rootfs is on is unbindable"),
+            Errno::EINVAL => error.with_hint("the mount of the rootfs is unbindable"),
             Errno::EPERM => {
                 error.with_hint(
                     "it takes CAP_SYS_ADMIN: run as root, or with a user namespace (spec --rootless); a filter of \
@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_root_that_is_no_directory() {
+    fn a_root_that_is_not_a_directory() {
         assert!(open_rootfs("/proc/self").is_ok());
         for path in ["/proc/self/stat", "/proc/self/missing"] {
             let report = open_rootfs(path).unwrap_err().report();

@@ -119,7 +119,7 @@ fn check_flags(flags: u32) -> Result<()> {
     });
     Err(match unknown {
         Some(flag) => {
-            let text = format!("linux.seccomp.flags: this kernel does not know {}", flag.name());
+            let text = format!("linux.seccomp.flags: this kernel does not support {}", flag.name());
             error.wrap(text.as_str()).at(&text)
         }
         None => error.wrap("linux.seccomp: this kernel cannot load a filter").at("linux.seccomp"),

@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn what_enters_the_rootfs_stays_there_however_it_is_spelled() {
+    fn a_source_that_enters_the_rootfs_stays_there() {
         let (dir, rootfs) = host();
         let inside = |path: &str| find(dir.path(), &rootfs, path, false).unwrap().unwrap_err();
         for (path, want) in [
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_beside_the_rootfs_is_the_hosts() {
+    fn a_source_beside_the_rootfs_is_the_hosts() {
         let (dir, rootfs) = host();
         let id = |path: &str| {
             FileId::of(fd::open(fd::CWD, &c_path(&dir.path().join(path)), libc::O_PATH, 0).unwrap())

@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_and_what_they_are_in() {
+    fn values_and_their_containers() {
         let json = r#"{"a":{"b":[1,{"c":"x\"}"}]},"d":7,"e"#;
         let path = |up_to: &str| path_at(json.as_bytes(), 1, json.find(up_to).unwrap() + up_to.len());
         assert_eq!(path(r#"{"a""#), "");
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn no_deeper_than_it_makes_sense() {
+    fn the_depth_of_a_path_is_limited() {
         let deep = "[".repeat(1 << 20) + "7";
         assert_eq!(path_at(deep.as_bytes(), 1, deep.len()), "[0]".repeat(DEPTH));
         let back = format!("{{\"a\":{}1{},\"b\":2}}", "[".repeat(1000), "]".repeat(1000));

@@ -200,7 +200,7 @@ mod tests {
     use crate::spec::Spec;
 
     #[test]
-    fn lists_have_an_end() {
+    fn the_length_of_lists_is_limited() {
         let of = |entries: usize| {
             let json = format!(r#"{{"linux": {{"maskedPaths": [{}""]}}}}"#, r#""","#.repeat(entries - 1));
             Spec::from_json(json.as_bytes()).map_err(|error| error.report())

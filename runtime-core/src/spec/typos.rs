@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_has_mistyped_is_no_warning() {
+    fn a_dissimilar_name_is_no_warning() {
         let json = serde_json::to_vec(&Spec::example(true)).unwrap();
         assert!(Spec::from_json_warning(&json).unwrap().1.is_empty());
         let many: String = (0..1000).map(|i| format!("\"hostnam{}\":1,", i % 10)).collect();

@@ -244,7 +244,7 @@ impl Record {
 
 fn bad(id: &str, why: &dyn std::fmt::Display) -> Error {
     Error::new(ErrorKind::BadRecord, format!("load container {id}: state.json: {why}"))
-        .with_hint("delete --force removes the record and what can be made out in it")
+        .with_hint("delete --force removes the record, and the process and cgroup that it still names")
 }
 
 /// The part of an unreadable record that `delete --force` needs to kill and remove the

@@ -189,7 +189,7 @@ fn unread_error(unread: Unread, what: String) -> Error {
 fn check_owner(st: &libc::stat, what: impl FnOnce() -> String) -> Result<()> {
     let refuse = |why: String| {
         Err(Error::new(ErrorKind::System, format!("{} {why}", what()))
-            .with_hint("a record tells what to kill, to remove and to run: it has to be the caller's own"))
+            .with_hint("a record decides what is killed, removed and run, so it must belong to the caller"))
     };
     if st.st_uid != 0 && st.st_uid != geteuid().as_raw() {
         return refuse(format!("belongs to user {}", st.st_uid));
@@ -468,7 +468,7 @@ mod tests {
     use crate::cgroup::record::CgroupRecord;
 
     #[test]
-    fn a_record_that_nobody_could_read_is_not_written() {
+    fn a_record_that_is_too_large_to_read_is_not_written() {
         let root = tempfile::tempdir().unwrap();
         let id = ContainerId::new("x").unwrap();
         let entry = Store::new(root.path().to_owned()).reserve(&id).unwrap();

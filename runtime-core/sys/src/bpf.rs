@@ -142,7 +142,7 @@ mod tests {
     /// even if the attribute is shorter, as in runc 1.5.2. The result of the call is
     /// ignored, because it fails without privileges.
     #[test]
-    fn the_kernel_writes_nothing_behind_a_query() {
+    fn the_kernel_writes_nothing_after_a_query() {
         #[repr(C)]
         struct Guarded {
             attr: Attr,

@@ -159,7 +159,7 @@ mod tests {
     /// Checks that the texts are those of the GNU C library, which differ from Go's only in the
     /// case of letters.
     #[test]
-    fn words_are_those_of_the_gnu_c_library() {
+    fn texts_are_those_of_glibc() {
         for number in 1..134 {
             let theirs = std::io::Error::from_raw_os_error(number).to_string();
             let ours = text(Errno::from_raw(number));

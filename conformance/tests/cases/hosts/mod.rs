@@ -102,7 +102,7 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| lives(runtime, "mount -o remount,bind,ro /proc"),
     },
     Case {
-        name: "no privileges to gain",
+        name: "a runtime with no_new_privs",
         quote: "systemd.exec(5): NoNewPrivileges=",
         run: |runtime| lives(runtime, "by='setpriv --no-new-privs'"),
     },
@@ -112,7 +112,7 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| lives(runtime, "umask 0777"),
     },
     Case {
-        name: "standard streams that are closed",
+        name: "closed standard streams",
         quote: "file descriptors 0, 1 and 2 would be the first files that the runtime opens",
         run: |runtime| {
             lives(
@@ -157,7 +157,7 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| {
             // In the outer namespace only; the script runs in both.
             let cover = "test -n \"${go-}\" || mount --bind /dev/null /proc/cmdline";
-            refuses(runtime, &[cover, FULL].join("\n"), "with nothing mounted over it")
+            refuses(runtime, &[cover, FULL].join("\n"), "without mounts on it is visible")
         },
     },
     Case {
@@ -165,7 +165,7 @@ pub(crate) const CASES: &[Case] = &[
         quote: "user_namespaces(7): a new procfs would show root of the namespace what the host covers",
         run: |runtime| {
             let output = in_user_namespace(runtime, "mount --bind /proc/sys /proc/sys")?;
-            was_refused(&output, "with nothing mounted over it")
+            was_refused(&output, "without mounts on it is visible")
         },
     },
     Case {
@@ -215,12 +215,12 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "no namespaces to be made",
+        name: "namespaces are forbidden",
         quote: "systemd.exec(5): RestrictNamespaces=: clone3() is blocked with ENOSYS, and clone(), unshare(), setns() with EPERM",
         run: |runtime| was_refused(&inside(runtime, restrict_namespaces, "")?, "operation not permitted"),
     },
     Case {
-        name: "openat2 is hidden",
+        name: "openat2 does not exist",
         quote: "systemd.exec(5): RestrictSUIDSGID= hides openat2(), whose arguments no filter can see; without it no \
                 path of an image can be trusted",
         run: |runtime| {
@@ -231,7 +231,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the mount interface of Linux 5.2 is forbidden",
+        name: "the mount API of Linux 5.2 is forbidden",
         quote: "a filter as Docker's, which has no rule for open_tree(2) without CAP_SYS_ADMIN",
         run: |runtime| {
             let calls = ["open_tree", "move_mount", "fsopen", "fsconfig", "fsmount", "mount_setattr"];
@@ -245,7 +245,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "other calls that a runtime needs are hidden",
+        name: "other calls that a runtime needs do not exist",
         quote: "a filter that was written before these calls answers with ENOSYS, or EPERM where its default is that",
         run: |runtime| {
             for call in ["clone3", "close_range", "faccessat2", "pidfd_open", "pivot_root", "setns"] {
@@ -255,7 +255,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a /tmp of its own",
+        name: "a private /tmp",
         quote: "systemd.exec(5): PrivateTmp=",
         run: |runtime| {
             lives(
@@ -279,7 +279,7 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| lives(runtime, "by='prlimit --nofile=64:256'"),
     },
     Case {
-        name: "three descriptors left",
+        name: "three free descriptors",
         quote: "getrlimit(2): RLIMIT_NOFILE",
         run: |runtime| refuses(runtime, "by='prlimit --nofile=6:6'", "open files"),
     },
@@ -304,7 +304,7 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| refuses(runtime, "umount -l /sys", "/sys/fs/cgroup"),
     },
     Case {
-        name: "cgroups that are read-only",
+        name: "read-only cgroups",
         quote: "systemd.exec(5): ProtectControlGroups=",
         run: |runtime| {
             let make =
@@ -375,7 +375,7 @@ fn restrict_namespaces(config: &mut Value) {
 /// Checks that the runtime names a filter as the reason when these system calls fail.
 fn refuses_without(runtime: &Runtime, calls: &[&str], errno: u32) -> Result {
     let output = inside(runtime, |config| hide_calls(config, calls, errno), "")?;
-    was_refused(&output, "a filter of the host's")
+    was_refused(&output, "filter of the host")
 }
 
 /// Adds a filter with which these system calls fail.

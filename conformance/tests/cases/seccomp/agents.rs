@@ -18,7 +18,7 @@ pub(crate) const CASES: &[Case] = &[
         run: listener,
     },
     Case {
-        name: "the version of what the agent gets",
+        name: "the version in the state that the agent gets",
         quote: "ociVersion (string, REQUIRED) is version of the Open Container Initiative Runtime Specification with \
                 which the container process state complies (config-linux.md, The Container Process State): 1.1 is the \
                 first that has one",
@@ -93,7 +93,7 @@ pub(crate) const CASES: &[Case] = &[
         run: ended_agent,
     },
     Case {
-        name: "an agent that ends before an exec'd process begins",
+        name: "an agent that ends before a process of exec starts",
         quote: "seccomp_unotify(2): ENOSYS is what a notified call gets when the listener is closed",
         run: ended_agent_of_exec,
     },

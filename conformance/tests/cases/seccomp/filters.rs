@@ -34,7 +34,7 @@ pub(crate) const CASES: &[Case] = &[
         run: errno,
     },
     Case {
-        name: "errnoRet with an action that takes none",
+        name: "errnoRet with an action that has none",
         quote: "When the action doesn't support an errno, the runtime MUST print and error and fail \
                 (config-linux.md, Seccomp)",
         run: |runtime| {

@@ -113,7 +113,7 @@ impl Bus {
     }
 
     fn connect_within(manager: Manager, patience: Duration) -> Result<Self> {
-        let mut last = Error::new(ErrorKind::Unsupported, "no address of a bus");
+        let mut last = Error::new(ErrorKind::Unsupported, "there is there is no address of a bus");
         for address in addresses(manager)? {
             match socket::connect_within(&address, patience) {
                 Ok(socket) => return Self::greet(socket, patience, true),
@@ -170,7 +170,7 @@ impl Bus {
                     break String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
                 }
                 if self.input.len() > 4096 {
-                    return Err(Error::new(ErrorKind::System, "an answer without end"));
+                    return Err(Error::new(ErrorKind::System, "the answer is too long"));
                 }
                 self.read_some(end)?;
             };
@@ -238,7 +238,7 @@ impl Bus {
                 continue;
             };
             let length = message::length(prefix)
-                .ok_or_else(|| Error::new(ErrorKind::System, "what came is not a D-Bus message"))?;
+                .ok_or_else(|| Error::new(ErrorKind::System, "the answer is not a D-Bus message"))?;
             let longest = if message::is_signal(prefix) { SIGNAL_MAX } else { LENGTH_MAX };
             if length > longest {
                 self.skip(length, end)?;
@@ -273,7 +273,7 @@ impl Bus {
         message.serial = self.serial;
         let bytes = message.encode();
         if bytes.len() > LENGTH_MAX {
-            return Err(Error::new(ErrorKind::Setup, "more than a D-Bus message holds").into());
+            return Err(Error::new(ErrorKind::Setup, "the call is too long for a D-Bus message").into());
         }
         self.write_all(&bytes, end)?;
         loop {
@@ -480,7 +480,7 @@ mod tests {
 
     /// Any user of the host may send such messages.
     #[test]
-    fn what_others_send_is_passed_over() {
+    fn messages_of_others_are_ignored() {
         let mut bus = talk(|manager| {
             let end = Instant::now() + PATIENCE;
             let mut odd = Message::call("", "/x", "a.b", "JobRemoved", vec![Value::Uint32(0)]);
@@ -505,7 +505,7 @@ mod tests {
     }
 
     #[test]
-    fn signals_without_end_take_no_memory() {
+    fn endless_signals_use_no_memory() {
         let mut bus = talk(|manager| {
             for n in 0..10_000 {
                 job_removed(manager, ":1.9", &format!("/job/{n}"), "forged");
@@ -520,7 +520,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_ends_with_our_patience() {
+    fn a_flood_of_messages_ends_at_the_deadline() {
         let flood = |manager: &mut Bus| {
             let mut signal = Message::call("", "/x", "a.b", "C", Vec::new());
             (signal.kind, signal.serial) = (Kind::Signal, 9);
@@ -558,7 +558,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_answer_is_not_waited_for() {
+    fn a_missing_answer_is_an_error_at_the_deadline() {
         let begin = Instant::now();
         let silent = |manager: &mut Bus| {
             let _call = manager.receive(Instant::now() + Duration::from_secs(5));
@@ -579,13 +579,13 @@ mod tests {
     }
 
     #[test]
-    fn who_talks_nonsense_is_not_listened_to() {
+    fn an_invalid_message_is_an_error() {
         let mut bus = talk(|manager| {
             manager.write_all(&[b'x'; 100], Instant::now() + PATIENCE).unwrap();
             std::thread::park_timeout(Duration::from_secs(1));
         });
         let report = bus.call("Hello", Vec::new()).unwrap_err().into_error("Hello").report();
-        assert_eq!(report, "systemd: Hello: what came is not a D-Bus message");
+        assert_eq!(report, "systemd: Hello: the answer is not a D-Bus message");
         let mut bus = talk(|manager| {
             manager.write_all(b"DATA\r\nREJECTED EXTERNAL\r\n", Instant::now() + PATIENCE).unwrap();
             std::thread::park_timeout(Duration::from_secs(1));
@@ -595,6 +595,6 @@ mod tests {
             manager.write_all(&[b'x'; 10_000], Instant::now() + PATIENCE).unwrap();
             std::thread::park_timeout(Duration::from_secs(1));
         });
-        assert_eq!(bus.authenticate().unwrap_err().report(), "an answer without end");
+        assert_eq!(bus.authenticate().unwrap_err().report(), "the answer is too long");
     }
 }

@@ -231,7 +231,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn nothing_is_believed() {
+    fn invalid_messages_are_refused() {
         let bytes = sample().encode();
         for cut in 0..bytes.len() {
             assert_eq!(decode(&bytes[..cut]), None, "{cut}");

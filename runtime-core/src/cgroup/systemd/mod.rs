@@ -195,7 +195,7 @@ impl Scope {
                 if !silence {
                     return Err(error);
                 }
-                let text = format!("systemd could not be told to forget {}: {}", self.unit, error.report());
+                let text = format!("systemd still keeps the failed unit {}: {}", self.unit, error.report());
                 Ok(Some(Warning(text)))
             }
         }

@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn so_is_unified() {
+    fn unified_limits_are_properties() {
         check(
             r#"{"unified": {"memory.min": "131072", "memory.high": " max\n", "cpu.max": "10000 100000", "cpu.weight": "42",
                 "pids.max": "0", "hugetlb.2MB.max": "0", "cpuset.cpus": "5-8"}}"#,

@@ -124,7 +124,7 @@ pub(crate) fn properties(annotations: &BTreeMap<String, String>) -> Result<Vec<(
         let Some(name) = key.strip_prefix(PROPERTY) else { continue };
         let at = || format!("annotations.{key:?}");
         if name.len() < 3 || !name.bytes().all(|b| b.is_ascii_alphabetic()) {
-            return Err(invalid(at(), "the name of a property has letters only, at least 3"));
+            return Err(invalid(at(), "the name of a property consists of at least 3 letters"));
         }
         if DRIVERS.contains(&name) {
             return Err(invalid(at(), "is set by the runtime itself, and cannot have another value"));
@@ -236,8 +236,8 @@ mod tests {
         }
         // Callers may change this default, as with runc and crun.
         assert!(of("org.systemd.property.DefaultDependencies", "true").is_ok());
-        assert!(of("org.systemd.property.A", "1").unwrap_err().contains("letters only"));
-        assert!(of("org.systemd.property.Exec-Start", "1").unwrap_err().contains("letters only"));
+        assert!(of("org.systemd.property.A", "1").unwrap_err().contains("at least 3 letters"));
+        assert!(of("org.systemd.property.Exec-Start", "1").unwrap_err().contains("at least 3 letters"));
         assert!(of("org.systemd.property.TimeoutStopSec", "'x'").unwrap_err().contains("seconds"));
         assert_eq!(
             of("org.systemd.property.CollectMode", "inactive").unwrap_err(),

@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none() {
+    fn invalid_values() {
         for text in [
             "",
             "x",

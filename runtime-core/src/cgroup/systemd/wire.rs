@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn types_are_only_so_deep() {
+    fn the_depth_of_types_is_limited() {
         // The limit keeps the recursion shallow.
         let deep = format!("{}y", "a".repeat(200));
         let mut decoder = Decoder { bytes: &[0; 4096], at: 0, big_endian: false, depth: 32 };

@@ -121,7 +121,7 @@ fn bind(at: Arguments<'_>, spec: &spec::Mount, bundle: &str, options: &Options) 
 fn id_map(at: Arguments<'_>, spec: &spec::Mount, options: &Options) -> Result<Option<IdMap>> {
     if spec.uid_mappings.is_empty() != spec.gid_mappings.is_empty() {
         let missing = if spec.uid_mappings.is_empty() { "uidMappings" } else { "gidMappings" };
-        let why = "uidMappings and gidMappings come together or not at all";
+        let why = "uidMappings and gidMappings must be given together";
         return Err(invalid(format_args!("{at}.{missing}"), why));
     }
     if spec.uid_mappings.is_empty() && options.id_map.is_none() {
@@ -135,7 +135,10 @@ fn id_map(at: Arguments<'_>, spec: &spec::Mount, options: &Options) -> Result<Op
 
 fn new_filesystem(at: Arguments<'_>, spec: &spec::Mount, options: &Options) -> Result<Source> {
     if spec.kind.is_empty() {
-        return Err(invalid(format_args!("{at}.type"), "needed unless the options have bind or rbind"));
+        return Err(invalid(
+            format_args!("{at}.type"),
+            "must be given unless the options contain bind or rbind",
+        ));
     }
     let given = [
         ("options", options.id_map.is_some()),
@@ -352,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_at_and_below_proc() {
+    fn mounts_on_and_below_proc() {
         assert!(parse("/proc", "proc", "proc", &[]).unwrap().no_follow);
         assert!(parse("/proc", "", "/proc", &["rbind"]).is_ok());
         assert!(parse("/x/../proc/meminfo", "", "/y", &["bind"]).is_ok());

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_option_is_none() {
+    fn an_empty_option_is_ignored() {
         let options = ["", "ro", "", "size=1k", ""].map(str::to_owned);
         let parsed = Options::new(format_args!("mounts[0]"), "tmpfs", &options).unwrap();
         assert_eq!(parsed.flags.set, MS_RDONLY);

@@ -19,12 +19,12 @@ pub(super) fn remount(at: Arguments<'_>, spec: &spec::Mount, options: &Options) 
     for (i, FsOption { key, value }) in &options.data {
         let at = format_args!("{at}.options[{i}]");
         if is_bind {
-            let why = "with bind, a remount changes no options of the file system";
+            let why = "a remount with bind cannot change options of the file system";
             return Err(invalid(at, format_args!("unknown option {:?}: {why}", key.to_string_lossy())));
         }
         let longest = value.as_ref().map_or(0, |value| value.as_bytes().len()).max(key.as_bytes().len());
         if longest > PARAMETER_MAX {
-            let why = format_args!("{longest} bytes; in a remount the kernel takes {PARAMETER_MAX}");
+            let why = format_args!("{longest} bytes; in a remount the kernel accepts {PARAMETER_MAX}");
             return Err(unsupported(at, why));
         }
     }

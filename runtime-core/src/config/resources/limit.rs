@@ -28,12 +28,12 @@ impl Display for Limit {
 /// but in the documented input of runc's `update`, 0 means "leave unchanged".
 pub(super) fn no_limit<T: PartialEq + From<u8>>(field: &str, value: Option<T>, warnings: &mut Vec<Warning>) {
     if value == Some(T::from(0)) {
-        warnings.push(Warning(format!("{AT}.{field}: 0 is ignored: cgroup v2 has no such thing")));
+        warnings.push(Warning(format!("{AT}.{field}: 0 is ignored: cgroup v2 has no such setting")));
     }
 }
 
 pub(super) fn only_version_1(field: &str) -> crate::error::Error {
-    unsupported(format_args!("{AT}.{field}"), "cgroup v2 has no such thing")
+    unsupported(format_args!("{AT}.{field}"), "cgroup v2 has no such setting")
 }
 
 /// Converts a limit for which 0 is a limit, too.

@@ -102,7 +102,7 @@ impl Resources {
             self.unified.retain(|u| !is(u, "cpu.weight") && !is(u, "cpu.weight.nice"));
             if self.cpu.weight.take().is_some() || self.unified.len() < before {
                 warnings.push(Warning(format!(
-                    "{AT}.cpu: unable to apply both a weight (shares) and idle: idle it is"
+                    "{AT}.cpu: unable to apply both a weight (shares) and idle; idle is used"
                 )));
             }
         }
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_engines_write_for_nothing_is_nothing() {
+    fn values_that_engines_write_for_no_limit_set_none() {
         let docker = r#"{"memory": {"disableOOMKiller": false}, "cpu": {"shares": 0}, "blockIO": {"weight": 0},
             "network": {}, "pids": {}, "unified": {}, "hugepageLimits": null}"#;
         assert_eq!(ok(docker), Resources::default());
@@ -190,14 +190,14 @@ mod tests {
     }
 
     #[test]
-    fn zeros_that_would_be_dropped_are_warned_of() {
+    fn zeros_without_an_effect_are_warnings() {
         let json = r#"{"memory": {"kernel": 0, "kernelTCP": 0}, "cpu": {"realtimeRuntime": 0, "realtimePeriod": 0}}"#;
         let (resources, warnings) = check(json).unwrap();
         assert_eq!(resources, Resources::default());
         let texts: Vec<_> = warnings.iter().map(ToString::to_string).collect();
         let fields = ["memory.kernel", "memory.kernelTCP", "cpu.realtimeRuntime", "cpu.realtimePeriod"];
-        let expected =
-            fields.map(|field| format!("linux.resources.{field}: 0 is ignored: cgroup v2 has no such thing"));
+        let expected = fields
+            .map(|field| format!("linux.resources.{field}: 0 is ignored: cgroup v2 has no such setting"));
         assert_eq!(texts, expected);
     }
 

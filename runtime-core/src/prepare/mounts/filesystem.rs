@@ -60,7 +60,7 @@ pub(super) fn options(
     Err(unsupported(
         at,
         format_args!(
-            "{} bytes for the file system; the kernel takes {PAGE_MAX} in all, or {PARAMETER_MAX} in each option",
+            "{} bytes for the file system; the kernel accepts {PAGE_MAX} in total, or {PARAMETER_MAX} for each option",
             data.len()
         ),
     ))
