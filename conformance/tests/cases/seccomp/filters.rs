@@ -127,7 +127,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "a filter that forbids execve, write and exit",
-        quote: "runc: a process that can neither execute its program nor exit ends by a signal",
+        quote: "A run ends, also if its process can neither execute its program nor exit (runc, with the first \
+                of these filters and noNewPrivileges, does not end)",
         run: |runtime| {
             let deny = |names: &[&str]| {
                 json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
