@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! runc's command line on `runtime-core`.
 //!
-//! [`start`] parses the arguments ([`args`]), opens the log ([`log`]), runs one file of [`cmd`],
+//! [`program`] parses the arguments ([`args`]), opens the log ([`log`]), runs one file of [`cmd`],
 //! and prints the error that is returned. Only the entry in `startup` also prints an error that
 //! ends the program.
 #![forbid(unsafe_code)]
@@ -15,6 +15,7 @@ mod input;
 mod log;
 mod notify;
 mod output;
+mod program;
 mod relay;
 mod signals;
 #[cfg(feature = "startup")]
@@ -22,79 +23,8 @@ mod startup;
 mod timeline;
 mod version;
 
-use args::{Invocation, Request, Usage};
-use log::Log;
-use std::ffi::OsString;
-use timeline::Timeline;
-
 /// The entry of the tests, and of the program without the feature `startup`.
 #[cfg(any(test, not(feature = "startup")))]
 fn main() -> std::process::ExitCode {
-    start(std::env::args_os().collect()).into()
-}
-
-/// Runs the program and returns its exit status.
-fn start(arguments: Vec<OsString>) -> u8 {
-    runtime_sys::signal::stop_ignoring_children();
-    let invocation = match args::parse(arguments) {
-        Ok(invocation) => invocation,
-        Err(usage) => return report(&usage),
-    };
-    match &invocation.request {
-        Request::Help(topic) => {
-            output::print(&args::help(&invocation.program, *topic));
-            0
-        }
-        Request::Version => {
-            output::print(&version::version(&invocation.program));
-            0
-        }
-        Request::Run(_) => run(&invocation),
-    }
-}
-
-/// Prints an error of the arguments to standard error, because the log is not open yet. Prints
-/// the help to standard output. The hint comes last, behind all that runc prints.
-fn report(usage: &Usage) -> u8 {
-    let (help, complaint) = usage.advice();
-    output::print_error(&complaint);
-    output::print(&help);
-    Log::to_stderr().fatal(&usage.text());
-    if let Some(hint) = usage.hint() {
-        output::print_error(&format!("{hint}\n"));
-    }
-    usage.status()
-}
-
-fn run(invocation: &Invocation) -> u8 {
-    // Checked first. Otherwise the log, or another file, could get the number of a descriptor that
-    // must be passed on but is not open.
-    let preserved = cmd::check_preserved_fds(invocation);
-    let log = match Log::open(&invocation.globals) {
-        Ok(log) => log,
-        Err(error) => {
-            Log::to_stderr().fatal(&error.to_string());
-            return 1;
-        }
-    };
-    let timeline = preserved.and_then(|()| Timeline::begin(&invocation.globals));
-    let result = timeline.and_then(|timeline| {
-        let result = cmd::run(invocation, &log);
-        if let Some(timeline) = timeline {
-            timeline.write(&log);
-        }
-        result
-    });
-    match result {
-        Ok(status) => status,
-        Err(failure) => {
-            failure.warnings.iter().for_each(|warning| log.warning(warning));
-            if failure.plain {
-                output::print_error(&format!("{}\n", failure.text));
-            } else {
-                log.fatal(&failure.text);
-            }
-            failure.status
-        }
-    }
+    program::start(std::env::args_os().collect()).into()
 }

@@ -15,6 +15,17 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
+/// One attack.
+#[derive(Debug)]
+pub(crate) struct Attack {
+    /// The action of the attacker, in a few words.
+    pub(crate) name: &'static str,
+    /// The vulnerability that it stands for: its id, or a sentence.
+    pub(crate) stands_for: &'static str,
+    /// Makes the tries and counts them. A race makes [`Arena::tries`].
+    pub(crate) run: fn(&Arena) -> Result<Count>,
+}
+
 /// A tmpfs for all files of the attacks, and a /dev with devices that only this program's mount
 /// namespace has.
 #[derive(Debug)]

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Attacks through descriptors and directories that the runtime, or its caller, has open.
 
-use crate::Attack;
-use crate::arena::{Arena, Contained, attacker};
+use crate::arena::{Arena, Attack, Contained, attacker};
 use conformance::attack::Count;
 use conformance::{Doing, Result};
 use nix::fcntl::{OFlag, open};

@@ -2,8 +2,7 @@
 //! Attacks on devices, by a container that shares their directory with a container that is created
 //! or joined.
 
-use crate::Attack;
-use crate::arena::{Arena, Contained, add_mount, attacker};
+use crate::arena::{Arena, Attack, Contained, add_mount, attacker};
 use crate::paths::{make_null, race_against, run_with_console, with_dev};
 use conformance::attack::Count;
 use conformance::{Doing, Opens, Result};

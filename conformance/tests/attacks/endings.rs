@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Attacks on the end of a container.
 
-use crate::Attack;
-use crate::arena::{Arena, Contained, attacker};
+use crate::arena::{Arena, Attack, Contained, attacker};
 use conformance::attack::Count;
 use conformance::{Doing, Result, ensure, host};
 use serde_json::{Value, json};

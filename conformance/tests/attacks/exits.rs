@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Attacks that keep a killed process from ending.
 
-use crate::Attack;
-use crate::arena::Arena;
+use crate::arena::{Arena, Attack};
 use crate::waits::ends;
 use conformance::attack::Count;
 use conformance::{Doing, Result, ensure};

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Attacks on processes that join the pid namespace of a container that may trace others.
 
-use crate::Attack;
-use crate::arena::{Arena, Contained};
+use crate::arena::{Arena, Attack, Contained};
 use conformance::attack::Count;
 use conformance::{Bundle, Output, Result};
 use serde_json::{Value, json};

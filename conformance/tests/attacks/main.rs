@@ -27,24 +27,13 @@ mod views;
 mod volumes;
 mod waits;
 
-use arena::{Arena, Ground};
+use arena::{Attack, Ground};
 use conformance::attack::{self, Count, Outcome};
 use conformance::host::{self, Snapshot};
 use conformance::{Result, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// One attack.
-#[derive(Debug)]
-pub(crate) struct Attack {
-    /// The action of the attacker, in a few words.
-    pub(crate) name: &'static str,
-    /// The vulnerability that it stands for: its id, or a sentence.
-    pub(crate) stands_for: &'static str,
-    /// Makes the tries and counts them. A race makes [`Arena::tries`].
-    pub(crate) run: fn(&Arena) -> Result<Count>,
-}
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();

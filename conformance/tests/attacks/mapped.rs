@@ -2,8 +2,7 @@
 //! Attacks by root of a user namespace, which may mount: on mounts that the host has locked, on the
 //! host's own mounts, and on processes that join the user namespace.
 
-use crate::Attack;
-use crate::arena::{Arena, Contained, SECRET, add_mount, bind};
+use crate::arena::{Arena, Attack, Contained, SECRET, add_mount, bind};
 use crate::privileges::with_groups;
 use conformance::attack::Count;
 use conformance::change::{UserNamespace, cgroup2_options, with_the_hosts_cgroups, with_user_namespace};

@@ -2,8 +2,7 @@
 //! Attacks on the runtime's memory in a process that joins the pid namespace of a container that
 //! may trace others.
 
-use crate::Attack;
-use crate::arena::Arena;
+use crate::arena::{Arena, Attack};
 use conformance::attack::Count;
 use conformance::{Doing, Result};
 use serde_json::json;

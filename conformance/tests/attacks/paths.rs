@@ -2,8 +2,7 @@
 //! Attacks on paths, by a container that shares a volume or the rootfs with a container that is
 //! created.
 
-use crate::Attack;
-use crate::arena::{Arena, Contained, add_mount, attacker, bind};
+use crate::arena::{Arena, Attack, Contained, add_mount, attacker, bind};
 use conformance::attack::Count;
 use conformance::console::ConsoleSocket;
 use conformance::{Doing, Result, bundle};

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Attacks by excess privileges of a process.
 
-use crate::Attack;
-use crate::arena::{Arena, attacker};
+use crate::arena::{Arena, Attack, attacker};
 use conformance::attack::Count;
 use conformance::change::with_user_namespace;
 use conformance::{Doing, Result};

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Attacks on the runtime's program file.
 
-use crate::Attack;
-use crate::arena::{Arena, Contained};
+use crate::arena::{Arena, Attack, Contained};
 use conformance::attack::Count;
 use conformance::{Bundle, Doing, Result, payload};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Attacks on secrets of the caller, or of one container.
 
-use crate::Attack;
-use crate::arena::{Arena, attacker};
+use crate::arena::{Arena, Attack, attacker};
 use conformance::attack::Count;
 use conformance::{Doing, Result};
 use std::fs;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Attacks by a user of the host on the runtime's files.
 
-use crate::Attack;
-use crate::arena::{Arena, USER};
+use crate::arena::{Arena, Attack, USER};
 use conformance::attack::Count;
 use conformance::runtime::finish;
 use conformance::{Bundle, Doing, Output, Result, bundle};

@@ -2,8 +2,7 @@
 //! Attacks on the container's views of the kernel, procfs and sysfs, by a container that shares its
 //! rootfs and moves the directories that they are mounted on.
 
-use crate::Attack;
-use crate::arena::{Arena, bind};
+use crate::arena::{Arena, Attack, bind};
 use crate::paths::race_against;
 use conformance::attack::Count;
 use conformance::{Doing, Result};

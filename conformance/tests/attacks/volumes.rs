@@ -2,8 +2,7 @@
 //! Attacks by a container that shares a volume or the rootfs with a container that is created, on
 //! objects below them: sources, devices, directories, files that the runtime reads.
 
-use crate::Attack;
-use crate::arena::{Arena, add_mount, attacker, bind};
+use crate::arena::{Arena, Attack, add_mount, attacker, bind};
 use crate::descriptors::secret;
 use crate::paths::{make_null, race, race_with};
 use conformance::attack::Count;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Attacks that block the runtime.
 
-use crate::Attack;
-use crate::arena::Arena;
+use crate::arena::{Arena, Attack};
 use conformance::attack::Count;
 use conformance::change::with_trace_rights;
 use conformance::{Bundle, Doing, Result, ensure};

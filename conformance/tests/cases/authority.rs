@@ -2,8 +2,7 @@
 //! Least authority: of the runtime's processes while others can see them, and of the container's
 //! program.
 
-use crate::Case;
-use crate::support::{end, in_container, terminal_output};
+use crate::support::{Case, end, in_container, terminal_output};
 use conformance::change::with_user_namespace;
 use conformance::console::ConsoleSocket;
 use conformance::runtime::finish;

@@ -2,8 +2,7 @@
 //! The boundary between caller and container: the container inherits nothing from the caller, and
 //! the image cannot block the caller.
 
-use crate::Case;
-use crate::support::{command_by, run_by};
+use crate::support::{Case, command_by, run_by};
 use conformance::change::without_namespace;
 use conformance::{Bundle, Doing, Report, ensure, ensure_eq};
 use serde_json::json;

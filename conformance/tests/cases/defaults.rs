@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The default container of `runc spec`, seen from inside.
 
-use crate::Case;
-use crate::support::{has_links, own_namespace};
+use crate::support::{Case, has_links, own_namespace};
 use conformance::change::{push, without_namespace};
 use conformance::{Bundle, Doing, Report, Result, Runtime, ensure, ensure_eq};
 use serde_json::json;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Device nodes and /dev, with hostile images and volumes among them.
 
-use crate::Case;
-use crate::support::{Change, bind_dev, has_links, refused, rows, with_image_dev};
+use crate::support::{Case, Change, bind_dev, has_links, refused, rows, with_image_dev};
 use conformance::change::{push, with_user_namespace};
 use conformance::report::Node;
 use conformance::{Bundle, Doing, Output, Result, Runtime, each, ensure, ensure_eq};

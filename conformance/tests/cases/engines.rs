@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Values in config.json that container engines write and rely on.
 
-use crate::Case;
-use crate::support::{accepts, refused, run_by};
+use crate::support::{Case, accepts, refused, run_by};
 use conformance::change::push;
 use conformance::runtime::{Output, finish};
 use conformance::{Bundle, Doing, Report, Result, Runtime, each, ensure, ensure_eq};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `exec`, which the specification does not define: every flag of runc's.
 
-use crate::Case;
+use crate::support::Case;
 use conformance::runtime::finish;
 use conformance::{Bundle, Doing, Output, Report, Result, Runtime, ensure, ensure_eq, host};
 use serde_json::{Value, json};

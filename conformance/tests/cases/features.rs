@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! features.md and features-linux.md: the runtime supports all that it announces.
 
-use crate::Case;
-use crate::support::{accepts, features};
+use crate::support::{Case, accepts, features};
 use conformance::change::push;
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq};
 use serde_json::{Value, json};

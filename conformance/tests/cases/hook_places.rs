@@ -2,7 +2,7 @@
 //! config.md, "POSIX-platform Hooks": the file system in which a hook's path is looked up, its
 //! namespaces, and the operations that wait for it.
 
-use crate::Case;
+use crate::support::Case;
 use conformance::change::with_user_namespace;
 use conformance::report::HookReport;
 use conformance::{Bundle, Doing, Result, each, ensure, ensure_eq};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The process of a hook: its inheritance from the caller, its children, and its failure.
 
-use crate::Case;
+use crate::support::Case;
 use conformance::change::{push, without_namespace};
 use conformance::host::process_status;
 use conformance::runtime::finish;

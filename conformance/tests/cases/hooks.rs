@@ -2,8 +2,7 @@
 //! config.md, "POSIX-platform Hooks": the time, the namespaces and the failure of each of the six
 //! kinds.
 
-use crate::Case;
-use crate::support::{hook, own_namespace, probe_hook, refused, reports};
+use crate::support::{Case, hook, own_namespace, probe_hook, refused, reports};
 use conformance::change::without_namespace;
 use conformance::report::HookReport;
 use conformance::{Bundle, Result, Runtime, each, ensure, ensure_eq};

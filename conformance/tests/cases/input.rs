@@ -2,8 +2,7 @@
 //! The size and the shape of input: every input ends, long lists take no more than linear time, and
 //! errors name the place of a wrong value.
 
-use crate::Case;
-use crate::support::Change;
+use crate::support::{Case, Change};
 use conformance::runtime::{finish, wait};
 use conformance::{Bundle, Doing, Output, Result, Runtime, each, ensure, ensure_eq, host};
 use serde_json::{Value, json};

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Network devices of containers whose network namespace other processes can change.
 
-use crate::Case;
-use crate::support::{Device, ip};
+use crate::support::{Case, Device, ip};
 use conformance::{Bundle, Result, Runtime, ensure};
 use serde_json::json;
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Sentences of the specification that no other group checks.
 
-use crate::Case;
-use crate::support::{Device, features, in_container, ip, probe_hook, refused, reports};
+use crate::support::{Case, Device, features, in_container, ip, probe_hook, refused, reports};
 use conformance::change::{push, with_user_namespace};
 use conformance::console::ConsoleSocket;
 use conformance::{Bundle, Doing, Report, Result, Runtime, each, ensure, ensure_eq, host};

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! runtime.md: states, operations, hooks, errors.
 
-use crate::Case;
-use crate::support::Change;
+use crate::support::{Case, Change};
 use conformance::change::{push, without_namespace};
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq, host};
 use serde_json::{Value, json};

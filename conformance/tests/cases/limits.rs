@@ -2,7 +2,7 @@
 //! linux.resources: limits, judged by their effect. The cases need the controllers of a unified
 //! host.
 
-use crate::Case;
+use crate::support::Case;
 use conformance::{Bundle, Doing, Output, Result, Runtime, ensure, ensure_eq, host};
 use serde_json::{Value, json};
 use std::process::Command;

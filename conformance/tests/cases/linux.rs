@@ -2,8 +2,7 @@
 //! config.md and config-linux.md: devices, kernel parameters, masked and read-only paths, cgroups,
 //! and unknown properties and values.
 
-use crate::Case;
-use crate::support::{accepts, refused};
+use crate::support::{Case, accepts, refused};
 use conformance::change::{push, with_user_namespace, without_namespace};
 use conformance::report::Node;
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq, host};

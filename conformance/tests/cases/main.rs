@@ -51,17 +51,7 @@ use conformance::{Outcome, Result, Runtime, Verdict, verdict};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// One case.
-#[derive(Debug)]
-pub(crate) struct Case {
-    /// The name, in a few words.
-    pub(crate) name: &'static str,
-    /// The sentence that demands the behaviour, and its source.
-    pub(crate) quote: &'static str,
-    /// The check.
-    pub(crate) run: fn(&Runtime) -> Result,
-}
+use support::Case;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();

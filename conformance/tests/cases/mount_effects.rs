@@ -2,7 +2,7 @@
 //! config.md, "Linux mount options": the options that mountinfo does not show, or that are the
 //! default there.
 
-use crate::Case;
+use crate::support::Case;
 use conformance::Mounted;
 use conformance::change::push;
 use conformance::{Bundle, Doing, Result, each, ensure, ensure_eq};

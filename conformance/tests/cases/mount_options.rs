@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Mounts, compared with mount(2): the spellings of options, remounts, mount points and errors.
 
-use crate::Case;
-use crate::support::refused;
+use crate::support::{Case, refused};
 use conformance::Mounted;
 use conformance::change::{push, with_user_namespace, without_namespace};
 use conformance::report::{Mount, Node};

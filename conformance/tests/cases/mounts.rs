@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! config.md, "Mounts": every option, trees of mounts, propagation, id mappings.
 
-use crate::Case;
-use crate::support::refused;
+use crate::support::{Case, refused};
 use conformance::Mounted;
 use conformance::change::{push, with_user_namespace};
 use conformance::report::{Mount, Node};

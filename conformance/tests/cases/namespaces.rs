@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! config-linux.md, "Namespaces": existing namespaces, user and time namespaces.
 
-use crate::Case;
-use crate::support::{add_namespace, own_namespace, refused};
+use crate::support::{Case, add_namespace, own_namespace, refused};
 use conformance::change::{
     beside, cgroup2_options, join, join_process, with_the_hosts_cgroups, with_user_namespace,
     without_namespace,

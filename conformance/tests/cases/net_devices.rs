@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! config-linux.md, "Network Devices": interfaces of the host for containers.
 
-use crate::Case;
-use crate::support::{Device, ip, refused};
+use crate::support::{Case, Device, ip, refused};
 use conformance::change::{beside, join_process, with_user_namespace, without_namespace};
 use conformance::{Bundle, Doing, Result, each, ensure, ensure_eq};
 use serde_json::{Value, json};

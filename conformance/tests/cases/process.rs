@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! config.md, "Process": the state in which the program begins.
 
-use crate::Case;
-use crate::support::{output_by, refused, run_by};
+use crate::support::{Case, output_by, refused, run_by};
 use conformance::{Bundle, Doing, Report, Result, Runtime, each, ensure, ensure_eq};
 use serde_json::{Value, json};
 use std::process::Command;

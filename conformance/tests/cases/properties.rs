@@ -2,8 +2,7 @@
 //! runtime.md, "Create": the properties of a created container, values that cannot be applied, and
 //! the image after a failed create.
 
-use crate::Case;
-use crate::support::{Change, rows};
+use crate::support::{Case, Change, rows};
 use conformance::change::{push, with_user_namespace, without_namespace};
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, host};
 use serde_json::json;

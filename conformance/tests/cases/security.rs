@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Published vulnerabilities of container runtimes, each with the harmless part of its exploit.
 
-use crate::Case;
-use crate::support::{refused, with_image_dev};
+use crate::support::{Case, refused, with_image_dev};
 use conformance::change::{push, without_namespace};
 use conformance::console::ConsoleSocket;
 use conformance::{Bundle, Doing, Report, Result, Runtime, each, ensure, ensure_eq};

@@ -2,7 +2,7 @@
 //! runtime.md, "Operations": the operations that each status allows, and names and edits once a
 //! container exists.
 
-use crate::Case;
+use crate::support::Case;
 use conformance::change::without_namespace;
 use conformance::runtime::wait;
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq, host};

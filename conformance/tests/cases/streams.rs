@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Standard streams, terminals, and the container's files that the init opens.
 
-use crate::Case;
-use crate::support::{bind_dev, with_image_dev};
+use crate::support::{Case, bind_dev, with_image_dev};
 use conformance::change::{push, with_user_namespace};
 use conformance::console::ConsoleSocket;
 use conformance::{Bundle, Doing, Opens, Report, Result, Runtime, ensure, ensure_eq};

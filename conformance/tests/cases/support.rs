@@ -11,6 +11,17 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+/// One case.
+#[derive(Debug)]
+pub(crate) struct Case {
+    /// The name, in a few words.
+    pub(crate) name: &'static str,
+    /// The sentence that demands the behaviour, and its source.
+    pub(crate) quote: &'static str,
+    /// The check.
+    pub(crate) run: fn(&Runtime) -> Result,
+}
+
 // --- containers ---
 
 /// Fails unless a container with the change is made, and runs.

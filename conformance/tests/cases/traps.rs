@@ -2,8 +2,7 @@
 //! Choices that the specification leaves open, or that others read differently, and that no other
 //! group checks: docs/decisions/traps.md.
 
-use crate::Case;
-use crate::support::{accepts, refused};
+use crate::support::{Case, accepts, refused};
 use conformance::change::push;
 use conformance::{Result, each};
 use serde_json::json;

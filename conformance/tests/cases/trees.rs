@@ -2,7 +2,7 @@
 //! Trees of mounts that cross from the host into a container: locked mounts, the meaning of a
 //! source's path, and large numbers.
 
-use crate::Case;
+use crate::support::Case;
 use conformance::change::{UserNamespace, push, with_user_namespace};
 use conformance::{Bundle, Doing, Mounted, Output, Report, Result, Runtime, Volume, each, ensure, ensure_eq};
 use nix::mount::MsFlags;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Volumes as engines write them: options with a special meaning, and propagation.
 
-use crate::Case;
+use crate::support::Case;
 use conformance::Mounted;
 use conformance::change::{push, with_user_namespace};
 use conformance::{Bundle, Doing, Report, Result, Runtime, each, ensure, ensure_eq};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Peers, processes and operations that answer late or never: none may block a caller for ever.
 
-use crate::Case;
+use crate::support::Case;
 use conformance::change::{with_trace_rights, without_namespace};
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq, host};
 use nix::sys::signal::{Signal, kill};

@@ -19,8 +19,8 @@ pub(crate) use values::Values;
 use clap::{ArgMatches, Command};
 use std::ffi::{OsStr, OsString};
 use syntax::Words;
-use table::{ARGUMENTS, COMMANDS, Entry};
-use usage::UsageKind;
+use table::{ARGUMENTS, Entry};
+use usage::{UsageKind, find};
 
 /// The parsed arguments of the program.
 #[derive(Debug)]
@@ -45,10 +45,6 @@ pub(crate) struct Call {
     pub(crate) command: &'static Entry,
     pub(crate) flags: Values,
     pub(crate) arguments: Vec<OsString>,
-}
-
-fn find(name: &str) -> Option<&'static Entry> {
-    COMMANDS.iter().find(|entry| entry.name == name)
 }
 
 /// Parses the arguments of the program. The first is the program's name.

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Errors of the arguments: clap's kinds of error, in the words and with the statuses of runc.
 
-use super::find;
 use super::help::help;
 use super::syntax::{Words, Written};
 use super::table::{COMMANDS, Entry};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, Error};
 use std::error::Error as _;
+
+/// Returns the command of that name.
+pub(super) fn find(name: &str) -> Option<&'static Entry> {
+    COMMANDS.iter().find(|entry| entry.name == name)
+}
 
 /// An error of the arguments.
 #[derive(Debug)]

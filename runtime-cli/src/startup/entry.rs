@@ -21,5 +21,7 @@ fn start(arguments: Arguments) -> u8 {
         return 1;
     }
     ignore_sigpipe();
-    crate::start(arguments.iter().map(|argument| OsString::from_vec(argument.to_bytes().to_vec())).collect())
+    crate::program::start(
+        arguments.iter().map(|argument| OsString::from_vec(argument.to_bytes().to_vec())).collect(),
+    )
 }

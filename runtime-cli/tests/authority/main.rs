@@ -6,30 +6,10 @@
 
 mod page;
 mod scenarios;
+mod table;
 mod words;
 
 use conformance::host;
-use std::collections::{BTreeMap, BTreeSet};
-
-/// The columns of the page's tables, behind the steps.
-const COLUMNS: [&str; 10] = [
-    "descriptors",
-    "permitted",
-    "bounding",
-    "inheritable",
-    "namespaces of the host",
-    "joined namespaces",
-    "root directory",
-    "user",
-    "dumpable",
-    "has a pid in",
-];
-
-/// The cells of a row.
-type Cells = BTreeMap<&'static str, BTreeSet<String>>;
-
-/// The observed cells, for each section of the page and each step in it, in the order of time.
-type Seen = BTreeMap<&'static str, Vec<(String, Cells)>>;
 
 #[test]
 fn the_full_tables_match_proc() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The tables of docs/authority.md and docs/authority/tables.md, as read and as they should be.
 
-use crate::{COLUMNS, Seen};
+use crate::table::{COLUMNS, Seen};
 use std::collections::BTreeSet;
 
 const TABLES: &str = include_str!("../../../docs/authority/tables.md");

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The scenarios: containers and processes that are made under observation.
 
+use crate::page;
+use crate::table::{Cells, Seen};
 use crate::words::{CAPABILITIES, ROOT, Sockets, World};
-use crate::{Cells, Seen, page};
 use conformance::console::ConsoleSocket;
-use conformance::witness::{FileId, ProcessHistory, file_id, watch, words};
+use conformance::witness::{FileId, ProcessHistory, file_id, watch};
 use conformance::{Agent, Bundle, Runtime, host};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The observations of a process, in the words of the page.
 
-use crate::Cells;
+use crate::table::Cells;
 use conformance::Bundle;
 use conformance::witness::{Authority, Descriptor, FileId, ProcessHistory, file_id};
 use nix::libc;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Places in the hierarchy: paths, existing cgroups, and cgroups below the container's.
 
-use super::{exec, has, host, processes, read, sleeping};
+use super::support::{exec, has, host, processes, read, sleeping};
 use crate::common::Host;
 use conformance::host::{self, Snapshot};
 use conformance::runtime::wait;

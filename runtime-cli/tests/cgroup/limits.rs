@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Limits of a new container and updates of them: bad input leaves the old state.
 
-use super::{has, host, read, resources, sleeping};
+use super::support::{has, host, read, resources, sleeping};
 use conformance::Bundle;
 use serde_json::{Value, json};
 

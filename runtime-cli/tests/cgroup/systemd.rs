@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The drivers: systemd, and the driver of the record.
 
-use super::{exec, host, processes, read, resources, sleeping};
+use super::support::{exec, host, processes, read, resources, sleeping};
 use conformance::runtime::{finish, wait};
 use serde_json::json;
 use std::process::{Command, Stdio};

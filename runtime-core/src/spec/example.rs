@@ -2,7 +2,10 @@
 //! The configuration that the command `spec` writes. It is the same as runc's, so that tools
 //! that edit the configuration of `runc spec` work here, too.
 
-use super::*;
+use super::document::*;
+use super::linux::*;
+use super::process::*;
+use super::state::OCI_VERSION;
 
 fn strings(list: &[&str]) -> Vec<String> {
     list.iter().map(|s| (*s).to_owned()).collect()

@@ -6,7 +6,7 @@
 //! less: a `pids` without a limit, or a capability that the crate does not know, has no place in
 //! them. From [`Spec`], such a configuration is an error and is not changed in silence.
 
-use super::Spec;
+use super::document::Spec;
 use crate::error::{Error, ErrorKind};
 use oci_spec::runtime as oci;
 use serde_json::Value;

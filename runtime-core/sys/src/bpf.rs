@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The commands of bpf(2) that a cgroup device filter needs.
 
-use super::{Result, check, done, new_fd};
+use super::result::{Result, check, done, new_fd};
 use nix::errno::Errno;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! clone3(2) and clone(2).
 
-use super::{Result, check, new_fd};
+use super::result::{Result, check, new_fd};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// Resets every signal that has a handler to its default action in the child,

@@ -4,7 +4,7 @@
 //!
 //! All are raw system calls, for the reason in the rules of [`super`].
 
-use super::{Result, done};
+use super::result::{Result, done};
 use nix::errno::Errno;
 
 /// `int setresuid(uid_t r, uid_t e, uid_t s)`: sets all three to one id. Child only.

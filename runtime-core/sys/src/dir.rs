@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The entries of a directory.
 
-use super::{Errno, Result, fd};
+use super::fd;
+use super::result::Result;
+use nix::errno::Errno;
 use nix::fcntl::renameat;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use std::ffi::{CStr, CString};
@@ -20,7 +22,7 @@ pub struct Entry {
 /// directory as fit in `buf`, none at its end. Uses no heap, so the child may call it.
 pub fn read_some<'a>(dir: impl AsFd, buf: &'a mut [u8]) -> Result<RawEntries<'a>> {
     // SAFETY: the pointer and the length are those of one slice, borrowed exclusively.
-    let n = super::check(unsafe {
+    let n = super::result::check(unsafe {
         libc::syscall(libc::SYS_getdents64, dir.as_fd().as_raw_fd(), buf.as_mut_ptr(), buf.len())
     })?;
     Ok(RawEntries(buf.get(..n as usize).unwrap_or_default()))

@@ -4,7 +4,7 @@
 //! The texts are Go's, because programs that call runc match on those. strerror(3)
 //! returns different texts with each C library.
 
-use super::Errno;
+use nix::errno::Errno;
 
 macro_rules! texts {
     ($($name:ident $text:literal)*) => {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The program file that a process runs from, and its exchange for another one.
 
+use super::fd;
 use super::process::{MmMap, set_mm_map};
-use super::{Errno, Result, check, done, fd};
+use super::result::{Result, check, done};
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::ffi::{CStr, CString};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! File descriptors: opening, reading, writing, and the attributes of files.
 
-use super::{Result, check, check_int, done, new_fd};
+use super::result::{Result, check, check_int, done, new_fd};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, FcntlArg, FdFlag, OFlag, OpenHow, ResolveFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout};

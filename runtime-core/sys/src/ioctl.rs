@@ -2,7 +2,7 @@
 //! ioctl(2). Here a constant holds a request and the type of its argument, and the two functions
 //! that take such a constant are safe. nix's macros make an unsafe function for each request.
 
-use super::{Result, check_int};
+use super::result::{Result, check_int};
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd};
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The session keyring (keyctl(2)).
 
-use super::{Result, check, done};
+use super::result::{Result, check, done};
 use std::ffi::CStr;
 
 /// `long keyctl(KEYCTL_JOIN_SESSION_KEYRING, const char *name)`: joins the session keyring

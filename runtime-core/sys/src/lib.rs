@@ -40,6 +40,7 @@ pub mod mount;
 pub mod net;
 pub mod ns;
 pub mod process;
+mod result;
 pub mod seccomp;
 pub mod shared;
 pub mod signal;
@@ -49,37 +50,7 @@ pub mod startup;
 pub mod tty;
 
 pub use nix::errno::Errno;
-
-use std::os::fd::{FromRawFd, OwnedFd};
-
-/// A value, or the kernel's error number.
-pub type Result<T> = std::result::Result<T, Errno>;
-
-/// Returns the value of a system call, or `errno` if `ret` is -1.
-fn check(ret: libc::c_long) -> Result<libc::c_long> {
-    if ret == -1 { Err(Errno::last()) } else { Ok(ret) }
-}
-
-/// Does what [`check`] does, for libc functions that return an `int`.
-fn check_int(ret: libc::c_int) -> Result<libc::c_int> {
-    if ret == -1 { Err(Errno::last()) } else { Ok(ret) }
-}
-
-/// Drops a result whose failure changes nothing; a comment beside each call says why.
-pub fn ignore<T>(_result: Result<T>) {}
-
-/// Checks a call whose return value has no other meaning than success.
-fn done(ret: libc::c_long) -> Result<()> {
-    check(ret).map(drop)
-}
-
-/// Returns the new file descriptor that a call has made, or its error.
-fn new_fd(ret: libc::c_long) -> Result<OwnedFd> {
-    let fd = check(ret)?;
-    // SAFETY: the kernel has just made this descriptor for the caller: it is open and has no
-    // other owner.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) })
-}
+pub use result::{Result, ignore};
 
 /// Returns the path as a C string.
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //! The mount interface of Linux 5.2 (5.12 for attributes): makes a detached mount,
 //! sets its attributes, and attaches it at a descriptor.
 
-use super::{Result, done, fd, new_fd};
+use super::fd;
+use super::result::{Result, done, new_fd};
 use nix::mount::MsFlags;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};

@@ -2,7 +2,8 @@
 //! Network interfaces of the network namespace that a socket was opened in.
 
 use super::ioctl::{self, INTERFACE_FLAGS, INTERFACE_INDEX, INTERFACE_NAME, Request, SET_INTERFACE_FLAGS};
-use super::{Errno, Result};
+use super::result::Result;
+use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, connect, socket};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};

@@ -2,7 +2,7 @@
 //! Namespaces: joining them, making them, and their identity. The NIS domain name.
 
 use super::ioctl::{self, Number};
-use super::{Result, done, new_fd};
+use super::result::{Result, done, new_fd};
 use nix::sched::CloneFlags;
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};

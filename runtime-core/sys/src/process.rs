@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Processes: pidfds, waiting, limits, scheduling, memory policy, personality.
 
-use super::{Result, check, done, new_fd};
+use super::result::{Result, check, done, new_fd};
 use nix::errno::Errno;
 use nix::sys::personality::{self, Persona};
 use nix::sys::signal::Signal;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! seccomp(2): system call filters.
 
-use super::{Result, check, new_fd};
+use super::result::{Result, check, new_fd};
 use nix::errno::Errno;
 use seccomp::Instruction;
 use std::os::fd::OwnedFd;

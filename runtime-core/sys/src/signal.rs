@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Signals: masks, dispositions, signalfd(2), and descriptions.
 
-use super::{Errno, new_fd};
+use super::result::new_fd;
+use nix::errno::Errno;
 use std::cell::Cell;
 use std::os::fd::OwnedFd;
 
@@ -60,7 +61,7 @@ pub fn set_mask(set: Set) {
 /// Blocks all signals of the calling thread, including those that C libraries reserve. Returns
 /// a descriptor to read the signals from. [`mask_of_caller`] returns the mask from before.
 /// Errors: EMFILE, ENFILE, ENOMEM.
-pub fn take_all() -> super::Result<OwnedFd> {
+pub fn take_all() -> super::result::Result<OwnedFd> {
     let before = change_mask(libc::SIG_SETMASK, ALL);
     BEFORE.set(BEFORE.get().or(Some(before)));
     signal_fd(ALL)
@@ -68,14 +69,14 @@ pub fn take_all() -> super::Result<OwnedFd> {
 
 /// Returns a descriptor that is readable as long as SIGHUP, SIGINT, SIGQUIT or SIGTERM is
 /// pending. Errors: EMFILE, ENFILE, ENOMEM.
-pub fn ending() -> super::Result<OwnedFd> {
+pub fn ending() -> super::result::Result<OwnedFd> {
     signal_fd(ENDING.iter().fold(0, |set, signal| set | 1 << (signal - 1)))
 }
 
 /// Reads the next signal, if one has come. Does not wait. Skips a SIGPIPE that the calling
 /// process caused itself, by a write to a hook that has closed its input: that signal is not
 /// for the container.
-pub fn next(signals: &OwnedFd) -> super::Result<Option<i32>> {
+pub fn next(signals: &OwnedFd) -> super::result::Result<Option<i32>> {
     loop {
         // struct signalfd_siginfo begins with four 32-bit fields: the signal's number, an errno,
         // a code, and the sender's pid.
@@ -93,7 +94,7 @@ pub fn next(signals: &OwnedFd) -> super::Result<Option<i32>> {
 }
 
 /// `int signalfd4(-1, const Set *set, sizeof(Set), SFD_CLOEXEC | SFD_NONBLOCK)`: opens a signalfd.
-fn signal_fd(set: Set) -> super::Result<OwnedFd> {
+fn signal_fd(set: Set) -> super::result::Result<OwnedFd> {
     let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
     // SAFETY: the pointer is to a whole set of the size that is passed, which the kernel only reads.
     // -1 asks for a new descriptor.

@@ -5,7 +5,7 @@
 //! in a list on the heap. The child may use neither, so messages are made here.
 
 use super::fd::again;
-use super::{Result, check, new_fd};
+use super::result::{Result, check, new_fd};
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, setsockopt, socket, socketpair, sockopt,

@@ -66,7 +66,7 @@ impl Arguments {
 
 /// Opens /dev/null as each of the descriptors 0, 1 and 2 that is closed. Otherwise the next file
 /// that is opened would be standard output.
-pub fn open_standard_descriptors() -> super::Result<()> {
+pub fn open_standard_descriptors() -> super::result::Result<()> {
     // SAFETY: a number may be closed, but it is only passed to poll(2), which then reports POLLNVAL.
     let standard = [0, 1, 2].map(|fd| unsafe { BorrowedFd::borrow_raw(fd) });
     let mut fds = standard.map(|fd| PollFd::new(fd, PollFlags::empty()));

@@ -2,7 +2,7 @@
 //! Pseudoterminals, controlling terminals and window sizes.
 
 use super::ioctl::{self, GET_SIZE, Number, PTY_LOCK, SET_SIZE};
-use super::{Result, new_fd};
+use super::result::{Result, new_fd};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Unlocks the other side of the pty with this master (TIOCSPTLCK). nix's `unlockpt` accepts

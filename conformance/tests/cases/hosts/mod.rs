@@ -4,7 +4,7 @@
 
 mod lifecycle;
 
-use crate::Case;
+use crate::support::Case;
 use conformance::change::without_namespace;
 use conformance::runtime::finish;
 use conformance::{Bundle, Doing, Result, Runtime, ensure, ensure_eq, host};

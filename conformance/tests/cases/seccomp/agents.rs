@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Agents: processes of the host that answer notified system calls.
 
-use super::{BOTH, bundle, calls, refused};
-use crate::Case;
+use super::support::{BOTH, bundle, calls, refused};
+use crate::support::Case;
 use conformance::agent::Connection;
 use conformance::runtime::Output;
 use conformance::{Agent, Bundle, Doing, Result, Runtime, ensure, ensure_eq, payload};

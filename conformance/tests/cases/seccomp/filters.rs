@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Filters: their actions, their operators, and the processes under them.
 
-use super::{BOTH, bundle, calls, made, refused};
-use crate::Case;
+use super::support::{BOTH, bundle, calls, made, refused};
+use crate::support::Case;
 use conformance::{Agent, Doing, Report, Result, Runtime, each, ensure, ensure_eq};
 use nix::libc;
 use serde_json::{Value, json};

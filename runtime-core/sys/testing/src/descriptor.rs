@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Files and descriptors.
 
-use super::{Errno, Result};
 use nix::NixPath;
+use nix::Result;
+use nix::errno::Errno;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use std::io::IoSliceMut;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The session keyring (keyctl(2)).
 
-use super::{Errno, Result};
+use nix::Result;
+use nix::errno::Errno;
 
 /// `long keyctl(KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0)`: returns the serial number of
 /// the session keyring.

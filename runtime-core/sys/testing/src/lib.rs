@@ -19,8 +19,3 @@ pub mod process;
 pub mod ptrace;
 pub mod raw;
 pub mod terminal;
-
-pub use nix::errno::Errno;
-
-/// A value, or the kernel's error number.
-pub type Result<T> = std::result::Result<T, Errno>;

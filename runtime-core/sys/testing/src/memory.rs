@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Memory that processes share.
 
-use super::{Errno, Result};
+use nix::Result;
+use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous};
 use std::fs::File;
 use std::num::NonZeroUsize;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Notifications of a system call filter (seccomp_unotify(2)).
 
-use super::{Errno, Result};
+use nix::Result;
+use nix::errno::Errno;
 use std::os::fd::{AsFd, AsRawFd};
 
 /// A system call that waits for an answer.

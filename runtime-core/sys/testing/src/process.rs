@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Processes that are copies of their parent, and their end.
 
-use super::{Errno, Result};
+use nix::Result;
+use nix::errno::Errno;
 use nix::sched::CloneFlags;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{ForkResult, Pid};

@@ -2,7 +2,8 @@
 //! ptrace(2), where nix's functions cannot report a stop by a realtime signal, or need a C library
 //! that knows PTRACE_GET_SYSCALL_INFO.
 
-use super::{Errno, Result};
+use nix::Result;
+use nix::errno::Errno;
 use nix::unistd::Pid;
 
 #[cfg(target_env = "gnu")]

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! System calls by their numbers.
 
-use super::{Errno, Result};
+use nix::Result;
+use nix::errno::Errno;
 use std::os::fd::{AsFd, AsRawFd};
 
 /// `long syscall(long number, ...)`: returns the error as a number, because a filter may return one

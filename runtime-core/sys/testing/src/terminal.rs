@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Terminals (ioctl_tty(2)).
 
-use super::{Errno, Result};
+use nix::Result;
+use nix::errno::Errno;
 use std::os::fd::{AsFd, AsRawFd};
 
 /// `int ioctl(int fd, TIOCSTI, const char *byte)`: types a character into a terminal. EIO: it is a
