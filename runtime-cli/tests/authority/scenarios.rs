@@ -306,7 +306,8 @@ fn add_namespace(config: &mut Value, namespace: Value) {
 
 /// The marks of `--trace`, as `runtime_core::trace` has them in memory.
 mod marks {
-    use super::{fs, words};
+    use conformance::witness::words;
+    use std::fs;
 
     pub(super) const BEGIN: u8 = 1;
     pub(super) const STEP: u8 = 3;
