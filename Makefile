@@ -193,4 +193,4 @@ fuzz-seeds:
 .PHONY: clean
 clean:
 	$(CARGO) clean
-	rm -rf fuzz/target conformance/mutants/target
+	rm -rf fuzz/target conformance/mutants/target conformance/outside/target

@@ -1,9 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Runs each example with a static busybox, and checks what it prints. To be run as root, with the
-# directory of the built examples: runtime-core/examples/check.sh target/.../debug/examples
+# Runs each example, and the program conformance/outside, with a static busybox, and checks what it
+# prints. To be run as root, with the directory of the built examples and the path of that program:
+# runtime-core/examples/check.sh target/.../debug/examples conformance/outside/target/.../debug/outside
 set -eu
 built=$(realpath "$1")
+outside=$(realpath "$2")
 busybox=$(command -v busybox)
 bundle=$(mktemp -d)
 trap 'rm -rf "$bundle"' EXIT
@@ -42,11 +44,15 @@ check terminal "24 80" "$built/terminal" "$bundle"
 check hooks "creating: 1 interface" "$built/hooks" "$bundle"
 check "hooks that fail" "no address is left" "$built/hooks" "$bundle"
 check oci_spec "from oci-spec" "$built/oci_spec" "$bundle"
+check outside "containers, none left" "$outside" "$bundle"
 # A user without rights, who may read the bundle and execute the program.
-cp "$built/rootless" "$bundle/rootless"
-chmod 755 "$bundle/rootless"
-check rootless "uid=0(root)" setpriv --reuid 12345 --regid 12345 --clear-groups --no-new-privs \
-	env -u XDG_RUNTIME_DIR "$bundle/rootless" "$bundle"
+cp "$built/rootless" "$outside" "$bundle"
+chmod 755 "$bundle/rootless" "$bundle/outside"
+as_user() {
+	setpriv --reuid 12345 --regid 12345 --clear-groups --no-new-privs env -u XDG_RUNTIME_DIR "$@"
+}
+check rootless "uid=0(root)" as_user "$bundle/rootless" "$bundle"
+check "outside, rootless" "containers, none left" as_user "$bundle/outside" "$bundle"
 rm -rf /tmp/runtime-example-12345
 if grep -qw memory /sys/fs/cgroup/cgroup.controllers /sys/fs/cgroup/unified/cgroup.controllers 2>/dev/null; then
 	check memory_limit "was OOM-killed: memory.max of the container is 16777216" "$built/memory_limit" "$bundle"

@@ -2,19 +2,58 @@
 //! A low-level OCI container runtime for Linux, as a library for Rust programs.
 //! `runtime-cli` is the command line of this library.
 //!
-//! ```no_run
-//! use runtime_core::{ContainerId, Runtime};
+//! ```
+//! use runtime_core::spec::{Root, Spec};
+//! use runtime_core::{ContainerId, Runtime, Stdio};
 //!
-//! # fn main() -> runtime_core::Result<()> {
-//! let runtime = Runtime::new("/run/my-program");
-//! let id = ContainerId::new("web-1")?;
+//! # use std::os::unix::fs::MetadataExt;
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # // Users without rights: see the example `rootless`.
+//! # if std::fs::metadata("/proc/self")?.uid() != 0 { return Ok(()) }
+//! // The configuration that `runc spec` writes, with another program. The root file system is
+//! // the host's here, read-only.
+//! let mut spec = Spec::example(runtime_core::is_unified());
+//! spec.root = Some(Root { path: "/".into(), readonly: true });
+//! if let Some(process) = &mut spec.process {
+//!     process.terminal = false;
+//!     process.args = vec!["/bin/echo".into(), "hello".into()];
+//! }
 //!
-//! let init = runtime.builder(id, "/path/to/bundle").run()?;
-//! let status = init.wait()?; // or poll its pidfd, from any event loop
+//! let runtime = Runtime::new("/run/runtime-example");
+//! let id = ContainerId::new(&format!("front-page-{}", std::process::id()))?;
+//! let mut init = runtime.builder(id, "/").spec(spec).stdout(Stdio::Piped).run()?;
+//! let output = init.wait_with_output(1 << 20)?;
 //! init.delete()?;
+//! assert_eq!(output.stdout, b"hello\n");
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Where to begin
+//!
+//! A [`Runtime`] is a directory with the state of containers. [`Runtime::builder`] makes a new
+//! container, [`Runtime::container`] opens an existing one, [`Runtime::list`] finds all.
+//!
+//! | task | how | example |
+//! |---|---|---|
+//! | run and wait | [`ContainerBuilder::run`], [`Process::wait`] | `run` |
+//! | collect output | [`Stdio::Piped`], [`Process::wait_with_output`] | `output` |
+//! | create now, start later | [`ContainerBuilder::create`], [`Container::start`] | |
+//! | execute one more process | [`Container::exec`], [`ExecBuilder::output`] | `exec_server` |
+//! | in an asynchronous program | the feature `tokio`: `run_async`, `wait_async`, ... | `exec_server` |
+//! | from many threads | every method; see below | `pool` |
+//! | a terminal | [`ContainerBuilder::terminal`], [`Terminal`] | `terminal` |
+//! | limits, and kills by the OOM killer | `linux.resources`, [`Process::oom_killed`], [`Container::events`] | `memory_limit` |
+//! | hooks that are functions | [`ContainerBuilder::create_runtime_hook`] | `hooks` |
+//! | from a `Spec` of oci-spec | the feature `oci-spec`: `TryFrom` of [`spec::Spec`] | `oci_spec` |
+//! | without rights | [`spec::Spec::into_rootless`], [`protect_program`] | `rootless` |
+//!
+//! The examples are in the repository, in `runtime-core/examples/`.
+//!
+//! # Kernel
+//!
+//! Linux 5.14 with cgroup v2. What needs a newer one says so. The repository's
+//! `docs/kernel-features.md` has the list.
 //!
 //! # Effects on the calling process
 //!
@@ -23,10 +62,37 @@
 //! affected: its signals are blocked during the clone, and it is bound to
 //! `execCPUAffinity.initial`. The library starts no threads (unless [`ContainerBuilder::parallel`]
 //! allows one), has no global state and logs nothing. Any thread may call it, also in a
-//! program with hundreds of threads.
+//! program with hundreds of threads. ([`protect_program`] is the exception to all of this.)
 //!
 //! The init of a container is a child of the calling process, which has to wait for it
 //! (see [`Process`]). Most containers need root, or a user namespace in its place.
+//!
+//! # How long a call blocks
+//!
+//! | call | blocks |
+//! |---|---|
+//! | [`run`](ContainerBuilder::run), [`create`](ContainerBuilder::create), [`prepare`](ContainerBuilder::prepare), [`spawn`](ExecBuilder::spawn) | for milliseconds; for as long as hooks run; up to 10 s for the peer of a socket, up to 30 s for systemd. For ever if another process of the container stops the new one. [`cancel`](ContainerBuilder::cancel) ends it. |
+//! | [`Container::start`] | for as long as startContainer and poststart hooks run |
+//! | [`Process::wait`], [`Process::wait_with_output`], [`Events`] | for as long as the process runs, until the next event |
+//! | [`Container::kill`] | up to 20 ms after SIGKILL |
+//! | [`Container::delete`] | up to 10 s for another operation on the container to end, up to 10 s for the init to end; for as long as poststop hooks run |
+//! | [`Container::pause`] | up to 10 s, until all processes are frozen |
+//! | [`Container::update`] | up to 30 s for systemd, if it made the cgroup |
+//! | [`state`](Container::state), [`pids`](Container::pids), [`stats`](Container::stats), [`resume`](Container::resume), [`list`](Runtime::list) | not at all |
+//!
+//! Every one may wait for the file system of the state directory or of the root file system.
+//!
+//! # When the calling program fails
+//!
+//! - **A handle is dropped.** [`Pending`]: the process is killed, and its container has stopped.
+//!   [`Process`]: the process goes on, and has to be waited for with waitpid(2). A container is
+//!   found again with [`Runtime::container`]. A future of the feature `tokio`: the operation is
+//!   cancelled and undone.
+//! - **A hook panics** ([`ContainerBuilder::create_runtime_hook`]): the container is destroyed,
+//!   then the panic goes on.
+//! - **The program is killed.** A container that was being made ends; `delete` with
+//!   [`DeleteOptions::force`] removes what is left of it. A container that runs goes on.
+//! - **Descriptors run out.** The call fails with EMFILE, and has removed what it made.
 //!
 //! # The steps of `create`
 //!
@@ -78,7 +144,7 @@ pub use error::{Error, ErrorKind, OsError, Result, Warning};
 pub use id::ContainerId;
 pub use ops::{
     CgroupManager, Container, ContainerBuilder, DeleteOptions, Event, Events, ExecBuilder, HookResult,
-    Listed, Output, Pending, Process, Runtime, State, check_preserved_fds, features,
+    Listed, Output, Pending, Process, Rootless, Runtime, State, check_preserved_fds, features,
 };
 pub use parent::self_exe::{Protection, protect_program, protection};
 pub use runtime_sys::process::ExitStatus;

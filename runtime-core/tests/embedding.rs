@@ -528,7 +528,11 @@ fn handles_that_are_dropped() {
     let found = runtime.container(container.id().clone());
     assert_eq!((found.state().unwrap().status, found.state().unwrap().pid), (Status::Running, pid));
     drop(container.exec(script("x")).prepare().unwrap_err());
+    let pidfd = found.pidfd().unwrap().unwrap();
+    assert_eq!(poll(&pidfd, libc::POLLIN, 0).unwrap(), 0);
     found.delete(DeleteOptions::new().force(true)).unwrap();
+    assert_eq!(poll(&pidfd, libc::POLLIN, 0).unwrap(), libc::POLLIN);
+    drop(pidfd);
     // Nothing has waited for it.
     assert_eq!(children(), 1);
     nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None).unwrap();

@@ -12,7 +12,7 @@ use crate::foreground::{self, ChildIo, Foreground};
 use crate::notify::{self, Proxy};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use runtime_core::spec::{Rlimit, Spec};
-use runtime_core::{CgroupManager, Container, ContainerBuilder, DeleteOptions, Pending, Process};
+use runtime_core::{CgroupManager, Container, ContainerBuilder, DeleteOptions, Pending, Process, Rootless};
 use std::ffi::OsStr;
 use std::path::Path;
 
@@ -196,12 +196,13 @@ fn options(context: &Context<'_>, mut builder: ContainerBuilder) -> Result<Conta
         .no_new_keyring(flags.is_set(NO_NEW_KEYRING)))
 }
 
-/// Returns the value of the global flag --rootless, `None` for "auto".
-fn rootless(context: &Context<'_>) -> Result<Option<bool>, Failure> {
-    let Some(given) = context.globals.get(ROOTLESS) else { return Ok(None) };
+/// Returns the value of the global flag --rootless.
+fn rootless(context: &Context<'_>) -> Result<Rootless, Failure> {
+    let Some(given) = context.globals.get(ROOTLESS) else { return Ok(Rootless::Auto) };
     if given.is_empty() || given.eq_ignore_ascii_case("auto") {
-        return Ok(None);
+        return Ok(Rootless::Auto);
     }
     let syntax = || format!("strconv.ParseBool: parsing {:?}: invalid syntax", given.to_string_lossy());
-    parse_bool(given).map(Some).ok_or_else(|| Failure::new(syntax()))
+    let is_rootless = parse_bool(given).ok_or_else(|| Failure::new(syntax()))?;
+    Ok(if is_rootless { Rootless::Yes } else { Rootless::No })
 }

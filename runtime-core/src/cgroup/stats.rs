@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 
 /// The current and past resource usage of a container.
+#[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Stats {
     /// The CPU time.
@@ -32,6 +33,7 @@ pub struct Stats {
 }
 
 /// CPU time, in nanoseconds.
+#[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct CpuStats {
     /// The CPU time that was used.
@@ -46,6 +48,7 @@ pub struct CpuStats {
 }
 
 /// The CPU time that was used, in nanoseconds.
+#[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CpuUsage {
     /// The sum of kernel and user mode.
@@ -58,6 +61,7 @@ pub struct CpuUsage {
 }
 
 /// The effect of a CPU quota.
+#[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Throttling {
@@ -73,6 +77,7 @@ pub struct Throttling {
 }
 
 /// Pressure stall information (Documentation/accounting/psi.rst).
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Psi {
     /// The time in which at least one task was stalled.
@@ -84,6 +89,7 @@ pub struct Psi {
 }
 
 /// A share of the time, in percent, and a total time.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Pressure {
     /// The share of the last 10 seconds.
@@ -112,6 +118,7 @@ pub struct CpusetStats {
 }
 
 /// Memory, in bytes.
+#[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct MemoryStats {
     /// The page cache.
@@ -132,6 +139,7 @@ pub struct MemoryStats {
 }
 
 /// One kind of memory, in bytes.
+#[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct MemoryUsage {
     /// The limit; `u64::MAX` without one.
@@ -147,6 +155,7 @@ pub struct MemoryUsage {
 }
 
 /// Number of tasks.
+#[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PidsStats {
     /// The current number of tasks.
@@ -158,6 +167,7 @@ pub struct PidsStats {
 }
 
 /// The usage of block devices.
+#[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BlkioStats {
@@ -173,6 +183,7 @@ pub struct BlkioStats {
 }
 
 /// The usage of one block device.
+#[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct BlkioEntry {
     /// The major number of the device.
@@ -189,6 +200,7 @@ pub struct BlkioEntry {
 }
 
 /// The usage of huge pages of one size.
+#[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HugetlbStats {
     /// The current usage, in bytes.
@@ -199,6 +211,7 @@ pub struct HugetlbStats {
 }
 
 /// The usage of Intel RDT. Always empty: resctrl is not read for the statistics.
+#[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct IntelRdtStats {}
 

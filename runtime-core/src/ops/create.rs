@@ -12,7 +12,7 @@ use super::inherited::Inherited;
 use super::notify;
 use super::options::{ProcessOptions, process_options};
 use super::process::{Pending, Process};
-use super::target::{CgroupManager, Target};
+use super::target::{CgroupManager, Rootless, Target};
 use super::transaction::{Made, Transaction};
 use crate::boundary::plan::{Keeps, Plan};
 use crate::config::namespaces::{KINDS, Kind as NamespaceKind, network_can_be_ahead};
@@ -50,7 +50,7 @@ pub struct ContainerBuilder {
     network: Option<NewNetwork>,
     warnings: Vec<Warning>,
     cgroup_manager: CgroupManager,
-    rootless: Option<bool>,
+    rootless: Rootless,
     notify: bool,
     parallel: bool,
     hooks: CallerHooks,
@@ -76,7 +76,7 @@ impl Runtime {
             network: None,
             warnings: Vec::new(),
             cgroup_manager: CgroupManager::default(),
-            rootless: None,
+            rootless: Rootless::Auto,
             notify: false,
             parallel: false,
             hooks: CallerHooks::default(),
@@ -149,11 +149,8 @@ impl ContainerBuilder {
         std::mem::take(&mut self.warnings)
     }
 
-    /// Allows or forbids a container without a cgroup and without a device filter if the caller
-    /// has no rights to make them. Only a configuration with neither limits nor a cgroup path can
-    /// go without a cgroup. `None`, the default, allows this unless the caller is root of the
-    /// initial user namespace.
-    pub fn rootless(mut self, rootless: Option<bool>) -> Self {
+    /// Sets whether the container may go without a cgroup. The default is [`Rootless::Auto`].
+    pub fn rootless(mut self, rootless: Rootless) -> Self {
         self.rootless = rootless;
         self
     }
@@ -211,18 +208,26 @@ impl ContainerBuilder {
     }
 
     /// Makes the container. Its program waits for [`Container::start`].
+    ///
+    /// Errors: [`ErrorKind::AlreadyExists`], [`ErrorKind::InvalidConfig`],
+    /// [`ErrorKind::Unsupported`], [`ErrorKind::Setup`], [`ErrorKind::Hook`],
+    /// [`ErrorKind::Cancelled`]. After an error, everything that was made is removed.
     pub fn create(self) -> Result<Process> {
         self.prepare_for(Waits::ForStart)?.await_start()
     }
 
     /// Makes the container, starts its program, and runs the poststart hooks when the program has
     /// been executed. If any of this fails, the container is destroyed.
+    ///
+    /// Errors: those of [`create`](Self::create), and [`ErrorKind::NotExecuted`].
     pub fn run(self) -> Result<Process> {
         self.prepare()?.start_at_once()
     }
 
     /// Makes the container, whose program waits for [`Pending::start`]: for a caller that sets up
     /// the terminal first.
+    ///
+    /// Errors: see [`create`](Self::create).
     pub fn prepare(self) -> Result<Pending> {
         self.prepare_for(Waits::ForRelease)
     }

@@ -50,6 +50,9 @@ impl Container {
     /// Deletes the container: kills its processes if `options` allow that, removes its cgroup and
     /// its record, and runs the poststop hooks. A failing poststop hook is only a warning, because
     /// the container is already removed.
+    ///
+    /// Errors: [`ErrorKind::NotFound`]; [`ErrorKind::InvalidState`]: the container has not stopped,
+    /// and `options` do not force the deletion. After an error the deletion can be repeated.
     pub fn delete(&self, options: DeleteOptions) -> Result<Vec<Warning>> {
         let DeleteOptions { force } = options;
         let nothing = Ok(Vec::new());

@@ -36,11 +36,17 @@ pub struct Events {
 
 impl Container {
     /// Returns the container's resource usage.
+    ///
+    /// Errors: [`ErrorKind::NotRunning`]; [`ErrorKind::Unsupported`]: the container has no cgroup of
+    /// its own.
     pub fn stats(&self) -> Result<Stats> {
         self.running_cgroup()?.stats()
     }
 
-    /// Returns the events of the container, with its resource usage every `interval`.
+    /// Returns the events of the container, with its resource usage every `interval`. OOM kills from
+    /// this call on are events, so it should be called before the container is started.
+    ///
+    /// Errors: see [`stats`](Self::stats).
     pub fn events(&self, interval: Duration) -> Result<Events> {
         let cgroup = self.running_cgroup()?;
         let open = |name| fd::open(cgroup.dir(), name, libc::O_RDONLY, 0);

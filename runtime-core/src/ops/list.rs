@@ -10,6 +10,7 @@ use runtime_sys::fd;
 use std::collections::BTreeMap;
 
 /// An entry of the list: a container's state, or the error of reading it.
+#[non_exhaustive]
 #[derive(Debug)]
 pub struct Listed {
     /// The container's id.

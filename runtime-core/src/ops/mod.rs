@@ -39,4 +39,4 @@ pub use list::Listed;
 pub use options::check_preserved_fds;
 pub use process::{Output, Pending, Process};
 pub use state::State;
-pub use target::CgroupManager;
+pub use target::{CgroupManager, Rootless};

@@ -8,7 +8,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::spec::Status;
 
 impl Container {
-    /// Freezes every process of a running or created container.
+    /// Freezes every process of a running or created container, and waits up to 10 s until all are
+    /// frozen.
+    ///
+    /// Errors: [`ErrorKind::NotRunning`]; [`ErrorKind::Unsupported`]: the container has no cgroup of
+    /// its own.
     pub fn pause(&self) -> Result<()> {
         let entry = self.store.entry(&self.id)?.lock_made("pause")?;
         let record = entry.record()?;
@@ -19,6 +23,8 @@ impl Container {
     }
 
     /// Thaws a paused container.
+    ///
+    /// Errors: [`ErrorKind::InvalidState`]: it is not paused.
     pub fn resume(&self) -> Result<()> {
         let entry = self.store.entry(&self.id)?.lock_made("resume")?;
         let record = entry.record()?;

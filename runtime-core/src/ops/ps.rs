@@ -9,6 +9,9 @@ use crate::error::{Error, ErrorKind, Result};
 impl Container {
     /// Returns the pids of all processes in the container's cgroup and below it, in the
     /// caller's pid namespace. Empty if the container has stopped.
+    ///
+    /// Errors: [`ErrorKind::NotFound`]; [`ErrorKind::Unsupported`]: the container has no cgroup of
+    /// its own.
     pub fn pids(&self) -> Result<Vec<i32>> {
         let record = self.store.entry(&self.id)?.record()?;
         if record.cgroup == CgroupRecord::None {

@@ -10,8 +10,10 @@ use crate::state::record::{Phase, Record};
 use crate::state::store::Entry;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 
 /// The state of a container (runtime.md, "State"), with runc's additions.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct State {
@@ -37,10 +39,23 @@ pub struct State {
 }
 
 impl Container {
-    /// Returns the state of the container.
+    /// Returns the state of the container, as it is now.
+    ///
+    /// Errors: [`ErrorKind::NotFound`](crate::ErrorKind::NotFound),
+    /// [`ErrorKind::BadRecord`](crate::ErrorKind::BadRecord).
     pub fn state(&self) -> Result<State> {
         let entry = self.store.entry(&self.id)?;
         state(&entry, entry.record()?)
+    }
+}
+
+impl Container {
+    /// Returns a pidfd of the container's first process, `None` if it has ended. The pidfd is
+    /// readable when the process ends (pidfd_open(2)), also for a caller that is not its parent.
+    ///
+    /// Errors: [`ErrorKind::NotFound`](crate::ErrorKind::NotFound).
+    pub fn pidfd(&self) -> Result<Option<OwnedFd>> {
+        self.store.entry(&self.id)?.record()?.init.open()
     }
 }
 

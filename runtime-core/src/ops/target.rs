@@ -27,6 +27,21 @@ pub enum CgroupManager {
     None,
 }
 
+/// Whether a container may go without a cgroup and without a device filter if the caller has no
+/// rights to make them ([`ContainerBuilder::rootless`](super::ContainerBuilder::rootless)). Only a
+/// configuration with neither limits nor a cgroup path can go without a cgroup.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rootless {
+    /// Yes, unless the caller is root of the initial user namespace.
+    #[default]
+    Auto,
+    /// Yes.
+    Yes,
+    /// No: the creation fails.
+    No,
+}
+
 /// The container's places on the host.
 #[derive(Debug)]
 pub(super) struct Target {

@@ -8,7 +8,7 @@ use super::container_hooks::{self, HookTarget};
 use super::delete::poststop;
 use super::host_mount;
 use super::options::ProcessOptions;
-use super::target::Target;
+use super::target::{Rootless, Target};
 use crate::boundary::plan::{Node, Plan};
 use crate::cgroup::driver;
 use crate::cgroup::fs::Occupants;
@@ -41,9 +41,8 @@ pub(super) struct Transaction<'a> {
     pub(super) config: &'a Config,
     pub(super) target: Target,
     pub(super) options: &'a ProcessOptions,
-    /// The option [`ContainerBuilder::rootless`](crate::ContainerBuilder::rootless): whether a container that asks for
-    /// nothing of its cgroup may go without one. `None` allows this unless the caller is root.
-    pub(super) rootless: Option<bool>,
+    /// Whether a container that asks for nothing of its cgroup may go without one.
+    pub(super) rootless: Rootless,
     /// The record as it is on disk, or will be after the next write.
     pub(super) record: Record,
     pub(super) notes: Vec<String>,
@@ -440,7 +439,11 @@ impl Transaction<'_> {
     }
 
     fn is_rootless(&self) -> Result<bool> {
-        self.rootless.map_or_else(ids::is_rootless, Ok)
+        match self.rootless {
+            Rootless::Auto => ids::is_rootless(),
+            Rootless::Yes => Ok(true),
+            Rootless::No => Ok(false),
+        }
     }
 
     fn in_user_namespace(&self) -> bool {
@@ -502,8 +505,17 @@ mod tests {
         let options = &ProcessOptions::default();
         let (notes, made) = (Vec::new(), Made::default());
         let hooks = &mut CallerHooks::default();
-        let tx =
-            Transaction { container, config, target, options, rootless: None, record, notes, made, hooks };
+        let tx = Transaction {
+            container,
+            config,
+            target,
+            options,
+            rootless: Rootless::Auto,
+            record,
+            notes,
+            made,
+            hooks,
+        };
         let failed = tx.run::<()>(|tx, entry| {
             std::fs::remove_dir_all(root.path().join(id)).unwrap();
             tx.make_cgroup(entry).unwrap();

@@ -18,6 +18,12 @@ impl Container {
     ///
     /// The rules of `devices` replace the old rules atomically. If they are equal to the recorded
     /// rules, the device filter is not touched: another program may have changed it.
+    ///
+    /// The units are those of config.json: bytes, microseconds. Returns the limits that were not
+    /// applied, where the specification says to warn.
+    ///
+    /// Errors: [`ErrorKind::NotRunning`], [`ErrorKind::InvalidConfig`];
+    /// [`ErrorKind::Unsupported`]: there is no controller for a limit, or no cgroup.
     pub fn update(&self, request: &Resources) -> Result<Vec<Warning>> {
         let mut warnings = Vec::new();
         match self.set(request, &mut warnings) {
