@@ -82,10 +82,9 @@ impl Transaction<'_> {
         if entry.is_gone() {
             // A `delete --force` that has not waited for this lock has removed everything that the
             // record names. Another container may have the id by now.
-            let undone = [self.remove_later_cgroup(), self.give_back_devices()];
-            return Err(match undone.into_iter().collect() {
+            return Err(match together([self.remove_later_cgroup(), self.give_back_devices()]) {
                 Ok(()) => error,
-                Err::<(), _>(left) => error.with_hint(left.report()),
+                Err(left) => error.with_hint(left.report()),
             });
         }
         let mut hints = Vec::new();
@@ -102,8 +101,7 @@ impl Transaction<'_> {
 
     /// Removes what was made. The child has ended by now.
     fn undo(&mut self) -> Result<()> {
-        // All are carried out, even if one of them fails.
-        let undone = [
+        together([
             match self.made.owns_cgroup {
                 true => self.record.driver().remove(Occupants::Kill).map(drop),
                 false => Ok(()),
@@ -114,8 +112,7 @@ impl Transaction<'_> {
                 _ => Ok(()),
             },
             self.give_back_devices(),
-        ];
-        undone.into_iter().collect()
+        ])
     }
 
     /// Removes a cgroup that was made after the container had been deleted. If another container
@@ -474,6 +471,12 @@ impl Transaction<'_> {
     }
 }
 
+/// Makes one error of all failures among `done`.
+fn together<const N: usize>(done: [Result<()>; N]) -> Result<()> {
+    let failures: Vec<String> = done.into_iter().filter_map(|done| Some(done.err()?.report())).collect();
+    if failures.is_empty() { Ok(()) } else { Err(Error::new(ErrorKind::System, failures.join("; "))) }
+}
+
 /// Returns whether an error is a lack of permission: EACCES, EPERM or EROFS.
 fn is_denied(error: &Error) -> bool {
     let denied = [Errno::EACCES, Errno::EPERM, Errno::EROFS].map(|errno| Some(errno as i32));
@@ -484,24 +487,24 @@ fn is_denied(error: &Error) -> bool {
 #[allow(clippy::disallowed_methods)]
 mod tests {
     use super::*;
+    use crate::cgroup::record::CgroupRecord;
     use crate::config::Caller;
     use crate::id::ContainerId;
     use crate::ops::container::Runtime;
     use crate::ops::target::CgroupManager;
     use crate::spec::Spec;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
-    /// Runs a create that was stopped until `delete --force` stopped waiting for it and removed its
-    /// state directory. Returns whether the cgroup is left that the create makes when it goes on,
-    /// before `then` and its failure.
-    fn goes_on_after_its_deletion(id: &str, then: impl FnOnce(&Path)) -> bool {
+    /// Runs a create with this script, after which it fails. Returns the error, and the path of the
+    /// cgroup in the plan.
+    fn create(id: &str, script: impl FnOnce(&mut Transaction<'_>, &Locked, &Path)) -> (String, PathBuf) {
         let root = tempfile::tempdir().unwrap();
         let container = &Runtime::new(root.path()).container(ContainerId::new(id).unwrap());
         let config = &Config::new(&Spec::example(true), "/b", &Caller::default(), &mut Vec::new()).unwrap();
         let target = Target::find(config, "/b/rootfs".into(), id, CgroupManager::Fs, "").unwrap();
         let cgroup = target.cgroup_path();
+        let path = PathBuf::from(&cgroup);
         let record = Record::creating(id, "/b".into(), "/b/rootfs".into(), cgroup, target.cgroup.record());
-        let path = target.cgroup_path();
         let options = &ProcessOptions::default();
         let (notes, made) = (Vec::new(), Made::default());
         let hooks = &mut CallerHooks::default();
@@ -517,17 +520,38 @@ mod tests {
             hooks,
         };
         let failed = tx.run::<()>(|tx, entry| {
-            std::fs::remove_dir_all(root.path().join(id)).unwrap();
-            tx.make_cgroup(entry).unwrap();
-            then(root.path());
-            Err(Error::new(ErrorKind::System, "the state directory is gone"))
+            script(tx, entry, root.path());
+            Err(Error::new(ErrorKind::System, "the script fails"))
         });
-        assert_eq!(failed.map(drop).unwrap_err().report(), "the state directory is gone");
-        let is_left = Path::new(&path).exists();
-        if is_left {
-            std::fs::remove_dir(&path).unwrap();
-        }
-        is_left
+        (failed.map(drop).unwrap_err().report(), path)
+    }
+
+    /// Runs a create that was stopped until `delete --force` stopped waiting for it and removed its
+    /// state directory. Returns whether the cgroup is left that the create makes when it goes on,
+    /// before `then` and its failure.
+    fn goes_on_after_its_deletion(id: &str, then: impl FnOnce(&Path)) -> bool {
+        let (error, cgroup) = create(id, |tx, entry, root| {
+            std::fs::remove_dir_all(root.join(id)).unwrap();
+            tx.make_cgroup(entry).unwrap();
+            then(root);
+        });
+        assert_eq!(error, "the script fails");
+        // A cgroup that is left is removed, too.
+        cgroup.exists() && std::fs::remove_dir(cgroup).is_ok()
+    }
+
+    #[test]
+    fn the_error_names_all_that_could_not_be_undone() {
+        let id = format!("undone-{}", std::process::id());
+        let (error, _) = create(&id, |tx, _, _| {
+            tx.made.owns_cgroup = true;
+            tx.record.set_cgroup("/proc/self/stat/x".into(), CgroupRecord::Fs { made: 1 });
+            tx.record.host_mount_below = Some(0);
+            tx.record.rootfs = "x".repeat(5000);
+        });
+        assert!(error.starts_with("the script fails; hint: not everything could be undone: "), "{error}");
+        assert!(error.contains("open cgroup /proc/self/stat: not a directory"), "{error}");
+        assert!(error.contains("statx x"), "{error}");
     }
 
     #[test]
