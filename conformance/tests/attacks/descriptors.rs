@@ -20,19 +20,19 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
     Attack {
         name: "descriptors that were left open",
-        stands_for: "CVE-2016-8649, CVE-2024-21626: the program, one that is executed, and a startContainer hook look \
-                     for descriptors that lead to the host",
+        stands_for: "CVE-2016-8649, CVE-2024-21626: the program, a process of exec and a startContainer hook \
+                     look for descriptors of the host",
         run: left_open,
     },
     Attack {
         name: "trace exec",
-        stands_for: "CVE-2016-9962: a process in a container takes the descriptors of the process that is being \
-                     executed",
+        stands_for: "CVE-2016-9962: a process in a container takes the descriptors of a new process of exec",
         run: |arena| watch(arena, &[]),
     },
     Attack {
         name: "trace exec, with CAP_SYS_PTRACE",
-        stands_for: "CVE-2016-9962: the same, by a process that may trace others",
+        stands_for: "CVE-2016-9962: a process in a container that may trace others takes the descriptors of a \
+                     new process of exec",
         run: |arena| watch(arena, &["CAP_SYS_PTRACE"]),
     },
 ];

@@ -15,18 +15,19 @@ use std::path::Path;
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
         name: "the null device goes away",
-        stands_for: "The null device of a shared /dev is away for moments: the host's stays as standard input, and \
-                     its mode can be changed for everybody",
+        stands_for: "The null device of a shared /dev is removed for moments: the host's stays standard input, \
+                     and its mode can be changed for all users",
         run: null_goes_away,
     },
     Attack {
         name: "the null device goes away while it is needed by exec",
-        stands_for: "As the one before, but the container runs already",
+        stands_for: "The null device of a running container is removed for moments: the host's stays standard \
+                     input of exec",
         run: null_goes_away_from_exec,
     },
     Attack {
         name: "the null device becomes another device",
-        stands_for: "A device that does something when it is opened is in the place of /dev/null for moments",
+        stands_for: "A device whose open has side effects replaces /dev/null for moments",
         run: |arena| {
             let volume = arena.volume("volume")?;
             make_null(&volume.join("null"))?;
@@ -40,8 +41,8 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
     Attack {
         name: "the multiplexer becomes another device",
-        stands_for: "A device that does something when it is opened is at /dev/pts/ptmx for moments, and some of them \
-                     before the device filter is there",
+        stands_for: "A device whose open has side effects replaces /dev/pts/ptmx for moments, also before the \
+                     device filter is loaded",
         run: |arena| {
             let volume = arena.volume("volume")?;
             make_null(&volume.join("null"))?;
@@ -63,8 +64,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
     Attack {
         name: "the passwd file becomes a device",
-        stands_for: "A device that does something when it is opened is in the place of the image's /etc/passwd for \
-                     moments",
+        stands_for: "A device whose open has side effects replaces the image's /etc/passwd for moments",
         run: |arena| {
             let victim = arena.container("victim", &["paths", "reads", "/none"], |_| ())?;
             let etc = victim.bundle.rootfs("etc");
@@ -74,8 +74,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
     Attack {
         name: "a file that is copied becomes a device",
-        stands_for: "A device that does something when it is opened is in the place of a file that tmpcopyup copies \
-                     for moments",
+        stands_for: "A device whose open has side effects replaces a file that tmpcopyup copies for moments",
         run: |arena| {
             let victim = arena.container("victim", &["paths", "reads", "/none"], |config| {
                 let options = ["tmpcopyup"];

@@ -12,31 +12,30 @@ use std::time::{Duration, Instant};
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
         name: "fork while the container is killed",
-        stands_for: "Processes of a container without a pid namespace of its own become others faster than they are \
+        stands_for: "Processes of a container without its own pid namespace fork and exit faster than they are \
                      listed and killed",
         run: multiply,
     },
     Attack {
         name: "cgroups that grow while they are removed",
-        stands_for: "A container that may write its cgroup makes cgroups in it, and moves processes, while it is \
-                     deleted",
+        stands_for: "A container with write access to its cgroup makes cgroups in it, and moves processes, while \
+                     it is deleted",
         run: nest,
     },
     Attack {
         name: "exec while the container is deleted",
-        stands_for: "A process that is executed in the moment in which its container is deleted lives on outside of \
-                     it",
+        stands_for: "A process of exec that starts while its container is deleted survives outside of it",
         run: exec_and_delete,
     },
     Attack {
         name: "start while the container is deleted",
-        stands_for: "A program that is started in the moment in which its container is deleted lives on outside of \
-                     it",
+        stands_for: "A program that starts while its container is deleted survives outside of it",
         run: start_and_delete,
     },
     Attack {
         name: "outlive a hook",
-        stands_for: "A hook that runs too long is ended, and its children go on, with what they hold of the host",
+        stands_for: "A hook is ended after its timeout, and its children survive with their descriptors of the \
+                     host",
         run: outlive,
     },
 ];

@@ -14,15 +14,15 @@ use std::time::Duration;
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
         name: "the init is stopped at its exit",
-        stands_for: "A process of the container traces its first one, and stops it when it has been killed \
-                 (PTRACE_O_TRACEEXIT): the container goes on, whatever kill says, and without a cgroup it cannot \
-                 be deleted either",
+        stands_for: "A process of the container traces the init, and stops it after it was killed \
+                     (PTRACE_O_TRACEEXIT): the container survives kill, and without a cgroup it cannot be \
+                     deleted either",
         run: traced_init,
     },
     Attack {
         name: "exec is stopped at its exit",
-        stands_for: "A process in the container traces the one that was executed, and stops it when it has been killed \
-                 (PTRACE_O_TRACEEXIT): a foreground exec cannot be ended",
+        stands_for: "A process in the container traces the process of exec, and stops it after it was killed \
+                     (PTRACE_O_TRACEEXIT): a foreground exec cannot be ended",
         run: traced_exec,
     },
 ];

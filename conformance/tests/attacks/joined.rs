@@ -10,14 +10,14 @@ use std::sync::atomic::Ordering::SeqCst;
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
         name: "take over a process of exec",
-        stands_for: "CVE-2016-9962: a container with CAP_SYS_PTRACE takes a process that exec starts in it, \
-                     while that has the host's capabilities and directories",
+        stands_for: "CVE-2016-9962: a container with CAP_SYS_PTRACE takes over a process of exec that still has \
+                     the host's capabilities and directories",
         run: exec,
     },
     Attack {
         name: "take over the init of another container",
-        stands_for: "a container with CAP_SYS_PTRACE takes the init of one that joins its pid namespace, while \
-                     that has all capabilities, the host's unmasked procfs and cgroups",
+        stands_for: "A container with CAP_SYS_PTRACE takes over the init of a container that joins its pid \
+                     namespace, while the init has all capabilities, the host's unmasked procfs and cgroups",
         run: create,
     },
 ];

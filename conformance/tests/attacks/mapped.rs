@@ -15,36 +15,36 @@ use std::os::unix::fs::PermissionsExt;
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
         name: "write to a read-only volume",
-        stands_for: "A volume that is read-only, nosuid, nodev and noexec on the host is made writable by root of a \
-                     user namespace (mount_namespaces(7): its flags are locked)",
+        stands_for: "Root of a user namespace makes a volume writable that is read-only, nosuid, nodev and \
+                     noexec on the host (mount_namespaces(7): its flags are locked)",
         run: volume,
     },
     Attack {
         name: "write to a read-only rootfs",
-        stands_for: "The same, of a rootfs that the host has mounted read-only",
+        stands_for: "Root of a user namespace makes a rootfs writable that the host has mounted read-only",
         run: rootfs,
     },
     Attack {
         name: "read files that a mount covers",
-        stands_for: "Root of a user namespace takes the host's mount away that covers a directory of a volume",
+        stands_for: "Root of a user namespace unmounts a mount of the host that covers a directory of a volume",
         run: covered,
     },
     Attack {
         name: "mount and unmount on the host",
-        stands_for: "With rootfsPropagation shared, and a shared volume, what root of a user namespace mounts and \
-                     unmounts is mounted and unmounted on the host",
+        stands_for: "With rootfsPropagation shared, and a shared volume, mounts and unmounts of root of a user \
+                     namespace reach the host",
         run: spread,
     },
     Attack {
         name: "deny setgroups to exec",
-        stands_for: "CVE-2014-8989 and its kind: the container's init forbids setgroups(2) in its user namespace, and \
-                     what is executed there keeps the caller's groups",
+        stands_for: "CVE-2014-8989 and similar ones: the container's init denies setgroups(2) in its user \
+                     namespace, and a process of exec keeps the caller's groups",
         run: groups,
     },
     Attack {
         name: "the host's cgroup namespace by its path",
-        stands_for: "A new mount of cgroup2 in the host's cgroup namespace takes options from the host's: nsdelegate, \
-                     which keeps containers in their cgroups",
+        stands_for: "A new mount of cgroup2 in the host's cgroup namespace removes options from the host's \
+                     mount: nsdelegate, which keeps containers in their cgroups",
         run: cgroups,
     },
 ];

@@ -11,8 +11,8 @@ use std::sync::atomic::Ordering::SeqCst;
 
 pub(crate) const ATTACKS: &[Attack] = &[Attack {
     name: "find the environment of the runtime",
-    stands_for: "CVE-2016-9962 and its kind: a container with CAP_SYS_PTRACE reads the memory of an exec'd process, \
-                 which is a copy of the runtime's, with the environment that the runtime was called with",
+    stands_for: "CVE-2016-9962 and similar ones: a container with CAP_SYS_PTRACE reads the memory of a \
+                     process of exec, which is a copy of the runtime's memory, with the runtime's environment",
     run: environment,
 }];
 

@@ -17,12 +17,12 @@ pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
         name: "a mount point becomes a link",
         stands_for: "CVE-2021-30465, CVE-2024-45310: a directory of a shared volume is exchanged with links and \
-                     files while it is mounted on",
+                     files during a mount on it",
         run: mount_points,
     },
     Attack {
         name: "the null device becomes a link",
-        stands_for: "CVE-2025-31133: the /dev/null that masks are made of is exchanged with a link to a kernel \
+        stands_for: "CVE-2025-31133: the /dev/null that covers masked files is exchanged with a link to a kernel \
                      parameter and with a file",
         run: null_device,
     },
@@ -46,14 +46,13 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
     Attack {
         name: "/proc goes away while it is masked",
-        stands_for: "A container that shares the rootfs exchanges the directory that procfs is mounted on, so that \
-                     masks and read-only paths are not found in it",
+        stands_for: "A container that shares the rootfs exchanges the directory that procfs is mounted on, so \
+                     that masks and read-only paths do not find their files",
         run: |arena| proc(arena, |rootfs| fs::create_dir(rootfs.join("other")).doing("mkdir")),
     },
     Attack {
         name: "kernel parameters are written to another file",
-        stands_for: "CVE-2025-52881: procfs is covered or exchanged, so that what is written to it goes to another \
-                     file",
+        stands_for: "CVE-2025-52881: procfs is covered or exchanged, so that writes to it go to another file",
         run: sysctl,
     },
 ];

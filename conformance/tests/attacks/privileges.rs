@@ -13,20 +13,20 @@ use sys_testing::terminal::waiting;
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
         name: "the caller's groups",
-        stands_for: "CVE-2014-8989 and its kind: the groups of who calls the runtime are left to the container's \
-                     processes",
+        stands_for: "CVE-2014-8989 and similar ones: the container's processes keep the groups of the runtime's \
+                     caller",
         run: groups,
     },
     Attack {
         name: "inheritable capabilities",
-        stands_for: "CVE-2022-24769, CVE-2022-27650, CVE-2022-29162, CVE-2025-27612: a process has inheritable or \
-                     ambient capabilities that nobody asked for",
+        stands_for: "CVE-2022-24769, CVE-2022-27650, CVE-2022-29162, CVE-2025-27612: a process has inheritable \
+                     or ambient capabilities that config.json does not give it",
         run: inherited,
     },
     Attack {
         name: "type into the caller's terminal",
-        stands_for: "CVE-2016-10124, CVE-2016-2779 and their kind: TIOCSTI puts a command into the terminal of who \
-                     calls the runtime",
+        stands_for: "CVE-2016-10124, CVE-2016-2779 and similar ones: TIOCSTI puts a command into the terminal of \
+                     the runtime's caller",
         run: type_ahead,
     },
 ];

@@ -15,20 +15,20 @@ use std::time::{Duration, Instant};
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
         name: "overwrite the program through its mount",
-        stands_for: "CVE-2019-5736: a container executes the runtime's own program, opens it in /proc/PID/exe, and \
+        stands_for: "CVE-2019-5736: a container executes the runtime's program, opens it in /proc/PID/exe, and \
                      makes its mount writable from a user namespace",
         run: overwrite_by_exec,
     },
     Attack {
         name: "overwrite the program of create",
-        stands_for: "CVE-2019-5736: the same, from a container whose pid namespace another one joins whose program, \
-                     or startContainer hook, is the runtime's own",
+        stands_for: "CVE-2019-5736: a container overwrites the runtime's program, which another container \
+                     executes as its program or startContainer hook in the pid namespace of the first",
         run: overwrite_by_create,
     },
     Attack {
         name: "keep the program until it can be written",
-        stands_for: "CVE-2019-5736: the runtime lies on a read-only mount, and a container keeps a descriptor of it \
-                     until the mount is made writable",
+        stands_for: "CVE-2019-5736: the runtime is on a read-only mount, and a container keeps a descriptor of \
+                     it until the mount is made writable",
         run: keep,
     },
 ];

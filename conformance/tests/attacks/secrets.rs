@@ -11,18 +11,18 @@ use std::sync::atomic::Ordering::SeqCst;
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
         name: "read the arguments of exec",
-        stands_for: "A process in a container reads `exec --env TOKEN=...` in /proc/PID/cmdline of the process that \
-                     is being executed",
+        stands_for: "A process in a container reads `exec --env TOKEN=...` in /proc/PID/cmdline of a new process \
+                     of exec",
         run: arguments,
     },
     Attack {
         name: "a keyring of the container's name",
-        stands_for: "A user of the host makes a keyring `_ses.ID`, which the container of root then joins",
+        stands_for: "A user of the host makes a keyring `_ses.ID`, which a container of root then joins",
         run: keyring,
     },
     Attack {
         name: "a passwd file that is not a regular file",
-        stands_for: "The image's /etc/passwd leads to a file of procfs, which is read with the rights of the runtime",
+        stands_for: "The image's /etc/passwd leads to a file of procfs, which the runtime reads with its rights",
         run: home,
     },
 ];

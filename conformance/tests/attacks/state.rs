@@ -29,14 +29,14 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
     Attack {
         name: "the pid file becomes a link",
-        stands_for: "CVE-2025-24965 and its kind: a file that root writes in a directory of a user is exchanged with \
-                     a link to the host's",
+        stands_for: "CVE-2025-24965 and similar ones: a file that root writes in a directory of a user is \
+                     exchanged with a link to a file of the host",
         run: pid_file,
     },
     Attack {
         name: "a reused pid",
-        stands_for: "A process that has got the pid of a container's first process is signalled, paused, or joined \
-                     in its place",
+        stands_for: "A process that has got the pid of a container's init is signalled, paused, or joined \
+                     instead of it",
         run: used_again,
     },
 ];

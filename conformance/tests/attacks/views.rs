@@ -12,14 +12,14 @@ use std::fs;
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
         name: "procfs moves into a source",
-        stands_for: "A bind mount whose source lies in the rootfs, with all that is mounted below it: the directory \
-                     that procfs is mounted on is moved there, and an unmasked procfs is at the destination",
+        stands_for: "The source of a recursive bind mount is in the rootfs: the directory that procfs is mounted \
+                     on is moved there, and an unmasked procfs is at the destination",
         run: source,
     },
     Attack {
         name: "procfs moves into a read-only path",
-        stands_for: "A path in the rootfs is bound onto itself to be read-only: the directory that procfs is mounted \
-                     on is moved there, and the copy of procfs is not masked",
+        stands_for: "A path in the rootfs is mounted on itself to be read-only: the directory that procfs is \
+                     mounted on is moved there, and the copy of procfs is not masked",
         run: readonly_path,
     },
 ];

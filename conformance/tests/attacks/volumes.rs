@@ -18,8 +18,8 @@ use std::path::Path;
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
         name: "a source becomes procfs",
-        stands_for: "A bind mount whose source lies in the rootfs, which the image makes a link to /proc/sys: an \
-                     unmasked procfs, or a path of the host, at the destination",
+        stands_for: "The source of a bind mount is in the rootfs, and the image makes it a link to /proc/sys: an \
+                     unmasked procfs, or a path of the host, is at the destination",
         run: sources,
     },
     Attack {
@@ -42,13 +42,13 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
     Attack {
         name: "the working directory becomes a link",
-        stands_for: "CVE-2024-21626 and its kind: the working directory is exchanged with a link to a descriptor of \
-                     the runtime, and out of the rootfs",
+        stands_for: "CVE-2024-21626 and similar ones: the working directory is exchanged with a link to a \
+                     descriptor of the runtime, and with one out of the rootfs",
         run: working_directory,
     },
     Attack {
         name: "a directory that is copied up becomes a link",
-        stands_for: "A directory whose content a tmpfs gets (tmpcopyup) is exchanged with links while it is copied",
+        stands_for: "A directory that tmpcopyup copies into a tmpfs is exchanged with links during the copy",
         run: copy_up,
     },
 ];

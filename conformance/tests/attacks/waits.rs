@@ -18,20 +18,19 @@ use std::time::{Duration, Instant};
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
         name: "a peer that takes no connections",
-        stands_for: "A seccomp agent, or who waits for a pidfd or a terminal, has a full backlog: create waits for \
-                     ever, and with it `delete --force`",
+        stands_for: "A seccomp agent, or the receiver of a pidfd or a terminal, has a full backlog: create waits \
+                     for ever, and so does `delete --force`",
         run: full_backlog,
     },
     Attack {
         name: "exec is stopped by the container",
-        stands_for: "A process in the container stops the one that is being executed, and a foreground exec cannot \
-                     be ended",
+        stands_for: "A process in the container stops the process of exec, and a foreground exec cannot be ended",
         run: |arena| kept_exec(arena, "stop-others", SOON, |_| ()),
     },
     Attack {
         name: "exec is traced by the container",
-        stands_for: "A process in the container traces the one that is being executed, and never waits for it: a \
-                     foreground exec cannot be ended",
+        stands_for: "A process in the container traces the process of exec, and never waits for it: a foreground \
+                     exec cannot be ended",
         run: |arena| kept_exec(arena, "trace-others", PATIENCE, with_trace_rights),
     },
 ];

@@ -65,7 +65,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "RLIMIT_NPROC of one process",
-        quote: "RLIMIT_NPROC counts the processes of the user (getrlimit(2)), and the runtime's are none of them",
+        quote: "RLIMIT_NPROC counts the processes of the user (getrlimit(2)), which the runtime's processes are \
+                not",
         run: |runtime| {
             let limits = json!([{ "type": "RLIMIT_NPROC", "soft": 1, "hard": 1 }]);
             let user = json!({ "uid": 3_141_592, "gid": 1 });

@@ -13,7 +13,7 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "no signal is ignored",
         quote: "execve(2): \"The dispositions of any signals that are being ignored are left unchanged\": a \
-            container that has its caller's could not be ended by SIGTERM, or wait for its children",
+                container with its caller's dispositions could not be ended by SIGTERM, or wait for its children",
         run: |runtime| {
             let report = run_by(runtime, &["sh", "-c", "trap '' CHLD TERM USR1; exec \"$@\"", "sh"], |_| ())?;
             let ignored = u64::from_str_radix(&report.status["SigIgn"], 16).doing("SigIgn")?;
@@ -75,8 +75,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "no descriptor of the caller for hooks",
-        quote: "a hook that lives on would hold what its caller's caller has left open: containerd's shim, the \
-            socket that it listens on, and the next shim of the name waits for an answer there",
+        quote: "a surviving hook would keep descriptors of the runtime's caller open: containerd's shim has a \
+                listening socket, and the next shim of that name waits for an answer there",
         run: |runtime| {
             let log = tempfile::NamedTempFile::new().doing("log")?;
             let note = |kind: &str| {
@@ -129,7 +129,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "an endless passwd file",
-        quote: "HOME is looked up in the image's /etc/passwd, which may be anything: here, a link to a device",
+        quote: "HOME is looked up in the image's /etc/passwd, which may be any file: here, a link to a device",
         run: |runtime| {
             let bundle = Bundle::new(&["report"])?;
             fs::remove_file(bundle.rootfs("etc/passwd")).doing("unlink")?;

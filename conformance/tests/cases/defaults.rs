@@ -238,8 +238,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "environment and HOME",
-        quote: "runc: of a variable given twice the last one stays, at its place; HOME comes from the container's \
-                /etc/passwd",
+        quote: "runc: the last value of a repeated variable is used, at its position; HOME comes from the \
+                container's /etc/passwd",
         run: |runtime| {
             let bundle = Bundle::new(&["report"])?.with(|config| {
                 config["process"]["env"] = json!(["Z=1", "A=2", "Z=3", "EMPTY="]);
@@ -350,8 +350,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "links of the image do not lead out",
-        quote: "CVE-2021-30465, CVE-2026-41579 and their kin: mount points and devices follow links of the image \
-                out of the rootfs",
+        quote: "CVE-2021-30465, CVE-2026-41579 and similar ones: mount points and devices follow links of the \
+                image out of the rootfs",
         run: hostile_links,
     },
 ];

@@ -175,8 +175,9 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "a file system of a device, in a user namespace",
-        quote: "mounting block-based filesystems can be done only by a process that holds CAP_SYS_ADMIN in the initial \
-                user namespace (user_namespaces(7)): a runtime that has it does not lend it",
+        quote: "mounting block-based filesystems can be done only by a process that holds CAP_SYS_ADMIN in the \
+                initial user namespace (user_namespaces(7)): a runtime with this capability does not use it for \
+                the container",
         run: |runtime| {
             let disk = Disk::new()?;
             let bundle = Bundle::new(&["cat", "/tmp/mark"])?.with(|config| {

@@ -43,8 +43,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "an empty masked path",
-        quote: "The runtime MUST NOT fail where a path of maskedPaths or readonlyPaths does not exist (runc): an empty one \
-                names nothing",
+        quote: "The runtime MUST NOT fail where a path of maskedPaths or readonlyPaths does not exist (runc): an \
+                empty path names no file",
         run: |runtime| {
             let bundle = Bundle::new(&["report"])?.with(|config| {
                 config["linux"]["maskedPaths"] = json!(["", "/tmp"]);

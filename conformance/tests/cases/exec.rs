@@ -120,7 +120,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "exec has the limits and the umask of the first process",
-        quote: "runc: limits, oom_score_adj and umask of exec'd processes are the container's",
+        quote: "runc: processes of exec have the container's limits, oom_score_adj and umask",
         run: |runtime| {
             let change = |config: &mut Value| {
                 config["process"]["rlimits"] = json!([{ "type": "RLIMIT_NOFILE", "soft": 100, "hard": 200 }]);
@@ -172,7 +172,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "detached",
-        quote: "runc exec --detach --pid-file FILE: the pid, without a newline, while the process goes on",
+        quote: "runc exec --detach --pid-file FILE: the pid, without a newline, while the process runs",
         run: |runtime| {
             in_container(
                 runtime,
@@ -195,7 +195,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "exit status",
-        quote: "runc exec: the status of the process, 128 + N if signal N ended it, 255 for errors of its own",
+        quote: "runc exec: the status of the process, 128 + N if signal N ended it, 255 for errors of exec",
         run: |runtime| {
             in_container(
                 runtime,
@@ -221,7 +221,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "arguments that look like flags",
-        quote: "runc exec: what follows the container's id belongs to the command",
+        quote: "runc exec: all arguments after the container's id belong to the command",
         run: |runtime| {
             in_container(
                 runtime,

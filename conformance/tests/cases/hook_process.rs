@@ -19,8 +19,8 @@ const OUTSIDE: [&str; 4] = ["prestart", "createRuntime", "poststart", "poststop"
 pub(crate) const CASES: &[Case] = &[
     Case {
         name: "signals of hooks in a foreground run",
-        quote: "sigprocmask(2): \"the signal mask is preserved across execve\": what a hook of a runtime that blocks \
-            signals starts could not be ended by SIGTERM",
+        quote: "sigprocmask(2): \"the signal mask is preserved across execve\": a child of a hook could not be \
+                ended by SIGTERM if the runtime blocks signals",
         run: |runtime| {
             each(KINDS, |kind| {
                 let log = Log::new()?;
@@ -72,7 +72,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "a daemon that a hook leaves",
-        quote: "hooks of network plugins leave daemons: those of a hook that has succeeded stay, also when another fails",
+        quote: "hooks of network plugins start daemons: the daemons of a successful hook stay, also if another \
+                hook fails",
         run: |runtime| {
             let log = Log::new()?;
             let start = "setsid sleep 1000 </dev/null >/dev/null 2>&1 & echo $!";
@@ -304,7 +305,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "the path of a createContainer hook that is a script",
-        quote: "runc, crun: the hook is executed by its path, which a script finds its own files by",
+        quote: "runc, crun: the hook is executed by its path, so that a script finds its own files",
         run: |runtime| {
             let log = Log::new()?;
             let script = log.path("hook.sh");

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 pub(crate) const CASES: &[Case] = &[
     Case {
         name: "a config.json that is not a regular file",
-        quote: "a fifo would hold up its reader for ever, a device would fill its memory",
+        quote: "a fifo would block its reader for ever, a device would fill its memory",
         run: |runtime| {
             let bundle = Bundle::new(&["exit", "0"])?;
             let config = bundle.path().join("config.json");
@@ -29,7 +29,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "an endless configuration",
-        quote: "16 MiB are what engines hand on in a message (docs/limits.md)",
+        quote: "engines pass 16 MiB in a message (docs/limits.md)",
         run: |runtime| {
             let bundle = Bundle::new(&["exit", "0"])?;
             let text = bundle.config.to_string();
@@ -44,7 +44,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "endless documents",
-        quote: "exec --process and update --resources read what the caller names, which may be a pipe",
+        quote: "exec --process and update --resources read a file that the caller names, which may be a pipe",
         run: |runtime| {
             let bundle = Bundle::new(&["sleep"])?;
             runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
@@ -89,7 +89,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "long lists",
-        quote: "a list of n entries takes time in proportion to n, or n log n, wherever it stands",
+        quote: "a list of n entries takes time in proportion to n, or n log n, at any place",
         run: |runtime| {
             let bundle = Bundle::new(&["exit", "0"])?;
             let whole = bundle.config.clone();
@@ -109,7 +109,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "an endless list",
-        quote: "a few bytes of text are an entry of a hundred: 16 MiB of them would fill a gigabyte (docs/limits.md)",
+        quote: "a few bytes of text become an entry of a hundred bytes: 16 MiB would become more than a gigabyte \
+                (docs/limits.md)",
         run: |runtime| {
             let bundle = Bundle::new(&["exit", "0"])?;
             let text = bundle.config.to_string();
@@ -168,7 +169,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "the length of an error is limited",
-        quote: "engines put the text into logs and answers: what is wrong in a long value is not all of it",
+        quote: "engines put the text into logs and answers: it does not repeat all of a long value",
         run: |runtime| {
             each(LONG, |(name, change)| {
                 let bundle = Bundle::new(&["exit", "0"])?.with(change)?;
@@ -218,8 +219,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "rules of SCHED_DEADLINE",
-        quote: "sched(7): the kernel requires that runtime <= deadline <= period, and that all are at least 1024; it \
-            says EINVAL to everything else",
+        quote: "sched(7): the kernel requires that runtime <= deadline <= period, and that all are at least \
+                1024; it returns EINVAL otherwise",
         run: |runtime| {
             let broken = [
                 (2_000_000, 1_000_000, 3_000_000, "runtime"),
@@ -302,7 +303,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "commands that need no state directory",
-        quote: "crun#1816: engines ask for features before there is anything, as any user",
+        quote: "crun#1816: engines call features before any state directory exists, as any user",
         run: |runtime| {
             let dir = tempfile::tempdir().doing("temporary directory")?;
             fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o777)).doing("chmod")?;
@@ -364,7 +365,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "an empty value of a cgroup's file",
-        quote: "unified: an empty value asks for nothing; the kernel takes a written newline for 0",
+        quote: "unified: an empty value sets no limit; the kernel reads a newline as 0",
         run: |runtime| {
             ensure!(
                 host::controllers().iter().any(|name| name == "hugetlb"),

@@ -7,8 +7,8 @@ use serde_json::json;
 
 pub(crate) const CASES: &[Case] = &[Case {
     name: "another interface in the place of a network device",
-    quote: "what a container's network namespace has is its own to change (CAP_NET_ADMIN); if the container comes to \
-            nothing, the host does not get anything that it has not given",
+    quote: "a container may change the interfaces of its network namespace (CAP_NET_ADMIN); after a failed \
+                create the host only gets back the interfaces that it has given",
     run: replaced,
 }];
 

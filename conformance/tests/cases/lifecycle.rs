@@ -79,7 +79,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "ids with other characters",
-        quote: "runc: an id has ASCII letters, digits, and _+-. alone",
+        quote: "runc: an id has only ASCII letters, digits, and _+-.",
         run: |runtime| {
             let bundle = Bundle::new(&["exit", "0"])?;
             each(["a b", "ä", "a*"], |id| runtime.run_in(&bundle, &["create", id])?.failed().map(drop))

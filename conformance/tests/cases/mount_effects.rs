@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 pub(crate) const CASES: &[Case] = &[
     Case {
         name: "mount flags that fsconfig(2) does not have",
-        quote: "Runtimes MUST implement `silent`, `loud`, `iversion`, `noiversion` (config.md, Linux mount options): no file \
-            system ever sees them, with a name that is nearly theirs it does (docs/decisions/mounts.md)",
+        quote: "Runtimes MUST implement `silent`, `loud`, `iversion`, `noiversion` (config.md, Linux mount \
+                options): they are not passed to the file system, and similar names are \
+                (docs/decisions/mounts.md)",
         run: |runtime| {
             let mount = |word: &str| -> Result<Bundle> {
                 Bundle::new(&["report"])?.with(|config| {
@@ -81,9 +82,9 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "only the mounts of config.json",
-        quote: "runc, crun: The following filesystems SHOULD be made available in each container's filesystem: /proc, /sys, \
-            /dev/pts, /dev/shm (config-linux.md, Default Filesystems): by the engine, in `mounts`; nothing is added \
-            (docs/decisions/traps.md)",
+        quote: "runc, crun: The following filesystems SHOULD be made available in each container's filesystem: \
+                /proc, /sys, /dev/pts, /dev/shm (config-linux.md, Default Filesystems): the engine lists them in \
+                `mounts`; the runtime adds nothing (docs/decisions/traps.md)",
         run: |runtime| {
             let only_proc = json!([{ "destination": "/proc", "type": "proc", "source": "proc" }]);
             let bundle = Bundle::new(&["report"])?.with(|config| {

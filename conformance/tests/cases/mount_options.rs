@@ -123,8 +123,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "a remount of a file system of the host",
-        quote: "A remount without `bind` is about the superblock (mount(2)): that of a bind mount is the host's, and of \
-                its other mounts",
+        quote: "A remount without `bind` changes the superblock (mount(2)), which a bind mount shares with the \
+                host and its other mounts",
         run: |runtime| {
             let dir = tempfile::tempdir().doing("temporary directory")?;
             let host = Mounted::tmpfs(dir.path())?;
@@ -147,8 +147,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "a directory on a file",
-        quote: "dockerd: an error with `not a directory` is status 127 and the question whether one tries to mount a \
-                directory onto a file, or vice versa (runc#3318)",
+        quote: "dockerd: an error with `not a directory` is status 127 and the hint that a directory may be \
+                mounted onto a file, or vice versa (runc#3318)",
         run: |runtime| {
             let dir = tempfile::tempdir().doing("temporary directory")?;
             std::fs::write(dir.path().join("file"), "").doing("write")?;
@@ -201,8 +201,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "a link to the root",
-        quote: "An image's link /data -> / and a volume at /data: the container's process would see the image, and each \
-                executed later only the volume, without /proc and its masks",
+        quote: "An image's link /data -> / and a volume at /data: the container's process would see the image, \
+                and each process of exec only the volume, without /proc and its masks",
         run: |runtime| {
             let dir = tempfile::tempdir().doing("temporary directory")?;
             let volume = json!({ "destination": "/data", "source": dir.path(), "options": ["bind"] });
@@ -226,8 +226,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "sysfs in a user namespace with the host's network",
-        quote: "sysfs takes the rights to the network namespace, which a user namespace has not over the host's \
-                (runc#3970, KEP-5607): crun mounts the host's /sys read-only, with all that is below it",
+        quote: "sysfs requires rights over the network namespace, which a user namespace does not have over the \
+                host's (runc#3970, KEP-5607): crun mounts the host's /sys read-only, with all mounts below it",
         run: |runtime| {
             let change = |config: &mut Value| {
                 with_user_namespace(config);

@@ -143,8 +143,9 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "the host's cgroup namespace by its path",
-        quote: "cgroup2 mount options are system wide and can only be set on mount or modified through remount from the \
-                init namespace (Documentation/admin-guide/cgroup-v2.rst): a new mount there takes nsdelegate from the host",
+        quote: "cgroup2 mount options are system wide and can only be set on mount or modified through remount \
+                from the init namespace (Documentation/admin-guide/cgroup-v2.rst): a new mount there removes \
+                nsdelegate from the host",
         run: |runtime| {
             let before = cgroup2_options()?;
             each(["/proc/self/ns/cgroup", "/proc/thread-self/../../ns/cgroup"], |&path| {
@@ -361,8 +362,9 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "id mappings of an existing user namespace, without a pid namespace of the container's own",
-        quote: "CRI-O, containerd: a container of a pod has the path of the pod's user namespace and its mappings. A process \
-                that shares the pid namespace of others joins both itself, and until then has the host's mappings",
+        quote: "CRI-O, containerd: a container of a pod has the path of the pod's user namespace and its \
+                mappings. A process that shares the pid namespace of others joins both namespaces itself, and \
+                has the host's mappings until then",
         run: |runtime| {
             each([(); 4], |()| {
                 let (_, report) = with_first(runtime, with_user_namespace, |pid, config| {
@@ -421,7 +423,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "files that belong to root of a user namespace",
-        quote: "moby#20798, sysbox#850: /dev/mqueue belongs to nobody; so do files of the network in /proc and /sys",
+        quote: "moby#20798, sysbox#850: /dev/mqueue and the files of the network in /proc and /sys belong to \
+                nobody (65534)",
         run: |runtime| {
             let paths = ["/dev/mqueue", "/proc/net/dev", "/sys/class/net/lo/mtu"];
             let bundle = Bundle::new(&[&["stat"], &paths[..]].concat())?.with(with_user_namespace)?;

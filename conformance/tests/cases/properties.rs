@@ -98,9 +98,9 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "the image after a create that fails",
-        quote: "generating an error MUST leave the state of the environment as if the operation were never attempted \
-            (runtime.md, Errors): all that the image has; mount points that were missing stay \
-            (docs/decisions/traps.md)",
+        quote: "generating an error MUST leave the state of the environment as if the operation were never \
+                attempted (runtime.md, Errors): all files of the image; new mount points stay \
+                (docs/decisions/traps.md)",
         run: |runtime| {
             rows(LATE, |change| {
                 let bundle = Bundle::new(&["exit", "0"])?.with(|config| {

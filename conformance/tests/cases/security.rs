@@ -131,7 +131,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "exec stays in the container's cgroup",
-        quote: "runc 1.5.2: exec --cgroup leads to a sibling by `..` or by a name that begins alike",
+        quote: "runc 1.5.2: exec --cgroup leads to a sibling by `..` or by a name with the same beginning",
         run: |runtime| {
             let bundle = Bundle::new(&["sleep"])?;
             runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
@@ -153,8 +153,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "another file system on /proc",
-        quote: "CVE-2019-16884, CVE-2019-19921: with a directory of the image's or of a volume's as /proc, labels are written \
-                into a file, and nothing is confined",
+        quote: "CVE-2019-16884, CVE-2019-19921: with a directory of the image or of a volume as /proc, labels \
+                are written into a file and have no effect",
         run: |runtime| {
             let volume = tempfile::tempdir().doing("temporary directory")?;
             each(["bind", "rbind"], |option| {
@@ -170,7 +170,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "a mount that a link of the image leads into /proc",
-        quote: "CVE-2019-16884, CVE-2025-52881: a mount below /proc redirects what the runtime writes there",
+        quote: "CVE-2019-16884, CVE-2025-52881: a mount below /proc redirects the runtime's writes",
         run: |runtime| {
             each(["/proc/sys", "/proc/self/attr", "/proc/1/task"], |target| {
                 let bundle = Bundle::new(&["exit", "0"])?.with(|config| {

@@ -165,9 +165,9 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "the remaining processes of a stopped container without a pid namespace",
-        quote: "runc, containerd: SIGKILL for a container without a pid namespace of its own goes to all its processes, \
-            also when the first has ended: `kill` is how engines end the others. Any other signal is an error \
-            (docs/decisions/traps.md, T15)",
+        quote: "runc, containerd: SIGKILL for a container without a pid namespace of its own is sent to all its \
+                processes, even if the init has ended: engines end the others by `kill`. Any other signal is an \
+                error (docs/decisions/traps.md, T15)",
         run: |runtime| {
             let bundle = Bundle::new(&["leave", "/left"])?.with(|config| {
                 without_namespace(config, "pid");

@@ -15,8 +15,8 @@ use std::os::unix::fs::{MetadataExt, symlink};
 pub(crate) const CASES: &[Case] = &[
     Case {
         name: "no standard stream is a device node of the host",
-        quote: "runc, reOpenDevNull: standard streams that are the host's /dev/null become the container's. A program that \
-                has the host's may change its mode for everybody",
+        quote: "runc, reOpenDevNull: standard streams that are the host's /dev/null become the container's. A \
+                program with the host's device may change its mode for all users",
         run: |runtime| {
             for device in ["/dev/null", "/dev/zero"] {
                 let bundle = Bundle::new(&["streams", "/answer"])?
@@ -57,8 +57,9 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "HOME never comes from a file of procfs",
-        quote: "the image's /etc/passwd is a link to a file of procfs, which the init reads with all its rights: \
-                /proc/kmsg takes the kernel's log from the host, /proc/self/environ shows the caller's secrets",
+        quote: "the image's /etc/passwd is a link to a file of procfs, which the init would read with all its \
+                rights: /proc/kmsg takes the kernel's log from the host, /proc/self/environ shows the caller's \
+                secrets",
         run: |runtime| {
             for exec in [false, true] {
                 let bundle = Bundle::new(&[if exec { "sleep" } else { "report" }])?.with(|config| {
@@ -88,7 +89,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "only a file of a devpts is opened for a terminal",
-        quote: "the image's /dev/pts/ptmx is another device, which does something when it is opened: a watchdog fires",
+        quote: "the image's /dev/pts/ptmx is a device whose open has side effects: a watchdog fires",
         run: |runtime| {
             let bundle = Bundle::new(&["sleep"])?.with(|config| {
                 with_image_dev(config);
@@ -108,7 +109,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "exec: only a file of a devpts is opened for a terminal",
-        quote: "the container has another device at /dev/pts/ptmx, which does something when it is opened",
+        quote: "the container has another device at /dev/pts/ptmx, whose open has side effects",
         run: |runtime| {
             let pts = tempfile::tempdir().doing("temporary directory")?;
             let bundle = Bundle::new(&["sleep"])?.with(|config| {
@@ -139,7 +140,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "standard output is the user's in a user namespace",
-        quote: "runc#4475, containerd#10598: a user cannot open /dev/stdout again, for the pipe is the host's root's",
+        quote: "runc#4475, containerd#10598: a user cannot reopen /dev/stdout, because the pipe belongs to the \
+                host's root",
         run: |runtime| {
             for exec in [false, true] {
                 let args: &[&str] = if exec { &["sleep"] } else { &["write", "/dev/stdout", "hello"] };
@@ -162,7 +164,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "a forwarded pipe is the user's in a user namespace",
-        quote: "runc#4475, containerd#10598: engines pass pipes on, which belong to the host's root",
+        quote: "runc#4475, containerd#10598: engines forward pipes that belong to the host's root",
         run: |runtime| {
             let bundle = Bundle::new(&["write", "/dev/stdout", "hello"])?.with(|config| {
                 with_user_namespace(config);
@@ -177,7 +179,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "a file that is open for reading keeps its owner",
-        quote: "what is passed on as standard input, such as a file of /etc, is not the container's user's",
+        quote: "a file that is passed as standard input, such as a file of /etc, does not belong to the \
+                container's user",
         run: |runtime| {
             let bundle = Bundle::new(&["exit", "0"])?
                 .with(|config| config["process"]["user"] = json!({ "uid": 1000, "gid": 1000 }))?;
@@ -193,7 +196,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "exec: the terminal is the user's in a user namespace",
-        quote: "crun#1158, podman#17701: the terminal of exec --tty belongs to nobody, and cannot be opened again",
+        quote: "crun#1158, podman#17701: the terminal of exec --tty belongs to nobody (65534), and cannot be \
+                reopened",
         run: |runtime| {
             let bundle = Bundle::new(&["sleep"])?.with(with_user_namespace)?;
             runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;

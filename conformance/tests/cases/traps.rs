@@ -26,7 +26,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "options of a file system for a bind mount",
-        quote: "runc: a bind mount has no file system to hand an option to",
+        quote: "runc: a bind mount has no file system that could take an option",
         run: |runtime| {
             each(["mode=755", "size=1k"], |option| {
                 refused(runtime, |config| {

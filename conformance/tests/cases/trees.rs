@@ -143,8 +143,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "a rootfs that only root of the host can reach, in a user namespace, with hooks",
-        quote: "engines keep layers where only root comes, as below /var/lib, and root of the host has the rights to mount them \
-                (with a hook of create, runc and crun refuse such a rootfs)",
+        quote: "engines keep layers where only root has access, as below /var/lib, and root of the host may \
+                mount them (with a hook of create, runc and crun refuse such a rootfs)",
         run: |runtime| {
             // During createRuntime hooks the rootfs is mounted at the path of config.json.
             let outer = tempfile::tempdir().doing("temporary directory")?;
@@ -163,8 +163,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "a source in the rootfs is never the kernel's view of the host",
-        quote: "CVE-2019-16884, CVE-2025-52881 and their kind: a link of the image makes the source of a bind mount procfs \
-                or sysfs, without what covers their paths",
+        quote: "CVE-2019-16884, CVE-2025-52881 and similar ones: a link of the image makes the source of a bind \
+                mount procfs or sysfs, without masks",
         run: |runtime| {
             let targets = ["/proc", "/proc/sys", "/sys", "/sys/fs", "/proc/self/root/proc/sys", "/"];
             each(
@@ -206,7 +206,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "a source in the rootfs is not led out by the image's links",
-        quote: "CVE-2024-45310 and its kind: a link of the image is followed in the host's root",
+        quote: "CVE-2024-45310 and similar ones: a link of the image is followed in the host's root",
         run: |runtime| {
             each(Spelling::ALL, |&spelling| {
                 let outside = Volume::new()?;
@@ -269,7 +269,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "nothing of the rootfs is mounted on /proc",
-        quote: "CVE-2019-19921: what is written to /proc goes to files of the image",
+        quote: "CVE-2019-19921: writes to /proc go to files of the image",
         run: |runtime| {
             each(["data", "."], |&source| {
                 let bundle = bundle(&["exit", "0"])?;

@@ -28,8 +28,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "options that would remove restrictions of a source, in a user namespace",
-        quote: "when creating a less privileged mount namespace, the flags read-only, nosuid, noexec and nodev become \
-                locked (mount_namespaces(7)): who asks for `exec` by name is told",
+        quote: "when creating a less privileged mount namespace, the flags read-only, nosuid, noexec and nodev \
+                become locked (mount_namespaces(7)): the explicit option `exec` is an error",
         run: |runtime| {
             let source = Source::new()?;
             let flags = MsFlags::MS_NOEXEC | MsFlags::MS_NODEV | MsFlags::MS_NOSUID;

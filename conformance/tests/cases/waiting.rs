@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 pub(crate) const CASES: &[Case] = &[
     Case {
         name: "a peer that accepts no connection",
-        quote: "whoever listens at --console-socket, --pidfd-socket or listenerPath may be stuck, and the caller of the \
-            runtime has to learn of it",
+        quote: "the peer at --console-socket, --pidfd-socket or listenerPath may not react, and the runtime's \
+                caller needs an error",
         run: |runtime| {
             each(["console", "pidfd", "agent"], |kind| {
                 let peer = Deaf::new()?;
@@ -68,8 +68,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "an agent that does not read",
-        quote: "an agent may accept a connection and never read from it; the state that it gets may be larger than \
-            what a socket holds",
+        quote: "an agent may accept a connection and never read from it; the state that it gets may be larger \
+                than the buffer of a socket",
         run: |runtime| {
             let peer = Deaf::accepting()?;
             let bundle = with_agent(Bundle::new(&["sleep"])?, peer.path())?
@@ -80,7 +80,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "an agent of exec that accepts no connection",
-        quote: "exec hands its listener to the same agent, which may be stuck by now",
+        quote: "exec sends its listener to the same agent, which may not react any more",
         run: |runtime| {
             let dir = tempfile::tempdir().doing("temporary directory")?;
             let path = dir.path().join("agent");
@@ -168,8 +168,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "SIGTERM ends a foreground exec whose process others have stopped",
-        quote: "runc exec: signals are passed on; a process of the container that stops the new one must not keep the \
-            caller from ending it",
+        quote: "runc exec: signals are forwarded; a process of the container that stops the new one must not \
+                keep the caller from ending it",
         run: |runtime| ended_exec(runtime, "stop-others"),
     },
     Case {

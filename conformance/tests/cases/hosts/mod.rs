@@ -19,7 +19,7 @@ use std::process::{Command, Stdio};
 pub(crate) const CASES: &[Case] = &[
     Case {
         name: "/proc/sys is a mount",
-        quote: "runc#4968: linux.sysctl, which Docker always sets, where /proc/sys is a mount of its own",
+        quote: "runc#4968: linux.sysctl, which Docker always sets, where /proc/sys is a separate mount",
         run: |runtime| lives(runtime, "mount --bind /proc/sys /proc/sys"),
     },
     Case {
@@ -152,8 +152,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "a user namespace in which no procfs can be mounted",
-        quote: "user_namespaces(7): what is mounted when the namespace is made is locked in it, and a new procfs \
-                would show what is covered: PrivateUsers= with ProtectKernelTunables=",
+        quote: "user_namespaces(7): existing mounts are locked in a new namespace, and a new procfs would show \
+                the covered files: PrivateUsers= with ProtectKernelTunables=",
         run: |runtime| {
             // In the outer namespace only; the script runs in both.
             let cover = "test -n \"${go-}\" || mount --bind /dev/null /proc/cmdline";
@@ -162,7 +162,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "a covered /proc, and a user namespace",
-        quote: "user_namespaces(7): a new procfs would show root of the namespace what the host covers",
+        quote: "user_namespaces(7): a new procfs would show root of the namespace the files that the host covers",
         run: |runtime| {
             let output = in_user_namespace(runtime, "mount --bind /proc/sys /proc/sys")?;
             was_refused(&output, "without mounts on it is visible")
@@ -221,8 +221,8 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "openat2 does not exist",
-        quote: "systemd.exec(5): RestrictSUIDSGID= hides openat2(), whose arguments no filter can see; without it no \
-                path of an image can be trusted",
+        quote: "systemd.exec(5): RestrictSUIDSGID= denies openat2() with ENOSYS, because no filter can check its \
+                arguments; without it no path of an image can be trusted",
         run: |runtime| {
             for errno in [1, 38] {
                 refuses_without(runtime, &["openat2"], errno)?;
@@ -270,7 +270,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "no CAP_MKNOD",
-        quote: "docker run --privileged --cap-drop MKNOD: the host's nodes are bound",
+        quote: "docker run --privileged --cap-drop MKNOD: bind mounts of the host's nodes",
         run: |runtime| lives(runtime, "by='setpriv --bounding-set=-mknod --inh-caps=-mknod'"),
     },
     Case {
@@ -290,7 +290,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "no /proc",
-        quote: "one error, that says what is missing",
+        quote: "one error that names the missing feature",
         run: |runtime| refuses(runtime, "umount -l /proc", "/proc"),
     },
     Case {
@@ -300,7 +300,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "no cgroups",
-        quote: "one error, that says what is missing",
+        quote: "one error that names the missing feature",
         run: |runtime| refuses(runtime, "umount -l /sys", "/sys/fs/cgroup"),
     },
     Case {
@@ -314,7 +314,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "a file system that is full",
-        quote: "statvfs(3): what is there can be used and deleted",
+        quote: "statvfs(3): existing containers can be used and deleted",
         run: |runtime| {
             lives(
                 runtime,

@@ -88,13 +88,13 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "an agent that ends before the container is started",
-        quote: "seccomp_unotify(2): ENOSYS is what a notified call gets when the listener is closed. runc: so it is for \
-                the init, which does not hold on to it",
+        quote: "seccomp_unotify(2): a notified call returns ENOSYS when the listener is closed. runc: also in \
+                the init, which closes its copy",
         run: ended_agent,
     },
     Case {
         name: "an agent that ends before a process of exec starts",
-        quote: "seccomp_unotify(2): ENOSYS is what a notified call gets when the listener is closed",
+        quote: "seccomp_unotify(2): a notified call returns ENOSYS when the listener is closed",
         run: ended_agent_of_exec,
     },
     Case {

@@ -18,7 +18,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "a filter is in force in exec",
-        quote: "runc: exec'd processes have the container's filter",
+        quote: "runc: processes of exec have the container's filter",
         run: in_force_in_exec,
     },
     Case {
@@ -107,7 +107,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "a program that cannot be executed, under a filter that forbids writev",
-        quote: "runc: the error of execve is told under every filter that allows write",
+        quote: "runc: the error of execve is reported under every filter that allows write",
         run: |runtime| {
             each(BOTH, |&no_new_privileges| {
                 let profile = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
