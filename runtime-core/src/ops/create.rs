@@ -304,7 +304,7 @@ impl ContainerBuilder {
             tx.with_init(&mut child, |tx, child| {
                 let proc = procfs(&plan)?;
                 network.take().map_or(Ok(()), NewNetwork::finish)?;
-                child.start_tree_cloner(&plan, &tx.device_owners(child, &plan, proc)?)?;
+                child.start_tree_cloner(&plan, &tx.device_owners(child, &plan, proc, warnings)?)?;
                 tx.id_maps(child, proc)?;
                 tx.intel_rdt(child)?;
                 tx.limits(child, &plan, proc, cgroup)?;

@@ -16,7 +16,7 @@ use crate::cgroup::oom::OomWatch;
 use crate::cgroup::{self, Cgroup, limits};
 use crate::config::Config;
 use crate::config::namespaces::{Kind as NamespaceKind, Origin};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, Warning};
 use crate::hook::Kind as HookKind;
 use crate::marks::{Mark, Traced};
 use crate::net;
@@ -402,7 +402,17 @@ impl Transaction<'_> {
 
     /// Returns the owner on the host of each device node that the tree helper makes, and (0, 0) for
     /// every other node. The list is empty if the helper makes none.
-    pub(super) fn device_owners(&self, child: &Child, plan: &Plan, proc: &Proc) -> Result<Vec<(u32, u32)>> {
+    ///
+    /// For `--privileged`, Podman describes the host's nodes with the host's ids, which may have no
+    /// mapping: runc and crun give the host's /dev/null to the first id of another container. A node
+    /// with such an id keeps the host's root, which is nobody in the container.
+    pub(super) fn device_owners(
+        &self,
+        child: &Child,
+        plan: &Plan,
+        proc: &Proc,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Vec<(u32, u32)>> {
         let nodes = plan.container.as_ref().map_or(&[][..], |container| &container.rootfs.dev.nodes);
         if nodes.iter().all(|node| node.made_by_helper().is_none()) {
             return Ok(Vec::new());
@@ -414,11 +424,18 @@ impl Transaction<'_> {
             ids::Maps::of(proc, child.pid)?
         };
         let owner = |node: &Node| {
-            let Some(new) = node.made_by_helper() else { return Ok((0, 0)) };
-            let at = || format!("linux.devices: /{}", show(&node.path));
-            maps.on_host(new.uid, new.gid).map_err(|error| error.wrap(at()))
+            let Some(new) = node.made_by_helper() else { return (0, 0) };
+            let (uid, gid) = maps.on_host(new.uid, new.gid);
+            for (name, id, host) in [("uid", new.uid, uid), ("gid", new.gid, gid)] {
+                if host.is_none() {
+                    let path = show(&node.path);
+                    let text = format!("linux.devices: /{path}: {name} {id} has no mapping (linux.{name}Mappings)");
+                    warnings.push(Warning(format!("{text}; the device belongs to nobody")));
+                }
+            }
+            (uid.unwrap_or(0), gid.unwrap_or(0))
         };
-        nodes.iter().map(owner).collect()
+        Ok(nodes.iter().map(owner).collect())
     }
 
     fn go_without_cgroup(&mut self, denied: Error, entry: &Locked) -> Result<()> {

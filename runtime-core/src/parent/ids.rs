@@ -104,14 +104,10 @@ impl Maps {
         Ok(Maps { uid: read("uid_map")?, gid: read("gid_map")? })
     }
 
-    /// Returns the host's ids for a user and a group of the user namespace.
-    pub(crate) fn on_host(&self, uid: u32, gid: u32) -> Result<(u32, u32)> {
-        let find = |map: &[_], id: u32, name: &str| {
-            look_up(map.iter().copied(), id).ok_or_else(|| {
-                Error::new(ErrorKind::Setup, format!("{name} {id} has no mapping (linux.{name}Mappings)"))
-            })
-        };
-        Ok((find(&self.uid, uid, "uid")?, find(&self.gid, gid, "gid")?))
+    /// Returns the host's ids for a user and a group of the user namespace, if they have a mapping.
+    pub(crate) fn on_host(&self, uid: u32, gid: u32) -> (Option<u32>, Option<u32>) {
+        let find = |map: &[_], id| look_up(map.iter().copied(), id);
+        (find(&self.uid, uid), find(&self.gid, gid))
     }
 }
 
