@@ -117,24 +117,24 @@ vm-test: all
 	RUNTIME=$(abspath $(RUNTIME)) conformance/vm/test $(TESTS)
 
 # Tests the runtime with Debian's engines (docs/engines.md): make engines-test ENGINES='docker podman'
+# Without a VM, in a Debian system in a directory: make engines-test TREE=/var/tmp/engines
 ENGINES ?=
+TREE ?=
 .PHONY: engines-test
 engines-test: all
-	$(SUDO) conformance/vm/image engines
-	RUNTIME=$(abspath $(RUNTIME)) conformance/engines/test $(ENGINES)
-
-# Compares containers of this runtime, crun and runc, made by Podman and Docker with the same flags,
-# in the VM: an hour. Without a VM, in a Debian system in a directory, it takes minutes:
-# make engines-diff TREE=/var/tmp/engines
-TREE ?=
-.PHONY: engines-diff
-engines-diff: all
 ifeq ($(TREE),)
 	$(SUDO) conformance/vm/image engines
-	TIMEOUT=7200 RUNTIME=$(abspath $(RUNTIME)) conformance/engines/test diff diff-rootless
+	RUNTIME=$(abspath $(RUNTIME)) conformance/engines/test $(ENGINES)
 else
-	$(SUDO) env RUNTIME=$(abspath $(RUNTIME)) conformance/engines/native $(TREE)
+	$(SUDO) env RUNTIME=$(abspath $(RUNTIME)) conformance/engines/native $(TREE) $(ENGINES)
 endif
+
+# Compares containers of this runtime, crun and runc, made by Podman and Docker with the same flags:
+# an hour in the VM, minutes with TREE.
+.PHONY: engines-diff
+engines-diff: export TIMEOUT = 7200
+engines-diff: ENGINES = diff diff-rootless
+engines-diff: engines-test
 
 # Checks the crates of the program: licences, sources, duplicates, and the table of
 # docs/decisions/supply-chain.md. With access to the database: make deny CHECKS=advisories
