@@ -160,7 +160,11 @@ pub(crate) const CASES: &[Case] = &[
             let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
             let nodes: Vec<Option<Node>> = serde_json::from_str(&output.stdout).doing("nodes")?;
             ensure_eq!(nodes[0].as_ref().map(|node| node.owner), Some((65534, 8)));
-            ensure!(output.stderr.contains("/dev/x: uid 70000 has no mapping"), "no warning: {}", output.stderr);
+            ensure!(
+                output.stderr.contains("/dev/x: uid 70000 has no mapping"),
+                "no warning: {}",
+                output.stderr
+            );
             Ok(())
         },
     },

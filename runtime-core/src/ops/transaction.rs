@@ -429,7 +429,8 @@ impl Transaction<'_> {
             for (name, id, host) in [("uid", new.uid, uid), ("gid", new.gid, gid)] {
                 if host.is_none() {
                     let path = show(&node.path);
-                    let text = format!("linux.devices: /{path}: {name} {id} has no mapping (linux.{name}Mappings)");
+                    let text =
+                        format!("linux.devices: /{path}: {name} {id} has no mapping (linux.{name}Mappings)");
                     warnings.push(Warning(format!("{text}; the device belongs to nobody")));
                 }
             }
