@@ -248,7 +248,7 @@ fn privileged_requests_are_refused_by_name() {
     refused(&|config| config["linux"]["cgroupsPath"] = json!("/of/mine"), "rootless needs no limits");
     refused(
         &|config| config["process"]["user"]["additionalGids"] = json!([0]),
-        "process.user.additionalGids: to set groups",
+        "process.user.additionalGids: setting groups",
     );
     let output = home.run(&bundle(&["exit", "0"]), &["--rootless", "false", "run", "c"]);
     output.failed_with(1, "unable to apply cgroup configuration: mkdir").unwrap();
