@@ -2,6 +2,7 @@
 //! Container ids.
 
 use crate::error::{Error, ErrorKind, Result};
+use runtime_sys::text::c_str;
 use std::ffi::CString;
 use std::fmt;
 
@@ -34,9 +35,8 @@ impl ContainerId {
     }
 
     /// Returns the id as one component of a path.
-    pub(crate) fn file_name(&self) -> CString {
-        // An id contains no NUL byte.
-        CString::new(self.0.as_str()).unwrap_or_default()
+    pub(crate) fn file_name(&self) -> runtime_sys::Result<CString> {
+        c_str(self.0.as_str())
     }
 }
 

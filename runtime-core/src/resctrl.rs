@@ -7,6 +7,7 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use runtime_sys::Errno;
 use runtime_sys::fd::{self, resolve};
+use runtime_sys::text::c_str;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -98,20 +99,21 @@ impl Resctrl {
         made: &mut Option<CString>,
     ) -> Result<()> {
         if !place.group.is_empty() && self.make_group(place)? && place.own {
-            *made = Some(c_string(&place.group));
+            *made = Some(c_str(place.group.as_str()).context(|| format!("mkdir {}", place.group))?);
         }
         self.write_schemata(place, rdt)?;
         if place.monitoring.is_some() {
             let path = place.monitoring_path();
-            fd::mkdir(&self.0, &c_string(&path), 0o755).context(|| format!("mkdir {path}"))?;
-            made.get_or_insert_with(|| c_string(&path));
+            let make = |path: CString| fd::mkdir(&self.0, &path, 0o755).map(|()| path);
+            let path = c_str(path.as_str()).and_then(make).context(|| format!("mkdir {path}"))?;
+            made.get_or_insert(path);
         }
         self.assign(place, pid)
     }
 
     /// Makes the class. Returns false if it exists already and is not the container's own.
     fn make_group(&self, place: &ResctrlGroup) -> Result<bool> {
-        match fd::mkdir(&self.0, &c_string(&place.group), 0o755) {
+        match c_str(place.group.as_str()).and_then(|group| fd::mkdir(&self.0, &group, 0o755)) {
             Ok(()) => Ok(true),
             Err(Errno::EEXIST) if !place.own => Ok(false),
             Err(errno) => Err(errno).context(|| format!("mkdir {}", place.group)),
@@ -145,14 +147,16 @@ impl Resctrl {
             (Some(_), false) => place.monitoring_path(),
             (None, false) => return Ok(()),
         };
-        match unlinkat(&self.0, c_string(&path).as_c_str(), UnlinkatFlags::RemoveDir) {
+        let remove = |path: CString| unlinkat(&self.0, path.as_c_str(), UnlinkatFlags::RemoveDir);
+        match c_str(path.as_str()).and_then(remove) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
             Err(errno) => Err(Error::os(errno, format!("rmdir /sys/fs/resctrl/{path}"))),
         }
     }
 
     fn exists(&self, name: &str) -> Result<bool> {
-        match fd::openat2(&self.0, &c_string(name), libc::O_PATH | libc::O_DIRECTORY, 0, resolve::BENEATH) {
+        let flags = libc::O_PATH | libc::O_DIRECTORY;
+        match c_str(name).and_then(|name| fd::openat2(&self.0, &name, flags, 0, resolve::BENEATH)) {
             Ok(_) => Ok(true),
             Err(Errno::ENOENT) => Ok(false),
             Err(errno) => Err(Error::os(errno, format!("open /sys/fs/resctrl/{name}"))),
@@ -187,7 +191,9 @@ impl Resctrl {
     }
 
     fn open(&self, path: &str, flags: i32) -> Result<OwnedFd> {
-        fd::openat2(&self.0, &c_string(path), flags, 0, resolve::BENEATH | resolve::NO_SYMLINKS)
+        let resolve = resolve::BENEATH | resolve::NO_SYMLINKS;
+        c_str(path)
+            .and_then(|path| fd::openat2(&self.0, &path, flags, 0, resolve))
             .context(|| format!("open /sys/fs/resctrl/{path}"))
     }
 
@@ -211,11 +217,6 @@ impl ResctrlGroup {
     fn monitoring_path(&self) -> String {
         self.file(&format!("mon_groups/{}", self.monitoring.as_deref().unwrap_or_default()))
     }
-}
-
-/// Converts a name or path. These are checked before, and contain no NUL.
-fn c_string(text: &str) -> CString {
-    CString::new(text).unwrap_or_default()
 }
 
 /// Returns the value for each resource and domain: `L3:0=00ff;1=c0` is ("L3", "0") = "ff"

@@ -7,8 +7,9 @@ use super::limits::{IfAbsent, Write};
 use crate::config::field::number_list;
 use crate::config::resources::MemoryCheck;
 use crate::error::{Error, ErrorKind, Result};
+use runtime_sys::text::c_str;
 use runtime_sys::{Errno, fd};
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 
 impl Cgroup {
     /// Writes limits, and stops at the first one that the kernel refuses.
@@ -45,7 +46,7 @@ impl Cgroup {
     }
 
     fn write_limit(&self, file: &str, value: &str) -> runtime_sys::Result<()> {
-        fd::write_file(&self.dir, &CString::new(file).unwrap_or_default(), value.as_bytes())
+        fd::write_file(&self.dir, &c_str(file)?, value.as_bytes())
     }
 
     /// Returns the error for a limit that cannot be set.

@@ -6,8 +6,9 @@ use super::group::Cgroup;
 use super::hierarchy::Hierarchy;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path;
+use runtime_sys::text::c_str;
 use runtime_sys::{Errno, fd};
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
 const AVAILABLE: &CStr = c"cgroup.controllers";
@@ -30,8 +31,7 @@ fn ancestors(
     let parts: Vec<&str> = path.split('/').collect();
     let above = (0..parts.len()).map(move |n| parts.get(..n).unwrap_or_default().join("/"));
     above.map(|name| {
-        let relative =
-            if name.is_empty() { c".".to_owned() } else { CString::new(name.as_str()).unwrap_or_default() };
+        let relative = if name.is_empty() { c".".to_owned() } else { c_str(name.as_str())? };
         Ok((hierarchy.absolute(&name), hierarchy.open_dir(&relative)?))
     })
 }

@@ -7,6 +7,7 @@ use crate::config::CgroupsPath;
 use crate::error::{Context, Error, ErrorKind, Result};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use runtime_sys::fd::resolve;
+use runtime_sys::text::c_str;
 use runtime_sys::{Errno, fd};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -94,8 +95,8 @@ fn make_new(hierarchy: &Hierarchy, place: &FsPlacement) -> Result<Cgroup> {
 
 /// Returns true if the path is that of a kernel file, such as cgroup.procs.
 fn is_file(hierarchy: &Hierarchy, path: &str) -> bool {
-    let path = CString::new(path).unwrap_or_default();
-    fd::stat_at(&hierarchy.root, &path, libc::AT_SYMLINK_NOFOLLOW)
+    c_str(path)
+        .and_then(|path| fd::stat_at(&hierarchy.root, &path, libc::AT_SYMLINK_NOFOLLOW))
         .is_ok_and(|st| st.st_mode & libc::S_IFMT != libc::S_IFDIR)
 }
 
@@ -118,18 +119,17 @@ fn make_each(hierarchy: &Hierarchy, path: &str, made: &mut Vec<CString>) -> runt
     let open = |dir: BorrowedFd<'_>, name: &CString| {
         fd::openat2(dir, name, libc::O_RDONLY | libc::O_DIRECTORY, 0, resolve::BENEATH | resolve::NO_SYMLINKS)
     };
-    let c_string = |text: &str| CString::new(text).unwrap_or_default();
     let mut below = None;
     let (parents, name) = path.rsplit_once('/').unwrap_or(("", path));
     let mut length = 0;
     for part in parents.split('/').filter(|part| !part.is_empty()) {
         let dir = below.as_ref().unwrap_or(&hierarchy.root).as_fd();
-        let name = c_string(part);
+        let name = c_str(part)?;
         length += part.len();
         let opened = match open(dir, &name) {
             Err(Errno::ENOENT) => {
                 match fd::mkdir(dir, &name, 0o755) {
-                    Ok(()) => made.push(c_string(path.get(..length).unwrap_or_default())),
+                    Ok(()) => made.push(c_str(path.get(..length).unwrap_or_default())?),
                     Err(Errno::EEXIST) => {}
                     Err(errno) => return Err(errno),
                 }
@@ -141,9 +141,9 @@ fn make_each(hierarchy: &Hierarchy, path: &str, made: &mut Vec<CString>) -> runt
         below = Some(opened);
     }
     let dir = below.as_ref().unwrap_or(&hierarchy.root).as_fd();
-    let name = c_string(name);
+    let (name, whole) = (c_str(name)?, c_str(path)?);
     fd::mkdir(dir, &name, 0o755)?;
-    made.push(c_string(path));
+    made.push(whole);
     open(dir, &name)
 }
 
@@ -214,8 +214,9 @@ fn parent_of(path: &str) -> &str {
 /// Removes an empty cgroup. Returns false if it has processes or cgroups in it.
 fn remove_empty(path: &str) -> Result<bool> {
     let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let (parent_c, name) = (CString::new(parent).unwrap_or_default(), CString::new(name).unwrap_or_default());
-    let dir = match fd::open(fd::CWD, &parent_c, libc::O_PATH | libc::O_DIRECTORY, 0) {
+    let name = c_str(name).context(|| format!("open cgroup {path:?}"))?;
+    let open = |parent: CString| fd::open(fd::CWD, &parent, libc::O_PATH | libc::O_DIRECTORY, 0);
+    let dir = match c_str(parent).and_then(open) {
         Err(Errno::ENOENT) => return Ok(true),
         other => other.context(|| format!("open cgroup {parent}"))?,
     };

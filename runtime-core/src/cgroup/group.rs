@@ -4,6 +4,7 @@
 use super::walk::walk;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path;
+use runtime_sys::text::c_str;
 use runtime_sys::{Errno, fd};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -37,11 +38,11 @@ impl Cgroup {
         if path.is_empty() {
             return Ok(None);
         }
-        let c_path = CString::new(path).unwrap_or_default();
-        match fd::open(fd::CWD, &c_path, libc::O_RDONLY | libc::O_DIRECTORY, 0) {
+        let open = |path: CString| fd::open(fd::CWD, &path, libc::O_RDONLY | libc::O_DIRECTORY, 0);
+        match c_str(path).and_then(open) {
             Ok(dir) => Ok(Some(Cgroup { dir, path: path.to_owned() })),
             Err(Errno::ENOENT | Errno::ENODEV) => Ok(None),
-            Err(errno) => Err(Error::os(errno, format!("open cgroup {path}"))),
+            Err(errno) => Err(Error::os(errno, format!("open cgroup {}", path.escape_debug()))),
         }
     }
 
@@ -50,11 +51,11 @@ impl Cgroup {
         if path.is_empty() {
             return Ok(false);
         }
-        let file = CString::new(format!("{path}/cgroup.events")).unwrap_or_default();
-        match fd::read_piece(fd::CWD, &file) {
+        let file = c_str(format!("{path}/cgroup.events"));
+        match file.and_then(|file| fd::read_piece(fd::CWD, &file)) {
             Ok(text) => Ok(parse_events(&text).frozen),
             Err(Errno::ENOENT | Errno::ENODEV) => Ok(false),
-            Err(errno) => Err(Error::os(errno, format!("read {path}/cgroup.events"))),
+            Err(errno) => Err(Error::os(errno, format!("read {}/cgroup.events", path.escape_debug()))),
         }
     }
 
@@ -199,6 +200,15 @@ mod tests {
         std::fs::remove_dir(&path).unwrap();
         assert_eq!(cgroup.events().unwrap(), Events::default());
         cgroup.kill().unwrap();
+    }
+
+    /// Otherwise the rest of the path would be ignored, or the cgroup taken for gone.
+    #[test]
+    fn a_nul_in_the_path_of_a_record_is_an_error() {
+        let path = "/sys/fs/cgroup/a\0b";
+        let error = Cgroup::from_record(path).unwrap_err().report();
+        assert_eq!(error, r"open cgroup /sys/fs/cgroup/a\0b: invalid argument");
+        assert!(Cgroup::is_frozen(path).is_err());
     }
 
     #[test]

@@ -5,8 +5,9 @@ use super::group::Cgroup;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path;
 use runtime_sys::fd::resolve;
+use runtime_sys::text::c_str;
 use runtime_sys::{Errno, fd};
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
 const CGROUP2_MAGIC: i64 = 0x6367_7270;
@@ -94,8 +95,8 @@ impl Hierarchy {
     }
 
     fn read_proc(path: &str) -> Result<String> {
-        let c_path = CString::new(path).unwrap_or_default();
-        let text = fd::read_piece(fd::CWD, &c_path).context(|| format!("read {path}"))?;
+        let text =
+            c_str(path).and_then(|path| fd::read_piece(fd::CWD, &path)).context(|| format!("read {path}"))?;
         own_path(&String::from_utf8_lossy(&text))
             .ok_or_else(|| Error::new(ErrorKind::System, format!("{path} has no line for cgroup2")))
     }
@@ -104,7 +105,7 @@ impl Hierarchy {
     pub(crate) fn open(&self, relative: &str) -> Result<Option<Cgroup>> {
         // The empty path is the root, in which processes of the host and of users may be.
         let dir = if relative.is_empty() { "." } else { relative };
-        match self.open_dir(&CString::new(dir).unwrap_or_default()) {
+        match c_str(dir).and_then(|dir| self.open_dir(&dir)) {
             Ok(dir) => Ok(Some(Cgroup { dir, path: self.absolute(relative) })),
             Err(Errno::ENOENT | Errno::ENODEV) => Ok(None),
             Err(errno) => {

@@ -14,8 +14,8 @@ use super::hierarchy::Hierarchy;
 use super::limits::Write;
 use crate::error::{Context, Result};
 use runtime_sys::fd::resolve;
+use runtime_sys::text::c_str;
 use runtime_sys::{Errno, fd};
-use std::ffi::CString;
 
 impl Cgroup {
     /// Makes a leaf, moves a process of this cgroup into the leaf, and gives the leaf all
@@ -46,8 +46,7 @@ impl Cgroup {
 
     fn make_leaf(&self, name: &str) -> Result<Cgroup> {
         let path = format!("{}/{name}", self.path);
-        let c_name = CString::new(name).unwrap_or_default();
-        let make = || fd::mkdir(&self.dir, &c_name, 0o755);
+        let make = || fd::mkdir(&self.dir, &c_str(name)?, 0o755);
         let made = match make() {
             // An earlier container has left the scope with a leaf in it.
             Err(Errno::EEXIST) => {
@@ -72,7 +71,7 @@ impl Cgroup {
     }
 
     fn open_below(&self, name: &str) -> runtime_sys::Result<std::os::fd::OwnedFd> {
-        let name = CString::new(name).unwrap_or_default();
+        let name = c_str(name)?;
         let flags = libc::O_RDONLY | libc::O_DIRECTORY;
         fd::openat2(&self.dir, &name, flags, 0, resolve::BENEATH | resolve::NO_SYMLINKS)
     }

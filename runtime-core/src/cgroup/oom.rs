@@ -3,7 +3,7 @@
 
 use super::group::{Cgroup, keyed};
 use runtime_sys::fd;
-use std::ffi::CString;
+use runtime_sys::text::c_str;
 
 /// The counts of memory.events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl OomWatch {
 
 /// Returns the memory limit of the cgroup at an absolute path, if it has one.
 fn max(path: &str) -> Option<u64> {
-    let file = CString::new(format!("{path}/memory.max")).ok()?;
+    let file = c_str(format!("{path}/memory.max")).ok()?;
     let text = fd::read_file(fd::CWD, &file, 64).ok()?;
     std::str::from_utf8(&text).ok()?.trim().parse().ok()
 }

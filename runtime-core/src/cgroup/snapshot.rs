@@ -4,8 +4,8 @@
 use super::group::Cgroup;
 use super::limits::{IfAbsent, Write, is_keyed};
 use runtime_sys::fd;
+use runtime_sys::text::c_str;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CString;
 
 /// The old contents of files of a cgroup.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Cgroup {
 
     fn content(&self, file: &str) -> Option<String> {
         // Some files have a line for each block device, hence 1 MiB.
-        let content = fd::read_file(&self.dir, &CString::new(file).ok()?, 1 << 20).ok()?;
+        let content = fd::read_file(&self.dir, &c_str(file).ok()?, 1 << 20).ok()?;
         String::from_utf8(content).ok()
     }
 }

@@ -5,10 +5,11 @@
 use super::group::{Cgroup, keyed};
 use crate::error::{Context, Error, Result};
 use crate::path;
+use runtime_sys::text::c_str;
 use runtime_sys::{Errno, dir, fd};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 
 /// The current and past resource usage of a container.
 #[non_exhaustive]
@@ -292,12 +293,15 @@ impl Cgroup {
             let name = entry.name.to_string_lossy();
             let size = name.strip_prefix("hugetlb.").and_then(|name| name.strip_suffix(".current"));
             let Some(size) = size.filter(|size| !size.contains('.')) else { continue };
-            let file = |what: &str| CString::new(format!("hugetlb.{size}.{what}")).unwrap_or_default();
-            let usage = match self.number(&file("rsvd.current"))? {
-                Some(usage) => usage,
-                None => self.number(&file("current"))?.unwrap_or(0),
+            let file = |what: &str| {
+                let file = format!("hugetlb.{size}.{what}");
+                c_str(file.as_str()).context(|| format!("read {}/{file}", self.path))
             };
-            let failcnt = keyed(self.text(&file("events"))?.as_bytes(), "max");
+            let usage = match self.number(&file("rsvd.current")?)? {
+                Some(usage) => usage,
+                None => self.number(&file("current")?)?.unwrap_or(0),
+            };
+            let failcnt = keyed(self.text(&file("events")?)?.as_bytes(), "max");
             all.insert(size.to_owned(), HugetlbStats { usage, failcnt });
         }
         Ok(all)

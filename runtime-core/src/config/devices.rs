@@ -6,7 +6,7 @@ use super::field::{c_string, id, invalid};
 use crate::error::{Result, Warning};
 use crate::path::clean;
 use crate::spec;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 /// The type of a device node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,13 +45,13 @@ pub(crate) struct Node {
 }
 
 /// The nodes that every container gets (config-linux.md, "Default Devices").
-const DEFAULT_NODES: [(&str, u32, u32); 6] = [
-    ("dev/null", 1, 3),
-    ("dev/random", 1, 8),
-    ("dev/full", 1, 7),
-    ("dev/tty", 5, 0),
-    ("dev/zero", 1, 5),
-    ("dev/urandom", 1, 9),
+const DEFAULT_NODES: [(&CStr, u32, u32); 6] = [
+    (c"dev/null", 1, 3),
+    (c"dev/random", 1, 8),
+    (c"dev/full", 1, 7),
+    (c"dev/tty", 5, 0),
+    (c"dev/zero", 1, 5),
+    (c"dev/urandom", 1, 9),
 ];
 
 /// Returns the default nodes, followed by those of `linux.devices`. A node of `linux.devices`
@@ -60,7 +60,7 @@ pub(crate) fn nodes(spec: &[spec::Device]) -> Result<Vec<Node>> {
     let own: Vec<Node> = spec.iter().enumerate().map(|(i, device)| node(i, device)).collect::<Result<_>>()?;
     let default = DEFAULT_NODES.into_iter().map(|(path, major, minor)| Node {
         is_default: true,
-        path: CString::new(path).unwrap_or_default(),
+        path: path.to_owned(),
         kind: NodeKind::Char,
         major,
         minor,

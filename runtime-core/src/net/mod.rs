@@ -7,6 +7,7 @@ mod route;
 use crate::config::net_devices::NetDevice;
 use crate::error::{Context, Error, ErrorKind, Result};
 use route::{Address, Link, Route};
+use runtime_sys::text::c_str;
 use runtime_sys::{Errno, fd, net};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -43,8 +44,8 @@ impl Moved {
     /// NETLINK_ROUTE socket of that namespace. If a device cannot be moved, all are moved back.
     pub(crate) fn new(devices: &[NetDevice], pid: i32, socket: OwnedFd) -> Result<Self> {
         let namespace = |path: String| {
-            let c_path = CString::new(path.as_str()).unwrap_or_default();
-            fd::open_follow(fd::CWD, &c_path, libc::O_RDONLY, 0).context(|| format!("open {path}"))
+            let open = |path: CString| fd::open_follow(fd::CWD, &path, libc::O_RDONLY, 0);
+            c_str(path.as_str()).and_then(open).context(|| format!("open {path}"))
         };
         let mut moved = Moved {
             here: Route::new(net::route_socket().context(|| "socket(NETLINK_ROUTE)")?),

@@ -21,8 +21,8 @@ use crate::spec::{OCI_VERSION, StateDocument, Status};
 use crate::state::record::{HookRecord, Record};
 use crate::watch::Watch;
 use runtime_sys::fd;
+use runtime_sys::text::c_str;
 use std::collections::BTreeMap;
-use std::ffi::CString;
 
 /// An init that has not entered its root file system yet, with what a hook needs to join it.
 pub(super) struct HookTarget<'a> {
@@ -140,9 +140,10 @@ impl Container {
 /// Returns the pid of a process in the innermost pid namespace that it is in (NSpid of proc(5)).
 fn pid_inside(pid: i32) -> Result<i32> {
     let path = format!("/proc/{pid}/status");
-    let c_path = CString::new(path.as_str()).unwrap_or_default();
     // The file lists up to 65,536 groups (NGROUPS_MAX) of up to eleven characters.
-    let text = fd::read_file(fd::CWD, &c_path, 1 << 20).context(|| format!("read {path}"))?;
+    let text = c_str(path.as_str())
+        .and_then(|path| fd::read_file(fd::CWD, &path, 1 << 20))
+        .context(|| format!("read {path}"))?;
     parse_nspid(&String::from_utf8_lossy(&text))
         .ok_or_else(|| Error::new(ErrorKind::System, format!("{path} has no NSpid")))
 }

@@ -29,6 +29,7 @@ use crate::spec::{self, OCI_VERSION, StateDocument, Status};
 use crate::state::filter::CompiledFilter;
 use crate::state::record::Record;
 use crate::stdio::Stdio;
+use runtime_sys::text::c_str;
 use runtime_sys::{Errno, cred};
 use seccomp::Listener;
 use std::ffi::{CString, OsStr};
@@ -139,7 +140,7 @@ impl ExecBuilder {
             .traced(Mark::Plan)?;
         plan.enter = enter(&record)?;
         if let Some(hook) = &self.hook {
-            prepare::hook::for_start_container(&mut plan, hook);
+            prepare::hook::for_start_container(&mut plan, hook)?;
         }
         let oom_watch = Cgroup::from_record(record.cgroup_path())?.map(|cgroup| {
             let before = cgroup.memory_events();
@@ -329,8 +330,8 @@ fn spawn_beside_init(plan: &mut Plan, record: &Record) -> Result<Child> {
 /// Returns the path of init's root directory, relative to /proc. The process will have the same
 /// root.
 fn root(record: &Record) -> Result<CString> {
-    CString::new(format!("{}/root", record.init.pid))
-        .map_err(|_nul| Error::new(ErrorKind::System, "a pid is no text"))
+    let path = format!("{}/root", record.init.pid);
+    c_str(path.as_str()).context(|| path)
 }
 
 /// Opens init's root directory, for a container in the runtime's mount namespace. Joining that

@@ -5,8 +5,8 @@
 use crate::error::{Context, Result};
 use crate::state::record::Record;
 use nix::mount::{MntFlags, umount2};
+use runtime_sys::text::c_str;
 use runtime_sys::{Errno, fd};
-use std::ffi::CString;
 
 /// Returns the id of the topmost mount at `path`.
 pub(super) fn id_at(path: &str) -> Result<u64> {
@@ -14,7 +14,7 @@ pub(super) fn id_at(path: &str) -> Result<u64> {
 }
 
 fn id(path: &str) -> runtime_sys::Result<u64> {
-    let path = CString::new(path).unwrap_or_default();
+    let path = c_str(path)?;
     fd::mount_id(fd::open_follow(fd::CWD, &path, libc::O_PATH | libc::O_DIRECTORY, 0)?)
 }
 
@@ -25,7 +25,7 @@ pub(super) fn remove(record: &Record) -> Result<()> {
     let path = &record.rootfs;
     match id(path) {
         Ok(now) if now != before => {
-            let c_path = CString::new(path.as_str()).unwrap_or_default();
+            let c_path = c_str(path.as_str()).context(|| format!("umount {path:?}"))?;
             // A lazy unmount: the container's processes have ended, but other processes may
             // still use the mount.
             match umount2(c_path.as_c_str(), MntFlags::MNT_DETACH) {

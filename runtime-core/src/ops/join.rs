@@ -6,6 +6,7 @@ use crate::config::namespaces::Kind;
 use crate::error::{Context, Result};
 use crate::parent::{self, Child};
 use runtime_sys::fd;
+use runtime_sys::text::c_str;
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -28,8 +29,8 @@ pub(super) fn joins(namespace_paths: &BTreeMap<String, String>, init: OwnedFd) -
 /// Opens the root directory of a process.
 pub(super) fn root_of(pid: i32) -> Result<OwnedFd> {
     let path = format!("/proc/{pid}/root");
-    let c_path = CString::new(path.as_str()).unwrap_or_default();
-    fd::open_follow(fd::CWD, &c_path, libc::O_PATH | libc::O_DIRECTORY, 0).context(|| format!("open {path}"))
+    let open = |path: CString| fd::open_follow(fd::CWD, &path, libc::O_PATH | libc::O_DIRECTORY, 0);
+    c_str(path.as_str()).and_then(open).context(|| format!("open {path}"))
 }
 
 /// Clones the process, which waits until `attach` has put it into its cgroup.
@@ -42,7 +43,7 @@ pub(super) fn spawn_and_attach(plan: &mut Plan, attach: impl FnOnce(&Child) -> R
 }
 
 fn is_own_user_namespace(path: &str) -> Result<bool> {
-    let path = CString::new(path).unwrap_or_default();
+    let path = c_str(path).context(|| format!("stat {path:?}"))?;
     let stat = |path| fd::stat_at(fd::CWD, path, 0).context(|| format!("stat {}", crate::path::show(path)));
     let (own, other) = (stat(c"/proc/self/ns/user")?, stat(&path)?);
     Ok((own.st_dev, own.st_ino) == (other.st_dev, other.st_ino))

@@ -12,8 +12,8 @@ use crate::values::{Rlimit, SCHED_DEADLINE, rlimit_name};
 use nix::sys::stat::fstat;
 use nix::unistd::geteuid;
 use runtime_sys::process::SchedAttr;
+use runtime_sys::text::c_str;
 use runtime_sys::{Errno, fd, process};
-use std::ffi::CString;
 use std::os::fd::AsFd;
 
 /// Attributes that the parent sets on a process.
@@ -41,8 +41,8 @@ pub(crate) fn apply(attributes: Attributes<'_>, proc: &Proc, pid: i32, limits_he
 
 fn set(attributes: Attributes<'_>, proc: &Proc, pid: i32, limits_here: bool) -> Result<()> {
     if let Some(score) = attributes.oom_score_adj {
-        let file = CString::new(format!("{pid}/oom_score_adj")).unwrap_or_default();
-        proc.write(&file, score.to_string().as_bytes()).map_err(|errno| {
+        let file = c_str(format!("{pid}/oom_score_adj"));
+        file.and_then(|file| proc.write(&file, score.to_string().as_bytes())).map_err(|errno| {
             let error =
                 Error::os(errno, format!("process.oomScoreAdj: write {score} to /proc/{pid}/oom_score_adj"));
             if errno == Errno::EACCES { error.with_hint("lowering it needs CAP_SYS_RESOURCE") } else { error }

@@ -6,8 +6,8 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path::proc::Proc;
 use crate::values::IdRange;
 use nix::unistd::{getegid, geteuid};
+use runtime_sys::text::c_str;
 use runtime_sys::{Errno, fd, process};
-use std::ffi::CString;
 use std::process::Command;
 
 /// Returns true unless the caller is root of the initial user namespace.
@@ -26,7 +26,8 @@ pub(crate) fn denies_groups(target: Option<i32>) -> Result<bool> {
         None if crate::userns::is_initial_user_namespace()? => return Ok(false),
         None => "/proc/self/setgroups".to_owned(),
     };
-    let text = fd::read_piece(fd::CWD, &CString::new(path.as_str()).unwrap_or_default())
+    let text = c_str(path.as_str())
+        .and_then(|path| fd::read_piece(fd::CWD, &path))
         .context(|| format!("read {path}"))?;
     Ok(text.starts_with(b"deny"))
 }
@@ -45,8 +46,9 @@ pub(crate) fn write_maps(proc: &Proc, pid: i32, uid: &[IdRange], gid: &[IdRange]
     helper("newgidmap", pid, gid).or_else(|helper| {
         own_only(gid, getegid().as_raw(), helper, || {
             // Otherwise an unprivileged process could drop a group by which it is denied access.
-            let file = file(pid, "setgroups");
-            proc.write(&file, b"deny").context(|| format!("write /proc/{pid}/setgroups"))?;
+            let file = c_str(format!("{pid}/setgroups"));
+            file.and_then(|file| proc.write(&file, b"deny"))
+                .context(|| format!("write /proc/{pid}/setgroups"))?;
             write(proc, pid, "gid_map", gid)
         })
     })
@@ -59,7 +61,7 @@ pub(crate) fn compare_maps(proc: &Proc, pid: i32, uid: &[IdRange], gid: &[IdRang
         if map.is_empty() {
             continue;
         }
-        let text = proc.read(&file(pid, name)).context(|| format!("read /proc/{pid}/{name}"))?;
+        let text = read(proc, pid, name)?;
         let text = String::from_utf8_lossy(&text);
         let mut given: Vec<_> = map.iter().map(|m| (m.inside, m.outside, m.size)).collect();
         let mut actual: Vec<_> = ranges(&text).collect();
@@ -75,7 +77,7 @@ pub(crate) fn compare_maps(proc: &Proc, pid: i32, uid: &[IdRange], gid: &[IdRang
 
 /// Returns the host's uid for `uid` in the user namespace that process `pid` is in.
 pub(crate) fn on_host(proc: &Proc, pid: i32, uid: u32) -> Result<u32> {
-    let map = proc.read(&file(pid, "uid_map")).context(|| format!("read /proc/{pid}/uid_map"))?;
+    let map = read(proc, pid, "uid_map")?;
     find(&String::from_utf8_lossy(&map), uid).ok_or_else(|| {
         Error::new(ErrorKind::Setup, format!("process.user.uid: {uid} has no mapping (linux.uidMappings)"))
     })
@@ -98,7 +100,7 @@ impl Maps {
     /// Reads the mappings of the user namespace that process `pid` is in.
     pub(crate) fn of(proc: &Proc, pid: i32) -> Result<Self> {
         let read = |name: &str| {
-            let text = proc.read(&file(pid, name)).context(|| format!("read /proc/{pid}/{name}"))?;
+            let text = read(proc, pid, name)?;
             Ok(ranges(&String::from_utf8_lossy(&text)).collect())
         };
         Ok(Maps { uid: read("uid_map")?, gid: read("gid_map")? })
@@ -140,8 +142,9 @@ fn own_only(map: &[IdRange], own: u32, helper: Error, write: impl FnOnce() -> Re
     }
 }
 
-fn file(pid: i32, name: &str) -> CString {
-    CString::new(format!("{pid}/{name}")).unwrap_or_default()
+fn read(proc: &Proc, pid: i32, name: &str) -> Result<Vec<u8>> {
+    let text = c_str(format!("{pid}/{name}")).and_then(|file| proc.read(&file));
+    text.context(|| format!("read /proc/{pid}/{name}"))
 }
 
 fn write(proc: &Proc, pid: i32, name: &str, map: &[IdRange]) -> Result<()> {
@@ -149,7 +152,7 @@ fn write(proc: &Proc, pid: i32, name: &str, map: &[IdRange]) -> Result<()> {
     for IdRange { inside, outside, size } in map {
         text.push_str(&format!("{inside} {outside} {size}\n"));
     }
-    proc.write(&file(pid, name), text.as_bytes()).map_err(|errno| {
+    c_str(format!("{pid}/{name}")).and_then(|file| proc.write(&file, text.as_bytes())).map_err(|errno| {
         let error = Error::os(errno, format!("write /proc/{pid}/{name}")).of_kind(ErrorKind::Setup);
         match errno {
             Errno::EPERM => error.with_hint("the runtime may not map these ids"),

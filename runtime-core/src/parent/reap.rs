@@ -6,8 +6,8 @@
 //! file system can leave it without an answer.
 
 use runtime_sys::process::{ExitStatus, pidfd_send_signal, try_wait};
+use runtime_sys::text::c_str;
 use runtime_sys::{Errno, Result, fd, ignore};
-use std::ffi::CString;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ pub(crate) fn end(pidfd: impl AsFd) {
 }
 
 fn status_of(pid: i32) -> Result<ExitStatus> {
-    let path = CString::new(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let path = c_str(format!("/proc/{pid}/stat"))?;
     let text = fd::read_piece(fd::CWD, &path)?;
     parse_status(&text).ok_or(Errno::EBADMSG)
 }

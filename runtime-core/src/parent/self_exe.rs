@@ -26,8 +26,8 @@ use nix::sys::prctl;
 use runtime_sys::exe;
 use runtime_sys::exec::{StringArray, execve_fd};
 use runtime_sys::mount::{self, Depth, MountAttr, attr};
+use runtime_sys::text::c_str;
 use runtime_sys::{Errno, cred, fd};
-use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 const EXE: &std::ffi::CStr = c"/proc/self/exe";
@@ -94,7 +94,7 @@ fn on_a_dead_mount(exe: &OwnedFd, close: impl FnOnce(OwnedFd)) -> runtime_sys::R
     let readonly = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
     let mount = mount::clone_tree(exe, c"", Depth::One, 0)?;
     mount::set_attr(&mount, Depth::One, &readonly)?;
-    let path = CString::new(format!("/proc/self/fd/{}", mount.as_raw_fd())).unwrap_or_default();
+    let path = c_str(format!("/proc/self/fd/{}", mount.as_raw_fd()))?;
     let file = fd::open_follow(fd::CWD, &path, libc::O_RDONLY, 0)?;
     close(mount);
     match mount::set_attr(&file, Depth::One, &readonly) {

@@ -5,6 +5,7 @@ pub(crate) mod file;
 pub(crate) mod proc;
 pub(crate) mod root;
 
+use runtime_sys::text::c_str;
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -49,7 +50,7 @@ pub(crate) fn show(path: &CStr) -> std::path::Display<'_> {
 /// Returns the present path of the file that a descriptor refers to (/proc/self/fd of proc(5)).
 /// Parent only (heap).
 pub(crate) fn of_fd(fd: impl AsFd) -> runtime_sys::Result<PathBuf> {
-    let link = CString::new(format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())).unwrap_or_default();
+    let link = c_str(format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd()))?;
     let mut buf = [0; libc::PATH_MAX as usize];
     runtime_sys::fd::readlink(runtime_sys::fd::CWD, &link, &mut buf).map(from_bytes)
 }

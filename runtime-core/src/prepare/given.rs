@@ -2,7 +2,9 @@
 //! The parts of a plan that are not in config.json.
 
 use crate::boundary::plan::Keeps;
+use crate::error::{Context, Result};
 use crate::state::filter::CompiledFilter;
+use runtime_sys::text::c_str;
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -47,7 +49,7 @@ pub(crate) struct Host<'a> {
     pub(crate) hierarchy: &'a CStr,
 }
 
-/// Converts text that `config` has checked for NUL bytes.
-pub(super) fn c_string(text: &str) -> CString {
-    CString::new(text).unwrap_or_default()
+/// Converts text of a configuration or of a record.
+pub(super) fn c_string(text: &str) -> Result<CString> {
+    c_str(text).context(|| format!("{text:?}"))
 }

@@ -26,7 +26,7 @@ pub(crate) fn for_create_container(
     root: CString,
     stdio: [OwnedFd; 3],
 ) -> Result<Plan> {
-    let path = super::given::c_string(&hook.path);
+    let path = super::given::c_string(&hook.path)?;
     let file =
         fd::open_follow(fd::CWD, &path, libc::O_PATH, 0).context(|| format!("fork/exec {}", hook.path))?;
     let process = Process {
@@ -39,8 +39,8 @@ pub(crate) fn for_create_container(
         umask: UMASK,
         cwd: root,
         make_cwd: false,
-        args: StringArray::new(strings(&hook.args)),
-        env: StringArray::new(strings(hook.env.as_deref().unwrap_or_default())),
+        args: StringArray::new(strings(&hook.args)?),
+        env: StringArray::new(strings(hook.env.as_deref().unwrap_or_default())?),
         home: None,
         program: Program::OfHost { path, file, by_path },
         no_new_privileges: false,
@@ -73,18 +73,19 @@ pub(crate) fn for_create_container(
 
 /// Turns the plan of an exec process into that of a startContainer hook. The privileges stay
 /// those of the container's first process.
-pub(crate) fn for_start_container(plan: &mut Plan, hook: &Hook) {
+pub(crate) fn for_start_container(plan: &mut Plan, hook: &Hook) -> Result<()> {
     let process = &mut plan.process;
-    process.program = Program::Path(super::given::c_string(&hook.path));
-    process.args = StringArray::new(strings(&hook.args));
+    process.program = Program::Path(super::given::c_string(&hook.path)?);
+    process.args = StringArray::new(strings(&hook.args)?);
     // Without `env` the hook gets the program's environment, as with runc.
     if let Some(env) = &hook.env {
-        process.env = StringArray::new(strings(env));
+        process.env = StringArray::new(strings(env)?);
         process.home = None;
     }
+    Ok(())
 }
 
 /// Converts texts that `config` has checked for NUL bytes.
-fn strings(texts: &[String]) -> Vec<CString> {
+fn strings(texts: &[String]) -> Result<Vec<CString>> {
     texts.iter().map(|text| super::given::c_string(text)).collect()
 }

@@ -7,8 +7,9 @@ use crate::config::field::unsupported;
 use crate::config::process::Process;
 use crate::error::{Context, Result};
 use crate::path::proc;
+use runtime_sys::text::concat;
 use runtime_sys::{Errno, fd};
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 
 const SELINUX_MAGIC: i64 = 0xf97c_ff8c;
 
@@ -38,12 +39,10 @@ pub(super) fn labels(config: &Process, keyring: bool) -> Result<Option<Labels>> 
                 format_args!("{} is specified, but AppArmor is not enabled on the host", show(profile)),
             ));
         }
-        let content = [b"exec ", profile.to_bytes()].concat();
         writes.push(Label {
             field,
             file: apparmor_file()?.to_owned(),
-            // Neither part has a NUL byte.
-            content: CString::new(content).unwrap_or_default(),
+            content: concat(&[c"exec ", profile]),
         });
     }
     if writes.is_empty() {

@@ -40,11 +40,11 @@ pub(crate) fn for_create(config: &Config, id: &str, host: &Host<'_>, extras: Ext
         late_namespaces: namespaces::late(namespaces),
         awaits_devices: !config.net_devices.is_empty(),
         cgroup_namespace: is_new(Kind::Cgroup),
-        time_namespace: is_new(Kind::Time).then(|| namespaces::time_offsets(namespaces)),
+        time_namespace: is_new(Kind::Time).then(|| namespaces::time_offsets(namespaces)).transpose()?,
         network: None,
         loopback: is_new(Kind::Network),
-        hostname: config.hostname.as_deref().map(c_string),
-        domainname: config.domainname.as_deref().map(c_string),
+        hostname: config.hostname.as_deref().map(c_string).transpose()?,
+        domainname: config.domainname.as_deref().map(c_string).transpose()?,
         rootfs: rootfs::rootfs(config, host, &joins, barrier, extras.no_pivot)?,
         sysctls: config
             .sysctls

@@ -107,7 +107,7 @@ pub(super) fn late(namespaces: &Namespaces) -> i32 {
 }
 
 /// Returns the content for timens_offsets (time_namespaces(7)).
-pub(super) fn time_offsets(namespaces: &Namespaces) -> CString {
+pub(super) fn time_offsets(namespaces: &Namespaces) -> Result<CString> {
     let mut text = String::new();
     for (clock, secs, nanosecs) in &namespaces.time_offsets {
         text.push_str(&format!("{clock} {secs} {nanosecs}\n"));

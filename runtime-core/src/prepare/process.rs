@@ -7,9 +7,10 @@ use crate::boundary::plan::{HOME_MAX, Keyring, Process, Program, Terminal};
 use crate::config::Config;
 use crate::config::namespaces::Kind as NamespaceKind;
 use crate::config::process::Process as ProcessConfig;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::parent::attributes::Attributes;
 use runtime_sys::exec::StringArray;
+use runtime_sys::text::c_str;
 use std::ffi::{CStr, CString};
 
 /// The permissions of a new session keyring. The kernel's default is extended by search for
@@ -25,8 +26,9 @@ const DEFAULT_PATH: &CStr = c"/bin:/usr/bin";
 pub(super) fn init_process(config: &Config, id: &str, enters_pid: bool, extras: Extras) -> Result<Process> {
     let in_user_namespace = config.namespaces.is_own(NamespaceKind::User);
     let search = if in_user_namespace { KEYRING_OTHER_SEARCH } else { KEYRING_OWNER_SEARCH };
-    let keyring =
-        (!extras.no_new_keyring).then(|| self::keyring(id, in_user_namespace, Some(KEYRING | search)));
+    let keyring = (!extras.no_new_keyring)
+        .then(|| self::keyring(id, in_user_namespace, Some(KEYRING | search)))
+        .transpose()?;
     let kind = Kind { in_user_namespace, enters_pid, make_cwd: true };
     process(&config.process, keyring, kind, extras)
 }
@@ -39,19 +41,19 @@ pub(super) fn exec_process(
     enters_pid: bool,
     extras: Extras,
 ) -> Result<Process> {
-    let keyring = (!extras.no_new_keyring).then(|| self::keyring(id, in_user_namespace, None));
+    let keyring = (!extras.no_new_keyring).then(|| self::keyring(id, in_user_namespace, None)).transpose()?;
     process(config, keyring, Kind { in_user_namespace, enters_pid, make_cwd: false }, extras)
 }
 
 /// Returns the session keyring. Since 5.3, the kernel looks for keyring names only in the
 /// process's own user namespace. So only a keyring in the host's user namespace can belong to
 /// a user outside of the container.
-fn keyring(id: &str, in_user_namespace: bool, permissions: Option<u32>) -> Keyring {
-    Keyring {
-        name: super::given::c_string(&format!("_ses.{id}")),
+fn keyring(id: &str, in_user_namespace: bool, permissions: Option<u32>) -> Result<Keyring> {
+    Ok(Keyring {
+        name: super::given::c_string(&format!("_ses.{id}"))?,
         permissions,
         may_be_anothers: !in_user_namespace,
-    }
+    })
 }
 
 /// The properties of a process that are not in its configuration.
@@ -91,7 +93,7 @@ fn process(config: &ProcessConfig, keyring: Option<Keyring>, kind: Kind, extras:
     if home.is_some() {
         let mut room = b"HOME=/".to_vec();
         room.resize(b"HOME=".len() + HOME_MAX, b' ');
-        env.push(CString::new(room).unwrap_or_default());
+        env.push(c_str(room).context(|| "HOME")?);
     }
     Ok(Process {
         keyring,
@@ -103,7 +105,7 @@ fn process(config: &ProcessConfig, keyring: Option<Keyring>, kind: Kind, extras:
         umask: config.umask,
         cwd: config.cwd.clone(),
         make_cwd,
-        program: program(config.args.first().map_or(c"", CString::as_c_str), config.search_path()),
+        program: program(config.args.first().map_or(c"", CString::as_c_str), config.search_path())?,
         args: StringArray::new(config.args.clone()),
         env: StringArray::new(env),
         home,
@@ -120,9 +122,9 @@ fn process(config: &ProcessConfig, keyring: Option<Keyring>, kind: Kind, extras:
     })
 }
 
-fn program(name: &CStr, search_path: Option<&CStr>) -> Program {
+fn program(name: &CStr, search_path: Option<&CStr>) -> Result<Program> {
     if name.to_bytes().contains(&b'/') {
-        return Program::Path(name.to_owned());
+        return Ok(Program::Path(name.to_owned()));
     }
     let directories = search_path
         .unwrap_or(DEFAULT_PATH)
@@ -130,9 +132,10 @@ fn program(name: &CStr, search_path: Option<&CStr>) -> Program {
         .split(|b| *b == b':')
         // An empty entry is the working directory (execvp(3)).
         .map(|directory| if directory.is_empty() { b"." } else { directory })
-        .map(|directory| CString::new([directory, b"/"].concat()).unwrap_or_default())
-        .collect();
-    Program::Search { name: name.to_owned(), directories }
+        .map(|directory| c_str([directory, b"/"].concat()))
+        .collect::<runtime_sys::Result<_>>()
+        .context(|| "PATH")?;
+    Ok(Program::Search { name: name.to_owned(), directories })
 }
 
 /// Returns the attributes that the parent sets on the process.
@@ -152,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_search_path_of_programs() {
-        let directories = |path: Option<&CStr>| match program(c"sh", path) {
+        let directories = |path: Option<&CStr>| match program(c"sh", path).unwrap() {
             Program::Search { directories, .. } => {
                 directories.iter().map(|d| d.to_str().unwrap().to_owned()).collect::<Vec<_>>()
             }
@@ -161,6 +164,6 @@ mod tests {
         assert_eq!(directories(Some(c"/a:/b/")), ["/a/", "/b//"]);
         assert_eq!(directories(Some(c":/a")), ["./", "/a/"]);
         assert_eq!(directories(None), ["/bin/", "/usr/bin/"]);
-        assert!(matches!(program(c"./sh", Some(c"/a")), Program::Path(_)));
+        assert!(matches!(program(c"./sh", Some(c"/a")), Ok(Program::Path(_))));
     }
 }

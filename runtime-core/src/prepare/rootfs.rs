@@ -18,8 +18,8 @@ use crate::path::show;
 use libc::{MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
 use nix::sys::stat::fstat;
 use runtime_sys::mount::Depth;
+use runtime_sys::text::{c_str, concat};
 use runtime_sys::{Errno, cred, fd};
-use std::ffi::CString;
 use std::os::fd::OwnedFd;
 
 pub(super) fn rootfs(
@@ -51,7 +51,7 @@ pub(super) fn rootfs(
         chrooted: config.namespaces.is_new(Kind::Mount)
             && !config.namespaces.is_new(Kind::User)
             && may_be_chrooted()?,
-        mount_point: if own_namespace && !barrier { c"/".to_owned() } else { super::given::c_string(path) },
+        mount_point: if own_namespace && !barrier { c"/".to_owned() } else { super::given::c_string(path)? },
         pivot: !no_pivot,
         readonly: config.rootfs_readonly,
         covered: covered(config),
@@ -69,8 +69,8 @@ fn may_be_chrooted() -> Result<bool> {
 }
 
 fn open_rootfs(path: &str) -> Result<OwnedFd> {
-    let c_path = super::given::c_string(path);
-    fd::open_follow(fd::CWD, &c_path, libc::O_PATH | libc::O_DIRECTORY, 0)
+    c_str(path)
+        .and_then(|path| fd::open_follow(fd::CWD, &path, libc::O_PATH | libc::O_DIRECTORY, 0))
         .context(|| format!("stat {path}"))
         .map_err(|error| error.wrap_as(ErrorKind::InvalidConfig, "invalid rootfs").at("root.path"))
 }
@@ -197,7 +197,7 @@ fn new_node(node: &NodeConfig, dev: u64) -> Tree {
 }
 
 fn host_node(node: &NodeConfig, dev: u64, trees: &mut Trees) -> Result<Tree> {
-    let path = CString::new([b"/", node.path.to_bytes()].concat()).unwrap_or_default();
+    let path = concat(&[c"/", &node.path]);
     let at = format!("device {} of the host", show(&path));
     let file = HostFile::open(&path).context(|| at.clone())?;
     let st = fstat(&file).context(|| at.clone())?;

@@ -9,6 +9,7 @@ use crate::path::root::Leaf;
 use crate::path::{clean, of_fd};
 use nix::sys::stat::fstat;
 use runtime_sys::fd::{self, resolve};
+use runtime_sys::text::{c_str, concat};
 use runtime_sys::{Errno, Result};
 use std::cell::OnceCell;
 use std::ffi::{CStr, CString};
@@ -62,7 +63,7 @@ impl<'a> Sources<'a> {
         if !climbs {
             let text = path.to_str().map(clean).unwrap_or_default();
             for name in [&self.name, self.kernels_name()?] {
-                if let Some(rest) = below(&text, name) {
+                if let Some(rest) = below(&text, name)? {
                     return Ok(Found::FromContainer(rest));
                 }
             }
@@ -72,7 +73,7 @@ impl<'a> Sources<'a> {
             }
         }
         let mut walk =
-            Walk { sources: self, dir: root()?, rest: parts(path.to_bytes()), links: 0, no_follow };
+            Walk { sources: self, dir: root()?, rest: parts(path.to_bytes())?, links: 0, no_follow };
         let id = match walk.run()? {
             Step::Done(found) => return Ok(found),
             Step::Host(id) => id,
@@ -121,11 +122,11 @@ impl<'a> Sources<'a> {
 }
 
 /// Returns the rest of `path` after `name`, both as returned by [`clean`].
-fn below(path: &str, name: &str) -> Option<CString> {
-    let rest = path.strip_prefix(name).filter(|_| !name.is_empty())?;
+fn below(path: &str, name: &str) -> Result<Option<CString>> {
+    let Some(rest) = path.strip_prefix(name).filter(|_| !name.is_empty()) else { return Ok(None) };
     match rest.strip_prefix('/') {
-        Some(rest) => Some(super::given::c_string(rest)),
-        None => rest.is_empty().then(|| c".".to_owned()),
+        Some(rest) => c_str(rest).map(Some),
+        None => Ok(rest.is_empty().then(|| c".".to_owned())),
     }
 }
 
@@ -244,7 +245,7 @@ impl Walk<'_> {
         if target.as_bytes().starts_with(b"/") {
             self.dir = root()?;
         }
-        self.rest.extend(parts(target.as_bytes()));
+        self.rest.extend(parts(target.as_bytes())?);
         Ok(())
     }
 
@@ -276,16 +277,18 @@ fn climbs(path: &[u8]) -> bool {
 }
 
 /// Splits a path into its components. The first component is the last element.
-fn parts(path: &[u8]) -> Vec<CString> {
+fn parts(path: &[u8]) -> runtime_sys::Result<Vec<CString>> {
     let parts = path.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
-    // The parts of a C string have no NUL byte.
-    parts.rev().map(|part| CString::new(part).unwrap_or_default()).collect()
+    parts.rev().map(c_str).collect()
 }
 
 /// Joins components to a path relative to the rootfs.
 fn join(parts: impl Iterator<Item = CString>) -> CString {
-    let parts: Vec<_> = parts.map(CString::into_bytes).collect();
-    if parts.is_empty() { c".".to_owned() } else { CString::new(parts.join(&b'/')).unwrap_or_default() }
+    let parts: Vec<CString> = parts.collect();
+    let mut all: Vec<&CStr> = parts.iter().flat_map(|part| [part.as_c_str(), c"/"]).collect();
+    // The slash behind the last one.
+    all.pop();
+    if all.is_empty() { c".".to_owned() } else { concat(&all) }
 }
 
 #[cfg(test)]

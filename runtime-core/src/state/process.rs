@@ -2,6 +2,7 @@
 //! Identification of processes by pid and start time, safe against pid reuse.
 
 use crate::error::{Context, Error, ErrorKind, Result};
+use runtime_sys::text::c_str;
 use runtime_sys::{Errno, dir, fd, process};
 use serde::{Deserialize, Serialize};
 use std::ffi::CString;
@@ -152,9 +153,8 @@ struct Tracer {
 /// Returns the tracer of the first traced thread of process `pid`.
 fn tracer_of(pid: i32) -> Result<Option<Tracer>> {
     let path = format!("/proc/{pid}/task");
-    let directory = CString::new(path.as_str()).unwrap_or_default();
-    let opened = fd::open(fd::CWD, &directory, libc::O_RDONLY | libc::O_DIRECTORY, 0);
-    let threads = match opened.and_then(dir::entries) {
+    let open = |path: CString| fd::open(fd::CWD, &path, libc::O_RDONLY | libc::O_DIRECTORY, 0);
+    let threads = match c_str(path.as_str()).and_then(open).and_then(dir::entries) {
         Err(Errno::ENOENT | Errno::ESRCH) => return Ok(None),
         other => other.context(|| format!("read {path}"))?,
     };
@@ -174,7 +174,7 @@ fn tracer_of(pid: i32) -> Result<Option<Tracer>> {
 /// ended.
 fn number_in_status(thread: i32, key: &str) -> Result<Option<i32>> {
     let path = format!("/proc/{thread}/status");
-    match fd::read_piece(fd::CWD, &CString::new(path.as_str()).unwrap_or_default()) {
+    match c_str(path.as_str()).and_then(|path| fd::read_piece(fd::CWD, &path)) {
         Ok(text) => Ok(parse_number(&String::from_utf8_lossy(&text), key)),
         Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),
         Err(errno) => Err(Error::os(errno, format!("read {path}"))),
@@ -189,7 +189,7 @@ fn parse_number(status: &str, key: &str) -> Option<i32> {
 /// the caller has no permission.
 fn pid_namespace_of(pid: i32) -> Result<Option<u64>> {
     let path = format!("/proc/{pid}/ns/pid");
-    match fd::stat_at(fd::CWD, &CString::new(path.as_str()).unwrap_or_default(), 0) {
+    match c_str(path.as_str()).and_then(|path| fd::stat_at(fd::CWD, &path, 0)) {
         Ok(st) => Ok(Some(st.st_ino)),
         Err(Errno::ENOENT | Errno::ESRCH | Errno::EACCES | Errno::EPERM) => Ok(None),
         Err(errno) => Err(Error::os(errno, format!("stat {path}"))),
@@ -224,9 +224,10 @@ pub(crate) struct Stat {
 }
 
 fn stat(pid: i32) -> Result<Option<Stat>> {
-    let path = CString::new(format!("/proc/{pid}/stat")).unwrap_or_default();
     let mut text = [0; 1024];
-    let read = fd::open(fd::CWD, &path, libc::O_RDONLY, 0).and_then(|file| fd::read(file, &mut text));
+    let read = c_str(format!("/proc/{pid}/stat"))
+        .and_then(|path| fd::open(fd::CWD, &path, libc::O_RDONLY, 0))
+        .and_then(|file| fd::read(file, &mut text));
     match read {
         Ok(n) => Ok(parse_stat(text.get(..n).unwrap_or_default())),
         Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),

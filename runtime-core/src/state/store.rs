@@ -99,7 +99,7 @@ impl Store {
     /// Reserves an id by making its directory. Fails if the directory exists.
     pub(crate) fn reserve(&self, id: &ContainerId) -> Result<Locked> {
         let root = self.make_root()?;
-        let name = id.file_name();
+        let name = id.file_name().context(|| format!("container id {id}"))?;
         match fd::mkdir(&root, &name, 0o711) {
             Ok(()) => {}
             Err(Errno::EEXIST) => {
@@ -419,7 +419,7 @@ impl Locked {
                 Ok(()) | Err(Errno::ENOENT) => {}
                 Err(errno) => return Err(errno),
             }
-            match unlinkat(root, self.id.file_name().as_c_str(), UnlinkatFlags::RemoveDir) {
+            match unlinkat(root, self.id.file_name()?.as_c_str(), UnlinkatFlags::RemoveDir) {
                 Err(Errno::ENOENT) => Ok(()),
                 other => other,
             }

@@ -3,6 +3,7 @@
 
 use super::fd;
 use super::result::Result;
+use super::text::c_str;
 use nix::errno::Errno;
 use nix::fcntl::renameat;
 use nix::unistd::{UnlinkatFlags, unlinkat};
@@ -140,7 +141,7 @@ fn remove_file(dir: impl AsFd, name: &CStr) -> Result<bool> {
 /// `dir` had, or `None` if the directory has vanished.
 fn move_up(below: impl AsFd, name: &CStr, dir: impl AsFd, moved: &mut u32) -> Result<Option<CString>> {
     loop {
-        let new = CString::new(format!(".removed-{moved}")).unwrap_or_default();
+        let new = c_str(format!(".removed-{moved}"))?;
         *moved += 1;
         match renameat(&below, name, &dir, new.as_c_str()) {
             Ok(()) => return Ok(Some(new)),

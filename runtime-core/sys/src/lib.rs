@@ -47,6 +47,7 @@ pub mod signal;
 pub mod socket;
 #[cfg(feature = "startup")]
 pub mod startup;
+pub mod text;
 pub mod tty;
 
 pub use nix::errno::Errno;

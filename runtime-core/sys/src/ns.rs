@@ -3,8 +3,8 @@
 
 use super::ioctl::{self, Number};
 use super::result::{Result, done, new_fd};
+use super::text::c_str;
 use nix::sched::CloneFlags;
-use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// `int setns(int fd, int nstype)`: joins a namespace. `fd` is a namespace file, or
@@ -38,7 +38,7 @@ pub fn owner(fd: impl AsFd) -> Result<OwnedFd> {
 /// Returns whether a file of nsfs is a namespace that the calling thread is in. `name` is its
 /// name in /proc/PID/ns. Parent only (heap).
 pub fn is_own(name: &str, file: &libc::stat) -> Result<bool> {
-    let path = CString::new(format!("/proc/thread-self/ns/{name}")).unwrap_or_default();
+    let path = c_str(format!("/proc/thread-self/ns/{name}"))?;
     let own = super::fd::stat_at(super::fd::CWD, &path, 0)?;
     Ok((own.st_dev, own.st_ino) == (file.st_dev, file.st_ino))
 }
