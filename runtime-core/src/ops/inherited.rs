@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The properties that later processes of a container inherit from its first process.
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::spec;
 use crate::state::record::Record;
 use serde::{Deserialize, Serialize};
@@ -18,8 +18,12 @@ pub(super) struct Inherited {
 }
 
 impl Inherited {
-    /// Reads the properties from the record.
+    /// Reads the properties from the record. Version 1 of it lacks them.
     pub(super) fn of(record: &Record) -> Result<Self> {
+        if !record.allows_exec() {
+            let why = "cannot exec in a container that an older version of this runtime has made";
+            return Err(Error::new(ErrorKind::InvalidState, why));
+        }
         record.read(&record.inherited)
     }
 
