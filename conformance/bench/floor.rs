@@ -21,7 +21,7 @@ use nix::unistd::{
     UnlinkatFlags, chdir, mkdir, pivot_root, read, setsid, symlinkat, unlink, unlinkat, write,
 };
 use runtime_sys::bpf::{Insn, attach_device_filter, load_device_filter};
-use runtime_sys::clone::{Child, clone3};
+use runtime_sys::clone::{ChildMain, clone3};
 use runtime_sys::cred::{CapSets, cap_set, drop_bounding, set_groups};
 use runtime_sys::fd::umask;
 use runtime_sys::startup::Arguments;
@@ -101,7 +101,7 @@ struct Init<'a> {
     filter: &'a [u8],
 }
 
-impl Child for Init<'_> {
+impl ChildMain for Init<'_> {
     fn run(self) -> ! {
         make();
         become_user();

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::wait::{WaitStatus, waitpid};
-use runtime_sys::clone::{Child, clone3};
+use runtime_sys::clone::{ChildMain, clone3};
 use runtime_sys::cred::{CAP_SYS_ADMIN, drop_bounding};
 use runtime_sys::fd::{CWD, close_range, poll};
 use runtime_sys::mount::{self, Depth, MountAttr, attr};
@@ -183,7 +183,7 @@ fn a_time_namespace_can_be_made_set_and_entered_by_one_process() {
 /// A child without heap, which waits for a signal.
 struct Sleeper;
 
-impl Child for Sleeper {
+impl ChildMain for Sleeper {
     fn run(self) -> ! {
         nix::unistd::pause();
         exit(0)

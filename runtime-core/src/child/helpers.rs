@@ -11,7 +11,7 @@ use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
 use crate::boundary::tree::{Cloner, NewNode, Source};
 use crate::path::root::Root;
 use nix::unistd::{chroot, fchdir};
-use runtime_sys::clone::Child;
+use runtime_sys::clone::ChildMain;
 use runtime_sys::mount::{self, Depth, attr};
 use runtime_sys::signal::Ignored;
 use runtime_sys::{Errno, fd, socket};
@@ -39,7 +39,7 @@ pub(crate) struct TreeCloner<'a> {
     pub(crate) holds: &'a mut [RawFd],
 }
 
-impl Child for TreeCloner<'_> {
+impl ChildMain for TreeCloner<'_> {
     fn run(self) -> ! {
         runtime_sys::signal::reset_in_child(Ignored::ALL);
         let closed = close_others(self.holds);
@@ -167,7 +167,7 @@ pub(crate) struct Room<'a> {
     pub(crate) channel: &'a ChildEnd,
 }
 
-impl Child for Room<'_> {
+impl ChildMain for Room<'_> {
     fn run(self) -> ! {
         let [channel, parent] = self.channel.descriptors();
         let ready = || -> StepResult {
@@ -200,7 +200,7 @@ pub(crate) struct RouteOpener<'a> {
     pub(crate) channel: &'a ChildEnd,
 }
 
-impl Child for RouteOpener<'_> {
+impl ChildMain for RouteOpener<'_> {
     fn run(self) -> ! {
         runtime_sys::signal::reset_in_child(Ignored::ALL);
         report_and_exit(self.open(), self.channel)
@@ -226,7 +226,7 @@ pub(crate) struct UsernsHolder<'a> {
     pub(crate) channel: &'a ChildEnd,
 }
 
-impl Child for UsernsHolder<'_> {
+impl ChildMain for UsernsHolder<'_> {
     fn run(self) -> ! {
         if let Err(failure) = self.show() {
             report_and_exit(Err(failure), self.channel);

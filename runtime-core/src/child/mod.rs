@@ -37,7 +37,7 @@ use crate::path::root::PathBuffer;
 use places::{Places, View};
 use process::hide;
 use report::report_and_exit;
-use runtime_sys::clone::Child;
+use runtime_sys::clone::ChildMain;
 use runtime_sys::signal::Ignored;
 use std::convert::Infallible;
 use std::ffi::CStr;
@@ -58,7 +58,7 @@ pub(crate) struct FirstChild<'a> {
     pub(crate) ignored: Ignored,
 }
 
-impl Child for FirstChild<'_> {
+impl ChildMain for FirstChild<'_> {
     fn run(self) -> ! {
         runtime_sys::signal::reset_in_child(self.ignored);
         marks::enter(if self.plan.has_stage() { Track::Stage } else { Track::Init });
@@ -72,7 +72,7 @@ struct Init<'a> {
     channel: &'a ChildEnd,
 }
 
-impl Child for Init<'_> {
+impl ChildMain for Init<'_> {
     fn run(self) -> ! {
         marks::enter(Track::Init);
         report_and_exit(init(self.plan, self.channel), self.channel)
@@ -90,7 +90,7 @@ struct Last<'a> {
     channel: &'a ChildEnd,
 }
 
-impl Child for Last<'_> {
+impl ChildMain for Last<'_> {
     fn run(self) -> ! {
         marks::enter(Track::Last);
         let Last { program, process, channel } = self;

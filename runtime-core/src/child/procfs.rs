@@ -24,7 +24,7 @@ use libc::{CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER};
 use nix::mount::{MntFlags, umount2};
 use nix::sys::socket::SockType;
 use nix::unistd::{chdir, chroot, fchdir, pivot_root};
-use runtime_sys::clone::{Child, clone3};
+use runtime_sys::clone::{ChildMain, clone3};
 use runtime_sys::{Errno, cred, fd, mount, ns, process, socket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
@@ -78,7 +78,7 @@ struct Guide<'a> {
     other_end: RawFd,
 }
 
-impl Child for Guide<'_> {
+impl ChildMain for Guide<'_> {
     fn run(self) -> ! {
         // EBADF at worst: the descriptor is closed already.
         runtime_sys::ignore(fd::close_range(self.other_end, self.other_end, 0));
@@ -132,7 +132,7 @@ struct Opener<'a> {
     socket: BorrowedFd<'a>,
 }
 
-impl Child for Opener<'_> {
+impl ChildMain for Opener<'_> {
     fn run(self) -> ! {
         let open = || -> StepResult {
             let context = mount::fsopen(c"proc").during(Call::Fsopen)?;

@@ -185,7 +185,7 @@ fn room(to_helper: &OwnedFd, plan: &Plan) -> Result<Child> {
 }
 
 /// Clones a helper process, in the caller's cgroup.
-fn clone_helper(namespaces: i32, channel: ParentEnd, helper: impl clone::Child) -> Result<Child> {
+fn clone_helper(namespaces: i32, channel: ParentEnd, helper: impl clone::ChildMain) -> Result<Child> {
     let blocked = signal::Blocked::all();
     let cloned = clone::clone3(namespaces, false, None, helper);
     drop(blocked);

@@ -17,7 +17,7 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 /// the lock. The child must never return into the code that called clone. The only
 /// implementors are in runtime-core's `child`, which is written for these rules, and
 /// in a test. The heap is checked by a test whose allocator aborts in the child.
-pub trait Child {
+pub trait ChildMain {
     /// Runs the child to its end.
     fn run(self) -> !;
 }
@@ -36,7 +36,7 @@ pub fn clone3(
     namespaces: i32,
     sibling: bool,
     cgroup: Option<BorrowedFd<'_>>,
-    child: impl Child,
+    child: impl ChildMain,
 ) -> Result<(i32, OwnedFd)> {
     let mut pidfd: RawFd = -1;
     let mut args = libc::clone_args {
@@ -64,7 +64,7 @@ pub fn clone3(
     }
     // SAFETY: `args` and `pidfd` outlive the call. Without CLONE_VM and without a new
     // stack, the child has a copy of this stack and of all memory. The child only runs
-    // `child`, which keeps the rules of `Child`, and never returns from this function.
+    // `child`, which keeps the rules of `ChildMain`, and never returns from this function.
     let pid =
         check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) })?;
     if pid == 0 {
@@ -82,7 +82,7 @@ pub fn clone3(
 ///
 /// Errors: EAGAIN (pids.max, RLIMIT_NPROC), ENOMEM (also if the caller has entered a pid
 /// namespace for its children, and the init of that namespace has ended).
-pub fn sibling(child: impl Child) -> Result<i32> {
+pub fn sibling(child: impl ChildMain) -> Result<i32> {
     // SAFETY: as in `clone3`. The order of clone(2)'s other arguments depends on the
     // architecture, but all of them are 0.
     let pid =
@@ -114,7 +114,7 @@ mod tests {
 
     struct Panics;
 
-    impl Child for Panics {
+    impl ChildMain for Panics {
         fn run(self) -> ! {
             // Skips the panic hook, which takes locks.
             std::panic::resume_unwind(Box::new(()));
