@@ -19,7 +19,7 @@ fn main() -> runtime_core::Result<()> {
     let runtime = Runtime::new("/run/runtime-example");
     let id = ContainerId::new(&format!("output-{}", std::process::id()))?;
 
-    // What `runc spec` writes, with another program and without a terminal.
+    // The configuration that `runc spec` writes, with another program and without a terminal.
     let mut spec = Spec::example(runtime_core::is_unified());
     if let Some(process) = &mut spec.process {
         process.terminal = false;

@@ -59,7 +59,7 @@ impl User {
         Ok(self.runtime.builder(self.new_id()?, &self.bundle).spec(spec))
     }
 
-    /// Whether the user may make cgroups: without one, there are no events.
+    /// Returns true if the user may make cgroups. A container without a cgroup has no events.
     fn has_cgroups(&self) -> bool {
         self.uid == 0
     }

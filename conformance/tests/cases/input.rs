@@ -203,7 +203,7 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "missing REQUIRED properties",
         quote: "hostID (uint32, REQUIRED), major, minor (int64, REQUIRED), allow (boolean, REQUIRED), soft, hard (uint64, \
-            REQUIRED), class, policy (string, REQUIRED), priority (int, REQUIRED), index (uint, REQUIRED), value (uint64, REQUIRED): none of them is 0 because nobody has said so \
+            REQUIRED), class, policy (string, REQUIRED), priority (int, REQUIRED), index (uint, REQUIRED), value (uint64, REQUIRED): a missing one is an error, and never 0 \
             (config.md, config-linux.md)",
         run: |runtime| {
             each(MISSING, |(place, change)| {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The parser that the program had before clap, as the oracle of the fuzz target: it changes no more.
+//! The parser that the program had before clap: the oracle of the fuzz target `arguments`. Its logic
+//! does not change; its table and its help have the texts of the program's.
+//!
 //! The arguments of the program, in the style of Go's flag package, which callers of runc use
 //! (docs/decisions/arguments.md): `--flag value` and `--flag=value`, each also with one dash;
 //! `=true` and `=false` for switches. Letters are not bundled (`-ab`), and a comma is a part of

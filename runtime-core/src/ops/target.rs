@@ -27,18 +27,18 @@ pub enum CgroupManager {
     None,
 }
 
-/// Whether a container may go without a cgroup and without a device filter if the caller has no
-/// rights to make them ([`ContainerBuilder::rootless`](super::ContainerBuilder::rootless)). Only a
-/// configuration with neither limits nor a cgroup path can go without a cgroup.
+/// The permission for a container to have no cgroup and no device filter, if the caller has no
+/// rights to make them ([`ContainerBuilder::rootless`](super::ContainerBuilder::rootless)). A
+/// container with limits or with a cgroup path always needs its cgroup.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rootless {
-    /// Yes, unless the caller is root of the initial user namespace.
+    /// Given, unless the caller is root of the initial user namespace.
     #[default]
     Auto,
-    /// Yes.
+    /// Given.
     Yes,
-    /// No: the creation fails.
+    /// Not given: the creation fails.
     No,
 }
 

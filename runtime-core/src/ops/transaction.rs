@@ -41,7 +41,7 @@ pub(super) struct Transaction<'a> {
     pub(super) config: &'a Config,
     pub(super) target: Target,
     pub(super) options: &'a ProcessOptions,
-    /// Whether a container that asks for nothing of its cgroup may go without one.
+    /// The permission for a container without limits and without a cgroup path to have no cgroup.
     pub(super) rootless: Rootless,
     /// The record as it is on disk, or will be after the next write.
     pub(super) record: Record,
