@@ -166,6 +166,17 @@ pub(crate) const CASES: &[Case] = &[
                 "no warning: {}",
                 output.stderr
             );
+            // Where the host's root is a user of the container, the device is not that user's.
+            let bundle = bundle.with(|config| {
+                for (list, size) in [("uidMappings", 1), ("gidMappings", 65_536)] {
+                    config["linux"][list] = json!([
+                        { "containerID": 0, "hostID": 300_000, "size": size },
+                        { "containerID": 65_536, "hostID": 0, "size": 1 }]);
+                }
+            })?;
+            let output = runtime.run_in(&bundle, &["run", "c"])?.ok()?;
+            let nodes: Vec<Option<Node>> = serde_json::from_str(&output.stdout).doing("nodes")?;
+            ensure_eq!(nodes[0].as_ref().map(|node| node.owner), Some((65534, 8)));
             Ok(())
         },
     },

@@ -82,7 +82,7 @@ impl Transaction<'_> {
         if entry.is_gone() {
             // A `delete --force` that has not waited for this lock has removed everything that the
             // record names. Another container may have the id by now.
-            return Err(match together([self.remove_later_cgroup(), self.give_back_devices()]) {
+            return Err(match together([self.remove_later(), self.give_back_devices()]) {
                 Ok(()) => error,
                 Err(left) => error.with_hint(left.report()),
             });
@@ -107,21 +107,27 @@ impl Transaction<'_> {
                 false => Ok(()),
             },
             host_mount::remove(&self.record),
-            match &self.target.resctrl {
-                Some((resctrl, place)) if self.made.resctrl => resctrl.remove(place),
-                _ => Ok(()),
-            },
+            self.remove_resctrl(),
             self.give_back_devices(),
         ])
     }
 
-    /// Removes a cgroup that was made after the container had been deleted. If another container
-    /// has the id by now, the cgroup may be the other's, which is about to clone its init into it.
-    fn remove_later_cgroup(&self) -> Result<()> {
-        if !self.made.owns_cgroup || self.container.store.has(&self.container.id) {
+    /// Removes a cgroup and a resctrl group that were made after the container had been deleted. If
+    /// another container has the id by now, they may be the other's, which is about to put its init
+    /// into them.
+    fn remove_later(&self) -> Result<()> {
+        if self.container.store.has(&self.container.id) {
             return Ok(());
         }
-        self.record.driver().remove_empty()
+        let cgroup = if self.made.owns_cgroup { self.record.driver().remove_empty() } else { Ok(()) };
+        together([cgroup, self.remove_resctrl()])
+    }
+
+    fn remove_resctrl(&self) -> Result<()> {
+        match &self.target.resctrl {
+            Some((resctrl, place)) if self.made.resctrl => resctrl.remove(place),
+            _ => Ok(()),
+        }
     }
 
     fn give_back_devices(&mut self) -> Result<()> {
@@ -405,7 +411,8 @@ impl Transaction<'_> {
     ///
     /// For `--privileged`, Podman describes the host's nodes with the host's ids, which may have no
     /// mapping: runc and crun give the host's /dev/null to the first id of another container. A node
-    /// with such an id keeps the host's root, which is nobody in the container.
+    /// with such an id gets an owner that the container cannot name. If it can name root and nobody
+    /// of the host, that is an error.
     pub(super) fn device_owners(
         &self,
         child: &Child,
@@ -423,20 +430,26 @@ impl Transaction<'_> {
         } else {
             ids::Maps::of(proc, child.pid)?
         };
-        let owner = |node: &Node| {
-            let Some(new) = node.made_by_helper() else { return (0, 0) };
-            let (uid, gid) = maps.on_host(new.uid, new.gid);
-            for (name, id, host) in [("uid", new.uid, uid), ("gid", new.gid, gid)] {
-                if host.is_none() {
-                    let path = show(&node.path);
-                    let text =
-                        format!("linux.devices: /{path}: {name} {id} has no mapping (linux.{name}Mappings)");
-                    warnings.push(Warning(format!("{text}; the device belongs to nobody")));
+        let strangers = maps.strangers();
+        let mut owner = |node: &Node| {
+            let Some(new) = node.made_by_helper() else { return Ok((0, 0)) };
+            let mapped = maps.on_host(new.uid, new.gid);
+            let mut host = |name: &str, id: u32, mapped: Option<u32>, stranger: Option<u32>| {
+                let path = show(&node.path);
+                let text =
+                    || format!("linux.devices: /{path}: {name} {id} has no mapping (linux.{name}Mappings)");
+                match (mapped, stranger) {
+                    (Some(id), _) => Ok(id),
+                    (None, Some(stranger)) => {
+                        warnings.push(Warning(format!("{}; the device belongs to nobody", text())));
+                        Ok(stranger)
+                    }
+                    (None, None) => Err(Error::new(ErrorKind::InvalidConfig, text())),
                 }
-            }
-            (uid.unwrap_or(0), gid.unwrap_or(0))
+            };
+            Ok((host("uid", new.uid, mapped.0, strangers.0)?, host("gid", new.gid, mapped.1, strangers.1)?))
         };
-        Ok(nodes.iter().map(owner).collect())
+        nodes.iter().map(&mut owner).collect()
     }
 
     fn go_without_cgroup(&mut self, denied: Error, entry: &Locked) -> Result<()> {
@@ -550,7 +563,7 @@ mod tests {
     fn goes_on_after_its_deletion(id: &str, then: impl FnOnce(&Path)) -> bool {
         let (error, cgroup) = create(id, |tx, entry, root| {
             std::fs::remove_dir_all(root.join(id)).unwrap();
-            tx.make_cgroup(entry).unwrap();
+            tx.make_cgroup(entry).unwrap().unwrap();
             then(root);
         });
         assert_eq!(error, "the script fails");

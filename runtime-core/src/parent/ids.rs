@@ -111,6 +111,19 @@ impl Maps {
         let find = |map: &[_], id| look_up(map.iter().copied(), id);
         (find(&self.uid, uid), find(&self.gid, gid))
     }
+
+    /// Returns a user and a group of the host that the user namespace cannot name: it shows files of
+    /// theirs as the overflow ids' (user_namespaces(7)), and gives no process rights over them.
+    pub(crate) fn strangers(&self) -> (Option<u32>, Option<u32>) {
+        (stranger(&self.uid), stranger(&self.gid))
+    }
+}
+
+fn stranger(map: &[(u32, u32, u32)]) -> Option<u32> {
+    const ROOT_AND_NOBODY: [u32; 2] = [0, 65534];
+    let is_mapped =
+        |id: u32| map.iter().any(|(_, outside, size)| id.checked_sub(*outside).is_some_and(|at| at < *size));
+    ROOT_AND_NOBODY.into_iter().find(|id| !is_mapped(*id))
 }
 
 /// Looks an id up in a uid_map (user_namespaces(7)).
