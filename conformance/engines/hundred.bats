@@ -42,6 +42,8 @@ teardown_file() {
 @test "hundred: all of them run" {
 	[ "$(docker ps --quiet | wc -l)" = "$COUNT" ]
 	[ "$(pgrep --full --exact --count 'sleep 10000')" = "$COUNT" ]
+	# The directory that must be empty of them in the end.
+	[ "$(ls /run/docker/runtime-runc/moby | wc -l)" = "$COUNT" ]
 }
 
 @test "hundred: each has its own file, and none a copy of the image" {

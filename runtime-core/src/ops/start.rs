@@ -41,11 +41,12 @@ impl Container {
                            runtime has made",
             );
         }
+        // Opened before the hooks, which a repeated start would run again, and before the write, after
+        // which the program runs and no failure can stop it.
+        let answer = entry.open_fifo()?;
         if let Err(error) = self.start_container_hooks(&record, Watch::default()) {
             return Err(destroy_locked(error, entry, &record, Watch::default()));
         }
-        // Opened before the write, after which the program runs and no failure can stop it.
-        let answer = entry.open_fifo()?;
         fd::write_all(&fifo, START).context(|| "write exec.fifo").traced(Mark::WriteFifo)?;
         drop(fifo);
         // A fifo that stays has no reader, and so no meaning.

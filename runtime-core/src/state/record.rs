@@ -266,7 +266,11 @@ impl Remains {
                 pid: i32::try_from(number("/init_process_pid")).unwrap_or(0),
                 start: number("/init_process_start"),
             },
-            cgroup_path: json.pointer("/cgroup_paths/").and_then(|p| p.as_str()).unwrap_or("").to_owned(),
+            cgroup_path: json
+                .pointer("/cgroup_paths/")
+                .and_then(|path| path.as_str().filter(|path| !path.contains('\0')))
+                .unwrap_or("")
+                .to_owned(),
             cgroup_made: number("/cgroup/made") as usize,
         })
     }

@@ -176,7 +176,13 @@ fn unread_error(unread: Unread, what: String) -> Error {
         Unread::NotAFile | Unread::TooLarge(_) => true,
         Unread::Os(errno) => matches!(
             errno,
-            Errno::EIO | Errno::EISDIR | Errno::ELOOP | Errno::ENOENT | Errno::ENXIO | Errno::EUCLEAN
+            Errno::EBADMSG
+                | Errno::EIO
+                | Errno::EISDIR
+                | Errno::ELOOP
+                | Errno::ENOENT
+                | Errno::ENXIO
+                | Errno::EUCLEAN
         ),
     };
     let error = unread.into_error(what);

@@ -17,8 +17,13 @@ use std::os::fd::{BorrowedFd, IntoRawFd};
 #[macro_export]
 macro_rules! entry {
     ($start:path) => {
+        /// C's `main`.
+        ///
+        /// # Safety
+        ///
+        /// Only the C library calls it, with `count` pointers to C strings.
         #[unsafe(no_mangle)]
-        extern "C" fn main(
+        unsafe extern "C" fn main(
             count: ::core::ffi::c_int,
             arguments: *const *const ::core::ffi::c_char,
         ) -> ::core::ffi::c_int {

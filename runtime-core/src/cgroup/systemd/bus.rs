@@ -113,7 +113,7 @@ impl Bus {
     }
 
     fn connect_within(manager: Manager, patience: Duration) -> Result<Self> {
-        let mut last = Error::new(ErrorKind::Unsupported, "there is there is no address of a bus");
+        let mut last = Error::new(ErrorKind::Unsupported, "there is no address of a bus");
         for address in addresses(manager)? {
             match socket::connect_within(&address, patience) {
                 Ok(socket) => return Self::greet(socket, patience, true),
