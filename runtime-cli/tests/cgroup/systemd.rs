@@ -91,7 +91,8 @@ fn with_a_limit_of_memory_processes_are_below_their_scope() {
     host.run(&["exec", "c", "/probe", "allocate", "96"])
         .failed_with(137, "memory.max of the container")
         .unwrap();
-    assert!(read(&leaf, "memory.events").contains("oom_kill 1"));
+    let events = read(&leaf, "memory.events");
+    assert!(events.contains("\nmax 0\n") && events.contains("\noom_kill 1\n"), "{events}");
     host.ok(&["delete", "--force", "c"]);
     wait(&mut second).unwrap();
 
