@@ -128,9 +128,13 @@ impl Error {
         Error(Box::new(Repr::new(kind, text.into(), Some(Cause::Error(self)))))
     }
 
-    /// Adds a hint: what the user can do about the error.
+    /// Adds a hint: what the user can do about the error. It follows an earlier hint.
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.0.hint = Some(hint.into());
+        let hint = hint.into();
+        self.0.hint = Some(match self.0.hint.take() {
+            Some(earlier) => format!("{earlier}; {hint}"),
+            None => hint,
+        });
         self
     }
 

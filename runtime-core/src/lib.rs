@@ -71,11 +71,12 @@
 //!
 //! | call | blocks |
 //! |---|---|
-//! | [`run`](ContainerBuilder::run), [`create`](ContainerBuilder::create), [`prepare`](ContainerBuilder::prepare), [`spawn`](ExecBuilder::spawn) | for milliseconds; for as long as hooks run; up to 10 s for the peer of a socket, up to 30 s for systemd. For ever if another process of the container stops the new one. [`cancel`](ContainerBuilder::cancel) ends it. |
-//! | [`Container::start`] | for as long as startContainer and poststart hooks run |
+//! | [`run`](ContainerBuilder::run), [`create`](ContainerBuilder::create), [`prepare`](ContainerBuilder::prepare), [`spawn`](ExecBuilder::spawn) | for milliseconds; for as long as hooks run; up to 10 s for the peer of a socket, up to 30 s for systemd. For ever if another process of the container stops the new one. [`cancel`](ContainerBuilder::cancel) ends it, but for the poststop hooks of a creation that is undone. |
+//! | [`Container::start`] | until another operation on the container ends; for as long as startContainer and poststart hooks run |
 //! | [`Process::wait`], [`Process::wait_with_output`], [`Events`] | for as long as the process runs, until the next event |
+//! | [`ExecBuilder::output`] | for as long as the process runs; [`cancel`](ExecBuilder::cancel) ends it |
 //! | [`Container::kill`] | up to 20 ms after SIGKILL |
-//! | [`Container::delete`] | up to 10 s for another operation on the container to end, up to 10 s for the init to end; for as long as poststop hooks run |
+//! | [`Container::delete`], [`Process::delete`] | up to 10 s for another operation on the container to end, up to 10 s for the init to end; for as long as poststop hooks run |
 //! | [`Container::pause`] | up to 10 s, until all processes are frozen |
 //! | [`Container::update`] | up to 30 s for systemd, if it made the cgroup |
 //! | [`state`](Container::state), [`pids`](Container::pids), [`stats`](Container::stats), [`resume`](Container::resume), [`list`](Runtime::list) | not at all |
@@ -85,14 +86,18 @@
 //! # When the calling program fails
 //!
 //! - **A handle is dropped.** [`Pending`]: the process is killed, and its container has stopped.
-//!   [`Process`]: the process goes on, and has to be waited for with waitpid(2). A container is
-//!   found again with [`Runtime::container`]. A future of the feature `tokio`: the operation is
-//!   cancelled and undone.
+//!   [`Process`]: the process goes on, and has to be waited for with waitpid(2): while a process of
+//!   [`Container::exec`] has ended and is not waited for, the kernel does not let the container's
+//!   init end, and `delete` fails. A container is found again with [`Runtime::container`]. A future
+//!   of the feature `tokio`: the operation is cancelled and undone.
 //! - **A hook panics** ([`ContainerBuilder::create_runtime_hook`]): the container is destroyed,
 //!   then the panic goes on.
 //! - **The program is killed.** A container that was being made ends; `delete` with
 //!   [`DeleteOptions::force`] removes what is left of it. A container that runs goes on.
-//! - **Descriptors run out.** The call fails with EMFILE, and has removed what it made.
+//! - **Descriptors run out.** The call fails with EMFILE, and has removed what it made. If other
+//!   threads take every free descriptor meanwhile, the hint of the error says what is left.
+//! - **SIGPIPE has its default action.** A hook that closes its standard input ends the program, as
+//!   it does with any pipe. Rust programs ignore the signal.
 //!
 //! # The steps of `create`
 //!

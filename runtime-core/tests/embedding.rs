@@ -458,6 +458,86 @@ fn a_dropped_future_leaves_nothing() {
     assert_eq!(children(), 0);
 }
 
+/// A process whose output nobody takes is killed and reaped. Otherwise the container could not be
+/// deleted: the kernel does not let an init end before the processes of its pid namespace.
+#[test]
+fn an_output_that_is_given_up_leaves_no_process() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let (_bundle, init) = shell_container(&Runtime::new(root.path()), "given-up");
+    let container = init.container().clone();
+    let (read, write) = std::io::pipe().unwrap();
+    let (own_read, own_write) = std::io::pipe().unwrap();
+    block_on(async {
+        let output = container.exec(script("exec sleep 1000")).output_async(100);
+        assert!(tokio::time::timeout(Duration::from_millis(300), output).await.is_err());
+        // So does the caller's own event.
+        drop(own_write);
+        let output =
+            container.exec(script("exec sleep 1000")).cancel(own_read.into()).output_async(100).await;
+        assert_eq!(output.unwrap_err().kind(), ErrorKind::Cancelled);
+    });
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            drop(write);
+        });
+        let output = container.exec(script("exec sleep 1000")).cancel(read.into()).output(100);
+        assert_eq!(output.unwrap_err().kind(), ErrorKind::Cancelled);
+    });
+    end(init);
+    assert_eq!(children(), 0);
+}
+
+/// A future that is dropped when its container has been made undoes that container, and no other
+/// that has the id by now.
+#[test]
+fn a_dropped_future_keeps_another_container_with_the_id() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(root.path());
+    let bundle = Bundle::new(&["sleep"]).unwrap();
+    let container = runtime.container(own_id("replaced"));
+    let other = block_on(async {
+        let mut run = Box::pin(runtime.builder(own_id("replaced"), bundle.path()).run_async());
+        assert!(tokio::time::timeout(Duration::from_millis(1), &mut run).await.is_err());
+        while container.state().map(|state| state.status).ok() != Some(Status::Running) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(200));
+        container.delete(DeleteOptions::new().force(true)).unwrap();
+        let other = runtime.builder(own_id("replaced"), bundle.path()).run().unwrap();
+        drop(run);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        other
+    });
+    assert_eq!(container.state().unwrap().status, Status::Running);
+    end(other);
+    assert_eq!(children(), 0);
+}
+
+/// A dropped future cancels a creation that has an event of its own to be cancelled by.
+#[test]
+fn a_dropped_future_with_an_event_of_its_own() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(root.path());
+    let hook = json!({ "path": "/bin/sleep", "args": ["sleep", "1000"] });
+    let hangs = Bundle::new(&["sleep"]).unwrap();
+    let hangs = hangs.with(|c| c["hooks"] = json!({ "createRuntime": [hook] })).unwrap();
+    let (event, _other_end) = std::io::pipe().unwrap();
+    block_on(async {
+        let run = runtime.builder(own_id("own-event"), hangs.path()).cancel(event.into()).run_async();
+        assert!(tokio::time::timeout(Duration::from_millis(300), run).await.is_err());
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !runtime.list().unwrap_or_default().is_empty() {
+            assert!(Instant::now() < deadline, "the container is left");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    assert_eq!(children(), 0);
+}
+
 /// Returns the number of children of this process, zombies too.
 fn children() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();

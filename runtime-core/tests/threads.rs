@@ -20,7 +20,11 @@ fn fds() -> usize {
 /// Returns the children of this process, zombies too.
 fn children() -> String {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("children")).unwrap()).collect()
+    // A thread that has been joined may still be in the list.
+    let of = |task: std::io::Result<std::fs::DirEntry>| {
+        std::fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default()
+    };
+    tasks.map(of).collect()
 }
 
 fn probe(args: &[&str]) -> spec::Process {

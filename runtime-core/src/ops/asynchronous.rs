@@ -4,14 +4,15 @@
 //! calls, for as long as it takes to make the process.
 
 use super::create::ContainerBuilder;
-use super::delete::DeleteOptions;
 use super::events::{Event, Events, Look};
 use super::exec::ExecBuilder;
 use super::options::ProcessOptions;
 use super::process::{Output, Process};
 use crate::error::{Context, Error, ErrorKind, Result};
+use crate::parent::reap;
 use crate::stdio::{Collected, Stdio};
-use runtime_sys::async_fd::Watched;
+use crate::watch::cancelled;
+use runtime_sys::async_fd::{Watched, either_readable};
 use runtime_sys::fd;
 use runtime_sys::process::ExitStatus;
 use std::future::{Future, poll_fn};
@@ -20,6 +21,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::pin;
 use std::task::{self, Poll};
 use tokio::io::Interest;
+use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
 fn copy_of(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
@@ -40,14 +42,21 @@ impl Process {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime with I/O.
+    /// Outside of a tokio runtime with I/O and time.
     pub async fn wait_async(&self) -> Result<ExitStatus> {
         if let Some(status) = self.try_wait()? {
             return Ok(status);
         }
-        let ended = watched(self.as_fd(), Interest::READABLE)?;
+        let mut ended = watched(self.as_fd(), Interest::READABLE)?;
         ended.ready(Interest::READABLE).await.map_err(|error| poll_failed(&error))?;
-        self.wait()
+        // As in `wait`.
+        for _ in 0..reap::LOOKS {
+            if let Some(status) = self.try_wait()? {
+                return Ok(status);
+            }
+            tokio::time::sleep(reap::PAUSE).await;
+        }
+        self.kept_status()
     }
 
     /// Does what [`wait_with_output`](Self::wait_with_output) does, in the event loop of tokio. What
@@ -55,7 +64,7 @@ impl Process {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime with I/O.
+    /// Outside of a tokio runtime with I/O and time.
     pub async fn wait_with_output_async(&mut self, limit: usize) -> Result<Output> {
         drop(self.stdin.take());
         let mut streams = [Stream::new(self.stdout.take(), limit)?, Stream::new(self.stderr.take(), limit)?];
@@ -89,7 +98,7 @@ impl Stream {
     /// Reads what is there. A task that has read for long lets others run.
     fn poll(&mut self, context: &mut task::Context<'_>) -> Result<()> {
         const PIECES: usize = 32;
-        let Some(watched) = &self.watched else { return Ok(()) };
+        let Some(watched) = &mut self.watched else { return Ok(()) };
         for _ in 0..PIECES {
             let mut failed = None;
             let polled = watched.poll_read(context, |_pipe| match self.collected.read() {
@@ -130,7 +139,7 @@ impl Events {
         // Registered before the look, so that no change between the two is missed.
         let files = self.files().map(|file| file.map(|file| watched(file, Interest::PRIORITY)).transpose());
         let [events, memory] = files;
-        let (events, memory) = (events?, memory?);
+        let mut files = [events?, memory?];
         loop {
             let left = match self.look()? {
                 Look::Event(event) => return Ok(Some(event)),
@@ -138,8 +147,9 @@ impl Events {
                 Look::Nothing(left) => left,
             };
             let mut sleep = pin!(tokio::time::sleep(left));
-            let mut changed = [&events, &memory]
-                .map(|file| file.as_ref().map(|file| Box::pin(file.ready(Interest::PRIORITY))));
+            let mut changed = files
+                .each_mut()
+                .map(|file| file.as_mut().map(|file| Box::pin(file.ready(Interest::PRIORITY))));
             poll_fn(|context| {
                 for change in changed.iter_mut().flatten() {
                     if let Poll::Ready(result) = change.as_mut().poll(context) {
@@ -153,19 +163,20 @@ impl Events {
     }
 }
 
-/// A process that was made for a future, and that nothing has taken yet. Dropping ends it, and
-/// deletes the container whose first process it is.
-struct Undelivered(Option<Process>);
+/// A process that belongs to a future. If the future is dropped, the process is killed and reaped,
+/// and the container whose first process it is is destroyed, on a thread of tokio's pool: poststop
+/// hooks may run for long.
+struct Owned(Option<Process>);
 
-impl Drop for Undelivered {
+impl Drop for Owned {
     fn drop(&mut self) {
         let Some(process) = self.0.take() else { return };
-        // There is no caller to report a failure to.
+        // First, because a runtime that shuts down runs nothing more.
         let _killed = process.signal(libc::SIGKILL);
-        if process.record().is_some() {
-            let _deleted = process.container().delete(DeleteOptions::new().force(true));
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || process.undo())),
+            Err(_) => process.undo(),
         }
-        let _reaped = process.wait();
     }
 }
 
@@ -174,28 +185,64 @@ impl Drop for Undelivered {
 async fn off_thread(
     mut options: ProcessOptions,
     make: impl FnOnce(ProcessOptions) -> Result<Process> + Send + 'static,
-) -> Result<Process> {
+) -> Result<Owned> {
     // Readable when its other end, which is dropped with the future, is closed.
-    let mut gone = None;
-    if options.cancel.is_none() {
-        let (read, write) = fd::pipe().context(|| "pipe2")?;
-        options.cancel = Some(read);
-        gone = Some(write);
-    }
-    let made = spawn_blocking(move || make(options).map(|process| Undelivered(Some(process)))).await;
-    let mut made = match made {
-        Ok(made) => made?,
+    let (read, _gone) = fd::pipe().context(|| "pipe2")?;
+    let own = options.cancel.take();
+    let either = match &own {
+        Some(own) => either_readable(own.as_fd(), read.as_fd()).context(|| "epoll_ctl")?,
+        None => copy_of(read.as_fd())?,
+    };
+    options.cancel = Some(either);
+    let made = spawn_blocking(move || {
+        let made = make(options).map(|mut process| {
+            process.set_cancel(own);
+            Owned(Some(process))
+        });
+        // Open until here, because a descriptor that is closed leaves the set of epoll(7).
+        drop(read);
+        made
+    });
+    match made.await {
+        Ok(made) => made,
         Err(failed) => match failed.try_into_panic() {
             Ok(payload) => std::panic::resume_unwind(payload),
-            Err(_) => return Err(Error::new(ErrorKind::Cancelled, "the runtime of tokio shuts down")),
+            Err(_) => Err(Error::new(ErrorKind::Cancelled, "the runtime of tokio shuts down")),
         },
-    };
-    let process = made.0.take();
-    let mut process = process.ok_or_else(|| Error::new(ErrorKind::Cancelled, "interrupted"))?;
-    if gone.is_some() {
-        process.forget_cancel();
     }
-    Ok(process)
+}
+
+impl Owned {
+    /// Gives the process to the caller.
+    fn into_process(mut self) -> Result<Process> {
+        self.0.take().ok_or_else(cancelled)
+    }
+
+    /// Collects the output until the process has ended, or the builder's `cancel` is readable.
+    async fn output(mut self, limit: usize) -> Result<Output> {
+        let Some(process) = &mut self.0 else { return Err(cancelled()) };
+        let event = process.cancel().map(|event| watched(event, Interest::READABLE)).transpose()?;
+        let output = {
+            let mut output = pin!(process.wait_with_output_async(limit));
+            let mut cancel = pin!(async {
+                match event {
+                    Some(mut event) => event.ready(Interest::READABLE).await,
+                    None => std::future::pending().await,
+                }
+            });
+            poll_fn(|context| match output.as_mut().poll(context) {
+                Poll::Ready(output) => Poll::Ready(output),
+                Poll::Pending => cancel.as_mut().poll(context).map(|event| match event {
+                    Ok(()) => Err(cancelled()),
+                    Err(error) => Err(poll_failed(&error)),
+                }),
+            })
+            .await?
+        };
+        // It has ended, and has been reaped.
+        drop(self.0.take());
+        Ok(output)
+    }
 }
 
 impl ContainerBuilder {
@@ -207,11 +254,11 @@ impl ContainerBuilder {
     /// Outside of a tokio runtime.
     pub async fn create_async(mut self) -> Result<Process> {
         let options = std::mem::take(&mut self.options);
-        off_thread(options, move |options| {
+        let made = off_thread(options, move |options| {
             self.options = options;
             self.create()
-        })
-        .await
+        });
+        made.await?.into_process()
     }
 
     /// Does what [`run`](Self::run) does on a thread of tokio's pool for blocking calls. If the
@@ -222,11 +269,11 @@ impl ContainerBuilder {
     /// Outside of a tokio runtime.
     pub async fn run_async(mut self) -> Result<Process> {
         let options = std::mem::take(&mut self.options);
-        off_thread(options, move |options| {
+        let made = off_thread(options, move |options| {
             self.options = options;
             self.run()
-        })
-        .await
+        });
+        made.await?.into_process()
     }
 }
 
@@ -237,23 +284,28 @@ impl ExecBuilder {
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub async fn spawn_async(mut self) -> Result<Process> {
-        let options = std::mem::take(&mut self.options);
-        off_thread(options, move |options| {
-            self.options = options;
-            self.spawn()
-        })
-        .await
+    pub async fn spawn_async(self) -> Result<Process> {
+        self.spawn_owned().await?.into_process()
     }
 
     /// Does what [`output`](Self::output) does: starts the process on a thread of tokio's pool for
-    /// blocking calls, and collects its output in the event loop.
+    /// blocking calls, and collects its output in the event loop. If the future is dropped, the
+    /// process is killed.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime with I/O.
+    /// Outside of a tokio runtime with I/O and time.
     pub async fn output_async(self, limit: usize) -> Result<Output> {
         let quiet = self.stdin(Stdio::Null).stdout(Stdio::Piped).stderr(Stdio::Piped);
-        quiet.spawn_async().await?.wait_with_output_async(limit).await
+        quiet.spawn_owned().await?.output(limit).await
+    }
+
+    async fn spawn_owned(mut self) -> Result<Owned> {
+        let options = std::mem::take(&mut self.options);
+        let made = off_thread(options, move |options| {
+            self.options = options;
+            self.spawn()
+        });
+        made.await
     }
 }

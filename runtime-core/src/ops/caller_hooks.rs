@@ -36,9 +36,10 @@ impl CallerHooks {
                 let text = format!("error running createRuntime hook #{i} of the calling program: {why}");
                 Error::new(ErrorKind::Hook, text)
             };
-            match catch_unwind(AssertUnwindSafe(|| hook(state))) {
+            // The text of the error is the hook's code, too.
+            match catch_unwind(AssertUnwindSafe(|| hook(state).map_err(|error| error.to_string()))) {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => return Err(failed(error.to_string())),
+                Ok(Err(error)) => return Err(failed(error)),
                 Err(payload) => {
                     self.panic = Some(payload);
                     return Err(failed("it has panicked".to_owned()));

@@ -108,6 +108,8 @@ impl ContainerBuilder {
     ///
     /// Errors: there is no bundle, or its config.json is not valid.
     pub fn load(mut self) -> Result<Self> {
+        // Before the bundle is opened, which could get one of the numbers to preserve.
+        self.options.check()?;
         self.read()?;
         Ok(self)
     }

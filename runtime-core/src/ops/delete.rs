@@ -72,10 +72,7 @@ impl Container {
                     Ok(entry) => entry,
                     // The lock's holder may be stopped (SIGSTOP), or hang on a dead disk.
                     Err(entry) if force => entry.seize(),
-                    Err(_) => {
-                        let text = format!("another operation on container {} does not end", self.id);
-                        return Err(Error::new(ErrorKind::InvalidState, text).with_hint("delete --force"));
-                    }
+                    Err(_) => return Err(self.busy()),
                 }
             }
         };
@@ -103,6 +100,12 @@ impl Container {
         destroy(entry, &record, occupants, Watch::default())
     }
 
+    /// Makes the error of an operation that cannot get the lock.
+    fn busy(&self) -> Error {
+        let text = format!("another operation on container {} does not end", self.id);
+        Error::new(ErrorKind::InvalidState, text).with_hint("delete --force")
+    }
+
     /// Kills the container's processes, if `force` or its status allows that.
     fn end(&self, entry: &Entry, record: &Record, force: bool) -> Result<Occupants> {
         match status(entry, record)? {
@@ -123,7 +126,7 @@ impl Container {
     /// Returns the container's entry, locked, and its present record, if the container is still the
     /// one that `record` describes.
     fn still_of(&self, record: &Record) -> Result<Option<(Locked, Record)>> {
-        let entry = self.store.entry(&self.id)?.lock()?;
+        let Ok(entry) = self.store.entry(&self.id)?.lock_within(PATIENCE)? else { return Err(self.busy()) };
         let now = entry.record()?;
         Ok((now.init == record.init).then_some((entry, now)))
     }
@@ -205,7 +208,9 @@ pub(super) fn stop(record: &Record) -> Result<()> {
     if ends(record, &pidfd)? || await_end(&pidfd, PATIENCE.as_millis() as i32)? {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::System, "container init still running"))
+    let hint = "the kernel lets an init end after all processes of its pid namespace: a process of exec that \
+                has ended must be waited for by the program that has started it";
+    Err(Error::new(ErrorKind::System, "container init still running").with_hint(hint))
 }
 
 /// Removes everything that the record names, then runs the poststop hooks. If the cgroup

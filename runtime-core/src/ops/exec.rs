@@ -91,10 +91,10 @@ impl ExecBuilder {
     }
 
     /// Runs the process with /dev/null as its standard input, and collects its output: see
-    /// [`Process::wait_with_output`].
+    /// [`Process::wait_with_output`]. [`cancel`](Self::cancel) ends the collection, too. After an
+    /// error, the process is killed.
     pub fn output(self, limit: usize) -> Result<Output> {
-        let mut process = self.stdin(Stdio::Null).stdout(Stdio::Piped).stderr(Stdio::Piped).spawn()?;
-        process.wait_with_output(limit)
+        self.stdin(Stdio::Null).stdout(Stdio::Piped).stderr(Stdio::Piped).spawn()?.into_output(limit)
     }
 
     /// Starts the process, and waits until its program has been executed.

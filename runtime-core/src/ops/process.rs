@@ -7,13 +7,13 @@ use crate::boundary::plan::Plan;
 use crate::cgroup::oom::OomWatch;
 use crate::error::{Context, Error, Result, Warning};
 use crate::marks::{Mark, Traced};
-use crate::parent::reap::reap;
+use crate::parent::reap;
 use crate::parent::{Child, Running};
 use crate::state::process::is_halted;
 use crate::state::record::Record;
 use crate::stdio::Collected;
 use crate::terminal::Terminal;
-use crate::watch::Watch;
+use crate::watch::{self, Watch};
 use runtime_sys::process::ExitStatus;
 use runtime_sys::{Errno, fd, process};
 use std::io::{PipeReader, PipeWriter};
@@ -86,7 +86,7 @@ impl Pending {
         self
     }
 
-    /// Lets `cancel` end all later waits.
+    /// Lets `cancel` end all later waits for hooks and for the execution.
     pub(super) fn cancelled_by(mut self, cancel: Option<OwnedFd>) -> Self {
         self.about.cancel = cancel;
         self
@@ -150,7 +150,8 @@ impl About {
 ///
 /// It is a child of the calling process, which should [`wait`](Process::wait) for it, or exit, so
 /// that init or a subreaper does. Dropping this value leaves the process running, as a zombie
-/// after its end.
+/// after its end. A zombie of an exec keeps the container's init from ending, and so
+/// [`Container::delete`] from succeeding.
 #[derive(Debug)]
 pub struct Process {
     /// The pipe to the program's standard input, with [`Stdio::Piped`](crate::Stdio::Piped).
@@ -226,16 +227,27 @@ impl Process {
     /// Errors: ECHILD if another part of the program has waited for the process, for example with
     /// `waitpid(-1)`, or if the program ignores SIGCHLD.
     pub fn wait(&self) -> Result<ExitStatus> {
-        loop {
-            if let Some(status) = self.try_wait()? {
+        if let Some(status) = self.try_wait()? {
+            return Ok(status);
+        }
+        fd::poll(self, libc::POLLIN, -1).context(|| "poll")?;
+        // Without the lock, so that `try_wait` in another thread does not wait.
+        for _ in 0..reap::LOOKS {
+            if let Some(status) = self.try_wait().traced(Mark::AwaitEnd)? {
                 return Ok(status);
             }
-            fd::poll(self, libc::POLLIN, -1).context(|| "poll")?;
-            let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-            if status.is_none() {
-                let reaped = reap(self.running.pid, &self.running.pidfd);
-                *status = Some(reaped.context(|| "waitid").traced(Mark::AwaitEnd)?);
-            }
+            std::thread::sleep(reap::PAUSE);
+        }
+        self.kept_status()
+    }
+
+    /// Returns the exit status of this process, which has ended, if its tracer does not wait for it.
+    pub(super) fn kept_status(&self) -> Result<ExitStatus> {
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        match *status {
+            Some(status) => Ok(status),
+            // The process has not been reaped, so the pid is not reused.
+            None => Ok(*status.insert(reap::status_of(self.running.pid).context(|| "waitid")?)),
         }
     }
 
@@ -256,15 +268,34 @@ impl Process {
     /// has no memory left; the rest is read and dropped. Does not wait for other processes of the
     /// container that still have the pipes open after the end of this one.
     pub fn wait_with_output(&mut self, limit: usize) -> Result<Output> {
+        self.collect(limit, None)
+    }
+
+    /// Does the same as [`wait_with_output`](Self::wait_with_output) until the builder's `cancel`
+    /// becomes readable. After an error, the process is killed.
+    pub(super) fn into_output(mut self, limit: usize) -> Result<Output> {
+        let cancel = self.about.cancel.take();
+        let output = self.collect(limit, cancel.as_ref().map(AsFd::as_fd));
+        if output.is_err() {
+            self.running.end();
+        }
+        output
+    }
+
+    fn collect(&mut self, limit: usize, cancel: Option<BorrowedFd<'_>>) -> Result<Output> {
         drop(self.stdin.take());
         let mut stdout = Collected::of(self.stdout.take(), limit)?;
         let mut stderr = Collected::of(self.stderr.take(), limit)?;
+        let cancel = cancel.map(|event| (event, libc::POLLIN));
         loop {
             let ended = Some((self.as_fd(), libc::POLLIN));
-            let ready = fd::poll_many([stdout.interest(), stderr.interest(), ended], -1);
-            let [_, _, ended] = ready.context(|| "poll")?;
+            let ready = fd::poll_many([stdout.interest(), stderr.interest(), ended, cancel], -1);
+            let [_, _, ended, cancelled] = ready.context(|| "poll")?;
             if ended != 0 {
                 break;
+            }
+            if cancelled != 0 {
+                return Err(watch::cancelled());
             }
             stdout.read()?;
             stderr.read()?;
@@ -278,7 +309,12 @@ impl Process {
         const PIPE_MAX: usize = 1 << 20;
         for stream in [&mut stdout, &mut stderr] {
             let mut pieces = 0..PIPE_MAX / 8192;
-            while pieces.next().is_some() && stream.read()? {}
+            while stream.read()? {
+                if pieces.next().is_none() {
+                    stream.is_truncated = true;
+                    break;
+                }
+            }
         }
         let is_truncated = stdout.is_truncated || stderr.is_truncated;
         Ok(Output { status: self.wait()?, stdout: stdout.bytes, stderr: stderr.bytes, is_truncated })
@@ -311,10 +347,19 @@ impl Process {
         Some(Warning(format!("process {} was OOM-killed: {limit}", self.running.pid)))
     }
 
-    /// Forgets the event that ends later waits.
+    /// Sets the event that ends later waits for hooks.
     #[cfg(feature = "tokio")]
-    pub(super) fn forget_cancel(&mut self) {
-        self.about.cancel = None;
+    pub(super) fn set_cancel(&mut self, event: Option<OwnedFd>) {
+        self.about.cancel = event;
+    }
+
+    /// Kills and reaps the process, whose handle is lost, and destroys the container whose first
+    /// process it is. Does nothing to another container that has the id by now.
+    #[cfg(feature = "tokio")]
+    pub(super) fn undo(self) {
+        // There is no caller to report a failure to.
+        drop(self.about.undo(watch::cancelled()));
+        self.running.end();
     }
 
     /// Returns the event of [`ContainerBuilder::cancel`](super::ContainerBuilder::cancel).

@@ -11,9 +11,9 @@ use runtime_sys::{Errno, Result, fd, ignore};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-/// The time that a tracer may take to wait for a process that has ended.
-const PATIENCE: Duration = Duration::from_millis(100);
-const PAUSE: Duration = Duration::from_millis(5);
+/// How often to look whether the tracer of a process that has ended has waited for it: for 100 ms.
+pub(crate) const LOOKS: u32 = 21;
+pub(crate) const PAUSE: Duration = Duration::from_millis(5);
 /// The time that a child may take to end after it was killed, or after it has reported its end.
 const LAST: Duration = Duration::from_secs(10);
 /// The value for no time limit in poll(2).
@@ -37,7 +37,7 @@ fn end_of(pid: i32, pidfd: impl AsFd, flags: i32, limit_ms: i32) -> Result<ExitS
     if fd::poll(&pidfd, libc::POLLIN, limit_ms)? == 0 {
         return Err(Errno::ETIMEDOUT);
     }
-    for _ in 0..=PATIENCE.as_millis() / PAUSE.as_millis() {
+    for _ in 0..LOOKS {
         if let Some(status) = try_wait(&pidfd, flags)? {
             return Ok(status);
         }
@@ -55,7 +55,8 @@ pub(crate) fn end(pidfd: impl AsFd) {
     ignore(try_wait(&pidfd, 0));
 }
 
-fn status_of(pid: i32) -> Result<ExitStatus> {
+/// Returns the exit status of a process that has ended and has not been reaped.
+pub(crate) fn status_of(pid: i32) -> Result<ExitStatus> {
     let path = c_str(format!("/proc/{pid}/stat"))?;
     let text = fd::read_piece(fd::CWD, &path)?;
     parse_status(&text).ok_or(Errno::EBADMSG)
