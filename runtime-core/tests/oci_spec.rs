@@ -45,6 +45,26 @@ fn an_invalid_configuration_is_an_error() {
     assert!(Spec::from_serialize(&["no", "object"]).unwrap_err().report().contains("expected a JSON object"));
 }
 
+#[test]
+fn what_has_no_place_here_is_an_error() {
+    let fails = |pointer: &str, value: serde_json::Value| {
+        let mut json = serde_json::to_value(oci_spec::runtime::Spec::default()).unwrap();
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        json.pointer_mut(parent).unwrap()[name] = value;
+        let theirs: oci_spec::runtime::Spec = serde_json::from_value(json).unwrap();
+        Spec::try_from(&theirs).unwrap_err().report()
+    };
+    for (pointer, value, lost) in [
+        ("/windows", serde_json::json!({ "layerFolders": ["C:"] }), "windows"),
+        ("/solaris", serde_json::json!({ "milestone": "m" }), "solaris"),
+        ("/vm", serde_json::json!({ "kernel": { "path": "/vmlinuz" } }), "vm"),
+        ("/zos", serde_json::json!({ "namespaces": [{ "type": "pid" }] }), "zos"),
+        ("/process/user/username", serde_json::json!("ContainerUser"), "process.user.username"),
+    ] {
+        assert_eq!(fails(pointer, value), format!("{lost}: runtime_core has no place for it"));
+    }
+}
+
 /// The types of oci-spec 0.10 say less than config.json.
 #[test]
 fn what_has_no_place_in_oci_spec_is_an_error() {

@@ -4,7 +4,8 @@
 //!
 //! Both are config.json as Rust types, so each is converted by way of JSON. `oci_spec`'s types say
 //! less: a `pids` without a limit, or a capability that the crate does not know, has no place in
-//! them. From [`Spec`], such a configuration is an error and is not changed in silence.
+//! them. [`Spec`] has no place for other platforms. A configuration that the other type cannot express
+//! is an error and is not changed in silence.
 
 use super::document::Spec;
 use crate::error::{Error, ErrorKind};
@@ -16,9 +17,14 @@ impl TryFrom<&oci::Spec> for Spec {
 
     /// Converts the configuration.
     ///
-    /// Errors: config.json could not say it.
+    /// Errors: config.json could not say it; [`Spec`] has no place for a part of the configuration,
+    /// such as `windows`, which the error names.
     fn try_from(spec: &oci::Spec) -> Result<Self, Error> {
-        Spec::from_serialize(spec)
+        let json = serde_json::to_vec(spec).map_err(inexpressible)?;
+        match Spec::unknown_properties(&json).first() {
+            None => Spec::from_json(&json),
+            Some(path) => Err(no_place("runtime_core", path)),
+        }
     }
 }
 
@@ -38,17 +44,12 @@ impl TryFrom<&Spec> for oci::Spec {
     ///
     /// Errors: `oci_spec` has no place for a part of the configuration, which the error names.
     fn try_from(spec: &Spec) -> Result<Self, Error> {
-        let fails =
-            |error: serde_json::Error| Error::new(ErrorKind::InvalidConfig, format!("oci_spec: {error}"));
-        let ours = serde_json::to_value(spec).map_err(fails)?;
-        let theirs: oci::Spec = serde_json::from_value(ours.clone()).map_err(fails)?;
-        let converted = serde_json::to_value(&theirs).map_err(fails)?;
+        let ours = serde_json::to_value(spec).map_err(inexpressible)?;
+        let theirs: oci::Spec = serde_json::from_value(ours.clone()).map_err(inexpressible)?;
+        let converted = serde_json::to_value(&theirs).map_err(inexpressible)?;
         match lost(&ours, &converted).or_else(|| lost(&converted, &ours)) {
             None => Ok(theirs),
-            Some(path) => Err(Error::new(
-                ErrorKind::InvalidConfig,
-                format!("{}: oci_spec has no place for it", path.trim_start_matches('.')),
-            )),
+            Some(path) => Err(no_place("oci_spec", path.trim_start_matches('.'))),
         }
     }
 }
@@ -60,6 +61,15 @@ impl TryFrom<Spec> for oci::Spec {
     fn try_from(spec: Spec) -> Result<Self, Error> {
         oci::Spec::try_from(&spec)
     }
+}
+
+fn inexpressible(error: serde_json::Error) -> Error {
+    Error::new(ErrorKind::InvalidConfig, format!("oci_spec: {error}"))
+}
+
+/// Makes the error for a part of a configuration that the types of the other crate lack.
+fn no_place(other: &str, path: &str) -> Error {
+    Error::new(ErrorKind::InvalidConfig, format!("{path}: {other} has no place for it"))
 }
 
 /// Returns the path of the first part of `ours` that `theirs` lacks or has otherwise. Lists of
