@@ -189,6 +189,25 @@ fn entrypoints() {
 }
 
 #[test]
+fn a_program_with_a_capability_that_the_container_must_not_have() {
+    let host = Host::new(false);
+    let bundle = Bundle::new(&[]).unwrap().with(|c| c["process"]["args"] = json!(["/clock"])).unwrap();
+    let program = bundle.rootfs("clock");
+    std::fs::copy(bundle.rootfs("probe"), &program).unwrap();
+    // VFS_CAP_REVISION_2 and VFS_CAP_FLAGS_EFFECTIVE, with CAP_SYS_TIME permitted (capabilities(7)).
+    let capability: Vec<u8> =
+        [0x0200_0001_u32, 1 << 25, 0, 0, 0].into_iter().flat_map(u32::to_le_bytes).collect();
+    let file = std::fs::File::open(&program).unwrap();
+    runtime_sys::fd::set_xattr(&file, c"security.capability", &capability).unwrap();
+    let output = host.runtime.run_in(&bundle, &["run", "bad"]).unwrap();
+    assert_eq!(output.status.code(), Some(255), "{output}");
+    let text = "exec /clock: operation not permitted; hint: the file may have a capability that \
+                process.capabilities.bounding lacks";
+    assert!(output.stderr.starts_with(text), "{output}");
+    host.done();
+}
+
+#[test]
 fn records_that_are_torn_or_foreign() {
     let host = Host::new(false);
     let root = host.runtime.root();

@@ -6,7 +6,9 @@ use conformance::{Bundle, Runtime, host, runtime};
 use nix::libc;
 use seccomp::Instruction;
 use serde_json::json;
-use std::process::Command;
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Adds a filter to a command with which the call `number` fails with `errno`.
 fn without(mut command: Command, number: libc::c_long, errno: i32) -> Command {
@@ -116,6 +118,57 @@ fn with_descriptors(runtime: &Runtime, count: usize, args: &[&str]) -> conforman
     command.arg(format!("--nofile={count}:")).arg("--").arg(runtime.program());
     command.arg("--root").arg(runtime.root()).args(args);
     runtime::finish(command).unwrap()
+}
+
+/// Adds a filter to a command with which it cannot pass on a signal: pidfd_send_signal(2) fails.
+fn without_signal(mut command: Command, signal: i32) -> Command {
+    let code = |code: u32| code as u16;
+    let load = |k| Instruction { code: code(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS), jt: 0, jf: 0, k };
+    let unless =
+        |k, jf| Instruction { code: code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K), jt: 0, jf, k };
+    let ret = |k| Instruction { code: code(libc::BPF_RET | libc::BPF_K), jt: 0, jf: 0, k };
+    let second_argument = std::mem::offset_of!(libc::seccomp_data, args) + size_of::<u64>();
+    let filter = vec![
+        load(0),
+        unless(libc::SYS_pidfd_send_signal as u32, 3),
+        load(second_argument as u32),
+        unless(signal as u32, 1),
+        ret(libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        ret(libc::SECCOMP_RET_ALLOW),
+    ];
+    sys_testing::command::under_filter(&mut command, filter);
+    command
+}
+
+/// Nothing serves the standard streams of such a process any more.
+#[test]
+fn an_exec_that_cannot_serve_its_process_ends_it() {
+    let _alone = host::alone();
+    let runtime = Runtime::from_env().unwrap();
+    let bundle = Bundle::new(&["sleep"]).unwrap();
+    let id = id("serve");
+    runtime.run_in(&bundle, &["run", "--detach", &id]).unwrap().ok().unwrap();
+    let processes = || {
+        let ps = runtime.run(&["ps", "--format", "json", &id]).unwrap().ok().unwrap();
+        serde_json::from_str::<Vec<i32>>(&ps.stdout).unwrap().len()
+    };
+    let command = runtime.command(&["exec", &id, "/probe", "sleep"]);
+    let mut command = without_signal(command, libc::SIGUSR1);
+    let mut exec = command.stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < deadline && processes() < 2 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let pid = nix::unistd::Pid::from_raw(exec.id() as i32);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGUSR1).unwrap();
+    let status = runtime::wait(&mut exec);
+    let left = processes();
+    runtime.run(&["delete", "--force", &id]).unwrap().ok().unwrap();
+    let mut error = String::new();
+    exec.stderr.take().unwrap().read_to_string(&mut error).unwrap();
+    assert_eq!(status.unwrap().code(), Some(255), "{error}");
+    assert!(error.contains("pidfd_send_signal 10: operation not permitted"), "{error}");
+    assert_eq!(left, 1);
 }
 
 /// A record that the caller lacks a descriptor to read is not a bad one, which `delete --force`

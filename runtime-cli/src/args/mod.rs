@@ -217,7 +217,15 @@ mod tests {
         };
         assert_eq!(hint(&["delet", "x"]).as_deref(), Some("did you mean \"delete\"?"));
         assert_eq!(hint(&["help", "crate"]).as_deref(), Some("did you mean \"create\"?"));
-        for nothing_near in [&["xyz"][..], &["checkpoint"], &["-"], &["--", "-x"], &["state"]] {
+        for nothing_near in [
+            &["xyz"][..],
+            &["checkpoint"],
+            &["restore"],
+            &["help", "restore"],
+            &["-"],
+            &["--", "-x"],
+            &["state"],
+        ] {
             assert_eq!(hint(nothing_near), None, "{nothing_near:?}");
         }
         for misspelt in ["--forse", "-forse", "--force-"] {

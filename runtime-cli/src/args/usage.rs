@@ -82,6 +82,7 @@ impl Usage {
         match &self.kind {
             UsageKind::Flag { hint, .. } => hint.clone(),
             UsageKind::Count { .. } => None,
+            UsageKind::UnknownCommand(name) if NOT_OFFERED.contains(&name.as_str()) => None,
             UsageKind::UnknownCommand(name) => nearest_command(name).map(|nearest| did_you_mean(&nearest)),
         }
     }

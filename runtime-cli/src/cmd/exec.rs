@@ -8,7 +8,7 @@ use crate::args::flags::{
     PID_FILE, PIDFD_SOCKET, PROCESS, PROCESS_LABEL, TTY, USER,
 };
 use crate::failure::Failure;
-use crate::foreground::{ChildIo, Foreground};
+use crate::foreground::{self, ChildIo, Foreground};
 use crate::input;
 use runtime_core::spec::{Capabilities, Process};
 use runtime_core::{Container, ExecBuilder};
@@ -60,7 +60,11 @@ fn run(context: &Context<'_>) -> Result<u8, Failure> {
     let session = foreground.begin(&mut pending)?;
     let process = pending.start().map_err(Failure::of_process)?;
     note(context, &process);
-    let status = session.supervise(&process)?;
+    let status = session.supervise(&process).inspect_err(|_first| {
+        // The process is killed, because its terminal or pipes are not served any more. The
+        // first error is the one to report.
+        let _ended = foreground::end(&process);
+    })?;
     Ok(context.exit_code(&process, status))
 }
 

@@ -124,7 +124,10 @@ pub(crate) fn not_executed(failure: Failure, program: &str) -> Error {
         Errno::ENOEXEC => {
             error.with_hint("it is neither a program for this architecture nor a script with #!")
         }
-        Errno::EPERM if !filter => error.with_hint("linux.seccomp may deny execve"),
+        Errno::EPERM if !filter => error.with_hint(
+            "the file may have a capability that process.capabilities.bounding lacks (getcap(8)), \
+             or linux.seccomp may deny execve",
+        ),
         _ => error,
     }
 }
