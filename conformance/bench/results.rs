@@ -17,7 +17,7 @@ pub(crate) struct Results {
     pub(crate) rounds: usize,
     pub(crate) contenders: Vec<Measured>,
     pub(crate) entries: Vec<Measurement>,
-    pub(crate) private_memory: Vec<PrivateMemory>,
+    pub(crate) private_memory: Vec<InitMemory>,
     pub(crate) parallel: Vec<Rate>,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Measurement {
 
 /// Memory of the init of a created container.
 #[derive(Debug, Serialize)]
-pub(crate) struct PrivateMemory {
+pub(crate) struct InitMemory {
     pub(crate) scenario: Scenario,
     pub(crate) contender: String,
     pub(crate) clean_kib: u64,
@@ -168,7 +168,7 @@ impl Results {
     ) {
         let contender = workdir.contender.name.clone();
         let tally::PrivateMemory { clean_kib, dirty_kib } = memory;
-        self.private_memory.push(PrivateMemory { scenario, contender, clean_kib, dirty_kib });
+        self.private_memory.push(InitMemory { scenario, contender, clean_kib, dirty_kib });
     }
 
     pub(crate) fn rate(&mut self, workdir: &Workdir, rate: f64) {

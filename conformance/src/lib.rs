@@ -31,7 +31,7 @@ pub use report::Report;
 pub use result::{Doing, Result, each};
 pub use results::page::between;
 pub use runtime::{Output, Runtime};
-pub use verdict::{Outcome, Verdict};
+pub use verdict::{CaseOutcome, Verdict};
 pub use volume::{Mounted, Volume};
 
 /// Fails a case unless a condition holds.

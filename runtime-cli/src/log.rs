@@ -128,12 +128,12 @@ impl Log {
 /// Returns a line of JSON: one object with sorted keys.
 fn json(level: Level, message: &str, time: &str) -> String {
     #[derive(serde::Serialize)]
-    struct Line<'a> {
+    struct LogLine<'a> {
         level: &'a str,
         msg: &'a str,
         time: &'a str,
     }
-    let line = Line { level: level.name(), msg: message, time };
+    let line = LogLine { level: level.name(), msg: message, time };
     serde_json::to_string(&line).unwrap_or_default() + "\n"
 }
 

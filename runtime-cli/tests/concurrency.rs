@@ -3,7 +3,7 @@
 //! and no container loses its record.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
-use conformance::host::{self, Snapshot};
+use conformance::host::{self, HostSnapshot};
 use conformance::{Bundle, Runtime, runtime::wait};
 use nix::fcntl::{Flock, FlockArg};
 use serde_json::json;
@@ -46,7 +46,7 @@ fn in_cgroup(path: &str) -> Bundle {
 #[test]
 fn a_cgroup_in_use_is_refused_and_left_alone() {
     let _alone = host::alone();
-    let before = Snapshot::take().unwrap();
+    let before = HostSnapshot::take().unwrap();
     let runtime = runtime();
     let name = format!("in-use-{}", std::process::id());
     let cgroup = host::hierarchy().join(&name);
@@ -65,7 +65,7 @@ fn a_cgroup_in_use_is_refused_and_left_alone() {
 #[test]
 fn two_containers_do_not_share_a_cgroup() {
     let _alone = host::alone();
-    let before = Snapshot::take().unwrap();
+    let before = HostSnapshot::take().unwrap();
     let runtime = runtime();
     let bundle = in_cgroup(&format!("/shared-{}/c", std::process::id()));
     runtime.run_in(&bundle, &["create", "first"]).unwrap().ok().unwrap();
@@ -88,7 +88,7 @@ fn two_containers_do_not_share_a_cgroup() {
 #[test]
 fn delete_waits_for_a_creation_that_has_just_begun() {
     let _alone = host::alone();
-    let before = Snapshot::take().unwrap();
+    let before = HostSnapshot::take().unwrap();
     let runtime = runtime();
     let bundle = in_cgroup(&format!("/late-record-{}", std::process::id()));
     runtime.run_in(&bundle, &["create", "c"]).unwrap().ok().unwrap();
@@ -115,7 +115,7 @@ fn delete_waits_for_a_creation_that_has_just_begun() {
 #[test]
 fn delete_does_not_wait_for_the_hooks_of_a_creation() {
     let _alone = host::alone();
-    let before = Snapshot::take().unwrap();
+    let before = HostSnapshot::take().unwrap();
     let runtime = runtime();
     let bundle = in_cgroup(&format!("/hanging-hook-{}", std::process::id()));
     let mark = bundle.path().join("mark");
@@ -138,7 +138,7 @@ fn delete_does_not_wait_for_the_hooks_of_a_creation() {
 #[test]
 fn a_record_of_another_version_still_names_what_to_remove() {
     let _alone = host::alone();
-    let before = Snapshot::take().unwrap();
+    let before = HostSnapshot::take().unwrap();
     let runtime = runtime();
     let bundle = in_cgroup(&format!("/other-version-{}", std::process::id()));
     runtime.run_in(&bundle, &["run", "--detach", "c"]).unwrap().ok().unwrap();
@@ -153,7 +153,7 @@ fn a_record_of_another_version_still_names_what_to_remove() {
 #[test]
 fn run_deletes_no_other_container_of_the_same_name() {
     let _alone = host::alone();
-    let before = Snapshot::take().unwrap();
+    let before = HostSnapshot::take().unwrap();
     let runtime = runtime();
     let bundle = in_cgroup(&format!("/same-name-{}", std::process::id()));
     let mut run = runtime.command(&["run", "c"]).current_dir(bundle.path()).spawn().unwrap();

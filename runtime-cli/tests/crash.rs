@@ -3,7 +3,7 @@
 //! process, cgroup, mount and file.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
-use conformance::host::{self, Snapshot};
+use conformance::host::{self, HostSnapshot};
 use conformance::{Bundle, Runtime};
 use serde_json::{Value, json};
 use std::process::Stdio;
@@ -17,7 +17,7 @@ fn runtime() -> Runtime {
 fn kill_at_any_moment(verb: &str, bundle: &Bundle, rounds: u32) {
     let _alone = host::alone();
     let runtime = runtime();
-    let before = Snapshot::take().unwrap();
+    let before = HostSnapshot::take().unwrap();
     let begin = Instant::now();
     runtime.run_in(bundle, &[verb, "first"]).unwrap().ok().unwrap();
     let whole = begin.elapsed();
@@ -56,7 +56,7 @@ fn create() {
 fn create_without_a_cgroup_while_a_hook_runs() {
     let _alone = host::alone();
     let runtime = runtime();
-    let before = Snapshot::take().unwrap();
+    let before = HostSnapshot::take().unwrap();
     let bundle = Bundle::new(&["sleep"]).unwrap();
     let mark = bundle.path().join("mark");
     let script = format!("touch {}; exec sleep 1000", mark.display());
@@ -86,7 +86,7 @@ fn create_without_a_cgroup_while_a_hook_runs() {
 fn too_few_descriptors() {
     let _alone = host::alone();
     let runtime = runtime();
-    let before = Snapshot::take().unwrap();
+    let before = HostSnapshot::take().unwrap();
     let bundle = Bundle::new(&["exit", "0"]).unwrap();
     let hook = json!([{ "path": "/bin/true" }]);
     let hooks = json!({ "createRuntime": hook, "createContainer": hook, "poststop": hook });
@@ -115,7 +115,7 @@ fn too_few_descriptors() {
 fn a_thousand_mounts() {
     let _alone = host::alone();
     let runtime = runtime();
-    let before = Snapshot::take().unwrap();
+    let before = HostSnapshot::take().unwrap();
     let mount = |n| json!({ "destination": format!("/tmp/{n}"), "type": "bind", "source": "/etc", "options": ["bind", "ro"] });
     let bundle = Bundle::new(&["report"]).unwrap().with(|config| {
         config["process"]["rlimits"] = json!([]);
@@ -139,7 +139,7 @@ fn a_thousand_mounts() {
 fn create_while_a_hook_runs() {
     let _alone = host::alone();
     let runtime = runtime();
-    let before = Snapshot::take().unwrap();
+    let before = HostSnapshot::take().unwrap();
     let bundle = Bundle::new(&["sleep"]).unwrap();
     let mark = bundle.path().join("mark");
     let sleep = format!("sleep 1000.{}", std::process::id());

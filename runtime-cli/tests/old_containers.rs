@@ -3,7 +3,7 @@
 //! that is not started, and an init. After an upgrade they can be used, or at least be deleted.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
-use conformance::host::{self, Snapshot};
+use conformance::host::{self, HostSnapshot};
 use conformance::{Bundle, Runtime};
 use nix::sys::stat::Mode;
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ struct Old {
     /// Starts init, and ends with it.
     parent: Parent,
     record: Value,
-    before: Snapshot,
+    before: HostSnapshot,
 }
 
 /// Ends a process, and init with it, when a test fails.
@@ -46,7 +46,7 @@ impl Old {
     /// Makes the container. `words` is the program of its init, behind `unshare`.
     fn new(version: u32, record: &str, words: impl FnOnce(&PathBuf) -> Vec<String>) -> Self {
         let runtime = Runtime::new(&conformance::bundle::beside("runtime-cli")).unwrap();
-        let before = Snapshot::take().unwrap();
+        let before = HostSnapshot::take().unwrap();
         let bundle = Bundle::new(&["sleep"]).unwrap();
         let id = format!("old-{version}-{}", std::process::id());
         let directory = runtime.root().join(&id);

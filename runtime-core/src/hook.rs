@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// The kinds of hooks, in the order in which they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum HookKind {
     Prestart,
     CreateRuntime,
     CreateContainer,
@@ -14,25 +14,25 @@ pub(crate) enum Kind {
     Poststop,
 }
 
-impl Kind {
-    pub(crate) const ALL: [Kind; 6] = [
-        Kind::Prestart,
-        Kind::CreateRuntime,
-        Kind::CreateContainer,
-        Kind::StartContainer,
-        Kind::Poststart,
-        Kind::Poststop,
+impl HookKind {
+    pub(crate) const ALL: [HookKind; 6] = [
+        HookKind::Prestart,
+        HookKind::CreateRuntime,
+        HookKind::CreateContainer,
+        HookKind::StartContainer,
+        HookKind::Poststart,
+        HookKind::Poststop,
     ];
 
     /// Returns the kind's key in config.json.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Kind::Prestart => "prestart",
-            Kind::CreateRuntime => "createRuntime",
-            Kind::CreateContainer => "createContainer",
-            Kind::StartContainer => "startContainer",
-            Kind::Poststart => "poststart",
-            Kind::Poststop => "poststop",
+            HookKind::Prestart => "prestart",
+            HookKind::CreateRuntime => "createRuntime",
+            HookKind::CreateContainer => "createContainer",
+            HookKind::StartContainer => "startContainer",
+            HookKind::Poststart => "poststart",
+            HookKind::Poststop => "poststop",
         }
     }
 }

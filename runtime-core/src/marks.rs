@@ -37,18 +37,18 @@ impl Track {
 }
 
 /// The memory of a timeline: the number of marks, then two words for each mark.
-pub(crate) type Words = &'static [AtomicU64; shared::WORDS];
+pub(crate) type TimelineMemory = &'static [AtomicU64; shared::WORDS];
 
 thread_local! {
     // No destructor, so access needs neither heap nor lock.
-    static CURRENT: Cell<Option<Words>> = const { Cell::new(None) };
+    static CURRENT: Cell<Option<TimelineMemory>> = const { Cell::new(None) };
     static TRACK: Cell<Track> = const { Cell::new(Track::Runtime) };
 }
 
 /// The kind of a mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Kind {
+pub(crate) enum MarkKind {
     /// The first mark of its track.
     Begin = 1,
     Mark = 2,
@@ -57,16 +57,16 @@ pub(crate) enum Kind {
 
 /// A mark as [`events`] returns it.
 #[derive(Debug)]
-pub(crate) struct Event {
+pub(crate) struct TimedMark {
     pub(crate) time: u64,
     pub(crate) track: Track,
-    pub(crate) kind: Kind,
+    pub(crate) kind: MarkKind,
     pub(crate) what: u8,
     pub(crate) item: u32,
 }
 
-impl Event {
-    fn encode(track: Track, kind: Kind, what: u8, item: u32) -> u64 {
+impl TimedMark {
+    fn encode(track: Track, kind: MarkKind, what: u8, item: u32) -> u64 {
         let [i0, i1, i2, i3] = item.to_le_bytes();
         u64::from_le_bytes([kind as u8, track as u8, what, 0, i0, i1, i2, i3])
     }
@@ -74,17 +74,18 @@ impl Event {
     /// Decodes a mark; `None` for a slot that was reserved and not written yet.
     fn decode(time: u64, word: u64) -> Option<Self> {
         let [kind, track, what, _, i0, i1, i2, i3] = word.to_le_bytes();
-        let kind = [Kind::Begin, Kind::Mark, Kind::Step].into_iter().find(|k| *k as u8 == kind)?;
+        let kind =
+            [MarkKind::Begin, MarkKind::Mark, MarkKind::Step].into_iter().find(|k| *k as u8 == kind)?;
         let track = Track::ALL.get(usize::from(track)).copied()?;
-        Some(Event { time, track, kind, what, item: u32::from_le_bytes([i0, i1, i2, i3]) })
+        Some(TimedMark { time, track, kind, what, item: u32::from_le_bytes([i0, i1, i2, i3]) })
     }
 }
 
 /// Makes the memory of a timeline. From now on the calling thread marks its steps there.
-pub(crate) fn begin() -> runtime_sys::Result<Words> {
+pub(crate) fn begin() -> runtime_sys::Result<TimelineMemory> {
     let words = shared::words()?;
     CURRENT.set(Some(words));
-    put(Kind::Begin, 0, 0);
+    put(MarkKind::Begin, 0, 0);
     Ok(words)
 }
 
@@ -94,15 +95,15 @@ pub(crate) fn end() {
 }
 
 /// Returns the marks so far, and the number of marks that did not fit.
-pub(crate) fn events(words: Words) -> (Vec<Event>, u64) {
+pub(crate) fn events(words: TimelineMemory) -> (Vec<TimedMark>, u64) {
     let [next, marks @ ..] = words;
     let count = next.load(Ordering::Acquire);
     let fit = count.min(marks.len() as u64 / 2);
-    let mut events: Vec<Event> = marks
+    let mut events: Vec<TimedMark> = marks
         .chunks_exact(2)
         .take(fit as usize)
         .filter_map(|pair| match pair {
-            [time, what] => Event::decode(time.load(Ordering::Acquire), what.load(Ordering::Acquire)),
+            [time, what] => TimedMark::decode(time.load(Ordering::Acquire), what.load(Ordering::Acquire)),
             _ => None,
         })
         .collect();
@@ -114,12 +115,12 @@ pub(crate) fn events(words: Words) -> (Vec<Event>, u64) {
 /// Makes the calling process mark on this track, and marks the track's beginning.
 pub(crate) fn enter(track: Track) {
     TRACK.set(track);
-    put(Kind::Begin, 0, 0);
+    put(MarkKind::Begin, 0, 0);
 }
 
 /// A reference to a timeline, for another thread to mark its steps there.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Handle(Option<Words>);
+pub(crate) struct Handle(Option<TimelineMemory>);
 
 impl Handle {
     /// Returns the timeline of the calling thread, if any.
@@ -137,7 +138,7 @@ impl Handle {
 /// Marks a step at the end of the expression that did it.
 pub(crate) trait Traced: Sized {
     fn traced(self, mark: Mark) -> Self {
-        put(Kind::Mark, mark as u8, 0);
+        put(MarkKind::Mark, mark as u8, 0);
         self
     }
 }
@@ -147,18 +148,18 @@ impl<T, E> Traced for std::result::Result<T, E> {}
 /// Marks the end of a step of the child. `step` is the byte of a
 /// [`Step`](crate::boundary::step::Step).
 pub(crate) fn step(step: u8, item: u32) {
-    put(Kind::Step, step, item);
+    put(MarkKind::Step, step, item);
 }
 
 #[inline]
-fn put(kind: Kind, what: u8, item: u32) {
+fn put(kind: MarkKind, what: u8, item: u32) {
     if let Some(words) = CURRENT.get() {
-        write(words, Event::encode(TRACK.get(), kind, what, item));
+        write(words, TimedMark::encode(TRACK.get(), kind, what, item));
     }
 }
 
 #[cold]
-fn write(words: Words, what: u64) {
+fn write(words: TimelineMemory, what: u64) {
     let [next, marks @ ..] = words;
     let place = next.fetch_add(1, Ordering::AcqRel) as usize;
     if let Some([time, word]) = marks.get(place.saturating_mul(2)..).and_then(|rest| rest.get(..2)) {

@@ -10,14 +10,14 @@
 
 use crate::boundary::step::Step;
 use crate::error::{Context, Result};
-use crate::marks::{self, Event, Kind, Mark, Track, Words};
+use crate::marks::{self, Mark, MarkKind, TimedMark, TimelineMemory, Track};
 
 /// A timeline that is being recorded. Its memory stays mapped until the program ends: 128 KiB
 /// of address space, of which only the pages written to take memory.
 #[derive(Debug)]
 #[must_use]
 pub struct Trace {
-    words: Words,
+    words: TimelineMemory,
 }
 
 impl Trace {
@@ -77,11 +77,11 @@ fn name_of(track: Track) -> &'static str {
 }
 
 /// Returns the name of the step that the mark ends; `None` for the first mark of a track.
-fn step_of(event: &Event) -> Option<String> {
+fn step_of(event: &TimedMark) -> Option<String> {
     match event.kind {
-        Kind::Begin => None,
-        Kind::Mark => Mark::from_byte(event.what).map(|mark| format!("{mark:?}")),
-        Kind::Step => Step::from_byte(event.what).map(|step| format!("{step:?}")),
+        MarkKind::Begin => None,
+        MarkKind::Mark => Mark::from_byte(event.what).map(|mark| format!("{mark:?}")),
+        MarkKind::Step => Step::from_byte(event.what).map(|step| format!("{step:?}")),
     }
 }
 

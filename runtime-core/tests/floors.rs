@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// The files of one target of the workspace, and the imports between them.
 #[derive(Default)]
-struct Target {
+struct CargoTarget {
     /// The file of each module, by the path of the module.
     modules: BTreeMap<Vec<String>, PathBuf>,
     /// Relative to the folder of the workspace.
@@ -23,15 +23,15 @@ struct Target {
 }
 
 /// One source file, without comments, literals and tests.
-struct Source {
+struct SourceFile {
     file: PathBuf,
     module: Vec<String>,
     tokens: Vec<String>,
 }
 
-impl Target {
+impl CargoTarget {
     fn read(root: &Path) -> Self {
-        let mut target = Target::default();
+        let mut target = CargoTarget::default();
         let mut sources = Vec::new();
         let folder = root.parent().unwrap().to_owned();
         target.add_file(root, &folder, Vec::new(), &mut sources);
@@ -43,7 +43,7 @@ impl Target {
 
     /// Adds a file and the files of the modules that it declares. The files of those are in
     /// `folder`.
-    fn add_file(&mut self, file: &Path, folder: &Path, module: Vec<String>, sources: &mut Vec<Source>) {
+    fn add_file(&mut self, file: &Path, folder: &Path, module: Vec<String>, sources: &mut Vec<SourceFile>) {
         let text = std::fs::read_to_string(workspace().join(file)).unwrap();
         let tokens = without_tests(tokens(&text));
         self.modules.insert(module.clone(), file.to_owned());
@@ -55,16 +55,16 @@ impl Target {
         for (within, name, place) in declarations(&tokens) {
             let path = [&module[..], &within, std::slice::from_ref(&name)].concat();
             match place {
-                Place::Inline => {
+                ModulePlace::Inline => {
                     self.modules.insert(path, file.to_owned());
                     continue;
                 }
                 // Shared by several targets. It imports nothing of this one.
-                Place::Elsewhere => {
+                ModulePlace::Elsewhere => {
                     self.modules.insert(path, PathBuf::from(name));
                     continue;
                 }
-                Place::Below => {}
+                ModulePlace::Below => {}
             }
             let below = within.iter().fold(folder.to_owned(), |folder, part| folder.join(part));
             let flat = below.join(format!("{name}.rs"));
@@ -74,10 +74,10 @@ impl Target {
             self.imports.insert((file.to_owned(), child.clone()));
             self.add_file(&child, &below.join(&name), path, sources);
         }
-        sources.push(Source { file: file.to_owned(), module, tokens });
+        sources.push(SourceFile { file: file.to_owned(), module, tokens });
     }
 
-    fn add_imports(&mut self, source: &Source) {
+    fn add_imports(&mut self, source: &SourceFile) {
         let (names, paths) = paths(&source.tokens);
         for (within, path) in paths {
             let module = [&source.module[..], &within].concat();
@@ -255,7 +255,7 @@ fn without_tests(tokens: Vec<String>) -> Vec<String> {
 }
 
 /// The place of a module's source.
-enum Place {
+enum ModulePlace {
     /// In the file that declares the module.
     Inline,
     /// In a file of the module's name.
@@ -265,16 +265,16 @@ enum Place {
 }
 
 /// Returns the modules that are declared: the inline modules around each, its name and its place.
-fn declarations(tokens: &[String]) -> Vec<(Vec<String>, String, Place)> {
+fn declarations(tokens: &[String]) -> Vec<(Vec<String>, String, ModulePlace)> {
     let mut found = Vec::new();
     each(tokens, |i, within| {
         let mut before = tokens[..i].iter().rev().take_while(|token| !matches!(token.as_str(), ";" | "}"));
         let is_elsewhere = before.any(|token| token == "path");
         if tokens[i] == "mod" && matches!(tokens[i + 2].as_str(), ";" | "{") {
             let place = match tokens[i + 2].as_str() {
-                "{" => Place::Inline,
-                _ if is_elsewhere => Place::Elsewhere,
-                _ => Place::Below,
+                "{" => ModulePlace::Inline,
+                _ if is_elsewhere => ModulePlace::Elsewhere,
+                _ => ModulePlace::Below,
             };
             found.push((within.to_vec(), tokens[i + 1].clone(), place));
         }
@@ -432,7 +432,7 @@ fn roots() -> Vec<PathBuf> {
 fn library() -> BTreeSet<(String, String)> {
     let folder = Path::new("runtime-core/src");
     let name = |file: &Path| file.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
-    let imports = Target::read(&folder.join("lib.rs")).imports;
+    let imports = CargoTarget::read(&folder.join("lib.rs")).imports;
     imports.iter().map(|(from, to)| (name(from), name(to))).collect()
 }
 
@@ -570,6 +570,6 @@ fn every_package_but_the_sys_crates_forbids_unsafe_code() {
 
 #[test]
 fn no_files_import_each_other() {
-    let circles: BTreeSet<_> = roots().iter().flat_map(|root| Target::read(root).circles()).collect();
+    let circles: BTreeSet<_> = roots().iter().flat_map(|root| CargoTarget::read(root).circles()).collect();
     assert_eq!(circles, BTreeSet::new());
 }

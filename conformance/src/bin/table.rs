@@ -7,7 +7,9 @@
 //! On a host with both versions of cgroups, only version 2 is visible.
 #![allow(clippy::disallowed_methods, clippy::print_stderr)]
 
-use conformance::{Doing, Outcome, Result, Verdict, between, ensure, host, requirements, runtime, verdict};
+use conformance::{
+    CaseOutcome, Doing, Result, Verdict, between, ensure, host, requirements, runtime, verdict,
+};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
@@ -94,7 +96,7 @@ fn numbers(columns: &[Column]) -> Result<String> {
         text += &format!("| {} | {} |", column.name, column.version);
         for of_the_specification in [true, false] {
             let cases = column.verdicts.iter().filter(|case| case.is_specified() == of_the_specification);
-            for outcome in [Outcome::Passed, Outcome::Leaves, Outcome::Failed] {
+            for outcome in [CaseOutcome::Passed, CaseOutcome::Leaves, CaseOutcome::Failed] {
                 text += &format!(" {} |", cases.clone().filter(|case| case.outcome == outcome).count());
             }
         }
@@ -122,11 +124,11 @@ fn each_case(columns: &[Column]) -> Result<String> {
     Ok(text)
 }
 
-fn word(outcome: Outcome) -> &'static str {
+fn word(outcome: CaseOutcome) -> &'static str {
     match outcome {
-        Outcome::Passed => "yes",
-        Outcome::Leaves => "*leaves*",
-        Outcome::Failed => "*no*",
+        CaseOutcome::Passed => "yes",
+        CaseOutcome::Leaves => "*leaves*",
+        CaseOutcome::Failed => "*no*",
     }
 }
 

@@ -43,18 +43,18 @@ pub fn alone() -> std::sync::MutexGuard<'static, ()> {
 
 /// The state of the host that a container's lifecycle must not change.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct HostSnapshot {
     mounts: BTreeSet<String>,
     cgroups: BTreeSet<PathBuf>,
 }
 
-impl Snapshot {
+impl HostSnapshot {
     /// Records the present state.
     pub fn take() -> Result<Self> {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").doing("mountinfo")?;
         let mut cgroups = BTreeSet::new();
         walk(&hierarchy(), &mut cgroups);
-        Ok(Snapshot { mounts: mounts.lines().map(str::to_owned).collect(), cgroups })
+        Ok(HostSnapshot { mounts: mounts.lines().map(str::to_owned).collect(), cgroups })
     }
 
     /// Fails if a mount, a cgroup, a process or an entry of the runtime's state directory has been
@@ -68,7 +68,7 @@ impl Snapshot {
             .collect();
         ensure!(left.is_empty(), "left in the state directory: {left:?}");
         await_children()?;
-        let now = Snapshot::take()?;
+        let now = HostSnapshot::take()?;
         let mounts: Vec<_> = now.mounts.difference(&self.mounts).collect();
         ensure!(mounts.is_empty(), "left mounts: {mounts:?}");
         self.await_cgroups()
@@ -89,7 +89,7 @@ impl Snapshot {
     }
 
     fn cgroups_left(&self) -> Result<Vec<PathBuf>> {
-        let now = Snapshot::take()?;
+        let now = HostSnapshot::take()?;
         Ok(now.cgroups.difference(&self.cgroups).filter(|path| is_empty(path)).cloned().collect())
     }
 

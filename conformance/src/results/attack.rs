@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// One attack and its outcome.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct AttackOutcome {
     /// The area of the attack.
     pub area: String,
     /// Its name.
@@ -72,13 +72,13 @@ impl std::fmt::Display for Count {
 pub const VARIABLE: &str = "OUTCOMES";
 
 /// Writes outcomes to a file, as JSON.
-pub fn write(path: &Path, outcomes: &[Outcome]) -> Result {
+pub fn write(path: &Path, outcomes: &[AttackOutcome]) -> Result {
     let json = serde_json::to_vec(outcomes).doing("outcomes")?;
     std::fs::write(path, json).doing(&path.display().to_string())
 }
 
 /// Reads what [`write()`] has written.
-pub fn read(path: &Path) -> Result<Vec<Outcome>> {
+pub fn read(path: &Path) -> Result<Vec<AttackOutcome>> {
     let json = std::fs::read(path).doing(&path.display().to_string())?;
     serde_json::from_slice(&json).doing("outcomes")
 }

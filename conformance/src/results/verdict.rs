@@ -15,7 +15,7 @@ pub struct Verdict {
     /// The sentence that it checks, and its source.
     pub quote: String,
     /// The outcome.
-    pub outcome: Outcome,
+    pub outcome: CaseOutcome,
 }
 
 impl Verdict {
@@ -28,7 +28,7 @@ impl Verdict {
 
 /// The outcome of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Outcome {
+pub enum CaseOutcome {
     /// The runtime does what the sentence says.
     Passed,
     /// The runtime does what the sentence says, but leaves something behind.

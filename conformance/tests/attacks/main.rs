@@ -28,8 +28,8 @@ mod volumes;
 mod waits;
 
 use arena::{Attack, Ground};
-use conformance::attack::{self, Count, Outcome};
-use conformance::host::{self, Snapshot};
+use conformance::attack::{self, AttackOutcome, Count};
+use conformance::host::{self, HostSnapshot};
 use conformance::{Result, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::ExitCode;
@@ -71,7 +71,7 @@ fn main() -> ExitCode {
             let (outcomes, ground) = (Arc::clone(&outcomes), Arc::clone(&ground));
             trials.push(Trial::test(format!("{area}::{}", attack.name), move || {
                 let count = make(attack, &ground);
-                outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(Outcome {
+                outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(AttackOutcome {
                     area: area.into(),
                     name: attack.name.into(),
                     stands_for: attack.stands_for.into(),
@@ -102,7 +102,7 @@ fn main() -> ExitCode {
 /// Makes the tries of an attack. Changes of the host count as successes.
 fn make(attack: &Attack, ground: &Ground) -> Result<Count> {
     let arena = ground.arena()?;
-    let before = Snapshot::take()?;
+    let before = HostSnapshot::take()?;
     let result = (attack.run)(&arena);
     let damage = arena.damage();
     // An overwritten program could delete nothing.

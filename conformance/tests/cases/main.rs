@@ -46,8 +46,8 @@ mod trees;
 mod volumes;
 mod waiting;
 
-use conformance::host::{self, Snapshot};
-use conformance::{Outcome, Result, Runtime, Verdict, verdict};
+use conformance::host::{self, HostSnapshot};
+use conformance::{CaseOutcome, Result, Runtime, Verdict, verdict};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -187,17 +187,17 @@ fn until_failure(arguments: &Arguments, mut trials: Vec<Trial>, list: &std::ffi:
     ExitCode::SUCCESS
 }
 
-fn judge(case: &Case) -> (Outcome, Result) {
+fn judge(case: &Case) -> (CaseOutcome, Result) {
     let (outcome, result) = match outcome(case) {
-        Ok(()) => return (Outcome::Passed, Ok(())),
+        Ok(()) => return (CaseOutcome::Passed, Ok(())),
         Err(other) => other,
     };
     (outcome, Err(format!("{result}\n\nThe specification says:\n  {}", case.quote)))
 }
 
-fn outcome(case: &Case) -> std::result::Result<(), (Outcome, String)> {
-    let failed = |why| (Outcome::Failed, why);
-    let before = Snapshot::take().map_err(failed)?;
+fn outcome(case: &Case) -> std::result::Result<(), (CaseOutcome, String)> {
+    let failed = |why| (CaseOutcome::Failed, why);
+    let before = HostSnapshot::take().map_err(failed)?;
     let runtime = Runtime::from_env().map_err(failed)?;
     let result = (case.run)(&runtime);
     if result.is_err() {
@@ -211,5 +211,5 @@ fn outcome(case: &Case) -> std::result::Result<(), (Outcome, String)> {
         before.restore();
     }
     result.map_err(failed)?;
-    left.map_err(|why| (Outcome::Leaves, why))
+    left.map_err(|why| (CaseOutcome::Leaves, why))
 }

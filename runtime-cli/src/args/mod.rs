@@ -18,7 +18,7 @@ pub(crate) use values::Values;
 
 use clap::{ArgMatches, Command};
 use std::ffi::{OsStr, OsString};
-use syntax::Words;
+use syntax::SortedWords;
 use table::{ARGUMENTS, Entry};
 use usage::{UsageKind, find};
 
@@ -98,7 +98,7 @@ fn parse_flags(
     words: Vec<OsString>,
     argv0: &str,
 ) -> Result<(ArgMatches, bool), UsageKind> {
-    let sorted = Words::sort(&command, words);
+    let sorted = SortedWords::sort(&command, words);
     let help = sorted.flags.iter().any(|written| written.is("help"));
     match command.try_get_matches_from_mut(sorted.line()) {
         Ok(matches) => Ok((matches, help)),

@@ -9,7 +9,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// A flag as it was written.
 #[derive(Debug)]
-pub(super) struct Written {
+pub(super) struct WrittenFlag {
     /// The word of the flag.
     pub(super) word: OsString,
     /// The name without dashes, long or short.
@@ -21,19 +21,19 @@ pub(super) struct Written {
 
 /// The words of a command line, sorted.
 #[derive(Debug, Default)]
-pub(super) struct Words {
+pub(super) struct SortedWords {
     /// The flags, up to the first that the command does not have.
-    pub(super) flags: Vec<Written>,
+    pub(super) flags: Vec<WrittenFlag>,
     /// The arguments that are no flags.
     pub(super) others: Vec<OsString>,
 }
 
-impl Words {
+impl SortedWords {
     /// Sorts `words`. `command` says which flags there are, which of them take a value, and whether
     /// a flag can follow an argument.
     pub(super) fn sort(command: &Command, words: Vec<OsString>) -> Self {
         let flags_first = command.get_positionals().any(Arg::is_trailing_var_arg_set);
-        let mut sorted = Words::default();
+        let mut sorted = SortedWords::default();
         let mut words = words.into_iter();
         while let Some(word) = words.next() {
             if word == "--" || flags_first && !is_flag(&word) {
@@ -45,7 +45,7 @@ impl Words {
                 sorted.others.push(word);
                 continue;
             }
-            let mut written = Written::split(&word);
+            let mut written = WrittenFlag::split(&word);
             let flag = command.get_opts().find(|flag| written.names(flag));
             if written.value.is_none() && flag.is_some_and(takes_value) {
                 written.value = words.next();
@@ -68,14 +68,14 @@ impl Words {
     /// value, then `--` and the arguments.
     pub(super) fn line(&self) -> Vec<OsString> {
         let mut line = vec![OsString::new()];
-        line.extend(self.flags.iter().map(Written::rewritten));
+        line.extend(self.flags.iter().map(WrittenFlag::rewritten));
         line.push("--".into());
         line.extend_from_slice(&self.others);
         line
     }
 }
 
-impl Written {
+impl WrittenFlag {
     /// Returns true for the flag with this long name.
     pub(super) fn is(&self, name: &str) -> bool {
         self.flag.as_deref() == Some(name)
@@ -89,7 +89,7 @@ impl Written {
         let mut parts = bytes.splitn(2, |byte| *byte == b'=');
         let name = String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
         let value = parts.next().map(|value| OsString::from_vec(value.to_vec()));
-        Written { word: word.clone(), name, value, flag: None }
+        WrittenFlag { word: word.clone(), name, value, flag: None }
     }
 
     fn names(&self, flag: &Arg) -> bool {

@@ -2,7 +2,7 @@
 //! Errors of the arguments: clap's kinds of error, in the words and with the statuses of runc.
 
 use super::help::help;
-use super::syntax::{Words, Written};
+use super::syntax::{SortedWords, WrittenFlag};
 use super::table::{COMMANDS, Entry};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, Error};
@@ -103,7 +103,7 @@ impl UsageKind {
         error: &Error,
         command: &Command,
         entry: Option<&'static Entry>,
-        words: &Words,
+        words: &SortedWords,
         argv0: &str,
     ) -> Self {
         let name = entry.map(|entry| entry.name);
@@ -111,7 +111,7 @@ impl UsageKind {
         // The sorting ends with a flag that the command does not have.
         let unknown = words.flags.last().filter(|written| written.flag.is_none());
         match (error.kind(), unknown) {
-            (ErrorKind::UnknownArgument, Some(Written { name, .. })) => {
+            (ErrorKind::UnknownArgument, Some(WrittenFlag { name, .. })) => {
                 let text = format!("flag provided but not defined: -{name}");
                 wrong(text, context(error, ContextKind::SuggestedArg).map(|nearest| did_you_mean(&nearest)))
             }
@@ -141,9 +141,9 @@ fn shows(text: &str, flag: &Arg) -> bool {
 }
 
 /// Returns the name, as it was written, of the first flag with this value, at which clap stopped.
-fn first_written<'w>(words: &'w Words, flag: &Arg, value: &str) -> Option<&'w str> {
+fn first_written<'w>(words: &'w SortedWords, flag: &Arg, value: &str) -> Option<&'w str> {
     let has_value =
-        |written: &Written| written.value.as_ref().is_some_and(|given| given.to_string_lossy() == value);
+        |written: &WrittenFlag| written.value.as_ref().is_some_and(|given| given.to_string_lossy() == value);
     let mut written = words.flags.iter().filter(|written| written.flag.as_deref() == flag.get_long());
     written.find(|written| has_value(written)).map(|written| written.name.as_str())
 }
@@ -159,7 +159,7 @@ fn expected(flag: &Arg) -> Option<String> {
     Some(format!("--{name} takes {}", values.replace("force", name)))
 }
 
-fn wrong_count(command: &Command, argv0: &str, words: &Words) -> String {
+fn wrong_count(command: &Command, argv0: &str, words: &SortedWords) -> String {
     let range = command.get_positionals().find_map(Arg::get_num_args);
     let (least, most) = range.map_or((0, 0), |range| (range.min_values(), range.max_values()));
     let what = if least == most {

@@ -9,14 +9,14 @@ use runtime_core::{Container, ContainerId, ExitStatus, Process, Runtime, Warning
 use std::ffi::OsString;
 
 /// The context of a command.
-pub(crate) struct Context<'a> {
+pub(crate) struct CommandContext<'a> {
     pub(crate) globals: &'a Values,
     pub(crate) flags: &'a Values,
     pub(crate) arguments: &'a [OsString],
     pub(crate) log: &'a Log,
 }
 
-impl Context<'_> {
+impl CommandContext<'_> {
     /// Returns the runtime with its state directory. `features` and `spec` do not call this:
     /// engines run them before that directory exists.
     pub(super) fn runtime(&self) -> Result<Runtime, Failure> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `create` and `run`.
 
-use super::context::Context;
+use super::context::CommandContext;
 use super::preserved_fds;
 use crate::args::flags::{
     BUNDLE, CGROUP_MANAGER, CONSOLE_SOCKET, DETACH, KEEP, NO_NEW_KEYRING, NO_PIVOT, NO_SUBREAPER, PID_FILE,
@@ -16,11 +16,11 @@ use runtime_core::{CgroupManager, Container, ContainerBuilder, DeleteOptions, Pe
 use std::ffi::OsStr;
 use std::path::Path;
 
-pub(super) fn create(context: &Context<'_>) -> Result<u8, Failure> {
+pub(super) fn create(context: &CommandContext<'_>) -> Result<u8, Failure> {
     make(context, Mode::Create).map_err(|failure| failure.during("runc create failed"))
 }
 
-pub(super) fn run(context: &Context<'_>) -> Result<u8, Failure> {
+pub(super) fn run(context: &CommandContext<'_>) -> Result<u8, Failure> {
     let mode = if context.flags.is_set(DETACH) { Mode::Detached } else { Mode::Foreground };
     make(context, mode).map_err(|failure| failure.during("runc run failed"))
 }
@@ -32,7 +32,7 @@ enum Mode {
     Foreground,
 }
 
-fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
+fn make(context: &CommandContext<'_>, mode: Mode) -> Result<u8, Failure> {
     runtime_core::protect_program()?;
     context.log.debug(EXE_SEALED);
     let container = context.container()?;
@@ -93,7 +93,11 @@ fn make(context: &Context<'_>, mode: Mode) -> Result<u8, Failure> {
     }
 }
 
-fn detach(context: &Context<'_>, container: &Container, pending: Pending) -> Result<(u8, Process), Failure> {
+fn detach(
+    context: &CommandContext<'_>,
+    container: &Container,
+    pending: Pending,
+) -> Result<(u8, Process), Failure> {
     let proxy = Proxy::listen(container, context.log);
     let init = pending.start()?;
     note(context, &init);
@@ -104,7 +108,7 @@ fn detach(context: &Context<'_>, container: &Container, pending: Pending) -> Res
 }
 
 fn serve(
-    context: &Context<'_>,
+    context: &CommandContext<'_>,
     container: &Container,
     foreground: Foreground,
     mut pending: Pending,
@@ -128,7 +132,7 @@ const EXE_SEALED: &str = "self-exe: the init will run from /proc/self/exe on a r
 const CLONING: &str = "create: cloning the init (for nsexec container setup; for child process in init())";
 const READY: &str = "create: the init is ready (for init: closing the pipe to signal completion)";
 
-fn note(context: &Context<'_>, init: &Process) {
+fn note(context: &CommandContext<'_>, init: &Process) {
     for note in init.notes() {
         context.log.debug(note);
     }
@@ -164,7 +168,7 @@ fn with_io(builder: ContainerBuilder, io: ChildIo) -> ContainerBuilder {
     if io.terminal { builder.terminal() } else { builder }
 }
 
-fn options(context: &Context<'_>, mut builder: ContainerBuilder) -> Result<ContainerBuilder, Failure> {
+fn options(context: &CommandContext<'_>, mut builder: ContainerBuilder) -> Result<ContainerBuilder, Failure> {
     let flags = context.flags;
     if let Some(path) = flags.path(CONSOLE_SOCKET) {
         builder = builder.console_socket(path);
@@ -197,7 +201,7 @@ fn options(context: &Context<'_>, mut builder: ContainerBuilder) -> Result<Conta
 }
 
 /// Returns the value of the global flag --rootless.
-fn rootless(context: &Context<'_>) -> Result<Rootless, Failure> {
+fn rootless(context: &CommandContext<'_>) -> Result<Rootless, Failure> {
     let Some(given) = context.globals.get(ROOTLESS) else { return Ok(Rootless::Auto) };
     if given.is_empty() || given.eq_ignore_ascii_case("auto") {
         return Ok(Rootless::Auto);

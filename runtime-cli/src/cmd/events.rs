@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `events`.
 
-use super::context::Context;
+use super::context::CommandContext;
 use crate::args::flags::{INTERVAL, STATS};
 use crate::failure::Failure;
 use runtime_core::Event;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// One line of output.
 #[derive(Serialize)]
-struct Line<'a> {
+struct EventLine<'a> {
     #[serde(rename = "type")]
     kind: &'a str,
     id: &'a str,
@@ -20,7 +20,7 @@ struct Line<'a> {
     data: Option<&'a Stats>,
 }
 
-pub(super) fn events(context: &Context<'_>) -> Result<u8, Failure> {
+pub(super) fn events(context: &CommandContext<'_>) -> Result<u8, Failure> {
     let container = context.container()?;
     let interval = match context.flags.get(INTERVAL).map(|text| text.to_string_lossy()) {
         None => Duration::from_secs(5),
@@ -39,8 +39,8 @@ pub(super) fn events(context: &Context<'_>) -> Result<u8, Failure> {
 /// Prints an event. Fails if the reader is gone, and the failure ends the command.
 fn print(id: &str, event: &Event) -> Result<(), Failure> {
     let line = match event {
-        Event::Stats(stats) => Line { kind: "stats", id, data: Some(stats) },
-        Event::OutOfMemory => Line { kind: "oom", id, data: None },
+        Event::Stats(stats) => EventLine { kind: "stats", id, data: Some(stats) },
+        Event::OutOfMemory => EventLine { kind: "oom", id, data: None },
         // runc's output has no other events.
         _ => return Ok(()),
     };

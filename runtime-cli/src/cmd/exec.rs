@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `exec`.
 
-use super::context::Context;
+use super::context::CommandContext;
 use super::preserved_fds;
 use crate::args::flags::{
     ADDITIONAL_GIDS, APPARMOR, CAP, CGROUP, CONSOLE_SOCKET, CWD, DETACH, ENV, IGNORE_PAUSED, NO_NEW_PRIVS,
@@ -16,7 +16,7 @@ use runtime_core::{Container, ExecBuilder};
 /// The exit status of an `exec` that failed. Other statuses are those of the process.
 const FAILED: u8 = 255;
 
-pub(super) fn exec(context: &Context<'_>) -> Result<u8, Failure> {
+pub(super) fn exec(context: &CommandContext<'_>) -> Result<u8, Failure> {
     run(context).map_err(failed)
 }
 
@@ -25,7 +25,7 @@ pub(super) fn failed(failure: Failure) -> Failure {
     Failure { status: FAILED, ..failure.during("exec failed") }
 }
 
-fn run(context: &Context<'_>) -> Result<u8, Failure> {
+fn run(context: &CommandContext<'_>) -> Result<u8, Failure> {
     runtime_core::protect_program()?;
     let flags = context.flags;
     let container = context.container()?;
@@ -72,7 +72,7 @@ fn run(context: &Context<'_>) -> Result<u8, Failure> {
 const JOINING: &str =
     "exec: cloning a process into the container (for nsexec container setup; for child process in init())";
 
-fn note(context: &Context<'_>, process: &runtime_core::Process) {
+fn note(context: &CommandContext<'_>, process: &runtime_core::Process) {
     for note in process.notes() {
         context.log.debug(note);
     }
@@ -85,7 +85,7 @@ fn with_io(exec: ExecBuilder, io: ChildIo) -> ExecBuilder {
     if io.terminal { exec.terminal() } else { exec }
 }
 
-fn options(context: &Context<'_>, mut exec: ExecBuilder) -> Result<ExecBuilder, Failure> {
+fn options(context: &CommandContext<'_>, mut exec: ExecBuilder) -> Result<ExecBuilder, Failure> {
     let flags = context.flags;
     if let Some(path) = flags.path(CONSOLE_SOCKET) {
         exec = exec.console_socket(path);
@@ -115,7 +115,7 @@ fn options(context: &Context<'_>, mut exec: ExecBuilder) -> Result<ExecBuilder, 
 }
 
 /// Returns the process of the container's configuration, changed by the flags.
-fn from_flags(context: &Context<'_>, container: &Container) -> Result<Process, Failure> {
+fn from_flags(context: &CommandContext<'_>, container: &Container) -> Result<Process, Failure> {
     let flags = context.flags;
     let args = context.arguments.get(1..).unwrap_or_default();
     if args.is_empty() {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `features`. CRI-O reads standard output and error together, so nothing else may be printed.
 
-use super::context::Context;
+use super::context::CommandContext;
 use crate::failure::Failure;
 use crate::output;
 
-pub(super) fn features(_context: &Context<'_>) -> Result<u8, Failure> {
+pub(super) fn features(_context: &CommandContext<'_>) -> Result<u8, Failure> {
     output::print(&pretty_json(&runtime_core::features())?);
     Ok(0)
 }

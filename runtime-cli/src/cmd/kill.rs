@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `kill`.
 
-use super::context::Context;
+use super::context::CommandContext;
 use crate::args::flags::ALL;
 use crate::failure::Failure;
 use nix::sys::signal::Signal;
 use runtime_core::ErrorKind;
 
-pub(super) fn kill(context: &Context<'_>) -> Result<u8, Failure> {
+pub(super) fn kill(context: &CommandContext<'_>) -> Result<u8, Failure> {
     let container = context.container()?;
     let name = context.arguments.get(1).map(|name| name.to_string_lossy()).unwrap_or("SIGTERM".into());
     // An unknown container is the error to report, even with an unknown signal.

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `list`.
 
-use super::context::Context;
+use super::context::CommandContext;
 use crate::args::flags::{FORMAT, QUIET, ROOT};
 use crate::failure::Failure;
 use crate::output;
 use runtime_core::{ErrorKind, State};
 
-pub(super) fn list(context: &Context<'_>) -> Result<u8, Failure> {
+pub(super) fn list(context: &CommandContext<'_>) -> Result<u8, Failure> {
     let format = context.flags.get(FORMAT).map(|format| format.to_string_lossy()).unwrap_or("table".into());
     if format != "table" && format != "json" {
         return Err(Failure::new("invalid format option"));

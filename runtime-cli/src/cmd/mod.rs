@@ -23,12 +23,12 @@ use crate::args::table::Verb;
 use crate::args::{Call, Invocation, Request};
 use crate::failure::Failure;
 use crate::log::Log;
-use context::Context;
+use context::CommandContext;
 
 /// Runs the command and returns the exit status of the program.
 pub(crate) fn run(invocation: &Invocation, log: &Log) -> Result<u8, Failure> {
     let Request::Run(Call { command, flags, arguments }) = &invocation.request else { return Ok(0) };
-    let context = Context { globals: &invocation.globals, flags, arguments, log };
+    let context = CommandContext { globals: &invocation.globals, flags, arguments, log };
     match command.verb {
         Verb::Create => create::create(&context),
         Verb::Delete => delete::delete(&context),

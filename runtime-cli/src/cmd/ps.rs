@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `ps`.
 
-use super::context::Context;
+use super::context::CommandContext;
 use crate::args::flags::FORMAT;
 use crate::failure::Failure;
 use crate::output;
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
 
-pub(super) fn ps(context: &Context<'_>) -> Result<u8, Failure> {
+pub(super) fn ps(context: &CommandContext<'_>) -> Result<u8, Failure> {
     let pids = context.container()?.pids()?;
     match context.flags.get(FORMAT).map(|format| format.to_string_lossy()).as_deref() {
         Some("json") if pids.is_empty() => output::print("null\n"),

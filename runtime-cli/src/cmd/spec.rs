@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `spec`.
 
-use super::context::Context;
+use super::context::CommandContext;
 use crate::args::flags::{BUNDLE, SPEC_ROOTLESS};
 use crate::failure::Failure;
 use runtime_core::spec::Spec;
@@ -10,7 +10,7 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
-pub(super) fn spec(context: &Context<'_>) -> Result<u8, Failure> {
+pub(super) fn spec(context: &CommandContext<'_>) -> Result<u8, Failure> {
     let bundle = context.flags.path(BUNDLE).unwrap_or(Path::new("."));
     if let Err(error) = std::fs::read_dir(bundle) {
         return Err(Failure::io(format_args!("chdir {}", bundle.display()), &error));

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `start`.
 
-use super::context::Context;
+use super::context::CommandContext;
 use crate::failure::Failure;
 use crate::notify::{self, Proxy};
 use runtime_core::spec::Status;
 
-pub(super) fn start(context: &Context<'_>) -> Result<u8, Failure> {
+pub(super) fn start(context: &CommandContext<'_>) -> Result<u8, Failure> {
     // startContainer hooks join the container, which must not get at the program file.
     runtime_core::protect_program()?;
     let container = context.container()?;

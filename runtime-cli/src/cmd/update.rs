@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `update`.
 
-use super::context::Context;
+use super::context::CommandContext;
 use crate::args::Values;
 use crate::args::flags::{
     BLKIO_WEIGHT, CPU_BURST, CPU_IDLE, CPU_PERIOD, CPU_QUOTA, CPU_RT_PERIOD, CPU_RT_RUNTIME, CPU_SHARE,
@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::input;
 use runtime_core::spec::{BlockIo, Cpu, Memory, Pids, Resources};
 
-pub(super) fn update(context: &Context<'_>) -> Result<u8, Failure> {
+pub(super) fn update(context: &CommandContext<'_>) -> Result<u8, Failure> {
     let flags = context.flags;
     let container = context.container()?;
     // An unknown container is the error to report, even with a wrong value.

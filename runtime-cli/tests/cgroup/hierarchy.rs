@@ -3,7 +3,7 @@
 
 use super::support::{exec, has, host, processes, read, sleeping};
 use crate::common::Host;
-use conformance::host::{self, Snapshot};
+use conformance::host::{self, HostSnapshot};
 use conformance::runtime::wait;
 use serde_json::{Value, json};
 use std::fs;
@@ -52,7 +52,7 @@ fn cgroups_that_are_frozen_or_in_use() {
         return;
     }
     let own = TestCgroup::new("test-frozen");
-    let before = Snapshot::take().unwrap();
+    let before = HostSnapshot::take().unwrap();
     let bundle = sleeping().with(|config| config["linux"]["cgroupsPath"] = json!("/test-frozen")).unwrap();
     let refuses = |error: &str| {
         host.runtime.run_in(&bundle, &["create", "bad"]).unwrap().failed_with(1, error).unwrap();

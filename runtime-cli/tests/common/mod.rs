@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The host of a test, with a check that nothing is left behind.
 
-use conformance::host::{self, Snapshot};
+use conformance::host::{self, HostSnapshot};
 use conformance::{Output, Runtime};
 
 /// The runtime of this workspace, and the state of the host before the test. Tests of one program
 /// hold it one at a time.
 pub(crate) struct Host {
     pub(crate) runtime: Runtime,
-    pub(crate) before: Snapshot,
+    pub(crate) before: HostSnapshot,
     _alone: std::sync::MutexGuard<'static, ()>,
 }
 
@@ -19,7 +19,7 @@ impl Host {
         // Not CARGO_BIN_EXE_runtime-cli: the VM has no target directory.
         let program = conformance::bundle::beside("runtime-cli");
         let runtime = Runtime::new(&program).unwrap().with_systemd(systemd);
-        Host { runtime, before: Snapshot::take().unwrap(), _alone: alone }
+        Host { runtime, before: HostSnapshot::take().unwrap(), _alone: alone }
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Output {

@@ -39,7 +39,7 @@
 //! another process there. So `Cloned` counts only if the kernel names as its sender the process
 //! that the parent itself has cloned, which is outside of all such namespaces.
 
-use crate::boundary::step::{Call, Failure, Step};
+use crate::boundary::step::{Call, Step, StepFailure};
 use crate::error::Context;
 use crate::watch::Watch;
 use nix::sys::socket::SockType;
@@ -67,7 +67,7 @@ pub(crate) enum Reply {
     /// The end of the preparation: the container is made and the program was found.
     Ready,
     /// The step that failed. The child exits.
-    Failed(Failure),
+    Failed(StepFailure),
 }
 
 /// First bytes of messages that are not failures. Steps have lower numbers.
@@ -116,7 +116,7 @@ impl Reply {
             BARRIER => Reply::Barrier,
             LISTENER => Reply::Listener(i32::from_ne_bytes(value)),
             READY => Reply::Ready,
-            step => Reply::Failed(Failure {
+            step => Reply::Failed(StepFailure {
                 step: Step::from_byte(step)?,
                 call: Call::from_byte(call)?,
                 item: u32::from_ne_bytes(value),
@@ -153,18 +153,18 @@ pub(crate) struct ChildEnd {
     /// none to change to.
     program: OnceCell<Option<OwnedFd>>,
     /// The kernel's last message, for a failure that follows.
-    words: RefCell<Words>,
+    words: RefCell<KernelText>,
 }
 
 /// A text that needs no heap.
 #[derive(Debug)]
-struct Words {
+struct KernelText {
     bytes: [u8; MESSAGE_MAX],
     len: usize,
 }
 
-impl Words {
-    const NONE: Self = Words { bytes: [0; MESSAGE_MAX], len: 0 };
+impl KernelText {
+    const NONE: Self = KernelText { bytes: [0; MESSAGE_MAX], len: 0 };
 
     fn get(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
@@ -199,7 +199,7 @@ pub(crate) fn channel() -> crate::error::Result<(ParentEnd, ChildEnd)> {
         parent,
         early: Cell::new(0),
         program: OnceCell::new(),
-        words: RefCell::new(Words::NONE),
+        words: RefCell::new(KernelText::NONE),
     };
     Ok((ParentEnd { socket: ours, words: OnceLock::new() }, child))
 }
@@ -442,13 +442,13 @@ pub(crate) const START: &[u8] = b"0";
 
 /// Writes into the fifo of `start` that `program` cannot be executed, for the process that waits
 /// for the execve. Does not allocate.
-pub(crate) fn send_answer(fifo: impl AsFd, failure: Failure, program: &CStr) -> Result<()> {
+pub(crate) fn send_answer(fifo: impl AsFd, failure: StepFailure, program: &CStr) -> Result<()> {
     fd::write_parts(fifo, [&Reply::Failed(failure).encode(), program.to_bytes()]).map(drop)
 }
 
 /// Decodes what the init has written to the fifo by the time it closes its end: the failure, and
 /// the program that was not executed. `None` if there is no failure.
-pub(crate) fn answer(bytes: &[u8]) -> Option<(Failure, &[u8])> {
+pub(crate) fn answer(bytes: &[u8]) -> Option<(StepFailure, &[u8])> {
     let (reply, program) = bytes.split_first_chunk()?;
     match Reply::decode(*reply)? {
         Reply::Failed(failure) => Some((failure, program)),
@@ -468,7 +468,8 @@ mod tests {
 
     #[test]
     fn replies_survive_the_wire() {
-        let failure = Failure { step: Step::Mount, item: 70_000, call: Call::Fsopen, errno: Errno::ENODEV };
+        let failure =
+            StepFailure { step: Step::Mount, item: 70_000, call: Call::Fsopen, errno: Errno::ENODEV };
         for reply in [
             Reply::Cloned(70_000),
             Reply::NeedMount(70_000),
@@ -486,7 +487,7 @@ mod tests {
     }
 
     const FAILED: Reply =
-        Reply::Failed(Failure { step: Step::Mount, item: 3, call: Call::Fsconfig, errno: Errno::EINVAL });
+        Reply::Failed(StepFailure { step: Step::Mount, item: 3, call: Call::Fsconfig, errno: Errno::EINVAL });
 
     #[test]
     fn a_failure_has_the_kernels_text() {
@@ -541,7 +542,7 @@ mod tests {
 
     #[test]
     fn an_answer_in_the_fifo() {
-        let failure = Failure { step: Step::Exec, item: 0, call: Call::Execve, errno: Errno::ENOEXEC };
+        let failure = StepFailure { step: Step::Exec, item: 0, call: Call::Execve, errno: Errno::ENOEXEC };
         let (read, write) = fd::pipe().unwrap();
         send_answer(write, failure, c"/bin/x").unwrap();
         let mut bytes = [0; 64];

@@ -3,9 +3,9 @@
 //!
 //! The plan has only C strings, descriptors, numbers, boxed slices and `Copy` enums. The child
 //! neither formats a `String`, nor looks into a map, nor decides anything. The parent keeps its
-//! copy to turn a [`Failure`](super::step::Failure) into a sentence.
+//! copy to turn a [`StepFailure`](super::step::StepFailure) into a sentence.
 
-use super::tree::{IdMap, Later, NewNode, Source, Tree, TreeHelper};
+use super::tree::{IdMap, Later, NewNode, Tree, TreeHelper, TreeSource};
 use crate::boundary::seal::Seal;
 use crate::path::proc::Proc;
 use crate::path::root::Leaf;
@@ -39,7 +39,7 @@ pub(crate) struct Plan {
     /// The container's root directory, if joining its namespaces does not lead there; only for exec.
     pub(crate) enter: Option<OwnedFd>,
     /// The container to make around the process; `None` for exec.
-    pub(crate) container: Option<Container>,
+    pub(crate) container: Option<InitPlan>,
     pub(crate) process: Process,
 }
 
@@ -111,7 +111,7 @@ pub(crate) struct Label {
 
 /// The steps that only the init of a container does.
 #[derive(Debug)]
-pub(crate) struct Container {
+pub(crate) struct InitPlan {
     /// True if the user namespace is new. The process becomes its root before it makes anything.
     pub(crate) namespace_root: bool,
     /// CLONE_NEW* of the namespaces that the process makes as root of that user namespace.
@@ -225,7 +225,7 @@ impl Node {
     /// Returns the node that the helper makes, if the helper makes it.
     pub(crate) fn made_by_helper(&self) -> Option<&NewNode> {
         match &self.host {
-            Some(Tree::Later(Later { source: Source::New(node), .. })) => Some(node),
+            Some(Tree::Later(Later { source: TreeSource::New(node), .. })) => Some(node),
             _ => None,
         }
     }
@@ -352,7 +352,7 @@ pub(crate) struct PidNamespace {
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) keyring: Option<Keyring>,
-    pub(crate) terminal: Option<Terminal>,
+    pub(crate) terminal: Option<TerminalPlan>,
     /// The new standard input, output and error; `None`: the parent's.
     pub(crate) stdio: [Option<OwnedFd>; 3],
     pub(crate) personality: Option<u32>,
@@ -427,7 +427,7 @@ pub(crate) struct Keyring {
 
 /// A pseudoterminal to make.
 #[derive(Debug)]
-pub(crate) struct Terminal {
+pub(crate) struct TerminalPlan {
     /// The socket that receives the master.
     pub(crate) socket: OwnedFd,
     pub(crate) size: Option<(u16, u16)>,

@@ -200,7 +200,7 @@ impl Call {
 
 /// A failure in a form that needs no heap: the parent holds the plan and writes the sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Failure {
+pub(crate) struct StepFailure {
     pub(crate) step: Step,
     /// The index of the mount, the device, ... of the step.
     pub(crate) item: u32,
@@ -208,7 +208,7 @@ pub(crate) struct Failure {
     pub(crate) errno: Errno,
 }
 
-impl Failure {
+impl StepFailure {
     /// Returns true if a helper has failed because the init that it serves is gone.
     pub(crate) fn lost_peer(&self) -> bool {
         matches!(self.call, Call::SendFd | Call::ReceiveTree | Call::Read)
@@ -232,8 +232,8 @@ impl<T> During<T> for runtime_sys::Result<T> {
 
 /// Adds the step to a failed call.
 pub(crate) trait InStep<T> {
-    fn step(self, step: Step) -> Result<T, Failure>;
-    fn item(self, step: Step, item: usize) -> Result<T, Failure>;
+    fn step(self, step: Step) -> Result<T, StepFailure>;
+    fn item(self, step: Step, item: usize) -> Result<T, StepFailure>;
 }
 
 /// Returns the index of an item as it crosses the channel. No list in memory is longer than that.
@@ -242,17 +242,17 @@ pub(crate) fn index(item: usize) -> u32 {
 }
 
 impl<T> InStep<T> for StepResult<T> {
-    fn step(self, step: Step) -> Result<T, Failure> {
+    fn step(self, step: Step) -> Result<T, StepFailure> {
         self.item(step, 0)
     }
 
-    fn item(self, step: Step, item: usize) -> Result<T, Failure> {
+    fn item(self, step: Step, item: usize) -> Result<T, StepFailure> {
         match self {
             Ok(value) => {
                 marks::step(step as u8, index(item));
                 Ok(value)
             }
-            Err((call, errno)) => Err(Failure { step, item: index(item), call, errno }),
+            Err((call, errno)) => Err(StepFailure { step, item: index(item), call, errno }),
         }
     }
 }

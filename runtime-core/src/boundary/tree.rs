@@ -57,7 +57,7 @@ pub(crate) enum Tree {
 #[derive(Debug)]
 pub(crate) struct Later {
     pub(crate) cloner: Cloner,
-    pub(crate) source: Source,
+    pub(crate) source: TreeSource,
     pub(crate) shape: Shape,
 }
 
@@ -78,7 +78,7 @@ pub(crate) enum Cloner {
 
 /// The object that is the root of a tree.
 #[derive(Debug)]
-pub(crate) enum Source {
+pub(crate) enum TreeSource {
     /// The object with this name on the host: an absolute path without links, as the kernel writes
     /// it. In another mount namespace another mount is there, so a descriptor of the parent cannot
     /// be used; `id` ensures that the object is the same.
@@ -114,19 +114,19 @@ impl FileId {
     }
 }
 
-impl Source {
+impl TreeSource {
     fn clone_tree(&self, shape: &Shape) -> StepResult<OwnedFd> {
         match self {
-            Source::Named { name, leaf, id } => {
+            TreeSource::Named { name, leaf, id } => {
                 let file = open_no_links(name, *leaf, true).during(Call::OpenSource)?;
                 if FileId::of(&file).during(Call::Stat)? != *id {
                     return Err((Call::CheckSource, Errno::ESTALE));
                 }
                 shape.clone_tree(file.as_fd())
             }
-            Source::Open(file) => shape.clone_tree(file.as_fd()),
+            TreeSource::Open(file) => shape.clone_tree(file.as_fd()),
             // The caller makes the node: it needs the file system.
-            Source::New(_) => Err((Call::Mknod, Errno::EINVAL)),
+            TreeSource::New(_) => Err((Call::Mknod, Errno::EINVAL)),
         }
     }
 }

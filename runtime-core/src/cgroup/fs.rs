@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The file-system driver: the runtime itself makes and removes the cgroup's directories.
 
-use super::group::{Cgroup, Events};
+use super::group::{Cgroup, CgroupEvents};
 use super::hierarchy::Hierarchy;
 use crate::config::CgroupsPath;
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -149,7 +149,7 @@ fn make_each(hierarchy: &Hierarchy, path: &str, made: &mut Vec<CString>) -> runt
 
 /// Refuses a cgroup that has processes, or that would freeze the container's.
 pub(super) fn check_unused(cgroup: &Cgroup) -> Result<()> {
-    let Events { populated, frozen } = cgroup.events()?;
+    let CgroupEvents { populated, frozen } = cgroup.events()?;
     if populated {
         let count = cgroup.pids()?.len();
         return Err(Error::new(

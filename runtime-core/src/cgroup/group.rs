@@ -24,7 +24,7 @@ pub(crate) struct Cgroup {
 
 /// The content of cgroup.events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Events {
+pub(crate) struct CgroupEvents {
     /// True if a process lives in the cgroup or below it.
     pub(crate) populated: bool,
     /// True if all processes in the cgroup and below it are frozen.
@@ -89,9 +89,9 @@ impl Cgroup {
 
     /// Reads cgroup.events. A cgroup that is gone counts as empty: systemd removes the cgroup of
     /// a scope as soon as the last process in it has ended.
-    pub(crate) fn events(&self) -> Result<Events> {
+    pub(crate) fn events(&self) -> Result<CgroupEvents> {
         match self.read(c"cgroup.events") {
-            Err(error) if is_gone(&error) => Ok(Events::default()),
+            Err(error) if is_gone(&error) => Ok(CgroupEvents::default()),
             events => Ok(parse_events(&events?)),
         }
     }
@@ -141,18 +141,22 @@ impl Cgroup {
     }
 
     /// Waits until cgroup.events is as wanted. Returns false if it is not within `limit`.
-    pub(crate) fn await_events(&self, limit: Duration, wanted: impl Fn(Events) -> bool) -> Result<bool> {
+    pub(crate) fn await_events(
+        &self,
+        limit: Duration,
+        wanted: impl Fn(CgroupEvents) -> bool,
+    ) -> Result<bool> {
         let what = || format!("{}/cgroup.events", self.path);
         let file = match fd::open(&self.dir, c"cgroup.events", libc::O_RDONLY, 0) {
             // The cgroup was removed, so nothing is in it.
-            Err(Errno::ENOENT | Errno::ENODEV) => return Ok(wanted(Events::default())),
+            Err(Errno::ENOENT | Errno::ENODEV) => return Ok(wanted(CgroupEvents::default())),
             other => other.context(what)?,
         };
         let end = Instant::now() + limit;
         loop {
             let mut text = [0; 256];
             let n = match fd::read_at_start(&file, &mut text) {
-                Err(Errno::ENODEV) => return Ok(wanted(Events::default())),
+                Err(Errno::ENODEV) => return Ok(wanted(CgroupEvents::default())),
                 other => other.context(what)?,
             };
             if wanted(parse_events(text.get(..n).unwrap_or_default())) {
@@ -174,8 +178,8 @@ pub(super) fn is_gone(error: &Error) -> bool {
     matches!(error.errno(), Some(libc::ENOENT | libc::ENODEV))
 }
 
-pub(crate) fn parse_events(text: &[u8]) -> Events {
-    Events { populated: keyed(text, "populated") == 1, frozen: keyed(text, "frozen") == 1 }
+pub(crate) fn parse_events(text: &[u8]) -> CgroupEvents {
+    CgroupEvents { populated: keyed(text, "populated") == 1, frozen: keyed(text, "frozen") == 1 }
 }
 
 /// Returns the number behind a key in a file of `key number` lines; 0 without that key.
@@ -198,7 +202,7 @@ mod tests {
         std::fs::create_dir(&path).unwrap();
         let cgroup = Cgroup::from_record(&path).unwrap().unwrap();
         std::fs::remove_dir(&path).unwrap();
-        assert_eq!(cgroup.events().unwrap(), Events::default());
+        assert_eq!(cgroup.events().unwrap(), CgroupEvents::default());
         cgroup.kill().unwrap();
     }
 
@@ -213,11 +217,11 @@ mod tests {
 
     #[test]
     fn events() {
-        assert_eq!(parse_events(b"populated 1\nfrozen 0\n"), Events { populated: true, frozen: false });
+        assert_eq!(parse_events(b"populated 1\nfrozen 0\n"), CgroupEvents { populated: true, frozen: false });
         assert_eq!(
             parse_events(b"populated 0\nfrozen 1\nnew 7\n"),
-            Events { populated: false, frozen: true }
+            CgroupEvents { populated: false, frozen: true }
         );
-        assert_eq!(parse_events(b""), Events::default());
+        assert_eq!(parse_events(b""), CgroupEvents::default());
     }
 }

@@ -85,19 +85,19 @@ mod tests {
     use std::process::Command;
 
     /// A sleeping process in a cgroup of its own. Dropping this value removes both.
-    struct Scope {
+    struct SleepingCgroup {
         cgroup: Cgroup,
         process: std::process::Child,
     }
 
-    impl Scope {
+    impl SleepingCgroup {
         fn new(name: &str) -> Self {
             let path = Hierarchy::find().unwrap().absolute(&format!("{name}-{}", std::process::id()));
             fs::create_dir(&path).unwrap();
             let cgroup = Cgroup::from_record(&path).unwrap().unwrap();
             let process = Command::new("sleep").arg("1000").spawn().unwrap();
             cgroup.attach(process.id() as i32).unwrap();
-            Scope { cgroup, process }
+            SleepingCgroup { cgroup, process }
         }
 
         fn move_to_leaf(&self, name: &str) -> Result<()> {
@@ -106,7 +106,7 @@ mod tests {
         }
     }
 
-    impl Drop for Scope {
+    impl Drop for SleepingCgroup {
         fn drop(&mut self) {
             self.process.kill().unwrap();
             self.process.wait().unwrap();
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_process_is_in_a_new_cgroup_below() {
-        let scope = Scope::new("leaf");
+        let scope = SleepingCgroup::new("leaf");
         // A leaf of an earlier container, with a cgroup that the container has made.
         fs::create_dir_all(format!("{}/container/below", scope.cgroup.path)).unwrap();
         scope.move_to_leaf("container").unwrap();
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_name_that_is_taken_is_an_error() {
-        let scope = Scope::new("no-leaf");
+        let scope = SleepingCgroup::new("no-leaf");
         let error = scope.move_to_leaf("cgroup.procs").unwrap_err().report();
         assert!(error.contains("/cgroup.procs"), "{error}");
         assert_eq!(scope.cgroup.pids().unwrap(), [scope.process.id() as i32]);

@@ -4,7 +4,7 @@
 use super::places::Places;
 use super::streams;
 use crate::boundary::plan::{DevPlace, Process};
-use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
+use crate::boundary::step::{Call, During, InStep, Step, StepFailure, StepResult};
 use nix::sys::stat::fstat;
 use runtime_sys::fd::resolve;
 use runtime_sys::mount::{self, Depth};
@@ -16,7 +16,7 @@ const DEVPTS_MAGIC: i64 = 0x1cd1;
 /// Sets the standard streams. If the process wants a terminal, makes a pseudoterminal in the
 /// container's own devpts, sends its master to the receiver, and makes the other side the standard
 /// streams. For a container's init, which has `places`, also mounts the terminal on /dev/console.
-pub(super) fn open(process: &mut Process, places: Option<&Places<'_>>) -> Result<(), Failure> {
+pub(super) fn open(process: &mut Process, places: Option<&Places<'_>>) -> Result<(), StepFailure> {
     let controls = !process.enters_pid;
     match &process.terminal {
         None => streams::set(process).step(Step::Console),
@@ -27,7 +27,7 @@ pub(super) fn open(process: &mut Process, places: Option<&Places<'_>>) -> Result
 /// Makes the terminal. If `controls` is true, it becomes the calling process's controlling
 /// terminal.
 fn make(
-    terminal: &crate::boundary::plan::Terminal,
+    terminal: &crate::boundary::plan::TerminalPlan,
     places: Option<&Places<'_>>,
     controls: bool,
 ) -> StepResult {

@@ -4,7 +4,7 @@
 use super::places::{Dir, Places};
 use crate::boundary::channel::ChildEnd;
 use crate::boundary::plan::{Node, Rootfs};
-use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
+use crate::boundary::step::{Call, During, InStep, Step, StepFailure, StepResult};
 use crate::boundary::tree::Suppliers;
 use crate::path::proc::Proc;
 use crate::path::root::Root;
@@ -62,7 +62,7 @@ pub(crate) const DEVICE_MODE: u32 = 0o666;
 /// Makes the nodes, and the links in /dev. Nothing is made or removed in a volume, unless
 /// config.json has put the path there: a link of the image may lead from /dev to a volume, or from
 /// the destination of a volume to /dev.
-pub(super) fn make(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Result<(), Failure> {
+pub(super) fn make(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Result<(), StepFailure> {
     let Rootfs { root, mounts, covered, dev, helper, .. } = rootfs;
     let mounts = mounts.get(*covered..).unwrap_or_default();
     let suppliers = Suppliers::new(channel, helper);

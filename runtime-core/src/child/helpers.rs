@@ -7,8 +7,8 @@ use super::process::{close_all_but, hide};
 use super::report::report_and_exit;
 use crate::boundary::channel::{ChildEnd, Reply};
 use crate::boundary::plan::{MountKind, Plan, Rootfs};
-use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
-use crate::boundary::tree::{Cloner, NewNode, Source};
+use crate::boundary::step::{Call, During, InStep, Step, StepFailure, StepResult};
+use crate::boundary::tree::{Cloner, NewNode, TreeSource};
 use crate::path::root::Root;
 use nix::unistd::{chroot, fchdir};
 use runtime_sys::clone::ChildMain;
@@ -20,7 +20,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// Closes all descriptors that a helper does not need. The standard streams too: a helper prints
 /// nothing.
-fn close_others(holds: &mut [RawFd]) -> Result<(), Failure> {
+fn close_others(holds: &mut [RawFd]) -> Result<(), StepFailure> {
     close_all_but(0, holds).during(Call::CloseRange).step(Step::CloseOthers)
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct TreeCloner<'a> {
     /// sends its root directory and its mount namespace.
     pub(crate) socket: &'a OwnedFd,
     pub(crate) channel: &'a ChildEnd,
-    /// The descriptors that the helper keeps open, like in [`First`](super::First). The init's end
+    /// The descriptors that the helper keeps open, like in [`First`](super::FirstChild). The init's end
     /// of the socket is not among them.
     pub(crate) holds: &'a mut [RawFd],
 }
@@ -50,7 +50,7 @@ impl ChildMain for TreeCloner<'_> {
 impl TreeCloner<'_> {
     /// Sends the trees in the order in which the init takes them. The kernel queues a few of them
     /// until the init receives them.
-    fn serve(&self) -> Result<Infallible, Failure> {
+    fn serve(&self) -> Result<Infallible, StepFailure> {
         self.enter().step(Step::Rootfs)?;
         if let Some(container) = &self.plan.container {
             self.send_all(&container.rootfs)?;
@@ -60,7 +60,7 @@ impl TreeCloner<'_> {
         runtime_sys::exec::exit(0)
     }
 
-    fn send_all(&self, rootfs: &Rootfs) -> Result<(), Failure> {
+    fn send_all(&self, rootfs: &Rootfs) -> Result<(), StepFailure> {
         self.send_root(rootfs).step(Step::Rootfs)?;
         for (i, mount) in rootfs.mounts.iter().enumerate() {
             let tree = match &mount.what {
@@ -83,8 +83,8 @@ impl TreeCloner<'_> {
                 continue;
             };
             let tree = match &later.source {
-                Source::New(node) => self.new_node(&mut own, i, node),
-                Source::Named { .. } | Source::Open(_) => later.clone_tree(),
+                TreeSource::New(node) => self.new_node(&mut own, i, node),
+                TreeSource::Named { .. } | TreeSource::Open(_) => later.clone_tree(),
             };
             tree.and_then(|tree| self.send(&tree)).item(Step::Device, i)?;
         }
@@ -208,7 +208,7 @@ impl ChildMain for RouteOpener<'_> {
 }
 
 impl RouteOpener<'_> {
-    fn open(&self) -> Result<Infallible, Failure> {
+    fn open(&self) -> Result<Infallible, StepFailure> {
         let [channel, parent] = self.channel.descriptors();
         close_others(&mut [channel, parent, self.init.as_raw_fd()])?;
         runtime_sys::ns::setns(self.init, libc::CLONE_NEWNET).during(Call::Setns).step(Step::Join)?;
@@ -238,7 +238,7 @@ impl ChildMain for UsernsHolder<'_> {
 }
 
 impl UsernsHolder<'_> {
-    fn show(&self) -> Result<(), Failure> {
+    fn show(&self) -> Result<(), StepFailure> {
         if self.hides {
             hide()?;
         }

@@ -8,10 +8,10 @@
 //! The patterns here name every field, so that a field added to the plan has to be considered.
 
 use crate::boundary::plan::{
-    Container, Dev, FromContainer, Join, Labels, Mount, MountKind, NewMount, Node, PidNamespace, Plan,
-    Process, Program, Rootfs, Terminal,
+    Dev, FromContainer, InitPlan, Join, Labels, Mount, MountKind, NewMount, Node, PidNamespace, Plan,
+    Process, Program, Rootfs, TerminalPlan,
 };
-use crate::boundary::tree::{Cloner, IdMap, Later, Shape, Source, Tree, TreeHelper};
+use crate::boundary::tree::{Cloner, IdMap, Later, Shape, Tree, TreeHelper, TreeSource};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 /// The list of descriptors.
@@ -63,8 +63,8 @@ impl Plan {
     }
 }
 
-fn of_container(container: &Container, held: &mut Kept) {
-    let Container {
+fn of_container(container: &InitPlan, held: &mut Kept) {
+    let InitPlan {
         namespace_root: _,
         late_namespaces: _,
         awaits_devices: _,
@@ -109,8 +109,8 @@ fn of_trees(rootfs: &Rootfs, cloner: Cloner, held: &mut Kept) {
         Tree::Cloned(tree) if cloner == Cloner::Child => held.add([tree]),
         Tree::Later(Later { cloner: other, source, shape }) if *other == cloner => {
             match source {
-                Source::Open(file) => held.add([file]),
-                Source::Named { .. } | Source::New(_) => {}
+                TreeSource::Open(file) => held.add([file]),
+                TreeSource::Named { .. } | TreeSource::New(_) => {}
             }
             let Shape { depth: _, propagation: _, id_map } = shape;
             of_id_map(id_map.as_ref(), held);
@@ -203,7 +203,7 @@ fn of_process(process: &Process, held: &mut Kept) {
         preserve_fds: _,
         fifo,
     } = process;
-    held.add(terminal.as_ref().map(|Terminal { socket, size: _ }| socket));
+    held.add(terminal.as_ref().map(|TerminalPlan { socket, size: _ }| socket));
     held.add(stdio.iter().flatten());
     held.add(match program {
         Program::OfHost { path: _, file, by_path: _ } => Some(file),

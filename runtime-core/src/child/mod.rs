@@ -2,7 +2,7 @@
 //! The child: from the clone to the container's program.
 //!
 //! No code in this module allocates, locks, formats or logs. The child gets a [`Plan`] and makes
-//! system calls; it reports a failure to the parent as a [`Failure`]. A test runs these scripts
+//! system calls; it reports a failure to the parent as a [`StepFailure`]. A test runs these scripts
 //! under an allocator that aborts (`tests/no_heap.rs`).
 
 pub(crate) mod helpers;
@@ -29,9 +29,9 @@ pub(crate) mod streams;
 pub(crate) use lookup::parse_passwd;
 
 use crate::boundary::channel::{ChildEnd, Reply};
-use crate::boundary::plan::{Container, Hide, Keeps, Plan, Process};
+use crate::boundary::plan::{Hide, InitPlan, Keeps, Plan, Process};
 use crate::boundary::seal::{self, Seal};
-use crate::boundary::step::{Call, During, Failure, InStep, Step};
+use crate::boundary::step::{Call, During, InStep, Step, StepFailure};
 use crate::marks::{self, Track};
 use crate::path::root::PathBuffer;
 use places::{Places, View};
@@ -85,7 +85,7 @@ impl ChildMain for Init<'_> {
 /// no other descriptors than those of the program, the channel and the fifo.
 struct Last<'a> {
     /// The program's path, or the failure to find it from outside of the pid namespace.
-    program: Result<&'a CStr, Failure>,
+    program: Result<&'a CStr, StepFailure>,
     process: &'a mut Process,
     channel: &'a ChildEnd,
 }
@@ -104,7 +104,7 @@ impl ChildMain for Last<'_> {
     }
 }
 
-fn first(plan: &mut Plan, holds: &mut [RawFd], channel: &ChildEnd) -> Result<Infallible, Failure> {
+fn first(plan: &mut Plan, holds: &mut [RawFd], channel: &ChildEnd) -> Result<Infallible, StepFailure> {
     if plan.hide == Hide::AtOnce {
         hide()?;
     }
@@ -140,7 +140,7 @@ fn first(plan: &mut Plan, holds: &mut [RawFd], channel: &ChildEnd) -> Result<Inf
 
 /// Ends the stage, which has joined existing namespaces: clones the init, with the new namespaces,
 /// as its sibling.
-fn stage(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
+fn stage(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, StepFailure> {
     let flags = plan.clone_flags;
     let (pid, _) = runtime_sys::clone::clone3(flags, true, None, Init { plan, channel })
         .during(Call::Clone3)
@@ -149,14 +149,14 @@ fn stage(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     runtime_sys::exec::exit(0)
 }
 
-fn seal(seal: &mut Seal, channel: &ChildEnd) -> Result<(), Failure> {
+fn seal(seal: &mut Seal, channel: &ChildEnd) -> Result<(), StepFailure> {
     seal::apply(seal, channel).step(Step::SealExe)
 }
 
 /// Makes the environment of the program, and executes the program. If the program is to run in an
 /// existing pid namespace, clones the process that executes it. These are the scripts for create
 /// and exec.
-fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
+fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, StepFailure> {
     if plan.clone_flags & libc::CLONE_NEWUSER != 0 {
         // Root of a user namespace may lack the permission to execute the program file.
         seal(&mut plan.seal, channel)?;
@@ -171,7 +171,7 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
     if let (Some(container), Some(proc)) = (&plan.container, &plan.proc) {
         namespaces::set_clocks(container, proc)?;
     }
-    if let (Some(Container { namespace_root: true, .. }), Some(proc)) = (&plan.container, &plan.proc)
+    if let (Some(InitPlan { namespace_root: true, .. }), Some(proc)) = (&plan.container, &plan.proc)
         && plan.process.keeps == Keeps::None
         && namespaces::denies_groups(proc)?
     {
@@ -210,7 +210,7 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, Failure> {
 }
 
 /// Executes the program: the end of the script.
-fn execute(program: &CStr, process: &mut Process, channel: &ChildEnd) -> Result<Infallible, Failure> {
+fn execute(program: &CStr, process: &mut Process, channel: &ChildEnd) -> Result<Infallible, StepFailure> {
     process::load_notifying(process, channel)?;
     channel.send(Reply::Ready).during(Call::Write).step(Step::Ready)?;
     channel.wait_alone().during(Call::Read).step(Step::Ready)?;
@@ -219,18 +219,18 @@ fn execute(program: &CStr, process: &mut Process, channel: &ChildEnd) -> Result<
         Ok(()) => (Call::Execve, lookup::execute(program, process)),
         Err(errno) => (Call::Seccomp, errno),
     };
-    process::print_error(program, Failure { step: Step::Exec, item: 0, call, errno }, process, channel);
+    process::print_error(program, StepFailure { step: Step::Exec, item: 0, call, errno }, process, channel);
     runtime_sys::exec::exit(EXEC_FAILED)
 }
 
 /// Makes the container. Returns true if the process has entered the working directory.
 fn make(
-    container: &mut Container,
+    container: &mut InitPlan,
     process: &mut Process,
     seal: &mut Seal,
     proc: &crate::path::proc::Proc,
     channel: &ChildEnd,
-) -> Result<bool, Failure> {
+) -> Result<bool, StepFailure> {
     namespaces::finish(container, channel)?;
     process::join_session(process)?;
     runtime_sys::fd::umask(0);

@@ -9,7 +9,7 @@ use super::remount::remount;
 use super::{copy_up, procfs};
 use crate::boundary::channel::ChildEnd;
 use crate::boundary::plan::{FromContainer, FsOptions, Mount, MountKind, NewMount, Parameters, Rootfs};
-use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
+use crate::boundary::step::{Call, During, InStep, Step, StepFailure, StepResult};
 use crate::boundary::tree::Suppliers;
 use crate::path::proc::Proc;
 use crate::path::root::{Leaf, Root};
@@ -21,7 +21,7 @@ use runtime_sys::{Errno, fd};
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
-pub(super) fn attach_all(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Result<(), Failure> {
+pub(super) fn attach_all(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Result<(), StepFailure> {
     let Rootfs { root: current, mounts, helper, .. } = rootfs;
     let suppliers = Suppliers::new(channel, helper);
     let has_remounts = mounts.iter().any(|m| matches!(m.what, MountKind::Remount(_)));

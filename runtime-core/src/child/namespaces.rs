@@ -2,8 +2,8 @@
 //! Joining namespaces, and the steps in new ones.
 
 use crate::boundary::channel::{ChildEnd, Reply};
-use crate::boundary::plan::{Container, Join, Keeps, Plan};
-use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
+use crate::boundary::plan::{InitPlan, Join, Keeps, Plan};
+use crate::boundary::step::{Call, During, InStep, Step, StepFailure, StepResult};
 use crate::path::proc::Proc;
 use nix::unistd::sethostname;
 use runtime_sys::{Errno, cred, fd, net, ns};
@@ -11,7 +11,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 /// Enters the network namespace that was made before the clone, if there is one.
-pub(super) fn enter_network(container: &Container) -> Result<(), Failure> {
+pub(super) fn enter_network(container: &InitPlan) -> Result<(), StepFailure> {
     match &container.network {
         Some(network) => ns::setns(network, libc::CLONE_NEWNET).during(Call::Setns).step(Step::Network),
         None => Ok(()),
@@ -20,7 +20,7 @@ pub(super) fn enter_network(container: &Container) -> Result<(), Failure> {
 
 /// Makes and enters the time namespace. This comes before the process hides itself, because then
 /// its own files in /proc no longer belong to it.
-pub(super) fn set_clocks(container: &Container, proc: &Proc) -> Result<(), Failure> {
+pub(super) fn set_clocks(container: &InitPlan, proc: &Proc) -> Result<(), StepFailure> {
     match &container.time_namespace {
         Some(offsets) => enter_time_namespace(offsets.to_bytes(), proc).step(Step::TimeNamespace),
         None => Ok(()),
@@ -30,7 +30,7 @@ pub(super) fn set_clocks(container: &Container, proc: &Proc) -> Result<(), Failu
 /// Returns true if the new user namespace denies setgroups(2). An unprivileged parent has to deny
 /// it, and child namespaces inherit this (user_namespaces(7)). Then the caller's groups, which
 /// cannot be dropped, stay.
-pub(super) fn denies_groups(proc: &Proc) -> Result<bool, Failure> {
+pub(super) fn denies_groups(proc: &Proc) -> Result<bool, StepFailure> {
     let read = || -> StepResult<bool> {
         let file = proc.open_own(c"self/setgroups", libc::O_RDONLY).during(Call::Open)?;
         let mut text = [0; 8];
@@ -43,7 +43,7 @@ pub(super) fn denies_groups(proc: &Proc) -> Result<bool, Failure> {
 /// Drops the caller's supplementary groups before a user namespace is joined. Once the process is
 /// in it, they could not be dropped if it denies setgroups(2). Root of a user namespace can set
 /// this for any process of its own, also for the one whose namespaces are joined.
-pub(super) fn drop_groups(plan: &Plan) -> Result<(), Failure> {
+pub(super) fn drop_groups(plan: &Plan) -> Result<(), StepFailure> {
     let joins_user = plan.joins.iter().any(|join| join.flags & libc::CLONE_NEWUSER != 0);
     if !joins_user || plan.process.keeps == Keeps::All {
         return Ok(());
@@ -58,7 +58,7 @@ pub(super) fn drop_groups(plan: &Plan) -> Result<(), Failure> {
 
 /// Makes new namespaces for the calling process, which has joined others. A new user namespace owns
 /// the rest, like with clone3(2).
-pub(super) fn unshare(flags: i32) -> Result<(), Failure> {
+pub(super) fn unshare(flags: i32) -> Result<(), StepFailure> {
     if flags == 0 {
         return Ok(());
     }
@@ -68,7 +68,7 @@ pub(super) fn unshare(flags: i32) -> Result<(), Failure> {
 /// Joins existing namespaces. The user namespace may give the rights to join the others, or take
 /// them away: a namespace need not belong to the user namespace that is joined beside it. So each
 /// is tried before the user namespace, and again after it if it failed with EPERM.
-pub(super) fn join(joins: &[Join]) -> Result<(), Failure> {
+pub(super) fn join(joins: &[Join]) -> Result<(), StepFailure> {
     let is_user = |join: &Join| join.flags == libc::CLONE_NEWUSER;
     let setns =
         |i: usize, join: &Join| ns::setns(&join.fd, join.flags).during(Call::Setns).item(Step::Join, i);
@@ -77,7 +77,7 @@ pub(super) fn join(joins: &[Join]) -> Result<(), Failure> {
     let mut pending = 0u32;
     for (i, join) in joins.iter().enumerate().filter(|(_, join)| !is_user(join)) {
         match setns(i, join) {
-            Err(Failure { errno: Errno::EPERM, .. }) if has_user => pending |= 1 << i,
+            Err(StepFailure { errno: Errno::EPERM, .. }) if has_user => pending |= 1 << i,
             other => other?,
         }
     }
@@ -92,7 +92,7 @@ pub(super) fn join(joins: &[Join]) -> Result<(), Failure> {
 
 /// Becomes root of the user namespace. New files then belong to that root, and its rights apply:
 /// the process's previous ids may be those of the host's root, and may have no mapping at all.
-pub(super) fn become_root() -> Result<(), Failure> {
+pub(super) fn become_root() -> Result<(), StepFailure> {
     let change = || {
         cred::set_gid(0).during(Call::Setgid)?;
         cred::set_uid(0).during(Call::Setuid)
@@ -101,7 +101,7 @@ pub(super) fn become_root() -> Result<(), Failure> {
 }
 
 /// Makes the remaining namespaces, and sets up the new ones.
-pub(super) fn finish(container: &Container, channel: &ChildEnd) -> Result<(), Failure> {
+pub(super) fn finish(container: &InitPlan, channel: &ChildEnd) -> Result<(), StepFailure> {
     if container.namespace_root {
         become_root()?;
     }

@@ -5,8 +5,8 @@ use super::devices;
 use super::inside::without_views_of_kernel;
 use super::mounting::empty_tmpfs;
 use super::places::Places;
-use crate::boundary::plan::Container;
-use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
+use crate::boundary::plan::InitPlan;
+use crate::boundary::step::{Call, During, InStep, Step, StepFailure, StepResult};
 use crate::path::proc::Proc;
 use nix::mount::{MntFlags, umount2};
 use nix::sys::stat::fstat;
@@ -17,7 +17,7 @@ use std::os::fd::OwnedFd;
 
 /// Sets kernel parameters through the host's procfs, which no image and no mount can have replaced.
 /// The namespace of a parameter depends only on the writer.
-pub(super) fn set_sysctls(container: &Container, host: &Proc) -> Result<(), Failure> {
+pub(super) fn set_sysctls(container: &InitPlan, host: &Proc) -> Result<(), StepFailure> {
     let own_namespace = container.rootfs.own_namespace;
     let mut procfs = Procfs { host, own_namespace, detached: None, attached: false };
     for (i, sysctl) in container.sysctls.iter().enumerate() {
@@ -79,7 +79,7 @@ impl Procfs<'_> {
     }
 }
 
-pub(super) fn mask_and_lock(container: &Container) -> Result<(), Failure> {
+pub(super) fn mask_and_lock(container: &InitPlan) -> Result<(), StepFailure> {
     let places = Places::of(&container.rootfs);
     for (i, path) in container.readonly_paths.iter().enumerate() {
         make_readonly(&places, path).item(Step::ReadonlyPath, i)?;

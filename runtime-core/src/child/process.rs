@@ -4,7 +4,7 @@
 use super::{lookup, streams};
 use crate::boundary::channel::{self, ChildEnd, Reply};
 use crate::boundary::plan::{Keeps, Labels, Process};
-use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
+use crate::boundary::step::{Call, During, InStep, Step, StepFailure, StepResult};
 use crate::path::root::{Leaf, PathBuffer, Root};
 use crate::values::{Capabilities, Rlimit};
 use nix::sys::prctl;
@@ -18,7 +18,7 @@ use std::os::fd::{AsFd, AsRawFd, IntoRawFd, RawFd};
 
 /// Starts a new session and joins a session keyring, so that neither signals of the caller's
 /// terminal nor keys of the caller's session reach the container.
-pub(super) fn join_session(process: &Process) -> Result<(), Failure> {
+pub(super) fn join_session(process: &Process) -> Result<(), StepFailure> {
     // The process that is cloned into an existing pid namespace calls setsid(2) itself.
     if !process.enters_pid {
         setsid().during(Call::Setsid).step(Step::Keyring)?;
@@ -45,7 +45,7 @@ pub(super) fn join_session(process: &Process) -> Result<(), Failure> {
 
 /// Writes the labels that the security modules give the program and the keyring. They keep the
 /// labels until execve.
-pub(super) fn write_labels(labels: &Labels) -> Result<(), Failure> {
+pub(super) fn write_labels(labels: &Labels) -> Result<(), StepFailure> {
     for (i, label) in labels.writes.iter().enumerate() {
         let write = || -> StepResult {
             let file = labels.proc.open_own(&label.file, libc::O_WRONLY).during(Call::Open)?;
@@ -65,8 +65,8 @@ pub(super) fn become_user(
     process: &mut Process,
     entered: bool,
     channel: &ChildEnd,
-    execute: impl FnOnce(Result<&CStr, Failure>, &mut Process) -> Result<Infallible, Failure>,
-) -> Result<Infallible, Failure> {
+    execute: impl FnOnce(Result<&CStr, StepFailure>, &mut Process) -> Result<Infallible, StepFailure>,
+) -> Result<Infallible, StepFailure> {
     close_fds(process, channel).step(Step::CloseFds)?;
     if let Some(persona) = process.personality {
         set_personality(persona).during(Call::SetPersonality).step(Step::Personality)?;
@@ -100,7 +100,7 @@ pub(super) fn become_user(
 
 /// Finds the program. Copies its path into `path`, so that the result does not borrow from
 /// `process`.
-pub(super) fn find_program<'a>(process: &Process, path: &'a mut PathBuffer) -> Result<&'a CStr, Failure> {
+pub(super) fn find_program<'a>(process: &Process, path: &'a mut PathBuffer) -> Result<&'a CStr, StepFailure> {
     let mut buf = PathBuffer::new();
     lookup::program(&process.program, &mut buf)
         .and_then(|program| path.set(program.to_bytes()).during(Call::CheckProgram))
@@ -129,7 +129,7 @@ fn allow_rlimit(limit: &Rlimit) -> StepResult {
 }
 
 /// Sets what a process cloned into an existing pid namespace has not inherited.
-pub(super) fn settle(process: &Process) -> Result<(), Failure> {
+pub(super) fn settle(process: &Process) -> Result<(), StepFailure> {
     setsid().during(Call::Setsid).step(Step::EnterPid)?;
     if process.terminal.is_some() {
         tty::set_controlling(fd::stdio(0)).during(Call::Ioctl).step(Step::EnterPid)?;
@@ -142,7 +142,7 @@ pub(super) fn settle(process: &Process) -> Result<(), Failure> {
 
 /// Changes to the working directory. Returns false on EACCES: the container's user may have the
 /// permission to enter it.
-pub(super) fn enter_cwd(process: &Process) -> Result<bool, Failure> {
+pub(super) fn enter_cwd(process: &Process) -> Result<bool, StepFailure> {
     let path = &process.cwd;
     let enter = || match chdir(path.as_c_str()) {
         Ok(()) => Ok(true),
@@ -247,7 +247,7 @@ fn set_sets(capabilities: &Capabilities, more: u64) -> StepResult {
 /// Loads a filter that takes CAP_SYS_ADMIN, and drops the capability, before the process is cloned
 /// into a pid namespace where it could be taken over. Does so only for a filter that allows the
 /// remaining calls.
-pub(super) fn load_before_clone(process: &Process) -> Result<(), Failure> {
+pub(super) fn load_before_clone(process: &Process) -> Result<(), StepFailure> {
     let Some(filter) = process.filter.as_ref().filter(|filter| filter.is_early) else { return Ok(()) };
     let load = || -> StepResult {
         let more = 1 << cred::CAP_SYS_ADMIN;
@@ -286,7 +286,7 @@ pub(super) fn close_all_but(first: RawFd, keep: &mut [RawFd]) -> runtime_sys::Re
 ///
 /// Afterwards only the agent has the listener open. As long as any process has it open, the kernel
 /// reports the end of the agent to no process, and the calls would wait for ever.
-pub(super) fn load_notifying(process: &Process, channel: &ChildEnd) -> Result<(), Failure> {
+pub(super) fn load_notifying(process: &Process, channel: &ChildEnd) -> Result<(), StepFailure> {
     let Some(filter) = process.filter.as_ref().filter(|filter| filter.notifies) else { return Ok(()) };
     let load = || -> StepResult {
         let listener = fd::lowest_free().during(Call::Dup)?;
@@ -316,7 +316,7 @@ pub(super) fn load_plain(process: &Process) -> runtime_sys::Result<()> {
 /// Waits for `start` to write into the fifo, if there is one. Until then, a signal that would end
 /// any other process also ends this one, although it is the init of its pid namespace
 /// (pid_namespaces(7)).
-pub(super) fn wait_start(process: &Process) -> Result<(), Failure> {
+pub(super) fn wait_start(process: &Process) -> Result<(), StepFailure> {
     let Some(fifo) = &process.fifo else { return Ok(()) };
     runtime_sys::signal::exit_when_terminated();
     let mut byte = [0];
@@ -326,7 +326,7 @@ pub(super) fn wait_start(process: &Process) -> Result<(), Failure> {
 /// Reports that the program cannot be executed: to the parent that waits for the execve, or with a
 /// fifo to the caller of `start`. Standard error, the container's log, gets the report too, unless
 /// the parent has got it.
-pub(super) fn print_error(program: &CStr, failure: Failure, process: &Process, channel: &ChildEnd) {
+pub(super) fn print_error(program: &CStr, failure: StepFailure, process: &Process, channel: &ChildEnd) {
     let told = match &process.fifo {
         None => {
             channel.keep_kernel_message(program.to_bytes());
@@ -352,6 +352,6 @@ pub(super) fn print_error(program: &CStr, failure: Failure, process: &Process, c
 /// (CVE-2016-9962). With a new user namespace this is urgent: any process of the host's root has
 /// all capabilities over a process in that namespace, even if it has none itself
 /// (user_namespaces(7)). Such a process may be in a container that shares the host's pids.
-pub(super) fn hide() -> Result<(), Failure> {
+pub(super) fn hide() -> Result<(), StepFailure> {
     prctl::set_dumpable(false).during(Call::Prctl).step(Step::Hide)
 }

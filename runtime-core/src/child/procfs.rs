@@ -19,7 +19,7 @@ use super::mounting::empty_tmpfs;
 use super::process::close_all_but;
 use crate::boundary::channel::{Reply, WIRE_LEN};
 use crate::boundary::plan::PidNamespace;
-use crate::boundary::step::{Call, During, Failure, Step, StepResult};
+use crate::boundary::step::{Call, During, Step, StepFailure, StepResult};
 use libc::{CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER};
 use nix::mount::{MntFlags, umount2};
 use nix::sys::socket::SockType;
@@ -146,7 +146,7 @@ impl ChildMain for Opener<'_> {
 }
 
 fn report(socket: BorrowedFd<'_>, (call, errno): (Call, Errno)) {
-    let failure = Failure { step: Step::Mount, item: 0, call, errno };
+    let failure = StepFailure { step: Step::Mount, item: 0, call, errno };
     // If the init is gone too, there is no process to report to.
     runtime_sys::ignore(socket::send(socket, &Reply::Failed(failure).encode()));
 }

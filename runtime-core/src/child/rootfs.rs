@@ -4,7 +4,7 @@
 use super::helpers;
 use crate::boundary::channel::ChildEnd;
 use crate::boundary::plan::{Mount, Rootfs};
-use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
+use crate::boundary::step::{Call, During, InStep, Step, StepFailure, StepResult};
 use crate::boundary::tree::Suppliers;
 use crate::path::proc::Proc;
 use crate::path::root::Root;
@@ -19,7 +19,7 @@ use std::os::fd::OwnedFd;
 /// up again. With hooks, or in the host's mount namespace, attaches it at its own path: hooks may
 /// enter the mount namespace and expect the host's tree in it, with the rootfs where config.json
 /// says. The process's own root directory stays the same.
-pub(super) fn attach(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Result<(), Failure> {
+pub(super) fn attach(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Result<(), StepFailure> {
     if rootfs.own_namespace {
         cut_off(rootfs, proc).step(Step::Propagation)?;
     }
@@ -77,7 +77,7 @@ fn leave_chroot(proc: &Proc) -> StepResult {
 
 /// Makes the rootfs the root directory. With pivot_root, also takes everything else out of the
 /// mount namespace, if that is the container's.
-pub(super) fn pivot(rootfs: &Rootfs, proc: &Proc) -> Result<(), Failure> {
+pub(super) fn pivot(rootfs: &Rootfs, proc: &Proc) -> Result<(), StepFailure> {
     let change = || -> StepResult {
         let bares = rootfs.own_namespace && !rootfs.pivot;
         if bares {
@@ -121,7 +121,7 @@ fn uncover_root() -> StepResult {
 }
 
 /// Makes a directory the root directory, for a process of exec.
-pub(super) fn enter(root: &OwnedFd) -> Result<(), Failure> {
+pub(super) fn enter(root: &OwnedFd) -> Result<(), StepFailure> {
     enter_directory(root).step(Step::PivotRoot)
 }
 
@@ -157,7 +157,7 @@ fn find(root: Root<'_>, m: &Mount) -> StepResult<OwnedFd> {
 
 /// Makes mounts and the rootfs read-only, and sets the rootfs propagation, now that everything is
 /// mounted.
-pub(super) fn lock(rootfs: &mut Rootfs) -> Result<(), Failure> {
+pub(super) fn lock(rootfs: &mut Rootfs) -> Result<(), StepFailure> {
     let readonly = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
     let root = Root::new(&rootfs.root);
     for (i, m) in rootfs.mounts.iter_mut().enumerate() {

@@ -11,14 +11,14 @@ use super::devices::SHARED;
 use super::lookup;
 use super::places::{Places, View};
 use crate::boundary::plan::{Plan, Process};
-use crate::boundary::step::{Call, During, Failure, InStep, Step, StepResult};
+use crate::boundary::step::{Call, During, InStep, Step, StepFailure, StepResult};
 use crate::path::proc::Proc;
 use nix::sys::stat::fstat;
 use runtime_sys::{Errno, fd};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Replaces the streams and finds HOME for the init of a container, once it is in its root.
-pub(super) fn take(process: &mut Process, view: &View<'_>) -> Result<(), Failure> {
+pub(super) fn take(process: &mut Process, view: &View<'_>) -> Result<(), StepFailure> {
     let devices = host_devices(process)?;
     replace(process, devices, view)?;
     find_home(process, view).step(Step::Home)
@@ -26,7 +26,7 @@ pub(super) fn take(process: &mut Process, view: &View<'_>) -> Result<(), Failure
 
 /// Replaces the streams and finds HOME for a later process, before it joins any namespace. The root
 /// is that of the init, which is alive: otherwise it could not be joined.
-pub(super) fn take_ahead(plan: &mut Plan) -> Result<(), Failure> {
+pub(super) fn take_ahead(plan: &mut Plan) -> Result<(), StepFailure> {
     let Some(path) = &plan.root else { return Ok(()) };
     let process = &mut plan.process;
     let devices = host_devices(process)?;
@@ -46,7 +46,7 @@ pub(super) fn take_ahead(plan: &mut Plan) -> Result<(), Failure> {
 }
 
 /// Returns, for each standard stream, its index in [`SHARED`].
-fn host_devices(process: &Process) -> Result<[Option<usize>; 3], Failure> {
+fn host_devices(process: &Process) -> Result<[Option<usize>; 3], StepFailure> {
     let mut devices = [None; 3];
     if process.terminal.is_some() {
         return Ok(devices);
@@ -62,7 +62,7 @@ fn host_devices(process: &Process) -> Result<[Option<usize>; 3], Failure> {
 /// Replaces standard streams that are the host's devices by the container's own devices: a program
 /// that opens them again or changes them must not reach the host's. A missing device is an error,
 /// because an image could lack it on purpose, to keep the host's.
-fn replace(process: &mut Process, devices: [Option<usize>; 3], view: &View<'_>) -> Result<(), Failure> {
+fn replace(process: &mut Process, devices: [Option<usize>; 3], view: &View<'_>) -> Result<(), StepFailure> {
     for (n, index) in devices.iter().enumerate() {
         let Some((index, device)) = index.and_then(|index| Some((index, SHARED.get(index)?))) else {
             continue;

@@ -3,7 +3,7 @@
 
 use super::field::{c_string, invalid};
 use crate::error::Result;
-use crate::hook::{Hook, Kind};
+use crate::hook::{Hook, HookKind};
 use crate::spec;
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ impl Hooks {
     pub(crate) fn new(spec: Option<&spec::Hooks>) -> Result<Self> {
         let Some(spec) = spec else { return Ok(Hooks::default()) };
         let mut all = Hooks::default();
-        for kind in Kind::ALL {
+        for kind in HookKind::ALL {
             let list = match kind {
-                Kind::Prestart => &spec.prestart,
-                Kind::CreateRuntime => &spec.create_runtime,
-                Kind::CreateContainer => &spec.create_container,
-                Kind::StartContainer => &spec.start_container,
-                Kind::Poststart => &spec.poststart,
-                Kind::Poststop => &spec.poststop,
+                HookKind::Prestart => &spec.prestart,
+                HookKind::CreateRuntime => &spec.create_runtime,
+                HookKind::CreateContainer => &spec.create_container,
+                HookKind::StartContainer => &spec.start_container,
+                HookKind::Poststart => &spec.poststart,
+                HookKind::Poststop => &spec.poststop,
             };
             let checked =
                 list.iter().enumerate().map(|(i, spec)| hook(kind, i, spec)).collect::<Result<_>>()?;
@@ -35,18 +35,18 @@ impl Hooks {
 
     /// Returns true if there is a hook to run between the mounts and pivot_root.
     pub(crate) fn are_before_pivot(&self) -> bool {
-        [Kind::Prestart, Kind::CreateRuntime, Kind::CreateContainer]
+        [HookKind::Prestart, HookKind::CreateRuntime, HookKind::CreateContainer]
             .into_iter()
             .any(|kind| !self.of(kind).is_empty())
     }
 
     /// Returns the hooks of one kind, in their order.
-    pub(crate) fn of(&self, kind: Kind) -> &[Hook] {
+    pub(crate) fn of(&self, kind: HookKind) -> &[Hook] {
         self.0.get(kind as usize).map_or(&[], Vec::as_slice)
     }
 }
 
-fn hook(kind: Kind, i: usize, spec: &spec::Hook) -> Result<Hook> {
+fn hook(kind: HookKind, i: usize, spec: &spec::Hook) -> Result<Hook> {
     let at = format_args!("hooks.{}[{i}]", kind.name());
     if !spec.path.starts_with('/') {
         return Err(invalid(
@@ -91,9 +91,9 @@ mod tests {
             ..Default::default()
         };
         let hooks = Hooks::new(Some(&spec("/bin/true", Some(3)))).unwrap();
-        assert_eq!(hooks.of(Kind::Poststop)[0].args, ["/bin/true"]);
-        assert_eq!(hooks.of(Kind::Poststop)[0].timeout, Some(Duration::from_secs(3)));
-        assert!(hooks.of(Kind::Prestart).is_empty());
+        assert_eq!(hooks.of(HookKind::Poststop)[0].args, ["/bin/true"]);
+        assert_eq!(hooks.of(HookKind::Poststop)[0].timeout, Some(Duration::from_secs(3)));
+        assert!(hooks.of(HookKind::Prestart).is_empty());
         let report = |path: &str, timeout| Hooks::new(Some(&spec(path, timeout))).unwrap_err().report();
         assert_eq!(report("true", None), "hooks.poststop[0].path: \"true\" is not an absolute path");
         assert_eq!(report("/bin/true", Some(0)), "hooks.poststop[0].timeout: expected more than 0, got 0");

@@ -32,7 +32,7 @@ use field::{c_string, invalid, unsupported};
 use hooks::Hooks;
 use intel_rdt::IntelRdt;
 use mounts::{Mount, MountLabel};
-use namespaces::{Kind, Namespaces};
+use namespaces::{NamespaceKind, Namespaces};
 use net_devices::NetDevice;
 use process::Process;
 use resources::Resources;
@@ -89,7 +89,7 @@ pub(crate) struct Caller {
     /// The capabilities that can be granted to the container.
     pub(crate) capabilities: u64,
     /// The types for which `linux.namespaces` has the path of the caller's own namespace.
-    pub(crate) namespaces: Vec<Kind>,
+    pub(crate) namespaces: Vec<NamespaceKind>,
 }
 
 impl Default for Caller {
@@ -119,7 +119,7 @@ impl Config {
         let no_linux = spec::Linux::default();
         let linux = spec.linux.as_ref().unwrap_or(&no_linux);
         let namespaces = Namespaces::new(linux, &caller.namespaces)?;
-        let has_mount = namespaces.is_own(Kind::Mount);
+        let has_mount = namespaces.is_own(NamespaceKind::Mount);
         let needs_mount = |field: &str, is_empty: bool| {
             if has_mount || is_empty {
                 Ok(())
@@ -176,7 +176,7 @@ impl Config {
                 let why = "a bind mount cannot change its file system";
                 warnings.push(Warning(format!("mounts[{i}].options: {option:?} is ignored: {why}")));
             }
-            if mount.takes_mappings_of_container() && !config.namespaces.is_own(Kind::User) {
+            if mount.takes_mappings_of_container() && !config.namespaces.is_own(NamespaceKind::User) {
                 let why =
                     "idmap without mappings uses those of the container's user namespace, and there is none";
                 return Err(invalid(format_args!("mounts[{i}].options"), why));
@@ -232,8 +232,8 @@ fn uts_name(field: &str, name: &str, namespaces: &Namespaces) -> Result<Option<S
     if name.is_empty() {
         return Ok(None);
     }
-    if !namespaces.is_own(Kind::Uts) {
-        let note = namespaces.note(Kind::Uts);
+    if !namespaces.is_own(NamespaceKind::Uts) {
+        let note = namespaces.note(NamespaceKind::Uts);
         return Err(invalid(
             field,
             format_args!("needs a private uts namespace{note}: it would change the host"),
@@ -291,7 +291,7 @@ fn cgroup_owner(spec: &Spec, namespaces: &Namespaces) -> Option<u32> {
             && crate::path::clean(&mount.destination) == "sys/fs/cgroup"
             && !mount.options.iter().any(|option| option == "ro")
     };
-    let delegated = namespaces.is_new(Kind::Cgroup) && spec.mounts.iter().any(is_writable);
+    let delegated = namespaces.is_new(NamespaceKind::Cgroup) && spec.mounts.iter().any(is_writable);
     spec.process.as_ref().filter(|_| delegated).map(|process| process.user.uid.unwrap_or(0))
 }
 

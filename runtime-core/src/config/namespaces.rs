@@ -14,7 +14,7 @@ use std::fmt::Display;
 /// namespace last, because it changes the meaning of paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(usize)]
-pub(crate) enum Kind {
+pub(crate) enum NamespaceKind {
     User,
     Ipc,
     Uts,
@@ -26,66 +26,74 @@ pub(crate) enum Kind {
 }
 
 /// The types by their names in config.json.
-pub(crate) const KINDS: &[(&str, Kind)] = &[
-    ("cgroup", Kind::Cgroup),
-    ("ipc", Kind::Ipc),
-    ("mount", Kind::Mount),
-    ("network", Kind::Network),
-    ("pid", Kind::Pid),
-    ("time", Kind::Time),
-    ("user", Kind::User),
-    ("uts", Kind::Uts),
+pub(crate) const NAMESPACE_KINDS: &[(&str, NamespaceKind)] = &[
+    ("cgroup", NamespaceKind::Cgroup),
+    ("ipc", NamespaceKind::Ipc),
+    ("mount", NamespaceKind::Mount),
+    ("network", NamespaceKind::Network),
+    ("pid", NamespaceKind::Pid),
+    ("time", NamespaceKind::Time),
+    ("user", NamespaceKind::User),
+    ("uts", NamespaceKind::Uts),
 ];
 
-impl Kind {
-    pub(crate) const ALL: [Kind; 8] =
-        [Kind::User, Kind::Ipc, Kind::Uts, Kind::Network, Kind::Pid, Kind::Cgroup, Kind::Time, Kind::Mount];
+impl NamespaceKind {
+    pub(crate) const ALL: [NamespaceKind; 8] = [
+        NamespaceKind::User,
+        NamespaceKind::Ipc,
+        NamespaceKind::Uts,
+        NamespaceKind::Network,
+        NamespaceKind::Pid,
+        NamespaceKind::Cgroup,
+        NamespaceKind::Time,
+        NamespaceKind::Mount,
+    ];
 
     /// Returns the CLONE_NEW* flag.
     pub(crate) fn flag(self) -> i32 {
         match self {
-            Kind::User => libc::CLONE_NEWUSER,
-            Kind::Ipc => libc::CLONE_NEWIPC,
-            Kind::Uts => libc::CLONE_NEWUTS,
-            Kind::Network => libc::CLONE_NEWNET,
-            Kind::Pid => libc::CLONE_NEWPID,
-            Kind::Cgroup => libc::CLONE_NEWCGROUP,
-            Kind::Time => libc::CLONE_NEWTIME,
-            Kind::Mount => libc::CLONE_NEWNS,
+            NamespaceKind::User => libc::CLONE_NEWUSER,
+            NamespaceKind::Ipc => libc::CLONE_NEWIPC,
+            NamespaceKind::Uts => libc::CLONE_NEWUTS,
+            NamespaceKind::Network => libc::CLONE_NEWNET,
+            NamespaceKind::Pid => libc::CLONE_NEWPID,
+            NamespaceKind::Cgroup => libc::CLONE_NEWCGROUP,
+            NamespaceKind::Time => libc::CLONE_NEWTIME,
+            NamespaceKind::Mount => libc::CLONE_NEWNS,
         }
     }
 
     /// Returns the name of the type's file in /proc/PID/ns.
     pub(crate) fn file(self) -> &'static str {
         match self {
-            Kind::User => "user",
-            Kind::Ipc => "ipc",
-            Kind::Uts => "uts",
-            Kind::Network => "net",
-            Kind::Pid => "pid",
-            Kind::Cgroup => "cgroup",
-            Kind::Time => "time",
-            Kind::Mount => "mnt",
+            NamespaceKind::User => "user",
+            NamespaceKind::Ipc => "ipc",
+            NamespaceKind::Uts => "uts",
+            NamespaceKind::Network => "net",
+            NamespaceKind::Pid => "pid",
+            NamespaceKind::Cgroup => "cgroup",
+            NamespaceKind::Time => "time",
+            NamespaceKind::Mount => "mnt",
         }
     }
 
     /// Returns the name of the type in runc's state.json.
     pub(crate) fn clone_name(self) -> &'static str {
         match self {
-            Kind::User => "NEWUSER",
-            Kind::Ipc => "NEWIPC",
-            Kind::Uts => "NEWUTS",
-            Kind::Network => "NEWNET",
-            Kind::Pid => "NEWPID",
-            Kind::Cgroup => "NEWCGROUP",
-            Kind::Time => "NEWTIME",
-            Kind::Mount => "NEWNS",
+            NamespaceKind::User => "NEWUSER",
+            NamespaceKind::Ipc => "NEWIPC",
+            NamespaceKind::Uts => "NEWUTS",
+            NamespaceKind::Network => "NEWNET",
+            NamespaceKind::Pid => "NEWPID",
+            NamespaceKind::Cgroup => "NEWCGROUP",
+            NamespaceKind::Time => "NEWTIME",
+            NamespaceKind::Mount => "NEWNS",
         }
     }
 
     /// Returns the name of the type in config.json.
     pub(crate) fn name(self) -> &'static str {
-        KINDS.iter().find(|(_, kind)| *kind == self).map_or("?", |(name, _)| name)
+        NAMESPACE_KINDS.iter().find(|(_, kind)| *kind == self).map_or("?", |(name, _)| name)
     }
 }
 
@@ -107,7 +115,7 @@ pub(crate) enum Origin {
 pub(crate) struct Namespaces {
     origins: [Origin; 8],
     /// The types whose path in config.json leads to the runtime's own namespace.
-    led_back: Vec<Kind>,
+    led_back: Vec<NamespaceKind>,
     /// The mappings of a new user namespace, or those that config.json states for an existing
     /// one.
     pub(crate) uid_map: Vec<IdRange>,
@@ -120,7 +128,7 @@ impl Namespaces {
     /// Checks the namespaces, mappings and time offsets. `own` has the types whose paths lead to
     /// the runtime's own namespaces. Such a namespace is shared, as if config.json did not list
     /// it.
-    pub(crate) fn new(linux: &spec::Linux, own: &[Kind]) -> Result<Self> {
+    pub(crate) fn new(linux: &spec::Linux, own: &[NamespaceKind]) -> Result<Self> {
         let mut seen = Vec::new();
         let mut all = Namespaces {
             uid_map: ranges(&linux.uid_mappings),
@@ -129,7 +137,12 @@ impl Namespaces {
         };
         for (i, namespace) in linux.namespaces.iter().enumerate() {
             let at = format_args!("linux.namespaces[{i}]");
-            let kind = lookup(format_args!("{at}.type"), "no such namespace type:", &namespace.kind, KINDS)?;
+            let kind = lookup(
+                format_args!("{at}.type"),
+                "no such namespace type:",
+                &namespace.kind,
+                NAMESPACE_KINDS,
+            )?;
             let Some(origin) = all.origins.get_mut(kind as usize) else { continue };
             if seen.contains(&kind) {
                 return Err(invalid(at, format_args!("duplicate namespace {:?}", namespace.kind)));
@@ -153,28 +166,28 @@ impl Namespaces {
     }
 
     /// Returns the origin of the container's namespace of this type.
-    pub(crate) fn origin(&self, kind: Kind) -> &Origin {
+    pub(crate) fn origin(&self, kind: NamespaceKind) -> &Origin {
         self.origins.get(kind as usize).unwrap_or(&Origin::Shared)
     }
 
     /// Returns true if the container's namespace of this type is a new one.
-    pub(crate) fn is_new(&self, kind: Kind) -> bool {
+    pub(crate) fn is_new(&self, kind: NamespaceKind) -> bool {
         *self.origin(kind) == Origin::New
     }
 
     /// Returns true if the container's namespace of this type is not the runtime's.
-    pub(crate) fn is_own(&self, kind: Kind) -> bool {
+    pub(crate) fn is_own(&self, kind: NamespaceKind) -> bool {
         *self.origin(kind) != Origin::Shared
     }
 
     /// Returns a note for the error about a namespace that is not the container's own, or "".
-    pub(crate) fn note(&self, kind: Kind) -> &'static str {
+    pub(crate) fn note(&self, kind: NamespaceKind) -> &'static str {
         if self.led_back.contains(&kind) { " (the one in linux.namespaces is the runtime's)" } else { "" }
     }
 
     /// Returns the existing namespaces to join.
-    pub(crate) fn paths(&self) -> impl Iterator<Item = (Kind, &CString)> {
-        Kind::ALL.into_iter().filter_map(|kind| match self.origin(kind) {
+    pub(crate) fn paths(&self) -> impl Iterator<Item = (NamespaceKind, &CString)> {
+        NamespaceKind::ALL.into_iter().filter_map(|kind| match self.origin(kind) {
             Origin::Path(path) => Some((kind, path)),
             _ => None,
         })
@@ -182,10 +195,10 @@ impl Namespaces {
 
     fn check_mappings(&self) -> Result<()> {
         let fields = [("linux.uidMappings", &self.uid_map), ("linux.gidMappings", &self.gid_map)];
-        let origin = self.origin(Kind::User);
+        let origin = self.origin(NamespaceKind::User);
         for (field, map) in fields {
             match origin {
-                Origin::Shared if !map.is_empty() && !self.led_back.contains(&Kind::User) => {
+                Origin::Shared if !map.is_empty() && !self.led_back.contains(&NamespaceKind::User) => {
                     return Err(invalid(field, "there is no user namespace for these mappings"));
                 }
                 Origin::New if map.is_empty() => {
@@ -200,7 +213,7 @@ impl Namespaces {
     fn set_time_offsets(&mut self, linux: &spec::Linux) -> Result<()> {
         for (clock, offset) in &linux.time_offsets {
             let at = format_args!("linux.timeOffsets.{clock}");
-            if !self.is_new(Kind::Time) {
+            if !self.is_new(NamespaceKind::Time) {
                 return Err(invalid(at, "time namespace is not enabled, or is an existing one"));
             }
             let clock =
@@ -285,10 +298,10 @@ mod tests {
     #[test]
     fn new_joined_and_shared() {
         let all = Namespaces::new(&linux(&[("pid", ""), ("network", "/run/netns/x")]), &[]).unwrap();
-        assert!(all.is_new(Kind::Pid));
-        assert!(!all.is_own(Kind::Uts));
-        assert_eq!(all.paths().map(|(kind, _)| kind).collect::<Vec<_>>(), [Kind::Network]);
-        for (i, kind) in Kind::ALL.into_iter().enumerate() {
+        assert!(all.is_new(NamespaceKind::Pid));
+        assert!(!all.is_own(NamespaceKind::Uts));
+        assert_eq!(all.paths().map(|(kind, _)| kind).collect::<Vec<_>>(), [NamespaceKind::Network]);
+        for (i, kind) in NamespaceKind::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, i, "ALL is indexed by kind");
             assert_ne!(kind.name(), "?");
         }
@@ -297,13 +310,17 @@ mod tests {
     #[test]
     fn the_runtimes_namespace_by_its_path_is_shared() {
         let spec = linux(&[("uts", "/proc/self/ns/uts"), ("ipc", "/proc/1/ns/ipc")]);
-        let all = Namespaces::new(&spec, &[Kind::Uts]).unwrap();
-        assert!(!all.is_own(Kind::Uts) && all.is_own(Kind::Ipc));
-        assert!(all.note(Kind::Uts).contains("is the runtime's") && all.note(Kind::Ipc).is_empty());
-        let relative = Namespaces::new(&linux(&[("uts", "uts")]), &[Kind::Uts]).unwrap_err().report();
+        let all = Namespaces::new(&spec, &[NamespaceKind::Uts]).unwrap();
+        assert!(!all.is_own(NamespaceKind::Uts) && all.is_own(NamespaceKind::Ipc));
+        assert!(
+            all.note(NamespaceKind::Uts).contains("is the runtime's")
+                && all.note(NamespaceKind::Ipc).is_empty()
+        );
+        let relative =
+            Namespaces::new(&linux(&[("uts", "uts")]), &[NamespaceKind::Uts]).unwrap_err().report();
         assert_eq!(relative, "linux.namespaces[0].path: \"uts\" is not absolute");
         let twice = linux(&[("uts", "/proc/self/ns/uts"), ("uts", "")]);
-        let report = Namespaces::new(&twice, &[Kind::Uts]).unwrap_err().report();
+        let report = Namespaces::new(&twice, &[NamespaceKind::Uts]).unwrap_err().report();
         assert_eq!(report, "linux.namespaces[1]: duplicate namespace \"uts\"");
     }
 

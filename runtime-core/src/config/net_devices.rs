@@ -2,7 +2,7 @@
 //! `linux.netDevices`: the network interfaces of the host that move into the container.
 
 use super::field::{c_string, invalid};
-use super::namespaces::{Kind, Namespaces};
+use super::namespaces::{NamespaceKind, Namespaces};
 use crate::error::Result;
 use crate::spec;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,8 +36,8 @@ pub(crate) fn net_devices(
     let mut names = BTreeSet::new();
     for (host, device) in spec {
         let at = format!("linux.netDevices.{host}");
-        if !namespaces.is_own(Kind::Network) {
-            let note = namespaces.note(Kind::Network);
+        if !namespaces.is_own(NamespaceKind::Network) {
+            let note = namespaces.note(NamespaceKind::Network);
             return Err(invalid(at, format_args!("needs a private network namespace to be moved to{note}")));
         }
         check(&at, host)?;

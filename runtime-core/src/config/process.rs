@@ -16,7 +16,7 @@ const DEFAULT_UMASK: u32 = 0o022;
 /// A program to run in a container, and its user.
 #[derive(Debug)]
 pub(crate) struct Process {
-    pub(crate) terminal: Option<Terminal>,
+    pub(crate) terminal: Option<TerminalConfig>,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) groups: Vec<u32>,
@@ -44,7 +44,7 @@ pub(crate) struct Process {
 
 /// A request for a pseudoterminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Terminal {
+pub(crate) struct TerminalConfig {
     /// The initial size: rows and columns.
     pub(crate) size: Option<(u16, u16)>,
 }
@@ -197,14 +197,14 @@ fn umask(umask: Option<u32>) -> Result<u32> {
     }
 }
 
-fn terminal(spec: &spec::Process) -> Result<Option<Terminal>> {
+fn terminal(spec: &spec::Process) -> Result<Option<TerminalConfig>> {
     if !spec.terminal {
         return Ok(None);
     }
     let size = spec.console_size.filter(|size| size.height != 0 && size.width != 0);
     let size =
         size.map(|size| Ok((cells("height", size.height)?, cells("width", size.width)?))).transpose()?;
-    Ok(Some(Terminal { size }))
+    Ok(Some(TerminalConfig { size }))
 }
 
 fn cells(field: &str, n: u64) -> Result<u16> {
@@ -390,7 +390,7 @@ mod tests {
     #[test]
     fn the_example_passes() {
         let process = check(|_| ()).unwrap();
-        assert_eq!(process.terminal, Some(Terminal { size: None }));
+        assert_eq!(process.terminal, Some(TerminalConfig { size: None }));
         assert_eq!(process.umask, 0o022);
         assert!(process.search_path().unwrap().to_str().unwrap().starts_with("/usr/local/sbin:"));
         assert!(!process.has_home());

@@ -3,7 +3,7 @@
 //! refused.
 
 use super::field::{c_string, invalid};
-use super::namespaces::{Kind, Namespaces};
+use super::namespaces::{NamespaceKind, Namespaces};
 use crate::error::Result;
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -19,7 +19,7 @@ pub(crate) struct Sysctl {
     /// a write of 0 bytes, which changes nothing and cannot fail.
     pub(crate) line: CString,
     /// The type of namespace that the parameter belongs to.
-    pub(crate) namespace: Kind,
+    pub(crate) namespace: NamespaceKind,
 }
 
 /// The parameters of an IPC namespace that share no prefix (ipc_namespaces(7)).
@@ -87,21 +87,21 @@ fn path(name: &str) -> String {
     }
 }
 
-fn namespace(at: &str, path: &str) -> Result<Kind> {
+fn namespace(at: &str, path: &str) -> Result<NamespaceKind> {
     if IPC.contains(&path) || path.starts_with("fs/mqueue/") {
-        return Ok(Kind::Ipc);
+        return Ok(NamespaceKind::Ipc);
     }
     if path.starts_with("net/") {
-        return Ok(Kind::Network);
+        return Ok(NamespaceKind::Network);
     }
     if path == "kernel/domainname" {
-        return Ok(Kind::Uts);
+        return Ok(NamespaceKind::Uts);
     }
     if path == "kernel/hostname" {
         return Err(invalid(at, "conflicts with the field hostname, which sets it"));
     }
     if path.starts_with("user/") {
-        return Ok(Kind::User);
+        return Ok(NamespaceKind::User);
     }
     Err(invalid(at, "is not in a separate kernel namespace: it would change the host"))
 }

@@ -15,20 +15,20 @@ const BUFFER: usize = 64 << 10;
 
 /// A message: a fixed header and attributes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Message {
+struct RouteMessage {
     kind: u16,
     /// The fixed header: struct ifinfomsg, struct ifaddrmsg or struct rtgenmsg.
     header: Vec<u8>,
     attributes: Vec<(u16, Vec<u8>)>,
 }
 
-impl Message {
+impl RouteMessage {
     fn nlas(&self) -> Vec<DefaultNla> {
         self.attributes.iter().map(|(kind, value)| DefaultNla::new(*kind, value.clone())).collect()
     }
 }
 
-impl NetlinkSerializable for Message {
+impl NetlinkSerializable for RouteMessage {
     fn message_type(&self) -> u16 {
         self.kind
     }
@@ -44,7 +44,7 @@ impl NetlinkSerializable for Message {
     }
 }
 
-impl NetlinkDeserializable for Message {
+impl NetlinkDeserializable for RouteMessage {
     type Error = DecodeError;
 
     fn deserialize(header: &NetlinkHeader, payload: &[u8]) -> std::result::Result<Self, DecodeError> {
@@ -61,7 +61,7 @@ impl NetlinkDeserializable for Message {
         let attributes = NlasIterator::new(rest)
             .map(|nla| nla.map(|nla| (nla.kind(), nla.value().to_vec())))
             .collect::<std::result::Result<_, _>>()?;
-        Ok(Message { kind, header: header.to_vec(), attributes })
+        Ok(RouteMessage { kind, header: header.to_vec(), attributes })
     }
 }
 
@@ -74,7 +74,7 @@ const IFINFOMSG: usize = 16;
 /// sizeof(struct rtgenmsg), with its padding.
 const RTGENMSG: usize = 4;
 
-impl Message {
+impl RouteMessage {
     fn attribute(&self, kind: u16) -> Option<&[u8]> {
         self.attributes.iter().find(|(k, _)| *k == kind).map(|(_, value)| value.as_slice())
     }
@@ -94,7 +94,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    fn of(message: &Message) -> Self {
+    fn of(message: &RouteMessage) -> Self {
         let info = message.attribute(libc::IFLA_LINKINFO).unwrap_or_default();
         let kind = NlasIterator::new(info).flatten().find(|nla| nla.kind() == libc::IFLA_INFO_KIND);
         let value = |kind| message.attribute(kind).map(<[u8]>::to_vec);
@@ -119,7 +119,7 @@ impl Link {
 
 /// An address of an interface, as the kernel describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Address(Message);
+pub(super) struct Address(RouteMessage);
 
 impl Address {
     fn byte(&self, at: usize) -> u8 {
@@ -163,7 +163,7 @@ impl Address {
 
     /// Returns a request to add the same address to another interface. It omits the attributes
     /// that the kernel sets itself, and the label, which contains the interface's name.
-    fn on(&self, index: u32) -> Message {
+    fn on(&self, index: u32) -> RouteMessage {
         /// The flags that the administrator can set.
         const SET: u32 = libc::IFA_F_NODAD | libc::IFA_F_NOPREFIXROUTE | libc::IFA_F_MANAGETEMPADDR;
         const RT_PRIORITY: u16 = 9;
@@ -173,7 +173,7 @@ impl Address {
         let mut attributes: Vec<_> =
             self.0.attributes.iter().filter(|(kind, _)| kept.contains(kind)).cloned().collect();
         attributes.push((libc::IFA_FLAGS, (self.flags() & SET).to_ne_bytes().to_vec()));
-        Message { kind: libc::RTM_NEWADDR, header, attributes }
+        RouteMessage { kind: libc::RTM_NEWADDR, header, attributes }
     }
 }
 
@@ -225,7 +225,8 @@ impl Route {
 
     /// Returns the link of an interface. ENODEV: there is no interface of that index.
     pub(super) fn link(&self, index: u32) -> Result<Link> {
-        let request = Message { kind: libc::RTM_GETLINK, header: link(index, 0), attributes: Vec::new() };
+        let request =
+            RouteMessage { kind: libc::RTM_GETLINK, header: link(index, 0), attributes: Vec::new() };
         let answer = self.request(NLM_F_ACK, request)?;
         answer.iter().find(|message| message.kind == libc::RTM_NEWLINK).map(Link::of).ok_or(Errno::ENODEV)
     }
@@ -235,15 +236,19 @@ impl Route {
         const NETNSA_NSID: u16 = 1;
         const NETNSA_FD: u16 = 3;
         let fd = namespace.as_fd().as_raw_fd().to_ne_bytes().to_vec();
-        let request =
-            Message { kind: libc::RTM_GETNSID, header: vec![0; RTGENMSG], attributes: vec![(NETNSA_FD, fd)] };
+        let request = RouteMessage {
+            kind: libc::RTM_GETNSID,
+            header: vec![0; RTGENMSG],
+            attributes: vec![(NETNSA_FD, fd)],
+        };
         let answer = self.request(NLM_F_ACK, request)?;
         Ok(answer.iter().find_map(|message| message.attribute(NETNSA_NSID)).map(<[u8]>::to_vec))
     }
 
     /// Returns all addresses of an interface.
     pub(super) fn addresses(&self, index: u32) -> Result<Vec<Address>> {
-        let request = Message { kind: libc::RTM_GETADDR, header: vec![0; IFADDRMSG], attributes: Vec::new() };
+        let request =
+            RouteMessage { kind: libc::RTM_GETADDR, header: vec![0; IFADDRMSG], attributes: Vec::new() };
         let all = self.request(NLM_F_DUMP, request)?.into_iter().map(Address);
         Ok(all.filter(|address| address.index() == Some(index)).collect())
     }
@@ -266,7 +271,7 @@ impl Route {
             (libc::IFLA_IFNAME, name.to_bytes_with_nul().to_vec()),
         ];
         attributes.extend(new_index.map(|index| (IFLA_NEW_IFINDEX, index.to_ne_bytes().to_vec())));
-        self.request(NLM_F_ACK, Message { kind: libc::RTM_NEWLINK, header: link(index, 0), attributes })
+        self.request(NLM_F_ACK, RouteMessage { kind: libc::RTM_NEWLINK, header: link(index, 0), attributes })
             .map(drop)
     }
 
@@ -281,11 +286,12 @@ impl Route {
     /// Sets an interface up.
     pub(super) fn set_up(&self, index: u32) -> Result<()> {
         let header = link(index, libc::IFF_UP as u32);
-        self.request(NLM_F_ACK, Message { kind: libc::RTM_NEWLINK, header, attributes: Vec::new() }).map(drop)
+        self.request(NLM_F_ACK, RouteMessage { kind: libc::RTM_NEWLINK, header, attributes: Vec::new() })
+            .map(drop)
     }
 
     /// Sends a request, and waits for the end of the answer. Returns all messages of the answer.
-    fn request(&self, flags: u16, message: Message) -> Result<Vec<Message>> {
+    fn request(&self, flags: u16, message: RouteMessage) -> Result<Vec<RouteMessage>> {
         let sequence = self.sequence.get().wrapping_add(1);
         self.sequence.set(sequence);
         let mut header = NetlinkHeader::default();
@@ -299,15 +305,15 @@ impl Route {
         self.answer(sequence)
     }
 
-    fn answer(&self, sequence: u32) -> Result<Vec<Message>> {
+    fn answer(&self, sequence: u32) -> Result<Vec<RouteMessage>> {
         let mut all = Vec::new();
         let mut buffer = vec![0; BUFFER];
         loop {
             let n = fd::read(&self.socket, &mut buffer)?;
             let mut rest = buffer.get(..n).unwrap_or_default();
             while !rest.is_empty() {
-                let reply =
-                    NetlinkMessage::<Message>::deserialize(rest).map_err(|_not_a_message| Errno::EBADMSG)?;
+                let reply = NetlinkMessage::<RouteMessage>::deserialize(rest)
+                    .map_err(|_not_a_message| Errno::EBADMSG)?;
                 let length = (reply.header.length as usize).next_multiple_of(4);
                 rest = rest.get(length..).unwrap_or_default();
                 if reply.header.sequence_number != sequence {
@@ -343,7 +349,7 @@ mod tests {
             (libc::IFA_FLAGS, flags.to_ne_bytes().to_vec()),
             (libc::IFA_CACHEINFO, vec![0; 16]),
         ];
-        Address(Message { kind: libc::RTM_NEWADDR, header, attributes })
+        Address(RouteMessage { kind: libc::RTM_NEWADDR, header, attributes })
     }
 
     #[test]
@@ -354,10 +360,10 @@ mod tests {
         whole.finalize();
         let mut bytes = vec![0; whole.buffer_len()];
         whole.serialize(&mut bytes);
-        let back = NetlinkMessage::<Message>::deserialize(&bytes).unwrap();
+        let back = NetlinkMessage::<RouteMessage>::deserialize(&bytes).unwrap();
         assert_eq!(back.payload, NetlinkPayload::InnerMessage(message));
         for torn in 0..bytes.len() {
-            assert!(NetlinkMessage::<Message>::deserialize(&bytes[..torn]).is_err());
+            assert!(NetlinkMessage::<RouteMessage>::deserialize(&bytes[..torn]).is_err());
         }
     }
 

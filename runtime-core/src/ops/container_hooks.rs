@@ -11,9 +11,9 @@ use super::inherited::Inherited;
 use super::join::{joins, root_of, spawn_and_attach};
 use crate::boundary::plan::Plan;
 use crate::cgroup::Hierarchy;
-use crate::config::namespaces::Kind;
+use crate::config::namespaces::NamespaceKind;
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::hook::{Hook, Kind as HookKind};
+use crate::hook::{Hook, HookKind};
 use crate::parent::hooks::{self, Started};
 use crate::parent::{self, Child, Progress, Running};
 use crate::prepare;
@@ -50,7 +50,7 @@ pub(super) fn create_container(
     let mut namespace_paths = namespace_paths.clone();
     if plan.process.enters_pid {
         // Init has not entered the pid namespace: no process with the host's privileges does.
-        namespace_paths.remove(Kind::Pid.clone_name());
+        namespace_paths.remove(NamespaceKind::Pid.clone_name());
     }
     let state = StateDocument { pid: pid_inside(state.pid)?, ..state.clone() };
     hooks::run_with(HookKind::CreateContainer, hooks, &state, watch, &mut |hook, stdio| {

@@ -15,10 +15,10 @@ use super::process::{Pending, Process};
 use super::target::{CgroupManager, Rootless, Target};
 use super::transaction::{Made, Transaction};
 use crate::boundary::plan::{Keeps, Plan};
-use crate::config::namespaces::{KINDS, Kind as NamespaceKind, network_can_be_ahead};
+use crate::config::namespaces::{NAMESPACE_KINDS, NamespaceKind, network_can_be_ahead};
 use crate::config::{Caller, Config};
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
-use crate::hook::Kind as HookKind;
+use crate::hook::HookKind;
 use crate::id::ContainerId;
 use crate::marks::{Mark, Traced};
 use crate::parent::ids;
@@ -392,7 +392,7 @@ fn own_namespaces(spec: &Spec) -> Result<Vec<NamespaceKind>> {
     let given = spec.linux.iter().flat_map(|linux| &linux.namespaces).filter(|given| !given.path.is_empty());
     let mut own = Vec::new();
     for given in given {
-        let kind = KINDS.iter().find(|(name, _)| *name == given.kind).map(|(_, kind)| *kind);
+        let kind = NAMESPACE_KINDS.iter().find(|(name, _)| *name == given.kind).map(|(_, kind)| *kind);
         let Some(kind) = kind.filter(|kind| *kind != NamespaceKind::Mount) else { continue };
         // Errors of a path are reported later, when it is opened to be joined.
         let Ok(Ok(file)) = CString::new(given.path.as_str()).map(|path| fd::stat_at(fd::CWD, &path, 0))

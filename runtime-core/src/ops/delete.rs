@@ -8,7 +8,7 @@ use super::process::Process;
 use super::state::status;
 use crate::cgroup::fs::{self, Occupants};
 use crate::error::{Error, ErrorKind, Result, Warning};
-use crate::hook::Kind;
+use crate::hook::HookKind;
 use crate::id::ContainerId;
 use crate::marks::{Mark, Traced};
 use crate::parent::hooks;
@@ -16,7 +16,7 @@ use crate::resctrl::Resctrl;
 use crate::spec::{OCI_VERSION, StateDocument, Status};
 use crate::state::process::await_end;
 use crate::state::record::{HookRecord, Phase, Record};
-use crate::state::store::{Entry, Locked};
+use crate::state::store::{Locked, StateEntry};
 use crate::watch::Watch;
 use std::time::Duration;
 
@@ -107,7 +107,7 @@ impl Container {
     }
 
     /// Kills the container's processes, if `force` or its status allows that.
-    fn end(&self, entry: &Entry, record: &Record, force: bool) -> Result<Occupants> {
+    fn end(&self, entry: &StateEntry, record: &Record, force: bool) -> Result<Occupants> {
         match status(entry, record)? {
             Status::Stopped if !force => return Ok(occupants_of_stopped(record)),
             Status::Stopped => {}
@@ -253,5 +253,5 @@ pub(super) fn poststop(record: &Record, watch: Watch<'_>) -> Vec<Warning> {
         bundle: &record.bundle,
         annotations: &record.annotations,
     };
-    hooks::run_all(Kind::Poststop, &HookRecord::hooks(&record.poststop), &state, watch)
+    hooks::run_all(HookKind::Poststop, &HookRecord::hooks(&record.poststop), &state, watch)
 }

@@ -14,7 +14,7 @@ use crate::cgroup::oom::OomWatch;
 use crate::cgroup::record::CgroupRecord;
 use crate::cgroup::{Cgroup, Hierarchy};
 use crate::config::annotations::keeps_groups;
-use crate::config::namespaces::Kind;
+use crate::config::namespaces::NamespaceKind;
 use crate::config::process::Process as ProcessConfig;
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::hook::Hook;
@@ -254,7 +254,7 @@ impl ExecTarget<'_> {
     }
 
     fn in_user_namespace(&self) -> bool {
-        self.record.namespace_paths.contains_key(Kind::User.clone_name())
+        self.record.namespace_paths.contains_key(NamespaceKind::User.clone_name())
     }
 
     fn state(&self) -> StateDocument<'_> {
@@ -346,7 +346,7 @@ fn enter(record: &Record) -> Result<Option<OwnedFd>> {
 }
 
 fn available_capabilities(record: &Record) -> Result<u64> {
-    if record.namespace_paths.contains_key(Kind::User.clone_name()) {
+    if record.namespace_paths.contains_key(NamespaceKind::User.clone_name()) {
         Ok(cred::known())
     } else {
         Ok(cred::cap_get().context(|| "capget")?.permitted)

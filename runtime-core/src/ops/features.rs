@@ -4,7 +4,7 @@
 
 use crate::cgroup::systemd::unit;
 use crate::config::{annotations, caps, memory_policy, mounts, namespaces};
-use crate::hook::Kind as HookKind;
+use crate::hook::HookKind;
 use crate::prepare;
 use crate::spec::{
     CgroupFeatures, Enabled, Features, IntelRdtFeatures, LinuxFeatures, MemoryPolicyFeatures,
@@ -35,7 +35,7 @@ pub fn features() -> Features {
 
 fn linux() -> LinuxFeatures {
     LinuxFeatures {
-        namespaces: names(namespaces::KINDS),
+        namespaces: names(namespaces::NAMESPACE_KINDS),
         capabilities: caps::names(u64::MAX),
         cgroup: CgroupFeatures { v1: false, v2: true, systemd: true, systemd_user: true, rdma: true },
         seccomp: seccomp(),

@@ -2,7 +2,7 @@
 //! Helpers for a process that joins a container: its namespaces, root directory and cgroup.
 
 use crate::boundary::plan::{Join, Plan};
-use crate::config::namespaces::Kind;
+use crate::config::namespaces::NamespaceKind;
 use crate::error::{Context, Result};
 use crate::parent::{self, Child};
 use runtime_sys::fd;
@@ -15,10 +15,10 @@ use std::os::fd::OwnedFd;
 /// that is the runtime's own.
 pub(super) fn joins(namespace_paths: &BTreeMap<String, String>, init: OwnedFd) -> Result<Box<[Join]>> {
     let mut flags = 0;
-    for kind in Kind::ALL {
+    for kind in NamespaceKind::ALL {
         let Some(path) = namespace_paths.get(kind.clone_name()) else { continue };
         // setns(2) refuses a process's own user namespace (EINVAL).
-        if kind == Kind::User && is_own_user_namespace(path)? {
+        if kind == NamespaceKind::User && is_own_user_namespace(path)? {
             continue;
         }
         flags |= kind.flag();

@@ -6,7 +6,7 @@ use super::delete::destroy_locked;
 use super::state::status;
 use crate::boundary::channel::START;
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::hook::Kind;
+use crate::hook::HookKind;
 use crate::marks::{Mark, Traced};
 use crate::parent::{execution, hooks};
 use crate::spec::{OCI_VERSION, StateDocument, Status};
@@ -69,6 +69,6 @@ impl Container {
             bundle: &record.bundle,
             annotations: &record.annotations,
         };
-        hooks::run(Kind::Poststart, &HookRecord::hooks(&record.poststart), &state, watch)
+        hooks::run(HookKind::Poststart, &HookRecord::hooks(&record.poststart), &state, watch)
     }
 }

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::marks::{Mark, Traced};
 use crate::spec::{OCI_VERSION, Status};
 use crate::state::record::{Phase, Record};
-use crate::state::store::Entry;
+use crate::state::store::StateEntry;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -60,7 +60,7 @@ impl Container {
 }
 
 /// Returns the present state of the container that a record describes.
-pub(super) fn state(entry: &Entry, record: Record) -> Result<State> {
+pub(super) fn state(entry: &StateEntry, record: Record) -> Result<State> {
     let status = status(entry, &record)?;
     Ok(State {
         oci_version: OCI_VERSION.to_owned(),
@@ -77,7 +77,7 @@ pub(super) fn state(entry: &Entry, record: Record) -> Result<State> {
 
 /// Returns the present status. Only the phase of creation is in the record; the rest is read
 /// from the kernel.
-pub(super) fn status(entry: &Entry, record: &Record) -> Result<Status> {
+pub(super) fn status(entry: &StateEntry, record: &Record) -> Result<Status> {
     if record.phase == Phase::Creating {
         return Ok(Status::Creating);
     }

@@ -4,7 +4,7 @@
 use super::host_mount;
 use crate::cgroup::{Hierarchy, driver};
 use crate::config::Config;
-use crate::config::namespaces::{Kind as NamespaceKind, Origin};
+use crate::config::namespaces::{NamespaceKind, Origin};
 use crate::error::Result;
 use crate::marks::{Mark, Traced};
 use crate::resctrl::{self, Resctrl};

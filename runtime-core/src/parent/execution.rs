@@ -5,7 +5,7 @@
 
 use super::explain;
 use crate::boundary::channel::{self, ParentEnd, Reply, START, WIRE_LEN};
-use crate::boundary::step::Failure;
+use crate::boundary::step::StepFailure;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::state::process::{Execution, ProcessId};
 use runtime_sys::{Errno, fd};
@@ -71,7 +71,7 @@ fn await_event(has_come: impl Fn(i32) -> Result<bool>, look: impl Fn() -> Result
     }
 }
 
-fn failed(failure: Failure, program: &str) -> Result<()> {
+fn failed(failure: StepFailure, program: &str) -> Result<()> {
     Err(explain::not_executed(failure, program))
 }
 

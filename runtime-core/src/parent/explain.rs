@@ -2,7 +2,7 @@
 //! Error messages for the child's eight bytes: what failed and where, the cause, and a hint.
 
 use crate::boundary::plan::{MountKind, Plan, Program};
-use crate::boundary::step::{Call, Failure, Step};
+use crate::boundary::step::{Call, Step, StepFailure};
 use crate::child::devices;
 use crate::error::{Error, ErrorKind};
 use crate::path::show;
@@ -46,8 +46,8 @@ pub(crate) fn start_failed(error: Error) -> Error {
 
 /// Makes the error for a failure that the child has reported. `words` is the kernel's message, if
 /// there is one.
-pub(super) fn failure(failure: Failure, words: Option<&str>, plan: &Plan) -> Error {
-    let Failure { step, call, errno, .. } = failure;
+pub(super) fn failure(failure: StepFailure, words: Option<&str>, plan: &Plan) -> Error {
+    let StepFailure { step, call, errno, .. } = failure;
     let item = failure.item as usize;
     let error = match step {
         Step::Mount | Step::ReadonlyMount => mount(item, call, errno, words, plan),
@@ -112,7 +112,7 @@ fn field(step: Step, item: usize) -> Option<String> {
 }
 
 /// Makes the error for a program that was not executed.
-pub(crate) fn not_executed(failure: Failure, program: &str) -> Error {
+pub(crate) fn not_executed(failure: StepFailure, program: &str) -> Error {
     let filter = failure.call == Call::Seccomp;
     let doing = if filter { ": loading the system call filter" } else { "" };
     let error = Error::os(failure.errno, format!("exec {program}{doing}")).of_kind(ErrorKind::NotExecuted);

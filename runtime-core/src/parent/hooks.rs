@@ -9,7 +9,7 @@
 
 use super::reap::{self, reap};
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
-use crate::hook::{Hook, Kind};
+use crate::hook::{Hook, HookKind};
 use crate::marks::{Mark, Traced};
 use crate::spec::state::StateDocument;
 use crate::watch::Watch;
@@ -34,13 +34,13 @@ pub(crate) type Start<'a> = dyn FnMut(&Hook, [OwnedFd; 3]) -> Result<Started> + 
 
 /// Runs the hooks of one kind in their order, in the caller's namespaces. Stops at the first
 /// failure, and at an event of `watch`.
-pub(crate) fn run(kind: Kind, hooks: &[Hook], state: &StateDocument<'_>, watch: Watch<'_>) -> Result<()> {
+pub(crate) fn run(kind: HookKind, hooks: &[Hook], state: &StateDocument<'_>, watch: Watch<'_>) -> Result<()> {
     run_with(kind, hooks, state, watch, &mut here_in(state.bundle))
 }
 
 /// Runs hooks like [`run`], but starts them with `start`.
 pub(crate) fn run_with(
-    kind: Kind,
+    kind: HookKind,
     hooks: &[Hook],
     state: &StateDocument<'_>,
     watch: Watch<'_>,
@@ -55,7 +55,7 @@ pub(crate) fn run_with(
 /// Runs all hooks of one kind, even if one fails (runtime.md, "Lifecycle", step 13). Returns the
 /// failures.
 pub(crate) fn run_all(
-    kind: Kind,
+    kind: HookKind,
     hooks: &[Hook],
     state: &StateDocument<'_>,
     watch: Watch<'_>,
@@ -74,7 +74,7 @@ fn document(hooks: &[Hook], state: &StateDocument<'_>) -> Vec<u8> {
     if hooks.is_empty() { Vec::new() } else { serde_json::to_vec(state).unwrap_or_default() }
 }
 
-fn numbered(kind: Kind, i: usize, error: Error) -> Error {
+fn numbered(kind: HookKind, i: usize, error: Error) -> Error {
     error.wrap_as(ErrorKind::Hook, format!("error running {} hook #{i}", kind.name()))
 }
 
@@ -275,7 +275,7 @@ mod tests {
             bundle: "/b",
             annotations: &annotations,
         };
-        run(Kind::CreateRuntime, hooks, &state, Watch::default())
+        run(HookKind::CreateRuntime, hooks, &state, Watch::default())
     }
 
     #[test]
@@ -312,7 +312,7 @@ mod tests {
             annotations: &BTreeMap::new(),
         };
         let warnings = run_all(
-            Kind::Poststop,
+            HookKind::Poststop,
             &[sh("exit 3", None), sh("true", None), sh("echo no >&2; exit 4", None)],
             &state,
             Watch::default(),

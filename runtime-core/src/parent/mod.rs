@@ -14,7 +14,7 @@ pub(crate) mod self_exe;
 
 use crate::boundary::channel::{self, ParentEnd, Reply};
 use crate::boundary::plan::{MountKind, Plan};
-use crate::boundary::step::{Failure, Step, index};
+use crate::boundary::step::{Step, StepFailure, index};
 use crate::boundary::tree::Cloner;
 use crate::child::FirstChild;
 use crate::child::helpers::{Room, RouteOpener, TreeCloner, UsernsHolder};
@@ -410,7 +410,7 @@ impl Child {
         let later =
             later.ok_or_else(|| Error::new(ErrorKind::Setup, "the child asks for an unknown tree"))?;
         let tree = later.clone_tree().map_err(|(call, errno)| {
-            let failure = Failure { step: Step::Mount, item: index(item), call, errno };
+            let failure = StepFailure { step: Step::Mount, item: index(item), call, errno };
             explain::failure(failure, None, plan)
         })?;
         self.channel.send_mount(&tree).context(|| "sendmsg")

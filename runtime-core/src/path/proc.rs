@@ -74,13 +74,13 @@ impl Proc {
     pub(crate) fn reopen(&self, file: &OwnedFd, flags: i32) -> Result<OwnedFd> {
         // NO_MAGICLINKS would refuse this magic link. It is safe to follow: it is one of the calling
         // process's own descriptors.
-        fd::open_follow(&self.0, Link::to(file).path(), flags, 0)
+        fd::open_follow(&self.0, FdPath::to(file).path(), flags, 0)
     }
 
     /// Changes the permissions of the file of `file`, an O_PATH descriptor of the calling process.
     /// (fchmod(2) does not take an O_PATH descriptor.)
     pub(crate) fn chmod(&self, file: &OwnedFd, mode: u32) -> Result<()> {
-        fd::chmod_at(&self.0, Link::to(file).path(), mode)
+        fd::chmod_at(&self.0, FdPath::to(file).path(), mode)
     }
 
     /// Writes `content` to a file below the root, with a single write(2).
@@ -113,9 +113,9 @@ fn is_own(pid: &[u8]) -> bool {
 }
 
 /// The path of a descriptor of the calling process, relative to /proc.
-struct Link([u8; 24]);
+struct FdPath([u8; 24]);
 
-impl Link {
+impl FdPath {
     fn to(file: &OwnedFd) -> Self {
         let mut path = [0; 24];
         let digits = std::iter::successors(Some(file.as_raw_fd().unsigned_abs()), |n| match n / 10 {
@@ -129,7 +129,7 @@ impl Link {
         for (place, n) in path.iter_mut().take(end).rev().zip(digits) {
             *place = b'0' + (n % 10) as u8;
         }
-        Link(path)
+        FdPath(path)
     }
 
     fn path(&self) -> &CStr {
@@ -207,6 +207,6 @@ mod tests {
     fn links_to_descriptors() {
         let file = fd::open(fd::CWD, c"/", libc::O_PATH, 0).unwrap();
         let expected = format!("self/fd/{}", file.as_raw_fd());
-        assert_eq!(Link::to(&file).path().to_str().unwrap(), expected);
+        assert_eq!(FdPath::to(&file).path().to_str().unwrap(), expected);
     }
 }

@@ -26,7 +26,7 @@ pub(crate) fn for_create_container(
     root: CString,
     stdio: [OwnedFd; 3],
 ) -> Result<Plan> {
-    let path = super::given::c_string(&hook.path)?;
+    let path = super::extras::c_string(&hook.path)?;
     let file =
         fd::open_follow(fd::CWD, &path, libc::O_PATH, 0).context(|| format!("fork/exec {}", hook.path))?;
     let process = Process {
@@ -75,7 +75,7 @@ pub(crate) fn for_create_container(
 /// those of the container's first process.
 pub(crate) fn for_start_container(plan: &mut Plan, hook: &Hook) -> Result<()> {
     let process = &mut plan.process;
-    process.program = Program::Path(super::given::c_string(&hook.path)?);
+    process.program = Program::Path(super::extras::c_string(&hook.path)?);
     process.args = StringArray::new(strings(&hook.args)?);
     // Without `env` the hook gets the program's environment, as with runc.
     if let Some(env) = &hook.env {
@@ -87,5 +87,5 @@ pub(crate) fn for_start_container(plan: &mut Plan, hook: &Hook) -> Result<()> {
 
 /// Converts texts that `config` has checked for NUL bytes.
 fn strings(texts: &[String]) -> Result<Vec<CString>> {
-    texts.iter().map(|text| super::given::c_string(text)).collect()
+    texts.iter().map(|text| super::extras::c_string(text)).collect()
 }

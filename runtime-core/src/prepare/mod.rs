@@ -2,7 +2,7 @@
 //! Makes the child's [`Plan`] of a validated [`Config`]: opens files and converts text to C
 //! strings. **This is the last place that allocates memory or refuses a configuration.**
 
-mod given;
+mod extras;
 pub(crate) mod hook;
 mod labels;
 mod mounts;
@@ -13,18 +13,18 @@ pub(crate) mod seccomp;
 mod source;
 mod trees;
 
-pub(crate) use given::{Extras, Host};
+pub(crate) use extras::{Extras, Host};
 pub(crate) use process::attributes;
 
-use crate::boundary::plan::{Container, Hide, Join, Plan, Sysctl};
+use crate::boundary::plan::{Hide, InitPlan, Join, Plan, Sysctl};
 use crate::boundary::seal;
 use crate::config::Config;
-use crate::config::namespaces::{Kind, Namespaces};
+use crate::config::namespaces::{NamespaceKind, Namespaces};
 use crate::config::process::Process as ProcessConfig;
 use crate::error::{Context, Result};
 use crate::parent::ids;
 use crate::path::proc;
-use given::c_string;
+use extras::c_string;
 use runtime_sys::cred;
 use std::ffi::CString;
 
@@ -32,17 +32,19 @@ use std::ffi::CString;
 pub(crate) fn for_create(config: &Config, id: &str, host: &Host<'_>, extras: Extras) -> Result<Plan> {
     let namespaces = &config.namespaces;
     let joins = namespaces::joins(config)?;
-    let has_user = namespaces.is_own(Kind::User);
+    let has_user = namespaces.is_own(NamespaceKind::User);
     let is_new = |kind| namespaces.is_new(kind);
     let barrier = config.hooks.are_before_pivot() || extras.has_caller_hooks;
-    let container = Container {
+    let container = InitPlan {
         namespace_root: has_user,
         late_namespaces: namespaces::late(namespaces),
         awaits_devices: !config.net_devices.is_empty(),
-        cgroup_namespace: is_new(Kind::Cgroup),
-        time_namespace: is_new(Kind::Time).then(|| namespaces::time_offsets(namespaces)).transpose()?,
+        cgroup_namespace: is_new(NamespaceKind::Cgroup),
+        time_namespace: is_new(NamespaceKind::Time)
+            .then(|| namespaces::time_offsets(namespaces))
+            .transpose()?,
         network: None,
-        loopback: is_new(Kind::Network),
+        loopback: is_new(NamespaceKind::Network),
         hostname: config.hostname.as_deref().map(c_string).transpose()?,
         domainname: config.domainname.as_deref().map(c_string).transpose()?,
         rootfs: rootfs::rootfs(config, host, &joins, barrier, extras.no_pivot)?,
@@ -63,7 +65,7 @@ pub(crate) fn for_create(config: &Config, id: &str, host: &Host<'_>, extras: Ext
         clone_flags: namespaces::clone_flags(namespaces),
         seal: seal::prepare()?,
         labels: labels::labels(&config.process, !extras.no_new_keyring)?,
-        wait_go: is_new(Kind::User),
+        wait_go: is_new(NamespaceKind::User),
         hide: hide(namespaces)?,
         proc: Some(proc::host()?),
         root: None,
@@ -106,9 +108,9 @@ pub(crate) fn for_exec(
 /// longer.
 fn hide(namespaces: &Namespaces) -> Result<Hide> {
     let is_new = |kind| namespaces.is_new(kind);
-    if !(is_new(Kind::User) || is_new(Kind::Time)) || !ids::is_rootless()? {
+    if !(is_new(NamespaceKind::User) || is_new(NamespaceKind::Time)) || !ids::is_rootless()? {
         return Ok(Hide::AtOnce);
     }
     let may_look = cred::cap_get().context(|| "capget")?.effective & 1 << cred::CAP_SYS_PTRACE != 0;
-    Ok(if may_look || !is_new(Kind::User) { Hide::AfterMaps } else { Hide::Never })
+    Ok(if may_look || !is_new(NamespaceKind::User) { Hide::AfterMaps } else { Hide::Never })
 }

@@ -4,9 +4,9 @@
 mod filesystem;
 mod sysfs;
 
-use super::given::Host;
+use super::extras::Host;
 use super::namespaces;
-use super::source::{self, Found, Sources};
+use super::source::{self, BindSource, Sources};
 use super::trees::{HostFile, Trees};
 use crate::boundary::channel::MESSAGE_MAX;
 use crate::boundary::plan::{
@@ -17,8 +17,8 @@ use crate::boundary::tree::{Cloner, IdMap, Shape, Tree};
 use crate::child::mounts::make_tree;
 use crate::config::Config;
 use crate::config::field::invalid;
-use crate::config::mounts::{Filesystem, Follow, IdMap as IdMapConfig, Mount as MountConfig, Source};
-use crate::config::namespaces::{Kind, Origin};
+use crate::config::mounts::{Filesystem, Follow, IdMap as IdMapConfig, Mount as MountConfig, MountSource};
+use crate::config::namespaces::{NamespaceKind, Origin};
 use crate::error::{Error, ErrorKind, Result};
 use crate::parent::{self, explain};
 use crate::path::root::Leaf;
@@ -78,8 +78,8 @@ impl<'a> Planner<'a> {
             id: 0,
         };
         match &m.source {
-            Source::Remount { is_bind: true, .. } => {}
-            Source::Remount { is_bind: false, options } => {
+            MountSource::Remount { is_bind: true, .. } => {}
+            MountSource::Remount { is_bind: false, options } => {
                 let words = m.flags.superblock_changes().map(|word| (word.to_owned(), None));
                 let own = options.iter().map(|option| (option.key.clone(), option.value.clone()));
                 plan.what = MountKind::Remount(Remount {
@@ -87,20 +87,20 @@ impl<'a> Planner<'a> {
                     parameters: words.chain(own).collect(),
                 });
             }
-            Source::Bind { path, depth, follow, id_map } => {
+            MountSource::Bind { path, depth, follow, id_map } => {
                 plan.source = path.clone();
                 let id_map = id_map.as_ref().map(|map| self.id_map(i, map)).transpose()?;
                 let bind = Bind { i, m, path, depth: *depth, follow: *follow, config };
                 let found = bind.find(&self.sources)?;
                 plan.what = match (bind.symlink(&found, &self.sources)?, found) {
                     (Some(symlink), _) => symlink,
-                    (None, Found::FromContainer(inside)) => {
+                    (None, BindSource::FromContainer(inside)) => {
                         MountKind::FromContainer(bind.inside(inside, id_map, self.trees.cloner())?)
                     }
-                    (None, Found::Host(file)) => bind.tree(file, id_map, &mut plan.attr, self.trees)?,
+                    (None, BindSource::Host(file)) => bind.tree(file, id_map, &mut plan.attr, self.trees)?,
                 };
             }
-            Source::New { kind, fstype, source, options, copy_up } => {
+            MountSource::New { kind, fstype, source, options, copy_up } => {
                 plan.source = source.clone();
                 if *kind == Filesystem::Cgroup && !namespaces::has_cgroups_apart(&config.namespaces)? {
                     // The host's mount is cloned. A new mount in the initial cgroup namespace
@@ -172,19 +172,19 @@ impl<'a> Planner<'a> {
 
     /// Returns the pid namespace that the container joins, if any.
     fn joined_pid_namespace(&self) -> Result<Option<PidNamespace>> {
-        let flag = Kind::Pid.flag();
+        let flag = NamespaceKind::Pid.flag();
         let Some(join) = self.joins.iter().find(|join| join.flags == flag) else { return Ok(None) };
         let joined = join.fd.try_clone().map_err(|error| Error::io(&error, "dup"))?;
-        Ok(Some(PidNamespace { joined, own: namespaces::open(Kind::Pid, c"/proc/self/ns/pid")? }))
+        Ok(Some(PidNamespace { joined, own: namespaces::open(NamespaceKind::Pid, c"/proc/self/ns/pid")? }))
     }
 
     /// Returns the id map of a mount: a user namespace with the mount's own mappings, or with the
     /// container's.
     fn id_map(&mut self, i: usize, map: &'a IdMapConfig) -> Result<IdMap> {
         let namespaces = &self.config.namespaces;
-        let (uid, gid) = match (map.uid.is_empty(), namespaces.origin(Kind::User)) {
+        let (uid, gid) = match (map.uid.is_empty(), namespaces.origin(NamespaceKind::User)) {
             (true, Origin::Path(path)) => {
-                let namespace = Arc::new(namespaces::open(Kind::User, path)?);
+                let namespace = Arc::new(namespaces::open(NamespaceKind::User, path)?);
                 return Ok(IdMap { namespace, depth: map.depth });
             }
             (true, _) => (namespaces.uid_map.as_slice(), namespaces.gid_map.as_slice()),
@@ -274,23 +274,23 @@ impl Bind<'_> {
         error.wrap_as(ErrorKind::Setup, field.as_str()).at(&field)
     }
 
-    fn find(&self, sources: &Sources<'_>) -> Result<Found> {
+    fn find(&self, sources: &Sources<'_>) -> Result<BindSource> {
         sources.find(self.path, self.follow != Follow::Yes).map_err(|errno| self.failed(errno, "open"))
     }
 
     /// Returns the link to make for the option `copy-symlink`; `None` if the source is to be mounted.
-    fn symlink(&self, found: &Found, sources: &Sources<'_>) -> Result<Option<MountKind>> {
+    fn symlink(&self, found: &BindSource, sources: &Sources<'_>) -> Result<Option<MountKind>> {
         if self.follow != Follow::Copy {
             return Ok(None);
         }
         let target = match found {
-            Found::Host(file) => source::read_link(file),
-            Found::FromContainer(path) => sources.read_link(path),
+            BindSource::Host(file) => source::read_link(file),
+            BindSource::FromContainer(path) => sources.read_link(path),
         };
         match (target, found) {
             (Ok(target), _) => Ok(Some(MountKind::Symlink { target })),
             // The source is not a link, or does not exist before other mounts are made: mount it.
-            (Err(Errno::EINVAL), _) | (Err(Errno::ENOENT), Found::FromContainer(_)) => Ok(None),
+            (Err(Errno::EINVAL), _) | (Err(Errno::ENOENT), BindSource::FromContainer(_)) => Ok(None),
             (Err(errno), _) => Err(self.failed(errno, "readlink")),
         }
     }
@@ -325,7 +325,7 @@ impl Bind<'_> {
         let shape = Shape { depth: self.depth, propagation: self.propagation(trees.cloner()), id_map };
         let cloned = match trees.clone(&file, &shape) {
             // The mount is unbindable, but its copy in the container's mount namespace is a slave.
-            Err((Call::CloneTree, Errno::EINVAL)) if self.config.namespaces.is_new(Kind::Mount) => {
+            Err((Call::CloneTree, Errno::EINVAL)) if self.config.namespaces.is_new(NamespaceKind::Mount) => {
                 let leaf = file.leaf;
                 let tree = Trees::of_child(&file, leaf, shape);
                 let tree = tree.map_err(|(call, errno)| self.failed(errno, call.name()))?;

@@ -4,7 +4,7 @@
 use crate::boundary::plan::Join;
 use crate::config::Config;
 use crate::config::field::invalid;
-use crate::config::namespaces::{Kind, Namespaces, Origin};
+use crate::config::namespaces::{NamespaceKind, Namespaces, Origin};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path::show;
 use nix::sys::stat::fstat;
@@ -39,17 +39,17 @@ pub(super) fn joins(config: &Config) -> Result<Box<[Join]>> {
 /// initial one. In the initial one, a new mount of cgroup2 resets the options of the whole
 /// hierarchy.
 pub(super) fn has_cgroups_apart(namespaces: &Namespaces) -> Result<bool> {
-    match namespaces.origin(Kind::Cgroup) {
+    match namespaces.origin(NamespaceKind::Cgroup) {
         Origin::Shared => Ok(false),
         Origin::New => Ok(true),
         Origin::Path(path) => {
-            let file = fstat(open(Kind::Cgroup, path)?).context(|| "stat namespace file")?;
+            let file = fstat(open(NamespaceKind::Cgroup, path)?).context(|| "stat namespace file")?;
             Ok(!ns::is_initial_cgroup_namespace(&file))
         }
     }
 }
 
-pub(super) fn open(kind: Kind, path: &CStr) -> Result<OwnedFd> {
+pub(super) fn open(kind: NamespaceKind, path: &CStr) -> Result<OwnedFd> {
     let at = || format!("linux.namespaces: {} namespace {}", kind.name(), show(path));
     let file = fd::open_follow(fd::CWD, path, libc::O_RDONLY | libc::O_NONBLOCK, 0)
         .context(|| format!("open {}", show(path)))
@@ -63,16 +63,16 @@ pub(super) fn open(kind: Kind, path: &CStr) -> Result<OwnedFd> {
 }
 
 /// Returns true if the calling process is in this namespace.
-fn is_own(kind: Kind, file: &OwnedFd) -> Result<bool> {
+fn is_own(kind: NamespaceKind, file: &OwnedFd) -> Result<bool> {
     let file = fstat(file).context(|| "stat namespace file")?;
     ns::is_own(kind.file(), &file).context(|| format!("stat /proc/self/ns/{}", kind.file()))
 }
 
 /// Returns true if the namespace at `path` is owned by the user namespace of the calling
 /// process.
-pub(super) fn belongs_to_own_user(kind: Kind, path: &CStr) -> Result<bool> {
+pub(super) fn belongs_to_own_user(kind: NamespaceKind, path: &CStr) -> Result<bool> {
     match ns::owner(open(kind, path)?) {
-        Ok(owner) => is_own(Kind::User, &owner),
+        Ok(owner) => is_own(NamespaceKind::User, &owner),
         Err(Errno::EPERM) => Ok(false),
         Err(errno) => Err(Error::os(errno, "ioctl(NS_GET_USERNS)").wrap(format!(
             "{} namespace {}",
@@ -85,9 +85,11 @@ pub(super) fn belongs_to_own_user(kind: Kind, path: &CStr) -> Result<bool> {
 /// Returns the flags for the clone. The child makes two namespaces later: the cgroup namespace
 /// when it is in its cgroup, and the time namespace, whose clocks it has to set first.
 pub(super) fn clone_flags(namespaces: &Namespaces) -> i32 {
-    Kind::ALL
+    NamespaceKind::ALL
         .into_iter()
-        .filter(|kind| namespaces.is_new(*kind) && !matches!(kind, Kind::Cgroup | Kind::Time))
+        .filter(|kind| {
+            namespaces.is_new(*kind) && !matches!(kind, NamespaceKind::Cgroup | NamespaceKind::Time)
+        })
         .fold(0, |flags, kind| flags | kind.flag())
         & !late(namespaces)
 }
@@ -98,11 +100,11 @@ pub(super) fn clone_flags(namespaces: &Namespaces) -> i32 {
 /// sysfs for a network namespace belong to root of the user namespace, or to root of the host
 /// if the user namespace has no id maps yet.
 pub(super) fn late(namespaces: &Namespaces) -> i32 {
-    let flag = |kind: Kind| if namespaces.is_new(kind) { kind.flag() } else { 0 };
-    match namespaces.origin(Kind::User) {
+    let flag = |kind: NamespaceKind| if namespaces.is_new(kind) { kind.flag() } else { 0 };
+    match namespaces.origin(NamespaceKind::User) {
         Origin::Shared => 0,
-        Origin::Path(_) => flag(Kind::Ipc),
-        Origin::New => flag(Kind::Ipc) | flag(Kind::Network),
+        Origin::Path(_) => flag(NamespaceKind::Ipc),
+        Origin::New => flag(NamespaceKind::Ipc) | flag(NamespaceKind::Network),
     }
 }
 
@@ -112,12 +114,12 @@ pub(super) fn time_offsets(namespaces: &Namespaces) -> Result<CString> {
     for (clock, secs, nanosecs) in &namespaces.time_offsets {
         text.push_str(&format!("{clock} {secs} {nanosecs}\n"));
     }
-    super::given::c_string(&text)
+    super::extras::c_string(&text)
 }
 
 /// Returns whether one of the namespaces is a pid namespace.
 pub(super) fn enters_pid(joins: &[Join]) -> bool {
-    joins.iter().any(|join| join.flags & Kind::Pid.flag() != 0)
+    joins.iter().any(|join| join.flags & NamespaceKind::Pid.flag() != 0)
 }
 
 #[cfg(test)]
@@ -127,16 +129,16 @@ mod tests {
 
     #[test]
     fn a_file_of_another_type() {
-        assert!(open(Kind::Network, c"/proc/self/ns/net").is_ok());
-        let report = open(Kind::Uts, c"/proc/self/ns/net").unwrap_err().report();
+        assert!(open(NamespaceKind::Network, c"/proc/self/ns/net").is_ok());
+        let report = open(NamespaceKind::Uts, c"/proc/self/ns/net").unwrap_err().report();
         assert!(report.contains("not a namespace of type uts"), "{report}");
-        let report = open(Kind::Uts, c"/proc/self/stat").unwrap_err().report();
+        let report = open(NamespaceKind::Uts, c"/proc/self/stat").unwrap_err().report();
         assert!(report.contains("not a namespace file"), "{report}");
     }
 
     #[test]
     fn the_owner_of_a_namespace() {
-        assert!(belongs_to_own_user(Kind::Mount, c"/proc/self/ns/mnt").unwrap());
+        assert!(belongs_to_own_user(NamespaceKind::Mount, c"/proc/self/ns/mnt").unwrap());
     }
 
     #[test]

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The process of a plan: its strings, and the search for its program.
 
-use super::given::Extras;
+use super::extras::Extras;
 use super::seccomp;
-use crate::boundary::plan::{HOME_MAX, Keyring, Process, Program, Terminal};
+use crate::boundary::plan::{HOME_MAX, Keyring, Process, Program, TerminalPlan};
 use crate::config::Config;
-use crate::config::namespaces::Kind as NamespaceKind;
+use crate::config::namespaces::NamespaceKind;
 use crate::config::process::Process as ProcessConfig;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::parent::attributes::Attributes;
@@ -29,7 +29,7 @@ pub(super) fn init_process(config: &Config, id: &str, enters_pid: bool, extras: 
     let keyring = (!extras.no_new_keyring)
         .then(|| self::keyring(id, in_user_namespace, Some(KEYRING | search)))
         .transpose()?;
-    let kind = Kind { in_user_namespace, enters_pid, make_cwd: true };
+    let kind = ProcessKind { in_user_namespace, enters_pid, make_cwd: true };
     process(&config.process, keyring, kind, extras)
 }
 
@@ -42,7 +42,7 @@ pub(super) fn exec_process(
     extras: Extras,
 ) -> Result<Process> {
     let keyring = (!extras.no_new_keyring).then(|| self::keyring(id, in_user_namespace, None)).transpose()?;
-    process(config, keyring, Kind { in_user_namespace, enters_pid, make_cwd: false }, extras)
+    process(config, keyring, ProcessKind { in_user_namespace, enters_pid, make_cwd: false }, extras)
 }
 
 /// Returns the session keyring. Since 5.3, the kernel looks for keyring names only in the
@@ -50,21 +50,26 @@ pub(super) fn exec_process(
 /// a user outside of the container.
 fn keyring(id: &str, in_user_namespace: bool, permissions: Option<u32>) -> Result<Keyring> {
     Ok(Keyring {
-        name: super::given::c_string(&format!("_ses.{id}"))?,
+        name: super::extras::c_string(&format!("_ses.{id}"))?,
         permissions,
         may_be_anothers: !in_user_namespace,
     })
 }
 
 /// The properties of a process that are not in its configuration.
-struct Kind {
+struct ProcessKind {
     in_user_namespace: bool,
     enters_pid: bool,
     make_cwd: bool,
 }
 
-fn process(config: &ProcessConfig, keyring: Option<Keyring>, kind: Kind, extras: Extras) -> Result<Process> {
-    let Kind { in_user_namespace, enters_pid, make_cwd } = kind;
+fn process(
+    config: &ProcessConfig,
+    keyring: Option<Keyring>,
+    kind: ProcessKind,
+    extras: Extras,
+) -> Result<Process> {
+    let ProcessKind { in_user_namespace, enters_pid, make_cwd } = kind;
     if config.terminal.is_some() && extras.stdio.iter().any(Option::is_some) {
         return Err(Error::new(
             ErrorKind::InvalidConfig,
@@ -72,7 +77,7 @@ fn process(config: &ProcessConfig, keyring: Option<Keyring>, kind: Kind, extras:
         ));
     }
     let terminal = match (config.terminal, extras.console) {
-        (Some(terminal), Some(socket)) => Some(Terminal { socket, size: terminal.size }),
+        (Some(terminal), Some(socket)) => Some(TerminalPlan { socket, size: terminal.size }),
         (None, None) => None,
         (Some(_), None) => {
             return Err(Error::new(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The plan of the root file system and its devices.
 
-use super::given::Host;
+use super::extras::Host;
 use super::trees::{HostFile, Trees};
 use super::{labels, mounts};
 use crate::boundary::plan::{Dev, DevPlace, Join, Node, Rootfs};
@@ -10,8 +10,8 @@ use crate::child::devices::DEVICE_MODE;
 use crate::config::Config;
 use crate::config::devices::{Node as NodeConfig, NodeKind};
 use crate::config::field::invalid;
-use crate::config::mounts::{Mount, Source};
-use crate::config::namespaces::Kind;
+use crate::config::mounts::{Mount, MountSource};
+use crate::config::namespaces::NamespaceKind;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path::root::Leaf;
 use crate::path::show;
@@ -31,7 +31,7 @@ pub(super) fn rootfs(
 ) -> Result<Rootfs> {
     let path = host.rootfs;
     let dir = open_rootfs(path)?;
-    let own_namespace = config.namespaces.is_own(Kind::Mount);
+    let own_namespace = config.namespaces.is_own(NamespaceKind::Mount);
     let mut trees = Trees::new(config)?;
     if no_pivot && matches!(config.rootfs_propagation, Some((MS_PRIVATE, _))) {
         return Err(invalid("linux.rootfsPropagation", "[r]private is not safe without pivot_root"));
@@ -45,13 +45,13 @@ pub(super) fn rootfs(
         tree,
         root: dir,
         helper: (trees.cloner() == Cloner::Helper)
-            .then(|| TreeHelper { socket: None, has_room: !config.namespaces.is_new(Kind::Mount) }),
+            .then(|| TreeHelper { socket: None, has_room: !config.namespaces.is_new(NamespaceKind::Mount) }),
         own_namespace,
         // In a chroot the kernel refuses to make user namespaces (EPERM).
-        chrooted: config.namespaces.is_new(Kind::Mount)
-            && !config.namespaces.is_new(Kind::User)
+        chrooted: config.namespaces.is_new(NamespaceKind::Mount)
+            && !config.namespaces.is_new(NamespaceKind::User)
             && may_be_chrooted()?,
-        mount_point: if own_namespace && !barrier { c"/".to_owned() } else { super::given::c_string(path)? },
+        mount_point: if own_namespace && !barrier { c"/".to_owned() } else { super::extras::c_string(path)? },
         pivot: !no_pivot,
         readonly: config.rootfs_readonly,
         covered: covered(config),
@@ -112,11 +112,11 @@ fn covered(config: &Config) -> usize {
 fn dev_place(config: &Config) -> DevPlace {
     let visible = config.mounts.get(covered(config)..).unwrap_or_default();
     let is_dev =
-        |m: &Mount| m.destination.as_c_str() == c"dev" && !matches!(m.source, Source::Remount { .. });
+        |m: &Mount| m.destination.as_c_str() == c"dev" && !matches!(m.source, MountSource::Remount { .. });
     let last = visible.iter().enumerate().rev().find(|(_, m)| is_dev(m));
     match last {
         None => DevPlace::Image,
-        Some((i, Mount { source: Source::New { fstype, .. }, .. }))
+        Some((i, Mount { source: MountSource::New { fstype, .. }, .. }))
             if [c"tmpfs", c"ramfs"].contains(&fstype.as_c_str()) =>
         {
             DevPlace::Tmpfs(i)
@@ -128,7 +128,7 @@ fn dev_place(config: &Config) -> DevPlace {
 fn dev(config: &Config, trees: &mut Trees) -> Result<Dev> {
     let may_make = crate::userns::is_initial_user_namespace()?
         && cred::cap_get().context(|| "capget")?.effective & 1 << cred::CAP_MKNOD != 0;
-    let maker = match (may_make, config.namespaces.is_own(Kind::User), trees.cloner()) {
+    let maker = match (may_make, config.namespaces.is_own(NamespaceKind::User), trees.cloner()) {
         (true, false, _) => Maker::Child,
         (true, true, Cloner::Helper) => Maker::Helper,
         _ => Maker::Host,
@@ -186,7 +186,7 @@ fn node(node: &NodeConfig, maker: Maker, trees: &mut Trees) -> Result<Node> {
 }
 
 fn new_node(node: &NodeConfig, dev: u64) -> Tree {
-    let source = tree::Source::New(NewNode {
+    let source = tree::TreeSource::New(NewNode {
         mode: node.kind.mode() | node.mode.unwrap_or(DEVICE_MODE),
         dev,
         uid: node.uid.unwrap_or(0),

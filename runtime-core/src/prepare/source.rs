@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 /// The result of a lookup.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum BindSource {
     /// A file of the host. The path does not pass through the rootfs.
     Host(HostFile),
     /// A path relative to the rootfs. It is resolved in the container when the bind mount is made,
@@ -56,7 +56,7 @@ impl<'a> Sources<'a> {
     }
 
     /// Looks up an absolute path. With `no_follow`, a link at its end is not followed.
-    pub(super) fn find(&self, path: &CStr, no_follow: bool) -> Result<Found> {
+    pub(super) fn find(&self, path: &CStr, no_follow: bool) -> Result<BindSource> {
         let climbs = climbs(path.to_bytes());
         // Both names are paths of the rootfs. A path without `..` that begins with one of them
         // enters the rootfs. A path without `..` and without links enters it in no other way.
@@ -64,24 +64,24 @@ impl<'a> Sources<'a> {
             let text = path.to_str().map(clean).unwrap_or_default();
             for name in [&self.name, self.kernels_name()?] {
                 if let Some(rest) = below(&text, name)? {
-                    return Ok(Found::FromContainer(rest));
+                    return Ok(BindSource::FromContainer(rest));
                 }
             }
             match HostFile::open_no_links(path, no_follow) {
                 Err(Errno::ELOOP) => {}
-                found => return found.map(Found::Host),
+                found => return found.map(BindSource::Host),
             }
         }
         let mut walk =
             Walk { sources: self, dir: root()?, rest: parts(path.to_bytes())?, links: 0, no_follow };
         let id = match walk.run()? {
-            Step::Done(found) => return Ok(found),
-            Step::Host(id) => id,
+            WalkEnd::Done(found) => return Ok(found),
+            WalkEnd::Host(id) => id,
         };
         // The kernel resolves the path again, for the rules that the walk does not know:
         // nosymfollow, and links of other users in sticky directories (fs.protected_symlinks).
         let file = if no_follow { HostFile::open_last(path) } else { HostFile::open(path) }?;
-        if FileId::of(&file)? == id { Ok(Found::Host(file)) } else { Err(Errno::ESTALE) }
+        if FileId::of(&file)? == id { Ok(BindSource::Host(file)) } else { Err(Errno::ESTALE) }
     }
 
     /// Returns the target of a link in the rootfs. EINVAL: it is not a link.
@@ -151,14 +151,14 @@ struct Walk<'a> {
 }
 
 /// The end of a walk.
-enum Step {
-    Done(Found),
+enum WalkEnd {
+    Done(BindSource),
     /// The walk ended at this file of the host.
     Host(FileId),
 }
 
 impl Walk<'_> {
-    fn run(&mut self) -> Result<Step> {
+    fn run(&mut self) -> Result<WalkEnd> {
         while let Some(part) = self.rest.pop() {
             if part.as_c_str() == c".." {
                 self.dir = up(&self.dir)?;
@@ -168,14 +168,14 @@ impl Walk<'_> {
                 HostFile::either(|leaf| fd::open(&self.dir, &part, libc::O_PATH | leaf.open_flag(), 0))?;
             if file.leaf == Leaf::Directory {
                 if let Some(inside) = self.enter(file.into())? {
-                    return Ok(Step::Done(inside));
+                    return Ok(WalkEnd::Done(inside));
                 }
                 continue;
             }
             let is_last = self.rest.is_empty();
             let is_link = fstat(&file)?.st_mode & libc::S_IFMT == libc::S_IFLNK;
             if is_last && (!is_link || self.no_follow) {
-                return FileId::of(&file).map(Step::Host);
+                return FileId::of(&file).map(WalkEnd::Host);
             }
             if !is_link {
                 return Err(Errno::ENOTDIR);
@@ -187,7 +187,7 @@ impl Walk<'_> {
             match self.jump(&part)? {
                 None => self.follow(&file)?,
                 Some(target) if is_last && !self.sources.is_rootfs(&target)? => {
-                    return Ok(Step::Done(Found::Host(target)));
+                    return Ok(WalkEnd::Done(BindSource::Host(target)));
                 }
                 // The rest of the path would be resolved through the image's directories.
                 Some(target) if target.leaf == Leaf::Directory && self.sources.contains(&target)? => {
@@ -195,18 +195,18 @@ impl Walk<'_> {
                 }
                 Some(target) if target.leaf == Leaf::Directory => {
                     if let Some(inside) = self.enter(target.into())? {
-                        return Ok(Step::Done(inside));
+                        return Ok(WalkEnd::Done(inside));
                     }
                 }
                 Some(_) => return Err(Errno::ENOTDIR),
             }
         }
-        FileId::of(&self.dir).map(Step::Host)
+        FileId::of(&self.dir).map(WalkEnd::Host)
     }
 
     /// Continues the walk in `dir`. If `dir` is the rootfs, returns the rest of the path as
-    /// [`Found::FromContainer`], unless the rest leaves the rootfs again by `..`.
-    fn enter(&mut self, dir: OwnedFd) -> Result<Option<Found>> {
+    /// [`BindSource::FromContainer`], unless the rest leaves the rootfs again by `..`.
+    fn enter(&mut self, dir: OwnedFd) -> Result<Option<BindSource>> {
         if !self.sources.is_rootfs(&dir)? {
             self.dir = dir;
             return Ok(None);
@@ -221,7 +221,7 @@ impl Walk<'_> {
             false
         });
         let Some(leaves) = leaves else {
-            return Ok(Some(Found::FromContainer(join(self.rest.drain(..).rev()))));
+            return Ok(Some(BindSource::FromContainer(join(self.rest.drain(..).rev()))));
         };
         let stays = self.rest.len() - leaves;
         if leaves > 0 {
@@ -332,8 +332,8 @@ mod tests {
     ) -> Result<std::result::Result<FileId, String>> {
         let sources = Sources::new(rootfs, dir.join("rootfs").to_str().unwrap());
         Ok(match sources.find(&c_path(&dir.join(path)), no_follow)? {
-            Found::Host(file) => Ok(FileId::of(file)?),
-            Found::FromContainer(path) => Err(path.into_string().unwrap()),
+            BindSource::Host(file) => Ok(FileId::of(file)?),
+            BindSource::FromContainer(path) => Err(path.into_string().unwrap()),
         })
     }
 
@@ -366,7 +366,7 @@ mod tests {
         let file = fd::open(fd::CWD, &c_path(&dir.path().join("volume/file")), libc::O_PATH, 0).unwrap();
         let path = c_path(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())));
         let sources = Sources::new(&rootfs, dir.path().join("rootfs").to_str().unwrap());
-        let Found::Host(file) = sources.find(&path, false).unwrap() else { panic!("it is beside") };
+        let BindSource::Host(file) = sources.find(&path, false).unwrap() else { panic!("it is beside") };
         assert_eq!(file.leaf, Leaf::File);
         let below = open(&dir.path().join("rootfs/a"));
         let path = format!("/proc/self/fd/{}/out", below.as_raw_fd());
@@ -410,7 +410,7 @@ mod tests {
     fn nothing_leaves_the_hosts_own_root_directory() {
         let rootfs = open(Path::new("/"));
         let sources = Sources::new(&rootfs, "/");
-        assert!(matches!(sources.find(c"/proc/self/exe", false).unwrap(), Found::Host(_)));
-        assert!(matches!(sources.find(c"/..", false).unwrap(), Found::Host(_)));
+        assert!(matches!(sources.find(c"/proc/self/exe", false).unwrap(), BindSource::Host(_)));
+        assert!(matches!(sources.find(c"/..", false).unwrap(), BindSource::Host(_)));
     }
 }

@@ -3,9 +3,9 @@
 
 use super::namespaces;
 use crate::boundary::step::{Call, During, StepResult};
-use crate::boundary::tree::{Cloner, FileId, Later, Shape, Source, Tree, open_no_links};
+use crate::boundary::tree::{Cloner, FileId, Later, Shape, Tree, TreeSource, open_no_links};
 use crate::config::Config;
-use crate::config::namespaces::{Kind, Origin};
+use crate::config::namespaces::{NamespaceKind, Origin};
 use crate::error::{Context, Result};
 use crate::path::of_fd;
 use crate::path::root::Leaf;
@@ -59,15 +59,15 @@ impl HostFile {
 }
 
 /// Returns a source by which another process finds the same file.
-fn source(file: BorrowedFd<'_>, leaf: Leaf) -> runtime_sys::Result<Source> {
+fn source(file: BorrowedFd<'_>, leaf: Leaf) -> runtime_sys::Result<TreeSource> {
     let name = of_fd(file)?;
     match CString::new(name.as_os_str().as_bytes()) {
         Ok(name) if name.as_bytes().starts_with(b"/") => {
-            Ok(Source::Named { name, leaf, id: FileId::of(file)? })
+            Ok(TreeSource::Named { name, leaf, id: FileId::of(file)? })
         }
         _ => {
             let copy = file.try_clone_to_owned();
-            copy.map(Source::Open)
+            copy.map(TreeSource::Open)
                 .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EMFILE)))
         }
     }
@@ -139,11 +139,12 @@ impl Trees {
 /// user namespace than the parent's.
 fn cloner(config: &Config) -> Result<Cloner> {
     let namespaces = &config.namespaces;
-    let is_locked = match namespaces.origin(Kind::Mount) {
+    let is_locked = match namespaces.origin(NamespaceKind::Mount) {
         Origin::Shared => false,
-        Origin::New => namespaces.is_own(Kind::User),
+        Origin::New => namespaces.is_own(NamespaceKind::User),
         Origin::Path(path) => {
-            namespaces.is_own(Kind::User) || !namespaces::belongs_to_own_user(Kind::Mount, path)?
+            namespaces.is_own(NamespaceKind::User)
+                || !namespaces::belongs_to_own_user(NamespaceKind::Mount, path)?
         }
     };
     if !is_locked {

@@ -4,7 +4,7 @@
 use super::absent::{is_false, null_default};
 use super::linux::*;
 use super::process::*;
-use super::{known, places, strict, typos};
+use super::{json_path, known, strict, typos};
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -160,7 +160,7 @@ impl Spec {
     /// library does not know. Unknown properties are ignored, as config.md ("Extensibility")
     /// asks. A caller can show them to the user, who may have mistyped one.
     pub fn unknown_properties(json: &[u8]) -> Vec<String> {
-        places::unknown(json, "", known::NAMES)
+        json_path::unknown(json, "", known::NAMES)
     }
 
     /// Parses config.json like [`from_json`](Self::from_json), with a warning for each unknown
@@ -222,7 +222,7 @@ fn parse<'a, T: Deserialize<'a>>(json: &'a [u8], has_unknown: &Cell<bool>) -> cr
     }
     let bad = |line, column, error: &dyn std::fmt::Display| {
         // A name in the document may have control characters.
-        let path = places::path_at(json, line, column).replace(char::is_control, "?");
+        let path = json_path::path_at(json, line, column).replace(char::is_control, "?");
         let text = error.to_string();
         let (path, text) = match missing_field(&text) {
             Some((name, place)) if path.is_empty() => (name.to_owned(), format!("must be given{place}")),

@@ -138,7 +138,7 @@ pub struct NetDevice {
 
 /// The resource limits (config-linux.md, "Control groups").
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default, from = "Written")]
+#[serde(rename_all = "camelCase", default, from = "WrittenResources")]
 pub struct Resources {
     /// The rules of the device filter.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
@@ -174,7 +174,7 @@ pub struct Resources {
 /// If a document has both spellings, runc reads one after the other into the same fields.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Written {
+struct WrittenResources {
     #[serde(deserialize_with = "null_default")]
     devices: Vec<DeviceCgroup>,
     memory: Option<Memory>,
@@ -193,8 +193,8 @@ struct Written {
     unified: BTreeMap<String, String>,
 }
 
-impl From<Written> for Resources {
-    fn from(written: Written) -> Self {
+impl From<WrittenResources> for Resources {
+    fn from(written: WrittenResources) -> Self {
         let cpu = match (written.cpu, written.cpu_in_capitals) {
             (Some(first), Some(second)) => Some(second.or(first)),
             (first, second) => first.or(second),

@@ -14,12 +14,12 @@ mod absent;
 mod document;
 mod example;
 mod features;
+mod json_path;
 mod known;
 mod linux;
 mod names;
 #[cfg(feature = "oci-spec")]
 mod oci;
-mod places;
 mod process;
 pub(crate) mod state;
 mod strict;

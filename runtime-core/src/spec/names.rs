@@ -56,13 +56,13 @@ impl Serialize for Names {
 
 impl<'de> Deserialize<'de> for Names {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(List)
+        deserializer.deserialize_seq(NamesVisitor)
     }
 }
 
-struct List;
+struct NamesVisitor;
 
-impl<'de> Visitor<'de> for List {
+impl<'de> Visitor<'de> for NamesVisitor {
     type Value = Names;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

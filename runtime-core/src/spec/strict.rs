@@ -61,7 +61,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<'_, D> {
     /// Reads null as an empty string, as runc and crun do. A REQUIRED property is then refused
     /// because it is empty.
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.0.deserialize_option(Text(visitor))
+        self.0.deserialize_option(StringOrNull(visitor))
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
@@ -76,9 +76,9 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<'_, D> {
 }
 
 /// A visitor of a string or null.
-struct Text<V>(V);
+struct StringOrNull<V>(V);
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Text<V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for StringOrNull<V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,8 +2,8 @@
 //! Warnings about unknown properties whose names are similar to that of a known one. Only
 //! documents that have unknown properties are searched.
 
+use super::json_path;
 use super::known::NAMES;
-use super::places;
 use crate::error::Warning;
 
 /// The maximum number of warnings. More of them in one document are unlikely to be typing
@@ -12,7 +12,7 @@ const MOST: usize = 20;
 
 /// Returns the warnings about a document that has the JSON path `at` in config.json.
 pub(super) fn find(json: &[u8], at: &str) -> Vec<Warning> {
-    let unknown = places::unknown(json, at, NAMES);
+    let unknown = json_path::unknown(json, at, NAMES);
     let near = unknown.iter().filter_map(|path| {
         let (outer, name) = path.rsplit_once('.').unwrap_or(("", path));
         let known = nearest(name, &pattern(at, outer))?;

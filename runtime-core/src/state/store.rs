@@ -39,15 +39,15 @@ pub(crate) struct Store {
 
 /// The directory of one container.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct StateEntry {
     dir: OwnedFd,
     id: ContainerId,
 }
 
-/// An [`Entry`] whose lock the caller holds. The lock is released when the value is dropped or
+/// A [`StateEntry`] whose lock the caller holds. The lock is released when the value is dropped or
 /// the process ends.
 #[derive(Debug)]
-pub(crate) struct Locked(Entry);
+pub(crate) struct Locked(StateEntry);
 
 impl Drop for Locked {
     fn drop(&mut self) {
@@ -115,7 +115,7 @@ impl Store {
                 return Err(Error::os(errno, format!("open {}/{id}", self.path.display())));
             }
         };
-        let entry = Entry { dir, id: id.clone() };
+        let entry = StateEntry { dir, id: id.clone() };
         // A `delete --force` that has seen the directory already waits for this lock.
         entry
             .lock()
@@ -129,12 +129,12 @@ impl Store {
     }
 
     /// Opens the directory of a container. `NotFound` if there is none.
-    pub(crate) fn entry(&self, id: &ContainerId) -> Result<Entry> {
+    pub(crate) fn entry(&self, id: &ContainerId) -> Result<StateEntry> {
         let path = path::c_path(&self.path.join(id.as_str()));
         match fd::open(fd::CWD, &path, libc::O_RDONLY | libc::O_DIRECTORY, 0) {
             Ok(dir) => {
                 self.check_owners(&dir, id)?;
-                Ok(Entry { dir, id: id.clone() })
+                Ok(StateEntry { dir, id: id.clone() })
             }
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => {
                 Err(Error::new(ErrorKind::NotFound, "container does not exist"))
@@ -210,7 +210,7 @@ fn check_owner(st: &libc::stat, what: impl FnOnce() -> String) -> Result<()> {
     Ok(())
 }
 
-impl Entry {
+impl StateEntry {
     pub(crate) fn dir(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
     }
@@ -328,9 +328,9 @@ impl Entry {
 }
 
 impl std::ops::Deref for Locked {
-    type Target = Entry;
+    type Target = StateEntry;
 
-    fn deref(&self) -> &Entry {
+    fn deref(&self) -> &StateEntry {
         &self.0
     }
 }
@@ -338,7 +338,7 @@ impl std::ops::Deref for Locked {
 /// A written record that is not in place yet.
 #[must_use]
 pub(crate) struct NewRecord<'a> {
-    entry: &'a Entry,
+    entry: &'a StateEntry,
 }
 
 impl NewRecord<'_> {

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 /// An entry that is neither `.` nor `..`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct DirEntry {
     /// The last component of the path.
     pub name: CString,
     /// True for a directory, and false for a symbolic link to one.
@@ -56,14 +56,14 @@ impl<'a> Iterator for RawEntries<'a> {
 }
 
 /// Returns all entries of a directory. Parent only (heap).
-pub fn entries(dir: impl AsFd) -> Result<Vec<Entry>> {
+pub fn entries(dir: impl AsFd) -> Result<Vec<DirEntry>> {
     // Opened again, because reading moves the position of the open file description.
     rest(fd::open(dir, c".", libc::O_RDONLY | libc::O_DIRECTORY, 0)?)
 }
 
 /// Returns the entries from the current position on. `dir` must be the only user of its open
 /// file description.
-fn rest(dir: impl AsFd) -> Result<Vec<Entry>> {
+fn rest(dir: impl AsFd) -> Result<Vec<DirEntry>> {
     let mut all = Vec::new();
     let mut buf = [0; 4096];
     loop {
@@ -81,7 +81,7 @@ fn rest(dir: impl AsFd) -> Result<Vec<Entry>> {
                 libc::DT_UNKNOWN => is_dir(&dir, name),
                 _ => false,
             };
-            all.push(Entry { name: name.to_owned(), is_dir });
+            all.push(DirEntry { name: name.to_owned(), is_dir });
         }
     }
 }

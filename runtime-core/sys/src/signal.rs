@@ -149,7 +149,7 @@ pub fn reset_in_child(ignored: Ignored) {
 /// children. A program that is executed with SIGCHLD ignored inherits that, and the kernel
 /// would reap its children. To be called first in `main`.
 pub fn stop_ignoring_children() {
-    set_action(libc::SIGCHLD, Action::Default);
+    set_action(libc::SIGCHLD, SignalAction::Default);
 }
 
 /// Installs handlers that exit on SIGHUP, SIGINT, SIGQUIT and SIGTERM. The init of a pid
@@ -157,13 +157,13 @@ pub fn stop_ignoring_children() {
 /// only. execve removes the handlers.
 pub fn exit_when_terminated() {
     for signal in ENDING {
-        set_action(signal, Action::Exit);
+        set_action(signal, SignalAction::Exit);
     }
 }
 
 /// The action of a signal on the process that receives it.
 #[derive(Clone, Copy, Debug)]
-enum Action {
+enum SignalAction {
     /// The default action of signal(7).
     Default,
     /// Ends the process with the status 128 + N.
@@ -172,14 +172,14 @@ enum Action {
 
 /// `sighandler_t signal(int signal, sighandler_t handler)`: sets the action of a signal. Ignores
 /// EINVAL, the error for SIGKILL and SIGSTOP.
-fn set_action(signal: i32, action: Action) {
+fn set_action(signal: i32, action: SignalAction) {
     extern "C" fn exit(signal: libc::c_int) {
         super::exec::exit(128 + signal);
     }
     let handler = match action {
-        Action::Default => libc::SIG_DFL,
+        SignalAction::Default => libc::SIG_DFL,
         #[expect(clippy::fn_to_numeric_cast_any, reason = "sighandler_t is an integer")]
-        Action::Exit => exit as extern "C" fn(libc::c_int) as libc::sighandler_t,
+        SignalAction::Exit => exit as extern "C" fn(libc::c_int) as libc::sighandler_t,
     };
     // SAFETY: SIG_DFL runs no code, and `exit` only calls _exit, which is async-signal-safe.
     unsafe { libc::signal(signal, handler) };

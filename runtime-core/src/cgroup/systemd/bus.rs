@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A connection to systemd over D-Bus, with a deadline on everything.
 
-use super::message::{self, Kind, Message, PREFIX};
+use super::message::{self, Message, MessageKind, PREFIX};
 use super::wire::Value;
 use crate::error::{Context, Error, ErrorKind, Result};
 use runtime_sys::{Errno, fd, socket};
@@ -40,49 +40,49 @@ const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 
 /// The failure of a call.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum BusFailure {
     /// An answer that is an error of this name.
     Refused { name: String, text: String },
     /// No answer.
     Broken(Error),
 }
 
-impl Failure {
+impl BusFailure {
     /// Returns whether systemd has answered with this error.
     pub(super) fn is(&self, short: &str) -> bool {
-        matches!(self, Failure::Refused { name, .. } if name.rsplit('.').next() == Some(short))
+        matches!(self, BusFailure::Refused { name, .. } if name.rsplit('.').next() == Some(short))
     }
 
     /// Returns true if there was no answer, or only an error of the bus in place of systemd's.
     pub(super) fn is_silence(&self) -> bool {
         let of_bus = ["Disconnected", "NameHasNoOwner", "NoReply", "ServiceUnknown", "TimedOut"];
         match self {
-            Failure::Refused { name, .. } => {
+            BusFailure::Refused { name, .. } => {
                 let short = name.strip_prefix("org.freedesktop.DBus.Error.");
                 short.is_some_and(|short| of_bus.contains(&short) || short.starts_with("Spawn."))
             }
-            Failure::Broken(_) => true,
+            BusFailure::Broken(_) => true,
         }
     }
 
     /// Converts the failure to an error of doing `what`.
     pub(super) fn into_error(self, what: impl std::fmt::Display) -> Error {
         match self {
-            Failure::Refused { name, text } => {
+            BusFailure::Refused { name, text } => {
                 Error::new(ErrorKind::Setup, format!("systemd: {what}: {text} ({name})"))
             }
-            Failure::Broken(error) => error.wrap_as(ErrorKind::Setup, format!("systemd: {what}")),
+            BusFailure::Broken(error) => error.wrap_as(ErrorKind::Setup, format!("systemd: {what}")),
         }
     }
 }
 
-impl From<Error> for Failure {
+impl From<Error> for BusFailure {
     fn from(error: Error) -> Self {
-        Failure::Broken(error)
+        BusFailure::Broken(error)
     }
 }
 
-pub(super) type Answer<T> = std::result::Result<T, Failure>;
+pub(super) type Answer<T> = std::result::Result<T, BusFailure>;
 
 /// A connection to a manager.
 #[derive(Debug)]
@@ -279,12 +279,12 @@ impl Bus {
         loop {
             let answer = self.receive(end)?;
             match answer.kind {
-                Kind::Return if answer.reply_serial == message.serial => return Ok(answer),
-                Kind::Error if answer.reply_serial == message.serial => {
+                MessageKind::Return if answer.reply_serial == message.serial => return Ok(answer),
+                MessageKind::Error if answer.reply_serial == message.serial => {
                     let text = answer.body.first().and_then(Value::as_str).unwrap_or_default().to_owned();
-                    return Err(Failure::Refused { name: answer.error_name, text });
+                    return Err(BusFailure::Refused { name: answer.error_name, text });
                 }
-                Kind::Signal if answer.member == "JobRemoved" => self.keep(answer),
+                MessageKind::Signal if answer.member == "JobRemoved" => self.keep(answer),
                 _ => {}
             }
         }
@@ -340,7 +340,9 @@ impl Bus {
                 None => self.receive(end)?,
             };
             // The bus delivers signals of any sender. Only those of the manager count.
-            if signal.kind != Kind::Signal || signal.member != "JobRemoved" || signal.sender != answer.sender
+            if signal.kind != MessageKind::Signal
+                || signal.member != "JobRemoved"
+                || signal.sender != answer.sender
             {
                 continue;
             }
@@ -446,13 +448,13 @@ mod tests {
         bus
     }
 
-    fn answer(manager: &mut Bus, kind: Kind, body: Vec<Value>) {
+    fn answer(manager: &mut Bus, kind: MessageKind, body: Vec<Value>) {
         let end = Instant::now() + Duration::from_secs(5);
         let call = manager.receive(end).unwrap();
         let mut answer = Message::call("", "", "", "", body);
         (answer.kind, answer.reply_serial, answer.serial) = (kind, call.serial, 1);
         answer.sender = ":1.0".to_owned();
-        if kind == Kind::Error {
+        if kind == MessageKind::Error {
             answer.error_name = "org.freedesktop.systemd1.UnitExists".to_owned();
         }
         manager.write_all(&answer.encode(), end).unwrap();
@@ -462,7 +464,7 @@ mod tests {
         let body =
             vec![Value::Uint32(1), Value::Path(job.to_owned()), Value::str("x.scope"), Value::str(result)];
         let mut signal = Message::call("", OBJECT, MANAGER, "JobRemoved", body);
-        (signal.kind, signal.serial, signal.sender) = (Kind::Signal, 2, sender.to_owned());
+        (signal.kind, signal.serial, signal.sender) = (MessageKind::Signal, 2, sender.to_owned());
         manager.write_all(&signal.encode(), Instant::now() + Duration::from_secs(5)).unwrap();
     }
 
@@ -470,7 +472,7 @@ mod tests {
     fn jobs_are_matched_by_path_and_sender() {
         let mut bus = talk(|manager| {
             job_removed(manager, ":1.0", "/job/6", "canceled");
-            answer(manager, Kind::Return, vec![Value::Path("/job/7".into())]);
+            answer(manager, MessageKind::Return, vec![Value::Path("/job/7".into())]);
             job_removed(manager, ":1.9", "/job/7", "forged");
             job_removed(manager, ":1.0", "/job/8", "failed");
             job_removed(manager, ":1.0", "/job/7", "done");
@@ -484,7 +486,7 @@ mod tests {
         let mut bus = talk(|manager| {
             let end = Instant::now() + PATIENCE;
             let mut odd = Message::call("", "/x", "a.b", "JobRemoved", vec![Value::Uint32(0)]);
-            (odd.kind, odd.serial, odd.sender) = (Kind::Signal, 9, ":1.9".to_owned());
+            (odd.kind, odd.serial, odd.sender) = (MessageKind::Signal, 9, ":1.9".to_owned());
             let readable = odd.encode();
             // A file descriptor, a type that we do not know.
             let at = readable.windows(4).position(|bytes| bytes == b"\x01u\0\0").unwrap();
@@ -496,7 +498,7 @@ mod tests {
                 odd.body = vec![Value::Str("x".repeat(length))];
                 manager.write_all(&odd.encode(), end).unwrap();
             }
-            answer(manager, Kind::Return, vec![Value::Path("/job/7".into())]);
+            answer(manager, MessageKind::Return, vec![Value::Path("/job/7".into())]);
             manager.write_all(&odd_bytes, end).unwrap();
             job_removed(manager, ":1.0", "/job/7", "done");
         });
@@ -510,7 +512,7 @@ mod tests {
             for n in 0..10_000 {
                 job_removed(manager, ":1.9", &format!("/job/{n}"), "forged");
             }
-            answer(manager, Kind::Return, vec![Value::Path("/job/7".into())]);
+            answer(manager, MessageKind::Return, vec![Value::Path("/job/7".into())]);
             job_removed(manager, ":1.0", "/job/7", "done");
         });
         bus.patience = Duration::from_secs(30);
@@ -523,7 +525,7 @@ mod tests {
     fn a_flood_of_messages_ends_at_the_deadline() {
         let flood = |manager: &mut Bus| {
             let mut signal = Message::call("", "/x", "a.b", "C", Vec::new());
-            (signal.kind, signal.serial) = (Kind::Signal, 9);
+            (signal.kind, signal.serial) = (MessageKind::Signal, 9);
             let bytes = signal.encode().repeat(100);
             let end = Instant::now() + Duration::from_secs(3);
             while Instant::now() < end && manager.write_all(&bytes, end).is_ok() {}
@@ -537,18 +539,19 @@ mod tests {
     #[test]
     fn silence_is_told_from_an_answer() {
         let refused =
-            |name: &str| Failure::Refused { name: name.to_owned(), text: String::new() }.is_silence();
+            |name: &str| BusFailure::Refused { name: name.to_owned(), text: String::new() }.is_silence();
         assert!(refused("org.freedesktop.DBus.Error.ServiceUnknown"));
         assert!(refused("org.freedesktop.DBus.Error.Spawn.ChildExited"));
         assert!(!refused("org.freedesktop.DBus.Error.AccessDenied"));
         assert!(!refused("org.freedesktop.systemd1.NoReply"));
-        assert!(Failure::Broken(Error::new(ErrorKind::System, "x")).is_silence());
+        assert!(BusFailure::Broken(Error::new(ErrorKind::System, "x")).is_silence());
     }
 
     #[test]
     fn errors_have_a_name_and_a_text() {
-        let mut bus =
-            talk(|manager| answer(manager, Kind::Error, vec![Value::str("Unit x.scope already exists.")]));
+        let mut bus = talk(|manager| {
+            answer(manager, MessageKind::Error, vec![Value::str("Unit x.scope already exists.")]);
+        });
         let failure = bus.call("StartTransientUnit", Vec::new()).unwrap_err();
         assert!(failure.is("UnitExists") && !failure.is("Exists"));
         assert_eq!(
@@ -564,13 +567,14 @@ mod tests {
             let _call = manager.receive(Instant::now() + Duration::from_secs(5));
             std::thread::park_timeout(Duration::from_secs(2));
         };
-        let error = |failure: Failure| failure.into_error("Hello").report();
+        let error = |failure: BusFailure| failure.into_error("Hello").report();
         let mut bus = impatient(talk(silent));
         assert_eq!(
             error(bus.call("Hello", Vec::new()).unwrap_err()),
             "systemd: Hello: no answer within 300ms"
         );
-        let mut bus = talk(|manager| answer(manager, Kind::Return, vec![Value::Path("/job/7".into())]));
+        let mut bus =
+            talk(|manager| answer(manager, MessageKind::Return, vec![Value::Path("/job/7".into())]));
         let report = error(bus.job("StartUnit", Vec::new()).unwrap_err());
         assert_eq!(report, "systemd: Hello: the connection was closed");
         let mut bus = impatient(talk(silent));

@@ -6,7 +6,7 @@ use super::wire::{Decoder, Encoder, Value, signature};
 
 /// The type of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum MessageKind {
     Call,
     Return,
     Error,
@@ -16,7 +16,7 @@ pub(crate) enum Kind {
 /// A D-Bus message.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Message {
-    pub(crate) kind: Kind,
+    pub(crate) kind: MessageKind,
     pub(crate) serial: u32,
     /// The serial of the call that the message answers.
     pub(crate) reply_serial: u32,
@@ -40,7 +40,7 @@ impl Message {
         body: Vec<Value>,
     ) -> Self {
         Message {
-            kind: Kind::Call,
+            kind: MessageKind::Call,
             serial: 0,
             reply_serial: 0,
             path: path.to_owned(),
@@ -82,10 +82,10 @@ impl Message {
             field(8, Value::Signature(signature(&self.body)));
         }
         let kind = match self.kind {
-            Kind::Call => 1,
-            Kind::Return => 2,
-            Kind::Error => 3,
-            Kind::Signal => 4,
+            MessageKind::Call => 1,
+            MessageKind::Return => 2,
+            MessageKind::Error => 3,
+            MessageKind::Signal => 4,
         };
         let mut head = Encoder::default();
         head.0.extend([b'l', kind, 0, 1]);
@@ -132,10 +132,10 @@ fn big_endian(bytes: &[u8]) -> Option<bool> {
 /// Decodes a whole message; `None` if the bytes are not one.
 pub(crate) fn decode(bytes: &[u8]) -> Option<Message> {
     let kind = match bytes.get(1)? {
-        1 => Kind::Call,
-        2 => Kind::Return,
-        3 => Kind::Error,
-        4 => Kind::Signal,
+        1 => MessageKind::Call,
+        2 => MessageKind::Return,
+        3 => MessageKind::Error,
+        4 => MessageKind::Signal,
         _ => return None,
     };
     let mut decoder = Decoder { bytes, at: 4, big_endian: big_endian(bytes)?, depth: 32 };

@@ -18,7 +18,7 @@ use super::group::Cgroup;
 use super::hierarchy::Hierarchy;
 use super::limits::Write;
 use crate::error::{Error, ErrorKind, Result, Warning};
-use bus::{Answer, Bus, Failure};
+use bus::{Answer, Bus, BusFailure};
 use nix::unistd::geteuid;
 use properties::Translated;
 
@@ -219,7 +219,7 @@ impl Scope {
         }
     }
 
-    fn failed(&self, doing: &str, failure: Failure) -> Error {
+    fn failed(&self, doing: &str, failure: BusFailure) -> Error {
         failure.into_error(format_args!("{doing} {}", self.unit))
     }
 

@@ -8,7 +8,7 @@ mod source;
 
 pub(crate) use flags::Flags;
 pub(crate) use options::{FsOption, LABEL_OPTIONS, known_options, rootfs_propagation};
-pub(crate) use source::{Filesystem, Follow, IdMap, Source};
+pub(crate) use source::{Filesystem, Follow, IdMap, MountSource};
 
 use super::field::{c_string, invalid, lookup};
 use super::namespaces::{check_map, ranges};
@@ -28,7 +28,7 @@ use std::fmt::Arguments;
 pub(crate) struct Mount {
     /// The destination, relative to the container's root and lexically clean; `.` for the root.
     pub(crate) destination: CString,
-    pub(crate) source: Source,
+    pub(crate) source: MountSource,
     pub(crate) flags: Flags,
     /// Attributes for all mounts of the tree.
     pub(crate) all: MountAttr,
@@ -59,7 +59,7 @@ impl Mount {
             new_filesystem(at, spec, &options)?
         };
         check_proc(at, &destination, &source)?;
-        let proper = matches!(source, Source::New { kind: Filesystem::Proc | Filesystem::Sysfs, .. });
+        let proper = matches!(source, MountSource::New { kind: Filesystem::Proc | Filesystem::Sysfs, .. });
         Ok(Mount {
             destination: c_string(format_args!("{at}.destination"), &destination)?,
             source,
@@ -73,22 +73,23 @@ impl Mount {
 
     /// Returns whether this mount becomes the container's new root.
     pub(crate) fn is_new_root(&self) -> bool {
-        self.destination.as_c_str() == c"." && !matches!(self.source, Source::Remount { .. })
+        self.destination.as_c_str() == c"." && !matches!(self.source, MountSource::Remount { .. })
     }
 
     /// Returns the options that a bind mount ignores, because they belong to the file system.
     pub(crate) fn ignored_options(&self) -> impl Iterator<Item = &'static CStr> {
-        let is_bind = matches!(self.source, Source::Bind { .. } | Source::Remount { is_bind: true, .. });
+        let is_bind =
+            matches!(self.source, MountSource::Bind { .. } | MountSource::Remount { is_bind: true, .. });
         self.flags.superblock_words().filter(move |_| is_bind)
     }
 
     /// Returns true for `idmap` and `ridmap` without mappings of the mount's own.
     pub(crate) fn takes_mappings_of_container(&self) -> bool {
-        matches!(&self.source, Source::Bind { id_map: Some(map), .. } if map.uid.is_empty())
+        matches!(&self.source, MountSource::Bind { id_map: Some(map), .. } if map.uid.is_empty())
     }
 }
 
-fn bind(at: Arguments<'_>, spec: &spec::Mount, bundle: &str, options: &Options) -> Result<Source> {
+fn bind(at: Arguments<'_>, spec: &spec::Mount, bundle: &str, options: &Options) -> Result<MountSource> {
     if let Some((i, option)) = options.data.first() {
         return Err(invalid(
             format_args!("{at}.options[{i}]"),
@@ -106,7 +107,7 @@ fn bind(at: Arguments<'_>, spec: &spec::Mount, bundle: &str, options: &Options) 
     }
     let path =
         if spec.source.starts_with('/') { spec.source.clone() } else { format!("{bundle}/{}", spec.source) };
-    Ok(Source::Bind {
+    Ok(MountSource::Bind {
         path: c_string(format_args!("{at}.source"), &path)?,
         depth: if options.flags.set & MS_REC != 0 { Depth::All } else { Depth::One },
         follow: match (options.copy_symlink, options.source_no_follow) {
@@ -133,7 +134,7 @@ fn id_map(at: Arguments<'_>, spec: &spec::Mount, options: &Options) -> Result<Op
     Ok(Some(IdMap { depth: options.id_map.unwrap_or(Depth::One), uid, gid }))
 }
 
-fn new_filesystem(at: Arguments<'_>, spec: &spec::Mount, options: &Options) -> Result<Source> {
+fn new_filesystem(at: Arguments<'_>, spec: &spec::Mount, options: &Options) -> Result<MountSource> {
     if spec.kind.is_empty() {
         return Err(invalid(
             format_args!("{at}.type"),
@@ -166,7 +167,7 @@ fn new_filesystem(at: Arguments<'_>, spec: &spec::Mount, options: &Options) -> R
     if options.copy_up && kind != Filesystem::Tmpfs {
         return Err(invalid(format_args!("{at}.options"), "tmpcopyup is for tmpfs only"));
     }
-    Ok(Source::New {
+    Ok(MountSource::New {
         kind,
         fstype: match kind {
             // In the specification, `cgroup` is the type for either version of cgroups.
@@ -196,12 +197,16 @@ fn in_container<'a>(destination: &'a str, rootfs: &str) -> &'a str {
 /// that the runtime never uses. The runtime's writes of labels and kernel parameters must
 /// reach the kernel (CVE-2019-16884). The path may lead elsewhere inside the image, so the
 /// child checks the opened target again.
-fn check_proc(at: Arguments<'_>, destination: &str, source: &Source) -> Result<()> {
+fn check_proc(at: Arguments<'_>, destination: &str, source: &MountSource) -> Result<()> {
     let path = format_args!("{at}.destination").to_string();
     match source {
-        Source::Remount { .. } => Ok(()),
+        MountSource::Remount { .. } => Ok(()),
         // A bind mount of a procfs is allowed; `prepare` checks that the source is one.
-        Source::Bind { .. } | Source::New { kind: Filesystem::Proc, .. } if destination == "proc" => Ok(()),
+        MountSource::Bind { .. } | MountSource::New { kind: Filesystem::Proc, .. }
+            if destination == "proc" =>
+        {
+            Ok(())
+        }
         _ if destination == "proc" => {
             Err(invalid(path, "\"/proc\" cannot be mounted because it is not of type proc"))
         }
@@ -274,7 +279,7 @@ mod tests {
                 .unwrap();
         assert_eq!(m.destination.as_c_str(), c"dev/pts");
         assert_eq!(m.flags.new_attr(), attr::NOSUID);
-        let Source::New { options, kind, .. } = &m.source else { panic!("{m:?}") };
+        let MountSource::New { options, kind, .. } = &m.source else { panic!("{m:?}") };
         assert_eq!(*kind, Filesystem::Other);
         assert_eq!(options.len(), 2);
         assert_eq!(options[0], FsOption { key: c"newinstance".into(), value: None });
@@ -301,7 +306,7 @@ mod tests {
     #[test]
     fn a_bind_without_flags_changes_nothing_and_one_flag_replaces_all_but_atime() {
         let m = parse("/x", "bind", "src", &[]).unwrap();
-        let Source::Bind { path, depth, .. } = &m.source else { panic!("{m:?}") };
+        let MountSource::Bind { path, depth, .. } = &m.source else { panic!("{m:?}") };
         assert_eq!((path.as_c_str(), *depth), (c"/bundle/src", Depth::One));
         assert_eq!(m.flags.bind_attr(), None);
         let change = parse("/x", "", "/s", &["rbind", "ro"]).unwrap().flags.bind_attr().unwrap();

@@ -2,7 +2,7 @@
 //! The option `remount`, which changes the options of an existing mount.
 
 use super::options::{FsOption, Options};
-use super::source::Source;
+use super::source::MountSource;
 use crate::config::field::{invalid, unsupported};
 use crate::error::Result;
 use crate::spec;
@@ -14,7 +14,7 @@ const PARAMETER_MAX: usize = 255;
 
 /// Checks the options of a remount. With `bind`, a remount changes only the mount; without
 /// `bind`, it also changes the file system (mount(2)).
-pub(super) fn remount(at: Arguments<'_>, spec: &spec::Mount, options: &Options) -> Result<Source> {
+pub(super) fn remount(at: Arguments<'_>, spec: &spec::Mount, options: &Options) -> Result<MountSource> {
     let is_bind = options.flags.set & MS_BIND != 0;
     for (i, FsOption { key, value }) in &options.data {
         let at = format_args!("{at}.options[{i}]");
@@ -37,7 +37,7 @@ pub(super) fn remount(at: Arguments<'_>, spec: &spec::Mount, options: &Options) 
     ];
     match given.iter().find(|(_, is_given, _)| *is_given) {
         Some((field, _, why)) => Err(invalid(format_args!("{at}.{field}"), why)),
-        None => Ok(Source::Remount {
+        None => Ok(MountSource::Remount {
             is_bind,
             options: options.data.iter().map(|(_, option)| option.clone()).collect(),
         }),

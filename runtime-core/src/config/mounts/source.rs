@@ -8,7 +8,7 @@ use std::ffi::CString;
 
 /// The source of a mount.
 #[derive(Debug)]
-pub(crate) enum Source {
+pub(crate) enum MountSource {
     /// A bind mount of a path on the host.
     Bind { path: CString, depth: Depth, follow: Follow, id_map: Option<IdMap> },
     /// A new file system.

@@ -134,7 +134,7 @@ mod tests {
             ..Default::default()
         };
         let m = MountConfig::new(3, &spec, "/bundle", "").unwrap();
-        let crate::config::mounts::Source::New { kind, fstype, source, options, .. } = &m.source else {
+        let crate::config::mounts::MountSource::New { kind, fstype, source, options, .. } = &m.source else {
             panic!("{m:?}")
         };
         super::options(3, &m, (*kind, fstype), source, options, None)

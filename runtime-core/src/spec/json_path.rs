@@ -7,7 +7,7 @@
 const DEPTH: usize = 64;
 
 /// An object or array that contains a position, and the place of the position in it.
-enum Place {
+enum PathPart {
     /// The value of this name; `None` between entries.
     Object(Option<String>),
     Array(usize),
@@ -29,21 +29,21 @@ pub(super) fn path_at(json: &[u8], line: usize, column: usize) -> String {
 /// any name may stand.
 pub(super) fn unknown(json: &[u8], at: &str, known: &[&str]) -> Vec<String> {
     let mut unknown: Vec<String> = Vec::new();
-    walk(json, |places| {
-        let is_known = |places: &[Place]| is_known(places, at, known);
-        if !is_known(places) && places.split_last().is_none_or(|(_, outer)| is_known(outer)) {
-            unknown.push(path(places));
+    walk(json, |parts| {
+        let is_known = |parts: &[PathPart]| is_known(parts, at, known);
+        if !is_known(parts) && parts.split_last().is_none_or(|(_, outer)| is_known(outer)) {
+            unknown.push(path(parts));
         }
     });
     unknown
 }
 
-fn is_known(places: &[Place], at: &str, known: &[&str]) -> bool {
+fn is_known(parts: &[PathPart], at: &str, known: &[&str]) -> bool {
     let mut pattern = at.to_owned();
-    for place in places {
-        match place {
-            Place::Object(None) => {}
-            Place::Object(Some(name)) => {
+    for part in parts {
+        match part {
+            PathPart::Object(None) => {}
+            PathPart::Object(Some(name)) => {
                 let separator = if pattern.is_empty() { "" } else { "." };
                 let named = format!("{pattern}{separator}{name}");
                 let any = format!("{pattern}{separator}*");
@@ -52,59 +52,59 @@ fn is_known(places: &[Place], at: &str, known: &[&str]) -> bool {
                     return false;
                 }
             }
-            Place::Array(_) => pattern.push_str("[]"),
+            PathPart::Array(_) => pattern.push_str("[]"),
         }
     }
     true
 }
 
 /// Walks a document, or the beginning of one, and calls `named` after each name with the
-/// places that lead to it. Returns the places that lead to the end.
-fn walk(json: &[u8], mut named: impl FnMut(&[Place])) -> Vec<Place> {
-    let mut places: Vec<Place> = Vec::new();
+/// parts that lead to it. Returns the parts that lead to the end.
+fn walk(json: &[u8], mut named: impl FnMut(&[PathPart])) -> Vec<PathPart> {
+    let mut parts: Vec<PathPart> = Vec::new();
     // The number of objects and arrays beyond `DEPTH` that contain the position.
     let mut deeper = 0usize;
     let mut rest = json;
     while let Some((byte, tail)) = rest.split_first() {
         rest = tail;
-        let is_full = places.len() >= DEPTH;
-        match (byte, places.last_mut()) {
+        let is_full = parts.len() >= DEPTH;
+        match (byte, parts.last_mut()) {
             (b'{' | b'[', _) if is_full => deeper += 1,
-            (b'{', _) => places.push(Place::Object(None)),
-            (b'[', _) => places.push(Place::Array(0)),
+            (b'{', _) => parts.push(PathPart::Object(None)),
+            (b'[', _) => parts.push(PathPart::Array(0)),
             (b'}' | b']', _) if deeper > 0 => deeper -= 1,
-            (b'}' | b']', _) => drop(places.pop()),
+            (b'}' | b']', _) => drop(parts.pop()),
             (b',', _) if deeper > 0 => {}
-            (b',', Some(Place::Object(name))) => *name = None,
-            (b',', Some(Place::Array(index))) => *index += 1,
-            (b'"', place) => {
+            (b',', Some(PathPart::Object(name))) => *name = None,
+            (b',', Some(PathPart::Array(index))) => *index += 1,
+            (b'"', part) => {
                 let text = tail.get(..string_len(tail)).unwrap_or_default();
                 rest = tail.get(text.len() + 1..).unwrap_or_default();
-                // If the text ends here, the position is in the name, which is no place yet.
+                // If the text ends here, the position is in the name, which is no part yet.
                 let is_whole = !rest.is_empty();
-                if let (Some(Place::Object(name @ None)), true, 0) = (place, is_whole, deeper) {
+                if let (Some(PathPart::Object(name @ None)), true, 0) = (part, is_whole, deeper) {
                     *name = Some(String::from_utf8_lossy(text).into_owned());
-                    named(&places);
+                    named(&parts);
                 }
             }
             _ => {}
         }
     }
-    places
+    parts
 }
 
-fn path(places: &[Place]) -> String {
+fn path(parts: &[PathPart]) -> String {
     let mut path = String::new();
-    for place in places {
-        match place {
-            Place::Object(None) => {}
-            Place::Object(Some(name)) => {
+    for part in parts {
+        match part {
+            PathPart::Object(None) => {}
+            PathPart::Object(Some(name)) => {
                 if !path.is_empty() {
                     path.push('.');
                 }
                 path.push_str(name);
             }
-            Place::Array(index) => path.push_str(&format!("[{index}]")),
+            PathPart::Array(index) => path.push_str(&format!("[{index}]")),
         }
     }
     path
