@@ -39,9 +39,7 @@ async fn main() -> Result<()> {
     server.abort();
     std::fs::remove_file(&socket)?;
 
-    // Deletion waits for the kernel, up to some milliseconds: not for the threads of the event loop.
-    let container = init.container().clone();
-    tokio::task::spawn_blocking(move || container.delete(DeleteOptions::new().force(true))).await??;
+    init.container().delete_async(DeleteOptions::new().force(true)).await?;
     init.wait_async().await?;
     Ok(())
 }

@@ -40,7 +40,7 @@
 //! | collect output | [`Stdio::Piped`], [`Process::wait_with_output`] | `output` |
 //! | create now, start later | [`ContainerBuilder::create`], [`Container::start`] | |
 //! | execute one more process | [`Container::exec`], [`ExecBuilder::output`] | `exec_server` |
-//! | in an asynchronous program | the feature `tokio`: `run_async`, `wait_async`, ... | `exec_server` |
+//! | in an asynchronous program | the feature `tokio`: `run_async`, `wait_async`, ...; see below | `exec_server` |
 //! | from many threads | every method; see below | `pool` |
 //! | a terminal | [`ContainerBuilder::terminal`], [`Terminal`] | `terminal` |
 //! | limits, and kills by the OOM killer | `linux.resources`, [`Process::oom_killed`], [`Container::events`] | `memory_limit` |
@@ -71,25 +71,42 @@
 //!
 //! | call | blocks |
 //! |---|---|
-//! | [`run`](ContainerBuilder::run), [`create`](ContainerBuilder::create), [`prepare`](ContainerBuilder::prepare), [`spawn`](ExecBuilder::spawn) | for milliseconds; for as long as hooks run; up to 10 s for the peer of a socket, up to 30 s for systemd. For ever if another process of the container stops the new one. [`cancel`](ContainerBuilder::cancel) ends it, but for the poststop hooks of a creation that is undone. |
+//! | [`run`](ContainerBuilder::run), [`create`](ContainerBuilder::create), [`prepare`](ContainerBuilder::prepare), [`spawn`](ExecBuilder::spawn), [`Pending::start`] | for milliseconds; for as long as hooks run; up to 10 s for the peer of a socket, up to 30 s for systemd. For ever if another process of the container stops the new one. [`cancel`](ContainerBuilder::cancel) ends it, but for the poststop hooks of a creation that is undone. |
 //! | [`Container::start`] | until another operation on the container ends; for as long as startContainer and poststart hooks run |
 //! | [`Process::wait`], [`Process::wait_with_output`], [`Events`] | for as long as the process runs, until the next event |
 //! | [`ExecBuilder::output`] | for as long as the process runs; [`cancel`](ExecBuilder::cancel) ends it |
 //! | [`Container::kill`] | up to 20 ms after SIGKILL |
 //! | [`Container::delete`], [`Process::delete`] | up to 10 s for another operation on the container to end, up to 10 s for the init to end; for as long as poststop hooks run |
-//! | [`Container::pause`] | up to 10 s, until all processes are frozen |
-//! | [`Container::update`] | up to 30 s for systemd, if it made the cgroup |
-//! | [`state`](Container::state), [`pids`](Container::pids), [`stats`](Container::stats), [`resume`](Container::resume), [`list`](Runtime::list) | not at all |
+//! | [`Container::pause`] | until another operation on the container ends; up to 10 s, until all processes are frozen |
+//! | [`Container::resume`] | until another operation on the container ends |
+//! | [`Container::update`] | until another operation on the container ends; up to 30 s for systemd, if it made the cgroup |
+//! | [`state`](Container::state), [`pids`](Container::pids), [`stats`](Container::stats), [`list`](Runtime::list) | not at all |
 //!
 //! Every one may wait for the file system of the state directory or of the root file system.
+//!
+//! # In an asynchronous program
+//!
+//! With the feature `tokio`, each method that blocks has a form that ends in `_async`, such as
+//! `start_async` for [`Container::start`]; `next_async` is that of [`Events`]. A wait for a process or
+//! for events takes no thread. Every other operation runs on a thread of tokio's pool for blocking
+//! calls. If a future is dropped after it was polled, the operation
+//!
+//! - is cancelled and undone: `run_async`, `create_async`, `prepare_async`, and `start_async` of
+//!   [`Pending`]. A process of an exec is killed: `spawn_async`, `output_async`;
+//! - goes on to its end: `start_async`, `kill_async`, `pause_async`, `resume_async`, `update_async` and
+//!   `delete_async`. A hook that hangs keeps its thread, so hooks should have a `timeout`;
+//! - ends, and nothing is lost: `wait_async`, `next_async`. The output that `wait_with_output_async`
+//!   has read is lost.
+//!
+//! A runtime of tokio that is dropped waits for its threads, unless `shutdown_timeout` limits that.
 //!
 //! # When the calling program fails
 //!
 //! - **A handle is dropped.** [`Pending`]: the process is killed, and its container has stopped.
 //!   [`Process`]: the process goes on, and has to be waited for with waitpid(2): while a process of
 //!   [`Container::exec`] has ended and is not waited for, the kernel does not let the container's
-//!   init end, and `delete` fails. A container is found again with [`Runtime::container`]. A future
-//!   of the feature `tokio`: the operation is cancelled and undone.
+//!   init end, and `delete` fails. A container is found again with [`Runtime::container`]. For a
+//!   future, see above.
 //! - **A hook panics** ([`ContainerBuilder::create_runtime_hook`]): the container is destroyed,
 //!   then the panic goes on.
 //! - **The program is killed.** A container that was being made ends; `delete` with

@@ -434,14 +434,21 @@ fn a_dropped_future_leaves_nothing() {
     let root = tempfile::tempdir().unwrap();
     let runtime = Runtime::new(root.path());
     let hook = json!({ "path": "/bin/sleep", "args": ["sleep", "1000"] });
-    let hangs = json!({ "createRuntime": [hook] });
-    let quick = Bundle::new(&["sleep"]).unwrap();
-    let hangs = Bundle::new(&["sleep"]).unwrap().with(|c| c["hooks"] = hangs).unwrap();
+    let bundle = |hooks| Bundle::new(&["sleep"]).unwrap().with(|c| c["hooks"] = hooks).unwrap();
+    let quick = bundle(json!({}));
+    let hangs = bundle(json!({ "createRuntime": [hook] }));
+    let hangs_late = bundle(json!({ "poststart": [hook] }));
     let before = fds();
     block_on(async {
         for millis in [0, 1, 2, 3, 5, 8, 13, 20, 40] {
-            for bundle in [&quick, &hangs] {
-                let run = runtime.builder(own_id("dropped"), bundle.path()).run_async();
+            for (bundle, in_steps) in [(&quick, false), (&hangs, false), (&quick, true), (&hangs_late, true)] {
+                let builder = runtime.builder(own_id("dropped"), bundle.path());
+                let run = async {
+                    match in_steps {
+                        false => builder.run_async().await,
+                        true => builder.prepare_async().await?.start_async().await,
+                    }
+                };
                 if let Ok(Ok(init)) = tokio::time::timeout(Duration::from_millis(millis), run).await {
                     end(init);
                 }
@@ -456,6 +463,109 @@ fn a_dropped_future_leaves_nothing() {
     });
     assert_eq!(fds(), before);
     assert_eq!(children(), 0);
+}
+
+/// Returns the result of a future, and how often a timer of 10 ms has ended meanwhile.
+async fn with_ticks<T>(future: impl Future<Output = T>) -> (T, usize) {
+    let mut future = std::pin::pin!(future);
+    let mut ticks = 0;
+    loop {
+        tokio::select! {
+            result = &mut future => return (result, ticks),
+            () = tokio::time::sleep(Duration::from_millis(10)) => ticks += 1,
+        }
+    }
+}
+
+/// Returns hooks that take 300 ms, and then make the file `mark`.
+fn slow_hooks(mark: &Path) -> serde_json::Value {
+    let text = format!("sleep 0.3; : >{}", mark.display());
+    json!([{ "path": "/bin/sh", "args": ["sh", "-c", text], "env": ["PATH=/usr/bin:/bin"] }])
+}
+
+/// No operation keeps the only thread of an event loop from its other tasks.
+#[test]
+fn the_event_loop_goes_on_during_each_operation() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(root.path());
+    let mark = root.path().join("mark");
+    let hooks = json!({ "poststart": slow_hooks(&mark), "poststop": slow_hooks(&mark) });
+    let bundle = Bundle::new(&["sleep"]).unwrap().with(|c| c["hooks"] = hooks).unwrap();
+    let id = own_id("ticks");
+    let directory = root.path().join(id.as_str());
+    // Holds the container's lock for 300 ms, as another operation does.
+    let locked = || {
+        let lock = std::fs::File::open(&directory).unwrap();
+        lock.lock().unwrap();
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            drop(lock);
+        })
+    };
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    tokio.block_on(async {
+        let init = runtime.builder(id.clone(), bundle.path()).create_async().await.unwrap();
+        let container = init.container().clone();
+        let (started, ticks) = with_ticks(container.start_async()).await;
+        started.unwrap();
+        assert!(ticks > 5, "start: {ticks}");
+
+        locked();
+        let (paused, ticks) = with_ticks(container.pause_async()).await;
+        paused.unwrap();
+        assert!(ticks > 5, "pause: {ticks}");
+        assert_eq!(container.state().unwrap().status, Status::Paused);
+        locked();
+        let (resumed, ticks) = with_ticks(container.resume_async()).await;
+        resumed.unwrap();
+        assert!(ticks > 5, "resume: {ticks}");
+        locked();
+        let (updated, ticks) = with_ticks(container.update_async(&Default::default())).await;
+        updated.unwrap();
+        assert!(ticks > 5, "update: {ticks}");
+
+        container.kill_async(9).await.unwrap();
+        assert_eq!(init.wait_async().await.unwrap().code(), 128 + 9);
+        let (deleted, ticks) = with_ticks(init.delete_async()).await;
+        assert!(deleted.unwrap().is_empty());
+        assert!(ticks > 5, "delete: {ticks}");
+        let error = container.delete_async(DeleteOptions::new()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    });
+    assert!(mark.exists());
+}
+
+/// A start and a deletion whose futures are dropped go on to their ends.
+#[test]
+fn a_dropped_start_or_deletion_goes_on() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(root.path().join("state"));
+    let marks = ["started", "deleted"].map(|name| root.path().join(name));
+    let hooks = json!({ "poststart": slow_hooks(&marks[0]), "poststop": slow_hooks(&marks[1]) });
+    let bundle = Bundle::new(&["sleep"]).unwrap().with(|c| c["hooks"] = hooks).unwrap();
+    let (before, soon) = (fds(), Duration::from_millis(50));
+    block_on(async {
+        let exists = async |mark: &Path| {
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while !mark.exists() {
+                assert!(Instant::now() < deadline, "no {}", mark.display());
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let init = runtime.builder(own_id("goes-on"), bundle.path()).create_async().await.unwrap();
+        let container = init.container().clone();
+        assert!(tokio::time::timeout(soon, container.start_async()).await.is_err());
+        exists(&marks[0]).await;
+        assert_eq!(container.state().unwrap().status, Status::Running);
+        let force = DeleteOptions::new().force(true);
+        assert!(tokio::time::timeout(soon, container.delete_async(force)).await.is_err());
+        exists(&marks[1]).await;
+        assert_eq!(container.state().unwrap_err().kind(), ErrorKind::NotFound);
+        init.wait_async().await.unwrap();
+    });
+    assert_eq!((fds(), children()), (before, 0));
 }
 
 /// A process whose output nobody takes is killed and reaped. Otherwise the container could not be

@@ -157,26 +157,29 @@ fn all(user: &User) -> Result<()> {
 async fn all_async(user: Arc<User>) -> Result<()> {
     let init = user.container("exit 7")?.run_async().await?;
     ensure!(init.wait_async().await?.code() == 7);
-    init.delete()?;
+    init.delete_async().await?;
 
     let builder = user.container("echo out; echo err >&2")?;
     let builder = builder.stdin(Stdio::Null).stdout(Stdio::Piped).stderr(Stdio::Piped);
     let mut init = builder.run_async().await?;
     let output = init.wait_with_output_async(LIMIT).await?;
     ensure!(output.stdout == b"out\n" && output.stderr == b"err\n");
-    init.delete()?;
+    init.delete_async().await?;
 
     let init = user.container("exec sleep 1000")?.create_async().await?;
     let container = init.container().clone();
-    container.start()?;
+    container.start_async().await?;
     ensure!(container.exec(process("echo $((6 * 7))")).output_async(LIMIT).await?.stdout == b"42\n");
     if user.has_cgroups() {
         let mut events = container.events(Duration::from_millis(10))?;
         ensure!(matches!(events.next_async().await?, Some(Event::Stats(_))));
+        container.pause_async().await?;
+        ensure!(container.state()?.status == Status::Paused);
+        container.resume_async().await?;
     }
-    container.kill(9)?;
+    container.kill_async(9).await?;
     ensure!(init.wait_async().await?.code() == 128 + 9);
-    container.delete(DeleteOptions::new())?;
+    container.delete_async(DeleteOptions::new()).await?;
 
     let mut init = user.container("read word; echo $word $word")?.terminal().run_async().await?;
     let mut terminal = init.terminal.take().ok_or("no terminal")?.into_async()?;
@@ -185,7 +188,7 @@ async fn all_async(user: Arc<User>) -> Result<()> {
     terminal.read_to_string(&mut screen).await?;
     ensure!(screen.contains("twice twice"));
     init.wait_async().await?;
-    init.delete()?;
+    init.delete_async().await?;
 
     // A future that is given up.
     let builder = user.container("exit 0")?.create_runtime_hook(|_state| {
@@ -193,17 +196,17 @@ async fn all_async(user: Arc<User>) -> Result<()> {
         Ok(())
     });
     if let Ok(init) = tokio::time::timeout(Duration::from_millis(5), builder.run_async()).await {
-        // The calls above that block may have kept the timer from being seen.
+        // On a busy machine, the timer may be seen late.
         let init = init?;
         init.wait_async().await?;
-        init.delete()?;
+        init.delete_async().await?;
     }
 
     if user.uid == 0 {
         let builder = user.runtime.builder(user.new_id()?, &user.bundle).spec(oci_spec("hostname")?);
         let mut init = builder.stdout(Stdio::Piped).run_async().await?;
         ensure!(init.wait_with_output_async(LIMIT).await?.stdout == b"outside\n");
-        init.delete()?;
+        init.delete_async().await?;
     }
     Ok(())
 }

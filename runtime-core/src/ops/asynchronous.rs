@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Methods for asynchronous programs on tokio. What waits for the kernel waits in tokio's event
-//! loop, without a thread. What makes a process runs on a thread of tokio's pool for blocking
-//! calls, for as long as it takes to make the process.
+//! Methods for asynchronous programs on tokio. A wait for a process or for events is in tokio's event
+//! loop, without a thread. An operation runs on a thread of tokio's pool for blocking calls.
 
+use super::container::Container;
 use super::create::ContainerBuilder;
+use super::delete::DeleteOptions;
 use super::events::{Event, Events, Look};
 use super::exec::ExecBuilder;
-use super::options::ProcessOptions;
-use super::process::{Output, Process};
-use crate::error::{Context, Error, ErrorKind, Result};
+use super::process::{Output, Pending, Process};
+use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::parent::reap;
+use crate::spec::Resources;
 use crate::stdio::{Collected, Stdio};
 use crate::watch::cancelled;
 use runtime_sys::async_fd::{Watched, either_readable};
@@ -22,7 +23,7 @@ use std::pin::pin;
 use std::task::{self, Poll};
 use tokio::io::Interest;
 use tokio::runtime::Handle;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 fn copy_of(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
     fd.try_clone_to_owned().map_err(|error| Error::io(&error, "dup"))
@@ -163,16 +164,55 @@ impl Events {
     }
 }
 
+/// A [`Process`] or [`Pending`] that a future has made and has not given to its caller.
+trait Unclaimed: Send + 'static {
+    /// Sends SIGKILL.
+    fn kill(&self);
+
+    /// Kills and reaps the process, and destroys the container whose first process it is.
+    fn undo(self);
+
+    /// Sets the event that ends later waits for hooks.
+    fn set_cancel(&mut self, event: Option<OwnedFd>);
+}
+
+impl Unclaimed for Process {
+    fn kill(&self) {
+        let _killed = self.signal(libc::SIGKILL);
+    }
+
+    fn undo(self) {
+        Process::undo(self);
+    }
+
+    fn set_cancel(&mut self, event: Option<OwnedFd>) {
+        *self.cancel_mut() = event;
+    }
+}
+
+impl Unclaimed for Pending {
+    /// Does nothing: a dropped `Pending` kills its process.
+    fn kill(&self) {}
+
+    fn undo(self) {
+        Pending::undo(self);
+    }
+
+    fn set_cancel(&mut self, event: Option<OwnedFd>) {
+        *self.cancel_mut() = event;
+    }
+}
+
 /// A process that belongs to a future. If the future is dropped, the process is killed and reaped,
 /// and the container whose first process it is is destroyed, on a thread of tokio's pool: poststop
 /// hooks may run for long.
-struct Owned(Option<Process>);
+struct Owned<P: Unclaimed>(Option<P>);
 
-impl Drop for Owned {
+impl<P: Unclaimed> Drop for Owned<P> {
     fn drop(&mut self) {
         let Some(process) = self.0.take() else { return };
         // First, because a runtime that shuts down runs nothing more.
-        let _killed = process.signal(libc::SIGKILL);
+        process.kill();
         match Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn_blocking(move || process.undo())),
             Err(_) => process.undo(),
@@ -180,22 +220,27 @@ impl Drop for Owned {
     }
 }
 
-/// Runs `make` on a thread of tokio's pool. If the future is dropped, the operation is cancelled,
-/// and what it has made is removed.
-async fn off_thread(
-    mut options: ProcessOptions,
-    make: impl FnOnce(ProcessOptions) -> Result<Process> + Send + 'static,
-) -> Result<Owned> {
+impl<P: Unclaimed> Owned<P> {
+    /// Gives the process to the caller.
+    fn claim(mut self) -> Result<P> {
+        self.0.take().ok_or_else(cancelled)
+    }
+}
+
+/// Runs `make` on a thread of tokio's pool, with the event that cancels it: `own` becomes readable, or
+/// the future is dropped. What a cancelled operation has made is removed.
+async fn off_thread<P: Unclaimed>(
+    own: Option<OwnedFd>,
+    make: impl FnOnce(OwnedFd) -> Result<P> + Send + 'static,
+) -> Result<Owned<P>> {
     // Readable when its other end, which is dropped with the future, is closed.
     let (read, _gone) = fd::pipe().context(|| "pipe2")?;
-    let own = options.cancel.take();
     let either = match &own {
         Some(own) => either_readable(own.as_fd(), read.as_fd()).context(|| "epoll_ctl")?,
         None => copy_of(read.as_fd())?,
     };
-    options.cancel = Some(either);
     let made = spawn_blocking(move || {
-        let made = make(options).map(|mut process| {
+        let made = make(either).map(|mut process| {
             process.set_cancel(own);
             Owned(Some(process))
         });
@@ -203,8 +248,19 @@ async fn off_thread(
         drop(read);
         made
     });
-    match made.await {
-        Ok(made) => made,
+    joined(made).await
+}
+
+/// Runs `call` on a thread of tokio's pool. If the future is dropped, the call goes on to its end: a
+/// start or a deletion that is given up in the middle would leave neither the old state nor the new.
+async fn on_the_pool<T: Send + 'static>(call: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    joined(spawn_blocking(call)).await
+}
+
+/// Returns the result of a thread of tokio's pool, or panics as that thread did.
+async fn joined<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
+    match thread.await {
+        Ok(result) => result,
         Err(failed) => match failed.try_into_panic() {
             Ok(payload) => std::panic::resume_unwind(payload),
             Err(_) => Err(Error::new(ErrorKind::Cancelled, "the runtime of tokio shuts down")),
@@ -212,12 +268,7 @@ async fn off_thread(
     }
 }
 
-impl Owned {
-    /// Gives the process to the caller.
-    fn into_process(mut self) -> Result<Process> {
-        self.0.take().ok_or_else(cancelled)
-    }
-
+impl Owned<Process> {
     /// Collects the output until the process has ended, or the builder's `cancel` is readable.
     async fn output(mut self, limit: usize) -> Result<Output> {
         let Some(process) = &mut self.0 else { return Err(cancelled()) };
@@ -246,19 +297,19 @@ impl Owned {
 }
 
 impl ContainerBuilder {
-    /// Does what [`create`](Self::create) does on a thread of tokio's pool for blocking calls. If
-    /// the future is dropped, the creation is cancelled and undone.
+    /// Does what [`create`](Self::create) does on a thread of tokio's pool for blocking calls. If the
+    /// future is dropped, the creation is cancelled and undone.
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
     pub async fn create_async(mut self) -> Result<Process> {
-        let options = std::mem::take(&mut self.options);
-        let made = off_thread(options, move |options| {
-            self.options = options;
+        let own = self.options.cancel.take();
+        let made = off_thread(own, move |cancel| {
+            self.options.cancel = Some(cancel);
             self.create()
         });
-        made.await?.into_process()
+        made.await?.claim()
     }
 
     /// Does what [`run`](Self::run) does on a thread of tokio's pool for blocking calls. If the
@@ -268,16 +319,64 @@ impl ContainerBuilder {
     ///
     /// Outside of a tokio runtime.
     pub async fn run_async(mut self) -> Result<Process> {
-        let options = std::mem::take(&mut self.options);
-        let made = off_thread(options, move |options| {
-            self.options = options;
+        let own = self.options.cancel.take();
+        let made = off_thread(own, move |cancel| {
+            self.options.cancel = Some(cancel);
             self.run()
         });
-        made.await?.into_process()
+        made.await?.claim()
+    }
+
+    /// Does what [`prepare`](Self::prepare) does on a thread of tokio's pool for blocking calls. If the
+    /// future is dropped, the creation is cancelled and undone.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn prepare_async(mut self) -> Result<Pending> {
+        let own = self.options.cancel.take();
+        let made = off_thread(own, move |cancel| {
+            self.options.cancel = Some(cancel);
+            self.prepare()
+        });
+        made.await?.claim()
+    }
+}
+
+impl Pending {
+    /// Does what [`start`](Self::start) does on a thread of tokio's pool for blocking calls. If the
+    /// future is dropped, the process is killed, and the container whose first process it is is
+    /// destroyed.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn start_async(mut self) -> Result<Process> {
+        let own = self.cancel_mut().take();
+        let made = off_thread(own, move |cancel| {
+            self.set_cancel(Some(cancel));
+            self.start()
+        });
+        made.await?.claim()
     }
 }
 
 impl ExecBuilder {
+    /// Does what [`prepare`](Self::prepare) does on a thread of tokio's pool for blocking calls. If the
+    /// future is dropped, the process is killed.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn prepare_async(mut self) -> Result<Pending> {
+        let own = self.options.cancel.take();
+        let made = off_thread(own, move |cancel| {
+            self.options.cancel = Some(cancel);
+            self.prepare()
+        });
+        made.await?.claim()
+    }
+
     /// Does what [`spawn`](Self::spawn) does on a thread of tokio's pool for blocking calls. If the
     /// future is dropped, the process is killed.
     ///
@@ -285,7 +384,7 @@ impl ExecBuilder {
     ///
     /// Outside of a tokio runtime.
     pub async fn spawn_async(self) -> Result<Process> {
-        self.spawn_owned().await?.into_process()
+        self.spawn_owned().await?.claim()
     }
 
     /// Does what [`output`](Self::output) does: starts the process on a thread of tokio's pool for
@@ -300,12 +399,93 @@ impl ExecBuilder {
         quiet.spawn_owned().await?.output(limit).await
     }
 
-    async fn spawn_owned(mut self) -> Result<Owned> {
-        let options = std::mem::take(&mut self.options);
-        let made = off_thread(options, move |options| {
-            self.options = options;
+    async fn spawn_owned(mut self) -> Result<Owned<Process>> {
+        let own = self.options.cancel.take();
+        let made = off_thread(own, move |cancel| {
+            self.options.cancel = Some(cancel);
             self.spawn()
         });
         made.await
+    }
+}
+
+impl Container {
+    /// Does what [`start`](Self::start) does on a thread of tokio's pool for blocking calls. If the
+    /// future is dropped, the start goes on to its end.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn start_async(&self) -> Result<()> {
+        let container = self.clone();
+        on_the_pool(move || container.start()).await
+    }
+
+    /// Does what [`kill`](Self::kill) does on a thread of tokio's pool for blocking calls. If the
+    /// future is dropped, the call goes on to its end.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn kill_async(&self, signal: i32) -> Result<()> {
+        let container = self.clone();
+        on_the_pool(move || container.kill(signal)).await
+    }
+
+    /// Does what [`pause`](Self::pause) does on a thread of tokio's pool for blocking calls. If the
+    /// future is dropped, the call goes on to its end.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn pause_async(&self) -> Result<()> {
+        let container = self.clone();
+        on_the_pool(move || container.pause()).await
+    }
+
+    /// Does what [`resume`](Self::resume) does on a thread of tokio's pool for blocking calls. If the
+    /// future is dropped, the call goes on to its end.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn resume_async(&self) -> Result<()> {
+        let container = self.clone();
+        on_the_pool(move || container.resume()).await
+    }
+
+    /// Does what [`update`](Self::update) does on a thread of tokio's pool for blocking calls. If the
+    /// future is dropped, the update goes on to its end.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn update_async(&self, request: &Resources) -> Result<Vec<Warning>> {
+        let container = self.clone();
+        let request = request.clone();
+        on_the_pool(move || container.update(&request)).await
+    }
+
+    /// Does what [`delete`](Self::delete) does on a thread of tokio's pool for blocking calls. If the
+    /// future is dropped, the deletion goes on to its end.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn delete_async(&self, options: DeleteOptions) -> Result<Vec<Warning>> {
+        let container = self.clone();
+        on_the_pool(move || container.delete(options)).await
+    }
+}
+
+impl Process {
+    /// Does what [`delete`](Self::delete) does on a thread of tokio's pool for blocking calls. If the
+    /// future is dropped, the deletion goes on to its end.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn delete_async(self) -> Result<Vec<Warning>> {
+        on_the_pool(move || self.delete()).await
     }
 }

@@ -132,6 +132,20 @@ impl Pending {
         drop(plan);
         Ok(Process::new(running, streams, about))
     }
+
+    /// Returns the event that ends later waits for hooks and for the execution.
+    #[cfg(feature = "tokio")]
+    pub(super) fn cancel_mut(&mut self) -> &mut Option<OwnedFd> {
+        &mut self.about.cancel
+    }
+
+    /// Kills and reaps the process, whose handle is lost, and destroys the container whose first
+    /// process it is. Does nothing to another container that has the id by now.
+    #[cfg(feature = "tokio")]
+    pub(super) fn undo(self) {
+        // There is no caller to report a failure to.
+        drop(self.about.undo(watch::cancelled()));
+    }
 }
 
 impl About {
@@ -347,10 +361,10 @@ impl Process {
         Some(Warning(format!("process {} was OOM-killed: {limit}", self.running.pid)))
     }
 
-    /// Sets the event that ends later waits for hooks.
+    /// Returns the event that ends later waits for hooks.
     #[cfg(feature = "tokio")]
-    pub(super) fn set_cancel(&mut self, event: Option<OwnedFd>) {
-        self.about.cancel = event;
+    pub(super) fn cancel_mut(&mut self) -> &mut Option<OwnedFd> {
+        &mut self.about.cancel
     }
 
     /// Kills and reaps the process, whose handle is lost, and destroys the container whose first
