@@ -441,7 +441,8 @@ fn a_dropped_future_leaves_nothing() {
     let before = fds();
     block_on(async {
         for millis in [0, 1, 2, 3, 5, 8, 13, 20, 40] {
-            for (bundle, in_steps) in [(&quick, false), (&hangs, false), (&quick, true), (&hangs_late, true)] {
+            for (bundle, in_steps) in [(&quick, false), (&hangs, false), (&quick, true), (&hangs_late, true)]
+            {
                 let builder = runtime.builder(own_id("dropped"), bundle.path());
                 let run = async {
                     match in_steps {
