@@ -71,6 +71,21 @@ check: lint
 	$(RUNNER)="$(UNSHARE)" $(CARGO) test --quiet $(UNIT) -- $(NOT_FOR_USERS)
 	$(CARGO) test --quiet --workspace --doc
 
+# Writes the public items of the libraries to docs/api. `public-api-check` compares them instead.
+API := conformance/public-api
+LIBRARIES := runtime-core seccomp
+.PHONY: public-api public-api-check
+public-api: LISTINGS = docs/api
+public-api-check: LISTINGS = target/public-api
+public-api public-api-check:
+	cd $(API) && RUSTDOC=./rustdoc RUSTDOCFLAGS="-Z unstable-options --output-format json" \
+		$(CARGO) doc --quiet --manifest-path ../../Cargo.toml --target-dir ../../target \
+		--no-deps $(addprefix -p ,$(LIBRARIES)) --features tokio
+	mkdir -p $(LISTINGS)
+	for library in $(LIBRARIES); do (cd $(API) && $(CARGO) run --locked --quiet -- \
+		../../target/$(TARGET)/doc/$$(echo $$library | tr - _).json) >$(LISTINGS)/$$library.txt || exit; done
+	diff -u docs/api $(LISTINGS) || { echo "the public items have changed: make public-api"; exit 1; }
+
 # The program, if it is the runtime to test.
 OURS := $(if $(filter $(PROGRAM),$(RUNTIME)),all)
 
@@ -195,4 +210,4 @@ fuzz-seeds:
 .PHONY: clean
 clean:
 	$(CARGO) clean
-	rm -rf fuzz/target conformance/mutants/target conformance/outside/target
+	rm -rf fuzz/target conformance/mutants/target conformance/outside/target $(API)/target
