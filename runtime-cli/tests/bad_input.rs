@@ -281,6 +281,30 @@ fn arguments() {
 }
 
 #[test]
+fn the_number_of_sockets_that_a_service_manager_passes_is_checked() {
+    let host = Host::new(false);
+    let bundle = Bundle::new(&["exit", "0"]).unwrap();
+    let run = |number: &str| {
+        let script = format!(
+            "LISTEN_PID=$$ LISTEN_FDS={number} exec {} --root {} run --preserve-fds 65000 --bundle {} bad",
+            host.runtime.program().display(),
+            host.runtime.root().display(),
+            bundle.path().display(),
+        );
+        finish({
+            let mut command = Command::new("sh");
+            command.args(["-c", &script]);
+            command
+        })
+        .unwrap()
+    };
+    run("many").failed_with(1, r#"LISTEN_FDS: expected 0 to 65535, got \"many\""#).unwrap();
+    run("70000").failed_with(1, r#"LISTEN_FDS: expected 0 to 65535, got \"70000\""#).unwrap();
+    run("1000").failed_with(1, "--preserve-fds: 65000 and LISTEN_FDS=1000 are more than 65535").unwrap();
+    host.done();
+}
+
+#[test]
 fn terminals_and_sockets() {
     let host = Host::new(false);
     let terminal =

@@ -202,6 +202,22 @@ fn output_is_collected_and_has_a_limit() {
 }
 
 #[test]
+fn a_variable_of_the_caller_is_set_or_an_error() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(root.path());
+    let (_bundle, init) = shell_container(&runtime, "variable");
+    let exec = || init.container().exec(script("echo $A $PATH; grep -zc ^PATH= </proc/$$/environ"));
+    let output = exec().env("A", "1").env("PATH", "/bin:/usr/bin").output(1000).unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "1 /bin:/usr/bin\n1\n");
+    for (name, value) in [("A\0", "1"), ("A", "\0"), ("", "1"), ("A=B", "1")] {
+        let error = exec().env(name, value).output(1000).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{name:?}={value:?}: {error:?}");
+    }
+    end(init);
+}
+
+#[test]
 fn a_terminal_is_returned_to_the_caller() {
     let _alone = alone();
     let root = tempfile::tempdir().unwrap();

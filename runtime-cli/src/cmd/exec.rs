@@ -104,8 +104,9 @@ fn options(context: &CommandContext<'_>, mut exec: ExecBuilder) -> Result<ExecBu
         [] => {}
         [path] => {
             // The form `cpu,memory:path` is for the hierarchies of cgroup v1.
-            let path = path.to_string_lossy();
-            exec = exec.cgroup(path.as_ref());
+            let path =
+                path.to_str().ok_or_else(|| Failure::new(format!("--cgroup: {path:?} is not UTF-8")))?;
+            exec = exec.cgroup(path);
         }
         _ => {
             return Err(Failure::new("--cgroup: cgroup v2 has one hierarchy, so only one path is possible"));

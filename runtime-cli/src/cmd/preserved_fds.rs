@@ -18,14 +18,18 @@ pub(super) fn count(flags: &Values) -> Result<(u16, Option<u16>), Failure> {
     let fds = u16::try_from(preserved).map_err(|_out_of_range| {
         Failure::new(format!("--preserve-fds: expected 0 to 65535, got {preserved}"))
     })?;
-    let listening = listen_fds();
-    Ok((fds.saturating_add(listening.unwrap_or(0)), listening))
+    let Some(listening) = listen_fds()? else { return Ok((fds, None)) };
+    let all = fds.checked_add(listening).ok_or_else(|| {
+        Failure::new(format!("--preserve-fds: {preserved} and LISTEN_FDS={listening} are more than 65535"))
+    })?;
+    Ok((all, Some(listening)))
 }
 
-fn listen_fds() -> Option<u16> {
-    let number = |name| std::env::var(name).ok()?.parse::<u32>().ok();
-    if number("LISTEN_PID")? != std::process::id() {
-        return None;
+fn listen_fds() -> Result<Option<u16>, Failure> {
+    let for_this_program = std::env::var("LISTEN_PID").is_ok_and(|pid| pid.parse() == Ok(std::process::id()));
+    let Some(text) = std::env::var_os("LISTEN_FDS").filter(|_| for_this_program) else { return Ok(None) };
+    match text.to_str().and_then(|text| text.parse().ok()) {
+        Some(number) => Ok(Some(number).filter(|number| *number > 0)),
+        None => Err(Failure::new(format!("LISTEN_FDS: expected 0 to 65535, got {text:?}"))),
     }
-    number("LISTEN_FDS").and_then(|n| u16::try_from(n).ok()).filter(|n| *n > 0)
 }

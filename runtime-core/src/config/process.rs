@@ -144,23 +144,12 @@ impl Process {
         }
         self
     }
-
-    /// Returns the value of `PATH` in the environment of the process.
-    pub(crate) fn search_path(&self) -> Option<&CStr> {
-        variable(&self.env, b"PATH")
-    }
-
-    /// Returns true if the environment of the process has a HOME.
-    pub(crate) fn has_home(&self) -> bool {
-        variable(&self.env, b"HOME").is_some()
-    }
 }
 
-fn variable<'a>(env: &'a [CString], name: &[u8]) -> Option<&'a CStr> {
-    env.iter().find_map(|entry| {
-        let value = entry.as_bytes_with_nul().strip_prefix(name)?.strip_prefix(b"=")?;
-        CStr::from_bytes_with_nul(value).ok()
-    })
+/// Returns the value of an entry of an environment, if it is the variable `name`.
+pub(crate) fn variable<'a>(entry: &'a CStr, name: &[u8]) -> Option<&'a CStr> {
+    let value = entry.to_bytes_with_nul().strip_prefix(name)?.strip_prefix(b"=")?;
+    CStr::from_bytes_with_nul(value).ok()
 }
 
 fn optional(path: &str, value: &str) -> Result<Option<CString>> {
@@ -392,8 +381,9 @@ mod tests {
         let process = check(|_| ()).unwrap();
         assert_eq!(process.terminal, Some(TerminalConfig { size: None }));
         assert_eq!(process.umask, 0o022);
-        assert!(process.search_path().unwrap().to_str().unwrap().starts_with("/usr/local/sbin:"));
-        assert!(!process.has_home());
+        let find = |name: &[u8]| process.env.iter().find_map(|entry| variable(entry, name));
+        assert!(find(b"PATH").unwrap().to_str().unwrap().starts_with("/usr/local/sbin:"));
+        assert!(find(b"HOME").is_none());
     }
 
     #[test]

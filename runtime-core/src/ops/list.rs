@@ -27,6 +27,7 @@ impl Runtime {
             Some(libc::ENOENT) => error.of_kind(ErrorKind::NotFound),
             _ => error,
         })?;
+        // Without the file, the owners are shown by their numbers.
         let passwd = fd::read_file(fd::CWD, c"/etc/passwd", 64 << 20).unwrap_or_default();
         let mut users = BTreeMap::new();
         let mut list = Vec::with_capacity(ids.len());

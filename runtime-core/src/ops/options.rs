@@ -5,7 +5,7 @@
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::parent::Child;
 use crate::parent::peer::Peer;
-use crate::prepare::Extras;
+use crate::prepare::{Extras, set_env};
 use crate::state::store::write_atomically;
 use crate::stdio::Stdio;
 use crate::terminal::Terminal;
@@ -118,9 +118,11 @@ macro_rules! process_options {
             self
         }
 
-        /// Adds a variable to the program's environment.
+        /// Sets a variable in the program's environment, in place of one of the same name in
+        /// `process.env`. A name that is empty or has a `=`, and a NUL byte in the name or the
+        /// value, are errors of the operation.
         pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-            self.options.extras.add_env(name.as_ref(), value.as_ref());
+            self.options.extras.env.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
             self
         }
     };
@@ -128,10 +130,11 @@ macro_rules! process_options {
 pub(super) use process_options;
 
 impl ProcessOptions {
-    /// Checks that the descriptors to preserve are open. Must be called before the library opens
-    /// any descriptor.
+    /// Checks that the descriptors to preserve are open, and that the variables to set can be set.
+    /// Must be called before the library opens any descriptor.
     pub(super) fn check(&self) -> Result<()> {
-        check_preserved_fds(self.extras.preserve_fds)
+        check_preserved_fds(self.extras.preserve_fds)?;
+        set_env(Vec::new(), &self.extras.env).map(drop)
     }
 
     pub(super) fn cancel(&self) -> Option<BorrowedFd<'_>> {

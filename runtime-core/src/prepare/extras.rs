@@ -2,10 +2,11 @@
 //! The parts of a plan that are not in config.json.
 
 use crate::boundary::plan::Keeps;
-use crate::error::{Context, Result};
+use crate::config::process::variable;
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::state::filter::CompiledFilter;
 use runtime_sys::text::c_str;
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, CString, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
@@ -18,8 +19,8 @@ pub(crate) struct Extras {
     pub(crate) stdio: [Option<OwnedFd>; 3],
     /// The number of descriptors, from 3 on, that are passed to the program.
     pub(crate) preserve_fds: u16,
-    /// Variables to add to the environment.
-    pub(crate) env: Vec<CString>,
+    /// Names and values of variables to set in the environment.
+    pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) no_pivot: bool,
     pub(crate) no_new_keyring: bool,
     /// True if the calling program has hooks of its own.
@@ -32,12 +33,27 @@ pub(crate) struct Extras {
     pub(crate) filter: Option<CompiledFilter>,
 }
 
-impl Extras {
-    pub(crate) fn add_env(&mut self, name: &OsStr, value: &OsStr) {
-        let entry = [name.as_bytes(), b"=", value.as_bytes()].concat();
-        // A variable with a NUL byte cannot exist.
-        self.env.extend(CString::new(entry));
+/// Returns `env`, which has one entry for each name, with the variables of the caller set. Fails for
+/// a variable that cannot be in an environment.
+pub(crate) fn set_env(mut env: Vec<CString>, variables: &[(OsString, OsString)]) -> Result<Vec<CString>> {
+    for (name, value) in variables {
+        let bytes = name.as_bytes();
+        let entry = c_str([bytes, b"=", value.as_bytes()].concat())
+            .map_err(|_nul| bad_variable(format!("{name:?}={value:?} has a NUL byte")))?;
+        if bytes.is_empty() {
+            return Err(bad_variable(format!("the name of the value {value:?} cannot be empty")));
+        }
+        if bytes.contains(&b'=') {
+            return Err(bad_variable(format!("the name {name:?} has a '='")));
+        }
+        env.retain(|entry| variable(entry, bytes).is_none());
+        env.push(entry);
     }
+    Ok(env)
+}
+
+fn bad_variable(why: String) -> Error {
+    Error::new(ErrorKind::InvalidConfig, format!("invalid environment variable of the caller: {why}"))
 }
 
 /// A container's places on the host.
@@ -52,4 +68,35 @@ pub(crate) struct Host<'a> {
 /// Converts text of a configuration or of a record.
 pub(super) fn c_string(text: &str) -> Result<CString> {
     c_str(text).context(|| format!("{text:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(name: &str, value: &str) -> std::result::Result<Vec<String>, String> {
+        let env = set_env(vec![c"A=1".to_owned(), c"AB=2".to_owned()], &[(name.into(), value.into())]);
+        let text = |entry: CString| entry.into_string().unwrap();
+        env.map(|env| env.into_iter().map(text).collect()).map_err(|error| error.report())
+    }
+
+    #[test]
+    fn a_variable_of_the_caller_replaces_the_one_of_its_name() {
+        assert_eq!(set("C", "3").unwrap(), ["A=1", "AB=2", "C=3"]);
+        assert_eq!(set("A", "3").unwrap(), ["AB=2", "A=3"]);
+        assert_eq!(set("A", "").unwrap(), ["AB=2", "A="]);
+    }
+
+    #[test]
+    fn a_variable_that_cannot_exist_is_an_error() {
+        let of_caller = "invalid environment variable of the caller: ";
+        for (name, value, why) in [
+            ("A\0B", "1", r#""A\0B"="1" has a NUL byte"#),
+            ("A", "1\0", r#""A"="1\0" has a NUL byte"#),
+            ("", "1", r#"the name of the value "1" cannot be empty"#),
+            ("A=B", "1", r#"the name "A=B" has a '='"#),
+        ] {
+            assert_eq!(set(name, value).unwrap_err(), format!("{of_caller}{why}"));
+        }
+    }
 }

@@ -13,7 +13,7 @@ pub(crate) mod seccomp;
 mod source;
 mod trees;
 
-pub(crate) use extras::{Extras, Host};
+pub(crate) use extras::{Extras, Host, set_env};
 pub(crate) use process::attributes;
 
 use crate::boundary::plan::{Hide, InitPlan, Join, Plan, Sysctl};

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The process of a plan: its strings, and the search for its program.
 
-use super::extras::Extras;
+use super::extras::{Extras, set_env};
 use super::seccomp;
 use crate::boundary::plan::{HOME_MAX, Keyring, Process, Program, TerminalPlan};
 use crate::config::Config;
 use crate::config::namespaces::NamespaceKind;
-use crate::config::process::Process as ProcessConfig;
+use crate::config::process::{Process as ProcessConfig, variable};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::parent::attributes::Attributes;
 use runtime_sys::exec::StringArray;
@@ -92,9 +92,10 @@ fn process(
             ));
         }
     };
-    let mut env = config.env.clone();
-    env.extend(extras.env);
-    let home = (!config.has_home()).then_some(env.len());
+    let mut env = set_env(config.env.clone(), &extras.env)?;
+    let find = |name: &[u8]| env.iter().find_map(|entry| variable(entry, name));
+    let program = program(config.args.first().map_or(c"", CString::as_c_str), find(b"PATH"))?;
+    let home = find(b"HOME").is_none().then_some(env.len());
     if home.is_some() {
         let mut room = b"HOME=/".to_vec();
         room.resize(b"HOME=".len() + HOME_MAX, b' ');
@@ -110,7 +111,7 @@ fn process(
         umask: config.umask,
         cwd: config.cwd.clone(),
         make_cwd,
-        program: program(config.args.first().map_or(c"", CString::as_c_str), config.search_path())?,
+        program,
         args: StringArray::new(config.args.clone()),
         env: StringArray::new(env),
         home,
