@@ -15,7 +15,7 @@ use std::fmt;
 pub struct ContainerId(String);
 
 impl ContainerId {
-    /// Validates an id.
+    /// Validates an id. Errors: [`ErrorKind::InvalidId`].
     pub fn new(id: &str) -> Result<Self> {
         if id.is_empty() {
             return Err(Error::new(ErrorKind::InvalidId, "container id cannot be empty"));

@@ -38,12 +38,13 @@ impl Terminal {
     }
 
     /// Sets the window size, in characters. The foreground process group gets SIGWINCH if this
-    /// changes the size.
+    /// changes the size. Errors: those of TIOCSWINSZ (ioctl_tty(2)).
     pub fn resize(&self, rows: u16, columns: u16) -> Result<()> {
         tty::set_size(&self.0, rows, columns).context(|| "ioctl(TIOCSWINSZ)")
     }
 
-    /// Returns the window size: rows and columns, in characters.
+    /// Returns the window size: rows and columns, in characters. Errors: those of TIOCGWINSZ
+    /// (ioctl_tty(2)).
     pub fn size(&self) -> Result<(u16, u16)> {
         tty::size(&self.0).context(|| "ioctl(TIOCGWINSZ)")
     }

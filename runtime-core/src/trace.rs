@@ -21,7 +21,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Begins a timeline. From now on the calling thread marks its steps.
+    /// Begins a timeline. From now on the calling thread marks its steps. Errors: those of mmap(2).
     pub fn begin() -> Result<Self> {
         Ok(Trace { words: marks::begin().context(|| "mmap")? })
     }

@@ -2,6 +2,7 @@
 //! Flags of seccomp(2) for config.json.
 
 /// A flag for `seccomp(SECCOMP_SET_MODE_FILTER, flags, ...)`.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Flag {
     /// Log every action but Allow.
@@ -10,7 +11,8 @@ pub enum Flag {
     SpecAllow,
     /// Apply the filter to all threads. Ignored: a container's first process has one thread.
     Tsync,
-    /// Once the agent has received a notification, only a fatal signal interrupts the call.
+    /// Once the agent has received a notification, only a fatal signal interrupts the call. Needs
+    /// Linux 5.19.
     WaitKillableRecv,
 }
 

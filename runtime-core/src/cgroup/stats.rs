@@ -77,7 +77,8 @@ pub struct Throttling {
     pub throttled_time: u64,
 }
 
-/// Pressure stall information (Documentation/accounting/psi.rst).
+/// Pressure stall information (Documentation/accounting/psi.rst), if the kernel has it: CONFIG_PSI,
+/// without psi=0.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Psi {
@@ -104,6 +105,7 @@ pub struct Pressure {
 }
 
 /// The properties of version 1's cpuset controller.
+#[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[allow(missing_docs)] // Always 0.
 pub struct CpusetStats {
@@ -131,7 +133,7 @@ pub struct MemoryStats {
     /// Memory and swap together.
     #[serde(skip_serializing_if = "is_default")]
     pub swap: MemoryUsage,
-    /// The values of memory.stat.
+    /// The values of memory.stat: bytes, and numbers of events.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub raw: BTreeMap<String, u64>,
     /// The pressure stall information of memory.
@@ -148,7 +150,7 @@ pub struct MemoryUsage {
     /// The current usage.
     #[serde(skip_serializing_if = "is_default")]
     pub usage: u64,
-    /// The highest usage so far.
+    /// The highest usage so far. Needs Linux 5.19 (memory.peak): 0 before, and always 0 for swap.
     #[serde(skip_serializing_if = "is_default")]
     pub max: u64,
     /// The number of times that the limit was hit.

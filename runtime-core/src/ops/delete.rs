@@ -148,6 +148,8 @@ impl Process {
     /// Deletes the container whose first process this was, after [`wait`](Self::wait). Does nothing
     /// for another process, or if that container was deleted meanwhile, even if another container
     /// has its id now. A failing poststop hook is only a warning.
+    ///
+    /// Errors: [`ErrorKind::InvalidState`]: another operation on the container does not end.
     pub fn delete(self) -> Result<Vec<Warning>> {
         let watch = Watch::cancel(self.cancel());
         let Some(record) = self.record() else { return Ok(Vec::new()) };

@@ -50,6 +50,8 @@ pub struct ExecBuilder {
 
 impl Container {
     /// Returns `process` of config.json as it was when the container was created.
+    ///
+    /// Errors: [`ErrorKind::NotFound`], [`ErrorKind::BadRecord`].
     pub fn spec_process(&self) -> Result<spec::Process> {
         Ok(Inherited::of(&self.store.entry(&self.id)?.record()?)?.process)
     }
@@ -90,20 +92,26 @@ impl ExecBuilder {
         self
     }
 
-    /// Runs the process with /dev/null as its standard input, and collects its output: see
-    /// [`Process::wait_with_output`]. [`cancel`](Self::cancel) ends the collection, too. After an
-    /// error, the process is killed.
+    /// Runs the process with /dev/null as its standard input, and collects its output, up to `limit`
+    /// bytes of each stream: see [`Process::wait_with_output`]. [`cancel`](Self::cancel) ends the
+    /// collection, too. After an error, the process is killed.
+    ///
+    /// Errors: see [`spawn`](Self::spawn).
     pub fn output(self, limit: usize) -> Result<Output> {
         self.stdin(Stdio::Null).stdout(Stdio::Piped).stderr(Stdio::Piped).spawn()?.into_output(limit)
     }
 
     /// Starts the process, and waits until its program has been executed.
+    ///
+    /// Errors: [`ErrorKind::NotFound`]; [`ErrorKind::InvalidState`]: the container has stopped, is paused
+    /// or is being created; [`ErrorKind::InvalidConfig`], [`ErrorKind::Setup`],
+    /// [`ErrorKind::NotExecuted`], [`ErrorKind::Cancelled`]. After an error, no process is left.
     pub fn spawn(self) -> Result<Process> {
         self.prepare()?.start_at_once()
     }
 
     /// Makes the process, which waits for [`Pending::start`] to execute its program: for a caller
-    /// that sets up the terminal first.
+    /// that sets up the terminal first. Errors: see [`spawn`](Self::spawn).
     pub fn prepare(self) -> Result<Pending> {
         let mut warnings = Vec::new();
         Pending::warned(self.make(&mut warnings), warnings)

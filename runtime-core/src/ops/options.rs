@@ -191,7 +191,8 @@ impl ProcessOptions {
 /// Checks that the descriptors 3 to 2 + `count`, which
 /// [`ContainerBuilder::preserve_fds`](crate::ContainerBuilder::preserve_fds) passes to the container, are open. For
 /// a program that opens other descriptors before it calls the library: one of those could get
-/// a number that is free now, and would then be passed to the container.
+/// a number that is free now, and would then be passed to the container. Errors:
+/// [`ErrorKind::InvalidConfig`].
 pub fn check_preserved_fds(count: u16) -> Result<()> {
     for n in 0..i32::from(count) {
         let number: RawFd = 3 + n;

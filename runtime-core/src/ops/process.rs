@@ -280,7 +280,8 @@ impl Process {
     ///
     /// Keeps up to `limit` bytes of each stream, because a container could write until the caller
     /// has no memory left; the rest is read and dropped. Does not wait for other processes of the
-    /// container that still have the pipes open after the end of this one.
+    /// container that still have the pipes open after the end of this one. Errors: see
+    /// [`wait`](Self::wait).
     pub fn wait_with_output(&mut self, limit: usize) -> Result<Output> {
         self.collect(limit, None)
     }
@@ -340,7 +341,8 @@ impl Process {
         is_halted(self.running.pid)
     }
 
-    /// Sends the process a signal. False if it has ended.
+    /// Sends the process a signal (signal(7)). False if it has ended. Errors: EINVAL: there is no such
+    /// signal; EPERM.
     pub fn signal(&self, signal: i32) -> Result<bool> {
         match process::pidfd_send_signal(&self.running.pidfd, signal) {
             Ok(()) => Ok(true),

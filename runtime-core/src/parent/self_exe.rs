@@ -33,6 +33,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 const EXE: &std::ffi::CStr = c"/proc/self/exe";
 
 /// The way in which the program that calls this library hides its file, for a log.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protection {
     /// The program runs from a sealed memory file. (A read-only mount is not enough: it can be made
@@ -42,7 +43,7 @@ pub enum Protection {
     PerInit,
 }
 
-/// Returns how the running program's file is protected.
+/// Returns how the running program's file is protected. Errors: /proc is not mounted.
 pub fn protection() -> Result<Protection> {
     open_exe().map(|exe| protection_of(&exe))
 }
@@ -59,6 +60,8 @@ fn protection_of(file: &OwnedFd) -> Protection {
 ///
 /// Without CAP_SYS_ADMIN, executes the program again from a sealed copy in memory, so that no
 /// container can write to its file.
+///
+/// Errors: /proc is not mounted, or the copy cannot be made or executed: memfd_create(2), execve(2).
 pub fn protect_program() -> Result<()> {
     if !ids::is_rootless()? {
         prctl::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;

@@ -75,14 +75,15 @@ pub struct Mount {
     /// Options as in mount(8).
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub options: Vec<String>,
-    /// The user id mappings of an id-mapped mount.
+    /// The user id mappings of an id-mapped mount. Each file system supports these from some kernel
+    /// on: tmpfs, for example, needs Linux 6.3 (mount_setattr(2)).
     #[serde(
         rename = "uidMappings",
         skip_serializing_if = "Vec::is_empty",
         deserialize_with = "null_default"
     )]
     pub uid_mappings: Vec<IdMapping>,
-    /// The group id mappings of an id-mapped mount.
+    /// The group id mappings of an id-mapped mount, as for user ids.
     #[serde(
         rename = "gidMappings",
         skip_serializing_if = "Vec::is_empty",
@@ -127,13 +128,16 @@ pub struct Hook {
     /// The program's environment; `None` if config.json has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub env: Option<Vec<String>>,
-    /// The time in seconds after which the hook is killed.
+    /// The time in seconds after which the hook is killed. Without it, a hook may run for ever.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<i64>,
 }
 
 impl Spec {
-    /// Parses config.json. The error names the JSON path, the line and the column.
+    /// Parses config.json.
+    ///
+    /// Errors: [`ErrorKind::InvalidConfig`](crate::ErrorKind::InvalidConfig), with the JSON path, the
+    /// line and the column.
     pub fn from_json(json: &[u8]) -> crate::error::Result<Self> {
         from_json(json)
     }
@@ -149,6 +153,8 @@ impl Spec {
     ///
     /// Distinctions that the other type cannot express are lost before the conversion: for
     /// example, the types of oci-spec 0.10 make an absent `pids.limit` a 0.
+    ///
+    /// Errors: see [`from_json`](Self::from_json).
     pub fn from_serialize(value: &impl Serialize) -> crate::error::Result<Self> {
         use crate::error::{Error, ErrorKind};
         let json = serde_json::to_vec(value)
@@ -166,13 +172,15 @@ impl Spec {
     /// Parses config.json like [`from_json`](Self::from_json), with a warning for each unknown
     /// property whose name is similar to that of a known property of the same object. Such a
     /// property need not be a mistake, because engines may add properties.
+    ///
+    /// Errors: see [`from_json`](Self::from_json).
     pub fn from_json_warning(json: &[u8]) -> crate::error::Result<(Self, Vec<crate::error::Warning>)> {
         from_json_warning(json, "")
     }
 }
 
 impl Process {
-    /// Parses the document of `exec --process`.
+    /// Parses the document of `exec --process`. Errors: see [`Spec::from_json`].
     pub fn from_json(json: &[u8]) -> crate::error::Result<Self> {
         from_json(json)
     }
@@ -185,7 +193,7 @@ impl Process {
 }
 
 impl Resources {
-    /// Parses the document of `update --resources`.
+    /// Parses the document of `update --resources`. Errors: see [`Spec::from_json`].
     pub fn from_json(json: &[u8]) -> crate::error::Result<Self> {
         from_json(json)
     }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// The Features structure.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Features {
@@ -26,6 +27,7 @@ pub struct Features {
 }
 
 /// The Linux-specific part of [`Features`].
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LinuxFeatures {
@@ -52,6 +54,7 @@ pub struct LinuxFeatures {
 }
 
 /// A feature that is either supported or not.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Enabled {
     /// True if the runtime supports the feature.
@@ -59,6 +62,7 @@ pub struct Enabled {
 }
 
 /// The supported versions, managers and controllers of cgroups.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CgroupFeatures {
@@ -75,6 +79,7 @@ pub struct CgroupFeatures {
 }
 
 /// The supported features of system call filters.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SeccompFeatures {
@@ -93,6 +98,7 @@ pub struct SeccompFeatures {
 }
 
 /// The supported features of Intel's Resource Director Technology.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct IntelRdtFeatures {
     /// True if `linux.intelRdt` is supported.
@@ -104,6 +110,7 @@ pub struct IntelRdtFeatures {
 }
 
 /// The supported NUMA memory policies.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MemoryPolicyFeatures {
     /// The modes, such as `MPOL_BIND`.
@@ -113,6 +120,7 @@ pub struct MemoryPolicyFeatures {
 }
 
 /// The supported extensions of mounts.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct MountExtensions {
     /// Support for `uidMappings` and `gidMappings` of mounts.

@@ -16,16 +16,17 @@ pub struct Linux {
     /// The group id mappings of the container's user namespace.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub gid_mappings: Vec<IdMapping>,
-    /// The kernel parameters to set in the container's namespaces.
+    /// The kernel parameters to set in the container's namespaces, by name (sysctl(8)).
     #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_default")]
     pub sysctl: BTreeMap<String, String>,
     /// The resource limits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
-    /// The path of the container's cgroup.
+    /// The path of the container's cgroup; `slice:prefix:name` for
+    /// [`CgroupManager::Systemd`](crate::CgroupManager::Systemd).
     #[serde(skip_serializing_if = "String::is_empty")]
     pub cgroups_path: String,
-    /// The namespaces that the container does not share with the runtime.
+    /// The namespaces that the container does not share with the runtime (namespaces(7)).
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub namespaces: Vec<Namespace>,
     /// The device nodes besides the default ones.
@@ -59,7 +60,8 @@ pub struct Linux {
     /// The execution domain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub personality: Option<Personality>,
-    /// The clock offsets of the container's time namespace, by clock.
+    /// The clock offsets of the container's time namespace, by clock: `monotonic`, `boottime`
+    /// (time_namespaces(7)).
     #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_default")]
     pub time_offsets: BTreeMap<String, TimeOffset>,
 }
@@ -76,7 +78,7 @@ pub struct Namespace {
     pub path: String,
 }
 
-/// A range of an id mapping.
+/// A range of an id mapping (user_namespaces(7)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdMapping {
     /// The first id in the container.
@@ -116,7 +118,7 @@ pub struct Device {
     /// The minor number; a fifo needs none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minor: Option<i64>,
-    /// The permission bits.
+    /// The permission bits (chmod(2)).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_mode: Option<u32>,
     /// The uid of the owner in the container.
@@ -254,13 +256,13 @@ pub struct DeviceCgroup {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Memory {
-    /// The limit on memory.
+    /// The limit on memory (memory.max).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<i64>,
-    /// The soft limit on memory.
+    /// The memory that is protected from reclaim (memory.low).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reservation: Option<i64>,
-    /// The limit on memory and swap together.
+    /// The limit on memory and swap together (memory.swap.max limits swap alone).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub swap: Option<i64>,
     /// The limit on kernel memory; obsolete.
@@ -287,10 +289,10 @@ pub struct Memory {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Cpu {
-    /// The relative share of CPU time, 2 to 262144.
+    /// The relative share of CPU time, 2 to 262144, which is converted to cpu.weight.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shares: Option<u64>,
-    /// The CPU time in each period, in microseconds.
+    /// The CPU time in each period, in microseconds; -1 means no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quota: Option<i64>,
     /// The unused CPU time that may accumulate, in microseconds.
@@ -299,10 +301,10 @@ pub struct Cpu {
     /// The length of a period in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub period: Option<u64>,
-    /// The real-time CPU time in each real-time period; cgroup v1 only.
+    /// The real-time CPU time in each real-time period, in microseconds; cgroup v1 only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub realtime_runtime: Option<i64>,
-    /// The length of a real-time period; cgroup v1 only.
+    /// The length of a real-time period in microseconds; cgroup v1 only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub realtime_period: Option<u64>,
     /// The list of CPUs (cpuset(7)).
@@ -311,7 +313,8 @@ pub struct Cpu {
     /// The list of memory nodes (cpuset(7)).
     #[serde(skip_serializing_if = "String::is_empty", alias = "Mems")]
     pub mems: String,
-    /// The value 1 for an idle cgroup, which runs only when no other one wants to.
+    /// The value 1 for an idle cgroup, which runs only when no other one wants to. Needs Linux 5.15
+    /// (cpu.idle).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle: Option<i64>,
 }
@@ -368,7 +371,7 @@ pub struct WeightDevice {
     pub major: i64,
     /// The minor number.
     pub minor: i64,
-    /// The relative share of I/O.
+    /// The relative share of I/O, 10 to 1000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<u16>,
     /// The relative share of the cgroup's own tasks against its child cgroups; cgroup v1 only.
@@ -383,7 +386,7 @@ pub struct ThrottleDevice {
     pub major: i64,
     /// The minor number.
     pub minor: i64,
-    /// The rate per second.
+    /// The bytes or the operations per second.
     pub rate: u64,
 }
 
@@ -444,6 +447,7 @@ pub struct Seccomp {
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
     pub architectures: Vec<String>,
     /// The flags of seccomp(2). An absent list is not empty: it means SPEC_ALLOW, as in runc.
+    /// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV` needs Linux 5.19.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flags: Option<Vec<String>>,
     /// The path of the agent's socket for SCMP_ACT_NOTIFY.
@@ -518,9 +522,10 @@ pub struct IntelRdt {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MemoryPolicy {
-    /// The mode: `MPOL_BIND`, ...
+    /// The mode: `MPOL_BIND`, ... `MPOL_PREFERRED_MANY` needs Linux 5.15, and
+    /// `MPOL_WEIGHTED_INTERLEAVE` 6.9.
     pub mode: String,
-    /// The list of nodes.
+    /// The list of nodes, such as `0-3,7`.
     pub nodes: String,
     /// The flags: `MPOL_F_STATIC_NODES`, ...
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]

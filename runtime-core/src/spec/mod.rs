@@ -3,6 +3,9 @@
 //! data. Nothing is checked here. The code behind `config` does not see the types
 //! of config.json.
 //!
+//! A new version of the specification adds fields. So a value that is made in a program should end
+//! in `..Default::default()`.
+//!
 //! The types keep what the specification distinguishes. A field is an `Option` if its
 //! absence has a meaning of its own: an absent `pids.limit` is not 0, and an absent
 //! list of seccomp flags is not an empty list. Names of capabilities and seccomp actions

@@ -39,7 +39,7 @@ pub struct Process {
     /// The AppArmor profile.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub apparmor_profile: String,
-    /// The adjustment of the OOM killer's score, -1000 to 1000.
+    /// The adjustment of the OOM killer's score, -1000 to 1000 (proc_pid_oom_score_adj(5)).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oom_score_adj: Option<i32>,
     /// The CPU scheduling policy.
@@ -172,7 +172,7 @@ pub struct User {
     pub additional_gids: Vec<u32>,
 }
 
-/// The five capability sets, by name (`CAP_KILL`).
+/// The five capability sets, by name (`CAP_KILL`): capabilities(7).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Capabilities {
@@ -200,9 +200,9 @@ pub struct Rlimit {
     /// The resource: `RLIMIT_NOFILE`, ...
     #[serde(rename = "type")]
     pub kind: String,
-    /// The hard limit: the ceiling of the soft limit.
+    /// The hard limit, the ceiling of the soft limit, in the resource's unit: bytes, seconds, ...
     pub hard: u64,
-    /// The soft limit: the limit in force.
+    /// The soft limit, which is in force, in the same unit.
     pub soft: u64,
 }
 
@@ -212,10 +212,10 @@ pub struct Rlimit {
 pub struct Scheduler {
     /// The policy: `SCHED_OTHER`, `SCHED_FIFO`, ...
     pub policy: String,
-    /// The nice value, for the policies that have one.
+    /// The nice value, -20 to 19, for the policies that have one.
     #[serde(skip_serializing_if = "is_zero", deserialize_with = "null_default")]
     pub nice: i32,
-    /// The static priority, for SCHED_FIFO and SCHED_RR.
+    /// The static priority, 1 to 99, for SCHED_FIFO and SCHED_RR.
     #[serde(skip_serializing_if = "is_zero", deserialize_with = "null_default")]
     pub priority: i32,
     /// The flags: `SCHED_FLAG_RESET_ON_FORK`, ...

@@ -44,6 +44,7 @@ impl std::fmt::Display for Status {
 }
 
 /// The state document that a hook reads from its standard input.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StateDocument<'a> {
@@ -66,6 +67,7 @@ pub struct StateDocument<'a> {
 
 /// The document that a seccomp agent receives together with the listener (config-linux.md,
 /// "The Container Process State").
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ContainerProcessState<'a> {
