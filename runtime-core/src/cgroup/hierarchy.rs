@@ -4,6 +4,7 @@
 use super::group::Cgroup;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path;
+use crate::path::proc::PidFile;
 use runtime_sys::fd::resolve;
 use runtime_sys::text::c_str;
 use runtime_sys::{Errno, fd};
@@ -75,12 +76,21 @@ impl Hierarchy {
 
     /// Returns the path of the calling process's cgroup, relative to the root.
     pub(crate) fn own() -> Result<String> {
-        Self::read_proc("/proc/self/cgroup")
+        Self::read(PidFile::own("cgroup"))
     }
 
     /// Returns the path of a process's cgroup, relative to the root.
     pub(crate) fn of(pid: i32) -> Result<String> {
-        Self::read_proc(&format!("/proc/{pid}/cgroup"))
+        Self::read(PidFile::new(pid, "cgroup"))
+    }
+
+    fn read(file: PidFile<'_>) -> Result<String> {
+        let text = file
+            .absolute()
+            .and_then(|path| fd::read_piece(fd::CWD, &path))
+            .context(|| format!("read {file}"))?;
+        own_path(&String::from_utf8_lossy(&text))
+            .ok_or_else(|| Error::new(ErrorKind::System, format!("{file} has no line for cgroup2")))
     }
 
     /// Opens the cgroup of a process.
@@ -92,13 +102,6 @@ impl Hierarchy {
                 format!("the cgroup {path} of process {pid} is outside of the mounted hierarchy"),
             )
         })
-    }
-
-    fn read_proc(path: &str) -> Result<String> {
-        let text =
-            c_str(path).and_then(|path| fd::read_piece(fd::CWD, &path)).context(|| format!("read {path}"))?;
-        own_path(&String::from_utf8_lossy(&text))
-            .ok_or_else(|| Error::new(ErrorKind::System, format!("{path} has no line for cgroup2")))
     }
 
     /// Opens an existing cgroup by its path relative to the root; `None` if there is none.

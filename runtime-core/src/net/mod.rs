@@ -6,8 +6,8 @@ mod route;
 
 use crate::config::net_devices::NetDevice;
 use crate::error::{Context, Error, ErrorKind, Result};
+use crate::path::proc::PidFile;
 use route::{Address, Link, Route};
-use runtime_sys::text::c_str;
 use runtime_sys::{Errno, fd, net};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -43,15 +43,15 @@ impl Moved {
     /// Moves all of `devices` into the network namespace of process `pid`. `socket` is a
     /// NETLINK_ROUTE socket of that namespace. If a device cannot be moved, all are moved back.
     pub(crate) fn new(devices: &[NetDevice], pid: i32, socket: OwnedFd) -> Result<Self> {
-        let namespace = |path: String| {
+        let open = |file: PidFile<'_>| {
             let open = |path: CString| fd::open_follow(fd::CWD, &path, libc::O_RDONLY, 0);
-            c_str(path.as_str()).and_then(open).context(|| format!("open {path}"))
+            file.absolute().and_then(open).context(|| format!("open {file}"))
         };
         let mut moved = Moved {
             here: Route::new(net::route_socket().context(|| "socket(NETLINK_ROUTE)")?),
-            here_namespace: namespace("/proc/self/ns/net".to_owned())?,
+            here_namespace: open(PidFile::own("ns/net"))?,
             there: Route::new(socket),
-            there_namespace: namespace(format!("/proc/{pid}/ns/net"))?,
+            there_namespace: open(PidFile::new(pid, "ns/net"))?,
             devices: Vec::new(),
         };
         for device in devices {

@@ -16,12 +16,12 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use crate::hook::{Hook, HookKind};
 use crate::parent::hooks::{self, Started};
 use crate::parent::{self, Child, Progress, Running};
+use crate::path::proc::PidFile;
 use crate::prepare;
 use crate::spec::{OCI_VERSION, StateDocument, Status};
 use crate::state::record::{HookRecord, Record};
 use crate::watch::Watch;
 use runtime_sys::fd;
-use runtime_sys::text::c_str;
 use std::collections::BTreeMap;
 
 /// An init that has not entered its root file system yet, with what a hook needs to join it.
@@ -139,13 +139,14 @@ impl Container {
 
 /// Returns the pid of a process in the innermost pid namespace that it is in (NSpid of proc(5)).
 fn pid_inside(pid: i32) -> Result<i32> {
-    let path = format!("/proc/{pid}/status");
+    let file = PidFile::new(pid, "status");
     // The file lists up to 65,536 groups (NGROUPS_MAX) of up to eleven characters.
-    let text = c_str(path.as_str())
+    let text = file
+        .absolute()
         .and_then(|path| fd::read_file(fd::CWD, &path, 1 << 20))
-        .context(|| format!("read {path}"))?;
+        .context(|| format!("read {file}"))?;
     parse_nspid(&String::from_utf8_lossy(&text))
-        .ok_or_else(|| Error::new(ErrorKind::System, format!("{path} has no NSpid")))
+        .ok_or_else(|| Error::new(ErrorKind::System, format!("{file} has no NSpid")))
 }
 
 fn parse_nspid(status: &str) -> Option<i32> {

@@ -23,13 +23,13 @@ use crate::parent::attributes::{self, AffinityGuard};
 use crate::parent::explain::start_failed;
 use crate::parent::{self, Child, Progress, agent, ids};
 use crate::path::proc;
+use crate::path::proc::PidFile;
 use crate::prepare::{self, Extras};
 use crate::resctrl::Resctrl;
 use crate::spec::{self, OCI_VERSION, StateDocument, Status};
 use crate::state::filter::CompiledFilter;
 use crate::state::record::Record;
 use crate::stdio::Stdio;
-use runtime_sys::text::c_str;
 use runtime_sys::{Errno, cred};
 use seccomp::Listener;
 use std::ffi::{CString, OsStr};
@@ -335,8 +335,8 @@ fn spawn_beside_init(plan: &mut Plan, record: &Record) -> Result<Child> {
 /// Returns the path of init's root directory, relative to /proc. The process will have the same
 /// root.
 fn root(record: &Record) -> Result<CString> {
-    let path = format!("{}/root", record.init.pid);
-    c_str(path.as_str()).context(|| path)
+    let file = PidFile::new(record.init.pid, "root");
+    file.below_proc().context(|| file.to_string())
 }
 
 /// Opens init's root directory, for a container in the runtime's mount namespace. Joining that

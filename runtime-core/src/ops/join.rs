@@ -5,6 +5,7 @@ use crate::boundary::plan::{Join, Plan};
 use crate::config::namespaces::NamespaceKind;
 use crate::error::{Context, Result};
 use crate::parent::{self, Child};
+use crate::path::proc::PidFile;
 use runtime_sys::fd;
 use runtime_sys::text::c_str;
 use std::collections::BTreeMap;
@@ -28,9 +29,9 @@ pub(super) fn joins(namespace_paths: &BTreeMap<String, String>, init: OwnedFd) -
 
 /// Opens the root directory of a process.
 pub(super) fn root_of(pid: i32) -> Result<OwnedFd> {
-    let path = format!("/proc/{pid}/root");
+    let file = PidFile::new(pid, "root");
     let open = |path: CString| fd::open_follow(fd::CWD, &path, libc::O_PATH | libc::O_DIRECTORY, 0);
-    c_str(path.as_str()).and_then(open).context(|| format!("open {path}"))
+    file.absolute().and_then(open).context(|| format!("open {file}"))
 }
 
 /// Clones the process, which waits until `attach` has put it into its cgroup.

@@ -23,7 +23,7 @@ use crate::net;
 use crate::parent::explain::start_failed;
 use crate::parent::network::NewNetwork;
 use crate::parent::{self, Child, Progress, agent, attributes, hooks, ids};
-use crate::path::proc::Proc;
+use crate::path::proc::{PidFile, Proc};
 use crate::path::show;
 use crate::prepare::{self, Extras, Host};
 use crate::spec::{OCI_VERSION, StateDocument, Status};
@@ -497,7 +497,10 @@ impl Transaction<'_> {
         NamespaceKind::ALL
             .into_iter()
             .filter(|kind| *self.config.namespaces.origin(*kind) != Origin::Shared)
-            .map(|kind| (kind.clone_name().to_owned(), format!("/proc/{pid}/ns/{}", kind.file())))
+            .map(|kind| {
+                let name = format!("ns/{}", kind.file());
+                (kind.clone_name().to_owned(), PidFile::new(pid, &name).to_string())
+            })
             .collect()
     }
 }

@@ -7,12 +7,11 @@ use crate::boundary::plan::Plan;
 use crate::child::streams;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::parent::ids;
-use crate::path::proc::Proc;
+use crate::path::proc::{PidFile, Proc};
 use crate::values::{Rlimit, SCHED_DEADLINE, rlimit_name};
 use nix::sys::stat::fstat;
 use nix::unistd::geteuid;
 use runtime_sys::process::SchedAttr;
-use runtime_sys::text::c_str;
 use runtime_sys::{Errno, fd, process};
 use std::os::fd::AsFd;
 
@@ -41,10 +40,10 @@ pub(crate) fn apply(attributes: Attributes<'_>, proc: &Proc, pid: i32, limits_he
 
 fn set(attributes: Attributes<'_>, proc: &Proc, pid: i32, limits_here: bool) -> Result<()> {
     if let Some(score) = attributes.oom_score_adj {
-        let file = c_str(format!("{pid}/oom_score_adj"));
-        file.and_then(|file| proc.write(&file, score.to_string().as_bytes())).map_err(|errno| {
-            let error =
-                Error::os(errno, format!("process.oomScoreAdj: write {score} to /proc/{pid}/oom_score_adj"));
+        let file = PidFile::new(pid, "oom_score_adj");
+        let written = file.below_proc().and_then(|path| proc.write(&path, score.to_string().as_bytes()));
+        written.map_err(|errno| {
+            let error = Error::os(errno, format!("process.oomScoreAdj: write {score} to {file}"));
             if errno == Errno::EACCES { error.with_hint("lowering it needs CAP_SYS_RESOURCE") } else { error }
         })?;
     }

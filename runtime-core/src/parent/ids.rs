@@ -3,10 +3,9 @@
 //! child waits.
 
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::path::proc::Proc;
+use crate::path::proc::{PidFile, Proc};
 use crate::values::IdRange;
 use nix::unistd::{getegid, geteuid};
-use runtime_sys::text::c_str;
 use runtime_sys::{Errno, fd, process};
 use std::process::Command;
 
@@ -21,14 +20,13 @@ pub(crate) fn is_rootless() -> Result<bool> {
 /// Returns true if setgroups(2) is denied to processes that are cloned or join from here: by the
 /// user namespace of the process `target`, or of the caller.
 pub(crate) fn denies_groups(target: Option<i32>) -> Result<bool> {
-    let path = match target {
-        Some(pid) => format!("/proc/{pid}/setgroups"),
+    let file = match target {
+        Some(pid) => PidFile::new(pid, "setgroups"),
         None if crate::userns::is_initial_user_namespace()? => return Ok(false),
-        None => "/proc/self/setgroups".to_owned(),
+        None => PidFile::own("setgroups"),
     };
-    let text = c_str(path.as_str())
-        .and_then(|path| fd::read_piece(fd::CWD, &path))
-        .context(|| format!("read {path}"))?;
+    let text =
+        file.absolute().and_then(|path| fd::read_piece(fd::CWD, &path)).context(|| format!("read {file}"))?;
     Ok(text.starts_with(b"deny"))
 }
 
@@ -46,9 +44,10 @@ pub(crate) fn write_maps(proc: &Proc, pid: i32, uid: &[IdRange], gid: &[IdRange]
     helper("newgidmap", pid, gid).or_else(|helper| {
         own_only(gid, getegid().as_raw(), helper, || {
             // Otherwise an unprivileged process could drop a group by which it is denied access.
-            let file = c_str(format!("{pid}/setgroups"));
-            file.and_then(|file| proc.write(&file, b"deny"))
-                .context(|| format!("write /proc/{pid}/setgroups"))?;
+            let file = PidFile::new(pid, "setgroups");
+            file.below_proc()
+                .and_then(|path| proc.write(&path, b"deny"))
+                .context(|| format!("write {file}"))?;
             write(proc, pid, "gid_map", gid)
         })
     })
@@ -156,8 +155,8 @@ fn own_only(map: &[IdRange], own: u32, helper: Error, write: impl FnOnce() -> Re
 }
 
 fn read(proc: &Proc, pid: i32, name: &str) -> Result<Vec<u8>> {
-    let text = c_str(format!("{pid}/{name}")).and_then(|file| proc.read(&file));
-    text.context(|| format!("read /proc/{pid}/{name}"))
+    let file = PidFile::new(pid, name);
+    file.below_proc().and_then(|path| proc.read(&path)).context(|| format!("read {file}"))
 }
 
 fn write(proc: &Proc, pid: i32, name: &str, map: &[IdRange]) -> Result<()> {
@@ -165,8 +164,9 @@ fn write(proc: &Proc, pid: i32, name: &str, map: &[IdRange]) -> Result<()> {
     for IdRange { inside, outside, size } in map {
         text.push_str(&format!("{inside} {outside} {size}\n"));
     }
-    c_str(format!("{pid}/{name}")).and_then(|file| proc.write(&file, text.as_bytes())).map_err(|errno| {
-        let error = Error::os(errno, format!("write /proc/{pid}/{name}")).of_kind(ErrorKind::Setup);
+    let file = PidFile::new(pid, name);
+    file.below_proc().and_then(|path| proc.write(&path, text.as_bytes())).map_err(|errno| {
+        let error = Error::os(errno, format!("write {file}")).of_kind(ErrorKind::Setup);
         match errno {
             Errno::EPERM => error.with_hint("the runtime may not map these ids"),
             _ => error,

@@ -5,8 +5,8 @@
 //! stop it on its way out (PTRACE_O_TRACEEXIT), where a second SIGKILL has no effect, and a FUSE
 //! file system can leave it without an answer.
 
+use crate::path::proc::PidFile;
 use runtime_sys::process::{ExitStatus, pidfd_send_signal, try_wait};
-use runtime_sys::text::c_str;
 use runtime_sys::{Errno, Result, fd, ignore};
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -57,8 +57,7 @@ pub(crate) fn end(pidfd: impl AsFd) {
 
 /// Returns the exit status of a process that has ended and has not been reaped.
 pub(crate) fn status_of(pid: i32) -> Result<ExitStatus> {
-    let path = c_str(format!("/proc/{pid}/stat"))?;
-    let text = fd::read_piece(fd::CWD, &path)?;
+    let text = fd::read_piece(fd::CWD, &PidFile::new(pid, "stat").absolute()?)?;
     parse_status(&text).ok_or(Errno::EBADMSG)
 }
 

@@ -3,8 +3,10 @@
 
 use runtime_sys::fd::{self, resolve};
 use runtime_sys::mount::{self, attr};
+use runtime_sys::text::c_str;
 use runtime_sys::{Errno, Result};
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
+use std::fmt::{self, Display};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 const MAGIC: i64 = 0x9fa0;
@@ -87,6 +89,63 @@ impl Proc {
     pub(crate) fn write(&self, path: &CStr, content: &[u8]) -> Result<()> {
         let file = self.or_detached(|proc| proc.open(path, libc::O_WRONLY))?;
         if fd::write(file, content)? == content.len() { Ok(()) } else { Err(Errno::EIO) }
+    }
+}
+
+/// A file of a process below /proc (proc_pid(5)). Every path with a pid is made here. Displays as the
+/// absolute path. Parent only (heap).
+///
+/// Such a path leads to the process that has the pid when the path is opened. The caller ensures that
+/// this is the process that it means:
+///
+/// * A child that was not waited for keeps its pid. The files of new processes are read and written
+///   before the wait: id maps, attributes, the network namespace, the exit status.
+/// * The init of a container may end at any time, and its pid may be reused. If exec used the root
+///   directory, the cgroup or the setgroups of another process, its program would run with the files
+///   or the groups of that process. So exec opens a pidfd of init first, and checks its start time
+///   (`ProcessId::open`). The new process joins init's namespaces by that pidfd, which fails if init
+///   has ended. Where it enters init's root directory, the check is repeated after the directory is
+///   opened.
+/// * A tracer is killed only if, after its pidfd was opened, it still is the tracer.
+///
+/// A descriptor of the directory /proc/PID is not used. It prevents reuse between two reads, but not
+/// before the first, so these checks would stay; and it costs two more system calls for each file,
+/// because hardly any decision reads two files of one process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PidFile<'a> {
+    /// `None` for the calling process: its own pid may be another one in this procfs.
+    pid: Option<i32>,
+    name: &'a str,
+}
+
+impl<'a> PidFile<'a> {
+    /// `name` is the path below /proc/PID, such as `stat` or `ns/net`.
+    pub(crate) fn new(pid: i32, name: &'a str) -> Self {
+        PidFile { pid: Some(pid), name }
+    }
+
+    /// Returns the file of the calling process, below the link `self`.
+    pub(crate) fn own(name: &'a str) -> Self {
+        PidFile { pid: None, name }
+    }
+
+    /// Returns the absolute path.
+    pub(crate) fn absolute(self) -> Result<CString> {
+        c_str(self.to_string())
+    }
+
+    /// Returns the path below the root of a procfs, for [`Proc`].
+    pub(crate) fn below_proc(self) -> Result<CString> {
+        c_str(self.to_string().split_off("/proc/".len()))
+    }
+}
+
+impl Display for PidFile<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pid {
+            Some(pid) => write!(f, "/proc/{pid}/{}", self.name),
+            None => write!(f, "/proc/self/{}", self.name),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! Identification of processes by pid and start time, safe against pid reuse.
 
 use crate::error::{Context, Error, ErrorKind, Result};
-use runtime_sys::text::c_str;
+use crate::path::proc::PidFile;
 use runtime_sys::{Errno, dir, fd, process};
 use serde::{Deserialize, Serialize};
 use std::ffi::CString;
@@ -24,7 +24,7 @@ impl ProcessId {
     pub(crate) fn of(pid: i32) -> Result<Self> {
         match stat(pid)? {
             Some(Stat { start, .. }) => Ok(ProcessId { pid, start }),
-            None => Err(Error::os(Errno::ESRCH, format!("read /proc/{pid}/stat"))),
+            None => Err(Error::os(Errno::ESRCH, format!("read {}", PidFile::new(pid, "stat")))),
         }
     }
 
@@ -152,11 +152,11 @@ struct Tracer {
 
 /// Returns the tracer of the first traced thread of process `pid`.
 fn tracer_of(pid: i32) -> Result<Option<Tracer>> {
-    let path = format!("/proc/{pid}/task");
+    let file = PidFile::new(pid, "task");
     let open = |path: CString| fd::open(fd::CWD, &path, libc::O_RDONLY | libc::O_DIRECTORY, 0);
-    let threads = match c_str(path.as_str()).and_then(open).and_then(dir::entries) {
+    let threads = match file.absolute().and_then(open).and_then(dir::entries) {
         Err(Errno::ENOENT | Errno::ESRCH) => return Ok(None),
-        other => other.context(|| format!("read {path}"))?,
+        other => other.context(|| format!("read {file}"))?,
     };
     for thread in threads.iter().filter_map(|thread| thread.name.to_str().ok()?.parse().ok()) {
         let Some(tracer) = number_in_status(thread, "TracerPid")?.filter(|thread| *thread > 0) else {
@@ -173,11 +173,11 @@ fn tracer_of(pid: i32) -> Result<Option<Tracer>> {
 /// Returns a number from the status of a thread (proc_pid_status(5)); `None` if the thread has
 /// ended.
 fn number_in_status(thread: i32, key: &str) -> Result<Option<i32>> {
-    let path = format!("/proc/{thread}/status");
-    match c_str(path.as_str()).and_then(|path| fd::read_piece(fd::CWD, &path)) {
+    let file = PidFile::new(thread, "status");
+    match file.absolute().and_then(|path| fd::read_piece(fd::CWD, &path)) {
         Ok(text) => Ok(parse_number(&String::from_utf8_lossy(&text), key)),
         Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),
-        Err(errno) => Err(Error::os(errno, format!("read {path}"))),
+        Err(errno) => Err(Error::os(errno, format!("read {file}"))),
     }
 }
 
@@ -188,11 +188,11 @@ fn parse_number(status: &str, key: &str) -> Option<i32> {
 /// Returns the inode number of the process's pid namespace; `None` if the process has ended or
 /// the caller has no permission.
 fn pid_namespace_of(pid: i32) -> Result<Option<u64>> {
-    let path = format!("/proc/{pid}/ns/pid");
-    match c_str(path.as_str()).and_then(|path| fd::stat_at(fd::CWD, &path, 0)) {
+    let file = PidFile::new(pid, "ns/pid");
+    match file.absolute().and_then(|path| fd::stat_at(fd::CWD, &path, 0)) {
         Ok(st) => Ok(Some(st.st_ino)),
         Err(Errno::ENOENT | Errno::ESRCH | Errno::EACCES | Errno::EPERM) => Ok(None),
-        Err(errno) => Err(Error::os(errno, format!("stat {path}"))),
+        Err(errno) => Err(Error::os(errno, format!("stat {file}"))),
     }
 }
 
@@ -225,13 +225,15 @@ pub(crate) struct Stat {
 
 fn stat(pid: i32) -> Result<Option<Stat>> {
     let mut text = [0; 1024];
-    let read = c_str(format!("/proc/{pid}/stat"))
+    let path = PidFile::new(pid, "stat");
+    let read = path
+        .absolute()
         .and_then(|path| fd::open(fd::CWD, &path, libc::O_RDONLY, 0))
         .and_then(|file| fd::read(file, &mut text));
     match read {
         Ok(n) => Ok(parse_stat(text.get(..n).unwrap_or_default())),
         Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),
-        Err(errno) => Err(Error::os(errno, format!("read /proc/{pid}/stat"))),
+        Err(errno) => Err(Error::os(errno, format!("read {path}"))),
     }
 }
 
