@@ -26,20 +26,20 @@ const RUN_PEAK_KIB: u64 = 2560;
 const CREATED_OWN_KIB: u64 = 300;
 
 #[test]
-fn size() -> Result {
+fn the_program_is_within_its_size() -> Result {
     let size = std::fs::metadata(program()?).doing("program")?.len();
     within("bytes of the program", size, SIZE)
 }
 
 #[test]
-fn no_libraries() -> Result {
+fn the_program_needs_no_libraries() -> Result {
     let file = File::open(program()?).doing("program")?;
     ensure!(!has_interpreter(&file)?, "the program asks for a dynamic linker");
     Ok(())
 }
 
 #[test]
-fn run() -> Result {
+fn run_is_within_its_budget() -> Result {
     let _alone = host::alone();
     let workdir = Workdir::new()?;
     let cost = workdir.tally(&["run", "budget"])?;
@@ -49,7 +49,7 @@ fn run() -> Result {
 }
 
 #[test]
-fn created() -> Result {
+fn a_created_container_is_within_its_budget() -> Result {
     let _alone = host::alone();
     let workdir = Workdir::new()?;
     // Pages that are not on the disk yet would count as private memory.

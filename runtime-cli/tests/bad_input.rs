@@ -30,7 +30,7 @@ impl Host {
 }
 
 #[test]
-fn config_json_that_is_missing_broken_or_wrong() {
+fn a_config_json_that_is_missing_broken_or_wrong_is_an_error() {
     let host = Host::new(false);
     let bundle = Bundle::new(&["exit", "0"]).unwrap();
     let config = bundle.path().join("config.json");
@@ -72,7 +72,7 @@ fn config_json_that_is_missing_broken_or_wrong() {
 }
 
 #[test]
-fn a_missing_rootfs() {
+fn a_missing_rootfs_is_an_error() {
     let host = Host::new(false);
     host.refuses_config(|c| c["root"]["path"] = json!("nope"), "/nope: no such file or directory");
     host.refuses_config(|c| c["root"]["path"] = json!("config.json"), "/config.json: not a directory");
@@ -93,7 +93,7 @@ fn a_file_system_that_refuses_an_option_is_quoted() {
 }
 
 #[test]
-fn invalid_bundles() {
+fn invalid_bundles_are_errors() {
     let host = Host::new(false);
     let file = tempfile::NamedTempFile::new().unwrap();
     for (bundle, error) in [
@@ -107,7 +107,7 @@ fn invalid_bundles() {
 }
 
 #[test]
-fn ids() {
+fn malformed_ids_are_errors() {
     let host = Host::new(false);
     let bundle = Bundle::new(&["sleep"]).unwrap();
     for (id, error) in [
@@ -136,7 +136,7 @@ fn ids() {
 }
 
 #[test]
-fn documents_of_update_and_exec() {
+fn wrong_documents_of_update_and_exec_are_errors() {
     let host = Host::new(false);
     let bundle = Bundle::new(&["sleep"]).unwrap();
     host.runtime.run_in(&bundle, &["create", "c"]).unwrap().ok().unwrap();
@@ -154,7 +154,7 @@ fn documents_of_update_and_exec() {
 }
 
 #[test]
-fn entrypoints() {
+fn programs_that_cannot_be_executed_are_errors() {
     let host = Host::new(false);
     let args = |value: Value| move |config: &mut Value| config["process"]["args"] = value;
     let init = "unable to start container process: error during container init: ";
@@ -208,7 +208,7 @@ fn a_program_with_a_capability_that_the_container_must_not_have() {
 }
 
 #[test]
-fn records_that_are_torn_or_foreign() {
+fn records_that_are_torn_or_foreign_are_errors() {
     let host = Host::new(false);
     let root = host.runtime.root();
     let bundle = Bundle::new(&["exit", "0"]).unwrap();
@@ -244,7 +244,7 @@ fn records_that_are_torn_or_foreign() {
 }
 
 #[test]
-fn arguments() {
+fn wrong_arguments_are_errors() {
     let host = Host::new(false);
     let plain = |args: &[&str]| {
         finish({
@@ -305,7 +305,7 @@ fn the_number_of_sockets_that_a_service_manager_passes_is_checked() {
 }
 
 #[test]
-fn terminals_and_sockets() {
+fn wrong_terminals_and_sockets_are_errors() {
     let host = Host::new(false);
     let terminal =
         Bundle::new(&["exit", "0"]).unwrap().with(|c| c["process"]["terminal"] = json!(true)).unwrap();

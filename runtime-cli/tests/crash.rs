@@ -47,7 +47,7 @@ fn kill_at_any_moment(verb: &str, bundle: &Bundle, rounds: u32) {
 }
 
 #[test]
-fn create() {
+fn a_killed_create_can_be_deleted() {
     kill_at_any_moment("create", &Bundle::new(&["sleep"]).unwrap(), 80);
 }
 
@@ -112,7 +112,7 @@ fn too_few_descriptors() {
 
 /// More mounts than the soft limit of descriptors.
 #[test]
-fn a_thousand_mounts() {
+fn a_thousand_mounts_fit_into_few_descriptors() {
     let _alone = host::alone();
     let runtime = runtime();
     let before = HostSnapshot::take().unwrap();

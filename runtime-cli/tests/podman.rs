@@ -12,7 +12,7 @@ fn runtime() -> Runtime {
 
 /// Runs a container as `podman run --cgroups disabled` does.
 #[test]
-fn without_a_cgroup() {
+fn a_container_without_a_cgroup_runs() {
     let _alone = host::alone();
     let runtime = runtime();
     let bundle = Bundle::new(&["report"]).unwrap().with(|config| {
@@ -36,7 +36,7 @@ fn without_a_cgroup() {
 }
 
 #[test]
-fn an_unknown_cgroup_manager() {
+fn an_unknown_cgroup_manager_is_an_error() {
     let bundle = Bundle::new(&["report"]).unwrap();
     let refused = runtime().run_in(&bundle, &["--cgroup-manager", "magic", "run", "report"]).unwrap();
     refused.failed_with(1, "unknown manager \\\"magic\\\"").unwrap();

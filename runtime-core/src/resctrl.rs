@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     #[allow(clippy::disallowed_methods)]
-    fn places() {
+    fn a_container_has_a_group_of_its_own_or_an_existing_one() {
         let (dir, resctrl) = resctrl();
         std::fs::create_dir(dir.path().join("gold")).unwrap();
         std::fs::write(dir.path().join("gold/schemata"), "L3:0=ff\n").unwrap();
@@ -352,7 +352,7 @@ mod tests {
     /// The kernel makes the files of a new group. Here the test does.
     #[test]
     #[allow(clippy::disallowed_methods)]
-    fn the_written_lines() {
+    fn only_the_configured_lines_are_written() {
         let (dir, resctrl) = resctrl();
         let files = |group: &str| {
             for name in ["schemata", "tasks"] {

@@ -186,7 +186,7 @@ fn with_ceiling(mut profile: LinuxSeccomp) -> LinuxSeccomp {
 }
 
 #[test]
-fn tables() {
+fn the_tables_are_libseccomp_s() {
     let rows = include_str!("../src/table/rows.rs").lines();
     let names: Vec<&str> = rows.filter_map(|row| row.strip_prefix("    (\"")?.split('"').next()).collect();
     assert!(names.len() > 500);

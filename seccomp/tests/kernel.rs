@@ -82,7 +82,7 @@ fn allowed_and_logged_calls_are_made() {
 }
 
 #[test]
-fn errno() {
+fn an_errno_is_returned() {
     let program = except_getppid("SCMP_ACT_ERRNO");
     assert_eq!(under(&program, || fails(call(GETPPID, NO_ARGS), libc::EPERM)), End::Exited(0));
     // Without a tracer, SCMP_ACT_TRACE returns ENOSYS.
@@ -91,7 +91,7 @@ fn errno() {
 }
 
 #[test]
-fn killed() {
+fn a_forbidden_call_kills() {
     for action in ["SCMP_ACT_KILL", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_KILL_PROCESS"] {
         let end = under(&except_getppid(action), || i32::from(call(GETPPID, NO_ARGS) > 0));
         assert_eq!(end, End::Signalled(libc::SIGSYS), "{action}");
@@ -99,7 +99,7 @@ fn killed() {
 }
 
 #[test]
-fn trapped() {
+fn a_forbidden_call_raises_a_signal() {
     let end = under(&except_getppid("SCMP_ACT_TRAP"), || {
         exit_on(Signal::SIGSYS).unwrap();
         call(GETPPID, NO_ARGS) as i32
@@ -108,7 +108,7 @@ fn trapped() {
 }
 
 #[test]
-fn traced() {
+fn a_tracer_decides() {
     let program = except_getppid("SCMP_ACT_TRACE");
     let end = child(|| {
         let traced = fork(|| {
@@ -137,7 +137,7 @@ fn traced() {
 }
 
 #[test]
-fn notified() {
+fn a_listener_is_notified() {
     let json = r#"{ "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/unused",
         "syscalls": [{ "names": ["getppid"], "action": "SCMP_ACT_NOTIFY" }] }"#;
     let policy = common::policy(&LinuxSeccomp::parse(json).profile());

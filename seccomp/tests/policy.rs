@@ -22,7 +22,7 @@ const ACTIONS: &str = "SCMP_ACT_ALLOW, SCMP_ACT_ERRNO, SCMP_ACT_KILL, SCMP_ACT_K
     SCMP_ACT_KILL_THREAD, SCMP_ACT_LOG, SCMP_ACT_NOTIFY, SCMP_ACT_TRACE, SCMP_ACT_TRAP";
 
 #[test]
-fn actions() {
+fn an_unknown_action_is_an_error() {
     let unknown =
         |path: &str, name: &str| Err(format!("{path}: {name:?} is no action; allowed are {ACTIONS}"));
     assert_eq!(policy(r#"{ "defaultAction": "" }"#), unknown("defaultAction", ""));
@@ -53,7 +53,7 @@ fn errno_only_where_it_means_something() {
 }
 
 #[test]
-fn architectures() {
+fn the_native_architecture_is_implied() {
     let archs = |json| policy(json).map(|policy| policy.architectures().to_vec());
     // The native one is implied, and may be given again.
     assert_eq!(archs(r#"{ "defaultAction": "SCMP_ACT_ALLOW" }"#), Ok(vec![Arch::X86_64]));
@@ -79,7 +79,7 @@ fn architectures() {
 }
 
 #[test]
-fn arguments() {
+fn wrong_arguments_are_errors() {
     let with_arg = |arg: &str| {
         with_rule(&format!(
             r#""action": "SCMP_ACT_KILL", "args": [{{ "index": 0, "value": 0, "op": "SCMP_CMP_EQ" }}, {arg}]"#
@@ -100,7 +100,7 @@ fn arguments() {
 }
 
 #[test]
-fn names() {
+fn unknown_names_are_notes_and_empty_ones_errors() {
     let with_names = |names: &str| {
         policy(&format!(
             r#"{{ "defaultAction": "SCMP_ACT_ALLOW",
@@ -129,7 +129,7 @@ fn notes_do_not_repeat() {
 }
 
 #[test]
-fn flags() {
+fn absent_flags_differ_from_empty_ones() {
     let flags = |flags: &str, action: &str| {
         policy(&format!(
             r#"{{ "defaultAction": "SCMP_ACT_ALLOW", {flags} "listenerPath": "/run/agent",
@@ -161,7 +161,7 @@ fn flags() {
 }
 
 #[test]
-fn listener() {
+fn a_listener_needs_an_action_that_notifies() {
     let with = |rest: &str, action: &str| {
         policy(&format!(
             r#"{{ "defaultAction": "SCMP_ACT_ALLOW", {rest}

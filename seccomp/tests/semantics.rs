@@ -241,7 +241,7 @@ fn arm_has_two_ranges_of_numbers() {
 }
 
 #[test]
-fn multiplexers() {
+fn a_multiplexed_call_has_the_rules_of_the_direct_one() {
     let rule = r#"{ "names": ["socket", "semop"], "action": "SCMP_ACT_LOG",
         "args": [{ "index": 0, "op": "SCMP_CMP_EQ", "value": 7 }, { "index": 1, "op": "SCMP_CMP_EQ", "value": 8 }] }"#;
     let filter = Filter::new(ALL_X86, "SCMP_ACT_ALLOW", rule);

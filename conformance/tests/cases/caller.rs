@@ -128,7 +128,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "an endless passwd file",
+        name: "an endless passwd file is not read to its end",
         quote: "HOME is looked up in the image's /etc/passwd, which may be any file: here, a link to a device",
         run: |runtime| {
             let bundle = Bundle::new(&["report"])?;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "namespaces",
+        name: "namespaces without a path are new",
         quote: "If path is not specified, the runtime MUST create a new container namespace of type type \
                 (config-linux.md, Namespaces)",
         run: |runtime| {
@@ -73,12 +73,12 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the mounts, in their order",
+        name: "the mounts are made in their order",
         quote: "The runtime MUST mount entries in the listed order (config.md, Mounts)",
         run: mounts,
     },
     Case {
-        name: "a read-only root file system",
+        name: "a read-only root file system cannot be written to",
         quote: "readonly: If true then the root filesystem MUST be read-only inside the container (config.md, Root)",
         run: |runtime| {
             let bundle = Bundle::new(&["write", "/x", "y"])?;
@@ -91,7 +91,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "default devices",
+        name: "the default devices are supplied",
         quote: "In addition to any devices configured with this setting, the runtime MUST also supply /dev/null, \
                 /dev/zero, /dev/full, /dev/random, /dev/urandom, /dev/tty and /dev/ptmx (config-linux.md, Default Devices)",
         run: |runtime| {
@@ -113,13 +113,13 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "links in /dev",
+        name: "/dev has links to the standard streams",
         quote: "The runtime MUST create the following symlinks if the source file exists after processing mounts: \
                 /dev/fd, /dev/stdin, /dev/stdout, /dev/stderr (runtime-linux.md, Dev symbolic links)",
         run: |runtime| has_links(&report(runtime)?),
     },
     Case {
-        name: "masked paths",
+        name: "masked paths cannot be read",
         quote: "maskedPaths will mask over the provided paths inside the container so that they cannot be read \
                 (config-linux.md, Masked Paths)",
         run: |runtime| {
@@ -140,7 +140,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "read-only paths",
+        name: "read-only paths cannot be written to",
         quote: "readonlyPaths will set the provided paths as readonly inside the container \
                 (config-linux.md, Readonly Paths)",
         run: |runtime| {
@@ -154,7 +154,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "capabilities",
+        name: "the program has the configured capabilities",
         quote: "capabilities is an object containing arrays that specifies the sets of capabilities for the process \
                 (config.md, Linux Process)",
         run: |runtime| {
@@ -184,7 +184,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "resource limits",
+        name: "the program has the configured resource limits",
         quote: "getrlimit(3) MUST succeed, rlim.rlim_cur MUST match the configured value, rlim.rlim_max MUST match \
                 the configured value (config.md, POSIX Process)",
         run: |runtime| {
@@ -201,7 +201,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "no new privileges",
+        name: "no_new_privs is set",
         quote: "noNewPrivileges: setting it to true prevents the process from gaining additional privileges \
                 (config.md, Linux Process)",
         run: |runtime| {
@@ -237,7 +237,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "environment and HOME",
+        name: "HOME comes from passwd, and a repeated variable has its last value",
         quote: "runc: the last value of a repeated variable is used, at its position; HOME comes from the \
                 container's /etc/passwd",
         run: |runtime| {
@@ -257,7 +257,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "arguments and the search path",
+        name: "the program gets its arguments and is found in PATH",
         quote: "args: this specification extends the IEEE standard in that at least one entry is REQUIRED, and that \
                 entry is used with the same semantics as execvp's file (config.md, Process)",
         run: |runtime| {
@@ -268,7 +268,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "working directory and umask",
+        name: "the program has its working directory and umask",
         quote: "cwd is the working directory that will be set for the executable; umask specifies the umask of the user \
                 (config.md, Process)",
         run: |runtime| {
@@ -290,7 +290,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "only standard descriptors",
+        name: "only the standard descriptors are open",
         quote: "By default, only the stdin, stdout and stderr file descriptors are kept open for the application by \
                 the runtime (runtime-linux.md, File descriptors)",
         run: |runtime| {
@@ -301,7 +301,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the device filter",
+        name: "only allowed devices can be opened",
         quote: "devices: configures the allowed device list; the runtime MUST apply entries in the listed order \
                 (config-linux.md, Allowed Device list)",
         run: |runtime| {
@@ -329,7 +329,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a private session keyring",
+        name: "the session keyring is private",
         quote: "runc: the container joins a new session keyring _ses.ID",
         run: |runtime| {
             let bundle =

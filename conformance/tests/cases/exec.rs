@@ -12,7 +12,7 @@ use std::process::Command;
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "user and groups",
+        name: "exec has the user and the groups of its flags",
         quote: "runc exec --user UID[:GID], --additional-gids GID",
         run: |runtime| {
             in_container(
@@ -36,7 +36,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "environment and working directory",
+        name: "exec has the environment and the working directory of its flags",
         quote: "runc exec --env NAME=value (a comma separates nothing), --cwd DIR",
         run: |runtime| {
             in_container(
@@ -70,7 +70,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "capabilities",
+        name: "exec adds a capability to three sets",
         quote: "runc exec --cap CAPABILITY adds it to the bounding, effective and permitted sets",
         run: |runtime| {
             in_container(
@@ -96,7 +96,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "no new privileges",
+        name: "exec sets no_new_privs, or keeps the container's",
         quote: "runc exec --no-new-privs sets the flag; without it, it is the container's",
         run: |runtime| {
             for (set, flags, want) in [
@@ -137,7 +137,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a process file",
+        name: "exec reads its process from a file",
         quote: "runc exec --process FILE: the file has the format of config.json's process",
         run: |runtime| {
             in_container(
@@ -171,7 +171,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "detached",
+        name: "a detached exec writes the pid while the process runs",
         quote: "runc exec --detach --pid-file FILE: the pid, without a newline, while the process runs",
         run: |runtime| {
             in_container(
@@ -194,7 +194,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "exit status",
+        name: "exec has the exit status of its process",
         quote: "runc exec: the status of the process, 128 + N if signal N ended it, 255 for errors of exec",
         run: |runtime| {
             in_container(
@@ -220,7 +220,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "arguments that look like flags",
+        name: "arguments behind the id belong to the command",
         quote: "runc exec: all arguments after the container's id belong to the command",
         run: |runtime| {
             in_container(
@@ -235,7 +235,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "descriptors",
+        name: "exec passes on only the descriptors to preserve",
         quote: "runc exec --preserve-fds N: the caller's descriptors from 3 on, and no other",
         run: |runtime| {
             in_container(
@@ -258,7 +258,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a program through /proc/self",
+        name: "a program can be executed through /proc/self",
         quote: "runc: the program is looked up as the process that will execute it (proc_pid_fd(5))",
         run: |runtime| {
             in_container(
@@ -286,7 +286,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "sockets of a service manager",
+        name: "exec passes on the sockets of a service manager",
         quote: "crun (runc does so for run only): LISTEN_FDS is passed on if LISTEN_PID is the runtime, and \
                 LISTEN_PID is then 1 (sd_listen_fds(3))",
         run: |runtime| {
@@ -298,7 +298,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "sockets of a service manager in run",
+        name: "run passes on the sockets of a service manager",
         quote: "runc: LISTEN_FDS is passed on if LISTEN_PID is the runtime, and LISTEN_PID is then 1 \
                 (sd_listen_fds(3))",
         run: |runtime| {
@@ -307,7 +307,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a terminal in the foreground",
+        name: "a terminal in the foreground is relayed to the caller's",
         quote: "runc exec --tty: a pseudoterminal of the container, relayed to the caller's",
         run: |runtime| {
             in_container(
@@ -386,7 +386,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "labels without a security module",
+        name: "labels without a security module are errors",
         quote: "process.apparmorProfile and process.selinuxLabel are refused where there is no such module",
         run: |runtime| {
             in_container(
@@ -407,7 +407,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "in a paused container",
+        name: "exec in a paused container begins when it is resumed",
         quote: "runc exec --ignore-paused: the process begins when the container is resumed",
         run: |runtime| {
             in_container(
@@ -442,7 +442,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "in a created container",
+        name: "exec works before the program was started",
         quote: "runc exec works in a container whose program has not been started",
         run: |runtime| {
             let bundle = Bundle::new(&["sleep"])?;

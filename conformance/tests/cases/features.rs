@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "versions",
+        name: "features lists versions that are accepted",
         quote: "The runtime MUST accept this value as the ociVersion property of config.json (features.md, \
                 Specification version)",
         run: |runtime| {
@@ -22,7 +22,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "hooks",
+        name: "features lists the hooks",
         quote: "The runtime MUST support the elements in this array as the hooks property of config.json \
                 (features.md, Hooks)",
         run: |runtime| {
@@ -47,13 +47,13 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "mount options",
+        name: "features lists the mount options",
         quote: "The runtime MUST recognize the elements in this array as the options of mounts objects in \
                 config.json (features.md, Mount Options)",
         run: mount_options,
     },
     Case {
-        name: "namespaces",
+        name: "features lists the types of namespaces",
         quote: "The runtime MUST recognize the elements in this array as the type of linux.namespaces objects \
                 (features-linux.md, Namespaces)",
         run: |runtime| {
@@ -68,7 +68,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "capabilities",
+        name: "features lists the capabilities",
         quote: "The runtime MUST recognize the elements in this array in the process.capabilities object of \
                 config.json (features-linux.md, Capabilities)",
         run: |runtime| {
@@ -88,13 +88,13 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "seccomp",
+        name: "features lists what filters can have",
         quote: "The runtime MUST recognize the elements in this array in [...] the linux.seccomp object in \
                 config.json (features-linux.md, Seccomp)",
         run: seccomp,
     },
     Case {
-        name: "memory policies",
+        name: "features lists the modes of memory policies",
         quote: "The runtime MUST recognize the elements in this array as the mode of linux.memoryPolicy objects \
                 in config.json (features-linux.md, MemoryPolicy)",
         run: memory_policies,

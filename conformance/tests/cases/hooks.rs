@@ -16,7 +16,7 @@ const KINDS: [&str; 6] =
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "listed order",
+        name: "hooks run in the listed order",
         quote: "Hooks MUST be called in the listed order (config.md, POSIX-platform Hooks)",
         run: |runtime| {
             let reports = all_twice(runtime)?;
@@ -28,7 +28,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "prestart, createRuntime, createContainer",
+        name: "prestart hooks run before createRuntime and createContainer hooks",
         quote: "The `prestart` hooks MUST be called before the `createRuntime` hooks. The `createContainer` hooks MUST be \
                 called after the `createRuntime` hooks (config.md, POSIX-platform Hooks)",
         run: |runtime| {
@@ -39,7 +39,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "startContainer before poststart",
+        name: "startContainer hooks run before poststart hooks",
         quote: "7. The `startContainer` hooks MUST be invoked by the runtime. 8. The runtime MUST run the user-specified \
                 program. 9. The `poststart` hooks MUST be invoked by the runtime (runtime.md, Lifecycle)",
         run: |runtime| {
@@ -50,7 +50,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "state of the container on standard input",
+        name: "hooks read the state on standard input",
         quote: "The state of the container MUST be passed to hooks over stdin so that they may do work appropriate \
                 to the current state of the container (config.md, POSIX-platform Hooks)",
         run: |runtime| {
@@ -67,7 +67,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "status in the state",
+        name: "the state of each hook has its status",
         quote: "`creating`: the container is being created (step 2 in the lifecycle); `created`: the runtime has \
                 finished the create operation [...] (after step 2); `running`: the container process has executed \
                 the user-specified program [...] (after step 8) (runtime.md, State)",
@@ -88,7 +88,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "pid in the state",
+        name: "the state of each hook has the pid that the hook sees",
         quote: "For hooks executed in the runtime namespace, it is the pid as seen by the runtime. For hooks executed \
                 in the container namespace, it is the pid as seen by the container (runtime.md, State)",
         run: |runtime| {
@@ -105,7 +105,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the namespaces of hooks",
+        name: "hooks run in their namespaces",
         quote: "The `createContainer` hooks MUST be executed in the container namespace; the `startContainer` hooks \
                 MUST be executed in the container namespace; the `prestart`, `createRuntime`, `poststart` and \
                 `poststop` hooks MUST be executed in the runtime namespace (config.md, POSIX-platform Hooks)",
@@ -121,7 +121,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "before pivot_root",
+        name: "createContainer hooks run before pivot_root",
         quote: "The `createContainer` hooks MUST be called [...] after the runtime environment has been created \
                 (according to the configuration in config.json) but before the `pivot_root` or any equivalent \
                 operation has been executed (config.md, CreateContainer Hooks)",
@@ -140,7 +140,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "poststart after the program was executed",
+        name: "poststart hooks run after the program was executed",
         quote: "The `poststart` hooks MUST be called after the user-specified process is executed but before the \
                 `start` operation returns (config.md, Poststart)",
         run: |runtime| {
@@ -151,7 +151,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "startContainer before the program is executed",
+        name: "startContainer hooks run before the program is executed",
         quote: "The `startContainer` hooks MUST be called before the user-specified process is executed as part of \
                 the `start` operation (config.md, StartContainer Hooks)",
         run: |runtime| {
@@ -163,7 +163,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "path of a startContainer hook",
+        name: "the path of a startContainer hook is the container's",
         quote: "The `startContainer` hooks' path MUST resolve in the container namespace (config.md, StartContainer \
                 Hooks)",
         run: |runtime| {
@@ -175,7 +175,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "arguments and environment",
+        name: "hooks have their arguments and their environment",
         quote: "args has the same semantics as IEEE Std 1003.1-2008 execv's argv; env has the same semantics as IEEE \
                 Std 1003.1-2008's environ (config.md, POSIX-platform Hooks)",
         run: |runtime| {
@@ -199,19 +199,19 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a failing prestart hook",
+        name: "a failing prestart hook stops the container",
         quote: "If any `prestart` hook fails, the runtime MUST generate an error, stop the container, and continue \
                 the lifecycle at step 12 (runtime.md, Lifecycle, 3)",
         run: |runtime| failing(runtime, "prestart", "create"),
     },
     Case {
-        name: "a failing createContainer hook",
+        name: "a failing createContainer hook stops the container",
         quote: "If any `createContainer` hook fails, the runtime MUST generate an error, stop the container, and \
                 continue the lifecycle at step 12 (runtime.md, Lifecycle, 5)",
         run: |runtime| failing(runtime, "createContainer", "create"),
     },
     Case {
-        name: "a failing startContainer hook",
+        name: "a failing startContainer hook stops the container",
         quote: "If any `startContainer` hook fails, the runtime MUST generate an error, stop the container, and \
                 continue the lifecycle at step 12 (runtime.md, Lifecycle, 7)",
         run: |runtime| failing(runtime, "startContainer", "start"),
@@ -236,7 +236,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "timeouts",
+        name: "a hook is aborted after its timeout",
         quote: "timeout is the number of seconds before aborting the hook (config.md, POSIX-platform Hooks)",
         run: |runtime| {
             for kind in ["prestart", "createRuntime", "createContainer", "startContainer", "poststart"] {
@@ -267,7 +267,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a relative path",
+        name: "a relative path of a hook is an error",
         quote: "This specification extends the IEEE standard in that `path` MUST be absolute (config.md, \
                 POSIX-platform Hooks)",
         run: |runtime| {
@@ -277,7 +277,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "hooks without a pid namespace",
+        name: "hooks without a pid namespace see the host's pid",
         quote: "For hooks executed in the container namespace, it is the pid as seen by the container (runtime.md, \
                 State)",
         run: |runtime| {

@@ -9,7 +9,7 @@ use std::path::Path;
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "create, start, kill, delete",
+        name: "create, start, kill and delete lead from status to status",
         quote: "`created`: the runtime has finished the create operation, and the container process has \
                 neither exited nor executed the user-specified program (runtime.md, State)",
         run: whole_life,
@@ -25,12 +25,12 @@ pub(crate) const CASES: &[Case] = &[
         run: state_document,
     },
     Case {
-        name: "state of an unknown container",
+        name: "state of an unknown container is an error",
         quote: "Attempting to query a container that does not exist MUST generate an error (runtime.md, Query State)",
         run: |runtime| runtime.run(&["state", "nobody"])?.failed().map(drop),
     },
     Case {
-        name: "operations without an id",
+        name: "operations without an id are errors",
         quote: "This operation MUST generate an error if it is not provided the container ID (runtime.md)",
         run: |runtime| {
             for verb in ["create", "start", "state", "kill", "delete"] {
@@ -40,7 +40,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "operations on an unknown container",
+        name: "operations on an unknown container are errors",
         quote: "Attempting to `start` a container that is not `created` MUST have no effect on the container \
                 and MUST generate an error (runtime.md, Start)",
         run: |runtime| {
@@ -68,7 +68,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "malformed ids",
+        name: "malformed ids are errors",
         quote: "or is not valid in any other way, the implementation MUST generate an error (runtime.md, Create)",
         run: |runtime| {
             let bundle = Bundle::new(&["exit", "0"])?;
@@ -78,7 +78,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "ids with other characters",
+        name: "ids with other characters are errors",
         quote: "runc: an id has only ASCII letters, digits, and _+-.",
         run: |runtime| {
             let bundle = Bundle::new(&["exit", "0"])?;
@@ -86,12 +86,12 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a missing bundle",
+        name: "a missing bundle is an error",
         quote: "This operation MUST generate an error if it is not provided a path to the bundle (runtime.md, Create)",
         run: |runtime| runtime.run(&["create", "--bundle", "/nonexistent", "c"])?.failed().map(drop),
     },
     Case {
-        name: "a bundle without config.json",
+        name: "a bundle without config.json is an error",
         quote: "`config.json`: contains configuration data. This REQUIRED file MUST reside in the root of the bundle \
                 directory and MUST be named `config.json` (bundle.md)",
         run: |runtime| {
@@ -114,7 +114,7 @@ pub(crate) const CASES: &[Case] = &[
         run: late_edits,
     },
     Case {
-        name: "start only once",
+        name: "a container starts only once",
         quote: "Attempting to `start` a container that is not `created` MUST have no effect on the container \
                 and MUST generate an error (runtime.md, Start)",
         run: start_once,
@@ -130,12 +130,12 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| kill_sends(runtime, &["USR1", "SIGUSR1", "10"]),
     },
     Case {
-        name: "names of signals in lower case",
+        name: "names of signals may be in lower case",
         quote: "runc: the name of a signal may be in any case",
         run: |runtime| kill_sends(runtime, &["usr1", "sigusr1"]),
     },
     Case {
-        name: "kill of a stopped container",
+        name: "kill of a stopped container is an error",
         quote: "Attempting to send a signal to a container that is neither `created` nor `running` MUST have \
                 no effect on the container and MUST generate an error (runtime.md, Kill)",
         run: |runtime| {
@@ -148,7 +148,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "delete of a running container",
+        name: "delete of a running container is an error",
         quote: "Attempting to `delete` a container that is not `stopped` MUST have no effect on the container \
                 and MUST generate an error (runtime.md, Delete)",
         run: |runtime| {
@@ -160,7 +160,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "delete of a created container",
+        name: "delete of a created container ends it",
         quote: "runc, crun and containerd agree against the specification: `delete` of a container that was never \
                 started kills and deletes it (docs/decisions/traps.md, T1)",
         run: |runtime| {
@@ -176,7 +176,7 @@ pub(crate) const CASES: &[Case] = &[
         run: failures_leave_nothing,
     },
     Case {
-        name: "a failing createRuntime hook",
+        name: "a failing createRuntime hook stops the container",
         quote: "If any `createRuntime` hook fails, the runtime MUST generate an error, stop the container, and \
                 continue the lifecycle at step 12 (runtime.md, Lifecycle, 4)",
         run: |runtime| {
@@ -187,7 +187,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a failing poststart hook",
+        name: "a failing poststart hook stops the container",
         quote: "If any `poststart` hook fails, the runtime MUST generate an error, stop the container, and \
                 continue the lifecycle at step 12 (runtime.md, Lifecycle, 9, since 1.3)",
         run: |runtime| {
@@ -199,7 +199,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a failing poststop hook",
+        name: "a failing poststop hook is a warning",
         quote: "If any `poststop` hook fails, the runtime MUST log a warning, but the remaining hooks and lifecycle \
                 continue as if the hook had succeeded (runtime.md, Lifecycle, 13)",
         run: |runtime| {
@@ -262,7 +262,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the pid file",
+        name: "the pid file has the pid and no newline",
         quote: "runc: the pid in decimal without a newline, in a file that is replaced in one step",
         run: |runtime| {
             let bundle = Bundle::new(&["sleep"])?;
@@ -275,7 +275,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "list",
+        name: "list shows every container",
         quote: "runc: list shows every container of the state directory",
         run: |runtime| {
             let bundle = Bundle::new(&["sleep"])?;

@@ -16,7 +16,7 @@ pub(crate) fn missing_controllers() -> Vec<&'static str> {
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "memory",
+        name: "memory is limited",
         quote: "limit - sets limit of memory usage (config-linux.md, Memory)",
         run: |runtime| {
             let limits = json!({ "memory": { "limit": 16 << 20, "swap": 16 << 20 } });
@@ -63,7 +63,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "CPU time",
+        name: "CPU time is limited",
         quote: "quota - specifies the total amount of time in microseconds for which all tasks in a cgroup can run \
                 during one period (config-linux.md, CPU)",
         run: |runtime| {
@@ -83,7 +83,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "CPUs",
+        name: "CPUs are limited",
         quote: "cpus - list of CPUs the container will run on (config-linux.md, CPU)",
         run: |runtime| {
             let status =
@@ -95,7 +95,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "CPUs that do not exist",
+        name: "CPUs that do not exist are errors",
         quote: "MUST generate an error if any property cannot be applied as specified (runtime.md, Create)",
         run: |runtime| {
             run(runtime, &["exit", "0"], &json!({ "cpu": { "cpus": "4000" } }))?.failed()?;
@@ -103,7 +103,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "number of tasks",
+        name: "the number of tasks is limited",
         quote: "limit - specifies the maximum number of tasks in the cgroup, with -1 indicating no limit \
                 (config-linux.md, PIDs)",
         run: |runtime| {
@@ -127,19 +127,19 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "throughput of a block device",
+        name: "the throughput of a block device is limited",
         quote: "throttleReadBpsDevice - bandwidth rate limit in bytes per second for the device \
                 (config-linux.md, Block IO)",
         run: throughput,
     },
     Case {
-        name: "huge pages",
+        name: "huge pages are limited",
         quote: "limit - limit in bytes of hugepagesize HugeTLB reservations (if supported) or usage \
                 (config-linux.md, Huge page limits)",
         run: huge_pages,
     },
     Case {
-        name: "unified",
+        name: "unified sets files of the cgroup",
         quote: "Each key in the map refers to a file in the cgroup unified hierarchy. The OCI runtime MUST ensure that \
                 the needed cgroup controllers are enabled for the cgroup (config-linux.md, Unified)",
         run: |runtime| {
@@ -154,7 +154,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "unified with a missing controller",
+        name: "unified with a missing controller is an error",
         quote: "The runtime MUST generate an error when the configuration refers to a cgroup controller that is not \
                 present or that cannot be enabled (config-linux.md, Unified)",
         run: |runtime| {

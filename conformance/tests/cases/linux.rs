@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "versions of the specification",
+        name: "older versions of the specification are accepted",
         quote: "if a configuration is compliant with version 1.1 of this specification, it is compatible with all \
                 runtimes that support any 1.1 or later release of this specification (config.md, Specification version)",
         run: |runtime| {
@@ -22,7 +22,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "invalid versions",
+        name: "invalid versions are errors",
         quote: "ociVersion (string, REQUIRED) MUST be in SemVer v2.0.0 format (config.md, Specification version)",
         run: |runtime| {
             let far = [json!("invalid"), json!("1"), json!(""), json!(1.2), Value::Null];
@@ -44,7 +44,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "unknown properties",
+        name: "unknown properties are ignored",
         quote: "Runtimes MAY log unknown properties but MUST otherwise ignore them. That includes not generating errors if \
                 they encounter an unknown property (config.md, Extensibility)",
         run: |runtime| {
@@ -64,7 +64,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "unknown annotations",
+        name: "unknown annotations are ignored",
         quote: "Runtimes MUST handle unknown annotation keys like any other unknown property; values MAY be an empty \
                 string (config.md, Annotations)",
         run: |runtime| {
@@ -77,7 +77,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "invalid annotations",
+        name: "annotations that are no strings are errors",
         quote: "Annotations MUST be a key-value map. Values MUST be strings (config.md, Annotations)",
         run: |runtime| {
             each([json!({ "a": 1 }), json!(["a"]), json!("a=b")], |annotations| {
@@ -86,12 +86,12 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "an annotation without a name",
+        name: "an annotation without a name is an error",
         quote: "Keys MUST NOT be an empty string (config.md, Annotations)",
         run: |runtime| refused(runtime, |config| config["annotations"] = json!({ "": "x" })),
     },
     Case {
-        name: "values of a wrong type",
+        name: "values of a wrong type are errors",
         quote: "Runtimes MUST generate an error when invalid or unsupported values are encountered (config.md, Valid \
                 values)",
         run: |runtime| {
@@ -115,7 +115,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a root that is not a directory",
+        name: "a root that is not a directory is an error",
         quote: "A directory MUST exist at the path declared by the field (config.md, Root)",
         run: |runtime| {
             refused(runtime, |config| config["root"]["path"] = json!("rootfs/probe"))?;
@@ -126,7 +126,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "an absolute path of the root",
+        name: "the path of the root may be absolute",
         quote: "On POSIX platforms, `path` is either an absolute path or a relative path to the bundle (config.md, Root)",
         run: |runtime| {
             let other = Bundle::new(&[])?;
@@ -138,7 +138,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "devices",
+        name: "devices are available at their paths",
         quote: "devices (array of objects, OPTIONAL) lists devices that MUST be available in the container. The path MAY \
                 be anywhere in the container filesystem, notably outside of `/dev` (config-linux.md, Devices)",
         run: |runtime| {
@@ -159,7 +159,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "devices in a user namespace",
+        name: "devices are available in a user namespace",
         quote: "uid (uint32, OPTIONAL) - id of device owner in the container namespace; The runtime MAY supply them however \
                 it likes (with mknod, by bind mounting from the runtime mount namespace, using symlinks, etc.) \
                 (config-linux.md, Devices)",
@@ -177,7 +177,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a device where another file is",
+        name: "a device is an error where another file is",
         quote: "If a file already exists at `path` that does not match the requested device, the runtime MUST generate an \
                 error (config-linux.md, Devices)",
         run: |runtime| {
@@ -191,7 +191,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a device that exists already",
+        name: "a device that exists already is used",
         quote: "If a file already exists at `path` that does not match the requested device, the runtime MUST generate an \
                 error (config-linux.md, Devices): this one matches",
         run: |runtime| {
@@ -205,7 +205,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "invalid devices",
+        name: "invalid devices are errors",
         quote: "type (string, REQUIRED) - type of device: `c`, `b`, `u` or `p`; path (string, REQUIRED) - full path to \
                 device inside container (config-linux.md, Devices)",
         run: |runtime| {
@@ -221,7 +221,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a device without a path",
+        name: "a device without a path is an error",
         quote: "path (string, REQUIRED) - full path to device inside container (config-linux.md, Devices)",
         run: |runtime| {
             each(
@@ -234,7 +234,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "kernel parameters",
+        name: "kernel parameters are set",
         quote: "sysctl (object, OPTIONAL) allows kernel parameters to be modified at runtime for the container \
                 (config-linux.md, Sysctl)",
         run: |runtime| {
@@ -258,7 +258,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "kernel parameters that cannot be applied",
+        name: "kernel parameters that cannot be applied are errors",
         quote: "If the runtime cannot apply a property as specified in the configuration, it MUST generate an error and a \
                 new container MUST NOT be created (runtime.md, Create)",
         run: |runtime| {
@@ -289,7 +289,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "relative masked paths",
+        name: "relative masked paths are errors",
         quote: "maskedPaths, readonlyPaths: the values MUST be absolute paths in the container namespace (config-linux.md, \
                 Masked Paths, Readonly Paths)",
         run: |runtime| {
@@ -347,7 +347,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "an absolute path of a cgroup",
+        name: "an absolute path of a cgroup begins at the mount point",
         quote: "In the case of an absolute path (starting with `/`), the runtime MUST take the path to be relative to the \
                 cgroups mount point; the runtime MUST consistently attach to the same place in the cgroups hierarchy given \
                 the same value of `cgroupsPath` (config-linux.md, Cgroups Path)",
@@ -371,7 +371,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a relative path of a cgroup",
+        name: "a relative path of a cgroup always leads to the same place",
         quote: "the runtime MUST consistently attach to the same place in the cgroups hierarchy given the same value of \
                 `cgroupsPath` (config-linux.md, Cgroups Path)",
         run: |runtime| {
@@ -430,7 +430,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a frozen cgroup",
+        name: "no container is made in a frozen cgroup",
         quote: "runc: a container is not made in a cgroup that is frozen (which config-linux.md, Control groups, allows)",
         run: |runtime| {
             if runtime.has_systemd_cgroups() {

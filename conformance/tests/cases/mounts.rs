@@ -13,7 +13,7 @@ use std::path::Path;
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "options of a new file system",
+        name: "a new file system has its options",
         quote: "Runtimes MUST implement the following option strings for Linux: `async`, `atime`, `dev`, \
                 `diratime`, `dirsync`, `exec`, `iversion`, `lazytime`, `loud`, `noatime`, `nodev`, `nodiratime`, \
                 `noexec`, `noiversion`, `nolazytime`, `norelatime`, `nostrictatime`, `nosuid`, `relatime`, `ro`, \
@@ -21,7 +21,7 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| rows(runtime, OF_A_FILE_SYSTEM, tmpfs),
     },
     Case {
-        name: "defaults",
+        name: "the option defaults changes no flag",
         quote: "Runtimes MUST implement the following option strings for Linux: `defaults` (config.md, Linux mount \
                 options)",
         run: |runtime| {
@@ -29,7 +29,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "nosymfollow",
+        name: "nosymfollow forbids links",
         quote: "Runtimes SHOULD implement `nosymfollow` and `symfollow` (config.md, Linux mount options, since 1.1)",
         run: |runtime| {
             let both: &[Row] = &[
@@ -40,7 +40,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "options of a bind mount",
+        name: "a bind mount has its options",
         quote: "`bind`: bind mount; `ro`, `nosuid`, `nodev`, `noexec`, `noatime`, `nodiratime`, `strictatime`: \
                 corresponds to mount(8) (config.md, Linux mount options)",
         run: |runtime| {
@@ -49,7 +49,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "bind and rbind",
+        name: "rbind includes the mounts below, and bind does not",
         quote: "`rbind`: recursive bind mount (config.md, Linux mount options)",
         run: |runtime| {
             let tree = Tree::new()?;
@@ -62,14 +62,14 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "recursive options",
+        name: "recursive options hold for the mounts below",
         quote: "Runtimes SHOULD implement `rro`, `rrw`, `rnosuid`, `rsuid`, `rnodev`, `rdev`, `rnoexec`, `rexec`, \
                 `rnodiratime`, `rdiratime`, `rnosymfollow`, `rsymfollow`: these AT_RECURSIVE options need kernel 5.12 \
                 or later (config.md, Linux mount options, since 1.1)",
         run: |runtime| recursive(runtime, &Tree::new()?, RECURSIVE),
     },
     Case {
-        name: "recursive access times",
+        name: "recursive access times hold for the mounts below",
         quote: "Runtimes SHOULD implement `rnoatime`, `ratime`, `rrelatime`, `rnorelatime`, `rstrictatime`, \
                 `rnostrictatime`: recursive `noatime` and so on (config.md, Linux mount options, since 1.1)",
         run: |runtime| {
@@ -78,7 +78,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "propagation",
+        name: "a mount has its propagation",
         quote: "Runtimes MUST implement `private`, `shared`, `slave`, `unbindable`, `rprivate`, `rshared`, `rslave`, \
                 `runbindable`: bind mount propagation (config.md, Linux mount options)",
         run: |runtime| {
@@ -110,7 +110,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "propagation of the root",
+        name: "the root has its propagation",
         quote: "rootfsPropagation sets the rootfs's mount propagation. Its value is either `shared`, `slave`, `private` \
                 or `unbindable` (config-linux.md, Rootfs Mount Propagation)",
         run: |runtime| {
@@ -130,7 +130,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "remount",
+        name: "remount changes the flags of a mount",
         quote: "Runtimes MUST implement `remount` (config.md, Linux mount options): it changes the flags of what is \
                 mounted there, as mount(8)",
         run: |runtime| {
@@ -152,7 +152,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "options of the file system",
+        name: "unknown options go to the file system",
         quote: "Runtimes SHOULD treat unknown options as filesystem-specific ones and pass those as a comma-separated \
                 string to the fifth (const void *data) argument of mount(2) (config.md, Linux mount options)",
         run: |runtime| {
@@ -162,7 +162,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a relative destination",
+        name: "a relative destination begins at the root",
         quote: "For compatibility with old tools and configurations, it MAY be a relative path, in which case it MUST be \
                 interpreted as relative to \"/\" (config.md, Mounts)",
         run: |runtime| {
@@ -194,7 +194,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a relative source",
+        name: "a relative source begins at the bundle",
         quote: "Path values for bind mounts are either absolute or relative to the bundle (config.md, Mounts)",
         run: |runtime| {
             let bundle = Bundle::new(&["cat", "/tmp/file"])?.with(|config| {
@@ -211,7 +211,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a file on a file",
+        name: "a file can be mounted on a file",
         quote: "source: a device name, but can also be a file or directory name for bind mounts (config.md, Mounts)",
         run: |runtime| {
             let file = tempfile::NamedTempFile::new().doing("temporary file")?;
@@ -226,7 +226,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "tmpcopyup",
+        name: "tmpcopyup copies the directory below into the tmpfs",
         quote: "Runtimes MAY implement `tmpcopyup`: copy up the contents to a tmpfs (config.md, Linux mount options)",
         run: |runtime| {
             let bundle = Bundle::new(&["cat", "/m0/below/file"])?.with(|config| {
@@ -264,7 +264,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "id mappings of a mount",
+        name: "a mount has its id mappings",
         quote: "`idmap`: indicates that the mount MUST have an idmapping applied. If `uidMappings` or `gidMappings` are \
                 specified for the mount, the runtime MUST use those values for the mount's mapping (config.md, Linux \
                 mount options, since 1.2)",
@@ -338,7 +338,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "idmap without any mappings",
+        name: "idmap without any mappings is an error",
         quote: "If there are no `uidMappings` and `gidMappings` specified and the container isn't using user namespaces, \
                 an error MUST be returned (config.md, Linux mount options, since 1.2)",
         run: |runtime| {

@@ -15,7 +15,7 @@ use std::process::Command;
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "namespaces by their paths",
+        name: "namespaces are joined by their paths",
         quote: "The runtime MUST place the container process in the namespace associated with that `path` \
                 (config-linux.md, Namespaces)",
         run: |runtime| {
@@ -204,7 +204,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "duplicate namespaces",
+        name: "duplicate namespaces are errors",
         quote: "If a `namespaces` field contains duplicated namespaces with same `type`, the runtime MUST generate an \
                 error (config-linux.md, Namespaces)",
         run: |runtime| {
@@ -220,7 +220,7 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| refused(runtime, |config| add_namespace(config, json!({ "type": "disk" }))),
     },
     Case {
-        name: "user namespace mappings",
+        name: "a user namespace has its mappings",
         quote: "uidMappings and gidMappings describe the user namespace uid and gid mappings from the host to the \
                 container (config-linux.md, User namespace mappings)",
         run: |runtime| {
@@ -235,7 +235,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "several mappings",
+        name: "a user namespace has several mappings",
         quote: "uidMappings (array of objects, OPTIONAL) describes the user namespace uid mappings from the host to the \
                 container (config-linux.md, User namespace mappings)",
         run: |runtime| {
@@ -276,7 +276,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the owner of the files",
+        name: "the owner of the files is unchanged",
         quote: "The runtime SHOULD NOT modify the ownership of referenced filesystems to realize the mapping \
                 (config-linux.md, User namespace mappings)",
         run: |runtime| {
@@ -290,7 +290,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "time offsets",
+        name: "a time namespace has its offsets",
         quote: "timeOffsets (object, OPTIONAL) sets the offset for Time Namespace (config-linux.md, Offset for Time \
                 Namespace, since 1.1)",
         run: |runtime| {
@@ -326,7 +326,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "invalid time offsets",
+        name: "invalid time offsets are errors",
         quote: "Runtimes MUST generate an error when invalid or unsupported values are encountered (config.md, Valid \
                 values)",
         run: |runtime| {
@@ -346,7 +346,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "host and domain name",
+        name: "a container has its host and domain name",
         quote: "hostname, domainname: on Linux, for example, this will change the hostname (domainname) in the container \
                 UTS namespace (config.md, Hostname, Domainname)",
         run: |runtime| {

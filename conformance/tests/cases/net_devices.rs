@@ -9,7 +9,7 @@ use std::process::Command;
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "a network device",
+        name: "a network device is moved and is up",
         quote: "netDevices: a set of network devices that MUST be made available in the container; the runtime MUST set \
                 the network device state to \"up\" after moving it (config-linux.md, Network Devices, since 1.3)",
         run: |runtime| {

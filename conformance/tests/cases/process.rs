@@ -8,7 +8,7 @@ use std::process::Command;
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "no process",
+        name: "start without a process is an error",
         quote: "This operation MUST generate an error if `process` was not set (runtime.md, Start)",
         run: |runtime| {
             let bundle = Bundle::new(&["exit", "0"])?.with(|config| {
@@ -62,7 +62,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "no arguments",
+        name: "a process without arguments is an error",
         quote: "at least one entry is REQUIRED (non-Windows), and that entry is used with the same semantics as \
                 `execvp`'s file (config.md, Process)",
         run: |runtime| {
@@ -71,7 +71,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "every resource limit",
+        name: "a process has every resource limit",
         quote: "For each entry in `rlimits`, a getrlimit(3) on `type` MUST succeed; `rlim.rlim_cur` MUST match the \
                 configured value; `rlim.rlim_max` MUST match the configured value (config.md, POSIX process)",
         run: |runtime| {
@@ -109,7 +109,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "an unknown resource limit",
+        name: "an unknown resource limit is an error",
         quote: "The runtime MUST generate an error for any values which cannot be mapped to a relevant kernel interface \
                 (config.md, POSIX process)",
         run: |runtime| {
@@ -140,7 +140,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "all sets of capabilities",
+        name: "a process has all sets of capabilities",
         quote: "the `effective`, `bounding`, `inheritable`, `permitted` and `ambient` fields are arrays of capabilities \
                 that are kept for the process (config.md, Linux Process)",
         run: |runtime| {
@@ -208,7 +208,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "oom_score_adj",
+        name: "a process has its oom_score_adj",
         quote: "If `oomScoreAdj` is set, the runtime MUST set `oom_score_adj` to the given value (config.md, Linux \
                 Process)",
         run: |runtime| {
@@ -223,7 +223,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "oom_score_adj of the caller",
+        name: "a process without oom_score_adj has the caller's",
         quote: "If `oomScoreAdj` is not set, the runtime MUST NOT change the value of `oom_score_adj` (config.md, Linux \
                 Process)",
         run: |runtime| {
@@ -233,7 +233,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "scheduling policies",
+        name: "a process has its scheduling policy",
         quote: "policy represents the scheduling policy [...] `SCHED_OTHER`, `SCHED_FIFO`, `SCHED_RR`, `SCHED_BATCH`, \
                 `SCHED_ISO`, `SCHED_IDLE`, `SCHED_DEADLINE`; nice is the nice value for the process (config.md, Linux \
                 Process, since 1.1)",
@@ -266,7 +266,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the deadline scheduler",
+        name: "the deadline scheduler has its parameters",
         quote: "runtime, deadline, period: used by the deadline scheduler; flags is an array of strings representing \
                 scheduling flags (config.md, Linux Process, since 1.1)",
         run: |runtime| {
@@ -284,7 +284,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "invalid schedulers",
+        name: "invalid schedulers are errors",
         quote: "Runtimes MUST generate an error when invalid or unsupported values are encountered (config.md, Valid \
                 values)",
         run: |runtime| {
@@ -304,7 +304,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "I/O priority",
+        name: "a process has its I/O priority",
         quote: "class: possible values are `IOPRIO_CLASS_RT`, `IOPRIO_CLASS_BE`, and `IOPRIO_CLASS_IDLE`; priority: an \
                 integer ranging from 0 (highest) to 7 (lowest) (config.md, Linux Process, since 1.1)",
         run: |runtime| {
@@ -323,7 +323,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "invalid I/O priorities",
+        name: "invalid I/O priorities are errors",
         quote: "The value should be an integer ranging from 0 (highest) to 7 (lowest) (config.md, Linux Process, since \
                 1.1)",
         run: |runtime| {
@@ -338,7 +338,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "affinity of the first process",
+        name: "the first process runs on its CPUs",
         quote: "execCPUAffinity: this setting is not applicable to the container's init process (config.md, Linux \
                 Process, since 1.2.1)",
         run: |runtime| {
@@ -352,7 +352,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "affinity of exec",
+        name: "a process of exec runs on its CPUs",
         quote: "`final` is a list of CPUs the process will be run on after the transition to container's cgroup (config.md, \
                 Linux Process, since 1.2.1)",
         run: |runtime| {
@@ -371,7 +371,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "invalid users",
+        name: "invalid users are errors",
         quote: "uid (int, REQUIRED) specifies the user ID in the container namespace (config.md, POSIX-platform User); \
                 Runtimes MUST generate an error when invalid or unsupported values are encountered (config.md, Valid \
                 values)",
@@ -393,7 +393,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "execution domain",
+        name: "a process has its execution domain",
         quote: "`LINUX32` will set the `uname` system call to show a 32 bit CPU type, such as `i686` (config-linux.md, \
                 Personality)",
         run: |runtime| {
@@ -407,7 +407,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "invalid execution domains",
+        name: "invalid execution domains are errors",
         quote: "The valid list of constants is [...] `LINUX`, `LINUX32`; flags: currently no flag values are supported \
                 (config-linux.md, Personality)",
         run: |runtime| {
@@ -419,7 +419,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "memory policies",
+        name: "a process has its memory policy",
         quote: "memoryPolicy (object, OPTIONAL) sets the NUMA memory policy for the container (config-linux.md, Memory \
                 policy, since 1.3)",
         run: |runtime| {
@@ -446,7 +446,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "invalid memory policies",
+        name: "invalid memory policies are errors",
         quote: "Some modes require that there are no nodes, e.g. `MPOL_DEFAULT` and `MPOL_LOCAL`. Others that there is at \
                 least one node, e.g. `MPOL_BIND` and `MPOL_INTERLEAVE` (config-linux.md, Memory policy, since 1.3)",
         run: |runtime| {

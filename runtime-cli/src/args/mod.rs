@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_arguments() {
+    fn wrong_arguments_have_the_errors_of_runc() {
         assert_eq!(flag_error(&["--bogus"]), "flag provided but not defined: -bogus");
         assert_eq!(flag_error(&["create", "--bundle"]), "flag needs an argument: --bundle");
         assert_eq!(
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn help_and_version() {
+    fn help_and_version_come_before_commands() {
         assert!(matches!(run(&[]).unwrap().request, Request::Help(None)));
         assert!(matches!(run(&["-h"]).unwrap().request, Request::Help(None)));
         assert!(matches!(run(&["help"]).unwrap().request, Request::Help(None)));

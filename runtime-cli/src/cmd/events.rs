@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations() {
+    fn durations_are_those_of_go() {
         for (text, want) in [
             ("5s", 5.0),
             ("100ms", 0.1),

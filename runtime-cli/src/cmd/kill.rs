@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signals() {
+    fn signals_have_numbers_names_and_aliases() {
         let plain = [("9", 9), ("KILL", 9), ("sigterm", 15), ("SIGUSR1", 10), ("0", 0), ("64", 64)];
         let aliases = [("SIGIOT", 6), ("poll", 29), ("CLD", 17)];
         let real_time = [

@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes() {
+    fn sizes_have_the_units_of_docker() {
         for (text, want) in [
             ("32", 32),
             ("32b", 32),

@@ -134,7 +134,7 @@ fn frozen_and_nested_cgroups_make_nothing_hang() {
 
 /// A threaded cgroup, whose cgroup.procs cannot be read.
 #[test]
-fn threaded_cgroups_below() {
+fn processes_in_threaded_cgroups_are_found() {
     let host = host();
     let bundle = sleeping();
     let cgroup = host.start(&bundle, "c");

@@ -6,7 +6,7 @@ use conformance::Bundle;
 use serde_json::{Value, json};
 
 #[test]
-fn absurd_limits() {
+fn absurd_limits_are_refused() {
     let host = host();
     for (limits, error) in [
         (json!({ "memory": { "limit": -2 } }), "linux.resources.memory.limit: "),
@@ -64,7 +64,7 @@ fn controllers_that_the_host_lacks_are_named_with_the_field() {
 }
 
 #[test]
-fn absurd_updates() {
+fn absurd_updates_are_refused() {
     let host = host();
     let bundle = sleeping();
     host.start(&bundle, "c");

@@ -506,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_message() {
+    fn an_invalid_message_is_an_error() {
         let (parent, child) = channel().unwrap();
         for message in [&b"1"[..], &[Step::ALL.len() as u8; WIRE_LEN]] {
             fd::write(&child, message).unwrap();

@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_and_back() {
+    fn steps_and_calls_survive_their_bytes() {
         for (i, step) in Step::ALL.iter().enumerate() {
             assert_eq!(*step as usize, i);
             assert_eq!(Step::from_byte(i as u8), Some(*step));

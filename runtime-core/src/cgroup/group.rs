@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn events() {
+    fn cgroup_events_are_parsed_by_their_names() {
         assert_eq!(parse_events(b"populated 1\nfrozen 0\n"), CgroupEvents { populated: true, frozen: false });
         assert_eq!(
             parse_events(b"populated 0\nfrozen 1\nnew 7\n"),

@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn own_cgroup() {
+    fn the_own_cgroup_is_that_of_version_2() {
         assert_eq!(own_path("9:name=systemd:/x\n0::/user.slice/a b\n").as_deref(), Some("user.slice/a b"));
         assert_eq!(own_path("0::/\n").as_deref(), Some(""));
         assert_eq!(own_path("0::/a (deleted)\n").as_deref(), Some("a"));

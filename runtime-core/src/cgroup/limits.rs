@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn which_limits_may_kill() {
+    fn only_small_limits_may_kill() {
         let of = |json: &str| {
             limit_memory(
                 &Resources::new(&spec::from_json(json.as_bytes()).unwrap(), &mut Vec::new()).unwrap(),
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn block_devices() {
+    fn limits_of_block_devices_are_lines() {
         check(
             r#"{"blockIO": {
                 "weight": 750,

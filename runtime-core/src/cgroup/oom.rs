@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_of_memory() {
+    fn kills_are_parsed_from_memory_events() {
         let text = b"low 0\nhigh 3\nmax 14\noom 2\noom_kill 1\noom_group_kill 7\n";
         assert_eq!(MemoryEvents::parse(text), MemoryEvents { oom: 2, oom_kill: 1 });
         assert_eq!(MemoryEvents::parse(b"oom_kill x\noom"), MemoryEvents::default());

@@ -395,7 +395,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cpu_time() {
+    fn cpu_time_is_in_nanoseconds() {
         let text =
             "usage_usec 120\nuser_usec 100\nsystem_usec 20\nnr_periods 3\nnr_throttled 2\nthrottled_usec 7\n";
         let stats = cpu(text);
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn pressure() {
+    fn pressure_is_parsed() {
         let text = "some avg10=1.50 avg60=0.00 avg300=0.25 total=77\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=9\n";
         let psi = psi(text);
         assert_eq!(psi.some, Pressure { avg10: 1.5, avg60: 0.0, avg300: 0.25, total: 77 });
@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn block_devices() {
+    fn reads_and_writes_of_block_devices_are_parsed() {
         let stats = io("8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0\n7:1 \nx rbytes=1\n");
         let entry = |op, value| BlkioEntry { major: 8, minor: 0, op, value };
         assert_eq!(stats.io_service_bytes_recursive, [entry("Read", 1), entry("Write", 2)]);

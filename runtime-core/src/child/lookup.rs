@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passwd_entries() {
+    fn the_home_of_a_uid_is_found() {
         let home = |entry: &str, uid| {
             home_in(entry.as_bytes(), uid).map(|h| String::from_utf8_lossy(h).into_owned())
         };

@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn octal() {
+    fn a_mode_has_five_octal_digits() {
         assert_eq!(Octal::new(0o1777).as_c_str(), c"01777");
         assert_eq!(Octal::new(0).as_c_str(), c"00000");
         assert_eq!(Octal::new(0o7710).as_c_str(), c"07710");

@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn groups() {
+    fn the_annotation_keeps_groups_only_with_1() {
         let keeps = |value| keeps_groups(&one(KEEP_GROUPS, value)).ok();
         assert_eq!([keeps("1"), keeps("0"), keeps("yes")], [Some(true), Some(false), None]);
         assert!(!keeps_groups(&BTreeMap::new()).unwrap());

@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals() {
+    fn refusals_of_devices_name_the_field() {
         let report = |d: spec::Device| nodes(&[d]).unwrap_err().report();
         assert!(report(device("dev/x", "c", 1, 1)).starts_with("linux.devices[0].path"));
         assert!(report(device("/dev/x", "x", 1, 1)).starts_with("linux.devices[0].type"));

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn number_lists() {
+    fn number_lists_become_bits() {
         let list = |text| number_list("x", "invalid list", text);
         assert_eq!(list("").unwrap(), Vec::<u64>::new());
         assert_eq!(list("0-3,7").unwrap(), [0x8f]);

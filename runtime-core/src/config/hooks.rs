@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn checks_and_defaults() {
+    fn hooks_are_checked_and_have_defaults() {
         let spec = |path: &str, timeout| spec::Hooks {
             poststop: vec![spec::Hook { path: path.into(), timeout, ..Default::default() }],
             ..Default::default()

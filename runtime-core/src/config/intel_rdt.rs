@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_lines() {
+    fn older_fields_come_before_schemata() {
         let rdt = IntelRdt::new(&spec()).unwrap();
         assert_eq!(rdt.lines().collect::<Vec<_>>(), ["L3:0=f", "MB:0=20", "L2:0=f", "L2:1=f"]);
         assert_eq!(rdt.class, Class::Own);
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals() {
+    fn refusals_of_intel_rdt_name_the_field() {
         let report = |change: fn(&mut spec::IntelRdt)| {
             let mut spec = spec();
             change(&mut spec);

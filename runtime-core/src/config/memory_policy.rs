@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn modes_flags_and_nodes() {
+    fn a_policy_has_mode_flags_and_nodes() {
         assert_eq!(
             policy("MPOL_BIND", "0,65", &["MPOL_F_STATIC_NODES"]).unwrap(),
             MemoryPolicy { mode: 2 | 1 << 15, nodes: vec![1, 2] }
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals() {
+    fn refusals_of_policies_name_the_field() {
         let report = |mode, nodes, flags: &[&str]| policy(mode, nodes, flags).unwrap_err().report();
         assert!(report("", "0", &[]).starts_with("linux.memoryPolicy.mode: invalid memory policy mode \"\""));
         assert!(report("MPOL_BIND", "0", &["x"]).starts_with("linux.memoryPolicy.flags[0]: invalid"));

@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn versions() {
+    fn versions_are_semver() {
         for version in ["1.0.0", "1.3.0", "1.99.7-rc.1+dev", "1.0.2-dev"] {
             check(|s| s.oci_version = version.into()).unwrap();
         }
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn required_properties() {
+    fn a_missing_required_property_is_an_error() {
         assert_eq!(report(|s| s.root = None), "root: root must be specified");
         assert_eq!(report(|s| s.process = None), "process: process property must not be empty");
     }

@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn new_joined_and_shared() {
+    fn namespaces_are_new_joined_or_shared() {
         let all = Namespaces::new(&linux(&[("pid", ""), ("network", "/run/netns/x")]), &[]).unwrap();
         assert!(all.is_new(NamespaceKind::Pid));
         assert!(!all.is_own(NamespaceKind::Uts));
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals() {
+    fn refusals_of_namespaces_name_the_field() {
         assert!(
             report(&linux(&[("bogus", "")]))
                 .starts_with("linux.namespaces[0].type: no such namespace type: \"bogus\"")
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn maps() {
+    fn a_map_has_no_empty_or_overlapping_range() {
         let range = |inside, outside, size| IdRange { inside, outside, size };
         let check = |map: &[IdRange]| check_map("m", map).map_err(|e| e.report());
         assert!(check(&[range(0, 1000, 10), range(10, 0, 5)]).is_ok());

@@ -79,14 +79,14 @@ mod tests {
     }
 
     #[test]
-    fn names() {
+    fn a_missing_name_is_the_host_s_and_a_template_may_repeat() {
         let devices = parse(&[("eth0", ""), ("eth1", "lan%d"), ("eth2", "lan%d")], true).unwrap();
         assert_eq!((devices[0].name.as_c_str(), devices[0].is_template()), (c"eth0", false));
         assert!(devices[1].is_template() && devices[2].is_template());
     }
 
     #[test]
-    fn refusals() {
+    fn refusals_of_devices_name_the_field() {
         let report = |devices: &[(&str, &str)], own| parse(devices, own).unwrap_err().report();
         assert!(report(&[("eth0", "")], false).starts_with("linux.netDevices.eth0: needs a private network"));
         for bad in ["a b", "a/b", "a:b", ".", "..", "0123456789abcdef", "%d", "a%db", "a%d%d", "a%s"] {

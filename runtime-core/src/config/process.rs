@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn domains() {
+    fn execution_domains_have_their_numbers() {
         let with = |domain: &str, flags: &[&str]| {
             let flags = flags.iter().map(|flag| (*flag).into()).collect();
             check(|_| ()).unwrap().with_linux(Some(&spec::Personality { domain: domain.into(), flags }), None)
@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn scheduling() {
+    fn a_priority_belongs_to_a_policy_that_has_one() {
         let policy = |policy: &str, priority, runtime| spec::Scheduler {
             policy: policy.into(),
             priority,

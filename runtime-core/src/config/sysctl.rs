@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn one_domainname() {
+    fn a_second_domainname_is_a_conflict() {
         let namespaces = vec![spec::Namespace { kind: "uts".into(), path: String::new() }];
         let namespaces = Namespaces::new(&spec::Linux { namespaces, ..Default::default() }, &[]).unwrap();
         let set = BTreeMap::from([("kernel.domainname".to_owned(), "two".to_owned())]);

@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn there_and_back() {
+    fn an_encoded_message_is_decoded_to_the_same() {
         let message = address(24, 0, 0x80, &[10, 0, 0, 1]).0;
         let mut whole =
             NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::InnerMessage(message.clone()));
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn which_addresses_go_along() {
+    fn only_lasting_addresses_go_along() {
         assert!(address(24, 0, 0x80, &[10, 0, 0, 1]).is_lasting());
         assert!(!address(24, 253, 0x80, &[169, 254, 0, 1]).is_lasting(), "link scope");
         assert!(!address(24, 0, 0, &[10, 0, 0, 1]).is_lasting(), "dynamic");

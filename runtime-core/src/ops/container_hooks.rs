@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_innermost_pid() {
+    fn the_innermost_pid_is_the_last_one() {
         assert_eq!(parse_nspid("Name:\tx\nNSpid:\t4711\t12\t1\nNSsid:\t0\n"), Some(1));
         assert_eq!(parse_nspid("NSpid:\t4711\n"), Some(4711));
         assert_eq!(parse_nspid("NSpid:\n"), None);

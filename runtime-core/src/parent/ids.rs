@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_in_a_map() {
+    fn an_id_is_found_in_its_range() {
         let map = "         0       1000          1\n         1     100000      65536\n";
         assert_eq!(find(map, 0), Some(1000));
         assert_eq!(find(map, 1), Some(100_000));

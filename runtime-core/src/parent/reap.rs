@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_in_stat() {
+    fn the_exit_status_is_field_52() {
         let stat = |status: i32| {
             let fields: String = (4..52).map(|n| format!(" {n}")).collect();
             format!("7 (x) Z 1) Z{fields} {status}\n").into_bytes()

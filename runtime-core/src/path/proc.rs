@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn links_to_descriptors() {
+    fn links_to_descriptors_have_their_numbers() {
         let file = fd::open(fd::CWD, c"/", libc::O_PATH, 0).unwrap();
         let expected = format!("self/fd/{}", file.as_raw_fd());
         assert_eq!(FdPath::to(&file).path().to_str().unwrap(), expected);

@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn parent_and_name() {
+    fn a_path_is_split_into_parent_and_name() {
         let (dir, fd) = sandbox();
         let (parent, name) = Root::new(&fd).parent_of(c"x/y/z").unwrap();
         assert_eq!(name, c"z");

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_and_back() {
+    fn names_are_read_back_as_written() {
         for json in ["[]", r#"["read"]"#, r#"["","a\"\n","ü",""]"#] {
             let names: Names = serde_json::from_str(json).unwrap();
             let strings: Vec<String> = serde_json::from_str(json).unwrap();

@@ -83,7 +83,7 @@ mod tests {
     use crate::spec::{Process, Resources, Spec};
 
     #[test]
-    fn distances() {
+    fn a_distance_counts_the_edits() {
         for (a, b, want) in [
             ("limit", "limit", 0),
             ("Limit", "limit", 0),

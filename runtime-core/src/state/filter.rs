@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn there_and_back() {
+    fn a_filter_is_read_back_as_written() {
         let filter = filter();
         let json = serde_json::to_string(&filter.record()).unwrap();
         assert_eq!(json, r#"{"flags":12,"instructions":12,"agent":{"path":"/run/agent","metadata":"m"}}"#);

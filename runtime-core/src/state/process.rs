@@ -254,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stat_of_a_hostile_name() {
+    fn a_hostile_name_does_not_shift_the_fields() {
         let fields: String = (4..53).map(|n| format!(" {n}")).collect();
         let text = format!("7 (x) Z 1) S{fields}\n");
         assert_eq!(parse_stat(text.as_bytes()), Some(Stat { state: b'S', flags: 9, start: 22 }));
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_in_a_status() {
+    fn numbers_are_found_by_their_names() {
         // The kernel escapes a line break in the name (proc(5)).
         let status = "Name:\tTracerPid:\t1\nTgid:\t12\nTracerPid:\t4711\nUid:\t0\n";
         assert_eq!(parse_number(status, "TracerPid"), Some(4711));
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn ourselves() {
+    fn a_process_is_identified_by_pid_and_start_time() {
         let own = ProcessId::of(std::process::id() as i32).unwrap();
         assert!(own.is_alive().unwrap());
         assert_eq!(own.execution().unwrap(), Execution::Done);

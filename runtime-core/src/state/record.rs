@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn there_and_back() {
+    fn a_record_is_read_back_as_written() {
         let record = record();
         let json = record.to_json();
         assert_eq!(Record::from_json("x", &json).unwrap(), record);

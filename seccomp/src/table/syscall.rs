@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn multiplexed_calls() {
+    fn multiplexed_calls_have_their_numbers() {
         let multiplexed = |name: &str, arch| Syscall::from_name(name).unwrap().multiplexed(arch);
         assert_eq!(multiplexed("socket", Arch::X86), Some((102, 1)));
         assert_eq!(multiplexed("sendmmsg", Arch::Ppc64le), Some((102, 20)));

@@ -67,7 +67,7 @@ pub(crate) const CASES: &[Case] = &[
         run: listener_of_exec,
     },
     Case {
-        name: "no agent",
+        name: "a missing agent is an error",
         quote: "If sending to this socket fails, the runtime MUST generate an error (config-linux.md, Seccomp)",
         run: |runtime| refused(runtime, notify("/nonexistent/agent")),
     },

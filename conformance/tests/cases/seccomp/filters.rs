@@ -28,7 +28,7 @@ pub(crate) const CASES: &[Case] = &[
         run: capabilities,
     },
     Case {
-        name: "errno",
+        name: "an action returns its errno, or EPERM",
         quote: "Some actions like SCMP_ACT_ERRNO and SCMP_ACT_TRACE allow to specify the errno code to return. \
                 [...] The default is EPERM (config-linux.md, Seccomp)",
         run: errno,
@@ -58,13 +58,13 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "every action",
+        name: "every action is accepted",
         quote: "A valid list of constants as of libseccomp v2.6.0 is shown below (config-linux.md, Seccomp, \
                 syscalls[].action)",
         run: actions,
     },
     Case {
-        name: "every operator",
+        name: "every operator compares as its name says",
         quote: "op (string, REQUIRED) - the operator for syscall arguments in seccomp (config-linux.md, Seccomp)",
         run: operators,
     },

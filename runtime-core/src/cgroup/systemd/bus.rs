@@ -421,7 +421,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bus_addresses() {
+    fn only_unix_sockets_are_bus_addresses() {
         let parse = |text: &str| parse_address(text.as_bytes()).map(|bytes| show(&bytes));
         assert_eq!(parse("unix:path=/run/user/1000/bus").as_deref(), Some("/run/user/1000/bus"));
         assert_eq!(parse("unix:guid=1,path=/a%20b%2c").as_deref(), Some("/a b,"));

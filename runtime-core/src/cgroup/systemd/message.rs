@@ -222,7 +222,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn there_and_back() {
+    fn an_encoded_message_is_decoded_to_the_same() {
         let message = sample();
         let bytes = message.encode();
         assert_eq!(length(&bytes), Some(bytes.len()));

@@ -266,7 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions() {
+    fn a_version_is_the_first_number() {
         for (text, want) in [
             ("252.39-1~deb12u2", 252),
             ("v245.4-1.fc32", 245),

@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn block_devices() {
+    fn limits_of_block_devices_are_properties() {
         let device = |value| for_device("8:16", value);
         check(
             r#"{"blockIO": {"weight": 750, "weightDevice": [{"major": 8, "minor": 16, "weight": 10}],
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn versions() {
+    fn older_versions_get_no_property_that_they_lack() {
         let idle = r#"{"cpu": {"idle": 1}}"#;
         assert!(of(idle, 251).properties.is_empty());
         assert_eq!(of(idle, 252).properties, [("CPUWeight".to_owned(), Value::Uint64(0))]);

@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names() {
+    fn a_cgroups_path_names_slice_and_unit() {
         let of = |path: &str| name(path, "id").map_err(|error| error.report());
         let want =
             |slice: Option<&str>, unit: &str| Name { slice: slice.map(str::to_owned), unit: unit.into() };
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn properties_of_annotations() {
+    fn annotations_become_properties() {
         let of = |key: &str, value: &str| {
             properties(&BTreeMap::from([(key.to_owned(), value.to_owned())])).map_err(|error| error.report())
         };

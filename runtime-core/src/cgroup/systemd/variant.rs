@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn values() {
+    fn texts_of_variants_are_parsed() {
         for (text, want) in [
             ("true", Value::Bool(true)),
             (" false ", Value::Bool(false)),
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_values() {
+    fn invalid_texts_of_variants_are_refused() {
         for text in [
             "",
             "x",
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds() {
+    fn seconds_become_microseconds_or_nothing() {
         assert_eq!(microseconds(&Value::Int32(2)), Some(Value::Uint64(2_000_000)));
         assert_eq!(microseconds(&Value::Double(0.5)), Some(Value::Uint64(500_000)));
         assert_eq!(microseconds(&Value::Int32(-2)), None);

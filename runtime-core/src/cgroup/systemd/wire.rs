@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn complete_types() {
+    fn a_signature_is_split_behind_its_first_complete_type() {
         for (signature, want) in [
             ("sus", Some(("s", "us"))),
             ("a(sv)s", Some(("a(sv)", "s"))),

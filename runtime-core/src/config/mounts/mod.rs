@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn the_root() {
+    fn a_mount_on_the_root_is_a_new_root() {
         let is_new_root = |path: &str, options| parse(path, "tmpfs", "", options).unwrap().is_new_root();
         for path in ["/", "//", "/a/..", ".", "/bundle/rootfs"] {
             assert!(is_new_root(path, &[]), "{path}");
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals() {
+    fn refusals_of_mounts_name_the_field() {
         assert!(report("", "tmpfs", "", &[]).starts_with("mounts[3].destination: "));
         assert!(
             report("/x", "", "/y", &["rbind", "size=1k"])
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn labels() {
+    fn a_label_becomes_the_option_that_the_annotation_names() {
         let annotated = |kind: &str| BTreeMap::from([(LABEL_ANNOTATION.to_owned(), kind.to_owned())]);
         assert_eq!(label("", &BTreeMap::new()).unwrap(), None);
         assert_eq!(label("a:b", &BTreeMap::new()).unwrap().unwrap().option, c"context");

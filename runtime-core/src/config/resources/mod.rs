@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn bandwidth() {
+    fn a_missing_quota_or_period_has_its_default() {
         let cpu = |json: &str| ok(&format!(r#"{{"cpu": {json}}}"#)).cpu.bandwidth.unwrap();
         assert_eq!(
             cpu(r#"{"quota": 5000}"#),
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn pids() {
+    fn a_pids_limit_of_0_is_a_limit_and_minus_1_is_none() {
         assert_eq!(ok(r#"{"pids": {"limit": 0}}"#).pids, Some(Limit::At(0)));
         assert_eq!(ok(r#"{"pids": {"limit": -1}}"#).pids, Some(Limit::Max));
     }
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn idle_and_weight() {
+    fn a_weight_of_an_idle_cgroup_is_left_out_with_a_warning() {
         for json in [
             r#"{"cpu": {"idle": 1, "shares": 200}}"#,
             r#"{"cpu": {"shares": 200}, "unified": {"cpu.idle": "1"}}"#,
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn check_before_update() {
+    fn memory_is_checked_only_below_a_limit() {
         let memory = ok(r#"{"memory": {"limit": 1024, "swap": 2048, "checkBeforeUpdate": true}}"#).memory;
         let want = MemoryCheck { memory: Some(1024), memory_and_swap: Some(2048) };
         assert_eq!(memory.check, Some(want));
