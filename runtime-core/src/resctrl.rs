@@ -123,7 +123,8 @@ impl Resctrl {
     /// Writes all lines in one write. Writes nothing without lines.
     fn write_schemata(&self, place: &ResctrlGroup, rdt: &IntelRdt) -> Result<()> {
         let lines: String = rdt.lines().flat_map(|line| [line, "\n"]).collect();
-        // The default class is that of every other process, too. `place` has compared it.
+        // Every other process is in the default class too, so it is not written to. `place` has
+        // checked that it has the requested values.
         if lines.is_empty() || place.group.is_empty() {
             return Ok(());
         }

@@ -35,9 +35,9 @@
 //! `Ready` means that the child was killed. If the child sees the end of file, or the end of the
 //! parent's process, the parent was killed. Then the child exits, and only a record is left.
 //!
-//! A process in an existing pid namespace, and with it the child's end, may be taken over by
-//! another process there. So `Cloned` counts only if the kernel names as its sender the process
-//! that the parent itself has cloned, which is outside of all such namespaces.
+//! Another process in an existing pid namespace can take over a process there, and with it the
+//! child's end. So the parent accepts `Cloned` only from the process that it has cloned itself, which
+//! is outside of all such namespaces. The kernel names the sender of each message.
 
 use crate::boundary::step::{Call, Step, StepFailure};
 use crate::error::Context;
@@ -416,9 +416,9 @@ impl ChildEnd {
     }
 
     /// Waits for a Go like [`wait_go`](Self::wait_go), in a process that has closed all other
-    /// descriptors: also the parent's pidfd, and copies of other channels' ends that would keep
-    /// other children waiting. The end of file comes when the parent ends: each other child with a
-    /// copy of the parent's end exits with the parent, or has closed its copy before it waits here.
+    /// descriptors, the parent's pidfd too. The end of file tells this process that the parent has
+    /// ended. It comes although other children have copies of the parent's end: each of them exits
+    /// with the parent, or closes its copies before it waits here.
     pub(crate) fn wait_alone(&self) -> Result<()> {
         let mut byte = [0];
         match fd::read(&self.socket, &mut byte)? {

@@ -79,8 +79,8 @@ impl Cgroup {
     }
 
     /// Checks that the cgroup has no CPUs or memory nodes but the requested ones. The kernel
-    /// accepts a list of which none exists yet, and silently gives the cgroup all of its
-    /// parent's until then.
+    /// also accepts CPUs and nodes that do not exist yet. As long as none of the list exists, it
+    /// gives the cgroup all of its parent's, without an error.
     fn check_cpuset(&self, write: &Write) -> Result<()> {
         let (what, effective) = match write.file.as_str() {
             "cpuset.cpus" => ("CPUs", c"cpuset.cpus.effective"),

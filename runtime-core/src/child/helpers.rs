@@ -24,8 +24,8 @@ fn close_others(holds: &mut [RawFd]) -> Result<(), StepFailure> {
     close_all_but(0, holds).during(Call::CloseRange).step(Step::CloseOthers)
 }
 
-/// A process that clones trees for an init that may not or should not ([`Cloner::Helper`]): with
-/// the caller's rights, in the container's mount namespace.
+/// A process that clones trees for the init ([`Cloner::Helper`]): with the caller's rights, in the
+/// container's mount namespace.
 pub(crate) struct TreeCloner<'a> {
     pub(crate) plan: &'a Plan,
     /// The owner on the host of each device node that is made here.
@@ -34,7 +34,7 @@ pub(crate) struct TreeCloner<'a> {
     /// sends its root directory and its mount namespace.
     pub(crate) socket: &'a OwnedFd,
     pub(crate) channel: &'a ChildEnd,
-    /// The descriptors that the helper keeps open, like in [`First`](super::FirstChild). The init's end
+    /// The descriptors that the helper keeps open, like in [`FirstChild`](super::FirstChild). The init's end
     /// of the socket is not among them.
     pub(crate) holds: &'a mut [RawFd],
 }

@@ -95,7 +95,7 @@ impl Guide<'_> {
         // The standard descriptors too: they may be the caller's terminal.
         close_all_but(0, &mut [joined, socket]).during(Call::CloseRange)?;
         ns::setns(self.joined, CLONE_NEWPID).during(Call::Setns)?;
-        // The little power that the opener needs exists only in these namespaces.
+        // The capabilities that the opener needs are valid only in these namespaces.
         match ns::unshare(CLONE_NEWUSER | CLONE_NEWNS) {
             Ok(()) => empty_root()?,
             // The host allows no user namespaces.

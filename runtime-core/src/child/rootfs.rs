@@ -67,8 +67,9 @@ fn cut_off(rootfs: &mut Rootfs, proc: &Proc) -> StepResult {
     if rootfs.chrooted { enter_directory(&back) } else { Ok(()) }
 }
 
-/// Makes the root directory of the mount namespace the process's (setns(2)). pivot_root takes this
-/// directory away, and a process that joins the mount namespace starts in it.
+/// Leaves the chroot, if the runtime is in one: setns(2) into the present mount namespace changes the
+/// process's root directory to the root of that namespace. This is the root that pivot_root replaces,
+/// and in which processes start that join the namespace.
 fn leave_chroot(proc: &Proc) -> StepResult {
     // Not opened with NO_MAGICLINKS, which refuses namespace files. This file is the process's own.
     let namespace = fd::openat2(proc, c"self/ns/mnt", libc::O_RDONLY, 0, 0).during(Call::Open)?;

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 
 impl Capabilities {
     /// Reads the sets. A capability that is unknown or not in `available` is left out with a
-    /// warning, as config.md ("Linux Process") asks. So is a capability that is missing from a
-    /// set that its own set depends on.
+    /// warning, as config.md ("Linux Process") asks. So is a capability of a set that depends
+    /// on another set, if that other set lacks it.
     pub(crate) fn new(spec: &spec::Capabilities, available: u64, warnings: &mut Vec<Warning>) -> Self {
         let mut unknown = BTreeSet::new();
         let mut set = |names: &[String]| {

@@ -158,8 +158,8 @@ fn optional(path: &str, value: &str) -> Result<Option<CString>> {
 
 /// Checks a user or group id. A missing id is 0, with a warning: runc and crun start such a
 /// program as root, and tests of engines leave the ids out. `user` itself is not REQUIRED,
-/// so there is no warning if all of it is absent, apart from a umask: exec takes that from the
-/// container's first process.
+/// so there is no warning if `user` is absent, or has nothing but a umask, which exec takes from
+/// the container's first process.
 fn user_id(path: &str, given: Option<u32>, user: &spec::User, warnings: &mut Vec<Warning>) -> Result<u32> {
     match given {
         Some(given) => id(path, given),

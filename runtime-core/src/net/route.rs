@@ -80,9 +80,9 @@ impl RouteMessage {
     }
 }
 
-/// The properties that a process in another network namespace cannot forge for an interface
-/// of its own: the empty kind of hardware, and the interface that a virtual one is connected
-/// to.
+/// The properties by which an interface is recognized. A process in another network namespace
+/// cannot give them to an interface of its own: it can neither make one without a kind, as hardware
+/// is, nor connect a virtual one to an interface of this namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Link {
     /// The kind: `veth`, `macvlan`, ...; empty for hardware.

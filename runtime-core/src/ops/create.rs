@@ -96,7 +96,7 @@ impl ContainerBuilder {
 
     /// Uses a configuration of the crate `oci_spec` in place of the bundle's config.json.
     ///
-    /// Errors: config.json could not say it.
+    /// Errors: a part of it has no counterpart in config.json.
     #[cfg(feature = "oci-spec")]
     pub fn oci_spec(self, spec: &oci_spec::runtime::Spec) -> Result<Self> {
         Ok(self.spec(Spec::try_from(spec)?))

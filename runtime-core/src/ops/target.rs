@@ -62,7 +62,7 @@ impl Target {
     /// Finds the places that `config` names for the container `id`. `cgroups_path` is the raw
     /// `linux.cgroupsPath`, because each cgroup manager parses it differently.
     ///
-    /// Errors: another container has a place, or this host does not have it.
+    /// Errors: a place belongs to another container, or does not exist on this host.
     pub(super) fn find(
         config: &Config,
         rootfs: String,

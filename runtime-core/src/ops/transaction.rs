@@ -112,9 +112,9 @@ impl Transaction<'_> {
         ])
     }
 
-    /// Removes a cgroup and a resctrl group that were made after the container had been deleted. If
-    /// another container has the id by now, they may be the other's, which is about to put its init
-    /// into them.
+    /// Removes a cgroup and a resctrl group that were made after the container had been deleted.
+    /// Leaves them if another container has the id by now: it may use them, even if its init is not
+    /// in them yet.
     fn remove_later(&self) -> Result<()> {
         if self.container.store.has(&self.container.id) {
             return Ok(());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Attributes that the parent sets on a process by pid, while the process waits for Go: limits that
-//! would be in the process's own way, and priorities that only the parent may set, because only it
-//! has its capabilities in the initial user namespace.
+//! Attributes that the parent sets on a process by pid, while the process waits for Go. They are
+//! limits that could make the process's remaining steps fail, and priorities. Priorities take
+//! capabilities in the initial user namespace, which the process may have lost.
 
 use crate::boundary::plan::Plan;
 use crate::child::streams;
@@ -85,11 +85,11 @@ fn set(attributes: Attributes<'_>, proc: &Proc, pid: i32, limits_here: bool) -> 
     Ok(())
 }
 
-/// Changes the owner of standard streams that are pipes to the user that `uid` is in the process's
-/// user namespace. Root of that namespace may not do this: pipes that were made on the host belong
-/// to an id without a mapping. Files keep their owner, because other programs may use them too, and
-/// so do terminals of a user's session. Without a user namespace, the process itself is less
-/// careful, and so is runc.
+/// Changes the owner of standard streams that are pipes to `uid` of the process's user namespace.
+/// Root of that namespace may not do this: pipes that were made on the host belong to an id without a
+/// mapping. Files and terminals of a user's session keep their owner, because other programs may use
+/// them too. (Without a user namespace, the process itself changes the owner of its streams, and as
+/// with runc also that of terminals and of files to write to.)
 pub(crate) fn own_streams(plan: &Plan, proc: &Proc, pid: i32, uid: u32) -> Result<()> {
     if plan.process.terminal.is_some() || !geteuid().is_root() {
         return Ok(());

@@ -111,8 +111,9 @@ impl Maps {
         (find(&self.uid, uid), find(&self.gid, gid))
     }
 
-    /// Returns a user and a group of the host that the user namespace cannot name: it shows files of
-    /// theirs as the overflow ids' (user_namespaces(7)), and gives no process rights over them.
+    /// Returns a user and a group of the host that have no id in the user namespace. Their files
+    /// appear there with the overflow ids (user_namespaces(7)), and no process in it has rights over
+    /// these files.
     pub(crate) fn strangers(&self) -> (Option<u32>, Option<u32>) {
         (stranger(&self.uid), stranger(&self.gid))
     }

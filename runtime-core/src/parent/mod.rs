@@ -51,8 +51,9 @@ pub(crate) struct Child {
 enum TreeCloning {
     /// There is no helper, or it has sent all trees.
     Done,
-    /// The helper is not started yet. Its socket, and the init's: the parent closes both before it
-    /// waits for the helper, which otherwise would not see the end of the init.
+    /// The helper is not started yet. The fields are its socket and the init's. The parent closes
+    /// both before it waits for the helper: while the parent has the init's socket open, the helper
+    /// does not notice that the init has ended.
     Prepared { helper: OwnedFd, init: OwnedFd },
     /// The helper, and the process in whose mount namespace it works, if that is not the init's.
     Started { helper: Box<Child>, _room: Option<Box<Child>> },
@@ -259,8 +260,8 @@ impl Child {
         }
     }
 
-    /// Keeps a reply from a process that is not known yet. Other processes may have taken it over;
-    /// an honest one waits for an answer after two replies.
+    /// Keeps a reply from a process whose pid is not known yet. The child waits for an answer after
+    /// at most two replies. A process that sends more has been taken over by another one.
     fn push_early(&mut self, reply: Reply) -> Result<()> {
         const EARLY_MAX: usize = 4;
         if self.early.len() >= EARLY_MAX {
@@ -329,9 +330,8 @@ impl Child {
     }
 
     /// Fetches the listener of the filter that the child is about to load. The listener will have
-    /// the number `fd` in the child. The child cannot report that it exists, because the report may
-    /// be a call that waits for the agent. No other process can report it either, so this function
-    /// polls.
+    /// the number `fd` in the child. The child cannot report that the listener exists: under the
+    /// filter, the system call of the report may wait for the agent. So this function polls.
     fn listener(&mut self, fd: i32, plan: &Plan, cancel: Option<BorrowedFd<'_>>) -> Result<OwnedFd> {
         const PAUSE_MS: i32 = 1;
         loop {

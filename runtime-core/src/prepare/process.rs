@@ -13,8 +13,8 @@ use runtime_sys::exec::StringArray;
 use runtime_sys::text::c_str;
 use std::ffi::{CStr, CString};
 
-/// The permissions of a new session keyring. The kernel's default is extended by search for
-/// its owner or, in a user namespace, where the owner is another user, for everyone.
+/// The permissions of a new session keyring: the kernel's default, and the right to search it, for
+/// its owner. In a user namespace everyone has that right, because the owner is another user there.
 const KEYRING: u32 = 0x3f13_0000;
 const KEYRING_OWNER_SEARCH: u32 = 0x8_0000;
 const KEYRING_OTHER_SEARCH: u32 = 0x8;

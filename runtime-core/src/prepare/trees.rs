@@ -120,8 +120,9 @@ impl Trees {
         Ok(Tree::Later(Later { cloner: self.cloner, source, shape }))
     }
 
-    /// Returns the tree at `file`, to be cloned by the child in its own mount namespace. For a mount
-    /// that is unbindable on the host: in the child's namespace all mounts are slaves.
+    /// Returns the tree at `file`, to be cloned by the child in its own mount namespace. This works
+    /// for a mount that is unbindable on the host, because in the child's namespace all mounts are
+    /// slaves.
     pub(super) fn of_child(file: impl AsFd, leaf: Leaf, shape: Shape) -> StepResult<Tree> {
         let source = source(file.as_fd(), leaf).during(Call::Readlink)?;
         Ok(Tree::Later(Later { cloner: Cloner::Child, source, shape }))

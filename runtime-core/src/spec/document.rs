@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The whole of config.json, and the parts that are no platform's.
+//! The whole of config.json, and the parts that belong to no platform.
 
 use super::absent::{is_false, null_default};
 use super::linux::*;

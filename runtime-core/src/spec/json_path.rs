@@ -3,7 +3,7 @@
 //! properties. They are computed in a second pass and only on demand, so that parsing,
 //! which every run pays for, need not track them.
 
-/// The maximum depth of a path. No configuration has deeper values; they are not named.
+/// The maximum depth of a path. Deeper values, which no configuration has, are not named.
 const DEPTH: usize = 64;
 
 /// An object or array that contains a position, and the place of the position in it.

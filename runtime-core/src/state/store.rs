@@ -116,7 +116,7 @@ impl Store {
             }
         };
         let entry = StateEntry { dir, id: id.clone() };
-        // A `delete --force` that has seen the directory already waits for this lock.
+        // A `delete --force` that has seen the directory by now waits for this lock, or holds it.
         entry
             .lock()
             .inspect_err(|_| runtime_sys::ignore(unlinkat(&root, name.as_c_str(), UnlinkatFlags::RemoveDir)))
