@@ -3,15 +3,18 @@
 
 use crate::arena::{Arena, Attack, Contained};
 use conformance::attack::Count;
-use conformance::{Bundle, Output, Result};
+use conformance::{Bundle, Doing, Result, ensure};
+use nix::pty::openpty;
 use serde_json::{Value, json};
+use std::process::Command;
 use std::sync::atomic::Ordering::SeqCst;
 
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
         name: "take over a process of exec",
         stands_for: "CVE-2016-9962: a container with CAP_SYS_PTRACE takes over a process of exec that still has \
-                     the host's capabilities and directories",
+                     the host's capabilities and directories, that has no system call filter yet, or that \
+                     is still in the session of the caller's terminal",
         run: exec,
     },
     Attack {
@@ -26,16 +29,20 @@ pub(crate) const ATTACKS: &[Attack] = &[
 const CAPABILITIES: [&str; 2] = ["CAP_KILL", "CAP_SYS_PTRACE"];
 const MASK: u64 = 1 << 5 | 1 << 19;
 
-fn with_capabilities(config: &mut Value) {
+/// Adds the capabilities, and a system call filter that needs none to be loaded.
+fn confine(config: &mut Value) {
     for set in ["bounding", "effective", "permitted"] {
         config["process"]["capabilities"][set] = json!(CAPABILITIES);
     }
+    config["process"]["noNewPrivileges"] = json!(true);
+    let rule = json!({ "names": ["keyctl"], "action": "SCMP_ACT_ERRNO" });
+    config["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule] });
 }
 
 fn attacker(arena: &Arena) -> Result<Contained<'_>> {
     let secret = arena.outside().join("secret").display().to_string();
     arena.container("attacker", &["joined", "take", &format!("{MASK:x}")], |config| {
-        with_capabilities(config);
+        confine(config);
         config["process"]["env"] = json!([format!("SECRET={secret}")]);
     })
 }
@@ -46,8 +53,8 @@ fn exec(arena: &Arena) -> Result<Count> {
     let mut count = Count::default();
     while wants_more(arena, &attacker, &count) {
         count.tries += 1;
-        let executed = arena.runtime.run(&["exec", attacker.id, "/probe", "exit", "0"]).and_then(Output::ok);
-        if !goes_on(&attacker, executed)? {
+        let mut command = arena.runtime.command(&["exec", attacker.id, "/probe", "exit", "0"]);
+        if !goes_on(&attacker, run_on_terminal(&mut command))? {
             break;
         }
     }
@@ -59,7 +66,7 @@ fn create(arena: &Arena) -> Result<Count> {
     attacker.start()?;
     let path = format!("/proc/{}/ns/pid", arena.runtime.state(attacker.id)?["pid"]);
     let bundle = Bundle::new(&["exit", "0"])?.with(|config| {
-        with_capabilities(config);
+        confine(config);
         let namespaces = config["linux"]["namespaces"].as_array_mut();
         for namespace in namespaces.into_iter().flatten().filter(|namespace| namespace["type"] == "pid") {
             namespace["path"] = json!(path);
@@ -68,18 +75,27 @@ fn create(arena: &Arena) -> Result<Count> {
     let mut count = Count::default();
     while wants_more(arena, &attacker, &count) {
         count.tries += 1;
-        let run = arena.runtime.run_in(&bundle, &["run", "victim"]).and_then(Output::ok);
-        if !goes_on(&attacker, run)? {
+        let mut command = arena.runtime.command(&["run", "victim"]);
+        if !goes_on(&attacker, run_on_terminal(command.current_dir(bundle.path())))? {
             break;
         }
     }
     finish(&attacker, count)
 }
 
+/// Runs a command of a caller that has a terminal.
+fn run_on_terminal(command: &mut Command) -> Result {
+    let terminal = openpty(None, None).doing("openpty")?;
+    sys_testing::command::with_terminal(command, terminal.slave);
+    let output = command.output().doing("the runtime")?;
+    ensure!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
 /// Accepts a runtime that gives up because it was stopped.
-fn goes_on(attacker: &Contained<'_>, result: Result<Output>) -> Result<bool> {
+fn goes_on(attacker: &Contained<'_>, result: Result) -> Result<bool> {
     match result {
-        Ok(_) => Ok(true),
+        Ok(()) => Ok(true),
         Err(_) if attacker.score.successes.load(SeqCst) > 0 => Ok(false),
         Err(error) => Err(error),
     }
@@ -97,7 +113,14 @@ fn finish(attacker: &Contained<'_>, mut count: Count) -> Result<Count> {
     if attacker.score.successes.load(SeqCst) == 0 {
         stopped?;
     }
-    let kinds = ["capabilities", "descriptors of the host's files", "descriptors of its procfs", "cgroups"];
+    let kinds = [
+        "capabilities",
+        "descriptors of the host's files",
+        "descriptors of its procfs",
+        "cgroups",
+        "no filter",
+        "the caller's terminal",
+    ];
     for (kind, found) in kinds.iter().zip(attacker.score.slots) {
         let found = found.load(SeqCst);
         if found != 0 {

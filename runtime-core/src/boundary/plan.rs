@@ -410,8 +410,8 @@ pub(crate) struct Filter {
     /// no_new_privs.
     pub(crate) privileged: bool,
     /// True if the filter is loaded before the process is cloned into an existing pid namespace,
-    /// where another process could take over its CAP_SYS_ADMIN. Such a filter allows the remaining
-    /// steps.
+    /// where another process could take it over without a filter. Such a filter allows the
+    /// remaining steps.
     pub(crate) is_early: bool,
 }
 

@@ -19,10 +19,10 @@ use std::os::fd::{AsFd, AsRawFd, IntoRawFd, RawFd};
 /// Starts a new session and joins a session keyring, so that neither signals of the caller's
 /// terminal nor keys of the caller's session reach the container.
 pub(super) fn join_session(process: &Process) -> Result<(), StepFailure> {
-    // The process that is cloned into an existing pid namespace calls setsid(2) itself.
-    if !process.enters_pid {
-        setsid().during(Call::Setsid).step(Step::Keyring)?;
-    }
+    // Also before the clone into an existing pid namespace, where the new process calls setsid(2)
+    // again: taken over before that call, it could otherwise send signals to the caller's process
+    // group, and open the caller's terminal as /dev/tty.
+    setsid().during(Call::Setsid).step(Step::Keyring)?;
     let Some(keyring) = &process.keyring else { return Ok(()) };
     let join = || -> StepResult {
         let mut serial = match keyctl::join_session(Some(&keyring.name)) {
@@ -244,15 +244,17 @@ fn set_sets(capabilities: &Capabilities, more: u64) -> StepResult {
     cred::cap_set(&sets).during(Call::Capset)
 }
 
-/// Loads a filter that takes CAP_SYS_ADMIN, and drops the capability, before the process is cloned
-/// into a pid namespace where it could be taken over. Does so only for a filter that allows the
-/// remaining calls.
+/// Loads the filter, and drops CAP_SYS_ADMIN if loading has taken it, before the process is cloned
+/// into a pid namespace: a process that is taken over there would otherwise have no filter. Does so
+/// only for a filter that allows the remaining calls.
 pub(super) fn load_before_clone(process: &Process) -> Result<(), StepFailure> {
     let Some(filter) = process.filter.as_ref().filter(|filter| filter.is_early) else { return Ok(()) };
     let load = || -> StepResult {
-        let more = 1 << cred::CAP_SYS_ADMIN;
         // Before the filter is loaded, which need not allow capget(2).
-        let capabilities = own_capabilities(process, more)?;
+        let capabilities = match filter.privileged {
+            true => own_capabilities(process, 1 << cred::CAP_SYS_ADMIN)?,
+            false => None,
+        };
         seccomp::load(&filter.program, filter.flags).during(Call::Seccomp)?;
         capabilities.map_or(Ok(()), |capabilities| set_sets(&capabilities, 0))
     };

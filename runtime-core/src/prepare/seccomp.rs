@@ -29,7 +29,7 @@ pub(super) fn filter(compiled: &CompiledFilter, process: &Process, enters_pid: b
         notifies: compiled.agent.is_some(),
         survives_close: survives_close(&compiled.program),
         privileged: gains,
-        is_early: enters_pid && gains && compiled.agent.is_none() && allows_clone(&compiled.program),
+        is_early: enters_pid && compiled.agent.is_none() && allows_clone(&compiled.program, gains),
     })
 }
 
@@ -80,14 +80,14 @@ fn survives_close(program: &Program) -> bool {
 /// Returns whether a filter allows the system calls, except execve(2), that follow when it was
 /// loaded early. They are made by the process that clones the last process into the pid
 /// namespace, and by the last process. Rules about pointers and descriptors are tested only
-/// with the smallest and the largest value.
-fn allows_clone(program: &Program) -> bool {
+/// with the smallest and the largest value. capset(2) is called only if the load takes a
+/// capability (`privileged`).
+fn allows_clone(program: &Program, privileged: bool) -> bool {
     let allows = |nr: libc::c_long, first: u64, rest: u64| {
         let verdict = verdict(program, nr, [first, rest, rest, rest, rest, rest]);
         matches!(verdict, Some(libc::SECCOMP_RET_ALLOW | libc::SECCOMP_RET_LOG))
     };
     let others = [
-        libc::SYS_capset,
         libc::SYS_write,
         libc::SYS_exit_group,
         libc::SYS_setsid,
@@ -97,7 +97,10 @@ fn allows_clone(program: &Program) -> bool {
         libc::SYS_rt_sigaction,
     ];
     allows(libc::SYS_clone, runtime_sys::clone::SIBLING_FLAGS as u64, 0)
-        && others.into_iter().all(|nr| [0, u64::MAX].into_iter().all(|value| allows(nr, value, value)))
+        && others
+            .into_iter()
+            .chain(privileged.then_some(libc::SYS_capset))
+            .all(|nr| [0, u64::MAX].into_iter().all(|value| allows(nr, value, value)))
 }
 
 /// Returns whether the running kernel knows the flag.
@@ -152,9 +155,12 @@ mod tests {
 
     #[test]
     fn the_last_clone_is_allowed_or_not() {
-        assert!(allows_clone(&program("acct")));
-        for needed in ["clone", "capset", "write", "exit_group", "setsid", "read"] {
-            assert!(!allows_clone(&program(needed)), "{needed}");
+        for privileged in [false, true] {
+            assert!(allows_clone(&program("acct"), privileged));
+            for needed in ["clone", "write", "exit_group", "setsid", "read"] {
+                assert!(!allows_clone(&program(needed), privileged), "{needed}");
+            }
+            assert_eq!(allows_clone(&program("capset"), privileged), !privileged);
         }
     }
 }

@@ -10,12 +10,15 @@ use std::fs;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-/// Slots of the score: the excess capabilities that were found, and how often a host file, an
-/// unmasked procfs or a cgroup outside was reachable.
+/// Slots of the score: the excess capabilities that were found, how often a host file, an unmasked
+/// procfs or a cgroup outside was reachable, whether a process had no system call filter, and
+/// whether it was in the session of the caller's terminal.
 const CAPABILITIES: usize = 0;
 const FILES: usize = 1;
 const PROCFS: usize = 2;
 const CGROUPS: usize = 3;
+const UNFILTERED: usize = 4;
+const TERMINAL: usize = 5;
 
 pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
     match words {
@@ -28,9 +31,9 @@ pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
 }
 
 /// Stops each new process as early as possible, and looks for authority that the programs of the
-/// containers do not have: capabilities outside `allowed`, and a path to the host's file `secret`,
-/// to its kernel parameters or to its cgroups. A process that can be inspected can also be taken
-/// over with ptrace(2).
+/// containers do not have: capabilities outside `allowed`, a path to the host's file `secret`, to
+/// its kernel parameters or to its cgroups, calls that the filter denies, and the caller's terminal.
+/// A process that can be inspected can also be taken over with ptrace(2).
 fn take(score: &Score, allowed: u64, secret: &str) -> Result {
     let mut taken = 0;
     score.set_ready();
@@ -71,6 +74,8 @@ fn look(score: &Score, pid: i32, allowed: u64, secret: &str) {
         (FILES, ways(pid, &format!("{}{secret}", "/..".repeat(20)))),
         (PROCFS, ways(pid, "/sys/kernel/core_pattern")),
         (CGROUPS, ways(pid, "/cgroup.procs")),
+        (UNFILTERED, u64::from(is_unfiltered(pid))),
+        (TERMINAL, u64::from(has_terminal(pid))),
     ];
     for (slot, found) in found {
         score.slots[slot].fetch_or(found as i64, SeqCst);
@@ -88,6 +93,25 @@ fn capabilities(pid: i32) -> u64 {
         .filter_map(|line| line.strip_prefix("Cap")?.split_once(":\t"))
         .filter_map(|(_, set)| u64::from_str_radix(set, 16).ok())
         .fold(0, |all, set| all | set)
+}
+
+/// Returns true if a process has no system call filter, while this one has one.
+fn is_unfiltered(pid: i32) -> bool {
+    let filters = |pid: &str| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.lines().find_map(|line| line.strip_prefix("Seccomp_filters:")?.trim().parse().ok())
+    };
+    // At the end of the process there is nothing to compare.
+    let (own, its): (Option<u32>, Option<u32>) = (filters("self"), filters(&pid.to_string()));
+    its.is_some() && its < own
+}
+
+/// Returns true if a process has a controlling terminal (field 7 of /proc/PID/stat, proc(5)). Those
+/// of the attacker and of its victims have none of their own.
+fn has_terminal(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let rest = stat.rsplit(") ").next().unwrap_or_default();
+    rest.split(' ').nth(4).is_some_and(|terminal| terminal != "0")
 }
 
 /// Returns a bit for each descriptor, and for the root and the working directory, from which `path`
