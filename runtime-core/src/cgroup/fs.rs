@@ -101,9 +101,9 @@ fn make_new(hierarchy: &Hierarchy, place: &FsPlacement) -> Result<Option<Cgroup>
         Errno::EEXIST => error
             .of_kind(ErrorKind::AlreadyExists)
             .with_hint("another container is being made in the same cgroup"),
-        Errno::EROFS => error.of_kind(ErrorKind::Setup).with_hint(
-            "cgroups are mounted read-only here, as in containers and with ProtectControlGroups",
-        ),
+        Errno::EROFS => error
+            .of_kind(ErrorKind::Setup)
+            .with_hint("cgroups are mounted read-only here, as in containers and with ProtectControlGroups"),
         _ => error.of_kind(ErrorKind::Setup),
     })
 }
