@@ -80,7 +80,7 @@
 //! | [`Container::pause`] | until another operation on the container ends; up to 10 s, until all processes are frozen |
 //! | [`Container::resume`] | until another operation on the container ends |
 //! | [`Container::update`] | until another operation on the container ends; up to 30 s for systemd, if it made the cgroup |
-//! | [`state`](Container::state), [`pids`](Container::pids), [`stats`](Container::stats), [`list`](Runtime::list) | not at all |
+//! | [`state`](Container::state), [`pids`](Container::pids), [`stats`](Container::stats), [`metrics`](Container::metrics), [`list`](Runtime::list) | not at all |
 //!
 //! Every one may wait for the file system of the state directory or of the root file system.
 //!

@@ -109,6 +109,7 @@ fn all(user: &User) -> Result<()> {
         container.resume()?;
         ensure!(container.pids()? == [init.pid()]);
         container.stats()?;
+        ensure!(container.metrics()?.cpu.contains_key("usage_usec"));
     }
     container.kill(9)?;
     ensure!(init.wait()?.code() == 128 + 9);

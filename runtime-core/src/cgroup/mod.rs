@@ -14,6 +14,7 @@ mod group;
 mod hierarchy;
 mod leaf;
 pub(crate) mod limits;
+mod metrics;
 pub(crate) mod oom;
 pub(crate) mod record;
 mod snapshot;

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The resource usage of a container, in the format of runc's `events --stats`. The
-//! field names are those of cgroup version 1.
+//! The resource usage of a container: [`Stats`] in the format of runc's `events --stats`, whose field
+//! names are those of cgroup version 1, and [`Metrics`] with the names and units of version 2.
 
-use super::group::{Cgroup, keyed};
-use crate::error::{Context, Error, Result};
-use crate::path;
-use runtime_sys::text::c_str;
-use runtime_sys::{Errno, dir, fd};
+use super::group::Cgroup;
+#[cfg(feature = "fuzzing")]
+use super::metrics;
+use super::metrics::is_default;
+pub use super::metrics::{HugetlbMetrics, IoMetrics, MemoryMetrics, Metrics, PidsMetrics, Pressure, Psi};
+use crate::error::Result;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::ffi::CStr;
 
-/// The current and past resource usage of a container.
+/// The current and past resource usage of a container, in runc's format. Numbers that the host does
+/// not account for are 0; [`Metrics`] tells them from a real 0.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Stats {
@@ -75,33 +76,6 @@ pub struct Throttling {
     /// The time for which tasks were throttled, in nanoseconds.
     #[serde(skip_serializing_if = "is_default")]
     pub throttled_time: u64,
-}
-
-/// Pressure stall information (Documentation/accounting/psi.rst), if the kernel has it: CONFIG_PSI,
-/// without psi=0.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Psi {
-    /// The time in which at least one task was stalled.
-    #[serde(skip_serializing_if = "is_default")]
-    pub some: Pressure,
-    /// The time in which all non-idle tasks were stalled at once.
-    #[serde(skip_serializing_if = "is_default")]
-    pub full: Pressure,
-}
-
-/// A share of the time, in percent, and a total time.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Pressure {
-    /// The share of the last 10 seconds.
-    pub avg10: f64,
-    /// The share of the last minute.
-    pub avg60: f64,
-    /// The share of the last 5 minutes.
-    pub avg300: f64,
-    /// The total time, in microseconds.
-    pub total: u64,
 }
 
 /// The properties of version 1's cpuset controller.
@@ -218,109 +192,39 @@ pub struct HugetlbStats {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct IntelRdtStats {}
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
 impl Cgroup {
     /// Reads all statistics, except those that the host does not account for.
     pub(crate) fn stats(&self) -> Result<Stats> {
-        Ok(Stats {
-            cpu: CpuStats { psi: self.psi(c"cpu.pressure")?, ..cpu(&self.text(c"cpu.stat")?) },
-            memory: MemoryStats { psi: self.psi(c"memory.pressure")?, ..self.memory()? },
-            pids: self.pids_stats()?,
-            blkio: BlkioStats { psi: self.psi(c"io.pressure")?, ..io(&self.text(c"io.stat")?) },
-            hugetlb: self.hugetlb()?,
+        let mut stats = Stats::from(self.metrics()?);
+        if stats.pids.current == 0 {
+            stats.pids.current = self.pids()?.len() as u64;
+        }
+        Ok(stats)
+    }
+}
+
+impl From<Metrics> for Stats {
+    fn from(metrics: Metrics) -> Self {
+        let Metrics { cpu: cpu_stat, cpu_pressure, memory_pressure, io_pressure, .. } = metrics;
+        let limit = |max: u64| if max == u64::MAX { 0 } else { max };
+        let pids = metrics.pids.map(|pids| PidsStats { current: pids.current, limit: limit(pids.max) });
+        let mut hugetlb = BTreeMap::new();
+        for pages in metrics.hugetlb {
+            let usage = pages.rsvd_current.unwrap_or(pages.current);
+            hugetlb.insert(pages.size, HugetlbStats { usage, failcnt: pages.events_max });
+        }
+        Stats {
+            cpu: CpuStats { psi: cpu_pressure, ..cpu(&cpu_stat) },
+            memory: MemoryStats { psi: memory_pressure, ..metrics.memory.map(memory).unwrap_or_default() },
+            pids: pids.unwrap_or_default(),
+            blkio: BlkioStats { psi: io_pressure, ..blkio(&metrics.io) },
+            hugetlb,
             ..Stats::default()
-        })
-    }
-
-    /// Returns the content of a file; `None` if the file does not exist.
-    fn optional(&self, file: &CStr) -> Result<Option<String>> {
-        match fd::read_file(&self.dir, file, 1 << 20) {
-            Ok(text) => Ok(Some(String::from_utf8_lossy(&text).into_owned())),
-            // EOPNOTSUPP: a pressure file, while PSI is disabled.
-            Err(Errno::ENOENT | Errno::EOPNOTSUPP) => Ok(None),
-            Err(errno) => Err(Error::os(errno, format!("read {}/{}", self.path, path::show(file)))),
         }
-    }
-
-    fn text(&self, file: &CStr) -> Result<String> {
-        Ok(self.optional(file)?.unwrap_or_default())
-    }
-
-    /// Returns the number in a file, or `u64::MAX` for `max`.
-    fn number(&self, file: &CStr) -> Result<Option<u64>> {
-        let number = |text: String| text.trim().parse().unwrap_or(u64::MAX);
-        Ok(self.optional(file)?.map(number))
-    }
-
-    fn psi(&self, file: &CStr) -> Result<Option<Psi>> {
-        Ok(self.optional(file)?.map(|text| psi(&text)))
-    }
-
-    fn memory(&self) -> Result<MemoryStats> {
-        let Some(usage) = self.number(c"memory.current")? else { return Ok(MemoryStats::default()) };
-        let raw = pairs(&self.text(c"memory.stat")?);
-        let memory = MemoryUsage {
-            limit: self.number(c"memory.max")?.unwrap_or(u64::MAX),
-            usage,
-            // KERNEL(5.19): memory.peak
-            max: self.number(c"memory.peak")?.unwrap_or(0),
-            failcnt: keyed(self.text(c"memory.events")?.as_bytes(), "max"),
-        };
-        let swap_limit = self.number(c"memory.swap.max")?.unwrap_or(0);
-        let swap = MemoryUsage {
-            limit: if swap_limit == u64::MAX { swap_limit } else { swap_limit.saturating_add(memory.limit) },
-            usage: memory.usage.saturating_add(self.number(c"memory.swap.current")?.unwrap_or(0)),
-            max: 0,
-            failcnt: 0,
-        };
-        let cache = raw.get("file").copied().unwrap_or(0);
-        Ok(MemoryStats { cache, usage: memory, swap, raw, psi: None })
-    }
-
-    fn pids_stats(&self) -> Result<PidsStats> {
-        let limit = self.number(c"pids.max")?.filter(|limit| *limit != u64::MAX).unwrap_or(0);
-        let current = match self.number(c"pids.current")? {
-            Some(current) => current,
-            None => self.pids()?.len() as u64,
-        };
-        Ok(PidsStats { current, limit })
-    }
-
-    fn hugetlb(&self) -> Result<BTreeMap<String, HugetlbStats>> {
-        let mut all = BTreeMap::new();
-        for entry in dir::entries(&self.dir).context(|| format!("read {}", self.path))? {
-            let name = entry.name.to_string_lossy();
-            let size = name.strip_prefix("hugetlb.").and_then(|name| name.strip_suffix(".current"));
-            let Some(size) = size.filter(|size| !size.contains('.')) else { continue };
-            let file = |what: &str| {
-                let file = format!("hugetlb.{size}.{what}");
-                c_str(file.as_str()).context(|| format!("read {}/{file}", self.path))
-            };
-            let usage = match self.number(&file("rsvd.current")?)? {
-                Some(usage) => usage,
-                None => self.number(&file("current")?)?.unwrap_or(0),
-            };
-            let failcnt = keyed(self.text(&file("events")?)?.as_bytes(), "max");
-            all.insert(size.to_owned(), HugetlbStats { usage, failcnt });
-        }
-        Ok(all)
     }
 }
 
-/// Parses `key number` lines.
-fn pairs(text: &str) -> BTreeMap<String, u64> {
-    let pair = |line: &str| {
-        let (key, value) = line.split_once(' ')?;
-        Some((key.to_owned(), value.trim().parse().ok()?))
-    };
-    text.lines().filter_map(pair).collect()
-}
-
-fn cpu(text: &str) -> CpuStats {
-    let stat = pairs(text);
+fn cpu(stat: &BTreeMap<String, u64>) -> CpuStats {
     let get = |key: &str| stat.get(key).copied().unwrap_or(0);
     let nanoseconds = |key: &str| get(key).saturating_mul(1000);
     CpuStats {
@@ -338,42 +242,37 @@ fn cpu(text: &str) -> CpuStats {
     }
 }
 
-fn psi(text: &str) -> Psi {
-    let pressure = |kind: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(kind)).unwrap_or_default();
-        let field = |key: &str| {
-            line.split_ascii_whitespace().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
-        };
-        let average = |key: &str| field(key).and_then(|value| value.parse().ok()).unwrap_or(0.0);
-        Pressure {
-            avg10: average("avg10"),
-            avg60: average("avg60"),
-            avg300: average("avg300"),
-            total: field("total").and_then(|value| value.parse().ok()).unwrap_or(0),
-        }
+fn memory(metrics: MemoryMetrics) -> MemoryStats {
+    let usage = MemoryUsage {
+        limit: metrics.max,
+        usage: metrics.current,
+        max: metrics.peak.unwrap_or(0),
+        failcnt: metrics.events.get("max").copied().unwrap_or(0),
     };
-    Psi { some: pressure("some "), full: pressure("full ") }
+    let swap_max = metrics.swap_max.unwrap_or(0);
+    let swap = MemoryUsage {
+        limit: if swap_max == u64::MAX { swap_max } else { swap_max.saturating_add(metrics.max) },
+        usage: metrics.current.saturating_add(metrics.swap_current.unwrap_or(0)),
+        max: 0,
+        failcnt: 0,
+    };
+    let cache = metrics.stat.get("file").copied().unwrap_or(0);
+    MemoryStats { cache, usage, swap, raw: metrics.stat, psi: None }
 }
 
-/// Parses io.stat: lines such as `8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0`.
-fn io(text: &str) -> BlkioStats {
+fn blkio(devices: &[IoMetrics]) -> BlkioStats {
     let mut stats = BlkioStats::default();
-    for line in text.lines() {
-        let mut words = line.split_ascii_whitespace();
-        let device = words.next().and_then(|device| device.split_once(':'));
-        let Some((Ok(major), Ok(minor))) = device.map(|(major, minor)| (major.parse(), minor.parse())) else {
-            continue;
+    let (bytes, operations) = (&mut stats.io_service_bytes_recursive, &mut stats.io_serviced_recursive);
+    for IoMetrics { major, minor, stat } in devices {
+        let add = |list: &mut Vec<BlkioEntry>, op, key| {
+            if let Some(value) = stat.get(key) {
+                list.push(BlkioEntry { major: *major, minor: *minor, op, value: *value });
+            }
         };
-        for (key, value) in words.filter_map(|word| word.split_once('=')) {
-            let (list, op) = match key {
-                "rbytes" => (&mut stats.io_service_bytes_recursive, "Read"),
-                "wbytes" => (&mut stats.io_service_bytes_recursive, "Write"),
-                "rios" => (&mut stats.io_serviced_recursive, "Read"),
-                "wios" => (&mut stats.io_serviced_recursive, "Write"),
-                _ => continue,
-            };
-            list.push(BlkioEntry { major, minor, op, value: value.parse().unwrap_or(0) });
-        }
+        add(bytes, "Read", "rbytes");
+        add(bytes, "Write", "wbytes");
+        add(operations, "Read", "rios");
+        add(operations, "Write", "wios");
     }
     stats
 }
@@ -381,12 +280,14 @@ fn io(text: &str) -> BlkioStats {
 /// Parses any text as each of the files. For the fuzz target.
 #[cfg(feature = "fuzzing")]
 pub(super) fn check_parsers(text: &str) {
-    let stats = Stats {
-        cpu: CpuStats { psi: Some(psi(text)), ..cpu(text) },
-        blkio: io(text),
-        memory: MemoryStats { raw: pairs(text), ..MemoryStats::default() },
-        ..Stats::default()
-    };
+    let memory = MemoryMetrics { stat: metrics::pairs(text), ..MemoryMetrics::default() };
+    let stats = Stats::from(Metrics {
+        cpu: metrics::pairs(text),
+        cpu_pressure: Some(metrics::psi(text)),
+        memory: Some(memory),
+        io: metrics::io(text),
+        ..Metrics::default()
+    });
     assert!(serde_json::to_string(&stats).is_ok());
 }
 
@@ -395,28 +296,53 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cpu_time_is_in_nanoseconds() {
-        let text =
-            "usage_usec 120\nuser_usec 100\nsystem_usec 20\nnr_periods 3\nnr_throttled 2\nthrottled_usec 7\n";
-        let stats = cpu(text);
-        assert_eq!(stats.usage, CpuUsage { total: 120_000, kernel: 20_000, user: 100_000 });
-        assert_eq!(stats.throttling, Throttling { periods: 3, throttled_periods: 2, throttled_time: 7_000 });
-    }
-
-    #[test]
-    fn pressure_is_parsed() {
-        let text = "some avg10=1.50 avg60=0.00 avg300=0.25 total=77\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=9\n";
-        let psi = psi(text);
-        assert_eq!(psi.some, Pressure { avg10: 1.5, avg60: 0.0, avg300: 0.25, total: 77 });
-        assert_eq!(psi.full.total, 9);
-    }
-
-    #[test]
-    fn reads_and_writes_of_block_devices_are_parsed() {
-        let stats = io("8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0\n7:1 \nx rbytes=1\n");
+    fn each_number_comes_from_its_file() {
+        let pairs =
+            |list: &[(&str, u64)]| list.iter().map(|(key, value)| ((*key).to_owned(), *value)).collect();
+        let memory = MemoryMetrics {
+            current: 5,
+            max: 100,
+            peak: Some(9),
+            swap_current: Some(2),
+            swap_max: Some(10),
+            stat: pairs(&[("file", 3)]),
+            events: pairs(&[("max", 4)]),
+            ..MemoryMetrics::default()
+        };
+        let stats = Stats::from(Metrics {
+            cpu: pairs(&[
+                ("usage_usec", 120),
+                ("user_usec", 100),
+                ("system_usec", 20),
+                ("nr_periods", 3),
+                ("nr_throttled", 2),
+                ("throttled_usec", 7),
+            ]),
+            memory: Some(memory),
+            pids: Some(PidsMetrics { current: 6, max: u64::MAX }),
+            io: super::super::metrics::io("8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0\n7:1 \n"),
+            hugetlb: vec![HugetlbMetrics {
+                size: "2MB".to_owned(),
+                current: 1,
+                rsvd_current: Some(8),
+                max: 9,
+                events_max: 11,
+            }],
+            ..Metrics::default()
+        });
+        assert_eq!(stats.cpu.usage, CpuUsage { total: 120_000, kernel: 20_000, user: 100_000 });
+        assert_eq!(
+            stats.cpu.throttling,
+            Throttling { periods: 3, throttled_periods: 2, throttled_time: 7_000 }
+        );
+        assert_eq!(stats.memory.usage, MemoryUsage { limit: 100, usage: 5, max: 9, failcnt: 4 });
+        assert_eq!(stats.memory.swap, MemoryUsage { limit: 110, usage: 7, max: 0, failcnt: 0 });
+        assert_eq!(stats.memory.cache, 3);
+        assert_eq!(stats.pids, PidsStats { current: 6, limit: 0 });
+        assert_eq!(stats.hugetlb["2MB"], HugetlbStats { usage: 8, failcnt: 11 });
         let entry = |op, value| BlkioEntry { major: 8, minor: 0, op, value };
-        assert_eq!(stats.io_service_bytes_recursive, [entry("Read", 1), entry("Write", 2)]);
-        assert_eq!(stats.io_serviced_recursive, [entry("Read", 3), entry("Write", 4)]);
+        assert_eq!(stats.blkio.io_service_bytes_recursive, [entry("Read", 1), entry("Write", 2)]);
+        assert_eq!(stats.blkio.io_serviced_recursive, [entry("Read", 3), entry("Write", 4)]);
     }
 
     #[test]

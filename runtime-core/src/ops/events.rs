@@ -4,7 +4,7 @@
 use super::container::{Container, NO_CGROUP};
 use super::state::status;
 use crate::cgroup::record::CgroupRecord;
-use crate::cgroup::stats::Stats;
+use crate::cgroup::stats::{Metrics, Stats};
 use crate::cgroup::{Cgroup, parse_events};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::spec::Status;
@@ -35,12 +35,19 @@ pub struct Events {
 }
 
 impl Container {
-    /// Returns the container's resource usage.
+    /// Returns the container's resource usage in the format of runc.
     ///
     /// Errors: [`ErrorKind::NotRunning`]; [`ErrorKind::Unsupported`]: the container has no cgroup of
     /// its own.
     pub fn stats(&self) -> Result<Stats> {
         self.running_cgroup()?.stats()
+    }
+
+    /// Returns the container's resource usage as the files of cgroup v2 have it.
+    ///
+    /// Errors: see [`stats`](Self::stats).
+    pub fn metrics(&self) -> Result<Metrics> {
+        self.running_cgroup()?.metrics()
     }
 
     /// Returns the events of the container, with its resource usage every `interval`. OOM kills from
