@@ -37,6 +37,7 @@
 //! | task | how | example |
 //! |---|---|---|
 //! | run and wait | [`ContainerBuilder::run`], [`Process::wait`] | `run` |
+//! | wait for a container of another program | [`Container::wait`] | |
 //! | collect output | [`Stdio::Piped`], [`Process::wait_with_output`] | `output` |
 //! | create now, start later | [`ContainerBuilder::create`], [`Container::start`] | |
 //! | execute one more process | [`Container::exec`], [`ExecBuilder::output`] | `exec_server` |
@@ -73,7 +74,7 @@
 //! |---|---|
 //! | [`run`](ContainerBuilder::run), [`create`](ContainerBuilder::create), [`prepare`](ContainerBuilder::prepare), [`spawn`](ExecBuilder::spawn), [`Pending::start`] | for milliseconds; for as long as hooks run; up to 10 s for the peer of a socket, up to 30 s for systemd. For ever if another process of the container stops the new one. [`cancel`](ContainerBuilder::cancel) ends it, but for the poststop hooks of a creation that is undone. |
 //! | [`Container::start`] | until another operation on the container ends; for as long as startContainer and poststart hooks run |
-//! | [`Process::wait`], [`Process::wait_with_output`], [`Events`] | for as long as the process runs, until the next event |
+//! | [`Process::wait`], [`Container::wait`], [`Process::wait_with_output`], [`Events`] | for as long as the process runs, until the next event |
 //! | [`ExecBuilder::output`] | for as long as the process runs; [`cancel`](ExecBuilder::cancel) ends it |
 //! | [`Container::kill`] | up to 20 ms after SIGKILL |
 //! | [`Container::delete`], [`Process::delete`] | up to 10 s for another operation on the container to end, up to 10 s for the init to end; for as long as poststop hooks run |

@@ -5,7 +5,7 @@
 
 use conformance::Bundle;
 use runtime_core::{
-    ContainerId, DeleteOptions, ErrorKind, Process, Protection, Runtime, Stdio, spec::Status,
+    ContainerId, DeleteOptions, ErrorKind, ExitStatus, Process, Protection, Runtime, Stdio, spec::Status,
 };
 use runtime_sys::fd::poll;
 use runtime_sys::mount::{Depth, MountAttr, attr, set_attr};
@@ -551,6 +551,47 @@ fn the_event_loop_goes_on_during_each_operation() {
         assert_eq!(error.kind(), ErrorKind::NotFound);
     });
     assert!(mark.exists());
+}
+
+/// A program that has not made the container waits for it, while its parent does, and after that.
+#[test]
+fn another_program_waits_for_a_container() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(root.path());
+    let bundle = Bundle::new(&["sleep"]).unwrap();
+    let before = fds();
+    for _ in 0..20 {
+        let init = runtime.builder(own_id("waits"), bundle.path()).run().unwrap();
+        let container = init.container().clone();
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| container.wait().unwrap());
+            let (told, reaped) = block_on(async {
+                let end = async {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    container.kill(9).unwrap();
+                    init.wait().unwrap()
+                };
+                tokio::join!(container.wait_async(), end)
+            });
+            assert_eq!(reaped, ExitStatus::Signaled(9));
+            // Linux 6.15 tells every one of them.
+            for told in [told.unwrap(), other.join().unwrap()] {
+                assert!(told == Some(reaped) || told.is_none() && !tells_reaped(), "{told:?}");
+            }
+        });
+        assert_eq!(container.wait().unwrap(), None);
+        init.delete().unwrap();
+    }
+    assert_eq!(fds(), before);
+}
+
+/// Returns whether the kernel tells the exit status of a process that was reaped (6.15).
+fn tells_reaped() -> bool {
+    let mut child = std::process::Command::new("/bin/true").spawn().unwrap();
+    let pidfd = pidfd_open(child.id() as i32).unwrap();
+    child.wait().unwrap();
+    runtime_sys::process::exit_of_reaped(&pidfd).unwrap().is_some()
 }
 
 /// A start and a deletion whose futures are dropped go on to their ends.

@@ -113,6 +113,7 @@ fn all(user: &User) -> Result<()> {
     }
     container.kill(9)?;
     ensure!(init.wait()?.code() == 128 + 9);
+    ensure!(container.wait()?.is_none());
     container.delete(DeleteOptions::new())?;
 
     // A terminal.
@@ -178,7 +179,10 @@ async fn all_async(user: Arc<User>) -> Result<()> {
         ensure!(container.state()?.status == Status::Paused);
         container.resume_async().await?;
     }
-    container.kill_async(9).await?;
+    let (ended, killed) = tokio::join!(container.wait_async(), container.kill_async(9));
+    killed?;
+    // The init has not been reaped, so every kernel tells the status.
+    ensure!(ended?.is_some_and(|status| status.code() == 128 + 9));
     ensure!(init.wait_async().await?.code() == 128 + 9);
     container.delete_async(DeleteOptions::new()).await?;
 

@@ -8,6 +8,7 @@ use super::delete::DeleteOptions;
 use super::events::{Event, Events, Look};
 use super::exec::ExecBuilder;
 use super::process::{Output, Pending, Process};
+use super::wait;
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::parent::reap;
 use crate::spec::Resources;
@@ -410,6 +411,19 @@ impl ExecBuilder {
 }
 
 impl Container {
+    /// Waits until the container's first process has ended, as [`wait`](Self::wait) does, in the event
+    /// loop of tokio. Nothing is lost if the future is dropped.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with I/O.
+    pub async fn wait_async(&self) -> Result<Option<ExitStatus>> {
+        let Some((init, pidfd)) = self.init()? else { return Ok(None) };
+        let mut ended = watched(pidfd.as_fd(), Interest::READABLE)?;
+        ended.ready(Interest::READABLE).await.map_err(|error| poll_failed(&error))?;
+        wait::status_of(&init, &pidfd)
+    }
+
     /// Does what [`start`](Self::start) does on a thread of tokio's pool for blocking calls. If the
     /// future is dropped, the start goes on to its end.
     ///

@@ -27,6 +27,7 @@ mod state;
 mod target;
 mod transaction;
 mod update;
+mod wait;
 
 pub use caller_hooks::HookResult;
 pub use container::{Container, Runtime};

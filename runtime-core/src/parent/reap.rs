@@ -67,10 +67,7 @@ fn parse_status(stat: &[u8]) -> Option<ExitStatus> {
     let rest = stat.get(stat.iter().rposition(|b| *b == b')')? + 2..)?;
     let status = std::str::from_utf8(rest.trim_ascii_end().split(|b| *b == b' ').nth(49)?).ok()?;
     let status: i32 = status.parse().ok()?;
-    Some(match status & 0x7f {
-        0 => ExitStatus::Exited(status >> 8 & 0xff),
-        signal => ExitStatus::Signaled(signal),
-    })
+    Some(ExitStatus::from_wait(status))
 }
 
 #[cfg(test)]

@@ -38,6 +38,11 @@ impl ProcessId {
         }
     }
 
+    /// Returns whether the process has ended and has not been reaped.
+    pub(crate) fn is_zombie(&self) -> Result<bool> {
+        Ok(stat(self.pid)?.is_some_and(|stat| stat.start == self.start && stat.state == b'Z'))
+    }
+
     /// Returns whether the process has executed a program yet.
     pub(crate) fn execution(&self) -> Result<Execution> {
         /// "Forked but didn't exec" (include/linux/sched.h).

@@ -51,6 +51,21 @@ pub(crate) struct Request {
 
 const _: () = assert!(size_of::<Request>() == size_of::<libc::ifreq>());
 
+/// A `struct pidfd_info` of include/uapi/linux/pidfd.h, of PIDFD_INFO_SIZE_VER0 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PidfdInfo {
+    /// PIDFD_INFO_*: the fields that the caller asks for, then those that the kernel has written.
+    pub(crate) mask: u64,
+    pub(crate) cgroup: u64,
+    pub(crate) pids: [u32; 3],
+    pub(crate) ids: [u32; 8],
+    /// The exit status in the format of wait(2).
+    pub(crate) exit_code: i32,
+}
+
+const _: () = assert!(size_of::<PidfdInfo>() == size_of::<libc::pidfd_info>());
+
 /// `TIOCSPTLCK` of ioctl_tty(2): locks (1) or unlocks (0) the other side of a pty.
 pub(crate) const PTY_LOCK: Pointer<libc::c_int> = Pointer::new(libc::TIOCSPTLCK as _);
 /// `TIOCGWINSZ` of ioctl_tty(2): the window size.
@@ -65,6 +80,9 @@ pub(crate) const INTERFACE_NAME: Pointer<Request> = Pointer::new(libc::SIOCGIFNA
 pub(crate) const INTERFACE_FLAGS: Pointer<Request> = Pointer::new(libc::SIOCGIFFLAGS as _);
 /// `SIOCSIFFLAGS` of netdevice(7): sets the IFF_* flags of an interface.
 pub(crate) const SET_INTERFACE_FLAGS: Pointer<Request> = Pointer::new(libc::SIOCSIFFLAGS as _);
+
+/// `PIDFD_GET_INFO` of include/uapi/linux/pidfd.h, since 6.13.
+pub(crate) const PIDFD_INFO: Pointer<PidfdInfo> = Pointer::new(libc::PIDFD_GET_INFO as _);
 
 /// `int ioctl(int fd, unsigned long request, T *argument)`: makes a request whose result is in
 /// `argument`.

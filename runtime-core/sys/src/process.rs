@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Processes: pidfds, waiting, limits, scheduling, memory policy, personality.
 
+use super::ioctl::{self, PidfdInfo};
 use super::result::{Result, check, done, new_fd};
 use nix::errno::Errno;
 use nix::sys::personality::{self, Persona};
@@ -80,6 +81,14 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
+    /// Converts a status in the format of wait(2), of a process that has ended.
+    pub fn from_wait(status: i32) -> Self {
+        match status & 0x7f {
+            0 => ExitStatus::Exited(status >> 8 & 0xff),
+            signal => ExitStatus::Signaled(signal),
+        }
+    }
+
     /// Returns the status as a shell does: 128 + N for signal N.
     pub fn code(self) -> i32 {
         match self {
@@ -106,6 +115,20 @@ pub fn wait(pidfd: impl AsFd, flags: i32) -> Result<ExitStatus> {
         if let Some(status) = waitid(&pidfd, flags)? {
             return Ok(status);
         }
+    }
+}
+
+/// `int ioctl(int pidfd, PIDFD_GET_INFO, struct pidfd_info *info)` with PIDFD_INFO_EXIT, since 6.15:
+/// returns the exit status of a process that has been reaped, by whichever process. `None`: it has not
+/// been reaped, or the kernel is older.
+pub fn exit_of_reaped(pidfd: impl AsFd) -> Result<Option<ExitStatus>> {
+    let exit = u64::from(libc::PIDFD_INFO_EXIT);
+    let mut info = PidfdInfo { mask: exit, ..PidfdInfo::default() };
+    match ioctl::pointer(pidfd, ioctl::PIDFD_INFO, &mut info) {
+        Ok(()) => Ok((info.mask & exit != 0).then(|| ExitStatus::from_wait(info.exit_code))),
+        // KERNEL(6.15): before 6.13 there is no such request, before 6.15 none for a reaped process.
+        Err(Errno::ENOTTY | Errno::EINVAL | Errno::ESRCH) => Ok(None),
+        Err(errno) => Err(errno),
     }
 }
 
