@@ -13,8 +13,8 @@ pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
         name: "take over a process of exec",
         stands_for: "CVE-2016-9962: a container with CAP_SYS_PTRACE takes over a process of exec that still has \
-                     the host's capabilities and directories, that has no system call filter yet, or that \
-                     is still in the session of the caller's terminal",
+                     the host's capabilities and directories, that has no system call filter yet, that is \
+                     still in the session of the caller's terminal, or that has the caller's OOM score",
         run: exec,
     },
     Attack {
@@ -29,12 +29,14 @@ pub(crate) const ATTACKS: &[Attack] = &[
 const CAPABILITIES: [&str; 2] = ["CAP_KILL", "CAP_SYS_PTRACE"];
 const MASK: u64 = 1 << 5 | 1 << 19;
 
-/// Adds the capabilities, and a system call filter that needs none to be loaded.
+/// Adds the capabilities, an OOM score, and a system call filter that needs no capability to be
+/// loaded.
 fn confine(config: &mut Value) {
     for set in ["bounding", "effective", "permitted"] {
         config["process"]["capabilities"][set] = json!(CAPABILITIES);
     }
     config["process"]["noNewPrivileges"] = json!(true);
+    config["process"]["oomScoreAdj"] = json!(500);
     let rule = json!({ "names": ["keyctl"], "action": "SCMP_ACT_ERRNO" });
     config["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule] });
 }
@@ -120,6 +122,7 @@ fn finish(attacker: &Contained<'_>, mut count: Count) -> Result<Count> {
         "cgroups",
         "no filter",
         "the caller's terminal",
+        "the caller's OOM score",
     ];
     for (kind, found) in kinds.iter().zip(attacker.score.slots) {
         let found = found.load(SeqCst);

@@ -377,6 +377,10 @@ pub(crate) struct Process {
     pub(crate) keeps: Keeps,
     /// True if the process is cloned into an existing pid namespace, as the last step.
     pub(crate) enters_pid: bool,
+    /// The OOM score that a process in an existing pid namespace inherits from the one that clones
+    /// it: with the runtime's own score, which engines keep low, a process that was taken over would
+    /// survive where others are killed. The parent sets any other process's score later.
+    pub(crate) inherited_oom_score: Option<i32>,
     /// The number of descriptors, from 3 on, that the program gets.
     pub(crate) preserve_fds: i32,
     /// The fifo of `start`; `None` if the parent itself starts the program.

@@ -199,6 +199,7 @@ fn of_process(process: &Process, held: &mut Kept) {
         groups: _,
         keeps: _,
         enters_pid: _,
+        inherited_oom_score: _,
         // The caller's descriptors. Their numbers are below those of all these.
         preserve_fds: _,
         fifo,

@@ -221,7 +221,7 @@ impl ExecBuilder {
         if target.in_user_namespace() {
             attributes::own_streams(plan, &proc, child.pid, config.uid)?;
         }
-        let attributes = prepare::attributes(config, config.exec_affinity.to_stay());
+        let attributes = prepare::attributes(config, config.exec_affinity.to_stay(), plan);
         attributes::apply(attributes, &proc, child.pid, target.in_user_namespace())
             .traced(Mark::SetFromOutside)?;
         self.options.report_pid(child, b"setns").traced(Mark::Announce)

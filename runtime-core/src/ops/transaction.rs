@@ -387,7 +387,7 @@ impl Transaction<'_> {
         if self.in_user_namespace() {
             attributes::own_streams(plan, proc, child.pid, process.uid)?;
         }
-        let attributes = prepare::attributes(process, &[]);
+        let attributes = prepare::attributes(process, &[], plan);
         attributes::apply(attributes, proc, child.pid, self.in_user_namespace()).traced(Mark::SetFromOutside)
     }
 

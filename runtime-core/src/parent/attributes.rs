@@ -38,14 +38,21 @@ pub(crate) fn apply(attributes: Attributes<'_>, proc: &Proc, pid: i32, limits_he
         .map_err(|error| error.of_kind(ErrorKind::Setup))
 }
 
+/// Sets the OOM score of a process, which the processes that it clones inherit. The process is a
+/// child that has not been waited for.
+pub(crate) fn set_oom_score(score: i32, proc: &Proc, pid: i32) -> Result<()> {
+    let file = PidFile::new(pid, "oom_score_adj");
+    let written = file.below_proc().and_then(|path| proc.write(&path, score.to_string().as_bytes()));
+    written.map_err(|errno| {
+        let text = format!("process.oomScoreAdj: write {score} to {file}");
+        let error = Error::os(errno, text).of_kind(ErrorKind::Setup);
+        if errno == Errno::EACCES { error.with_hint("lowering it needs CAP_SYS_RESOURCE") } else { error }
+    })
+}
+
 fn set(attributes: Attributes<'_>, proc: &Proc, pid: i32, limits_here: bool) -> Result<()> {
     if let Some(score) = attributes.oom_score_adj {
-        let file = PidFile::new(pid, "oom_score_adj");
-        let written = file.below_proc().and_then(|path| proc.write(&path, score.to_string().as_bytes()));
-        written.map_err(|errno| {
-            let error = Error::os(errno, format!("process.oomScoreAdj: write {score} to {file}"));
-            if errno == Errno::EACCES { error.with_hint("lowering it needs CAP_SYS_RESOURCE") } else { error }
-        })?;
+        set_oom_score(score, proc, pid)?;
     }
     if let Some(scheduler) = attributes.scheduler {
         let is_deadline = scheduler.policy == SCHED_DEADLINE;

@@ -153,6 +153,10 @@ pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<C
         child.trees = TreeCloning::Prepared { helper, init };
     }
     let program = self_exe::copy()?;
+    // The child waits for the program file before it joins any namespace.
+    if let Some(score) = plan.process.inherited_oom_score {
+        attributes::set_oom_score(score, &proc::host()?, pid).map_err(explain::start_failed)?;
+    }
     child.channel.send_program(program.as_ref()).context(|| "sending the program file: sendmsg")?;
     Ok(child)
 }

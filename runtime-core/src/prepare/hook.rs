@@ -52,6 +52,8 @@ pub(crate) fn for_create_container(
         // Init still has the caller's groups, unless it has joined a user namespace.
         keeps: Keeps::Undroppable,
         enters_pid: super::namespaces::enters_pid(&joins),
+        // The hook is a program of the caller.
+        inherited_oom_score: None,
         preserve_fds: 0,
         fifo: None,
     };

@@ -3,7 +3,7 @@
 
 use super::extras::{Extras, set_env};
 use super::seccomp;
-use crate::boundary::plan::{HOME_MAX, Keyring, Process, Program, TerminalPlan};
+use crate::boundary::plan::{HOME_MAX, Keyring, Plan, Process, Program, TerminalPlan};
 use crate::config::Config;
 use crate::config::namespaces::NamespaceKind;
 use crate::config::process::{Process as ProcessConfig, variable};
@@ -123,6 +123,7 @@ fn process(
         groups: config.groups.clone().into(),
         keeps: extras.keeps,
         enters_pid,
+        inherited_oom_score: config.oom_score_adj.filter(|_| enters_pid),
         preserve_fds: extras.preserve_fds.into(),
         fifo: extras.fifo,
     })
@@ -144,10 +145,10 @@ fn program(name: &CStr, search_path: Option<&CStr>) -> Result<Program> {
     Ok(Program::Search { name: name.to_owned(), directories })
 }
 
-/// Returns the attributes that the parent sets on the process.
-pub(crate) fn attributes<'a>(process: &'a ProcessConfig, cpus: &'a [u64]) -> Attributes<'a> {
+/// Returns the attributes that the parent sets on the process, which `plan` does not set yet.
+pub(crate) fn attributes<'a>(process: &'a ProcessConfig, cpus: &'a [u64], plan: &Plan) -> Attributes<'a> {
     Attributes {
-        oom_score_adj: process.oom_score_adj,
+        oom_score_adj: process.oom_score_adj.filter(|_| plan.process.inherited_oom_score.is_none()),
         scheduler: process.scheduler.as_ref(),
         io_priority: process.io_priority,
         rlimits: &process.rlimits,

@@ -11,14 +11,15 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 /// Slots of the score: the excess capabilities that were found, how often a host file, an unmasked
-/// procfs or a cgroup outside was reachable, whether a process had no system call filter, and
-/// whether it was in the session of the caller's terminal.
+/// procfs or a cgroup outside was reachable, whether a process had no system call filter,
+/// whether it was in the session of the caller's terminal, and whether it had another OOM score.
 const CAPABILITIES: usize = 0;
 const FILES: usize = 1;
 const PROCFS: usize = 2;
 const CGROUPS: usize = 3;
 const UNFILTERED: usize = 4;
 const TERMINAL: usize = 5;
+const SCORE: usize = 6;
 
 pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
     match words {
@@ -32,7 +33,8 @@ pub(crate) fn run(score: &Score, words: &[&str]) -> Result {
 
 /// Stops each new process as early as possible, and looks for authority that the programs of the
 /// containers do not have: capabilities outside `allowed`, a path to the host's file `secret`, to
-/// its kernel parameters or to its cgroups, calls that the filter denies, and the caller's terminal.
+/// its kernel parameters or to its cgroups, calls that the filter denies, the caller's terminal and
+/// OOM score.
 /// A process that can be inspected can also be taken over with ptrace(2).
 fn take(score: &Score, allowed: u64, secret: &str) -> Result {
     let mut taken = 0;
@@ -76,6 +78,7 @@ fn look(score: &Score, pid: i32, allowed: u64, secret: &str) {
         (CGROUPS, ways(pid, "/cgroup.procs")),
         (UNFILTERED, u64::from(is_unfiltered(pid))),
         (TERMINAL, u64::from(has_terminal(pid))),
+        (SCORE, u64::from(has_other_oom_score(pid))),
     ];
     for (slot, found) in found {
         score.slots[slot].fetch_or(found as i64, SeqCst);
@@ -112,6 +115,12 @@ fn has_terminal(pid: i32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let rest = stat.rsplit(") ").next().unwrap_or_default();
     rest.split(' ').nth(4).is_some_and(|terminal| terminal != "0")
+}
+
+/// Returns true if a process does not have the OOM score of the containers.
+fn has_other_oom_score(pid: i32) -> bool {
+    let score = |pid: &str| fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).ok();
+    score(&pid.to_string()).is_some_and(|its| Some(its) != score("self"))
 }
 
 /// Returns a bit for each descriptor, and for the root and the working directory, from which `path`
