@@ -138,6 +138,20 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "a relative path of the root may leave the bundle",
+        quote: "On POSIX platforms, `path` is either an absolute path or a relative path to the bundle (config.md, Root)",
+        run: |runtime| {
+            let other = Bundle::new(&[])?;
+            std::fs::write(other.rootfs("mark"), "other").doing("write")?;
+            let name = other.path().file_name().and_then(|name| name.to_str());
+            let path = format!(".././{}/rootfs", name.unwrap_or_default());
+            let bundle =
+                Bundle::new(&["cat", "/mark"])?.with(|config| config["root"]["path"] = json!(path))?;
+            ensure_eq!(runtime.run_in(&bundle, &["run", "c"])?.ok()?.stdout, "other");
+            Ok(())
+        },
+    },
+    Case {
         name: "devices are available at their paths",
         quote: "devices (array of objects, OPTIONAL) lists devices that MUST be available in the container. The path MAY \
                 be anywhere in the container filesystem, notably outside of `/dev` (config-linux.md, Devices)",

@@ -21,8 +21,7 @@ pub(crate) struct Bundle {
 impl Bundle {
     pub(crate) fn open(bundle: &Path) -> Result<Self> {
         let what = || format!("bundle {}", bundle.display());
-        let dir = path::c_path(bundle)
-            .and_then(|path| fd::open_follow(fd::CWD, &path, libc::O_PATH | libc::O_DIRECTORY, 0))
+        let dir = fd::open_follow(fd::CWD, &path::c_path(bundle), libc::O_PATH | libc::O_DIRECTORY, 0)
             .context(|| format!("chdir {}", bundle.display()))
             .map_err(|error| error.of_kind(ErrorKind::InvalidConfig))?;
         let absolute = path::of_fd(&dir).context(what)?;
@@ -57,9 +56,13 @@ impl Bundle {
         })
     }
 
-    /// Returns the absolute form of a path in config.json, which may be relative to the bundle.
+    /// Returns the absolute form of a path in config.json, which may be relative to the bundle. A
+    /// `..` of a relative path may leave the bundle.
     pub(crate) fn resolve(&self, path: &str) -> String {
-        if path.starts_with('/') { path.to_owned() } else { format!("{}/{}", self.path, path::clean(path)) }
+        match path.starts_with('/') {
+            true => path.to_owned(),
+            false => format!("/{}", path::clean(&format!("{}/{path}", self.path))),
+        }
     }
 }
 
@@ -75,5 +78,27 @@ impl Spec {
     /// caller may want to show them, as one of them may be mistyped.
     pub fn unknown_properties_of(bundle: impl AsRef<Path>) -> Result<Vec<String>> {
         Ok(Spec::unknown_properties(&Bundle::open(bundle.as_ref())?.json()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_path_begins_at_the_bundle_and_may_leave_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (bundle, other) = (dir.path().join("bundle"), dir.path().join("other"));
+        std::fs::create_dir(&bundle).unwrap();
+        let bundle = Bundle::open(&bundle).unwrap();
+        for (path, want) in [
+            (".", bundle.path.as_str()),
+            ("../other", other.to_str().unwrap()),
+            (".././x/../other/", other.to_str().unwrap()),
+            ("../../../../../../../../x", "/x"),
+            ("/a/../b", "/a/../b"),
+        ] {
+            assert_eq!(bundle.resolve(path), want, "{path}");
+        }
     }
 }
