@@ -5,6 +5,7 @@ use super::container::Runtime;
 use super::state::{State, state};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::id::ContainerId;
+use crate::state::store::StateEntry;
 use nix::sys::stat::fstat;
 use runtime_sys::fd;
 use std::collections::BTreeMap;
@@ -33,12 +34,21 @@ impl Runtime {
         let mut list = Vec::with_capacity(ids.len());
         for id in ids {
             match self.listed(&id, &passwd, &mut users) {
-                // The container was deleted since the directory was read.
-                Err(error) if error.kind() == ErrorKind::NotFound && self.store.entry(&id).is_err() => {}
+                Err(error) if error.kind() == ErrorKind::NotFound && self.is_changing(&id) => {}
                 state => list.push(Listed { id, state }),
             }
         }
         Ok(list)
+    }
+
+    /// Returns whether a container without a record has been deleted, or is being made or deleted
+    /// by another command, which holds the lock. Otherwise the directory was left behind.
+    fn is_changing(&self, id: &ContainerId) -> bool {
+        match self.store.entry(id).and_then(StateEntry::try_lock) {
+            Ok(Ok(locked)) => locked.is_gone(),
+            Ok(Err(_)) => true,
+            Err(error) => error.kind() == ErrorKind::NotFound,
+        }
     }
 
     /// Returns the state of a container with its owner. `users` caches the names of users.
@@ -71,6 +81,19 @@ fn user_name(uid: u32, passwd: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_container_that_is_being_made_or_deleted_is_not_listed() {
+        let root = tempfile::tempdir().unwrap();
+        let runtime = Runtime::new(root.path());
+        let id = ContainerId::new("c").unwrap();
+        let reserved = runtime.store.reserve(&id).unwrap();
+        assert!(runtime.list().unwrap().is_empty());
+        drop(reserved);
+        let left_behind = runtime.list().unwrap();
+        let report = left_behind[0].state.as_ref().unwrap_err().report();
+        assert_eq!(report, "load container c: container does not exist");
+    }
 
     #[test]
     fn names_of_users() {
