@@ -364,6 +364,34 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "two dashes may follow the id, and an empty signal is SIGTERM",
+        quote: "runc (main, 2026): -- behind the id separates it from the command; an empty signal is SIGTERM",
+        run: |runtime| {
+            // The first process of a pid namespace ignores signals without a handler.
+            let bundle = Bundle::new(&["sleep"])?
+                .with(|config| conformance::change::without_namespace(config, "pid"))?;
+            let mut command = runtime.command(&["run", "c"]);
+            command.current_dir(bundle.path()).stdout(Stdio::null()).stderr(Stdio::null());
+            let mut child = command.spawn().doing("spawn")?;
+            let end = Instant::now() + Duration::from_secs(20);
+            while !runtime.run(&["state", "c"])?.stdout.contains("running") && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let executed = runtime.run(&["exec", "c", "--", "/probe", "exit", "5"])?;
+            let listed = runtime.run(&["ps", "c", "--", "-e"])?;
+            let killed = runtime.run(&["kill", "c", ""])?;
+            if !killed.status.success() {
+                runtime.run(&["kill", "c", "KILL"])?.ok()?;
+            }
+            let status = wait(&mut child)?;
+            ensure!(executed.status.code() == Some(5), "{executed}");
+            listed.ok()?;
+            killed.ok()?;
+            ensure_eq!(status.code(), Some(128 + 15));
+            Ok(())
+        },
+    },
+    Case {
         name: "an empty value of a cgroup's file",
         quote: "unified: an empty value sets no limit; the kernel reads a newline as 0",
         run: |runtime| {

@@ -193,7 +193,12 @@ fn parse_flags(
         let Some(name) = bytes.strip_prefix(b"-").filter(|name| !name.is_empty()) else {
             others.push(arg.clone());
             if order == Order::FlagsFirst {
-                others.extend(args.cloned());
+                let mut args = args.as_slice();
+                // Not in the parser of before: the program has learnt it since.
+                if let (false, [first, rest @ ..]) = (std::ptr::eq(known, GLOBALS), args) {
+                    args = if first == "--" { rest } else { args };
+                }
+                others.extend(args.iter().cloned());
                 break;
             }
             continue;

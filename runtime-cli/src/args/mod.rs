@@ -161,6 +161,18 @@ mod tests {
     }
 
     #[test]
+    fn two_dashes_may_separate_the_id_from_the_rest() {
+        let arguments = |args: &[&str]| call(args).arguments;
+        assert_eq!(arguments(&["exec", "id", "--", "ls", "-l", "--"]), ["id", "ls", "-l", "--"]);
+        assert_eq!(arguments(&["exec", "id", "--", "--", "ls"]), ["id", "--", "ls"]);
+        assert_eq!(arguments(&["exec", "--", "id", "--", "ls"]), ["id", "--", "ls"]);
+        assert_eq!(arguments(&["exec", "id", "ls", "--"]), ["id", "ls", "--"]);
+        assert_eq!(arguments(&["ps", "id", "--", "-e"]), ["id", "-e"]);
+        assert_eq!(arguments(&["kill", "id", "--", "9"]), ["id", "9"]);
+        assert_eq!(arguments(&["kill", "--", "-a"]), ["-a"]);
+    }
+
+    #[test]
     #[cfg(debug_assertions)]
     #[should_panic(expected = "Unknown argument or group id")]
     fn a_command_asks_for_its_own_flags_only() {

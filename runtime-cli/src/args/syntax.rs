@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The syntax of Go's flag package, rewritten for clap. A flag has one or two dashes, its value is
 //! the next word or follows `=`, letters are not bundled, and a word behind the first argument can
-//! be a flag.
+//! be a flag. `--` ends the flags, also directly behind the id.
 
+use super::table::PROGRAM;
 use clap::{Arg, Command};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -34,10 +35,19 @@ impl SortedWords {
     pub(super) fn sort(command: &Command, words: Vec<OsString>) -> Self {
         let flags_first = command.get_positionals().any(Arg::is_trailing_var_arg_set);
         let mut sorted = SortedWords::default();
-        let mut words = words.into_iter();
+        let mut words = words.into_iter().peekable();
         while let Some(word) = words.next() {
-            if word == "--" || flags_first && !is_flag(&word) {
-                sorted.others.extend(Some(word).filter(|word| word != "--"));
+            if word == "--" {
+                sorted.others.extend(words);
+                break;
+            }
+            if flags_first && !is_flag(&word) {
+                sorted.others.push(word);
+                // `exec ID -- COMMAND`: as in runc with version 3 of urfave/cli (its main branch of
+                // 2026). Behind the name of a command, the word belongs to that command.
+                if command.get_name() != PROGRAM {
+                    words.next_if(|word| word == "--");
+                }
                 sorted.others.extend(words);
                 break;
             }

@@ -72,10 +72,13 @@ const ID: &str = "<container-id>";
 const CONTAINER: &str = "\
 <container-id> is the name of the container: letters, digits and _ + - . only.";
 
+/// The name of the program in its help.
+pub(super) const PROGRAM: &str = "runtime-cli";
+
 /// Builds the program without its commands. All that follows the first argument belongs to the
 /// command.
 pub(crate) fn program() -> Command {
-    empty("runtime-cli").args([
+    empty(PROGRAM).args([
         DEBUG.help("enable debug logging"),
         LOG.help("append log lines to this file (default: standard error)").value_hint(ValueHint::FilePath),
         LOG_FORMAT.help("the format of log lines: 'text' (default) or 'json'"),

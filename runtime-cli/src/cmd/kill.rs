@@ -9,7 +9,9 @@ use runtime_core::ErrorKind;
 
 pub(super) fn kill(context: &CommandContext<'_>) -> Result<u8, Failure> {
     let container = context.container()?;
-    let name = context.arguments.get(1).map(|name| name.to_string_lossy()).unwrap_or("SIGTERM".into());
+    // An empty name is no name, as in runc: `kill ID "$SIGNAL"` without such a variable.
+    let name = context.arguments.get(1).filter(|name| !name.is_empty());
+    let name = name.map(|name| name.to_string_lossy()).unwrap_or("SIGTERM".into());
     // An unknown container is the error to report, even with an unknown signal.
     let Some(signal) = parse_signal(&name) else {
         container.state()?;
