@@ -3,13 +3,14 @@
 //! the scope around the container's process, and delegates its cgroup to the runtime.
 
 mod bus;
+mod manager;
 mod message;
 pub(crate) mod properties;
 pub(crate) mod unit;
 mod variant;
 mod wire;
 
-pub(crate) use bus::Manager;
+pub(crate) use manager::Manager;
 pub(crate) use wire::Value;
 
 use super::fs;
