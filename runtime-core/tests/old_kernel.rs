@@ -28,19 +28,41 @@ fn refuse_fsconfig(command: u32) {
 /// KERNEL(6.18): procfs has no option `pidns`.
 #[test]
 fn procfs_of_a_joined_pid_namespace() {
+    procfs_of_joined(&["pid"]);
+}
+
+/// After joining the user namespace, the init has no rights over its own pid namespace.
+#[test]
+fn procfs_of_a_pid_namespace_that_is_joined_with_its_user_namespace() {
+    procfs_of_joined(&["pid", "user"]);
+}
+
+/// A container joins these namespaces of another, and mounts a procfs.
+fn procfs_of_joined(kinds: &[&str]) {
     const FSCONFIG_SET_FD: u32 = 5;
     let root = tempfile::tempdir().unwrap();
     let runtime = Runtime::new(root.path());
-    let first = Bundle::new(&["sleep"]).unwrap();
-    let id = |text: &str| ContainerId::new(text).unwrap();
+    let mut first = Bundle::new(&["sleep"]).unwrap();
+    let maps = json!([{ "containerID": 0, "hostID": 100_000, "size": 100 }]);
+    if kinds.contains(&"user") {
+        first = first
+            .with(|config| {
+                let linux = &mut config["linux"];
+                linux["namespaces"].as_array_mut().unwrap().push(json!({ "type": "user" }));
+                (linux["uidMappings"], linux["gidMappings"]) = (maps.clone(), maps);
+            })
+            .unwrap();
+    }
+    let id = |text: &str| ContainerId::new(&format!("{text}-{}", kinds.join("-"))).unwrap();
     let created = runtime.builder(id("first"), first.path()).run().unwrap();
     let second = Bundle::new(&["report"])
         .unwrap()
         .with(|config| {
-            for namespace in config["linux"]["namespaces"].as_array_mut().unwrap() {
-                if namespace["type"] == "pid" {
-                    namespace["path"] = json!(format!("/proc/{}/ns/pid", created.pid()));
-                }
+            let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
+            namespaces.retain(|namespace| !kinds.contains(&namespace["type"].as_str().unwrap()));
+            for kind in kinds {
+                let path = format!("/proc/{}/ns/{kind}", created.pid());
+                namespaces.push(json!({ "type": kind, "path": path }));
             }
         })
         .unwrap();

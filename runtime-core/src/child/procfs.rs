@@ -14,6 +14,11 @@
 //!                        └── clone ──▶ the opener: in the pid namespace
 //!                                      fsopen("proc"), the context to the init, exit
 //! ```
+//!
+//! If the init has joined a user namespace, too, it has no rights over its own pid namespace any
+//! more. Then the guide is inside of the joined one. The processes there cannot take it over,
+//! because it is not dumpable: ptrace(2) takes CAP_SYS_PTRACE in the user namespace of the runtime,
+//! and they are in the joined user namespace, which must own the pid namespace.
 
 use super::mounting::empty_tmpfs;
 use super::process::close_all_but;
@@ -43,10 +48,15 @@ pub(super) fn showing(namespace: &PidNamespace, context: OwnedFd) -> StepResult<
         Guide { joined: &namespace.joined, socket: theirs.as_fd(), other_end: ours.as_fd().as_raw_fd() };
     // Otherwise the guide would be inside of the namespace, which the init has joined for its
     // children.
-    ns::setns(&namespace.own, CLONE_NEWPID).during(Call::Setns)?;
+    let leaves = match ns::setns(&namespace.own, CLONE_NEWPID) {
+        Err(Errno::EPERM) if ns::owner(&namespace.joined).is_ok() => false,
+        left => left.during(Call::Setns).map(|()| true)?,
+    };
     let (_, pidfd) = clone3(0, false, None, guide).during(Call::Clone3)?;
     drop(theirs);
-    ns::setns(&namespace.joined, CLONE_NEWPID).during(Call::Setns)?;
+    if leaves {
+        ns::setns(&namespace.joined, CLONE_NEWPID).during(Call::Setns)?;
+    }
     let mut reply = [0; WIRE_LEN];
     let received = socket::recv_fd(&ours, &mut reply).during(Call::Read);
     process::wait(pidfd, 0).during(Call::Wait)?;
