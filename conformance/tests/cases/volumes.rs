@@ -87,6 +87,25 @@ pub(crate) const CASES: &[Case] = &[
             Ok(())
         },
     },
+    Case {
+        name: "a private root may have a slave volume, and an rprivate root has none",
+        quote: "rootfsPropagation sets the rootfs's mount propagation (config-linux.md, Rootfs Mount Propagation); \
+                slave: the mount receives events from its master (mount_namespaces(7))",
+        run: |runtime| {
+            let source = Source::new()?;
+            source.mounted.share()?;
+            for (root, is_slave) in [("private", true), ("rprivate", false)] {
+                let bundle = bundle(&source.path, &["rbind", "rslave"], Identity::Host)?.with(|config| {
+                    config["linux"]["rootfsPropagation"] = json!(root);
+                })?;
+                let report = runtime.report(&bundle)?;
+                let fields = &report.mount("/volume").ok_or("no mount")?.propagation;
+                let slave = fields.iter().any(|field| field.starts_with("master:"));
+                ensure!(slave == is_slave, "{root}: {fields:?}");
+            }
+            Ok(())
+        },
+    },
 ];
 
 /// The user ids of a container.

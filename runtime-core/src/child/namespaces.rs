@@ -41,8 +41,8 @@ pub(super) fn denies_groups(proc: &Proc) -> Result<bool, StepFailure> {
 }
 
 /// Drops the caller's supplementary groups before a user namespace is joined. Once the process is
-/// in it, they could not be dropped if it denies setgroups(2). Root of a user namespace can set
-/// this for any process of its own, also for the one whose namespaces are joined.
+/// in it, they could not be dropped if it denies setgroups(2), as a user namespace does that an
+/// unprivileged process has mapped (user_namespaces(7)).
 pub(super) fn drop_groups(plan: &Plan) -> Result<(), StepFailure> {
     let joins_user = plan.joins.iter().any(|join| join.flags & libc::CLONE_NEWUSER != 0);
     if !joins_user || plan.process.keeps == Keeps::All {

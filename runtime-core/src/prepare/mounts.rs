@@ -369,7 +369,8 @@ impl Bind<'_> {
         match self.config.rootfs_propagation {
             Some((MS_SHARED, _)) if cloner == Cloner::Parent => [None, None],
             Some((MS_SHARED, _)) => [all(MS_SLAVE), all(MS_SHARED)],
-            Some((MS_PRIVATE, _)) => [all(MS_PRIVATE), None],
+            // `private` is for the root alone: a volume may still be a slave.
+            Some((MS_PRIVATE, Depth::All)) => [all(MS_PRIVATE), None],
             _ => [all(MS_SLAVE), None],
         }
     }
