@@ -626,8 +626,8 @@ fn a_dropped_start_or_deletion_goes_on() {
     assert_eq!((fds(), children()), (before, 0));
 }
 
-/// A process whose output nobody takes is killed and reaped. Otherwise the container could not be
-/// deleted: the kernel does not let an init end before the processes of its pid namespace.
+/// If the future of a process's output is dropped, the process is killed and reaped. An unreaped
+/// process would keep the container's init from ending, and the container could not be deleted.
 #[test]
 fn an_output_that_is_given_up_leaves_no_process() {
     let _alone = alone();

@@ -150,8 +150,8 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "an owner of a device without a mapping",
         quote: "podman run --userns --privileged describes the host's nodes with the host's ids: with runc and crun \
-                the container starts. A device whose owner has no mapping belongs to the user nobody, and a \
-                warning names the device",
+                the container starts. A device whose owner has no mapping belongs to the overflow uid 65534 \
+                (proc_sys_kernel(5)), and a warning names the device",
         run: |runtime| {
             let bundle = Bundle::new(&["stat", "/dev/x"])?.with(|config| {
                 with_user_namespace(config);

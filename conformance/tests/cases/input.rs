@@ -339,19 +339,11 @@ pub(crate) const CASES: &[Case] = &[
         name: "real-time signals by name",
         quote: "systemd(1): SIGRTMIN+3 halts; kill(1) and podman-kill(1) know SIGRTMIN+n and SIGRTMAX-n, with and without SIG",
         run: |runtime| {
-            // The first process of a pid namespace ignores signals without a handler.
-            let bundle = Bundle::new(&["sleep"])?
-                .with(|config| conformance::change::without_namespace(config, "pid"))?;
+            let bundle = ended_by_signals()?;
             for (signal, number) in
                 [("SIGRTMIN+3", 37), ("RTMIN+3", 37), ("rtmin", 34), ("SIGRTMAX-27", 37), ("RTMAX", 64)]
             {
-                let mut command = runtime.command(&["run", "c"]);
-                command.current_dir(bundle.path()).stdout(Stdio::null()).stderr(Stdio::null());
-                let mut child = command.spawn().doing("spawn")?;
-                let end = Instant::now() + Duration::from_secs(20);
-                while !runtime.run(&["state", "c"])?.stdout.contains("running") && Instant::now() < end {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
+                let mut child = run_in_background(runtime, &bundle)?;
                 let killed = runtime.run(&["kill", "c", signal])?;
                 if !killed.status.success() {
                     runtime.run(&["kill", "c", "KILL"])?.ok()?;
@@ -367,16 +359,7 @@ pub(crate) const CASES: &[Case] = &[
         name: "two dashes may follow the id, and an empty signal is SIGTERM",
         quote: "runc (main, 2026): -- behind the id separates it from the command; an empty signal is SIGTERM",
         run: |runtime| {
-            // The first process of a pid namespace ignores signals without a handler.
-            let bundle = Bundle::new(&["sleep"])?
-                .with(|config| conformance::change::without_namespace(config, "pid"))?;
-            let mut command = runtime.command(&["run", "c"]);
-            command.current_dir(bundle.path()).stdout(Stdio::null()).stderr(Stdio::null());
-            let mut child = command.spawn().doing("spawn")?;
-            let end = Instant::now() + Duration::from_secs(20);
-            while !runtime.run(&["state", "c"])?.stdout.contains("running") && Instant::now() < end {
-                std::thread::sleep(Duration::from_millis(5));
-            }
+            let mut child = run_in_background(runtime, &ended_by_signals()?)?;
             let executed = runtime.run(&["exec", "c", "--", "/probe", "exit", "5"])?;
             let listed = runtime.run(&["ps", "c", "--", "-e"])?;
             let killed = runtime.run(&["kill", "c", ""])?;
@@ -413,6 +396,24 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
 ];
+
+/// Returns a bundle whose program ends by any signal: the first process of a pid namespace ignores
+/// those without a handler.
+fn ended_by_signals() -> Result<Bundle> {
+    Bundle::new(&["sleep"])?.with(|config| conformance::change::without_namespace(config, "pid"))
+}
+
+/// Runs the container `c` in the foreground of a child process, until the container is running.
+fn run_in_background(runtime: &Runtime, bundle: &Bundle) -> Result<std::process::Child> {
+    let mut command = runtime.command(&["run", "c"]);
+    command.current_dir(bundle.path()).stdout(Stdio::null()).stderr(Stdio::null());
+    let child = command.spawn().doing("spawn")?;
+    let end = Instant::now() + Duration::from_secs(20);
+    while !runtime.run(&["state", "c"])?.stdout.contains("running") && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(child)
+}
 
 const LENGTH: usize = 150_000;
 

@@ -424,7 +424,7 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "files that belong to root of a user namespace",
         quote: "moby#20798, sysbox#850: /dev/mqueue and the files of the network in /proc and /sys belong to \
-                the user nobody (65534)",
+                the overflow uid 65534",
         run: |runtime| {
             let paths = ["/dev/mqueue", "/proc/net/dev", "/sys/class/net/lo/mtu"];
             let bundle = Bundle::new(&[&["stat"], &paths[..]].concat())?.with(with_user_namespace)?;

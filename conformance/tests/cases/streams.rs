@@ -196,7 +196,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "exec: the terminal is the user's in a user namespace",
-        quote: "crun#1158, podman#17701: the terminal of exec --tty belongs to the user nobody (65534), and cannot be \
+        quote: "crun#1158, podman#17701: the terminal of exec --tty belongs to the overflow uid 65534, and cannot be \
                 reopened",
         run: |runtime| {
             let bundle = Bundle::new(&["sleep"])?.with(with_user_namespace)?;

@@ -165,16 +165,42 @@ impl Events {
     }
 }
 
+/// An operation, or a process, with an event that cancels the operation or later waits for hooks.
+trait Cancellable: Send + 'static {
+    fn cancel_mut(&mut self) -> &mut Option<OwnedFd>;
+}
+
+impl Cancellable for ContainerBuilder {
+    fn cancel_mut(&mut self) -> &mut Option<OwnedFd> {
+        &mut self.options.cancel
+    }
+}
+
+impl Cancellable for ExecBuilder {
+    fn cancel_mut(&mut self) -> &mut Option<OwnedFd> {
+        &mut self.options.cancel
+    }
+}
+
+impl Cancellable for Pending {
+    fn cancel_mut(&mut self) -> &mut Option<OwnedFd> {
+        &mut self.about_mut().cancel
+    }
+}
+
+impl Cancellable for Process {
+    fn cancel_mut(&mut self) -> &mut Option<OwnedFd> {
+        &mut self.about_mut().cancel
+    }
+}
+
 /// A [`Process`] or [`Pending`] that a future has made and has not given to its caller.
-trait Unclaimed: Send + 'static {
+trait Unclaimed: Cancellable {
     /// Sends SIGKILL.
     fn kill(&self);
 
     /// Kills and reaps the process, and destroys the container whose first process it is.
     fn undo(self);
-
-    /// Sets the event that ends later waits for hooks.
-    fn set_cancel(&mut self, event: Option<OwnedFd>);
 }
 
 impl Unclaimed for Process {
@@ -185,22 +211,14 @@ impl Unclaimed for Process {
     fn undo(self) {
         Process::undo(self);
     }
-
-    fn set_cancel(&mut self, event: Option<OwnedFd>) {
-        *self.cancel_mut() = event;
-    }
 }
 
 impl Unclaimed for Pending {
     /// Does nothing: a dropped `Pending` kills its process.
     fn kill(&self) {}
 
-    fn undo(self) {
-        Pending::undo(self);
-    }
-
-    fn set_cancel(&mut self, event: Option<OwnedFd>) {
-        *self.cancel_mut() = event;
+    fn undo(mut self) {
+        self.about_mut().discard();
     }
 }
 
@@ -228,21 +246,24 @@ impl<P: Unclaimed> Owned<P> {
     }
 }
 
-/// Runs `make` on a thread of tokio's pool, with the event that cancels it: `own` becomes readable, or
-/// the future is dropped. What a cancelled operation has made is removed.
-async fn off_thread<P: Unclaimed>(
-    own: Option<OwnedFd>,
-    make: impl FnOnce(OwnedFd) -> Result<P> + Send + 'static,
+/// Runs `make`, a method of `operation`, on a thread of tokio's pool. It is cancelled if the event of
+/// the operation is readable, or the future is dropped. What a cancelled operation has made is
+/// removed.
+async fn off_thread<O: Cancellable, P: Unclaimed>(
+    mut operation: O,
+    make: impl FnOnce(O) -> Result<P> + Send + 'static,
 ) -> Result<Owned<P>> {
     // Readable when its other end, which is dropped with the future, is closed.
     let (read, _gone) = fd::pipe().context(|| "pipe2")?;
+    let own = operation.cancel_mut().take();
     let either = match &own {
         Some(own) => either_readable(own.as_fd(), read.as_fd()).context(|| "epoll_ctl")?,
         None => copy_of(read.as_fd())?,
     };
+    *operation.cancel_mut() = Some(either);
     let made = spawn_blocking(move || {
-        let made = make(either).map(|mut process| {
-            process.set_cancel(own);
+        let made = make(operation).map(|mut process| {
+            *process.cancel_mut() = own;
             Owned(Some(process))
         });
         // Open until here, because a descriptor that is closed leaves the set of epoll(7).
@@ -304,13 +325,8 @@ impl ContainerBuilder {
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub async fn create_async(mut self) -> Result<Process> {
-        let own = self.options.cancel.take();
-        let made = off_thread(own, move |cancel| {
-            self.options.cancel = Some(cancel);
-            self.create()
-        });
-        made.await?.claim()
+    pub async fn create_async(self) -> Result<Process> {
+        off_thread(self, Self::create).await?.claim()
     }
 
     /// Does what [`run`](Self::run) does on a thread of tokio's pool for blocking calls. If the
@@ -319,13 +335,8 @@ impl ContainerBuilder {
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub async fn run_async(mut self) -> Result<Process> {
-        let own = self.options.cancel.take();
-        let made = off_thread(own, move |cancel| {
-            self.options.cancel = Some(cancel);
-            self.run()
-        });
-        made.await?.claim()
+    pub async fn run_async(self) -> Result<Process> {
+        off_thread(self, Self::run).await?.claim()
     }
 
     /// Does what [`prepare`](Self::prepare) does on a thread of tokio's pool for blocking calls. If the
@@ -334,13 +345,8 @@ impl ContainerBuilder {
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub async fn prepare_async(mut self) -> Result<Pending> {
-        let own = self.options.cancel.take();
-        let made = off_thread(own, move |cancel| {
-            self.options.cancel = Some(cancel);
-            self.prepare()
-        });
-        made.await?.claim()
+    pub async fn prepare_async(self) -> Result<Pending> {
+        off_thread(self, Self::prepare).await?.claim()
     }
 }
 
@@ -352,13 +358,8 @@ impl Pending {
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub async fn start_async(mut self) -> Result<Process> {
-        let own = self.cancel_mut().take();
-        let made = off_thread(own, move |cancel| {
-            self.set_cancel(Some(cancel));
-            self.start()
-        });
-        made.await?.claim()
+    pub async fn start_async(self) -> Result<Process> {
+        off_thread(self, Self::start).await?.claim()
     }
 }
 
@@ -369,13 +370,8 @@ impl ExecBuilder {
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub async fn prepare_async(mut self) -> Result<Pending> {
-        let own = self.options.cancel.take();
-        let made = off_thread(own, move |cancel| {
-            self.options.cancel = Some(cancel);
-            self.prepare()
-        });
-        made.await?.claim()
+    pub async fn prepare_async(self) -> Result<Pending> {
+        off_thread(self, Self::prepare).await?.claim()
     }
 
     /// Does what [`spawn`](Self::spawn) does on a thread of tokio's pool for blocking calls. If the
@@ -385,7 +381,7 @@ impl ExecBuilder {
     ///
     /// Outside of a tokio runtime.
     pub async fn spawn_async(self) -> Result<Process> {
-        self.spawn_owned().await?.claim()
+        off_thread(self, Self::spawn).await?.claim()
     }
 
     /// Does what [`output`](Self::output) does: starts the process on a thread of tokio's pool for
@@ -397,16 +393,7 @@ impl ExecBuilder {
     /// Outside of a tokio runtime with I/O and time.
     pub async fn output_async(self, limit: usize) -> Result<Output> {
         let quiet = self.stdin(Stdio::Null).stdout(Stdio::Piped).stderr(Stdio::Piped);
-        quiet.spawn_owned().await?.output(limit).await
-    }
-
-    async fn spawn_owned(mut self) -> Result<Owned<Process>> {
-        let own = self.options.cancel.take();
-        let made = off_thread(own, move |cancel| {
-            self.options.cancel = Some(cancel);
-            self.spawn()
-        });
-        made.await
+        off_thread(quiet, Self::spawn).await?.output(limit).await
     }
 }
 

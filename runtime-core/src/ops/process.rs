@@ -35,14 +35,15 @@ pub struct Pending {
 
 /// The properties of a process that is ready to execute its program, or has executed it.
 #[derive(Debug)]
-struct About {
+pub(super) struct About {
     container: Container,
     /// The container's record at the end of create, if this is the container's first process.
     record: Option<Record>,
     watch: Option<OomWatch>,
     warnings: Vec<Warning>,
     notes: Vec<String>,
-    cancel: Option<OwnedFd>,
+    /// The event that ends later waits for hooks and for the execution.
+    pub(super) cancel: Option<OwnedFd>,
 }
 
 impl Pending {
@@ -133,18 +134,9 @@ impl Pending {
         Ok(Process::new(running, streams, about))
     }
 
-    /// Returns the event that ends later waits for hooks and for the execution.
     #[cfg(feature = "tokio")]
-    pub(super) fn cancel_mut(&mut self) -> &mut Option<OwnedFd> {
-        &mut self.about.cancel
-    }
-
-    /// Kills and reaps the process, whose handle is lost, and destroys the container whose first
-    /// process it is. Does nothing to another container that has the id by now.
-    #[cfg(feature = "tokio")]
-    pub(super) fn undo(self) {
-        // There is no caller to report a failure to.
-        drop(self.about.undo(watch::cancelled()));
+    pub(super) fn about_mut(&mut self) -> &mut About {
+        &mut self.about
     }
 }
 
@@ -155,6 +147,14 @@ impl About {
             Some(record) => self.container.destroy_for(error, record, Watch::default()),
             None => error,
         }
+    }
+
+    /// Destroys the container if this is its first process, whose handle is lost. Does nothing to
+    /// another container that has the id by now.
+    #[cfg(feature = "tokio")]
+    pub(super) fn discard(&self) {
+        // There is no caller to report a failure to.
+        drop(self.undo(watch::cancelled()));
     }
 }
 
@@ -363,18 +363,16 @@ impl Process {
         Some(Warning(format!("process {} was OOM-killed: {limit}", self.running.pid)))
     }
 
-    /// Returns the event that ends later waits for hooks.
     #[cfg(feature = "tokio")]
-    pub(super) fn cancel_mut(&mut self) -> &mut Option<OwnedFd> {
-        &mut self.about.cancel
+    pub(super) fn about_mut(&mut self) -> &mut About {
+        &mut self.about
     }
 
     /// Kills and reaps the process, whose handle is lost, and destroys the container whose first
-    /// process it is. Does nothing to another container that has the id by now.
+    /// process it is.
     #[cfg(feature = "tokio")]
     pub(super) fn undo(self) {
-        // There is no caller to report a failure to.
-        drop(self.about.undo(watch::cancelled()));
+        self.about.discard();
         self.running.end();
     }
 

@@ -411,8 +411,8 @@ impl Transaction<'_> {
     ///
     /// For `--privileged`, Podman describes the host's nodes with the host's ids, which may have no
     /// mapping: runc and crun give the host's /dev/null to the first id of another container. A node
-    /// with such an id gets an owner that the container cannot name. If it can name root and nobody
-    /// of the host, that is an error.
+    /// with such an id gets an owner without a mapping: id 0 or 65534 of the host. If both have
+    /// mappings, that is an error.
     pub(super) fn device_owners(
         &self,
         child: &Child,
@@ -441,7 +441,10 @@ impl Transaction<'_> {
                 match (mapped, stranger) {
                     (Some(id), _) => Ok(id),
                     (None, Some(stranger)) => {
-                        warnings.push(Warning(format!("{}; the device belongs to nobody", text())));
+                        warnings.push(Warning(format!(
+                            "{}; the container sees the overflow id as the owner",
+                            text()
+                        )));
                         Ok(stranger)
                     }
                     (None, None) => Err(Error::new(ErrorKind::InvalidConfig, text())),

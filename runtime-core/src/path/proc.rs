@@ -95,8 +95,8 @@ impl Proc {
 /// A file of a process below /proc (proc_pid(5)). Every path with a pid is made here. Displays as the
 /// absolute path. Parent only (heap).
 ///
-/// Such a path leads to the process that has the pid when the path is opened. The caller ensures that
-/// this is the process that it means:
+/// The path leads to the process that has the pid at the time of the open. Callers ensure that this is
+/// the intended process:
 ///
 /// * A child that was not waited for keeps its pid. The files of new processes are read and written
 ///   before the wait: id maps, attributes, the network namespace, the exit status.
