@@ -11,15 +11,31 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Adds a filter to a command with which the call `number` fails with `errno`.
-fn without(mut command: Command, number: libc::c_long, errno: i32) -> Command {
-    let op = |code: u32, jt, k| Instruction { code: code as u16, jt, jf: 1 - jt, k };
-    let ret = |k| Instruction { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k };
-    let filter = vec![
-        Instruction { code: (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, jt: 0, jf: 0, k: 0 },
-        op(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, number as u32),
-        ret(libc::SECCOMP_RET_ERRNO | errno as u32),
-        ret(libc::SECCOMP_RET_ALLOW),
-    ];
+fn without(command: Command, number: libc::c_long, errno: i32) -> Command {
+    filtered(command, &[(0, number as u32)], errno)
+}
+
+/// Adds a filter to a command with which it cannot pass on a signal: pidfd_send_signal(2) fails.
+fn without_signal(command: Command, signal: i32) -> Command {
+    let second_argument = std::mem::offset_of!(libc::seccomp_data, args) + size_of::<u64>();
+    let call = [(0, libc::SYS_pidfd_send_signal as u32), (second_argument as u32, signal as u32)];
+    filtered(command, &call, libc::EPERM)
+}
+
+/// Adds a filter to a command with which a call fails with `errno` if its `seccomp_data` has all of
+/// these values, each with its offset.
+fn filtered(mut command: Command, values: &[(u32, u32)], errno: i32) -> Command {
+    let step = |code: u32, jf, k| Instruction { code: code as u16, jt: 0, jf, k };
+    let mut filter = Vec::new();
+    for (i, (offset, value)) in values.iter().enumerate() {
+        // To the last instruction, over the rest of the pairs and the first answer.
+        let end = 2 * (values.len() - 1 - i) + 1;
+        filter.push(step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, *offset));
+        filter.push(step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, end as u8, *value));
+    }
+    for answer in [libc::SECCOMP_RET_ERRNO | errno as u32, libc::SECCOMP_RET_ALLOW] {
+        filter.push(step(libc::BPF_RET | libc::BPF_K, 0, answer));
+    }
     sys_testing::command::under_filter(&mut command, filter);
     command
 }
@@ -120,27 +136,7 @@ fn with_descriptors(runtime: &Runtime, count: usize, args: &[&str]) -> conforman
     runtime::finish(command).unwrap()
 }
 
-/// Adds a filter to a command with which it cannot pass on a signal: pidfd_send_signal(2) fails.
-fn without_signal(mut command: Command, signal: i32) -> Command {
-    let code = |code: u32| code as u16;
-    let load = |k| Instruction { code: code(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS), jt: 0, jf: 0, k };
-    let unless =
-        |k, jf| Instruction { code: code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K), jt: 0, jf, k };
-    let ret = |k| Instruction { code: code(libc::BPF_RET | libc::BPF_K), jt: 0, jf: 0, k };
-    let second_argument = std::mem::offset_of!(libc::seccomp_data, args) + size_of::<u64>();
-    let filter = vec![
-        load(0),
-        unless(libc::SYS_pidfd_send_signal as u32, 3),
-        load(second_argument as u32),
-        unless(signal as u32, 1),
-        ret(libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
-        ret(libc::SECCOMP_RET_ALLOW),
-    ];
-    sys_testing::command::under_filter(&mut command, filter);
-    command
-}
-
-/// Nothing serves the standard streams of such a process any more.
+/// The standard streams of such a process are not served any more.
 #[test]
 fn an_exec_that_cannot_serve_its_process_ends_it() {
     let _alone = host::alone();
