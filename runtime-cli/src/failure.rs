@@ -2,6 +2,7 @@
 //! An error of the program: a text, and an exit status.
 
 use runtime_core::{ErrorKind, OsError};
+use std::error::Error as _;
 use std::fmt::Display;
 use std::io;
 
@@ -14,14 +15,16 @@ pub(crate) struct Failure {
     /// The exit status of the program.
     pub(crate) status: u8,
     /// True for an error of the container's program. Its text is printed to standard error
-    /// unchanged, and is not logged.
+    /// unchanged, in the one line that runc prints, and is not logged.
     pub(crate) plain: bool,
+    /// The text of a plain failure with its hint, for the log.
+    pub(crate) hint: Option<String>,
 }
 
 impl Failure {
     /// Returns a failure with exit status 1.
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Failure { text: text.into(), warnings: Vec::new(), status: 1, plain: false }
+        Failure { text: text.into(), warnings: Vec::new(), status: 1, plain: false, hint: None }
     }
 
     /// Returns the failure of an operation that failed with an I/O error.
@@ -40,8 +43,13 @@ impl Failure {
     /// Returns the failure of a foreground process. A program that cannot be executed counts as
     /// a failure of the process itself, as it does with runc.
     pub(crate) fn of_process(error: runtime_core::Error) -> Self {
-        let plain = error.kind() == ErrorKind::NotExecuted;
-        Failure { plain, status: if plain { 255 } else { 1 }, ..error.into() }
+        if error.kind() != ErrorKind::NotExecuted {
+            return error.into();
+        }
+        let reason = error.source().map_or_else(String::new, |reason| format!(": {reason}"));
+        let text = format!("{error}{reason}");
+        let hint = error.hint().map(|_| error.report());
+        Failure { text, plain: true, status: 255, hint, ..error.into() }
     }
 }
 

@@ -96,6 +96,14 @@ impl Log {
         self.line(Level::Warning, message);
     }
 
+    /// Logs a hint about an error that is printed in one line, as runc prints it. A program that reads
+    /// standard error gets the hint only with --debug.
+    pub(crate) fn hint(&self, message: &str) {
+        if self.debug || self.file.is_some() || std::io::stderr().is_terminal() {
+            self.warning(message);
+        }
+    }
+
     /// Logs the error that ends the program. If the log is a file, the text goes to standard error
     /// too, where conmon and users look for it.
     pub(crate) fn fatal(&self, message: &str) {

@@ -65,6 +65,7 @@ fn run(invocation: &Invocation) -> u8 {
             failure.warnings.iter().for_each(|warning| log.warning(warning));
             if failure.plain {
                 output::print_error(&format!("{}\n", failure.text));
+                failure.hint.iter().for_each(|hint| log.hint(hint));
             } else {
                 log.fatal(&failure.text);
             }

@@ -153,6 +153,17 @@ fn wrong_documents_of_update_and_exec_are_errors() {
     host.done();
 }
 
+/// Runs a program that execve(2) refuses. Standard error has the one line that runc prints, and the
+/// log has the hint.
+fn not_executed(host: &Host, bundle: &Bundle, program: &str, error: &str, hint: &str) {
+    let log = bundle.path().join("log");
+    let output = host.runtime.run_in(bundle, &["--log", log.to_str().unwrap(), "run", "bad"]).unwrap();
+    assert_eq!(output.status.code(), Some(255), "{output}");
+    assert_eq!(output.stderr, format!("exec {program}: {error}\n"));
+    let logged = std::fs::read_to_string(&log).unwrap();
+    assert!(logged.contains(&format!("exec {program}: {error}; hint: {hint}")), "{logged}");
+}
+
 #[test]
 fn programs_that_cannot_be_executed_are_errors() {
     let host = Host::new(false);
@@ -181,9 +192,7 @@ fn programs_that_cannot_be_executed_are_errors() {
     {
         std::fs::write(bundle.rootfs("script"), text).unwrap();
         std::fs::set_permissions(bundle.rootfs("script"), PermissionsExt::from_mode(0o755)).unwrap();
-        let output = host.runtime.run_in(&bundle, &["run", "bad"]).unwrap();
-        assert_eq!(output.status.code(), Some(255), "{output}");
-        assert!(output.stderr.starts_with(&format!("exec /script: {error}; hint: ")), "{output}");
+        not_executed(&host, &bundle, "/script", error, "");
     }
     host.done();
 }
@@ -199,11 +208,8 @@ fn a_program_with_a_capability_that_the_container_must_not_have() {
         [0x0200_0001_u32, 1 << 25, 0, 0, 0].into_iter().flat_map(u32::to_le_bytes).collect();
     let file = std::fs::File::open(&program).unwrap();
     runtime_sys::fd::set_xattr(&file, c"security.capability", &capability).unwrap();
-    let output = host.runtime.run_in(&bundle, &["run", "bad"]).unwrap();
-    assert_eq!(output.status.code(), Some(255), "{output}");
-    let text = "exec /clock: operation not permitted; hint: the file may have a capability that \
-                process.capabilities.bounding lacks";
-    assert!(output.stderr.starts_with(text), "{output}");
+    let hint = "the file may have a capability that process.capabilities.bounding lacks";
+    not_executed(&host, &bundle, "/clock", "operation not permitted", hint);
     host.done();
 }
 

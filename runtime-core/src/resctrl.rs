@@ -264,7 +264,7 @@ mod tests {
     /// made. (The rest needs a processor with resctrl.)
     fn resctrl() -> (tempfile::TempDir, Resctrl) {
         let dir = tempfile::tempdir().unwrap();
-        let path = crate::path::c_path(dir.path());
+        let path = crate::path::c_path(dir.path()).unwrap();
         let root = fd::open(fd::CWD, &path, libc::O_PATH | libc::O_DIRECTORY, 0).unwrap();
         (dir, Resctrl(root))
     }

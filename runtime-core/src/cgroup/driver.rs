@@ -105,11 +105,19 @@ impl Placement {
         }
     }
 
-    /// Makes the cgroup before the process is cloned, if this driver can make it by then.
-    pub(crate) fn prepare(&self, hierarchy: &Hierarchy) -> Result<Option<Cgroup>> {
+    /// Makes the cgroup before the process is cloned, if this driver can make it by then. Calls
+    /// `record` if more is to be made than the placement's [record](Self::record) says.
+    pub(crate) fn prepare(
+        &mut self,
+        hierarchy: &Hierarchy,
+        mut record: impl FnMut(CgroupRecord) -> Result<()>,
+    ) -> Result<Option<Cgroup>> {
         match self {
             Placement::None => Ok(None),
-            Placement::Fs(place) => fs::make(hierarchy, place).map(Some),
+            Placement::Fs(place) => {
+                let record = |place: &fs::FsPlacement| record(CgroupRecord::Fs { made: place.missing });
+                fs::make(hierarchy, place, record).map(Some)
+            }
             Placement::Systemd { scope, .. } => check_unused(&scope.path).map(|()| None),
         }
     }

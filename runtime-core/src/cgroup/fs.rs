@@ -39,58 +39,78 @@ pub(crate) fn place(hierarchy: &Hierarchy, path: &CgroupsPath, id: &str) -> Resu
         CgroupsPath::Relative(path) => beside(path)?,
         CgroupsPath::Default => beside(id)?,
     };
-    let parts = path.split('/').count();
-    let mut missing = 0;
-    let mut existing = path.as_str();
-    while missing < parts && hierarchy.open(existing)?.is_none() {
-        missing += 1;
-        existing = existing.rsplit_once('/').map_or("", |(parent, _)| parent);
-    }
+    let missing = missing(hierarchy, &path)?;
     Ok(FsPlacement { path, missing })
 }
 
-/// Makes the cgroup, with all controllers. An existing cgroup must be empty and not frozen.
-pub(crate) fn make(hierarchy: &Hierarchy, place: &FsPlacement) -> Result<Cgroup> {
-    let existing = if place.missing == 0 { hierarchy.open(&place.path)? } else { None };
-    let cgroup = match existing {
-        Some(cgroup) => {
-            // If the check itself fails, the cgroup does not count as ours either.
-            check_unused(&cgroup).map_err(|error| error.of_kind(ErrorKind::AlreadyExists))?;
-            cgroup
-        }
-        None => make_new(hierarchy, place)?,
-    };
-    cgroup.enable_controllers(hierarchy)?;
-    Ok(cgroup)
+/// Returns the number of components at the end of the path that do not exist.
+fn missing(hierarchy: &Hierarchy, path: &str) -> Result<usize> {
+    let parts = path.split('/').count();
+    let mut missing = 0;
+    let mut existing = path;
+    while missing < parts && hierarchy.open(existing)?.is_none() {
+        missing += 1;
+        existing = parent_of(existing);
+    }
+    Ok(missing)
 }
 
-/// Makes a cgroup that did not exist when its place was chosen. If it exists by now, it
-/// belongs to another container or program: [`ErrorKind::AlreadyExists`].
-fn make_new(hierarchy: &Hierarchy, place: &FsPlacement) -> Result<Cgroup> {
-    let mut tries = 0;
-    loop {
-        match make_all(hierarchy, &place.path) {
-            Ok(dir) => return Ok(Cgroup { dir, path: hierarchy.absolute(&place.path) }),
-            // The deletion of another container has removed an empty parent.
-            Err(Errno::ENOENT | Errno::ENODEV) if tries < 10 => tries += 1,
-            Err(errno) => {
-                let path = hierarchy.absolute(&place.path);
-                let error = Error::os(errno, format!("unable to apply cgroup configuration: mkdir {path}"));
-                return Err(match errno {
-                    Errno::EEXIST if is_file(hierarchy, &place.path) => error
-                        .of_kind(ErrorKind::AlreadyExists)
-                        .with_hint("linux.cgroupsPath: every cgroup has a file of this name"),
-                    Errno::EEXIST => error
-                        .of_kind(ErrorKind::AlreadyExists)
-                        .with_hint("another container is being made in the same cgroup"),
-                    Errno::EROFS => error.of_kind(ErrorKind::Setup).with_hint(
-                        "cgroups are mounted read-only here, as in containers and with ProtectControlGroups",
-                    ),
-                    _ => error.of_kind(ErrorKind::Setup),
-                });
+/// Makes the cgroup, with all controllers. An existing cgroup must be empty and not frozen.
+///
+/// The deletion of another container may have removed an empty cgroup of the path since the place
+/// was chosen. Then `record` is called with more missing components before these are made.
+pub(crate) fn make(
+    hierarchy: &Hierarchy,
+    place: &mut FsPlacement,
+    mut record: impl FnMut(&FsPlacement) -> Result<()>,
+) -> Result<Cgroup> {
+    const TRIES: usize = 10;
+    for _ in 0..TRIES {
+        let cgroup = match place.missing {
+            0 => hierarchy.open(&place.path)?,
+            _ => make_new(hierarchy, place)?,
+        };
+        if let Some(cgroup) = cgroup {
+            if place.missing == 0 {
+                // If the check itself fails, the cgroup does not count as ours either.
+                check_unused(&cgroup).map_err(|error| error.of_kind(ErrorKind::AlreadyExists))?;
             }
+            cgroup.enable_controllers(hierarchy)?;
+            return Ok(cgroup);
         }
+        place.missing = missing(hierarchy, &place.path)?.max(1);
+        record(place)?;
     }
+    Err(not_made(Errno::ENOENT, hierarchy, place).of_kind(ErrorKind::Setup))
+}
+
+/// Makes a cgroup that did not exist when its place was chosen. Returns `None` if a parent that
+/// existed is gone. If the cgroup exists by now, it belongs to another container or program:
+/// [`ErrorKind::AlreadyExists`].
+fn make_new(hierarchy: &Hierarchy, place: &FsPlacement) -> Result<Option<Cgroup>> {
+    let errno = match make_all(hierarchy, place) {
+        Ok(dir) => return Ok(Some(Cgroup { dir, path: hierarchy.absolute(&place.path) })),
+        Err(Errno::ENOENT | Errno::ENODEV) => return Ok(None),
+        Err(errno) => errno,
+    };
+    let error = not_made(errno, hierarchy, place);
+    Err(match errno {
+        Errno::EEXIST if is_file(hierarchy, &place.path) => error
+            .of_kind(ErrorKind::AlreadyExists)
+            .with_hint("linux.cgroupsPath: every cgroup has a file of this name"),
+        Errno::EEXIST => error
+            .of_kind(ErrorKind::AlreadyExists)
+            .with_hint("another container is being made in the same cgroup"),
+        Errno::EROFS => error
+            .of_kind(ErrorKind::Setup)
+            .with_hint("cgroups are mounted read-only here, as in containers and with ProtectControlGroups"),
+        _ => error.of_kind(ErrorKind::Setup),
+    })
+}
+
+fn not_made(errno: Errno, hierarchy: &Hierarchy, place: &FsPlacement) -> Error {
+    let path = hierarchy.absolute(&place.path);
+    Error::os(errno, format!("unable to apply cgroup configuration: mkdir {path}"))
 }
 
 /// Returns true if the path is that of a kernel file, such as cgroup.procs.
@@ -100,11 +120,10 @@ fn is_file(hierarchy: &Hierarchy, path: &str) -> bool {
         .is_ok_and(|st| st.st_mode & libc::S_IFMT != libc::S_IFDIR)
 }
 
-/// Makes the last component of `path` and all missing parents. On failure, removes those that
-/// it has made.
-fn make_all(hierarchy: &Hierarchy, path: &str) -> runtime_sys::Result<OwnedFd> {
+/// Makes the missing components of the path. On failure, removes those that it has made.
+fn make_all(hierarchy: &Hierarchy, place: &FsPlacement) -> runtime_sys::Result<OwnedFd> {
     let mut made = Vec::new();
-    let result = make_each(hierarchy, path, &mut made);
+    let result = make_each(hierarchy, place, &mut made);
     if result.is_err() {
         for parent in made.iter().rev() {
             // Another container may use the parent. The first error is the one to report.
@@ -114,31 +133,34 @@ fn make_all(hierarchy: &Hierarchy, path: &str) -> runtime_sys::Result<OwnedFd> {
     result
 }
 
-/// Makes the missing parents and the cgroup, and adds the path of each to `made`.
-fn make_each(hierarchy: &Hierarchy, path: &str, made: &mut Vec<CString>) -> runtime_sys::Result<OwnedFd> {
+/// Makes the missing parents and the cgroup, and adds the path of each to `made`. ENOENT: one of the
+/// components that are not missing is gone.
+fn make_each(
+    hierarchy: &Hierarchy,
+    place: &FsPlacement,
+    made: &mut Vec<CString>,
+) -> runtime_sys::Result<OwnedFd> {
     let open = |dir: BorrowedFd<'_>, name: &CString| {
         fd::openat2(dir, name, libc::O_RDONLY | libc::O_DIRECTORY, 0, resolve::BENEATH | resolve::NO_SYMLINKS)
     };
+    let path = place.path.as_str();
+    let existing = path.split('/').count().saturating_sub(place.missing);
     let mut below = None;
     let (parents, name) = path.rsplit_once('/').unwrap_or(("", path));
     let mut length = 0;
-    for part in parents.split('/').filter(|part| !part.is_empty()) {
+    for (index, part) in parents.split('/').filter(|part| !part.is_empty()).enumerate() {
         let dir = below.as_ref().unwrap_or(&hierarchy.root).as_fd();
         let name = c_str(part)?;
         length += part.len();
-        let opened = match open(dir, &name) {
-            Err(Errno::ENOENT) => {
-                match fd::mkdir(dir, &name, 0o755) {
-                    Ok(()) => made.push(c_str(path.get(..length).unwrap_or_default())?),
-                    Err(Errno::EEXIST) => {}
-                    Err(errno) => return Err(errno),
-                }
-                open(dir, &name)?
+        if index >= existing {
+            match fd::mkdir(dir, &name, 0o755) {
+                Ok(()) => made.push(c_str(path.get(..length).unwrap_or_default())?),
+                Err(Errno::EEXIST) => {}
+                Err(errno) => return Err(errno),
             }
-            other => other?,
-        };
+        }
         length += 1;
-        below = Some(opened);
+        below = Some(open(dir, &name)?);
     }
     let dir = below.as_ref().unwrap_or(&hierarchy.root).as_fd();
     let (name, whole) = (c_str(name)?, c_str(path)?);

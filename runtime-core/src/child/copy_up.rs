@@ -106,7 +106,7 @@ mod tests {
     use std::path::Path;
 
     fn opened(path: &Path) -> OwnedFd {
-        fd::open(fd::CWD, &crate::path::c_path(path), libc::O_PATH | libc::O_DIRECTORY, 0).unwrap()
+        fd::open(fd::CWD, &crate::path::c_path(path).unwrap(), libc::O_PATH | libc::O_DIRECTORY, 0).unwrap()
     }
 
     #[test]

@@ -288,7 +288,7 @@ mod tests {
     #[allow(clippy::disallowed_methods)]
     fn a_link_where_something_is() {
         let dir = tempfile::tempdir().unwrap();
-        let top = fd::open(fd::CWD, &crate::path::c_path(dir.path()), libc::O_PATH, 0).unwrap();
+        let top = fd::open(fd::CWD, &crate::path::c_path(dir.path()).unwrap(), libc::O_PATH, 0).unwrap();
         let link = |target: &CStr, path: &CStr| symlink(Root::new(&top), target, path);
         assert_eq!(link(c"target", c"link"), Ok(()));
         assert_eq!(std::fs::read_link(dir.path().join("link")).unwrap(), std::path::Path::new("target"));

@@ -21,7 +21,8 @@ pub(crate) struct Bundle {
 impl Bundle {
     pub(crate) fn open(bundle: &Path) -> Result<Self> {
         let what = || format!("bundle {}", bundle.display());
-        let dir = fd::open_follow(fd::CWD, &path::c_path(bundle), libc::O_PATH | libc::O_DIRECTORY, 0)
+        let dir = path::c_path(bundle)
+            .and_then(|path| fd::open_follow(fd::CWD, &path, libc::O_PATH | libc::O_DIRECTORY, 0))
             .context(|| format!("chdir {}", bundle.display()))
             .map_err(|error| error.of_kind(ErrorKind::InvalidConfig))?;
         let absolute = path::of_fd(&dir).context(what)?;

@@ -137,7 +137,11 @@ impl Transaction<'_> {
     /// Makes the cgroup, if it can be made before the clone. If the caller lacks the rights, the
     /// container may go without a cgroup (see `rootless`).
     pub(super) fn make_cgroup(&mut self, entry: &Locked) -> Result<Option<Cgroup>> {
-        let prepared = self.target.cgroup.prepare(&self.target.hierarchy);
+        let (target, record) = (&mut self.target, &mut self.record);
+        let prepared = target.cgroup.prepare(&target.hierarchy, |cgroup| {
+            record.set_cgroup(record.cgroup_path().to_owned(), cgroup);
+            entry.write(record)
+        });
         match self.owning(prepared).traced(Mark::MakeCgroup) {
             Err(error) if is_denied(&error) && self.is_rootless()? => {
                 self.go_without_cgroup(error, entry).map(|()| None)
@@ -524,6 +528,7 @@ fn is_denied(error: &Error) -> bool {
 #[allow(clippy::disallowed_methods)]
 mod tests {
     use super::*;
+    use crate::cgroup::Hierarchy;
     use crate::cgroup::record::CgroupRecord;
     use crate::config::Caller;
     use crate::id::ContainerId;
@@ -535,10 +540,20 @@ mod tests {
     /// Runs a create with this script, after which it fails. Returns the error, and the path of the
     /// cgroup in the plan.
     fn create(id: &str, script: impl FnOnce(&mut Transaction<'_>, &Locked, &Path)) -> (String, PathBuf) {
+        create_in(id, "", script)
+    }
+
+    fn create_in(
+        id: &str,
+        cgroups_path: &str,
+        script: impl FnOnce(&mut Transaction<'_>, &Locked, &Path),
+    ) -> (String, PathBuf) {
         let root = tempfile::tempdir().unwrap();
         let container = &Runtime::new(root.path()).container(ContainerId::new(id).unwrap());
-        let config = &Config::new(&Spec::example(true), "/b", &Caller::default(), &mut Vec::new()).unwrap();
-        let target = Target::find(config, "/b/rootfs".into(), id, CgroupManager::Fs, "").unwrap();
+        let mut spec = Spec::example(true);
+        spec.linux.as_mut().unwrap().cgroups_path = cgroups_path.to_owned();
+        let config = &Config::new(&spec, "/b", &Caller::default(), &mut Vec::new()).unwrap();
+        let target = Target::find(config, "/b/rootfs".into(), id, CgroupManager::Fs, cgroups_path).unwrap();
         let cgroup = target.cgroup_path();
         let path = PathBuf::from(&cgroup);
         let record = Record::creating(id, "/b".into(), "/b/rootfs".into(), cgroup, target.cgroup.record());
@@ -589,6 +604,26 @@ mod tests {
         assert!(error.starts_with("the script fails; hint: not everything could be undone: "), "{error}");
         assert!(error.contains("open cgroup /proc/self/stat: not a directory"), "{error}");
         assert!(error.contains("statx x"), "{error}");
+    }
+
+    /// Another deletion has removed cgroups of the path, empty ones, after the create has planned.
+    #[test]
+    fn cgroups_that_are_removed_meanwhile_are_made_and_recorded() {
+        let name = format!("removed-{}", std::process::id());
+        for existing in ["", "/pod", "/pod/c"] {
+            let cgroups_path = format!("/{name}/pod/c");
+            let top = PathBuf::from(Hierarchy::find().unwrap().absolute(&name));
+            std::fs::create_dir_all(format!("{}{existing}", top.display())).unwrap();
+            let (error, cgroup) = create_in(&name, &cgroups_path, |tx, entry, _| {
+                for level in ["/pod/c", "/pod", ""] {
+                    let level = format!("{}{level}", top.display());
+                    assert!(std::fs::remove_dir(&level).is_ok() || !Path::new(&level).exists());
+                }
+                tx.make_cgroup(entry).unwrap().unwrap();
+                assert!(tx.record.cgroup == CgroupRecord::Fs { made: 3 } && !tx.target.cgroup.adopts());
+            });
+            assert_eq!((error.as_str(), cgroup.exists(), top.exists()), ("the script fails", false, false));
+        }
     }
 
     #[test]

@@ -122,7 +122,7 @@ fn here(hook: &Hook, stdio: [OwnedFd; 3], bundle: &Path) -> Result<Started> {
 }
 
 fn is_directory(path: &Path) -> bool {
-    let st = fd::stat_at(fd::CWD, &crate::path::c_path(path), 0);
+    let st = crate::path::c_path(path).and_then(|path| fd::stat_at(fd::CWD, &path, 0));
     st.is_ok_and(|st| st.st_mode & libc::S_IFMT == libc::S_IFDIR)
 }
 

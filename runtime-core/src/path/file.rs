@@ -88,7 +88,8 @@ mod tests {
 
     fn dir() -> (tempfile::TempDir, OwnedFd) {
         let dir = tempfile::tempdir().unwrap();
-        let fd = fd::open(fd::CWD, &c_path(dir.path()), libc::O_RDONLY | libc::O_DIRECTORY, 0).unwrap();
+        let fd =
+            fd::open(fd::CWD, &c_path(dir.path()).unwrap(), libc::O_RDONLY | libc::O_DIRECTORY, 0).unwrap();
         (dir, fd)
     }
 

@@ -31,10 +31,9 @@ pub(crate) fn clean(path: &str) -> String {
     clean
 }
 
-/// Returns the path as a C string. A path of the operating system has no NUL byte; a path that
-/// has one becomes a name that cannot exist.
-pub(crate) fn c_path(path: &Path) -> CString {
-    CString::new(path.as_os_str().as_bytes()).unwrap_or_else(|_nul| c"/\x01".into())
+/// Returns the path as a C string. EINVAL: the path has a NUL byte.
+pub(crate) fn c_path(path: &Path) -> runtime_sys::Result<CString> {
+    c_str(path.as_os_str().as_bytes())
 }
 
 /// Returns bytes from the kernel as a path.

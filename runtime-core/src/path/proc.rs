@@ -244,7 +244,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, moved) = (dir.path().join("file"), dir.path().join("moved"));
         std::fs::write(&path, "looked at").unwrap();
-        let file = fd::open(fd::CWD, &crate::path::c_path(&path), libc::O_PATH, 0).unwrap();
+        let file = fd::open(fd::CWD, &crate::path::c_path(&path).unwrap(), libc::O_PATH, 0).unwrap();
         std::fs::rename(&path, &moved).unwrap();
         std::fs::write(&path, "in its place").unwrap();
         let proc = Proc::host().unwrap();

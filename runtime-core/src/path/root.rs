@@ -241,7 +241,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("root/a/b")).unwrap();
         std::fs::create_dir(dir.path().join("outside")).unwrap();
-        let root = crate::path::c_path(&dir.path().join("root"));
+        let root = crate::path::c_path(&dir.path().join("root")).unwrap();
         let fd = fd::open(fd::CWD, &root, libc::O_PATH | libc::O_DIRECTORY, 0).unwrap();
         (dir, fd)
     }

@@ -305,7 +305,8 @@ mod tests {
         for name in ["rootfs/a/b", "rootfs/etc", "volume/sub"] {
             std::fs::create_dir_all(dir.path().join(name)).unwrap();
         }
-        fd::mknod(fd::CWD, &c_path(&dir.path().join("volume/file")), libc::S_IFREG | 0o644, 0).unwrap();
+        fd::mknod(fd::CWD, &c_path(&dir.path().join("volume/file")).unwrap(), libc::S_IFREG | 0o644, 0)
+            .unwrap();
         for (target, link) in [
             ("/etc", "rootfs/absolute"),
             ("../../volume", "rootfs/a/out"),
@@ -321,7 +322,7 @@ mod tests {
     }
 
     fn open(path: &Path) -> OwnedFd {
-        fd::open(fd::CWD, &c_path(path), libc::O_PATH | libc::O_DIRECTORY, 0).unwrap()
+        fd::open(fd::CWD, &c_path(path).unwrap(), libc::O_PATH | libc::O_DIRECTORY, 0).unwrap()
     }
 
     fn find(
@@ -331,7 +332,7 @@ mod tests {
         no_follow: bool,
     ) -> Result<std::result::Result<FileId, String>> {
         let sources = Sources::new(rootfs, dir.join("rootfs").to_str().unwrap());
-        Ok(match sources.find(&c_path(&dir.join(path)), no_follow)? {
+        Ok(match sources.find(&c_path(&dir.join(path)).unwrap(), no_follow)? {
             BindSource::Host(file) => Ok(FileId::of(file)?),
             BindSource::FromContainer(path) => Err(path.into_string().unwrap()),
         })
@@ -363,8 +364,9 @@ mod tests {
         };
         assert_eq!(magic("").unwrap().unwrap_err(), ".");
         assert_eq!(magic("/absolute").unwrap().unwrap_err(), "absolute");
-        let file = fd::open(fd::CWD, &c_path(&dir.path().join("volume/file")), libc::O_PATH, 0).unwrap();
-        let path = c_path(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())));
+        let file =
+            fd::open(fd::CWD, &c_path(&dir.path().join("volume/file")).unwrap(), libc::O_PATH, 0).unwrap();
+        let path = c_path(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd()))).unwrap();
         let sources = Sources::new(&rootfs, dir.path().join("rootfs").to_str().unwrap());
         let BindSource::Host(file) = sources.find(&path, false).unwrap() else { panic!("it is beside") };
         assert_eq!(file.leaf, Leaf::File);
@@ -377,7 +379,7 @@ mod tests {
     fn a_source_beside_the_rootfs_is_the_hosts() {
         let (dir, rootfs) = host();
         let id = |path: &str| {
-            FileId::of(fd::open(fd::CWD, &c_path(&dir.path().join(path)), libc::O_PATH, 0).unwrap())
+            FileId::of(fd::open(fd::CWD, &c_path(&dir.path().join(path)).unwrap(), libc::O_PATH, 0).unwrap())
         };
         let find = |path: &str, no_follow| find(dir.path(), &rootfs, path, no_follow);
         for (path, want) in [

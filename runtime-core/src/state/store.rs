@@ -14,7 +14,7 @@ use nix::sys::stat::fstat;
 use nix::unistd::{UnlinkatFlags, getegid, geteuid, unlinkat};
 use runtime_sys::{Errno, dir, fd};
 use seccomp::Instruction;
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -67,7 +67,8 @@ impl Store {
     }
 
     fn open_root(&self) -> runtime_sys::Result<OwnedFd> {
-        fd::open_follow(fd::CWD, &path::c_path(&self.path), libc::O_RDONLY | libc::O_DIRECTORY, 0)
+        let path = path::c_path(&self.path)?;
+        fd::open_follow(fd::CWD, &path, libc::O_RDONLY | libc::O_DIRECTORY, 0)
     }
 
     /// Opens the state directory, and checks that only root or the caller can change it.
@@ -88,7 +89,8 @@ impl Store {
         for part in self.path.components() {
             made.push(part);
             let last = made == self.path;
-            match fd::mkdir(fd::CWD, &path::c_path(&made), if last { 0o700 } else { 0o755 }) {
+            let mode = if last { 0o700 } else { 0o755 };
+            match path::c_path(&made).and_then(|path| fd::mkdir(fd::CWD, &path, mode)) {
                 Ok(()) | Err(Errno::EEXIST) => {}
                 Err(errno) => return Err(Error::os(errno, format!("mkdir {}", made.display()))),
             }
@@ -125,13 +127,13 @@ impl Store {
     /// Returns whether the id is taken at the moment.
     pub(crate) fn has(&self, id: &ContainerId) -> bool {
         let path = path::c_path(&self.path.join(id.as_str()));
-        fd::stat_at(fd::CWD, &path, libc::AT_SYMLINK_NOFOLLOW).is_ok()
+        path.and_then(|path| fd::stat_at(fd::CWD, &path, libc::AT_SYMLINK_NOFOLLOW)).is_ok()
     }
 
     /// Opens the directory of a container. `NotFound` if there is none.
     pub(crate) fn entry(&self, id: &ContainerId) -> Result<StateEntry> {
         let path = path::c_path(&self.path.join(id.as_str()));
-        match fd::open(fd::CWD, &path, libc::O_RDONLY | libc::O_DIRECTORY, 0) {
+        match path.and_then(|path| fd::open(fd::CWD, &path, libc::O_RDONLY | libc::O_DIRECTORY, 0)) {
             Ok(dir) => {
                 self.check_owners(&dir, id)?;
                 Ok(StateEntry { dir, id: id.clone() })
@@ -384,7 +386,7 @@ impl Locked {
 
     /// Makes the directory for the socket of notifications.
     pub(crate) fn make_notify(&self) -> Result<()> {
-        let name = path::c_path(Path::new(NOTIFY));
+        let name = path::c_path(Path::new(NOTIFY)).context(|| NOTIFY)?;
         let make = || {
             fd::mkdir(&self.dir, &name, 0o755)?;
             fd::chmod(fd::open(&self.dir, &name, libc::O_RDONLY | libc::O_DIRECTORY, 0)?, 0o755)
@@ -440,14 +442,11 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     let bad = |what: &str| Error::new(ErrorKind::InvalidConfig, format!("{}: {what}", path.display()));
     let name = path.file_name().ok_or_else(|| bad("not the name of a file"))?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let temporary = {
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
-        path::c_path(Path::new(&hidden))
-    };
-    let name: CString = path::c_path(Path::new(name));
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
     let write = || -> runtime_sys::Result<()> {
-        let dir = fd::open_follow(fd::CWD, &path::c_path(parent), libc::O_PATH | libc::O_DIRECTORY, 0)?;
+        let (name, temporary) = (path::c_path(Path::new(name))?, path::c_path(Path::new(&hidden))?);
+        let dir = fd::open_follow(fd::CWD, &path::c_path(parent)?, libc::O_PATH | libc::O_DIRECTORY, 0)?;
         let make = || fd::open(&dir, &temporary, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL, 0o666);
         let file = match make() {
             // Left by a runtime that was killed.
@@ -472,6 +471,18 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
 mod tests {
     use super::*;
     use crate::cgroup::record::CgroupRecord;
+
+    #[test]
+    fn a_path_with_a_nul_byte_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a\0b");
+        let report = write_atomically(&path, b"1").unwrap_err().report();
+        assert!(report.ends_with("invalid argument"), "{report}");
+        let id = ContainerId::new("x").unwrap();
+        let report = Store::new(path).reserve(&id).unwrap_err().report();
+        assert!(report.ends_with("invalid argument"), "{report}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
 
     #[test]
     fn a_record_that_is_too_large_to_read_is_not_written() {
