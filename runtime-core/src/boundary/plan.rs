@@ -344,8 +344,9 @@ pub(crate) type Parameters = Box<[(CString, Option<CString>)]>;
 #[derive(Debug)]
 pub(crate) struct PidNamespace {
     pub(crate) joined: OwnedFd,
-    /// The pid namespace of the process that has joined `joined` for its children.
-    pub(crate) own: OwnedFd,
+    /// The mount context of a procfs that shows it, which the child opens before it joins the
+    /// namespace. `None` if the kernel has an option for that, or the runtime lacks the rights.
+    pub(crate) context: Option<OwnedFd>,
 }
 
 /// The process to execute: the container's init or a later one.

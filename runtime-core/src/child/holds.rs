@@ -155,10 +155,11 @@ fn of_trees(rootfs: &Rootfs, cloner: Cloner, held: &mut Kept) {
                 copy_up: _,
                 mode_of_target: _,
             }) => {
-                if let Some(PidNamespace { joined, own }) = shows
+                // The child opens the context later.
+                if let Some(PidNamespace { joined, context: _ }) = shows
                     && cloner == Cloner::Child
                 {
-                    held.add([joined, own]);
+                    held.add([joined]);
                 }
             }
             MountKind::Symlink { target: _ } | MountKind::Remount(_) => {}

@@ -126,6 +126,9 @@ fn first(plan: &mut Plan, holds: &mut [RawFd], channel: &ChildEnd) -> Result<Inf
     }
     seal(&mut plan.seal, channel)?;
     namespaces::drop_groups(plan)?;
+    if let Some(container) = &mut plan.container {
+        procfs::open_ahead(container)?;
+    }
     // A pid namespace that is joined applies to future children only.
     namespaces::join(&plan.joins)?;
     if plan.has_stage() {

@@ -6,9 +6,11 @@ use super::inside::{clone_inside, without_views_of_kernel};
 use super::mounting::{Octal, check_target, keep_kernel_message, set_attributes, set_propagation};
 use super::places::{KEPT, open_below};
 use super::remount::remount;
-use super::{copy_up, procfs};
+use super::copy_up;
 use crate::boundary::channel::ChildEnd;
-use crate::boundary::plan::{FromContainer, FsOptions, Mount, MountKind, NewMount, Parameters, Rootfs};
+use crate::boundary::plan::{
+    FromContainer, FsOptions, Mount, MountKind, NewMount, Parameters, PidNamespace, Rootfs,
+};
 use crate::boundary::step::{Call, During, InStep, Step, StepFailure, StepResult};
 use crate::boundary::tree::Suppliers;
 use crate::path::proc::Proc;
@@ -186,13 +188,20 @@ fn new_tree(
 ) -> StepResult<OwnedFd> {
     let tree = match &new.options {
         FsOptions::Parameters(parameters) => {
-            let context = mount::fsopen(&new.fstype).during(Call::Fsopen)?;
+            let opened;
             let context = match &new.shows {
-                Some(namespace) => procfs::showing(namespace, context)?,
-                None => context,
+                Some(PidNamespace { context: Some(ahead), .. }) => ahead,
+                shows => {
+                    opened = mount::fsopen(&new.fstype).during(Call::Fsopen)?;
+                    if let Some(namespace) = shows {
+                        mount::fsconfig_set_fd(&opened, c"pidns", &namespace.joined)
+                            .during(Call::FsconfigPidns)?;
+                    }
+                    &opened
+                }
             };
-            make_tree(&context, new, parameters, target)
-                .inspect_err(|_| keep_kernel_message(&context, channel))?
+            make_tree(context, new, parameters, target)
+                .inspect_err(|_| keep_kernel_message(context, channel))?
         }
         FsOptions::Page { source, flags, data } => {
             let tree = tree_by_mount(root, source, &new.fstype, *flags, data)?;

@@ -15,16 +15,15 @@
 //!                                      fsopen("proc"), the context to the init, exit
 //! ```
 //!
-//! If the init has joined a user namespace, too, it has no rights over its own pid namespace any
-//! more. Then the guide is inside of the joined one. The processes there cannot take it over,
-//! because it is not dumpable: ptrace(2) takes CAP_SYS_PTRACE in the user namespace of the runtime,
-//! and they are in the joined user namespace, which must own the pid namespace.
+//! The guide is cloned before the init joins any namespace. Afterwards the init's children would be
+//! in the pid namespace, and could be taken over with all descriptors of the init. An init that has
+//! joined a user namespace cannot go back to its own pid namespace.
 
 use super::mounting::empty_tmpfs;
 use super::process::close_all_but;
 use crate::boundary::channel::{Reply, WIRE_LEN};
-use crate::boundary::plan::PidNamespace;
-use crate::boundary::step::{Call, During, Step, StepFailure, StepResult};
+use crate::boundary::plan::{InitPlan, MountKind, NewMount};
+use crate::boundary::step::{Call, During, InStep, Step, StepFailure, StepResult};
 use libc::{CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER};
 use nix::mount::{MntFlags, umount2};
 use nix::sys::socket::SockType;
@@ -33,35 +32,37 @@ use runtime_sys::clone::{ChildMain, clone3};
 use runtime_sys::{Errno, cred, fd, mount, ns, process, socket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-/// Returns the mount context of a procfs that shows `namespace`. `context` is the context of one
-/// that would show the calling process's own pid namespace.
-pub(super) fn showing(namespace: &PidNamespace, context: OwnedFd) -> StepResult<OwnedFd> {
-    match mount::fsconfig_set_fd(&context, c"pidns", &namespace.joined) {
-        Ok(()) => return Ok(context),
-        // KERNEL(6.18): the option.
-        Err(Errno::EINVAL) => {}
-        Err(errno) => return Err((Call::FsconfigPidns, errno)),
+/// Opens the mount contexts of procfs that show an existing pid namespace, if the kernel has no
+/// option for that. If the runtime lacks the rights, no context is opened.
+pub(super) fn open_ahead(container: &mut InitPlan) -> Result<(), StepFailure> {
+    for (i, mount) in container.rootfs.mounts.iter_mut().enumerate() {
+        let MountKind::New(NewMount { shows: Some(namespace), .. }) = &mut mount.what else { continue };
+        namespace.context = match context_of(&namespace.joined) {
+            Err((_, Errno::EPERM)) => None,
+            opened => opened.item(Step::Mount, i)?,
+        };
     }
-    drop(context);
+    Ok(())
+}
+
+/// Returns the mount context of a procfs that shows the pid namespace `joined`, or `None` if the
+/// kernel has the option `pidns`.
+fn context_of(joined: &OwnedFd) -> StepResult<Option<OwnedFd>> {
+    let probe = mount::fsopen(c"proc").during(Call::Fsopen)?;
+    // KERNEL(6.18): the option. Errors other than the missing option are those of the mount.
+    if mount::fsconfig_set_fd(&probe, c"pidns", joined) != Err(Errno::EINVAL) {
+        return Ok(None);
+    }
+    drop(probe);
     let (ours, theirs) = socket::pair(SockType::SeqPacket).during(Call::Socket)?;
-    let guide =
-        Guide { joined: &namespace.joined, socket: theirs.as_fd(), other_end: ours.as_fd().as_raw_fd() };
-    // Otherwise the guide would be inside of the namespace, which the init has joined for its
-    // children.
-    let leaves = match ns::setns(&namespace.own, CLONE_NEWPID) {
-        Err(Errno::EPERM) if ns::owner(&namespace.joined).is_ok() => false,
-        left => left.during(Call::Setns).map(|()| true)?,
-    };
+    let guide = Guide { joined, socket: theirs.as_fd(), other_end: ours.as_fd().as_raw_fd() };
     let (_, pidfd) = clone3(0, false, None, guide).during(Call::Clone3)?;
     drop(theirs);
-    if leaves {
-        ns::setns(&namespace.joined, CLONE_NEWPID).during(Call::Setns)?;
-    }
     let mut reply = [0; WIRE_LEN];
     let received = socket::recv_fd(&ours, &mut reply).during(Call::Read);
     process::wait(pidfd, 0).during(Call::Wait)?;
     match (received?, Reply::decode(reply)) {
-        ((WIRE_LEN, Some(context)), Some(Reply::Ready)) => check(context),
+        ((WIRE_LEN, Some(context)), Some(Reply::Ready)) => check(context).map(Some),
         (_, Some(Reply::Failed(failure))) => Err((failure.call, failure.errno)),
         _ => Err((Call::Fsopen, Errno::EPIPE)),
     }

@@ -302,6 +302,9 @@ fn mount(i: usize, call: Call, errno: Errno, words: Option<&str>, plan: &Plan) -
                 "check proc-safety of mount: {destination:?} cannot be mounted because it is inside /proc"
             ),
         ),
+        (Call::FsconfigPidns, Errno::EINVAL) => plain(call, errno).with_hint(
+            "before Linux 6.18 this takes CAP_SYS_ADMIN over the pid namespace before a user namespace is joined",
+        ),
         (Call::CloneTree, Errno::EINVAL | Errno::EPERM) => plain(call, errno).with_hint(NOT_CLONED),
         (Call::MapIds, _) => map_ids(plain(call, errno), errno),
         (Call::CheckSource, Errno::EPERM) => plain(call, errno)

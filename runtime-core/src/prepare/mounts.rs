@@ -175,7 +175,7 @@ impl<'a> Planner<'a> {
         let flag = NamespaceKind::Pid.flag();
         let Some(join) = self.joins.iter().find(|join| join.flags == flag) else { return Ok(None) };
         let joined = join.fd.try_clone().map_err(|error| Error::io(&error, "dup"))?;
-        Ok(Some(PidNamespace { joined, own: namespaces::open(NamespaceKind::Pid, c"/proc/self/ns/pid")? }))
+        Ok(Some(PidNamespace { joined, context: None }))
     }
 
     /// Returns the id map of a mount: a user namespace with the mount's own mappings, or with the
