@@ -78,6 +78,8 @@ LIBRARIES := runtime-core seccomp
 public-api: LISTINGS = docs/api
 public-api-check: LISTINGS = target/public-api
 public-api public-api-check:
+	cd $(API) && rustc --version | grep --quiet '^rustc 1.95.0 ' || \
+		{ echo "the listing of public items needs Rust 1.95.0 (rust-toolchain.toml)"; exit 1; }
 	cd $(API) && RUSTDOC=./rustdoc RUSTDOCFLAGS="-Z unstable-options --output-format json" \
 		$(CARGO) doc --quiet --manifest-path ../../Cargo.toml --target-dir ../../target \
 		--no-deps $(addprefix -p ,$(LIBRARIES)) --features tokio

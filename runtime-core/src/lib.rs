@@ -96,10 +96,11 @@
 //!   [`Pending`]. A process of an exec is killed: `spawn_async`, `output_async`;
 //! - goes on to its end: `start_async`, `kill_async`, `pause_async`, `resume_async`, `update_async` and
 //!   `delete_async`. A hook that hangs keeps its thread, so hooks should have a `timeout`;
-//! - ends, and nothing is lost: `wait_async`, `next_async`. The output that `wait_with_output_async`
-//!   has read is lost.
+//! - ends, and nothing is lost: `wait_async`, `next_async`. With `wait_with_output_async`, the output
+//!   read so far is lost and the pipes are closed: the program gets SIGPIPE at its next write.
 //!
-//! A runtime of tokio that is dropped waits for its threads, unless `shutdown_timeout` limits that.
+//! A runtime of tokio that is dropped waits for its threads, unless `shutdown_timeout` limits that. If
+//! its pool has no thread and the kernel allows no new one, tokio panics.
 //!
 //! # When the calling program fails
 //!

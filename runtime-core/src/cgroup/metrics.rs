@@ -144,8 +144,9 @@ impl Cgroup {
     fn optional(&self, file: &CStr) -> Result<Option<String>> {
         match fd::read_file(&self.dir, file, 1 << 20) {
             Ok(text) => Ok(Some(String::from_utf8_lossy(&text).into_owned())),
-            // EOPNOTSUPP: a pressure file, while PSI is disabled.
-            Err(Errno::ENOENT | Errno::EOPNOTSUPP) => Ok(None),
+            // EOPNOTSUPP: a pressure file, while PSI is disabled. EISDIR: a cgroup that the container
+            // has made with the name of a file that the kernel does not have.
+            Err(Errno::ENOENT | Errno::EOPNOTSUPP | Errno::EISDIR) => Ok(None),
             Err(errno) => Err(Error::os(errno, format!("read {}/{}", self.path, path::show(file)))),
         }
     }
@@ -190,7 +191,7 @@ impl Cgroup {
         for entry in dir::entries(&self.dir).context(|| format!("read {}", self.path))? {
             let name = entry.name.to_string_lossy();
             let size = name.strip_prefix("hugetlb.").and_then(|name| name.strip_suffix(".current"));
-            let Some(size) = size.filter(|size| !size.contains('.')) else { continue };
+            let Some(size) = size.filter(|size| !size.contains('.') && !entry.is_dir) else { continue };
             let file = |what: &str| {
                 let file = format!("hugetlb.{size}.{what}");
                 c_str(file.as_str()).context(|| format!("read {}/{file}", self.path))

@@ -2,11 +2,11 @@
 //! The `mounts` of config.json: each is made, set up before it is visible, and attached at a
 //! descriptor that was opened below the root.
 
+use super::copy_up;
 use super::inside::{clone_inside, without_views_of_kernel};
 use super::mounting::{Octal, check_target, keep_kernel_message, set_attributes, set_propagation};
 use super::places::{KEPT, open_below};
 use super::remount::remount;
-use super::copy_up;
 use crate::boundary::channel::ChildEnd;
 use crate::boundary::plan::{
     FromContainer, FsOptions, Mount, MountKind, NewMount, Parameters, PidNamespace, Rootfs,

@@ -167,30 +167,31 @@ impl Events {
 
 /// An operation, or a process, with an event that cancels the operation or later waits for hooks.
 trait Cancellable: Send + 'static {
-    fn cancel_mut(&mut self) -> &mut Option<OwnedFd>;
+    /// Sets the event, and returns the one before.
+    fn replace_cancel(&mut self, event: Option<OwnedFd>) -> Option<OwnedFd>;
 }
 
 impl Cancellable for ContainerBuilder {
-    fn cancel_mut(&mut self) -> &mut Option<OwnedFd> {
-        &mut self.options.cancel
+    fn replace_cancel(&mut self, event: Option<OwnedFd>) -> Option<OwnedFd> {
+        std::mem::replace(&mut self.options.cancel, event)
     }
 }
 
 impl Cancellable for ExecBuilder {
-    fn cancel_mut(&mut self) -> &mut Option<OwnedFd> {
-        &mut self.options.cancel
+    fn replace_cancel(&mut self, event: Option<OwnedFd>) -> Option<OwnedFd> {
+        std::mem::replace(&mut self.options.cancel, event)
     }
 }
 
 impl Cancellable for Pending {
-    fn cancel_mut(&mut self) -> &mut Option<OwnedFd> {
-        &mut self.about_mut().cancel
+    fn replace_cancel(&mut self, event: Option<OwnedFd>) -> Option<OwnedFd> {
+        std::mem::replace(&mut self.about_mut().cancel, event)
     }
 }
 
 impl Cancellable for Process {
-    fn cancel_mut(&mut self) -> &mut Option<OwnedFd> {
-        &mut self.about_mut().cancel
+    fn replace_cancel(&mut self, event: Option<OwnedFd>) -> Option<OwnedFd> {
+        std::mem::replace(&mut self.about_mut().cancel, event)
     }
 }
 
@@ -232,10 +233,29 @@ impl<P: Unclaimed> Drop for Owned<P> {
         let Some(process) = self.0.take() else { return };
         // First, because a runtime that shuts down runs nothing more.
         process.kill();
+        let undo = UndoOnDrop(Some(process));
         match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(move || process.undo())),
-            Err(_) => process.undo(),
+            // A pool that shuts down drops the closure.
+            Ok(runtime) => drop(runtime.spawn_blocking(move || drop(undo))),
+            Err(_) => drop(undo),
         }
+    }
+}
+
+/// An unclaimed process that is undone by the thread that drops this value.
+struct UndoOnDrop<P: Unclaimed>(Option<P>);
+
+impl<P: Unclaimed> Drop for UndoOnDrop<P> {
+    fn drop(&mut self) {
+        if let Some(process) = self.0.take() {
+            process.undo();
+        }
+    }
+}
+
+impl<P: Unclaimed> Cancellable for Owned<P> {
+    fn replace_cancel(&mut self, event: Option<OwnedFd>) -> Option<OwnedFd> {
+        self.0.as_mut().and_then(|process| process.replace_cancel(event))
     }
 }
 
@@ -255,15 +275,15 @@ async fn off_thread<O: Cancellable, P: Unclaimed>(
 ) -> Result<Owned<P>> {
     // Readable when its other end, which is dropped with the future, is closed.
     let (read, _gone) = fd::pipe().context(|| "pipe2")?;
-    let own = operation.cancel_mut().take();
+    let own = operation.replace_cancel(None);
     let either = match &own {
         Some(own) => either_readable(own.as_fd(), read.as_fd()).context(|| "epoll_ctl")?,
         None => copy_of(read.as_fd())?,
     };
-    *operation.cancel_mut() = Some(either);
+    operation.replace_cancel(Some(either));
     let made = spawn_blocking(move || {
         let made = make(operation).map(|mut process| {
-            *process.cancel_mut() = own;
+            process.replace_cancel(own);
             Owned(Some(process))
         });
         // Open until here, because a descriptor that is closed leaves the set of epoll(7).
@@ -359,7 +379,8 @@ impl Pending {
     ///
     /// Outside of a tokio runtime.
     pub async fn start_async(self) -> Result<Process> {
-        off_thread(self, Self::start).await?.claim()
+        // Owned by the future, too, until it is started.
+        off_thread(Owned(Some(self)), |pending| pending.claim()?.start()).await?.claim()
     }
 }
 

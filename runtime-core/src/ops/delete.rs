@@ -211,7 +211,7 @@ pub(super) fn stop(record: &Record) -> Result<()> {
         return Ok(());
     }
     let hint = "the kernel lets an init end after all processes of its pid namespace: a process of exec that \
-                has ended must be waited for by the program that has started it";
+                has ended may have to be waited for by the program that has started it";
     Err(Error::new(ErrorKind::System, "container init still running").with_hint(hint))
 }
 

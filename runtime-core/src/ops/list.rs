@@ -41,11 +41,12 @@ impl Runtime {
         Ok(list)
     }
 
-    /// Returns whether a container without a record has been deleted, or is being made or deleted
-    /// by another command, which holds the lock. Otherwise the directory was left behind.
+    /// Returns whether a container that had no record has been made or deleted meanwhile, or is being
+    /// made or deleted by another command, which holds the lock. Otherwise the directory was left
+    /// behind.
     fn is_changing(&self, id: &ContainerId) -> bool {
         match self.store.entry(id).and_then(StateEntry::try_lock) {
-            Ok(Ok(locked)) => locked.is_gone(),
+            Ok(Ok(locked)) => locked.is_gone() || locked.record().is_ok(),
             Ok(Err(_)) => true,
             Err(error) => error.kind() == ErrorKind::NotFound,
         }

@@ -15,7 +15,8 @@ impl Container {
     /// access to the container may call this, and it does not reap the process, unlike
     /// [`Process::wait`](crate::Process::wait).
     ///
-    /// Returns the exit status; `None` if the process had ended before the call. Needs Linux 6.15
+    /// Returns the exit status; `None` if the process had ended before the call, or if the caller may
+    /// not inspect it (another user id without CAP_SYS_PTRACE). Needs Linux 6.15
     /// (PIDFD_INFO_EXIT) to return it in every case: an older kernel does not tell it when the process's
     /// parent is faster and reaps the process.
     ///
@@ -39,7 +40,7 @@ pub(super) fn status_of(process: &ProcessId, pidfd: &OwnedFd) -> Result<Option<E
     // First the status, then the identity: a pid that belongs to this zombie belonged to it before.
     match reap::status_of(process.pid) {
         Ok(status) if process.is_zombie()? => return Ok(Some(status)),
-        Ok(_) | Err(Errno::ENOENT | Errno::ESRCH) => {}
+        Ok(_) | Err(Errno::ENOENT | Errno::ESRCH | Errno::EACCES) => {}
         Err(errno) => return Err(errno).context(|| format!("read {}", PidFile::new(process.pid, "stat"))),
     }
     exit_of_reaped(pidfd).context(|| "ioctl(PIDFD_GET_INFO)")

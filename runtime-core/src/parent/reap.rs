@@ -55,8 +55,11 @@ pub(crate) fn end(pidfd: impl AsFd) {
     ignore(try_wait(&pidfd, 0));
 }
 
-/// Returns the exit status of a process that has ended and has not been reaped.
+/// Returns the exit status of a process that has ended and has not been reaped. EACCES: the caller
+/// may not inspect the process (ptrace(2), PTRACE_MODE_READ_FSCREDS).
 pub(crate) fn status_of(pid: i32) -> Result<ExitStatus> {
+    // Without that right the kernel prints 0 in place of the status, and refuses to read this link.
+    fd::readlink(fd::CWD, &PidFile::new(pid, "ns/user").absolute()?, &mut [0; 64])?;
     let text = fd::read_piece(fd::CWD, &PidFile::new(pid, "stat").absolute()?)?;
     parse_status(&text).ok_or(Errno::EBADMSG)
 }

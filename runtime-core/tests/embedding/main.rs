@@ -8,6 +8,7 @@ mod support;
 
 use conformance::Bundle;
 use runtime_core::{ContainerId, DeleteOptions, ErrorKind, Protection, Runtime, Stdio, spec::Status};
+use runtime_sys::cred;
 use runtime_sys::fd::poll;
 use runtime_sys::mount::{Depth, MountAttr, attr, set_attr};
 use runtime_sys::process::{pidfd_getfd, pidfd_open};
@@ -352,6 +353,50 @@ fn a_hook_of_the_calling_program() {
     assert_eq!(*payload.downcast::<&str>().unwrap(), "a bug of the caller");
     assert!(runtime.list().unwrap().is_empty());
     assert_eq!(((caller(), fds()), children()), (before, 0));
+}
+
+/// The kernel shows 0 in place of the exit status of a process that the caller may not inspect.
+#[test]
+fn a_status_that_the_kernel_hides_is_not_zero() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let bundle = Bundle::new(&["exit", "7"]).unwrap();
+    let bundle = bundle.with(|c| c["process"]["user"]["uid"] = json!(1000)).unwrap();
+    let init = Runtime::new(root.path()).builder(own_id("hidden"), bundle.path()).create().unwrap();
+    let container = init.container().clone();
+    let waits = std::thread::spawn(move || {
+        // The capabilities are those of the thread.
+        let mut sets = cred::cap_get().unwrap();
+        sets.effective &= !(1 << 19); // CAP_SYS_PTRACE
+        cred::cap_set(&sets).unwrap();
+        container.wait().unwrap()
+    });
+    std::thread::sleep(Duration::from_millis(200));
+    init.container().start().unwrap();
+    assert_eq!(waits.join().unwrap(), None);
+    assert_eq!(init.container().wait().unwrap(), None, "it has ended before the call");
+    assert_eq!(init.wait().unwrap().code(), 7);
+    init.delete().unwrap();
+}
+
+/// A container that may write to its cgroup can make cgroups of any name.
+#[test]
+fn cgroups_with_the_names_of_files_do_not_hide_the_statistics() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let id = own_id("named");
+    let bundle = Bundle::new(&["sleep"]).unwrap();
+    let init = Runtime::new(root.path()).builder(id.clone(), bundle.path()).run().unwrap();
+    let cgroup = conformance::host::hierarchy().join(id.as_str());
+    for name in ["hugetlb.evil.current", "memory.current", "pids.current", "io.stat"] {
+        if !cgroup.join(name).exists() {
+            std::fs::create_dir(cgroup.join(name)).unwrap();
+        }
+    }
+    init.container().stats().unwrap();
+    let metrics = init.container().metrics().unwrap();
+    assert!(metrics.hugetlb.iter().all(|size| size.size != "evil"), "{:?}", metrics.hugetlb);
+    end(init);
 }
 
 /// A handle that is dropped in the middle: what was only prepared ends, what runs goes on.
