@@ -359,7 +359,8 @@ pub(crate) const CASES: &[Case] = &[
         name: "two dashes may follow the id, and an empty signal is SIGTERM",
         quote: "runc (main, 2026): -- behind the id separates it from the command; an empty signal is SIGTERM",
         run: |runtime| {
-            let mut child = run_in_background(runtime, &ended_by_signals()?)?;
+            let bundle = ended_by_signals()?;
+            let mut child = run_in_background(runtime, &bundle)?;
             let executed = runtime.run(&["exec", "c", "--", "/probe", "exit", "5"])?;
             let listed = runtime.run(&["ps", "c", "--", "-e"])?;
             let killed = runtime.run(&["kill", "c", ""])?;
