@@ -14,9 +14,9 @@ use crate::marks::{Mark, Traced};
 use crate::parent::hooks;
 use crate::resctrl::Resctrl;
 use crate::spec::{OCI_VERSION, StateDocument, Status};
+use crate::state::entry::{Locked, StateEntry};
 use crate::state::process::await_end;
 use crate::state::record::{HookRecord, Phase, Record};
-use crate::state::store::{Locked, StateEntry};
 use crate::watch::Watch;
 use std::time::Duration;
 

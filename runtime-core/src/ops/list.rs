@@ -5,7 +5,7 @@ use super::container::Runtime;
 use super::state::{State, state};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::id::ContainerId;
-use crate::state::store::StateEntry;
+use crate::state::entry::StateEntry;
 use nix::sys::stat::fstat;
 use runtime_sys::fd;
 use std::collections::BTreeMap;

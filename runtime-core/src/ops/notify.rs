@@ -9,7 +9,8 @@ use super::container::Container;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ContainerId;
 use crate::spec::{Mount, Spec};
-use crate::state::store::{NOTIFY, Store};
+use crate::state::entry::NOTIFY;
+use crate::state::store::Store;
 use std::path::{Path, PathBuf};
 
 /// The directory's path in the container.

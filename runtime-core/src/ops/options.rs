@@ -6,7 +6,7 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use crate::parent::Child;
 use crate::parent::peer::Peer;
 use crate::prepare::{Extras, set_env};
-use crate::state::store::write_atomically;
+use crate::state::pid_file::write_atomically;
 use crate::stdio::Stdio;
 use crate::terminal::Terminal;
 use crate::watch::Watch;
