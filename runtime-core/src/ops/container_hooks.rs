@@ -14,8 +14,8 @@ use crate::cgroup::Hierarchy;
 use crate::config::namespaces::NamespaceKind;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::hook::{Hook, HookKind};
+use crate::parent::child::{self, Child, Progress, Running};
 use crate::parent::hooks::{self, Started};
-use crate::parent::{self, Child, Progress, Running};
 use crate::path::proc::PidFile;
 use crate::prepare;
 use crate::spec::{OCI_VERSION, StateDocument, Status};
@@ -79,14 +79,14 @@ pub(super) fn create_container(
 fn spawn_beside(plan: &mut Plan, init: i32, is_born: bool) -> Result<Child> {
     let cgroup = Hierarchy::find()?.of_process(init)?;
     let spawned = if is_born {
-        parent::spawn(plan, Some(cgroup.dir()))
+        child::spawn(plan, Some(cgroup.dir()))
     } else {
         spawn_and_attach(plan, |child| cgroup.attach(child.pid))
     };
     match spawned {
         Err(error) if matches!(error.errno(), Some(libc::EACCES | libc::EPERM)) => {
             plan.wait_go = false;
-            parent::spawn(plan, None)
+            child::spawn(plan, None)
         }
         other => other,
     }

@@ -20,8 +20,9 @@ use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::hook::Hook;
 use crate::marks::{Mark, Traced};
 use crate::parent::attributes::{self, AffinityGuard};
+use crate::parent::child::{self, Child, Progress};
 use crate::parent::explain::start_failed;
-use crate::parent::{self, Child, Progress, agent, ids};
+use crate::parent::{agent, ids};
 use crate::path::proc;
 use crate::path::proc::PidFile;
 use crate::prepare::{self, Extras};
@@ -292,7 +293,7 @@ fn spawn(plan: &mut Plan, below: Option<&str>, record: &Record) -> Result<Child>
     }
     if record.cgroup == CgroupRecord::None {
         return match below {
-            None => parent::spawn(plan, None),
+            None => child::spawn(plan, None),
             Some(_) => Err(Error::new(ErrorKind::InvalidState, NO_CGROUP)),
         };
     }
@@ -306,7 +307,7 @@ fn spawn(plan: &mut Plan, below: Option<&str>, record: &Record) -> Result<Child>
             let spawned = if record.cgroup == (CgroupRecord::Fs { made: 0 }) {
                 spawn_and_attach(plan, |child| cgroup.attach(child.pid))
             } else {
-                parent::spawn(plan, Some(cgroup.dir()))
+                child::spawn(plan, Some(cgroup.dir()))
             };
             match spawned {
                 Ok(child) => return Ok(child),

@@ -3,7 +3,7 @@
 //! how the process is reported to the caller.
 
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::parent::Child;
+use crate::parent::child::Child;
 use crate::parent::peer::Peer;
 use crate::prepare::{Extras, set_env};
 use crate::state::pid_file::write_atomically;

@@ -20,9 +20,10 @@ use crate::error::{Error, ErrorKind, Result, Warning};
 use crate::hook::HookKind;
 use crate::marks::{Mark, Traced};
 use crate::net;
+use crate::parent::child::{self, Child, Progress};
 use crate::parent::explain::start_failed;
 use crate::parent::network::NewNetwork;
-use crate::parent::{self, Child, Progress, agent, attributes, hooks, ids};
+use crate::parent::{agent, attributes, hooks, ids};
 use crate::path::proc::{PidFile, Proc};
 use crate::path::show;
 use crate::prepare::{self, Extras, Host};
@@ -177,7 +178,7 @@ impl Transaction<'_> {
         entry: &Locked,
     ) -> Result<(Child, Option<Cgroup>)> {
         let born_in = cgroup.as_ref().filter(|_| !self.target.cgroup.adopts()).map(Cgroup::dir);
-        let (mut child, cgroup) = match parent::spawn(plan, born_in) {
+        let (mut child, cgroup) = match child::spawn(plan, born_in) {
             // A caller that may make a cgroup may still lack the right to move a process there
             // from its own cgroup (cgroups(7), "Delegation containment").
             Err(error)
@@ -187,7 +188,7 @@ impl Transaction<'_> {
             {
                 self.record.driver().remove(Occupants::Kill)?;
                 self.go_without_cgroup(error, entry)?;
-                (parent::spawn(plan, None)?, None)
+                (child::spawn(plan, None)?, None)
             }
             spawned => (spawned?, cgroup),
         };
