@@ -14,7 +14,7 @@ use crate::cgroup::Hierarchy;
 use crate::config::namespaces::NamespaceKind;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::hook::{Hook, HookKind};
-use crate::parent::child::{self, Child, Progress, Running};
+use crate::parent::child::{Child, Progress, Running};
 use crate::parent::hooks::{self, Started};
 use crate::path::proc::PidFile;
 use crate::prepare;
@@ -66,9 +66,9 @@ pub(super) fn create_container(
         if container.rootfs.chrooted {
             // Joining init's mount namespace leaves the chroot, which the hook's paths are
             // relative to.
-            plan.enter = Some(root_of(init.pid)?);
+            plan.enter = Some(root_of(init.pid())?);
         }
-        let child = spawn_beside(&mut plan, init.pid, is_born)?;
+        let child = spawn_beside(&mut plan, init.pid(), is_born)?;
         let Running { pid, pidfd, .. } = begin(child, &plan, watch)?;
         Ok(Started { pid, pidfd })
     })
@@ -79,14 +79,14 @@ pub(super) fn create_container(
 fn spawn_beside(plan: &mut Plan, init: i32, is_born: bool) -> Result<Child> {
     let cgroup = Hierarchy::find()?.of_process(init)?;
     let spawned = if is_born {
-        child::spawn(plan, Some(cgroup.dir()))
+        Child::spawn(plan, Some(cgroup.dir()))
     } else {
-        spawn_and_attach(plan, |child| cgroup.attach(child.pid))
+        spawn_and_attach(plan, |child| cgroup.attach(child.pid()))
     };
     match spawned {
         Err(error) if matches!(error.errno(), Some(libc::EACCES | libc::EPERM)) => {
             plan.wait_go = false;
-            child::spawn(plan, None)
+            Child::spawn(plan, None)
         }
         other => other,
     }

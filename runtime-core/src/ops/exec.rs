@@ -20,7 +20,7 @@ use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::hook::Hook;
 use crate::marks::{Mark, Traced};
 use crate::parent::attributes::{self, AffinityGuard};
-use crate::parent::child::{self, Child, Progress};
+use crate::parent::child::{Child, Progress};
 use crate::parent::explain::start_failed;
 use crate::parent::{agent, ids};
 use crate::path::proc;
@@ -199,7 +199,7 @@ impl ExecBuilder {
                 Progress::Listener(listener) => {
                     if let Some(agent) = &target.agent {
                         let watch = self.options.watch(child);
-                        agent::hand_over(agent, listener, child.pid, target.state(), watch)?;
+                        agent::hand_over(agent, listener, child.pid(), target.state(), watch)?;
                     }
                     child.go()?;
                 }
@@ -217,13 +217,13 @@ impl ExecBuilder {
     ) -> Result<()> {
         let proc = proc::host()?;
         if let Some(place) = &target.record.resctrl {
-            Resctrl::find()?.assign(place, child.pid)?;
+            Resctrl::find()?.assign(place, child.pid())?;
         }
         if target.in_user_namespace() {
-            attributes::own_streams(plan, &proc, child.pid, config.uid)?;
+            attributes::own_streams(plan, &proc, child.pid(), config.uid)?;
         }
         let attributes = prepare::attributes(config, config.exec_affinity.to_stay(), plan);
-        attributes::apply(attributes, &proc, child.pid, target.in_user_namespace())
+        attributes::apply(attributes, &proc, child.pid(), target.in_user_namespace())
             .traced(Mark::SetFromOutside)?;
         self.options.report_pid(child, b"setns").traced(Mark::Announce)
     }
@@ -293,7 +293,7 @@ fn spawn(plan: &mut Plan, below: Option<&str>, record: &Record) -> Result<Child>
     }
     if record.cgroup == CgroupRecord::None {
         return match below {
-            None => child::spawn(plan, None),
+            None => Child::spawn(plan, None),
             Some(_) => Err(Error::new(ErrorKind::InvalidState, NO_CGROUP)),
         };
     }
@@ -305,9 +305,9 @@ fn spawn(plan: &mut Plan, below: Option<&str>, record: &Record) -> Result<Child>
             .of_kind(ErrorKind::InvalidConfig),
         Some(cgroup) => {
             let spawned = if record.cgroup == (CgroupRecord::Fs { made: 0 }) {
-                spawn_and_attach(plan, |child| cgroup.attach(child.pid))
+                spawn_and_attach(plan, |child| cgroup.attach(child.pid()))
             } else {
-                child::spawn(plan, Some(cgroup.dir()))
+                Child::spawn(plan, Some(cgroup.dir()))
             };
             match spawned {
                 Ok(child) => return Ok(child),
@@ -322,7 +322,7 @@ fn spawn(plan: &mut Plan, below: Option<&str>, record: &Record) -> Result<Child>
         }
         // An unprivileged user may not move a process into a scope; systemd does it.
         (Some(libc::EACCES | libc::EPERM), _, Driver::Systemd(scope)) => {
-            spawn_and_attach(plan, |child| scope.attach(&clean, child.pid))
+            spawn_and_attach(plan, |child| scope.attach(&clean, child.pid()))
         }
         _ => Err(error),
     }
@@ -330,7 +330,7 @@ fn spawn(plan: &mut Plan, below: Option<&str>, record: &Record) -> Result<Child>
 
 fn spawn_beside_init(plan: &mut Plan, record: &Record) -> Result<Child> {
     let cgroup = Hierarchy::find()?.of_process(record.init.pid)?;
-    spawn_and_attach(plan, |child| cgroup.attach(child.pid))
+    spawn_and_attach(plan, |child| cgroup.attach(child.pid()))
 }
 
 /// Returns the path of init's root directory, relative to /proc. The process will have the same

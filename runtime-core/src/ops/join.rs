@@ -4,7 +4,7 @@
 use crate::boundary::plan::{Join, Plan};
 use crate::config::namespaces::NamespaceKind;
 use crate::error::{Context, Result};
-use crate::parent::child::{self, Child};
+use crate::parent::child::Child;
 use crate::path::proc::PidFile;
 use runtime_sys::fd;
 use runtime_sys::text::c_str;
@@ -37,7 +37,7 @@ pub(super) fn root_of(pid: i32) -> Result<OwnedFd> {
 /// Clones the process, which waits until `attach` has put it into its cgroup.
 pub(super) fn spawn_and_attach(plan: &mut Plan, attach: impl FnOnce(&Child) -> Result<()>) -> Result<Child> {
     plan.wait_go = true;
-    let child = child::spawn(plan, None)?;
+    let child = Child::spawn(plan, None)?;
     attach(&child)?;
     child.go()?;
     Ok(child)

@@ -182,7 +182,7 @@ impl ProcessOptions {
                 .context(|| format!("sending the pidfd to {}", path.display()))?;
         }
         match &self.pid_file {
-            Some(path) => write_atomically(path, child.pid.to_string().as_bytes()),
+            Some(path) => write_atomically(path, child.pid().to_string().as_bytes()),
             None => Ok(()),
         }
     }

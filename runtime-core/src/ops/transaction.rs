@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind, Result, Warning};
 use crate::hook::HookKind;
 use crate::marks::{Mark, Traced};
 use crate::net;
-use crate::parent::child::{self, Child, Progress};
+use crate::parent::child::{Child, Progress};
 use crate::parent::explain::start_failed;
 use crate::parent::network::NewNetwork;
 use crate::parent::{agent, attributes, hooks, ids};
@@ -178,7 +178,7 @@ impl Transaction<'_> {
         entry: &Locked,
     ) -> Result<(Child, Option<Cgroup>)> {
         let born_in = cgroup.as_ref().filter(|_| !self.target.cgroup.adopts()).map(Cgroup::dir);
-        let (mut child, cgroup) = match child::spawn(plan, born_in) {
+        let (mut child, cgroup) = match Child::spawn(plan, born_in) {
             // A caller that may make a cgroup may still lack the right to move a process there
             // from its own cgroup (cgroups(7), "Delegation containment").
             Err(error)
@@ -188,7 +188,7 @@ impl Transaction<'_> {
             {
                 self.record.driver().remove(Occupants::Kill)?;
                 self.go_without_cgroup(error, entry)?;
-                (child::spawn(plan, None)?, None)
+                (Child::spawn(plan, None)?, None)
             }
             spawned => (spawned?, cgroup),
         };
@@ -206,7 +206,7 @@ impl Transaction<'_> {
         child: &Child,
         plan: &Plan,
     ) -> Result<Option<NewRecord<'e>>> {
-        self.record.init = ProcessId::of(child.pid)?;
+        self.record.init = ProcessId::of(child.pid())?;
         if matches!(self.target.cgroup, driver::Placement::None) {
             // Without a cgroup, a concurrent `delete --force` finds the child only by the record.
             entry.write(&self.record)?;
@@ -215,7 +215,7 @@ impl Transaction<'_> {
             entry.write_filter(&filter.program)?;
         }
         self.record.phase = Phase::Created;
-        self.record.namespace_paths = self.namespace_paths(child.pid);
+        self.record.namespace_paths = self.namespace_paths(child.pid());
         (!plan.process.enters_pid).then(|| entry.prepare(&self.record)).transpose()
     }
 
@@ -243,16 +243,16 @@ impl Transaction<'_> {
     pub(super) fn id_maps(&self, child: &Child, proc: &Proc) -> Result<()> {
         let namespaces = &self.config.namespaces;
         if namespaces.is_new(NamespaceKind::User) {
-            ids::write_maps(proc, child.pid, &namespaces.uid_map, &namespaces.gid_map).traced(Mark::IdMaps)
+            ids::write_maps(proc, child.pid(), &namespaces.uid_map, &namespaces.gid_map).traced(Mark::IdMaps)
         } else {
-            ids::compare_maps(proc, child.pid, &namespaces.uid_map, &namespaces.gid_map)
+            ids::compare_maps(proc, child.pid(), &namespaces.uid_map, &namespaces.gid_map)
         }
     }
 
     /// Makes the resctrl group for cache and memory bandwidth, with the child in it.
     pub(super) fn intel_rdt(&mut self, child: &Child) -> Result<()> {
         if let (Some(rdt), Some((resctrl, place))) = (&self.config.intel_rdt, &self.target.resctrl) {
-            resctrl.make(place, rdt, child.pid)?;
+            resctrl.make(place, rdt, child.pid())?;
             self.made.resctrl = true;
         }
         Ok(())
@@ -294,7 +294,7 @@ impl Transaction<'_> {
                 .unwrap_or_default(),
         };
         let writes = limits::writes(resources);
-        let adopted = self.target.cgroup.adopt(&self.target.hierarchy, cgroup, child.pid, &writes);
+        let adopted = self.target.cgroup.adopt(&self.target.hierarchy, cgroup, child.pid(), &writes);
         let Some(cgroup) = self.owning(adopted).traced(Mark::Limits)? else { return Ok(()) };
         let watch = OomWatch::new(cgroup, before);
         // A child that was cloned into its cgroup may have reported by now that it is ready. The
@@ -320,7 +320,7 @@ impl Transaction<'_> {
         }
         if let Some(owner) = self.config.cgroup_owner {
             let mapped = self.in_user_namespace();
-            let owner = if mapped { ids::on_host(proc, child.pid, owner)? } else { owner };
+            let owner = if mapped { ids::on_host(proc, child.pid(), owner)? } else { owner };
             self.target.cgroup.leaf(cgroup)?.as_ref().unwrap_or(cgroup).delegate(owner)?;
         }
         Ok(())
@@ -346,7 +346,7 @@ impl Transaction<'_> {
                 Progress::Listener(listener) => {
                     if let Some(agent) = self.config.seccomp.as_ref().and_then(Policy::listener) {
                         let watch = self.options.watch(child);
-                        agent::hand_over(agent, listener, child.pid, self.state(child.pid), watch)?;
+                        agent::hand_over(agent, listener, child.pid(), self.state(child.pid()), watch)?;
                     }
                     child.go()?;
                 }
@@ -358,7 +358,7 @@ impl Transaction<'_> {
     fn move_net_devices(&mut self, child: &Child, plan: &Plan) -> Result<()> {
         let moved = child
             .route_socket(plan)
-            .and_then(|socket| net::Moved::new(&self.config.net_devices, child.pid, socket))
+            .and_then(|socket| net::Moved::new(&self.config.net_devices, child.pid(), socket))
             .traced(Mark::NetDevices)?;
         self.made.net_devices = Some(moved);
         Ok(())
@@ -366,7 +366,7 @@ impl Transaction<'_> {
 
     /// Runs the prestart, createRuntime and createContainer hooks, and those of the calling program.
     fn run_hooks(&self, child: &Child, plan: &Plan, callers: &mut CallerHooks) -> Result<()> {
-        let state = self.state(child.pid);
+        let state = self.state(child.pid());
         for kind in [HookKind::Prestart, HookKind::CreateRuntime] {
             hooks::run(kind, self.config.hooks.of(kind), &state, self.options.watch(child))?;
         }
@@ -374,7 +374,7 @@ impl Transaction<'_> {
         let inside = HookTarget {
             init: child,
             plan,
-            namespace_paths: &self.namespace_paths(child.pid),
+            namespace_paths: &self.namespace_paths(child.pid()),
             is_alone: self.config.namespaces.is_new(NamespaceKind::Mount),
             is_born: !self.target.cgroup.adopts(),
         };
@@ -386,10 +386,11 @@ impl Transaction<'_> {
     fn set_from_outside(&self, child: &Child, plan: &Plan, proc: &Proc) -> Result<()> {
         let process = &self.config.process;
         if self.in_user_namespace() {
-            attributes::own_streams(plan, proc, child.pid, process.uid)?;
+            attributes::own_streams(plan, proc, child.pid(), process.uid)?;
         }
         let attributes = prepare::attributes(process, &[], plan);
-        attributes::apply(attributes, proc, child.pid, self.in_user_namespace()).traced(Mark::SetFromOutside)
+        attributes::apply(attributes, proc, child.pid(), self.in_user_namespace())
+            .traced(Mark::SetFromOutside)
     }
 
     /// Puts the record of the created container in place. `ahead` is the result of
@@ -403,8 +404,8 @@ impl Transaction<'_> {
         let created = match ahead {
             Some(created) => created,
             None => {
-                self.record.init = ProcessId::of(child.pid)?;
-                self.record.namespace_paths = self.namespace_paths(child.pid);
+                self.record.init = ProcessId::of(child.pid())?;
+                self.record.namespace_paths = self.namespace_paths(child.pid());
                 entry.prepare(&self.record)?
             }
         };
@@ -433,7 +434,7 @@ impl Transaction<'_> {
         let maps = if namespaces.is_new(NamespaceKind::User) {
             ids::Maps::new(&namespaces.uid_map, &namespaces.gid_map)
         } else {
-            ids::Maps::of(proc, child.pid)?
+            ids::Maps::of(proc, child.pid())?
         };
         let strangers = maps.strangers();
         let mut owner = |node: &Node| {

@@ -1,30 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A process between its clone and its release, and the helper processes around it.
+//! The container's process between its clone and its release.
 
-use super::{attributes, execution, explain, ids, reap, self_exe};
+use super::cloned::{Cloned, Guard};
+use super::helpers::{self, TreeCloning};
+use super::{attributes, execution, explain, reap, self_exe};
 use crate::boundary::channel::{self, ParentEnd, Reply};
 use crate::boundary::plan::{MountKind, Plan};
 use crate::boundary::step::{Step, StepFailure, index};
 use crate::boundary::tree::Cloner;
 use crate::child::FirstChild;
-use crate::child::helpers::{Room, RouteOpener, TreeCloner, UsernsHolder};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::marks::{Mark, Traced};
 use crate::path::proc;
-use crate::values::IdRange;
 use crate::watch::Watch;
 use nix::sys::socket::SockType;
-use runtime_sys::process::ExitStatus;
-use runtime_sys::{Errno, clone, fd, process, signal, socket};
+use runtime_sys::{Errno, fd, process, signal, socket};
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A process between its clone and its release. Dropping kills and reaps it.
 #[derive(Debug)]
 pub(crate) struct Child {
-    pub(crate) pid: i32,
-    guard: Guard,
-    channel: ParentEnd,
+    process: Cloned,
     /// Replies that came from a process before its pid was known.
     early: VecDeque<Reply>,
     /// True if the process will clone its successor, and exit.
@@ -34,19 +31,6 @@ pub(crate) struct Child {
     /// True if the listener of the filter has been fetched: there is only one.
     has_listener: bool,
     trees: TreeCloning,
-}
-
-/// The state of the helper that clones trees for the init.
-#[derive(Debug)]
-enum TreeCloning {
-    /// There is no helper, or it has sent all trees.
-    Done,
-    /// The helper is not started yet. The fields are its socket and the init's. The parent closes
-    /// both before it waits for the helper: while the parent has the init's socket open, the helper
-    /// does not notice that the init has ended.
-    Prepared { helper: OwnedFd, init: OwnedFd },
-    /// The helper, and the process in whose mount namespace it works, if that is not the init's.
-    Started { helper: Box<Child>, _room: Option<Box<Child>> },
 }
 
 /// The result of listening to a process that clones its successor.
@@ -83,124 +67,65 @@ pub(crate) enum Progress {
     Ready,
 }
 
-/// A child that is killed and reaped on drop, unless it is taken out before.
-#[derive(Debug)]
-struct Guard(Option<OwnedFd>);
-
-impl Guard {
-    fn pidfd(&self) -> BorrowedFd<'_> {
-        // Only `disarm`, which consumes the guard, leaves it empty.
-        self.0.as_ref().map_or(runtime_sys::fd::CWD, AsFd::as_fd)
-    }
-
-    fn disarm(mut self) -> Option<OwnedFd> {
-        self.0.take()
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        let Some(pidfd) = self.0.take() else { return };
-        reap::end(pidfd);
-    }
-}
-
-/// Clones the child that will carry out `plan`, in `cgroup` if one is given.
-///
-/// The calling thread blocks its signals during the clone, so that no handler of the program runs
-/// in the child, and unblocks them before this function returns.
-pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<Child> {
-    let (parent, child) = channel::channel()?;
-    let is_replaced = plan.has_stage() || plan.process.enters_pid;
-    if is_replaced || plan.tells_of_joins() {
-        parent.name_senders().context(|| "setsockopt(SO_PASSCRED)")?;
-    }
-    let flags = if plan.joins.is_empty() { plan.clone_flags } else { 0 };
-    let helper = match plan.tree_helper() {
-        Some(helper) => {
-            let (ours, inits) = socket::pair(SockType::SeqPacket).context(|| "socketpair")?;
-            // Descriptors in flight count (RLIMIT_NOFILE of the user, unix(7)), so the queue is
-            // kept short.
-            socket::shrink_send_buffer(&ours).context(|| "setsockopt(SO_SNDBUF)")?;
-            helper.socket = Some(inits);
-            Some(ours)
-        }
-        None => None,
-    };
-    let mut holds = plan.descriptors();
-    holds.extend(child.descriptors());
-    let ignored = signal::Ignored::by_caller();
-    let first = FirstChild { plan, holds: &mut holds, channel: &child, ignored };
-    let blocked = signal::Blocked::all();
-    let cloned = clone::clone3(flags, false, cgroup, first);
-    drop(blocked);
-    drop(child);
-    let inits = plan.tree_helper().and_then(|helper| helper.socket.take());
-    let (pid, pidfd) = cloned.map_err(explain::clone).traced(Mark::Clone)?;
-    let mut child = Child::new(pid, pidfd, parent);
-    child.is_replaced = is_replaced;
-    if let (Some(helper), Some(init)) = (helper, inits) {
-        child.trees = TreeCloning::Prepared { helper, init };
-    }
-    let program = self_exe::copy()?;
-    // The child waits for the program file before it joins any namespace.
-    if let Some(score) = plan.process.inherited_oom_score {
-        attributes::set_oom_score(score, &proc::host()?, pid).map_err(explain::start_failed)?;
-    }
-    child.channel.send_program(program.as_ref()).context(|| "sending the program file: sendmsg")?;
-    Ok(child)
-}
-
-/// Makes a user namespace with these mappings and without processes, for a mount.
-pub(crate) fn user_namespace(uid: &[IdRange], gid: &[IdRange]) -> Result<OwnedFd> {
-    let (parent, child) = channel::channel()?;
-    let idle = UsernsHolder { hides: !ids::is_rootless()?, channel: &child };
-    let idle = clone_helper(libc::CLONE_NEWUSER, parent, idle)?;
-    drop(child);
-    let namespace = match idle.channel.receive_with_fd().context(|| "recv")? {
-        (Some(Reply::Ready), Some(namespace)) => namespace,
-        (Some(Reply::Failed(failure)), _) => return Err(Error::os(failure.errno, failure.call.name())),
-        _ => return Err(Error::new(ErrorKind::Setup, "the process in the namespace has ended")),
-    };
-    let proc = proc::host()?;
-    ids::write_maps(&proc, idle.pid, uid, gid)?;
-    Ok(namespace)
-}
-
-/// Clones a process into a mount namespace that has the host's mounts, locked.
-fn room(to_helper: &OwnedFd, plan: &Plan) -> Result<Child> {
-    let (parent, child) = channel::channel()?;
-    let room = Room { to_helper, channel: &child };
-    let room = clone_helper(libc::CLONE_NEWUSER | libc::CLONE_NEWNS, parent, room)?;
-    drop(child);
-    match room.channel.receive().context(|| "recv")? {
-        Some(Reply::Ready) => Ok(room),
-        other => Err(room.failed(other, plan)),
-    }
-}
-
-/// Clones a helper process, in the caller's cgroup.
-fn clone_helper(namespaces: i32, channel: ParentEnd, helper: impl clone::ChildMain) -> Result<Child> {
-    let blocked = signal::Blocked::all();
-    let cloned = clone::clone3(namespaces, false, None, helper);
-    drop(blocked);
-    let (pid, pidfd) = cloned.map_err(explain::clone)?;
-    Ok(Child::new(pid, pidfd, channel))
-}
-
 impl Child {
-    fn new(pid: i32, pidfd: OwnedFd, channel: ParentEnd) -> Self {
-        let (guard, early, trees) = (Guard(Some(pidfd)), VecDeque::new(), TreeCloning::Done);
-        Child {
-            pid,
-            guard,
-            channel,
-            early,
-            is_replaced: false,
+    /// Clones the child that will carry out `plan`, in `cgroup` if one is given.
+    pub(crate) fn spawn(plan: &mut Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<Self> {
+        let (parent, child) = channel::channel()?;
+        let is_replaced = plan.has_stage() || plan.process.enters_pid;
+        if is_replaced || plan.tells_of_joins() {
+            parent.name_senders().context(|| "setsockopt(SO_PASSCRED)")?;
+        }
+        let flags = if plan.joins.is_empty() { plan.clone_flags } else { 0 };
+        let helper = match plan.tree_helper() {
+            Some(helper) => {
+                let (ours, inits) = socket::pair(SockType::SeqPacket).context(|| "socketpair")?;
+                // Descriptors in flight count (RLIMIT_NOFILE of the user, unix(7)), so the queue is
+                // kept short.
+                socket::shrink_send_buffer(&ours).context(|| "setsockopt(SO_SNDBUF)")?;
+                helper.socket = Some(inits);
+                Some(ours)
+            }
+            None => None,
+        };
+        let mut holds = plan.descriptors();
+        holds.extend(child.descriptors());
+        let ignored = signal::Ignored::by_caller();
+        let first = FirstChild { plan, holds: &mut holds, channel: &child, ignored };
+        let cloned = Cloned::new(flags, cgroup, first, parent).traced(Mark::Clone);
+        drop(child);
+        let inits = plan.tree_helper().and_then(|helper| helper.socket.take());
+        let trees = match (helper, inits) {
+            (Some(helper), Some(init)) => TreeCloning::Prepared { helper, init },
+            _ => TreeCloning::Done,
+        };
+        let child = Child {
+            process: cloned?,
+            early: VecDeque::new(),
+            is_replaced,
             predecessor: None,
             has_listener: false,
             trees,
+        };
+        let program = self_exe::copy()?;
+        // The child waits for the program file before it joins any namespace.
+        if let Some(score) = plan.process.inherited_oom_score {
+            attributes::set_oom_score(score, &proc::host()?, child.pid()).map_err(explain::start_failed)?;
         }
+        child
+            .process
+            .channel
+            .send_program(program.as_ref())
+            .context(|| "sending the program file: sendmsg")?;
+        Ok(child)
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        self.process.pid
+    }
+
+    /// Returns the pidfd of the process.
+    pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.process.pidfd()
     }
 
     /// Waits until the child is in the namespaces that it joins, if the parent's next steps depend
@@ -210,15 +135,15 @@ impl Child {
     pub(crate) fn await_joins(&mut self, plan: &Plan, cancel: Option<BorrowedFd<'_>>) -> Result<()> {
         if plan.has_stage() {
             if let Heard::Said(reply) = self.hear(cancel).traced(Mark::AwaitStage)? {
-                return Err(self.failed(reply, plan));
+                return Err(self.process.failed(reply, plan));
             }
             drop(self.predecessor.take());
         }
         if plan.tells_of_joins() {
             match self.hear(cancel).traced(Mark::AwaitStage)? {
                 Heard::Said(Some(Reply::Namespaces)) => {}
-                Heard::Said(other) => return Err(self.failed(other, plan)),
-                Heard::Replaced => return Err(self.failed(None, plan)),
+                Heard::Said(other) => return Err(self.process.failed(other, plan)),
+                Heard::Replaced => return Err(self.process.failed(None, plan)),
             }
         }
         Ok(())
@@ -229,25 +154,25 @@ impl Child {
     fn hear(&mut self, cancel: Option<BorrowedFd<'_>>) -> Result<Heard> {
         loop {
             let [channel, ended] =
-                [self.channel.as_fd(), self.guard.pidfd()].map(|fd| Some((fd, libc::POLLIN)));
+                [self.process.channel.as_fd(), self.pidfd()].map(|fd| Some((fd, libc::POLLIN)));
             let [_, cancel] = Watch::cancel(cancel).entries();
             let news = match fd::poll_many([channel, ended, cancel], -1).context(|| "poll")? {
                 [0, 0, cancel] => Watch::check([0, cancel]).map(|()| false)?,
                 // A reply that was sent before the end may have arrived between the two checks.
-                [0, _, _] => fd::poll(&self.channel, libc::POLLIN, 0).context(|| "poll")? != 0,
+                [0, _, _] => fd::poll(&self.process.channel, libc::POLLIN, 0).context(|| "poll")? != 0,
                 _ => true,
             };
             // Does not wait for more from a process that was killed, even if another process has
             // its end of the channel.
-            let said = if news { self.channel.receive_from().context(|| "recv")? } else { None };
+            let said = if news { self.process.channel.receive_from().context(|| "recv")? } else { None };
             match said {
-                Some((Reply::Cloned(pid), sender)) if sender == self.pid => {
+                Some((Reply::Cloned(pid), sender)) if sender == self.process.pid => {
                     self.replace(pid)?;
                     return Ok(Heard::Replaced);
                 }
                 // The new process runs since the clone, so its replies may come before the reply
                 // that names it.
-                Some((reply, sender)) if sender != self.pid => self.push_early(reply)?,
+                Some((reply, sender)) if sender != self.process.pid => self.push_early(reply)?,
                 Some((reply, _)) => return Ok(Heard::Said(Some(reply))),
                 None => return Ok(Heard::Said(self.early.pop_front())),
             }
@@ -270,21 +195,15 @@ impl Child {
         // The process is a child of the parent, so its pid is not reused before it has been waited
         // for.
         let pidfd = process::pidfd_open(pid).context(|| "pidfd_open")?;
-        let cloned = Guard(Some(pidfd));
-        self.predecessor = Some(std::mem::replace(&mut self.guard, cloned));
-        self.pid = pid;
+        self.predecessor = Some(std::mem::replace(&mut self.process.guard, Guard::new(pidfd)));
+        self.process.pid = pid;
         self.is_replaced = false;
         Ok(())
     }
 
-    /// Returns the pidfd of the process.
-    pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
-        self.guard.pidfd()
-    }
-
     fn next(&mut self) -> Result<Option<Reply>> {
         match self.early.pop_front() {
-            None => self.channel.receive().context(|| "recv"),
+            None => self.process.channel.receive().context(|| "recv"),
             early => Ok(early),
         }
     }
@@ -319,7 +238,7 @@ impl Child {
                 drop(self.predecessor.take());
                 Ok(Progress::Ready)
             }
-            other => Err(self.failed(other, plan)),
+            other => Err(self.process.failed(other, plan)),
         }
     }
 
@@ -331,13 +250,13 @@ impl Child {
         loop {
             // The channel is checked before the descriptor, because a reply of the child may come
             // right after the filter is loaded.
-            let news = !self.early.is_empty() || self.channel.is_readable(PAUSE_MS, cancel)?;
+            let news = !self.early.is_empty() || self.process.channel.is_readable(PAUSE_MS, cancel)?;
             match process::pidfd_getfd(self.pidfd(), fd) {
                 Ok(listener) => return Ok(listener),
                 Err(Errno::EBADF) if !news => {}
                 Err(Errno::EBADF | Errno::ESRCH) => {
                     let reply = self.next()?;
-                    return Err(self.failed(reply, plan));
+                    return Err(self.process.failed(reply, plan));
                 }
                 Err(errno) => {
                     let error = Error::os(errno, "fetching the seccomp listener: pidfd_getfd");
@@ -350,23 +269,6 @@ impl Child {
         }
     }
 
-    /// Starts the helper that clones trees in the child's mount namespace, with rights that the
-    /// child does not have, if there is to be one ([`Cloner::Helper`]). `owners`: see
-    /// [`TreeCloner`].
-    pub(crate) fn start_tree_cloner(&mut self, plan: &Plan, owners: &[(u32, u32)]) -> Result<()> {
-        let TreeCloning::Prepared { helper: socket, init } = &self.trees else { return Ok(()) };
-        let has_room = plan.container.as_ref().is_some_and(|container| container.rootfs.has_room());
-        let room = if has_room { Some(Box::new(room(init, plan)?)) } else { None };
-        let (parent, child) = channel::channel()?;
-        let mut holds = plan.helpers_descriptors();
-        holds.extend(child.descriptors());
-        holds.push(socket.as_raw_fd());
-        let cloner = TreeCloner { plan, owners, socket, channel: &child, holds: &mut holds };
-        let helper = Box::new(clone_helper(0, parent, cloner)?);
-        self.trees = TreeCloning::Started { helper, _room: room };
-        Ok(())
-    }
-
     /// Waits until the child has sent a reply. A failure of the tree helper is the one to report:
     /// the child would only report that it waits for a tree in vain.
     fn await_word(&mut self, plan: &Plan, cancel: Option<BorrowedFd<'_>>) -> Result<()> {
@@ -375,7 +277,7 @@ impl Child {
         {
             let [_, cancel] = Watch::cancel(cancel).entries();
             let [ours, helpers] =
-                [&self.channel, &helper.channel].map(|end| Some((end.as_fd(), libc::POLLIN)));
+                [&self.process.channel, &helper.channel].map(|end| Some((end.as_fd(), libc::POLLIN)));
             match fd::poll_many([ours, helpers, cancel], -1).context(|| "poll")? {
                 [0, 0, cancel] => Watch::check([0, cancel])?,
                 [_, 0, _] => return Ok(()),
@@ -388,7 +290,7 @@ impl Child {
             }
         }
         if cancel.is_some() && self.early.is_empty() && !self.is_replaced {
-            self.channel.is_readable(-1, cancel)?;
+            self.process.channel.is_readable(-1, cancel)?;
         }
         Ok(())
     }
@@ -407,58 +309,43 @@ impl Child {
             let failure = StepFailure { step: Step::Mount, item: index(item), call, errno };
             explain::failure(failure, None, plan)
         })?;
-        self.channel.send_mount(&tree).context(|| "sendmsg")
+        self.process.channel.send_mount(&tree).context(|| "sendmsg")
+    }
+
+    /// Starts the helper that clones trees for the child, if there is to be one. `owners`: the
+    /// owner on the host of each device node.
+    pub(crate) fn start_tree_cloner(&mut self, plan: &Plan, owners: &[(u32, u32)]) -> Result<()> {
+        self.trees.start(plan, owners)
     }
 
     /// Opens a socket of rtnetlink(7) in the child's network namespace.
     pub(crate) fn route_socket(&self, plan: &Plan) -> Result<OwnedFd> {
-        let (parent, child) = channel::channel()?;
-        let opener = RouteOpener { init: self.pidfd(), channel: &child };
-        let helper = clone_helper(0, parent, opener)?;
-        drop(child);
-        match helper.channel.receive_with_fd().context(|| "recv")? {
-            (Some(Reply::Ready), Some(socket)) => Ok(socket),
-            (reply, _) => Err(helper.failed(reply, plan)),
-        }
+        helpers::route_socket(self.pidfd(), plan)
     }
 
     /// Lets the child go on.
     pub(crate) fn go(&self) -> Result<()> {
-        self.channel.go().context(|| "send")
+        self.process.channel.go().context(|| "send")
     }
 
     /// Lets the child go on for good. From now on it does not need the parent.
     pub(crate) fn release(self) -> Result<Running> {
         self.go().traced(Mark::Release)?;
-        match self.guard.disarm() {
-            Some(pidfd) => Ok(Running { pid: self.pid, pidfd, channel: self.channel }),
+        let Cloned { pid, guard, channel } = self.process;
+        match guard.disarm() {
+            Some(pidfd) => Ok(Running { pid, pidfd, channel }),
             None => Err(Error::new(ErrorKind::Setup, "the child was released twice")),
         }
     }
 
     /// Returns true if the child was killed with SIGKILL, for example by the OOM killer.
     pub(crate) fn is_killed(&self) -> bool {
-        let ended = fd::poll(self.guard.pidfd(), libc::POLLIN, 0).is_ok_and(|events| events != 0);
-        let status = || reap::peek(self.pid, self.guard.pidfd());
-        ended && status() == Ok(ExitStatus::Signaled(libc::SIGKILL))
-    }
-
-    /// Makes the error for an unexpected reply.
-    fn failed(&self, reply: Option<Reply>, plan: &Plan) -> Error {
-        match reply {
-            Some(Reply::Failed(failure)) => explain::failure(failure, self.channel.kernel_message(), plan),
-            Some(other) => Error::new(ErrorKind::Setup, format!("unexpected {other:?} from the child")),
-            None => self.ended(),
-        }
+        self.process.is_killed()
     }
 
     /// Waits for the end of a child that will send nothing more, and makes the error for it.
     pub(crate) fn ended(&self) -> Error {
-        let words = match reap::peek(self.pid, self.guard.pidfd()) {
-            Ok(status) => format!("the child ended without a message: {status}"),
-            Err(_) => "the child closed its end of the channel".to_owned(),
-        };
-        Error::new(ErrorKind::Setup, words)
+        self.process.ended()
     }
 }
 

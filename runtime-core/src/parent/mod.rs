@@ -4,8 +4,10 @@
 pub(crate) mod agent;
 pub(crate) mod attributes;
 pub(crate) mod child;
+mod cloned;
 pub(crate) mod execution;
 pub(crate) mod explain;
+pub(crate) mod helpers;
 pub(crate) mod hooks;
 pub(crate) mod ids;
 pub(crate) mod network;

@@ -20,7 +20,7 @@ use crate::config::field::invalid;
 use crate::config::mounts::{Filesystem, Follow, IdMap as IdMapConfig, Mount as MountConfig, MountSource};
 use crate::config::namespaces::{NamespaceKind, Origin};
 use crate::error::{Error, ErrorKind, Result};
-use crate::parent::{child, explain};
+use crate::parent::{explain, helpers};
 use crate::path::root::Leaf;
 use crate::path::{proc, show};
 use crate::values::IdRange;
@@ -194,7 +194,7 @@ impl<'a> Planner<'a> {
         let namespace = match known {
             Some((_, _, namespace)) => Arc::clone(namespace),
             None => {
-                let made = child::user_namespace(uid, gid).map_err(|error| {
+                let made = helpers::user_namespace(uid, gid).map_err(|error| {
                     error
                         .wrap_as(
                             ErrorKind::Setup,

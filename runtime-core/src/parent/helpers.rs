@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The processes that the parent clones for one task beside the container's process.
+
+use super::cloned::Cloned;
+use super::ids;
+use crate::boundary::channel::{self, Reply};
+use crate::boundary::plan::Plan;
+use crate::child::helpers::{Room, RouteOpener, TreeCloner, UsernsHolder};
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::path::proc;
+use crate::values::IdRange;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+/// The state of the helper that clones trees in the init's mount namespace, with rights that the
+/// init does not have ([`Cloner::Helper`](crate::boundary::tree::Cloner::Helper)).
+#[derive(Debug)]
+pub(super) enum TreeCloning {
+    /// There is no helper, or it has sent all trees.
+    Done,
+    /// The helper is not started yet. The fields are its socket and the init's. The parent closes
+    /// both before it waits for the helper: while the parent has the init's socket open, the helper
+    /// does not notice that the init has ended.
+    Prepared { helper: OwnedFd, init: OwnedFd },
+    /// The helper, and the process in whose mount namespace it works, if that is not the init's.
+    Started { helper: Box<Cloned>, _room: Option<Box<Cloned>> },
+}
+
+impl TreeCloning {
+    /// Starts the helper, if there is to be one. `owners`: see [`TreeCloner`].
+    pub(super) fn start(&mut self, plan: &Plan, owners: &[(u32, u32)]) -> Result<()> {
+        let TreeCloning::Prepared { helper: socket, init } = self else { return Ok(()) };
+        let has_room = plan.container.as_ref().is_some_and(|container| container.rootfs.has_room());
+        let room = if has_room { Some(Box::new(room(init, plan)?)) } else { None };
+        let (parent, child) = channel::channel()?;
+        let mut holds = plan.helpers_descriptors();
+        holds.extend(child.descriptors());
+        holds.push(socket.as_raw_fd());
+        let cloner = TreeCloner { plan, owners, socket, channel: &child, holds: &mut holds };
+        let helper = Box::new(Cloned::new(0, None, cloner, parent)?);
+        *self = TreeCloning::Started { helper, _room: room };
+        Ok(())
+    }
+}
+
+/// Clones a process into a mount namespace that has the host's mounts, locked.
+fn room(to_helper: &OwnedFd, plan: &Plan) -> Result<Cloned> {
+    let (parent, child) = channel::channel()?;
+    let room = Room { to_helper, channel: &child };
+    let room = Cloned::new(libc::CLONE_NEWUSER | libc::CLONE_NEWNS, None, room, parent)?;
+    drop(child);
+    match room.channel.receive().context(|| "recv")? {
+        Some(Reply::Ready) => Ok(room),
+        other => Err(room.failed(other, plan)),
+    }
+}
+
+/// Opens a socket of rtnetlink(7) in the network namespace of `init`, a pidfd.
+pub(super) fn route_socket(init: BorrowedFd<'_>, plan: &Plan) -> Result<OwnedFd> {
+    let (parent, child) = channel::channel()?;
+    let opener = RouteOpener { init, channel: &child };
+    let helper = Cloned::new(0, None, opener, parent)?;
+    drop(child);
+    match helper.channel.receive_with_fd().context(|| "recv")? {
+        (Some(Reply::Ready), Some(socket)) => Ok(socket),
+        (reply, _) => Err(helper.failed(reply, plan)),
+    }
+}
+
+/// Makes a user namespace with these mappings and without processes, for a mount.
+pub(crate) fn user_namespace(uid: &[IdRange], gid: &[IdRange]) -> Result<OwnedFd> {
+    let (parent, child) = channel::channel()?;
+    let holder = UsernsHolder { hides: !ids::is_rootless()?, channel: &child };
+    let holder = Cloned::new(libc::CLONE_NEWUSER, None, holder, parent)?;
+    drop(child);
+    let namespace = match holder.channel.receive_with_fd().context(|| "recv")? {
+        (Some(Reply::Ready), Some(namespace)) => namespace,
+        (Some(Reply::Failed(failure)), _) => return Err(Error::os(failure.errno, failure.call.name())),
+        _ => return Err(Error::new(ErrorKind::Setup, "the process in the namespace has ended")),
+    };
+    let proc = proc::host()?;
+    ids::write_maps(&proc, holder.pid, uid, gid)?;
+    Ok(namespace)
+}
