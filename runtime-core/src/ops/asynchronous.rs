@@ -7,28 +7,22 @@ use super::create::ContainerBuilder;
 use super::delete::DeleteOptions;
 use super::events::{Event, Events, Look};
 use super::exec::ExecBuilder;
+use super::off_thread::{Owned, copy_of, off_thread, on_the_pool};
 use super::process::{Output, Pending, Process};
 use super::wait;
-use crate::error::{Context, Error, ErrorKind, Result, Warning};
+use crate::error::{Error, Result, Warning};
 use crate::parent::reap;
 use crate::spec::Resources;
 use crate::stdio::{Collected, Stdio};
 use crate::watch::cancelled;
-use runtime_sys::async_fd::{Watched, either_readable};
-use runtime_sys::fd;
+use runtime_sys::async_fd::Watched;
 use runtime_sys::process::ExitStatus;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::pin;
 use std::task::{self, Poll};
 use tokio::io::Interest;
-use tokio::runtime::Handle;
-use tokio::task::{JoinHandle, spawn_blocking};
-
-fn copy_of(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
-    fd.try_clone_to_owned().map_err(|error| Error::io(&error, "dup"))
-}
 
 fn watched(fd: BorrowedFd<'_>, interest: Interest) -> Result<Watched> {
     Watched::new(copy_of(fd)?, interest).map_err(|error| Error::io(&error, "epoll_ctl"))
@@ -162,151 +156,6 @@ impl Events {
             })
             .await?;
         }
-    }
-}
-
-/// An operation, or a process, with an event that cancels the operation or later waits for hooks.
-trait Cancellable: Send + 'static {
-    /// Sets the event, and returns the one before.
-    fn replace_cancel(&mut self, event: Option<OwnedFd>) -> Option<OwnedFd>;
-}
-
-impl Cancellable for ContainerBuilder {
-    fn replace_cancel(&mut self, event: Option<OwnedFd>) -> Option<OwnedFd> {
-        std::mem::replace(&mut self.options.cancel, event)
-    }
-}
-
-impl Cancellable for ExecBuilder {
-    fn replace_cancel(&mut self, event: Option<OwnedFd>) -> Option<OwnedFd> {
-        std::mem::replace(&mut self.options.cancel, event)
-    }
-}
-
-impl Cancellable for Pending {
-    fn replace_cancel(&mut self, event: Option<OwnedFd>) -> Option<OwnedFd> {
-        std::mem::replace(&mut self.about_mut().cancel, event)
-    }
-}
-
-impl Cancellable for Process {
-    fn replace_cancel(&mut self, event: Option<OwnedFd>) -> Option<OwnedFd> {
-        std::mem::replace(&mut self.about_mut().cancel, event)
-    }
-}
-
-/// A [`Process`] or [`Pending`] that a future has made and has not given to its caller.
-trait Unclaimed: Cancellable {
-    /// Sends SIGKILL.
-    fn kill(&self);
-
-    /// Kills and reaps the process, and destroys the container whose first process it is.
-    fn undo(self);
-}
-
-impl Unclaimed for Process {
-    fn kill(&self) {
-        let _killed = self.signal(libc::SIGKILL);
-    }
-
-    fn undo(self) {
-        Process::undo(self);
-    }
-}
-
-impl Unclaimed for Pending {
-    /// Does nothing: a dropped `Pending` kills its process.
-    fn kill(&self) {}
-
-    fn undo(mut self) {
-        self.about_mut().discard();
-    }
-}
-
-/// A process that belongs to a future. If the future is dropped, the process is killed and reaped,
-/// and the container whose first process it is is destroyed, on a thread of tokio's pool: poststop
-/// hooks may run for long.
-struct Owned<P: Unclaimed>(Option<P>);
-
-impl<P: Unclaimed> Drop for Owned<P> {
-    fn drop(&mut self) {
-        let Some(process) = self.0.take() else { return };
-        // First, because a runtime that shuts down runs nothing more.
-        process.kill();
-        let undo = UndoOnDrop(Some(process));
-        match Handle::try_current() {
-            // A pool that shuts down drops the closure.
-            Ok(runtime) => drop(runtime.spawn_blocking(move || drop(undo))),
-            Err(_) => drop(undo),
-        }
-    }
-}
-
-/// An unclaimed process that is undone by the thread that drops this value.
-struct UndoOnDrop<P: Unclaimed>(Option<P>);
-
-impl<P: Unclaimed> Drop for UndoOnDrop<P> {
-    fn drop(&mut self) {
-        if let Some(process) = self.0.take() {
-            process.undo();
-        }
-    }
-}
-
-impl<P: Unclaimed> Cancellable for Owned<P> {
-    fn replace_cancel(&mut self, event: Option<OwnedFd>) -> Option<OwnedFd> {
-        self.0.as_mut().and_then(|process| process.replace_cancel(event))
-    }
-}
-
-impl<P: Unclaimed> Owned<P> {
-    /// Gives the process to the caller.
-    fn claim(mut self) -> Result<P> {
-        self.0.take().ok_or_else(cancelled)
-    }
-}
-
-/// Runs `make`, a method of `operation`, on a thread of tokio's pool. It is cancelled if the event of
-/// the operation is readable, or the future is dropped. What a cancelled operation has made is
-/// removed.
-async fn off_thread<O: Cancellable, P: Unclaimed>(
-    mut operation: O,
-    make: impl FnOnce(O) -> Result<P> + Send + 'static,
-) -> Result<Owned<P>> {
-    // Readable when its other end, which is dropped with the future, is closed.
-    let (read, _gone) = fd::pipe().context(|| "pipe2")?;
-    let own = operation.replace_cancel(None);
-    let either = match &own {
-        Some(own) => either_readable(own.as_fd(), read.as_fd()).context(|| "epoll_ctl")?,
-        None => copy_of(read.as_fd())?,
-    };
-    operation.replace_cancel(Some(either));
-    let made = spawn_blocking(move || {
-        let made = make(operation).map(|mut process| {
-            process.replace_cancel(own);
-            Owned(Some(process))
-        });
-        // Open until here, because a descriptor that is closed leaves the set of epoll(7).
-        drop(read);
-        made
-    });
-    joined(made).await
-}
-
-/// Runs `call` on a thread of tokio's pool. If the future is dropped, the call goes on to its end: a
-/// start or a deletion that is given up in the middle would leave neither the old state nor the new.
-async fn on_the_pool<T: Send + 'static>(call: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    joined(spawn_blocking(call)).await
-}
-
-/// Returns the result of a thread of tokio's pool, or panics as that thread did.
-async fn joined<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
-    match thread.await {
-        Ok(result) => result,
-        Err(failed) => match failed.try_into_panic() {
-            Ok(payload) => std::panic::resume_unwind(payload),
-            Err(_) => Err(Error::new(ErrorKind::Cancelled, "the runtime of tokio shuts down")),
-        },
     }
 }
 

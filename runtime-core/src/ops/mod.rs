@@ -18,6 +18,8 @@ mod join;
 mod kill;
 mod list;
 mod notify;
+#[cfg(feature = "tokio")]
+mod off_thread;
 mod options;
 mod pause;
 mod process;
