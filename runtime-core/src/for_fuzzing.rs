@@ -2,7 +2,7 @@
 //! Access to internal parsers for the fuzz targets alone. Each function panics if a parser
 //! breaks one of its invariants.
 
-use crate::boundary::channel::Reply;
+use crate::boundary::reply::Reply;
 use crate::config::devices;
 use crate::spec::{DeviceCgroup, Spec};
 use crate::state::record::Record;

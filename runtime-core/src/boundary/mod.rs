@@ -3,6 +3,7 @@
 
 pub(crate) mod channel;
 pub(crate) mod plan;
+pub(crate) mod reply;
 pub(crate) mod seal;
 pub(crate) mod step;
 pub(crate) mod tree;

@@ -2,7 +2,8 @@
 //! Mount trees: clones of the mounts that the host has at a path.
 
 use super::step::{Call, During, StepResult};
-use crate::boundary::channel::{ChildEnd, Reply};
+use crate::boundary::channel::ChildEnd;
+use crate::boundary::reply::Reply;
 use crate::path::root::{Leaf, Root};
 use nix::sys::stat::fstat;
 use runtime_sys::fd::{self, resolve};

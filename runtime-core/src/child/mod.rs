@@ -28,8 +28,9 @@ pub(crate) mod streams;
 #[cfg(feature = "fuzzing")]
 pub(crate) use lookup::parse_passwd;
 
-use crate::boundary::channel::{ChildEnd, Reply};
+use crate::boundary::channel::ChildEnd;
 use crate::boundary::plan::{Hide, InitPlan, Keeps, Plan, Process};
+use crate::boundary::reply::Reply;
 use crate::boundary::seal::{self, Seal};
 use crate::boundary::step::{Call, During, InStep, Step, StepFailure};
 use crate::marks::{self, Track};

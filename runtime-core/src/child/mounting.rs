@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Functions that mounts, remounts, views and covers share.
 
-use crate::boundary::channel::{ChildEnd, MESSAGE_MAX};
+use crate::boundary::channel::ChildEnd;
 use crate::boundary::plan::Mount;
+use crate::boundary::reply::MESSAGE_MAX;
 use crate::boundary::step::{Call, During, StepResult};
 use crate::path::proc::{is_proc_file, is_procfs};
 use runtime_sys::Errno;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Joining namespaces, and the steps in new ones.
 
-use crate::boundary::channel::{ChildEnd, Reply};
+use crate::boundary::channel::ChildEnd;
 use crate::boundary::plan::{InitPlan, Join, Keeps, Plan};
+use crate::boundary::reply::Reply;
 use crate::boundary::step::{Call, During, InStep, Step, StepFailure, StepResult};
 use crate::path::proc::Proc;
 use nix::unistd::sethostname;

@@ -2,8 +2,9 @@
 //! The change into the container's process: the end of create and exec.
 
 use super::{lookup, streams};
-use crate::boundary::channel::{self, ChildEnd, Reply};
+use crate::boundary::channel::{self, ChildEnd};
 use crate::boundary::plan::{Keeps, Labels, Process};
+use crate::boundary::reply::Reply;
 use crate::boundary::step::{Call, During, InStep, Step, StepFailure, StepResult};
 use crate::path::root::{Leaf, PathBuffer, Root};
 use crate::values::{Capabilities, Rlimit};

@@ -21,8 +21,8 @@
 
 use super::mounting::empty_tmpfs;
 use super::process::close_all_but;
-use crate::boundary::channel::{Reply, WIRE_LEN};
 use crate::boundary::plan::{InitPlan, MountKind, NewMount};
+use crate::boundary::reply::{Reply, WIRE_LEN};
 use crate::boundary::step::{Call, During, InStep, Step, StepFailure, StepResult};
 use libc::{CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER};
 use nix::mount::{MntFlags, umount2};

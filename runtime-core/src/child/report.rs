@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The last message of a process that has failed.
 
-use crate::boundary::channel::{ChildEnd, Reply};
+use crate::boundary::channel::ChildEnd;
+use crate::boundary::reply::Reply;
 use crate::boundary::step::StepFailure;
 use std::convert::Infallible;
 

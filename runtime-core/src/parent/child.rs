@@ -4,8 +4,9 @@
 use super::cloned::{Cloned, Guard};
 use super::helpers::{self, TreeCloning};
 use super::{attributes, execution, explain, reap, self_exe};
-use crate::boundary::channel::{self, ParentEnd, Reply};
+use crate::boundary::channel::{self, ParentEnd};
 use crate::boundary::plan::{MountKind, Plan};
+use crate::boundary::reply::Reply;
 use crate::boundary::step::{Step, StepFailure, index};
 use crate::boundary::tree::Cloner;
 use crate::child::FirstChild;

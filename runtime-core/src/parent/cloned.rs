@@ -2,8 +2,9 @@
 //! A process that the parent has cloned, and the parent's end of the channel to it.
 
 use super::{explain, reap};
-use crate::boundary::channel::{ParentEnd, Reply};
+use crate::boundary::channel::ParentEnd;
 use crate::boundary::plan::Plan;
+use crate::boundary::reply::Reply;
 use crate::error::{Error, ErrorKind, Result};
 use runtime_sys::process::ExitStatus;
 use runtime_sys::{clone, fd, signal};

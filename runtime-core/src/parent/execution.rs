@@ -4,7 +4,8 @@
 //! executes a program itself. So the state of the process is checked, too.
 
 use super::explain;
-use crate::boundary::channel::{self, ParentEnd, Reply, START, WIRE_LEN};
+use crate::boundary::channel::{self, ParentEnd, START};
+use crate::boundary::reply::{Reply, WIRE_LEN};
 use crate::boundary::step::StepFailure;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::state::process::{Execution, ProcessId};

@@ -3,8 +3,9 @@
 
 use super::cloned::Cloned;
 use super::ids;
-use crate::boundary::channel::{self, Reply};
+use crate::boundary::channel;
 use crate::boundary::plan::Plan;
+use crate::boundary::reply::Reply;
 use crate::child::helpers::{Room, RouteOpener, TreeCloner, UsernsHolder};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path::proc;

@@ -8,10 +8,10 @@ use super::extras::Host;
 use super::namespaces;
 use super::source::{self, BindSource, Sources};
 use super::trees::{HostFile, Trees};
-use crate::boundary::channel::MESSAGE_MAX;
 use crate::boundary::plan::{
     FromContainer, FsOptions, Join, Mount, MountKind, NewMount, Parameters, PidNamespace, Remount,
 };
+use crate::boundary::reply::MESSAGE_MAX;
 use crate::boundary::step::{Call, During};
 use crate::boundary::tree::{Cloner, IdMap, Shape, Tree};
 use crate::child::mounts::make_tree;
