@@ -7,11 +7,17 @@ use runtime_core::{ContainerId, DeleteOptions, Runtime};
 use seccomp::Instruction;
 use serde_json::json;
 use std::io::Read;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+use sys_testing::notification;
+
+fn step(code: u16, jt: u8, jf: u8, k: u32) -> Instruction {
+    Instruction { code, jt, jf, k }
+}
 
 /// Lets fsconfig(2) with this command fail with EINVAL, in the calling thread and in the threads
 /// that it starts.
 fn refuse_fsconfig(command: u32) {
-    let step = |code, jt, jf, k| Instruction { code, jt, jf, k };
     let (load, is_equal, answer) = (0x20, 0x15, 0x06);
     let filter = [
         step(load, 0, 0, 0),
@@ -23,6 +29,50 @@ fn refuse_fsconfig(command: u32) {
         step(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
     ];
     runtime_sys::seccomp::load(&filter, 0).unwrap();
+}
+
+/// A process in another pid namespace that opens a file system context.
+#[derive(Debug, PartialEq)]
+struct Opener {
+    /// The number of its system call filters.
+    filters: u32,
+    session: i32,
+    terminal: i32,
+}
+
+/// Watches fsopen(2) in the calling thread and in the processes that it starts. Returns a channel on
+/// which each [`Opener`] comes while it waits in the call.
+fn watch_fsopen() -> Receiver<Opener> {
+    let (to_watcher, listeners) = channel();
+    let (to_test, openers) = channel();
+    // Started before the filter is loaded, so that the watcher is not among the watched.
+    std::thread::spawn(move || {
+        let listener: std::os::fd::OwnedFd = listeners.recv().unwrap();
+        while let Ok(call) = notification::receive(&listener) {
+            let file = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", call.thread)).unwrap();
+            let status = file("status");
+            let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim();
+            if field("NSpid:").contains('\t') {
+                let stat = file("stat");
+                let numbers: Vec<i32> =
+                    stat.rsplit(')').next().unwrap().split(' ').filter_map(|n| n.parse().ok()).collect();
+                let filters = field("Seccomp_filters:").parse().unwrap();
+                // The fields from the parent's pid on, proc_pid_stat(5).
+                to_test.send(Opener { filters, session: numbers[2], terminal: numbers[3] }).unwrap();
+            }
+            notification::answer(&listener, call, None).unwrap();
+        }
+    });
+    let (load, is_equal, answer) = (0x20, 0x15, 0x06);
+    let filter = [
+        step(load, 0, 0, 0),
+        step(is_equal, 0, 1, libc::SYS_fsopen as u32),
+        step(answer, 0, 0, libc::SECCOMP_RET_USER_NOTIF),
+        step(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER as u32;
+    to_watcher.send(runtime_sys::seccomp::load_listening(&filter, flags).unwrap()).unwrap();
+    openers
 }
 
 /// KERNEL(6.18): procfs has no option `pidns`.
@@ -67,6 +117,7 @@ fn procfs_of_joined(kinds: &[&str]) {
         })
         .unwrap();
     refuse_fsconfig(FSCONFIG_SET_FD);
+    let openers = watch_fsopen();
     let (mut reader, writer) = std::io::pipe().unwrap();
     let joined = runtime
         .builder(id("second"), second.path())
@@ -81,6 +132,12 @@ fn procfs_of_joined(kinds: &[&str]) {
     // The opener of the procfs was 2. No other helper may be in the namespace, where it could be taken
     // over with all descriptors of the init.
     assert_eq!(report.pid, 3);
+    // It has the caller's network and other namespaces. Its own filter keeps a process that has
+    // taken it over from using them. It has left the session of the caller's terminal.
+    let opener = openers.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert_eq!(opener.filters, 3, "the test's own two, and one more: {opener:?}");
+    assert_eq!(opener.terminal, 0);
+    assert_ne!(opener.session, nix::unistd::getsid(None).unwrap().as_raw());
     for name in ["second", "first"] {
         runtime.container(id(name)).delete(DeleteOptions::new().force(true)).unwrap();
     }

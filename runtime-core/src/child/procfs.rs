@@ -4,16 +4,21 @@
 //! Before Linux 6.18 a procfs shows the pid namespace of the process that has opened its mount
 //! context. Opening it takes CAP_SYS_ADMIN in the user namespace that owns the opener's mount
 //! namespace, and a process in a pid namespace can be taken over by other processes there. So
-//! the opener has a user namespace and a mount namespace of its own, both empty, and no
-//! descriptor but its socket:
+//! the opener has a user namespace and a mount namespace of its own, both empty, no descriptor but
+//! its socket, a session of its own, and a filter for system calls:
 //!
 //! ```text
 //!  the init ── clone ──▶ the guide: outside of the pid namespace, like the init
-//!                        closes everything, enters a new user and a new mount
-//!                        namespace, and makes the root of the latter empty
+//!                        closes everything, leaves the caller's session, enters a new
+//!                        user and a new mount namespace, makes the root of the latter
+//!                        empty, and loads the filter
 //!                        └── clone ──▶ the opener: in the pid namespace
 //!                                      fsopen("proc"), the context to the init, exit
 //! ```
+//!
+//! The other namespaces of the opener are those of the caller. The filter keeps a process that has
+//! taken the opener over from using them: it can make no socket in the host's network, and open
+//! no file, such as the caller's terminal.
 //!
 //! The guide is cloned before the init joins any namespace. Afterwards the init's children would be
 //! in the pid namespace, and could be taken over with all descriptors of the init. An init that has
@@ -26,10 +31,12 @@ use crate::boundary::reply::{Reply, WIRE_LEN};
 use crate::boundary::step::{Call, During, InStep, Step, StepFailure, StepResult};
 use libc::{CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER};
 use nix::mount::{MntFlags, umount2};
+use nix::sys::prctl;
 use nix::sys::socket::SockType;
-use nix::unistd::{chdir, chroot, fchdir, pivot_root};
+use nix::unistd::{chdir, chroot, fchdir, pivot_root, setsid};
 use runtime_sys::clone::{ChildMain, clone3};
 use runtime_sys::{Errno, cred, fd, mount, ns, process, socket};
+use seccomp::{Arch, Instruction};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// Opens the mount contexts of procfs that show an existing pid namespace, if the kernel has no
@@ -106,6 +113,7 @@ impl Guide<'_> {
         // The standard descriptors too: they may be the caller's terminal.
         close_all_but(0, &mut [joined, socket]).during(Call::CloseRange)?;
         ns::setns(self.joined, CLONE_NEWPID).during(Call::Setns)?;
+        setsid().during(Call::Setsid)?;
         // The capabilities that the opener needs are valid only in these namespaces.
         match ns::unshare(CLONE_NEWUSER | CLONE_NEWNS) {
             Ok(()) => empty_root()?,
@@ -118,9 +126,42 @@ impl Guide<'_> {
             Err(errno) => return Err((Call::Unshare, errno)),
         }
         close_all_but(0, &mut [socket]).during(Call::CloseRange)?;
+        prctl::set_no_new_privs().during(Call::Prctl)?;
+        load_filter().during(Call::Seccomp)?;
         let (_, pidfd) = clone3(0, false, None, Opener { socket: self.socket }).during(Call::Clone3)?;
         process::wait(pidfd, 0).during(Call::Wait).map(drop)
     }
+}
+
+/// Loads the filter of the guide and the opener. It allows only the calls that they still make, and
+/// answers EPERM to all others. A tracer cannot get around it: the kernel checks each call after the
+/// tracer has seen it.
+fn load_filter() -> runtime_sys::Result<()> {
+    // BPF_LD | BPF_W | BPF_ABS, BPF_JMP | BPF_JEQ | BPF_K, BPF_RET | BPF_K.
+    const LOAD: u16 = 0x20;
+    const IS_EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    // Offsets in struct seccomp_data.
+    const NR: u32 = 0;
+    const ARCH: u32 = 4;
+    let step = |code, jt, jf, k| Instruction { code, jt, jf, k };
+    let allow = |call: libc::c_long, jt| step(IS_EQUAL, jt, 0, call as u32);
+    let Some(arch) = Arch::NATIVE else { return Err(Errno::ENOSYS) };
+    let filter = [
+        step(LOAD, 0, 0, ARCH),
+        step(IS_EQUAL, 0, 8, arch.audit()),
+        step(LOAD, 0, 0, NR),
+        allow(libc::SYS_clone3, 7),
+        allow(libc::SYS_waitid, 6),
+        allow(libc::SYS_fsopen, 5),
+        allow(libc::SYS_sendmsg, 4),
+        allow(libc::SYS_sendto, 3),
+        allow(libc::SYS_close, 2),
+        allow(libc::SYS_exit_group, 1),
+        step(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    runtime_sys::seccomp::load(&filter, 0)
 }
 
 /// Replaces all mounts of the calling process's own mount namespace by an empty one.

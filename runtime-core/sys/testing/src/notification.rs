@@ -11,6 +11,8 @@ pub struct Call {
     id: u64,
     /// The number of the system call.
     pub number: i32,
+    /// The thread that makes it, by its id in the pid namespace of the receiver.
+    pub thread: u32,
 }
 
 /// `int ioctl(int listener, SECCOMP_IOCTL_NOTIF_RECV, struct seccomp_notif *)`: receives the next
@@ -21,7 +23,7 @@ pub fn receive(listener: impl AsFd) -> Result<Call> {
     let listener = listener.as_fd().as_raw_fd();
     // SAFETY: the kernel fills the whole struct, for which any bytes are valid.
     Errno::result(unsafe { libc::ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut call) })?;
-    Ok(Call { id: call.id, number: call.data.nr })
+    Ok(Call { id: call.id, number: call.data.nr, thread: call.pid })
 }
 
 /// `int ioctl(int listener, SECCOMP_IOCTL_NOTIF_SEND, struct seccomp_notif_resp *)`: lets the call
