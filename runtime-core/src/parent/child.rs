@@ -12,7 +12,7 @@ use crate::boundary::tree::Cloner;
 use crate::child::FirstChild;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::marks::{Mark, Traced};
-use crate::path::proc;
+use crate::path::{self, proc};
 use crate::watch::Watch;
 use nix::sys::socket::SockType;
 use runtime_sys::{Errno, fd, process, signal, socket};
@@ -253,7 +253,10 @@ impl Child {
             // right after the filter is loaded.
             let news = !self.early.is_empty() || self.process.channel.is_readable(PAUSE_MS, cancel)?;
             match process::pidfd_getfd(self.pidfd(), fd) {
-                Ok(listener) => return Ok(listener),
+                Ok(listener) => {
+                    check_listener(&listener)?;
+                    return Ok(listener);
+                }
                 Err(Errno::EBADF) if !news => {}
                 Err(Errno::EBADF | Errno::ESRCH) => {
                     let reply = self.next()?;
@@ -361,5 +364,34 @@ impl Running {
     /// wait for a `start`.
     pub(crate) fn await_exec(&self, cancel: Option<BorrowedFd<'_>>) -> Result<()> {
         execution::by_channel(&self.channel, self.pid, cancel)
+    }
+}
+
+/// Returns an error if a descriptor is not the listener of a filter. A process of the container that
+/// has taken over the child may name another descriptor, which would reach the agent.
+fn check_listener(listener: &OwnedFd) -> Result<()> {
+    // The name that the kernel gives to listeners (kernel/seccomp.c), since 5.0. Links to other
+    // kinds of file cannot have it: the path of a file begins with a slash.
+    const NAME: &str = "anon_inode:seccomp notify";
+    let name = path::of_fd(listener).context(|| "readlink /proc/self/fd")?;
+    if name.as_os_str() == NAME {
+        return Ok(());
+    }
+    let text = format!("the process in the container names {} as the listener of its filter", name.display());
+    Err(Error::new(ErrorKind::Setup, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// That a listener is accepted is shown by the conformance cases with an agent.
+    #[test]
+    fn only_a_listener_reaches_the_agent() {
+        let (one, _other) = socket::pair(SockType::SeqPacket).unwrap();
+        let file = tempfile::tempfile().unwrap().into();
+        for fd in [one, file] {
+            assert!(check_listener(&fd).unwrap_err().to_string().contains("as the listener of its filter"));
+        }
     }
 }
