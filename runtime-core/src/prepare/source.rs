@@ -32,7 +32,7 @@ pub(super) struct Sources<'a> {
     /// The path of the rootfs in the configuration, after [`clean`]. Empty if this is the host's
     /// root directory, or if the path has a `..`, whose meaning depends on links.
     name: String,
-    /// The kernel's path of the rootfs.
+    /// The kernel's path of the rootfs, after [`clean`]. Empty for the host's root directory.
     kernels_name: OnceCell<String>,
     id: OnceCell<FileId>,
 }
@@ -51,7 +51,9 @@ impl<'a> Sources<'a> {
         if let Some(name) = self.kernels_name.get() {
             return Ok(name);
         }
-        let name = of_fd(self.dir)?.to_str().map(clean).unwrap_or_default();
+        // No path of the configuration begins with a name that is not UTF-8, so any name without a
+        // prefix in common with those will do: NUL.
+        let name = of_fd(self.dir)?.to_str().map_or_else(|| "\0".to_owned(), clean);
         Ok(self.kernels_name.get_or_init(|| name))
     }
 
@@ -296,6 +298,7 @@ mod tests {
     use super::*;
     use crate::path::c_path;
     use std::os::fd::AsRawFd;
+    use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::symlink;
     use std::path::Path;
 
@@ -405,6 +408,22 @@ mod tests {
             ("loop", Errno::ELOOP),
         ] {
             assert_eq!(find(path, false).unwrap_err(), errno, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_rootfs_whose_path_is_not_utf_8_is_recognized() {
+        let dir = tempfile::tempdir().unwrap();
+        let real = dir.path().join(std::ffi::OsStr::from_bytes(b"\xff"));
+        std::fs::create_dir_all(real.join("rootfs")).unwrap();
+        symlink("/etc", real.join("rootfs/absolute")).unwrap();
+        symlink(&real, dir.path().join("name")).unwrap();
+        let rootfs = open(&real.join("rootfs"));
+        let sources = Sources::new(&rootfs, dir.path().join("name/rootfs").to_str().unwrap());
+        for path in ["name/rootfs/absolute", "name/../rootfs/absolute", "name/rootfs/../rootfs/absolute"] {
+            let path = c_path(&dir.path().join(path)).unwrap();
+            let found = sources.find(&path, false);
+            assert!(!matches!(found, Ok(BindSource::Host(_))), "{path:?}: {found:?}");
         }
     }
 
