@@ -73,7 +73,7 @@ impl Plan {
     }
 }
 
-/// The moment when a process forbids others to look into it (PR_SET_DUMPABLE).
+/// The moment when a process forbids others to inspect or trace it (PR_SET_DUMPABLE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hide {
     AtOnce,
@@ -178,9 +178,9 @@ impl Rootfs {
         self.mounts.get(self.covered..).unwrap_or_default()
     }
 
-    /// Returns true if trees are cloned in another mount namespace than the container's.
-    pub(crate) fn has_room(&self) -> bool {
-        self.helper.as_ref().is_some_and(|helper| helper.has_room)
+    /// Returns true if the helper works in another mount namespace than the container's.
+    pub(crate) fn uses_mntns_holder(&self) -> bool {
+        self.helper.as_ref().is_some_and(|helper| helper.uses_mntns_holder)
     }
 }
 
@@ -358,7 +358,8 @@ pub(crate) struct Process {
     pub(crate) stdio: [Option<OwnedFd>; 3],
     pub(crate) personality: Option<u32>,
     pub(crate) memory_policy: Option<MemoryPolicy>,
-    /// Limits that the process sets itself (see `parent::outside`).
+    /// Limits that the process sets itself. The parent sets those of a process in a user
+    /// namespace (`parent::attributes`).
     pub(crate) rlimits: Box<[Rlimit]>,
     pub(crate) umask: u32,
     pub(crate) cwd: CString,

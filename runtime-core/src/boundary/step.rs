@@ -10,7 +10,7 @@ byte_enum! {
     /// uses some of them in the same order. docs/architecture.md has the same table, and a test
     /// compares the two.
     Step {
-        /// Forbid other processes to look into the process.
+        /// Forbid other processes to inspect or trace this one.
         Hide,
         /// Close the descriptors that the runtime has open for itself.
         CloseOthers,
@@ -98,8 +98,8 @@ byte_enum! {
         FindProgram,
         /// Clone the process that executes the program into an existing pid namespace.
         EnterPid,
-        /// Load the system call filter, if it notifies. Any other filter is loaded after `Ready`,
-        /// when failures can no longer be reported.
+        /// Load the system call filter, if it notifies. Any other filter is loaded right before
+        /// execve, so that it need not allow the runtime's system calls.
         Seccomp,
         /// Tell the parent that all is done, and wait for the Go to start.
         Ready,

@@ -20,7 +20,7 @@ pub(crate) struct TreeHelper {
     pub(crate) socket: Option<OwnedFd>,
     /// True if the helper works in a mount namespace of its own, because the container's mount
     /// namespace exists already and lacks the host's mounts.
-    pub(crate) has_room: bool,
+    pub(crate) uses_mntns_holder: bool,
 }
 
 /// The id mappings of a mount, which are those of a user namespace.

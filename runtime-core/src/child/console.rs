@@ -3,7 +3,7 @@
 
 use super::places::Places;
 use super::streams;
-use crate::boundary::plan::{DevPlace, Process};
+use crate::boundary::plan::{DevPlace, Process, TerminalPlan};
 use crate::boundary::step::{Call, During, InStep, Step, StepFailure, StepResult};
 use nix::sys::stat::fstat;
 use runtime_sys::fd::resolve;
@@ -26,11 +26,7 @@ pub(super) fn open(process: &mut Process, places: Option<&Places<'_>>) -> Result
 
 /// Makes the terminal. If `controls` is true, it becomes the calling process's controlling
 /// terminal.
-fn make(
-    terminal: &crate::boundary::plan::TerminalPlan,
-    places: Option<&Places<'_>>,
-    controls: bool,
-) -> StepResult {
+fn make(terminal: &TerminalPlan, places: Option<&Places<'_>>, controls: bool) -> StepResult {
     let master = match places {
         Some(places) => open_master(places)?,
         None => {

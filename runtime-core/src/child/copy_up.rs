@@ -13,9 +13,9 @@ use runtime_sys::{Errno, dir, exe, fd};
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
-/// The limit of nested directories. Each takes a stack frame with a buffer.
+/// The limit of nested directories. Each level takes a stack frame with a buffer.
 const DEPTH_MAX: usize = 100;
-/// Bytes for some directory entries; the longest takes 280.
+/// The size of the buffer for directory entries, in bytes. The longest entry takes 280.
 const NAMES: usize = 1024;
 
 /// Copies the content of `from` to `to`. The directories themselves are not changed.
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     #[allow(clippy::disallowed_methods)]
-    fn every_kind_of_file() {
+    fn every_kind_of_file_is_copied() {
         let dir = tempfile::tempdir().unwrap();
         let (from, to) = (dir.path().join("from"), dir.path().join("to"));
         std::fs::create_dir_all(from.join("a/b/c")).unwrap();
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_system_of_the_kernel() {
+    fn a_file_system_of_the_kernel_is_refused() {
         let to = tempfile::tempdir().unwrap();
         let copied =
             copy(&opened(Path::new("/proc/sys/kernel/keys")), &opened(to.path()), &Proc::host().unwrap());
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     #[allow(clippy::disallowed_methods)]
-    fn a_tree_that_is_too_deep() {
+    fn a_tree_that_is_too_deep_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let (from, to) = (dir.path().join("from"), dir.path().join("to"));
         std::fs::create_dir_all(from.join("d/".repeat(DEPTH_MAX))).unwrap();

@@ -59,9 +59,9 @@ impl Shared {
 /// The mode of a new node for which config.json has none.
 pub(crate) const DEVICE_MODE: u32 = 0o666;
 
-/// Makes the nodes, and the links in /dev. Nothing is made or removed in a volume, unless
-/// config.json has put the path there: a link of the image may lead from /dev to a volume, or from
-/// the destination of a volume to /dev.
+/// Makes the nodes, and the links in /dev. Leaves a volume unchanged, unless the path in config.json
+/// is below the destination of that volume: a link of the image may lead from /dev to a volume, or
+/// from the destination of a volume to /dev.
 pub(super) fn make(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Result<(), StepFailure> {
     let Rootfs { root, mounts, covered, dev, helper, .. } = rootfs;
     let mounts = mounts.get(*covered..).unwrap_or_default();

@@ -31,12 +31,12 @@ pub(crate) struct TreeCloner<'a> {
     pub(crate) plan: &'a Plan,
     /// The owner on the host of each device node that is made here.
     pub(crate) owners: &'a [(u32, u32)],
-    /// The socket to the init. The init, or a process in another mount namespace ([`Room`]), first
+    /// The socket to the init. The init, or a process in another mount namespace ([`MntnsHolder`]), first
     /// sends its root directory and its mount namespace.
     pub(crate) socket: &'a OwnedFd,
     pub(crate) channel: &'a ChildEnd,
-    /// The descriptors that the helper keeps open, like in [`FirstChild`](super::FirstChild). The init's end
-    /// of the socket is not among them.
+    /// The descriptors that the helper keeps open, as in [`FirstChild`](super::FirstChild). The
+    /// init's end of the socket is not among them.
     pub(crate) holds: &'a mut [RawFd],
 }
 
@@ -142,7 +142,7 @@ impl TreeCloner<'_> {
     fn send_root(&self, rootfs: &Rootfs) -> StepResult {
         let later = rootfs.tree.for_cloner(Cloner::Helper).ok_or((Call::CloneTree, Errno::EBADF))?;
         self.send(&later.clone_tree()?)?;
-        if rootfs.has_room() {
+        if rootfs.uses_mntns_holder() {
             return Ok(());
         }
         let flags = libc::O_PATH | libc::O_DIRECTORY;
@@ -161,14 +161,14 @@ impl TreeCloner<'_> {
     }
 }
 
-/// A process in a new user namespace, and in a copy of the caller's mount namespace that belongs to
-/// that user namespace. Trees for an existing mount namespace are cloned in that copy.
-pub(crate) struct Room<'a> {
+/// A process that holds a copy of the caller's mount namespace, which belongs to a new user namespace.
+/// The trees for an existing mount namespace are cloned in that copy.
+pub(crate) struct MntnsHolder<'a> {
     pub(crate) to_helper: &'a OwnedFd,
     pub(crate) channel: &'a ChildEnd,
 }
 
-impl ChildMain for Room<'_> {
+impl ChildMain for MntnsHolder<'_> {
     fn run(self) -> ! {
         let [channel, parent] = self.channel.descriptors();
         let ready = || -> StepResult {
@@ -219,8 +219,8 @@ impl RouteOpener<'_> {
     }
 }
 
-/// A process that stays in its user namespace, and sends a descriptor of that, until the parent has
-/// written the id maps.
+/// A process that holds a user namespace until the parent has written its id maps. It sends a
+/// descriptor of the namespace to the parent.
 pub(crate) struct UsernsHolder<'a> {
     /// True if the process hides itself, see [`Plan::hide`].
     pub(crate) hides: bool,

@@ -98,7 +98,7 @@ fn of_container(container: &InitPlan, held: &mut Kept) {
         dev: _,
     } = rootfs;
     held.add([root]);
-    held.add(helper.as_ref().and_then(|TreeHelper { socket, has_room: _ }| socket.as_ref()));
+    held.add(helper.as_ref().and_then(|TreeHelper { socket, uses_mntns_holder: _ }| socket.as_ref()));
     of_trees(rootfs, Cloner::Child, held);
 }
 

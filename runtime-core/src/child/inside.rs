@@ -15,8 +15,8 @@ use std::os::fd::OwnedFd;
 /// Makes a detached clone of the source of `m` in the container, with its ids and attributes.
 /// `before` are the mounts that are attached by now.
 ///
-/// The source may not be procfs or sysfs: a second one would be without the covers of paths in the
-/// first. A link of the image may lead to those of the container.
+/// The source may not be the container's procfs or sysfs, to which a link of the image may lead: a
+/// second mount of it would lack the covers of the masked paths.
 pub(super) fn clone_inside(root: Root<'_>, before: &[Mount], m: &Mount) -> StepResult<OwnedFd> {
     let MountKind::FromContainer(inside) = &m.what else { return Err((Call::CloneTree, Errno::EBADF)) };
     let flags = if inside.no_follow { libc::O_PATH | libc::O_NOFOLLOW } else { libc::O_PATH };

@@ -2,7 +2,7 @@
 //! The lookup of the user's home and of the program inside the container.
 
 use super::places::View;
-use crate::boundary::plan::{Process, Program};
+use crate::boundary::plan::{HOME_MAX, Process, Program};
 use crate::boundary::step::{Call, During, StepResult};
 use crate::path::proc::is_kernels;
 use crate::path::root::PathBuffer;
@@ -62,15 +62,15 @@ pub(crate) fn parse_passwd(text: &[u8]) {
     for byte in text.iter().chain(b"\n") {
         if let Some(entry) = line.push(*byte) {
             for home in [0, 1, 1000].into_iter().filter_map(|uid| home_in(entry, uid)) {
-                assert!(home.len() < crate::boundary::plan::HOME_MAX && !home.contains(&0));
+                assert!(home.len() < HOME_MAX && !home.contains(&0));
             }
         }
     }
 }
 
-/// A line of a file, as far as it fits.
+/// One line of the passwd file. A line that does not fit is skipped.
 struct Line {
-    text: [u8; crate::boundary::plan::HOME_MAX],
+    text: [u8; HOME_MAX],
     len: usize,
     too_long: bool,
     done: bool,
@@ -78,7 +78,7 @@ struct Line {
 
 impl Default for Line {
     fn default() -> Self {
-        Line { text: [0; crate::boundary::plan::HOME_MAX], len: 0, too_long: false, done: false }
+        Line { text: [0; HOME_MAX], len: 0, too_long: false, done: false }
     }
 }
 
@@ -124,7 +124,7 @@ fn parse_u32(text: &[u8]) -> Option<u32> {
 }
 
 /// Finds the program, and puts its path into `buf`. Like execvp(3), skips a directory of the search
-/// path in which the program must not be executed, and remembers that for the error.
+/// path in which the program must not be executed, and returns EACCES if no other has it.
 pub(super) fn program<'a>(program: &'a Program, buf: &'a mut PathBuffer) -> StepResult<&'a CStr> {
     match program {
         Program::Path(path) => check(path).map(|()| path.as_ref()),

@@ -5,12 +5,11 @@
 //! system calls; it reports a failure to the parent as a [`StepFailure`]. A test runs these scripts
 //! under an allocator that aborts (`tests/no_heap.rs`).
 
-pub(crate) mod helpers;
-mod holds;
-
 mod console;
 mod copy_up;
 pub(crate) mod devices;
+pub(crate) mod helpers;
+mod holds;
 mod inside;
 mod lookup;
 mod mounting;
@@ -34,6 +33,7 @@ use crate::boundary::reply::Reply;
 use crate::boundary::seal::{self, Seal};
 use crate::boundary::step::{Call, During, InStep, Step, StepFailure};
 use crate::marks::{self, Track};
+use crate::path::proc::Proc;
 use crate::path::root::PathBuffer;
 use places::{Places, View};
 use process::hide;
@@ -105,6 +105,7 @@ impl ChildMain for Last<'_> {
     }
 }
 
+/// Runs the steps of the first child. Without a stage, it is the init and runs all steps.
 fn first(plan: &mut Plan, holds: &mut [RawFd], channel: &ChildEnd) -> Result<Infallible, StepFailure> {
     if plan.hide == Hide::AtOnce {
         hide()?;
@@ -142,8 +143,7 @@ fn first(plan: &mut Plan, holds: &mut [RawFd], channel: &ChildEnd) -> Result<Inf
     init(plan, channel)
 }
 
-/// Ends the stage, which has joined existing namespaces: clones the init, with the new namespaces,
-/// as its sibling.
+/// The last action of the stage: clones the init as its sibling, with the new namespaces, and exits.
 fn stage(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, StepFailure> {
     let flags = plan.clone_flags;
     let (pid, _) = runtime_sys::clone::clone3(flags, true, None, Init { plan, channel })
@@ -213,7 +213,7 @@ fn init(plan: &mut Plan, channel: &ChildEnd) -> Result<Infallible, StepFailure> 
     })
 }
 
-/// Executes the program: the end of the script.
+/// Executes the program.
 fn execute(program: &CStr, process: &mut Process, channel: &ChildEnd) -> Result<Infallible, StepFailure> {
     process::load_notifying(process, channel)?;
     channel.send(Reply::Ready).during(Call::Write).step(Step::Ready)?;
@@ -232,7 +232,7 @@ fn make(
     container: &mut InitPlan,
     process: &mut Process,
     seal: &mut Seal,
-    proc: &crate::path::proc::Proc,
+    proc: &Proc,
     channel: &ChildEnd,
 ) -> Result<bool, StepFailure> {
     namespaces::finish(container, channel)?;
@@ -241,7 +241,8 @@ fn make(
     rootfs::attach(&mut container.rootfs, proc, channel)?;
     mounts::attach_all(&mut container.rootfs, proc, channel)?;
     devices::make(&mut container.rootfs, proc, channel)?;
-    // Before hooks run, and while the host's procfs is reachable. By now the parent has the copy.
+    // Before hooks run, and while the host's procfs is reachable. The parent has prepared the program
+    // file during the steps above.
     self::seal(seal, channel)?;
     if container.barrier {
         channel.send(Reply::Barrier).during(Call::Write).step(Step::Barrier)?;

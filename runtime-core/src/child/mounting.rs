@@ -32,8 +32,8 @@ pub(super) fn set_propagation(tree: &OwnedFd, m: &Mount) -> StepResult {
 }
 
 /// Fails if links of the image have led into a procfs, where a mount could redirect what the
-/// runtime writes (CVE-2019-16884, CVE-2025-52881). In a procfs, only mount points that the
-/// configuration names, and may name, are allowed.
+/// runtime writes (CVE-2019-16884, CVE-2025-52881). The allowed mount points in a procfs are its root
+/// at `proc` and the files that config.json may mount over ([`is_proc_file`]).
 pub(super) fn check_target(target: &OwnedFd, path: &CStr) -> StepResult {
     let path = path.to_bytes();
     if is_procfs(target).during(Call::Statfs)? && path != b"proc" && !is_proc_file(path) {

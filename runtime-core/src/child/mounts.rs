@@ -23,6 +23,7 @@ use runtime_sys::{Errno, fd};
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
+/// Makes and attaches the mounts of config.json, in their order.
 pub(super) fn attach_all(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Result<(), StepFailure> {
     let Rootfs { root: current, mounts, helper, .. } = rootfs;
     let suppliers = Suppliers::new(channel, helper);
@@ -295,13 +296,13 @@ mod tests {
 
     #[test]
     #[allow(clippy::disallowed_methods)]
-    fn a_link_where_something_is() {
+    fn a_link_may_exist_only_with_the_same_target() {
         let dir = tempfile::tempdir().unwrap();
         let top = fd::open(fd::CWD, &crate::path::c_path(dir.path()).unwrap(), libc::O_PATH, 0).unwrap();
         let link = |target: &CStr, path: &CStr| symlink(Root::new(&top), target, path);
         assert_eq!(link(c"target", c"link"), Ok(()));
         assert_eq!(std::fs::read_link(dir.path().join("link")).unwrap(), std::path::Path::new("target"));
-        assert_eq!(link(c"target", c"link"), Ok(()), "it is the same");
+        assert_eq!(link(c"target", c"link"), Ok(()), "the link exists");
         std::fs::write(dir.path().join("file"), "").unwrap();
         for path in [c"link", c"file"] {
             assert_eq!(link(c"other", path), Err((Call::Symlink, Errno::EEXIST)));

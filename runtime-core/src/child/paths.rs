@@ -79,6 +79,7 @@ impl Procfs<'_> {
     }
 }
 
+/// Makes the read-only paths read-only, and then covers the masked paths.
 pub(super) fn mask_and_lock(container: &InitPlan) -> Result<(), StepFailure> {
     let places = Places::of(&container.rootfs);
     for (i, path) in container.readonly_paths.iter().enumerate() {
@@ -96,7 +97,7 @@ pub(super) fn mask_and_lock(container: &InitPlan) -> Result<(), StepFailure> {
 fn make_readonly(places: &Places<'_>, path: &CStr) -> StepResult {
     let Some(target) = places.open(path)? else { return Ok(()) };
     let clone = || mount::clone_tree(&target, c"", Depth::All, 0).during(Call::CloneTree);
-    // Masks are attached to the procfs and sysfs themselves; a copy would be without them.
+    // Masks are attached to the procfs and sysfs themselves. A clone of these would lack the masks.
     let tree = if places.keep(path) { clone() } else { without_views_of_kernel(places.mounts, clone) }?;
     let readonly = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
     mount::set_attr(&tree, Depth::One, &readonly).during(Call::MountSetattr)?;

@@ -351,7 +351,7 @@ pub(super) fn print_error(program: &CStr, failure: StepFailure, process: &Proces
     runtime_sys::ignore(runtime_sys::fd::write_parts(fd::stdio(2), parts));
 }
 
-/// Forbids all processes without CAP_SYS_PTRACE on the host to look into this process from now on
+/// Forbids processes without CAP_SYS_PTRACE on the host to inspect or trace this process from now on
 /// (CVE-2016-9962). With a new user namespace this is urgent: any process of the host's root has
 /// all capabilities over a process in that namespace, even if it has none itself
 /// (user_namespaces(7)). Such a process may be in a container that shares the host's pids.

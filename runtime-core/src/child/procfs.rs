@@ -88,6 +88,7 @@ fn check(context: OwnedFd) -> StepResult<OwnedFd> {
     Err((Call::CheckProc, Errno::EPERM))
 }
 
+/// The process between the init and the opener.
 struct Guide<'a> {
     joined: &'a OwnedFd,
     socket: BorrowedFd<'a>,
@@ -180,6 +181,7 @@ fn empty_root() -> StepResult {
     chdir(c"/").during(Call::Chdir)
 }
 
+/// The process in the pid namespace, which opens the mount context.
 struct Opener<'a> {
     socket: BorrowedFd<'a>,
 }

@@ -27,7 +27,7 @@ pub(super) fn attach(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Re
         let suppliers = Suppliers::new(channel, &rootfs.helper);
         // A helper in this mount namespace knows the mount point too, and may have the permission
         // to reach it that the init lacks.
-        let sends_place = rootfs.helper.is_some() && !rootfs.has_room();
+        let sends_place = rootfs.helper.is_some() && !rootfs.uses_mntns_holder();
         if let Some(helper) = suppliers.helper.filter(|_| sends_place) {
             helpers::send_place(helper)?;
         }
@@ -44,8 +44,8 @@ pub(super) fn attach(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Re
 }
 
 /// Makes the mounts slaves, so that nothing propagates to the host. Not private, because hooks rely
-/// on seeing new mounts of the host. In a chroot, the mounts outside of it become slaves too. Finds
-/// out whether the process is in a chroot.
+/// on seeing new mounts of the host. In a chroot, the mounts outside of it become slaves too. Sets
+/// `chrooted`, if the parent could not tell.
 fn cut_off(rootfs: &mut Rootfs, proc: &Proc) -> StepResult {
     let enslave = || mount::set_propagation(c"/", MS_REC | MS_SLAVE).during(Call::MountPropagation);
     if !rootfs.chrooted {
@@ -80,17 +80,17 @@ fn leave_chroot(proc: &Proc) -> StepResult {
 /// mount namespace, if that is the container's.
 pub(super) fn pivot(rootfs: &Rootfs, proc: &Proc) -> Result<(), StepFailure> {
     let change = || -> StepResult {
-        let bares = rootfs.own_namespace && !rootfs.pivot;
-        if bares {
+        let keeps_old_root = rootfs.own_namespace && !rootfs.pivot;
+        if keeps_old_root {
             hide_bare_procfs()?;
         }
         if rootfs.chrooted {
             leave_chroot(proc)?;
-            if bares {
+            if keeps_old_root {
                 hide_bare_procfs()?;
             }
         }
-        if rootfs.chrooted || bares && rootfs.mount_point.as_c_str() != c"/" {
+        if rootfs.chrooted || keeps_old_root && rootfs.mount_point.as_c_str() != c"/" {
             // A process that joins the mount namespace, like one of exec, gets as its root the
             // mount on top of the namespace's root directory (mntns_install of fs/namespace.c).
             mount::attach_at(&rootfs.root, fd::CWD, c"/").during(Call::AttachMount)?;

@@ -69,14 +69,18 @@ impl Bundle {
 
 impl Spec {
     /// Reads the config.json of the bundle at `bundle`.
+    ///
+    /// Errors: [`ErrorKind::InvalidConfig`]: there is no bundle, no config.json, or it is not valid.
     pub fn load(bundle: impl AsRef<Path>) -> Result<Self> {
         let bundle = Bundle::open(bundle.as_ref())?;
         bundle.parse(&bundle.json()?).map(|(spec, _)| spec)
     }
 
     /// Returns the JSON paths of the properties in the config.json of a bundle that this library
-    /// does not know. Unknown properties are ignored, as config.md ("Extensibility") requires; a
-    /// caller may want to show them, as one of them may be mistyped.
+    /// does not know. Unknown properties are ignored, as config.md ("Extensibility") requires. A
+    /// caller may want to show them, because one of them may be mistyped.
+    ///
+    /// Errors: [`ErrorKind::InvalidConfig`]: there is no bundle or no config.json.
     pub fn unknown_properties_of(bundle: impl AsRef<Path>) -> Result<Vec<String>> {
         Ok(Spec::unknown_properties(&Bundle::open(bundle.as_ref())?.json()?))
     }

@@ -16,7 +16,7 @@ type CallerHook = Box<dyn FnOnce(&StateDocument<'_>) -> HookResult + Send>;
 #[derive(Default)]
 pub(super) struct CallerHooks {
     hooks: Vec<CallerHook>,
-    /// The payload of a hook's panic, which goes on when everything has been undone.
+    /// The payload of a hook's panic, which is resumed when everything has been undone.
     panic: Option<Box<dyn Any + Send>>,
 }
 
@@ -49,8 +49,8 @@ impl CallerHooks {
         Ok(())
     }
 
-    /// Returns the error of a creation that has been undone. If a hook has panicked, its panic goes
-    /// on instead.
+    /// Returns the error of a creation that has been undone. If a hook has panicked, resumes its
+    /// panic instead.
     pub(super) fn undone(self, error: Error) -> Error {
         match self.panic {
             Some(payload) => resume_unwind(payload),

@@ -29,20 +29,21 @@ pub(super) struct HookTarget<'a> {
     pub(super) init: &'a Child,
     pub(super) plan: &'a Plan,
     pub(super) namespace_paths: &'a BTreeMap<String, String>,
-    /// No other process is in init's mount namespace.
+    /// True if no other process is in init's mount namespace.
     pub(super) is_alone: bool,
-    /// Processes can be cloned into init's cgroup (see [`attach`](crate::cgroup::Cgroup::attach)).
-    pub(super) is_born: bool,
+    /// True if a process can be cloned into init's cgroup. False if it has to be moved there (see
+    /// [`attach`](crate::cgroup::Cgroup::attach)).
+    pub(super) clones_into_cgroup: bool,
 }
 
 /// Runs the createContainer hooks in the namespaces of init.
 pub(super) fn create_container(
     hooks: &[Hook],
     state: &StateDocument<'_>,
-    inside: &HookTarget<'_>,
+    target: &HookTarget<'_>,
     watch: Watch<'_>,
 ) -> Result<()> {
-    let HookTarget { init, plan, namespace_paths, is_alone, is_born } = *inside;
+    let HookTarget { init, plan, namespace_paths, is_alone, clones_into_cgroup } = *target;
     if hooks.is_empty() {
         return Ok(());
     }
@@ -64,11 +65,11 @@ pub(super) fn create_container(
             stdio,
         )?;
         if container.rootfs.chrooted {
-            // Joining init's mount namespace leaves the chroot, which the hook's paths are
-            // relative to.
+            // Joining init's mount namespace leaves the chroot, to which the hook's paths are
+            // relative.
             plan.enter = Some(root_of(init.pid())?);
         }
-        let child = spawn_beside(&mut plan, init.pid(), is_born)?;
+        let child = spawn_beside(&mut plan, init.pid(), clones_into_cgroup)?;
         let Running { pid, pidfd, .. } = begin(child, &plan, watch)?;
         Ok(Started { pid, pidfd })
     })
@@ -76,9 +77,9 @@ pub(super) fn create_container(
 
 /// Spawns the hook's process in init's cgroup, or in the caller's own if the caller may not
 /// put a process into init's (EACCES, EPERM).
-fn spawn_beside(plan: &mut Plan, init: i32, is_born: bool) -> Result<Child> {
+fn spawn_beside(plan: &mut Plan, init: i32, clones_into_cgroup: bool) -> Result<Child> {
     let cgroup = Hierarchy::find()?.of_process(init)?;
-    let spawned = if is_born {
+    let spawned = if clones_into_cgroup {
         Child::spawn(plan, Some(cgroup.dir()))
     } else {
         spawn_and_attach(plan, |child| cgroup.attach(child.pid()))

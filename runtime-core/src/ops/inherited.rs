@@ -18,7 +18,7 @@ pub(super) struct Inherited {
 }
 
 impl Inherited {
-    /// Reads the properties from the record. Version 1 of it lacks them.
+    /// Reads the properties from the record. A record of version 1 lacks them.
     pub(super) fn of(record: &Record) -> Result<Self> {
         if !record.allows_exec() {
             let why = "cannot exec in a container that an older version of this runtime has made";
@@ -71,7 +71,7 @@ mod tests {
 
     /// Reads a stored record and writes its parts again unchanged, like the test in `state::record`.
     #[test]
-    fn the_format_is_what_it_was() {
+    fn the_recorded_format_is_unchanged() {
         let json = include_bytes!("../state/record-2.json");
         let record = Record::from_json("old-record", json).unwrap();
         let inherited = Inherited::of(&record).unwrap();

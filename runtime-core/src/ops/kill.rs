@@ -12,8 +12,9 @@ use std::os::fd::OwnedFd;
 impl Container {
     /// Sends `signal` to the container's first process. Signal 0 only checks that the process
     /// exists. SIGKILL for a container without a pid namespace of its own is sent to all processes
-    /// of the container, because they would outlive init. [`ErrorKind::NotRunning`]: no process
-    /// is left.
+    /// of the container, because they would outlive init.
+    ///
+    /// Errors: [`ErrorKind::NotFound`]; [`ErrorKind::NotRunning`]: no process is left.
     pub fn kill(&self, signal: i32) -> Result<()> {
         let record = self.store.entry(&self.id)?.record()?;
         if record.phase == Phase::Creating {

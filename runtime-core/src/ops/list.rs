@@ -21,8 +21,9 @@ pub struct Listed {
 }
 
 impl Runtime {
-    /// Returns the containers of the state directory, sorted by id. [`ErrorKind::NotFound`] if the
-    /// directory does not exist.
+    /// Returns the containers of the state directory, sorted by id.
+    ///
+    /// Errors: [`ErrorKind::NotFound`]: the directory does not exist.
     pub fn list(&self) -> Result<Vec<Listed>> {
         let ids = self.store.ids().map_err(|error| match error.errno() {
             Some(libc::ENOENT) => error.of_kind(ErrorKind::NotFound),
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_users() {
+    fn a_user_without_a_name_is_a_number() {
         let passwd = b"root:x:0:0:root:/root:/bin/sh\nbroken\n::\nu:x:1000:1000::/:\n";
         assert_eq!(user_name(0, passwd), "root");
         assert_eq!(user_name(1000, passwd), "u");

@@ -15,6 +15,7 @@ use std::io::{PipeReader, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
+/// The options of a builder that belong to its process.
 #[derive(Debug, Default)]
 pub(super) struct ProcessOptions {
     pub(super) console_socket: Option<PathBuf>,
@@ -74,7 +75,7 @@ macro_rules! process_options {
             self
         }
 
-        /// Gives the process a terminal, also if `process.terminal` is not true, and returns the
+        /// Gives the process a terminal, even if `process.terminal` is not true, and returns the
         /// master in [`Process::terminal`](crate::Process::terminal).
         pub fn terminal(mut self) -> Self {
             self.options.terminal = true;

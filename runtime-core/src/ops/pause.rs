@@ -24,7 +24,7 @@ impl Container {
 
     /// Thaws a paused container.
     ///
-    /// Errors: [`ErrorKind::InvalidState`]: it is not paused.
+    /// Errors: [`ErrorKind::InvalidState`]: the container is not paused.
     pub fn resume(&self) -> Result<()> {
         let entry = self.store.entry(&self.id)?.lock_made("resume")?;
         let record = entry.record()?;

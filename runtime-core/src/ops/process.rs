@@ -335,8 +335,11 @@ impl Process {
         Ok(Output { status: self.wait()?, stdout: stdout.bytes, stderr: stderr.bytes, is_truncated })
     }
 
-    /// Returns whether the process is stopped, by a signal such as SIGSTOP or by a tracer. A
+    /// Returns true if the process is stopped, by a signal such as SIGSTOP or by a tracer. A
     /// stopped process handles no signal but SIGKILL.
+    ///
+    /// False for a process that has ended. After [`wait`](Self::wait) the result means nothing,
+    /// because another process may have the pid.
     pub fn is_halted(&self) -> Result<bool> {
         is_halted(self.running.pid)
     }

@@ -47,9 +47,7 @@ impl Container {
         let entry = self.store.entry(&self.id)?;
         state(&entry, entry.record()?)
     }
-}
 
-impl Container {
     /// Returns a pidfd of the container's first process, `None` if it has ended. The pidfd is
     /// readable when the process ends (pidfd_open(2)), also for a caller that is not its parent.
     ///

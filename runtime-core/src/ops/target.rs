@@ -33,12 +33,12 @@ pub enum CgroupManager {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rootless {
-    /// Given, unless the caller is root of the initial user namespace.
+    /// Allowed, unless the caller is root of the initial user namespace.
     #[default]
     Auto,
-    /// Given.
+    /// Allowed.
     Yes,
-    /// Not given: the creation fails.
+    /// Not allowed: the creation fails.
     No,
 }
 

@@ -371,15 +371,15 @@ impl Transaction<'_> {
             hooks::run(kind, self.config.hooks.of(kind), &state, self.options.watch(child))?;
         }
         callers.call(&state)?;
-        let inside = HookTarget {
+        let target = HookTarget {
             init: child,
             plan,
             namespace_paths: &self.namespace_paths(child.pid()),
             is_alone: self.config.namespaces.is_new(NamespaceKind::Mount),
-            is_born: !self.target.cgroup.adopts(),
+            clones_into_cgroup: !self.target.cgroup.adopts(),
         };
         let hooks = self.config.hooks.of(HookKind::CreateContainer);
-        container_hooks::create_container(hooks, &state, &inside, self.options.watch(child))
+        container_hooks::create_container(hooks, &state, &target, self.options.watch(child))
     }
 
     /// Sets the attributes that the child has no right to set itself.
@@ -514,7 +514,7 @@ impl Transaction<'_> {
     }
 }
 
-/// Makes one error of all failures among `done`.
+/// Joins all failures among `done` to one error.
 fn together<const N: usize>(done: [Result<()>; N]) -> Result<()> {
     let failures: Vec<String> = done.into_iter().filter_map(|done| Some(done.err()?.report())).collect();
     if failures.is_empty() { Ok(()) } else { Err(Error::new(ErrorKind::System, failures.join("; "))) }

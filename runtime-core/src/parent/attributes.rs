@@ -29,12 +29,12 @@ pub(crate) struct Attributes<'a> {
 /// Sets all attributes. The process is a child that has not been waited for, so the pid is not
 /// reused.
 ///
-/// Limits are set only if `limits_here`, because a process in a user namespace cannot raise its own
-/// limits. A process outside of one sets them itself, because even root needs CAP_SYS_RESOURCE for
-/// the limits of another user's process.
-pub(crate) fn apply(attributes: Attributes<'_>, proc: &Proc, pid: i32, limits_here: bool) -> Result<()> {
+/// The limits are set only with `sets_rlimits`: for a process in a user namespace, which cannot raise
+/// its own limits. Any other process sets its limits itself, because even root needs CAP_SYS_RESOURCE
+/// for those of another user's process.
+pub(crate) fn apply(attributes: Attributes<'_>, proc: &Proc, pid: i32, sets_rlimits: bool) -> Result<()> {
     set_affinity(attributes.cpus, pid)
-        .and_then(|()| set(attributes, proc, pid, limits_here))
+        .and_then(|()| set(attributes, proc, pid, sets_rlimits))
         .map_err(|error| error.of_kind(ErrorKind::Setup))
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn set_oom_score(score: i32, proc: &Proc, pid: i32) -> Result<()> {
     })
 }
 
-fn set(attributes: Attributes<'_>, proc: &Proc, pid: i32, limits_here: bool) -> Result<()> {
+fn set(attributes: Attributes<'_>, proc: &Proc, pid: i32, sets_rlimits: bool) -> Result<()> {
     if let Some(score) = attributes.oom_score_adj {
         set_oom_score(score, proc, pid)?;
     }
@@ -77,7 +77,7 @@ fn set(attributes: Attributes<'_>, proc: &Proc, pid: i32, limits_here: bool) -> 
     if let Some(priority) = attributes.io_priority {
         process::set_io_priority(pid, priority).context(|| "process.ioPriority: ioprio_set")?;
     }
-    for (i, limit) in attributes.rlimits.iter().enumerate().filter(|_| limits_here) {
+    for (i, limit) in attributes.rlimits.iter().enumerate().filter(|_| sets_rlimits) {
         process::set_rlimit(pid, limit.resource, limit.soft, limit.hard).map_err(|errno| {
             let name = rlimit_name(limit.resource);
             let error =

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_init_that_ends_before_it_reads_the_fifo() {
+    fn an_init_that_ends_before_it_reads_the_fifo_is_an_error() {
         let (read, write) = fd::pipe().unwrap();
         let this = ProcessId::of(std::process::id() as i32).unwrap();
         fd::write_all(&write, START).unwrap();
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn an_init_that_reads_the_fifo_and_executes_its_program() {
+    fn an_init_that_has_read_the_fifo_has_executed_its_program() {
         let (read, write) = fd::pipe().unwrap();
         let this = ProcessId::of(std::process::id() as i32).unwrap();
         drop(write);

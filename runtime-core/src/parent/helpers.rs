@@ -6,7 +6,7 @@ use super::ids;
 use crate::boundary::channel;
 use crate::boundary::plan::Plan;
 use crate::boundary::reply::Reply;
-use crate::child::helpers::{Room, RouteOpener, TreeCloner, UsernsHolder};
+use crate::child::helpers::{MntnsHolder, RouteOpener, TreeCloner, UsernsHolder};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path::proc;
 use crate::values::IdRange;
@@ -23,35 +23,36 @@ pub(super) enum TreeCloning {
     /// does not notice that the init has ended.
     Prepared { helper: OwnedFd, init: OwnedFd },
     /// The helper, and the process in whose mount namespace it works, if that is not the init's.
-    Started { helper: Box<Cloned>, _room: Option<Box<Cloned>> },
+    Started { helper: Box<Cloned>, _mntns_holder: Option<Box<Cloned>> },
 }
 
 impl TreeCloning {
     /// Starts the helper, if there is to be one. `owners`: see [`TreeCloner`].
     pub(super) fn start(&mut self, plan: &Plan, owners: &[(u32, u32)]) -> Result<()> {
         let TreeCloning::Prepared { helper: socket, init } = self else { return Ok(()) };
-        let has_room = plan.container.as_ref().is_some_and(|container| container.rootfs.has_room());
-        let room = if has_room { Some(Box::new(room(init, plan)?)) } else { None };
+        let uses_mntns_holder =
+            plan.container.as_ref().is_some_and(|container| container.rootfs.uses_mntns_holder());
+        let mntns_holder = if uses_mntns_holder { Some(Box::new(mntns_holder(init, plan)?)) } else { None };
         let (parent, child) = channel::channel()?;
         let mut holds = plan.helpers_descriptors();
         holds.extend(child.descriptors());
         holds.push(socket.as_raw_fd());
         let cloner = TreeCloner { plan, owners, socket, channel: &child, holds: &mut holds };
         let helper = Box::new(Cloned::new(0, None, cloner, parent)?);
-        *self = TreeCloning::Started { helper, _room: room };
+        *self = TreeCloning::Started { helper, _mntns_holder: mntns_holder };
         Ok(())
     }
 }
 
 /// Clones a process into a mount namespace that has the host's mounts, locked.
-fn room(to_helper: &OwnedFd, plan: &Plan) -> Result<Cloned> {
+fn mntns_holder(to_helper: &OwnedFd, plan: &Plan) -> Result<Cloned> {
     let (parent, child) = channel::channel()?;
-    let room = Room { to_helper, channel: &child };
-    let room = Cloned::new(libc::CLONE_NEWUSER | libc::CLONE_NEWNS, None, room, parent)?;
+    let holder = MntnsHolder { to_helper, channel: &child };
+    let holder = Cloned::new(libc::CLONE_NEWUSER | libc::CLONE_NEWNS, None, holder, parent)?;
     drop(child);
-    match room.channel.receive().context(|| "recv")? {
-        Some(Reply::Ready) => Ok(room),
-        other => Err(room.failed(other, plan)),
+    match holder.channel.receive().context(|| "recv")? {
+        Some(Reply::Ready) => Ok(holder),
+        other => Err(holder.failed(other, plan)),
     }
 }
 

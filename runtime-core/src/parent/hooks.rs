@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_without_an_end() {
+    fn a_timeout_beyond_the_clock_is_no_limit() {
         for seconds in [u64::MAX, i64::MAX as u64, 40 * 24 * 3600] {
             run_with("v", &[sh("true", Some(seconds))]).unwrap();
         }

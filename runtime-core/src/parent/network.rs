@@ -10,8 +10,8 @@ use std::os::fd::OwnedFd;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::{Builder, JoinHandle};
 
-/// A network namespace that a thread is making. Dropping waits for the thread; the namespace goes
-/// away.
+/// A network namespace that a thread is making. Dropping this value waits for the thread and
+/// discards the namespace.
 #[derive(Debug)]
 pub(crate) struct NewNetwork {
     made: Receiver<OwnedFd>,
@@ -21,7 +21,7 @@ pub(crate) struct NewNetwork {
 impl NewNetwork {
     /// Starts the thread; `None` if no thread can be started.
     pub(crate) fn begin() -> Option<Self> {
-        /// Bytes; a debug build needs about 6 KiB.
+        /// The size in bytes. A debug build needs about 6 KiB.
         const STACK: usize = 32 << 10;
         let (sender, made) = mpsc::sync_channel(1);
         let trace = Handle::of_thread();

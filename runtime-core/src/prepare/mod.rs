@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Makes the child's [`Plan`] of a validated [`Config`]: opens files and converts text to C
-//! strings. **This is the last place that allocates memory or refuses a configuration.**
+//! Makes the child's [`Plan`] from a validated [`Config`]: opens files and converts text to C
+//! strings. **This is the last place that refuses a configuration or allocates memory for the
+//! child.**
 
 mod extras;
 pub(crate) mod hook;

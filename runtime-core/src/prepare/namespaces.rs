@@ -49,6 +49,7 @@ pub(super) fn has_cgroups_apart(namespaces: &Namespaces) -> Result<bool> {
     }
 }
 
+/// Opens the namespace file at `path`, and checks its type.
 pub(super) fn open(kind: NamespaceKind, path: &CStr) -> Result<OwnedFd> {
     let at = || format!("linux.namespaces: {} namespace {}", kind.name(), show(path));
     let file = fd::open_follow(fd::CWD, path, libc::O_RDONLY | libc::O_NONBLOCK, 0)
@@ -117,7 +118,7 @@ pub(super) fn time_offsets(namespaces: &Namespaces) -> Result<CString> {
     super::extras::c_string(&text)
 }
 
-/// Returns whether one of the namespaces is a pid namespace.
+/// Returns true if one of the namespaces is a pid namespace.
 pub(super) fn enters_pid(joins: &[Join]) -> bool {
     joins.iter().any(|join| join.flags & NamespaceKind::Pid.flag() != 0)
 }
@@ -128,7 +129,7 @@ mod tests {
     use crate::spec;
 
     #[test]
-    fn a_file_of_another_type() {
+    fn a_file_that_is_no_namespace_of_the_type_is_refused() {
         assert!(open(NamespaceKind::Network, c"/proc/self/ns/net").is_ok());
         let report = open(NamespaceKind::Uts, c"/proc/self/ns/net").unwrap_err().report();
         assert!(report.contains("not a namespace of type uts"), "{report}");
@@ -137,13 +138,13 @@ mod tests {
     }
 
     #[test]
-    fn the_owner_of_a_namespace() {
+    fn a_namespace_belongs_to_the_user_namespace_of_its_maker() {
         assert!(belongs_to_own_user(NamespaceKind::Mount, c"/proc/self/ns/mnt").unwrap());
     }
 
     #[test]
     #[allow(clippy::disallowed_methods)]
-    fn a_cgroup_namespace_that_is_not_the_hosts() {
+    fn a_cgroup_namespace_of_its_own_is_not_the_hosts() {
         let is_apart = |path: &str| {
             let namespaces = vec![spec::Namespace { kind: "cgroup".into(), path: path.into() }];
             let linux = spec::Linux { namespaces, ..Default::default() };

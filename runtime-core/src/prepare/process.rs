@@ -97,9 +97,10 @@ fn process(
     let program = program(config.args.first().map_or(c"", CString::as_c_str), find(b"PATH"))?;
     let home = find(b"HOME").is_none().then_some(env.len());
     if home.is_some() {
-        let mut room = b"HOME=/".to_vec();
-        room.resize(b"HOME=".len() + HOME_MAX, b' ');
-        env.push(c_str(room).context(|| "HOME")?);
+        // The child writes the value over the spaces.
+        let mut home = b"HOME=/".to_vec();
+        home.resize(b"HOME=".len() + HOME_MAX, b' ');
+        env.push(c_str(home).context(|| "HOME")?);
     }
     Ok(Process {
         keyring,
@@ -161,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_search_path_of_programs() {
+    fn a_program_without_a_slash_is_searched_in_the_path() {
         let directories = |path: Option<&CStr>| match program(c"sh", path).unwrap() {
             Program::Search { directories, .. } => {
                 directories.iter().map(|d| d.to_str().unwrap().to_owned()).collect::<Vec<_>>()

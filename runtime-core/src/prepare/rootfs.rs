@@ -22,6 +22,7 @@ use runtime_sys::text::{c_str, concat};
 use runtime_sys::{Errno, cred, fd};
 use std::os::fd::OwnedFd;
 
+/// Makes the plan of the root file system, with its mounts and devices.
 pub(super) fn rootfs(
     config: &Config,
     host: &Host<'_>,
@@ -44,8 +45,10 @@ pub(super) fn rootfs(
     Ok(Rootfs {
         tree,
         root: dir,
-        helper: (trees.cloner() == Cloner::Helper)
-            .then(|| TreeHelper { socket: None, has_room: !config.namespaces.is_new(NamespaceKind::Mount) }),
+        helper: (trees.cloner() == Cloner::Helper).then(|| TreeHelper {
+            socket: None,
+            uses_mntns_holder: !config.namespaces.is_new(NamespaceKind::Mount),
+        }),
         own_namespace,
         // In a chroot the kernel refuses to make user namespaces (EPERM).
         chrooted: config.namespaces.is_new(NamespaceKind::Mount)
@@ -62,7 +65,7 @@ pub(super) fn rootfs(
     })
 }
 
-/// Returns false if the runtime is certainly not in a chroot. Otherwise the child finds out.
+/// Returns false if the runtime is certainly not in a chroot. Otherwise the child checks.
 fn may_be_chrooted() -> Result<bool> {
     let own = fd::place(c"/").context(|| "statx /")?;
     Ok(fd::place(c"/proc/1/root/.") != Ok(own))
@@ -214,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_root_that_is_not_a_directory() {
+    fn a_root_that_is_not_a_directory_is_refused() {
         assert!(open_rootfs("/proc/self").is_ok());
         for path in ["/proc/self/stat", "/proc/self/missing"] {
             let report = open_rootfs(path).unwrap_err().report();

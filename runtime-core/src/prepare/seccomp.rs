@@ -64,7 +64,7 @@ pub(crate) fn warning(compiled: &CompiledFilter) -> Option<Warning> {
     })
 }
 
-/// Returns whether a filter does not kill or trap a process that calls close(2). Only the
+/// Returns true if a filter neither kills nor traps a process that calls close(2). Only the
 /// smallest and the largest descriptor are tested.
 fn survives_close(program: &Program) -> bool {
     [0, u64::MAX].into_iter().all(|fd| {
@@ -77,11 +77,10 @@ fn survives_close(program: &Program) -> bool {
     })
 }
 
-/// Returns whether a filter allows the system calls, except execve(2), that follow when it was
-/// loaded early. They are made by the process that clones the last process into the pid
-/// namespace, and by the last process. Rules about pointers and descriptors are tested only
-/// with the smallest and the largest value. capset(2) is called only if the load takes a
-/// capability (`privileged`).
+/// Returns true if a filter that is loaded early allows the remaining system calls, except execve(2):
+/// those of the process that clones the last process into the pid namespace, and those of the last
+/// process. Rules about pointers and descriptors are tested only with the smallest and the largest
+/// value. capset(2) is called only if loading the filter takes a capability (`privileged`).
 fn allows_clone(program: &Program, privileged: bool) -> bool {
     let allows = |nr: libc::c_long, first: u64, rest: u64| {
         let verdict = verdict(program, nr, [first, rest, rest, rest, rest, rest]);
@@ -154,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_clone_is_allowed_or_not() {
+    fn a_filter_is_loaded_early_only_if_it_allows_the_remaining_calls() {
         for privileged in [false, true] {
             assert!(allows_clone(&program("acct"), privileged));
             for needed in ["clone", "write", "exit_group", "setsid", "read"] {

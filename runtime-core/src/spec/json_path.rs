@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_and_their_containers() {
+    fn the_path_of_a_position_is_that_of_its_value() {
         let json = r#"{"a":{"b":[1,{"c":"x\"}"}]},"d":7,"e"#;
         let path = |up_to: &str| path_at(json.as_bytes(), 1, json.find(up_to).unwrap() + up_to.len());
         assert_eq!(path(r#"{"a""#), "");
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_outermost_unknown_names() {
+    fn the_outermost_unknown_names_are_returned() {
         let known = ["a", "a.b", "a.b[].c", "m", "m.*", "m.*.n"];
         assert!(known.is_sorted());
         let json =

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! config.json as written: the OCI runtime specification 1.3 for Linux as plain
-//! data. Nothing is checked here. The code behind `config` does not see the types
-//! of config.json.
+//! data. Nothing is checked here. `config` converts these types; the rooms that get
+//! its result do not see them.
 //!
 //! A new version of the specification adds fields. So a value that is made in a program should end
 //! in `..Default::default()`.

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The types of the crate `oci_spec`, which many programs have in hand already, from and to
-//! [`Spec`]. The feature `oci-spec` has them.
+//! Conversions between [`Spec`] and the `Spec` of the crate `oci_spec`, with the feature `oci-spec`.
 //!
-//! Both are config.json as Rust types, so each is converted by way of JSON. `oci_spec`'s types say
-//! less: a `pids` without a limit, or a capability that the crate does not know, has no place in
-//! them. [`Spec`] has no place for other platforms. A configuration that the other type cannot express
-//! is an error and is not changed in silence.
+//! Both types are config.json in Rust, so the conversions use JSON. The types of `oci_spec` express
+//! less: they have no place for a `pids` without a limit, or for a capability that the crate does not
+//! know. [`Spec`] has no place for other platforms. A configuration that the other type cannot express
+//! is an error; nothing is dropped silently.
 
 use super::document::Spec;
 use crate::error::{Error, ErrorKind};
@@ -17,8 +16,8 @@ impl TryFrom<&oci::Spec> for Spec {
 
     /// Converts the configuration.
     ///
-    /// Errors: config.json could not say it; [`Spec`] has no place for a part of the configuration,
-    /// such as `windows`, which the error names.
+    /// Errors: a value has no form in config.json; [`Spec`] has no place for a part of the
+    /// configuration, such as `windows`, which the error names.
     fn try_from(spec: &oci::Spec) -> Result<Self, Error> {
         let json = serde_json::to_vec(spec).map_err(inexpressible)?;
         match Spec::unknown_properties(&json).first() {

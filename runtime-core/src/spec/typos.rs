@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_that_are_parts_of_a_configuration() {
+    fn a_part_of_a_configuration_is_searched_too() {
         let process = Process::from_json_warning(br#"{"arg": ["x"]}"#).unwrap().1;
         assert_eq!(process[0].to_string(), "arg: unknown property, ignored; is \"args\" meant?");
         let resources = Resources::from_json_warning(br#"{"memory": {"limt": 1}}"#).unwrap().1;

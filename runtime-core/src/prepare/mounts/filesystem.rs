@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_full() {
+    fn options_of_more_than_a_page_are_refused() {
         let long = |length: usize| "x".repeat(length);
         assert!(matches!(planned("ext4", &[&long(4095)]), Ok(FsOptions::Page { .. })));
         assert!(planned("ext4", &[&long(4096)]).is_err());
