@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Tells the program which commit it was built from, if git knows, and the linker of a release
-//! to leave out unwind tables (docs/decisions/startup.md).
+//! Passes the commit to the program, if git knows it, and makes the linker of a release leave out
+//! unwind tables (docs/decisions/startup.md).
 
 use std::env::var;
 use std::process::Command;

@@ -88,44 +88,45 @@ pub(crate) struct Session {
 
 /// A watch on a process that was sent a signal to end, but may be stopped or traced.
 #[derive(Debug)]
-struct Vigil {
+struct HaltWatch {
     next: Instant,
     left: u32,
     /// True after SIGKILL was sent.
     killed: bool,
 }
 
-impl Vigil {
+impl HaltWatch {
     const PAUSE: Duration = Duration::from_millis(100);
-    const LOOKS: u32 = 20;
-    const PATIENCE: Duration = Self::PAUSE.saturating_mul(Self::LOOKS);
+    const CHECKS: u32 = 20;
+    const PATIENCE: Duration = Self::PAUSE.saturating_mul(Self::CHECKS);
 
     fn begin() -> Self {
-        Vigil { next: Instant::now() + Self::PAUSE, left: Self::LOOKS, killed: false }
+        HaltWatch { next: Instant::now() + Self::PAUSE, left: Self::CHECKS, killed: false }
     }
 
-    fn timeout(vigil: Option<&Self>) -> PollTimeout {
-        let left = |vigil: &Self| vigil.next.saturating_duration_since(Instant::now());
-        vigil.map_or(PollTimeout::NONE, |vigil| left(vigil).try_into().unwrap_or(PollTimeout::ZERO))
+    fn timeout(halt_watch: Option<&Self>) -> PollTimeout {
+        let left = |halt_watch: &Self| halt_watch.next.saturating_duration_since(Instant::now());
+        halt_watch
+            .map_or(PollTimeout::NONE, |halt_watch| left(halt_watch).try_into().unwrap_or(PollTimeout::ZERO))
     }
 
     /// Checks the process if the next check is due. Kills the process if it was halted (stopped or
     /// traced) at every check. Returns true as long as more checks are needed. Fails if the killed
     /// process does not end: a tracer can stop a process at its exit, where a second SIGKILL does
     /// not reach the process (PTRACE_O_TRACEEXIT).
-    fn look(&mut self, process: &Process) -> Result<bool, Failure> {
+    fn check(&mut self, process: &Process) -> Result<bool, Failure> {
         if Instant::now() < self.next {
             return Ok(true);
         }
         if !self.killed && !process.is_halted()? {
             return Ok(false);
         }
-        *self = Vigil { next: Instant::now() + Self::PAUSE, left: self.left - 1, ..*self };
+        *self = HaltWatch { next: Instant::now() + Self::PAUSE, left: self.left - 1, ..*self };
         match (self.left, self.killed) {
             (0, true) => return Err(endless(process)),
             (0, false) => {
                 process.signal(nix::libc::SIGKILL)?;
-                *self = Vigil { killed: true, ..Self::begin() };
+                *self = HaltWatch { killed: true, ..Self::begin() };
             }
             _ => {}
         }
@@ -143,7 +144,7 @@ fn endless(process: &Process) -> Failure {
 pub(crate) fn end(process: &Process) -> Result<(), Failure> {
     process.signal(nix::libc::SIGKILL)?;
     let mut fds = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
-    match poll(&mut fds, Vigil::PATIENCE.try_into().unwrap_or(PollTimeout::ZERO)) {
+    match poll(&mut fds, HaltWatch::PATIENCE.try_into().unwrap_or(PollTimeout::ZERO)) {
         Ok(1..) => Ok(process.wait().map(drop)?),
         // A signal interrupted the wait, or the time is over: the process may never end.
         _ => Err(endless(process)),
@@ -166,13 +167,13 @@ impl Session {
     /// ignores the signal. Another process of the container may have stopped the process, or
     /// trace it. Then the process does not get the signal, and is killed.
     pub(crate) fn supervise(mut self, process: &Process) -> Result<ExitStatus, Failure> {
-        let mut vigil: Option<Vigil> = None;
+        let mut halt_watch: Option<HaltWatch> = None;
         loop {
             let mut pumps: Vec<&mut Pump> = self.input.iter_mut().chain(&mut self.outputs).collect();
             let end = (process.as_fd(), PollFlags::POLLIN);
             let notifications = self.proxy.as_ref().map_or(end, Proxy::interest);
             let others = [(self.signals.as_fd(), PollFlags::POLLIN), end, notifications];
-            let timeout = Vigil::timeout(vigil.as_ref());
+            let timeout = HaltWatch::timeout(halt_watch.as_ref());
             let ([_, ended, notified], _) = wait_and_copy(&mut pumps, others, timeout)?;
             if notified && self.proxy.as_mut().is_some_and(|proxy| proxy.pass_on().unwrap_or(true)) {
                 // If the manager is gone, the proxy is dropped too, and the container goes on.
@@ -187,7 +188,7 @@ impl Session {
                     signal => {
                         process.signal(signal)?;
                         if is_ending(signal) {
-                            vigil = vigil.or_else(|| Some(Vigil::begin()));
+                            halt_watch = halt_watch.or_else(|| Some(HaltWatch::begin()));
                         }
                     }
                 }
@@ -195,10 +196,10 @@ impl Session {
             if ended {
                 break;
             }
-            if let Some(looking) = &mut vigil
-                && !looking.look(process)?
+            if let Some(watch) = &mut halt_watch
+                && !watch.check(process)?
             {
-                vigil = None;
+                halt_watch = None;
             }
         }
         let status = process.wait()?;
@@ -392,7 +393,7 @@ impl HostTerminal {
         let mut raw = before.clone();
         termios::cfmakeraw(&mut raw);
         // This terminal turns LF into CR LF, because the container's does not
-        // (see `receive_master`).
+        // (see `set_up`).
         raw.output_flags |= OutputFlags::OPOST;
         termios::tcsetattr(&self.0, SetArg::TCSANOW, &raw).map_err(|e| os("tcsetattr", e))?;
         Ok(RawTerminal { tty: self.0, before })

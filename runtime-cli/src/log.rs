@@ -109,7 +109,7 @@ impl Log {
     pub(crate) fn fatal(&self, message: &str) {
         self.line(Level::Error, message);
         if self.file.is_some() {
-            output::print_error(&format!("{}\n", tame(message)));
+            output::print_error(&format!("{}\n", escape(message)));
         }
     }
 
@@ -118,7 +118,7 @@ impl Log {
         let line = match self.format {
             Format::Json => json(level, message, &time),
             Format::Text if self.file.is_none() && std::io::stderr().is_terminal() => {
-                format!("{:.4}[{time}] {}\n", level.name().to_ascii_uppercase(), tame(message))
+                format!("{:.4}[{time}] {}\n", level.name().to_ascii_uppercase(), escape(message))
             }
             Format::Text => format!("time={time:?} level={} msg={}\n", level.name(), quote(message)),
         };
@@ -159,7 +159,7 @@ fn quote(text: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\r' => quoted.push_str("\\r"),
             '\t' => quoted.push_str("\\t"),
-            c => push_tame(&mut quoted, c),
+            c => push_escaped(&mut quoted, c),
         }
     }
     quoted.push('"');
@@ -168,20 +168,20 @@ fn quote(text: &str) -> String {
 
 /// Escapes a message for a terminal, except newlines and tabs. The message may contain the output
 /// of a hook, and so escape sequences of a program of the image.
-fn tame(text: &str) -> String {
-    let mut tamed = String::with_capacity(text.len());
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            '\n' | '\t' => tamed.push(c),
-            c => push_tame(&mut tamed, c),
+            '\n' | '\t' => escaped.push(c),
+            c => push_escaped(&mut escaped, c),
         }
     }
-    tamed
+    escaped
 }
 
 /// Appends a character. Escapes a control character (C0 or C1), and a character that changes the
 /// direction of text, as Go's %q does.
-fn push_tame(text: &mut String, c: char) {
+fn push_escaped(text: &mut String, c: char) {
     let turns =
         matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     match c as u32 {
@@ -196,14 +196,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_commands_for_terminals() {
+    fn commands_for_terminals_are_escaped() {
         let text = "a\tb\n\u{1b}]0;c\u{7}\r\u{9b}2J\u{202e}d\u{2068}ä\u{7f}";
-        assert_eq!(tame(text), "a\tb\n\\x1b]0;c\\x07\\x0d\\u009b2J\\u202ed\\u2068ä\\x7f");
+        assert_eq!(escape(text), "a\tb\n\\x1b]0;c\\x07\\x0d\\u009b2J\\u202ed\\u2068ä\\x7f");
         assert_eq!(quote("\u{1b}\u{9b}\u{202e}\r"), "\"\\x1b\\u009b\\u202e\\r\"");
     }
 
     #[test]
-    fn lines_that_engines_parse() {
+    fn lines_are_those_that_engines_parse() {
         assert_eq!(quote("plain/path-1.0"), "plain/path-1.0");
         assert_eq!(quote(""), "\"\"");
         assert_eq!(quote("exec: \"x\"\n\u{1}ä"), "\"exec: \\\"x\\\"\\n\\x01ä\"");

@@ -28,10 +28,10 @@ pub(crate) fn start(arguments: Vec<OsString>) -> u8 {
 }
 
 /// Prints an error of the arguments to standard error, because the log is not open yet. Prints
-/// the help to standard output. The hint comes last, behind all that runc prints.
+/// the help to standard output. The hint comes last, after the text of runc.
 fn report(usage: &Usage) -> u8 {
-    let (help, complaint) = usage.advice();
-    output::print_error(&complaint);
+    let (help, usage_error) = usage.advice();
+    output::print_error(&usage_error);
     output::print(&help);
     Log::to_stderr().fatal(&usage.text());
     if let Some(hint) = usage.hint() {

@@ -99,16 +99,16 @@ pub(crate) fn parse_bool(value: &OsStr) -> Option<bool> {
 
 /// Returns the flag for help, which every command has.
 pub(super) fn help_flag() -> Arg {
-    wish(named(&["help", "h"])).help("show help")
+    with_any_value(named(&["help", "h"])).help("show help")
 }
 
 /// Returns the global flag for the version.
 pub(super) fn version_flag() -> Arg {
-    wish(named(&["version", "v"])).help("print the version")
+    with_any_value(named(&["version", "v"])).help("print the version")
 }
 
 /// Lets a flag count as given with any value behind `=`.
-fn wish(arg: Arg) -> Arg {
+fn with_any_value(arg: Arg) -> Arg {
     switch(arg).value_parser(OsStringValueParser::new().map(|_value| true))
 }
 

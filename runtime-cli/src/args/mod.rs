@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn all_ways_to_write_a_flag() {
+    fn a_flag_is_written_in_all_ways_of_go() {
         for args in [["--bundle", "x"], ["-bundle", "x"], ["-b", "x"], ["--b", "x"]] {
             let call = call(&["create", args[0], args[1], "id"]);
             assert_eq!(call.flags.get(flags::BUNDLE).unwrap(), "x");
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn hints_behind_the_error() {
+    fn a_hint_follows_the_error() {
         let hint = |args: &[&str]| {
             let args = ["runc"].iter().chain(args).map(OsString::from);
             parse(args).unwrap_err().hint()

@@ -114,8 +114,8 @@ A bundle is a directory with a configuration file named \"config.json\" and the
 root file system that it names. `spec` writes a first configuration.";
 
 const UPDATES: &str = "\
-What is not given stays as it is. The file has the format of \"linux.resources\" in a
-configuration; each of its parts can be omitted:
+Limits that are not given do not change. The file has the format of \"linux.resources\" in a
+configuration; each property can be omitted:
 
     {
       \"memory\": { \"limit\": 0, \"reservation\": 0, \"swap\": 0, \"checkBeforeUpdate\": true },
@@ -160,8 +160,8 @@ fn events(command: Command) -> Command {
         .about("display the resource usage and out-of-memory events of a container")
         .long_about(
             "\
-Prints an object of JSON in a line for each event: what the container uses, at
-intervals, and each time that one of its processes was killed for memory. It ends when no process is left.",
+Prints a line with a JSON object for each event: the resource usage of the
+container at each interval, and each OOM kill of one of its processes. Ends when no process is left.",
         )
         .args([
             INTERVAL.help("interval between two displays, such as 100ms or 1m30s (default: 5s)"),
@@ -209,8 +209,8 @@ one that a file in the format of its \"process\" describes.",
 fn features(command: Command) -> Command {
     command.about("print the supported features of configurations, as JSON").long_about(
         "\
-The format is that of the specification's features.md. Whether the host can do all of
-it is another question; only \"supportedFlags\" are those of the running kernel.",
+The format is that of the specification's features.md. The host may lack some of
+the features; only \"supportedFlags\" are those of the running kernel.",
     )
 }
 

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_header_and_our_own() {
+    fn the_header_and_the_containers_processes_are_selected() {
         let table = "UID   PID PPID CMD\nroot    1    0 init\nroot   12    1 sh 1\nu     112    1 x 12\n";
         assert_eq!(select(table, &[12]).unwrap(), "UID   PID PPID CMD\nroot   12    1 sh 1\n");
         assert_eq!(select(table, &[]).unwrap(), "UID   PID PPID CMD\n");
