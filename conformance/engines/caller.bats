@@ -61,7 +61,7 @@ nothing_is_left() {
 	done
 }
 
-@test "caller: what cannot be done in a state, and what can" {
+@test "caller: each command in each status" {
 	runtime create c </dev/null >/dev/null 2>&1
 	run -1 runtime create c
 	[[ $output == *'already exists'* ]]

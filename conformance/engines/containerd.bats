@@ -113,7 +113,7 @@ cgroup_of() {
 }
 
 # The engine may lose a race with systemd, and more than one on a slow machine: docs/engines.md.
-@test "containerd: out of memory is told, although the container has one process" {
+@test "containerd: an OOM kill of the only process is reported" {
 	ctr events >"$BATS_TEST_TMPDIR/events" 3>&- &
 	local listener=$! try told=no
 	for try in {1..12}; do
@@ -133,7 +133,7 @@ stopped() {
 	[[ $(ctr task ls | grep "^$1 ") == *STOPPED* ]]
 }
 
-@test "containerd: kill, the exit status, and what cannot be done to the dead" {
+@test "containerd: kill, the exit status, and errors for a stopped container" {
 	run_container --detach c7 sh -c 'trap "exit 5" TERM; sleep 10000 & while :; do wait; done'
 	run ! ctr task start c7
 	run ! ctr task delete c7

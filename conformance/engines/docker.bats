@@ -22,7 +22,7 @@ teardown_file() {
 	rm /usr/local/sbin/runc
 }
 
-@test "docker: the runtime is the default, and says its version" {
+@test "docker: the runtime is the default, and prints its version" {
 	run -0 docker info --format '{{.DefaultRuntime}} {{.CgroupDriver}} {{.CgroupVersion}} {{.Warnings}}'
 	[ "$output" = "runtime-cli systemd 2 []" ]
 }
@@ -47,7 +47,7 @@ teardown_file() {
 	has_line 'status 5'
 }
 
-@test "docker: limits, capabilities, read-only root, tmpfs, volume, rlimits, LSM and seccomp are as asked for" {
+@test "docker: limits, capabilities, read-only root, tmpfs, volume, rlimits, LSM and seccomp are those of the flags" {
 	run -0 docker exec web sh -c '
 		cd /sys/fs/cgroup; grep -H . memory.max cpu.max pids.max
 		grep -E "^(CapEff|CapBnd|Seccomp|NoNewPrivs):" /proc/self/status
@@ -146,7 +146,7 @@ logged() {
 	docker logs "$1" 2>&1 | grep -q -x -e "$2"
 }
 
-@test "docker: stop kills what does not end" {
+@test "docker: stop kills a process that does not end" {
 	docker run --detach --name deaf busybox sh -c 'trap "" TERM; sleep 10000'
 	docker stop --time 1 deaf
 	run -0 docker inspect --format '{{.State.ExitCode}}' deaf
@@ -168,7 +168,7 @@ exited() {
 	[ "$(docker inspect --format '{{.State.Status}}' "$1")" = exited ]
 }
 
-@test "docker: out of memory is known to be the reason" {
+@test "docker: an OOM kill is reported as the reason" {
 	knows_out_of_memory docker
 }
 

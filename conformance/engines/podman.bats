@@ -40,7 +40,7 @@ teardown_file() {
 	has_line 'status 5'
 }
 
-@test "podman: limits, capabilities, read-only root, tmpfs, volume, rlimits, LSM and seccomp are as asked for" {
+@test "podman: limits, capabilities, read-only root, tmpfs, volume, rlimits, LSM and seccomp are those of the flags" {
 	run -0 podman exec web sh -c '
 		cd /sys/fs/cgroup; grep -H . memory.max cpu.max pids.max
 		grep -E "^(CapEff|CapBnd|Seccomp):" /proc/self/status
@@ -156,6 +156,6 @@ logged() {
 	has_line mounted
 }
 
-@test "podman: out of memory is known to be the reason" {
+@test "podman: an OOM kill is reported as the reason" {
 	knows_out_of_memory podman
 }

@@ -45,7 +45,7 @@ answers() {
 	[[ $output == *'No such file'* ]]
 }
 
-@test "tutorial: a memory hog is killed, and nobody else" {
+@test "tutorial: a process above its memory limit is killed, and no other" {
 	docker run --detach --name witness busybox sleep 10000
 	before=$(docker inspect --format '{{.State.Pid}}' witness)
 	run -137 docker run --name hog --memory 32m --memory-swap 32m busybox sh -c 'tail /dev/zero; exit $?'

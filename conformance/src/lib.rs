@@ -11,7 +11,7 @@
 //! This library is what they share: `harness` makes bundles and runs any runtime's command
 //! line; `inside` is for programs in containers (`probe`, `attacker`); `trace` follows
 //! processes with ptrace(2); `results` holds outcomes, for pages of docs/.
-#![allow(clippy::disallowed_methods)] // It tests; it guards nothing.
+#![allow(clippy::disallowed_methods)] // The reasons in clippy.toml are those of a runtime.
 
 mod harness;
 mod inside;

@@ -356,7 +356,7 @@ fn unsupported_features_are_refused_by_name() {
 /// Properties of the scope that the runtime sets: a foreign process in `PIDs` would be moved into
 /// the scope, and killed with it.
 #[test]
-fn properties_of_the_scope_that_are_the_runtimes() {
+fn properties_of_the_scope_that_are_the_runtimes_are_refused() {
     let host = Host::new(true);
     for (name, value) in [("PIDs", "[uint32 1]"), ("Slice", "'x.slice'"), ("Delegate", "false")] {
         let key = format!("org.systemd.property.{name}");

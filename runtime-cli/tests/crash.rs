@@ -83,7 +83,7 @@ fn create_without_a_cgroup_while_a_hook_runs() {
 
 /// Each limit of descriptors makes another descriptor fail.
 #[test]
-fn too_few_descriptors() {
+fn too_few_descriptors_leave_nothing_behind() {
     let _alone = host::alone();
     let runtime = runtime();
     let before = HostSnapshot::take().unwrap();

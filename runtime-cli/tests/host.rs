@@ -69,7 +69,7 @@ fn a_device_of_the_host_keeps_its_owner() {
 
 /// A path in linux.namespaces may lead to the runtime's own namespace.
 #[test]
-fn namespaces_of_the_host_by_their_path() {
+fn namespaces_of_the_host_by_their_path_are_the_hosts() {
     let runtime = runtime();
     let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     let own = |kind: &str, file: &str| {

@@ -171,7 +171,7 @@ fn a_missing_manager_is_a_warning() {
 
 /// Socket addresses have at most 107 bytes; paths may be longer.
 #[test]
-fn paths_that_are_longer_than_an_address() {
+fn paths_that_are_longer_than_an_address_work() {
     let _alone = host::alone();
     let (runtime, id) = (runtime(), id("long"));
     let long = format!("{}/{}", runtime.root().display(), "d".repeat(120));

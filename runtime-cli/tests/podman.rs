@@ -44,7 +44,7 @@ fn an_unknown_cgroup_manager_is_an_error() {
 
 /// Runs a container as `podman run --group-add keep-groups` does.
 #[test]
-fn the_groups_of_the_caller() {
+fn the_groups_of_the_caller_are_kept_by_an_annotation() {
     let _alone = host::alone();
     let runtime = runtime();
     let groups = |annotation: &str| {

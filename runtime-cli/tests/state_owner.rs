@@ -70,7 +70,7 @@ impl Forged {
         let list = self.run(&["list"]);
         assert!(!list.stdout.contains("stopped") && list.stderr.contains(why), "{list}");
         assert!(self.root().join("c/state.json").is_file());
-        assert!(!self.mark.exists(), "the hook of a record that anybody may have written was run");
+        assert!(!self.mark.exists(), "the hook of a record that other users may have written was run");
     }
 }
 
@@ -118,7 +118,7 @@ fn a_container_or_a_record_of_another_user() {
         [("c", None), ("c/state.json", None), ("c", Some(0o777)), ("c/state.json", Some(0o666))]
     {
         let forged = Forged::new();
-        // Writable by everybody, like /tmp.
+        // Writable for all users, like /tmp.
         fs::set_permissions(forged.root(), PermissionsExt::from_mode(0o1777)).unwrap();
         let path = forged.root().join(name);
         match mode {

@@ -399,7 +399,7 @@ mod tests {
     /// Here, too, the test makes the files of new groups.
     #[test]
     #[allow(clippy::disallowed_methods)]
-    fn the_written_lines_of_a_part() {
+    fn the_lines_of_a_new_group_are_written() {
         let (dir, resctrl) = resctrl();
         let read = |path: &str| std::fs::read_to_string(dir.path().join(path)).unwrap();
         let make = |id: &str, change: &dyn Fn(&mut spec::IntelRdt)| {

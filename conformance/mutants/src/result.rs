@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Errors are words.
+//! Errors as texts.
 
 pub type Result<T = ()> = std::result::Result<T, String>;
 

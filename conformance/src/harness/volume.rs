@@ -64,7 +64,7 @@ impl Drop for Mounted {
     }
 }
 
-/// A tmpfs on the host with one file, both writable by everybody.
+/// A tmpfs on the host with one file, both writable for all users.
 #[derive(Debug)]
 pub struct Volume {
     /// Its path.

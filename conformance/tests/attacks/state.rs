@@ -85,7 +85,7 @@ fn walk(dir: &Path) -> Vec<std::path::PathBuf> {
 }
 
 fn open(arena: &Arena) -> Result<Count> {
-    // A directory that everybody may enter, like /run.
+    // A directory that all users may enter, like /run.
     let root = arena.volume("run")?.join("runtime");
     let bundle = Bundle::new(&["exit", "0"])?.with(|config| {
         config["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [

@@ -225,7 +225,7 @@ pub(crate) const CASES: &[Case] = &[
             ensure_eq!(report.gids, [1001; 4]);
             ensure_eq!(report.groups, [5, 7]);
             ensure_eq!(report.capabilities.get("CapEff"), Some(&"0".repeat(16)));
-            // The caller's own groups are not the container's (CVE-2014-8989 and its kin).
+            // The caller's own groups are not the container's (CVE-2014-8989 and similar ones).
             let mut command = runtime.command(&["run", "c"]);
             let bundle = Bundle::new(&["report"])?;
             command.current_dir(bundle.path());

@@ -24,7 +24,6 @@ mod hooks;
 mod hosts;
 mod input;
 mod interfaces;
-mod letter;
 mod lifecycle;
 mod limits;
 mod linux;
@@ -38,6 +37,7 @@ mod properties;
 mod requirements;
 mod seccomp;
 mod security;
+mod sentences;
 mod states;
 mod streams;
 mod support;
@@ -84,7 +84,7 @@ fn main() -> ExitCode {
         ("linux", linux::CASES),
         ("exec", exec::CASES),
         ("features", features::CASES),
-        ("letter", letter::CASES),
+        ("sentences", sentences::CASES),
         ("caller", caller::CASES),
         ("engines", engines::CASES),
         ("limits", limits::CASES),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 #[test]
-fn paths_that_lead_out_of_the_hierarchy() {
+fn paths_that_lead_out_of_the_hierarchy_are_refused() {
     let host = host();
     let path = |path: &'static str| move |config: &mut Value| config["linux"]["cgroupsPath"] = json!(path);
     if host.runtime.has_systemd_cgroups() {
@@ -45,7 +45,7 @@ impl Drop for TestCgroup {
 }
 
 #[test]
-fn cgroups_that_are_frozen_or_in_use() {
+fn cgroups_that_are_frozen_or_in_use_are_refused() {
     let host = host();
     if host.runtime.has_systemd_cgroups() {
         // systemd's scopes are always new.

@@ -109,7 +109,7 @@ fn absurd_updates_are_refused() {
 
 /// The kernel refuses the second of two limits: the first, and the record, stay as they were.
 #[test]
-fn an_update_that_is_refused_half_way() {
+fn an_update_that_is_refused_half_way_changes_nothing() {
     let host = host();
     if !has("hugetlb") {
         return;

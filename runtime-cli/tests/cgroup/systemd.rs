@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 /// A bus that closes every connection, an address that is no bus, and no bus.
 #[test]
-fn a_systemd_that_does_not_answer() {
+fn a_systemd_that_does_not_answer_is_an_error() {
     let host = host();
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("bus");

@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_of_a_child_that_ends_with_an_unread_go() {
+    fn messages_of_a_child_that_ends_with_an_unread_go_are_received() {
         let (parent, child) = channel().unwrap();
         child.keep_kernel_message(b"why");
         child.send(FAILED).unwrap();
@@ -432,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_that_arrive_early() {
+    fn messages_that_arrive_early_are_kept() {
         let (parent, child) = channel().unwrap();
         parent.send_program(Some(std::io::stdin())).unwrap();
         parent.go().unwrap();
@@ -446,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_in_the_fifo() {
+    fn an_answer_in_the_fifo_is_decoded() {
         let failure = StepFailure { step: Step::Exec, item: 0, call: Call::Execve, errno: Errno::ENOEXEC };
         let (read, write) = fd::pipe().unwrap();
         send_answer(write, failure, c"/bin/x").unwrap();

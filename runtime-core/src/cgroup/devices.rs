@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn the_filter_of_the_example() {
+    fn the_filter_of_the_example_allows_the_default_devices() {
         let deny_all = DeviceCgroup { access: "rwm".into(), ..Default::default() };
         let program = compile(&rules(&[deny_all], &mut Vec::new()).unwrap());
         assert!(interpret(&program, CHAR, Rule::READ | Rule::WRITE, 1, 3), "/dev/null");
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_no_device_has() {
+    fn numbers_that_no_device_has_match_no_device() {
         let rule = |major, minor| Rule { major, minor, ..rules(&[], &mut Vec::new()).unwrap()[2] };
         let beyond =
             [rule(Some(1 << 12), Some(3)), rule(Some(0), Some(1 << 20 | 3)), rule(None, Some(1 << 20))];

@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_that_restore_the_old_values() {
+    fn old_values_are_restored_by_lines() {
         for (file, old, now, want) in [
             ("memory.max", "max\n", "4096\n", &["max"][..]),
             ("cpuset.cpus", "\n", "1\n", &["\n"]),

@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn below_a_component() {
+    fn the_rest_of_a_path_is_relative_to_its_component() {
         assert_eq!(below(c"proc/sys/net", c"proc"), Some(c"sys/net"));
         assert_eq!(below(c"proc", c"proc"), Some(c"."));
         assert_eq!(below(c"process", c"proc"), None);

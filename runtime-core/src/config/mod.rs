@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn options_without_a_use_for_bind_mounts() {
+    fn options_without_a_use_for_bind_mounts_are_warnings() {
         let mount = |options: &[&str]| spec::Mount {
             destination: "/x".into(),
             source: "/y".into(),
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn the_owner_of_the_cgroup() {
+    fn only_a_writable_cgroup_of_its_own_gets_an_owner() {
         let owner = |change: fn(&mut Spec)| {
             check(|spec| {
                 change(spec);

@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn which_network_namespaces_can_be_made_ahead() {
+    fn only_some_network_namespaces_can_be_made_ahead() {
         let own = |kind| json!({ "type": kind });
         let joined = json!({ "type": "ipc", "path": "/proc/1/ns/ipc" });
         let lists = [

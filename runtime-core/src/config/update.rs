@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limits_that_the_record_keeps() {
+    fn the_record_keeps_limits_that_an_update_leaves_open() {
         let merged = |old: &str, request: &str| merge(&parse(old), &parse(request));
         assert_eq!(merged(OLD, "{}"), parse(OLD));
         let cpu = merged(OLD, r#"{"cpu": {"idle": 1, "quota": 7000}}"#).cpu.unwrap();

@@ -76,7 +76,7 @@ mod tests {
 
     /// Compares docs/annotations.md, which says what is implemented, with the list that engines get.
     #[test]
-    fn annotations_that_change_what_a_container_may_do() {
+    fn annotations_that_change_rights_are_those_of_the_page() {
         let page = include_str!("../../../docs/annotations.md");
         let mut done: Vec<&str> = page
             .lines()

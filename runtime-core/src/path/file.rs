@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn regular_files_of_any_size_up_to_the_limit() {
+    fn regular_files_of_any_size_up_to_the_limit_are_read() {
         let (path, dir) = dir();
         for size in [0, 1, 4095, 4096, 4097, 100_000] {
             let text = vec![b'x'; size];

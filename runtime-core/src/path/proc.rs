@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_procfs() {
+    fn a_private_procfs_has_the_kernels_parameters() {
         let own = Proc::detached().unwrap();
         let read = |proc: &Proc| proc.read(c"sys/kernel/ostype").unwrap();
         assert_eq!(read(&own), read(&Proc::host().unwrap()));

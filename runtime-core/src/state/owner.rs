@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The check that nobody else can change the state directory and the records.
+//! The check that only the caller and root can change the state directory and the records.
 
 use crate::error::{Error, ErrorKind, Result};
 use nix::unistd::{getegid, geteuid};

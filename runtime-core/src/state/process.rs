@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_only_a_group_still_has() {
+    fn a_number_that_only_a_group_still_has_is_no_process() {
         use std::os::unix::process::CommandExt;
         let mut leader = std::process::Command::new("sh");
         let leader = leader.args(["-c", "sleep 60 >/dev/null & echo $!"]).process_group(0);

@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn remains_of_another_version() {
+    fn remains_of_another_version_are_read() {
         let json = String::from_utf8(record().to_json()).unwrap();
         let future = json.replace("\"version\":2", "\"version\":3").replace("\"rootfs\"", "\"root\"");
         let remains = Remains::from_json("x", future.as_bytes()).unwrap();

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn deeper_than_there_are_descriptors() {
+    fn a_tree_deeper_than_there_are_descriptors_is_removed() {
         let top = tempfile::tempdir().unwrap();
         let dir = open(fd::CWD, &crate::c_path(top.path()));
         for name in [c"x", c"last", c".removed-0"] {

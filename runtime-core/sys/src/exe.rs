@@ -454,7 +454,7 @@ mod tests {
 
     /// Checks that the segments of the program headers are those of /proc/self/maps.
     #[test]
-    fn our_own_segments() {
+    fn the_segments_of_the_program_are_found() {
         let image = Image::of_self(c"/proc/self/exe").unwrap();
         let mut shown = Vec::new();
         each_segment(&image, |segment| {
@@ -478,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_map_of_a_name_with_a_bracket() {
+    fn a_name_with_a_bracket_does_not_hide_the_memory_map() {
         let stat = format!("1 (a) b) R{}", (4..60).map(|n| format!(" {n}")).collect::<String>());
         let map = memory_map(&stat).unwrap();
         assert_eq!((map.start_code, map.env_end), (26, 51));

@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn owners_in_descriptions() {
+    fn the_owner_is_read_from_the_description() {
         assert_eq!(described_owner(b"keyring;1000;100;3f130008;_ses.a;b\0"), Some(1000));
         assert_eq!(described_owner(b"keyring;-1;-1;3f130008;_ses.a\0"), None);
         assert_eq!(described_owner(b"keyring"), None);

@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_of_any_length() {
+    fn a_path_of_any_length_can_be_connected_to() {
         let dir = tempfile::tempdir().unwrap();
         let deep = dir.path().join("d".repeat(100));
         std::fs::create_dir(&deep).unwrap();

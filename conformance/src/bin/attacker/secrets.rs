@@ -46,7 +46,7 @@ fn arguments(score: &Score, token: &str) -> Result {
     }
 }
 
-/// Makes a keyring of this name, which everybody may join.
+/// Makes a keyring of this name, which all users may join.
 fn keyring_trap(score: &Score, name: &str) -> Result {
     let name = std::ffi::CString::new(name).doing(name)?;
     let keyring = join_session(Some(&name)).doing("keyctl")?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Hosts that are not pristine: the runtime runs in a container, in a hardened service, in a
+//! Restricted hosts: the runtime runs in a container, in a hardened service, in a
 //! chroot, or without something that it needs. docs/hosts.md has the table.
 
 mod lifecycle;

@@ -298,7 +298,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bytes_of_the_specification() {
+    fn values_have_the_bytes_of_the_specification() {
         // "foo", "+", "bar": D-Bus Specification, "Marshalling Basic Types".
         let mut encoder = Encoder::default();
         ["foo", "+", "bar"].iter().for_each(|text| encoder.text(text));

@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn destinations_by_their_path_on_the_host() {
+    fn a_destination_may_be_a_path_on_the_host() {
         let destination = |path: &str| parse(path, "tmpfs", "", &[]).unwrap().destination;
         assert_eq!(destination("/bundle/rootfs/a/../b").as_c_str(), c"b");
         assert_eq!(destination("/bundle/rootfs2/a").as_c_str(), c"bundle/rootfs2/a");
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn mounts_on_and_below_proc() {
+    fn mounts_on_and_below_proc_are_checked() {
         assert!(parse("/proc", "proc", "proc", &[]).unwrap().no_follow);
         assert!(parse("/proc", "", "/proc", &["rbind"]).is_ok());
         assert!(parse("/x/../proc/meminfo", "", "/y", &["bind"]).is_ok());

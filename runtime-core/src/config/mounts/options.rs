@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn options_in_one_string() {
+    fn options_in_one_string_are_split() {
         let split = |fstype: &str, option: &str| {
             let parsed = Options::new(format_args!("mounts[0]"), fstype, &[option.to_owned()]).unwrap();
             let text = |(_, option): &(usize, FsOption)| match &option.value {
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn propagation_of_the_rootfs() {
+    fn the_propagation_of_the_rootfs_is_parsed() {
         assert_eq!(rootfs_propagation("rslave").unwrap(), Some((MS_SLAVE, Depth::All)));
         assert_eq!(rootfs_propagation("").unwrap(), None);
         assert!(

@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn names_in_the_case_that_runc_s_callers_use() {
+    fn names_in_the_case_of_runc_s_callers_are_read() {
         let cpu = ok(r#"{"cpu": {"shares": 100, "cpus": "0"}, "CPU": {"Cpus": "1", "Mems": "0"}}"#).cpu;
         assert_eq!((cpu.weight, cpu.cpus.as_deref(), cpu.mems.as_deref()), (Some(17), Some("1"), Some("0")));
         let huge = ok(r#"{"hugepageLimits": [{"pagesize": "2MB", "limit": 1}]}"#).hugepages;

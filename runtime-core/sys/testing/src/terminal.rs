@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use std::os::fd::{AsFd, AsRawFd};
 
 /// `int ioctl(int fd, TIOCSTI, const char *byte)`: types a character into a terminal. EIO: it is a
-/// terminal of another session, or the kernel does not allow it to anybody.
+/// terminal of another session, or the kernel allows it to no process.
 pub fn type_into(terminal: impl AsFd, byte: u8) -> Result<()> {
     // SAFETY: the kernel reads one byte.
     Errno::result(unsafe { libc::ioctl(terminal.as_fd().as_raw_fd(), libc::TIOCSTI, &raw const byte) })
