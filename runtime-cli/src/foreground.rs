@@ -68,7 +68,7 @@ impl Foreground {
                 let output = Pump::from_terminal(ours()?, unhurried(stdout()));
                 let raw = host.into_raw()?;
                 // Not every terminal has a size.
-                let _resized = master.copy_size(&raw.tty);
+                runtime_sys::ignore(master.copy_size(&raw.tty));
                 (Some(input), vec![output], Some((raw, master)))
             }
         };
@@ -237,7 +237,7 @@ impl Session {
     fn resize(&self) {
         if let Some((raw, master)) = &self.terminal {
             // Not every terminal has a size.
-            let _resized = master.copy_size(&raw.tty);
+            runtime_sys::ignore(master.copy_size(&raw.tty));
         }
     }
 }
@@ -368,7 +368,8 @@ fn reap_orphans(own: i32) {
         if pid.as_raw() == own {
             return;
         }
-        let _reaped = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG);
+        // ECHILD: it has been reaped meanwhile.
+        runtime_sys::ignore(waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG));
     }
 }
 
@@ -410,6 +411,6 @@ struct RawTerminal {
 impl Drop for RawTerminal {
     fn drop(&mut self) {
         // A failure is ignored: the terminal is gone then.
-        let _restored = termios::tcsetattr(&self.tty, SetArg::TCSANOW, &self.before);
+        runtime_sys::ignore(termios::tcsetattr(&self.tty, SetArg::TCSANOW, &self.before));
     }
 }

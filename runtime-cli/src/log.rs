@@ -127,7 +127,7 @@ impl Log {
             Some(file) => {
                 // A failure is ignored: a full disk must not keep a container from running. A fatal
                 // error is on standard error too.
-                let _written = file.borrow_mut().write_all(line.as_bytes());
+                runtime_sys::ignore(file.borrow_mut().write_all(line.as_bytes()));
             }
         }
     }

@@ -120,7 +120,7 @@ fn serve(
     if served.is_err() {
         // The process is killed, because its terminal or pipes are not served any more. The
         // first error is the one to report.
-        let _ended = foreground::end(&init);
+        runtime_sys::ignore(foreground::end(&init));
     }
     let status = context.exit_code(&init, served?);
     Ok((status, init))

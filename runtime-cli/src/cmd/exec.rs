@@ -63,7 +63,7 @@ fn run(context: &CommandContext<'_>) -> Result<u8, Failure> {
     let status = session.supervise(&process).inspect_err(|_first| {
         // The process is killed, because its terminal or pipes are not served any more. The
         // first error is the one to report.
-        let _ended = foreground::end(&process);
+        runtime_sys::ignore(foreground::end(&process));
     })?;
     Ok(context.exit_code(&process, status))
 }

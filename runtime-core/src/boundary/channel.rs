@@ -173,7 +173,7 @@ impl ParentEnd {
         let reply = Reply::decode(*reply).ok_or(Errno::EBADMSG)?;
         if !words.is_empty() {
             // A child that has failed sends nothing more, so there is no second message.
-            _ = self.words.set(String::from_utf8_lossy(words).into_owned());
+            runtime_sys::ignore(self.words.set(String::from_utf8_lossy(words).into_owned()));
         }
         Ok(Some((reply, more)))
     }

@@ -36,7 +36,7 @@ impl Container {
         signal_init(&record, signal)?;
         if let Some(init) = init {
             // The signal was sent. It is no error if a tracer delays the end of init.
-            drop(ends(&record, &init));
+            runtime_sys::ignore(ends(&record, &init));
         }
         Ok(())
     }

@@ -58,7 +58,8 @@ pub(super) trait Unclaimed: Cancellable {
 
 impl Unclaimed for Process {
     fn kill(&self) {
-        let _killed = self.signal(libc::SIGKILL);
+        // A process that has ended needs no signal.
+        runtime_sys::ignore(self.signal(libc::SIGKILL));
     }
 
     fn undo(self) {

@@ -19,8 +19,9 @@ impl Container {
     /// been executed, and runs the poststart hooks. If a hook fails, the container is stopped and
     /// destroyed. Of two concurrent calls, one fails.
     ///
-    /// Errors: [`ErrorKind::NotExecuted`]: the program could not be executed, and the container has
-    /// stopped.
+    /// Errors: [`ErrorKind::NotFound`]; [`ErrorKind::InvalidState`]: the container does not wait to be
+    /// started; [`ErrorKind::Hook`]; [`ErrorKind::NotExecuted`]: the program could not be executed,
+    /// and the container has stopped.
     pub fn start(&self) -> Result<()> {
         let entry = self.store.entry(&self.id)?.lock_made("start")?;
         let record = entry.record()?;
@@ -50,7 +51,7 @@ impl Container {
         fd::write_all(&fifo, START).context(|| "write exec.fifo").traced(Mark::WriteFifo)?;
         drop(fifo);
         // A fifo that stays has no reader, and so no meaning.
-        drop(entry.remove_fifo());
+        runtime_sys::ignore(entry.remove_fifo());
         // The lock is released here: the container is no longer `created`, the hooks may operate
         // on it, and one of its processes may delay the execution.
         drop(entry);

@@ -115,7 +115,7 @@ fn here(hook: &Hook, stdio: [OwnedFd; 3], bundle: &Path) -> Result<Started> {
         Err(errno) => {
             // Without a pidfd the hook cannot be waited for or ended later. The first error is the
             // one to report.
-            let _ended = child.kill().and_then(|()| child.wait());
+            ignore(child.kill().and_then(|()| child.wait()));
             Err(Error::os(errno, "pidfd_open"))
         }
     }

@@ -60,7 +60,7 @@ impl NewNetwork {
 impl Drop for NewNetwork {
     fn drop(&mut self) {
         // The thread must not outlive the error that made it useless.
-        drop(self.join());
+        runtime_sys::ignore(self.join());
     }
 }
 

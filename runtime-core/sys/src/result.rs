@@ -17,8 +17,8 @@ pub(crate) fn check_int(ret: libc::c_int) -> Result<libc::c_int> {
     if ret == -1 { Err(Errno::last()) } else { Ok(ret) }
 }
 
-/// Drops a result whose failure changes nothing; a comment beside each call says why.
-pub fn ignore<T>(_result: Result<T>) {}
+/// Drops a result whose failure changes nothing. A comment beside each call says why.
+pub fn ignore<T, E>(_result: std::result::Result<T, E>) {}
 
 /// Checks a call whose return value has no other meaning than success.
 pub(crate) fn done(ret: libc::c_long) -> Result<()> {
