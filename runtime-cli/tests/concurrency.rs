@@ -134,7 +134,7 @@ fn delete_does_not_wait_for_the_hooks_of_a_creation() {
     before.check(&runtime).unwrap();
 }
 
-/// A record from before an upgrade, or from before its reversal.
+/// A record from before an upgrade or a downgrade of the runtime.
 #[test]
 fn a_record_of_another_version_still_names_what_to_remove() {
     let _alone = host::alone();

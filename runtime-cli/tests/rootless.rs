@@ -83,8 +83,7 @@ fn a_container_of_a_user() {
     assert_eq!(std::fs::read_dir(home.0.path().join("runc")).unwrap().count(), 0);
 }
 
-/// newuidmap(1) works for the caller of the runtime, as a hook does, and is no place for what that one
-/// has open.
+/// newuidmap(1) is a program of the host, like a hook, so it gets none of the caller's descriptors.
 #[test]
 fn the_program_that_maps_ids_gets_no_descriptors_of_the_caller() {
     let _alone = host::alone();

@@ -53,7 +53,7 @@
 //!
 //! # Kernel
 //!
-//! Linux 5.14 with cgroup v2. What needs a newer one says so. The repository's
+//! Linux 5.14 with cgroup v2. An item that needs a newer kernel says so. The repository's
 //! `docs/kernel-features.md` has the list.
 //!
 //! # Effects on the calling process
@@ -83,7 +83,7 @@
 //! | [`Container::update`] | until another operation on the container ends; up to 30 s for systemd, if it made the cgroup |
 //! | [`state`](Container::state), [`pids`](Container::pids), [`stats`](Container::stats), [`metrics`](Container::metrics), [`list`](Runtime::list) | not at all |
 //!
-//! Every one may wait for the file system of the state directory or of the root file system.
+//! Each call may wait for the file system of the state directory or of the root file system.
 //!
 //! # In an asynchronous program
 //!

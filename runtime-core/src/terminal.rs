@@ -125,7 +125,8 @@ mod asynchronous {
     }
 
     impl Terminal {
-        /// Registers the terminal with tokio, and sets O_NONBLOCK.
+        /// Registers the terminal with tokio, and sets O_NONBLOCK. Errors: those of fcntl(2), dup(2)
+        /// and epoll_ctl(2).
         ///
         /// # Panics
         ///

@@ -84,7 +84,7 @@ impl CargoTarget {
             let Some(absolute) = self.absolute(&module, &path, &names) else { continue };
             let is_module = |n: &usize| self.modules.contains_key(&absolute[..*n]);
             let Some(length) = (0..=absolute.len()).rev().find(is_module) else { continue };
-            // The name of a module says nothing of what is in it.
+            // The name of a module is no use of its content.
             let is_macro = length == 0 && absolute.first().is_some_and(|name| self.macros.contains(name));
             if length < absolute.len() && !is_macro {
                 let used = self.modules[&absolute[..length]].clone();
@@ -95,7 +95,7 @@ impl CargoTarget {
         }
     }
 
-    /// Returns the path from the crate's root; `None` for what is of another crate.
+    /// Returns the path from the crate's root; `None` for a path in another crate.
     fn absolute(
         &self,
         module: &[String],
@@ -234,7 +234,7 @@ fn end_of_item(tokens: &[String], mut i: usize) -> usize {
     i
 }
 
-/// Leaves out what only tests have.
+/// Leaves out test code.
 fn without_tests(tokens: Vec<String>) -> Vec<String> {
     let mut kept = Vec::new();
     let mut i = 0;
@@ -395,7 +395,7 @@ fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// Returns the names of what is in a folder of the workspace; none if there is no such folder.
+/// Returns the names in a folder of the workspace; none if there is no such folder.
 fn entries(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(workspace().join(folder)) else { return Vec::new() };
     let mut all: Vec<_> = entries.map(|entry| folder.join(entry.unwrap().file_name())).collect();
@@ -473,7 +473,7 @@ fn imports_go_downwards() {
     assert_eq!(upwards, [], "file, and what it imports from its own floor or one above");
 }
 
-/// The rooms that may see the types of config.json, and those that may see what was checked.
+/// The rooms that may see the types of config.json, and those that may see the checked types.
 /// `spec/state.rs` is no part of config.json.
 #[test]
 fn the_forms_of_a_configuration_stay_where_they_belong() {
@@ -491,8 +491,8 @@ fn the_forms_of_a_configuration_stay_where_they_belong() {
     assert_eq!(seen, [], "file, and what it should not see");
 }
 
-/// Returns the files below a folder of the workspace of which `is_wanted` returns true, without
-/// what was built.
+/// Returns the files below a folder of the workspace for which `is_wanted` returns true, without
+/// build products.
 fn files(folder: &Path, is_wanted: &impl Fn(&Path) -> bool) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in entries(folder) {

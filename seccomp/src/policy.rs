@@ -55,7 +55,8 @@ const MAX_NOTES: usize = 100;
 const ARGUMENTS: usize = 6;
 
 impl Policy {
-    /// Checks a profile for a kernel whose own ABI is `native`.
+    /// Checks a profile for a kernel whose own ABI is `native`. Errors: a value of the profile is not
+    /// valid; the error has its path.
     pub fn new(profile: &Profile<'_>, native: Arch) -> Result<Policy, PolicyError> {
         let mut notes = Vec::new();
         let default = action(profile.default_action, profile.default_errno_ret, || {

@@ -198,6 +198,9 @@ impl Config {
 impl Spec {
     /// Checks the configuration in the same way as a create, as far as that is possible
     /// without looking at the host. Relative paths begin at `bundle`.
+    ///
+    /// Errors: [`ErrorKind::InvalidConfig`](crate::ErrorKind::InvalidConfig),
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported), with the JSON path.
     pub fn validate(&self, bundle: &str) -> Result<Vec<Warning>> {
         let mut warnings = Vec::new();
         match Config::new(self, bundle, &Caller::default(), &mut warnings) {

@@ -37,8 +37,8 @@ pub struct Events {
 impl Container {
     /// Returns the container's resource usage in the format of runc.
     ///
-    /// Errors: [`ErrorKind::NotRunning`]; [`ErrorKind::Unsupported`]: the container has no cgroup of
-    /// its own.
+    /// Errors: [`ErrorKind::NotFound`], [`ErrorKind::NotRunning`]; [`ErrorKind::Unsupported`]: the
+    /// container has no cgroup of its own.
     pub fn stats(&self) -> Result<Stats> {
         self.running_cgroup()?.stats()
     }

@@ -11,8 +11,8 @@ impl Container {
     /// Freezes every process of a running or created container, and waits up to 10 s until all are
     /// frozen.
     ///
-    /// Errors: [`ErrorKind::NotRunning`]; [`ErrorKind::Unsupported`]: the container has no cgroup of
-    /// its own.
+    /// Errors: [`ErrorKind::NotFound`], [`ErrorKind::NotRunning`]; [`ErrorKind::Unsupported`]: the
+    /// container has no cgroup of its own.
     pub fn pause(&self) -> Result<()> {
         let entry = self.store.entry(&self.id)?.lock_made("pause")?;
         let record = entry.record()?;
@@ -24,7 +24,7 @@ impl Container {
 
     /// Thaws a paused container.
     ///
-    /// Errors: [`ErrorKind::InvalidState`]: the container is not paused.
+    /// Errors: [`ErrorKind::NotFound`]; [`ErrorKind::InvalidState`]: the container is not paused.
     pub fn resume(&self) -> Result<()> {
         let entry = self.store.entry(&self.id)?.lock_made("resume")?;
         let record = entry.record()?;

@@ -340,6 +340,8 @@ impl Process {
     ///
     /// False for a process that has ended. After [`wait`](Self::wait) the result means nothing,
     /// because another process may have the pid.
+    ///
+    /// Errors: /proc/PID/stat cannot be read.
     pub fn is_halted(&self) -> Result<bool> {
         is_halted(self.running.pid)
     }

@@ -22,7 +22,7 @@ impl Container {
     /// The units are those of config.json: bytes, microseconds. Returns the limits that were not
     /// applied, where the specification says to warn.
     ///
-    /// Errors: [`ErrorKind::NotRunning`], [`ErrorKind::InvalidConfig`];
+    /// Errors: [`ErrorKind::NotFound`], [`ErrorKind::NotRunning`], [`ErrorKind::InvalidConfig`];
     /// [`ErrorKind::Unsupported`]: there is no controller for a limit, or no cgroup.
     pub fn update(&self, request: &Resources) -> Result<Vec<Warning>> {
         let mut warnings = Vec::new();

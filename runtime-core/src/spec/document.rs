@@ -186,7 +186,7 @@ impl Process {
     }
 
     /// Parses the document of `exec --process`, with warnings like those of
-    /// [`Spec::from_json_warning`].
+    /// [`Spec::from_json_warning`]. Errors: see [`Spec::from_json`].
     pub fn from_json_warning(json: &[u8]) -> crate::error::Result<(Self, Vec<crate::error::Warning>)> {
         from_json_warning(json, "process")
     }
@@ -199,7 +199,7 @@ impl Resources {
     }
 
     /// Parses the document of `update --resources`, with warnings like those of
-    /// [`Spec::from_json_warning`].
+    /// [`Spec::from_json_warning`]. Errors: see [`Spec::from_json`].
     pub fn from_json_warning(json: &[u8]) -> crate::error::Result<(Self, Vec<crate::error::Warning>)> {
         from_json_warning(json, "linux.resources")
     }

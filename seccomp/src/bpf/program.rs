@@ -9,7 +9,7 @@ use super::instruction::Instruction;
 pub struct Program(pub(super) Vec<Instruction>);
 
 impl Program {
-    /// Checks instructions as seccomp(2) does.
+    /// Checks instructions as seccomp(2) does. Errors: the kernel would refuse the program.
     pub fn new(instructions: Vec<Instruction>) -> Result<Program, InvalidProgram> {
         check(&instructions)?;
         Ok(Program(instructions))
