@@ -4,6 +4,7 @@
 use super::absent::{is_false, null_default};
 use super::linux::*;
 use super::process::*;
+use super::resources::Resources;
 use super::{json_path, known, strict, typos};
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;

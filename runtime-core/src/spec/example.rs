@@ -5,6 +5,7 @@
 use super::document::*;
 use super::linux::*;
 use super::process::*;
+use super::resources::{DeviceCgroup, Resources};
 use super::state::OCI_VERSION;
 
 fn strings(list: &[&str]) -> Vec<String> {

@@ -24,6 +24,7 @@ mod names;
 #[cfg(feature = "oci-spec")]
 mod oci;
 mod process;
+mod resources;
 pub(crate) mod state;
 mod strict;
 mod typos;
@@ -33,6 +34,7 @@ pub use features::*;
 pub use linux::*;
 pub use names::Names;
 pub use process::*;
+pub use resources::*;
 pub use state::*;
 
 #[cfg(test)]
