@@ -155,6 +155,7 @@ mod path;
 mod prepare;
 mod resctrl;
 pub mod spec;
+mod exit_status;
 mod state;
 mod stdio;
 mod terminal;
@@ -171,9 +172,9 @@ pub use ops::{
     Listed, Output, Pending, Process, Rootless, Runtime, State, check_preserved_fds, features,
 };
 pub use parent::self_exe::{Protection, protect_program, protection};
-pub use runtime_sys::process::ExitStatus;
 pub use stdio::Stdio;
 #[cfg(feature = "tokio")]
 pub use terminal::AsyncTerminal;
 pub use terminal::Terminal;
 pub use userns::is_initial_user_namespace;
+pub use exit_status::ExitStatus;

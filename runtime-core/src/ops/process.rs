@@ -6,6 +6,7 @@ use super::options::Streams;
 use crate::boundary::plan::Plan;
 use crate::cgroup::oom::OomWatch;
 use crate::error::{Context, Error, Result, Warning};
+use crate::exit_status::ExitStatus;
 use crate::marks::{Mark, Traced};
 use crate::parent::child::{Child, Running};
 use crate::parent::reap;
@@ -14,7 +15,6 @@ use crate::state::record::Record;
 use crate::stdio::Collected;
 use crate::terminal::Terminal;
 use crate::watch::{self, Watch};
-use runtime_sys::process::ExitStatus;
 use runtime_sys::{Errno, fd, process};
 use std::io::{PipeReader, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -261,7 +261,10 @@ impl Process {
         match *status {
             Some(status) => Ok(status),
             // The process has not been reaped, so the pid is not reused.
-            None => Ok(*status.insert(reap::status_of(self.running.pid).context(|| "waitid")?)),
+            None => {
+                let kept = reap::status_of(self.running.pid).context(|| "waitid")?;
+                Ok(*status.insert(ExitStatus::new(kept)))
+            }
         }
     }
 
@@ -270,7 +273,8 @@ impl Process {
     pub fn try_wait(&self) -> Result<Option<ExitStatus>> {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         if status.is_none() {
-            *status = process::try_wait(&self.running.pidfd, 0).context(|| "waitid")?;
+            let ended = process::try_wait(&self.running.pidfd, 0).context(|| "waitid")?;
+            *status = ended.map(ExitStatus::new);
         }
         Ok(*status)
     }

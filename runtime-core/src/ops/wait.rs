@@ -3,10 +3,11 @@
 
 use super::container::Container;
 use crate::error::{Context, Result};
+use crate::exit_status::ExitStatus;
 use crate::parent::reap;
 use crate::path::proc::PidFile;
 use crate::state::process::ProcessId;
-use runtime_sys::process::{ExitStatus, exit_of_reaped};
+use runtime_sys::process::exit_of_reaped;
 use runtime_sys::{Errno, fd};
 use std::os::fd::OwnedFd;
 
@@ -39,11 +40,12 @@ impl Container {
 pub(super) fn status_of(process: &ProcessId, pidfd: &OwnedFd) -> Result<Option<ExitStatus>> {
     // First the status, then the identity: a pid that belongs to this zombie belonged to it before.
     match reap::status_of(process.pid) {
-        Ok(status) if process.is_zombie()? => return Ok(Some(status)),
+        Ok(status) if process.is_zombie()? => return Ok(Some(ExitStatus::new(status))),
         Ok(_) | Err(Errno::ENOENT | Errno::ESRCH | Errno::EACCES) => {}
         Err(errno) => return Err(errno).context(|| format!("read {}", PidFile::new(process.pid, "stat"))),
     }
-    exit_of_reaped(pidfd).context(|| "ioctl(PIDFD_GET_INFO)")
+    let status = exit_of_reaped(pidfd).context(|| "ioctl(PIDFD_GET_INFO)")?;
+    Ok(status.map(ExitStatus::new))
 }
 
 #[cfg(test)]
