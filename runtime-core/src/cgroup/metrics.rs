@@ -2,7 +2,7 @@
 //! The resource usage of a container, as the files of its cgroup have it.
 
 use super::group::Cgroup;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path;
 use runtime_sys::text::c_str;
 use runtime_sys::{Errno, dir, fd};
@@ -26,6 +26,8 @@ pub struct Metrics {
     pub io: Vec<IoMetrics>,
     /// The files hugetlb.*: an entry for each size of pages.
     pub hugetlb: Vec<HugetlbMetrics>,
+    /// The files rdma.*: an entry for each device.
+    pub rdma: Vec<RdmaMetrics>,
     /// cpu.pressure.
     pub cpu_pressure: Option<Psi>,
     /// memory.pressure.
@@ -50,6 +52,11 @@ pub struct MemoryMetrics {
     pub swap_max: Option<u64>,
     /// memory.swap.peak: the highest usage of swap so far. Needs Linux 6.5.
     pub swap_peak: Option<u64>,
+    /// memory.zswap.current: the memory that compressed swap takes, a part of `current`. Needs Linux
+    /// 5.19 with CONFIG_ZSWAP.
+    pub zswap_current: Option<u64>,
+    /// memory.zswap.max: the limit on `zswap_current`; `u64::MAX` without one. Needs Linux 5.19.
+    pub zswap_max: Option<u64>,
     /// memory.stat: bytes, and counts, by the kernel's names (`anon`, ...).
     pub stat: BTreeMap<String, u64>,
     /// memory.events: counts, by the kernel's names (`oom_kill`, ...).
@@ -94,6 +101,18 @@ pub struct HugetlbMetrics {
     pub events_max: u64,
 }
 
+/// A line of rdma.current and of rdma.max: the resources of one device.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RdmaMetrics {
+    /// The name of the device (`mlx5_0`, ...).
+    pub device: String,
+    /// The numbers in use, by the kernel's names (`hca_handle`, `hca_object`).
+    pub current: BTreeMap<String, u64>,
+    /// The limits on `current`; `u64::MAX` without one.
+    pub max: BTreeMap<String, u64>,
+}
+
 /// Pressure stall information (Documentation/accounting/psi.rst), if the kernel has it: CONFIG_PSI,
 /// without psi=0.
 #[non_exhaustive]
@@ -128,8 +147,22 @@ pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 impl Cgroup {
     /// Reads all statistics, except those that the host does not account for.
     pub(crate) fn metrics(&self) -> Result<Metrics> {
-        Ok(Metrics {
-            cpu: pairs(&self.text(c"cpu.stat")?),
+        let rdma = rdma(&self.text(c"rdma.current")?, &self.text(c"rdma.max")?);
+        // KERNEL(5.19): memory.zswap.*
+        let (zswap_current, zswap_max) =
+            (self.number(c"memory.zswap.current")?, self.number(c"memory.zswap.max")?);
+        let mut metrics = Metrics { rdma, ..self.metrics_of_runc()? };
+        if let Some(memory) = &mut metrics.memory {
+            (memory.zswap_current, memory.zswap_max) = (zswap_current, zswap_max);
+        }
+        Ok(metrics)
+    }
+
+    /// Reads the statistics that [`Stats`](super::stats::Stats) has.
+    ///
+    /// Errors: [`ErrorKind::NotRunning`] if the cgroup was removed meanwhile.
+    pub(super) fn metrics_of_runc(&self) -> Result<Metrics> {
+        let metrics = Metrics {
             memory: self.memory()?,
             pids: self.pids_metrics()?,
             io: io(&self.text(c"io.stat")?),
@@ -137,7 +170,16 @@ impl Cgroup {
             cpu_pressure: self.psi(c"cpu.pressure")?,
             memory_pressure: self.psi(c"memory.pressure")?,
             io_pressure: self.psi(c"io.pressure")?,
-        })
+            ..Metrics::default()
+        };
+        // Every cgroup has this file. It is read last, so the others were not missing because the
+        // cgroup was removed.
+        let cpu = self.optional(c"cpu.stat")?.ok_or_else(|| self.is_gone())?;
+        Ok(Metrics { cpu: pairs(&cpu), ..metrics })
+    }
+
+    fn is_gone(&self) -> Error {
+        Error::new(ErrorKind::NotRunning, format!("the cgroup {} was removed meanwhile", self.path))
     }
 
     /// Returns the content of a file; `None` if the file does not exist.
@@ -147,6 +189,8 @@ impl Cgroup {
             // EOPNOTSUPP: a pressure file, while PSI is disabled. EISDIR: a cgroup that the container
             // has made with the name of a file that the kernel does not have.
             Err(Errno::ENOENT | Errno::EOPNOTSUPP | Errno::EISDIR) => Ok(None),
+            // The cgroup was removed between open(2) and read(2).
+            Err(Errno::ENODEV) => Err(self.is_gone()),
             Err(errno) => Err(Error::os(errno, format!("read {}/{}", self.path, path::show(file)))),
         }
     }
@@ -176,6 +220,8 @@ impl Cgroup {
             swap_max: self.number(c"memory.swap.max")?,
             // KERNEL(6.5): memory.swap.peak
             swap_peak: self.number(c"memory.swap.peak")?,
+            zswap_current: None,
+            zswap_max: None,
             stat: pairs(&self.text(c"memory.stat")?),
             events: pairs(&self.text(c"memory.events")?),
         }))
@@ -258,7 +304,28 @@ pub(super) fn io(text: &str) -> Vec<IoMetrics> {
     text.lines().filter_map(device).collect()
 }
 
+/// Parses rdma.current and rdma.max: lines such as `mlx5_0 hca_handle=2 hca_object=max`.
+pub(super) fn rdma(current: &str, max: &str) -> Vec<RdmaMetrics> {
+    let mut devices: BTreeMap<&str, RdmaMetrics> = BTreeMap::new();
+    let mut read = |text, field: fn(&mut RdmaMetrics) -> &mut BTreeMap<String, u64>| {
+        for line in str::lines(text) {
+            let Some((device, words)) = line.split_once(' ') else { continue };
+            let metrics = devices.entry(device).or_default();
+            device.clone_into(&mut metrics.device);
+            let pair = |word: &str| {
+                let (key, value) = word.split_once('=')?;
+                Some((key.to_owned(), if value == "max" { u64::MAX } else { value.parse().ok()? }))
+            };
+            *field(metrics) = collect(&mut words.split_ascii_whitespace().filter_map(pair));
+        }
+    };
+    read(current, |metrics| &mut metrics.current);
+    read(max, |metrics| &mut metrics.max);
+    devices.into_values().collect()
+}
+
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)]
 mod tests {
     use super::*;
 
@@ -276,6 +343,32 @@ mod tests {
         assert_eq!(devices.iter().map(|it| (it.major, it.minor)).collect::<Vec<_>>(), [(8, 0), (7, 1)]);
         let stat = devices.first().map(|device| device.stat.iter().map(|(k, v)| (k.as_str(), *v)).collect());
         assert_eq!(stat, Some(vec![("cost.usage", 7), ("rbytes", 1), ("rios", 3), ("wbytes", 2)]));
+    }
+
+    #[test]
+    fn rdma_devices_are_parsed() {
+        let current = "mlx4_0 hca_handle=2 hca_object=2000\nocrdma1 hca_handle=3 hca_object=0\n";
+        let devices = rdma(current, "ocrdma1 hca_handle=4 hca_object=max\nx\n");
+        let names: Vec<_> = devices.iter().map(|it| it.device.as_str()).collect();
+        assert_eq!(names, ["mlx4_0", "ocrdma1"]);
+        assert_eq!((devices[0].current["hca_object"], devices[0].max.len()), (2000, 0));
+        assert_eq!((devices[1].max["hca_handle"], devices[1].max["hca_object"]), (4, u64::MAX));
+    }
+
+    /// Root only.
+    #[test]
+    fn a_removed_cgroup_has_no_statistics() {
+        let own = crate::cgroup::Hierarchy::find().unwrap();
+        let own = own.of_process(std::process::id() as i32).unwrap();
+        let path = format!("{}/gone-{}", own.path, std::process::id());
+        std::fs::create_dir(&path).unwrap();
+        let cgroup = Cgroup::from_record(&path).unwrap().unwrap();
+        let (metrics, stats) = (cgroup.metrics().unwrap(), cgroup.stats());
+        assert!(metrics.cpu.contains_key("usage_usec") && stats.is_ok(), "{metrics:?} {stats:?}");
+        std::fs::remove_dir(&path).unwrap();
+        for error in [cgroup.metrics().unwrap_err(), cgroup.stats().unwrap_err()] {
+            assert_eq!(error.kind(), ErrorKind::NotRunning, "{error:?}");
+        }
     }
 
     /// A real cgroup, with as many controllers as the host has. Root only.

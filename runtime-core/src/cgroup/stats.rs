@@ -6,7 +6,9 @@ use super::group::Cgroup;
 #[cfg(feature = "fuzzing")]
 use super::metrics;
 use super::metrics::is_default;
-pub use super::metrics::{HugetlbMetrics, IoMetrics, MemoryMetrics, Metrics, PidsMetrics, Pressure, Psi};
+pub use super::metrics::{
+    HugetlbMetrics, IoMetrics, MemoryMetrics, Metrics, PidsMetrics, Pressure, Psi, RdmaMetrics,
+};
 use crate::error::Result;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -195,7 +197,7 @@ pub struct IntelRdtStats {}
 impl Cgroup {
     /// Reads all statistics, except those that the host does not account for.
     pub(crate) fn stats(&self) -> Result<Stats> {
-        let mut stats = Stats::from(self.metrics()?);
+        let mut stats = Stats::from(self.metrics_of_runc()?);
         if stats.pids.current == 0 {
             stats.pids.current = self.pids()?.len() as u64;
         }
@@ -286,6 +288,7 @@ pub(super) fn check_parsers(text: &str) {
         cpu_pressure: Some(metrics::psi(text)),
         memory: Some(memory),
         io: metrics::io(text),
+        rdma: metrics::rdma(text, text),
         ..Metrics::default()
     });
     assert!(serde_json::to_string(&stats).is_ok());

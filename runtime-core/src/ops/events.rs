@@ -37,8 +37,8 @@ pub struct Events {
 impl Container {
     /// Returns the container's resource usage in the format of runc.
     ///
-    /// Errors: [`ErrorKind::NotFound`], [`ErrorKind::NotRunning`]; [`ErrorKind::Unsupported`]: the
-    /// container has no cgroup of its own.
+    /// Errors: [`ErrorKind::NotFound`]; [`ErrorKind::NotRunning`], also if the cgroup is removed
+    /// meanwhile; [`ErrorKind::Unsupported`]: the container has no cgroup of its own.
     pub fn stats(&self) -> Result<Stats> {
         self.running_cgroup()?.stats()
     }
@@ -118,7 +118,9 @@ impl Events {
         self.next_stats = Instant::now() + self.interval;
         match self.cgroup.stats() {
             // The cgroup has just been removed.
-            Err(error) if error.errno() == Some(libc::ENODEV) => Ok(Look::End),
+            Err(error) if error.kind() == ErrorKind::NotRunning || error.errno() == Some(libc::ENODEV) => {
+                Ok(Look::End)
+            }
             other => Ok(Look::Event(Event::Stats(Box::new(other?)))),
         }
     }
