@@ -46,6 +46,7 @@
 //! | a terminal | [`ContainerBuilder::terminal`], [`Terminal`] | `terminal` |
 //! | limits, and kills by the OOM killer | `linux.resources`, [`Process::oom_killed`], [`Container::events`] | `memory_limit` |
 //! | hooks that are functions | [`ContainerBuilder::create_runtime_hook`] | `hooks` |
+//! | a root file system of overlays and other mounts | [`ContainerBuilder::rootfs_mounts`] | |
 //! | from a `Spec` of oci-spec | the feature `oci-spec`: `TryFrom` of [`spec::Spec`] | `oci_spec` |
 //! | without rights | [`spec::Spec::into_rootless`], [`protect_program`] | `rootless` |
 //!
@@ -142,6 +143,7 @@ mod cgroup;
 mod child;
 mod config;
 mod error;
+mod exit_status;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod for_fuzzing;
@@ -155,7 +157,6 @@ mod path;
 mod prepare;
 mod resctrl;
 pub mod spec;
-mod exit_status;
 mod state;
 mod stdio;
 mod terminal;
@@ -166,6 +167,7 @@ mod watch;
 
 pub use cgroup::{is_unified, stats};
 pub use error::{Error, ErrorKind, OsError, Result, Warning};
+pub use exit_status::ExitStatus;
 pub use id::ContainerId;
 pub use ops::{
     CgroupManager, Container, ContainerBuilder, DeleteOptions, Event, Events, ExecBuilder, HookResult,
@@ -177,4 +179,3 @@ pub use stdio::Stdio;
 pub use terminal::AsyncTerminal;
 pub use terminal::Terminal;
 pub use userns::is_initial_user_namespace;
-pub use exit_status::ExitStatus;

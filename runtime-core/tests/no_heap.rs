@@ -119,7 +119,17 @@ fn containers() {
             })
             .unwrap();
         let bundle = if round % 2 == 0 { bundle } else { in_user_namespace(bundle) };
-        let create = runtime.builder(id.clone(), bundle.path()).parallel(round % 4 == 0);
+        let mut create = runtime.builder(id.clone(), bundle.path()).parallel(round % 4 == 0);
+        if round % 3 == 0 {
+            let root = spec::Mount {
+                source: bundle.rootfs("").display().to_string(),
+                options: vec!["rbind".into(), "nosuid".into()],
+                ..Default::default()
+            };
+            let below =
+                spec::Mount { destination: "/srv".into(), kind: "tmpfs".into(), ..Default::default() };
+            create = create.rootfs_mounts([root, below]);
+        }
         let created = create.create().unwrap_or_else(|e| panic!("{round}: {e:?}"));
         container.start().unwrap();
         let process = spec::Process {

@@ -203,12 +203,10 @@ impl ParentEnd {
     /// Waits for the next reply like [`receive`](Self::receive), and returns the descriptor that
     /// came with it too.
     pub(crate) fn receive_with_fd(&self) -> Result<(Option<Reply>, Option<OwnedFd>)> {
-        let mut bytes = [0; WIRE_LEN];
-        match socket::recv_fd(&self.socket, &mut bytes)? {
-            (0, _) => Ok((None, None)),
-            (WIRE_LEN, fd) => Ok((Some(Reply::decode(bytes).ok_or(Errno::EBADMSG)?), fd)),
-            _ => Err(Errno::EBADMSG),
-        }
+        Ok(match self.next_reply(|buf| socket::recv_fd(&self.socket, buf))? {
+            Some((reply, fd)) => (Some(reply), fd),
+            None => (None, None),
+        })
     }
 
     /// Lets the child go on. Succeeds even if the child is gone: [`receive`](Self::receive) then

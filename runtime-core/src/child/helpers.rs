@@ -21,7 +21,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// Closes all descriptors that a helper does not need. The standard streams too: a helper prints
 /// nothing.
-fn close_others(holds: &mut [RawFd]) -> Result<(), StepFailure> {
+pub(super) fn close_others(holds: &mut [RawFd]) -> Result<(), StepFailure> {
     close_all_but(0, holds).during(Call::CloseRange).step(Step::CloseOthers)
 }
 
@@ -138,10 +138,12 @@ impl TreeCloner<'_> {
         chroot(c".").during(Call::Chroot)
     }
 
-    /// Sends the rootfs and its mount point, which the init may have no permission to reach.
+    /// Sends the rootfs, unless the init has it, and its mount point, which the init may have no
+    /// permission to reach.
     fn send_root(&self, rootfs: &Rootfs) -> StepResult {
-        let later = rootfs.tree.for_cloner(Cloner::Helper).ok_or((Call::CloneTree, Errno::EBADF))?;
-        self.send(&later.clone_tree()?)?;
+        if let Some(later) = rootfs.tree.for_cloner(Cloner::Helper) {
+            self.send(&later.clone_tree()?)?;
+        }
         if rootfs.uses_mntns_holder() {
             return Ok(());
         }

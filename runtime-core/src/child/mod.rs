@@ -22,6 +22,7 @@ mod procfs;
 mod remount;
 mod report;
 mod rootfs;
+pub(crate) mod rootfs_maker;
 pub(crate) mod streams;
 
 #[cfg(feature = "fuzzing")]

@@ -25,8 +25,18 @@ use std::os::fd::OwnedFd;
 
 /// Makes and attaches the mounts of config.json, in their order.
 pub(super) fn attach_all(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Result<(), StepFailure> {
-    let Rootfs { root: current, mounts, helper, .. } = rootfs;
-    let suppliers = Suppliers::new(channel, helper);
+    let Rootfs { root, mounts, helper, .. } = rootfs;
+    attach_below(root, mounts, Suppliers::new(channel, helper), proc)
+}
+
+/// Makes `mounts` below `current`, which a mount on the root replaces.
+pub(super) fn attach_below(
+    current: &mut OwnedFd,
+    mounts: &mut [Mount],
+    suppliers: Suppliers<'_>,
+    proc: &Proc,
+) -> Result<(), StepFailure> {
+    let channel = suppliers.channel;
     let has_remounts = mounts.iter().any(|m| matches!(m.what, MountKind::Remount(_)));
     let clones_inside = mounts.iter().any(|m| matches!(m.what, MountKind::FromContainer(_)));
     let mut kept = 0;

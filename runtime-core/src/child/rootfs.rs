@@ -21,7 +21,7 @@ use std::os::fd::OwnedFd;
 /// says. The process's own root directory stays the same.
 pub(super) fn attach(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Result<(), StepFailure> {
     if rootfs.own_namespace {
-        cut_off(rootfs, proc).step(Step::Propagation)?;
+        cut_off(&mut rootfs.chrooted, proc).step(Step::Propagation)?;
     }
     let mut attach = || -> StepResult {
         let suppliers = Suppliers::new(channel, &rootfs.helper);
@@ -46,14 +46,14 @@ pub(super) fn attach(rootfs: &mut Rootfs, proc: &Proc, channel: &ChildEnd) -> Re
 /// Makes the mounts slaves, so that nothing propagates to the host. Not private, because hooks rely
 /// on seeing new mounts of the host. In a chroot, the mounts outside of it become slaves too. Sets
 /// `chrooted`, if the parent could not tell.
-fn cut_off(rootfs: &mut Rootfs, proc: &Proc) -> StepResult {
+pub(super) fn cut_off(chrooted: &mut bool, proc: &Proc) -> StepResult {
     let enslave = || mount::set_propagation(c"/", MS_REC | MS_SLAVE).during(Call::MountPropagation);
-    if !rootfs.chrooted {
+    if !*chrooted {
         return enslave();
     }
     let back = fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0).during(Call::Open)?;
     let before = fd::place(c"/").during(Call::Stat)?;
-    rootfs.chrooted = match leave_chroot(proc) {
+    *chrooted = match leave_chroot(proc) {
         // Without CAP_SYS_CHROOT the process counts as outside of a chroot: only a program that has
         // dropped the capability since could have put it into one, and exec could not join the
         // container either.
@@ -64,7 +64,7 @@ fn cut_off(rootfs: &mut Rootfs, proc: &Proc) -> StepResult {
         }
     };
     enslave()?;
-    if rootfs.chrooted { enter_directory(&back) } else { Ok(()) }
+    if *chrooted { enter_directory(&back) } else { Ok(()) }
 }
 
 /// Leaves the chroot, if the runtime is in one: setns(2) into the present mount namespace changes the

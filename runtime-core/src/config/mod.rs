@@ -18,6 +18,7 @@ pub(crate) mod namespaces;
 pub(crate) mod net_devices;
 pub(crate) mod process;
 pub(crate) mod resources;
+pub(crate) mod rootfs_mounts;
 mod scheduling;
 mod seccomp;
 pub(crate) mod sysctl;

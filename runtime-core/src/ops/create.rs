@@ -12,6 +12,7 @@ use super::inherited::Inherited;
 use super::notify;
 use super::options::{ProcessOptions, process_options};
 use super::process::{Pending, Process};
+use super::rootfs_mounts::GivenMounts;
 use super::target::{CgroupManager, Rootless, Target};
 use super::transaction::{Made, Transaction};
 use crate::boundary::plan::{Keeps, Plan};
@@ -54,6 +55,7 @@ pub struct ContainerBuilder {
     notify: bool,
     parallel: bool,
     hooks: CallerHooks,
+    rootfs_mounts: Option<GivenMounts>,
     pub(super) options: ProcessOptions,
 }
 
@@ -80,6 +82,7 @@ impl Runtime {
             notify: false,
             parallel: false,
             hooks: CallerHooks::default(),
+            rootfs_mounts: None,
             options: ProcessOptions::default(),
         }
     }
@@ -196,6 +199,30 @@ impl ContainerBuilder {
         self
     }
 
+    /// Makes the root file system of `mounts`, in their order, instead of using what is at
+    /// `root.path`, as containerd expects it of a shim. `root.path` names an existing directory, on
+    /// which the mounts are made. The first of them has the destination `/`, or none; the
+    /// destination of each other is a path below that. Types, sources and options are those of
+    /// `mounts` in config.json: `bind`, `overlay`, a file system on a block device. For the layers
+    /// of an overlay there is no limit of a page (since Linux 6.7).
+    ///
+    /// The mounts are only in the container's mount namespace. They end with its last process, and
+    /// nothing has to be unmounted if the creation fails or the calling program is killed. Programs
+    /// of the host, such as createRuntime hooks, see them at the path of the rootfs if they enter
+    /// that namespace. A container without a mount namespace of its own has its root file system in
+    /// the caller's, until [`Container::delete`](crate::Container::delete).
+    ///
+    /// This takes CAP_SYS_ADMIN outside of the container's user namespace. It blocks for as long as
+    /// the kernel takes to mount.
+    ///
+    /// Errors of the operation: [`ErrorKind::InvalidConfig`] or [`ErrorKind::Unsupported`], with the
+    /// [`field`](Error::field) `rootfs_mounts[0].options`, for example; [`ErrorKind::Setup`] if the
+    /// kernel refuses a mount.
+    pub fn rootfs_mounts(mut self, mounts: impl IntoIterator<Item = spec::Mount>) -> Self {
+        self.rootfs_mounts = Some(GivenMounts::new(mounts.into_iter().collect()));
+        self
+    }
+
     /// Uses chroot(2) instead of pivot_root(2), for a rootfs on an initramfs.
     /// Less safe: the host's mounts stay in the mount namespace.
     pub fn no_pivot(mut self, no_pivot: bool) -> Self {
@@ -266,6 +293,8 @@ impl ContainerBuilder {
         }
         let cgroups_path = spec.linux.as_ref().map_or("", |linux| linux.cgroups_path.as_str());
         let rootfs = bundle.resolve(&config.rootfs);
+        let rootfs_mounts = self.rootfs_mounts.take();
+        let rootfs_mounts = rootfs_mounts.map(|mounts| mounts.check(&bundle.path, &rootfs)).transpose()?;
         let target = Target::find(&config, rootfs, id, self.cgroup_manager, cgroups_path)?;
         let filter =
             config.seccomp.as_ref().map(prepare::seccomp::compile).transpose().traced(Mark::CompileFilter)?;
@@ -274,7 +303,8 @@ impl ContainerBuilder {
         let (given, streams) = self.options.take_extras()?;
         let mut hooks = std::mem::take(&mut self.hooks);
         let keeps = groups_to_keep(&config)?;
-        let mut extras = Extras { keeps, filter, has_caller_hooks: !hooks.are_none(), ..given };
+        let mut extras =
+            Extras { keeps, filter, has_caller_hooks: !hooks.are_none(), rootfs_mounts, ..given };
 
         // The record names everything that will be made, and is written first.
         let record = record(id, bundle.path, &config, *spec, process, &target, &extras);

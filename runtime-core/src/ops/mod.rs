@@ -24,6 +24,7 @@ mod options;
 mod pause;
 mod process;
 mod ps;
+mod rootfs_mounts;
 mod start;
 mod state;
 mod target;

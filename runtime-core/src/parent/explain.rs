@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Error messages for the child's eight bytes: what failed and where, the cause, and a hint.
 
-use crate::boundary::plan::{MountKind, Plan, Program};
+use crate::boundary::plan::{Mount, MountKind, Plan, Program};
 use crate::boundary::step::{Call, Step, StepFailure};
 use crate::child::devices;
 use crate::error::{Error, ErrorKind};
@@ -281,9 +281,14 @@ fn subject(step: Step, item: usize, plan: &Plan) -> String {
 }
 
 fn mount(i: usize, call: Call, errno: Errno, words: Option<&str>, plan: &Plan) -> Error {
-    let Some(m) = plan.container.as_ref().and_then(|c| c.rootfs.mounts.get(i)) else {
-        return plain(call, errno).wrap(format!("mounts[{i}]"));
-    };
+    match plan.container.as_ref().and_then(|c| c.rootfs.mounts.get(i)) {
+        Some(m) => of_mount(&format!("mounts[{i}]"), m, call, errno, words),
+        None => plain(call, errno).wrap(format!("mounts[{i}]")),
+    }
+}
+
+/// Makes the error for the mount `m`, which is called `at`.
+fn of_mount(at: &str, m: &Mount, call: Call, errno: Errno, words: Option<&str>) -> Error {
     let destination = name(Some(&m.destination));
     let cause = match (call, errno) {
         (Call::Open, Errno::ELOOP | Errno::ENOTDIR) if m.no_follow => {
@@ -355,7 +360,20 @@ fn mount(i: usize, call: Call, errno: Errno, words: Option<&str>, plan: &Plan) -
         _ => plain(call, errno),
     };
     let source = m.source.to_string_lossy();
-    cause.wrap(format!("error mounting {source:?} to rootfs at {destination:?} (mounts[{i}])"))
+    cause.wrap(format!("error mounting {source:?} to rootfs at {destination:?} ({at})"))
+}
+
+/// Makes the error for a failure of the process that makes the root file system of `mounts`.
+pub(super) fn rootfs_maker(failure: StepFailure, words: Option<&str>, mounts: &[Mount]) -> Error {
+    let StepFailure { step, call, errno, item } = failure;
+    let error = match mounts.get(item as usize).filter(|_| step == Step::Mount) {
+        Some(m) => {
+            let at = format!("rootfs_mounts[{item}]");
+            of_mount(&at, m, call, errno, words).at(&at)
+        }
+        None => plain(call, errno).wrap("rootfs_mounts: making the root file system"),
+    };
+    error.of_kind(ErrorKind::Setup).in_step(step)
 }
 
 /// The hint for a tree that cannot be cloned.

@@ -2,15 +2,17 @@
 //! The processes that the parent clones for one task beside the container's process.
 
 use super::cloned::Cloned;
-use super::ids;
+use super::{explain, ids};
 use crate::boundary::channel;
-use crate::boundary::plan::Plan;
+use crate::boundary::plan::{Mount, MountKind, Plan};
 use crate::boundary::reply::Reply;
+use crate::boundary::tree::Tree;
 use crate::child::helpers::{MntnsHolder, RouteOpener, TreeCloner, UsernsHolder};
+use crate::child::rootfs_maker::{Place, RootfsMaker};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path::proc;
 use crate::values::IdRange;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// The state of the helper that clones trees in the init's mount namespace, with rights that the
 /// init does not have ([`Cloner::Helper`](crate::boundary::tree::Cloner::Helper)).
@@ -82,4 +84,27 @@ pub(crate) fn user_namespace(uid: &[IdRange], gid: &[IdRange]) -> Result<OwnedFd
     let proc = proc::host()?;
     ids::write_maps(&proc, holder.pid, uid, gid)?;
     Ok(namespace)
+}
+
+/// Makes the root file system of `mounts` in a process of its own: a detached tree, which is gone
+/// with its last descriptor.
+pub(crate) fn make_rootfs(place: &Place<'_>, mounts: &mut [Mount]) -> Result<OwnedFd> {
+    let (parent, child) = channel::channel()?;
+    let proc = proc::host()?;
+    let mut holds: Vec<RawFd> = child.descriptors().into();
+    holds.extend([place.dir.as_raw_fd(), proc.as_fd().as_raw_fd()]);
+    holds.extend(mounts.iter().filter_map(|mount| match &mount.what {
+        MountKind::Tree { tree: Tree::Cloned(tree), .. } => Some(tree.as_raw_fd()),
+        _ => None,
+    }));
+    let maker = RootfsMaker { place, mounts: &mut *mounts, proc: &proc, channel: &child, holds: &mut holds };
+    let maker = Cloned::new(0, None, maker, parent)?;
+    drop(child);
+    match maker.channel.receive_with_fd().context(|| "recv")? {
+        (Some(Reply::Ready), Some(tree)) => Ok(tree),
+        (Some(Reply::Failed(failure)), _) => {
+            Err(explain::rootfs_maker(failure, maker.channel.kernel_message(), mounts))
+        }
+        _ => Err(maker.ended()),
+    }
 }

@@ -2,6 +2,8 @@
 //! The parts of a plan that are not in config.json.
 
 use crate::boundary::plan::Keeps;
+use crate::child::rootfs_maker::Place;
+use crate::config::mounts::Mount;
 use crate::config::process::variable;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::state::filter::CompiledFilter;
@@ -31,6 +33,16 @@ pub(crate) struct Extras {
     pub(crate) fifo: Option<OwnedFd>,
     /// The seccomp filter.
     pub(crate) filter: Option<CompiledFilter>,
+    /// The mounts that make the root file system.
+    pub(crate) rootfs_mounts: Option<RootfsMounts>,
+}
+
+/// The mounts that make the root file system, and the function that makes them. It is called through a
+/// pointer, so that programs that never give such mounts, like the command line, do not contain it.
+#[derive(Debug)]
+pub(crate) struct RootfsMounts {
+    pub(crate) mounts: Vec<Mount>,
+    pub(crate) make: fn(&[Mount], &Place<'_>) -> Result<OwnedFd>,
 }
 
 /// Returns `env`, which has one entry for each name, with the variables of the caller set. Fails for

@@ -10,11 +10,12 @@ mod mounts;
 mod namespaces;
 mod process;
 mod rootfs;
+pub(crate) mod rootfs_mounts;
 pub(crate) mod seccomp;
 mod source;
 mod trees;
 
-pub(crate) use extras::{Extras, Host, set_env};
+pub(crate) use extras::{Extras, Host, RootfsMounts, set_env};
 pub(crate) use process::attributes;
 
 use crate::boundary::plan::{Hide, InitPlan, Join, Plan, Sysctl};
@@ -48,7 +49,10 @@ pub(crate) fn for_create(config: &Config, id: &str, host: &Host<'_>, extras: Ext
         loopback: is_new(NamespaceKind::Network),
         hostname: config.hostname.as_deref().map(c_string).transpose()?,
         domainname: config.domainname.as_deref().map(c_string).transpose()?,
-        rootfs: rootfs::rootfs(config, host, &joins, barrier, extras.no_pivot)?,
+        rootfs: {
+            let given = extras.rootfs_mounts.as_ref();
+            rootfs::rootfs(config, host, &joins, barrier, extras.no_pivot, given)?
+        },
         sysctls: config
             .sysctls
             .iter()

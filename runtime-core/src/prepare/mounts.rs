@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The plan of `mounts`: opens and clones their sources, maps ids, translates options.
 
-mod filesystem;
+pub(super) mod filesystem;
 mod sysfs;
 
 use super::extras::Host;
@@ -133,7 +133,7 @@ impl<'a> Planner<'a> {
                 let new = NewMount {
                     fstype: fstype.clone(),
                     options: filesystem::options(
-                        i,
+                        format_args!("mounts[{i}]"),
                         m,
                         (*kind, fstype),
                         source,

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The plan of the root file system and its devices.
 
-use super::extras::Host;
+use super::extras::{Host, RootfsMounts};
 use super::trees::{HostFile, Trees};
 use super::{labels, mounts};
 use crate::boundary::plan::{Dev, DevPlace, Join, Node, Rootfs};
 use crate::boundary::tree::{self, Cloner, Later, NewNode, Shape, Tree, TreeHelper};
 use crate::child::devices::DEVICE_MODE;
+use crate::child::rootfs_maker::Place;
 use crate::config::Config;
 use crate::config::devices::{Node as NodeConfig, NodeKind};
 use crate::config::field::invalid;
@@ -29,6 +30,7 @@ pub(super) fn rootfs(
     joins: &[Join],
     barrier: bool,
     no_pivot: bool,
+    given: Option<&RootfsMounts>,
 ) -> Result<Rootfs> {
     let path = host.rootfs;
     let dir = open_rootfs(path)?;
@@ -40,7 +42,14 @@ pub(super) fn rootfs(
     if config.mount_label.is_some() {
         labels::require_selinux("linux.mountLabel")?;
     }
-    let tree = rootfs_tree(&dir, path, config, &mut trees)?;
+    let tree = match given {
+        Some(given) => {
+            let locks = trees.cloner() != Cloner::Parent;
+            let place = Place { dir: &dir, may_be_chrooted: may_be_chrooted()?, locks };
+            Tree::Cloned((given.make)(&given.mounts, &place)?)
+        }
+        None => rootfs_tree(&dir, path, config, &mut trees)?,
+    };
     let mounts = mounts::mounts(config, host, joins, &dir, &mut trees)?;
     Ok(Rootfs {
         tree,

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod asynchronous;
+mod rootfs_mounts;
 mod support;
 
 use conformance::Bundle;

@@ -41,7 +41,11 @@ impl Mount {
     /// Checks the mount `i`. A relative source begins at `bundle`. `rootfs` is the path of the
     /// rootfs in the form of [`clean`].
     pub(crate) fn new(i: usize, spec: &spec::Mount, bundle: &str, rootfs: &str) -> Result<Self> {
-        let at = format_args!("mounts[{i}]");
+        Self::checked(format_args!("mounts[{i}]"), spec, bundle, rootfs)
+    }
+
+    /// Checks the mount that is called `at` in errors, as [`new`](Self::new) does.
+    pub(crate) fn checked(at: Arguments<'_>, spec: &spec::Mount, bundle: &str, rootfs: &str) -> Result<Self> {
         let options = Options::new(at, &spec.kind, &spec.options)?;
         if spec.destination.is_empty() {
             return Err(invalid(format_args!("{at}.destination"), "must be given"));

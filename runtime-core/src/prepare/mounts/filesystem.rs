@@ -15,9 +15,10 @@ const PARAMETER_MAX: usize = 255;
 /// The longest data (a page) and the longest source (a path) that mount(2) takes, in bytes.
 const PAGE_MAX: usize = 4095;
 
-/// Returns the source, the flags and the options of a file system.
-pub(super) fn options(
-    i: usize,
+/// Returns the source, the flags and the options of a file system. `at` is the name of the mount in
+/// errors.
+pub(in crate::prepare) fn options(
+    at: Arguments<'_>,
     m: &MountConfig,
     (kind, fstype): (Filesystem, &CStr),
     source: &CStr,
@@ -43,7 +44,7 @@ pub(super) fn options(
     if fits(source) && own.iter().all(option_fits) {
         return Ok(parameters(own));
     }
-    let at = format_args!("mounts[{i}].options");
+    let at = format_args!("{at}.options");
     let data = own.iter().map(written).collect::<Vec<_>>().join(",");
     if data.len() <= PAGE_MAX && source.to_bytes().len() <= PAGE_MAX {
         let readonly = if readonly { libc::MS_RDONLY } else { 0 };
@@ -137,7 +138,7 @@ mod tests {
         let crate::config::mounts::MountSource::New { kind, fstype, source, options, .. } = &m.source else {
             panic!("{m:?}")
         };
-        super::options(3, &m, (*kind, fstype), source, options, None)
+        super::options(format_args!("mounts[3]"), &m, (*kind, fstype), source, options, None)
     }
 
     #[test]
@@ -173,8 +174,15 @@ mod tests {
         let spec = spec::Mount { destination: "/x".into(), kind: "tmpfs".into(), ..Default::default() };
         let m = MountConfig::new(3, &spec, "/bundle", "").unwrap();
         let label = MountLabel { option: c"context", label: c"a:b".to_owned() };
-        let planned =
-            super::options(3, &m, (Filesystem::Tmpfs, c"tmpfs"), c"tmpfs", &[], Some(&label)).unwrap();
+        let planned = super::options(
+            format_args!("mounts[3]"),
+            &m,
+            (Filesystem::Tmpfs, c"tmpfs"),
+            c"tmpfs",
+            &[],
+            Some(&label),
+        )
+        .unwrap();
         let FsOptions::Parameters(all) = planned else { panic!() };
         assert!(all.contains(&(c"context".to_owned(), Some(c"a:b".to_owned()))));
     }
