@@ -61,6 +61,10 @@ pub(crate) const CASES: &[Case] = &[
                     container
                         .exec(&["--cwd", "tmp"], &["exit", "0"])?
                         .failed_with(255, "Cwd must be an absolute path")?;
+                    // A path that only a process in the container's pid namespace has.
+                    let own = container.report(&["--cwd", "/proc/self"])?;
+                    ensure!(own.cwd.starts_with("/proc/") && !own.cwd.contains("self"), "{}", own.cwd);
+                    container.exec(&["--cwd", "/proc/self/missing"], &["exit", "0"])?.failed_with(255, "")?;
                     // create makes a missing working directory, exec does not.
                     container.exec(&["--cwd", "/dev/shm/missing"], &["exit", "0"])?.failed_with(255, "")?;
                     container.exec(&["--env", "A"], &["exit", "0"])?.failed_with(255, "")?;

@@ -98,9 +98,7 @@ impl ChildMain for Last<'_> {
         let Last { program, process, channel } = self;
         let mut path = PathBuffer::new();
         let result = process::settle(process)
-            .and_then(|()| {
-                program.or_else(|outside| process::find_program(process, &mut path).or(Err(outside)))
-            })
+            .and_then(|()| program.or_else(|outside| process::find_inside(process, outside, &mut path)))
             .and_then(|program| execute(program, process, channel));
         report_and_exit(result, channel)
     }

@@ -60,8 +60,8 @@ pub(super) fn write_labels(labels: &Labels) -> Result<(), StepFailure> {
 /// Gives up what the program must not have, becomes the program's user, and calls `execute` with
 /// the program's path. `entered` is true if the process is in its working directory already.
 ///
-/// A process that will enter a pid namespace may not find the program, because a path through
-/// /proc/self exists only inside. Then `execute` gets the failure.
+/// A process that will enter a pid namespace may not find the working directory or the program, because
+/// a path through /proc/self exists only inside. Then `execute` gets the failure.
 pub(super) fn become_user(
     process: &mut Process,
     entered: bool,
@@ -85,18 +85,40 @@ pub(super) fn become_user(
     }
     drop_bounding(process).step(Step::BoundingSet)?;
     set_user(process).step(Step::User)?;
-    if !entered {
-        // Only the container's user may enter the directory, as on a root-squashed share.
-        chdir(process.cwd.as_c_str()).during(Call::Chdir).step(Step::Cwd)?;
+    let cwd = settle_cwd(process, entered);
+    if !process.enters_pid {
+        cwd?;
     }
-    check_cwd().step(Step::Cwd)?;
     set_capabilities(process).step(Step::Capabilities)?;
     let mut path = PathBuffer::new();
-    let program = find_program(process, &mut path);
+    let program = cwd.and_then(|()| find_program(process, &mut path));
     if !process.enters_pid {
         program?;
     }
     execute(program, process)
+}
+
+/// Changes to the working directory, unless the process has entered it, and checks it.
+fn settle_cwd(process: &Process, entered: bool) -> Result<(), StepFailure> {
+    if !entered {
+        // Only the container's user may enter the directory, as on a root-squashed share.
+        chdir(process.cwd.as_c_str()).during(Call::Chdir).step(Step::Cwd)?;
+    }
+    check_cwd().step(Step::Cwd)
+}
+
+/// Looks again, inside of the pid namespace, for the working directory and the program. `outside` is
+/// the failure to find them from outside.
+pub(super) fn find_inside<'a>(
+    process: &Process,
+    outside: StepFailure,
+    path: &'a mut PathBuffer,
+) -> Result<&'a CStr, StepFailure> {
+    if outside.step != Step::Cwd {
+        return find_program(process, path).or(Err(outside));
+    }
+    settle_cwd(process, false)?;
+    find_program(process, path)
 }
 
 /// Finds the program. Copies its path into `path`, so that the result does not borrow from
@@ -142,12 +164,14 @@ pub(super) fn settle(process: &Process) -> Result<(), StepFailure> {
 }
 
 /// Changes to the working directory. Returns false on EACCES: the container's user may have the
-/// permission to enter it.
+/// permission to enter it. Returns false, too, if only a process in the existing pid namespace may find
+/// it.
 pub(super) fn enter_cwd(process: &Process) -> Result<bool, StepFailure> {
     let path = &process.cwd;
     let enter = || match chdir(path.as_c_str()) {
         Ok(()) => Ok(true),
         Err(Errno::EACCES) => Ok(false),
+        Err(Errno::ENOENT) if process.enters_pid && !process.make_cwd => Ok(false),
         Err(Errno::ENOENT) if process.make_cwd => {
             let root = fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0).during(Call::Open)?;
             let made = Root::new(&root).open_or_make(path, Leaf::Directory).during(Call::Mkdir)?;
