@@ -92,6 +92,32 @@ fn a_file_system_that_refuses_an_option_is_quoted() {
     host.done();
 }
 
+/// The advice is about config.json, whose author made the mistake, and not about the image or the host.
+#[test]
+fn a_hint_names_the_place_of_the_mistake() {
+    let host = Host::new(false);
+    let device = |path: &str, minor: i64| json!({ "path": path, "type": "c", "major": 1, "minor": minor });
+    host.refuses_config(
+        |c| c["linux"]["devices"] = json!([device("/dev/twice", 3), device("/dev/twice", 5)]),
+        "making device /dev/twice: check of the existing file: file exists; hint: another entry of linux.devices",
+    );
+    host.refuses_config(
+        |c| c["linux"]["devices"] = json!([device("/dev/null", 5)]),
+        "reopening /dev/null inside the container: check of the existing file: no such device; hint: linux.devices",
+    );
+    let bundle = Bundle::new(&["exit", "0"]).unwrap();
+    let rootfs = bundle.rootfs("");
+    let itself = json!({ "destination": "/tmp", "source": rootfs, "type": "bind", "options": ["rbind"] });
+    let mut bundle = bundle.with(|c| c["mounts"].as_array_mut().unwrap().push(itself.clone())).unwrap();
+    host.refuses(&bundle, "check of the source: operation not permitted; hint: the source is in the rootfs");
+    // What the hint advises.
+    let mounts = bundle.config["mounts"].as_array_mut().unwrap();
+    mounts.pop();
+    mounts.insert(0, itself);
+    bundle.save().unwrap();
+    host.runtime.run_in(&bundle, &["run", "good"]).unwrap().ok().unwrap();
+}
+
 #[test]
 fn invalid_bundles_are_errors() {
     let host = Host::new(false);

@@ -59,6 +59,16 @@ pub(super) fn failure(failure: StepFailure, words: Option<&str>, plan: &Plan) ->
             );
             error.wrap(subject(step, item, plan))
         }
+        Step::Device if call == Call::CheckDevice && is_repeated(item, plan) => {
+            let error = Error::os(errno, call.name())
+                .with_hint("another entry of linux.devices has the same path and describes another device");
+            error.wrap(subject(step, item, plan))
+        }
+        Step::Stdio if call == Call::CheckDevice => {
+            let error = Error::os(errno, call.name())
+                .with_hint("linux.devices, or the image if /dev is the image's, has another file there");
+            error.wrap(subject(step, item, plan))
+        }
         Step::Device if matches!((call, errno), (Call::Open, Errno::EXDEV)) => {
             let error = plain(call, errno).with_hint(
                 "a link of the image leads into a volume, in which only files with a path in config.json are made",
@@ -79,6 +89,13 @@ pub(super) fn failure(failure: StepFailure, words: Option<&str>, plan: &Plan) ->
         Some(field) => error.at(&field),
         None => error,
     }
+}
+
+/// Returns true if a node before the node `item` has the same path.
+fn is_repeated(item: usize, plan: &Plan) -> bool {
+    let nodes = plan.container.as_ref().map_or(&[][..], |container| &container.rootfs.dev.nodes);
+    let before = nodes.get(..item).unwrap_or_default();
+    nodes.get(item).is_some_and(|node| before.iter().any(|other| other.path == node.path))
 }
 
 /// Returns the property of config.json that a step carries out, if it is one.
@@ -312,8 +329,11 @@ fn of_mount(at: &str, m: &Mount, call: Call, errno: Errno, words: Option<&str>) 
         ),
         (Call::CloneTree, Errno::EINVAL | Errno::EPERM) => plain(call, errno).with_hint(NOT_CLONED),
         (Call::MapIds, _) => map_ids(plain(call, errno), errno),
-        (Call::CheckSource, Errno::EPERM) => plain(call, errno)
-            .with_hint("a source in the rootfs may not be procfs or sysfs, nor have them below it"),
+        (Call::CheckSource, Errno::EPERM) => Error::os(errno, call.name()).with_hint(
+            "the source is in the rootfs, and is the container's procfs or sysfs or has them below it: in the \
+             new place they would be without linux.maskedPaths; before /proc and /sys in mounts, or without \
+             the r of rbind, the mount is possible",
+        ),
         (Call::CheckSource, Errno::ESTALE) => {
             plain(call, errno).with_hint("another file has taken its place meanwhile")
         }
