@@ -15,6 +15,12 @@ const LIMIT: i64 = 16 << 20;
 
 fn main() -> runtime_core::Result<()> {
     let bundle = std::env::args().nth(1).unwrap_or_else(|| ".".into());
+    println!("{}", run(&bundle)?);
+    Ok(())
+}
+
+/// Returns how the job has ended.
+pub fn run(bundle: &str) -> runtime_core::Result<String> {
     let runtime = Runtime::new("/run/runtime-example");
     let id = ContainerId::new(&format!("memory-{}", std::process::id()))?;
 
@@ -30,10 +36,7 @@ fn main() -> runtime_core::Result<()> {
     }
     let init = runtime.builder(id, bundle).spec(spec).run()?;
     let status = init.wait()?;
-    match init.oom_killed(status) {
-        Some(warning) => println!("{warning}"),
-        None => println!("{status}"),
-    }
+    let told = init.oom_killed(status);
     init.delete()?;
-    Ok(())
+    Ok(told.map_or_else(|| status.to_string(), |warning| warning.to_string()))
 }
