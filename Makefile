@@ -88,6 +88,11 @@ public-api public-api-check:
 		../../target/$(TARGET)/doc/$$(echo $$library | tr - _).json) >$(LISTINGS)/$$library.txt || exit; done
 	diff -u docs/api $(LISTINGS) || { echo "the public items have changed: make public-api"; exit 1; }
 
+# Compares the public items of the libraries with those of the newest tag v*, by semantic versioning.
+.PHONY: semver
+semver:
+	.ci/semver
+
 # The program, if it is the runtime to test.
 OURS := $(if $(filter $(PROGRAM),$(RUNTIME)),all)
 
