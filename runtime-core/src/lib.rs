@@ -103,6 +103,18 @@
 //! A runtime of tokio that is dropped waits for its threads, unless `shutdown_timeout` limits that. If
 //! its pool has no thread and the kernel allows no new one, tokio panics.
 //!
+//! # Errors
+//!
+//! The documentation of a method names the kinds of errors that it may return, besides these:
+//!
+//! - every method of [`Container`] that acts on the container: [`ErrorKind::NotFound`] if there is none
+//!   with its id, and [`ErrorKind::BadRecord`] if the record of it is damaged;
+//! - every method that returns a [`Result`]: [`ErrorKind::System`] if a system call fails, for example
+//!   because the caller lacks rights. [`Error::errno`] is the kernel's error number.
+//!
+//! An [`Error`] has a text of one line for the user ([`Error::report`]), and for programs the kind, the
+//! property of config.json ([`Error::field`]) and the step that failed ([`Error::step`]).
+//!
 //! # When the calling program fails
 //!
 //! - **A handle is dropped.** [`Pending`]: the process is killed, and its container has stopped.

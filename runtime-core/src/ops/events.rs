@@ -50,8 +50,9 @@ impl Container {
         self.running_cgroup()?.metrics()
     }
 
-    /// Returns the events of the container, with its resource usage every `interval`. OOM kills from
-    /// this call on are events, so it should be called before the container is started.
+    /// Returns the events of the container, with its resource usage every `interval`
+    /// (`Duration::MAX`: only OOM kills). OOM kills from this call on are events, so it should be called
+    /// before the container is started.
     ///
     /// Errors: see [`stats`](Self::stats).
     pub fn events(&self, interval: Duration) -> Result<Events> {

@@ -75,7 +75,8 @@ impl Container {
 impl ExecBuilder {
     process_options!();
 
-    /// Runs the process in the cgroup at `path`, relative to the container's.
+    /// Runs the process in the cgroup at `path`, relative to the container's. A cgroup that does not
+    /// exist is an error of the operation.
     pub fn cgroup(mut self, path: impl Into<String>) -> Self {
         self.cgroup = Some(path.into());
         self

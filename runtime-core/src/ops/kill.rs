@@ -14,7 +14,8 @@ impl Container {
     /// exists. SIGKILL for a container without a pid namespace of its own is sent to all processes
     /// of the container, because they would outlive init.
     ///
-    /// Errors: [`ErrorKind::NotFound`]; [`ErrorKind::NotRunning`]: no process is left.
+    /// Errors: [`ErrorKind::NotFound`]; [`ErrorKind::NotRunning`]: no process is left, or the
+    /// container is being created; EINVAL: there is no such signal.
     pub fn kill(&self, signal: i32) -> Result<()> {
         let record = self.store.entry(&self.id)?.record()?;
         if record.phase == Phase::Creating {

@@ -9,10 +9,11 @@ use crate::spec::Status;
 
 impl Container {
     /// Freezes every process of a running or created container, and waits up to 10 s until all are
-    /// frozen.
+    /// frozen. Processes that are in uninterruptible sleep for longer than that make it an error, and
+    /// are thawed again.
     ///
-    /// Errors: [`ErrorKind::NotFound`], [`ErrorKind::NotRunning`]; [`ErrorKind::Unsupported`]: the
-    /// container has no cgroup of its own.
+    /// Errors: [`ErrorKind::NotFound`]; [`ErrorKind::NotRunning`]: the container has stopped, or is
+    /// paused; [`ErrorKind::Unsupported`]: the container has no cgroup of its own.
     pub fn pause(&self) -> Result<()> {
         let entry = self.store.entry(&self.id)?.lock_made("pause")?;
         let record = entry.record()?;

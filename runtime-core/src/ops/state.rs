@@ -21,7 +21,7 @@ pub struct State {
     pub oci_version: String,
     /// The container's id.
     pub id: String,
-    /// The pid of the container's first process; 0 if it has ended.
+    /// The pid of the container's first process in the caller's pid namespace; 0 if it has ended.
     pub pid: i32,
     /// The container's status.
     pub status: Status,
