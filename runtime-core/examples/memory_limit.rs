@@ -20,7 +20,7 @@ fn main() -> runtime_core::Result<()> {
 }
 
 /// Returns how the job has ended.
-pub fn run(bundle: &str) -> runtime_core::Result<String> {
+pub(crate) fn run(bundle: &str) -> runtime_core::Result<String> {
     let runtime = Runtime::new("/run/runtime-example");
     let id = ContainerId::new(&format!("memory-{}", std::process::id()))?;
 
