@@ -82,7 +82,7 @@ impl Image {
 /// Ends the container of a test that has failed.
 impl Drop for Image {
     fn drop(&mut self) {
-        let _ = self.runtime.container(self.id.clone()).delete(DeleteOptions::new().force(true));
+        drop(self.runtime.container(self.id.clone()).delete(DeleteOptions::new().force(true)));
     }
 }
 
