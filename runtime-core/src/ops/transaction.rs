@@ -75,8 +75,8 @@ impl Transaction<'_> {
         mut self,
         script: impl FnOnce(&mut Self, &Locked) -> Result<T>,
     ) -> Result<(T, Self)> {
-        let entry = self.container.store.reserve(&self.container.id).traced(Mark::Reserve)?;
-        let error = match entry.write(&self.record).and_then(|()| script(&mut self, &entry)) {
+        let (entry, written) = self.container.store.reserve_with(&self.container.id, &self.record)?;
+        let error = match written.and_then(|()| script(&mut self, &entry)) {
             Ok(made) => return Ok((made, self)),
             Err(error) => error,
         };

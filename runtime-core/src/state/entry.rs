@@ -283,7 +283,13 @@ impl Locked {
 
     /// Removes the container's directory, which frees the id. The record is removed last, so that
     /// an interrupted removal can be repeated.
+    ///
+    /// Does nothing if another command has removed the directory while this one waited for the
+    /// lock: a new container may have the id, and a directory of the same name, by now.
     pub(crate) fn remove(self) -> Result<()> {
+        if self.is_gone() {
+            return Ok(());
+        }
         let remove = || -> runtime_sys::Result<()> {
             dir::empty(&self.dir, RECORD)?;
             // Opened first: without the record, no deletion can be repeated.
@@ -306,6 +312,18 @@ mod tests {
     use super::super::store::Store;
     use super::*;
     use crate::cgroup::record::CgroupRecord;
+
+    #[test]
+    fn a_new_container_keeps_its_directory_if_an_old_one_of_its_id_is_removed_again() {
+        let root = tempfile::tempdir().unwrap();
+        let (id, store) = (ContainerId::new("x").unwrap(), Store::new(root.path().to_owned()));
+        let old = store.reserve(&id).unwrap();
+        let seen = store.entry(&id).unwrap();
+        old.remove().unwrap();
+        let new = store.reserve(&id).unwrap();
+        seen.lock().unwrap().remove().unwrap();
+        assert!(store.has(&id) && !new.is_gone());
+    }
 
     #[test]
     fn a_record_that_is_too_large_to_read_is_not_written() {

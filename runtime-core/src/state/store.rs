@@ -4,8 +4,10 @@
 
 use super::entry::{Locked, StateEntry};
 use super::owner::check_owner;
+use super::record::Record;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::id::ContainerId;
+use crate::marks::{Mark, Traced};
 use crate::path;
 use nix::sys::stat::fstat;
 use nix::unistd::{UnlinkatFlags, unlinkat};
@@ -58,6 +60,29 @@ impl Store {
             }
         }
         self.trusted_root()
+    }
+
+    /// Reserves an id, and writes the container's first record. Returns the reserved directory
+    /// even if the record could not be written. Fails if the directory exists.
+    ///
+    /// Another command that deletes the id may see the new directory before it is locked, take it
+    /// for the rest of an interrupted creation, and remove it. Then the id is reserved again.
+    pub(crate) fn reserve_with(&self, id: &ContainerId, record: &Record) -> Result<(Locked, Result<()>)> {
+        const TRIES: usize = 10;
+        let mut tries = 1;
+        loop {
+            match self.reserve(id).traced(Mark::Reserve) {
+                Err(error) if error.errno() == Some(libc::ENOENT) && tries < TRIES => {}
+                entry => {
+                    let entry = entry?;
+                    let written = entry.write(record);
+                    if written.is_ok() || tries == TRIES || !entry.is_gone() {
+                        return Ok((entry, written));
+                    }
+                }
+            }
+            tries += 1;
+        }
     }
 
     /// Reserves an id by making its directory. Fails if the directory exists.
@@ -134,6 +159,33 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cgroup::record::CgroupRecord;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn a_deletion_that_sees_a_directory_before_it_is_locked_fails_no_creation() {
+        let root = tempfile::tempdir().unwrap();
+        let (id, store) = (ContainerId::new("x").unwrap(), Store::new(root.path().to_owned()));
+        let record = Record::creating("x", "/b".into(), "/b/r".into(), String::new(), CgroupRecord::None);
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let Ok(Ok(locked)) = store.entry(&id).and_then(StateEntry::try_lock) else { continue };
+                    if locked.record().is_err() {
+                        locked.remove().unwrap();
+                    }
+                }
+            });
+            let created = (0..3000).try_for_each(|_| {
+                let (entry, written) = store.reserve_with(&id, &record)?;
+                written?;
+                entry.remove()
+            });
+            done.store(true, Ordering::Relaxed);
+            created.unwrap();
+        });
+    }
 
     #[test]
     fn a_path_with_a_nul_byte_is_an_error() {
