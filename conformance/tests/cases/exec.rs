@@ -446,6 +446,24 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "exec in a paused container ends when the container is killed",
+        quote: "a stopped container cannot be resumed, so a process of exec in it must not stay frozen",
+        run: |runtime| {
+            let bundle = Bundle::new(&["sleep"])?;
+            runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
+            runtime.run(&["pause", "c"])?.ok()?;
+            let mut exec = runtime.command(&["exec", "--ignore-paused", "c", "/probe", "exit", "0"]);
+            let mut exec = exec.stderr(std::process::Stdio::null()).spawn().doing("exec")?;
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            runtime.run(&["kill", "c", "KILL"])?.ok()?;
+            let ended = conformance::runtime::wait(&mut exec);
+            host::await_children()?;
+            let deleted = runtime.run(&["delete", "c"])?;
+            ensure!(!ended?.success(), "exec succeeded");
+            deleted.ok().map(drop)
+        },
+    },
+    Case {
         name: "exec works before the program was started",
         quote: "runc exec works in a container whose program has not been started",
         run: |runtime| {

@@ -263,7 +263,13 @@ pub(super) fn end_all(path: &str, occupants: Occupants) -> Result<Option<Cgroup>
             cgroup.kill()?;
             Duration::from_secs(10)
         }
-        Occupants::Await => Duration::from_secs(1),
+        Occupants::Await => {
+            // A process of exec may have been frozen on its way into the container. It ends when it
+            // finds that the container has stopped. If the cgroup cannot be thawed, the wait is in
+            // vain, and its error names the cgroup.
+            runtime_sys::ignore(cgroup.thaw());
+            Duration::from_secs(1)
+        }
     };
     if cgroup.await_events(patience, |events| !events.populated)? {
         return Ok(Some(cgroup));

@@ -37,10 +37,22 @@ impl Container {
         signal_init(&record, signal)?;
         if let Some(init) = init {
             // The signal was sent. It is no error if a tracer delays the end of init.
-            runtime_sys::ignore(ends(&record, &init));
+            if ends(&record, &init).unwrap_or(false) {
+                thaw_rest(&record)?;
+            }
         }
         Ok(())
     }
+}
+
+/// Thaws the cgroup of a container whose init has ended while the container was paused. A process of
+/// exec may be left in it, frozen on its way into the container. A stopped container cannot be
+/// resumed, so that process and its caller would wait for ever.
+fn thaw_rest(record: &Record) -> Result<()> {
+    if !Cgroup::is_frozen(record.cgroup_path())? {
+        return Ok(());
+    }
+    Cgroup::from_record(record.cgroup_path())?.map_or(Ok(()), |cgroup| cgroup.thaw())
 }
 
 /// Waits 20 ms for a killed init, and returns whether it has ended. If it has not, kills its
