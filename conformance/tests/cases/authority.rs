@@ -45,7 +45,7 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| has_terminal(runtime, Bundle::new(&["write", "/dev/tty", "hello"])?),
     },
     Case {
-        name: "a terminal of exec",
+        name: "a terminal of exec controls its process",
         quote: "runc exec --tty: the terminal is the controlling one of the process",
         run: |runtime| {
             in_container(

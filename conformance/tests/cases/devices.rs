@@ -255,7 +255,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "rules of devices in every order",
+        name: "rules of devices apply in their order",
         quote: "The runtime MUST apply entries in the listed order (config-linux.md, Allowed Device list)",
         run: |runtime| {
             let deny_all = json!({ "allow": false, "access": "rwm" });

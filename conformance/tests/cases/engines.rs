@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "an empty mount option",
+        name: "an empty mount option is ignored",
         quote: "`podman run --systemd=always` ends the options of its tmpfs mounts with an empty string; mount(2), as \
                 mount(8), skips an empty option",
         run: |runtime| {
@@ -116,7 +116,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a NUL byte in a string",
+        name: "a NUL byte in a string is an error",
         quote: "Runtimes MUST generate an error when invalid or unsupported values are encountered (config.md, Valid \
                 values): one that shows the value",
         run: |runtime| {

@@ -477,7 +477,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "edits of config.json after create, and no bundle at all",
+        name: "exec follows neither an edited nor a deleted config.json",
         quote: "Any changes made to the config.json file after this operation will not have an effect on the container \
             (runtime.md, Create)",
         run: |runtime| {

@@ -145,7 +145,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the warning of a failing poststop hook",
+        name: "the warning of a failing poststop hook names the hook",
         quote: "If any `poststop` hook fails, the runtime MUST log a warning (runtime.md, Lifecycle, 13)",
         run: |runtime| {
             let script = "echo conformance-says-why >&2; exit 7";

@@ -217,7 +217,7 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| failing(runtime, "startContainer", "start"),
     },
     Case {
-        name: "poststop hooks after a failing hook of create",
+        name: "poststop hooks run after a failing hook of create",
         quote: "If any `createRuntime` hook fails, the runtime MUST [...] continue the lifecycle at step 12. 13. The \
                 `poststop` hooks MUST be invoked by the runtime (runtime.md, Lifecycle)",
         run: |runtime| {
@@ -256,7 +256,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a timeout that is not more than zero",
+        name: "a timeout that is not more than zero is an error",
         quote: "If set, `timeout` MUST be greater than zero (config.md, POSIX-platform Hooks)",
         run: |runtime| {
             each([0, -1], |timeout| {

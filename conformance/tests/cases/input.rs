@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "a config.json that is not a regular file",
+        name: "a config.json that is not a regular file is an error",
         quote: "a fifo would block its reader for ever, a device would fill its memory",
         run: |runtime| {
             let bundle = Bundle::new(&["exit", "0"])?;
@@ -28,7 +28,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "an endless configuration",
+        name: "an endless configuration is an error",
         quote: "engines pass 16 MiB in a message (docs/limits.md)",
         run: |runtime| {
             let bundle = Bundle::new(&["exit", "0"])?;
@@ -43,7 +43,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "endless documents",
+        name: "endless documents are errors",
         quote: "exec --process and update --resources read a file that the caller names, which may be a pipe",
         run: |runtime| {
             let bundle = Bundle::new(&["sleep"])?;
@@ -66,7 +66,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "documents from a pipe",
+        name: "documents may come from a pipe",
         quote: "runc: update --resources=- reads standard input; engines pass /dev/fd/N",
         run: |runtime| {
             let bundle = Bundle::new(&["sleep"])?;
@@ -88,7 +88,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "long lists",
+        name: "long lists take linear time",
         quote: "a list of n entries takes time in proportion to n, or n log n, at any place",
         run: |runtime| {
             let bundle = Bundle::new(&["exit", "0"])?;
@@ -108,7 +108,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "an endless list",
+        name: "an endless list is an error",
         quote: "a few bytes of text become an entry of a hundred bytes: 16 MiB would become more than a gigabyte \
                 (docs/limits.md)",
         run: |runtime| {
@@ -128,7 +128,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a filter that is too long",
+        name: "a filter that is too long is an error",
         quote: "BPF_MAXINSNS of linux/bpf_common.h: 4096",
         run: |runtime| {
             let bundle = Bundle::new(&["exit", "0"])?.with(|config| {
@@ -144,7 +144,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "deep nesting",
+        name: "deep nesting crashes no command",
         quote: "Runtimes ... MUST otherwise ignore [unknown properties] (config.md, Extensibility), however deep",
         run: |runtime| {
             let bundle = Bundle::new(&["exit", "0"])?;
@@ -201,7 +201,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "missing REQUIRED properties",
+        name: "missing REQUIRED properties are errors",
         quote: "hostID (uint32, REQUIRED), major, minor (int64, REQUIRED), allow (boolean, REQUIRED), soft, hard (uint64, \
             REQUIRED), class, policy (string, REQUIRED), priority (int, REQUIRED), index (uint, REQUIRED), value (uint64, REQUIRED): a missing one is an error, and never 0 \
             (config.md, config-linux.md)",
@@ -262,7 +262,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a user without a number",
+        name: "a user without a number is root, with a warning",
         quote: "uid, gid (int, REQUIRED) (config.md, POSIX-platform User); runc and crun take root",
         run: |runtime| {
             for (user, ids, warning) in [
@@ -280,7 +280,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a misspelled property",
+        name: "a misspelled property is a warning",
         quote: "Runtimes MAY log unknown properties but MUST otherwise ignore them (config.md, Extensibility)",
         run: |runtime| {
             let bundle = Bundle::new(&["exit", "0"])?.with(|config| {
@@ -336,7 +336,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "real-time signals by name",
+        name: "real-time signals have names",
         quote: "systemd(1): SIGRTMIN+3 halts; kill(1) and podman-kill(1) know SIGRTMIN+n and SIGRTMAX-n, with and without SIG",
         run: |runtime| {
             let bundle = ended_by_signals()?;
@@ -376,7 +376,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "an empty value of a cgroup's file",
+        name: "an empty value of a cgroup's file sets no limit",
         quote: "unified: an empty value sets no limit; the kernel reads a newline as 0",
         run: |runtime| {
             ensure!(

@@ -108,7 +108,7 @@ pub(crate) const CASES: &[Case] = &[
         run: not_its_own,
     },
     Case {
-        name: "edits of config.json after create",
+        name: "edits of config.json after create have no effect",
         quote: "Any changes made to the config.json file after this operation will not have an effect on the \
                 container (runtime.md, Create)",
         run: late_edits,

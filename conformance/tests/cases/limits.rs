@@ -37,7 +37,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a memory limit below the memory of the program",
+        name: "a memory limit below the memory of the program is an error",
         quote: "MUST generate an error if any property cannot be applied as specified (runtime.md, Create)",
         run: |runtime| {
             let limits = json!({ "memory": { "limit": 4096, "swap": 4096 } });
@@ -162,7 +162,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "unified with a value that the kernel refuses",
+        name: "unified with a value that the kernel refuses is an error",
         quote: "MUST generate an error if any property cannot be applied as specified (runtime.md, Create)",
         run: |runtime| {
             run(runtime, &["exit", "0"], &json!({ "unified": { "memory.max": "much" } }))?.failed().map(drop)

@@ -73,7 +73,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a remount with the option rw",
+        name: "a remount changes ro and rw",
         quote: "Runtimes MUST implement `remount`, `rw` (config.md, Linux mount options)",
         run: |runtime| {
             let mount = remounted(runtime, tmpfs(&["ro"]), &["rw"])?;
@@ -94,7 +94,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the propagation of a remount",
+        name: "a remount changes the propagation",
         quote: "Runtimes MUST implement `shared`, `rshared` (config.md, Linux mount options): with `remount`, too",
         run: |runtime| {
             for option in ["shared", "rshared"] {
@@ -108,7 +108,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a remount with impossible options",
+        name: "a remount with impossible options is an error",
         quote: "Runtimes MUST generate an error when invalid or unsupported values are encountered (config.md, Valid \
                 values): an option that changes nothing is not dropped without a word",
         run: |runtime| {
@@ -164,7 +164,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a mount on the root",
+        name: "a mount on the root is the root",
         quote: "destination: destination of mount point: path inside container. This value MUST be an absolute path \
                 (config.md, Mounts): / is one (runc#5070, crun#1752), and what follows is mounted below it",
         run: |runtime| {
@@ -174,7 +174,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a mount on the root in a user namespace",
+        name: "a mount on the root is the root in a user namespace",
         quote: "destination: destination of mount point: path inside container (config.md, Mounts)",
         run: |runtime| on_root(runtime, with_user_namespace),
     },

@@ -175,7 +175,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the later of two mounts at one place",
+        name: "the later of two mounts at one place is on top",
         quote: "The runtime MUST mount entries in the listed order (config.md, Mounts)",
         run: |runtime| {
             let (lower, upper) =
@@ -351,7 +351,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "one kind of id mappings without the other",
+        name: "one kind of id mappings without the other is an error",
         quote: "uidMappings: if specified, it MUST be specified along with `gidMappings` (config.md, POSIX-platform \
                 Mounts, since 1.1)",
         run: |runtime| {

@@ -93,7 +93,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a path of another type of namespace",
+        name: "a path of another type of namespace is an error",
         quote: "The runtime MUST generate an error if `path` is not associated with a namespace of type `type` \
                 (config-linux.md, Namespaces)",
         run: |runtime| {
@@ -117,7 +117,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a path of a file that is no namespace",
+        name: "a path of a file that is no namespace is an error",
         quote: "The runtime MUST generate an error if `path` is not associated with a namespace of type `type` \
                 (config-linux.md, Namespaces)",
         run: |runtime| {
@@ -129,7 +129,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a relative path of a namespace",
+        name: "a relative path of a namespace is an error",
         quote: "This value MUST be an absolute path in the runtime mount namespace (config-linux.md, Namespaces); \
                 Runtimes MUST generate an error when invalid or unsupported values are encountered (config.md, Valid \
                 values)",
@@ -258,7 +258,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "mappings that the kernel refuses",
+        name: "mappings that the kernel refuses are errors",
         quote: "If the runtime cannot apply a property as specified in the configuration, it MUST generate an error and \
                 a new container MUST NOT be created (runtime.md, Create)",
         run: |runtime| {

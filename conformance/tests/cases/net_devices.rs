@@ -174,7 +174,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a network device that does not exist",
+        name: "a network device that does not exist is an error",
         quote: "The runtime MUST check if moving the network interface to the container namespace is possible \
                 (config-linux.md, Network Devices, since 1.3)",
         run: |runtime| {

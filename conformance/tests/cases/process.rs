@@ -23,7 +23,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a console size without a terminal",
+        name: "a console size without a terminal is ignored",
         quote: "Runtimes MUST ignore `consoleSize` if `terminal` is `false` or unset (config.md, Process)",
         run: |runtime| {
             let size = json!({ "height": 70_000, "width": 70_000 });
@@ -55,7 +55,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a relative working directory",
+        name: "a relative working directory is an error",
         quote: "cwd [...] MUST be an absolute path (config.md, Process)",
         run: |runtime| {
             each(["tmp", ".", ""], |&cwd| refused(runtime, |config| config["process"]["cwd"] = json!(cwd)))
@@ -121,7 +121,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a resource limit given twice",
+        name: "a resource limit given twice is an error",
         quote: "If `rlimits` contains duplicated entries with same `type`, the runtime MUST generate an error (config.md, \
                 POSIX process)",
         run: |runtime| {
@@ -130,7 +130,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a soft limit above the hard one",
+        name: "a soft limit above the hard one is an error",
         quote: "If the runtime cannot apply a property as specified in the configuration, it MUST generate an error and \
                 a new container MUST NOT be created (runtime.md, Create)",
         run: |runtime| {
@@ -186,7 +186,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a capability that cannot be granted",
+        name: "a capability that cannot be granted is a warning",
         quote: "Runtimes SHOULD NOT fail if the container configuration requests capabilities that cannot be granted, \
                 for example, if the runtime operates in a restricted environment with a limited set of capabilities \
                 (config.md, Linux Process, since 1.1); Any value which cannot be mapped to a relevant kernel interface, or \

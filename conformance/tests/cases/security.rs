@@ -57,7 +57,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "no working directory outside",
+        name: "no working directory is outside",
         quote: "CVE-2024-21626: process.cwd is /proc/self/fd/N, and a descriptor of the host was left open",
         run: |runtime| {
             for n in 3..20 {
@@ -93,7 +93,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "kernel parameters of the host",
+        name: "kernel parameters of the host are refused",
         quote: "CVE-2022-0811: a sysctl that has no namespace, or a path that leads to one",
         run: |runtime| {
             let all = ["kernel.panic", "kernel.core_pattern", "vm.overcommit_memory", "fs.file-max"];
@@ -107,7 +107,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "lengths beyond the size of a message",
+        name: "lengths beyond the size of a message are errors",
         quote: "CVE-2021-43784: the length of a namespace's path or of id mappings overflows a netlink attribute",
         run: |runtime| {
             refused(runtime, |config| {
@@ -182,7 +182,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the host's mounts without a mount namespace",
+        name: "the host's mounts do not change without a mount namespace",
         quote: "runc 1.5.3: without a mount namespace the propagation of the host's / was changed",
         run: |runtime| {
             let bundle = Bundle::new(&["exit", "0"])?.with(|config| {

@@ -95,7 +95,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "every edit of config.json after create",
+        name: "no edit of config.json after create has an effect",
         quote: "Any changes made to the config.json file after this operation will not have an effect on the container \
             (runtime.md, Create)",
         run: |runtime| {

@@ -15,7 +15,7 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| accepts(runtime, |config| config["linux"]["resources"]["pids"] = json!({})),
     },
     Case {
-        name: "numbers of a fifo",
+        name: "numbers of a fifo are ignored",
         quote: "major, minor (int64, REQUIRED unless type is p) (config-linux.md, Devices)",
         run: |runtime| {
             accepts(runtime, |config| {
@@ -25,7 +25,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "options of a file system for a bind mount",
+        name: "options of a file system for a bind mount are errors",
         quote: "runc: a bind mount has no file system that could take an option",
         run: |runtime| {
             each(["mode=755", "size=1k"], |option| {

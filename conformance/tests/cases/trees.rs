@@ -288,7 +288,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "more mounts than descriptors",
+        name: "more mounts than descriptors can be made",
         quote: "runc#5177, #5007: 300 bind mounts with a soft limit of 256 descriptors, 1,100 with a hard limit of 1,024",
         run: |runtime| {
             each([("256:1024", 300), ("1024:1024", 1400)], |&(limit, count)| {
@@ -297,7 +297,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "more read-only file systems than descriptors",
+        name: "more read-only file systems than descriptors can be made",
         quote: "runc#5177, #5007: 300 mounts with a soft limit of 256 descriptors",
         run: |runtime| {
             let bundle = Bundle::new(&["report"])?.with(|config| {
@@ -334,7 +334,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "more mounts than descriptors in a user namespace",
+        name: "more mounts than descriptors can be made in a user namespace",
         quote: "runc#5177, #5007: 300 bind mounts with a soft limit of 256 descriptors, 1,100 with a hard limit of 1,024",
         run: |runtime| {
             each([("256:1024", 300), ("1024:1024", 1400)], |&(limit, count)| {

@@ -72,7 +72,7 @@ pub(crate) const CASES: &[Case] = &[
         run: |runtime| refused(runtime, notify("/nonexistent/agent")),
     },
     Case {
-        name: "listenerPath without SCMP_ACT_NOTIFY",
+        name: "listenerPath without SCMP_ACT_NOTIFY is ignored",
         quote: "If the SCMP_ACT_NOTIFY action is not used this value is ignored (config-linux.md, Seccomp)",
         run: |runtime| {
             let profile = json!({ "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/nonexistent/agent",

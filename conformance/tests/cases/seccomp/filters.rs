@@ -34,7 +34,7 @@ pub(crate) const CASES: &[Case] = &[
         run: errno,
     },
     Case {
-        name: "errnoRet with an action that has none",
+        name: "errnoRet with an action that has none is an error",
         quote: "When the action doesn't support an errno, the runtime MUST print and error and fail \
                 (config-linux.md, Seccomp)",
         run: |runtime| {
@@ -83,7 +83,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "unknown actions, architectures, operators and flags",
+        name: "unknown actions, architectures, operators and flags are errors",
         quote: "The actions, architectures, and operators are strings that match the definitions in seccomp.h \
                 from libseccomp (config-linux.md, Seccomp)",
         run: |runtime| {
