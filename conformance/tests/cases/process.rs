@@ -323,6 +323,17 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "the idle class of I/O needs no priority",
+        quote: "runc's ioprio.bats and crun's io-priority-idle leave it out: the kernel has no priorities in this class",
+        run: |runtime| {
+            let bundle = Bundle::new(&["sleep"])?.with(|config| {
+                config["process"]["ioPriority"] = json!({ "class": "IOPRIO_CLASS_IDLE" });
+            })?;
+            ensure_eq!(ask_about(runtime, &bundle, "ionice")?.trim(), "idle");
+            Ok(())
+        },
+    },
+    Case {
         name: "invalid I/O priorities are errors",
         quote: "The value should be an integer ranging from 0 (highest) to 7 (lowest) (config.md, Linux Process, since \
                 1.1)",

@@ -27,8 +27,10 @@ const SCHED_FLAGS: &[(&str, u64)] = &[
     ("SCHED_FLAG_UTIL_CLAMP_MAX", 0x40),
 ];
 
+/// The class without priorities (linux/ioprio.h).
+const IOPRIO_CLASS_IDLE: u16 = 3;
 const IO_CLASSES: &[(&str, u16)] =
-    &[("IOPRIO_CLASS_RT", 1), ("IOPRIO_CLASS_BE", 2), ("IOPRIO_CLASS_IDLE", 3)];
+    &[("IOPRIO_CLASS_RT", 1), ("IOPRIO_CLASS_BE", 2), ("IOPRIO_CLASS_IDLE", IOPRIO_CLASS_IDLE)];
 
 /// Checks `process.scheduler`.
 pub(super) fn scheduler(spec: &spec::Scheduler) -> Result<SchedAttr> {
@@ -103,12 +105,12 @@ fn check_deadline(spec: &spec::Scheduler) -> Result<()> {
 /// Checks `process.ioPriority`. Returns the class and the priority as ioprio_set(2) takes them.
 pub(super) fn io_priority(spec: &spec::IoPriority) -> Result<u16> {
     let class = lookup("process.ioPriority.class", "unknown class", &spec.class, IO_CLASSES)?;
-    match u16::try_from(spec.priority) {
-        Ok(priority @ 0..=7) => Ok(class << 13 | priority),
-        _ => Err(invalid(
-            "process.ioPriority.priority",
-            format_args!("expected 0 to 7, got {}", spec.priority),
-        )),
+    let at = "process.ioPriority.priority";
+    match spec.priority {
+        Some(priority @ 0..=7) => Ok(class << 13 | priority as u16),
+        Some(priority) => Err(invalid(at, format_args!("expected 0 to 7, got {priority}"))),
+        None if class == IOPRIO_CLASS_IDLE => Ok(class << 13),
+        None => Err(invalid(at, format_args!("must be given for {}", spec.class))),
     }
 }
 
@@ -169,8 +171,13 @@ mod tests {
     fn an_io_priority_has_a_class_and_a_level() {
         let io = |class: &str, priority| io_priority(&spec::IoPriority { class: class.into(), priority });
         let report = |class: &str, priority| io(class, priority).unwrap_err().report();
-        assert_eq!(io("IOPRIO_CLASS_BE", 4).unwrap(), 2 << 13 | 4);
-        assert!(report("IOPRIO_CLASS_BE", 8).starts_with("process.ioPriority.priority"));
-        assert!(report("BE", 1).starts_with("process.ioPriority.class"));
+        assert_eq!(io("IOPRIO_CLASS_BE", Some(4)).unwrap(), 2 << 13 | 4);
+        assert_eq!(io("IOPRIO_CLASS_IDLE", None).unwrap(), 3 << 13);
+        assert_eq!(
+            report("IOPRIO_CLASS_BE", None),
+            "process.ioPriority.priority: must be given for IOPRIO_CLASS_BE"
+        );
+        assert!(report("IOPRIO_CLASS_BE", Some(8)).starts_with("process.ioPriority.priority"));
+        assert!(report("BE", Some(1)).starts_with("process.ioPriority.class"));
     }
 }

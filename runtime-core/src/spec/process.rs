@@ -237,8 +237,10 @@ pub struct Scheduler {
 pub struct IoPriority {
     /// `IOPRIO_CLASS_RT`, `IOPRIO_CLASS_BE` or `IOPRIO_CLASS_IDLE`.
     pub class: String,
-    /// The priority within the class, 0 (highest) to 7.
-    pub priority: i32,
+    /// The priority within the class, 0 (highest) to 7. It is REQUIRED, but `IOPRIO_CLASS_IDLE` has
+    /// no priorities: runc and crun do without it there, and so does this crate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i32>,
 }
 
 /// The CPU lists (`0-3,7`) of an exec'd process.
