@@ -23,6 +23,8 @@ use std::os::fd::{OwnedFd, RawFd};
 /// The place where the mounts are made.
 #[derive(Debug)]
 pub(crate) struct Place<'a> {
+    /// The absolute path of the rootfs.
+    pub(crate) path: &'a str,
     /// The directory at the path of the rootfs.
     pub(crate) dir: &'a OwnedFd,
     /// False if the caller is certainly not in a chroot.

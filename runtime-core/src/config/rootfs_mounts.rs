@@ -3,13 +3,24 @@
 //! of `mounts`.
 
 use super::field::{invalid, unsupported};
-use super::mounts::{Filesystem, Follow, Mount, MountSource};
+use super::mounts::{Filesystem, Follow, IdMap, Mount, MountSource};
+use super::namespaces::{check_map, ranges};
 use crate::error::Result;
 use crate::path::clean;
 use crate::spec;
+use runtime_sys::mount::Depth;
+use std::fmt::Arguments;
+
+/// A mount of the root file system, checked.
+#[derive(Debug)]
+pub(crate) struct RootfsMount {
+    pub(crate) mount: Mount,
+    /// The id mappings of the lower layers of an overlay.
+    pub(crate) layers: Option<IdMap>,
+}
 
 /// Checks the mounts. A relative source begins at `bundle`. `rootfs` is the absolute path of the rootfs.
-pub(crate) fn checked(mut given: Vec<spec::Mount>, bundle: &str, rootfs: &str) -> Result<Vec<Mount>> {
+pub(crate) fn checked(mut given: Vec<spec::Mount>, bundle: &str, rootfs: &str) -> Result<Vec<RootfsMount>> {
     if let Some(first) = given.first().filter(|first| !clean(&first.destination).is_empty()) {
         let why = format!(
             "{:?}: the first mount is the root itself, whose destination is empty",
@@ -25,6 +36,8 @@ pub(crate) fn checked(mut given: Vec<spec::Mount>, bundle: &str, rootfs: &str) -
             "/".clone_into(&mut mount.destination);
         }
         let at = format_args!("rootfs_mounts[{i}]");
+        take_mappings(at, mount)?;
+        let layers = if mount.kind == "overlay" { layer_map(at, i, mount)? } else { None };
         let checked = Mount::checked(at, mount, bundle, &clean(rootfs))?;
         let unfit = match &checked.source {
             MountSource::Remount { .. } => Some("options"),
@@ -44,8 +57,48 @@ pub(crate) fn checked(mut given: Vec<spec::Mount>, bundle: &str, rootfs: &str) -
                 format_args!("{at}.{field}"),
                 "remount, copy-symlink, and idmap without mappings of its own are for the mounts of config.json",
             )),
-            None => Ok(checked),
+            None => Ok(RootfsMount { mount: checked, layers }),
         }
     });
     mounts.collect()
+}
+
+/// Turns containerd's options `uidmap` and `gidmap` into the properties of config.json.
+fn take_mappings(at: Arguments<'_>, mount: &mut spec::Mount) -> Result<()> {
+    let spec::Mount { options, uid_mappings, gid_mappings, .. } = mount;
+    for (name, mappings) in [("uidmap=", uid_mappings), ("gidmap=", gid_mappings)] {
+        let Some(i) = options.iter().position(|option| option.starts_with(name)) else { continue };
+        let option = options.remove(i);
+        for range in option.strip_prefix(name).unwrap_or_default().split(',') {
+            let mut numbers = range.split(':').map(str::parse);
+            let (Some(Ok(container_id)), Some(Ok(host_id)), Some(Ok(size)), None) =
+                (numbers.next(), numbers.next(), numbers.next(), numbers.next())
+            else {
+                let why = format_args!("{option:?}: ranges have the form CONTAINER_ID:HOST_ID:SIZE");
+                return Err(invalid(format_args!("{at}.options[{i}]"), why));
+            };
+            mappings.push(spec::IdMapping { container_id, host_id, size });
+        }
+    }
+    Ok(())
+}
+
+/// Takes the mappings of an overlay, which are for its lower layers.
+fn layer_map(at: Arguments<'_>, i: usize, mount: &mut spec::Mount) -> Result<Option<IdMap>> {
+    let (uid, gid) = (ranges(&mount.uid_mappings), ranges(&mount.gid_mappings));
+    if uid.is_empty() && gid.is_empty() {
+        return Ok(None);
+    }
+    if uid.is_empty() || gid.is_empty() {
+        return Err(invalid(format_args!("{at}.options"), "uidmap and gidmap must be given together"));
+    }
+    if i > 0 {
+        let why = "the layers of an overlay are id-mapped only if it is the first mount";
+        return Err(unsupported(format_args!("{at}.options"), why));
+    }
+    check_map(format_args!("{at}.uidMappings"), &uid)?;
+    check_map(format_args!("{at}.gidMappings"), &gid)?;
+    mount.uid_mappings.clear();
+    mount.gid_mappings.clear();
+    Ok(Some(IdMap { depth: Depth::One, uid, gid }))
 }

@@ -204,7 +204,9 @@ impl ContainerBuilder {
     /// which the mounts are made. The first of them has the destination `/`, or none; the
     /// destination of each other is a path below that. Types, sources and options are those of
     /// `mounts` in config.json: `bind`, `overlay`, a file system on a block device. For the layers
-    /// of an overlay there is no limit of a page (since Linux 6.7).
+    /// of an overlay there is no limit of a page (since Linux 6.7). `uid_mappings` and `gid_mappings`, or
+    /// containerd's options `uidmap=0:100000:65536` and `gidmap=...`, map the ids of a bind mount, and of
+    /// the lower layers of an overlay that is the first mount (since Linux 6.7).
     ///
     /// The mounts are only in the container's mount namespace. They end with its last process, and
     /// nothing has to be unmounted if the creation fails or the calling program is killed. Programs

@@ -384,11 +384,18 @@ fn of_mount(at: &str, m: &Mount, call: Call, errno: Errno, words: Option<&str>) 
 }
 
 /// Makes the error for a failure of the process that makes the root file system of `mounts`.
-pub(super) fn rootfs_maker(failure: StepFailure, words: Option<&str>, mounts: &[Mount]) -> Error {
+/// `origins`: see [`make_rootfs`](super::helpers::make_rootfs).
+pub(super) fn rootfs_maker(
+    failure: StepFailure,
+    words: Option<&str>,
+    mounts: &[Mount],
+    origins: &[usize],
+) -> Error {
     let StepFailure { step, call, errno, item } = failure;
-    let error = match mounts.get(item as usize).filter(|_| step == Step::Mount) {
-        Some(m) => {
-            let at = format!("rootfs_mounts[{item}]");
+    let mount = mounts.get(item as usize).zip(origins.get(item as usize));
+    let error = match mount.filter(|_| step == Step::Mount) {
+        Some((m, origin)) => {
+            let at = format!("rootfs_mounts[{origin}]");
             of_mount(&at, m, call, errno, words).at(&at)
         }
         None => plain(call, errno).wrap("rootfs_mounts: making the root file system"),

@@ -87,8 +87,8 @@ pub(crate) fn user_namespace(uid: &[IdRange], gid: &[IdRange]) -> Result<OwnedFd
 }
 
 /// Makes the root file system of `mounts` in a process of its own: a detached tree, which is gone
-/// with its last descriptor.
-pub(crate) fn make_rootfs(place: &Place<'_>, mounts: &mut [Mount]) -> Result<OwnedFd> {
+/// with its last descriptor. `origins` has for each mount the index of the caller's mount that it is for.
+pub(crate) fn make_rootfs(place: &Place<'_>, mounts: &mut [Mount], origins: &[usize]) -> Result<OwnedFd> {
     let (parent, child) = channel::channel()?;
     let proc = proc::host()?;
     let mut holds: Vec<RawFd> = child.descriptors().into();
@@ -103,7 +103,7 @@ pub(crate) fn make_rootfs(place: &Place<'_>, mounts: &mut [Mount]) -> Result<Own
     match maker.channel.receive_with_fd().context(|| "recv")? {
         (Some(Reply::Ready), Some(tree)) => Ok(tree),
         (Some(Reply::Failed(failure)), _) => {
-            Err(explain::rootfs_maker(failure, maker.channel.kernel_message(), mounts))
+            Err(explain::rootfs_maker(failure, maker.channel.kernel_message(), mounts, origins))
         }
         _ => Err(maker.ended()),
     }

@@ -3,8 +3,8 @@
 
 use crate::boundary::plan::Keeps;
 use crate::child::rootfs_maker::Place;
-use crate::config::mounts::Mount;
 use crate::config::process::variable;
+use crate::config::rootfs_mounts::RootfsMount;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::state::filter::CompiledFilter;
 use runtime_sys::text::c_str;
@@ -41,8 +41,8 @@ pub(crate) struct Extras {
 /// pointer, so that programs that never give such mounts, like the command line, do not contain it.
 #[derive(Debug)]
 pub(crate) struct RootfsMounts {
-    pub(crate) mounts: Vec<Mount>,
-    pub(crate) make: fn(&[Mount], &Place<'_>) -> Result<OwnedFd>,
+    pub(crate) mounts: Vec<RootfsMount>,
+    pub(crate) make: fn(&[RootfsMount], &Place<'_>) -> Result<OwnedFd>,
 }
 
 /// Returns `env`, which has one entry for each name, with the variables of the caller set. Fails for

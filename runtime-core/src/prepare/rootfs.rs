@@ -45,7 +45,7 @@ pub(super) fn rootfs(
     let tree = match given {
         Some(given) => {
             let locks = trees.cloner() != Cloner::Parent;
-            let place = Place { dir: &dir, may_be_chrooted: may_be_chrooted()?, locks };
+            let place = Place { path, dir: &dir, may_be_chrooted: may_be_chrooted()?, locks };
             Tree::Cloned((given.make)(&given.mounts, &place)?)
         }
         None => rootfs_tree(&dir, path, config, &mut trees)?,

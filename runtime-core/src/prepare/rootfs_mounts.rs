@@ -3,35 +3,105 @@
 
 use super::mounts::filesystem;
 use super::trees::HostFile;
-use crate::boundary::plan::{Mount, MountKind, NewMount};
+use crate::boundary::plan::{FsOptions, Mount, MountKind, NewMount};
 use crate::boundary::step::Call;
 use crate::boundary::tree::{IdMap, Shape, Tree};
 use crate::child::rootfs_maker::Place;
-use crate::config::field::unsupported;
-use crate::config::mounts::{Filesystem, Follow, IdMap as IdMapConfig, Mount as MountConfig, MountSource};
+use crate::config::field::{c_string, unsupported};
+use crate::config::mounts::{
+    Filesystem, Follow, FsOption, IdMap as IdMapConfig, Mount as MountConfig, MountSource,
+};
+use crate::config::rootfs_mounts::RootfsMount;
 use crate::error::{Error, ErrorKind, Result};
 use crate::parent::{explain, helpers};
 use crate::path::show;
 use libc::{MS_PRIVATE, MS_SLAVE};
-use runtime_sys::mount::Depth;
+use runtime_sys::mount::{Depth, MountAttr, attr};
 use std::ffi::CStr;
 use std::fmt::Arguments;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 /// Makes the mounts, as a detached tree.
-pub(crate) fn make(mounts: &[MountConfig], place: &Place<'_>) -> Result<OwnedFd> {
-    let plan = |(i, m)| plan(format_args!("rootfs_mounts[{i}]"), m);
-    let mut mounts = mounts.iter().enumerate().map(plan).collect::<Result<Vec<_>>>()?;
-    helpers::make_rootfs(place, &mut mounts)
+pub(crate) fn make(mounts: &[RootfsMount], place: &Place<'_>) -> Result<OwnedFd> {
+    let (mut all, mut origins) = (Vec::new(), Vec::new());
+    for (i, m) in mounts.iter().enumerate() {
+        let at = format_args!("rootfs_mounts[{i}]");
+        match (&m.layers, &m.mount.source) {
+            (Some(map), MountSource::New { options, .. }) => {
+                let (layers, options) = mapped_layers(at, options, map, place.path)?;
+                all.extend(layers);
+                all.push(plan(at, &m.mount, Some(&options))?);
+            }
+            _ => all.push(plan(at, &m.mount, None)?),
+        }
+        origins.resize(all.len(), i);
+    }
+    helpers::make_rootfs(place, &mut all, &origins)
 }
 
-fn plan(at: Arguments<'_>, m: &MountConfig) -> Result<Mount> {
+/// Makes the plan of the mounts that an overlay with id-mapped layers is made of: a tmpfs, which the
+/// overlay then covers, and in it the layers. Overlayfs takes its layers by path, with their mappings.
+/// Returns the options of the overlay, too, with one for each layer (since Linux 6.7): for a page of
+/// options, a mount point of its own would cover the layers.
+fn mapped_layers(
+    at: Arguments<'_>,
+    options: &[FsOption],
+    map: &IdMapConfig,
+    rootfs: &str,
+) -> Result<(Vec<Mount>, Vec<FsOption>)> {
+    let scratch = NewMount {
+        fstype: c"tmpfs".to_owned(),
+        options: FsOptions::Parameters([].into()),
+        attr: attr::NOSUID | attr::NODEV | attr::NOEXEC,
+        shows: None,
+        label: None,
+        readonly_superblock: false,
+        copy_up: false,
+        mode_of_target: false,
+    };
+    let mut mounts = vec![mount(c".", c"tmpfs", MountKind::New(scratch))];
+    let mut own = Vec::new();
+    for option in options {
+        if option.key.as_c_str() != c"lowerdir" {
+            own.push(option.clone());
+            continue;
+        }
+        for layer in filesystem::layers(at, option)? {
+            let Some(source) = &layer.value else { continue };
+            let name = (mounts.len() - 1).to_string();
+            let tree = bind(at, source, Depth::One, Follow::Yes, Some(map))?;
+            mounts.push(mount(&c_string(at, &name)?, source, tree));
+            own.push(FsOption { key: layer.key, value: Some(c_string(at, &format!("{rootfs}/{name}"))?) });
+        }
+    }
+    Ok((mounts, own))
+}
+
+/// Makes the plan of a mount without options.
+fn mount(destination: &CStr, source: &CStr, what: MountKind) -> Mount {
+    Mount {
+        destination: destination.to_owned(),
+        source: source.to_owned(),
+        what,
+        no_follow: false,
+        attr: None,
+        all: MountAttr::default(),
+        propagation: [].into(),
+        readonly_later: false,
+        attached: None,
+        id: 0,
+    }
+}
+
+/// Makes the plan of a mount. `instead` are the options of the file system, if not those of `m`.
+fn plan(at: Arguments<'_>, m: &MountConfig, instead: Option<&[FsOption]>) -> Result<Mount> {
     let (source, what) = match &m.source {
         MountSource::Bind { path, depth, follow, id_map } => {
             (path, bind(at, path, *depth, *follow, id_map.as_ref())?)
         }
         MountSource::New { kind, fstype, source, options, copy_up } => {
+            let options = instead.unwrap_or(options);
             let new = NewMount {
                 fstype: fstype.clone(),
                 options: filesystem::options(at, m, (*kind, fstype), source, options, None)?,
@@ -48,16 +118,11 @@ fn plan(at: Arguments<'_>, m: &MountConfig) -> Result<Mount> {
     };
     let is_bind = matches!(what, MountKind::Tree { .. });
     Ok(Mount {
-        destination: m.destination.clone(),
-        source: source.clone(),
-        what,
         no_follow: m.no_follow,
         attr: m.flags.bind_attr().filter(|_| is_bind),
         all: m.all,
         propagation: m.propagation.clone().into(),
-        readonly_later: false,
-        attached: None,
-        id: 0,
+        ..mount(&m.destination, source, what)
     })
 }
 

@@ -6,6 +6,7 @@ use conformance::Bundle;
 use runtime_core::spec::{self, Status};
 use runtime_core::{ContainerBuilder, ContainerId, DeleteOptions, ErrorKind, Runtime, Stdio};
 use serde_json::{Value, json};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -171,6 +172,35 @@ fn a_hook_sees_the_root_at_its_path() {
     let hook = json!([{ "path": "/bin/sh", "args": ["sh", "-c", look], "env": ["PATH=/usr/bin:/bin"] }]);
     let image = image.with(|config| config["hooks"] = json!({ "createRuntime": hook }));
     end(image.builder([image.overlay(&[])]).create().unwrap());
+}
+
+/// containerd describes the mappings of a pod with a user namespace in the options of the overlay.
+#[test]
+fn the_layers_of_an_overlay_get_the_ids_of_the_container() {
+    let _alone = alone();
+    let image = Image::new().in_user_namespace();
+    let layer = |i: i32| {
+        let dir = image.path(&format!("{i}"));
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::write(dir.join("of-layer"), "").unwrap();
+        dir.display().to_string()
+    };
+    let many: Vec<_> = (0..80).map(layer).collect();
+    let lower = format!("lowerdir={}:{}", many.join(":"), image.path("base").display());
+    let maps = ["uidmap=0:100000:65536", "gidmap=0:200000:100,100:300000:1"];
+    for overlay in [image.overlay(&maps), mount("overlay", "overlay", "", &[&lower, maps[0], maps[1]])] {
+        let init = image.builder([overlay]).create().unwrap();
+        let file = std::fs::metadata(in_container(init.pid(), "of-layer")).unwrap();
+        assert_eq!((file.uid(), file.gid()), (100_000, 200_000));
+        end(init);
+    }
+    for (maps, text) in
+        [(&["uidmap=0:1"][..], "CONTAINER_ID:HOST_ID:SIZE"), (&["uidmap=0:1:1"], "must be given together")]
+    {
+        let error = image.builder([image.overlay(maps)]).create().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{error:?}");
+        assert!(error.report().contains(text), "{error:?}");
+    }
 }
 
 /// The kernel lets root of the container clear the flags of a mount that was attached later.

@@ -87,7 +87,7 @@ fn written(option: &FsOption) -> String {
 
 /// Splits `lowerdir` of overlayfs into an option for each layer, without escapes. Returns any
 /// other option unchanged.
-fn layers(at: Arguments<'_>, option: &FsOption) -> Result<Vec<FsOption>> {
+pub(in crate::prepare) fn layers(at: Arguments<'_>, option: &FsOption) -> Result<Vec<FsOption>> {
     let Some(value) = option.value.as_deref().filter(|_| option.key.as_c_str() == c"lowerdir") else {
         return Ok(vec![option.clone()]);
     };
