@@ -5,7 +5,7 @@
 use super::container::Container;
 use super::create::ContainerBuilder;
 use super::delete::DeleteOptions;
-use super::events::{Event, Events, Look};
+use super::events::{Event, EventCheck, Events};
 use super::exec::ExecBuilder;
 use super::off_thread::{Owned, copy_of, off_thread, on_the_pool};
 use super::process::{Output, Pending, Process};
@@ -46,7 +46,7 @@ impl Process {
         let mut ended = watched(self.as_fd(), Interest::READABLE)?;
         ended.ready(Interest::READABLE).await.map_err(|error| poll_failed(&error))?;
         // As in `wait`.
-        for _ in 0..reap::LOOKS {
+        for _ in 0..reap::CHECKS {
             if let Some(status) = self.try_wait()? {
                 return Ok(status);
             }
@@ -132,15 +132,15 @@ impl Events {
     ///
     /// Outside of a tokio runtime with I/O and time.
     pub async fn next_async(&mut self) -> Result<Option<Event>> {
-        // Registered before the look, so that no change between the two is missed.
+        // Registered before the check, so that no change between the two is missed.
         let files = self.files().map(|file| file.map(|file| watched(file, Interest::PRIORITY)).transpose());
         let [events, memory] = files;
         let mut files = [events?, memory?];
         loop {
-            let left = match self.look()? {
-                Look::Event(event) => return Ok(Some(event)),
-                Look::End => return Ok(None),
-                Look::Nothing(left) => left,
+            let left = match self.check()? {
+                EventCheck::Event(event) => return Ok(Some(event)),
+                EventCheck::End => return Ok(None),
+                EventCheck::Nothing(left) => left,
             };
             let mut sleep = pin!(tokio::time::sleep(left));
             let mut changed = files

@@ -85,8 +85,8 @@ impl Container {
     }
 }
 
-/// The result of a look at a container's cgroup.
-pub(super) enum Look {
+/// The result of a check of a container's cgroup for events.
+pub(super) enum EventCheck {
     /// An event has occurred.
     Event(Event),
     /// No process is left.
@@ -96,9 +96,9 @@ pub(super) enum Look {
 }
 
 impl Events {
-    /// Looks for an event without waiting. The kernel reports the changes of the files since the
-    /// last look.
-    pub(super) fn look(&mut self) -> Result<Look> {
+    /// Checks for an event without waiting. The kernel reports the changes of the files since the
+    /// last check.
+    pub(super) fn check(&mut self) -> Result<EventCheck> {
         let populated = read(&self.files.0)?.is_some_and(|text| parse_events(&text).populated);
         if let Some(file) = &self.files.1
             && let Some(text) = read(file)?
@@ -106,23 +106,23 @@ impl Events {
             let kills = crate::cgroup::keyed(&text, "oom_kill");
             if kills > self.kills {
                 self.kills = kills;
-                return Ok(Look::Event(Event::OutOfMemory));
+                return Ok(EventCheck::Event(Event::OutOfMemory));
             }
         }
         if !populated {
-            return Ok(Look::End);
+            return Ok(EventCheck::End);
         }
         let left = self.next_stats.saturating_duration_since(Instant::now());
         if !left.is_zero() {
-            return Ok(Look::Nothing(left));
+            return Ok(EventCheck::Nothing(left));
         }
         self.next_stats = Instant::now() + self.interval;
         match self.cgroup.stats() {
             // The cgroup has just been removed.
             Err(error) if error.kind() == ErrorKind::NotRunning || error.errno() == Some(libc::ENODEV) => {
-                Ok(Look::End)
+                Ok(EventCheck::End)
             }
-            other => Ok(Look::Event(Event::Stats(Box::new(other?)))),
+            other => Ok(EventCheck::Event(Event::Stats(Box::new(other?)))),
         }
     }
 
@@ -134,10 +134,10 @@ impl Events {
 
     fn wait(&mut self) -> Result<Option<Event>> {
         loop {
-            match self.look()? {
-                Look::Event(event) => return Ok(Some(event)),
-                Look::End => return Ok(None),
-                Look::Nothing(left) => {
+            match self.check()? {
+                EventCheck::Event(event) => return Ok(Some(event)),
+                EventCheck::End => return Ok(None),
+                EventCheck::Nothing(left) => {
                     let wait_ms = i32::try_from(left.as_millis()).unwrap_or(i32::MAX - 1) + 1;
                     let wanted = self.files().map(|file| Some((file?, libc::POLLPRI)));
                     fd::poll_many(wanted, wait_ms).context(|| "poll cgroup.events")?;

@@ -246,7 +246,7 @@ impl Process {
         }
         fd::poll(self, libc::POLLIN, -1).context(|| "poll")?;
         // Without the lock, so that `try_wait` in another thread does not wait.
-        for _ in 0..reap::LOOKS {
+        for _ in 0..reap::CHECKS {
             if let Some(status) = self.try_wait().traced(Mark::AwaitEnd)? {
                 return Ok(status);
             }

@@ -57,15 +57,18 @@ pub(crate) fn by_fifo(fifo: &OwnedFd, process: ProcessId) -> Result<()> {
     }
 }
 
-/// Waits for an event, or until `look` shows that there is nothing to wait for any more. Returns
+/// Waits for an event, or until `check` shows that there is nothing to wait for any more. Returns
 /// true for the event.
-fn await_event(has_come: impl Fn(i32) -> Result<bool>, look: impl Fn() -> Result<Execution>) -> Result<bool> {
+fn await_event(
+    has_come: impl Fn(i32) -> Result<bool>,
+    check: impl Fn() -> Result<Execution>,
+) -> Result<bool> {
     let mut pause_ms = *PAUSES_MS.start();
     loop {
         if has_come(pause_ms)? {
             return Ok(true);
         }
-        if look()? != Execution::ToCome {
+        if check()? != Execution::ToCome {
             return Ok(false);
         }
         pause_ms = (2 * pause_ms).min(*PAUSES_MS.end());

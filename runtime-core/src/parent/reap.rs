@@ -11,8 +11,9 @@ use runtime_sys::{Errno, Result, fd, ignore};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-/// How often to look whether the tracer of a process that has ended has waited for it: for 100 ms.
-pub(crate) const LOOKS: u32 = 21;
+/// The number of checks whether the tracer of a process that has ended has waited for it: for 100 ms.
+pub(crate) const CHECKS: u32 = 21;
+/// The pause between two of these checks.
 pub(crate) const PAUSE: Duration = Duration::from_millis(5);
 /// The time that a child may take to end after it was killed, or after it has reported its end.
 const LAST: Duration = Duration::from_secs(10);
@@ -37,7 +38,7 @@ fn end_of(pid: i32, pidfd: impl AsFd, flags: i32, limit_ms: i32) -> Result<ExitS
     if fd::poll(&pidfd, libc::POLLIN, limit_ms)? == 0 {
         return Err(Errno::ETIMEDOUT);
     }
-    for _ in 0..LOOKS {
+    for _ in 0..CHECKS {
         if let Some(status) = try_wait(&pidfd, flags)? {
             return Ok(status);
         }

@@ -84,7 +84,7 @@ impl<'a> Root<'a> {
     }
 
     /// Opens the parent directory of `path`, made if it is missing, and returns it with the last
-    /// component of `path`. The last component itself is not looked at.
+    /// component of `path`. The last component itself is not opened.
     pub(crate) fn parent_of(self, path: &CStr) -> Result<(OwnedFd, &CStr)> {
         let mut buf = PathBuffer::new();
         let (parent, name) = split(path, &mut buf)?;

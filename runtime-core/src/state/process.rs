@@ -70,7 +70,7 @@ impl ProcessId {
     /// procfs at /proc, or hides the processes of other users (`hidepid`).
     fn is_hidden(&self) -> Result<()> {
         let Ok(pidfd) = process::pidfd_open(self.pid) else { return Ok(()) };
-        // The process started or ended between the two looks.
+        // The process started or ended between the two checks.
         if stat(self.pid)?.is_some() || await_end(&pidfd, 0)? {
             return Ok(());
         }
