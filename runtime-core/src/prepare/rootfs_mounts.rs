@@ -126,8 +126,8 @@ fn plan(at: Arguments<'_>, m: &MountConfig, instead: Option<&[FsOption]>) -> Res
     })
 }
 
-/// Clones the source of a bind mount, which gets no mount from the container, as the rootfs of a
-/// bundle.
+/// Clones the source of a bind mount. Like the rootfs of a bundle, the clone propagates no mount to
+/// its source.
 fn bind(
     at: Arguments<'_>,
     path: &CStr,
