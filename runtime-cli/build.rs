@@ -7,6 +7,7 @@ use std::process::Command;
 
 fn main() {
     without_unwind_tables();
+    with_packed_relocations();
     println!("cargo:rerun-if-changed=../.git/HEAD");
     println!("cargo:rerun-if-changed=../.git/refs");
     let commit = Command::new("git")
@@ -27,5 +28,15 @@ fn without_unwind_tables() {
     let Ok(directory) = var("CARGO_MANIFEST_DIR") else { return };
     if var("CARGO_FEATURE_STARTUP").is_ok() && var("PROFILE").as_deref() == Ok("release") {
         println!("cargo:rustc-link-arg-bin=runtime-cli=-T{directory}/{SCRIPT}");
+    }
+}
+
+/// Lets the linker of a release pack the addresses that a static program relocates at its start: 48 KiB
+/// less (docs/decisions/packages.md). musl can unpack them since 1.2.4; glibc only since 2.36, so the
+/// glibc of the host may be too old.
+fn with_packed_relocations() {
+    let is_musl = var("CARGO_CFG_TARGET_ENV").as_deref() == Ok("musl");
+    if is_musl && var("PROFILE").as_deref() == Ok("release") {
+        println!("cargo:rustc-link-arg-bin=runtime-cli=-Wl,-z,pack-relative-relocs");
     }
 }
