@@ -10,7 +10,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{self, OutputFlags, SetArg, Termios};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use runtime_core::{ExitStatus, Pending, Process, Stdio, Terminal};
+use runtime_core::{ExitStatus, Process, Stdio, Terminal};
 use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -50,13 +50,13 @@ impl Foreground {
         Ok((Foreground { signals: Signals::of_thread()?, io }, child))
     }
 
-    /// Takes over the terminal, if there is one. To be called when the process is ready, before its
-    /// program runs.
-    pub(crate) fn begin(self, pending: &mut Pending) -> Result<Session, Failure> {
+    /// Takes over `terminal`, the process's, if there is to be one. To be called when the process is
+    /// ready, before its program runs.
+    pub(crate) fn begin(self, terminal: Option<Terminal>) -> Result<Session, Failure> {
         let (input, outputs, terminal) = match self.io {
             Io::Pipes { input, outputs } => (input, outputs, None),
             Io::Terminal { host } => {
-                let Some(master) = pending.take_terminal() else {
+                let Some(master) = terminal else {
                     return Err(Failure::new("the process has no terminal"));
                 };
                 set_up(&master)?;

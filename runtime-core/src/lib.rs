@@ -48,6 +48,7 @@
 //! | hooks that are functions | [`ContainerBuilder::create_runtime_hook`] | `hooks` |
 //! | a root file system of overlays and other mounts | [`ContainerBuilder::rootfs_mounts`] | |
 //! | from a `Spec` of oci-spec | the feature `oci-spec`: `TryFrom` of [`spec::Spec`] | `oci_spec` |
+//! | suspend into files, and resume | [`Container::checkpoint`], [`Runtime::restore`]: needs CRIU | |
 //! | without rights | [`spec::Spec::into_rootless`], [`protect_program`] | `rootless` |
 //!
 //! The examples are in the repository, in `runtime-core/examples/`.
@@ -80,6 +81,7 @@
 //! | [`Container::kill`] | up to 20 ms after SIGKILL |
 //! | [`Container::delete`], [`Process::delete`] | up to 10 s for another operation on the container to end, up to 10 s for the init to end; for as long as poststop hooks run |
 //! | [`Container::pause`] | until another operation on the container ends; up to 10 s, until all processes are frozen |
+//! | [`CheckpointBuilder::dump`], [`RestoreBuilder::restore`] | for as long as CRIU takes to write or read the memory; for as long as hooks run. [`cancel`](RestoreBuilder::cancel) ends it |
 //! | [`Container::resume`] | until another operation on the container ends |
 //! | [`Container::update`] | until another operation on the container ends; up to 30 s for systemd, if it made the cgroup |
 //! | [`state`](Container::state), [`pids`](Container::pids), [`stats`](Container::stats), [`metrics`](Container::metrics), [`list`](Runtime::list) | not at all |
@@ -93,10 +95,10 @@
 //! for events takes no thread. Every other operation runs on a thread of tokio's pool for blocking
 //! calls. If a future is dropped after it was polled, the operation
 //!
-//! - is cancelled and undone: `run_async`, `create_async`, `prepare_async`, and `start_async` of
-//!   [`Pending`]. A process of an exec is killed: `spawn_async`, `output_async`;
-//! - goes on to its end: `start_async`, `kill_async`, `pause_async`, `resume_async`, `update_async` and
-//!   `delete_async`. A hook that hangs keeps its thread, so hooks should have a `timeout`;
+//! - is cancelled and undone: `run_async`, `create_async`, `prepare_async`, `restore_async`, and `start_async`
+//!   of [`Pending`]. A process of an exec is killed: `spawn_async`, `output_async`;
+//! - goes on to its end: `start_async`, `kill_async`, `pause_async`, `resume_async`, `update_async`,
+//!   `dump_async` and `delete_async`. A hook that hangs keeps its thread, so hooks should have a `timeout`;
 //! - ends, and nothing is lost: `wait_async`, `next_async`. With `wait_with_output_async`, the output
 //!   read so far is lost and the pipes are closed: the program gets SIGPIPE at its next write.
 //!
@@ -154,6 +156,7 @@ mod byte_enum;
 mod cgroup;
 mod child;
 mod config;
+mod criu;
 mod error;
 mod exit_status;
 #[cfg(feature = "fuzzing")]
@@ -182,8 +185,9 @@ pub use error::{Error, ErrorKind, OsError, Result, Warning};
 pub use exit_status::ExitStatus;
 pub use id::ContainerId;
 pub use ops::{
-    CgroupManager, Container, ContainerBuilder, DeleteOptions, Event, Events, ExecBuilder, HookResult,
-    Listed, Output, Pending, Process, Rootless, Runtime, State, check_preserved_fds, features,
+    CgroupManager, CheckpointBuilder, Container, ContainerBuilder, DeleteOptions, Event, Events, ExecBuilder,
+    HookResult, Listed, ManageCgroups, Output, Pending, Process, RestoreBuilder, Rootless, Runtime, State,
+    check_preserved_fds, features,
 };
 pub use parent::self_exe::{Protection, protect_program, protection};
 pub use stdio::Stdio;

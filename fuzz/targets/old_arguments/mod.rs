@@ -75,9 +75,6 @@ impl Usage {
     pub(crate) fn text(&self) -> String {
         match &self.kind {
             UsageKind::Flag { text, .. } | UsageKind::Count { text, .. } => text.clone(),
-            UsageKind::UnknownCommand(name) if NOT_OFFERED.contains(&name.as_str()) => {
-                format!("{name}: this runtime cannot checkpoint or restore containers")
-            }
             UsageKind::UnknownCommand(name) => format!("No help topic for '{name}'"),
         }
     }
@@ -102,10 +99,6 @@ impl Usage {
         }
     }
 }
-
-/// Commands of runc that are not in the table. Callers probe for them with `checkpoint --help`
-/// and `restore --lsm-mount-context`, and need an error.
-const NOT_OFFERED: &[&str] = &["checkpoint", "restore"];
 
 fn find_command(name: &str) -> Option<&'static Command> {
     COMMANDS.iter().find(|command| command.name == name)

@@ -16,6 +16,7 @@ pub(crate) enum Order {
 /// The identity of a command, for `match`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
+    Checkpoint,
     Create,
     Delete,
     Events,
@@ -25,6 +26,7 @@ pub(crate) enum Verb {
     List,
     Pause,
     Ps,
+    Restore,
     Resume,
     Run,
     Spec,
@@ -95,6 +97,36 @@ configuration; each of its parts can be omitted:
     }";
 
 pub(crate) const COMMANDS: &[Command] = &[
+    Command {
+        verb: Verb::Checkpoint,
+        name: "checkpoint",
+        summary: "checkpoint a running container",
+        usage: "<container-id>",
+        description: "\
+Writes the processes of the container into files, with CRIU (criu.org), a program of the
+host. Then deletes the container, unless it is to go on. `restore` makes it again.",
+        flags: &[
+            IMAGE_PATH.help("directory of the images (default: \"checkpoint\")"),
+            WORK_PATH .help("directory for the log and other files of CRIU (default: that of the images)"),
+            TCP_ESTABLISHED.help("include open TCP connections"),
+            EXT_UNIX_SK.help("allow unix sockets that are connected to processes outside of the container"),
+            SHELL_JOB.help("allow processes in a session or on a terminal of the caller"),
+            FILE_LOCKS.help("include file locks"),
+            MANAGE_CGROUPS_MODE.help("what CRIU does with cgroups: 'soft' (default), 'full', 'strict' or 'ignore'"),
+            EMPTY_NS.help("a namespace whose content is left out: 'network', which always is"),
+            AUTO_DEDUP.help("remove pages from earlier images that later ones have"),
+            PARENT_PATH .help("directory of the images of a pre-dump, relative to that of the images"),
+            LEAVE_RUNNING.help("let the container go on"),
+            TCP_SKIP_IN_FLIGHT.help("leave out TCP connections that are not established yet"),
+            LINK_REMAP.help("give deleted files that are open a name for the time being"),
+            LAZY_PAGES.help("serve the memory at the address of --page-server until it is restored"),
+            STATUS_FD.help("descriptor that gets a \\0 when the server of --lazy-pages is ready"),
+            PAGE_SERVER.help("ADDRESS:PORT of CRIU's page server, which gets the memory"),
+            PRE_DUMP.help("write the present memory only, for --parent-path, and let the container go on"),
+        ],
+        order: Order::Mixed,
+        arguments: (1, 1),
+    },
     Command {
         verb: Verb::Create,
         name: "create",
@@ -217,6 +249,37 @@ it is another question; only \"supportedFlags\" are those of the running kernel.
         flags: &[FORMAT.help("one of: table or json (default: \"table\")")],
         order: Order::FlagsFirst,
         arguments: (1, usize::MAX),
+    },
+    Command {
+        verb: Verb::Restore,
+        name: "restore",
+        summary: "restore a container from a checkpoint",
+        usage: "<container-id>",
+        description: "\
+Makes a container of a bundle whose processes are those of a checkpoint. The images decide
+what the processes may do: they have to be as trusted as the configuration.",
+        flags: &[
+            IMAGE_PATH.help("directory of the images (default: \"checkpoint\")"),
+            WORK_PATH .help("directory for the log and other files of CRIU (default: that of the images)"),
+            TCP_ESTABLISHED.help("include open TCP connections"),
+            EXT_UNIX_SK.help("allow unix sockets that are connected to processes outside of the container"),
+            SHELL_JOB.help("allow processes in a session or on a terminal of the caller"),
+            FILE_LOCKS.help("include file locks"),
+            MANAGE_CGROUPS_MODE.help("what CRIU does with cgroups: 'soft' (default), 'full', 'strict' or 'ignore'"),
+            EMPTY_NS.help("a namespace whose content is left out: 'network', which always is"),
+            AUTO_DEDUP.help("remove pages from earlier images that later ones have"),
+            BUNDLE .help("the bundle directory (default: the working directory)"),
+            CONSOLE_SOCKET .help("AF_UNIX socket to which the master of the container's pseudoterminal is sent"),
+            DETACH.help("do not wait for the end of the container"),
+            PID_FILE.help("file to write the pid of the container's init to"),
+            NO_SUBREAPER.help("do not reap orphaned processes of the container"),
+            NO_PIVOT.help("accepted for callers of runc: CRIU makes the root, always by pivot_root"),
+            LAZY_PAGES.help("get the memory from the daemon `criu lazy-pages`"),
+            LSM_PROFILE.help("profile of a security module in place of that of the images, TYPE:NAME"),
+            LSM_MOUNT_CONTEXT.help("SELinux context of mounts in place of that of the images"),
+        ],
+        order: Order::Mixed,
+        arguments: (1, 1),
     },
     Command {
         verb: Verb::Resume,

@@ -200,14 +200,9 @@ mod tests {
             flag_error(&["create", "--preserve-fds", "x", "y"]).contains("strconv.ParseInt: parsing \"x\"")
         );
         assert_eq!(run(&["foo", "-h"]).unwrap_err(), UsageKind::UnknownCommand("foo".into()));
-        for probe in
-            [&["checkpoint", "--help"][..], &["restore", "--lsm-mount-context"], &["help", "restore"]]
-        {
-            let args = ["runc"].iter().chain(probe).map(OsString::from);
-            let usage = parse(args).unwrap_err();
-            assert!(usage.text().ends_with(": this runtime cannot checkpoint or restore containers"));
-            assert_eq!((usage.status(), usage.advice()), (3, (String::new(), String::new())));
-        }
+        // Podman takes this text as proof of support for checkpoints of pods.
+        let probe = flag_error(&["restore", "--lsm-mount-context"]);
+        assert_eq!(probe, "flag needs an argument: --lsm-mount-context");
         let count = |args: &[&str]| match run(args).unwrap_err() {
             UsageKind::Count { text, .. } => text,
             other => panic!("{other:?}"),
@@ -229,15 +224,7 @@ mod tests {
         };
         assert_eq!(hint(&["delet", "x"]).as_deref(), Some("did you mean \"delete\"?"));
         assert_eq!(hint(&["help", "crate"]).as_deref(), Some("did you mean \"create\"?"));
-        for nothing_near in [
-            &["xyz"][..],
-            &["checkpoint"],
-            &["restore"],
-            &["help", "restore"],
-            &["-"],
-            &["--", "-x"],
-            &["state"],
-        ] {
+        for nothing_near in [&["xyz"][..], &["-"], &["--", "-x"], &["state"]] {
             assert_eq!(hint(nothing_near), None, "{nothing_near:?}");
         }
         for misspelt in ["--forse", "-forse", "--force-"] {

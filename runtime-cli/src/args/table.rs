@@ -9,6 +9,7 @@ use clap::{Arg, Command, ValueHint};
 /// The identity of a command, for `match`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
+    Checkpoint,
     Create,
     Delete,
     Events,
@@ -18,6 +19,7 @@ pub(crate) enum Verb {
     List,
     Pause,
     Ps,
+    Restore,
     Resume,
     Run,
     Spec,
@@ -126,6 +128,7 @@ configuration; each property can be omitted:
     }";
 
 pub(crate) const COMMANDS: &[Entry] = &[
+    Entry { verb: Verb::Checkpoint, name: "checkpoint", describe: checkpoint },
     Entry { verb: Verb::Create, name: "create", describe: create },
     Entry { verb: Verb::Delete, name: "delete", describe: delete },
     Entry { verb: Verb::Events, name: "events", describe: events },
@@ -135,6 +138,7 @@ pub(crate) const COMMANDS: &[Entry] = &[
     Entry { verb: Verb::List, name: "list", describe: list },
     Entry { verb: Verb::Pause, name: "pause", describe: pause },
     Entry { verb: Verb::Ps, name: "ps", describe: ps },
+    Entry { verb: Verb::Restore, name: "restore", describe: restore },
     Entry { verb: Verb::Resume, name: "resume", describe: resume },
     Entry { verb: Verb::Run, name: "run", describe: run },
     Entry { verb: Verb::Spec, name: "spec", describe: spec },
@@ -142,6 +146,48 @@ pub(crate) const COMMANDS: &[Entry] = &[
     Entry { verb: Verb::State, name: "state", describe: state },
     Entry { verb: Verb::Update, name: "update", describe: update },
 ];
+
+/// Returns the flags that `checkpoint` and `restore` have in common.
+fn image_flags() -> [Arg; 9] {
+    [
+        IMAGE_PATH.help("directory of the images (default: \"checkpoint\")").value_hint(ValueHint::DirPath),
+        WORK_PATH
+            .help("directory for the log and other files of CRIU (default: that of the images)")
+            .value_hint(ValueHint::DirPath),
+        TCP_ESTABLISHED.help("include open TCP connections"),
+        EXT_UNIX_SK.help("allow unix sockets that are connected to processes outside of the container"),
+        SHELL_JOB.help("allow processes in a session or on a terminal of the caller"),
+        FILE_LOCKS.help("include file locks"),
+        MANAGE_CGROUPS_MODE
+            .help("what CRIU does with cgroups: 'soft' (default), 'full', 'strict' or 'ignore'"),
+        EMPTY_NS.help("a namespace whose content is left out: 'network', which always is"),
+        AUTO_DEDUP.help("remove pages from earlier images that later ones have"),
+    ]
+}
+
+fn checkpoint(command: Command) -> Command {
+    command
+        .about("checkpoint a running container")
+        .long_about(
+            "\
+Writes the processes of the container into files, with CRIU (criu.org), a program of the
+host. Then deletes the container, unless it is to go on. `restore` makes it again.",
+        )
+        .args(image_flags())
+        .args([
+            PARENT_PATH
+                .help("directory of the images of a pre-dump, relative to that of the images")
+                .value_hint(ValueHint::DirPath),
+            LEAVE_RUNNING.help("let the container go on"),
+            TCP_SKIP_IN_FLIGHT.help("leave out TCP connections that are not established yet"),
+            LINK_REMAP.help("give deleted files that are open a name for the time being"),
+            LAZY_PAGES.help("serve the memory at the address of --page-server until it is restored"),
+            STATUS_FD.help("descriptor that gets a \\0 when the server of --lazy-pages is ready"),
+            PAGE_SERVER.help("ADDRESS:PORT of CRIU's page server, which gets the memory"),
+            PRE_DUMP.help("write the present memory only, for --parent-path, and let the container go on"),
+        ])
+        .arg(arguments(ID, 1..=1))
+}
 
 fn create(command: Command) -> Command {
     command.about("create a container").long_about(BUNDLES).args(create_flags()).arg(arguments(ID, 1..=1))
@@ -239,6 +285,33 @@ fn ps(command: Command) -> Command {
         .long_about("The table is what ps(1) prints with the given options (default: -ef).")
         .args([FORMAT.help("one of: table or json (default: \"table\")")])
         .arg(others("<container-id> [ps options]", 1..))
+}
+
+fn restore(command: Command) -> Command {
+    command
+        .about("restore a container from a checkpoint")
+        .long_about(
+            "\
+Makes a container of a bundle whose processes are those of a checkpoint. The images decide
+what the processes may do: they have to be as trusted as the configuration.",
+        )
+        .args(image_flags())
+        .args([
+            BUNDLE
+                .help("the bundle directory (default: the working directory)")
+                .value_hint(ValueHint::DirPath),
+            CONSOLE_SOCKET
+                .help("AF_UNIX socket to which the master of the container's pseudoterminal is sent")
+                .value_hint(ValueHint::FilePath),
+            DETACH.help("do not wait for the end of the container"),
+            PID_FILE.help("file to write the pid of the container's init to").value_hint(ValueHint::FilePath),
+            NO_SUBREAPER.help("do not reap orphaned processes of the container"),
+            NO_PIVOT.help("accepted for callers of runc: CRIU makes the root, always by pivot_root"),
+            LAZY_PAGES.help("get the memory from the daemon `criu lazy-pages`"),
+            LSM_PROFILE.help("profile of a security module in place of that of the images, TYPE:NAME"),
+            LSM_MOUNT_CONTEXT.help("SELinux context of mounts in place of that of the images"),
+        ])
+        .arg(arguments(ID, 1..=1))
 }
 
 fn resume(command: Command) -> Command {

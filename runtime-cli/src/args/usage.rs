@@ -37,10 +37,6 @@ pub(super) enum UsageKind {
     UnknownCommand(String),
 }
 
-/// Commands of runc that are not in the table. Callers probe for them with `checkpoint --help`
-/// and `restore --lsm-mount-context`, and need an error.
-const NOT_OFFERED: &[&str] = &["checkpoint", "restore"];
-
 impl Usage {
     pub(super) fn new(program: String, kind: UsageKind) -> Self {
         Usage { program, kind }
@@ -55,9 +51,6 @@ impl Usage {
     pub(crate) fn text(&self) -> String {
         match &self.kind {
             UsageKind::Flag { text, .. } | UsageKind::Count { text, .. } => text.clone(),
-            UsageKind::UnknownCommand(name) if NOT_OFFERED.contains(&name.as_str()) => {
-                format!("{name}: this runtime cannot checkpoint or restore containers")
-            }
             UsageKind::UnknownCommand(name) => format!("No help topic for '{name}'"),
         }
     }
@@ -82,7 +75,6 @@ impl Usage {
         match &self.kind {
             UsageKind::Flag { hint, .. } => hint.clone(),
             UsageKind::Count { .. } => None,
-            UsageKind::UnknownCommand(name) if NOT_OFFERED.contains(&name.as_str()) => None,
             UsageKind::UnknownCommand(name) => nearest_command(name).map(|nearest| did_you_mean(&nearest)),
         }
     }

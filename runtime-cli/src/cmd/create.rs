@@ -113,7 +113,7 @@ fn serve(
     foreground: Foreground,
     mut pending: Pending,
 ) -> Result<(u8, Process), Failure> {
-    let session = foreground.begin(&mut pending)?.notify(Proxy::listen(container, context.log));
+    let session = foreground.begin(pending.take_terminal())?.notify(Proxy::listen(container, context.log));
     let init = pending.start().map_err(Failure::of_process)?;
     note(context, &init);
     let served = session.supervise(&init);
@@ -183,21 +183,25 @@ fn options(context: &CommandContext<'_>, mut builder: ContainerBuilder) -> Resul
     if let Some(listening) = listening {
         builder = builder.env("LISTEN_FDS", listening.to_string()).env("LISTEN_PID", "1");
     }
-    let manager = context.globals.get(CGROUP_MANAGER).map(OsStr::to_string_lossy);
-    let manager = match manager.as_deref() {
-        None if context.globals.is_set(SYSTEMD_CGROUP) => CgroupManager::Systemd,
-        None | Some("cgroupfs") => CgroupManager::Fs,
-        Some("systemd") => CgroupManager::Systemd,
-        Some("disabled") => CgroupManager::None,
-        Some(other) => return Err(Failure::new(format!("--cgroup-manager: unknown manager {other:?}"))),
-    };
     Ok(builder
-        .cgroup_manager(manager)
+        .cgroup_manager(cgroup_manager(context)?)
         .rootless(rootless(context)?)
         .notify(notify::address().is_some())
         .preserve_fds(fds)
         .no_pivot(flags.is_set(NO_PIVOT))
         .no_new_keyring(flags.is_set(NO_NEW_KEYRING)))
+}
+
+/// Returns the cgroup manager that the global flags name.
+pub(super) fn cgroup_manager(context: &CommandContext<'_>) -> Result<CgroupManager, Failure> {
+    let manager = context.globals.get(CGROUP_MANAGER).map(OsStr::to_string_lossy);
+    match manager.as_deref() {
+        None if context.globals.is_set(SYSTEMD_CGROUP) => Ok(CgroupManager::Systemd),
+        None | Some("cgroupfs") => Ok(CgroupManager::Fs),
+        Some("systemd") => Ok(CgroupManager::Systemd),
+        Some("disabled") => Ok(CgroupManager::None),
+        Some(other) => Err(Failure::new(format!("--cgroup-manager: unknown manager {other:?}"))),
+    }
 }
 
 /// Returns the value of the global flag --rootless.

@@ -57,7 +57,7 @@ fn run(context: &CommandContext<'_>) -> Result<u8, Failure> {
     let (foreground, io) = Foreground::new(terminal, false)?;
     let mut pending = with_io(exec, io).prepare()?;
     context.warn(pending.warnings());
-    let session = foreground.begin(&mut pending)?;
+    let session = foreground.begin(pending.take_terminal())?;
     let process = pending.start().map_err(Failure::of_process)?;
     note(context, &process);
     let status = session.supervise(&process).inspect_err(|_first| {

@@ -2,6 +2,7 @@
 //! The commands, each in its own file. A command turns parsed arguments into a call of the library,
 //! and prints the result.
 
+mod checkpoint;
 mod context;
 mod create;
 mod delete;
@@ -13,6 +14,7 @@ mod list;
 mod pause;
 mod preserved_fds;
 mod ps;
+mod restore;
 mod spec;
 mod start;
 mod state;
@@ -30,6 +32,7 @@ pub(crate) fn run(invocation: &Invocation, log: &Log) -> Result<u8, Failure> {
     let Request::Run(Call { command, flags, arguments }) = &invocation.request else { return Ok(0) };
     let context = CommandContext { globals: &invocation.globals, flags, arguments, log };
     match command.verb {
+        Verb::Checkpoint => checkpoint::checkpoint(&context),
         Verb::Create => create::create(&context),
         Verb::Delete => delete::delete(&context),
         Verb::Events => events::events(&context),
@@ -39,6 +42,7 @@ pub(crate) fn run(invocation: &Invocation, log: &Log) -> Result<u8, Failure> {
         Verb::List => list::list(&context),
         Verb::Pause => pause::pause(&context),
         Verb::Ps => ps::ps(&context),
+        Verb::Restore => restore::restore(&context),
         Verb::Resume => pause::resume(&context),
         Verb::Run => create::run(&context),
         Verb::Spec => spec::spec(&context),
@@ -48,13 +52,15 @@ pub(crate) fn run(invocation: &Invocation, log: &Log) -> Result<u8, Failure> {
     }
 }
 
-/// Fails if a descriptor that `create`, `run` or `exec` must pass on is not open.
+/// Fails if a descriptor that `create`, `run` or `exec` must pass on, or that `checkpoint` must write
+/// to, is not open.
 pub(crate) fn check_preserved_fds(invocation: &Invocation) -> Result<(), Failure> {
     let Request::Run(Call { command, flags, .. }) = &invocation.request else { return Ok(()) };
     match command.verb {
         Verb::Create | Verb::Run => preserved_fds::check(flags)
             .map_err(|failure| failure.during(&format!("runc {} failed", command.name))),
         Verb::Exec => preserved_fds::check(flags).map_err(exec::failed),
+        Verb::Checkpoint => checkpoint::check_status_fd(flags),
         _ => Ok(()),
     }
 }

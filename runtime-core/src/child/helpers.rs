@@ -221,6 +221,49 @@ impl RouteOpener<'_> {
     }
 }
 
+/// A process that does in the namespaces of a restored init what create's child does in its own and
+/// CRIU does not.
+pub(crate) struct RestoredFinisher<'a> {
+    pub(crate) init: BorrowedFd<'a>,
+    /// Brings lo up.
+    pub(crate) loopback: bool,
+    /// Makes the root directory read-only.
+    pub(crate) readonly: bool,
+    pub(crate) channel: &'a ChildEnd,
+}
+
+impl ChildMain for RestoredFinisher<'_> {
+    fn run(self) -> ! {
+        runtime_sys::signal::reset_in_child(Ignored::ALL);
+        report_and_exit(self.finish(), self.channel)
+    }
+}
+
+impl RestoredFinisher<'_> {
+    fn finish(&self) -> Result<Infallible, StepFailure> {
+        let [channel, parent] = self.channel.descriptors();
+        close_others(&mut [channel, parent, self.init.as_raw_fd()])?;
+        if self.loopback {
+            runtime_sys::ns::setns(self.init, libc::CLONE_NEWNET).during(Call::Setns).step(Step::Join)?;
+            runtime_sys::net::loopback_up().during(Call::Ioctl).step(Step::Loopback)?;
+        }
+        if self.readonly {
+            // This makes the root of the namespace the root directory.
+            runtime_sys::ns::setns(self.init, libc::CLONE_NEWNS).during(Call::Setns).step(Step::Join)?;
+            self.lock_root().step(Step::ReadonlyRootfs)?;
+        }
+        // Without a parent there is no process to report to.
+        runtime_sys::ignore(self.channel.send(Reply::Ready));
+        runtime_sys::exec::exit(0)
+    }
+
+    fn lock_root(&self) -> StepResult {
+        let root = fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0).during(Call::Open)?;
+        let readonly = mount::MountAttr { set: attr::RDONLY, ..mount::MountAttr::default() };
+        mount::set_attr(&root, Depth::One, &readonly).during(Call::MountSetattr)
+    }
+}
+
 /// A process that holds a user namespace until the parent has written its id maps. It sends a
 /// descriptor of the namespace to the parent.
 pub(crate) struct UsernsHolder<'a> {

@@ -13,10 +13,13 @@ use std::collections::BTreeMap;
 /// without root has no other way to give it this access.
 pub(crate) const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
 
+/// The annotation with the path of a configuration file of CRIU for this container. The file
+/// overrides what the runtime asks CRIU for.
+pub(crate) const CRIU_CONFIG: &str = "org.criu.config";
+
 /// The annotations that crun supports and this library does not. Each of them is reported
 /// with a warning.
 const NOT_DONE: &[&str] = &[
-    "org.criu.config",
     "run.oci.delegate-cgroup",
     "run.oci.handler",
     "run.oci.hooks.stderr",

@@ -2,6 +2,7 @@
 //! Methods for asynchronous programs on tokio. A wait for a process or for events is in tokio's event
 //! loop, without a thread. An operation runs on a thread of tokio's pool for blocking calls.
 
+use super::checkpoint::CheckpointBuilder;
 use super::container::Container;
 use super::create::ContainerBuilder;
 use super::delete::DeleteOptions;
@@ -9,6 +10,7 @@ use super::events::{Event, EventCheck, Events};
 use super::exec::ExecBuilder;
 use super::off_thread::{Owned, copy_of, off_thread, on_the_pool};
 use super::process::{Output, Pending, Process};
+use super::restore::RestoreBuilder;
 use super::wait;
 use crate::error::{Error, Result, Warning};
 use crate::exit_status::ExitStatus;
@@ -264,6 +266,40 @@ impl ExecBuilder {
     pub async fn output_async(self, limit: usize) -> Result<Output> {
         let quiet = self.stdin(Stdio::Null).stdout(Stdio::Piped).stderr(Stdio::Piped);
         off_thread(quiet, Self::spawn).await?.output(limit).await
+    }
+}
+
+impl RestoreBuilder {
+    /// Does what [`restore`](Self::restore) does on a thread of tokio's pool for blocking calls. If the
+    /// future is dropped, the restore is cancelled and undone.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn restore_async(self) -> Result<Process> {
+        off_thread(self, Self::restore).await?.claim()
+    }
+}
+
+impl CheckpointBuilder {
+    /// Does what [`dump`](Self::dump) does on a thread of tokio's pool for blocking calls. If the future
+    /// is dropped, the checkpoint goes on to its end.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn dump_async(self) -> Result<()> {
+        on_the_pool(move || self.dump()).await
+    }
+
+    /// Does what [`pre_dump`](Self::pre_dump) does on a thread of tokio's pool for blocking calls. If the
+    /// future is dropped, it goes on to its end.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn pre_dump_async(self) -> Result<()> {
+        on_the_pool(move || self.pre_dump()).await
     }
 }
 

@@ -16,7 +16,8 @@ use super::rootfs_mounts::GivenMounts;
 use super::target::{CgroupManager, Rootless, Target};
 use super::transaction::{Made, Transaction};
 use crate::boundary::plan::{Keeps, Plan};
-use crate::config::namespaces::{NAMESPACE_KINDS, NamespaceKind, network_can_be_ahead};
+use crate::config::mounts::{Mount, MountSource};
+use crate::config::namespaces::{NAMESPACE_KINDS, NamespaceKind, Origin, network_can_be_ahead};
 use crate::config::{Caller, Config};
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::hook::HookKind;
@@ -25,6 +26,7 @@ use crate::marks::{Mark, Traced};
 use crate::parent::ids;
 use crate::parent::network::NewNetwork;
 use crate::path::proc::Proc;
+use crate::path::show;
 use crate::prepare::{self, Extras};
 use crate::spec::{self, Spec, StateDocument};
 use crate::state::filter::CompiledFilter;
@@ -33,7 +35,7 @@ use crate::stdio::Stdio;
 use crate::watch::Watch;
 use runtime_sys::{cred, fd, ns};
 use seccomp::Policy;
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -340,13 +342,13 @@ impl ContainerBuilder {
                 network.take().map_or(Ok(()), NewNetwork::finish)?;
                 child.start_tree_cloner(&plan, &tx.device_owners(child, &plan, proc, warnings)?)?;
                 tx.id_maps(child, proc)?;
-                tx.intel_rdt(child)?;
+                tx.intel_rdt(child.pid())?;
                 tx.limits(child, &plan, proc, cgroup)?;
                 tx.serve(child, &plan, proc)
             })?;
             let streams = streams.with_terminal()?;
             tx.commit(entry, &child, ahead)?;
-            tx.options.report_pid(&child, b"standard").traced(Mark::Announce)?;
+            tx.options.report_pid(child.pid(), child.pidfd(), b"standard").traced(Mark::Announce)?;
             if waits == Waits::ForRelease {
                 container.start_container_hooks(&tx.record, Watch::cancel(tx.options.cancel()))?;
             }
@@ -363,7 +365,7 @@ impl ContainerBuilder {
 
 /// Makes the record of a container that is going to be made. Later processes inherit from
 /// `process` if given, otherwise from the process of `spec`.
-fn record(
+pub(super) fn record(
     id: &str,
     bundle: String,
     config: &Config,
@@ -386,11 +388,26 @@ fn record(
     record.no_new_keyring = extras.no_new_keyring;
     record.seccomp = extras.filter.as_ref().map(CompiledFilter::record);
     record.host_mount_below = target.host_mount;
+    record.external = Some(external(config));
     record.resctrl = target.resctrl.as_ref().map(|(_, place)| place.clone());
     record.start_container = HookRecord::list(config.hooks.of(HookKind::StartContainer));
     record.poststart = HookRecord::list(config.hooks.of(HookKind::Poststart));
     record.poststop = HookRecord::list(config.hooks.of(HookKind::Poststop));
     record
+}
+
+/// Returns the parts of the container that are of the host, for the record.
+fn external(config: &Config) -> Vec<String> {
+    let absolute = |path: &CStr| format!("/{}", show(path));
+    let is_bind = |mount: &&Mount| matches!(mount.source, MountSource::Bind { .. });
+    let binds = config.mounts.iter().filter(is_bind).map(|mount| absolute(&mount.destination));
+    // Where devices cannot be made, those of the host are mounted.
+    let in_user_namespace = config.namespaces.is_own(NamespaceKind::User);
+    let nodes = config.nodes.iter().filter(|_| in_user_namespace).map(|node| absolute(&node.path));
+    let kinds = [NamespaceKind::Network, NamespaceKind::Pid].into_iter();
+    let is_joined = |kind: &NamespaceKind| matches!(config.namespaces.origin(*kind), Origin::Path(_));
+    let joined = kinds.filter(is_joined).map(|kind| kind.file().to_owned());
+    joined.chain(binds).chain(nodes).collect()
 }
 
 /// Returns the notes about the seccomp filter for a debug log: its flags, and the parts of the
@@ -420,7 +437,7 @@ fn groups_to_keep(config: &Config) -> Result<Keeps> {
 /// Returns the types of namespaces whose paths in the configuration lead to the caller's own
 /// namespaces, compared by inode. The mount namespace is left out: a path to the caller's own
 /// is refused later.
-fn own_namespaces(spec: &Spec) -> Result<Vec<NamespaceKind>> {
+pub(super) fn own_namespaces(spec: &Spec) -> Result<Vec<NamespaceKind>> {
     let given = spec.linux.iter().flat_map(|linux| &linux.namespaces).filter(|given| !given.path.is_empty());
     let mut own = Vec::new();
     for given in given {
@@ -440,7 +457,7 @@ fn own_namespaces(spec: &Spec) -> Result<Vec<NamespaceKind>> {
 
 /// Returns the capabilities that a container can get: all that the kernel knows in a user
 /// namespace of its own, otherwise those of the caller.
-fn available_capabilities(spec: &Spec, own: &[NamespaceKind]) -> Result<u64> {
+pub(super) fn available_capabilities(spec: &Spec, own: &[NamespaceKind]) -> Result<u64> {
     let is_user = |ns: &crate::spec::Namespace| ns.kind == "user" && !own.contains(&NamespaceKind::User);
     if !spec.linux.as_ref().is_some_and(|linux| linux.namespaces.iter().any(is_user)) {
         return Ok(cred::cap_get().context(|| "capget")?.permitted);

@@ -226,7 +226,7 @@ impl ExecBuilder {
         let attributes = prepare::attributes(config, config.exec_affinity.to_stay(), plan);
         attributes::apply(attributes, &proc, child.pid(), target.in_user_namespace())
             .traced(Mark::SetFromOutside)?;
-        self.options.report_pid(child, b"setns").traced(Mark::Announce)
+        self.options.report_pid(child.pid(), child.pidfd(), b"setns").traced(Mark::Announce)
     }
 }
 

@@ -23,12 +23,13 @@ pub fn features() -> Features {
         mount_options: mounts::known_options().collect(),
         linux: linux(),
         // runc's annotation, which programs look for.
-        annotations: BTreeMap::from([("org.opencontainers.runc.checkpoint.enabled", "false")]),
+        annotations: BTreeMap::from([("org.opencontainers.runc.checkpoint.enabled", "true")]),
         potentially_unsafe_config_annotations: vec![
             unit::PROPERTY,
             unit::LEAF,
             annotations::KEEP_GROUPS,
             mounts::LABEL_ANNOTATION,
+            annotations::CRIU_CONFIG,
         ],
     }
 }

@@ -5,6 +5,7 @@
 use super::create::ContainerBuilder;
 use super::exec::ExecBuilder;
 use super::process::{Pending, Process};
+use super::restore::RestoreBuilder;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::watch::cancelled;
 use runtime_sys::async_fd::either_readable;
@@ -30,6 +31,12 @@ impl Cancellable for ContainerBuilder {
 }
 
 impl Cancellable for ExecBuilder {
+    fn replace_cancel(&mut self, event: Option<OwnedFd>) -> Option<OwnedFd> {
+        std::mem::replace(&mut self.options.cancel, event)
+    }
+}
+
+impl Cancellable for RestoreBuilder {
     fn replace_cancel(&mut self, event: Option<OwnedFd>) -> Option<OwnedFd> {
         std::mem::replace(&mut self.options.cancel, event)
     }

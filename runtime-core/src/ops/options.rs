@@ -50,8 +50,8 @@ impl Streams {
     }
 }
 
-/// Defines the methods that set these options, for both builders.
-macro_rules! process_options {
+/// Defines the methods that set the options of every builder that makes a process.
+macro_rules! stream_options {
     () => {
         /// Sets the source of the program's standard input. The default is
         /// [`Stdio::Inherit`](crate::Stdio::Inherit). A process with a terminal can have no other.
@@ -112,6 +112,15 @@ macro_rules! process_options {
             self.options.cancel = Some(event);
             self
         }
+    };
+}
+pub(super) use stream_options;
+
+/// Defines the methods that set all of these options, for the builders of processes that execute a
+/// program.
+macro_rules! process_options {
+    () => {
+        crate::ops::options::stream_options!();
 
         /// Passes the caller's descriptors 3 to 2 + `count` to the program.
         pub fn preserve_fds(mut self, count: u16) -> Self {
@@ -176,14 +185,14 @@ impl ProcessOptions {
     }
 
     /// Writes the pid file, and sends a pidfd with the text `kind`, if the caller asked for them.
-    pub(super) fn report_pid(&self, child: &Child, kind: &[u8]) -> Result<()> {
+    pub(super) fn report_pid(&self, pid: i32, pidfd: BorrowedFd<'_>, kind: &[u8]) -> Result<()> {
         if let Some(path) = &self.pidfd_socket {
-            Peer::connect(path, self.watch(child))
-                .and_then(|peer| peer.send(kind, child.pidfd()))
+            Peer::connect(path, Watch::cancel(self.cancel()).with(pidfd))
+                .and_then(|peer| peer.send(kind, pidfd))
                 .context(|| format!("sending the pidfd to {}", path.display()))?;
         }
         match &self.pid_file {
-            Some(path) => write_atomically(path, child.pid().to_string().as_bytes()),
+            Some(path) => write_atomically(path, pid.to_string().as_bytes()),
             None => Ok(()),
         }
     }

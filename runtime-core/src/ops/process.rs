@@ -202,6 +202,26 @@ impl Process {
         Process { stdin, stdout, stderr, terminal, running, status: Mutex::new(None), about }
     }
 
+    /// Makes the handle of the first process of a restored container, which `record` describes.
+    pub(super) fn restored(
+        container: Container,
+        running: Running,
+        streams: Streams,
+        watch: Option<OomWatch>,
+        record: Record,
+        cancel: Option<OwnedFd>,
+    ) -> Self {
+        let (warnings, notes) = (Vec::new(), Vec::new());
+        let about = About { container, record: Some(record), watch, warnings, notes, cancel };
+        Process::new(running, streams, about)
+    }
+
+    /// Adds the warnings about the configuration.
+    pub(super) fn with_warnings(mut self, warnings: Vec<Warning>) -> Self {
+        self.about.warnings = warnings;
+        self
+    }
+
     /// Returns the process's pid in the caller's pid namespace.
     pub fn pid(&self) -> i32 {
         self.running.pid

@@ -249,10 +249,10 @@ impl Transaction<'_> {
         }
     }
 
-    /// Makes the resctrl group for cache and memory bandwidth, with the child in it.
-    pub(super) fn intel_rdt(&mut self, child: &Child) -> Result<()> {
+    /// Makes the resctrl group for cache and memory bandwidth, with the process `pid` in it.
+    pub(super) fn intel_rdt(&mut self, pid: i32) -> Result<()> {
         if let (Some(rdt), Some((resctrl, place))) = (&self.config.intel_rdt, &self.target.resctrl) {
-            resctrl.make(place, rdt, child.pid())?;
+            resctrl.make(place, rdt, pid)?;
             self.made.resctrl = true;
         }
         Ok(())
@@ -303,14 +303,40 @@ impl Transaction<'_> {
         let confined = if limits_memory && !self.target.cgroup.adopts() && watch.limit().is_some() {
             Err(child.ended())
         } else {
-            self.confine(child, proc, watch.cgroup())
+            self.confine(child.pid(), proc, watch.cgroup())
         };
         self.made.oom_watch = Some(watch);
         confined
     }
 
+    /// Puts the process `pid`, which will make the container's processes, into the cgroup, and sets
+    /// the limits and the device filter.
+    pub(super) fn limit_maker(&mut self, pid: i32, cgroup: Option<Cgroup>) -> Result<()> {
+        if let Some(cgroup) = cgroup.as_ref().filter(|_| !self.target.cgroup.adopts()) {
+            cgroup.attach(pid)?;
+        }
+        let before = cgroup.as_ref().map(Cgroup::memory_events).unwrap_or_default();
+        let writes = limits::writes(&self.config.resources);
+        let adopted = self.target.cgroup.adopt(&self.target.hierarchy, cgroup, pid, &writes);
+        let Some(cgroup) = self.owning(adopted).traced(Mark::Limits)? else { return Ok(()) };
+        let watch = OomWatch::new(cgroup, before);
+        let filtered = self.filter_devices(watch.cgroup());
+        self.made.oom_watch = Some(watch);
+        filtered
+    }
+
+    /// Delegates the cgroup of the restored process `pid` to its configured owner.
+    pub(super) fn delegate_to_owner(&self, pid: i32, proc: &Proc) -> Result<()> {
+        self.made.oom_watch.as_ref().map_or(Ok(()), |watch| self.delegate(pid, proc, watch.cgroup()))
+    }
+
     /// Attaches the device filter, and delegates the cgroup to its configured owner.
-    fn confine(&mut self, child: &Child, proc: &Proc, cgroup: &Cgroup) -> Result<()> {
+    fn confine(&mut self, pid: i32, proc: &Proc, cgroup: &Cgroup) -> Result<()> {
+        self.filter_devices(cgroup)?;
+        self.delegate(pid, proc, cgroup)
+    }
+
+    fn filter_devices(&mut self, cgroup: &Cgroup) -> Result<()> {
         match cgroup::devices::apply(cgroup.dir(), &self.config.device_rules).traced(Mark::DeviceFilter) {
             // A caller that may not load device filters may not make device nodes either.
             Err(error) if error.errno() == Some(Errno::EPERM as i32) && self.is_rootless()? => {
@@ -318,9 +344,13 @@ impl Transaction<'_> {
             }
             other => other?,
         }
+        Ok(())
+    }
+
+    fn delegate(&self, pid: i32, proc: &Proc, cgroup: &Cgroup) -> Result<()> {
         if let Some(owner) = self.config.cgroup_owner {
             let mapped = self.in_user_namespace();
-            let owner = if mapped { ids::on_host(proc, child.pid(), owner)? } else { owner };
+            let owner = if mapped { ids::on_host(proc, pid, owner)? } else { owner };
             self.target.cgroup.leaf(cgroup)?.as_ref().unwrap_or(cgroup).delegate(owner)?;
         }
         Ok(())
@@ -470,7 +500,7 @@ impl Transaction<'_> {
     }
 
     /// Sets `made.owns_cgroup`. A cgroup that existed before must not be removed on failure.
-    fn owning<T>(&mut self, made: Result<T>) -> Result<T> {
+    pub(super) fn owning<T>(&mut self, made: Result<T>) -> Result<T> {
         self.made.owns_cgroup = !made.as_ref().is_err_and(|error| error.kind() == ErrorKind::AlreadyExists);
         made
     }
@@ -491,7 +521,7 @@ impl Transaction<'_> {
         self.container.id.as_str()
     }
 
-    fn state(&self, pid: i32) -> StateDocument<'_> {
+    pub(super) fn state(&self, pid: i32) -> StateDocument<'_> {
         StateDocument {
             oci_version: OCI_VERSION,
             id: self.id(),

@@ -49,7 +49,8 @@ pub(crate) struct Running {
     pub(crate) pid: i32,
     pub(crate) pidfd: OwnedFd,
     /// The channel. It ends when the program is executed, or when the process ends before that.
-    channel: ParentEnd,
+    /// `None`: CRIU has restored the process.
+    channel: Option<ParentEnd>,
 }
 
 /// The event that a child waits for.
@@ -337,7 +338,7 @@ impl Child {
         self.go().traced(Mark::Release)?;
         let Cloned { pid, guard, channel } = self.process;
         match guard.disarm() {
-            Some(pidfd) => Ok(Running { pid, pidfd, channel }),
+            Some(pidfd) => Ok(Running { pid, pidfd, channel: Some(channel) }),
             None => Err(Error::new(ErrorKind::Setup, "the child was released twice")),
         }
     }
@@ -354,6 +355,11 @@ impl Child {
 }
 
 impl Running {
+    /// Returns a child that CRIU has restored.
+    pub(crate) fn restored(pid: i32, pidfd: OwnedFd) -> Self {
+        Running { pid, pidfd, channel: None }
+    }
+
     /// Kills the process.
     pub(crate) fn end(self) {
         reap::end(self.pidfd);
@@ -363,7 +369,7 @@ impl Running {
     /// could not be executed, or if `cancel` becomes readable. Only for a process that does not
     /// wait for a `start`.
     pub(crate) fn await_exec(&self, cancel: Option<BorrowedFd<'_>>) -> Result<()> {
-        execution::by_channel(&self.channel, self.pid, cancel)
+        self.channel.as_ref().map_or(Ok(()), |channel| execution::by_channel(channel, self.pid, cancel))
     }
 }
 

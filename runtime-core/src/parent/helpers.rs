@@ -7,7 +7,7 @@ use crate::boundary::channel;
 use crate::boundary::plan::{Mount, MountKind, Plan};
 use crate::boundary::reply::Reply;
 use crate::boundary::tree::Tree;
-use crate::child::helpers::{MntnsHolder, RouteOpener, TreeCloner, UsernsHolder};
+use crate::child::helpers::{MntnsHolder, RestoredFinisher, RouteOpener, TreeCloner, UsernsHolder};
 use crate::child::rootfs_maker::{Place, RootfsMaker};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path::proc;
@@ -67,6 +67,26 @@ pub(super) fn route_socket(init: BorrowedFd<'_>, plan: &Plan) -> Result<OwnedFd>
     match helper.channel.receive_with_fd().context(|| "recv")? {
         (Some(Reply::Ready), Some(socket)) => Ok(socket),
         (reply, _) => Err(helper.failed(reply, plan)),
+    }
+}
+
+/// Finishes the namespaces of `init`, a pidfd of a process that CRIU has restored and that does not run
+/// yet: brings lo up if `loopback` is true, and makes the root directory read-only if `readonly` is.
+pub(crate) fn finish_restored(init: BorrowedFd<'_>, loopback: bool, readonly: bool) -> Result<()> {
+    if !loopback && !readonly {
+        return Ok(());
+    }
+    let (parent, child) = channel::channel()?;
+    let finisher = RestoredFinisher { init, loopback, readonly, channel: &child };
+    let helper = Cloned::new(0, None, finisher, parent)?;
+    drop(child);
+    match helper.channel.receive().context(|| "recv")? {
+        Some(Reply::Ready) => Ok(()),
+        Some(Reply::Failed(failure)) => {
+            let what = format!("finishing the restored namespaces: {:?}", failure.step);
+            Err(Error::os(failure.errno, failure.call.name()).wrap_as(ErrorKind::Setup, what))
+        }
+        _ => Err(Error::new(ErrorKind::Setup, "the process in the restored namespaces has ended")),
     }
 }
 

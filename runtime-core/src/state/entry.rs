@@ -14,7 +14,7 @@ use nix::sys::stat::fstat;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use runtime_sys::{Errno, dir, fd};
 use seccomp::Instruction;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -25,6 +25,8 @@ const NEW_RECORD: &CStr = c"state.json.new";
 const FIFO: &CStr = c"exec.fifo";
 /// The directory for the socket of notifications, which is also mounted in the container.
 pub(crate) const NOTIFY: &str = "notify";
+/// The directory on which CRIU mounts the root file system of a container that it restores.
+const ROOT: &CStr = c"criu-root";
 /// The file of the container's seccomp filter, for `exec`.
 const FILTER: &CStr = c"seccomp.bpf";
 /// The largest size of a record in bytes: four times that of config.json, because a hook of 13
@@ -267,6 +269,23 @@ impl Locked {
             fd::open(&self.dir, FIFO, libc::O_RDWR, 0)
         };
         make().context(|| "mkfifo exec.fifo")
+    }
+
+    /// Makes the directory on which CRIU mounts the root file system, in a mount namespace of its
+    /// own, and returns its absolute path.
+    pub(crate) fn make_root(&self) -> Result<CString> {
+        let make = || {
+            fd::mkdir(&self.dir, ROOT, 0o700)?;
+            path::c_path(&path::of_fd(&self.dir)?.join(path::show(ROOT).to_string()))
+        };
+        make().context(|| "mkdir criu-root")
+    }
+
+    pub(crate) fn remove_root(&self) -> Result<()> {
+        match unlinkat(&self.dir, ROOT, UnlinkatFlags::RemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(errno) => Err(Error::os(errno, "rmdir criu-root")),
+        }
     }
 
     /// Opens the fifo for reading.

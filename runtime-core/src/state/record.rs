@@ -57,6 +57,11 @@ pub(crate) struct Record {
     /// The container's group in the resctrl file system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) resctrl: Option<ResctrlGroup>,
+    /// The parts of the container that are of the host, which a checkpoint only names: `net` and `pid`
+    /// for a namespace that was joined, and the destinations of bind mounts, which begin with a
+    /// slash. Absent in the record of an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) external: Option<Vec<String>>,
     /// The defaults for later processes of the container.
     pub(crate) inherited: Document,
     /// The filter that every process of the container loads.
@@ -177,6 +182,7 @@ impl Record {
             no_new_keyring: false,
             host_mount_below: None,
             resctrl: None,
+            external: None,
             inherited: Document::default(),
             seccomp: None,
             start_container: Vec::new(),

@@ -329,6 +329,14 @@ pub fn duplicate(file: impl AsFd) -> Result<OwnedFd> {
     new_fd(fcntl(file, FcntlArg::F_DUPFD_CLOEXEC(0))?.into())
 }
 
+/// `int fcntl(int fd, F_DUPFD_CLOEXEC, 0)`: duplicates a descriptor that the calling program was
+/// started with, by its number. EBADF: it is not open.
+pub fn duplicate_number(number: RawFd) -> Result<OwnedFd> {
+    // SAFETY: integers only, so the kernel gets no pointer. The descriptor itself is left alone, so
+    // it may have any owner.
+    new_fd(unsafe { libc::syscall(libc::SYS_fcntl, number, libc::F_DUPFD_CLOEXEC, 0) })
+}
+
 /// Returns the number that the next new descriptor will get. Child only: in a process
 /// with threads the number would be out of date at once.
 pub fn lowest_free() -> Result<RawFd> {

@@ -6,6 +6,7 @@ use super::result::{Result, check, done, new_fd};
 use nix::errno::Errno;
 use nix::sys::personality::{self, Persona};
 use nix::sys::signal::Signal;
+use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::ptr;
 
@@ -40,6 +41,52 @@ pub fn start_clean(command: &mut std::process::Command) {
         }
         // Closed only at execve(2): std reports a failure of execve(2) through one of them.
         super::fd::close_range(3, i32::MAX, libc::CLOSE_RANGE_CLOEXEC).map_err(Into::into)
+    };
+    // SAFETY: `prepare` makes system calls only, without the heap or a lock, so it may run after a
+    // fork. It changes only the state of the child.
+    unsafe { std::os::unix::process::CommandExt::pre_exec(command, prepare) };
+}
+
+/// What [`start_engine`] prepares a command with.
+#[derive(Debug)]
+pub struct Engine {
+    /// Descriptors that the command inherits, under their present numbers.
+    pub inherited: Vec<OwnedFd>,
+    /// A detached mount, and the path at which it is attached in a mount namespace that only the
+    /// command has.
+    pub mount: Option<(OwnedFd, CString)>,
+    /// Puts the command into a process group of its own, so that the terminal of the calling
+    /// program does not send it signals.
+    pub apart: bool,
+}
+
+/// Prepares a command that works on other processes, and that undoes its work itself when the
+/// calling program ends: it is not killed with the calling thread, unlike a command of
+/// [`start_clean`], and ignores SIGPIPE. It inherits the standard descriptors and those of `engine`.
+/// It starts with the signal mask that the calling thread had before
+/// [`take_all`](super::signal::take_all). In a mount namespace of its own, all mounts are slaves of
+/// the caller's.
+pub fn start_engine(command: &mut std::process::Command, engine: Engine) {
+    let mask = super::signal::mask_of_caller();
+    let prepare = move || {
+        if let Some(mask) = mask {
+            super::signal::set_mask(mask);
+        }
+        super::signal::ignore_pipe_in_child();
+        if engine.apart {
+            nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), nix::unistd::Pid::from_raw(0))?;
+        }
+        if let Some((tree, path)) = &engine.mount {
+            super::ns::unshare(libc::CLONE_NEWNS)?;
+            super::mount::set_propagation(c"/", libc::MS_REC | libc::MS_SLAVE)?;
+            super::mount::attach_at(tree, super::fd::CWD, path)?;
+        }
+        // Closed only at execve(2): std reports a failure of execve(2) through one of them.
+        super::fd::close_range(3, i32::MAX, libc::CLOSE_RANGE_CLOEXEC)?;
+        for fd in &engine.inherited {
+            nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()))?;
+        }
+        Ok(())
     };
     // SAFETY: `prepare` makes system calls only, without the heap or a lock, so it may run after a
     // fork. It changes only the state of the child.

@@ -161,11 +161,18 @@ pub fn exit_when_terminated() {
     }
 }
 
+/// Ignores SIGPIPE, also in the program that the process executes. Child only.
+pub(crate) fn ignore_pipe_in_child() {
+    set_action(libc::SIGPIPE, SignalAction::Ignore);
+}
+
 /// The action of a signal on the process that receives it.
 #[derive(Clone, Copy, Debug)]
 enum SignalAction {
     /// The default action of signal(7).
     Default,
+    /// None.
+    Ignore,
     /// Ends the process with the status 128 + N.
     Exit,
 }
@@ -178,10 +185,11 @@ fn set_action(signal: i32, action: SignalAction) {
     }
     let handler = match action {
         SignalAction::Default => libc::SIG_DFL,
+        SignalAction::Ignore => libc::SIG_IGN,
         #[expect(clippy::fn_to_numeric_cast_any, reason = "sighandler_t is an integer")]
         SignalAction::Exit => exit as extern "C" fn(libc::c_int) as libc::sighandler_t,
     };
-    // SAFETY: SIG_DFL runs no code, and `exit` only calls _exit, which is async-signal-safe.
+    // SAFETY: SIG_DFL and SIG_IGN run no code, and `exit` only calls _exit, which is async-signal-safe.
     unsafe { libc::signal(signal, handler) };
 }
 

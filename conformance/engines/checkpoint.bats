@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+# Checkpoint and restore with CRIU, by the command line, and with Podman and containerd.
+
+load common
+
+setup() {
+	mkdir -p "$BATS_TEST_TMPDIR"/{bundle/rootfs/bin,state,one,two}
+	cd "$BATS_TEST_TMPDIR/bundle"
+	for name in sh sleep cat mount ip chmod; do cp /bin/busybox "rootfs/bin/$name"; done
+	runtime-cli spec
+	cat >rootfs/count <<-'END'
+		trap "exit 7" TERM
+		i=0
+		while true; do i=$((i + 1)); echo $i >/dev/shm/n; sleep 0.1; done
+	END
+	edit 'c["process"].update(terminal=False, args=["sh", "/count"])'
+	edit 'c["linux"]["cgroupsPath"] = "/checkpoint"'
+}
+
+teardown() {
+	runtime delete --force c
+	runtime delete --force other
+}
+
+# Changes the configuration `c`.
+edit() {
+	python3 -c '
+import json, sys
+c = json.load(open("config.json"))
+exec(sys.argv[1])
+json.dump(c, open("config.json", "w"))' "$1"
+}
+
+# Adds a bind mount.
+bind() {
+	edit 'c["mounts"].append({"destination": "'"$2"'", "source": "'"$1"'", "options": ["rbind", "'"$3"'"]})'
+}
+
+# Adds a hook that writes the state into the file with its name.
+hook() {
+	edit 'c.setdefault("hooks", {})["'"$1"'"] = [{"path": "/bin/sh", "args": ["sh", "-c", "cat >'"$BATS_TEST_TMPDIR/$1"'"]}]'
+}
+
+runtime() {
+	runtime-cli --root "$BATS_TEST_TMPDIR/state" "$@"
+}
+
+start() {
+	runtime run --detach c </dev/null >/dev/null 2>&1
+	eventually counts_beyond c 2
+}
+
+# Prints the number that the container has counted to.
+counted() {
+	runtime exec "$1" cat /dev/shm/n
+}
+
+counts_beyond() {
+	[ "$(counted "$1")" -gt "$2" ]
+}
+
+checkpoint() {
+	runtime checkpoint --image-path "$BATS_TEST_TMPDIR/images" --work-path "$BATS_TEST_TMPDIR/work" "$@"
+}
+
+restore() {
+	runtime restore --detach --image-path "$BATS_TEST_TMPDIR/images" --work-path "$BATS_TEST_TMPDIR/work" \
+		"$@" </dev/null >/dev/null
+}
+
+is() {
+	[ "$(runtime state "$1" | python3 -c 'import json, sys; print(json.load(sys.stdin)["status"])')" = "$2" ]
+}
+
+# Kills a command of the runtime.
+killed_after() {
+	runtime-cli --root "$BATS_TEST_TMPDIR/state" "$2" --image-path "$BATS_TEST_TMPDIR/images" \
+		--work-path "$BATS_TEST_TMPDIR/work" "${@:3}" </dev/null >/dev/null 2>&1 &
+	sleep "$1"
+	kill -KILL $! || true
+	wait $! || true
+}
+
+nothing_is_left() {
+	[ -z "$(ls "$BATS_TEST_TMPDIR/state")" ]
+	[ ! -e /sys/fs/cgroup/checkpoint ]
+	run ! grep criu-root /proc/self/mounts
+	eventually no_criu
+}
+
+no_criu() {
+	! pgrep --exact criu
+}
+
+@test "checkpoint: a container goes on counting under another id" {
+	start
+	checkpoint c
+	nothing_is_left
+	restore --pid-file pid other
+	counts_beyond other 2
+	last=$(counted other)
+	eventually counts_beyond other "$last"
+	grep -x 0::/checkpoint "/proc/$(cat pid)/cgroup"
+	# It is a container in every respect.
+	runtime pause other
+	is other paused
+	runtime resume other
+	runtime update --pids-limit 50 other
+	[ "$(cat /sys/fs/cgroup/checkpoint/pids.max)" = 50 ]
+	runtime events --stats other | grep '"current"'
+	runtime kill other TERM
+	eventually is other stopped
+	runtime delete other
+	nothing_is_left
+}
+
+@test "checkpoint: again and again" {
+	start
+	for id in other c other; do
+		checkpoint "$([ $id = c ] && echo other || echo c)"
+		restore $id
+	done
+	counts_beyond other 2
+}
+
+@test "checkpoint: a container that is left running, or was paused" {
+	start
+	checkpoint --leave-running c
+	is c running
+	last=$(counted c)
+	eventually counts_beyond c "$last"
+	runtime pause c
+	checkpoint --leave-running c
+	is c paused
+	runtime resume c
+	eventually counts_beyond c "$last"
+}
+
+@test "checkpoint: the root, the masks and lo are what they were" {
+	start
+	places() {
+		runtime exec "$1" cat /proc/self/mountinfo | grep -E ' (/|/proc/keys|/proc/acpi|/sys/firmware) ' |
+			awk '{ print $5, $6 }' | sort
+	}
+	before=$(places c)
+	checkpoint c
+	restore c
+	[ "$(places c)" = "$before" ]
+	[[ $before == '/ ro,'* ]]
+	runtime exec c ip address | grep 'lo: <LOOPBACK,UP'
+	run ! runtime exec c chmod 777 /proc/keys
+}
+
+@test "checkpoint: bind mounts have the sources of the new configuration" {
+	echo one >"$BATS_TEST_TMPDIR/one/f" && echo two >"$BATS_TEST_TMPDIR/two/f"
+	ln -s real rootfs/link && mkdir rootfs/real
+	bind "$BATS_TEST_TMPDIR/one" /data ro
+	bind "$BATS_TEST_TMPDIR/one/f" /link/file rw
+	start
+	checkpoint c
+	sed -i "s|$BATS_TEST_TMPDIR/one|$BATS_TEST_TMPDIR/two|g" config.json
+	rm -r rootfs/data rootfs/real/file
+	restore c
+	run -0 runtime exec c cat /data/f /link/file
+	echo "$output"
+	[ "$output" = $'two\ntwo' ]
+	run ! runtime exec c sh -c 'echo x >/data/g'
+	[ "$(ls "$BATS_TEST_TMPDIR/two")" = f ]
+}
+
+@test "checkpoint: nothing is made behind a read-only mount" {
+	bind "$BATS_TEST_TMPDIR/one" /data ro
+	bind "$BATS_TEST_TMPDIR/two" /data/below rw
+	mkdir "$BATS_TEST_TMPDIR/one/below"
+	start
+	checkpoint c
+	rmdir "$BATS_TEST_TMPDIR/one/below"
+	run -1 restore c
+	[[ $output == *'mounts['*'].destination: the mount point /data/below: no such file or directory'* ]]
+	[ -z "$(ls "$BATS_TEST_TMPDIR/one")" ]
+	nothing_is_left
+}
+
+@test "checkpoint: hooks, and the exit status in the foreground" {
+	for kind in createRuntime poststart poststop; do hook $kind; done
+	start
+	rm "$BATS_TEST_TMPDIR"/{createRuntime,poststart}
+	checkpoint c
+	grep '"stopped"' "$BATS_TEST_TMPDIR/poststop"
+	(sleep 2; runtime kill c TERM) &
+	run -7 runtime restore --image-path "$BATS_TEST_TMPDIR/images" c </dev/null
+	grep '"status":"creating"' "$BATS_TEST_TMPDIR/createRuntime"
+	[ ! -e "$BATS_TEST_TMPDIR/poststart" ]
+	nothing_is_left
+	edit 'c["hooks"]["createRuntime"][0]["args"] = ["sh", "-c", "exit 3"]'
+	run -1 runtime restore --detach --image-path "$BATS_TEST_TMPDIR/images" c </dev/null
+	[[ $output == *'error running createRuntime hook #0: exit status 3'* ]]
+	nothing_is_left
+}
+
+@test "checkpoint: images without a checkpoint" {
+	start
+	checkpoint c
+	: >"$BATS_TEST_TMPDIR/images/inventory.img"
+	run -1 restore c
+	[[ $output == *'criu failed: type RESTORE errno'*'Error ('*'the log of CRIU is'*restore.log* ]]
+	nothing_is_left
+}
+
+@test "checkpoint: killed at any moment, the container goes on or has stopped" {
+	start
+	for delay in 0 0.005 0.01 0.02 0.03 0.05 0.08 0.12 0.2; do
+		killed_after $delay checkpoint c
+		eventually no_criu
+		if is c running; then
+			last=$(counted c)
+			eventually counts_beyond c "$last"
+		else
+			runtime delete --force c
+			start
+		fi
+	done
+}
+
+@test "checkpoint: after a restore that was killed, delete --force removes everything" {
+	start
+	checkpoint c
+	for delay in 0 0.005 0.01 0.02 0.03 0.05 0.08 0.12 0.2; do
+		killed_after $delay restore --detach c
+		runtime delete --force c
+		eventually no_criu
+		nothing_is_left
+	done
+}
+
+@test "checkpoint: with Podman, also from an archive under another name" {
+	podman load --quiet --input /var/tmp/busybox.tar
+	podman run --detach --name counter --network none busybox sh -c 'i=0; while true; do i=$((i + 1)); echo $i >/n; sleep 0.1; done'
+	eventually podman exec counter cat /n
+	podman container checkpoint counter
+	podman container restore counter
+	podman exec counter cat /n
+	podman container checkpoint --export "$BATS_TEST_TMPDIR/counter.tar" counter
+	podman rm --force --time 0 counter
+	podman container restore --import "$BATS_TEST_TMPDIR/counter.tar" --name twin
+	podman exec twin cat /n
+	podman container checkpoint --pre-checkpoint --export "$BATS_TEST_TMPDIR/pre.tar" twin || true
+	podman rm --force --time 0 twin
+}
+
+@test "checkpoint: with containerd" {
+	ctr images import /var/tmp/busybox.tar
+	ctr run --detach --runc-binary /usr/local/bin/runtime-cli docker.io/library/busybox:latest ctr-counter \
+		sh -c 'i=0; while true; do i=$((i + 1)); echo $i >/n; sleep 0.1; done'
+	ctr tasks checkpoint --checkpoint-path "$BATS_TEST_TMPDIR/ctr" --exit ctr-counter || true
+	[ -e "$BATS_TEST_TMPDIR/ctr/inventory.img" ]
+	ctr tasks kill --signal KILL ctr-counter || true
+	ctr containers delete ctr-counter || true
+}

@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: Apache-2.0
+//! CRIU (criu.org), which writes processes into files and makes them again. It is a program of the
+//! host. `criu swrk FD` takes requests in protocol buffers on a SOCK_SEQPACKET socket
+//! (images/rpc.proto of CRIU), and tells its caller on the way what it is about to do:
+//!
+//! ```text
+//!  VERSION (keep_open)       ──▶
+//!                            ◀── VERSION
+//!  FEATURE_CHECK (keep_open) ──▶                  } only for --pre-dump and --lazy-pages
+//!                            ◀── FEATURE_CHECK    }
+//!  DUMP, PRE_DUMP or RESTORE ──▶
+//!                            ◀── NOTIFY "setup-namespaces", "post-restore", ...   } any number
+//!  NOTIFY success            ──▶                                                  }
+//!                            ◀── DUMP, PRE_DUMP or RESTORE
+//! ```
+
+mod wire;
+
+pub(crate) use wire::Message;
+
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::parent::reap;
+use crate::path::proc::PidFile;
+use crate::watch::Watch;
+use nix::sys::socket::SockType;
+use runtime_sys::process::{Engine, ExitStatus, pidfd_open, start_engine};
+use runtime_sys::{Errno, fd, socket};
+use std::ffi::{CString, OsStr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::process::{Command, Stdio};
+use wire::fields;
+
+/// The program that is looked for in PATH.
+pub(crate) const PROGRAM: &str = "criu";
+
+/// The oldest version that is used: 3.16 is the first with the freezer of cgroup v2, external pid
+/// namespaces, and labels that differ from those of the images.
+const OLDEST: Version = Version { major: 3, minor: 16 };
+
+/// The largest message of CRIU, in bytes. Its answers have a few hundred.
+const MESSAGE_MAX: usize = 64 << 10;
+
+/// The field numbers of `criu_opts` in rpc.proto.
+pub(crate) mod option {
+    pub(crate) const IMAGES_DIR_FD: u32 = 1;
+    pub(crate) const PID: u32 = 2;
+    pub(crate) const LEAVE_RUNNING: u32 = 3;
+    pub(crate) const EXT_UNIX_SK: u32 = 4;
+    pub(crate) const TCP_ESTABLISHED: u32 = 5;
+    pub(crate) const EVASIVE_DEVICES: u32 = 6;
+    pub(crate) const SHELL_JOB: u32 = 7;
+    pub(crate) const FILE_LOCKS: u32 = 8;
+    pub(crate) const LOG_LEVEL: u32 = 9;
+    pub(crate) const LOG_FILE: u32 = 10;
+    pub(crate) const PAGE_SERVER: u32 = 11;
+    pub(crate) const NOTIFY_SCRIPTS: u32 = 12;
+    pub(crate) const ROOT: u32 = 13;
+    pub(crate) const PARENT_IMG: u32 = 14;
+    pub(crate) const TRACK_MEM: u32 = 15;
+    pub(crate) const AUTO_DEDUP: u32 = 16;
+    pub(crate) const WORK_DIR_FD: u32 = 17;
+    pub(crate) const LINK_REMAP: u32 = 18;
+    pub(crate) const EXT_MNT: u32 = 23;
+    pub(crate) const MANAGE_CGROUPS: u32 = 24;
+    pub(crate) const CG_ROOT: u32 = 25;
+    pub(crate) const RST_SIBLING: u32 = 26;
+    pub(crate) const INHERIT_FD: u32 = 27;
+    pub(crate) const MANAGE_CGROUPS_MODE: u32 = 34;
+    pub(crate) const EXTERNAL: u32 = 37;
+    pub(crate) const EMPTY_NS: u32 = 38;
+    pub(crate) const JOIN_NS: u32 = 39;
+    pub(crate) const FREEZE_CGROUP: u32 = 44;
+    pub(crate) const TCP_SKIP_IN_FLIGHT: u32 = 46;
+    pub(crate) const LAZY_PAGES: u32 = 48;
+    pub(crate) const ORPHAN_PTS_MASTER: u32 = 50;
+    pub(crate) const CONFIG_FILE: u32 = 51;
+    pub(crate) const LSM_PROFILE: u32 = 53;
+    pub(crate) const LSM_MOUNT_CONTEXT: u32 = 63;
+}
+
+/// A request, `criu_req_type` of rpc.proto.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RequestKind {
+    Dump = 1,
+    Restore = 2,
+    PreDump = 4,
+    Notify = 6,
+    FeatureCheck = 9,
+    Version = 10,
+}
+
+impl RequestKind {
+    /// Returns the name in rpc.proto, for errors.
+    fn name(self) -> &'static str {
+        match self {
+            RequestKind::Dump => "DUMP",
+            RequestKind::Restore => "RESTORE",
+            RequestKind::PreDump => "PRE_DUMP",
+            RequestKind::Notify => "NOTIFY",
+            RequestKind::FeatureCheck => "FEATURE_CHECK",
+            RequestKind::Version => "VERSION",
+        }
+    }
+}
+
+/// A feature of the kernel that CRIU can check: its field number in `criu_features`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Feature {
+    MemTrack = 1,
+    LazyPages = 2,
+}
+
+impl Feature {
+    fn name(self) -> &'static str {
+        match self {
+            Feature::MemTrack => "mem_track (CONFIG_MEM_SOFT_DIRTY)",
+            Feature::LazyPages => "lazy_pages (userfaultfd)",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Version {
+    major: i32,
+    minor: i32,
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// An announcement of CRIU, which waits until its caller has reacted.
+#[derive(Debug)]
+pub(crate) struct Notice {
+    /// The name of the action-script for it: "post-restore", for example.
+    pub(crate) script: String,
+    /// The pid of the first process, in the caller's pid namespace; 0 if there is none yet.
+    pub(crate) pid: i32,
+    /// The descriptor that came with it: the master of a terminal.
+    pub(crate) fd: Option<OwnedFd>,
+}
+
+/// An answer of CRIU, `criu_resp` of rpc.proto.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Answer {
+    kind: i32,
+    is_success: bool,
+    script: String,
+    pid: i32,
+    errno: i32,
+    message: String,
+    version: Option<(i32, i32)>,
+    /// The checked features that the kernel has.
+    features: Vec<u32>,
+}
+
+impl Answer {
+    /// Parses an answer; `None` if it is malformed.
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let mut answer = Answer::default();
+        for (field, value) in fields(bytes)? {
+            match field {
+                1 => answer.kind = value.int(),
+                2 => answer.is_success = value.int() != 0,
+                // criu_restore_resp
+                4 => answer.pid = fields(value.bytes())?.iter().find(|(field, _)| *field == 1)?.1.int(),
+                // criu_notify
+                5 => {
+                    for (field, value) in fields(value.bytes())? {
+                        match field {
+                            1 => answer.script = text(value.bytes()),
+                            2 => answer.pid = value.int(),
+                            _ => {}
+                        }
+                    }
+                }
+                7 => answer.errno = value.int(),
+                // criu_features
+                8 => {
+                    let features = fields(value.bytes())?;
+                    answer.features =
+                        features.iter().filter(|(_, has)| has.int() != 0).map(|(field, _)| *field).collect();
+                }
+                9 => answer.message = text(value.bytes()),
+                // criu_version
+                10 => {
+                    let (mut major, mut minor) = (0, 0);
+                    for (field, value) in fields(value.bytes())? {
+                        match field {
+                            1 => major = value.int(),
+                            2 => minor += value.int(),
+                            // A build between two releases has what the next one will have.
+                            3 if !value.bytes().is_empty() => minor += 1,
+                            _ => {}
+                        }
+                    }
+                    answer.version = Some((major, minor));
+                }
+                _ => {}
+            }
+        }
+        Some(answer)
+    }
+}
+
+/// What a CRIU that restores needs from its start on.
+#[derive(Debug)]
+pub(crate) struct Restorer<'a> {
+    pub(crate) work_dir: BorrowedFd<'a>,
+    /// Descriptors that the requests name.
+    pub(crate) inherited: Vec<OwnedFd>,
+    /// The root file system, and the path at which it is mounted in a mount namespace of CRIU's own:
+    /// CRIU wants a mount point whose parent is not covered by another mount.
+    pub(crate) tree: OwnedFd,
+    pub(crate) mount_point: CString,
+}
+
+/// The process of CRIU.
+#[derive(Debug)]
+pub(crate) struct Criu {
+    pub(crate) pid: i32,
+    /// Taken when the process has been reaped.
+    pidfd: Option<OwnedFd>,
+    /// Taken when nothing more is asked.
+    socket: Option<OwnedFd>,
+}
+
+impl Criu {
+    /// Starts the program, with these as standard input, output and error, and checks its version.
+    ///
+    /// Errors: [`ErrorKind::Unsupported`]: there is no such program, or it is too old.
+    pub(crate) fn start(
+        program: Option<&OsStr>,
+        stdio: [Stdio; 3],
+        restores: Option<Restorer<'_>>,
+    ) -> Result<Self> {
+        let (ours, theirs) = socket::pair(SockType::SeqPacket).context(|| "socketpair")?;
+        let program = program.unwrap_or(OsStr::new(PROGRAM));
+        let mut command = Command::new(program);
+        command.arg("swrk").arg(theirs.as_raw_fd().to_string());
+        let [stdin, stdout, stderr] = stdio;
+        command.stdin(stdin).stdout(stdout).stderr(stderr);
+        let mut engine = Engine { inherited: vec![theirs], mount: None, apart: restores.is_none() };
+        if let Some(Restorer { work_dir, inherited, tree, mount_point }) = restores {
+            command.current_dir(format!("/proc/self/fd/{}", work_dir.as_raw_fd()));
+            engine.inherited.extend(inherited);
+            engine.mount = Some((tree, mount_point));
+        }
+        start_engine(&mut command, engine);
+        let child = command.spawn().map_err(|error| match error.raw_os_error() {
+            Some(libc::ENOENT) => {
+                let text = format!("exec: {program:?}: executable file not found in $PATH");
+                Error::new(ErrorKind::Unsupported, text)
+                    .with_hint(format!("checkpoint and restore need CRIU {OLDEST} or newer (criu.org)"))
+            }
+            _ => Error::io(&error, format!("fork/exec {}", program.display())),
+        })?;
+        // The child has not been waited for, so the pid is not reused.
+        let pid = child.id() as i32;
+        let pidfd = pidfd_open(pid).context(|| "pidfd_open")?;
+        // The command has the other end of the socket.
+        drop(command);
+        let criu = Criu { pid, pidfd: Some(pidfd), socket: Some(ours) };
+        criu.check_version()?;
+        Ok(criu)
+    }
+
+    /// Opens the working directory of a CRIU that restores. CRIU mounts there, so the directory has to
+    /// be one of its own mount namespace.
+    pub(crate) fn work_dir(&self) -> Result<OwnedFd> {
+        let file = PidFile::new(self.pid, "cwd");
+        let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+        let open = |path: CString| fd::open_follow(fd::CWD, &path, flags, 0);
+        file.absolute().and_then(open).context(|| format!("open {file}"))
+    }
+
+    fn check_version(&self) -> Result<()> {
+        let answer = self.ask(RequestKind::Version, |request| request.flag(4, true))?;
+        match answer.version {
+            Some((major, minor)) if Version { major, minor } >= OLDEST => Ok(()),
+            version => {
+                let (major, minor) = version.unwrap_or_default();
+                let found = Version { major, minor };
+                let text = format!("CRIU version {found} must be {OLDEST} or higher");
+                Err(Error::new(ErrorKind::Unsupported, text))
+            }
+        }
+    }
+
+    /// Fails if the kernel, or CRIU, lacks a feature.
+    pub(crate) fn check_feature(&self, feature: Feature) -> Result<()> {
+        let answer = self.ask(RequestKind::FeatureCheck, |request| {
+            let mut features = Message::default();
+            features.flag(feature as u32, true);
+            request.flag(4, true);
+            request.message(5, &features);
+        })?;
+        if answer.features.contains(&(feature as u32)) {
+            return Ok(());
+        }
+        let text = format!("criu is missing features: {}", feature.name());
+        Err(Error::new(ErrorKind::Unsupported, text))
+    }
+
+    /// Asks a question that CRIU answers at once.
+    fn ask(&self, kind: RequestKind, fill: impl FnOnce(&mut Message)) -> Result<Answer> {
+        let mut request = Message::default();
+        request.number(1, kind as i64);
+        fill(&mut request);
+        self.send(&request)?;
+        let (answer, _) = self.receive(None)?;
+        if answer.is_success { Ok(answer) } else { Err(failed(kind, &answer)) }
+    }
+
+    /// Makes a request, and calls `react` for each announcement of CRIU. If `react` fails, CRIU
+    /// undoes what it has done, and the error is that of `react`. Returns the pid in the answer to a
+    /// restore.
+    ///
+    /// When `cancel` becomes readable, the request is cancelled: CRIU is killed.
+    pub(crate) fn request(
+        &mut self,
+        kind: RequestKind,
+        options: &Message,
+        cancel: Option<BorrowedFd<'_>>,
+        mut react: impl FnMut(Notice) -> Result<()>,
+    ) -> Result<i32> {
+        let mut request = Message::default();
+        request.number(1, kind as i64);
+        request.message(2, options);
+        self.send(&request)?;
+        let mut refused = None;
+        loop {
+            let (answer, fd) = match self.receive(cancel) {
+                Ok(received) => received,
+                Err(error) => {
+                    self.kill();
+                    return Err(refused.unwrap_or(error));
+                }
+            };
+            if answer.kind != RequestKind::Notify as i32 {
+                // The end of the connection ends a loop of pre-dumps.
+                drop(self.socket.take());
+                if let Some(error) = refused {
+                    return Err(error);
+                }
+                if answer.kind != kind as i32 || !answer.is_success {
+                    return Err(failed(kind, &answer));
+                }
+                let status = self.wait()?;
+                // After a pre-dump CRIU waits for the next request, and fails without one.
+                if status != ExitStatus::Exited(0) && kind != RequestKind::PreDump {
+                    return Err(Error::new(ErrorKind::System, format!("criu failed: {status}")));
+                }
+                return Ok(answer.pid);
+            }
+            let reaction = match refused {
+                None => react(Notice { script: answer.script, pid: answer.pid, fd }),
+                Some(_) => Ok(()),
+            };
+            let mut reply = Message::default();
+            reply.number(1, RequestKind::Notify as i64);
+            reply.number(3, reaction.is_ok().into());
+            refused = refused.or(reaction.err());
+            // A failure means that CRIU has ended, which the next receive reports.
+            drop(self.send(&reply));
+        }
+    }
+
+    fn send(&self, message: &Message) -> Result<()> {
+        match self.socket.as_ref().map(|socket| socket::send(socket, message.as_bytes())) {
+            None | Some(Err(Errno::EPIPE)) => Err(ended()),
+            Some(sent) => sent.context(|| "sending to criu: send").map(drop),
+        }
+    }
+
+    /// Waits for the next message of CRIU.
+    fn receive(&self, cancel: Option<BorrowedFd<'_>>) -> Result<(Answer, Option<OwnedFd>)> {
+        let Some(socket) = &self.socket else { return Err(ended()) };
+        let [_, cancel] = Watch::cancel(cancel).entries();
+        let [news, cancelled] =
+            fd::poll_many([Some((socket.as_fd(), libc::POLLIN)), cancel], -1).context(|| "poll")?;
+        if news == 0 {
+            Watch::check([0, cancelled])?;
+        }
+        let mut buffer = vec![0; MESSAGE_MAX];
+        let (length, fd) = match socket::recv_fd(socket, &mut buffer) {
+            Ok((0, _)) | Err(Errno::ECONNRESET) => return Err(ended()),
+            received => received.context(|| "receiving from criu: recvmsg")?,
+        };
+        let answer = buffer.get(..length).filter(|_| length < MESSAGE_MAX).and_then(Answer::parse);
+        let bad = || Error::new(ErrorKind::System, "criu has sent a message that cannot be read");
+        Ok((answer.ok_or_else(bad)?, fd))
+    }
+
+    /// Waits until the process has ended.
+    fn wait(&mut self) -> Result<ExitStatus> {
+        match self.pidfd.take() {
+            Some(pidfd) => reap::reap(self.pid, pidfd).context(|| "waitid"),
+            None => Ok(ExitStatus::Exited(0)),
+        }
+    }
+
+    fn kill(&mut self) {
+        if let Some(pidfd) = self.pidfd.take() {
+            reap::end(pidfd);
+        }
+    }
+}
+
+impl Drop for Criu {
+    /// Lets the process end, which sees the end of its socket and undoes what it was doing.
+    fn drop(&mut self) {
+        const PATIENCE_MS: i32 = 10_000;
+        drop(self.socket.take());
+        let Some(pidfd) = &self.pidfd else { return };
+        runtime_sys::ignore(fd::poll(pidfd, libc::POLLIN, PATIENCE_MS));
+        self.kill();
+    }
+}
+
+fn ended() -> Error {
+    Error::new(ErrorKind::System, "criu has ended without an answer")
+}
+
+fn failed(kind: RequestKind, answer: &Answer) -> Error {
+    // Programs match on runc's words.
+    let text = format!("criu failed: type {} errno {}", kind.name(), answer.errno);
+    match answer.message.trim() {
+        "" => Error::new(ErrorKind::System, text),
+        message => Error::new(ErrorKind::System, message).wrap(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bytes are those that protoc writes for rpc.proto.
+    #[test]
+    fn answers_are_read() {
+        let notice = Answer::parse(b"\x08\x06\x10\x01\x2a\x11\x0a\x0cpost-restore\x10\xe7\x24").unwrap();
+        assert_eq!((notice.kind, notice.is_success), (RequestKind::Notify as i32, true));
+        assert_eq!((notice.script.as_str(), notice.pid), ("post-restore", 4711));
+        // type: VERSION success: true version { major_number: 3 minor_number: 15 gitid: "v3" sublevel: 1 }
+        let version = b"\x08\x0a\x10\x01\x52\x0a\x08\x03\x10\x0f\x1a\x02v3\x20\x01";
+        assert_eq!(Answer::parse(version).unwrap().version, Some((3, 16)));
+        // type: RESTORE success: false cr_errno: 17 cr_errmsg: "x"
+        let failure = Answer::parse(b"\x08\x02\x10\x00\x38\x11\x4a\x01x").unwrap();
+        assert_eq!(failed(RequestKind::Restore, &failure).report(), "criu failed: type RESTORE errno 17: x");
+        // type: FEATURE_CHECK success: true features { mem_track: true lazy_pages: false }
+        let features = Answer::parse(b"\x08\x09\x10\x01\x42\x04\x08\x01\x10\x00").unwrap().features;
+        assert_eq!(features, [Feature::MemTrack as u32]);
+        assert_eq!(Answer::parse(b"\x08\x06\x2a\x05\x0a"), None);
+    }
+
+    #[test]
+    fn a_program_that_is_missing_or_no_criu() {
+        let start = |program: &str| {
+            let stdio = [Stdio::null(), Stdio::null(), Stdio::null()];
+            Criu::start(Some(OsStr::new(program)), stdio, None).unwrap_err()
+        };
+        let missing = start("no-such-criu");
+        assert_eq!(missing.kind(), ErrorKind::Unsupported);
+        assert_eq!(
+            missing.report(),
+            "exec: \"no-such-criu\": executable file not found in $PATH; hint: checkpoint and restore need \
+             CRIU 3.16 or newer (criu.org)"
+        );
+        assert_eq!(start("/bin/true").report(), "criu has ended without an answer");
+    }
+}

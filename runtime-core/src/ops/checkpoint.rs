@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: Apache-2.0
+//! checkpoint(1): writes the processes of a container into files, by CRIU.
+
+use super::container::Container;
+use super::images::{DESCRIPTORS, ImageDirs, ImageOptions, ManageCgroups, check_mount_point, image_options};
+use super::join::root_of;
+use super::state::status;
+use crate::cgroup::Cgroup;
+use crate::config::namespaces::NamespaceKind;
+use crate::criu::{Criu, Feature, Message, Notice, RequestKind, option};
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::path;
+use crate::path::proc::PidFile;
+use crate::path::root::Root;
+use crate::spec::Status;
+use crate::state::record::Record;
+use nix::sys::stat::fstat;
+use runtime_sys::text::c_str;
+use runtime_sys::{Errno, dir, fd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::Stdio;
+
+/// A builder for a checkpoint, made by [`Container::checkpoint`].
+#[derive(Debug)]
+#[must_use]
+pub struct CheckpointBuilder {
+    container: Container,
+    images: ImageOptions,
+    parent: Option<PathBuf>,
+    leave_running: bool,
+    tcp_skip_in_flight: bool,
+    link_remap: bool,
+    page_server: Option<(String, u16)>,
+    lazy_ready: Option<OwnedFd>,
+    cancel: Option<OwnedFd>,
+}
+
+impl Container {
+    /// Returns a builder for a checkpoint of the container in the directory `images`, which is made if
+    /// it is missing. [`Runtime::restore`](crate::Runtime::restore) makes a container of it.
+    pub fn checkpoint(&self, images: impl Into<PathBuf>) -> CheckpointBuilder {
+        CheckpointBuilder {
+            container: self.clone(),
+            images: ImageOptions { images: images.into(), ..ImageOptions::default() },
+            parent: None,
+            leave_running: false,
+            tcp_skip_in_flight: false,
+            link_remap: false,
+            page_server: None,
+            lazy_ready: None,
+            cancel: None,
+        }
+    }
+}
+
+impl CheckpointBuilder {
+    image_options!();
+
+    /// Leaves out memory that is in the images of an earlier [`pre_dump`](Self::pre_dump), in the
+    /// directory at `path`, which is relative to the image directory.
+    pub fn parent(mut self, path: impl Into<PathBuf>) -> Self {
+        self.parent = Some(path.into());
+        self
+    }
+
+    /// Lets the container go on after the checkpoint.
+    pub fn leave_running(mut self, leave: bool) -> Self {
+        self.leave_running = leave;
+        self
+    }
+
+    /// Leaves out TCP connections that are not established yet.
+    pub fn tcp_skip_in_flight(mut self, skip: bool) -> Self {
+        self.tcp_skip_in_flight = skip;
+        self
+    }
+
+    /// Gives deleted files that are still open a name next to their old one, until the restore.
+    pub fn link_remap(mut self, remap: bool) -> Self {
+        self.link_remap = remap;
+        self
+    }
+
+    /// Sends the memory to the page server of CRIU at this address, instead of writing it into files.
+    /// With [`lazy_pages`](Self::lazy_pages), listens at this address instead.
+    pub fn page_server(mut self, address: impl Into<String>, port: u16) -> Self {
+        self.page_server = Some((address.into(), port));
+        self
+    }
+
+    /// Leaves the memory in the container, and serves it at the address of
+    /// [`page_server`](Self::page_server) to a restore that asks for it page by page. The checkpoint
+    /// ends when all pages are sent. When the server is ready, writes a byte of zeros to `ready`, and
+    /// closes it.
+    pub fn lazy_pages(mut self, ready: Option<OwnedFd>) -> Self {
+        self.images.lazy_pages = true;
+        self.lazy_ready = ready;
+        self
+    }
+
+    /// Cancels the checkpoint when `event` becomes readable. The container then goes on.
+    pub fn cancel(mut self, event: OwnedFd) -> Self {
+        self.cancel = Some(event);
+        self
+    }
+
+    /// Makes the checkpoint. Unless the container is to go on, it has stopped then, and is left to be
+    /// deleted. After an error it goes on.
+    ///
+    /// Errors: [`ErrorKind::NotFound`]; [`ErrorKind::InvalidState`]: the container does not run;
+    /// [`ErrorKind::Unsupported`]: CRIU is missing or too old, or the container has something that
+    /// cannot be in a checkpoint; [`ErrorKind::Cancelled`]; [`ErrorKind::System`]: CRIU has failed.
+    pub fn dump(self) -> Result<()> {
+        self.run(RequestKind::Dump)
+    }
+
+    /// Writes the present memory only, as a [`parent`](Self::parent) of the checkpoint. The container
+    /// goes on.
+    ///
+    /// Errors: see [`dump`](Self::dump).
+    pub fn pre_dump(self) -> Result<()> {
+        self.run(RequestKind::PreDump)
+    }
+
+    fn run(mut self, kind: RequestKind) -> Result<()> {
+        let entry = self.container.store.entry(&self.container.id)?.lock_made("checkpoint")?;
+        let record = entry.record()?;
+        let before = status(&entry, &record)?;
+        if !matches!(before, Status::Running | Status::Paused) {
+            let text = format!("Container cannot be checkpointed in {before} state");
+            return Err(Error::new(ErrorKind::InvalidState, text));
+        }
+        let external = check(&record)?;
+        let log = if kind == RequestKind::PreDump { c"pre-dump.log" } else { c"dump.log" };
+        // CRIU is asked first: without it, no directory is made.
+        let null = || [Stdio::null(), Stdio::null(), Stdio::null()];
+        let mut criu = Criu::start(self.images.program.as_deref(), null(), None)?;
+        if kind == RequestKind::PreDump {
+            criu.check_feature(Feature::MemTrack)?;
+        }
+        if self.images.lazy_pages {
+            criu.check_feature(Feature::LazyPages)?;
+        }
+        let dirs = self.images.open(true, log.to_owned())?;
+        let options = self.options(kind, &record, external, &dirs)?;
+        let ready = &mut self.lazy_ready;
+        let cancel = self.cancel.as_ref().map(AsFd::as_fd);
+        let dumped = criu.request(kind, &options, cancel, |notice: Notice| {
+            if notice.script == "status-ready"
+                && let Some(ready) = ready.take()
+            {
+                fd::write_all(ready, &[0]).context(|| "telling that the page server is ready: write")?;
+            }
+            Ok(())
+        });
+        drop(criu);
+        // CRIU thaws what it has frozen, unless it was killed.
+        if before == Status::Running
+            && Cgroup::is_frozen(record.cgroup_path())?
+            && let Some(cgroup) = Cgroup::from_record(record.cgroup_path())?
+        {
+            cgroup.thaw()?;
+        }
+        dumped.map(drop).map_err(|error| dirs.explain(error))
+    }
+
+    /// Returns the options of CRIU, and writes which streams the first process has.
+    fn options(
+        &self,
+        kind: RequestKind,
+        record: &Record,
+        external: &[String],
+        dirs: &ImageDirs,
+    ) -> Result<Message> {
+        let mut options = Message::default();
+        self.images.fill(&mut options, dirs, &record.annotations);
+        let pid = record.init.pid;
+        options.number(option::PID, pid.into());
+        options.flag(option::LEAVE_RUNNING, self.leave_running);
+        options.flag(option::TCP_SKIP_IN_FLIGHT, self.tcp_skip_in_flight);
+        options.flag(option::LINK_REMAP, self.link_remap);
+        if !record.cgroup_path().is_empty() {
+            options.text(option::FREEZE_CGROUP, record.cgroup_path());
+        }
+        if let Some((address, port)) = &self.page_server {
+            let mut server = Message::default();
+            server.text(1, address);
+            server.number(2, (*port).into());
+            options.message(option::PAGE_SERVER, &server);
+        }
+        if let Some(parent) = &self.parent {
+            options.text(option::PARENT_IMG, &parent_image(parent, dirs.images())?);
+            options.flag(option::TRACK_MEM, true);
+        }
+        for namespace in external.iter().filter(|name| !name.starts_with('/')) {
+            let name = format!("ns/{namespace}");
+            let file = PidFile::new(pid, &name);
+            let stat = file.absolute().and_then(|path| fd::stat_at(fd::CWD, &path, 0));
+            let inode = stat.context(|| format!("stat {file}"))?.st_ino;
+            options.text(option::EXTERNAL, &format!("{namespace}[{inode}]:{}", namespace_key(namespace)));
+        }
+        let root = root_of(pid)?;
+        let mounts = Mounts::of(pid)?;
+        if let Some(point) = mounts.id_mapped() {
+            let text = format!("mount {point:?} is id-mapped, which a checkpoint cannot have");
+            return Err(Error::new(ErrorKind::Unsupported, text));
+        }
+        // A pre-dump is of memory only.
+        if kind == RequestKind::Dump {
+            for name in external.iter().filter(|name| name.starts_with('/')) {
+                if let Some(point) = mounts.at(&root, name)? {
+                    options.message(option::EXT_MNT, &external_mount(&point, name)?);
+                }
+            }
+            write_descriptors(dirs.images(), &streams(record)?)?;
+        }
+        // The process is the one of the record if it is alive at the end.
+        if !record.init.is_alive()? {
+            return Err(Error::new(
+                ErrorKind::InvalidState,
+                "Container cannot be checkpointed in stopped state",
+            ));
+        }
+        Ok(options)
+    }
+}
+
+/// Returns what of the container is of the host. Refuses a container that cannot be restored.
+fn check(record: &Record) -> Result<&[String]> {
+    let refuse =
+        |why: &str| Err(Error::new(ErrorKind::Unsupported, format!("cannot checkpoint a container {why}")));
+    let has = |kind: NamespaceKind| record.namespace_paths.contains_key(kind.clone_name());
+    if !has(NamespaceKind::Pid) {
+        return refuse("without a pid namespace of its own: its pids may be taken when it is restored");
+    }
+    if !has(NamespaceKind::Mount) {
+        return refuse("without a mount namespace of its own");
+    }
+    match &record.external {
+        Some(external) => Ok(external),
+        None => refuse("that an older version of this runtime has made"),
+    }
+}
+
+/// Returns the name of an external namespace in the images. It is that of runc.
+pub(super) fn namespace_key(namespace: &str) -> &'static str {
+    if namespace == "pid" { "extRootPidNS" } else { "extRootNetNS" }
+}
+
+/// Returns the entry for a mount of the host: its mount point in the container, and its name in the
+/// images.
+fn external_mount(point: &str, name: &str) -> Result<Message> {
+    check_mount_point(point)?;
+    check_mount_point(name)?;
+    let mut mount = Message::default();
+    mount.text(1, point);
+    mount.text(2, name);
+    Ok(mount)
+}
+
+/// Checks the path of the parent's images, which CRIU puts into a link in the image directory.
+fn parent_image(parent: &std::path::Path, images: BorrowedFd<'_>) -> Result<String> {
+    let bad = |why: &str| {
+        Error::new(ErrorKind::InvalidConfig, format!("invalid --parent-path: {}: {why}", parent.display()))
+    };
+    let text = parent.to_str().filter(|text| !text.is_empty()).ok_or_else(|| bad("not UTF-8"))?;
+    if parent.is_absolute() {
+        return Err(Error::new(ErrorKind::InvalidConfig, "--parent-path must be relative"));
+    }
+    let path = path::c_path(parent).context(|| "invalid --parent-path")?;
+    fd::open_follow(images, &path, libc::O_PATH | libc::O_DIRECTORY, 0).map_err(|errno| {
+        Error::os(errno, format!("invalid --parent-path: open {text}")).of_kind(ErrorKind::InvalidConfig)
+    })?;
+    Ok(text.to_owned())
+}
+
+/// The mounts of a container, from /proc/PID/mountinfo (proc_pid_mountinfo(5)).
+struct Mounts(String);
+
+impl Mounts {
+    fn of(pid: i32) -> Result<Self> {
+        const TABLE_MAX: usize = 64 << 20;
+        let file = PidFile::new(pid, "mountinfo");
+        let text = file.absolute().and_then(|path| fd::read_file(fd::CWD, &path, TABLE_MAX));
+        Ok(Mounts(String::from_utf8_lossy(&text.context(|| format!("read {file}"))?).into_owned()))
+    }
+
+    /// Returns the fields of each mount up to its options.
+    fn lines(&self) -> impl Iterator<Item = [&str; 6]> {
+        self.0.lines().filter_map(|line| {
+            let mut fields = line.split(' ');
+            let mut next = || fields.next();
+            Some([next()?, next()?, next()?, next()?, next()?, next()?])
+        })
+    }
+
+    /// Returns the mount point of the topmost mount at `path` in the container, as CRIU will see it.
+    /// `None`: there is no mount, because the container has removed it.
+    fn at(&self, root: &OwnedFd, path: &str) -> Result<Option<String>> {
+        let what = || format!("mount {path:?} in the container");
+        let opened = c_str(path).and_then(|path| Root::new(root).open(&path, libc::O_PATH));
+        let id = match opened.and_then(fd::mount_id) {
+            Ok(id) => id.to_string(),
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(None),
+            Err(errno) => return Err(Error::os(errno, what())),
+        };
+        let point = self.lines().find(|[own, ..]| *own == id).map(|[_, _, _, _, point, _]| unescape(point));
+        Ok(point.filter(|point| point != "/"))
+    }
+
+    fn id_mapped(&self) -> Option<String> {
+        let mut mapped =
+            self.lines().filter(|[.., options]| options.split(',').any(|option| option == "idmapped"));
+        mapped.next().map(|[_, _, _, _, point, _]| unescape(point))
+    }
+}
+
+/// Replaces the escapes of mountinfo, such as `\040` for a space.
+fn unescape(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        rest = behind;
+        let octal =
+            behind.get(..3).and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
+        match octal.filter(|_| *first == b'\\') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = behind.get(3..).unwrap_or_default();
+            }
+            None => bytes.push(*first),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Returns what the three standard streams of the first process are. A pipe is named only if the
+/// container has one end of it: the restore connects such a pipe with the streams of its caller.
+fn streams(record: &Record) -> Result<[String; 3]> {
+    let pid = record.init.pid;
+    let mut names = [0, 1, 2].map(|number| {
+        let name = format!("fd/{number}");
+        let file = PidFile::new(pid, &name);
+        let mut target = [0; libc::PATH_MAX as usize];
+        let link = file.absolute().and_then(|path| {
+            fd::readlink(fd::CWD, &path, &mut target).map(|link| String::from_utf8_lossy(link).into_owned())
+        });
+        // The process may have closed the stream.
+        link.unwrap_or_default()
+    });
+    let pids = match Cgroup::from_record(record.cgroup_path())? {
+        Some(cgroup) => cgroup.pids()?,
+        None => vec![pid],
+    };
+    for name in names.iter_mut().filter(|name| name.starts_with("pipe:[")) {
+        let mut ends = 0;
+        for pid in &pids {
+            ends |= pipe_ends(*pid, name);
+        }
+        // With both ends in the container, the pipe belongs to it.
+        if ends == 0o600 {
+            name.clear();
+        }
+    }
+    Ok(names)
+}
+
+/// Returns which ends of a pipe a process has: 0o400 if it can read it, 0o200 if it can write it.
+fn pipe_ends(pid: i32, pipe: &str) -> u32 {
+    let file = PidFile::new(pid, "fd");
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+    // A process that has ended has no ends.
+    let Ok(fds) = file.absolute().and_then(|path| fd::open(fd::CWD, &path, flags, 0)) else { return 0 };
+    let links = dir::entries(&fds).unwrap_or_default();
+    let mut target = [0; 64];
+    let mut ends = 0;
+    for link in links {
+        if fd::readlink(&fds, &link.name, &mut target) == Ok(pipe.as_bytes()) {
+            let stat = fd::stat_at(&fds, &link.name, libc::AT_SYMLINK_NOFOLLOW);
+            ends |= stat.map_or(0, |stat| stat.st_mode & 0o600);
+        }
+    }
+    ends
+}
+
+/// Writes the file that tells the restore about the streams.
+fn write_descriptors(images: BorrowedFd<'_>, streams: &[String; 3]) -> Result<()> {
+    let write = || -> runtime_sys::Result<()> {
+        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_NONBLOCK;
+        let file = fd::open(images, DESCRIPTORS, flags, 0o600)?;
+        if fstat(&file)?.st_mode & libc::S_IFMT != libc::S_IFREG {
+            return Err(Errno::EINVAL);
+        }
+        // Fails only for maps with keys that are no strings.
+        let json = serde_json::to_string(streams.as_slice()).unwrap_or_default();
+        fd::write_all(file, json.as_bytes())
+    };
+    write().context(|| "write descriptors.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_of_mountinfo() {
+        assert_eq!(unescape(r"/a\040b\134c"), r"/a b\c");
+        assert_eq!(unescape(r"/a\04"), r"/a\04");
+        assert_eq!(unescape("/ä"), "/ä");
+    }
+
+    #[test]
+    fn a_mount_is_found_by_its_id() {
+        let root = fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0).unwrap();
+        let mounts = Mounts::of(std::process::id() as i32).unwrap();
+        assert_eq!(mounts.at(&root, "/proc/").unwrap().as_deref(), Some("/proc"));
+        assert_eq!(mounts.at(&root, "/no/such/mount").unwrap(), None);
+        let mapped = Mounts("1 2 0:3 / /a\\040b rw,relatime,idmapped - tmpfs x rw\n".to_owned());
+        assert_eq!(mapped.id_mapped().as_deref(), Some("/a b"));
+    }
+
+    #[test]
+    fn both_ends_of_a_pipe_are_seen() {
+        let (read, write) = fd::pipe().unwrap();
+        let name = format!("pipe:[{}]", fstat(&read).unwrap().st_ino);
+        let own = std::process::id() as i32;
+        assert_eq!(pipe_ends(own, &name), 0o600);
+        drop(write);
+        assert_eq!(pipe_ends(own, &name), 0o400);
+    }
+}

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The options that checkpoint and restore have in common: where CRIU writes and reads, and what it
+//! is told about the processes.
+
+use crate::config::annotations::CRIU_CONFIG;
+use crate::criu::{Message, option};
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::path;
+use crate::path::file;
+use runtime_sys::{Errno, fd};
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsString};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// The file in the image directory that says what the standard streams of the first process were, as
+/// runc writes it.
+pub(super) const DESCRIPTORS: &std::ffi::CStr = c"descriptors.json";
+
+/// The configuration file of CRIU without the annotation [`CRIU_CONFIG`], for those who replace runc. CRIU ignores a missing
+/// one.
+const CONFIG_FILE: &str = "/etc/criu/runc.conf";
+
+/// What CRIU does with the cgroups of a container ([criu.org/CGroups](https://criu.org/CGroups)).
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ManageCgroups {
+    /// CRIU's own default, which is that of `Soft`.
+    #[default]
+    Default,
+    /// Nothing: the restored processes are in the cgroup that the library makes, and cgroups below it
+    /// are lost.
+    Ignore,
+    /// Restores the properties of cgroups that the restore has made.
+    Soft,
+    /// Restores all cgroups and their properties.
+    Full,
+    /// Restores all, and fails if a cgroup exists.
+    Strict,
+}
+
+impl ManageCgroups {
+    /// Returns the number of `criu_cg_mode` in rpc.proto.
+    fn number(self) -> i64 {
+        match self {
+            ManageCgroups::Ignore => 0,
+            ManageCgroups::Soft => 3,
+            ManageCgroups::Full => 4,
+            ManageCgroups::Strict => 5,
+            ManageCgroups::Default => 6,
+        }
+    }
+}
+
+/// The options of both operations.
+#[derive(Debug, Default)]
+pub(super) struct ImageOptions {
+    pub(super) images: PathBuf,
+    pub(super) work: Option<PathBuf>,
+    pub(super) program: Option<OsString>,
+    pub(super) manage_cgroups: ManageCgroups,
+    pub(super) tcp_established: bool,
+    pub(super) external_unix_sockets: bool,
+    pub(super) shell_job: bool,
+    pub(super) file_locks: bool,
+    pub(super) auto_dedup: bool,
+    pub(super) lazy_pages: bool,
+}
+
+/// Defines the methods that set these options, for both builders.
+macro_rules! image_options {
+    () => {
+        /// Lets CRIU write its log and its statistics into the directory at `path`, which is made if it
+        /// is missing, instead of into that of the images.
+        pub fn work_dir(mut self, path: impl Into<PathBuf>) -> Self {
+            self.images.work = Some(path.into());
+            self
+        }
+
+        /// Uses the program at `path` instead of the `criu` in PATH.
+        pub fn criu(mut self, path: impl Into<std::ffi::OsString>) -> Self {
+            self.images.program = Some(path.into());
+            self
+        }
+
+        /// Sets what CRIU does with cgroups. The container's own is always the library's.
+        pub fn manage_cgroups(mut self, mode: ManageCgroups) -> Self {
+            self.images.manage_cgroups = mode;
+            self
+        }
+
+        /// Includes TCP connections. They block until the container is restored.
+        pub fn tcp_established(mut self, include: bool) -> Self {
+            self.images.tcp_established = include;
+            self
+        }
+
+        /// Allows unix sockets that are connected to processes outside of the container.
+        pub fn external_unix_sockets(mut self, allow: bool) -> Self {
+            self.images.external_unix_sockets = allow;
+            self
+        }
+
+        /// Allows processes that are in a session, or on a terminal, of the caller.
+        pub fn shell_job(mut self, allow: bool) -> Self {
+            self.images.shell_job = allow;
+            self
+        }
+
+        /// Includes file locks, which is safe if no process outside of the container has the files.
+        pub fn file_locks(mut self, include: bool) -> Self {
+            self.images.file_locks = include;
+            self
+        }
+
+        /// Removes memory pages from earlier images when later ones have them.
+        pub fn auto_dedup(mut self, dedup: bool) -> Self {
+            self.images.auto_dedup = dedup;
+            self
+        }
+    };
+}
+pub(super) use image_options;
+
+/// The opened directories.
+#[derive(Debug)]
+pub(super) struct ImageDirs {
+    images: OwnedFd,
+    work: Option<OwnedFd>,
+    /// The name of the log file, in the work directory.
+    log: CString,
+    /// The path of the log file, for messages.
+    log_path: PathBuf,
+}
+
+impl ImageOptions {
+    /// Opens the directories. A missing work directory is made, and a missing image directory too if
+    /// `makes` is true.
+    pub(super) fn open(&self, makes: bool, log: CString) -> Result<ImageDirs> {
+        let images = directory(&self.images, makes).context(|| "image directory")?;
+        let work = self.work.as_ref().map(|work| directory(work, true).context(|| "work directory"));
+        let log_path = self.work.as_ref().unwrap_or(&self.images).join(path::show(&log).to_string());
+        Ok(ImageDirs { images, work: work.transpose()?, log, log_path })
+    }
+
+    /// Adds the options to those of CRIU.
+    pub(super) fn fill(&self, to: &mut Message, dirs: &ImageDirs, annotations: &BTreeMap<String, String>) {
+        to.number(option::IMAGES_DIR_FD, dirs.images.as_raw_fd().into());
+        if let Some(work) = &dirs.work {
+            to.number(option::WORK_DIR_FD, work.as_raw_fd().into());
+        }
+        to.number(option::LOG_LEVEL, 4);
+        to.text(option::LOG_FILE, &path::show(&dirs.log).to_string());
+        to.flag(option::NOTIFY_SCRIPTS, true);
+        to.flag(option::ORPHAN_PTS_MASTER, true);
+        // The library does not restore network devices: a network namespace of the container's own
+        // begins empty, as with create.
+        to.number(option::EMPTY_NS, libc::CLONE_NEWNET.into());
+        to.flag(option::MANAGE_CGROUPS, true);
+        to.number(option::MANAGE_CGROUPS_MODE, self.manage_cgroups.number());
+        to.flag(option::TCP_ESTABLISHED, self.tcp_established);
+        to.flag(option::EXT_UNIX_SK, self.external_unix_sockets);
+        to.flag(option::SHELL_JOB, self.shell_job);
+        to.flag(option::FILE_LOCKS, self.file_locks);
+        to.flag(option::AUTO_DEDUP, self.auto_dedup);
+        to.flag(option::LAZY_PAGES, self.lazy_pages);
+        match annotations.get(CRIU_CONFIG).map_or(CONFIG_FILE, String::as_str) {
+            "" => {}
+            file => to.text(option::CONFIG_FILE, file),
+        }
+    }
+}
+
+impl ImageDirs {
+    /// Returns the image directory.
+    pub(super) fn images(&self) -> BorrowedFd<'_> {
+        self.images.as_fd()
+    }
+
+    /// Returns the directory in which CRIU works.
+    pub(super) fn work(&self) -> BorrowedFd<'_> {
+        self.work.as_ref().unwrap_or(&self.images).as_fd()
+    }
+
+    /// Replaces the directory in which CRIU works by the same directory in another mount namespace.
+    pub(super) fn set_work(&mut self, work: OwnedFd) {
+        self.work = Some(work);
+    }
+
+    /// Adds the errors in CRIU's log to its failure.
+    pub(super) fn explain(&self, error: Error) -> Error {
+        const LOG_MAX: usize = 64 << 20;
+        if error.kind() != ErrorKind::System {
+            return error;
+        }
+        let log =
+            file::read(self.work(), &self.log, false, LOG_MAX).map(|(text, _)| text).unwrap_or_default();
+        let error = match errors_of(&String::from_utf8_lossy(&log)) {
+            words if words.is_empty() => error,
+            words => Error::new(ErrorKind::System, words).wrap(error.to_string()),
+        };
+        error.with_hint(format!("the log of CRIU is {}", self.log_path.display()))
+    }
+}
+
+/// Returns the last lines of a log of CRIU that tell of errors, such as `Error
+/// (criu/mount.c:1234): mnt: ...`, without their times.
+fn errors_of(log: &str) -> String {
+    const LINES: usize = 4;
+    let mut lines: Vec<&str> = log
+        .lines()
+        .rev()
+        .filter_map(|line| Some(line.get(line.find("Error (")?..)?.trim()))
+        .take(LINES)
+        .collect();
+    lines.reverse();
+    lines.join("; ")
+}
+
+fn directory(path: &Path, makes: bool) -> Result<OwnedFd> {
+    let what = || format!("open {}", path.display());
+    let c_path = path::c_path(path).context(what)?;
+    let open = || fd::open_follow(fd::CWD, &c_path, libc::O_RDONLY | libc::O_DIRECTORY, 0);
+    let opened = match open() {
+        Err(Errno::ENOENT) if makes => {
+            let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+            made.map_err(|error| Error::io(&error, format!("mkdir {}", path.display())))?;
+            open()
+        }
+        other => other,
+    };
+    opened.context(what).map_err(|error| error.of_kind(ErrorKind::InvalidConfig))
+}
+
+/// Refuses the path of a mount in the container that CRIU would read as another one: it puts paths
+/// into brackets, as in `mnt[/path]:name` (CVE-2026-119101, CVE-2026-119614).
+pub(super) fn check_mount_point(path: &str) -> Result<()> {
+    if path.contains("]:") {
+        let text = format!("mount {path:?}: CRIU cannot name a mount point with \"]:\" in its path");
+        return Err(Error::new(ErrorKind::Unsupported, text));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_errors_of_a_log() {
+        let log = "(00.01) Dumping\n(00.02) Error (criu/a.c:1): one\n(00.03) Warn  (x)\n\
+                   (00.04)     17: Error (criu/b.c:2): two: File exists\n(00.05) Unlock network\n";
+        assert_eq!(errors_of(log), "Error (criu/a.c:1): one; Error (criu/b.c:2): two: File exists");
+        let many: String = (0..9).map(|n| format!("Error (x:{n}): y\n")).collect();
+        assert_eq!(errors_of(&many), "Error (x:5): y; Error (x:6): y; Error (x:7): y; Error (x:8): y");
+        assert_eq!(errors_of("no Errors here"), "");
+    }
+
+    #[test]
+    fn a_mount_point_that_criu_would_misread() {
+        assert!(check_mount_point("/data]:/etc").is_err());
+        assert!(check_mount_point("/data]x[:").is_ok());
+    }
+}

@@ -1,0 +1,470 @@
+// SPDX-License-Identifier: Apache-2.0
+//! restore(1): makes a container from the files of a checkpoint, by CRIU.
+//!
+//! The configuration is that of the bundle: cgroup, limits, device filter, namespaces to join and
+//! the sources of bind mounts. The processes, with all that they have, are those of the images. CRIU
+//! is in the container's cgroup, and makes the processes there.
+
+use super::bundle::Bundle;
+use super::caller_hooks::CallerHooks;
+use super::checkpoint::namespace_key;
+use super::container::{Container, Runtime};
+use super::create::{available_capabilities, own_namespaces, record};
+use super::images::{DESCRIPTORS, ImageOptions, ManageCgroups, check_mount_point, image_options};
+use super::mount_points;
+use super::notify;
+use super::options::{ProcessOptions, stream_options};
+use super::process::Process;
+use super::target::{CgroupManager, Rootless, Target};
+use super::transaction::{Made, Transaction};
+use crate::config::field::invalid;
+use crate::config::mounts::{Follow, MountSource};
+use crate::config::namespaces::{NamespaceKind, Origin};
+use crate::config::{Caller, Config};
+use crate::criu::{Criu, Message, Notice, RequestKind, Restorer, option};
+use crate::error::{Context, Error, ErrorKind, Result, Warning};
+use crate::hook::HookKind;
+use crate::id::ContainerId;
+use crate::marks::{Mark, Traced};
+use crate::parent::child::Running;
+use crate::parent::helpers::finish_restored;
+use crate::parent::{hooks, reap};
+use crate::path::proc::{self, PidFile};
+use crate::path::{file, show};
+use crate::prepare::{self, Extras};
+use crate::spec::Spec;
+use crate::state::entry::Locked;
+use crate::state::process::ProcessId;
+use crate::state::record::Phase;
+use crate::stdio::Stdio;
+use crate::watch::Watch;
+use runtime_sys::text::c_str;
+use runtime_sys::{fd, mount, ns, process, socket};
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::Stdio as CommandStdio;
+
+/// A builder for a container from a checkpoint, made by [`Runtime::restore`].
+#[derive(Debug)]
+#[must_use]
+pub struct RestoreBuilder {
+    container: Container,
+    path: PathBuf,
+    spec: Option<Box<Spec>>,
+    images: ImageOptions,
+    cgroup_manager: CgroupManager,
+    notify: bool,
+    lsm_profile: Option<String>,
+    lsm_mount_context: Option<String>,
+    pub(super) options: ProcessOptions,
+}
+
+impl Runtime {
+    /// Returns a builder for the new container `id` from the bundle at `bundle` and from the checkpoint
+    /// in the directory `images`, which [`Container::checkpoint`] has made. Nothing is read before
+    /// [`RestoreBuilder::restore`].
+    ///
+    /// The images decide what the processes are and what they may do: they have to be as trusted as
+    /// config.json.
+    pub fn restore(
+        &self,
+        id: ContainerId,
+        bundle: impl AsRef<Path>,
+        images: impl Into<PathBuf>,
+    ) -> RestoreBuilder {
+        RestoreBuilder {
+            container: self.container(id),
+            path: bundle.as_ref().to_owned(),
+            spec: None,
+            images: ImageOptions { images: images.into(), ..ImageOptions::default() },
+            cgroup_manager: CgroupManager::default(),
+            notify: false,
+            lsm_profile: None,
+            lsm_mount_context: None,
+            options: ProcessOptions::default(),
+        }
+    }
+}
+
+impl RestoreBuilder {
+    stream_options!();
+    image_options!();
+
+    /// Uses `spec` in place of the bundle's config.json.
+    pub fn spec(mut self, spec: Spec) -> Self {
+        self.spec = Some(Box::new(spec));
+        self
+    }
+
+    /// Sets who makes the container's cgroup. The default is [`CgroupManager::Fs`].
+    pub fn cgroup_manager(mut self, manager: CgroupManager) -> Self {
+        self.cgroup_manager = manager;
+        self
+    }
+
+    /// Makes the place for notifications again that a container with
+    /// [`ContainerBuilder::notify`](super::ContainerBuilder::notify) has.
+    pub fn notify(mut self, notify: bool) -> Self {
+        self.notify = notify;
+        self
+    }
+
+    /// Gets memory pages from the daemon `criu lazy-pages` when a process uses them, instead of
+    /// reading them from the images.
+    pub fn lazy_pages(mut self, lazy: bool) -> Self {
+        self.images.lazy_pages = lazy;
+        self
+    }
+
+    /// Gives the processes this profile of a security module, such as `apparmor:name` or
+    /// `selinux:label`, in place of the one in the images.
+    pub fn lsm_profile(mut self, profile: impl Into<String>) -> Self {
+        self.lsm_profile = Some(profile.into());
+        self
+    }
+
+    /// Mounts file systems with this SELinux context, in place of the one in the images.
+    pub fn lsm_mount_context(mut self, context: impl Into<String>) -> Self {
+        self.lsm_mount_context = Some(context.into());
+        self
+    }
+
+    /// Makes the container. Its processes go on where they were when the checkpoint was made. Runs the
+    /// prestart and createRuntime hooks when the namespaces exist.
+    ///
+    /// Standard streams that were pipes are connected with those of this builder.
+    ///
+    /// Errors: [`ErrorKind::AlreadyExists`]; [`ErrorKind::InvalidConfig`], [`ErrorKind::Unsupported`]:
+    /// CRIU is missing or too old, or cannot restore such a container; [`ErrorKind::Hook`],
+    /// [`ErrorKind::Cancelled`]; [`ErrorKind::System`]: CRIU has failed. After an error, everything
+    /// that was made is removed.
+    pub fn restore(self) -> Result<Process> {
+        let mut warnings = Vec::new();
+        match self.make(&mut warnings) {
+            Ok(process) => Ok(process.with_warnings(warnings)),
+            Err(error) => Err(error.with_warnings(warnings)),
+        }
+    }
+
+    fn make(mut self, warnings: &mut Vec<Warning>) -> Result<Process> {
+        let bundle = Bundle::open(&self.path)?;
+        let mut spec = match self.spec.take() {
+            Some(spec) => spec,
+            None => {
+                let (spec, mistyped) = bundle.parse(&bundle.json()?)?;
+                warnings.extend(mistyped);
+                Box::new(spec)
+            }
+        };
+        let container = &self.container;
+        let id = container.id.as_str();
+        let process = if self.notify { spec.process.clone() } else { None };
+        if self.notify {
+            notify::add(&mut spec, &container.store, &container.id)?;
+        }
+        let own = own_namespaces(&spec)?;
+        let caller = Caller { capabilities: available_capabilities(&spec, &own)?, namespaces: own };
+        let config = Config::new(&spec, &bundle.path, &caller, warnings).traced(Mark::CheckConfig)?;
+        check(&config)?;
+        if container.store.has(&container.id) {
+            return Err(Error::new(ErrorKind::AlreadyExists, "container with given ID already exists"));
+        }
+        let mut dirs = self.images.open(false, c"restore.log".to_owned())?;
+        let streams = read_descriptors(dirs.images())?;
+        let terminal = spec.process.as_ref().is_some_and(|process| process.terminal);
+        self.check_terminal(terminal)?;
+        let cgroups_path = spec.linux.as_ref().map_or("", |linux| linux.cgroups_path.as_str());
+        let target =
+            Target::find(&config, bundle.resolve(&config.rootfs), id, self.cgroup_manager, cgroups_path)?;
+        let filter =
+            config.seccomp.as_ref().map(prepare::seccomp::compile).transpose().traced(Mark::CompileFilter)?;
+        let (given, ours) = self.options.take_extras()?;
+        let extras = Extras { filter, ..given };
+        let record = record(id, bundle.path, &config, *spec, process, &target, &extras);
+        let Extras { console, stdio, filter, .. } = extras;
+
+        let tx = Transaction {
+            container,
+            config: &config,
+            target,
+            options: &self.options,
+            rootless: Rootless::No,
+            record,
+            notes: Vec::new(),
+            made: Made::default(),
+            hooks: &mut CallerHooks::default(),
+        };
+        let (images, lsm) = (&self.images, (&self.lsm_profile, &self.lsm_mount_context));
+        let notify = self.notify;
+        let made = tx.run(|tx, entry| {
+            if notify {
+                entry.make_notify()?;
+            }
+            if let Some(filter) = &filter {
+                entry.write_filter(filter.program.instructions())?;
+            }
+            let rootfs = open_rootfs(&tx.target.rootfs)?;
+            let tree = mount::clone_tree(&rootfs, c"", mount::Depth::All, 0)
+                .context(|| format!("cloning the mount of rootfs {}", tx.target.rootfs))?;
+            let point = entry.make_root()?;
+            let mut options = Message::default();
+            options.text(option::ROOT, &show(&point).to_string());
+            let mut inherited = Vec::new();
+            namespaces(&config, &mut options, &mut inherited)?;
+            let has_terminal = console.is_some();
+            let mut stdio = stdio.into_iter();
+            let stdio = [0, 1, 2].map(|_| match stdio.next().flatten() {
+                _ if has_terminal => CommandStdio::null(),
+                Some(fd) => CommandStdio::from(fd),
+                None => CommandStdio::inherit(),
+            });
+            let restorer = Restorer { work_dir: dirs.work(), inherited, tree, mount_point: point };
+            let mut criu = Criu::start(images.program.as_deref(), stdio, Some(restorer))?;
+            dirs.set_work(criu.work_dir()?);
+            mount_points::make(&config, &rootfs)?;
+            let cgroup = tx.make_cgroup(entry)?;
+            tx.limit_maker(criu.pid, cgroup)?;
+            tx.intel_rdt(criu.pid)?;
+
+            images.fill(&mut options, &dirs, &config.annotations);
+            fill(&mut options, &config, &streams, criu.pid)?;
+            let (profile, context) = lsm;
+            for (field, text) in [(option::LSM_PROFILE, profile), (option::LSM_MOUNT_CONTEXT, context)] {
+                if let Some(text) = text {
+                    options.text(field, text);
+                }
+            }
+            let mut restored = Restored { init: None, console: console.as_ref() };
+            let done = criu.request(RequestKind::Restore, &options, self.options.cancel(), |notice| {
+                restored.react(notice, tx, entry)
+            });
+            let finished = done.map_err(|error| dirs.explain(error)).and_then(|_pid| {
+                drop(criu);
+                entry.remove_root()?;
+                let (pid, pidfd) = restored.init.as_ref().ok_or_else(no_init)?;
+                let ours = ours.with_terminal()?;
+                self.options.report_pid(*pid, pidfd.as_fd(), b"standard").traced(Mark::Announce)?;
+                Ok(ours)
+            });
+            match (finished, restored.init) {
+                (Ok(ours), Some((pid, pidfd))) => Ok((Running::restored(pid, pidfd), ours)),
+                (Ok(_), None) => Err(no_init()),
+                (Err(error), init) => {
+                    if let Some((_, pidfd)) = init {
+                        reap::end(pidfd);
+                    }
+                    Err(error)
+                }
+            }
+        });
+        let ((running, ours), tx) = made?;
+        let (watch, record) = (tx.made.oom_watch, tx.record);
+        Ok(Process::restored(container.clone(), running, ours, watch, record, self.options.cancel))
+    }
+
+    fn check_terminal(&self, terminal: bool) -> Result<()> {
+        let has_place = self.options.terminal || self.options.console_socket.is_some();
+        let text = match (terminal, has_place) {
+            (true, false) => "cannot allocate tty if runc will detach without setting console socket",
+            (false, true) => "cannot use console socket if runc will not detach or allocate tty",
+            _ => return Ok(()),
+        };
+        Err(Error::new(ErrorKind::InvalidConfig, text))
+    }
+}
+
+/// The first process of the container, as far as CRIU has made it.
+struct Restored<'a> {
+    init: Option<(i32, OwnedFd)>,
+    /// The socket that the master of the terminal is sent to.
+    console: Option<&'a OwnedFd>,
+}
+
+impl Restored<'_> {
+    /// Reacts to an announcement of CRIU, which then waits.
+    fn react(&mut self, notice: Notice, tx: &mut Transaction<'_>, entry: &Locked) -> Result<()> {
+        if notice.pid > 0 && self.init.is_none() {
+            // A child that was not waited for, so the pid is not reused.
+            let pidfd = process::pidfd_open(notice.pid).context(|| "pidfd_open")?;
+            self.init = Some((notice.pid, pidfd));
+        }
+        match notice.script.as_str() {
+            // The namespaces exist, and nothing in them.
+            "setup-namespaces" => {
+                let (pid, pidfd) = self.init.as_ref().ok_or_else(no_init)?;
+                tx.record.init = ProcessId::of(*pid)?;
+                entry.write(&tx.record)?;
+                let watch = Watch::cancel(tx.options.cancel()).with(pidfd.as_fd());
+                let state = tx.state(*pid);
+                for kind in [HookKind::Prestart, HookKind::CreateRuntime] {
+                    hooks::run(kind, tx.config.hooks.of(kind), &state, watch)?;
+                }
+                Ok(())
+            }
+            // All processes exist, and none runs yet.
+            "post-restore" => {
+                let (pid, pidfd) = self.init.as_ref().ok_or_else(no_init)?;
+                // CRIU leaves a new network namespace empty, and does not know the flags of the root.
+                let loopback = tx.config.namespaces.is_new(NamespaceKind::Network);
+                finish_restored(pidfd.as_fd(), loopback, tx.config.rootfs_readonly)?;
+                tx.delegate_to_owner(*pid, &proc::host()?)?;
+                tx.record.init = ProcessId::of(*pid)?;
+                tx.record.namespace_paths = namespace_paths(*pid)?;
+                tx.record.phase = Phase::Created;
+                entry.write(&tx.record)
+            }
+            "orphan-pts-master" => match (self.console, notice.fd) {
+                (Some(console), Some(master)) => socket::send_fd(console, b"/dev/ptmx", master)
+                    .context(|| "sending the terminal")
+                    .map(drop),
+                // Without a receiver the terminal hangs up.
+                _ => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+}
+
+fn no_init() -> Error {
+    Error::new(ErrorKind::Setup, "criu has restored no process")
+}
+
+/// Refuses what CRIU would restore differently from what the configuration says.
+fn check(config: &Config) -> Result<()> {
+    let unsupported = |place: &str, why: &str| Err(invalid(place, why).of_kind(ErrorKind::Unsupported));
+    let origin = |kind| config.namespaces.origin(kind);
+    if !matches!(origin(NamespaceKind::Mount), Origin::New) {
+        return unsupported("linux.namespaces", "restore needs a new mount namespace");
+    }
+    if matches!(origin(NamespaceKind::Pid), Origin::Shared) {
+        return unsupported(
+            "linux.namespaces",
+            "restore needs a pid namespace: the pids may be taken otherwise",
+        );
+    }
+    for kind in [NamespaceKind::User, NamespaceKind::Cgroup] {
+        if matches!(origin(kind), Origin::Path(_)) {
+            let why = format!("restore cannot join a {} namespace", kind.name());
+            return unsupported("linux.namespaces", &why);
+        }
+    }
+    for (i, mount) in config.mounts.iter().enumerate() {
+        check_mount_point(&show(&mount.destination).to_string())?;
+        let why = match &mount.source {
+            MountSource::Bind { id_map: Some(_), .. } => "an id-mapped mount",
+            MountSource::Bind { follow: Follow::No | Follow::Copy, .. } => "a mount of a link",
+            _ if mount.is_new_root() => "a mount on the root",
+            _ => continue,
+        };
+        return unsupported(&format!("mounts[{i}]"), &format!("{why} cannot be restored"));
+    }
+    Ok(())
+}
+
+fn open_rootfs(path: &str) -> Result<OwnedFd> {
+    c_str(path)
+        .and_then(|path| fd::open_follow(fd::CWD, &path, libc::O_PATH | libc::O_DIRECTORY, 0))
+        .context(|| format!("stat {path}"))
+        .map_err(|error| error.wrap_as(ErrorKind::InvalidConfig, "invalid rootfs").at("root.path"))
+}
+
+/// Adds the namespaces that the processes join. CRIU gets their descriptors in `inherited`.
+fn namespaces(config: &Config, options: &mut Message, inherited: &mut Vec<OwnedFd>) -> Result<()> {
+    for kind in NamespaceKind::ALL {
+        let Origin::Path(path) = config.namespaces.origin(kind) else { continue };
+        let name = show(path).to_string();
+        if matches!(kind, NamespaceKind::Network | NamespaceKind::Pid) {
+            let file = fd::open_follow(fd::CWD, path, libc::O_RDONLY, 0)
+                .context(|| format!("linux.namespaces: open {name}"))
+                .map_err(|error| error.of_kind(ErrorKind::InvalidConfig))?;
+            inherit(options, namespace_key(kind.file()), file.as_raw_fd());
+            inherited.push(file);
+        } else {
+            let mut join = Message::default();
+            join.text(1, kind.file());
+            join.text(2, &name);
+            options.message(option::JOIN_NS, &join);
+        }
+    }
+    Ok(())
+}
+
+fn inherit(options: &mut Message, key: &str, fd: i32) {
+    let mut entry = Message::default();
+    entry.text(1, key);
+    entry.number(2, fd.into());
+    options.message(option::INHERIT_FD, &entry);
+}
+
+/// Adds what follows from the configuration. `criu` is the pid of CRIU, which is in the container's
+/// cgroup.
+fn fill(options: &mut Message, config: &Config, streams: &[String], criu: i32) -> Result<()> {
+    options.flag(option::EVASIVE_DEVICES, true);
+    options.flag(option::RST_SIBLING, true);
+    let mut external = |point: &str, source: &str| {
+        let mut mount = Message::default();
+        mount.text(1, point);
+        mount.text(2, source);
+        options.message(option::EXT_MNT, &mount);
+    };
+    for mount in &config.mounts {
+        if let MountSource::Bind { path, .. } = &mount.source {
+            external(&format!("/{}", show(&mount.destination)), &show(path).to_string());
+        }
+    }
+    if config.namespaces.is_own(NamespaceKind::User) {
+        for node in &config.nodes {
+            let path = format!("/{}", show(&node.path));
+            external(&path, &path);
+        }
+    }
+    for (number, stream) in (0..3).zip(streams) {
+        if stream.starts_with("pipe:[") {
+            inherit(options, stream, number);
+        }
+    }
+    let file = PidFile::new(criu, "cgroup");
+    let cgroups = file.absolute().and_then(|path| fd::read_file(fd::CWD, &path, 1 << 20));
+    let cgroups = cgroups.context(|| format!("read {file}"))?;
+    for line in String::from_utf8_lossy(&cgroups).lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        if let (Some(controllers), Some(path)) = (fields.next(), fields.next()) {
+            let mut root = Message::default();
+            root.text(1, controllers);
+            root.text(2, path);
+            options.message(option::CG_ROOT, &root);
+        }
+    }
+    Ok(())
+}
+
+/// Returns the paths of the namespaces that a process does not share with the caller. CRIU may have
+/// put it into more than the configuration names: it keeps the clocks with a time namespace.
+fn namespace_paths(pid: i32) -> Result<BTreeMap<String, String>> {
+    let mut paths = BTreeMap::new();
+    for kind in NamespaceKind::ALL {
+        let name = format!("ns/{}", kind.file());
+        let file = PidFile::new(pid, &name);
+        let stat = file.absolute().and_then(|path| fd::stat_at(fd::CWD, &path, 0));
+        if !stat.and_then(|stat| ns::is_own(kind.file(), &stat)).context(|| format!("stat {file}"))? {
+            paths.insert(kind.clone_name().to_owned(), file.to_string());
+        }
+    }
+    Ok(paths)
+}
+
+/// Reads which standard streams the first process had, which [`Container::checkpoint`] and runc write.
+fn read_descriptors(images: BorrowedFd<'_>) -> Result<Vec<String>> {
+    const FILE_MAX: usize = 64 << 10;
+    let bad = |error: Error| {
+        error
+            .of_kind(ErrorKind::InvalidConfig)
+            .with_hint("the image directory has no checkpoint of a container")
+    };
+    let what = || "read descriptors.json of the checkpoint".to_owned();
+    let (json, _) =
+        file::read(images, DESCRIPTORS, false, FILE_MAX).map_err(|unread| bad(unread.into_error(what())))?;
+    serde_json::from_str(&String::from_utf8_lossy(&json))
+        .map_err(|error| bad(Error::new(ErrorKind::InvalidConfig, format!("{}: {error}", what()))))
+}
