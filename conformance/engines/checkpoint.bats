@@ -154,11 +154,13 @@ no_criu() {
 @test "checkpoint: bind mounts have the sources of the new configuration" {
 	echo one >"$BATS_TEST_TMPDIR/one/f" && echo two >"$BATS_TEST_TMPDIR/two/f"
 	ln -s real rootfs/link && mkdir rootfs/real
-	bind "$BATS_TEST_TMPDIR/one" /data ro
+	# CRIU compares texts of paths, if the mount of the source is shared.
+	mount --make-shared / || true
+	bind "$BATS_TEST_TMPDIR/./one" /data ro
 	bind "$BATS_TEST_TMPDIR/one/f" /link/file rw
 	start
 	checkpoint c
-	sed -i "s|$BATS_TEST_TMPDIR/one|$BATS_TEST_TMPDIR/two|g" config.json
+	sed -i "s|/one|/two|g" config.json
 	rm -r rootfs/data rootfs/real/file
 	restore c
 	run -0 runtime exec c cat /data/f /link/file

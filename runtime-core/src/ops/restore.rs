@@ -30,7 +30,7 @@ use crate::parent::child::Running;
 use crate::parent::helpers::finish_restored;
 use crate::parent::{hooks, reap};
 use crate::path::proc::{self, PidFile};
-use crate::path::{file, show};
+use crate::path::{self, file, show};
 use crate::prepare::{self, Extras};
 use crate::spec::Spec;
 use crate::state::entry::Locked;
@@ -41,6 +41,7 @@ use crate::watch::Watch;
 use runtime_sys::text::c_str;
 use runtime_sys::{fd, mount, ns, process, socket};
 use std::collections::BTreeMap;
+use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Stdio as CommandStdio;
@@ -410,7 +411,7 @@ fn fill(options: &mut Message, config: &Config, streams: &[String], criu: i32) -
     };
     for mount in &config.mounts {
         if let MountSource::Bind { path, .. } = &mount.source {
-            external(&format!("/{}", show(&mount.destination)), &show(path).to_string());
+            external(&format!("/{}", show(&mount.destination)), &real_path(path)?);
         }
     }
     if config.namespaces.is_own(NamespaceKind::User) {
@@ -437,6 +438,14 @@ fn fill(options: &mut Message, config: &Config, streams: &[String], criu: i32) -
         }
     }
     Ok(())
+}
+
+/// Returns the path of a bind mount's source without links and dots: CRIU looks for the mount that the
+/// path is on by its text.
+fn real_path(path: &CStr) -> Result<String> {
+    let what = || format!("open {}", show(path));
+    let file = fd::open_follow(fd::CWD, path, libc::O_PATH, 0).context(what)?;
+    Ok(path::of_fd(&file).context(what)?.to_string_lossy().into_owned())
 }
 
 /// Returns the paths of the namespaces that a process does not share with the caller. CRIU may have
