@@ -68,7 +68,8 @@ impl Store {
     /// Another command that deletes the id may see the new directory before it is locked, take it
     /// for the rest of an interrupted creation, and remove it. Then the id is reserved again.
     pub(crate) fn reserve_with(&self, id: &ContainerId, record: &Record) -> Result<(Locked, Result<()>)> {
-        const TRIES: usize = 10;
+        // A deletion that looks for the id without a pause won ten times in a row once, in a test.
+        const TRIES: usize = 1000;
         let mut tries = 1;
         loop {
             match self.reserve(id).traced(Mark::Reserve) {
