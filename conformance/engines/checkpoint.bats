@@ -170,6 +170,37 @@ no_criu() {
 	[ "$(ls "$BATS_TEST_TMPDIR/two")" = f ]
 }
 
+@test "checkpoint: bind mounts are as restricted as the new configuration says" {
+	bind "$BATS_TEST_TMPDIR/one" /data rw
+	start
+	checkpoint c
+	edit 'c["mounts"][-1]["options"] = ["rbind", "ro", "nosuid"]'
+	restore c
+	run -0 runtime exec c cat /proc/self/mountinfo
+	[[ $output == *' /data ro,nosuid,'* ]]
+	run ! runtime exec c sh -c 'echo x >/data/f'
+}
+
+@test "checkpoint: a source that becomes another one is not mounted" {
+	bind "$BATS_TEST_TMPDIR/one" /data rw
+	start
+	checkpoint c
+	hook createRuntime
+	edit 'c["hooks"]["createRuntime"][0]["args"] = ["sh", "-c", "cd '"$BATS_TEST_TMPDIR"'; mv one old; mv two one"]'
+	run -1 restore c
+	[[ $output == *'mounts['*']: the restored mount: check of the source: '* ]]
+	nothing_is_left
+}
+
+@test "checkpoint: the parameters of a new network namespace are set" {
+	edit 'c["linux"]["sysctl"] = {"net.ipv4.ip_unprivileged_port_start": "77"}'
+	start
+	checkpoint c
+	restore c
+	run -0 runtime exec c cat /proc/sys/net/ipv4/ip_unprivileged_port_start
+	[ "$output" = 77 ]
+}
+
 @test "checkpoint: nothing is made behind a read-only mount" {
 	bind "$BATS_TEST_TMPDIR/one" /data ro
 	bind "$BATS_TEST_TMPDIR/two" /data/below rw

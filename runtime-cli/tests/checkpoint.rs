@@ -196,6 +196,17 @@ fn configurations_that_cannot_be_restored() {
     refused(&mount("/data]:/etc", &["bind"], json!([])), "CRIU cannot name a mount point with");
     refused(&mount("/data", &["bind", "idmap"], ids), "an id-mapped mount cannot be restored");
     refused(&mount("/data", &["bind", "src-nofollow"], json!([])), "a mount of a link cannot be restored");
+    let inside = |config: &mut Value| {
+        config["mounts"] = json!([{ "destination": "/data", "source": "rootfs/vol", "options": ["bind"] }]);
+    };
+    refused(&inside, "mounts[0].source: restore cannot mount ");
+    let node = |config: &mut Value| {
+        config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({ "type": "user" }));
+        let identity = json!([{ "containerID": 0, "hostID": 0, "size": 65536 }]);
+        (config["linux"]["uidMappings"], config["linux"]["gidMappings"]) = (identity.clone(), identity);
+        config["linux"]["devices"] = json!([{ "path": "/dev/null", "type": "c", "major": 1, "minor": 5 }]);
+    };
+    refused(&node, "linux.devices: device /dev/null of the host is not 1:5");
     refused(&|config| config["process"]["terminal"] = json!(true), "cannot allocate tty if runc will detach");
     let host = Host::new(|_| {});
     host.make_images();

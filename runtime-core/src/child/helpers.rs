@@ -6,10 +6,11 @@ use super::mounting::Octal;
 use super::process::{close_all_but, hide};
 use super::report::report_and_exit;
 use crate::boundary::channel::ChildEnd;
-use crate::boundary::plan::{MountKind, Plan, Rootfs};
+use crate::boundary::plan::{MountKind, Plan, Rootfs, Sysctl};
 use crate::boundary::reply::Reply;
 use crate::boundary::step::{Call, During, InStep, Step, StepFailure, StepResult};
-use crate::boundary::tree::{Cloner, NewNode, TreeSource};
+use crate::boundary::tree::{Cloner, FileId, NewNode, TreeSource};
+use crate::path::proc::Proc;
 use crate::path::root::Root;
 use nix::unistd::{chroot, fchdir};
 use runtime_sys::clone::ChildMain;
@@ -17,7 +18,8 @@ use runtime_sys::mount::{self, Depth, attr};
 use runtime_sys::signal::Ignored;
 use runtime_sys::{Errno, fd, socket};
 use std::convert::Infallible;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// Closes all descriptors that a helper does not need. The standard streams too: a helper prints
 /// nothing.
@@ -225,11 +227,35 @@ impl RouteOpener<'_> {
 /// CRIU does not.
 pub(crate) struct RestoredFinisher<'a> {
     pub(crate) init: BorrowedFd<'a>,
+    pub(crate) steps: &'a Finish,
+    pub(crate) proc: &'a Proc,
+    pub(crate) channel: &'a ChildEnd,
+}
+
+/// What a [`RestoredFinisher`] does.
+#[derive(Debug)]
+pub(crate) struct Finish {
     /// Brings lo up.
     pub(crate) loopback: bool,
+    /// The parameters of the network namespace to set.
+    pub(crate) sysctls: Box<[Sysctl]>,
+    /// The bind mounts to check and to restrict.
+    pub(crate) binds: Box<[RestoredBind]>,
     /// Makes the root directory read-only.
     pub(crate) readonly: bool,
-    pub(crate) channel: &'a ChildEnd,
+}
+
+/// A bind mount that CRIU has made.
+#[derive(Debug)]
+pub(crate) struct RestoredBind {
+    /// Its index in the configuration.
+    pub(crate) index: usize,
+    pub(crate) destination: CString,
+    /// True if a link at the end of the destination is not followed.
+    pub(crate) no_follow: bool,
+    pub(crate) source: FileId,
+    /// The attributes to set. Others stay: nothing is allowed that is forbidden already.
+    pub(crate) restrictions: u64,
 }
 
 impl ChildMain for RestoredFinisher<'_> {
@@ -242,26 +268,55 @@ impl ChildMain for RestoredFinisher<'_> {
 impl RestoredFinisher<'_> {
     fn finish(&self) -> Result<Infallible, StepFailure> {
         let [channel, parent] = self.channel.descriptors();
-        close_others(&mut [channel, parent, self.init.as_raw_fd()])?;
-        if self.loopback {
-            runtime_sys::ns::setns(self.init, libc::CLONE_NEWNET).during(Call::Setns).step(Step::Join)?;
+        close_others(&mut [channel, parent, self.init.as_raw_fd(), self.proc.as_fd().as_raw_fd()])?;
+        let join = |kind| runtime_sys::ns::setns(self.init, kind).during(Call::Setns).step(Step::Join);
+        let steps = self.steps;
+        if steps.loopback || !steps.sysctls.is_empty() {
+            join(libc::CLONE_NEWNET)?;
+        }
+        if steps.loopback {
             runtime_sys::net::loopback_up().during(Call::Ioctl).step(Step::Loopback)?;
         }
-        if self.readonly {
+        for (i, sysctl) in steps.sysctls.iter().enumerate() {
+            let file = self.proc.open(&sysctl.path, libc::O_WRONLY).during(Call::Open);
+            file.and_then(|file| fd::write_all(file, sysctl.line.to_bytes()).during(Call::Write))
+                .item(Step::Sysctl, i)?;
+        }
+        if steps.readonly || !steps.binds.is_empty() {
             // This makes the root of the namespace the root directory.
-            runtime_sys::ns::setns(self.init, libc::CLONE_NEWNS).during(Call::Setns).step(Step::Join)?;
-            self.lock_root().step(Step::ReadonlyRootfs)?;
+            join(libc::CLONE_NEWNS)?;
+            let root = fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0);
+            let root = root.during(Call::Open).step(Step::Rootfs)?;
+            for bind in &steps.binds {
+                bind.restrict(Root::new(&root)).item(Step::Mount, bind.index)?;
+            }
+            if steps.readonly {
+                set(&root, attr::RDONLY).step(Step::ReadonlyRootfs)?;
+            }
         }
         // Without a parent there is no process to report to.
         runtime_sys::ignore(self.channel.send(Reply::Ready));
         runtime_sys::exec::exit(0)
     }
+}
 
-    fn lock_root(&self) -> StepResult {
-        let root = fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0).during(Call::Open)?;
-        let readonly = mount::MountAttr { set: attr::RDONLY, ..mount::MountAttr::default() };
-        mount::set_attr(&root, Depth::One, &readonly).during(Call::MountSetattr)
+impl RestoredBind {
+    /// Sets the attributes of the mount at the destination, which must be one of the source. CRIU has
+    /// found the source by its path, and takes the attributes from the images.
+    fn restrict(&self, root: Root<'_>) -> StepResult {
+        let link = if self.no_follow { libc::O_NOFOLLOW } else { 0 };
+        let mount = root.open(&self.destination, libc::O_PATH | link).during(Call::Open)?;
+        let is_mount = fd::is_mount_root(&mount).during(Call::Stat)?;
+        if !is_mount || FileId::of(&mount).during(Call::Stat)? != self.source {
+            return Err((Call::CheckSource, Errno::ESTALE));
+        }
+        if self.restrictions == 0 { Ok(()) } else { set(&mount, self.restrictions) }
     }
+}
+
+fn set(mount: &OwnedFd, attributes: u64) -> StepResult {
+    let change = mount::MountAttr { set: attributes, ..mount::MountAttr::default() };
+    mount::set_attr(mount, Depth::One, &change).during(Call::MountSetattr)
 }
 
 /// A process that holds a user namespace until the parent has written its id maps. It sends a

@@ -17,6 +17,8 @@ use super::options::{ProcessOptions, stream_options};
 use super::process::Process;
 use super::target::{CgroupManager, Rootless, Target};
 use super::transaction::{Made, Transaction};
+use crate::boundary::plan::Sysctl;
+use crate::child::helpers::Finish;
 use crate::config::field::invalid;
 use crate::config::mounts::{Follow, MountSource};
 use crate::config::namespaces::{NamespaceKind, Origin};
@@ -30,7 +32,8 @@ use crate::parent::child::Running;
 use crate::parent::helpers::finish_restored;
 use crate::parent::{hooks, reap};
 use crate::path::proc::{self, PidFile};
-use crate::path::{self, file, show};
+use crate::path::{file, show};
+use crate::prepare::restored::{self, Source};
 use crate::prepare::{self, Extras};
 use crate::spec::Spec;
 use crate::state::entry::Locked;
@@ -206,6 +209,8 @@ impl RestoreBuilder {
                 entry.write_filter(filter.program.instructions())?;
             }
             let rootfs = open_rootfs(&tx.target.rootfs)?;
+            let sources = restored::sources(&config, &rootfs, &tx.target.rootfs)?;
+            let nodes = restored::nodes(&config)?;
             let tree = mount::clone_tree(&rootfs, c"", mount::Depth::All, 0)
                 .context(|| format!("cloning the mount of rootfs {}", tx.target.rootfs))?;
             let point = entry.make_root()?;
@@ -223,20 +228,22 @@ impl RestoreBuilder {
             let restorer = Restorer { work_dir: dirs.work(), inherited, tree, mount_point: point };
             let mut criu = Criu::start(images.program.as_deref(), stdio, Some(restorer))?;
             dirs.set_work(criu.work_dir()?);
-            mount_points::make(&config, &rootfs)?;
+            mount_points::make(&config, &rootfs, &sources)?;
             let cgroup = tx.make_cgroup(entry)?;
             tx.limit_maker(criu.pid, cgroup)?;
             tx.intel_rdt(criu.pid)?;
 
             images.fill(&mut options, &dirs, &config.annotations);
-            fill(&mut options, &config, &streams, criu.pid)?;
+            mount_externally(&mut options, &config, &sources, &nodes);
+            fill(&mut options, &streams, criu.pid)?;
             let (profile, context) = lsm;
             for (field, text) in [(option::LSM_PROFILE, profile), (option::LSM_MOUNT_CONTEXT, context)] {
                 if let Some(text) = text {
                     options.text(field, text);
                 }
             }
-            let mut restored = Restored { init: None, console: console.as_ref() };
+            let steps = finish(&config, &sources);
+            let mut restored = Restored { init: None, console: console.as_ref(), steps };
             let done = criu.request(RequestKind::Restore, &options, self.options.cancel(), |notice| {
                 restored.react(notice, tx, entry)
             });
@@ -280,6 +287,8 @@ struct Restored<'a> {
     init: Option<(i32, OwnedFd)>,
     /// The socket that the master of the terminal is sent to.
     console: Option<&'a OwnedFd>,
+    /// What is done in the namespaces before the processes go on.
+    steps: Finish,
 }
 
 impl Restored<'_> {
@@ -306,9 +315,7 @@ impl Restored<'_> {
             // All processes exist, and none runs yet.
             "post-restore" => {
                 let (pid, pidfd) = self.init.as_ref().ok_or_else(no_init)?;
-                // CRIU leaves a new network namespace empty, and does not know the flags of the root.
-                let loopback = tx.config.namespaces.is_new(NamespaceKind::Network);
-                finish_restored(pidfd.as_fd(), loopback, tx.config.rootfs_readonly)?;
+                finish_restored(pidfd.as_fd(), &self.steps)?;
                 tx.delegate_to_owner(*pid, &proc::host()?)?;
                 tx.record.init = ProcessId::of(*pid)?;
                 tx.record.namespace_paths = namespace_paths(*pid)?;
@@ -398,28 +405,30 @@ fn inherit(options: &mut Message, key: &str, fd: i32) {
     options.message(option::INHERIT_FD, &entry);
 }
 
-/// Adds what follows from the configuration. `criu` is the pid of CRIU, which is in the container's
-/// cgroup.
-fn fill(options: &mut Message, config: &Config, streams: &[String], criu: i32) -> Result<()> {
-    options.flag(option::EVASIVE_DEVICES, true);
-    options.flag(option::RST_SIBLING, true);
+/// Adds the files of the host to mount. CRIU knows them by their destinations.
+fn mount_externally(options: &mut Message, config: &Config, sources: &[Source], nodes: &[&CStr]) {
     let mut external = |point: &str, source: &str| {
         let mut mount = Message::default();
         mount.text(1, point);
         mount.text(2, source);
         options.message(option::EXT_MNT, &mount);
     };
-    for mount in &config.mounts {
-        if let MountSource::Bind { path, .. } = &mount.source {
-            external(&format!("/{}", show(&mount.destination)), &real_path(path)?);
+    for (i, mount) in config.mounts.iter().enumerate() {
+        if let Some(source) = sources.iter().find(|source| source.is_of(i)) {
+            external(&format!("/{}", show(&mount.destination)), &source.path);
         }
     }
-    if config.namespaces.is_own(NamespaceKind::User) {
-        for node in &config.nodes {
-            let path = format!("/{}", show(&node.path));
-            external(&path, &path);
-        }
+    for node in nodes {
+        let path = format!("/{}", show(node));
+        external(&path, &path);
     }
+}
+
+/// Adds the standard streams and the cgroups. `criu` is the pid of CRIU, which is in the container's
+/// cgroup.
+fn fill(options: &mut Message, streams: &[String], criu: i32) -> Result<()> {
+    options.flag(option::EVASIVE_DEVICES, true);
+    options.flag(option::RST_SIBLING, true);
     for (number, stream) in (0..3).zip(streams) {
         if stream.starts_with("pipe:[") {
             inherit(options, stream, number);
@@ -440,12 +449,16 @@ fn fill(options: &mut Message, config: &Config, streams: &[String], criu: i32) -
     Ok(())
 }
 
-/// Returns the path of a bind mount's source without links and dots: CRIU looks for the mount that the
-/// path is on by its text.
-fn real_path(path: &CStr) -> Result<String> {
-    let what = || format!("open {}", show(path));
-    let file = fd::open_follow(fd::CWD, path, libc::O_PATH, 0).context(what)?;
-    Ok(path::of_fd(&file).context(what)?.to_string_lossy().into_owned())
+/// Returns what CRIU does not do: it leaves a new network namespace empty, and takes the flags of
+/// bind mounts from the images. It does not know the flags of the root.
+fn finish(config: &Config, sources: &[Source]) -> Finish {
+    let of_network = config.sysctls.iter().filter(|sysctl| sysctl.namespace == NamespaceKind::Network);
+    Finish {
+        loopback: config.namespaces.is_new(NamespaceKind::Network),
+        sysctls: of_network.map(|s| Sysctl { path: s.path.clone(), line: s.line.clone() }).collect(),
+        binds: sources.iter().filter_map(|source| source.bind(&config.mounts)).collect(),
+        readonly: config.rootfs_readonly,
+    }
 }
 
 /// Returns the paths of the namespaces that a process does not share with the caller. CRIU may have

@@ -6,12 +6,14 @@ use super::{explain, ids};
 use crate::boundary::channel;
 use crate::boundary::plan::{Mount, MountKind, Plan};
 use crate::boundary::reply::Reply;
+use crate::boundary::step::{Call, Step, StepFailure};
 use crate::boundary::tree::Tree;
-use crate::child::helpers::{MntnsHolder, RestoredFinisher, RouteOpener, TreeCloner, UsernsHolder};
+use crate::child::helpers::{Finish, MntnsHolder, RestoredFinisher, RouteOpener, TreeCloner, UsernsHolder};
 use crate::child::rootfs_maker::{Place, RootfsMaker};
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::path::proc;
+use crate::path::{proc, show};
 use crate::values::IdRange;
+use runtime_sys::Errno;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// The state of the helper that clones trees in the init's mount namespace, with rights that the
@@ -70,23 +72,43 @@ pub(super) fn route_socket(init: BorrowedFd<'_>, plan: &Plan) -> Result<OwnedFd>
     }
 }
 
-/// Finishes the namespaces of `init`, a pidfd of a process that CRIU has restored and that does not run
-/// yet: brings lo up if `loopback` is true, and makes the root directory read-only if `readonly` is.
-pub(crate) fn finish_restored(init: BorrowedFd<'_>, loopback: bool, readonly: bool) -> Result<()> {
-    if !loopback && !readonly {
-        return Ok(());
-    }
+/// Takes these steps in the namespaces of `init`, a pidfd of a process that CRIU has restored and that
+/// does not run yet.
+pub(crate) fn finish_restored(init: BorrowedFd<'_>, steps: &Finish) -> Result<()> {
+    let proc = proc::host()?;
     let (parent, child) = channel::channel()?;
-    let finisher = RestoredFinisher { init, loopback, readonly, channel: &child };
+    let finisher = RestoredFinisher { init, steps, proc: &proc, channel: &child };
     let helper = Cloned::new(0, None, finisher, parent)?;
     drop(child);
     match helper.channel.receive().context(|| "recv")? {
         Some(Reply::Ready) => Ok(()),
-        Some(Reply::Failed(failure)) => {
-            let what = format!("finishing the restored namespaces: {:?}", failure.step);
-            Err(Error::os(failure.errno, failure.call.name()).wrap_as(ErrorKind::Setup, what))
-        }
+        Some(Reply::Failed(failure)) => Err(unfinished(failure, steps)),
         _ => Err(Error::new(ErrorKind::Setup, "the process in the restored namespaces has ended")),
+    }
+}
+
+fn unfinished(failure: StepFailure, steps: &Finish) -> Error {
+    let error = Error::os(failure.errno, failure.call.name());
+    match failure.step {
+        Step::Mount => {
+            let at = format!("mounts[{}]", failure.item);
+            let error = match failure.call {
+                Call::CheckSource => error.with_hint(
+                    "the restored container does not have this bind mount, or it is a mount of another file",
+                ),
+                Call::MountSetattr if failure.errno == Errno::EBUSY => {
+                    error.with_hint("a restored process writes to a file on this read-only mount")
+                }
+                _ => error,
+            };
+            error.wrap_as(ErrorKind::Setup, format!("{at}: the restored mount")).at(&at)
+        }
+        Step::Sysctl => {
+            let sysctl = steps.sysctls.get(failure.item as usize);
+            let name = sysctl.map(|sysctl| show(&sysctl.path).to_string()).unwrap_or_default();
+            error.wrap_as(ErrorKind::Setup, format!("linux.sysctl: /proc/{name}")).at("linux.sysctl")
+        }
+        step => error.wrap_as(ErrorKind::Setup, format!("finishing the restored namespaces: {step:?}")),
     }
 }
 

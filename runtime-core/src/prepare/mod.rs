@@ -9,6 +9,7 @@ mod labels;
 mod mounts;
 mod namespaces;
 mod process;
+pub(crate) mod restored;
 mod rootfs;
 pub(crate) mod rootfs_mounts;
 pub(crate) mod seccomp;

@@ -21,6 +21,7 @@ use nix::sys::stat::fstat;
 use runtime_sys::mount::Depth;
 use runtime_sys::text::{c_str, concat};
 use runtime_sys::{Errno, cred, fd};
+use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
 /// Makes the plan of the root file system, with its mounts and devices.
@@ -156,12 +157,24 @@ fn dev(config: &Config, trees: &mut Trees) -> Result<Dev> {
         links.push((c"/proc/kcore", c"dev/core"));
     }
     let place = dev_place(config);
-    let is_made = |node: &&NodeConfig| {
-        let path = node.path.as_c_str();
-        path != c"dev/ptmx" && (place != DevPlace::Given || !path.to_bytes().starts_with(b"dev/"))
-    };
-    let nodes = config.nodes.iter().filter(is_made).map(|n| node(n, maker, trees)).collect::<Result<_>>()?;
+    let nodes = made_nodes(config, &place).map(|n| node(n, maker, trees)).collect::<Result<_>>()?;
     Ok(Dev { place, nodes, links: links.into() })
+}
+
+fn made_nodes<'a>(config: &'a Config, place: &DevPlace) -> impl Iterator<Item = &'a NodeConfig> {
+    let is_given = *place == DevPlace::Given;
+    config.nodes.iter().filter(move |node| {
+        let path = node.path.as_c_str();
+        path != c"dev/ptmx" && !(is_given && path.to_bytes().starts_with(b"dev/"))
+    })
+}
+
+/// Returns the paths of the device nodes of a container in a user namespace, each of which is a node
+/// of the host at the same path.
+pub(super) fn nodes_of_host(config: &Config) -> Result<Vec<&CStr>> {
+    let place = dev_place(config);
+    let nodes = made_nodes(config, &place).filter(|node| node.kind != NodeKind::Fifo);
+    nodes.map(|node| host_file(node).map(|_checked| node.path.as_c_str())).collect()
 }
 
 /// The maker of the device nodes. The kernel refuses mknod(2) of a device in a user namespace
@@ -184,7 +197,7 @@ fn node(node: &NodeConfig, maker: Maker, trees: &mut Trees) -> Result<Node> {
     let host = match maker {
         Maker::Child => None,
         Maker::Helper if !node.is_default => Some(new_node(node, dev)),
-        Maker::Helper | Maker::Host => Some(host_node(node, dev, trees)?),
+        Maker::Helper | Maker::Host => Some(host_node(node, trees)?),
     };
     Ok(Node {
         path: node.path.clone(),
@@ -208,17 +221,29 @@ fn new_node(node: &NodeConfig, dev: u64) -> Tree {
     Tree::Later(Later { cloner: Cloner::Helper, source, shape })
 }
 
-fn host_node(node: &NodeConfig, dev: u64, trees: &mut Trees) -> Result<Tree> {
+/// Opens the host's node of the same path, and checks that it is the same device.
+fn host_file(node: &NodeConfig) -> Result<HostFile> {
     let path = concat(&[c"/", &node.path]);
-    let at = format!("device {} of the host", show(&path));
-    let file = HostFile::open(&path).context(|| at.clone())?;
-    let st = fstat(&file).context(|| at.clone())?;
-    if st.st_mode & libc::S_IFMT != node.kind.mode() || st.st_rdev != dev {
-        return Err(invalid("linux.devices", format_args!("{at} is not {}:{}", node.major, node.minor)));
+    let at = || device_of_host(node);
+    let file = HostFile::open(&path).context(at)?;
+    let st = fstat(&file).context(at)?;
+    if st.st_mode & libc::S_IFMT != node.kind.mode() || st.st_rdev != libc::makedev(node.major, node.minor) {
+        return Err(invalid("linux.devices", format_args!("{} is not {}:{}", at(), node.major, node.minor)));
     }
+    Ok(file)
+}
+
+fn device_of_host(node: &NodeConfig) -> String {
+    format!("device /{} of the host", show(&node.path))
+}
+
+fn host_node(node: &NodeConfig, trees: &mut Trees) -> Result<Tree> {
+    let file = host_file(node)?;
     let propagation = [Some((MS_PRIVATE, Depth::One)), None];
     let shape = Shape { depth: Depth::One, propagation, id_map: None };
-    trees.plain(&file, file.leaf, shape).map_err(|(call, errno)| Error::os(errno, call.name()).wrap(at))
+    trees
+        .plain(&file, file.leaf, shape)
+        .map_err(|(call, errno)| Error::os(errno, call.name()).wrap(device_of_host(node)))
 }
 
 #[cfg(test)]

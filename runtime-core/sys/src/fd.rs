@@ -197,6 +197,13 @@ pub fn place_of(fd: impl AsFd) -> Result<(u64, u64)> {
     place_at(fd, c"", libc::AT_EMPTY_PATH)
 }
 
+/// Returns true if the file is the root of the mount that it is on. STATX_ATTR_MOUNT_ROOT is known since
+/// 5.8.
+pub fn is_mount_root(fd: impl AsFd) -> Result<bool> {
+    const STATX_ATTR_MOUNT_ROOT: u64 = 0x2000;
+    Ok(statx(fd, c"", libc::AT_EMPTY_PATH, 0)?.stx_attributes & STATX_ATTR_MOUNT_ROOT != 0)
+}
+
 fn place_at(dir: impl AsFd, path: &CStr, flags: i32) -> Result<(u64, u64)> {
     let st = statx(dir, path, flags, libc::STATX_INO | libc::STATX_MNT_ID)?;
     Ok((st.stx_mnt_id, st.stx_ino))

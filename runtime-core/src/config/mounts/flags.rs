@@ -115,6 +115,15 @@ const LOCKED: [(u64, c_ulong, &str); 4] = [
     (libc::ST_NOEXEC, MS_NOEXEC, "noexec"),
 ];
 
+/// The attributes that take a right away from the users of a mount.
+pub(crate) const RESTRICTIONS: u64 =
+    attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC | attr::NOSYMFOLLOW;
+
+/// Returns the restrictions of a mount with the flags `source` (ST_* of statvfs(3)).
+pub(crate) fn restrictions_of(source: u64) -> u64 {
+    attr_of(LOCKED.iter().filter(|(st, _, _)| source & st != 0).map(|(_, flag, _)| flag).sum()) & RESTRICTIONS
+}
+
 /// ST_RELATIME of linux/statfs.h, which not every C library defines.
 pub(super) const ST_RELATIME: u64 = 0x1000;
 
@@ -124,7 +133,7 @@ const ATIME: [(u64, c_ulong); 3] =
 
 /// Returns the change that sets these flags of a mount and clears the others.
 fn change_to(flags: c_ulong) -> MountAttr {
-    let mut clear = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC | attr::NOSYMFOLLOW;
+    let mut clear = RESTRICTIONS;
     if flags & ATIME_FLAGS != 0 {
         clear |= attr::ATIME | attr::NODIRATIME;
     }

@@ -6,7 +6,7 @@ mod options;
 mod remount;
 mod source;
 
-pub(crate) use flags::Flags;
+pub(crate) use flags::{Flags, RESTRICTIONS, restrictions_of};
 pub(crate) use options::{FsOption, LABEL_OPTIONS, known_options, rootfs_propagation};
 pub(crate) use source::{Filesystem, Follow, IdMap, MountSource};
 
