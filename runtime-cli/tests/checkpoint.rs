@@ -144,6 +144,23 @@ fn a_container_without_namespaces_of_its_own() {
 }
 
 #[test]
+fn a_pid_namespace_that_is_joined() {
+    let other = Host::new(|_| {});
+    other.start();
+    let state: Value = serde_json::from_str(&other.run(&["state", "c"]).ok().unwrap().stdout).unwrap();
+    let path = format!("/proc/{}/ns/pid", state["pid"]);
+    let host = Host::new(|config| {
+        let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
+        namespaces.retain(|it| it["type"] != "pid");
+        namespaces.push(json!({ "type": "pid", "path": path }));
+    });
+    host.make_images();
+    host.restore(&[]).failed_with(1, "linux.namespaces: restore cannot join a pid namespace").unwrap();
+    host.has_restored_nothing();
+    other.run(&["delete", "--force", "c"]).ok().unwrap();
+}
+
+#[test]
 fn flags_with_a_wrong_value() {
     let host = Host::new(|_| {});
     host.start();
@@ -200,6 +217,8 @@ fn configurations_that_cannot_be_restored() {
         config["mounts"] = json!([{ "destination": "/data", "source": "rootfs/vol", "options": ["bind"] }]);
     };
     refused(&inside, "mounts[0].source: restore cannot mount ");
+    let device = |config: &mut Value| config["linux"]["netDevices"] = json!({ "dummy7": {} });
+    refused(&device, "linux.netDevices.dummy7: restore cannot move a network device");
     let node = |config: &mut Value| {
         config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({ "type": "user" }));
         let identity = json!([{ "containerID": 0, "hostID": 0, "size": 65536 }]);

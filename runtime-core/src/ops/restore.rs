@@ -42,7 +42,7 @@ use crate::state::record::Phase;
 use crate::stdio::Stdio;
 use crate::watch::Watch;
 use runtime_sys::text::c_str;
-use runtime_sys::{fd, mount, ns, process, socket};
+use runtime_sys::{Errno, fd, mount, ns, process, socket};
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -345,11 +345,24 @@ fn check(config: &Config) -> Result<()> {
     if !matches!(origin(NamespaceKind::Mount), Origin::New) {
         return unsupported("linux.namespaces", "restore needs a new mount namespace");
     }
-    if matches!(origin(NamespaceKind::Pid), Origin::Shared) {
-        return unsupported(
-            "linux.namespaces",
-            "restore needs a pid namespace: the pids may be taken otherwise",
-        );
+    match origin(NamespaceKind::Pid) {
+        Origin::New => {}
+        Origin::Shared => {
+            return unsupported(
+                "linux.namespaces",
+                "restore needs a pid namespace: the pids may be taken otherwise",
+            );
+        }
+        Origin::Path(_) => {
+            return unsupported(
+                "linux.namespaces",
+                "restore cannot join a pid namespace: its processes could take over criu, which has the host's rights",
+            );
+        }
+    }
+    if let Some(device) = config.net_devices.first() {
+        let at = format!("linux.netDevices.{}", show(&device.host));
+        return unsupported(&at, "restore cannot move a network device");
     }
     for kind in [NamespaceKind::User, NamespaceKind::Cgroup] {
         if matches!(origin(kind), Origin::Path(_)) {
@@ -382,7 +395,7 @@ fn namespaces(config: &Config, options: &mut Message, inherited: &mut Vec<OwnedF
     for kind in NamespaceKind::ALL {
         let Origin::Path(path) = config.namespaces.origin(kind) else { continue };
         let name = show(path).to_string();
-        if matches!(kind, NamespaceKind::Network | NamespaceKind::Pid) {
+        if kind == NamespaceKind::Network {
             let file = fd::open_follow(fd::CWD, path, libc::O_RDONLY, 0)
                 .context(|| format!("linux.namespaces: open {name}"))
                 .map_err(|error| error.of_kind(ErrorKind::InvalidConfig))?;
@@ -469,7 +482,12 @@ fn namespace_paths(pid: i32) -> Result<BTreeMap<String, String>> {
         let name = format!("ns/{}", kind.file());
         let file = PidFile::new(pid, &name);
         let stat = file.absolute().and_then(|path| fd::stat_at(fd::CWD, &path, 0));
-        if !stat.and_then(|stat| ns::is_own(kind.file(), &stat)).context(|| format!("stat {file}"))? {
+        let is_own = match stat.and_then(|stat| ns::is_own(kind.file(), &stat)) {
+            // The kernel has no namespaces of this type.
+            Err(Errno::ENOENT) => true,
+            is_own => is_own.context(|| format!("stat {file}"))?,
+        };
+        if !is_own {
             paths.insert(kind.clone_name().to_owned(), file.to_string());
         }
     }
