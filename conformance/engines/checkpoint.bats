@@ -201,6 +201,18 @@ no_criu() {
 	[ "$output" = 77 ]
 }
 
+@test "checkpoint: a device in place of a pipe is not that of the host" {
+	runtime run --detach c </dev/null 2>&1 | cat >"$BATS_TEST_TMPDIR/out" 3>&- &
+	eventually counts_beyond c 2
+	checkpoint c
+	restore c
+	mode=$(stat --format %a /dev/null)
+	runtime exec c chmod 644 /proc/1/fd/1
+	after=$(stat --format %a /dev/null)
+	chmod "$mode" /dev/null
+	[ "$after" = "$mode" ]
+}
+
 @test "checkpoint: nothing is made behind a read-only mount" {
 	bind "$BATS_TEST_TMPDIR/one" /data ro
 	bind "$BATS_TEST_TMPDIR/two" /data/below rw

@@ -36,7 +36,7 @@ pub(crate) const SHARED: [Shared; 5] = [
 ];
 
 impl Shared {
-    pub(super) fn is(&self, st: &libc::stat) -> bool {
+    pub(crate) fn is(&self, st: &libc::stat) -> bool {
         st.st_mode & libc::S_IFMT == libc::S_IFCHR && st.st_rdev == self.dev
     }
 

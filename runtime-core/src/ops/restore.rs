@@ -18,6 +18,7 @@ use super::process::Process;
 use super::target::{CgroupManager, Rootless, Target};
 use super::transaction::{Made, Transaction};
 use crate::boundary::plan::Sysctl;
+use crate::child::devices::SHARED;
 use crate::child::helpers::Finish;
 use crate::config::field::invalid;
 use crate::config::mounts::{Follow, MountSource};
@@ -41,6 +42,7 @@ use crate::state::process::ProcessId;
 use crate::state::record::Phase;
 use crate::stdio::Stdio;
 use crate::watch::Watch;
+use nix::sys::stat::fstat;
 use runtime_sys::text::c_str;
 use runtime_sys::{Errno, fd, mount, ns, process, socket};
 use std::collections::BTreeMap;
@@ -219,6 +221,13 @@ impl RestoreBuilder {
             let mut inherited = Vec::new();
             namespaces(&config, &mut options, &mut inherited)?;
             let has_terminal = console.is_some();
+            let mut stdio = stdio;
+            for (n, (given, stream)) in (0..).zip(stdio.iter_mut().zip(&streams)) {
+                if !has_terminal && is_pipe(stream) {
+                    let own = own_device(given.as_ref().map_or(fd::stdio(n), AsFd::as_fd));
+                    *given = own.context(|| format!("standard stream {n}: a device node"))?.or(given.take());
+                }
+            }
             let mut stdio = stdio.into_iter();
             let stdio = [0, 1, 2].map(|_| match stdio.next().flatten() {
                 _ if has_terminal => CommandStdio::null(),
@@ -443,7 +452,7 @@ fn fill(options: &mut Message, streams: &[String], criu: i32) -> Result<()> {
     options.flag(option::EVASIVE_DEVICES, true);
     options.flag(option::RST_SIBLING, true);
     for (number, stream) in (0..3).zip(streams) {
-        if stream.starts_with("pipe:[") {
+        if is_pipe(stream) {
             inherit(options, stream, number);
         }
     }
@@ -460,6 +469,27 @@ fn fill(options: &mut Message, streams: &[String], criu: i32) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Returns whether a standard stream was a pipe. It becomes that of the caller.
+fn is_pipe(stream: &str) -> bool {
+    stream.starts_with("pipe:[")
+}
+
+/// Opens a new node of the same device as `stream`, if that is a node of the host. A process could
+/// change the host's through its descriptor. The container's own nodes do not exist yet.
+fn own_device(stream: BorrowedFd<'_>) -> runtime_sys::Result<Option<OwnedFd>> {
+    const NAME: &CStr = c"device";
+    let st = fstat(stream)?;
+    if !SHARED.iter().any(|device| device.is(&st)) {
+        return Ok(None);
+    }
+    let context = mount::fsopen(c"tmpfs")?;
+    mount::fsconfig_create(&context)?;
+    let dir = mount::fsmount(&context, mount::attr::NOSUID | mount::attr::NOEXEC)?;
+    fd::mknod(&dir, NAME, libc::S_IFCHR | 0o666, st.st_rdev)?;
+    fd::chmod_at(&dir, NAME, 0o666)?;
+    fd::open(&dir, NAME, fd::access_mode(stream)?, 0).map(Some)
 }
 
 /// Returns what CRIU does not do: it leaves a new network namespace empty, and takes the flags of
