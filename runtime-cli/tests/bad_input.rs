@@ -224,7 +224,7 @@ fn programs_that_cannot_be_executed_are_errors() {
 }
 
 #[test]
-fn a_program_with_a_capability_that_the_container_must_not_have() {
+fn a_program_with_a_capability_beyond_the_bounding_set_is_not_executed() {
     let host = Host::new(false);
     let bundle = Bundle::new(&[]).unwrap().with(|c| c["process"]["args"] = json!(["/clock"])).unwrap();
     let program = bundle.rootfs("clock");

@@ -110,7 +110,7 @@ fn an_old_criu_is_refused() {
 }
 
 #[test]
-fn a_container_that_does_not_run() {
+fn a_container_that_does_not_run_is_not_checkpointed() {
     let host = Host::new(|_| {});
     host.runtime.run_in(&host.bundle, &["create", "c"]).unwrap().ok().unwrap();
     host.checkpoint(&[]).failed_with(1, "Container cannot be checkpointed in created state").unwrap();
@@ -125,7 +125,7 @@ fn a_container_that_does_not_run() {
 }
 
 #[test]
-fn a_container_without_namespaces_of_its_own() {
+fn a_container_without_a_pid_namespace_is_refused() {
     let without = |kind: &'static str| {
         move |config: &mut Value| {
             config["linux"]["namespaces"].as_array_mut().unwrap().retain(|it| it["type"] != kind);
@@ -144,7 +144,7 @@ fn a_container_without_namespaces_of_its_own() {
 }
 
 #[test]
-fn a_pid_namespace_that_is_joined() {
+fn a_restore_joins_no_pid_namespace() {
     let other = Host::new(|_| {});
     other.start();
     let state: Value = serde_json::from_str(&other.run(&["state", "c"]).ok().unwrap().stdout).unwrap();
@@ -161,7 +161,7 @@ fn a_pid_namespace_that_is_joined() {
 }
 
 #[test]
-fn flags_with_a_wrong_value() {
+fn flags_with_a_wrong_value_are_errors() {
     let host = Host::new(|_| {});
     host.start();
     for (flags, error) in [
@@ -177,7 +177,7 @@ fn flags_with_a_wrong_value() {
 }
 
 #[test]
-fn images_that_are_none() {
+fn images_without_a_checkpoint_are_errors() {
     let host = Host::new(|_| {});
     host.restore(&[]).failed_with(1, "image directory: open ").unwrap();
     fs::create_dir(host.images()).unwrap();
@@ -195,7 +195,7 @@ fn images_that_are_none() {
 }
 
 #[test]
-fn configurations_that_cannot_be_restored() {
+fn configurations_that_cannot_be_restored_are_refused() {
     let refused = |change: &dyn Fn(&mut Value), error: &str| {
         let host = Host::new(change);
         host.make_images();
@@ -236,7 +236,7 @@ fn configurations_that_cannot_be_restored() {
 }
 
 #[test]
-fn an_id_that_is_taken() {
+fn an_id_that_is_taken_is_an_error() {
     let host = Host::new(|_| {});
     host.start();
     let images = host.images();

@@ -53,7 +53,7 @@ fn a_killed_create_can_be_deleted() {
 
 /// The unfinished container has no cgroup that leads to its processes.
 #[test]
-fn create_without_a_cgroup_while_a_hook_runs() {
+fn a_create_without_a_cgroup_can_be_deleted_while_a_hook_runs() {
     let _alone = host::alone();
     let runtime = runtime();
     let before = HostSnapshot::take().unwrap();
@@ -136,7 +136,7 @@ fn a_thousand_mounts_fit_into_few_descriptors() {
 }
 
 #[test]
-fn create_while_a_hook_runs() {
+fn a_create_that_is_killed_while_a_hook_runs_can_be_deleted() {
     let _alone = host::alone();
     let runtime = runtime();
     let before = HostSnapshot::take().unwrap();

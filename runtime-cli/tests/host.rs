@@ -115,7 +115,7 @@ fn namespaces_of_the_host_by_their_path_are_the_hosts() {
 }
 
 #[test]
-fn a_passwd_file_that_is_not_a_regular_file() {
+fn a_passwd_file_that_is_not_a_regular_file_is_not_read() {
     for kind in ["/proc/self/fd/0", "/dev/tty", "/proc/self/root/etc/passwd", "fifo", "sparse"] {
         let runtime = runtime();
         let bundle = bundle(&["report"], |_| ());
@@ -135,7 +135,7 @@ fn a_passwd_file_that_is_not_a_regular_file() {
 
 /// The program file is protected on every mount.
 #[test]
-fn a_program_on_a_mount_that_cannot_be_cloned() {
+fn a_program_on_a_mount_that_cannot_be_cloned_runs() {
     let runtime = runtime();
     let bundle = bundle(&["exit", "7"], |_| ());
     let dir = tempfile::tempdir().unwrap();

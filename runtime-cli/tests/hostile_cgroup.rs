@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 
 #[test]
-fn are_listed_and_removed() {
+fn cgroups_below_the_containers_are_listed_and_removed() {
     let runtime = Runtime::new(&conformance::bundle::beside("runtime-cli")).unwrap();
     let name = format!("hostile-{}", std::process::id());
     let bundle = Bundle::new(&["sleep"]).unwrap();

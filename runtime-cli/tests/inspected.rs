@@ -39,7 +39,7 @@ fn await_start(bundle: &Bundle) {
 /// Root on the host has all capabilities over a user namespace that root has made, even if its own
 /// sets are empty, as in a container that shares the host's pid namespace.
 #[test]
-fn by_a_container_with_the_pids_of_the_host() {
+fn no_container_with_the_pids_of_the_host_inspects_the_runtime() {
     let runtime = runtime();
     let watcher = watcher(|config| {
         config["process"]["capabilities"] = json!({});
@@ -67,7 +67,7 @@ fn by_a_container_with_the_pids_of_the_host() {
 /// A container in an existing cgroup: a process of `exec` is moved there, and is visible among the
 /// container's processes while it waits.
 #[test]
-fn by_a_container_that_it_is_executed_in() {
+fn no_container_inspects_an_exec_into_it() {
     let runtime = runtime();
     let name = format!("watched-{}", std::process::id());
     let cgroup = conformance::host::hierarchy().join(&name);

@@ -190,7 +190,7 @@ fn paths_that_are_longer_than_an_address_work() {
 
 /// A manager that does not read blocks neither the container's output nor signals.
 #[test]
-fn a_manager_that_does_not_read() {
+fn a_manager_that_does_not_read_does_not_block_a_run() {
     let _alone = host::alone();
     let (manager, runtime, id) = (Manager::new(), runtime(), id("deaf"));
     let full = UnixDatagram::unbound().unwrap();

@@ -72,7 +72,7 @@ fn bundle(program: &[&str]) -> Bundle {
 }
 
 #[test]
-fn a_container_of_a_user() {
+fn a_user_can_run_a_container() {
     let _alone = host::alone();
     let home = Home::new();
     let output = home.run(&bundle(&["report"]), &["run", "c"]).ok().unwrap();
@@ -100,7 +100,7 @@ fn the_program_that_maps_ids_gets_no_descriptors_of_the_caller() {
 
 /// Podman's way: the runtime is root of a user namespace, and the container has none of its own.
 #[test]
-fn a_container_in_the_user_namespace_of_its_engine() {
+fn a_container_runs_in_the_user_namespace_of_its_engine() {
     let _alone = host::alone();
     let home = Home::new();
     let bundle = bundle(&["report"]).with(|config| {
@@ -146,7 +146,7 @@ fn a_process_without_sets_of_capabilities_keeps_those_of_its_caller() {
 
 /// The user has all capabilities in its own user namespace, also if root maps the ids.
 #[test]
-fn a_container_in_an_existing_user_namespace_of_the_user() {
+fn a_container_runs_in_an_existing_user_namespace_of_the_user() {
     let _alone = host::alone();
     let home = Home::new();
     let mut holder = Command::new("setpriv");
@@ -187,7 +187,7 @@ fn a_container_in_an_existing_user_namespace_of_the_user() {
 
 /// Joining the namespaces of a process takes the right to trace it.
 #[test]
-fn hooks_of_every_kind_and_exec_before_start() {
+fn hooks_of_every_kind_run_and_exec_works_before_start() {
     let _alone = host::alone();
     let home = Home::new();
     let log = home.0.path().join("log");
@@ -215,7 +215,7 @@ fn hooks_of_every_kind_and_exec_before_start() {
 }
 
 #[test]
-fn the_whole_life_cycle() {
+fn the_whole_life_cycle_works_without_a_cgroup() {
     let _alone = host::alone();
     let home = Home::new();
     let bundle = bundle(&["sleep"]);

@@ -92,7 +92,7 @@ fn the_callers_own_records_are_trusted() {
 }
 
 #[test]
-fn the_state_directory_of_another_user() {
+fn the_state_directory_of_another_user_is_refused() {
     let forged = Forged::new();
     chown(forged.root(), Some(OTHER), None).unwrap();
     forged.is_refused("belongs to user 65534");
@@ -103,7 +103,7 @@ fn the_state_directory_of_another_user() {
 }
 
 #[test]
-fn a_state_directory_that_others_may_write_to() {
+fn a_state_directory_that_others_may_write_to_is_refused() {
     for (mode, group) in [(0o777, 0), (0o702, 0), (0o770, OTHER)] {
         let forged = Forged::new();
         chown(forged.root(), None, Some(group)).unwrap();
@@ -113,7 +113,7 @@ fn a_state_directory_that_others_may_write_to() {
 }
 
 #[test]
-fn a_container_or_a_record_of_another_user() {
+fn a_container_or_a_record_of_another_user_is_refused() {
     for (name, mode) in
         [("c", None), ("c/state.json", None), ("c", Some(0o777)), ("c/state.json", Some(0o666))]
     {

@@ -83,7 +83,7 @@ fn filter(agent: Option<&Path>) -> Value {
 }
 
 #[test]
-fn create_exec_and_run_under_an_allocator_that_aborts() {
+fn create_exec_and_run_allocate_nothing_after_the_clone() {
     ALLOCATOR.arm();
     static STOP: AtomicBool = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -77,13 +77,13 @@ fn watch_fsopen() -> Receiver<Opener> {
 
 /// KERNEL(6.18): procfs has no option `pidns`.
 #[test]
-fn procfs_of_a_joined_pid_namespace() {
+fn a_joined_pid_namespace_has_its_procfs() {
     procfs_of_joined(&["pid"]);
 }
 
 /// After joining the user namespace, the init has no rights over its own pid namespace.
 #[test]
-fn procfs_of_a_pid_namespace_that_is_joined_with_its_user_namespace() {
+fn a_pid_namespace_joined_with_its_user_namespace_has_its_procfs() {
     procfs_of_joined(&["pid", "user"]);
 }
 

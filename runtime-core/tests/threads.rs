@@ -49,7 +49,7 @@ fn one(runtime: &Runtime, bundle: &Bundle, n: usize) {
 }
 
 #[test]
-fn containers_from_sixteen_threads() {
+fn sixteen_threads_make_containers_and_leave_nothing() {
     let count = std::env::var("RUNTIME_CORE_CONTAINERS").ok();
     let count: usize = count.map_or(320, |count| count.parse().unwrap());
     let root = tempfile::tempdir().unwrap();

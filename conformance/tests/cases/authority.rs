@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "a process in an existing pid namespace",
+        name: "a process in an existing pid namespace has the /proc of that namespace",
         quote: "**`path`** *(string, OPTIONAL)* - namespace file. (config-linux.md, Namespaces)",
         run: |runtime| {
             beside_first(runtime, |namespace| {
@@ -29,7 +29,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a terminal in an existing pid namespace",
+        name: "a terminal in an existing pid namespace controls the process",
         quote: "**`terminal`** (bool, OPTIONAL) specifies whether a terminal is attached to the process (config.md, \
                 Process)",
         run: |runtime| {
@@ -39,7 +39,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a terminal in a pid namespace of its own",
+        name: "a terminal in a new pid namespace controls the process",
         quote: "terminal (bool, OPTIONAL) specifies whether a terminal is attached to the process (config.md, Process); runc: \
                 it is the controlling one",
         run: |runtime| has_terminal(runtime, Bundle::new(&["write", "/dev/tty", "hello"])?),
@@ -64,7 +64,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "RLIMIT_NPROC of one process",
+        name: "the runtime's processes do not count for RLIMIT_NPROC",
         quote: "RLIMIT_NPROC counts the processes of the user (getrlimit(2)), which the runtime's processes are \
                 not",
         run: |runtime| {
@@ -90,7 +90,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a pid namespace whose first process has ended",
+        name: "a pid namespace whose first process has ended is an error",
         quote: "The runtime MUST generate an error (runtime.md, Errors): one that says what is wrong, for the kernel \
                 says ENOMEM",
         run: |runtime| {
@@ -110,7 +110,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "groups of the caller and a hostile user namespace",
+        name: "exec drops the caller's groups, also in a hostile user namespace",
         quote: "additionalGids (array of ints, OPTIONAL) specifies additional group IDs to be added to the process \
                 (config.md, POSIX process): none but those",
         run: |runtime| {
@@ -145,7 +145,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "capabilities outside of the sets that they depend on",
+        name: "a capability beyond the set it depends on is left out, with a warning",
         quote: "Any value which cannot be mapped to a relevant kernel interface, or cannot be granted otherwise, MUST \
                 be logged as a warning by the runtime (config.md, Linux Process)",
         run: |runtime| {
@@ -171,7 +171,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "CPUs that exec begins on and stays on",
+        name: "exec stays on its initial CPUs if it has no final ones",
         quote: "initial (string, OPTIONAL) is a list of CPUs a runtime parent process to be run on initially, before the \
                 transition to container's cgroup (config.md, Linux Process)",
         run: |runtime| {
@@ -186,7 +186,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "hooks of a container in an existing pid namespace",
+        name: "hooks of every kind run for a container in an existing pid namespace",
         quote: "The `prestart` hooks MUST be called after the runtime environment has been created (config.md, \
                 POSIX-platform Hooks)",
         run: |runtime| {

@@ -25,7 +25,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "only the configured ambient capabilities",
+        name: "the program has only the configured ambient capabilities",
         quote: "config.md, \"Linux Process\": the `ambient` field is an array of ambient capabilities that are \
             kept for the process",
         run: |runtime| {
@@ -39,7 +39,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "no descriptor of the caller",
+        name: "the container gets no descriptor of the caller",
         quote: "By default, only the stdin, stdout and stderr file descriptors are kept open for the application by the \
             runtime (runtime-linux.md, File descriptors)",
         run: |runtime| {
@@ -64,7 +64,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the umask of the caller",
+        name: "the umask is 0022, whatever the caller's is",
         quote: "runc, crun: 0022, where config.md (User) says that an absent umask SHOULD NOT change the caller's \
             (docs/decisions/umask.md)",
         run: |runtime| {
@@ -74,7 +74,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "no descriptor of the caller for hooks",
+        name: "hooks get no descriptor of the caller",
         quote: "a surviving hook would keep descriptors of the runtime's caller open: containerd's shim has a \
                 listening socket, and the next shim of that name waits for an answer there",
         run: |runtime| {
@@ -92,7 +92,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "kernel parameters of the caller's namespace, given by its path",
+        name: "kernel parameters are refused in the caller's namespace, given by path",
         quote: "runc: a path in linux.namespaces may lead to the namespace of the host, whose kernel parameters no \
             container sets",
         run: |runtime| {
@@ -108,7 +108,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "kernel parameters of interfaces that hooks make",
+        name: "kernel parameters of interfaces that hooks make are set",
         quote: "runc: kernel parameters are set after the hooks of create, which make interfaces",
         run: |runtime| {
             let parameter = "net.ipv4.conf.made.log_martians";

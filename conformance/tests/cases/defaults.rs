@@ -213,7 +213,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the user and nothing but its groups",
+        name: "the program has its user and only the configured groups",
         quote: "additionalGids specifies additional group IDs in the container namespace to be added to the process \
                 (config.md, POSIX-platform User)",
         run: |runtime| {

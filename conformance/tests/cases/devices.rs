@@ -45,7 +45,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a device in a new file system that a link of the image leads to",
+        name: "a device is made in a new file system behind a link of the image",
         quote: "devices lists devices that MUST be available in the container (config-linux.md, Devices)",
         run: |runtime| {
             let bundle = Bundle::new(&["stat", "/run/x"])?.with(|config| {
@@ -61,7 +61,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "mode and owner of a device that the image has",
+        name: "a device that the image has gets only the configured mode and owner",
         quote: "fileMode - file mode for the device; uid, gid - id of device owner, group in the container namespace \
                 (config-linux.md, Devices)",
         run: |runtime| {
@@ -86,7 +86,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a device where another file is, in a user namespace",
+        name: "in a user namespace a device is an error where another file is",
         quote: "If a file already exists at `path` that does not match the requested device, the runtime MUST generate an \
                 error (config-linux.md, Devices)",
         run: |runtime| {
@@ -148,7 +148,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "an owner of a device without a mapping",
+        name: "an unmapped owner of a device becomes the overflow uid, with a warning",
         quote: "podman run --userns --privileged describes the host's nodes with the host's ids: with runc and crun \
                 the container starts. A device whose owner has no mapping belongs to the overflow uid 65534 \
                 (proc_sys_kernel(5)), and a warning names the device",
@@ -181,7 +181,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a file system of a device that the container may not use",
+        name: "a device that the container may not use can be mounted",
         quote: "source: a device name [...]; type: the type of the filesystem to be mounted (config.md, Mounts). runc mounts it \
                 whatever linux.resources.devices says, which is about the container's processes",
         run: |runtime| {
@@ -196,7 +196,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a file system of a device, in a user namespace",
+        name: "a file system of a device is refused in a user namespace",
         quote: "mounting block-based filesystems can be done only by a process that holds CAP_SYS_ADMIN in the \
                 initial user namespace (user_namespaces(7)): a runtime with this capability does not use it for \
                 the container",
@@ -210,7 +210,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "devices with a /dev of the caller's",
+        name: "devices are made outside of a bind mount on /dev, and not in it",
         quote: "devices lists devices that MUST be available in the container. The path MAY be anywhere in the container \
                 filesystem, notably outside of `/dev` (config-linux.md, Devices); runc, crun: nothing is made in a \
                 bind mount on /dev",
@@ -293,7 +293,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "links in a /dev of the image",
+        name: "the links in /dev work, also in an image's /dev",
         quote: "The runtime MUST create the following symlinks if the source file exists after processing mounts: /dev/fd, \
                 /dev/stdin, /dev/stdout, /dev/stderr (runtime-linux.md, Dev symbolic links)",
         run: |runtime| {

@@ -36,13 +36,13 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the caller's groups and those of the image",
+        name: "an annotation keeps the caller's groups instead of additionalGids",
         quote: "run.oci.keep_original_groups (crun): with `podman run --group-add keep-groups`, additionalGids has the \
                 groups that the image's /etc/group gives its user; the annotation wins",
         run: kept_groups,
     },
     Case {
-        name: "an empty masked path",
+        name: "an empty masked or read-only path is ignored",
         quote: "The runtime MUST NOT fail where a path of maskedPaths or readonlyPaths does not exist (runc): an \
                 empty path names no file",
         run: |runtime| {
@@ -59,7 +59,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a working directory that is missing on a read-only root",
+        name: "a missing working directory is made on a read-only root",
         quote: "cwd is the working directory that will be set for the executable (config.md, Process): an image's WORKDIR \
                 need not be there, and with `--read-only` it is made before the root turns read-only (runc, crun)",
         run: |runtime| {
@@ -78,7 +78,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "two domain names",
+        name: "two different domain names are an error",
         quote: "domainname: specifies the container's domainname (config.md, Domainname); a parameter of linux.sysctl \
                 that says otherwise is refused (crun), as kernel.hostname is",
         run: |runtime| {

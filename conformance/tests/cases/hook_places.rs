@@ -20,7 +20,7 @@ const KINDS: [&str; 6] =
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "paths that lead to another file in the container",
+        name: "hooks that run on the host execute the host's file at their path",
         quote: "The `prestart` (`createRuntime`, `poststart`, `poststop`) hooks' path MUST resolve in the runtime namespace \
             (config.md, POSIX-platform Hooks)",
         run: |runtime| {
@@ -45,7 +45,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "paths that only the container has",
+        name: "a path that only the container has is an error for hooks on the host",
         quote: "The `prestart` (`createRuntime`, `poststart`) hooks' path MUST resolve in the runtime namespace (config.md, \
             POSIX-platform Hooks)",
         run: |runtime| {
@@ -61,7 +61,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "every namespace of hooks",
+        name: "hooks have all namespaces of the container, or all of the runtime",
         quote: "The `createContainer` and `startContainer` hooks MUST be executed in the container namespace; the \
             `prestart`, `createRuntime`, `poststart` and `poststop` hooks MUST be executed in the runtime namespace \
             (config.md, POSIX-platform Hooks)",
@@ -161,7 +161,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a program that is removed after create",
+        name: "no poststart hook runs if the program is removed after create",
         quote: "8. The runtime MUST run the user-specified program, as specified by `process`. 9. The `poststart` hooks \
             MUST be invoked by the runtime (runtime.md, Lifecycle): after the program is executed (config.md, Poststart)",
         run: |runtime| {

@@ -18,7 +18,7 @@ const OUTSIDE: [&str; 4] = ["prestart", "createRuntime", "poststart", "poststop"
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "signals of hooks in a foreground run",
+        name: "hooks inherit no blocked or ignored signals from the runtime",
         quote: "sigprocmask(2): \"the signal mask is preserved across execve\": a child of a hook could not be \
                 ended by SIGTERM if the runtime blocks signals",
         run: |runtime| {
@@ -50,7 +50,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "children of a hook that runs too long",
+        name: "the children of a hook that runs too long are ended",
         quote: "timeout is the number of seconds before aborting the hook (config.md, POSIX-platform Hooks): what it has \
             started would go on, and hold what it holds",
         run: |runtime| {
@@ -71,7 +71,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a daemon that a hook leaves",
+        name: "a daemon that a hook leaves goes on",
         quote: "hooks of network plugins start daemons: the daemons of a successful hook stay, also if another \
                 hook fails",
         run: |runtime| {
@@ -95,7 +95,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the environment of a hook without env",
+        name: "a hook without env on the host has the runtime's environment",
         quote: "env (array of strings, OPTIONAL) (config.md, POSIX-platform Hooks); runc, crun: a hook without it that \
             runs on the host has the runtime's environment",
         run: |runtime| {
@@ -107,7 +107,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the environment of a hook with an empty env",
+        name: "a hook with an empty env gets nothing of the runtime's environment",
         quote: "env has the same semantics as IEEE Std 1003.1-2008's environ (config.md, POSIX-platform Hooks): an empty \
             one is not an absent one",
         run: |runtime| {
@@ -119,7 +119,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the environment of a hook of the container's namespaces without env",
+        name: "a hook without env in the container does not get the runtime's",
         quote: "runc: a hook in the container's namespaces has nothing of the runtime's environment; startContainer hooks have \
             that of the program",
         run: |runtime| {
@@ -132,7 +132,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the directory that hooks start in",
+        name: "hooks on the host start in the bundle",
         quote: "crun: hooks that run on the host start in the bundle; runc: those of create do",
         run: |runtime| {
             each(OUTSIDE, |kind| {
@@ -149,7 +149,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "poststop hooks of a bundle that is gone",
+        name: "poststop hooks run if the bundle is gone",
         quote: "The `poststop` hooks MUST be invoked by the runtime (runtime.md, Lifecycle, 13)",
         run: |runtime| {
             let log = Log::new()?;
@@ -216,7 +216,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a program that cannot be executed",
+        name: "no poststart hook runs if the program cannot be executed",
         quote: "8. The runtime MUST run the user-specified program, as specified by `process`. 9. The `poststart` hooks \
             MUST be invoked by the runtime (runtime.md, Lifecycle): after the program is executed (config.md, Poststart)",
         run: |runtime| {
@@ -243,7 +243,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "hooks of a container with as many groups as there can be",
+        name: "hooks run for a container with as many groups as there can be",
         quote: "The state of the container MUST be passed to hooks over stdin (config.md, POSIX-platform Hooks); \
                 NGROUPS_MAX: 65,536 (linux/limits.h), which /proc/PID/status lists",
         run: |runtime| {
@@ -256,7 +256,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a createContainer hook that a mount of the container hides",
+        name: "a createContainer hook runs though a mount of the container hides it",
         quote: "The `createContainer` hooks' path MUST resolve in the runtime namespace (config.md, CreateContainer Hooks)",
         run: |runtime| {
             for script in [false, true] {
@@ -283,7 +283,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a createContainer hook that only the container has",
+        name: "a createContainer hook that only the container has is an error",
         quote: "The `createContainer` hooks' path MUST resolve in the runtime namespace (config.md, CreateContainer Hooks)",
         run: |runtime| {
             let log = Log::new()?;
@@ -304,7 +304,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the path of a createContainer hook that is a script",
+        name: "a createContainer hook that is a script is executed by its path",
         quote: "runc, crun: the hook is executed by its path, so that a script finds its own files",
         run: |runtime| {
             let log = Log::new()?;

@@ -181,7 +181,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a cgroup that cannot be made",
+        name: "a cgroup that cannot be made is an error, and leaves nothing",
         quote: "If an error is generated ... the runtime MUST leave the state of the environment as if the operation \
             were never attempted (runtime.md, Errors)",
         run: |runtime| {
@@ -218,7 +218,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "rules of SCHED_DEADLINE",
+        name: "values that break the rules of SCHED_DEADLINE are errors",
         quote: "sched(7): the kernel requires that runtime <= deadline <= period, and that all are at least \
                 1024; it returns EINVAL otherwise",
         run: |runtime| {
@@ -242,7 +242,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "settings that cgroup v2 does not have",
+        name: "settings that cgroup v2 does not have are errors or warnings",
         quote: "If a setting of version 1 cannot be converted, the runtime MUST generate an error (config-linux.md, unified)",
         run: |runtime| {
             let with =
@@ -302,7 +302,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "commands that need no state directory",
+        name: "features, help and spec need no state directory",
         quote: "crun#1816: engines call features before any state directory exists, as any user",
         run: |runtime| {
             let dir = tempfile::tempdir().doing("temporary directory")?;

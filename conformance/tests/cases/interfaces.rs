@@ -6,7 +6,7 @@ use conformance::{Bundle, Result, Runtime, ensure};
 use serde_json::json;
 
 pub(crate) const CASES: &[Case] = &[Case {
-    name: "another interface in the place of a network device",
+    name: "a failed create moves no other interface to the host",
     quote: "a container may change the interfaces of its network namespace (CAP_NET_ADMIN); after a failed \
                 create the host only gets back the interfaces that it has given",
     run: replaced,

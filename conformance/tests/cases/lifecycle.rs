@@ -217,7 +217,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a cgroup that another container uses",
+        name: "a cgroup that another container uses is an error",
         quote: "runc: the cgroup of a new container must be empty, so that no operation on one container affects another \
                 (which config-linux.md, Control groups, allows)",
         run: |runtime| {
@@ -233,7 +233,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the exit status of a foreground run",
+        name: "a foreground run has the exit status of its process",
         quote: "runc: the container process's status, 128+N if it was killed by signal N",
         run: |runtime| {
             let output = runtime.run_in(&Bundle::new(&["exit", "42"])?, &["run", "c"])?;
@@ -247,7 +247,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "standard input and output of a foreground run",
+        name: "a foreground run has the caller's standard input and output",
         quote: "runc: standard input, output and error are those of the caller",
         run: |runtime| {
             let bundle = Bundle::new(&["echo-stdin"])?;

@@ -27,7 +27,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "memory of a small program",
+        name: "a small memory limit is enough for a small program",
         quote: "limit - sets limit of memory usage (config-linux.md, Memory): of what the container uses, not of \
                 what making it takes",
         run: |runtime| {
@@ -47,7 +47,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a limit on memory that is checked before",
+        name: "a memory limit below the usage is refused if it is checked before",
         quote: "If enabled (true), runtime MAY check if a new memory limit is lower than the current usage, and MUST \
                 reject the new limit (config-linux.md, Memory)",
         run: |runtime| {

@@ -290,7 +290,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "an empty value of a kernel parameter",
+        name: "an empty kernel parameter is an error for a number, not for a name",
         quote: "All of the properties configured in config.json except for process MUST be applied. If the runtime cannot \
                 apply a property as specified in the configuration, it MUST generate an error (runtime.md, Create)",
         run: |runtime| {
@@ -407,7 +407,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a cgroup path that leads out of the hierarchy",
+        name: "no cgroup path leads out of the hierarchy",
         quote: "Runtimes MAY consider certain `cgroupsPath` values to be invalid, and MUST generate an error if this is the \
                 case (config-linux.md, Cgroups Path): either that, or the place is in the hierarchy",
         run: |runtime| {
@@ -460,7 +460,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a cgroup of the container's user",
+        name: "a cgroup belongs to the container's user only if it is writable",
         quote: "Runtimes SHOULD change the cgroup ownership if and only if the cgroup filesystem is to be mounted \
                 read/write [...]. A runtime that changes the cgroup ownership SHOULD only change the ownership of the \
                 container's cgroup directory and files within that directory that are listed in \
@@ -498,7 +498,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "cache allocation that the host does not have",
+        name: "cache allocation that the host does not have is an error",
         quote: "If no mounted `resctrl` pseudo-filesystem is available in the runtime mount namespace, the runtime MUST \
                 generate an error (config-linux.md, IntelRdt)",
         run: |runtime| {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "mount flags that fsconfig(2) does not have",
+        name: "flags that fsconfig(2) lacks are not passed to the file system",
         quote: "Runtimes MUST implement `silent`, `loud`, `iversion`, `noiversion` (config.md, Linux mount \
                 options): they are not passed to the file system, and similar names are \
                 (docs/decisions/mounts.md)",
@@ -35,7 +35,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "relatime and norelatime",
+        name: "relatime replaces the source's noatime, and norelatime undoes it",
         quote: "Runtimes MUST implement `relatime`, `norelatime` (config.md, Linux mount options): on what is mounted \
             otherwise, as they are the kernel's default",
         run: |runtime| {
@@ -63,7 +63,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a source without an option for access times",
+        name: "a bind mount keeps strictatime of its source, except with relatime",
         quote: "Runtimes MUST implement `strictatime`, `nostrictatime`, `relatime` (config.md, Linux mount options)",
         run: |runtime| {
             let dir = tempfile::tempdir().doing("temporary directory")?;
@@ -81,7 +81,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "only the mounts of config.json",
+        name: "only the mounts of config.json are made",
         quote: "runc, crun: The following filesystems SHOULD be made available in each container's filesystem: \
                 /proc, /sys, /dev/pts, /dev/shm (config-linux.md, Default Filesystems): the engine lists them in \
                 `mounts`; the runtime adds nothing (docs/decisions/traps.md)",

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "options in one string",
+        name: "options in one string are split",
         quote: "Runtimes SHOULD treat unknown options as filesystem-specific ones and pass those as a comma-separated \
                 string to the fifth (const void *data) argument of mount(2) (config.md, Linux mount options)",
         run: |runtime| {
@@ -25,19 +25,19 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "options longer than 255 bytes",
+        name: "options longer than 255 bytes reach the file system",
         quote: "Runtimes SHOULD ... pass those as a comma-separated string to the fifth (const void *data) argument of \
                 mount(2) (config.md, Linux mount options): which takes a page, where fsconfig(2) takes 255 bytes of each",
         run: |runtime| layers(runtime, 8, &["ro", "nosuid"]),
     },
     Case {
-        name: "options longer than a page",
+        name: "options longer than a page reach the file system",
         quote: "The maximum number of lower layers is 500 (Documentation/filesystems/overlayfs.rst): `lowerdir+` takes \
                 them one by one, where the data of mount(2) is a page",
         run: |runtime| layers(runtime, 50, &["ro"]),
     },
     Case {
-        name: "a source longer than 255 bytes",
+        name: "a source may be longer than 255 bytes",
         quote: "source: a device name, but can also be a file or directory name for bind mounts or a dummy (config.md, \
                 Mounts)",
         run: |runtime| {
@@ -122,7 +122,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a remount of a file system of the host",
+        name: "a remount does not change a file system of the host",
         quote: "A remount without `bind` changes the superblock (mount(2)), which a bind mount shares with the \
                 host and its other mounts",
         run: |runtime| {
@@ -146,7 +146,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a directory on a file",
+        name: "a directory cannot be mounted on a file, or a file on a directory",
         quote: "dockerd: an error with `not a directory` is status 127 and the hint that a directory may be \
                 mounted onto a file, or vice versa (runc#3318)",
         run: |runtime| {
@@ -200,7 +200,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a link to the root",
+        name: "nothing can be mounted on a link to the root",
         quote: "An image's link /data -> / and a volume at /data: the container's process would see the image, \
                 and each process of exec only the volume, without /proc and its masks",
         run: |runtime| {
@@ -225,7 +225,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "sysfs in a user namespace with the host's network",
+        name: "a user namespace with the host's network has a read-only sysfs",
         quote: "sysfs requires rights over the network namespace, which a user namespace does not have over the \
                 host's (runc#3970, KEP-5607): crun mounts the host's /sys read-only, with all mounts below it",
         run: |runtime| {
@@ -278,7 +278,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a link that is mounted itself",
+        name: "src-nofollow mounts a link itself, not its target",
         quote: "crun(1), src-nofollow: if the source of a bind mount is a symbolic link, the link itself is used rather \
                 than what it points to",
         run: |runtime| {
@@ -301,7 +301,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a source on an unbindable mount",
+        name: "a source on an unbindable mount can be bound",
         quote: "source: a file or directory name for bind mounts (config.md, Mounts). In the container's mount namespace, \
                 where runc and crun bind it, an unbindable mount is a slave, which can be bound (mount_namespaces(7))",
         run: |runtime| {
@@ -321,7 +321,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the number of a path in an error",
+        name: "an error names the path that failed, wherever it is in the list",
         quote: "Runtimes MUST generate an error when invalid or unsupported values are encountered (config.md, Valid \
                 values): the error names the path that failed, wherever in the list it is",
         run: late_failure,

@@ -239,7 +239,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a tmpfs whose source is a device",
+        name: "a tmpfs may have a device as its source",
         quote: "source: a device name, but can also be a file or directory name for bind mounts or a dummy (config.md, \
                 Mounts)",
         run: |runtime| {
@@ -283,7 +283,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "id mappings of a tree of mounts",
+        name: "ridmap maps the ids of a tree of mounts",
         quote: "`ridmap`: indicates that the mount MUST have an idmapping applied, and the mapping is applied \
                 recursively (config.md, Linux mount options, since 1.2)",
         run: |runtime| {
@@ -296,7 +296,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "id mappings of a mount in a user namespace",
+        name: "a mount in a user namespace has its own id mappings",
         quote: "If `uidMappings` or `gidMappings` are specified for the mount, the runtime MUST use those values for the \
                 mount's mapping (config.md, Linux mount options, since 1.2): not those of the container",
         run: |runtime| {
@@ -321,7 +321,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "idmap with the mappings of the container",
+        name: "idmap alone uses the mappings of the container",
         quote: "If they are not specified, the runtime MAY use the container's user namespace mapping, otherwise an \
                 error MUST be returned (config.md, Linux mount options, since 1.2)",
         run: |runtime| {

@@ -45,7 +45,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a mount namespace by its path",
+        name: "a mount namespace is joined by its path",
         quote: "The runtime MUST place the container process in the namespace associated with that `path` \
                 (config-linux.md, Namespaces)",
         run: |runtime| {
@@ -73,7 +73,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a user namespace by its path",
+        name: "a user namespace is joined by its path",
         quote: "The runtime MUST place the container process in the namespace associated with that `path` \
                 (config-linux.md, Namespaces)",
         run: |runtime| {
@@ -142,7 +142,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the host's cgroup namespace by its path",
+        name: "joining the host's cgroup namespace leaves its mount options alone",
         quote: "cgroup2 mount options are system wide and can only be set on mount or modified through remount \
                 from the init namespace (Documentation/admin-guide/cgroup-v2.rst): a new mount there removes \
                 nsdelegate from the host",
@@ -159,7 +159,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the runtime's namespaces by their paths",
+        name: "the runtime's namespaces by their paths are shared, and not changed",
         quote: "If a namespace type is not specified in the namespaces array, the container MUST inherit the runtime \
                 namespace of that type (config-linux.md, Namespaces): a path that leads there says no more",
         run: |runtime| {
@@ -214,7 +214,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "an unknown type of namespace",
+        name: "an unknown type of namespace is an error",
         quote: "Runtimes MUST generate an error when invalid or unsupported values are encountered (config.md, Valid \
                 values)",
         run: |runtime| refused(runtime, |config| add_namespace(config, json!({ "type": "disk" }))),
@@ -307,7 +307,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the clock of a new time namespace",
+        name: "the clock of a new time namespace has its offset",
         quote: "`time`: the container will be able to have its own clocks (config-linux.md, Namespaces, since 1.1)",
         run: |runtime| {
             let uptime = || -> Result<f64> {
@@ -361,7 +361,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "id mappings of an existing user namespace, without a pid namespace of the container's own",
+        name: "a container of a pod may repeat the pod's id mappings",
         quote: "CRI-O, containerd: a container of a pod has the path of the pod's user namespace and its \
                 mappings. A process that shares the pid namespace of others joins both namespaces itself, and \
                 has the host's mappings until then",
@@ -377,7 +377,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the owner of a device in existing user and pid namespaces",
+        name: "a device has its owner in existing user and pid namespaces",
         quote: "uid (uint32, OPTIONAL): id of device owner in the container namespace (config-linux.md, Devices)",
         run: |runtime| {
             each([true, false].repeat(4), |&gives_mappings| {
@@ -395,7 +395,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a new user namespace and an existing network namespace, without a pid namespace",
+        name: "a new user namespace works with a joined network and the host's pids",
         quote: "uidMappings and gidMappings describe the user namespace uid and gid mappings from the host to the container \
                 (config-linux.md, User namespace mappings)",
         run: |runtime| {
@@ -422,7 +422,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "files that belong to root of a user namespace",
+        name: "/dev/mqueue and files of the network belong to the container's root",
         quote: "moby#20798, sysbox#850: /dev/mqueue and the files of the network in /proc and /sys belong to \
                 the overflow uid 65534",
         run: |runtime| {

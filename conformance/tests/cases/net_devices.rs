@@ -20,7 +20,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a network device in a user namespace",
+        name: "a network device is moved into a user namespace",
         quote: "netDevices: a set of network devices that MUST be made available in the container (config-linux.md, Network \
                 Devices, since 1.3)",
         run: |runtime| {
@@ -31,7 +31,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a network device in an existing network namespace, without a pid namespace of the container's own",
+        name: "with shared pids a network device moves into a joined network",
         quote: "netDevices: a set of network devices that MUST be made available in the container (config-linux.md, Network \
                 Devices, since 1.3). A process that shares the pid namespace of others, as in a pod, joins the network \
                 itself, and until then has the host's",
@@ -62,7 +62,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a network device by another name",
+        name: "a network device is renamed",
         quote: "name (string, OPTIONAL): the name of the network device inside the container namespace (config-linux.md, \
                 Network Devices, since 1.3)",
         run: |runtime| {
@@ -74,7 +74,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the properties of a network device",
+        name: "a network device keeps its properties",
         quote: "The runtime MUST preserve existing network interface attributes, including all permanent IP addresses \
                 (IFA_F_PERMANENT flag) of any family with global scope (config-linux.md, Network Devices, since 1.3)",
         run: |runtime| {
@@ -104,7 +104,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a network device whose name is taken",
+        name: "a network device whose name is taken is an error",
         quote: "If a network device with the specified name already exists in the container namespace, the runtime MUST \
                 generate an error (config-linux.md, Network Devices, since 1.3)",
         run: |runtime| {
@@ -115,7 +115,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a network device of a failed create",
+        name: "a failed create gives a network device back",
         quote: "generating an error MUST leave the state of the environment as if the operation were never attempted \
                 (runtime.md, Errors)",
         run: |runtime| {
@@ -132,7 +132,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a network device by an alternative name",
+        name: "a network device is found by an alternative name",
         quote: "netDevices: a set of network devices that MUST be made available in the container (config-linux.md, \
                 Network Devices, since 1.3); ip-link(8): a device may have alternative names",
         run: |runtime| {
@@ -144,7 +144,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a network device that is moved and cannot be renamed",
+        name: "a network device that cannot be renamed goes back with its address",
         quote: "generating an error MUST leave the state of the environment as if the operation were never attempted \
                 (runtime.md, Errors)",
         run: |runtime| {
@@ -163,7 +163,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a template for the name of a network device",
+        name: "the name of a network device may be a template",
         quote: "unless the user has provided a template by appending `%d` to the new name. In that case, the runtime MUST \
                 allow the move, and the kernel will generate a unique name (config-linux.md, Network Devices, since 1.3)",
         run: |runtime| {

@@ -33,7 +33,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a size of a wrong type",
+        name: "a console size of a wrong type is an error only with a terminal",
         quote: "Runtimes MUST ignore `consoleSize` if `terminal` is `false` or unset (config.md, Process); Runtimes MUST \
                 generate an error when invalid or unsupported values are encountered (config.md, Valid values)",
         run: |runtime| {
@@ -166,7 +166,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "no sets of capabilities",
+        name: "a process without sets of capabilities keeps its capabilities",
         quote: "capabilities (object, OPTIONAL) is an object containing arrays that specifies the sets of capabilities for \
                 the process (config.md, Linux Process). Without it runc changes none (crun takes all away)",
         run: |runtime| {

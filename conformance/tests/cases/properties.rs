@@ -34,7 +34,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the maps and clocks of namespaces before start",
+        name: "namespaces have their maps and clocks before start",
         quote: "All of the properties configured in config.json except for process MUST be applied (runtime.md, Create)",
         run: |runtime| {
             let changes: [(Change, &[(&str, &str)]); 2] = [
@@ -68,7 +68,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "properties that cannot be applied",
+        name: "properties that cannot be applied are errors",
         quote: "If the runtime cannot apply a property as specified in the configuration, it MUST generate an error and a \
             new container MUST NOT be created (runtime.md, Create)",
         run: |runtime| {
@@ -76,7 +76,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "limits without a controller",
+        name: "limits without a controller are errors",
         quote: "If the runtime cannot apply a property as specified in the configuration, it MUST generate an error and a \
             new container MUST NOT be created (runtime.md, Create)",
         run: |runtime| {
@@ -97,7 +97,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the image after a create that fails",
+        name: "a create that fails leaves the files of the image as they were",
         quote: "generating an error MUST leave the state of the environment as if the operation were never \
                 attempted (runtime.md, Errors): all files of the image; new mount points stay \
                 (docs/decisions/traps.md)",

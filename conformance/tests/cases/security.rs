@@ -28,7 +28,7 @@ pub(crate) const CASES: &[Case] = &[
         run: null_in_a_volume,
     },
     Case {
-        name: "a read-only root whatever the image's /proc is",
+        name: "the root is read-only, whatever the image's /proc is",
         quote: "CVE-2026-115521: the last remount goes through the container's /proc/self/fd",
         run: |runtime| {
             let bundle = Bundle::new(&["write", "/written", "x"])?.with(without_mounts)?;
@@ -43,7 +43,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "/sys and /proc are no links",
+        name: "a /proc or /sys that is a link is an error",
         quote: "CVE-2023-27561, CVE-2023-28642, CVE-2025-54867: the image's /proc or /sys is a link",
         run: |runtime| {
             for name in ["proc", "sys"] {
@@ -147,12 +147,12 @@ pub(crate) const CASES: &[Case] = &[
         run: watched_exec,
     },
     Case {
-        name: "directories that become links in the middle",
+        name: "nothing is made outside when directories become links in the middle",
         quote: "CVE-2021-30465, CVE-2024-45310: a volume's directory is exchanged with a link while it is mounted on",
         run: exchanged,
     },
     Case {
-        name: "another file system on /proc",
+        name: "another file system on /proc is an error",
         quote: "CVE-2019-16884, CVE-2019-19921: with a directory of the image or of a volume as /proc, labels \
                 are written into a file and have no effect",
         run: |runtime| {
@@ -169,7 +169,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a mount that a link of the image leads into /proc",
+        name: "a mount that a link of the image leads into /proc is an error",
         quote: "CVE-2019-16884, CVE-2025-52881: a mount below /proc redirects the runtime's writes",
         run: |runtime| {
             each(["/proc/sys", "/proc/self/attr", "/proc/1/task"], |target| {

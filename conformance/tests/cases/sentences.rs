@@ -15,13 +15,13 @@ use std::process::{Command, Stdio};
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "the schema of the state",
+        name: "the state conforms to its schema",
         quote: "When serialized in JSON, the format MUST adhere to the JSON Schema schema/state-schema.json (runtime.md, \
                 State)",
         run: every_state,
     },
     Case {
-        name: "options of mount(8)",
+        name: "options of mount(8) that no file system knows are errors",
         quote: "If a custom option string is already recognized by mount(8), the runtime SHOULD follow the behavior of \
                 mount(8) (config.md, Linux mount options)",
         run: |runtime| {
@@ -39,7 +39,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the I/O priority of every process",
+        name: "every process has the configured I/O priority",
         quote: "The I/O priority settings will be automatically applied to the entire process group, affecting all \
                 processes within the container (config.md, Linux Process, since 1.1)",
         run: |runtime| {
@@ -96,7 +96,7 @@ pub(crate) const CASES: &[Case] = &[
         run: moved_for_good,
     },
     Case {
-        name: "controllers that nothing on the way has enabled",
+        name: "controllers that nothing on the way has enabled are enabled",
         quote: "The OCI runtime MUST ensure that the needed cgroup controllers are enabled for the cgroup (config-linux.md, \
                 Unified, since 1.1)",
         run: two_levels_deep,
@@ -119,14 +119,14 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a cgroup of the container's user, on a kernel without a list",
+        name: "without the kernel's list the user gets the cgroup and three files",
         quote: "If the `/sys/kernel/cgroup/delegate` file does not exist, the runtime MUST fall back to using the \
                 following list of files: cgroup.procs, cgroup.subtree_control, cgroup.threads (config-linux.md, Cgroup \
                 ownership, since 1.1)",
         run: without_list,
     },
     Case {
-        name: "no cache allocation is configured",
+        name: "no resctrl is touched if no cache allocation is configured",
         quote: "If `intelRdt` is not set, the runtime MUST NOT manipulate any `resctrl` pseudo-filesystems \
                 (config-linux.md, IntelRdt)",
         run: without_resctrl,
@@ -161,7 +161,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "null in features",
+        name: "features have no null",
         quote: "The `null` value MUST NOT be confused with an empty value such as `0`, `false`, `\"\"`, `[]`, and `{}` \
                 (features.md)",
         run: |runtime| {
@@ -173,7 +173,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the order of the versions in features",
+        name: "the versions in features are in order",
         quote: "The value MUST NOT be less than the value of the `ociVersionMin` property (features.md, Specification \
                 version)",
         run: |runtime| {
@@ -189,7 +189,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "properties of features",
+        name: "features have only properties of the specification",
         quote: "The Features structure MUST NOT contain properties that are not defined in this version of the Open \
                 Container Initiative Runtime Specification (features.md, Specification version)",
         run: |runtime| {
@@ -200,7 +200,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "options of file systems in features",
+        name: "features list no options of file systems",
         quote: "Linux: this array SHOULD NOT contain filesystem-specific mount options that are passed to the mount(2) \
                 syscall as `const void *data` (features.md, Mount Options)",
         run: |runtime| {
@@ -214,7 +214,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "annotations of features",
+        name: "annotations of features are a map of strings",
         quote: "Annotations MUST be a key-value map that follows the same convention as the Key and Values of the \
                 `annotations` property of config.json (features.md, Annotations)",
         run: |runtime| {
@@ -228,7 +228,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "idmap in features",
+        name: "features say that idmap is enabled",
         quote: "The runtime MUST set `enabled` to true if idmap mounts are supported, even if support is partial \
                 (features-linux.md, MountExtensions, since 1.2)",
         run: |runtime| {

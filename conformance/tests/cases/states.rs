@@ -76,7 +76,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "one id with two state directories",
+        name: "a second state directory takes nothing from the first's container",
         quote: "id is the container's ID. This MUST be unique across all containers on this host (runtime.md, State): the \
             second is refused, or takes nothing from the first",
         run: |runtime| {
@@ -139,7 +139,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "start and kill without effect",
+        name: "start and kill of a stopped container have no effect",
         quote: "Attempting to `start` a container that is not `created` MUST have no effect on the container and MUST \
             generate an error; attempting to send a signal to a container that is neither `created` nor `running` MUST \
             have no effect on the container and MUST generate an error (runtime.md, Start, Kill)",
@@ -164,7 +164,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the remaining processes of a stopped container without a pid namespace",
+        name: "processes that a stopped container left are ended by SIGKILL only",
         quote: "runc, containerd: SIGKILL for a container without a pid namespace of its own is sent to all its \
                 processes, even if the init has ended: engines end the others by `kill`. Any other signal is an \
                 error (docs/decisions/traps.md, T15)",

@@ -9,7 +9,7 @@ use serde_json::json;
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "pids without a limit",
+        name: "pids without a limit are accepted",
         quote: "limit (int64, OPTIONAL) specifies the maximum number of tasks in the cgroup (config-linux.md, PIDs, since \
                 1.3): 0 is a limit, and absent is none",
         run: |runtime| accepts(runtime, |config| config["linux"]["resources"]["pids"] = json!({})),
@@ -37,7 +37,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a filter that denies getcwd",
+        name: "a filter may deny getcwd",
         quote: "syscalls: match a syscall in seccomp (config-linux.md, Seccomp): a call that only the runtime makes may be \
                 denied",
         run: |runtime| {
@@ -53,7 +53,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a small limit on memory, and a filter",
+        name: "a small limit on memory does not keep a filter from being loaded",
         quote: "rlimits (array of objects, OPTIONAL) allows setting resource limits for the process (config.md, POSIX \
                 process): for the process, and not for what the runtime does before",
         run: |runtime| {
@@ -68,7 +68,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a list where an object belongs",
+        name: "a list where an object belongs is an error",
         quote: "Runtimes MUST generate an error when invalid or unsupported values are encountered (config.md, Valid \
                 values)",
         run: |runtime| -> Result { refused(runtime, |config| config["process"]["user"] = json!([1])) },

@@ -119,7 +119,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a source that only root of the host can reach, in a user namespace",
+        name: "a source may be out of the user namespace's reach",
         quote: "runc: sources are opened with the rights of the runtime, as for Kubernetes volumes below /var/lib/kubelet",
         run: |runtime| {
             each(UserNamespace::ALL, |&user| {
@@ -142,7 +142,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a rootfs that only root of the host can reach, in a user namespace, with hooks",
+        name: "a rootfs may be out of the user namespace's reach, also with hooks",
         quote: "engines keep layers where only root has access, as below /var/lib, and root of the host may \
                 mount them (with a hook of create, runc and crun refuse such a rootfs)",
         run: |runtime| {
@@ -187,7 +187,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a source in the rootfs, with the mounts below it",
+        name: "a source in the rootfs comes with the mounts below it",
         quote: "bind: bind mount; rbind: recursive bind mount (config.md, Linux mount options)",
         run: |runtime| {
             let bundle = bundle(&["report"])?;
@@ -314,7 +314,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a read-only file system on the root",
+        name: "a file system on the root can be read-only",
         quote: "`ro`: the filesystem is mounted read-only (config.md, Linux mount options), here at the destination \"/\"",
         run: |runtime| {
             let program = tempfile::tempdir().doing("temporary directory")?;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "a read-only source and the option rw, in a user namespace",
+        name: "rw leaves a read-only source read-only in a user namespace",
         quote: "Podman writes `rw` for each volume and for /sys: without root, on a host whose /usr or /sys is read-only, \
                 no container with such a mount starts with runc since 1.2 (crun without root: it stays read-only)",
         run: |runtime| {
@@ -27,7 +27,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "options that would remove restrictions of a source, in a user namespace",
+        name: "no option removes restrictions of a source in a user namespace",
         quote: "when creating a less privileged mount namespace, the flags read-only, nosuid, noexec and nodev \
                 become locked (mount_namespaces(7)): the explicit option `exec` is an error",
         run: |runtime| {
@@ -43,7 +43,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a volume without the mounts below it, in a user namespace",
+        name: "a user namespace cannot have a volume without the mounts below it",
         quote: "mounts that come as a single unit from a more privileged mount namespace are locked together and may not \
                 be separated in a less privileged one: it might reveal what is underneath (mount_namespaces(7))",
         run: |runtime| {
@@ -64,7 +64,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a slave volume, as Docker configures it",
+        name: "rslave makes the volume and the root slaves, as Docker needs",
         quote: "slave: the mount receives events from its master, but does not send any; rootfsPropagation sets the \
                 rootfs's mount propagation (config-linux.md, Rootfs Mount Propagation)",
         run: |runtime| {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "a peer that accepts no connection",
+        name: "create fails if a peer accepts no connection",
         quote: "the peer at --console-socket, --pidfd-socket or listenerPath may not react, and the runtime's \
                 caller needs an error",
         run: |runtime| {
@@ -38,7 +38,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "sockets whose path is longer than an address",
+        name: "the path of a socket may be longer than an address",
         quote: "unix(7): an address has at most 107 bytes; paths (console-socket, pidfd-socket, listenerPath) have up to \
             4,095",
         run: |runtime| {
@@ -67,7 +67,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "an agent that does not read",
+        name: "create fails if an agent does not read",
         quote: "an agent may accept a connection and never read from it; the state that it gets may be larger \
                 than the buffer of a socket",
         run: |runtime| {
@@ -79,7 +79,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "an agent of exec that accepts no connection",
+        name: "exec fails if its agent accepts no connection",
         quote: "exec sends its listener to the same agent, which may not react any more",
         run: |runtime| {
             let dir = tempfile::tempdir().doing("temporary directory")?;
@@ -95,7 +95,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "delete --force while create waits for a peer",
+        name: "delete --force ends a create that waits for a peer",
         quote: "runc: delete --force kills and deletes the container, whatever its state",
         run: |runtime| {
             let peer = Deaf::new()?;
@@ -109,7 +109,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "delete --force while the runtime that creates is stopped",
+        name: "delete --force frees the id while the creating runtime is stopped",
         quote: "runc: delete --force kills and deletes the container, whatever its state",
         run: |runtime| {
             let bundle = Bundle::new(&["sleep"])?;
@@ -132,7 +132,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a start that goes on after delete --force",
+        name: "a start that goes on after delete --force spares the next container",
         quote: "runc: delete --force kills and deletes the container, whatever its state",
         run: |runtime| {
             let hook = json!({ "path": "/probe", "args": ["/probe", "touch-then-sleep", "/mark"] });
@@ -160,7 +160,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "operations on a container that is being created",
+        name: "operations on a container that is being created are errors",
         quote: "Attempting to send a signal to a container that is neither `created` nor `running` MUST have no effect \
             on the container and MUST generate an error; attempting to `start` a container that is not `created` MUST \
             have no effect on the container and MUST generate an error (runtime.md, Start, Kill)",
@@ -204,12 +204,12 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a container that is being debugged from outside",
+        name: "deleting a container does not end its debugger on the host",
         quote: "runc: delete --force kills and deletes the container, and no process of the host",
         run: |runtime| each([true, false], |shares_pids| debugged(runtime, *shares_pids)),
     },
     Case {
-        name: "a process of exec that has ended, and whose tracer does not wait",
+        name: "exec ends with its process, though the tracer does not wait",
         quote: "ptrace(2): a process is a zombie for its parent only when its tracer has waited for it",
         run: |runtime| {
             let bundle = hostile("trace-others")?;

@@ -151,7 +151,7 @@ fn processes_in_threaded_cgroups_are_found() {
 }
 
 #[test]
-fn exec_in_a_cgroup_below() {
+fn exec_may_be_in_a_cgroup_below_and_no_other() {
     let host = host();
     let bundle = sleeping();
     let cgroup = host.start(&bundle, "c");
@@ -175,7 +175,7 @@ fn exec_in_a_cgroup_below() {
 /// The layout of kind, buildkit and systemd in a container: the init has moved into a cgroup below,
 /// and the container's own cgroup has controllers, so no process can enter it.
 #[test]
-fn exec_after_the_init_has_made_room_for_controllers() {
+fn exec_works_after_the_init_has_made_room_for_controllers() {
     let host = host();
     let bundle = sleeping();
     let cgroup = host.start(&bundle, "c");

@@ -38,7 +38,7 @@ fn a_systemd_that_does_not_answer_is_an_error() {
 
 /// A container keeps the driver that made it, whatever flags later commands have.
 #[test]
-fn the_driver_is_the_records() {
+fn the_driver_is_that_of_the_record() {
     let host = host();
     let bundle = sleeping();
     host.start(&bundle, "c");

@@ -17,7 +17,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 #[test]
-fn from_the_tasks_of_tokio() {
+fn containers_run_from_the_tasks_of_tokio() {
     let _alone = alone();
     let root = tempfile::tempdir().unwrap();
     let runtime = Runtime::new(root.path());
@@ -330,7 +330,7 @@ fn a_dropped_future_keeps_another_container_with_the_id() {
 
 /// A dropped future cancels a creation that has an event of its own to be cancelled by.
 #[test]
-fn a_dropped_future_with_an_event_of_its_own() {
+fn a_dropped_future_with_an_event_of_its_own_leaves_nothing() {
     let _alone = alone();
     let root = tempfile::tempdir().unwrap();
     let runtime = Runtime::new(root.path());

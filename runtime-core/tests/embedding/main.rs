@@ -323,7 +323,7 @@ fn sockets_of(pid: i64) -> Vec<OwnedFd> {
 
 /// The calling program's own hook: its error and its panic destroy the container.
 #[test]
-fn a_hook_of_the_calling_program() {
+fn a_hook_of_the_calling_program_runs_and_may_fail() {
     let _alone = alone();
     let root = tempfile::tempdir().unwrap();
     let runtime = Runtime::new(root.path());
@@ -402,7 +402,7 @@ fn cgroups_with_the_names_of_files_do_not_hide_the_statistics() {
 
 /// A handle that is dropped in the middle: what was only prepared ends, what runs goes on.
 #[test]
-fn handles_that_are_dropped() {
+fn dropped_handles_leave_a_running_container_and_no_descriptors() {
     let _alone = alone();
     let root = tempfile::tempdir().unwrap();
     let runtime = Runtime::new(root.path());
@@ -437,7 +437,7 @@ fn handles_that_are_dropped() {
 
 /// With any number of free descriptors, a container is made, or an error names the limit and nothing is left.
 #[test]
-fn a_program_without_descriptors() {
+fn a_run_with_too_few_descriptors_leaves_nothing() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     let _alone = alone();
     let root = tempfile::tempdir().unwrap();

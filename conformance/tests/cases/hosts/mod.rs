@@ -18,12 +18,12 @@ use std::process::{Command, Stdio};
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "/proc/sys is a mount",
+        name: "a container works where /proc/sys is a mount",
         quote: "runc#4968: linux.sysctl, which Docker always sets, where /proc/sys is a separate mount",
         run: |runtime| lives(runtime, "mount --bind /proc/sys /proc/sys"),
     },
     Case {
-        name: "ProtectKernelTunables",
+        name: "a container works with ProtectKernelTunables",
         quote: "systemd.exec(5): kernel variables accessible through /proc/sys/, /sys/, /proc/sysrq-trigger, \
                 /proc/latency_stats, ... will be made read-only",
         run: |runtime| {
@@ -42,7 +42,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "files of lxcfs, and /proc/sys read-only but for net",
+        name: "a container works with files of lxcfs and a mostly read-only /proc/sys",
         quote: "lxc.container.conf(5): proc:mixed: mount /proc as read-write, but remount /proc/sys and \
                 /proc/sysrq-trigger read-only",
         run: |runtime| {
@@ -63,12 +63,12 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "/proc with processes only, and other users' invisible",
+        name: "a container works with ProcSubset=pid and ProtectProc=invisible",
         quote: "systemd.exec(5): ProcSubset=pid, ProtectProc=invisible",
         run: |runtime| lives(runtime, "mount -t proc -o subset=pid,hidepid=invisible proc /proc"),
     },
     Case {
-        name: "the same, and a user namespace",
+        name: "a user namespace works with ProcSubset=pid and ProtectProc=invisible",
         quote: "dockerd --userns-remap: the capabilities are all that the kernel knows, whatever /proc/sys shows",
         run: |runtime| {
             has_lived(&in_user_namespace(
@@ -78,7 +78,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "other users' processes invisible, without CAP_SYS_PTRACE",
+        name: "a container works with hidepid=2 and without CAP_SYS_PTRACE",
         quote: "proc(5): hidepid=2: /proc/pid/ directories belonging to other users become invisible",
         run: |runtime| {
             lives(
@@ -89,7 +89,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "no CAP_SYS_PTRACE, and a user namespace",
+        name: "a user namespace works without CAP_SYS_PTRACE",
         quote: "docker run --cap-add SYS_ADMIN: setns(2) by a pidfd is checked like ptrace(2)",
         run: |runtime| {
             let make = "by='setpriv --bounding-set=-sys_ptrace --inh-caps=-sys_ptrace'";
@@ -97,22 +97,22 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "all of /proc read-only",
+        name: "a container works where all of /proc is read-only",
         quote: "bwrap(1): --ro-bind /proc /proc",
         run: |runtime| lives(runtime, "mount -o remount,bind,ro /proc"),
     },
     Case {
-        name: "a runtime with no_new_privs",
+        name: "a container works if the runtime has no_new_privs",
         quote: "systemd.exec(5): NoNewPrivileges=",
         run: |runtime| lives(runtime, "by='setpriv --no-new-privs'"),
     },
     Case {
-        name: "umask 0777",
+        name: "a container works if the runtime's umask is 0777",
         quote: "umask(2): all files of the runtime's own would be without any permission",
         run: |runtime| lives(runtime, "umask 0777"),
     },
     Case {
-        name: "closed standard streams",
+        name: "a container works if the standard streams are closed",
         quote: "file descriptors 0, 1 and 2 would be the first files that the runtime opens",
         run: |runtime| {
             lives(
@@ -127,31 +127,31 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a chroot",
+        name: "a container works in a chroot",
         quote: "chroot(2): pivot_root and setns begin at the root of the mount namespace",
         run: |runtime| lives(runtime, &format!("R=$BUNDLE/root; mkdir $R; {TREE} by=\"chroot $R\"")),
     },
     Case {
-        name: "a chroot that is a mount",
+        name: "a container works in a chroot that is a mount",
         quote: "chroot(2): as of a rescue system, mount /dev/sda1 /mnt; chroot /mnt",
         run: |runtime| {
             lives(runtime, &format!("R=$BUNDLE/root; mkdir $R; mount --bind $R $R; {TREE} by=\"chroot $R\""))
         },
     },
     Case {
-        name: "a chroot, without pivot_root",
+        name: "a container works in a chroot without pivot_root",
         quote: "runc-create(8): --no-pivot",
         run: |runtime| {
             lives(runtime, &format!("R=$BUNDLE/root; mkdir $R; {TREE} by=\"chroot $R\" create=--no-pivot"))
         },
     },
     Case {
-        name: "a user namespace that maps every id to itself",
+        name: "a container works in a user namespace that maps every id to itself",
         quote: "systemd.exec(5): PrivateUsers=full",
         run: |runtime| lives(runtime, FULL),
     },
     Case {
-        name: "a user namespace in which no procfs can be mounted",
+        name: "a container is refused in a user namespace that can mount no procfs",
         quote: "user_namespaces(7): existing mounts are locked in a new namespace, and a new procfs would show \
                 the covered files: PrivateUsers= with ProtectKernelTunables=",
         run: |runtime| {
@@ -161,7 +161,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a covered /proc, and a user namespace",
+        name: "a new user namespace is refused where /proc is covered",
         quote: "user_namespaces(7): a new procfs would show root of the namespace the files that the host covers",
         run: |runtime| {
             let output = in_user_namespace(runtime, "mount --bind /proc/sys /proc/sys")?;
@@ -169,7 +169,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a chroot, and a user namespace",
+        name: "a new user namespace is refused in a chroot",
         quote: "user_namespaces(7): EPERM: the root directory of the caller is not that of its mount namespace",
         run: |runtime| {
             let make = format!("R=$BUNDLE/root; mkdir $R; {TREE} by=\"chroot $R\"");
@@ -177,17 +177,17 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a privileged container",
+        name: "a container works in a privileged container",
         quote: "docker run --privileged docker:dind",
         run: |runtime| has_lived(&inside(runtime, |_| (), "")?),
     },
     Case {
-        name: "a privileged container in a user namespace",
+        name: "a container works in a privileged container in a user namespace",
         quote: "dockerd --userns-remap, or Incus with nesting, and Docker in it",
         run: |runtime| has_lived(&inside(runtime, add_user_namespace, "")?),
     },
     Case {
-        name: "a container with a read-only /proc/sys, in a user namespace",
+        name: "a container works in another with a read-only /proc/sys",
         quote: "podman run --cap-add SYS_ADMIN, and Podman in it",
         run: |runtime| {
             let change = |config: &mut Value| {
@@ -198,7 +198,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a container without a cgroup namespace",
+        name: "a container works in another without a cgroup namespace",
         quote: "lxc.container.conf(5): lxc.mount.auto = cgroup: the container's cgroup is mounted at /sys/fs/cgroup",
         run: |runtime| {
             let change = |config: &mut Value| {
@@ -215,12 +215,12 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "namespaces are forbidden",
+        name: "a container is refused where namespaces are forbidden",
         quote: "systemd.exec(5): RestrictNamespaces=: clone3() is blocked with ENOSYS, and clone(), unshare(), setns() with EPERM",
         run: |runtime| was_refused(&inside(runtime, restrict_namespaces, "")?, "operation not permitted"),
     },
     Case {
-        name: "openat2 does not exist",
+        name: "a container is refused where openat2 is forbidden or missing",
         quote: "systemd.exec(5): RestrictSUIDSGID= denies openat2() with ENOSYS, because no filter can check its \
                 arguments; without it no path of an image can be trusted",
         run: |runtime| {
@@ -231,7 +231,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "the mount API of Linux 5.2 is forbidden",
+        name: "a container is refused where a call of the mount API is forbidden",
         quote: "a filter as Docker's, which has no rule for open_tree(2) without CAP_SYS_ADMIN",
         run: |runtime| {
             let calls = ["open_tree", "move_mount", "fsopen", "fsconfig", "fsmount", "mount_setattr"];
@@ -245,7 +245,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "other calls that a runtime needs do not exist",
+        name: "a container is refused where another needed call does not exist",
         quote: "a filter that was written before these calls answers with ENOSYS, or EPERM where its default is that",
         run: |runtime| {
             for call in ["clone3", "close_range", "faccessat2", "pidfd_open", "pivot_root", "setns"] {
@@ -255,7 +255,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a private /tmp",
+        name: "a container works with a private /tmp",
         quote: "systemd.exec(5): PrivateTmp=",
         run: |runtime| {
             lives(
@@ -269,42 +269,42 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "no CAP_MKNOD",
+        name: "a container works without CAP_MKNOD",
         quote: "docker run --privileged --cap-drop MKNOD: bind mounts of the host's nodes",
         run: |runtime| lives(runtime, "by='setpriv --bounding-set=-mknod --inh-caps=-mknod'"),
     },
     Case {
-        name: "a limit of 64 descriptors, at most 256",
+        name: "a container works with a limit of 64 descriptors, at most 256",
         quote: "getrlimit(2): RLIMIT_NOFILE",
         run: |runtime| lives(runtime, "by='prlimit --nofile=64:256'"),
     },
     Case {
-        name: "three free descriptors",
+        name: "a container is refused if only three descriptors are free",
         quote: "getrlimit(2): RLIMIT_NOFILE",
         run: |runtime| refuses(runtime, "by='prlimit --nofile=6:6'", "open files"),
     },
     Case {
-        name: "a host without /dev",
+        name: "a container works on a host without /dev",
         quote: "the container's devices are its own",
         run: |runtime| lives(runtime, "mount -t tmpfs tmpfs /dev; mkdir /dev/shm; mknod /dev/null c 1 3"),
     },
     Case {
-        name: "no /proc",
+        name: "a container is refused without /proc",
         quote: "one error that names the missing feature",
         run: |runtime| refuses(runtime, "umount -l /proc", "/proc"),
     },
     Case {
-        name: "a /proc of another pid namespace",
+        name: "a container is refused if /proc is of another pid namespace",
         quote: "pid_namespaces(7): /proc shows the processes of the pid namespace of the process that mounted it",
         run: |runtime| refuses(runtime, "by='unshare --pid --fork'", "another pid namespace"),
     },
     Case {
-        name: "no cgroups",
+        name: "a container is refused without cgroups",
         quote: "one error that names the missing feature",
         run: |runtime| refuses(runtime, "umount -l /sys", "/sys/fs/cgroup"),
     },
     Case {
-        name: "read-only cgroups",
+        name: "a container is refused if cgroups are read-only",
         quote: "systemd.exec(5): ProtectControlGroups=",
         run: |runtime| {
             let make =
@@ -313,7 +313,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a file system that is full",
+        name: "existing containers work if the state's file system is full",
         quote: "statvfs(3): existing containers can be used and deleted",
         run: |runtime| {
             lives(
@@ -388,7 +388,7 @@ fn hide_calls(config: &mut Value, calls: &[&str], errno: u32) {
 
 /// Cases for a host with AppArmor.
 pub(crate) const APPARMOR: &[Case] = &[Case {
-    name: "AppArmor that takes a detached procfs for /sys",
+    name: "a container works where AppArmor takes a detached procfs for /sys",
     quote: "runc#4968: abstractions/lxc/container-base: deny /sys/[^fdck]*{,/**} wklx",
     run: |runtime| {
         let file = tempfile::NamedTempFile::new().doing("temporary file")?;

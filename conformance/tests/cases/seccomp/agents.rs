@@ -18,7 +18,7 @@ pub(crate) const CASES: &[Case] = &[
         run: listener,
     },
     Case {
-        name: "the version in the state that the agent gets",
+        name: "the state that the agent gets has a version",
         quote: "ociVersion (string, REQUIRED) is version of the Open Container Initiative Runtime Specification with \
                 which the container process state complies (config-linux.md, The Container Process State): 1.1 is the \
                 first that has one",
@@ -35,7 +35,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a state that does not fit into one message",
+        name: "a state that does not fit into one message is sent in several",
         quote: "If multiple sendmsg calls are used to send the container process state, the file descriptors MUST be sent \
                 only in the first call (config-linux.md, The Container Process State)",
         run: |runtime| {
@@ -61,7 +61,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "one state for each connection",
+        name: "each connection has exactly one state",
         quote: "The runtime MUST send exactly one container process state per connection. The connection MUST NOT \
                 be reused and it MUST be closed after sending a seccomp state (config-linux.md, Seccomp)",
         run: listener_of_exec,
@@ -87,18 +87,18 @@ pub(crate) const CASES: &[Case] = &[
         run: busy_calls,
     },
     Case {
-        name: "an agent that ends before the container is started",
+        name: "a program is not executed if its agent ends before start",
         quote: "seccomp_unotify(2): a notified call returns ENOSYS when the listener is closed. runc: also in \
                 the init, which closes its copy",
         run: ended_agent,
     },
     Case {
-        name: "an agent that ends before a process of exec starts",
+        name: "exec fails if its agent ends before the process starts",
         quote: "seccomp_unotify(2): a notified call returns ENOSYS when the listener is closed",
         run: ended_agent_of_exec,
     },
     Case {
-        name: "an agent, and a filter that does not allow close",
+        name: "an agent gets the listener of a filter that does not allow close",
         quote: "Seccomp configuration allows one to configure actions to take for matched syscalls \
                 (config-linux.md, Seccomp): those of the program",
         run: denied_close,

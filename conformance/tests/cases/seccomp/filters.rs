@@ -106,7 +106,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a program that cannot be executed, under a filter that forbids writev",
+        name: "the error of execve is reported under a filter that forbids writev",
         quote: "runc: the error of execve is reported under every filter that allows write",
         run: |runtime| {
             each(BOTH, |&no_new_privileges| {
@@ -126,7 +126,7 @@ pub(crate) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "a filter that forbids execve, write and exit",
+        name: "a run ends under a filter that forbids execve, write and exit",
         quote: "A run ends, also if its process can neither execute its program nor exit (runc, with the first \
                 of these filters and noNewPrivileges, does not end)",
         run: |runtime| {
