@@ -226,6 +226,20 @@ no_criu() {
 	nothing_is_left
 }
 
+@test "checkpoint: a mount whose directory was removed is not taken for another" {
+	bind "$BATS_TEST_TMPDIR/two" /work rw
+	bind "$BATS_TEST_TMPDIR/one" /work/ref ro
+	start
+	# The mount is in the container only, so anybody with the volume can do this.
+	rmdir "$BATS_TEST_TMPDIR/two/ref"
+	mkdir "$BATS_TEST_TMPDIR/two/ref"
+	run -1 checkpoint c
+	[[ $output == *'cannot checkpoint: the mount at '*'/work/ref'*' is gone from the container'* ]]
+	is c running
+	last=$(counted c)
+	eventually counts_beyond c "$last"
+}
+
 @test "checkpoint: hooks, and the exit status in the foreground" {
 	for kind in createRuntime poststart poststop; do hook $kind; done
 	start

@@ -176,6 +176,40 @@ fn flags_with_a_wrong_value_are_errors() {
     host.goes_on_without_images();
 }
 
+/// A checkpoint that cannot be restored would end the container for good.
+#[test]
+fn a_container_that_could_not_be_restored() {
+    let mount = |destination: &'static str, kind: &'static str, options: &'static [&'static str]| {
+        move |config: &mut Value| {
+            let mount =
+                json!({ "destination": destination, "type": kind, "source": "/tmp", "options": options });
+            config["mounts"].as_array_mut().unwrap().push(mount);
+            config["root"]["readonly"] = json!(false);
+        }
+    };
+    let refused = |change: &dyn Fn(&mut Value), error: &str| {
+        let host = Host::new(change);
+        host.start();
+        let error = format!("cannot checkpoint a container {error} (it could not be restored)");
+        host.checkpoint(&[]).failed_with(1, &error).unwrap();
+        host.goes_on_without_images();
+    };
+    refused(&mount("/data", "", &["bind", "src-nofollow"]), "with a mount of a link: /data");
+    let brackets = "with a mount point that has \\\"]:\\\" in its path: /data]:x";
+    refused(&mount("/data]:x", "tmpfs", &[]), brackets);
+    let other = Host::new(|_| {});
+    other.start();
+    let state: Value = serde_json::from_str(&other.run(&["state", "c"]).ok().unwrap().stdout).unwrap();
+    let path = format!("/proc/{}/ns/cgroup", state["pid"]);
+    let join = |config: &mut Value| {
+        let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
+        namespaces.retain(|it| it["type"] != "cgroup");
+        namespaces.push(json!({ "type": "cgroup", "path": path }));
+    };
+    refused(&join, "that has joined a cgroup namespace");
+    other.goes_on_without_images();
+}
+
 #[test]
 fn images_without_a_checkpoint_are_errors() {
     let host = Host::new(|_| {});

@@ -201,18 +201,18 @@ impl CheckpointBuilder {
             options.text(option::EXTERNAL, &format!("{namespace}[{inode}]:{}", namespace_key(namespace)));
         }
         let root = root_of(pid)?;
+        // A pre-dump is of memory only.
+        let named = external.iter().filter(|name| name.starts_with('/') && kind == RequestKind::Dump);
+        let named = named.map(|name| NamedMount::open(&root, name)).collect::<Result<Vec<_>>>()?;
         let mounts = Mounts::of(pid)?;
         if let Some(point) = mounts.id_mapped() {
             let text = format!("mount {point:?} is id-mapped, which a checkpoint cannot have");
             return Err(Error::new(ErrorKind::Unsupported, text));
         }
-        // A pre-dump is of memory only.
+        for (point, name) in mounts.points(&named, &record.read_only)? {
+            options.message(option::EXT_MNT, &external_mount(&point, name)?);
+        }
         if kind == RequestKind::Dump {
-            for name in external.iter().filter(|name| name.starts_with('/')) {
-                if let Some(point) = mounts.at(&root, name)? {
-                    options.message(option::EXT_MNT, &external_mount(&point, name)?);
-                }
-            }
             write_descriptors(dirs.images(), &streams(record)?)?;
         }
         // The process is the one of the record if it is alive at the end.
@@ -236,6 +236,9 @@ fn check(record: &Record) -> Result<&[String]> {
     }
     if !has(NamespaceKind::Mount) {
         return refuse("without a mount namespace of its own");
+    }
+    if let Some(why) = &record.not_restorable {
+        return refuse(&format!("{why} (it could not be restored)"));
     }
     match &record.external {
         Some(external) => Ok(external),
@@ -275,51 +278,113 @@ fn parent_image(parent: &std::path::Path, images: BorrowedFd<'_>) -> Result<Stri
     Ok(text.to_owned())
 }
 
+/// A mount of the host at a destination of config.json, opened in the container.
+#[derive(Debug)]
+struct NamedMount<'a> {
+    name: &'a str,
+    id: u64,
+    /// Keeps the id from being given to another mount.
+    _file: OwnedFd,
+}
+
+impl<'a> NamedMount<'a> {
+    /// Opens the topmost mount at `name`. A container that shares a volume can remove the directory of
+    /// a mount that is on it, which detaches the mount. The destination is then missing, or in another
+    /// mount.
+    fn open(root: &OwnedFd, name: &'a str) -> Result<Self> {
+        let open = || -> runtime_sys::Result<_> {
+            let file = Root::new(root).open(&c_str(name)?, libc::O_PATH)?;
+            Ok((fd::mount_of_root(&file)?, file))
+        };
+        match open() {
+            Ok((Some(id), file)) => Ok(NamedMount { name, id, _file: file }),
+            Ok((None, _)) | Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Err(gone(name)),
+            Err(errno) => Err(Error::os(errno, format!("mount {name:?} in the container"))),
+        }
+    }
+}
+
+fn gone(name: &str) -> Error {
+    refused(name, "is gone from the container")
+}
+
+fn refused(name: &str, why: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("cannot checkpoint: the mount at {name:?} {why}"))
+}
+
 /// The mounts of a container, from /proc/PID/mountinfo (proc_pid_mountinfo(5)).
-struct Mounts(String);
+struct Mounts(Vec<u8>);
+
+/// A line of mountinfo.
+struct MountLine<'a> {
+    id: u64,
+    point: &'a [u8],
+    options: &'a [u8],
+}
+
+impl MountLine<'_> {
+    fn has(&self, option: &[u8]) -> bool {
+        self.options.split(|byte| *byte == b',').any(|given| given == option)
+    }
+}
 
 impl Mounts {
     fn of(pid: i32) -> Result<Self> {
         const TABLE_MAX: usize = 64 << 20;
         let file = PidFile::new(pid, "mountinfo");
         let text = file.absolute().and_then(|path| fd::read_file(fd::CWD, &path, TABLE_MAX));
-        Ok(Mounts(String::from_utf8_lossy(&text.context(|| format!("read {file}"))?).into_owned()))
+        Ok(Mounts(text.context(|| format!("read {file}"))?))
     }
 
-    /// Returns the fields of each mount up to its options.
-    fn lines(&self) -> impl Iterator<Item = [&str; 6]> {
-        self.0.lines().filter_map(|line| {
-            let mut fields = line.split(' ');
-            let mut next = || fields.next();
-            Some([next()?, next()?, next()?, next()?, next()?, next()?])
+    fn lines(&self) -> impl Iterator<Item = MountLine<'_>> {
+        self.0.split(|byte| *byte == b'\n').filter_map(|line| {
+            let mut fields = line.split(|byte| *byte == b' ');
+            let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+            Some(MountLine { id, point: fields.nth(3)?, options: fields.next()? })
         })
     }
 
-    /// Returns the mount point of the topmost mount at `path` in the container, as CRIU will see it.
-    /// `None`: there is no mount, because the container has removed it.
-    fn at(&self, root: &OwnedFd, path: &str) -> Result<Option<String>> {
-        let what = || format!("mount {path:?} in the container");
-        let opened = c_str(path).and_then(|path| Root::new(root).open(&path, libc::O_PATH));
-        let id = match opened.and_then(fd::mount_id) {
-            Ok(id) => id.to_string(),
-            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(None),
-            Err(errno) => return Err(Error::os(errno, what())),
-        };
-        let point = self.lines().find(|[own, ..]| *own == id).map(|[_, _, _, _, point, _]| unescape(point));
-        Ok(point.filter(|point| point != "/"))
+    /// Returns the mount point of each named mount, as CRIU will see it, and its name. CRIU gives a
+    /// mount the name of its mount point, so neither may be ambiguous: the restore would mount the
+    /// directory of another name there. A mount that is among `read_only` must still be so, because
+    /// CRIU keeps the options that it finds.
+    fn points<'a>(&self, named: &[NamedMount<'a>], read_only: &[String]) -> Result<Vec<(String, &'a str)>> {
+        let mut points: Vec<(String, &str)> = Vec::with_capacity(named.len());
+        for NamedMount { name, id, .. } in named {
+            if points.iter().any(|(_, other)| other == name) {
+                continue;
+            }
+            let mount = self.lines().find(|line| line.id == *id).ok_or_else(|| gone(name))?;
+            let point = String::from_utf8(unescape(mount.point))
+                .ok()
+                .ok_or_else(|| refused(name, "has a mount point that is not UTF-8"))?;
+            if point == "/" {
+                return Err(gone(name));
+            }
+            if self.lines().filter(|line| line.point == mount.point).nth(1).is_some() {
+                return Err(refused(name, "is on or below another mount at the same place"));
+            }
+            if let Some((_, other)) = points.iter().find(|(taken, _)| *taken == point) {
+                return Err(refused(name, &format!("is the same as that at {other:?}")));
+            }
+            if read_only.iter().any(|path| path == name) && !mount.has(b"ro") {
+                return Err(refused(name, "is no longer read-only"));
+            }
+            points.push((point, name));
+        }
+        Ok(points)
     }
 
     fn id_mapped(&self) -> Option<String> {
-        let mut mapped =
-            self.lines().filter(|[.., options]| options.split(',').any(|option| option == "idmapped"));
-        mapped.next().map(|[_, _, _, _, point, _]| unescape(point))
+        let mapped = self.lines().find(|line| line.has(b"idmapped"))?;
+        Some(String::from_utf8_lossy(&unescape(mapped.point)).into_owned())
     }
 }
 
 /// Replaces the escapes of mountinfo, such as `\040` for a space.
-fn unescape(text: &str) -> String {
+fn unescape(text: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
+    let mut rest = text;
     while let Some((first, behind)) = rest.split_first() {
         rest = behind;
         let octal =
@@ -332,7 +397,7 @@ fn unescape(text: &str) -> String {
             None => bytes.push(*first),
         }
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    bytes
 }
 
 /// Returns what the three standard streams of the first process are. A pipe is named only if the
@@ -405,19 +470,57 @@ mod tests {
 
     #[test]
     fn escapes_of_mountinfo() {
-        assert_eq!(unescape(r"/a\040b\134c"), r"/a b\c");
-        assert_eq!(unescape(r"/a\04"), r"/a\04");
-        assert_eq!(unescape("/ä"), "/ä");
+        assert_eq!(unescape(br"/a\040b\134c"), br"/a b\c");
+        assert_eq!(unescape(br"/a\04"), br"/a\04");
+        assert_eq!(unescape(b"/\xff"), b"/\xff");
+    }
+
+    /// Finds the mount points of these names in the own mount namespace, or in `mounts`.
+    fn points<'a>(names: &[&'a str], mounts: Option<Mounts>) -> Result<Vec<(String, &'a str)>> {
+        let root = fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0).unwrap();
+        let named: Vec<_> = names.iter().map(|name| NamedMount::open(&root, name)).collect::<Result<_>>()?;
+        let mounts = mounts.unwrap_or_else(|| Mounts::of(std::process::id() as i32).unwrap());
+        mounts.points(&named, &["/proc".to_owned()])
+    }
+
+    /// The table that has /proc with these mount point and options.
+    fn table(point: &str, options: &str) -> Mounts {
+        let id = fd::mount_id(fd::open(fd::CWD, c"/proc", libc::O_PATH, 0).unwrap()).unwrap();
+        Mounts(format!("{id} 2 0:3 / {point} {options} - proc x rw\n").into_bytes())
     }
 
     #[test]
     fn a_mount_is_found_by_its_id() {
-        let root = fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0).unwrap();
-        let mounts = Mounts::of(std::process::id() as i32).unwrap();
-        assert_eq!(mounts.at(&root, "/proc/").unwrap().as_deref(), Some("/proc"));
-        assert_eq!(mounts.at(&root, "/no/such/mount").unwrap(), None);
-        let mapped = Mounts("1 2 0:3 / /a\\040b rw,relatime,idmapped - tmpfs x rw\n".to_owned());
+        let found = points(&["/proc", "/proc"], Some(table("/a\\040b", "ro,nodev"))).unwrap();
+        assert_eq!(found, [("/a b".to_owned(), "/proc")]);
+        assert_eq!(points(&["/proc/"], None).unwrap(), [("/proc".to_owned(), "/proc/")]);
+        let mapped = Mounts(b"1 2 0:3 / /a\\040b rw,relatime,idmapped - tmpfs x rw\n".to_vec());
         assert_eq!(mapped.id_mapped().as_deref(), Some("/a b"));
+    }
+
+    /// Otherwise the restore would mount the directory of one name at the place of another.
+    #[test]
+    fn a_mount_that_is_not_what_it_was() {
+        let report = |names: &[&str], mounts| {
+            let error = points(names, mounts).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            error.report().strip_prefix("cannot checkpoint: the mount at ").unwrap().to_owned()
+        };
+        for name in ["/proc/1", "/no/such/mount", "/proc/version/x", "/"] {
+            assert_eq!(report(&[name], None), format!("{name:?} is gone from the container"));
+        }
+        assert_eq!(report(&["/proc"], Some(Mounts(Vec::new()))), "\"/proc\" is gone from the container");
+        assert_eq!(report(&["/proc/", "/proc/."], None), "\"/proc/.\" is the same as that at \"/proc/\"");
+        let mut twice = table("/proc", "ro");
+        twice.0.extend_from_slice(b"1 2 0:3 / /proc ro - tmpfs x rw\n");
+        assert_eq!(
+            report(&["/proc"], Some(twice)),
+            "\"/proc\" is on or below another mount at the same place"
+        );
+        assert_eq!(report(&["/proc"], Some(table("/proc", "rw,nodev"))), "\"/proc\" is no longer read-only");
+        let mut bytes = table("/proc?", "ro");
+        bytes.0.iter_mut().filter(|byte| **byte == b'?').for_each(|byte| *byte = 0xff);
+        assert_eq!(report(&["/proc"], Some(bytes)), "\"/proc\" has a mount point that is not UTF-8");
     }
 
     #[test]

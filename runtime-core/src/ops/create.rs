@@ -8,6 +8,7 @@
 use super::bundle::Bundle;
 use super::caller_hooks::{CallerHooks, HookResult};
 use super::container::{Container, Runtime};
+use super::images::check_mount_point;
 use super::inherited::Inherited;
 use super::notify;
 use super::options::{ProcessOptions, process_options};
@@ -16,7 +17,7 @@ use super::rootfs_mounts::GivenMounts;
 use super::target::{CgroupManager, Rootless, Target};
 use super::transaction::{Made, Transaction};
 use crate::boundary::plan::{Keeps, Plan};
-use crate::config::mounts::{Mount, MountSource};
+use crate::config::mounts::{Follow, Mount, MountSource};
 use crate::config::namespaces::{NAMESPACE_KINDS, NamespaceKind, Origin, network_can_be_ahead};
 use crate::config::{Caller, Config};
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
@@ -33,6 +34,7 @@ use crate::state::filter::CompiledFilter;
 use crate::state::record::{Document, HookRecord, Record};
 use crate::stdio::Stdio;
 use crate::watch::Watch;
+use runtime_sys::mount::attr;
 use runtime_sys::{cred, fd, ns};
 use seccomp::Policy;
 use std::ffi::{CStr, CString, OsStr};
@@ -389,6 +391,8 @@ pub(super) fn record(
     record.seccomp = extras.filter.as_ref().map(CompiledFilter::record);
     record.host_mount_below = target.host_mount;
     record.external = Some(external(config));
+    record.read_only = read_only(config);
+    record.not_restorable = not_restorable(config, extras.rootfs_mounts.is_some());
     record.resctrl = target.resctrl.as_ref().map(|(_, place)| place.clone());
     record.start_container = HookRecord::list(config.hooks.of(HookKind::StartContainer));
     record.poststart = HookRecord::list(config.hooks.of(HookKind::Poststart));
@@ -402,12 +406,53 @@ fn external(config: &Config) -> Vec<String> {
     let is_bind = |mount: &&Mount| matches!(mount.source, MountSource::Bind { .. });
     let binds = config.mounts.iter().filter(is_bind).map(|mount| absolute(&mount.destination));
     // Where devices cannot be made, those of the host are mounted.
-    let in_user_namespace = config.namespaces.is_own(NamespaceKind::User);
-    let nodes = config.nodes.iter().filter(|_| in_user_namespace).map(|node| absolute(&node.path));
+    let nodes = prepare::mounted_nodes(config).into_iter().map(|node| absolute(&node.path));
     let kinds = [NamespaceKind::Network, NamespaceKind::Pid].into_iter();
     let is_joined = |kind: &NamespaceKind| matches!(config.namespaces.origin(*kind), Origin::Path(_));
     let joined = kinds.filter(is_joined).map(|kind| kind.file().to_owned());
     joined.chain(binds).chain(nodes).collect()
+}
+
+/// Returns the destinations of the bind mounts that are read-only, for the record. Not of those that
+/// may be remounted.
+fn read_only(config: &Config) -> Vec<String> {
+    if config.mounts.iter().any(|mount| matches!(mount.source, MountSource::Remount { .. })) {
+        return Vec::new();
+    }
+    let is_read_only = |mount: &&Mount| {
+        matches!(mount.source, MountSource::Bind { .. })
+            && (mount.flags.is_readonly() || mount.all.set & attr::RDONLY != 0)
+    };
+    let mounts = config.mounts.iter().filter(is_read_only);
+    mounts.map(|mount| format!("/{}", show(&mount.destination))).collect()
+}
+
+/// Returns why the container could not be restored from a checkpoint, for the record: what
+/// [`Runtime::restore`] refuses, and root file systems that it would not make.
+fn not_restorable(config: &Config, has_rootfs_mounts: bool) -> Option<String> {
+    for kind in [NamespaceKind::Mount, NamespaceKind::User, NamespaceKind::Cgroup, NamespaceKind::Pid] {
+        if matches!(config.namespaces.origin(kind), Origin::Path(_)) {
+            return Some(format!("that has joined a {} namespace", kind.name()));
+        }
+    }
+    if !config.net_devices.is_empty() {
+        return Some("with a network device of the host".to_owned());
+    }
+    if has_rootfs_mounts {
+        return Some("with a root file system of the caller's mounts".to_owned());
+    }
+    config.mounts.iter().find_map(|mount| {
+        let why = match &mount.source {
+            _ if check_mount_point(&show(&mount.destination).to_string()).is_err() => {
+                "with a mount point that has \"]:\" in its path"
+            }
+            MountSource::Bind { id_map: Some(_), .. } => "with an id-mapped mount",
+            MountSource::Bind { follow: Follow::No | Follow::Copy, .. } => "with a mount of a link",
+            _ if mount.is_new_root() => "with a mount on the root",
+            _ => return None,
+        };
+        Some(format!("{why}: /{}", show(&mount.destination)))
+    })
 }
 
 /// Returns the notes about the seccomp filter for a debug log: its flags, and the parts of the

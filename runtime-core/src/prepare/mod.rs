@@ -18,6 +18,7 @@ mod trees;
 
 pub(crate) use extras::{Extras, Host, RootfsMounts, set_env};
 pub(crate) use process::attributes;
+pub(crate) use rootfs::mounted_nodes;
 
 use crate::boundary::plan::{Hide, InitPlan, Join, Plan, Sysctl};
 use crate::boundary::seal;

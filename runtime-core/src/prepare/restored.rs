@@ -2,7 +2,7 @@
 //! The files of the host that CRIU mounts into a restored container: the sources of bind mounts, and
 //! device nodes. CRIU gets their paths.
 
-use super::rootfs::nodes_of_host;
+use super::rootfs::{host_file, mounted_nodes};
 use super::source::{BindSource, Sources};
 use super::trees::HostFile;
 use crate::boundary::tree::{FileId, open_no_links};
@@ -10,7 +10,6 @@ use crate::child::helpers::RestoredBind;
 use crate::config::Config;
 use crate::config::field::{invalid, unsupported};
 use crate::config::mounts::{Mount, MountSource, RESTRICTIONS, restrictions_of};
-use crate::config::namespaces::NamespaceKind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::path::proc::is_procfs;
 use crate::path::root::Leaf;
@@ -149,12 +148,12 @@ fn is_above(dir: &CStr, path: &CStr) -> bool {
     dir == c"." || path.to_bytes().strip_prefix(dir.to_bytes()).is_some_and(|rest| rest.starts_with(b"/"))
 }
 
-/// Returns the paths of the device nodes, relative to the root, that are those of the host.
+/// Returns the paths of the device nodes, relative to the root, that are nodes of the host. Each is
+/// checked to be the device that config.json names.
 pub(crate) fn nodes(config: &Config) -> Result<Vec<&CStr>> {
-    if !config.namespaces.is_own(NamespaceKind::User) {
-        return Ok(Vec::new());
-    }
-    nodes_of_host(config).map_err(|error| error.of_kind(ErrorKind::Unsupported))
+    let nodes = mounted_nodes(config).into_iter();
+    let nodes: Result<_> = nodes.map(|node| host_file(node).map(|_file| node.path.as_c_str())).collect();
+    nodes.map_err(|error| error.of_kind(ErrorKind::Unsupported))
 }
 
 #[cfg(test)]

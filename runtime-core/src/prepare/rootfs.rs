@@ -21,7 +21,6 @@ use nix::sys::stat::fstat;
 use runtime_sys::mount::Depth;
 use runtime_sys::text::{c_str, concat};
 use runtime_sys::{Errno, cred, fd};
-use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
 /// Makes the plan of the root file system, with its mounts and devices.
@@ -138,6 +137,14 @@ fn dev_place(config: &Config) -> DevPlace {
     }
 }
 
+/// Returns the device nodes that are bind mounts: those of a container in a user namespace.
+pub(crate) fn mounted_nodes(config: &Config) -> Vec<&NodeConfig> {
+    if !config.namespaces.is_own(NamespaceKind::User) {
+        return Vec::new();
+    }
+    made_nodes(config, &dev_place(config)).filter(|node| node.kind != NodeKind::Fifo).collect()
+}
+
 fn dev(config: &Config, trees: &mut Trees) -> Result<Dev> {
     let may_make = crate::userns::is_initial_user_namespace()?
         && cred::cap_get().context(|| "capget")?.effective & 1 << cred::CAP_MKNOD != 0;
@@ -167,14 +174,6 @@ fn made_nodes<'a>(config: &'a Config, place: &DevPlace) -> impl Iterator<Item = 
         let path = node.path.as_c_str();
         path != c"dev/ptmx" && !(is_given && path.to_bytes().starts_with(b"dev/"))
     })
-}
-
-/// Returns the paths of the device nodes of a container in a user namespace, each of which is a node
-/// of the host at the same path.
-pub(super) fn nodes_of_host(config: &Config) -> Result<Vec<&CStr>> {
-    let place = dev_place(config);
-    let nodes = made_nodes(config, &place).filter(|node| node.kind != NodeKind::Fifo);
-    nodes.map(|node| host_file(node).map(|_checked| node.path.as_c_str())).collect()
 }
 
 /// The maker of the device nodes. The kernel refuses mknod(2) of a device in a user namespace
@@ -222,7 +221,7 @@ fn new_node(node: &NodeConfig, dev: u64) -> Tree {
 }
 
 /// Opens the host's node of the same path, and checks that it is the same device.
-fn host_file(node: &NodeConfig) -> Result<HostFile> {
+pub(super) fn host_file(node: &NodeConfig) -> Result<HostFile> {
     let path = concat(&[c"/", &node.path]);
     let at = || device_of_host(node);
     let file = HostFile::open(&path).context(at)?;

@@ -62,6 +62,12 @@ pub(crate) struct Record {
     /// slash. Absent in the record of an older version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) external: Option<Vec<String>>,
+    /// The destinations of bind mounts that config.json makes read-only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) read_only: Vec<String>,
+    /// The reason why a checkpoint of the container could not be restored, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) not_restorable: Option<String>,
     /// The defaults for later processes of the container.
     pub(crate) inherited: Document,
     /// The filter that every process of the container loads.
@@ -183,6 +189,8 @@ impl Record {
             host_mount_below: None,
             resctrl: None,
             external: None,
+            read_only: Vec::new(),
+            not_restorable: None,
             inherited: Document::default(),
             seccomp: None,
             start_container: Vec::new(),

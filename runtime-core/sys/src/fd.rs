@@ -187,6 +187,14 @@ pub fn mount_id(fd: impl AsFd) -> Result<u64> {
     Ok(statx(fd, c"", libc::AT_EMPTY_PATH, libc::STATX_MNT_ID)?.stx_mnt_id)
 }
 
+/// Returns the id of the mount whose root the open file is; `None` if it is not the root of a mount.
+/// STATX_ATTR_MOUNT_ROOT is known since 5.8.
+pub fn mount_of_root(fd: impl AsFd) -> Result<Option<u64>> {
+    let st = statx(fd, c"", libc::AT_EMPTY_PATH, libc::STATX_MNT_ID)?;
+    let is_root = st.stx_attributes & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0;
+    Ok(is_root.then_some(st.stx_mnt_id))
+}
+
 /// Returns the mount id and the inode number of the file at a path.
 pub fn place(path: &CStr) -> Result<(u64, u64)> {
     place_at(CWD, path, 0)
