@@ -156,13 +156,8 @@ impl CheckpointBuilder {
         });
         drop(criu);
         // CRIU thaws what it has frozen, unless it was killed.
-        if before == Status::Running
-            && Cgroup::is_frozen(record.cgroup_path())?
-            && let Some(cgroup) = Cgroup::from_record(record.cgroup_path())?
-        {
-            cgroup.thaw()?;
-        }
-        dumped.map(drop).map_err(|error| dirs.explain(error))
+        let thawed = if before == Status::Running { thaw(record.cgroup_path()) } else { Ok(()) };
+        dumped.map_err(|error| dirs.explain(error)).and(thawed)
     }
 
     /// Returns the options of CRIU, and writes which streams the first process has.
@@ -223,6 +218,19 @@ impl CheckpointBuilder {
             ));
         }
         Ok(options)
+    }
+}
+
+/// Thaws the cgroup at the path of a record. cgroup.events does not tell whether that is necessary: it
+/// reports a cgroup as frozen only when all of its processes are.
+fn thaw(cgroup: &str) -> Result<()> {
+    match Cgroup::from_record(cgroup)? {
+        // After a checkpoint of the last process, systemd removes the cgroup at any time.
+        Some(opened) => opened.thaw().or_else(|error| match Cgroup::from_record(cgroup)? {
+            Some(_) => Err(error),
+            None => Ok(()),
+        }),
+        None => Ok(()),
     }
 }
 
@@ -465,6 +473,7 @@ fn write_descriptors(images: BorrowedFd<'_>, streams: &[String; 3]) -> Result<()
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)]
 mod tests {
     use super::*;
 
@@ -521,6 +530,17 @@ mod tests {
         let mut bytes = table("/proc?", "ro");
         bytes.0.iter_mut().filter(|byte| **byte == b'?').for_each(|byte| *byte = 0xff);
         assert_eq!(report(&["/proc"], Some(bytes)), "\"/proc\" has a mount point that is not UTF-8");
+    }
+
+    #[test]
+    fn a_cgroup_whose_processes_are_not_all_frozen_is_thawed() {
+        let cgroup = tempfile::tempdir().unwrap();
+        std::fs::write(cgroup.path().join("cgroup.events"), "populated 1\nfrozen 0\n").unwrap();
+        std::fs::write(cgroup.path().join("cgroup.freeze"), "1").unwrap();
+        thaw(cgroup.path().to_str().unwrap()).unwrap();
+        assert_eq!(std::fs::read_to_string(cgroup.path().join("cgroup.freeze")).unwrap(), "0");
+        thaw("").unwrap();
+        thaw("/no/such/cgroup").unwrap();
     }
 
     #[test]
