@@ -28,6 +28,7 @@ use runtime_sys::{Errno, fd, socket};
 use std::ffi::{CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 use wire::fields;
 
 /// The program that is looked for in PATH.
@@ -39,6 +40,12 @@ const OLDEST: Version = Version { major: 3, minor: 16 };
 
 /// The largest message of CRIU, in bytes. Its answers have a few hundred.
 const MESSAGE_MAX: usize = 64 << 10;
+
+/// The time in which CRIU answers a question.
+const ANSWER_TIME: Duration = Duration::from_secs(10);
+
+/// The time in which a dump that was cancelled ends by itself.
+const CANCEL_TIME: Duration = Duration::from_secs(10);
 
 /// The field numbers of `criu_opts` in rpc.proto.
 pub(crate) mod option {
@@ -230,12 +237,14 @@ pub(crate) struct Criu {
 
 impl Criu {
     /// Starts the program, with these as standard input, output and error, and checks its version.
+    /// Gives up when `cancel` becomes readable.
     ///
     /// Errors: [`ErrorKind::Unsupported`]: there is no such program, or it is too old.
     pub(crate) fn start(
         program: Option<&OsStr>,
         stdio: [Stdio; 3],
         restores: Option<Restorer<'_>>,
+        cancel: Option<BorrowedFd<'_>>,
     ) -> Result<Self> {
         let (ours, theirs) = socket::pair(SockType::SeqPacket).context(|| "socketpair")?;
         let program = program.unwrap_or(OsStr::new(PROGRAM));
@@ -263,8 +272,8 @@ impl Criu {
         let pidfd = pidfd_open(pid).context(|| "pidfd_open")?;
         // The command has the other end of the socket.
         drop(command);
-        let criu = Criu { pid, pidfd: Some(pidfd), socket: Some(ours) };
-        criu.check_version()?;
+        let mut criu = Criu { pid, pidfd: Some(pidfd), socket: Some(ours) };
+        criu.check_version(cancel)?;
         Ok(criu)
     }
 
@@ -277,8 +286,8 @@ impl Criu {
         file.absolute().and_then(open).context(|| format!("open {file}"))
     }
 
-    fn check_version(&self) -> Result<()> {
-        let answer = self.ask(RequestKind::Version, |request| request.flag(4, true))?;
+    fn check_version(&mut self, cancel: Option<BorrowedFd<'_>>) -> Result<()> {
+        let answer = self.ask(RequestKind::Version, cancel, |request| request.flag(4, true))?;
         match answer.version {
             Some((major, minor)) if Version { major, minor } >= OLDEST => Ok(()),
             version => {
@@ -291,8 +300,8 @@ impl Criu {
     }
 
     /// Fails if the kernel, or CRIU, lacks a feature.
-    pub(crate) fn check_feature(&self, feature: Feature) -> Result<()> {
-        let answer = self.ask(RequestKind::FeatureCheck, |request| {
+    pub(crate) fn check_feature(&mut self, feature: Feature, cancel: Option<BorrowedFd<'_>>) -> Result<()> {
+        let answer = self.ask(RequestKind::FeatureCheck, cancel, |request| {
             let mut features = Message::default();
             features.flag(feature as u32, true);
             request.flag(4, true);
@@ -305,13 +314,24 @@ impl Criu {
         Err(Error::new(ErrorKind::Unsupported, text))
     }
 
-    /// Asks a question that CRIU answers at once.
-    fn ask(&self, kind: RequestKind, fill: impl FnOnce(&mut Message)) -> Result<Answer> {
+    /// Asks a question that CRIU answers at once. If it does not, it is killed: it has begun nothing.
+    fn ask(
+        &mut self,
+        kind: RequestKind,
+        cancel: Option<BorrowedFd<'_>>,
+        fill: impl FnOnce(&mut Message),
+    ) -> Result<Answer> {
         let mut request = Message::default();
         request.number(1, kind as i64);
         fill(&mut request);
         self.send(&request)?;
-        let (answer, _) = self.receive(None)?;
+        let (answer, _) = match self.receive(cancel, Some(Instant::now() + ANSWER_TIME)) {
+            Ok(received) => received,
+            Err(error) => {
+                self.kill();
+                return Err(error);
+            }
+        };
         if answer.is_success { Ok(answer) } else { Err(failed(kind, &answer)) }
     }
 
@@ -319,12 +339,15 @@ impl Criu {
     /// undoes what it has done, and the error is that of `react`. Returns the pid in the answer to a
     /// restore.
     ///
-    /// When `cancel` becomes readable, the request is cancelled: CRIU is killed.
+    /// When `cancel` becomes readable, the request is cancelled. A dump is made to fail at the next
+    /// announcement, so that CRIU brings the processes, and the sockets that it has put into repair
+    /// mode, back to what they were. If there is none within [`CANCEL_TIME`], CRIU is killed, and a
+    /// restore always is.
     pub(crate) fn request(
         &mut self,
         kind: RequestKind,
         options: &Message,
-        cancel: Option<BorrowedFd<'_>>,
+        mut cancel: Option<BorrowedFd<'_>>,
         mut react: impl FnMut(Notice) -> Result<()>,
     ) -> Result<i32> {
         let mut request = Message::default();
@@ -332,9 +355,18 @@ impl Criu {
         request.message(2, options);
         self.send(&request)?;
         let mut refused = None;
+        // Whether the next announcement is answered with a failure.
+        let mut fails = false;
+        let mut deadline = None;
         loop {
-            let (answer, fd) = match self.receive(cancel) {
+            let (answer, fd) = match self.receive(cancel, deadline) {
                 Ok(received) => received,
+                Err(error) if error.kind() == ErrorKind::Cancelled && kind != RequestKind::Restore => {
+                    fails = refused.is_none();
+                    refused = refused.or(Some(error));
+                    (cancel, deadline) = (None, Some(Instant::now() + CANCEL_TIME));
+                    continue;
+                }
                 Err(error) => {
                     self.kill();
                     return Err(refused.unwrap_or(error));
@@ -356,14 +388,14 @@ impl Criu {
                 }
                 return Ok(answer.pid);
             }
-            let reaction = match refused {
-                None => react(Notice { script: answer.script, pid: answer.pid, fd }),
-                Some(_) => Ok(()),
-            };
+            if refused.is_none() {
+                refused = react(Notice { script: answer.script, pid: answer.pid, fd }).err();
+                fails = refused.is_some();
+            }
             let mut reply = Message::default();
             reply.number(1, RequestKind::Notify as i64);
-            reply.number(3, reaction.is_ok().into());
-            refused = refused.or(reaction.err());
+            // What CRIU undoes then is announced too, and is not to fail.
+            reply.number(3, (!std::mem::take(&mut fails)).into());
             // A failure means that CRIU has ended, which the next receive reports.
             drop(self.send(&reply));
         }
@@ -376,14 +408,22 @@ impl Criu {
         }
     }
 
-    /// Waits for the next message of CRIU.
-    fn receive(&self, cancel: Option<BorrowedFd<'_>>) -> Result<(Answer, Option<OwnedFd>)> {
+    /// Waits for the next message of CRIU, until `deadline` if there is one.
+    fn receive(
+        &self,
+        cancel: Option<BorrowedFd<'_>>,
+        deadline: Option<Instant>,
+    ) -> Result<(Answer, Option<OwnedFd>)> {
         let Some(socket) = &self.socket else { return Err(ended()) };
         let [_, cancel] = Watch::cancel(cancel).entries();
+        let timeout_ms = deadline.map_or(-1, |end| {
+            i32::try_from(end.saturating_duration_since(Instant::now()).as_millis()).unwrap_or(i32::MAX)
+        });
         let [news, cancelled] =
-            fd::poll_many([Some((socket.as_fd(), libc::POLLIN)), cancel], -1).context(|| "poll")?;
+            fd::poll_many([Some((socket.as_fd(), libc::POLLIN)), cancel], timeout_ms).context(|| "poll")?;
         if news == 0 {
             Watch::check([0, cancelled])?;
+            return Err(Error::new(ErrorKind::System, "criu does not answer in time"));
         }
         let mut buffer = vec![0; MESSAGE_MAX];
         let (length, fd) = match socket::recv_fd(socket, &mut buffer) {
@@ -435,6 +475,7 @@ fn failed(kind: RequestKind, answer: &Answer) -> Error {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)]
 mod tests {
     use super::*;
 
@@ -460,7 +501,7 @@ mod tests {
     fn a_program_that_is_missing_or_no_criu() {
         let start = |program: &str| {
             let stdio = [Stdio::null(), Stdio::null(), Stdio::null()];
-            Criu::start(Some(OsStr::new(program)), stdio, None).unwrap_err()
+            Criu::start(Some(OsStr::new(program)), stdio, None, None).unwrap_err()
         };
         let missing = start("no-such-criu");
         assert_eq!(missing.kind(), ErrorKind::Unsupported);
@@ -470,5 +511,58 @@ mod tests {
              CRIU 3.16 or newer (criu.org)"
         );
         assert_eq!(start("/bin/true").report(), "criu has ended without an answer");
+    }
+
+    /// Makes a program that never ends, and the other end of its socket.
+    // `Criu::kill` waits for it.
+    #[allow(clippy::zombie_processes)]
+    fn silent() -> (Criu, OwnedFd) {
+        let child = Command::new("/bin/sleep").arg("1000").spawn().unwrap();
+        let (ours, theirs) = socket::pair(SockType::SeqPacket).unwrap();
+        let pid = child.id() as i32;
+        (Criu { pid, pidfd: Some(pidfd_open(pid).unwrap()), socket: Some(ours) }, theirs)
+    }
+
+    #[test]
+    fn a_program_that_does_not_answer() {
+        let (mut criu, _theirs) = silent();
+        let error = criu.receive(None, Some(Instant::now())).unwrap_err();
+        assert_eq!(error.report(), "criu does not answer in time");
+        // Without its other end, a pipe is readable.
+        let event = fd::pipe().unwrap().0;
+        let error = criu.check_version(Some(event.as_fd())).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Cancelled);
+        assert!(criu.pidfd.is_none(), "it still runs");
+    }
+
+    /// CRIU is told to fail once, and then to go on with what it undoes.
+    #[test]
+    fn a_dump_that_is_cancelled() {
+        let (mut criu, theirs) = silent();
+        let event = fd::pipe().unwrap().0;
+        let peer = std::thread::spawn(move || {
+            let mut buffer = [0; 64];
+            let mut receive = || {
+                let (length, _) = socket::recv_fd(&theirs, &mut buffer).unwrap();
+                buffer.get(..length).unwrap().to_vec()
+            };
+            // type: DUMP opts {}
+            assert_eq!(receive(), b"\x08\x01\x12\x00");
+            for notify_success in [0, 1] {
+                // Later than the cancellation.
+                std::thread::sleep(Duration::from_millis(200));
+                socket::send(&theirs, b"\x08\x06\x10\x01").unwrap();
+                assert_eq!(receive(), [8, 6, 0x18, notify_success]);
+            }
+            // type: DUMP success: false
+            socket::send(&theirs, b"\x08\x01\x10\x00").unwrap();
+        });
+        let options = Message::default();
+        let dumped = criu.request(RequestKind::Dump, &options, Some(event.as_fd()), |_| {
+            panic!("the caller is not told of what is undone")
+        });
+        assert_eq!(dumped.unwrap_err().kind(), ErrorKind::Cancelled);
+        peer.join().unwrap();
+        criu.kill();
     }
 }

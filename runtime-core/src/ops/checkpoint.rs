@@ -135,17 +135,17 @@ impl CheckpointBuilder {
         let log = if kind == RequestKind::PreDump { c"pre-dump.log" } else { c"dump.log" };
         // CRIU is asked first: without it, no directory is made.
         let null = || [Stdio::null(), Stdio::null(), Stdio::null()];
-        let mut criu = Criu::start(self.images.program.as_deref(), null(), None)?;
+        let cancel = self.cancel.as_ref().map(AsFd::as_fd);
+        let mut criu = Criu::start(self.images.program.as_deref(), null(), None, cancel)?;
         if kind == RequestKind::PreDump {
-            criu.check_feature(Feature::MemTrack)?;
+            criu.check_feature(Feature::MemTrack, cancel)?;
         }
         if self.images.lazy_pages {
-            criu.check_feature(Feature::LazyPages)?;
+            criu.check_feature(Feature::LazyPages, cancel)?;
         }
         let dirs = self.images.open(true, log.to_owned())?;
         let options = self.options(kind, &record, external, &dirs)?;
         let ready = &mut self.lazy_ready;
-        let cancel = self.cancel.as_ref().map(AsFd::as_fd);
         let dumped = criu.request(kind, &options, cancel, |notice: Notice| {
             if notice.script == "status-ready"
                 && let Some(ready) = ready.take()

@@ -235,7 +235,8 @@ impl RestoreBuilder {
                 None => CommandStdio::inherit(),
             });
             let restorer = Restorer { work_dir: dirs.work(), inherited, tree, mount_point: point };
-            let mut criu = Criu::start(images.program.as_deref(), stdio, Some(restorer))?;
+            let cancel = self.options.cancel();
+            let mut criu = Criu::start(images.program.as_deref(), stdio, Some(restorer), cancel)?;
             dirs.set_work(criu.work_dir()?);
             mount_points::make(&config, &rootfs, &sources)?;
             let cgroup = tx.make_cgroup(entry)?;

@@ -10,6 +10,7 @@ use crate::child::helpers::RestoredBind;
 use crate::config::Config;
 use crate::config::field::{invalid, unsupported};
 use crate::config::mounts::{Mount, MountSource, RESTRICTIONS, restrictions_of};
+use crate::config::namespaces::NamespaceKind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::path::proc::is_procfs;
 use crate::path::root::Leaf;
