@@ -8,7 +8,9 @@ use conformance::{Bundle, Output, Runtime};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A container of the program, and a directory for images.
@@ -208,6 +210,29 @@ fn a_container_that_could_not_be_restored() {
     };
     refused(&join, "that has joined a cgroup namespace");
     other.goes_on_without_images();
+}
+
+#[test]
+fn a_configuration_of_criu_must_be_of_root() {
+    let host = Host::new(|config| config["annotations"] = json!({ "org.criu.config": "criu.conf" }));
+    host.start();
+    let error =
+        "annotations[\\\"org.criu.config\\\"]: \\\"criu.conf\\\" is not an absolute path; hint: the file can";
+    host.checkpoint(&[]).failed_with(1, error).unwrap();
+    host.make_images();
+    host.restore(&[]).failed_with(1, error).unwrap();
+    fs::remove_dir_all(host.images()).unwrap();
+    host.goes_on_without_images();
+}
+
+#[test]
+fn a_user_without_rights_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    std::os::unix::fs::chown(root.path(), Some(65534), None).unwrap();
+    let mut command = Command::new(conformance::bundle::beside("runtime-cli"));
+    command.arg("--root").arg(root.path()).args(["checkpoint", "--image-path", "/nowhere", "c"]);
+    command.uid(65534).current_dir("/");
+    finish(command).unwrap().failed_with(1, "checkpoint and restore need root of the host").unwrap();
 }
 
 #[test]

@@ -2,7 +2,9 @@
 //! checkpoint(1): writes the processes of a container into files, by CRIU.
 
 use super::container::Container;
-use super::images::{DESCRIPTORS, ImageDirs, ImageOptions, ManageCgroups, check_mount_point, image_options};
+use super::images::{
+    DESCRIPTORS, ImageDirs, ImageOptions, ManageCgroups, check_caller, check_mount_point, image_options,
+};
 use super::join::root_of;
 use super::state::status;
 use crate::cgroup::Cgroup;
@@ -124,6 +126,7 @@ impl CheckpointBuilder {
     }
 
     fn run(mut self, kind: RequestKind) -> Result<()> {
+        check_caller()?;
         let entry = self.container.store.entry(&self.container.id)?.lock_made("checkpoint")?;
         let record = entry.record()?;
         let before = status(&entry, &record)?;
@@ -132,6 +135,7 @@ impl CheckpointBuilder {
             return Err(Error::new(ErrorKind::InvalidState, text));
         }
         let external = check(&record)?;
+        self.images.check(&record.annotations)?;
         let log = if kind == RequestKind::PreDump { c"pre-dump.log" } else { c"dump.log" };
         // CRIU is asked first: without it, no directory is made.
         let null = || [Stdio::null(), Stdio::null(), Stdio::null()];

@@ -5,8 +5,10 @@
 use crate::config::annotations::CRIU_CONFIG;
 use crate::criu::{Message, option};
 use crate::error::{Context, Error, ErrorKind, Result};
+use crate::parent::ids::is_rootless;
 use crate::path;
 use crate::path::file;
+use runtime_sys::text::c_str;
 use runtime_sys::{Errno, fd};
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsString};
@@ -144,6 +146,15 @@ impl ImageOptions {
         Ok(ImageDirs { images, work: work.transpose()?, log, log_path })
     }
 
+    /// Checks the caller's rights, and the configuration file of the annotation.
+    pub(super) fn check(&self, annotations: &BTreeMap<String, String>) -> Result<()> {
+        check_caller()?;
+        match annotations.get(CRIU_CONFIG).map(String::as_str) {
+            None | Some("") => Ok(()),
+            Some(file) => check_config_file(file),
+        }
+    }
+
     /// Adds the options to those of CRIU.
     pub(super) fn fill(&self, to: &mut Message, dirs: &ImageDirs, annotations: &BTreeMap<String, String>) {
         to.number(option::IMAGES_DIR_FD, dirs.images.as_raw_fd().into());
@@ -233,6 +244,43 @@ fn directory(path: &Path, makes: bool) -> Result<OwnedFd> {
     opened.context(what).map_err(|error| error.of_kind(ErrorKind::InvalidConfig))
 }
 
+/// Refuses a caller without the rights that CRIU needs.
+pub(super) fn check_caller() -> Result<()> {
+    if is_rootless()? {
+        let text = "checkpoint and restore need root of the host: the rootless mode of CRIU is not supported";
+        return Err(Error::new(ErrorKind::Unsupported, text));
+    }
+    Ok(())
+}
+
+/// Refuses a configuration file of CRIU that another user could have written: it can name programs,
+/// which CRIU runs as root.
+fn check_config_file(file: &str) -> Result<()> {
+    let refuse = |why: &str| {
+        let text = format!("annotations[{CRIU_CONFIG:?}]: {file:?} {why}");
+        Err(Error::new(ErrorKind::InvalidConfig, text)
+            .with_hint("the file can name programs that CRIU runs as root"))
+    };
+    if !file.starts_with('/') {
+        return refuse("is not an absolute path");
+    }
+    let path = c_str(file);
+    let st = path.and_then(|path| fd::stat_at(fd::CWD, &path, 0)).map_err(|errno| {
+        Error::os(errno, format!("annotations[{CRIU_CONFIG:?}]: stat {file:?}"))
+            .of_kind(ErrorKind::InvalidConfig)
+    })?;
+    if st.st_mode & libc::S_IFMT != libc::S_IFREG {
+        return refuse("is not a regular file");
+    }
+    if st.st_uid != 0 {
+        return refuse(&format!("belongs to user {}", st.st_uid));
+    }
+    if st.st_mode & libc::S_IWOTH != 0 || st.st_mode & libc::S_IWGRP != 0 && st.st_gid != 0 {
+        return refuse(&format!("can be changed by others (mode {:04o})", st.st_mode & 0o7777));
+    }
+    Ok(())
+}
+
 /// Refuses the path of a mount in the container that CRIU would read as another one: it puts paths
 /// into brackets, as in `mnt[/path]:name` (CVE-2026-119101, CVE-2026-119614).
 pub(super) fn check_mount_point(path: &str) -> Result<()> {
@@ -244,6 +292,7 @@ pub(super) fn check_mount_point(path: &str) -> Result<()> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)]
 mod tests {
     use super::*;
 
@@ -255,6 +304,37 @@ mod tests {
         let many: String = (0..9).map(|n| format!("Error (x:{n}): y\n")).collect();
         assert_eq!(errors_of(&many), "Error (x:5): y; Error (x:6): y; Error (x:7): y; Error (x:8): y");
         assert_eq!(errors_of("no Errors here"), "");
+    }
+
+    #[test]
+    fn a_configuration_file_that_others_could_write() {
+        use std::os::unix::fs::PermissionsExt;
+        let refused = |file: &str, why: &str| {
+            let error = check_config_file(file).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidConfig);
+            let text = format!("annotations[\"org.criu.config\"]: {why}");
+            assert!(error.report().starts_with(&text), "{}", error.report());
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("criu.conf");
+        let name = file.to_str().unwrap();
+        refused("criu.conf", "\"criu.conf\" is not an absolute path");
+        refused(name, &format!("stat {name:?}: no such file"));
+        refused("/dev/null", "\"/dev/null\" is not a regular file");
+        std::fs::write(&file, "").unwrap();
+        let mode = |mode| std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+        if !nix::unistd::geteuid().is_root() {
+            return refused(name, &format!("{name:?} belongs to user"));
+        }
+        mode(0o664);
+        check_config_file(name).unwrap();
+        mode(0o646);
+        refused(name, &format!("{name:?} can be changed by others (mode 0646)"));
+        mode(0o664);
+        std::os::unix::fs::chown(&file, None, Some(1)).unwrap();
+        refused(name, &format!("{name:?} can be changed by others (mode 0664)"));
+        std::os::unix::fs::chown(&file, Some(1), None).unwrap();
+        refused(name, &format!("{name:?} belongs to user 1"));
     }
 
     #[test]

@@ -173,6 +173,7 @@ impl RestoreBuilder {
         let caller = Caller { capabilities: available_capabilities(&spec, &own)?, namespaces: own };
         let config = Config::new(&spec, &bundle.path, &caller, warnings).traced(Mark::CheckConfig)?;
         check(&config)?;
+        self.images.check(&config.annotations)?;
         if container.store.has(&container.id) {
             return Err(Error::new(ErrorKind::AlreadyExists, "container with given ID already exists"));
         }
