@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 pub(super) fn checkpoint(context: &CommandContext<'_>) -> Result<u8, Failure> {
     let flags = context.flags;
-    warn_about_users(context)?;
+    check_user()?;
     let container = context.container()?;
     // An unknown container is the error to report, even with a wrong value.
     container.state()?;
@@ -53,10 +53,12 @@ pub(super) fn checkpoint(context: &CommandContext<'_>) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Warns a user without root, as runc does: CRIU may lack permissions.
-pub(super) fn warn_about_users(context: &CommandContext<'_>) -> Result<(), Failure> {
+/// Refuses a user without root, before anything else is looked at. runc only warns.
+pub(super) fn check_user() -> Result<(), Failure> {
     if !geteuid().is_root() || !is_initial_user_namespace()? {
-        context.log.warning("checkpoint and restore are untested with rootless containers");
+        return Err(Failure::new(
+            "checkpoint and restore need root of the host: the rootless mode of CRIU is not supported",
+        ));
     }
     Ok(())
 }

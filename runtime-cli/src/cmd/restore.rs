@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `restore`.
 
-use super::checkpoint::{ImageFlags, image_flags, warn_about_users};
+use super::checkpoint::{ImageFlags, check_user, image_flags};
 use super::context::CommandContext;
 use super::create::cgroup_manager;
 use crate::args::flags::{
@@ -18,7 +18,7 @@ use std::path::Path;
 
 pub(super) fn restore(context: &CommandContext<'_>) -> Result<u8, Failure> {
     let flags = context.flags;
-    warn_about_users(context)?;
+    check_user()?;
     if flags.is_set(NO_PIVOT) {
         context.log.warning("--no-pivot is ignored: CRIU makes the root, always by pivot_root");
     }
