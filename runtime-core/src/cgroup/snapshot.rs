@@ -56,7 +56,9 @@ impl Snapshot {
         for (file, old, now) in changed.iter().rev() {
             undo.extend(lines(file, old, now).iter().map(|line| write(file, line)));
         }
-        undo.sort_by_key(|write| write.file == "cpu.max.burst" && write.value != "0");
+        let is_burst = |write: &Write| write.file == "cpu.max.burst" && write.value != "0";
+        let (last, mut undo): (Vec<_>, Vec<_>) = undo.into_iter().partition(is_burst);
+        undo.extend(last);
         undo
     }
 }

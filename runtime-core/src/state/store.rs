@@ -152,7 +152,7 @@ impl Store {
             .filter(|entry| entry.is_dir)
             .filter_map(|entry| ContainerId::new(entry.name.to_str().ok()?).ok())
             .collect();
-        ids.sort();
+        ids.sort_unstable();
         Ok(ids)
     }
 }
