@@ -201,8 +201,8 @@ one that a file in the format of its \"process\" describes.",
         summary: "print the supported features of configurations, as JSON",
         usage: "",
         description: "\
-The format is that of the specification's features.md. Whether the host can do all of
-it is another question; only \"supportedFlags\" are those of the running kernel.",
+The format is that of the specification's features.md. The host may lack some of
+the features; only \"supportedFlags\" are those of the running kernel.",
         flags: &[],
         order: Order::Mixed,
         arguments: (0, 0),
