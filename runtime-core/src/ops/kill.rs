@@ -35,19 +35,20 @@ impl Container {
         }
         let init = record.init.open()?;
         signal_init(&record, signal)?;
+        // The signal was sent. It is no error if a tracer delays the end of init, or if another
+        // command has removed the cgroup by now.
         if let Some(init) = init {
-            // The signal was sent. It is no error if a tracer delays the end of init.
-            if ends(&record, &init).unwrap_or(false) {
-                thaw_rest(&record)?;
-            }
+            runtime_sys::ignore(ends(&record, &init));
         }
+        runtime_sys::ignore(thaw_rest(&record));
         Ok(())
     }
 }
 
-/// Thaws the cgroup of a container whose init has ended while the container was paused. A process of
-/// exec may be left in it, frozen on its way into the container. A stopped container cannot be
-/// resumed, so that process and its caller would wait for ever.
+/// Thaws the cgroup of a container whose init has been killed while the container was paused. A
+/// process of exec may be left in it, frozen on its way into the container. A stopped container
+/// cannot be resumed, so that process and its caller would wait for ever. Init itself runs no more
+/// of its program: its signal is handled first.
 fn thaw_rest(record: &Record) -> Result<()> {
     if !Cgroup::is_frozen(record.cgroup_path())? {
         return Ok(());
