@@ -204,3 +204,30 @@ fn report(socket: BorrowedFd<'_>, (call, errno): (Call, Errno)) {
     // If the init is gone too, there is no process to report to.
     runtime_sys::ignore(socket::send(socket, &Reply::Failed(failure).encode()));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Makes calls under the filter that a process which has taken over the opener would make.
+    struct Prober;
+
+    impl ChildMain for Prober {
+        fn run(self) -> ! {
+            let is_denied = |result: runtime_sys::Result<()>| result == Err(Errno::EPERM);
+            let socket = || socket::pair(SockType::Stream).map(drop);
+            let file = || fd::open(fd::CWD, c"/", libc::O_PATH, 0).map(drop);
+            let join = || ns::unshare(0);
+            let are_allowed = [socket(), file(), join()].iter().all(Result::is_ok);
+            let is_loaded = prctl::set_no_new_privs().is_ok() && load_filter().is_ok();
+            let are_denied = is_denied(socket()) && is_denied(file()) && is_denied(join());
+            runtime_sys::exec::exit(i32::from(!(are_allowed && is_loaded && are_denied)))
+        }
+    }
+
+    #[test]
+    fn the_filter_of_the_opener_allows_no_socket_no_file_and_no_namespace() {
+        let (_, pidfd) = clone3(0, false, None, Prober).unwrap();
+        assert_eq!(process::wait(pidfd, 0).unwrap(), process::ExitStatus::Exited(0));
+    }
+}
