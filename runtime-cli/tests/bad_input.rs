@@ -110,7 +110,7 @@ fn a_hint_names_the_place_of_the_mistake() {
     let itself = json!({ "destination": "/tmp", "source": rootfs, "type": "bind", "options": ["rbind"] });
     let mut bundle = bundle.with(|c| c["mounts"].as_array_mut().unwrap().push(itself.clone())).unwrap();
     host.refuses(&bundle, "check of the source: operation not permitted; hint: the source is in the rootfs");
-    // What the hint advises.
+    // The advice of the hint works.
     let mounts = bundle.config["mounts"].as_array_mut().unwrap();
     mounts.pop();
     mounts.insert(0, itself);

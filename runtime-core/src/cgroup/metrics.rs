@@ -294,14 +294,16 @@ pub(super) fn io(text: &str) -> Vec<IoMetrics> {
     let device = |line: &str| {
         let mut words = line.split_ascii_whitespace();
         let (major, minor) = words.next()?.split_once(':')?;
-        let pair = |word: &str| {
-            let (key, value) = word.split_once('=')?;
-            Some((key.to_owned(), value.parse().ok()?))
-        };
         let (major, minor) = (major.parse().ok()?, minor.parse().ok()?);
         Some(IoMetrics { major, minor, stat: collect(&mut words.filter_map(pair)) })
     };
     text.lines().filter_map(device).collect()
+}
+
+/// Parses a word such as `rbytes=1`. The value `max` is the largest number.
+fn pair(word: &str) -> Option<(String, u64)> {
+    let (key, value) = word.split_once('=')?;
+    Some((key.to_owned(), if value == "max" { u64::MAX } else { value.parse().ok()? }))
 }
 
 /// Parses rdma.current and rdma.max: lines such as `mlx5_0 hca_handle=2 hca_object=max`.
@@ -312,10 +314,6 @@ pub(super) fn rdma(current: &str, max: &str) -> Vec<RdmaMetrics> {
             let Some((device, words)) = line.split_once(' ') else { continue };
             let metrics = devices.entry(device).or_default();
             device.clone_into(&mut metrics.device);
-            let pair = |word: &str| {
-                let (key, value) = word.split_once('=')?;
-                Some((key.to_owned(), if value == "max" { u64::MAX } else { value.parse().ok()? }))
-            };
             *field(metrics) = collect(&mut words.split_ascii_whitespace().filter_map(pair));
         }
     };

@@ -232,7 +232,7 @@ pub(crate) struct RestoredFinisher<'a> {
     pub(crate) channel: &'a ChildEnd,
 }
 
-/// What a [`RestoredFinisher`] does.
+/// The steps of a [`RestoredFinisher`].
 #[derive(Debug)]
 pub(crate) struct Finish {
     /// Brings lo up.

@@ -213,7 +213,7 @@ impl Answer {
     }
 }
 
-/// What a CRIU that restores needs from its start on.
+/// The descriptors and the root that a CRIU for a restore has from its start on.
 #[derive(Debug)]
 pub(crate) struct Restorer<'a> {
     pub(crate) work_dir: BorrowedFd<'a>,
@@ -394,7 +394,7 @@ impl Criu {
             }
             let mut reply = Message::default();
             reply.number(1, RequestKind::Notify as i64);
-            // What CRIU undoes then is announced too, and is not to fail.
+            // CRIU then announces each step that it undoes, too. These must not fail.
             reply.number(3, (!std::mem::take(&mut fails)).into());
             // A failure means that CRIU has ended, which the next receive reports.
             drop(self.send(&reply));

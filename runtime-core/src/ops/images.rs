@@ -20,11 +20,11 @@ use std::path::{Path, PathBuf};
 /// runc writes it.
 pub(super) const DESCRIPTORS: &std::ffi::CStr = c"descriptors.json";
 
-/// The configuration file of CRIU without the annotation [`CRIU_CONFIG`], for those who replace runc. CRIU ignores a missing
-/// one.
+/// The configuration file of CRIU without the annotation [`CRIU_CONFIG`]: that of runc, so a host needs
+/// no other one. CRIU ignores a missing file.
 const CONFIG_FILE: &str = "/etc/criu/runc.conf";
 
-/// What CRIU does with the cgroups of a container ([criu.org/CGroups](https://criu.org/CGroups)).
+/// CRIU's way to treat the cgroups of a container ([criu.org/CGroups](https://criu.org/CGroups)).
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ManageCgroups {

@@ -298,7 +298,7 @@ struct Restored<'a> {
     init: Option<(i32, OwnedFd)>,
     /// The socket that the master of the terminal is sent to.
     console: Option<&'a OwnedFd>,
-    /// What is done in the namespaces before the processes go on.
+    /// The steps in the namespaces before the processes go on.
     steps: Finish,
 }
 

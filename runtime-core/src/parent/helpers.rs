@@ -108,7 +108,9 @@ fn unfinished(failure: StepFailure, steps: &Finish) -> Error {
             let name = sysctl.map(|sysctl| show(&sysctl.path).to_string()).unwrap_or_default();
             error.wrap_as(ErrorKind::Setup, format!("linux.sysctl: /proc/{name}")).at("linux.sysctl")
         }
-        step => error.wrap_as(ErrorKind::Setup, format!("finishing the restored namespaces: {step:?}")),
+        Step::ReadonlyRootfs => error.wrap_as(ErrorKind::Setup, "error setting rootfs as readonly"),
+        Step::Loopback => error.wrap_as(ErrorKind::Setup, explain::LOOPBACK),
+        _ => error.wrap_as(ErrorKind::Setup, "entering the restored namespaces"),
     }
 }
 

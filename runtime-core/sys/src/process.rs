@@ -47,7 +47,7 @@ pub fn start_clean(command: &mut std::process::Command) {
     unsafe { std::os::unix::process::CommandExt::pre_exec(command, prepare) };
 }
 
-/// What [`start_engine`] prepares a command with.
+/// The descriptors, the root and the directory of a program that [`start_engine`] prepares.
 #[derive(Debug)]
 pub struct Engine {
     /// Descriptors that the command inherits, under their present numbers.
