@@ -449,16 +449,27 @@ pub(crate) const CASES: &[Case] = &[
         name: "exec in a paused container ends when the container is killed",
         quote: "a stopped container cannot be resumed, so a process of exec in it must not stay frozen",
         run: |runtime| {
-            let bundle = Bundle::new(&["sleep"])?;
-            runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
-            runtime.run(&["pause", "c"])?.ok()?;
-            let mut exec = runtime.command(&["exec", "--ignore-paused", "c", "/probe", "exit", "0"]);
-            let mut exec = exec.stderr(std::process::Stdio::null()).spawn().doing("exec")?;
-            std::thread::sleep(std::time::Duration::from_millis(300));
+            let (_bundle, mut exec) = exec_frozen(runtime)?;
             runtime.run(&["kill", "c", "KILL"])?.ok()?;
             let ended = conformance::runtime::wait(&mut exec);
             host::await_children()?;
             let deleted = runtime.run(&["delete", "c"])?;
+            ensure!(!ended?.success(), "exec succeeded");
+            deleted.ok().map(drop)
+        },
+    },
+    Case {
+        name: "exec in a paused container ends when a container that has stopped is deleted",
+        quote: "the same, if init was not killed by the runtime: delete ends all processes in the cgroup",
+        run: |runtime| {
+            let (_bundle, mut exec) = exec_frozen(runtime)?;
+            let pid = runtime.state("c")?["pid"].as_i64().unwrap_or_default();
+            ensure!(pid > 0, "no pid");
+            let init = nix::unistd::Pid::from_raw(pid as i32);
+            nix::sys::signal::kill(init, nix::sys::signal::SIGKILL).doing("kill")?;
+            runtime.await_status("c", "stopped")?;
+            let deleted = runtime.run(&["delete", "c"])?;
+            let ended = conformance::runtime::wait(&mut exec);
             ensure!(!ended?.success(), "exec succeeded");
             deleted.ok().map(drop)
         },
@@ -532,6 +543,18 @@ fn check_sockets(container: &Running<'_>, command: &str) -> Result {
     ensure_eq!(not_ours.variable("LISTEN_FDS"), None);
     ensure_eq!(not_ours.fds.keys().copied().collect::<Vec<_>>(), [0, 1, 2, 3]);
     Ok(())
+}
+
+/// Runs the container `c`, pauses it, and starts an exec in it, which is frozen on its way in.
+/// Returns the bundle, which the container needs, and the exec.
+fn exec_frozen(runtime: &Runtime) -> Result<(Bundle, std::process::Child)> {
+    let bundle = Bundle::new(&["sleep"])?;
+    runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
+    runtime.run(&["pause", "c"])?.ok()?;
+    let mut exec = runtime.command(&["exec", "--ignore-paused", "c", "/probe", "exit", "0"]);
+    let exec = exec.stderr(std::process::Stdio::null()).spawn().doing("exec")?;
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    Ok((bundle, exec))
 }
 
 /// A running container `c` whose program sleeps.

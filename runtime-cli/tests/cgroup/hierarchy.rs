@@ -132,6 +132,28 @@ fn frozen_and_nested_cgroups_make_nothing_hang() {
     host.done();
 }
 
+#[test]
+fn a_container_below_a_frozen_cgroup_can_be_paused() {
+    let host = host();
+    let path = if host.runtime.has_systemd_cgroups() { "parent.slice:test:c" } else { "/parent/c" };
+    let bundle = sleeping().with(|c| c["linux"]["cgroupsPath"] = json!(path)).unwrap();
+    let cgroup = host.start(&bundle, "c");
+    let parent = cgroup.parent().unwrap().to_owned();
+    let freeze = |value: &str| fs::write(parent.join("cgroup.freeze"), value).unwrap();
+    let status = |status: &str| host.runtime.await_status("c", status).unwrap();
+    freeze("1");
+    status("paused");
+    host.fails(&["resume", "c"], "container not paused; hint: a cgroup above the container's is frozen");
+    host.ok(&["pause", "c"]);
+    host.fails(&["pause", "c"], "container not running");
+    freeze("0");
+    status("paused");
+    host.ok(&["resume", "c"]);
+    status("running");
+    host.ok(&["delete", "--force", "c"]);
+    host.done();
+}
+
 /// A threaded cgroup, whose cgroup.procs cannot be read.
 #[test]
 fn processes_in_threaded_cgroups_are_found() {

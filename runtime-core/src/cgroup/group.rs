@@ -59,6 +59,12 @@ impl Cgroup {
         }
     }
 
+    /// Returns true if the cgroup itself was told to freeze. It is frozen too if one above it was.
+    pub(crate) fn is_told_to_freeze(&self) -> Result<bool> {
+        let text = fd::read_piece(&self.dir, c"cgroup.freeze");
+        Ok(text.context(|| format!("read {}/cgroup.freeze", self.path))?.starts_with(b"1"))
+    }
+
     /// Moves a process into the cgroup. The move is slow, and not meant for processes that run
     /// already. But no process can be cloned into a cgroup that existed before the container: if
     /// cgroup.kill was ever written, the kernel kills each such process (docs/kernel-features.md).

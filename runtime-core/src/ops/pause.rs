@@ -12,26 +12,41 @@ impl Container {
     /// frozen. Processes that are in uninterruptible sleep for longer than that make it an error, and
     /// are thawed again.
     ///
-    /// Errors: [`ErrorKind::NotFound`]; [`ErrorKind::NotRunning`]: the container has stopped, or is
+    /// A container that is paused only because a cgroup above its own is frozen stays so when that one
+    /// is thawed.
+    ///
+    /// Errors: [`ErrorKind::NotFound`]; [`ErrorKind::NotRunning`]: the container has stopped, or was
     /// paused; [`ErrorKind::Unsupported`]: the container has no cgroup of its own.
     pub fn pause(&self) -> Result<()> {
         let entry = self.store.entry(&self.id)?.lock_made("pause")?;
         let record = entry.record()?;
+        let not_running = || Error::new(ErrorKind::NotRunning, "container not running");
         match status(&entry, &record)? {
-            Status::Running | Status::Created => cgroup(record.cgroup_path())?.freeze(),
-            _ => Err(Error::new(ErrorKind::NotRunning, "container not running")),
+            Status::Running | Status::Created | Status::Paused => {
+                let cgroup = cgroup(record.cgroup_path())?;
+                if cgroup.is_told_to_freeze()? { Err(not_running()) } else { cgroup.freeze() }
+            }
+            _ => Err(not_running()),
         }
     }
 
     /// Thaws a paused container.
     ///
-    /// Errors: [`ErrorKind::NotFound`]; [`ErrorKind::InvalidState`]: the container is not paused.
+    /// Errors: [`ErrorKind::NotFound`]; [`ErrorKind::InvalidState`]: the container was not paused. It
+    /// may be frozen by a cgroup above its own.
     pub fn resume(&self) -> Result<()> {
         let entry = self.store.entry(&self.id)?.lock_made("resume")?;
         let record = entry.record()?;
+        let not_paused = || Error::new(ErrorKind::InvalidState, "container not paused");
         match status(&entry, &record)? {
-            Status::Paused => cgroup(record.cgroup_path())?.thaw(),
-            _ => Err(Error::new(ErrorKind::InvalidState, "container not paused")),
+            Status::Paused => {
+                let cgroup = cgroup(record.cgroup_path())?;
+                if !cgroup.is_told_to_freeze()? {
+                    return Err(not_paused().with_hint("a cgroup above the container's is frozen"));
+                }
+                cgroup.thaw()
+            }
+            _ => Err(not_paused()),
         }
     }
 }
