@@ -168,25 +168,32 @@ impl TreeCloner<'_> {
 /// A process that holds a copy of the caller's mount namespace, which belongs to a new user namespace.
 /// The trees for an existing mount namespace are cloned in that copy.
 pub(crate) struct MntnsHolder<'a> {
+    /// True if the process hides itself, see [`Plan::hide`].
+    pub(crate) hides: bool,
     pub(crate) to_helper: &'a OwnedFd,
     pub(crate) channel: &'a ChildEnd,
 }
 
 impl ChildMain for MntnsHolder<'_> {
     fn run(self) -> ! {
-        let [channel, parent] = self.channel.descriptors();
-        let ready = || -> StepResult {
-            send_place(self.to_helper)?;
-            self.channel.send(Reply::Ready).during(Call::Write)
-        };
-        let shown = close_others(&mut [channel, parent, self.to_helper.as_raw_fd()])
-            .and_then(|()| ready().step(Step::Rootfs));
-        if let Err(failure) = shown {
+        if let Err(failure) = self.show() {
             report_and_exit(Err(failure), self.channel);
         }
         // The parent kills this process. If the parent is killed, the wait ends.
         runtime_sys::ignore(self.channel.wait_go());
         runtime_sys::exec::exit(0)
+    }
+}
+
+impl MntnsHolder<'_> {
+    fn show(&self) -> Result<(), StepFailure> {
+        if self.hides {
+            hide()?;
+        }
+        let [channel, parent] = self.channel.descriptors();
+        close_others(&mut [channel, parent, self.to_helper.as_raw_fd()])?;
+        send_place(self.to_helper).step(Step::Rootfs)?;
+        self.channel.send(Reply::Ready).during(Call::Write).step(Step::Rootfs)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::helpers::close_others;
 use super::mounts::attach_below;
+use super::process::hide;
 use super::report::report_and_exit;
 use super::rootfs::cut_off;
 use crate::boundary::channel::ChildEnd;
@@ -39,6 +40,8 @@ pub(crate) struct Place<'a> {
 /// Nothing is mounted in the caller's namespace, so nothing has to be unmounted there, even if
 /// every process is killed.
 pub(crate) struct RootfsMaker<'a> {
+    /// True if the process hides itself, see [`Plan::hide`](crate::boundary::plan::Plan::hide).
+    pub(crate) hides: bool,
     pub(crate) place: &'a Place<'a>,
     pub(crate) mounts: &'a mut [Mount],
     /// The host's procfs.
@@ -58,6 +61,9 @@ impl ChildMain for RootfsMaker<'_> {
 
 impl RootfsMaker<'_> {
     fn make(self) -> Result<Infallible, StepFailure> {
+        if self.hides {
+            hide()?;
+        }
         close_others(self.holds)?;
         fd::umask(0);
         let mut root = self.enter().step(Step::Propagation)?;

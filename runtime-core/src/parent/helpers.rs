@@ -51,7 +51,7 @@ impl TreeCloning {
 /// Clones a process into a mount namespace that has the host's mounts, locked.
 fn mntns_holder(to_helper: &OwnedFd, plan: &Plan) -> Result<Cloned> {
     let (parent, child) = channel::channel()?;
-    let holder = MntnsHolder { to_helper, channel: &child };
+    let holder = MntnsHolder { hides: !ids::is_rootless()?, to_helper, channel: &child };
     let holder = Cloned::new(libc::CLONE_NEWUSER | libc::CLONE_NEWNS, None, holder, parent)?;
     drop(child);
     match holder.channel.receive().context(|| "recv")? {
@@ -141,7 +141,9 @@ pub(crate) fn make_rootfs(place: &Place<'_>, mounts: &mut [Mount], origins: &[us
         MountKind::Tree { tree: Tree::Cloned(tree), .. } => Some(tree.as_raw_fd()),
         _ => None,
     }));
-    let maker = RootfsMaker { place, mounts: &mut *mounts, proc: &proc, channel: &child, holds: &mut holds };
+    let hides = !ids::is_rootless()?;
+    let maker =
+        RootfsMaker { hides, place, mounts: &mut *mounts, proc: &proc, channel: &child, holds: &mut holds };
     let maker = Cloned::new(0, None, maker, parent)?;
     drop(child);
     match maker.channel.receive_with_fd().context(|| "recv")? {

@@ -6,6 +6,7 @@
 mod asynchronous;
 mod rootfs_mounts;
 mod support;
+mod tracing;
 
 use conformance::Bundle;
 use runtime_core::{ContainerId, DeleteOptions, ErrorKind, Protection, Runtime, Stdio, spec::Status};

@@ -2,6 +2,7 @@
 //! A root file system that is made of the caller's mounts, as a containerd shim gets them.
 
 use crate::support::{alone, children, end, fds, own_id};
+use crate::tracing::inspect;
 use conformance::Bundle;
 use runtime_core::spec::{self, Status};
 use runtime_core::{ContainerBuilder, ContainerId, DeleteOptions, ErrorKind, Runtime, Stdio};
@@ -201,6 +202,16 @@ fn the_layers_of_an_overlay_get_the_ids_of_the_container() {
         assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{error:?}");
         assert!(error.report().contains(text), "{error:?}");
     }
+}
+
+/// The process has the host's root directory and the caller's memory.
+#[test]
+fn the_process_that_mounts_is_hidden_in_its_user_namespace() {
+    let _alone = alone();
+    let image = Image::new().in_user_namespace();
+    let (init, seen) = inspect(|| image.builder([image.overlay(&[])]).create().unwrap());
+    end(init);
+    assert!(!seen.is_empty() && seen.iter().all(|(_, hidden)| *hidden), "{seen:?}");
 }
 
 /// The kernel lets root of the container clear the flags of a mount that was attached later.

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The processes of the library in a new user namespace. It belongs to root of the host, so each process
+//! of this user has all capabilities over a process there that does not hide itself.
+
+use crate::support::{alone, end, own_id};
+use conformance::Bundle;
+use runtime_core::Runtime;
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
+use std::process::Command;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+use sys_testing::notification;
+
+/// Calls `act` with the id of each thread that is about to call open_tree(2), among the calling thread and
+/// the processes that it starts.
+pub(crate) fn before_each_open_tree(mut act: impl FnMut(u32) + Send + 'static) {
+    let (to_watcher, listeners) = channel();
+    // Started before the filter is loaded, so that the watcher is not among the watched.
+    std::thread::spawn(move || {
+        let listener: OwnedFd = listeners.recv().unwrap();
+        loop {
+            let Ok(call) = notification::receive(&listener) else { continue };
+            act(call.thread);
+            // ENOENT: the process was killed meanwhile.
+            runtime_sys::ignore(notification::answer(&listener, call, None));
+        }
+    });
+    let step = |code, jt, jf, k| seccomp::Instruction { code, jt, jf, k };
+    let (load, is_equal, answer) = (0x20, 0x15, 0x06);
+    let filter = [
+        step(load, 0, 0, 0),
+        step(is_equal, 0, 1, libc::SYS_open_tree as u32),
+        step(answer, 0, 0, libc::SECCOMP_RET_USER_NOTIF),
+        step(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER as u32;
+    to_watcher.send(runtime_sys::seccomp::load_listening(&filter, flags).unwrap()).unwrap();
+}
+
+/// Returns true for a process in another user namespace than this one.
+pub(crate) fn is_in_other_user_namespace(pid: u32) -> bool {
+    let namespace = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/user"));
+    namespace(&pid.to_string()).is_ok_and(|other| other != namespace("self").unwrap())
+}
+
+fn children() -> BTreeSet<u32> {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    let of = |thread: std::io::Result<std::fs::DirEntry>| {
+        // A thread may end meanwhile.
+        std::fs::read_to_string(thread.unwrap().path().join("children")).unwrap_or_default()
+    };
+    threads
+        .flat_map(|thread| of(thread).split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>())
+        .collect()
+}
+
+/// Returns true if root without capabilities cannot follow a link in the process's /proc.
+fn is_hidden(pid: u32) -> bool {
+    let mut look = Command::new("setpriv");
+    look.args(["--bounding-set=-all", "--inh-caps=-all", "readlink", "-v"]).arg(format!("/proc/{pid}/cwd"));
+    let output = look.output().unwrap();
+    String::from_utf8(output.stderr).unwrap().contains("Permission denied")
+}
+
+/// Calls `make`. Returns the processes that it starts in other user namespaces, and whether each is hidden.
+pub(crate) fn inspect<T>(make: impl FnOnce() -> T) -> (T, Vec<(u32, bool)>) {
+    let before = children();
+    let (to_test, seen) = channel();
+    before_each_open_tree(move |_| {
+        for pid in children().difference(&before).filter(|pid| is_in_other_user_namespace(**pid)) {
+            // Without `protect_program` a process is dumpable for the first microseconds of its life.
+            let hidden = (0..20).any(|_| {
+                std::thread::sleep(Duration::from_millis(5));
+                is_hidden(*pid)
+            });
+            to_test.send((*pid, hidden)).unwrap();
+        }
+    });
+    (make(), seen.try_iter().collect())
+}
+
+/// A process holds a copy of the caller's mount namespace in a new user namespace, while the trees for a
+/// joined mount namespace are cloned.
+#[test]
+fn the_holder_of_a_mount_namespace_is_hidden() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(root.path());
+    let maps = json!([{ "containerID": 0, "hostID": 100_000, "size": 100 }]);
+    let first = Bundle::new(&["sleep"])
+        .unwrap()
+        .with(|config| {
+            let linux = &mut config["linux"];
+            linux["namespaces"].as_array_mut().unwrap().push(json!({ "type": "user" }));
+            (linux["uidMappings"], linux["gidMappings"]) = (maps.clone(), maps);
+        })
+        .unwrap();
+    let first_init = runtime.builder(own_id("first"), first.path()).run().unwrap();
+    let second = Bundle::new(&["sleep"])
+        .unwrap()
+        .with(|config| {
+            let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
+            namespaces.retain(|namespace| namespace["type"] != "mount");
+            for (kind, file) in [("mount", "mnt"), ("user", "user")] {
+                let path = format!("/proc/{}/ns/{file}", first_init.pid());
+                namespaces.push(json!({ "type": kind, "path": path }));
+            }
+        })
+        .unwrap();
+    let (second_init, seen) = inspect(|| {
+        runtime.builder(own_id("second"), second.path()).create().unwrap_or_else(|e| panic!("{e:?}"))
+    });
+    end(second_init);
+    end(first_init);
+    assert!(!seen.is_empty() && seen.iter().all(|(_, hidden)| *hidden), "{seen:?}");
+}
