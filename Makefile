@@ -71,6 +71,13 @@ check: lint
 	$(RUNNER)="$(UNSHARE)" $(CARGO) test --quiet $(UNIT) -- $(NOT_FOR_USERS)
 	$(CARGO) test --quiet --workspace --doc
 
+# Checks that libraries and programs compile with the oldest Rust that Cargo.toml promises.
+MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+.PHONY: msrv
+msrv:
+	rustup toolchain install --no-self-update --profile minimal $(MSRV)
+	$(CARGO) +$(MSRV) check --quiet --locked --workspace --lib --bins --features runtime-core/tokio --target-dir target/msrv
+
 # Writes the public items of the libraries to docs/api. `public-api-check` compares them instead.
 API := conformance/public-api
 LIBRARIES := runtime-core seccomp

@@ -62,12 +62,12 @@ impl Source {
         let file = match sources.find(path, false).map_err(failed)? {
             BindSource::Host(file) => file,
             BindSource::FromContainer(_) => {
-                let why = format_args!("restore cannot mount {}, which is inside of the rootfs", show(path));
+                let why = format!("restore cannot mount {}, which is inside of the rootfs", show(path));
                 return Err(unsupported(&at, why));
             }
         };
         let Some(name) = name_of(&file).map_err(failed)? else {
-            let why = format_args!("criu could not find {} by a path of the host", show(path));
+            let why = format!("criu could not find {} by a path of the host", show(path));
             return Err(unsupported(&at, why));
         };
         let own = restrictions_of(fd::mount_flags(&file).map_err(failed)?);
