@@ -37,7 +37,9 @@ pub(crate) fn checked(mut given: Vec<spec::Mount>, bundle: &str, rootfs: &str) -
         }
         let at = format_args!("rootfs_mounts[{i}]");
         take_mappings(at, mount)?;
-        let layers = if mount.kind == "overlay" { layer_map(at, i, mount)? } else { None };
+        // A bind mount has the mappings itself, whatever its type is called.
+        let is_bind = mount.options.iter().any(|option| option == "bind" || option == "rbind");
+        let layers = if mount.kind == "overlay" && !is_bind { layer_map(at, i, mount)? } else { None };
         let checked = Mount::checked(at, mount, bundle, &clean(rootfs))?;
         let unfit = match &checked.source {
             MountSource::Remount { .. } => Some("options"),
@@ -63,13 +65,18 @@ pub(crate) fn checked(mut given: Vec<spec::Mount>, bundle: &str, rootfs: &str) -
     mounts.collect()
 }
 
-/// Turns containerd's options `uidmap` and `gidmap` into the properties of config.json.
+/// Turns containerd's options `uidmap` and `gidmap` into the properties of config.json. The other options
+/// keep their indices, which are in errors: an empty option has no effect.
 fn take_mappings(at: Arguments<'_>, mount: &mut spec::Mount) -> Result<()> {
-    let spec::Mount { options, uid_mappings, gid_mappings, .. } = mount;
-    for (name, mappings) in [("uidmap=", uid_mappings), ("gidmap=", gid_mappings)] {
-        let Some(i) = options.iter().position(|option| option.starts_with(name)) else { continue };
-        let option = options.remove(i);
-        for range in option.strip_prefix(name).unwrap_or_default().split(',') {
+    for (i, option) in mount.options.iter_mut().enumerate() {
+        let (ranges, mappings) = if let Some(ranges) = option.strip_prefix("uidmap=") {
+            (ranges, &mut mount.uid_mappings)
+        } else if let Some(ranges) = option.strip_prefix("gidmap=") {
+            (ranges, &mut mount.gid_mappings)
+        } else {
+            continue;
+        };
+        for range in ranges.split(',') {
             let mut numbers = range.split(':').map(str::parse);
             let (Some(Ok(container_id)), Some(Ok(host_id)), Some(Ok(size)), None) =
                 (numbers.next(), numbers.next(), numbers.next(), numbers.next())
@@ -79,6 +86,7 @@ fn take_mappings(at: Arguments<'_>, mount: &mut spec::Mount) -> Result<()> {
             };
             mappings.push(spec::IdMapping { container_id, host_id, size });
         }
+        option.clear();
     }
     Ok(())
 }

@@ -195,6 +195,11 @@ fn the_layers_of_an_overlay_get_the_ids_of_the_container() {
         assert_eq!((file.uid(), file.gid()), (100_000, 200_000));
         end(init);
     }
+    // A bind mount has the mappings itself, whatever its type is called.
+    let bind = mount("overlay", image.path("base"), "", &["bind", maps[0], maps[1]]);
+    let init = image.builder([bind]).create().unwrap();
+    assert_eq!(std::fs::metadata(in_container(init.pid(), "")).unwrap().uid(), 100_000);
+    end(init);
     for (maps, text) in
         [(&["uidmap=0:1"][..], "CONTAINER_ID:HOST_ID:SIZE"), (&["uidmap=0:1:1"], "must be given together")]
     {
@@ -269,6 +274,17 @@ fn a_failure_leaves_nothing() {
             ErrorKind::Setup,
             "rootfs_mounts[0].source",
             "missing: no such file or directory",
+        ),
+        (
+            vec![mount(
+                "bind",
+                image.path("base"),
+                "",
+                &["uidmap=0:1:1", "gidmap=0:1:1", "bind", "nonsense"],
+            )],
+            ErrorKind::InvalidConfig,
+            "rootfs_mounts[0].options[3]",
+            "nonsense",
         ),
         (vec![image.overlay(&["nonsense=1"])], ErrorKind::Setup, "rootfs_mounts[0]", "the kernel reports"),
         (
