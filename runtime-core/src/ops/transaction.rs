@@ -154,7 +154,11 @@ impl Transaction<'_> {
     /// Makes the plan of the child. If given, `network` is the network namespace that the child
     /// enters instead of making one.
     pub(super) fn plan(&self, extras: Extras, network: Option<&mut NewNetwork>) -> Result<Plan> {
-        let host = Host { rootfs: &self.target.rootfs, hierarchy: self.target.hierarchy.mount_point() };
+        let host = Host {
+            rootfs: &self.target.rootfs,
+            hierarchy: self.target.hierarchy.mount_point(),
+            cancel: self.options.cancel(),
+        };
         let mut plan = prepare::for_create(self.config, self.id(), &host, extras)
             .map_err(|error| if error.kind() == ErrorKind::Setup { start_failed(error) } else { error })
             .traced(Mark::Plan)?;

@@ -132,7 +132,13 @@ pub(crate) fn user_namespace(uid: &[IdRange], gid: &[IdRange]) -> Result<OwnedFd
 
 /// Makes the root file system of `mounts` in a process of its own: a detached tree, which is gone
 /// with its last descriptor. `origins` has for each mount the index of the caller's mount that it is for.
-pub(crate) fn make_rootfs(place: &Place<'_>, mounts: &mut [Mount], origins: &[usize]) -> Result<OwnedFd> {
+/// Fails if `cancel` becomes readable meanwhile: a file system may wait for the network or for a program.
+pub(crate) fn make_rootfs(
+    place: &Place<'_>,
+    mounts: &mut [Mount],
+    origins: &[usize],
+    cancel: Option<BorrowedFd<'_>>,
+) -> Result<OwnedFd> {
     let (parent, child) = channel::channel()?;
     let proc = proc::host()?;
     let mut holds: Vec<RawFd> = child.descriptors().into();
@@ -146,6 +152,7 @@ pub(crate) fn make_rootfs(place: &Place<'_>, mounts: &mut [Mount], origins: &[us
         RootfsMaker { hides, place, mounts: &mut *mounts, proc: &proc, channel: &child, holds: &mut holds };
     let maker = Cloned::new(0, None, maker, parent)?;
     drop(child);
+    maker.channel.is_readable(-1, cancel)?;
     match maker.channel.receive_with_fd().context(|| "recv")? {
         (Some(Reply::Ready), Some(tree)) => Ok(tree),
         (Some(Reply::Failed(failure)), _) => {

@@ -9,7 +9,7 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use crate::state::filter::CompiledFilter;
 use runtime_sys::text::c_str;
 use std::ffi::{CStr, CString, OsString};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 /// The options of create and exec that become part of the plan.
@@ -42,8 +42,10 @@ pub(crate) struct Extras {
 #[derive(Debug)]
 pub(crate) struct RootfsMounts {
     pub(crate) mounts: Vec<RootfsMount>,
-    pub(crate) make: fn(&[RootfsMount], &Place<'_>) -> Result<OwnedFd>,
+    pub(crate) make: MakeRootfs,
 }
+
+type MakeRootfs = fn(&[RootfsMount], &Place<'_>, Option<BorrowedFd<'_>>) -> Result<OwnedFd>;
 
 /// Returns `env`, which has one entry for each name, with the variables of the caller set. Fails for
 /// a variable that cannot be in an environment.
@@ -68,13 +70,15 @@ fn bad_variable(why: String) -> Error {
     Error::new(ErrorKind::InvalidConfig, format!("invalid environment variable of the caller: {why}"))
 }
 
-/// A container's places on the host.
+/// A container's places on the host, and the caller's event.
 #[derive(Debug)]
 pub(crate) struct Host<'a> {
     /// The absolute path of the container's root.
     pub(crate) rootfs: &'a str,
     /// The mount point of cgroup2.
     pub(crate) hierarchy: &'a CStr,
+    /// The event that cancels the operation.
+    pub(crate) cancel: Option<BorrowedFd<'a>>,
 }
 
 /// Converts text of a configuration or of a record.

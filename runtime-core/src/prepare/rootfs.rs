@@ -46,7 +46,7 @@ pub(super) fn rootfs(
         Some(given) => {
             let locks = trees.cloner() != Cloner::Parent;
             let place = Place { path, dir: &dir, may_be_chrooted: may_be_chrooted()?, locks };
-            Tree::Cloned((given.make)(&given.mounts, &place)?)
+            Tree::Cloned((given.make)(&given.mounts, &place, host.cancel)?)
         }
         None => rootfs_tree(&dir, path, config, &mut trees)?,
     };

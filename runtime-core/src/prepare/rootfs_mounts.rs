@@ -19,11 +19,15 @@ use libc::{MS_PRIVATE, MS_SLAVE};
 use runtime_sys::mount::{Depth, MountAttr, attr};
 use std::ffi::CStr;
 use std::fmt::Arguments;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-/// Makes the mounts, as a detached tree.
-pub(crate) fn make(mounts: &[RootfsMount], place: &Place<'_>) -> Result<OwnedFd> {
+/// Makes the mounts, as a detached tree. Fails if `cancel` becomes readable meanwhile.
+pub(crate) fn make(
+    mounts: &[RootfsMount],
+    place: &Place<'_>,
+    cancel: Option<BorrowedFd<'_>>,
+) -> Result<OwnedFd> {
     let (mut all, mut origins) = (Vec::new(), Vec::new());
     for (i, m) in mounts.iter().enumerate() {
         let at = format_args!("rootfs_mounts[{i}]");
@@ -37,7 +41,7 @@ pub(crate) fn make(mounts: &[RootfsMount], place: &Place<'_>) -> Result<OwnedFd>
         }
         origins.resize(all.len(), i);
     }
-    helpers::make_rootfs(place, &mut all, &origins)
+    helpers::make_rootfs(place, &mut all, &origins, cancel)
 }
 
 /// Makes the plan of the mounts that an overlay with id-mapped layers is made of: a tmpfs, which the

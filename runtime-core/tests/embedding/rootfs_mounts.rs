@@ -2,11 +2,12 @@
 //! A root file system that is made of the caller's mounts, as a containerd shim gets them.
 
 use crate::support::{alone, children, end, fds, own_id};
-use crate::tracing::inspect;
+use crate::tracing::{before_each_open_tree, inspect, is_in_other_user_namespace};
 use conformance::Bundle;
 use runtime_core::spec::{self, Status};
 use runtime_core::{ContainerBuilder, ContainerId, DeleteOptions, ErrorKind, Runtime, Stdio};
 use serde_json::{Value, json};
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -217,6 +218,26 @@ fn the_process_that_mounts_is_hidden_in_its_user_namespace() {
     let (init, seen) = inspect(|| image.builder([image.overlay(&[])]).create().unwrap());
     end(init);
     assert!(!seen.is_empty() && seen.iter().all(|(_, hidden)| *hidden), "{seen:?}");
+}
+
+#[test]
+fn cancel_ends_the_process_that_mounts() {
+    let _alone = alone();
+    let image = Image::new().in_user_namespace();
+    let before = (mounts_here(), children());
+    let (event, mut writer) = std::io::pipe().unwrap();
+    before_each_open_tree(move |pid| {
+        if is_in_other_user_namespace(pid) {
+            // EPIPE: the test has failed, and a later process comes here.
+            runtime_sys::ignore(writer.write_all(b"x"));
+            std::thread::sleep(Duration::from_secs(2));
+        }
+    });
+    let begin = Instant::now();
+    let error = image.builder([image.overlay(&[])]).cancel(event.into()).create().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled, "{error:?}");
+    assert!(begin.elapsed() < Duration::from_secs(2), "{error:?}");
+    assert_eq!((mounts_here(), children()), before);
 }
 
 /// The kernel lets root of the container clear the flags of a mount that was attached later.
