@@ -33,6 +33,9 @@ pub(crate) struct Place<'a> {
     /// True if a less privileged user namespace gets the mounts, which must not be able to undo
     /// their restrictions.
     pub(crate) locks: bool,
+    /// True if a bind mount receives the mounts that the host makes on its source
+    /// (`linux.rootfsPropagation`).
+    pub(crate) receives: bool,
 }
 
 /// A process that mounts in a mount namespace of its own, on the path of the rootfs, and sends a

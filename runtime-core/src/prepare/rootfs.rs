@@ -45,7 +45,8 @@ pub(super) fn rootfs(
     let tree = match given {
         Some(given) => {
             let locks = trees.cloner() != Cloner::Parent;
-            let place = Place { path, dir: &dir, may_be_chrooted: may_be_chrooted()?, locks };
+            let receives = is_slave(config);
+            let place = Place { path, dir: &dir, may_be_chrooted: may_be_chrooted()?, locks, receives };
             Tree::Cloned((given.make)(&given.mounts, &place, host.cancel)?)
         }
         None => rootfs_tree(&dir, path, config, &mut trees)?,
@@ -92,7 +93,7 @@ fn open_rootfs(path: &str) -> Result<OwnedFd> {
 /// propagate to the host. The mounts below it are slaves, so they still receive mounts from
 /// the host, as a hook or a volume plugin may expect.
 fn rootfs_tree(dir: &OwnedFd, path: &str, config: &Config, trees: &mut Trees) -> Result<Tree> {
-    let private = !matches!(config.rootfs_propagation, Some((MS_SLAVE, _)));
+    let private = !is_slave(config);
     let shape = Shape {
         depth: Depth::All,
         propagation: [Some((MS_SLAVE, Depth::All)), private.then_some((MS_PRIVATE, Depth::One))],
@@ -112,6 +113,11 @@ fn rootfs_tree(dir: &OwnedFd, path: &str, config: &Config, trees: &mut Trees) ->
             _ => error,
         }
     })
+}
+
+/// Returns true if the root receives the mounts that the host makes on its source.
+fn is_slave(config: &Config) -> bool {
+    matches!(config.rootfs_propagation, Some((MS_SLAVE, _)))
 }
 
 /// Returns the number of mounts up to the last one on the root, which covers those before it.

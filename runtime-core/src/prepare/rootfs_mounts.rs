@@ -33,11 +33,11 @@ pub(crate) fn make(
         let at = format_args!("rootfs_mounts[{i}]");
         match (&m.layers, &m.mount.source) {
             (Some(map), MountSource::New { options, .. }) => {
-                let (layers, options) = mapped_layers(at, options, map, place.path)?;
+                let (layers, options) = mapped_layers(at, options, map, place)?;
                 all.extend(layers);
-                all.push(plan(at, &m.mount, Some(&options))?);
+                all.push(plan(at, &m.mount, Some(&options), place)?);
             }
-            _ => all.push(plan(at, &m.mount, None)?),
+            _ => all.push(plan(at, &m.mount, None, place)?),
         }
         origins.resize(all.len(), i);
     }
@@ -52,7 +52,7 @@ fn mapped_layers(
     at: Arguments<'_>,
     options: &[FsOption],
     map: &IdMapConfig,
-    rootfs: &str,
+    place: &Place<'_>,
 ) -> Result<(Vec<Mount>, Vec<FsOption>)> {
     let scratch = NewMount {
         fstype: c"tmpfs".to_owned(),
@@ -74,9 +74,12 @@ fn mapped_layers(
         for layer in filesystem::layers(at, option)? {
             let Some(source) = &layer.value else { continue };
             let name = (mounts.len() - 1).to_string();
-            let tree = bind(at, source, Depth::One, Follow::Yes, Some(map))?;
+            let tree = bind(at, source, Depth::One, Follow::Yes, Some(map), place)?;
             mounts.push(mount(&c_string(at, &name)?, source, tree));
-            own.push(FsOption { key: layer.key, value: Some(c_string(at, &format!("{rootfs}/{name}"))?) });
+            own.push(FsOption {
+                key: layer.key,
+                value: Some(c_string(at, &format!("{}/{name}", place.path))?),
+            });
         }
     }
     Ok((mounts, own))
@@ -99,10 +102,15 @@ fn mount(destination: &CStr, source: &CStr, what: MountKind) -> Mount {
 }
 
 /// Makes the plan of a mount. `instead` are the options of the file system, if not those of `m`.
-fn plan(at: Arguments<'_>, m: &MountConfig, instead: Option<&[FsOption]>) -> Result<Mount> {
+fn plan(
+    at: Arguments<'_>,
+    m: &MountConfig,
+    instead: Option<&[FsOption]>,
+    place: &Place<'_>,
+) -> Result<Mount> {
     let (source, what) = match &m.source {
         MountSource::Bind { path, depth, follow, id_map } => {
-            (path, bind(at, path, *depth, *follow, id_map.as_ref())?)
+            (path, bind(at, path, *depth, *follow, id_map.as_ref(), place)?)
         }
         MountSource::New { kind, fstype, source, options, copy_up } => {
             let options = instead.unwrap_or(options);
@@ -138,6 +146,7 @@ fn bind(
     depth: Depth,
     follow: Follow,
     map: Option<&IdMapConfig>,
+    place: &Place<'_>,
 ) -> Result<MountKind> {
     let id_map = match map {
         Some(map) => {
@@ -152,7 +161,7 @@ fn bind(
     };
     let open = if follow == Follow::No { HostFile::open_last } else { HostFile::open };
     let file = open(path).map_err(|errno| failed(errno, "open"))?;
-    let propagation = [Some((MS_SLAVE, Depth::All)), Some((MS_PRIVATE, Depth::One))];
+    let propagation = [Some((MS_SLAVE, Depth::All)), (!place.receives).then_some((MS_PRIVATE, Depth::One))];
     let shape = Shape { depth, propagation, id_map };
     let leaf = file.leaf;
     match shape.clone_tree(std::os::fd::AsFd::as_fd(&file)) {

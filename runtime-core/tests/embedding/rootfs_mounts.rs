@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 fn mount(kind: &str, source: impl AsRef<Path>, destination: &str, options: &[&str]) -> spec::Mount {
@@ -238,6 +239,31 @@ fn cancel_ends_the_process_that_mounts() {
     assert_eq!(error.kind(), ErrorKind::Cancelled, "{error:?}");
     assert!(begin.elapsed() < Duration::from_secs(2), "{error:?}");
     assert_eq!((mounts_here(), children()), before);
+}
+
+/// A bind mount receives the mounts that the host makes on its source.
+#[test]
+fn the_root_is_a_slave_of_its_source_if_the_configuration_says_so() {
+    let _alone = alone();
+    let images = [("rprivate", false), ("rslave", false), ("rslave", true)].map(|(propagation, user)| {
+        let image = Image::new().with(|config| config["linux"]["rootfsPropagation"] = json!(propagation));
+        if user { image.in_user_namespace() } else { image }
+    });
+    let base = images[0].path("base");
+    let run = |program: &str, args: &[&str]| {
+        assert!(Command::new(program).args(args).arg(&base).status().unwrap().success(), "{program}");
+    };
+    run("mount", &["--bind", base.to_str().unwrap()]);
+    run("mount", &["--make-shared"]);
+    let roots = images.each_ref().map(|image| {
+        let init = image.builder([mount("bind", &base, "", &["rbind"])]).create().ok()?;
+        let table = std::fs::read_to_string(format!("/proc/{}/mountinfo", init.pid())).unwrap();
+        end(init);
+        table.lines().find(|line| line.split(' ').nth(4) == Some("/")).map(str::to_owned)
+    });
+    run("umount", &[]);
+    let are_slaves = roots.each_ref().map(|root| root.as_ref().map(|line| line.contains(" master:")));
+    assert_eq!(are_slaves, [Some(false), Some(true), Some(true)], "{roots:?}");
 }
 
 /// The kernel lets root of the container clear the flags of a mount that was attached later.
