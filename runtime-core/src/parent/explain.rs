@@ -398,7 +398,11 @@ pub(super) fn rootfs_maker(
             let at = format!("rootfs_mounts[{origin}]");
             of_mount(&at, m, call, errno, words).at(&at)
         }
-        None => plain(call, errno).wrap("rootfs_mounts: making the root file system"),
+        None => {
+            let cause =
+                if call == Call::Unshare { namespaces(errno, call.name()) } else { plain(call, errno) };
+            cause.wrap("rootfs_mounts: making the root file system").at("rootfs_mounts")
+        }
     };
     error.of_kind(ErrorKind::Setup).in_step(step)
 }

@@ -3,6 +3,7 @@
 
 pub(super) mod filesystem;
 mod sysfs;
+pub(super) mod user_namespaces;
 
 use super::extras::Host;
 use super::namespaces;
@@ -20,16 +21,16 @@ use crate::config::field::invalid;
 use crate::config::mounts::{Filesystem, Follow, IdMap as IdMapConfig, Mount as MountConfig, MountSource};
 use crate::config::namespaces::{NamespaceKind, Origin};
 use crate::error::{Error, ErrorKind, Result};
-use crate::parent::{explain, helpers};
+use crate::parent::explain;
 use crate::path::root::Leaf;
 use crate::path::{proc, show};
-use crate::values::IdRange;
 use libc::{MS_PRIVATE, MS_SHARED, MS_SLAVE};
 use runtime_sys::mount::{self, Depth, MountAttr, attr};
 use runtime_sys::{Errno, fd};
 use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use user_namespaces::UserNamespaces;
 
 /// Makes the plan of the mounts of a container with this rootfs.
 pub(super) fn mounts(
@@ -45,7 +46,7 @@ pub(super) fn mounts(
         sources: Sources::new(rootfs, host.rootfs),
         hierarchy: host.hierarchy,
         trees,
-        user_namespaces: Vec::new(),
+        user_namespaces: UserNamespaces::default(),
     };
     config.mounts.iter().enumerate().map(|(i, m)| planner.mount(i, m)).collect()
 }
@@ -58,8 +59,7 @@ struct Planner<'a> {
     /// The mount point of the host's cgroup2.
     hierarchy: &'a CStr,
     trees: &'a mut Trees,
-    /// The user namespaces for id-mapped mounts, one for each distinct pair of uid and gid maps.
-    user_namespaces: Vec<(&'a [IdRange], &'a [IdRange], Arc<OwnedFd>)>,
+    user_namespaces: UserNamespaces<'a>,
 }
 
 impl<'a> Planner<'a> {
@@ -190,23 +190,7 @@ impl<'a> Planner<'a> {
             (true, _) => (namespaces.uid_map.as_slice(), namespaces.gid_map.as_slice()),
             (false, _) => (map.uid.as_slice(), map.gid.as_slice()),
         };
-        let known = self.user_namespaces.iter().find(|(u, g, _)| (*u, *g) == (uid, gid));
-        let namespace = match known {
-            Some((_, _, namespace)) => Arc::clone(namespace),
-            None => {
-                let made = helpers::user_namespace(uid, gid).map_err(|error| {
-                    error
-                        .wrap_as(
-                            ErrorKind::Setup,
-                            format!("mounts[{i}]: making a user namespace with its mappings"),
-                        )
-                        .at(&format!("mounts[{i}]"))
-                })?;
-                let made = Arc::new(made);
-                self.user_namespaces.push((uid, gid, Arc::clone(&made)));
-                made
-            }
-        };
+        let namespace = self.user_namespaces.get(format_args!("mounts[{i}]"), uid, gid)?;
         Ok(IdMap { namespace, depth: map.depth })
     }
 }

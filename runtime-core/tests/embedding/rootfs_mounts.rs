@@ -2,7 +2,7 @@
 //! A root file system that is made of the caller's mounts, as a containerd shim gets them.
 
 use crate::support::{alone, children, end, fds, own_id};
-use crate::tracing::{before_each_open_tree, inspect, is_in_other_user_namespace};
+use crate::tracing::{before_each, inspect, is_in_other_user_namespace, refuse};
 use conformance::Bundle;
 use runtime_core::spec::{self, Status};
 use runtime_core::{ContainerBuilder, ContainerId, DeleteOptions, ErrorKind, Runtime, Stdio};
@@ -222,12 +222,52 @@ fn the_process_that_mounts_is_hidden_in_its_user_namespace() {
 }
 
 #[test]
+fn layers_with_the_same_mappings_share_a_user_namespace() {
+    let _alone = alone();
+    let image = Image::new().in_user_namespace();
+    let (to_test, clones) = std::sync::mpsc::channel();
+    before_each(libc::SYS_clone3, move |_| to_test.send(()).unwrap());
+    let [few, many] = [1, 5].map(|count| {
+        let layer = image.path("layer").display().to_string();
+        let layers: String = (0..count)
+            .map(|i| {
+                std::fs::create_dir_all(format!("{layer}/{i}")).unwrap();
+                format!("{layer}/{i}:")
+            })
+            .collect();
+        let lower = format!("lowerdir={layers}{}", image.path("base").display());
+        let maps = ["uidmap=0:100000:65536", "gidmap=0:100000:65536"];
+        end(image.builder([mount("overlay", "overlay", "", &[&lower, maps[0], maps[1]])]).create().unwrap());
+        clones.try_iter().count()
+    });
+    assert_eq!(few, many);
+}
+
+#[test]
+fn a_refused_user_namespace_is_an_error_with_a_hint() {
+    let _alone = alone();
+    let image = Image::new().in_user_namespace();
+    let maps = ["uidmap=0:100000:65536", "gidmap=0:100000:65536"];
+    let user_and_mount = (libc::CLONE_NEWUSER | libc::CLONE_NEWNS) as u32;
+    for (number, flags, field) in [
+        (libc::SYS_unshare, Some(user_and_mount), "rootfs_mounts"),
+        (libc::SYS_clone3, None, "rootfs_mounts[0]"),
+    ] {
+        refuse(number, flags);
+        let error = image.builder([image.overlay(&maps)]).create().unwrap_err();
+        assert_eq!((error.kind(), error.field()), (ErrorKind::Setup, Some(field)), "{error:?}");
+        assert_eq!(error.errno(), Some(libc::EPERM), "{error:?}");
+        assert!(error.report().contains("hint: new namespaces need CAP_SYS_ADMIN"), "{}", error.report());
+    }
+}
+
+#[test]
 fn cancel_ends_the_process_that_mounts() {
     let _alone = alone();
     let image = Image::new().in_user_namespace();
     let before = (mounts_here(), children());
     let (event, mut writer) = std::io::pipe().unwrap();
-    before_each_open_tree(move |pid| {
+    before_each(libc::SYS_open_tree, move |pid| {
         if is_in_other_user_namespace(pid) {
             // EPIPE: the test has failed, and a later process comes here.
             runtime_sys::ignore(writer.write_all(b"x"));
@@ -296,6 +336,7 @@ fn a_failure_leaves_nothing() {
     let image = Image::new();
     let before = (mounts_here(), fds(), children());
     let missing = image.path("missing");
+    let lower_missing = format!("lowerdir={}", missing.display());
     for (mounts, kind, field, text) in [
         (vec![], ErrorKind::InvalidConfig, "rootfs_mounts", "there is no mount"),
         (
@@ -332,6 +373,12 @@ fn a_failure_leaves_nothing() {
             ErrorKind::InvalidConfig,
             "rootfs_mounts[0].options[3]",
             "nonsense",
+        ),
+        (
+            vec![mount("overlay", "overlay", "", &[&lower_missing, "uidmap=0:1:1", "gidmap=0:1:1"])],
+            ErrorKind::Setup,
+            "rootfs_mounts[0].options",
+            "missing: no such file or directory",
         ),
         (vec![image.overlay(&["nonsense=1"])], ErrorKind::Setup, "rootfs_mounts[0]", "the kernel reports"),
         (

@@ -5,6 +5,7 @@
 use crate::support::{alone, end, own_id};
 use conformance::Bundle;
 use runtime_core::Runtime;
+use seccomp::Instruction;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
@@ -13,9 +14,9 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 use sys_testing::notification;
 
-/// Calls `act` with the id of each thread that is about to call open_tree(2), among the calling thread and
-/// the processes that it starts.
-pub(crate) fn before_each_open_tree(mut act: impl FnMut(u32) + Send + 'static) {
+/// Calls `act` with the id of each thread that is about to make the system call `number`, among the calling
+/// thread and the processes that it starts.
+pub(crate) fn before_each(number: i64, mut act: impl FnMut(u32) + Send + 'static) {
     let (to_watcher, listeners) = channel();
     // Started before the filter is loaded, so that the watcher is not among the watched.
     std::thread::spawn(move || {
@@ -27,16 +28,35 @@ pub(crate) fn before_each_open_tree(mut act: impl FnMut(u32) + Send + 'static) {
             runtime_sys::ignore(notification::answer(&listener, call, None));
         }
     });
-    let step = |code, jt, jf, k| seccomp::Instruction { code, jt, jf, k };
-    let (load, is_equal, answer) = (0x20, 0x15, 0x06);
-    let filter = [
-        step(load, 0, 0, 0),
-        step(is_equal, 0, 1, libc::SYS_open_tree as u32),
-        step(answer, 0, 0, libc::SECCOMP_RET_USER_NOTIF),
-        step(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
+    let filter = filter(number, None, libc::SECCOMP_RET_USER_NOTIF);
     let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER as u32;
     to_watcher.send(runtime_sys::seccomp::load_listening(&filter, flags).unwrap()).unwrap();
+}
+
+/// Lets the system call `number`, with `first` as its first argument if given, fail with EPERM in the
+/// calling thread and in the processes that it starts.
+pub(crate) fn refuse(number: i64, first: Option<u32>) {
+    let filter = filter(number, first, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32);
+    runtime_sys::seccomp::load(&filter, 0).unwrap();
+}
+
+fn filter(number: i64, first: Option<u32>, answer: u32) -> [Instruction; 6] {
+    let step = |code, jt, jf, k| Instruction { code, jt, jf, k };
+    // BPF_LD | BPF_W | BPF_ABS, BPF_JMP | BPF_JEQ | BPF_K, BPF_JMP | BPF_JSET | BPF_K, BPF_RET | BPF_K.
+    let (load, is_equal, has_bits, end) = (0x20, 0x15, 0x45, 0x06);
+    [
+        step(load, 0, 0, 0),
+        step(is_equal, 0, 3, number as u32),
+        // The low half of the argument.
+        step(load, 0, 0, 16),
+        match first {
+            Some(value) => step(is_equal, 0, 1, value),
+            // Either way, the next instruction is the answer.
+            None => step(has_bits, 0, 0, 0),
+        },
+        step(end, 0, 0, answer),
+        step(end, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ]
 }
 
 /// Returns true for a process in another user namespace than this one.
@@ -68,7 +88,7 @@ fn is_hidden(pid: u32) -> bool {
 pub(crate) fn inspect<T>(make: impl FnOnce() -> T) -> (T, Vec<(u32, bool)>) {
     let before = children();
     let (to_test, seen) = channel();
-    before_each_open_tree(move |_| {
+    before_each(libc::SYS_open_tree, move |_| {
         for pid in children().difference(&before).filter(|pid| is_in_other_user_namespace(**pid)) {
             // Without `protect_program` a process is dumpable for the first microseconds of its life.
             let hidden = (0..20).any(|_| {
