@@ -344,6 +344,12 @@ pub fn duplicate(file: impl AsFd) -> Result<OwnedFd> {
     new_fd(fcntl(file, FcntlArg::F_DUPFD_CLOEXEC(0))?.into())
 }
 
+/// `int fcntl(int fd, F_DUPFD_CLOEXEC, int least)`: duplicates a descriptor to the lowest free number
+/// that is not below `least`.
+pub fn duplicate_above(file: impl AsFd, least: RawFd) -> Result<OwnedFd> {
+    new_fd(fcntl(file, FcntlArg::F_DUPFD_CLOEXEC(least))?.into())
+}
+
 /// `int fcntl(int fd, F_DUPFD_CLOEXEC, 0)`: duplicates a descriptor that the calling program was
 /// started with, by its number. EBADF: it is not open.
 pub fn duplicate_number(number: RawFd) -> Result<OwnedFd> {

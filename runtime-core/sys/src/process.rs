@@ -93,6 +93,49 @@ pub fn start_engine(command: &mut std::process::Command, engine: Engine) {
     unsafe { std::os::unix::process::CommandExt::pre_exec(command, prepare) };
 }
 
+/// Prepares a command that inherits `fds` as its descriptors 3, 4, ..., besides the standard ones, and
+/// runs until it ends by itself.
+///
+/// The calling program must have these numbers in use for other files, and keep them until the command
+/// has started: std reports a failure of execve(2) through a descriptor, which must not be one of them.
+/// EBUSY: a number is free.
+pub fn pass_fds(command: &mut std::process::Command, fds: Vec<OwnedFd>) -> Result<()> {
+    const FIRST: i32 = 3;
+    let beyond = FIRST + i32::try_from(fds.len()).map_err(|_too_many| Errno::EMFILE)?;
+    if !(FIRST..beyond).all(super::fd::is_open) {
+        return Err(Errno::EBUSY);
+    }
+    let above = fds.iter().map(|fd| super::fd::duplicate_above(fd, beyond)).collect::<Result<Vec<_>>>()?;
+    let prepare = move || {
+        for (fd, number) in above.iter().zip(FIRST..) {
+            super::fd::dup_onto(fd, number)?;
+        }
+        super::fd::close_range(beyond, i32::MAX, libc::CLOSE_RANGE_CLOEXEC).map_err(Into::into)
+    };
+    // SAFETY: `prepare` makes system calls only, without the heap or a lock, so it may run after a
+    // fork. It changes only the state of the child, in which no owner of a replaced descriptor runs.
+    unsafe { std::os::unix::process::CommandExt::pre_exec(command, prepare) };
+    Ok(())
+}
+
+/// `int prctl(PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0, PIDTYPE_PGID, NULL)`, since 5.14 with
+/// CONFIG_SCHED_CORE. Gives the caller's process group a new core scheduling cookie, which later
+/// children inherit: only processes with the same cookie run on a core at the same time. EINVAL: the
+/// kernel has none; ENODEV: no core has more than one thread.
+pub fn create_core_cookie() -> Result<()> {
+    // SAFETY: integers only, so the kernel gets no pointer.
+    done(unsafe {
+        libc::syscall(
+            libc::SYS_prctl,
+            libc::PR_SCHED_CORE,
+            libc::PR_SCHED_CORE_CREATE,
+            0,
+            libc::PR_SCHED_CORE_SCOPE_PROCESS_GROUP,
+            0,
+        )
+    })
+}
+
 /// `int kill(-pgid, int sig)`: sends a signal to all processes of a process group. ESRCH: the group
 /// has none.
 pub fn kill_group(pgid: i32, signal: i32) -> Result<()> {
