@@ -16,7 +16,7 @@ impl Pages {
     fn new() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned();
         let mut sources = Vec::new();
-        ["conformance", "runtime-cli", "runtime-core"]
+        ["conformance", "runtime-cli", "runtime-core", "runtime-shim"]
             .iter()
             .for_each(|dir| read_all(&root.join(dir), &mut sources));
         Pages { root, sources }

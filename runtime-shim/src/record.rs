@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the shim leaves in a bundle for `delete`, which runs when the shim is dead: the directory of
+//! the container's record, if it is not the default.
+
+use crate::status::{Result, Status};
+use runtime_sys::{fd, text};
+use std::path::{Path, PathBuf};
+
+const FILE: &str = "runtime-core-root";
+/// The directory of the records, if the options name no other.
+const ROOT: &str = "/run/containerd/runtime-core";
+
+/// Returns the directory of the records of a namespace.
+pub(crate) fn root(option: &str, namespace: &str) -> PathBuf {
+    Path::new(if option.is_empty() { ROOT } else { option }).join(namespace)
+}
+
+/// Writes the option `Root` into the bundle. An empty one is the default, and not written.
+pub(crate) fn write(bundle: &Path, option: &str) -> Result<()> {
+    if option.is_empty() {
+        return Ok(());
+    }
+    let path = bundle.join(FILE);
+    let failed =
+        |errno: runtime_sys::Errno| Status::io(&errno.into(), format_args!("write {}", path.display()));
+    let name = text::c_str(path.as_os_str().as_encoded_bytes()).map_err(failed)?;
+    // containerd's bundle is new. An unfinished file of an earlier attempt is replaced.
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC;
+    let file = fd::open(fd::CWD, &name, flags, 0o600).map_err(failed)?;
+    fd::write_all(file, option.as_bytes()).map_err(failed)
+}
+
+/// Reads the option `Root` from the bundle; empty without one.
+pub(crate) fn read(bundle: &Path) -> Result<String> {
+    let path = bundle.join(FILE);
+    let failed =
+        |errno: runtime_sys::Errno| Status::io(&errno.into(), format_args!("read {}", path.display()));
+    let name = text::c_str(path.as_os_str().as_encoded_bytes()).map_err(failed)?;
+    match fd::read_file(fd::CWD, &name, libc::PATH_MAX as usize) {
+        Ok(root) => Ok(String::from_utf8_lossy(&root).into_owned()),
+        Err(runtime_sys::Errno::ENOENT) => Ok(String::new()),
+        Err(errno) => Err(failed(errno)),
+    }
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The socket of a shim: one for each group of containers, named by a hash.
+
+use crate::status::{Result, Status};
+use runtime_sys::{fd, text};
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The directory of the sockets, if containerd names no other.
+pub(crate) const DIRECTORY: &str = "/run/containerd/s";
+
+/// The time for a shim to take a connection.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Returns the path of the socket for a group in a namespace of the containerd at `address`.
+pub(crate) fn path(directory: &str, address: &str, namespace: &str, group: &str) -> PathBuf {
+    let name = format!("{}/{namespace}/{group}", address.trim_end_matches('/'));
+    let mut hash = String::with_capacity(64);
+    for byte in Sha256::digest(name.as_bytes()) {
+        // Into a `String` this never fails.
+        runtime_sys::ignore(write!(hash, "{byte:02x}"));
+    }
+    Path::new(directory).join(hash)
+}
+
+/// Listens on the socket at `path`; `None` if a shim already does. The socket of a dead shim is
+/// replaced. Only root can connect.
+pub(crate) fn listen(path: &Path) -> Result<Option<UnixListener>> {
+    let _locked = lock(path)?;
+    // Set before the socket exists, so that it never has another mode. There is one thread.
+    fd::umask(0o177);
+    let mut bound = UnixListener::bind(path);
+    if bound.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse) {
+        if !is_dead(path) {
+            return Ok(None);
+        }
+        remove_file(path)?;
+        bound = UnixListener::bind(path);
+    }
+    fd::umask(0o022);
+    bound.map(Some).map_err(|error| Status::io(&error, format_args!("bind {}", path.display())))
+}
+
+/// Removes the socket at `path` if no shim listens on it.
+pub(crate) fn remove_dead(path: &Path) -> Result<()> {
+    let _locked = lock(path)?;
+    if is_dead(path) { remove_file(path) } else { Ok(()) }
+}
+
+/// Returns true if nobody listens on the socket. A shim that is too busy to take a connection lives.
+fn is_dead(path: &Path) -> bool {
+    let connected = runtime_sys::socket::connect_within(path.as_os_str().as_encoded_bytes(), PATIENCE);
+    matches!(connected, Err(runtime_sys::Errno::ECONNREFUSED))
+}
+
+/// Removes the socket of this shim.
+pub(crate) fn remove_file(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Status::io(&error, format_args!("unlink {}", path.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Makes and locks the directory of a socket: between bind(2) and listen(2), a socket looks like that
+/// of a dead shim.
+fn lock(socket: &Path) -> Result<OwnedFd> {
+    let directory = socket.parent().unwrap_or(Path::new("/"));
+    let failed =
+        |error: io::Error, call: &str| Status::io(&error, format_args!("{call} {}", directory.display()));
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|error| failed(error, "mkdir"))?;
+    let name = text::c_str(directory.as_os_str().as_encoded_bytes())
+        .map_err(|errno| failed(errno.into(), "open"))?;
+    let opened = fd::open_follow(fd::CWD, &name, libc::O_RDONLY | libc::O_DIRECTORY, 0);
+    let opened = opened.map_err(|errno| failed(errno.into(), "open"))?;
+    fd::flock(&opened, libc::LOCK_EX).map_err(|errno| failed(errno.into(), "flock"))?;
+    Ok(opened)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_socket_is_that_of_containerd() {
+        // printf '%s' /run/containerd/containerd.sock/k8s.io/pod | sha256sum
+        let path = path(DIRECTORY, "/run/containerd/containerd.sock", "k8s.io", "pod");
+        let hash = "b9cab8e84f817f3c3bb561c7ea8dcbfba051d5d8f56ec2c3f204bc387d13f7d0";
+        assert_eq!(path, Path::new(DIRECTORY).join(hash));
+    }
+
+    #[test]
+    fn the_socket_of_a_dead_shim_is_replaced_and_that_of_a_live_one_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s/socket");
+        let first = listen(&path).unwrap().unwrap();
+        assert_eq!(std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&path).unwrap()) & 0o777, 0o600);
+        assert!(listen(&path).unwrap().is_none());
+        remove_dead(&path).unwrap();
+        assert!(std::fs::symlink_metadata(&path).is_ok());
+        drop(first);
+        let second = listen(&path).unwrap().unwrap();
+        drop(second);
+        remove_dead(&path).unwrap();
+        assert!(std::fs::symlink_metadata(&path).is_err());
+        remove_dead(&path).unwrap();
+    }
+}

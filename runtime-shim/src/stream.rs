@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The standard streams of a process, and what containerd reads and writes: fifos, files, programs.
+//!
+//! A fifo is the stream itself: nothing is copied, and what the process writes needs no shim. The shim
+//! keeps the other end open, so that a restart of containerd is no end of the stream.
+
+use crate::logger::{Logger, unescape};
+use crate::status::{Code, Result, Status};
+use runtime_core::{Stdio, Terminal};
+use runtime_sys::{fd, text, tty};
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::fchown;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::pipe;
+use tokio::task::{JoinHandle, spawn_blocking, spawn_local};
+use tokio::time::timeout;
+
+/// The names of the streams, as containerd gives them. An empty name is no stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Names {
+    pub(crate) stdin: String,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) terminal: bool,
+}
+
+/// The process that the streams are for.
+pub(crate) struct Owner<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) namespace: &'a str,
+    /// The owner and the group of pipes (the options IoUid and IoGid).
+    pub(crate) ids: (u32, u32),
+}
+
+/// The ends that the process gets.
+#[derive(Default)]
+pub(crate) struct Theirs {
+    pub(crate) stdin: Stdio,
+    pub(crate) stdout: Stdio,
+    pub(crate) stderr: Stdio,
+}
+
+/// What the shim keeps of the streams of a process.
+#[derive(Default)]
+pub(crate) struct Streams {
+    /// The writing end of the fifo of standard input, until CloseIO.
+    stdin: Option<OwnedFd>,
+    /// The reading ends of the fifos of output.
+    readers: Vec<OwnedFd>,
+    /// The tasks that copy, and end when the process and its children have closed the stream.
+    copies: Vec<JoinHandle<()>>,
+    logger: Option<Logger>,
+    /// The terminal, until it hangs up.
+    terminal: Rc<RefCell<Option<OwnedFd>>>,
+    /// Where the output of the terminal goes, and where its input comes from.
+    console: Option<(Option<pipe::Receiver>, Option<Sink>)>,
+}
+
+/// The time for the output to arrive after the end of a process. Its children may still write.
+const DRAIN: Duration = Duration::from_secs(10);
+const PIECE: usize = 8192;
+
+impl Streams {
+    /// Opens the streams.
+    pub(crate) async fn open(names: &Names, owner: &Owner<'_>) -> Result<(Self, Theirs)> {
+        let mut streams = Streams::default();
+        let mut theirs = Theirs { stdin: Stdio::Null, stdout: Stdio::Null, stderr: Stdio::Null };
+        match streams.open_all(names, owner, &mut theirs).await {
+            Ok(()) => Ok((streams, theirs)),
+            Err(error) => {
+                drop(theirs);
+                streams.close();
+                Err(error)
+            }
+        }
+    }
+
+    async fn open_all(&mut self, names: &Names, owner: &Owner<'_>, theirs: &mut Theirs) -> Result<()> {
+        let (scheme, _) = names.stdout.split_once("://").unwrap_or(("fifo", ""));
+        let logger = match scheme {
+            "binary" | "binary-v2" => {
+                let strict = scheme == "binary-v2";
+                let (logger, inputs) =
+                    Logger::start(&names.stdout, owner.id, owner.namespace, strict).await?;
+                self.logger = Some(logger);
+                Some(inputs)
+            }
+            _ => None,
+        };
+        if names.terminal {
+            let input = match names.stdin.as_str() {
+                "" => None,
+                name => {
+                    let (read, write) = open_input(name, libc::O_NONBLOCK)?;
+                    self.stdin = Some(write);
+                    Some(receiver(read)?)
+                }
+            };
+            let output = match logger {
+                Some(inputs) => Some(sender(inputs.stdout)?),
+                None if names.stdout.is_empty() => None,
+                None => Some(Sink::open(&names.stdout)?),
+            };
+            self.console = Some((input, output));
+            return Ok(());
+        }
+        if !names.stdin.is_empty() {
+            let (read, write) = open_input(&names.stdin, 0)?;
+            own(&read, owner)?;
+            (theirs.stdin, self.stdin) = (read.into(), Some(write));
+        }
+        if let Some(inputs) = logger {
+            own(&inputs.stdout, owner)?;
+            own(&inputs.stderr, owner)?;
+            (theirs.stdout, theirs.stderr) = (inputs.stdout.into(), inputs.stderr.into());
+            return Ok(());
+        }
+        // Both streams go to a file that is named once.
+        let stderr = if scheme == "file" && !names.stderr.is_empty() { &names.stdout } else { &names.stderr };
+        theirs.stdout = self.open_output(&names.stdout, owner)?;
+        theirs.stderr = self.open_output(stderr, owner)?;
+        Ok(())
+    }
+
+    fn open_output(&mut self, name: &str, owner: &Owner<'_>) -> Result<Stdio> {
+        if name.is_empty() {
+            return Ok(Stdio::Null);
+        }
+        let theirs = match Place::of(name)? {
+            Place::Fifo(path) => {
+                // With a reader, even if it is the shim alone, the second call does not wait.
+                self.readers.push(open(&path, libc::O_RDONLY | libc::O_NONBLOCK)?);
+                open(&path, libc::O_WRONLY)?
+            }
+            // A process may read and change its standard output, but not the log on the host.
+            Place::File(path) => {
+                let file = open_file(&path)?;
+                let (read, write) = fd::pipe().map_err(|errno| Status::io(&errno.into(), "pipe2"))?;
+                self.copies.push(spawn_local(copy(receiver(read)?, Sink::File(file))));
+                write
+            }
+        };
+        own(&theirs, owner)?;
+        Ok(theirs.into())
+    }
+
+    /// Connects the terminal of the process, which has started.
+    pub(crate) fn connect(&mut self, terminal: Option<Terminal>, size: Option<(u16, u16)>) -> Result<()> {
+        let (Some(terminal), Some((input, output))) = (terminal, self.console.take()) else { return Ok(()) };
+        if let Some((rows, columns)) = size {
+            terminal.resize(rows, columns)?;
+        }
+        let copy_of_it = fd::duplicate(&terminal).map_err(|errno| Status::io(&errno.into(), "dup"))?;
+        *self.terminal.borrow_mut() = Some(copy_of_it);
+        let held = Rc::clone(&self.terminal);
+        let terminal = terminal.into_async()?;
+        self.copies.push(spawn_local(async move {
+            let (from, mut to) = tokio::io::split(terminal);
+            let typed = async {
+                match input {
+                    Some(mut input) => runtime_sys::ignore(tokio::io::copy(&mut input, &mut to).await),
+                    None => std::future::pending().await,
+                }
+            };
+            // The end of the input is a hangup, as of a modem: the shell in the container ends.
+            tokio::select! {
+                () = copy(from, output.unwrap_or(Sink::Nothing)) => {}
+                () = typed => {}
+            }
+            held.borrow_mut().take();
+        }));
+        Ok(())
+    }
+
+    /// Sets the size of the terminal, in rows and columns. Does nothing if it has hung up.
+    pub(crate) fn resize(&self, (rows, columns): (u16, u16)) -> Result<()> {
+        match self.terminal.borrow().as_ref() {
+            Some(terminal) => tty::set_size(terminal, rows, columns)
+                .map_err(|errno| Status::io(&errno.into(), "ioctl(TIOCSWINSZ)")),
+            None => Ok(()),
+        }
+    }
+
+    /// Closes standard input: the process sees its end when containerd has closed it, too.
+    pub(crate) fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Waits until the output of the process, which has ended, has been copied. Children of the process
+    /// that still have the streams open do not delay this for ever.
+    pub(crate) async fn drain(&mut self) {
+        let all = async {
+            while let Some(copy) = self.copies.last_mut() {
+                // It is never aborted before, and a panic ends the shim.
+                runtime_sys::ignore(copy.await);
+                self.copies.pop();
+            }
+        };
+        if timeout(DRAIN, all).await.is_err() {
+            crate::log::warn(format_args!("a process has ended {DRAIN:?} ago, and its output goes on"));
+        }
+    }
+
+    /// Closes the streams. A program that takes the output gets the time to end.
+    pub(crate) fn close(mut self) {
+        for copy in &self.copies {
+            copy.abort();
+        }
+        if let Some(logger) = self.logger.take() {
+            spawn_local(logger.end());
+        }
+    }
+}
+
+/// What a name of containerd stands for.
+enum Place {
+    Fifo(String),
+    File(String),
+}
+
+impl Place {
+    fn of(name: &str) -> Result<Self> {
+        let invalid = |why: &str| Status::new(Code::InvalidArgument, format!("{name}: {why}"));
+        let Some((scheme, rest)) = name.split_once("://") else {
+            return Ok(if is_fifo(name)? {
+                Place::Fifo(name.to_owned())
+            } else {
+                Place::File(name.to_owned())
+            });
+        };
+        let path = unescape(rest.split('?').next().unwrap_or_default(), false);
+        let path =
+            path.filter(|path| path.starts_with('/')).ok_or_else(|| invalid("expected an absolute path"))?;
+        match scheme {
+            "fifo" => Ok(Place::Fifo(path)),
+            "file" => Ok(Place::File(path)),
+            "binary" | "binary-v2" => {
+                Err(invalid("only standard output can name a program, for both streams"))
+            }
+            _ => Err(invalid("unknown STDIO scheme: expected fifo, file, binary or binary-v2")),
+        }
+    }
+}
+
+fn c_path(path: &str) -> Result<std::ffi::CString> {
+    text::c_str(path).map_err(|errno| Status::io(&errno.into(), format_args!("open {path:?}")))
+}
+
+fn open(path: &str, flags: i32) -> Result<OwnedFd> {
+    let file = fd::open_follow(fd::CWD, &c_path(path)?, flags, 0);
+    file.map_err(|errno| Status::io(&errno.into(), format_args!("open {path}")))
+}
+
+fn is_fifo(path: &str) -> Result<bool> {
+    match fd::stat_at(fd::CWD, &c_path(path)?, 0) {
+        Ok(stat) => Ok(stat.st_mode & libc::S_IFMT == libc::S_IFIFO),
+        Err(errno) => Err(Status::io(&errno.into(), format_args!("stat {path}"))),
+    }
+}
+
+/// Opens the file of a log, which is made if it is missing, as are its directories.
+fn open_file(path: &str) -> Result<OwnedFd> {
+    if let Some((dir, _)) = path.rsplit_once('/') {
+        std::fs::create_dir_all(dir).map_err(|error| Status::io(&error, format_args!("mkdir {dir}")))?;
+    }
+    let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_NOCTTY;
+    let file = fd::open_follow(fd::CWD, &c_path(path)?, flags, 0o644);
+    file.map_err(|errno| Status::io(&errno.into(), format_args!("open {path}")))
+}
+
+/// Opens the fifo of standard input: for the process, with `flags`, and to keep it open.
+fn open_input(name: &str, flags: i32) -> Result<(OwnedFd, OwnedFd)> {
+    let path = match Place::of(name)? {
+        Place::Fifo(path) => path,
+        Place::File(path) => {
+            return Err(Status::new(
+                Code::InvalidArgument,
+                format!("{path}: standard input has to be a fifo"),
+            ));
+        }
+    };
+    // In this order no call waits for containerd.
+    let first = open(&path, libc::O_RDONLY | libc::O_NONBLOCK)?;
+    let write = open(&path, libc::O_WRONLY | libc::O_NONBLOCK)?;
+    let read = open(&path, libc::O_RDONLY | flags)?;
+    drop(first);
+    Ok((read, write))
+}
+
+fn own(file: impl AsFd, owner: &Owner<'_>) -> Result<()> {
+    let (uid, gid) = owner.ids;
+    if owner.ids == (0, 0) {
+        return Ok(());
+    }
+    fchown(file, Some(uid), Some(gid)).map_err(|error| Status::io(&error, "fchown of a standard stream"))
+}
+
+fn receiver(read: OwnedFd) -> Result<pipe::Receiver> {
+    pipe::Receiver::from_owned_fd(read).map_err(|error| Status::io(&error, "a pipe to read"))
+}
+
+fn sender(write: OwnedFd) -> Result<Sink> {
+    let sender = pipe::Sender::from_owned_fd(write).map_err(|error| Status::io(&error, "a pipe to write"))?;
+    Ok(Sink::Pipe(sender))
+}
+
+/// Where the shim copies output to.
+enum Sink {
+    Pipe(pipe::Sender),
+    File(OwnedFd),
+    Nothing,
+}
+
+impl Sink {
+    fn open(name: &str) -> Result<Self> {
+        match Place::of(name)? {
+            Place::Fifo(path) => {
+                // Open for reading too: without containerd the fifo fills, and its end stays.
+                let fifo = pipe::OpenOptions::new().read_write(true).open_sender(&path);
+                Ok(Sink::Pipe(fifo.map_err(|error| Status::io(&error, format_args!("open {path}")))?))
+            }
+            Place::File(path) => Ok(Sink::File(open_file(&path)?)),
+        }
+    }
+
+    async fn write(&mut self, piece: &[u8]) -> io::Result<()> {
+        match self {
+            Sink::Pipe(pipe) => pipe.write_all(piece).await,
+            Sink::File(file) => {
+                // A disk may be slow, and nothing else waits for it.
+                let (file, piece) = (file.try_clone()?, piece.to_vec());
+                let written = spawn_blocking(move || fd::write_all(file, &piece)).await;
+                Ok(written.map_err(io::Error::other)??)
+            }
+            Sink::Nothing => Ok(()),
+        }
+    }
+}
+
+/// Copies until the end of `from`. If it cannot be written, it is read and dropped: a full disk does
+/// not stop the container.
+async fn copy(mut from: impl AsyncRead + Unpin, mut to: Sink) {
+    let mut piece = vec![0; PIECE];
+    loop {
+        let length = match from.read(&mut piece).await {
+            Ok(0) => return,
+            Ok(length) => length,
+            Err(error) => return crate::log::warn(format_args!("reading the output of a process: {error}")),
+        };
+        let written = to.write(piece.get(..length).unwrap_or_default()).await;
+        if let Err(error) = written {
+            crate::log::warn(format_args!("output of a process is lost: {error}"));
+            if matches!(to, Sink::Pipe(_)) {
+                to = Sink::Nothing;
+            }
+        }
+    }
+}

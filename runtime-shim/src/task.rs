@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Tasks: containers, and the processes in them. Every change is made by the one thread of the shim,
+//! between two waits, so nothing here has a lock.
+
+use crate::events::{Event, Publisher};
+use crate::proto::events::{TaskExit, TaskId};
+use crate::proto::{ProcessStatus, Timestamp};
+use crate::status::{Code, Result, Status};
+use crate::stream::{Names, Streams};
+use runtime_core::{Container, Event as ContainerEvent, Events, ExitStatus, Process, spec};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use tokio::sync::Notify;
+
+/// How a process has ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exit {
+    pub(crate) status: u32,
+    pub(crate) at: Timestamp,
+}
+
+impl Exit {
+    fn now(status: Option<ExitStatus>) -> Self {
+        /// The status of a process that cannot be waited for, as containerd sets it for one that is lost.
+        const LOST: u32 = 255;
+        let status = status.map_or(LOST, |status| status.code().try_into().unwrap_or(LOST));
+        Exit { status, at: Timestamp::now() }
+    }
+}
+
+/// The first process of a container, or one of an exec.
+pub(crate) struct Member {
+    /// The id of the exec; empty for the first process.
+    pub(crate) id: String,
+    pub(crate) names: Names,
+    /// The program of an exec.
+    pub(crate) program: Option<spec::Process>,
+    pub(crate) process: RefCell<Option<Rc<Process>>>,
+    pub(crate) streams: RefCell<Option<Streams>>,
+    /// Rows and columns of the terminal, asked for before Start.
+    pub(crate) size: Cell<Option<(u16, u16)>>,
+    exit: Cell<Option<Exit>>,
+    /// Start has begun.
+    pub(crate) started: Cell<bool>,
+    /// Delete has begun.
+    pub(crate) deleting: Cell<bool>,
+    changed: Notify,
+}
+
+impl Member {
+    pub(crate) fn new(id: String, names: Names, program: Option<spec::Process>) -> Self {
+        Member {
+            id,
+            names,
+            program,
+            process: RefCell::default(),
+            streams: RefCell::default(),
+            size: Cell::new(None),
+            exit: Cell::new(None),
+            started: Cell::new(false),
+            deleting: Cell::new(false),
+            changed: Notify::new(),
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.borrow().as_ref().map_or(0, |process| process.pid().try_into().unwrap_or(0))
+    }
+
+    pub(crate) fn exit(&self) -> Option<Exit> {
+        self.exit.get()
+    }
+
+    pub(crate) fn status(&self) -> ProcessStatus {
+        if self.exit.get().is_some() {
+            ProcessStatus::Stopped
+        } else if self.started.get() && self.process.borrow().is_some() {
+            ProcessStatus::Running
+        } else {
+            ProcessStatus::Created
+        }
+    }
+
+    pub(crate) fn set_exit(&self, exit: Exit) {
+        self.exit.set(Some(exit));
+        self.changed.notify_waiters();
+    }
+
+    /// Marks a process that could not be started.
+    pub(crate) fn fail(&self) {
+        self.set_exit(Exit::now(None));
+    }
+
+    /// Waits until the process has ended.
+    pub(crate) async fn ended(&self) -> Exit {
+        loop {
+            let changed = self.changed.notified();
+            match self.exit.get() {
+                Some(exit) => return exit,
+                None => changed.await,
+            }
+        }
+    }
+}
+
+/// A container with its processes.
+pub(crate) struct Task {
+    pub(crate) id: String,
+    pub(crate) bundle: String,
+    pub(crate) container: Container,
+    pub(crate) init: Rc<Member>,
+    pub(crate) execs: RefCell<BTreeMap<String, Rc<Member>>>,
+    /// The owner and the group of pipes.
+    pub(crate) stream_ids: (u32, u32),
+    /// True if other containers, or the host, have the same pid namespace: then other processes of the
+    /// container can outlive the first.
+    pub(crate) shares_pids: bool,
+    pub(crate) pausing: Cell<bool>,
+    /// Start of the first process is not yet finished: its exit comes after that.
+    pub(crate) starting: Cell<bool>,
+    /// The first process has ended.
+    pub(crate) is_over: Cell<bool>,
+    /// The number of execs that run or are being started.
+    pub(crate) running_execs: Cell<usize>,
+    pub(crate) changed: Notify,
+}
+
+impl Task {
+    /// Returns the first process, or that of an exec.
+    pub(crate) fn member(&self, exec_id: &str) -> Result<Rc<Member>> {
+        if exec_id.is_empty() {
+            return Ok(Rc::clone(&self.init));
+        }
+        let found = self.execs.borrow().get(exec_id).cloned();
+        found.ok_or_else(|| {
+            Status::new(Code::NotFound, format!("process does not exist {exec_id}: not found"))
+        })
+    }
+
+    async fn until(&self, condition: impl Fn(&Self) -> bool) {
+        loop {
+            let changed = self.changed.notified();
+            if condition(self) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Waits for the end of the first process. Its event comes after those of all other processes of
+    /// the container.
+    pub(crate) async fn watch_init(self: Rc<Self>, process: Rc<Process>, events: Rc<Publisher>) {
+        let status = waited(&process).await;
+        self.until(|task| !task.starting.get()).await;
+        self.is_over.set(true);
+        if self.shares_pids
+            && let Err(error) = self.container.kill_async(libc::SIGKILL).await
+            && error.kind() != runtime_core::ErrorKind::NotRunning
+        {
+            crate::log::warn(format_args!("killing what is left of {}: {error:#}", self.id));
+        }
+        self.until(|task| task.running_execs.get() == 0).await;
+        self.report_exit(&self.init, status, &events);
+    }
+
+    /// Waits for the end of a process of an exec.
+    pub(crate) async fn watch_exec(
+        self: Rc<Self>,
+        member: Rc<Member>,
+        process: Rc<Process>,
+        events: Rc<Publisher>,
+    ) {
+        let status = waited(&process).await;
+        self.report_exit(&member, status, &events);
+        self.exec_ended();
+    }
+
+    pub(crate) fn exec_ended(&self) {
+        self.running_execs.set(self.running_execs.get().saturating_sub(1));
+        self.changed.notify_waiters();
+    }
+
+    fn report_exit(&self, member: &Member, status: Option<ExitStatus>, events: &Publisher) {
+        let exit = Exit::now(status);
+        let id = if member.id.is_empty() { self.id.clone() } else { member.id.clone() };
+        events.send(&Event::Exit(TaskExit {
+            container_id: self.id.clone(),
+            id,
+            pid: member.pid(),
+            exit_status: exit.status,
+            exited_at: Some(exit.at),
+        }));
+        member.set_exit(exit);
+    }
+}
+
+async fn waited(process: &Process) -> Option<ExitStatus> {
+    match process.wait_async().await {
+        Ok(status) => Some(status),
+        Err(error) => {
+            crate::log::warn(format_args!("waiting for process {}: {error:#}", process.pid()));
+            None
+        }
+    }
+}
+
+/// Reports the OOM kills of a container, until it has no process.
+pub(crate) async fn watch_memory(id: String, mut kills: Events, events: Rc<Publisher>) {
+    loop {
+        match kills.next_async().await {
+            Ok(Some(ContainerEvent::OutOfMemory)) => {
+                events.send(&Event::OutOfMemory(TaskId { container_id: id.clone() }));
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => return,
+            Err(error) => return crate::log::warn(format_args!("watching the memory of {id}: {error:#}")),
+        }
+    }
+}

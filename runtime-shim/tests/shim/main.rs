@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The shim, as containerd drives it: its commands, calls over ttrpc, fifos, events. No containerd is
+//! needed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
+
+mod containerd;
+#[allow(dead_code)]
+#[path = "../../src/proto.rs"]
+mod proto;
+
+use containerd::{Container, Containerd, Shim, read_until, reader, until, write_frame};
+use prost::Message;
+use proto::task::{
+    CloseIoRequest, CreateTaskRequest, ExecProcessRequest, KillRequest, PidsResponse, ResizePtyRequest,
+    StateResponse, StatsResponse, UpdateTaskRequest,
+};
+use proto::{Any, Empty, ProcessStatus, metrics, options};
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+// The codes of gRPC that containerd tells apart.
+const INVALID_ARGUMENT: i32 = 3;
+const NOT_FOUND: i32 = 5;
+const ALREADY_EXISTS: i32 = 6;
+const FAILED_PRECONDITION: i32 = 9;
+const UNIMPLEMENTED: i32 = 12;
+
+fn code<T>(answer: containerd::Answer<T>) -> i32 {
+    answer.err().expect("the call must fail").0
+}
+
+fn status(shim: &Shim, id: &str, exec_id: &str) -> i32 {
+    let state: StateResponse = shim.of_process("State", id, exec_id).unwrap();
+    state.status
+}
+
+fn kill(shim: &Shim, id: &str, exec_id: &str, signal: i32) -> containerd::Answer<Empty> {
+    let signal = u32::try_from(signal).unwrap();
+    shim.call("Kill", &KillRequest { id: id.to_owned(), exec_id: exec_id.to_owned(), signal, all: false })
+}
+
+fn exec_request(id: &str, exec_id: &str, probe_args: &[&str]) -> ExecProcessRequest {
+    let args: Vec<_> = ["/probe"].iter().chain(probe_args).collect();
+    let program = serde_json::json!({ "args": args, "cwd": "/", "user": { "uid": 0, "gid": 0 } });
+    ExecProcessRequest {
+        id: id.to_owned(),
+        exec_id: exec_id.to_owned(),
+        spec: Some(Any {
+            type_url: "types.containerd.io/opencontainers/runtime-spec/1/Process".to_owned(),
+            value: program.to_string().into_bytes(),
+        }),
+        ..ExecProcessRequest::default()
+    }
+}
+
+/// Ends a container that runs, and its shim.
+fn end(shim: &Shim, id: &str) {
+    kill(shim, id, "", libc::SIGKILL).unwrap();
+    assert_eq!(shim.wait(id, "").unwrap().exit_status, 137);
+    shim.delete(id, "").unwrap();
+    shim.shut_down();
+}
+
+fn host_sees_mount(path: &Path) -> bool {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    mounts.contains(path.to_str().unwrap())
+}
+
+#[test]
+fn a_container_lives_and_leaves_nothing() {
+    let containerd = Containerd::new();
+    let container = Container::new(&["print", "hello"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    let stdout = container.fifo("stdout");
+    let mut output = reader(&stdout);
+
+    let created = shim.create(&CreateTaskRequest { stdout, ..container.request() }).unwrap();
+    let state: StateResponse = shim.of_process("State", id, "").unwrap();
+    assert_eq!((state.status, state.pid), (ProcessStatus::Created as i32, created.pid));
+    assert!(!host_sees_mount(&container.bundle()), "the root file system is mounted on the host");
+    // The process is a child of the shim: no runtime process was between the two.
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", created.pid)).unwrap();
+    let parent = stat.rsplit(')').next().unwrap().split(' ').nth(2).unwrap().to_owned();
+    assert_eq!(parent, shim.pid().to_string());
+
+    assert_eq!(shim.start(id, "").unwrap().pid, created.pid);
+    let exit = shim.wait(id, "").unwrap();
+    assert_eq!(exit.exit_status, 0);
+    assert!(exit.exited_at.is_some());
+    assert_eq!(read_until(&mut output, "hello").trim(), "hello");
+    assert_eq!(status(&shim, id, ""), ProcessStatus::Stopped as i32);
+    let deleted = shim.delete(id, "").unwrap();
+    assert_eq!((deleted.pid, deleted.exit_status), (created.pid, 0));
+    assert_eq!(code(shim.wait(id, "")), NOT_FOUND);
+    assert_eq!(containerd.topics(id, 4), ["create", "start", "exit", "delete"]);
+    shim.shut_down();
+}
+
+#[test]
+fn the_exit_of_the_first_process_comes_after_those_of_all_others() {
+    let containerd = Containerd::new();
+    let container = Container::new(&["sleep"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    shim.create(&container.request()).unwrap();
+    shim.start(id, "").unwrap();
+
+    let fifos = ["in", "out"].map(|name| container.fifo(name));
+    let mut output = reader(&fifos[1]);
+    let [stdin, stdout] = fifos.clone();
+    let request = ExecProcessRequest { stdin, stdout, ..exec_request(id, "one", &["echo-stdin"]) };
+    let _added: Empty = shim.call("Exec", &request).unwrap();
+    assert_eq!(code(shim.call::<Empty>("Exec", &request)), ALREADY_EXISTS);
+    assert_eq!(status(&shim, id, "one"), ProcessStatus::Created as i32);
+    let pid = shim.start(id, "one").unwrap().pid;
+    assert_eq!(code(shim.start(id, "one")), FAILED_PRECONDITION);
+    let pids: PidsResponse = shim.of_task("Pids", id).unwrap();
+    let info = pids.processes.iter().find(|process| process.pid == pid).unwrap().info.clone().unwrap();
+    let details = options::ProcessDetails::decode(info.value.as_slice()).unwrap();
+    assert_eq!(
+        (info.type_url.as_str(), details.exec_id.as_str()),
+        ("containerd.runc.v1.ProcessDetails", "one")
+    );
+
+    let mut input = OpenOptions::new().write(true).open(&fifos[0]).unwrap();
+    input.write_all(b"typed").unwrap();
+    drop(input);
+    // The shim keeps the fifo open, so that a restart of containerd is not the end of the input.
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(status(&shim, id, "one"), ProcessStatus::Running as i32);
+    let request = CloseIoRequest { id: id.to_owned(), exec_id: "one".to_owned(), stdin: true };
+    let _closed: Empty = shim.call("CloseIO", &request).unwrap();
+    assert_eq!(shim.wait(id, "one").unwrap().exit_status, 0);
+    read_until(&mut output, "typed");
+    assert_eq!(shim.delete(id, "one").unwrap().pid, pid);
+
+    for exec_id in ["two", "three"] {
+        let _added: Empty = shim.call("Exec", &exec_request(id, exec_id, &["sleep"])).unwrap();
+        shim.start(id, exec_id).unwrap();
+    }
+    kill(&shim, id, "two", libc::SIGTERM).unwrap();
+    assert_eq!(shim.wait(id, "two").unwrap().exit_status, 128 + 15);
+    kill(&shim, id, "", libc::SIGKILL).unwrap();
+    assert_eq!(shim.wait(id, "").unwrap().exit_status, 137);
+    assert_eq!(code(kill(&shim, id, "", libc::SIGKILL)), NOT_FOUND);
+    let _added: Empty = shim.call("Exec", &exec_request(id, "late", &["sleep"])).unwrap();
+    assert_eq!(code(shim.start(id, "late")), FAILED_PRECONDITION);
+    shim.delete(id, "").unwrap();
+    let topics = containerd.topics(id, 14);
+    assert_eq!(topics[..2], ["create", "start"]);
+    assert_eq!(topics[2..5], ["exec-added", "exec-started", "exit"]);
+    assert_eq!(topics[5..9], ["exec-added", "exec-started", "exec-added", "exec-started"]);
+    // Of two, three and the first process.
+    assert_eq!(topics[9..12], ["exit", "exit", "exit"]);
+    assert_eq!(topics[12..], ["exec-added", "delete"]);
+    shim.shut_down();
+}
+
+#[test]
+fn a_terminal_has_the_size_that_was_asked_for_and_hangs_up() {
+    let containerd = Containerd::new();
+    let container = Container::new(&["sleep"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    shim.create(&container.request()).unwrap();
+    shim.start(id, "").unwrap();
+
+    let fifos = ["in", "out"].map(|name| container.fifo(name));
+    let mut output = reader(&fifos[1]);
+    let [stdin, stdout] = fifos.clone();
+    let request =
+        ExecProcessRequest { terminal: true, stdin, stdout, ..exec_request(id, "tty", &["echo-stdin"]) };
+    let _added: Empty = shim.call("Exec", &request).unwrap();
+    let size =
+        |width, height| ResizePtyRequest { id: id.to_owned(), exec_id: "tty".to_owned(), width, height };
+    let _early: Empty = shim.call("ResizePty", &size(91, 31)).unwrap();
+    let pid = shim.start(id, "tty").unwrap().pid;
+    let terminal = std::fs::File::open(format!("/proc/{pid}/root/dev/pts/0")).unwrap();
+    let size_of_it = || {
+        let size = rustix_size(&terminal);
+        (size.1, size.0)
+    };
+    assert_eq!(size_of_it(), (91, 31));
+    let _resized: Empty = shim.call("ResizePty", &size(100, 40)).unwrap();
+    assert_eq!(size_of_it(), (100, 40));
+    let mut input = OpenOptions::new().write(true).open(&fifos[0]).unwrap();
+    input.write_all(b"typed\n").unwrap();
+    read_until(&mut output, "typed");
+    drop((input, terminal));
+    let request = CloseIoRequest { id: id.to_owned(), exec_id: "tty".to_owned(), stdin: true };
+    let _closed: Empty = shim.call("CloseIO", &request).unwrap();
+    assert_eq!(shim.wait(id, "tty").unwrap().exit_status, 128 + 1, "SIGHUP");
+    shim.delete(id, "tty").unwrap();
+    let without = ResizePtyRequest { id: id.to_owned(), width: 1, height: 1, ..ResizePtyRequest::default() };
+    assert_eq!(code(shim.call::<Empty>("ResizePty", &without)), FAILED_PRECONDITION);
+    end(&shim, id);
+}
+
+fn rustix_size(terminal: &std::fs::File) -> (u16, u16) {
+    runtime_sys::tty::size(terminal).unwrap()
+}
+
+#[test]
+fn containers_of_a_pod_have_one_shim_and_are_watched_paused_and_limited() {
+    let containerd = Containerd::new();
+    let pod = |config: &mut serde_json::Value| {
+        config["annotations"] =
+            serde_json::json!({ "io.kubernetes.cri.sandbox-id": format!("pod-{}", std::process::id()) });
+    };
+    let (first, second) = (Container::with(&["sleep"], pod), Container::with(&["sleep"], pod));
+    let (one, two) = (first.id.as_str(), second.id.as_str());
+    let shim = containerd.start(one, &first.bundle());
+    assert_eq!(containerd.start(two, &second.bundle()).socket, shim.socket);
+    for (container, id) in [(&first, one), (&second, two)] {
+        shim.create(&container.request()).unwrap();
+        shim.start(id, "").unwrap();
+    }
+    let _paused: Empty = shim.of_task("Pause", one).unwrap();
+    assert_eq!(status(&shim, one, ""), ProcessStatus::Paused as i32);
+    assert_eq!(status(&shim, two, ""), ProcessStatus::Running as i32);
+    let _resumed: Empty = shim.of_task("Resume", one).unwrap();
+    assert_eq!(status(&shim, one, ""), ProcessStatus::Running as i32);
+
+    let stats: StatsResponse = shim.of_task("Stats", one).unwrap();
+    let stats = stats.stats.unwrap();
+    assert_eq!(stats.type_url, "io.containerd.cgroups.v2.Metrics");
+    assert!(metrics::Metrics::decode(stats.value.as_slice()).unwrap().cpu.is_some());
+    let update = |json: &str| UpdateTaskRequest {
+        id: one.to_owned(),
+        resources: Some(Any { type_url: String::new(), value: json.as_bytes().to_vec() }),
+    };
+    let _updated: Empty = shim.call("Update", &update("{}")).unwrap();
+    assert_eq!(code(shim.call::<Empty>("Update", &update("[1"))), INVALID_ARGUMENT);
+
+    // One is deleted, and the shim stays for the other.
+    kill(&shim, one, "", libc::SIGKILL).unwrap();
+    shim.wait(one, "").unwrap();
+    shim.delete(one, "").unwrap();
+    let _not_yet: Empty = shim.of_task("Shutdown", one).unwrap();
+    assert_eq!(status(&shim, two, ""), ProcessStatus::Running as i32);
+    assert_eq!(containerd.topics(one, 6), ["create", "start", "paused", "resumed", "exit", "delete"]);
+    end(&shim, two);
+}
+
+#[test]
+fn events_are_kept_while_containerd_is_away() {
+    let containerd = Containerd::new();
+    let container = Container::new(&["exit", "7"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    containerd.go_away();
+    shim.create(&container.request()).unwrap();
+    shim.start(id, "").unwrap();
+    assert_eq!(shim.wait(id, "").unwrap().exit_status, 7);
+    containerd.take_events();
+    assert_eq!(containerd.topics(id, 3), ["create", "start", "exit"]);
+    shim.delete(id, "").unwrap();
+    shim.shut_down();
+}
+
+#[test]
+fn a_fifo_without_a_reader_stops_nothing_but_its_writer() {
+    let containerd = Containerd::new();
+    // More than a pipe holds.
+    let container = Container::new(&["flood", "200000"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    let stdout = container.fifo("stdout");
+    shim.create(&CreateTaskRequest { stdout: stdout.clone(), ..container.request() }).unwrap();
+    shim.start(id, "").unwrap();
+    let begin = Instant::now();
+    assert_eq!(status(&shim, id, ""), ProcessStatus::Running as i32);
+    kill(&shim, id, "", libc::SIGKILL).unwrap();
+    shim.wait(id, "").unwrap();
+    shim.delete(id, "").unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(5));
+    shim.shut_down();
+
+    // The same with a terminal, which the shim copies.
+    let container = Container::new(&["flood", "200000"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    let stdout = container.fifo("stdout");
+    shim.create(&CreateTaskRequest { stdout, terminal: true, ..container.request() }).unwrap();
+    shim.start(id, "").unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(status(&shim, id, ""), ProcessStatus::Running as i32);
+    kill(&shim, id, "", libc::SIGKILL).unwrap();
+    shim.wait(id, "").unwrap();
+    shim.delete(id, "").unwrap();
+    shim.shut_down();
+}
+
+#[test]
+fn output_goes_to_a_file_and_to_a_program() {
+    let containerd = Containerd::new();
+    let container = Container::new(&["print", "to a file"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    let log = container.beside("logs/log");
+    let stdout = format!("file://{log}");
+    shim.create(&CreateTaskRequest { stderr: stdout.clone(), stdout, ..container.request() }).unwrap();
+    shim.start(id, "").unwrap();
+    shim.wait(id, "").unwrap();
+    shim.delete(id, "").unwrap();
+    assert_eq!(std::fs::read_to_string(&log).unwrap().trim(), "to a file");
+    shim.shut_down();
+
+    let container = Container::new(&["print", "to a program"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    let (script, log) = (container.beside("logger"), container.beside("log"));
+    let text =
+        "#!/bin/sh\nexec >$2\necho \"$1 $CONTAINER_ID $CONTAINER_NAMESPACE\"\nexec 5>&-\ncat <&3\necho end\n";
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let stdout = format!("binary://{script}?to={log}");
+    shim.create(&CreateTaskRequest { stdout, ..container.request() }).unwrap();
+    shim.start(id, "").unwrap();
+    shim.wait(id, "").unwrap();
+    shim.delete(id, "").unwrap();
+    let expected = format!("to {id} {}\nto a program\nend\n", containerd::NAMESPACE);
+    until(|| std::fs::read_to_string(&log).unwrap() == expected);
+    shim.shut_down();
+}
+
+#[test]
+fn what_a_killed_shim_leaves_is_deleted() {
+    let containerd = Containerd::new();
+    let container = Container::new(&["sleep"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    let root = container.beside("root");
+    let options =
+        Any::of("containerd.runc.v1.Options", &options::Runc { root: root.clone(), ..Default::default() });
+    let created = shim.create(&CreateTaskRequest { options: Some(options), ..container.request() }).unwrap();
+    shim.start(id, "").unwrap();
+    let shim_pid = nix::unistd::Pid::from_raw(shim.pid().try_into().unwrap());
+    nix::sys::signal::kill(shim_pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    until(|| UnixStream::connect(&shim.socket).is_err());
+    assert!(Path::new(&format!("/proc/{}", created.pid)).exists(), "the container goes on");
+    let output = containerd.command(id, &container.bundle(), "delete");
+    assert!(output.status.success(), "{output:?}");
+    let deleted = proto::task::DeleteResponse::decode(output.stdout.as_slice()).unwrap();
+    assert_eq!((deleted.pid, deleted.exit_status), (created.pid, 137));
+    until(|| !Path::new(&format!("/proc/{}", created.pid)).exists());
+    assert!(!shim.socket.exists());
+    assert_eq!(std::fs::read_dir(Path::new(&root).join(containerd::NAMESPACE)).unwrap().count(), 0);
+    // Once more, with nothing left: containerd may call it twice.
+    assert!(containerd.command(id, &container.bundle(), "delete").status.success());
+    // A new shim can take the place.
+    let shim = containerd.start(id, &container.bundle());
+    shim.shut_down();
+}
+
+#[test]
+fn bad_input_is_an_error_and_everything_else_goes_on() {
+    let containerd = Containerd::new();
+    let container = Container::new(&["sleep"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    shim.create(&container.request()).unwrap();
+    shim.start(id, "").unwrap();
+
+    // Frames: not a message, too long, of another type, cut off.
+    let call = |payload: Vec<u8>| shim.call_service::<Empty>("containerd.task.v2.Task", "State", payload);
+    assert_eq!(code(call(vec![0xff; 3])), INVALID_ARGUMENT);
+    assert_eq!(code(call(vec![0; 5 << 20])), 8, "RESOURCE_EXHAUSTED");
+    let mut raw = UnixStream::connect(&shim.socket).unwrap();
+    write_frame(&mut raw, 1, 3, &Empty {});
+    let (_, answer) = containerd::read_frame(&mut raw).unwrap();
+    assert_eq!(
+        proto::rpc::Response::decode(answer.as_slice()).unwrap().status.unwrap().code,
+        INVALID_ARGUMENT
+    );
+    raw.write_all(&[0, 0]).unwrap();
+    drop(raw);
+    assert_eq!(
+        code(shim.call_service::<Empty>("containerd.runtime.sandbox.v1.Sandbox", "X", vec![])),
+        UNIMPLEMENTED
+    );
+    assert_eq!(code(shim.of_task::<Empty>("Checkpoint", id)), UNIMPLEMENTED);
+
+    // Calls.
+    assert_eq!(code(shim.create(&container.request())), ALREADY_EXISTS);
+    assert_eq!(code(shim.delete(id, "")), FAILED_PRECONDITION);
+    assert_eq!(code(shim.wait(id, "none")), NOT_FOUND);
+    assert_eq!(code(shim.wait("none", "")), NOT_FOUND);
+    assert_eq!(code(shim.call::<Empty>("Exec", &exec_request(id, "", &[]))), INVALID_ARGUMENT);
+    let request = ExecProcessRequest { spec: None, ..exec_request(id, "x", &[]) };
+    assert_eq!(code(shim.call::<Empty>("Exec", &request)), INVALID_ARGUMENT);
+    let missing = ExecProcessRequest {
+        spec: Some(Any { type_url: String::new(), value: br#"{"args":["/none"],"cwd":"/"}"#.to_vec() }),
+        ..exec_request(id, "missing", &[])
+    };
+    let _added: Empty = shim.call("Exec", &missing).unwrap();
+    let (_, text) = shim.start(id, "missing").unwrap_err();
+    assert!(text.starts_with("OCI runtime exec failed: ") && text.contains("/none"), "{text}");
+    shim.delete(id, "missing").unwrap();
+
+    // Containers. Each can be created afterwards.
+    let other = Container::new(&["sleep"]);
+    let request = || CreateTaskRequest { ..other.request() };
+    let bad = |request: CreateTaskRequest| shim.create(&request).unwrap_err();
+    assert_eq!(bad(CreateTaskRequest { id: "../x".to_owned(), ..request() }).0, INVALID_ARGUMENT);
+    let unknown = Some(Any { type_url: "x.Options".to_owned(), value: Vec::new() });
+    assert_eq!(bad(CreateTaskRequest { options: unknown, ..request() }).0, INVALID_ARGUMENT);
+    assert_eq!(bad(CreateTaskRequest { stdout: other.beside("none/fifo"), ..request() }).0, NOT_FOUND);
+    assert_eq!(bad(CreateTaskRequest { stdout: "smb://host/x".to_owned(), ..request() }).0, INVALID_ARGUMENT);
+    assert_eq!(bad(CreateTaskRequest { stdout: "binary:///none".to_owned(), ..request() }).0, NOT_FOUND);
+    assert_eq!(bad(CreateTaskRequest { checkpoint: "/x".to_owned(), ..request() }).0, UNIMPLEMENTED);
+    let mut wrong = request();
+    wrong.rootfs[0].options.push("nonsense".to_owned());
+    let (_, text) = bad(wrong);
+    assert!(text.contains("overlay") || text.contains("rootfs_mounts[0]"), "{text}");
+    std::fs::rename(other.bundle().join("config.json"), other.beside("aside")).unwrap();
+    assert_eq!(bad(request()).0, INVALID_ARGUMENT);
+    std::fs::rename(other.beside("aside"), other.bundle().join("config.json")).unwrap();
+    shim.create(&request()).unwrap();
+    // Deleted without a start.
+    assert_eq!(shim.delete(&other.id, "").unwrap().exit_status, 137);
+    end(&shim, id);
+
+    // The program itself.
+    std::fs::remove_file(container.bundle().join("config.json")).unwrap();
+    let output = containerd.command(id, &container.bundle(), "start");
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("config.json"), "{output:?}");
+}
+
+#[test]
+fn an_idle_shim_has_one_thread() {
+    let containerd = Containerd::new();
+    let container = Container::new(&["sleep"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    shim.create(&container.request()).unwrap();
+    shim.start(id, "").unwrap();
+    let pid = shim.pid();
+    until(|| std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().count() == 1);
+    // The kernel kills it before its parent, which has started the program.
+    let score = |pid: &str| -> i32 {
+        std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap().trim().parse().unwrap()
+    };
+    assert_eq!(score(&pid.to_string()), (score("self") + 1).min(1000));
+    end(&shim, id);
+}
