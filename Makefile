@@ -19,6 +19,16 @@ all:
 	product=$(PRODUCT) && $(CARGO) build --release -p runtime-cli --target $$product && \
 		ln -f target/$$product/release/runtime-cli $(PROGRAM)
 
+# Builds containerd's shim (docs/shim.md).
+SHIM := target/containerd-shim-runtime-core-v2
+.PHONY: shim install-shim
+shim:
+	product=$(PRODUCT) && $(CARGO) build --release -p runtime-shim --target $$product && \
+		ln -f target/$$product/release/$(notdir $(SHIM)) $(SHIM)
+
+install-shim: shim
+	install -D -m 755 $(SHIM) $(DESTDIR)$(PREFIX)/bin/$(notdir $(SHIM))
+
 # Makes man pages and completions from the table of arguments, in target/reference.
 .PHONY: reference
 reference:
@@ -54,7 +64,7 @@ lint:
 
 # Runs lint and the tests of pure code, before a commit: no VM, no root, a minute if everything is
 # built. An unprivileged user runs them as root of a user namespace, which cannot make cgroups.
-UNIT := --workspace --lib --bin runtime-cli --bin bench --bin probe --examples
+UNIT := --workspace --lib --bin runtime-cli --bin containerd-shim-runtime-core-v2 --bin bench --bin probe --examples
 RUNNER := CARGO_TARGET_$(shell echo $(TARGET) | tr a-z- A-Z_)_RUNNER
 ifeq ($(SUDO),)
 UNSHARE := unshare --mount --propagation private
@@ -152,12 +162,12 @@ vm-test: all
 ENGINES ?=
 TREE ?=
 .PHONY: engines-test
-engines-test: all
+engines-test: all shim
 ifeq ($(TREE),)
 	$(SUDO) conformance/vm/image engines
-	RUNTIME=$(abspath $(RUNTIME)) conformance/engines/test $(ENGINES)
+	RUNTIME=$(abspath $(RUNTIME)) SHIM=$(abspath $(SHIM)) conformance/engines/test $(ENGINES)
 else
-	$(SUDO) env RUNTIME=$(abspath $(RUNTIME)) conformance/engines/native $(TREE) $(ENGINES)
+	$(SUDO) env RUNTIME=$(abspath $(RUNTIME)) SHIM=$(abspath $(SHIM)) conformance/engines/native $(TREE) $(ENGINES)
 endif
 
 # Compares containers of this runtime, crun and runc, made by Podman and Docker with the same flags:

@@ -1,9 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-# containerd with its own client. `cri` tests it through the CRI.
+# containerd with its own client. `cri` tests it through the CRI. With SHIM the containers are made by
+# the project's own shim, and otherwise by runtime-cli under runc's.
 
 load common
 
 IMAGE=docker.io/library/busybox:latest
+
+if [ -n "${SHIM:-}" ]; then
+	RUNTIME='--runtime io.containerd.runtime-core.v2'
+	# The shim takes the driver from the form of the cgroup's path.
+	SYSTEMD=
+	STATE=/run/containerd/runtime-core
+	PROGRAM=containerd-shim-runtime-core-v2
+else
+	RUNTIME='--runc-binary /usr/local/bin/runtime-cli'
+	SYSTEMD=--runc-systemd-cgroup
+	STATE=/run/containerd/runc
+	PROGRAM=containerd-shim-runc-v2
+fi
 
 setup_file() {
 	systemctl start containerd
@@ -26,7 +40,7 @@ run_container() {
 		case $1 in --memory-limit | --cpus | --cgroup | --apparmor-default-profile | --cap-drop | --uidmap | --gidmap) flags+=("$2"); shift ;; esac
 		shift
 	done
-	ctr run --runc-binary /usr/local/bin/runtime-cli "${flags[@]}" "$IMAGE" "$@"
+	ctr run $RUNTIME "${flags[@]}" "$IMAGE" "$@"
 }
 
 pid_of() {
@@ -52,7 +66,7 @@ cgroup_of() {
 }
 
 @test "containerd: a terminal" {
-	in_terminal "ctr run --rm --tty --runc-binary /usr/local/bin/runtime-cli $IMAGE c3 sh -c 'tty; ls -l /dev/console'"
+	in_terminal "ctr run --rm --tty $RUNTIME $IMAGE c3 sh -c 'tty; ls -l /dev/console'"
 	has_line /dev/pts/0
 	[[ $output == *'136,   0'* ]]
 }
@@ -99,7 +113,7 @@ cgroup_of() {
 }
 
 @test "containerd: systemd as the cgroup driver" {
-	run_container --detach --runc-systemd-cgroup --cgroup machine.slice:ctr:c6 --memory-limit 33554432 c6 sleep 10000
+	run_container --detach $SYSTEMD --cgroup machine.slice:ctr:c6 --memory-limit 33554432 c6 sleep 10000
 	run -0 systemctl show --property MemoryMax --property Slice --property Delegate ctr-c6.scope
 	has_line MemoryMax=33554432
 	has_line Slice=machine.slice
@@ -117,7 +131,7 @@ cgroup_of() {
 	ctr events >"$BATS_TEST_TMPDIR/events" 3>&- &
 	local listener=$! try told=no
 	for try in {1..12}; do
-		run -137 run_container --rm --runc-systemd-cgroup --cgroup "machine.slice:ctr:hog$try" \
+		run -137 run_container --rm $SYSTEMD --cgroup "machine.slice:ctr:hog$try" \
 			--memory-limit 16777216 "hog$try" tail /dev/zero
 		sleep 1
 		if grep --quiet "/tasks/oom .*\"hog$try\"" "$BATS_TEST_TMPDIR/events"; then
@@ -156,7 +170,7 @@ stopped() {
 	shim=$(ps -o ppid= -p "$pid")
 	kill -KILL $shim
 	eventually [ ! -e "/proc/$pid" ]
-	eventually [ ! -e "/run/containerd/runc/default/c8" ]
+	eventually [ ! -e "$STATE/default/c8" ]
 	eventually [ ! -e "$cgroup" ]
 	ctr container delete c8
 }
@@ -176,15 +190,15 @@ stopped() {
 		c["hooks"] = {"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "4747"]}]}
 		json.dump(c, open(file, "w"))
 	END
-	ctr run --detach --runc-binary /usr/local/bin/runtime-cli --config "$BATS_TEST_TMPDIR/config.json" c9 >"$BATS_TEST_TMPDIR/log" 2>&1 3>&- &
+	ctr run --detach $RUNTIME --config "$BATS_TEST_TMPDIR/config.json" c9 >"$BATS_TEST_TMPDIR/log" 2>&1 3>&- &
 	eventually pgrep --full 'sleep 4747'
 	cgroup=/sys/fs/cgroup/default/c9
 	[ -d "$cgroup" ]
-	[ -d /run/containerd/runc/default/c9 ]
-	pkill -KILL --full 'containerd-shim-runc-v2 .*-id c9 '
+	[ -d $STATE/default/c9 ]
+	pkill -KILL --full "$PROGRAM .*-id c9 "
 	if wait $!; then false; fi
 	grep 'failed to create shim task' "$BATS_TEST_TMPDIR/log"
-	eventually [ ! -e /run/containerd/runc/default/c9 ]
+	eventually [ ! -e $STATE/default/c9 ]
 	eventually [ ! -e "$cgroup" ]
 	run ! pgrep --full 'runtime-cli.* c9'
 	run ctr container delete c9
