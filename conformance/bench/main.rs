@@ -14,6 +14,7 @@
 //! | `--json FILE` | everything that was measured |
 //! | `--markdown FILE` | as tables |
 //! | `--svg DIRECTORY` | as plots |
+//! | `--timeline FILE` | only draws a trace that a runtime wrote (`--trace`) to DIRECTORY/timeline.svg |
 //! | `--measures NAME=DIRECTORY` | the floor and "nothing" of another build, too; may be repeated |
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
 
@@ -27,6 +28,7 @@ mod plot;
 mod results;
 mod scenario;
 mod table;
+mod timeline;
 mod workdir;
 
 use conformance::{Doing, Result, ensure};
@@ -53,6 +55,7 @@ struct Arguments {
     json: Option<PathBuf>,
     markdown: Option<PathBuf>,
     svg: Option<PathBuf>,
+    timeline: Option<PathBuf>,
     runtimes: Vec<Contender>,
     measures: Vec<Contender>,
 }
@@ -65,6 +68,7 @@ impl Arguments {
             json: None,
             markdown: None,
             svg: None,
+            timeline: None,
             runtimes: vec![],
             measures: Contender::measures()?.into(),
         };
@@ -76,6 +80,7 @@ impl Arguments {
                 "--json" => parsed.json = Some(value()?.into()),
                 "--markdown" => parsed.markdown = Some(value()?.into()),
                 "--svg" => parsed.svg = Some(value()?.into()),
+                "--timeline" => parsed.timeline = Some(value()?.into()),
                 "--measures" => {
                     parsed.measures.extend(Contender::measures_of(&value()?).doing("--measures")?);
                 }
@@ -83,7 +88,11 @@ impl Arguments {
                 runtime => parsed.runtimes.push(Contender::runtime(runtime)?),
             }
         }
-        ensure!(!parsed.runtimes.is_empty(), "no runtime given: bench [NAME=]PATH...");
+        ensure!(parsed.timeline.is_none() || parsed.svg.is_some(), "--timeline needs --svg DIRECTORY");
+        ensure!(
+            parsed.timeline.is_some() || !parsed.runtimes.is_empty(),
+            "no runtime given: bench [NAME=]PATH..."
+        );
         if parsed.scenarios.is_empty() {
             parsed.scenarios = Scenario::ALL.to_vec();
         }
@@ -91,6 +100,9 @@ impl Arguments {
     }
 
     fn run(self) -> Result {
+        if let (Some(trace), Some(directory)) = (&self.timeline, &self.svg) {
+            return timeline::write(trace, directory);
+        }
         conformance::host::isolate()?;
         conformance::host::unify_cgroups()?;
         let ram = measure::Ram::new()?;

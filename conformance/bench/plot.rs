@@ -7,7 +7,7 @@ use crate::scenario::Scenario;
 use conformance::{Doing, Result};
 use std::path::Path;
 
-const COLOURS: [&str; 8] =
+pub(crate) const COLOURS: [&str; 8] =
     ["#0072b2", "#e69f00", "#cc79a7", "#009e73", "#777777", "#56b4e9", "#d55e00", "#f0e442"];
 const LABEL: f64 = 150.0;
 const WIDTH: f64 = 560.0;
