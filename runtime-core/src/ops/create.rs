@@ -208,7 +208,7 @@ impl ContainerBuilder {
     /// which the mounts are made. The first of them has the destination `/`, or none; the
     /// destination of each other is a path below that. Types, sources and options are those of
     /// `mounts` in config.json: `bind`, `overlay`, a file system on a block device. For the layers
-    /// of an overlay there is no limit of a page (since Linux 6.7). `uid_mappings` and `gid_mappings`, or
+    /// of an overlay there is no limit of a page (since Linux 6.7); their paths must be absolute. `uid_mappings` and `gid_mappings`, or
     /// containerd's options `uidmap=0:100000:65536` and `gidmap=...`, map the ids of a bind mount, and of
     /// the lower layers of an overlay that is the first mount (since Linux 6.7).
     ///
@@ -219,7 +219,7 @@ impl ContainerBuilder {
     /// the caller's, until [`Container::delete`](crate::Container::delete).
     ///
     /// This takes CAP_SYS_ADMIN outside of the container's user namespace. It blocks for as long as
-    /// the kernel takes to mount.
+    /// the kernel takes to mount, or until [`cancel`](Self::cancel).
     ///
     /// Errors of the operation: [`ErrorKind::InvalidConfig`] or [`ErrorKind::Unsupported`], with the
     /// [`field`](Error::field) `rootfs_mounts[0].options`, for example; [`ErrorKind::Setup`] if the

@@ -8,7 +8,7 @@ use crate::boundary::plan::{FsOptions, Mount, MountKind, NewMount};
 use crate::boundary::step::Call;
 use crate::boundary::tree::{IdMap, Shape, Tree};
 use crate::child::rootfs_maker::Place;
-use crate::config::field::{c_string, unsupported};
+use crate::config::field::{c_string, invalid, unsupported};
 use crate::config::mounts::{
     Filesystem, Follow, FsOption, IdMap as IdMapConfig, Mount as MountConfig, MountSource,
 };
@@ -32,6 +32,11 @@ pub(crate) fn make(
     let (mut all, mut origins) = (Vec::new(), Vec::new());
     for (i, m) in mounts.iter().enumerate() {
         let at = format_args!("rootfs_mounts[{i}]");
+        if let MountSource::New { fstype, options, .. } = &m.mount.source
+            && fstype.as_c_str() == c"overlay"
+        {
+            check_paths(at, options)?;
+        }
         match (&m.layers, &m.mount.source) {
             (Some(map), MountSource::New { options, .. }) => {
                 let (layers, options) = planner.mapped_layers(at, options, map)?;
@@ -43,6 +48,23 @@ pub(crate) fn make(
         origins.resize(all.len(), i);
     }
     helpers::make_rootfs(place, &mut all, &origins, cancel)
+}
+
+/// Refuses relative paths in the options of an overlay: the process that mounts has another working directory
+/// than the caller.
+fn check_paths(at: Arguments<'_>, options: &[FsOption]) -> Result<()> {
+    const PATHS: [&CStr; 5] = [c"lowerdir", c"lowerdir+", c"datadir+", c"upperdir", c"workdir"];
+    for option in options.iter().filter(|option| PATHS.contains(&option.key.as_c_str())) {
+        for path in filesystem::layers(at, option)?.iter().filter_map(|part| part.value.as_deref()) {
+            if !path.to_bytes().starts_with(b"/") {
+                let (key, path) = (option.key.to_string_lossy(), path.to_string_lossy());
+                let why =
+                    format_args!("{key}: {path:?}: a path in the options of an overlay must be absolute");
+                return Err(invalid(format_args!("{at}.options"), why));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The state that all mounts share.

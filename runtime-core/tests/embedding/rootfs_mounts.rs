@@ -380,6 +380,18 @@ fn a_failure_leaves_nothing() {
             "rootfs_mounts[0].options",
             "missing: no such file or directory",
         ),
+        (
+            vec![mount("overlay", "overlay", "", &["lowerdir=/a:b"])],
+            ErrorKind::InvalidConfig,
+            "rootfs_mounts[0].options",
+            "lowerdir: \"b\": a path in the options of an overlay must be absolute",
+        ),
+        (
+            vec![mount("overlay", "overlay", "", &["lowerdir=/a", "upperdir=b"])],
+            ErrorKind::InvalidConfig,
+            "rootfs_mounts[0].options",
+            "upperdir: \"b\"",
+        ),
         (vec![image.overlay(&["nonsense=1"])], ErrorKind::Setup, "rootfs_mounts[0]", "the kernel reports"),
         (
             vec![mount("nonsense", "x", "", &[])],
