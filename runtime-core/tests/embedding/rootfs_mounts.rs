@@ -419,18 +419,21 @@ fn a_failure_leaves_nothing() {
 #[test]
 fn a_caller_that_is_killed_at_any_moment_leaves_no_mount() {
     let _alone = alone();
-    let image = Image::new();
+    let images = [Image::new(), Image::new().in_user_namespace()];
     let before = mounts_here();
-    let mut whole = 0;
+    let mut durations = [0; 2];
     for _ in 0..2 {
-        let begin = Instant::now();
-        end(image.builder([image.overlay(&["index=on"])]).create().unwrap());
-        whole = begin.elapsed().as_micros() as u32;
+        for (image, duration) in images.iter().zip(&mut durations) {
+            let begin = Instant::now();
+            end(image.builder([image.overlay(&["index=on"])]).create().unwrap());
+            *duration = begin.elapsed().as_micros() as u32;
+        }
     }
     let (mut unfinished, mut finished) = (0, 0);
     for round in 0..40 {
+        let (image, whole) = (&images[round % 2], durations[round % 2]);
         let pid = sys_testing::process::fork(|| {
-            sys_testing::process::end_after(1 + whole * round / 20);
+            sys_testing::process::end_after(1 + whole * round as u32 / 20);
             let created = image.builder([image.overlay(&["index=on"])]).create();
             std::thread::sleep(Duration::from_secs(u64::from(created.is_ok()) * 100));
             1
