@@ -82,6 +82,40 @@ fn filter(agent: Option<&Path>) -> Value {
     })
 }
 
+/// Makes the root of the files of the bundle: by a bind mount, or by an overlay.
+fn root_mount(round: i32, bundle: &Bundle) -> spec::Mount {
+    let path = |name: &str| {
+        let path = bundle.path().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        path.display().to_string()
+    };
+    let overlay = || {
+        ["lowerdir=", "upperdir=", "workdir="]
+            .into_iter()
+            .zip(["rootfs", "upper", "work"])
+            .map(|(key, name)| format!("{key}{}", path(name)))
+    };
+    match round {
+        // Its layers are id-mapped.
+        0 => spec::Mount {
+            kind: "overlay".into(),
+            options: overlay().chain(["uidmap=0:0:65536".into(), "gidmap=0:0:65536".into()]).collect(),
+            ..Default::default()
+        },
+        // Its options are longer than fsconfig(2) takes.
+        6 => {
+            let mut options: Vec<_> = overlay().collect();
+            options[0].extend([":".to_owned(), path(&"x".repeat(250))]);
+            spec::Mount { kind: "overlay".into(), options, ..Default::default() }
+        }
+        _ => spec::Mount {
+            source: path("rootfs"),
+            options: vec!["rbind".into(), "nosuid".into()],
+            ..Default::default()
+        },
+    }
+}
+
 #[test]
 fn create_exec_and_run_allocate_nothing_after_the_clone() {
     ALLOCATOR.arm();
@@ -121,14 +155,9 @@ fn containers() {
         let bundle = if round % 2 == 0 { bundle } else { in_user_namespace(bundle) };
         let mut create = runtime.builder(id.clone(), bundle.path()).parallel(round % 4 == 0);
         if round % 3 == 0 {
-            let root = spec::Mount {
-                source: bundle.rootfs("").display().to_string(),
-                options: vec!["rbind".into(), "nosuid".into()],
-                ..Default::default()
-            };
             let below =
                 spec::Mount { destination: "/srv".into(), kind: "tmpfs".into(), ..Default::default() };
-            create = create.rootfs_mounts([root, below]);
+            create = create.rootfs_mounts([root_mount(round, &bundle), below]);
         }
         let created = create.create().unwrap_or_else(|e| panic!("{round}: {e:?}"));
         container.start().unwrap();
@@ -145,7 +174,14 @@ fn containers() {
         container.delete(DeleteOptions::new()).unwrap();
     }
 
-    // A failure of the child is reported without the heap, too.
+    // A failure of a child is reported without the heap, too: of the process that mounts, and of the init.
+    let plain = bundle(&[]);
+    for round in [0, 6] {
+        let mut overlay = root_mount(round, &plain);
+        overlay.options.push("nonsense".into());
+        let error = runtime.builder(id.clone(), plain.path()).rootfs_mounts([overlay]).create().unwrap_err();
+        assert_eq!(error.field(), Some("rootfs_mounts[0]"), "{error:?}");
+    }
     let broken = bundle(&[]).with(|config| config["process"]["args"] = json!(["nonexistent"])).unwrap();
     let error = runtime.builder(id.clone(), broken.path()).create().unwrap_err();
     assert!(

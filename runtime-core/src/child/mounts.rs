@@ -238,7 +238,8 @@ fn new_tree(
 
 /// Makes a detached mount of a file system with mount(2), for options that are too long for
 /// fsconfig(2). mount(2) needs a path. The path is a directory on a tmpfs that is on the root
-/// meanwhile, so that no name of the image is looked up.
+/// meanwhile, so that no name of the image is looked up. A clone of the root covers the tmpfs, because
+/// paths in the options may lead there, to a layer of an overlay.
 fn tree_by_mount(
     root: Root<'_>,
     source: &CStr,
@@ -251,8 +252,11 @@ fn tree_by_mount(
     let scratch =
         mount::fsmount(&context, attr::NOSUID | attr::NODEV | attr::NOEXEC).during(Call::Fsmount)?;
     fd::mkdir(&scratch, c"m", 0o700).during(Call::Mkdir)?;
+    let cover = mount::clone_tree(root.dir(), c"", Depth::All, 0).during(Call::CloneTree)?;
     mount::attach(&scratch, root.dir()).during(Call::AttachMount)?;
+    // A relative path begins below the cover.
     fchdir(&scratch).during(Call::Chdir)?;
+    mount::attach(cover, &scratch).during(Call::AttachMount)?;
     let tree = mount::mount(source, c"m", fstype, flags, data)
         .during(Call::Mount)
         .and_then(|()| mount::clone_tree(&scratch, c"m", Depth::One, 0).during(Call::CloneTree));

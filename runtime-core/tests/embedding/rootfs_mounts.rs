@@ -202,6 +202,17 @@ fn the_layers_of_an_overlay_get_the_ids_of_the_container() {
     let init = image.builder([bind]).create().unwrap();
     assert_eq!(std::fs::metadata(in_container(init.pid(), "")).unwrap().uid(), 100_000);
     end(init);
+    // With an option for mount(2).
+    let long = image.path(&format!("{}/{}", "x".repeat(200), "y".repeat(100)));
+    let dirs = ["upperdir", "workdir"].map(|name| {
+        std::fs::create_dir_all(long.join(name)).unwrap();
+        format!("{name}={}", long.join(name).display())
+    });
+    let lower = format!("lowerdir={}:{}", image.path("layer").display(), image.path("base").display());
+    let overlay = mount("overlay", "overlay", "", &[&lower, &dirs[0], &dirs[1], maps[0], maps[1]]);
+    let init = image.builder([overlay]).create().unwrap();
+    assert_eq!(std::fs::metadata(in_container(init.pid(), "of-layer")).unwrap().uid(), 100_000);
+    end(init);
     for (maps, text) in
         [(&["uidmap=0:1"][..], "CONTAINER_ID:HOST_ID:SIZE"), (&["uidmap=0:1:1"], "must be given together")]
     {
