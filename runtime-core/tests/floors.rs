@@ -84,7 +84,7 @@ impl CargoTarget {
             let Some(absolute) = self.absolute(&module, &path, &names) else { continue };
             let is_module = |n: &usize| self.modules.contains_key(&absolute[..*n]);
             let Some(length) = (0..=absolute.len()).rev().find(is_module) else { continue };
-            // The name of a module is no use of its content.
+            // A path that names only a module uses none of its items.
             let is_macro = length == 0 && absolute.first().is_some_and(|name| self.macros.contains(name));
             if length < absolute.len() && !is_macro {
                 let used = self.modules[&absolute[..length]].clone();

@@ -353,6 +353,31 @@ mod tests {
         assert_eq!((devices[1].max["hca_handle"], devices[1].max["hca_object"]), (4, u64::MAX));
     }
 
+    /// Few hosts have these files.
+    #[test]
+    #[allow(clippy::disallowed_methods)]
+    fn compressed_swap_and_rdma_have_files_of_their_own() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().to_str().unwrap().to_owned();
+        let dir = std::fs::File::open(&path).unwrap().into();
+        let cgroup = Cgroup { dir, path };
+        for (name, text) in [
+            ("cpu.stat", "usage_usec 1\n"),
+            ("memory.current", "2\n"),
+            ("memory.zswap.current", "3\n"),
+            ("memory.zswap.max", "max\n"),
+            ("rdma.current", "mlx4_0 hca_handle=4\n"),
+            ("rdma.max", "mlx4_0 hca_handle=5\n"),
+        ] {
+            std::fs::write(place.path().join(name), text).unwrap();
+        }
+        let metrics = cgroup.metrics().unwrap();
+        let memory = metrics.memory.unwrap();
+        assert_eq!((memory.zswap_current, memory.zswap_max), (Some(3), Some(u64::MAX)));
+        let rdma = &metrics.rdma[0];
+        assert_eq!((rdma.current["hca_handle"], rdma.max["hca_handle"]), (4, 5));
+    }
+
     /// Root only.
     #[test]
     fn a_removed_cgroup_has_no_statistics() {
