@@ -4,16 +4,15 @@
 use super::context::CommandContext;
 use crate::args::Values;
 use crate::args::flags::{
-    AUTO_DEDUP, EMPTY_NS, EXT_UNIX_SK, FILE_LOCKS, IMAGE_PATH, LAZY_PAGES, LEAVE_RUNNING, LINK_REMAP,
-    MANAGE_CGROUPS_MODE, PAGE_SERVER, PARENT_PATH, PRE_DUMP, SHELL_JOB, STATUS_FD, TCP_ESTABLISHED,
-    TCP_SKIP_IN_FLIGHT, WORK_PATH,
+    EMPTY_NS, IMAGE_PATH, LAZY_PAGES, LEAVE_RUNNING, LINK_REMAP, MANAGE_CGROUPS_MODE, PAGE_SERVER,
+    PARENT_PATH, PRE_DUMP, STATUS_FD, TCP_SKIP_IN_FLIGHT,
 };
 use crate::failure::{Failure, io_text};
 use nix::unistd::geteuid;
 use runtime_core::{DeleteOptions, ManageCgroups, is_initial_user_namespace};
 use runtime_sys::fd;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub(super) fn checkpoint(context: &CommandContext<'_>) -> Result<u8, Failure> {
     let flags = context.flags;
@@ -21,9 +20,8 @@ pub(super) fn checkpoint(context: &CommandContext<'_>) -> Result<u8, Failure> {
     let container = context.container()?;
     // An unknown container is the error to report, even with a wrong value.
     container.state()?;
-    let options = ImageFlags::new(flags)?;
-    let mut builder = container.checkpoint(&options.images);
-    image_flags!(builder, options);
+    let mut builder = container.checkpoint(images(flags)).manage_cgroups(manage_cgroups(flags)?);
+    image_flags!(builder, flags);
     if let Some(parent) = flags.path(PARENT_PATH) {
         builder = builder.parent(parent);
     }
@@ -63,62 +61,43 @@ pub(super) fn check_user() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The values of the flags that `checkpoint` and `restore` have in common.
-pub(super) struct ImageFlags {
-    pub(super) images: PathBuf,
-    pub(super) work: Option<PathBuf>,
-    pub(super) manage_cgroups: ManageCgroups,
-    pub(super) tcp_established: bool,
-    pub(super) external_unix_sockets: bool,
-    pub(super) shell_job: bool,
-    pub(super) file_locks: bool,
-    pub(super) auto_dedup: bool,
+/// Returns the directory of the images.
+pub(super) fn images(flags: &Values) -> &Path {
+    flags.path(IMAGE_PATH).unwrap_or(Path::new("checkpoint"))
 }
 
-impl ImageFlags {
-    pub(super) fn new(flags: &Values) -> Result<Self, Failure> {
-        // The content of network namespaces is left out in any case.
-        if let Some(other) = flags.texts(EMPTY_NS).find(|name| *name != "network") {
-            return Err(Failure::new(format!("namespace {other:?} is not supported")));
-        }
-        let mode = flags.get(MANAGE_CGROUPS_MODE).unwrap_or_default();
-        let manage_cgroups = match mode.as_encoded_bytes() {
-            b"" => ManageCgroups::Default,
-            b"soft" => ManageCgroups::Soft,
-            b"full" => ManageCgroups::Full,
-            b"strict" => ManageCgroups::Strict,
-            b"ignore" => ManageCgroups::Ignore,
-            _ => return Err(Failure::new("invalid manage-cgroups-mode value")),
-        };
-        Ok(ImageFlags {
-            images: flags.path(IMAGE_PATH).unwrap_or(Path::new("checkpoint")).to_owned(),
-            work: flags.path(WORK_PATH).map(Path::to_owned),
-            manage_cgroups,
-            tcp_established: flags.is_set(TCP_ESTABLISHED),
-            external_unix_sockets: flags.is_set(EXT_UNIX_SK),
-            shell_job: flags.is_set(SHELL_JOB),
-            file_locks: flags.is_set(FILE_LOCKS),
-            auto_dedup: flags.is_set(AUTO_DEDUP),
-        })
-    }
-}
-
-/// Gives the values of [`ImageFlags`] to a builder of either operation.
+/// Gives the flags that `checkpoint` and `restore` have in common to a builder of either operation.
 macro_rules! image_flags {
-    ($builder:ident, $options:ident) => {
-        if let Some(work) = $options.work {
+    ($builder:ident, $flags:ident) => {
+        if let Some(work) = $flags.path(crate::args::flags::WORK_PATH) {
             $builder = $builder.work_dir(work);
         }
         $builder = $builder
-            .manage_cgroups($options.manage_cgroups)
-            .tcp_established($options.tcp_established)
-            .external_unix_sockets($options.external_unix_sockets)
-            .shell_job($options.shell_job)
-            .file_locks($options.file_locks)
-            .auto_dedup($options.auto_dedup);
+            .tcp_established($flags.is_set(crate::args::flags::TCP_ESTABLISHED))
+            .external_unix_sockets($flags.is_set(crate::args::flags::EXT_UNIX_SK))
+            .shell_job($flags.is_set(crate::args::flags::SHELL_JOB))
+            .file_locks($flags.is_set(crate::args::flags::FILE_LOCKS))
+            .auto_dedup($flags.is_set(crate::args::flags::AUTO_DEDUP));
     };
 }
 pub(super) use image_flags;
+
+/// Returns the value of `--manage-cgroups-mode`, and checks that of `--empty-ns`.
+pub(super) fn manage_cgroups(flags: &Values) -> Result<ManageCgroups, Failure> {
+    // The content of network namespaces is left out in any case.
+    if let Some(other) = flags.texts(EMPTY_NS).find(|name| *name != "network") {
+        return Err(Failure::new(format!("namespace {other:?} is not supported")));
+    }
+    let mode = flags.get(MANAGE_CGROUPS_MODE).unwrap_or_default();
+    match mode.as_encoded_bytes() {
+        b"" => Ok(ManageCgroups::Default),
+        b"soft" => Ok(ManageCgroups::Soft),
+        b"full" => Ok(ManageCgroups::Full),
+        b"strict" => Ok(ManageCgroups::Strict),
+        b"ignore" => Ok(ManageCgroups::Ignore),
+        _ => Err(Failure::new("invalid manage-cgroups-mode value")),
+    }
+}
 
 fn page_server(flags: &Values) -> Result<Option<(String, u16)>, Failure> {
     let Some(value) = flags.get(PAGE_SERVER).filter(|value| !value.is_empty()) else { return Ok(None) };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `restore`.
 
-use super::checkpoint::{ImageFlags, check_user, image_flags};
+use super::checkpoint::{check_user, image_flags, images, manage_cgroups};
 use super::context::CommandContext;
 use super::create::cgroup_manager;
 use crate::args::flags::{
@@ -22,11 +22,12 @@ pub(super) fn restore(context: &CommandContext<'_>) -> Result<u8, Failure> {
     if flags.is_set(NO_PIVOT) {
         context.log.warning("--no-pivot is ignored: CRIU makes the root, always by pivot_root");
     }
-    let options = ImageFlags::new(flags)?;
+    let manage_cgroups = manage_cgroups(flags)?;
     let container = context.container()?;
     let bundle = flags.path(BUNDLE).unwrap_or(Path::new("."));
-    let mut builder = context.runtime()?.restore(container.id().clone(), bundle, &options.images);
-    image_flags!(builder, options);
+    let mut builder = context.runtime()?.restore(container.id().clone(), bundle, images(flags));
+    builder = builder.manage_cgroups(manage_cgroups);
+    image_flags!(builder, flags);
     let text = |value: &OsStr| value.to_string_lossy().into_owned();
     if let Some(profile) = flags.get(LSM_PROFILE).filter(|value| !value.is_empty()) {
         builder = builder.lsm_profile(text(profile));
