@@ -49,6 +49,7 @@
 //! | a root file system of overlays and other mounts | [`ContainerBuilder::rootfs_mounts`] | |
 //! | from a `Spec` of oci-spec | the feature `oci-spec`: `TryFrom` of [`spec::Spec`] | `oci_spec` |
 //! | suspend into files, and resume | [`Container::checkpoint`], [`Runtime::restore`]: needs CRIU | |
+//! | find out what a host can do | [`Runtime::check`], [`Runtime::check_bundle`] | |
 //! | without rights | [`spec::Spec::into_rootless`], [`protect_program`] | `rootless` |
 //!
 //! The examples are in the repository, in `runtime-core/examples/`.
@@ -163,6 +164,7 @@ mod exit_status;
 #[doc(hidden)]
 pub mod for_fuzzing;
 mod hook;
+pub mod host;
 mod id;
 mod marks;
 mod net;
@@ -186,8 +188,8 @@ pub use exit_status::ExitStatus;
 pub use id::ContainerId;
 pub use ops::{
     CgroupManager, CheckpointBuilder, Container, ContainerBuilder, DeleteOptions, Event, Events, ExecBuilder,
-    HookResult, Listed, ManageCgroups, Output, Pending, Process, RestoreBuilder, Rootless, Runtime, State,
-    check_preserved_fds, features,
+    Finding, HookResult, Listed, ManageCgroups, Output, Pending, Process, RestoreBuilder, Rootless, Runtime,
+    Severity, State, check_preserved_fds, features,
 };
 pub use parent::self_exe::{Protection, protect_program, protection};
 pub use stdio::Stdio;

@@ -19,6 +19,7 @@ pub(crate) mod oom;
 pub(crate) mod record;
 mod snapshot;
 pub mod stats;
+pub(crate) mod survey;
 pub(crate) mod systemd;
 mod walk;
 

@@ -17,6 +17,7 @@ pub(crate) mod mounts;
 mod namespaces;
 mod paths;
 mod places;
+pub(crate) mod probe;
 mod process;
 mod procfs;
 mod remount;

@@ -85,6 +85,13 @@ pub(crate) enum CgroupsPath {
     Relative(String),
 }
 
+impl CgroupsPath {
+    /// Returns true if the cgroup is beside the runtime's own cgroup.
+    pub(crate) fn is_beside(&self) -> bool {
+        !matches!(self, CgroupsPath::Absolute(_))
+    }
+}
+
 /// The properties of the caller that the meaning of a configuration depends on.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {

@@ -233,6 +233,7 @@ pub(crate) struct Criu {
     pidfd: Option<OwnedFd>,
     /// Taken when nothing more is asked.
     socket: Option<OwnedFd>,
+    version: Version,
 }
 
 impl Criu {
@@ -272,9 +273,15 @@ impl Criu {
         let pidfd = pidfd_open(pid).context(|| "pidfd_open")?;
         // The command has the other end of the socket.
         drop(command);
-        let mut criu = Criu { pid, pidfd: Some(pidfd), socket: Some(ours) };
+        let mut criu = Criu { pid, pidfd: Some(pidfd), socket: Some(ours), version: OLDEST };
         criu.check_version(cancel)?;
         Ok(criu)
+    }
+
+    /// Returns the version of the program in PATH. Errors: see [`start`](Self::start).
+    pub(crate) fn find_version() -> Result<String> {
+        let none = || [Stdio::null(), Stdio::null(), Stdio::null()];
+        Criu::start(None, none(), None, None).map(|criu| criu.version.to_string())
     }
 
     /// Opens the working directory of a CRIU that restores. CRIU mounts there, so the directory has to
@@ -289,7 +296,10 @@ impl Criu {
     fn check_version(&mut self, cancel: Option<BorrowedFd<'_>>) -> Result<()> {
         let answer = self.ask(RequestKind::Version, cancel, |request| request.flag(4, true))?;
         match answer.version {
-            Some((major, minor)) if Version { major, minor } >= OLDEST => Ok(()),
+            Some((major, minor)) if Version { major, minor } >= OLDEST => {
+                self.version = Version { major, minor };
+                Ok(())
+            }
             version => {
                 let (major, minor) = version.unwrap_or_default();
                 let found = Version { major, minor };
@@ -520,7 +530,7 @@ mod tests {
         let child = Command::new("/bin/sleep").arg("1000").spawn().unwrap();
         let (ours, theirs) = socket::pair(SockType::SeqPacket).unwrap();
         let pid = child.id() as i32;
-        (Criu { pid, pidfd: Some(pidfd_open(pid).unwrap()), socket: Some(ours) }, theirs)
+        (Criu { pid, pidfd: Some(pidfd_open(pid).unwrap()), socket: Some(ours), version: OLDEST }, theirs)
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod asynchronous;
 mod bundle;
 mod caller_hooks;
+mod check;
 mod checkpoint;
 mod container;
 mod container_hooks;
@@ -37,6 +38,7 @@ mod update;
 mod wait;
 
 pub use caller_hooks::HookResult;
+pub use check::{Finding, Severity};
 pub use checkpoint::CheckpointBuilder;
 pub use container::{Container, Runtime};
 pub use create::ContainerBuilder;

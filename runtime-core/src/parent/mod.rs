@@ -12,5 +12,6 @@ pub(crate) mod hooks;
 pub(crate) mod ids;
 pub(crate) mod network;
 pub(crate) mod peer;
+pub(crate) mod questions;
 pub(crate) mod reap;
 pub(crate) mod self_exe;

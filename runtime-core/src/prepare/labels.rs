@@ -54,16 +54,21 @@ pub(super) fn labels(config: &Process, keyring: bool) -> Result<Option<Labels>> 
 
 /// Refuses an SELinux label on a host without SELinux.
 pub(super) fn require_selinux(field: &str) -> Result<()> {
-    let enabled = fd::open_follow(fd::CWD, c"/sys/fs/selinux", libc::O_PATH, 0)
-        .and_then(fd::filesystem)
-        .is_ok_and(|magic| magic == SELINUX_MAGIC);
-    if enabled {
+    if has_selinux() {
         return Ok(());
     }
     Err(unsupported(field, "a label is specified, but SELinux is not enabled on the host"))
 }
 
-fn has_apparmor() -> bool {
+/// Returns whether SELinux is enabled on the host.
+pub(crate) fn has_selinux() -> bool {
+    fd::open_follow(fd::CWD, c"/sys/fs/selinux", libc::O_PATH, 0)
+        .and_then(fd::filesystem)
+        .is_ok_and(|magic| magic == SELINUX_MAGIC)
+}
+
+/// Returns whether AppArmor is enabled on the host.
+pub(crate) fn has_apparmor() -> bool {
     fd::read_file(fd::CWD, c"/sys/module/apparmor/parameters/enabled", 16)
         .is_ok_and(|text| text.starts_with(b"Y"))
 }

@@ -5,7 +5,7 @@
 
 mod extras;
 pub(crate) mod hook;
-mod labels;
+pub(crate) mod labels;
 mod mounts;
 mod namespaces;
 mod process;

@@ -91,6 +91,15 @@ pub(super) struct Bus {
 impl Bus {
     /// Connects to a manager.
     pub(super) fn connect(manager: Manager) -> Result<Self> {
+        Self::connect_or_hint(manager, PATIENCE)
+    }
+
+    /// Connects to a manager, for a question whose answer is not worth a long wait.
+    pub(super) fn connect_briefly(manager: Manager) -> Result<Self> {
+        Self::connect_or_hint(manager, PATIENCE / 10)
+    }
+
+    fn connect_or_hint(manager: Manager, patience: Duration) -> Result<Self> {
         let hint = match manager {
             Manager::System => "is this host run by systemd?",
             Manager::User => {
@@ -98,7 +107,7 @@ impl Bus {
                  dbus-user-session, and a login or `loginctl enable-linger`"
             }
         };
-        Self::connect_within(manager, PATIENCE)
+        Self::connect_within(manager, patience)
             .map_err(|error| error.wrap_as(ErrorKind::Setup, "connecting to systemd").with_hint(hint))
     }
 

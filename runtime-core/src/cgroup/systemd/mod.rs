@@ -39,6 +39,12 @@ impl Manager {
             _ => Ok(Manager::System),
         }
     }
+
+    /// Asks the manager for its version.
+    pub(crate) fn version(self) -> Result<String> {
+        let version = Bus::connect_briefly(self)?.property("Version");
+        version.map_err(|failure| failure.into_error("asking for its version"))
+    }
 }
 
 /// The scope of a container.

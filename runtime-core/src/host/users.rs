@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Rows about users who map more ids than their own (subuid(5), newuidmap(1)).
+
+use super::caller::Caller;
+use super::files;
+use super::row::{Fitness, Row, Topic, optional};
+use runtime_sys::fd;
+use std::ffi::CStr;
+use std::os::unix::fs::MetadataExt;
+
+const OWN_ID: &str = "an ordinary user can map only its own id, so the images of most engines cannot be used";
+const RANGES: &str = "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER";
+const SUBUID: Topic = optional("users.subuid", OWN_ID, RANGES);
+const SUBGID: Topic = optional("users.subgid", OWN_ID, RANGES);
+const HELPERS: &str =
+    "install newuidmap and newgidmap (Debian: uidmap; Fedora: shadow-utils), outside of a nosuid mount";
+const NEWUIDMAP: Topic = optional("users.newuidmap", OWN_ID, HELPERS);
+const NEWGIDMAP: Topic = optional("users.newgidmap", OWN_ID, HELPERS);
+
+/// The number of ids that images need: 0 to 65535.
+const IDS: u64 = 65_536;
+const CAP_SETGID: u8 = 6;
+const CAP_SETUID: u8 = 7;
+
+pub(super) fn rows(caller: &Caller) -> Vec<Row> {
+    vec![
+        ids(SUBUID, c"/etc/subuid", caller),
+        ids(SUBGID, c"/etc/subgid", caller),
+        helper(NEWUIDMAP, "newuidmap", CAP_SETUID),
+        helper(NEWGIDMAP, "newgidmap", CAP_SETGID),
+    ]
+}
+
+fn ids(topic: Topic, file: &CStr, caller: &Caller) -> Row {
+    let text = files::etc(file);
+    let name = file.to_string_lossy();
+    if caller.is_root {
+        let users = users(&text);
+        return match users {
+            0 => topic.row(Fitness::Missing, format!("no user has a range in {name}")),
+            1 => topic.works(format!("1 user has ranges in {name}; root needs none")),
+            _ => topic.works(format!("{users} users have ranges in {name}; root needs none")),
+        };
+    }
+    let user = user_name(&files::etc(c"/etc/passwd"), caller.uid);
+    let ranges = ranges(&text, user.as_deref(), caller.uid);
+    let count: u64 = ranges.iter().map(|(_, count)| u64::from(*count)).sum();
+    let found = format!("{count} ids in {name}");
+    match count {
+        IDS.. => topic.works(found),
+        0 => topic.row(
+            Fitness::Missing,
+            format!("no range for user {} in {name}", user.unwrap_or(caller.uid.to_string())),
+        ),
+        _ => topic.row(Fitness::Limited, format!("only {found}; {IDS} are usual")),
+    }
+}
+
+/// Returns the ranges of ids that the calling user may map besides its own: first id, number.
+pub(crate) fn own_ranges(file: &CStr, uid: u32) -> Vec<(u32, u32)> {
+    let user = user_name(&files::etc(c"/etc/passwd"), uid);
+    ranges(&files::etc(file), user.as_deref(), uid)
+}
+
+fn entries(text: &str) -> impl Iterator<Item = (&str, u32, u32)> {
+    text.lines().filter_map(|line| {
+        let mut fields = line.trim().split(':');
+        let (owner, start, count) = (fields.next()?, fields.next()?, fields.next()?);
+        Some((owner, start.parse().ok()?, count.parse().ok()?))
+    })
+}
+
+/// Returns the ranges of a user, which a line names by the name or by the id.
+fn ranges(text: &str, user: Option<&str>, uid: u32) -> Vec<(u32, u32)> {
+    let uid = uid.to_string();
+    entries(text)
+        .filter(|(owner, _, _)| Some(*owner) == user || *owner == uid)
+        .map(|(_, start, count)| (start, count))
+        .collect()
+}
+
+fn users(text: &str) -> usize {
+    entries(text).map(|(owner, _, _)| owner).collect::<std::collections::BTreeSet<_>>().len()
+}
+
+fn user_name(passwd: &str, uid: u32) -> Option<String> {
+    let uid = uid.to_string();
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid).then(|| name.to_owned())
+    })
+}
+
+fn helper(topic: Topic, program: &str, capability: u8) -> Row {
+    let Some((path, file)) = files::find_program(program) else {
+        return topic.row(Fitness::Missing, "not in PATH");
+    };
+    let found = path.display().to_string();
+    let file = std::fs::File::from(file);
+    let metadata = match file.metadata() {
+        Ok(metadata) => metadata,
+        Err(error) => return topic.row(Fitness::Unknown, format!("{found}: {error}")),
+    };
+    let is_setuid = metadata.mode() & libc::S_ISUID != 0 && metadata.uid() == 0;
+    let mut value = [0; 32];
+    let has_capability =
+        fd::get_xattr(&file, c"security.capability", &mut value).is_ok_and(|value| grants(value, capability));
+    let is_nosuid = fd::mount_flags(&file).is_ok_and(|flags| flags & libc::ST_NOSUID != 0);
+    match (is_setuid, has_capability, is_nosuid) {
+        (_, _, true) => topic.row(Fitness::Missing, format!("{found} is on a nosuid mount")),
+        (true, ..) => topic.works(format!("{found}, setuid root")),
+        (_, true, _) => topic.works(format!("{found}, with a file capability")),
+        _ => topic.row(Fitness::Missing, format!("{found} is neither setuid root nor has a file capability")),
+    }
+}
+
+/// Returns whether the permitted set of a `struct vfs_cap_data` has the capability.
+fn grants(value: &[u8], capability: u8) -> bool {
+    let permitted = value.get(4..8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes);
+    permitted & 1 << capability != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_those_of_the_name_or_of_the_id() {
+        let text = "alice:100000:65536\nbob:165536:65536\n1000:300000:10\n# no line\nalice:x:1\n";
+        assert_eq!(ranges(text, Some("alice"), 1000), [(100_000, 65_536), (300_000, 10)]);
+        assert_eq!(ranges(text, None, 1), []);
+        assert_eq!(users(text), 3);
+    }
+
+    #[test]
+    fn a_user_has_the_name_of_its_first_line() {
+        let passwd = "root:x:0:0::/:\nalice:x:1000:1000::/home/alice:/bin/sh\nother:x:1000:1::/:\n";
+        assert_eq!(user_name(passwd, 1000).as_deref(), Some("alice"));
+        assert_eq!(user_name(passwd, 1), None);
+    }
+
+    #[test]
+    fn a_file_capability_is_a_bit_of_the_permitted_set() {
+        let value = |permitted: u32| [[0, 0, 0, 2], permitted.to_le_bytes(), [0; 4], [0; 4], [0; 4]].concat();
+        assert!(grants(&value(1 << CAP_SETUID), CAP_SETUID));
+        assert!(!grants(&value(1 << CAP_SETUID), CAP_SETGID));
+        assert!(!grants(b"", CAP_SETUID));
+    }
+}
