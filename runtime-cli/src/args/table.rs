@@ -9,6 +9,7 @@ use clap::{Arg, Command, ValueHint};
 /// The identity of a command, for `match`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
+    Check,
     Checkpoint,
     Create,
     Delete,
@@ -128,6 +129,7 @@ configuration; each property can be omitted:
     }";
 
 pub(crate) const COMMANDS: &[Entry] = &[
+    Entry { verb: Verb::Check, name: "check", describe: check },
     Entry { verb: Verb::Checkpoint, name: "checkpoint", describe: checkpoint },
     Entry { verb: Verb::Create, name: "create", describe: create },
     Entry { verb: Verb::Delete, name: "delete", describe: delete },
@@ -146,6 +148,23 @@ pub(crate) const COMMANDS: &[Entry] = &[
     Entry { verb: Verb::State, name: "state", describe: state },
     Entry { verb: Verb::Update, name: "update", describe: update },
 ];
+
+fn check(command: Command) -> Command {
+    command
+        .about("show what this host can do for containers (not in runc)")
+        .long_about(
+            "\
+Tries the kernel's features, cgroups, user namespaces and programs that containers need, as the
+calling user. For each it prints whether it works, what its lack means, and how to mend it. With
+--bundle it prints what in that bundle's configuration would fail here, without running it.
+Nothing is made on the host. The exit status is 0 if all is well, 2 if something is limited (with
+--bundle: a warning), and 4 if no container (with --bundle: this container) can be made.",
+        )
+        .args([
+            BUNDLE.help("check this bundle for this host").value_hint(ValueHint::DirPath),
+            FORMAT.help("one of: table or json (default: \"table\")"),
+        ])
+}
 
 /// Returns the flags that `checkpoint` and `restore` have in common.
 fn image_flags() -> [Arg; 9] {

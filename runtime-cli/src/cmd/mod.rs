@@ -2,6 +2,7 @@
 //! The commands, each in its own file. A command turns parsed arguments into a call of the library,
 //! and prints the result.
 
+mod check;
 mod checkpoint;
 mod context;
 mod create;
@@ -32,6 +33,7 @@ pub(crate) fn run(invocation: &Invocation, log: &Log) -> Result<u8, Failure> {
     let Request::Run(Call { command, flags, arguments }) = &invocation.request else { return Ok(0) };
     let context = CommandContext { globals: &invocation.globals, flags, arguments, log };
     match command.verb {
+        Verb::Check => check::check(&context),
         Verb::Checkpoint => checkpoint::checkpoint(&context),
         Verb::Create => create::create(&context),
         Verb::Delete => delete::delete(&context),

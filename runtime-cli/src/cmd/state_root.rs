@@ -11,7 +11,23 @@ use std::path::{Component, Path, PathBuf};
 /// Returns the directory of --root, or the default directory. A user other than root has a
 /// default directory of their own, if XDG_RUNTIME_DIR is set.
 pub(super) fn find(globals: &Values) -> Result<PathBuf, Failure> {
-    let Some(root) = globals.get(ROOT).map(Path::new) else { return default_root() };
+    match given(globals)? {
+        Some(root) => Ok(root),
+        None => default_root().map_or_else(|| Ok(SYSTEM.into()), make_of_user),
+    }
+}
+
+/// Returns the directory as [`find`] does, and makes nothing.
+pub(super) fn name(globals: &Values) -> Result<PathBuf, Failure> {
+    Ok(given(globals)?.or_else(default_root).unwrap_or_else(|| SYSTEM.into()))
+}
+
+/// The directory of root, and of users without a directory of their own.
+const SYSTEM: &str = "/run/runc";
+
+/// Returns the directory of --root.
+fn given(globals: &Values) -> Result<Option<PathBuf>, Failure> {
+    let Some(root) = globals.get(ROOT).map(Path::new) else { return Ok(None) };
     if root.as_os_str().is_empty() {
         return Err(Failure::new("Option --root argument should not be empty"));
     }
@@ -27,18 +43,17 @@ pub(super) fn find(globals: &Values) -> Result<PathBuf, Failure> {
     if clean == Path::new("/") {
         return Err(Failure::new("Option --root argument should not be set to /"));
     }
-    Ok(clean)
+    Ok(Some(clean))
 }
 
-fn default_root() -> Result<PathBuf, Failure> {
-    let system = PathBuf::from("/run/runc");
-    let Some(user) = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) else {
-        return Ok(system);
-    };
-    if nix::unistd::geteuid().is_root() && !is_fake_root() {
-        return Ok(system);
-    }
-    let root = PathBuf::from(user).join("runc");
+/// Returns the default directory of a user; `None` if it is that of root.
+fn default_root() -> Option<PathBuf> {
+    let user = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty())?;
+    let is_root = nix::unistd::geteuid().is_root() && !is_fake_root();
+    (!is_root).then(|| PathBuf::from(user).join("runc"))
+}
+
+fn make_of_user(root: PathBuf) -> Result<PathBuf, Failure> {
     let fail = |error| Failure::io(format_args!("mkdir {}", root.display()), &error);
     DirBuilder::new().recursive(true).mode(0o700).create(&root).map_err(fail)?;
     // The sticky bit keeps cleaners of old files away (XDG Base Directory Specification).
