@@ -40,7 +40,7 @@ use process::Process;
 use resources::Resources;
 use runtime_sys::mount::Depth;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use sysctl::Sysctl;
 
 /// A checked config.json, in the form that the code behind this module uses.
@@ -181,10 +181,7 @@ impl Config {
             namespaces,
         };
         for (i, mount) in config.mounts.iter().enumerate() {
-            for option in mount.ignored_options().map(CStr::to_string_lossy) {
-                let why = "a bind mount cannot change its file system";
-                warnings.push(Warning(format!("mounts[{i}].options: {option:?} is ignored: {why}")));
-            }
+            mount.warn_of_ignored_options(format_args!("mounts[{i}]"), warnings);
             if mount.takes_mappings_of_container() && !config.namespaces.is_own(NamespaceKind::User) {
                 let why =
                     "idmap without mappings uses those of the container's user namespace, and there is none";

@@ -5,7 +5,7 @@
 use super::field::{invalid, unsupported};
 use super::mounts::{Filesystem, Follow, IdMap, Mount, MountSource};
 use super::namespaces::{check_map, ranges};
-use crate::error::Result;
+use crate::error::{Result, Warning};
 use crate::path::clean;
 use crate::spec;
 use runtime_sys::mount::Depth;
@@ -20,7 +20,12 @@ pub(crate) struct RootfsMount {
 }
 
 /// Checks the mounts. A relative source begins at `bundle`. `rootfs` is the absolute path of the rootfs.
-pub(crate) fn checked(mut given: Vec<spec::Mount>, bundle: &str, rootfs: &str) -> Result<Vec<RootfsMount>> {
+pub(crate) fn checked(
+    mut given: Vec<spec::Mount>,
+    bundle: &str,
+    rootfs: &str,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<RootfsMount>> {
     if let Some(first) = given.first().filter(|first| !clean(&first.destination).is_empty()) {
         let why = format!(
             "{:?}: the first mount is the root itself, whose destination is empty",
@@ -41,6 +46,7 @@ pub(crate) fn checked(mut given: Vec<spec::Mount>, bundle: &str, rootfs: &str) -
         let is_bind = mount.options.iter().any(|option| option == "bind" || option == "rbind");
         let layers = if mount.kind == "overlay" && !is_bind { layer_map(at, i, mount)? } else { None };
         let checked = Mount::checked(at, mount, bundle, &clean(rootfs))?;
+        checked.warn_of_ignored_options(at, warnings);
         let unfit = match &checked.source {
             MountSource::Remount { .. } => Some("options"),
             MountSource::Bind { follow: Follow::Copy, .. } => Some("options"),

@@ -300,7 +300,8 @@ impl ContainerBuilder {
         let cgroups_path = spec.linux.as_ref().map_or("", |linux| linux.cgroups_path.as_str());
         let rootfs = bundle.resolve(&config.rootfs);
         let rootfs_mounts = self.rootfs_mounts.take();
-        let rootfs_mounts = rootfs_mounts.map(|mounts| mounts.check(&bundle.path, &rootfs)).transpose()?;
+        let rootfs_mounts =
+            rootfs_mounts.map(|mounts| mounts.check(&bundle.path, &rootfs, warnings)).transpose()?;
         let target = Target::find(&config, rootfs, id, self.cgroup_manager, cgroups_path)?;
         let filter =
             config.seccomp.as_ref().map(prepare::seccomp::compile).transpose().traced(Mark::CompileFilter)?;

@@ -154,9 +154,12 @@ fn mounts_below_the_root_are_made_in_their_order() {
     let mounts = [
         mount("bind", image.path("base"), "/", &["rbind", "rw"]),
         mount("tmpfs", "tmpfs", "/run", &["nosuid"]),
-        mount("", image.path("layer"), "/run/layer", &["bind", "ro"]),
+        mount("", image.path("layer"), "/run/layer", &["bind", "ro", "sync"]),
     ];
     let init = image.builder(mounts).create().unwrap();
+    let warnings: Vec<_> = init.warnings().iter().map(ToString::to_string).collect();
+    let ignored = "rootfs_mounts[2].options: \"sync\" is ignored: a bind mount cannot change its file system";
+    assert_eq!(warnings, [ignored]);
     assert_eq!(std::fs::read(in_container(init.pid(), "run/layer/of-layer")).unwrap(), b"1");
     assert_eq!(std::fs::read_dir(image.path("base/run")).unwrap().count(), 0);
     end(init);

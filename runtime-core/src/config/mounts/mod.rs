@@ -12,7 +12,7 @@ pub(crate) use source::{Filesystem, Follow, IdMap, MountSource};
 
 use super::field::{c_string, invalid, lookup};
 use super::namespaces::{check_map, ranges};
-use crate::error::Result;
+use crate::error::{Result, Warning};
 use crate::path::clean;
 use crate::path::proc::is_proc_file;
 use crate::spec;
@@ -80,11 +80,15 @@ impl Mount {
         self.destination.as_c_str() == c"." && !matches!(self.source, MountSource::Remount { .. })
     }
 
-    /// Returns the options that a bind mount ignores, because they belong to the file system.
-    pub(crate) fn ignored_options(&self) -> impl Iterator<Item = &'static CStr> {
-        let is_bind =
-            matches!(self.source, MountSource::Bind { .. } | MountSource::Remount { is_bind: true, .. });
-        self.flags.superblock_words().filter(move |_| is_bind)
+    /// Warns of the options that a bind mount ignores, because they belong to the file system.
+    pub(crate) fn warn_of_ignored_options(&self, at: Arguments<'_>, warnings: &mut Vec<Warning>) {
+        if !matches!(self.source, MountSource::Bind { .. } | MountSource::Remount { is_bind: true, .. }) {
+            return;
+        }
+        for option in self.flags.superblock_words().map(CStr::to_string_lossy) {
+            let why = "a bind mount cannot change its file system";
+            warnings.push(Warning(format!("{at}.options: {option:?} is ignored: {why}")));
+        }
     }
 
     /// Returns true for `idmap` and `ridmap` without mappings of the mount's own.
