@@ -72,15 +72,6 @@ is() {
 	[ "$(runtime state "$1" | python3 -c 'import json, sys; print(json.load(sys.stdin)["status"])')" = "$2" ]
 }
 
-# Kills a command of the runtime.
-killed_after() {
-	runtime-cli --root "$BATS_TEST_TMPDIR/state" "$2" --image-path "$BATS_TEST_TMPDIR/images" \
-		--work-path "$BATS_TEST_TMPDIR/work" "${@:3}" </dev/null >/dev/null 2>&1 &
-	sleep "$1"
-	kill -KILL $! || true
-	wait $! || true
-}
-
 nothing_is_left() {
 	[ -z "$(ls "$BATS_TEST_TMPDIR/state")" ]
 	[ ! -e /sys/fs/cgroup/checkpoint ]
@@ -89,7 +80,7 @@ nothing_is_left() {
 }
 
 no_criu() {
-	! pgrep --exact criu
+	! pgrep --exact criu >/dev/null
 }
 
 @test "checkpoint: a container goes on counting under another id" {
@@ -266,29 +257,118 @@ no_criu() {
 	nothing_is_left
 }
 
-@test "checkpoint: killed at any moment, the container goes on or has stopped" {
-	start
-	for delay in 0 0.005 0.01 0.02 0.03 0.05 0.08 0.12 0.2; do
-		killed_after $delay checkpoint c
-		eventually no_criu
-		if is c running; then
-			last=$(counted c)
-			eventually counts_beyond c "$last"
-		else
-			runtime delete --force c
-			start
-		fi
+# Kills a command of the runtime at its system calls, at each one if SWEEP=all, otherwise at twelve
+# that are spread over them, and runs `$1` after each. `$2` makes a container that the command can be
+# used on.
+sweep() {
+	local check=$1 prepare=$2 calls step number tool=$BATS_TEST_DIRNAME/kill-at
+	shift 2
+	set -- runtime-cli --root "$BATS_TEST_TMPDIR/state" "$@"
+	"$prepare"
+	calls=$("$tool" 1000000 "$@" </dev/null 2>/dev/null) || [ "$calls" -gt 100 ]
+	runtime delete --force c
+	[ "${SWEEP:-}" = all ] && step=1 || step=$((calls / 12))
+	echo "# kills at $((calls / step)) of $calls system calls: ${*:4}" >&3
+	"$prepare"
+	for ((number = 1; number <= calls; number += step)); do
+		"$tool" $number "$@" </dev/null >/dev/null 2>&1 || true
+		"$check" || { echo "killed at system call $number"; return 1; }
 	done
 }
 
-@test "checkpoint: after a restore that was killed, delete --force removes everything" {
+running() {
+	is c running 2>/dev/null || start
+}
+
+goes_on() {
+	is c running
+	last=$(counted c)
+	eventually counts_beyond c "$last"
+}
+
+# A container that no longer runs can be restored. A checkpoint has deleted it, or was killed before.
+goes_on_or_is_in_the_images() {
+	eventually no_criu
+	if ! is c running 2>/dev/null; then
+		! runtime state c >/dev/null 2>&1 || is c stopped
+		runtime delete --force c
+		no_process
+		restore c
+	fi
+	goes_on
+}
+
+goes_on_without_criu() {
+	eventually no_criu
+	goes_on
+}
+
+@test "checkpoint: killed at any system call, the container goes on or is in the images" {
+	sweep goes_on_or_is_in_the_images running checkpoint --image-path "$BATS_TEST_TMPDIR/images" c
+	runtime delete --force c
+	nothing_is_left
+}
+
+@test "checkpoint: --leave-running, killed at any system call, the container goes on" {
+	sweep goes_on_without_criu running checkpoint --leave-running --image-path "$BATS_TEST_TMPDIR/images" c
+	runtime delete --force c
+	nothing_is_left
+}
+
+no_process() {
+	! pgrep --full 'sh /count' >/dev/null
+}
+
+# A container with a record is one, and without a record there is no process.
+is_recorded_and_can_be_deleted() {
+	if runtime state c >/dev/null 2>&1; then
+		is c creating || goes_on
+		runtime delete --force c
+	else
+		eventually no_process
+		runtime delete --force c
+	fi
+	nothing_is_left
+	no_process
+}
+
+@test "checkpoint: a restore killed at any system call has a record, and can be deleted" {
 	start
 	checkpoint c
-	for delay in 0 0.005 0.01 0.02 0.03 0.05 0.08 0.12 0.2; do
-		killed_after $delay restore --detach c
-		runtime delete --force c
-		eventually no_criu
+	sweep is_recorded_and_can_be_deleted true restore --detach --image-path "$BATS_TEST_TMPDIR/images" c
+}
+
+# Kills CRIU while a command of the runtime waits for it.
+without_criu_after() {
+	runtime "${@:2}" </dev/null >/dev/null 2>&1 &
+	local delay=$1 command=$!
+	for _ in {1..200}; do
+		! pgrep --exact criu >/dev/null || break
+		sleep 0.005
+	done
+	sleep "$delay"
+	pkill -KILL --exact criu || true
+	wait $command
+}
+
+@test "checkpoint: when CRIU is killed, the container goes on or is in the images" {
+	start
+	for delay in 0 0.005 0.01 0.015 0.02 0.03 0.04 0.05 0.06 0.08 0.1 0.13; do
+		without_criu_after $delay checkpoint --image-path "$BATS_TEST_TMPDIR/images" c || goes_on
+		goes_on_or_is_in_the_images
+	done
+}
+
+@test "checkpoint: when CRIU is killed, a restore leaves nothing" {
+	start
+	checkpoint c
+	for delay in 0 0.005 0.01 0.015 0.02 0.03 0.04 0.05 0.06 0.08 0.1 0.13; do
+		if without_criu_after $delay restore --detach --image-path "$BATS_TEST_TMPDIR/images" c; then
+			goes_on
+			runtime delete --force c
+		fi
 		nothing_is_left
+		no_process
 	done
 }
 

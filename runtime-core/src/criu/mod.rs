@@ -429,10 +429,15 @@ impl Criu {
         let timeout_ms = deadline.map_or(-1, |end| {
             i32::try_from(end.saturating_duration_since(Instant::now()).as_millis()).unwrap_or(i32::MAX)
         });
-        let [news, cancelled] =
-            fd::poll_many([Some((socket.as_fd(), libc::POLLIN)), cancel], timeout_ms).context(|| "poll")?;
+        // The children of a CRIU that was killed have the other end of the socket, too.
+        let process = self.pidfd.as_ref().map(|pidfd| (pidfd.as_fd(), libc::POLLIN));
+        let news = [Some((socket.as_fd(), libc::POLLIN)), process, cancel];
+        let [news, has_ended, cancelled] = fd::poll_many(news, timeout_ms).context(|| "poll")?;
         if news == 0 {
             Watch::check([0, cancelled])?;
+            if has_ended != 0 {
+                return Err(ended());
+            }
             return Err(Error::new(ErrorKind::System, "criu does not answer in time"));
         }
         let mut buffer = vec![0; MESSAGE_MAX];
@@ -543,6 +548,19 @@ mod tests {
         let error = criu.check_version(Some(event.as_fd())).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Cancelled);
         assert!(criu.pidfd.is_none(), "it still runs");
+    }
+
+    /// The children of CRIU have its end of the socket.
+    #[test]
+    fn a_program_that_is_killed_while_another_has_its_socket() {
+        let (criu, theirs) = silent();
+        socket::send(&theirs, b"\x08\x06\x10\x01").unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(criu.pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+        // What it has said before is still read.
+        let deadline = || Some(Instant::now() + Duration::from_secs(30));
+        assert_eq!(criu.receive(None, deadline()).unwrap().0.kind, RequestKind::Notify as i32);
+        let error = criu.receive(None, deadline()).unwrap_err();
+        assert_eq!(error.report(), "criu has ended without an answer");
     }
 
     /// CRIU is told to fail once, and then to go on with what it undoes.
