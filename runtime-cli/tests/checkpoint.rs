@@ -171,6 +171,8 @@ fn flags_with_a_wrong_value_are_errors() {
         (&["--empty-ns", "pid"], "namespace \\\"pid\\\" is not supported"),
         (&["--page-server", "here"], "Use --page-server ADDRESS:PORT to specify page server"),
         (&["--page-server", "[::1]:x"], "Invalid port number"),
+        (&["--page-server", "::1:27"], "Use --page-server ADDRESS:PORT to specify page server"),
+        (&["--page-server", "[::1:27"], "Use --page-server ADDRESS:PORT to specify page server"),
         (&["--lazy-pages", "--status-fd", "77"], "invalid --status-fd argument 77: bad file descriptor"),
     ] {
         host.checkpoint(flags).failed_with(1, error).unwrap();
@@ -242,12 +244,14 @@ fn images_without_a_checkpoint_are_errors() {
     fs::create_dir(host.images()).unwrap();
     let error = "read descriptors.json of the checkpoint: no such file or directory; hint: the image directory has no checkpoint";
     host.restore(&[]).failed_with(1, error).unwrap();
-    // A link is not followed: it may lead to any file.
-    std::os::unix::fs::symlink("/proc/self/environ", host.images().join("descriptors.json")).unwrap();
-    host.restore(&[])
-        .failed_with(1, "descriptors.json of the checkpoint: too many levels of symbolic links")
-        .unwrap();
-    fs::remove_file(host.images().join("descriptors.json")).unwrap();
+    // CRIU would follow a link to any file, and wait for the writer of a fifo.
+    let image = host.images().join("pages-1.img");
+    std::os::unix::fs::symlink("/etc/shadow", &image).unwrap();
+    host.restore(&[]).failed_with(1, "/images: pages-1.img is a link").unwrap();
+    fs::remove_file(&image).unwrap();
+    nix::unistd::mkfifo(&image, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    host.restore(&[]).failed_with(1, "/images: pages-1.img is a fifo").unwrap();
+    fs::remove_file(&image).unwrap();
     fs::write(host.images().join("descriptors.json"), "{").unwrap();
     host.restore(&[]).failed_with(1, "read descriptors.json of the checkpoint: invalid type: map").unwrap();
     host.has_restored_nothing();
@@ -286,6 +290,11 @@ fn configurations_that_cannot_be_restored_are_refused() {
     };
     refused(&node, "linux.devices: device /dev/null of the host is not 1:5");
     refused(&|config| config["process"]["terminal"] = json!(true), "cannot allocate tty if runc will detach");
+    let host = Host::new(|_| {});
+    host.make_images();
+    let terminal = r#"["/dev/pts/0","/dev/pts/0","/dev/pts/0"]"#;
+    fs::write(host.images().join("descriptors.json"), terminal).unwrap();
+    host.restore(&[]).failed_with(1, "process.terminal: the container in the images has a terminal").unwrap();
     let host = Host::new(|_| {});
     host.make_images();
     host.restore(&["--console-socket", "/nowhere"])

@@ -103,9 +103,14 @@ fn page_server(flags: &Values) -> Result<Option<(String, u16)>, Failure> {
     let Some(value) = flags.get(PAGE_SERVER).filter(|value| !value.is_empty()) else { return Ok(None) };
     let value = value.to_string_lossy();
     let (address, port) = value.rsplit_once(':').unwrap_or_default();
-    // The address of IPv6 is in brackets.
-    let address = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
-    if address.is_empty() || port.is_empty() {
+    // An address of IPv6 is in brackets.
+    let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let address = bare.unwrap_or(address);
+    if address.is_empty()
+        || port.is_empty()
+        || address.contains(['[', ']'])
+        || bare.is_none() && address.contains(':')
+    {
         return Err(Failure::new("Use --page-server ADDRESS:PORT to specify page server"));
     }
     let port = port.parse().map_err(|_not_a_number| Failure::new("Invalid port number"))?;
@@ -117,12 +122,14 @@ fn page_server(flags: &Values) -> Result<Option<(String, u16)>, Failure> {
 fn status_fd(flags: &Values) -> Result<Option<OwnedFd>, Failure> {
     let Some(number) = status_number(flags) else { return Ok(None) };
     let invalid = |why: &str| Failure::new(format!("invalid --status-fd argument {number}: {why}"));
-    let copy = i32::try_from(number).map_err(|_out_of_range| invalid("bad file descriptor"))?;
-    let copy = fd::duplicate_number(copy).map_err(|errno| invalid(&io_text(&errno.into())))?;
-    if fd::access_mode(&copy).is_ok_and(|mode| mode == nix::libc::O_RDONLY) {
+    let taken = i32::try_from(number).map_err(|_out_of_range| invalid("bad file descriptor"))?;
+    // The standard streams have owners.
+    let take = if taken > 2 { fd::take_number } else { fd::duplicate_number };
+    let taken = take(taken).map_err(|errno| invalid(&io_text(&errno.into())))?;
+    if fd::access_mode(&taken).is_ok_and(|mode| mode == nix::libc::O_RDONLY) {
         return Err(invalid("not writable"));
     }
-    Ok(Some(copy))
+    Ok(Some(taken))
 }
 
 fn status_number(flags: &Values) -> Option<i64> {

@@ -19,6 +19,8 @@ use std::path::Path;
 pub(super) fn restore(context: &CommandContext<'_>) -> Result<u8, Failure> {
     let flags = context.flags;
     check_user()?;
+    // The process that finishes the restore joins the namespaces of the container.
+    runtime_core::protect_program()?;
     if flags.is_set(NO_PIVOT) {
         context.log.warning("--no-pivot is ignored: CRIU makes the root, always by pivot_root");
     }

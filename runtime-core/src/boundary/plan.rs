@@ -349,6 +349,17 @@ pub(crate) struct PidNamespace {
     pub(crate) context: Option<OwnedFd>,
 }
 
+/// The file of a standard stream, as far as it matters. A terminal that is still to be made counts
+/// as any other file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stream {
+    /// A device node of the host: its index in [`SHARED`](crate::child::devices::SHARED).
+    Device(usize),
+    /// A pipe, by its inode number.
+    Pipe(u64),
+    Other,
+}
+
 /// The process to execute: the container's init or a later one.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -356,6 +367,7 @@ pub(crate) struct Process {
     pub(crate) terminal: Option<TerminalPlan>,
     /// The new standard input, output and error; `None`: the parent's.
     pub(crate) stdio: [Option<OwnedFd>; 3],
+    pub(crate) streams: [Stream; 3],
     pub(crate) personality: Option<u32>,
     pub(crate) memory_policy: Option<MemoryPolicy>,
     /// Limits that the process sets itself. The parent sets those of a process in a user

@@ -274,6 +274,8 @@ impl ChildMain for RestoredFinisher<'_> {
 
 impl RestoredFinisher<'_> {
     fn finish(&self) -> Result<Infallible, StepFailure> {
+        // Processes of others may be in a network namespace that the container joins.
+        hide()?;
         let [channel, parent] = self.channel.descriptors();
         close_others(&mut [channel, parent, self.init.as_raw_fd(), self.proc.as_fd().as_raw_fd()])?;
         let join = |kind| runtime_sys::ns::setns(self.init, kind).during(Call::Setns).step(Step::Join);

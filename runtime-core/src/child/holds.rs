@@ -182,6 +182,7 @@ fn of_process(process: &Process, held: &mut Kept) {
         keyring: _,
         terminal,
         stdio,
+        streams: _,
         personality: _,
         memory_policy: _,
         rlimits: _,

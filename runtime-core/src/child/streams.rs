@@ -10,17 +10,16 @@
 use super::devices::SHARED;
 use super::lookup;
 use super::places::{Places, View};
-use crate::boundary::plan::{Plan, Process};
+use crate::boundary::plan::{Plan, Process, Stream};
 use crate::boundary::step::{Call, During, InStep, Step, StepFailure, StepResult};
 use crate::path::proc::Proc;
 use nix::sys::stat::fstat;
 use runtime_sys::{Errno, fd};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// Replaces the streams and finds HOME for the init of a container, once it is in its root.
 pub(super) fn take(process: &mut Process, view: &View<'_>) -> Result<(), StepFailure> {
-    let devices = host_devices(process)?;
-    replace(process, devices, view)?;
+    replace(process, view)?;
     find_home(process, view).step(Step::Home)
 }
 
@@ -29,8 +28,8 @@ pub(super) fn take(process: &mut Process, view: &View<'_>) -> Result<(), StepFai
 pub(super) fn take_ahead(plan: &mut Plan) -> Result<(), StepFailure> {
     let Some(path) = &plan.root else { return Ok(()) };
     let process = &mut plan.process;
-    let devices = host_devices(process)?;
-    if devices == [None; 3] && process.home.is_none() {
+    let replaces = process.streams.iter().any(|stream| matches!(stream, Stream::Device(_)));
+    if !replaces && process.home.is_none() {
         return Ok(());
     }
     let open = || -> StepResult<(OwnedFd, Proc)> {
@@ -41,34 +40,19 @@ pub(super) fn take_ahead(plan: &mut Plan) -> Result<(), StepFailure> {
     };
     let (root, proc) = open().step(Step::Stdio)?;
     let view = View { places: Places::below(&root), proc: &proc };
-    replace(process, devices, &view)?;
+    replace(process, &view)?;
     find_home(process, &view).step(Step::Home)
-}
-
-/// Returns, for each standard stream, its index in [`SHARED`].
-fn host_devices(process: &Process) -> Result<[Option<usize>; 3], StepFailure> {
-    let mut devices = [None; 3];
-    if process.terminal.is_some() {
-        return Ok(devices);
-    }
-    for ((device, given), n) in devices.iter_mut().zip(&process.stdio).zip(0..) {
-        let stream = given.as_ref().map_or(fd::stdio(n), AsFd::as_fd);
-        let st = fstat(stream).during(Call::Stat).step(Step::Stdio)?;
-        *device = SHARED.iter().position(|device| device.is(&st));
-    }
-    Ok(devices)
 }
 
 /// Replaces standard streams that are the host's devices by the container's own devices: a program
 /// that opens them again or changes them must not reach the host's. A missing device is an error,
 /// because an image could lack it on purpose, to keep the host's.
-fn replace(process: &mut Process, devices: [Option<usize>; 3], view: &View<'_>) -> Result<(), StepFailure> {
-    for (n, index) in devices.iter().enumerate() {
-        let Some((index, device)) = index.and_then(|index| Some((index, SHARED.get(index)?))) else {
-            continue;
-        };
+fn replace(process: &mut Process, view: &View<'_>) -> Result<(), StepFailure> {
+    for (n, stream) in process.streams.iter().enumerate() {
+        let Stream::Device(index) = *stream else { continue };
+        let Some(device) = SHARED.get(index) else { continue };
         // An earlier stream may already have the device open.
-        let same = devices.iter().take(n).position(|other| *other == Some(index));
+        let same = process.streams.iter().take(n).position(|other| other == stream);
         let opened = match same.and_then(|same| process.stdio.get(same)?.as_ref()) {
             Some(opened) => fd::duplicate(opened).during(Call::Dup),
             None => device.open(&view.places, view.proc),

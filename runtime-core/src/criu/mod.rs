@@ -414,7 +414,13 @@ impl Criu {
     fn send(&self, message: &Message) -> Result<()> {
         match self.socket.as_ref().map(|socket| socket::send(socket, message.as_bytes())) {
             None | Some(Err(Errno::EPIPE)) => Err(ended()),
-            Some(sent) => sent.context(|| "sending to criu: send").map(drop),
+            Some(sent) => sent.map(drop).context(|| "sending to criu: send").map_err(|error| {
+                // The size that net.core.wmem_default allows.
+                match error.errno() == Some(Errno::EMSGSIZE as i32) {
+                    true => error.with_hint("the container has too many mounts for one message"),
+                    false => error,
+                }
+            }),
         }
     }
 
@@ -555,7 +561,8 @@ mod tests {
     fn a_program_that_is_killed_while_another_has_its_socket() {
         let (criu, theirs) = silent();
         socket::send(&theirs, b"\x08\x06\x10\x01").unwrap();
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(criu.pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(criu.pid), nix::sys::signal::Signal::SIGKILL)
+            .unwrap();
         // What it has said before is still read.
         let deadline = || Some(Instant::now() + Duration::from_secs(30));
         assert_eq!(criu.receive(None, deadline()).unwrap().0.kind, RequestKind::Notify as i32);

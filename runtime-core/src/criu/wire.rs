@@ -36,7 +36,8 @@ impl Message {
         &self.0
     }
 
-    fn bytes(&mut self, field: u32, bytes: &[u8]) {
+    /// Adds a text that may be another encoding than UTF-8, such as a path.
+    pub(crate) fn bytes(&mut self, field: u32, bytes: &[u8]) {
         self.varint(u64::from(field) << 3 | 2);
         self.varint(bytes.len() as u64);
         self.0.extend_from_slice(bytes);

@@ -18,7 +18,7 @@ use crate::spec::Status;
 use crate::state::record::Record;
 use nix::sys::stat::fstat;
 use runtime_sys::text::c_str;
-use runtime_sys::{Errno, dir, fd};
+use runtime_sys::{Errno, fd};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -136,7 +136,6 @@ impl CheckpointBuilder {
         }
         let external = check(&record)?;
         self.images.check(&record.annotations)?;
-        let log = if kind == RequestKind::PreDump { c"pre-dump.log" } else { c"dump.log" };
         // CRIU is asked first: without it, no directory is made.
         let null = || [Stdio::null(), Stdio::null(), Stdio::null()];
         let cancel = self.cancel.as_ref().map(AsFd::as_fd);
@@ -147,14 +146,20 @@ impl CheckpointBuilder {
         if self.images.lazy_pages {
             criu.check_feature(Feature::LazyPages, cancel)?;
         }
-        let dirs = self.images.open(true, log.to_owned())?;
+        let dirs = self.images.open(true, c"dump.log")?;
         let options = self.options(kind, &record, external, &dirs)?;
-        let ready = &mut self.lazy_ready;
+        let (ready, mut is_first_seen) = (&mut self.lazy_ready, false);
         let dumped = criu.request(kind, &options, cancel, |notice: Notice| {
+            // From the first announcement on, CRIU holds the process.
+            if !is_first_seen {
+                is_first_seen = true;
+                check_alive(&record)?;
+            }
             if notice.script == "status-ready"
                 && let Some(ready) = ready.take()
             {
-                fd::write_all(ready, &[0]).context(|| "telling that the page server is ready: write")?;
+                // A caller that no longer waits for it does not end the checkpoint.
+                runtime_sys::ignore(fd::write_all(ready, &[0]));
             }
             Ok(())
         });
@@ -203,24 +208,20 @@ impl CheckpointBuilder {
         // A pre-dump is of memory only.
         let named = external.iter().filter(|name| name.starts_with('/') && kind == RequestKind::Dump);
         let named = named.map(|name| NamedMount::open(&root, name)).collect::<Result<Vec<_>>>()?;
+        let own = record.own_mounts.iter().filter_map(|name| NamedMount::open(&root, name).ok());
+        let own: Vec<_> = own.collect();
         let mounts = Mounts::of(pid)?;
         if let Some(point) = mounts.id_mapped() {
             let text = format!("mount {point:?} is id-mapped, which a checkpoint cannot have");
             return Err(Error::new(ErrorKind::Unsupported, text));
         }
-        for (point, name) in mounts.points(&named, &record.read_only)? {
+        for (point, name) in mounts.points(&named, &own, &record.read_only)? {
             options.message(option::EXT_MNT, &external_mount(&point, name)?);
         }
         if kind == RequestKind::Dump {
-            write_descriptors(dirs.images(), &streams(record)?)?;
+            write_descriptors(dirs.images(), &record.external_descriptors)?;
         }
-        // The process is the one of the record if it is alive at the end.
-        if !record.init.is_alive()? {
-            return Err(Error::new(
-                ErrorKind::InvalidState,
-                "Container cannot be checkpointed in stopped state",
-            ));
-        }
+        check_alive(record)?;
         Ok(options)
     }
 }
@@ -236,6 +237,15 @@ fn thaw(cgroup: &str) -> Result<()> {
         }),
         None => Ok(()),
     }
+}
+
+/// Fails if the process of the record has ended. Until then, all that was found by its pid is its own.
+fn check_alive(record: &Record) -> Result<()> {
+    if !record.init.is_alive()? {
+        let text = "Container cannot be checkpointed in stopped state";
+        return Err(Error::new(ErrorKind::InvalidState, text));
+    }
+    Ok(())
 }
 
 /// Returns what of the container is of the host. Refuses a container that cannot be restored.
@@ -358,9 +368,15 @@ impl Mounts {
 
     /// Returns the mount point of each named mount, as CRIU will see it, and its name. CRIU gives a
     /// mount the name of its mount point, so neither may be ambiguous: the restore would mount the
-    /// directory of another name there. A mount that is among `read_only` must still be so, because
-    /// CRIU keeps the options that it finds.
-    fn points<'a>(&self, named: &[NamedMount<'a>], read_only: &[String]) -> Result<Vec<(String, &'a str)>> {
+    /// directory of another name there. So it may not be one of the container's `own`, to which a link
+    /// can lead. A mount that is among `read_only` must still be so, because CRIU keeps the options
+    /// that it finds.
+    fn points<'a>(
+        &self,
+        named: &[NamedMount<'a>],
+        own: &[NamedMount<'_>],
+        read_only: &[String],
+    ) -> Result<Vec<(String, &'a str)>> {
         let mut points: Vec<(String, &str)> = Vec::with_capacity(named.len());
         for NamedMount { name, id, .. } in named {
             if points.iter().any(|(_, other)| other == name) {
@@ -378,6 +394,9 @@ impl Mounts {
             }
             if let Some((_, other)) = points.iter().find(|(taken, _)| *taken == point) {
                 return Err(refused(name, &format!("is the same as that at {other:?}")));
+            }
+            if let Some(other) = own.iter().find(|other| other.id == *id) {
+                return Err(refused(name, &format!("is now that at {:?}", other.name)));
             }
             if read_only.iter().any(|path| path == name) && !mount.has(b"ro") {
                 return Err(refused(name, "is no longer read-only"));
@@ -412,57 +431,8 @@ fn unescape(text: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Returns what the three standard streams of the first process are. A pipe is named only if the
-/// container has one end of it: the restore connects such a pipe with the streams of its caller.
-fn streams(record: &Record) -> Result<[String; 3]> {
-    let pid = record.init.pid;
-    let mut names = [0, 1, 2].map(|number| {
-        let name = format!("fd/{number}");
-        let file = PidFile::new(pid, &name);
-        let mut target = [0; libc::PATH_MAX as usize];
-        let link = file.absolute().and_then(|path| {
-            fd::readlink(fd::CWD, &path, &mut target).map(|link| String::from_utf8_lossy(link).into_owned())
-        });
-        // The process may have closed the stream.
-        link.unwrap_or_default()
-    });
-    let pids = match Cgroup::from_record(record.cgroup_path())? {
-        Some(cgroup) => cgroup.pids()?,
-        None => vec![pid],
-    };
-    for name in names.iter_mut().filter(|name| name.starts_with("pipe:[")) {
-        let mut ends = 0;
-        for pid in &pids {
-            ends |= pipe_ends(*pid, name);
-        }
-        // With both ends in the container, the pipe belongs to it.
-        if ends == 0o600 {
-            name.clear();
-        }
-    }
-    Ok(names)
-}
-
-/// Returns which ends of a pipe a process has: 0o400 if it can read it, 0o200 if it can write it.
-fn pipe_ends(pid: i32, pipe: &str) -> u32 {
-    let file = PidFile::new(pid, "fd");
-    let flags = libc::O_RDONLY | libc::O_DIRECTORY;
-    // A process that has ended has no ends.
-    let Ok(fds) = file.absolute().and_then(|path| fd::open(fd::CWD, &path, flags, 0)) else { return 0 };
-    let links = dir::entries(&fds).unwrap_or_default();
-    let mut target = [0; 64];
-    let mut ends = 0;
-    for link in links {
-        if fd::readlink(&fds, &link.name, &mut target) == Ok(pipe.as_bytes()) {
-            let stat = fd::stat_at(&fds, &link.name, libc::AT_SYMLINK_NOFOLLOW);
-            ends |= stat.map_or(0, |stat| stat.st_mode & 0o600);
-        }
-    }
-    ends
-}
-
 /// Writes the file that tells the restore about the streams.
-fn write_descriptors(images: BorrowedFd<'_>, streams: &[String; 3]) -> Result<()> {
+fn write_descriptors(images: BorrowedFd<'_>, streams: &[String]) -> Result<()> {
     let write = || -> runtime_sys::Result<()> {
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_NONBLOCK;
         let file = fd::open(images, DESCRIPTORS, flags, 0o600)?;
@@ -470,7 +440,7 @@ fn write_descriptors(images: BorrowedFd<'_>, streams: &[String; 3]) -> Result<()
             return Err(Errno::EINVAL);
         }
         // Fails only for maps with keys that are no strings.
-        let json = serde_json::to_string(streams.as_slice()).unwrap_or_default();
+        let json = serde_json::to_string(streams).unwrap_or_default();
         fd::write_all(file, json.as_bytes())
     };
     write().context(|| "write descriptors.json")
@@ -490,10 +460,18 @@ mod tests {
 
     /// Finds the mount points of these names in the own mount namespace, or in `mounts`.
     fn points<'a>(names: &[&'a str], mounts: Option<Mounts>) -> Result<Vec<(String, &'a str)>> {
+        points_beside(names, &[], mounts)
+    }
+
+    fn points_beside<'a>(
+        names: &[&'a str],
+        own: &[NamedMount<'_>],
+        mounts: Option<Mounts>,
+    ) -> Result<Vec<(String, &'a str)>> {
         let root = fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0).unwrap();
         let named: Vec<_> = names.iter().map(|name| NamedMount::open(&root, name)).collect::<Result<_>>()?;
         let mounts = mounts.unwrap_or_else(|| Mounts::of(std::process::id() as i32).unwrap());
-        mounts.points(&named, &["/proc".to_owned()])
+        mounts.points(&named, own, &["/proc".to_owned()])
     }
 
     /// The table that has /proc with these mount point and options.
@@ -531,6 +509,11 @@ mod tests {
             "\"/proc\" is on or below another mount at the same place"
         );
         assert_eq!(report(&["/proc"], Some(table("/proc", "rw,nodev"))), "\"/proc\" is no longer read-only");
+        // A link at a destination can lead to a mount of the container's own.
+        let root = fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0).unwrap();
+        let own = [NamedMount::open(&root, "/proc").unwrap()];
+        let error = points_beside(&["/proc/"], &own, Some(table("/proc", "rw"))).unwrap_err();
+        assert_eq!(error.report(), "cannot checkpoint: the mount at \"/proc/\" is now that at \"/proc\"");
         let mut bytes = table("/proc?", "ro");
         bytes.0.iter_mut().filter(|byte| **byte == b'?').for_each(|byte| *byte = 0xff);
         assert_eq!(report(&["/proc"], Some(bytes)), "\"/proc\" has a mount point that is not UTF-8");
@@ -545,15 +528,5 @@ mod tests {
         assert_eq!(std::fs::read_to_string(cgroup.path().join("cgroup.freeze")).unwrap(), "0");
         thaw("").unwrap();
         thaw("/no/such/cgroup").unwrap();
-    }
-
-    #[test]
-    fn both_ends_of_a_pipe_are_seen() {
-        let (read, write) = fd::pipe().unwrap();
-        let name = format!("pipe:[{}]", fstat(&read).unwrap().st_ino);
-        let own = std::process::id() as i32;
-        assert_eq!(pipe_ends(own, &name), 0o600);
-        drop(write);
-        assert_eq!(pipe_ends(own, &name), 0o400);
     }
 }

@@ -392,6 +392,7 @@ pub(super) fn record(
     record.seccomp = extras.filter.as_ref().map(CompiledFilter::record);
     record.host_mount_below = target.host_mount;
     record.external = Some(external(config));
+    record.own_mounts = own_mounts(config);
     record.read_only = read_only(config);
     record.not_restorable = not_restorable(config, extras.rootfs_mounts.is_some());
     record.resctrl = target.resctrl.as_ref().map(|(_, place)| place.clone());
@@ -412,6 +413,13 @@ fn external(config: &Config) -> Vec<String> {
     let is_joined = |kind: &NamespaceKind| matches!(config.namespaces.origin(*kind), Origin::Path(_));
     let joined = kinds.filter(is_joined).map(|kind| kind.file().to_owned());
     joined.chain(binds).chain(nodes).collect()
+}
+
+/// Returns the destinations of the new file systems, for the record.
+fn own_mounts(config: &Config) -> Vec<String> {
+    let is_new = |mount: &&Mount| matches!(mount.source, MountSource::New { .. });
+    let mounts = config.mounts.iter().filter(is_new);
+    mounts.map(|mount| format!("/{}", show(&mount.destination))).collect()
 }
 
 /// Returns the destinations of the bind mounts that are read-only, for the record. Not of those that

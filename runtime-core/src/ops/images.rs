@@ -2,27 +2,53 @@
 //! The options that checkpoint and restore have in common: where CRIU writes and reads, and what it
 //! is told about the processes.
 
+use crate::boundary::plan::Stream;
 use crate::config::annotations::CRIU_CONFIG;
 use crate::criu::{Message, option};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::parent::ids::is_rootless;
 use crate::path;
-use crate::path::file;
+use nix::unistd::{UnlinkatFlags, unlinkat};
 use runtime_sys::text::c_str;
-use runtime_sys::{Errno, fd};
+use runtime_sys::{Errno, dir, fd};
 use std::collections::BTreeMap;
-use std::ffi::{CString, OsString};
+use std::ffi::{CStr, OsString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 
 /// The file in the image directory that says what the standard streams of the first process were, as
 /// runc writes it.
-pub(super) const DESCRIPTORS: &std::ffi::CStr = c"descriptors.json";
+pub(super) const DESCRIPTORS: &CStr = c"descriptors.json";
 
 /// The configuration file of CRIU without the annotation [`CRIU_CONFIG`]: that of runc, so a host needs
 /// no other one. CRIU ignores a missing file.
 const CONFIG_FILE: &str = "/etc/criu/runc.conf";
+
+/// Returns the names of standard streams that are connected with the host, empty for others. They
+/// are in the record, and [`DESCRIPTORS`] has them in the images.
+pub(super) fn descriptors(terminal: bool, streams: [Stream; 3]) -> Vec<String> {
+    let name = |stream| match stream {
+        _ if terminal => TERMINAL.to_owned(),
+        Stream::Pipe(inode) => format!("{PIPE}{inode}]"),
+        Stream::Device(_) | Stream::Other => String::new(),
+    };
+    streams.map(name).into()
+}
+
+/// The beginning of the name of a pipe, and the name of the first terminal of a container.
+const PIPE: &str = "pipe:[";
+const TERMINAL: &str = "/dev/pts/0";
+
+/// Returns whether a standard stream was a pipe. It becomes that of the caller.
+pub(super) fn is_pipe(stream: &str) -> bool {
+    stream.starts_with(PIPE)
+}
+
+/// Returns whether a standard stream was a terminal.
+pub(super) fn is_terminal(stream: &str) -> bool {
+    stream.starts_with("/dev/pts/")
+}
 
 /// CRIU's way to treat the cgroups of a container ([criu.org/CGroups](https://criu.org/CGroups)).
 #[non_exhaustive]
@@ -131,7 +157,7 @@ pub(super) struct ImageDirs {
     images: OwnedFd,
     work: Option<OwnedFd>,
     /// The name of the log file, in the work directory.
-    log: CString,
+    log: &'static CStr,
     /// The path of the log file, for messages.
     log_path: PathBuf,
 }
@@ -139,11 +165,19 @@ pub(super) struct ImageDirs {
 impl ImageOptions {
     /// Opens the directories. A missing work directory is made, and a missing image directory too if
     /// `makes` is true.
-    pub(super) fn open(&self, makes: bool, log: CString) -> Result<ImageDirs> {
+    pub(super) fn open(&self, makes: bool, log: &'static CStr) -> Result<ImageDirs> {
         let images = directory(&self.images, makes).context(|| "image directory")?;
+        check_files(&images).map_err(|error| {
+            error.wrap_as(ErrorKind::InvalidConfig, format!("image directory {}", self.images.display()))
+        })?;
         let work = self.work.as_ref().map(|work| directory(work, true).context(|| "work directory"));
-        let log_path = self.work.as_ref().unwrap_or(&self.images).join(path::show(&log).to_string());
-        Ok(ImageDirs { images, work: work.transpose()?, log, log_path })
+        let log_path = self.work.as_ref().unwrap_or(&self.images).join(path::show(log).to_string());
+        let dirs = ImageDirs { images, work: work.transpose()?, log, log_path };
+        // The log of an earlier operation would explain another failure.
+        match unlinkat(dirs.work(), log, UnlinkatFlags::NoRemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(dirs),
+            Err(errno) => Err(Error::os(errno, format!("remove {}", dirs.log_path.display()))),
+        }
     }
 
     /// Checks the caller's rights, and the configuration file of the annotation.
@@ -162,7 +196,7 @@ impl ImageOptions {
             to.number(option::WORK_DIR_FD, work.as_raw_fd().into());
         }
         to.number(option::LOG_LEVEL, 4);
-        to.text(option::LOG_FILE, &path::show(&dirs.log).to_string());
+        to.bytes(option::LOG_FILE, dirs.log.to_bytes());
         to.flag(option::NOTIFY_SCRIPTS, true);
         to.flag(option::ORPHAN_PTS_MASTER, true);
         // The library does not restore network devices: a network namespace of the container's own
@@ -201,18 +235,28 @@ impl ImageDirs {
 
     /// Adds the errors in CRIU's log to its failure.
     pub(super) fn explain(&self, error: Error) -> Error {
-        const LOG_MAX: usize = 64 << 20;
         if error.kind() != ErrorKind::System {
             return error;
         }
-        let log =
-            file::read(self.work(), &self.log, false, LOG_MAX).map(|(text, _)| text).unwrap_or_default();
+        let log = tail(self.work(), self.log).unwrap_or_default();
         let error = match errors_of(&String::from_utf8_lossy(&log)) {
             words if words.is_empty() => error,
             words => Error::new(ErrorKind::System, words).wrap(error.to_string()),
         };
         error.with_hint(format!("the log of CRIU is {}", self.log_path.display()))
     }
+}
+
+/// Reads the end of a log, which may be large. `None`: there is none.
+fn tail(dir: BorrowedFd<'_>, log: &CStr) -> Option<Vec<u8>> {
+    const TAIL: usize = 64 << 10;
+    let file = fd::open(dir, log, libc::O_RDONLY | libc::O_NONBLOCK, 0).ok()?;
+    let file = std::fs::File::from(file);
+    let mut text = vec![0; TAIL];
+    let start = file.metadata().ok()?.len().saturating_sub(TAIL as u64);
+    let length = file.read_at(&mut text, start).ok()?;
+    text.truncate(length);
+    Some(text)
 }
 
 /// Returns the last lines of a log of CRIU that tell of errors, such as `Error
@@ -242,6 +286,23 @@ fn directory(path: &Path, makes: bool) -> Result<OwnedFd> {
         other => other,
     };
     opened.context(what).map_err(|error| error.of_kind(ErrorKind::InvalidConfig))
+}
+
+/// Refuses images that CRIU would read or write elsewhere, or that would block it: it opens them by
+/// their names. It puts a link `parent` there itself, and the socket of its server of memory pages.
+fn check_files(images: &OwnedFd) -> Result<()> {
+    let files = dir::entries(images).context(|| "reading the directory")?;
+    for file in files.iter().filter(|file| !file.is_dir) {
+        let st = fd::stat_at(images, &file.name, libc::AT_SYMLINK_NOFOLLOW);
+        let kind = match st.context(|| format!("stat {}", path::show(&file.name)))?.st_mode & libc::S_IFMT {
+            libc::S_IFLNK if file.name.as_c_str() != c"parent" => "a link",
+            libc::S_IFIFO => "a fifo",
+            libc::S_IFCHR | libc::S_IFBLK => "a device",
+            _ => continue,
+        };
+        return Err(Error::new(ErrorKind::InvalidConfig, format!("{} is {kind}", path::show(&file.name))));
+    }
+    Ok(())
 }
 
 /// Refuses a caller without the rights that CRIU needs.

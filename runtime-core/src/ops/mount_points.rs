@@ -18,6 +18,12 @@ pub(super) fn make(config: &Config, rootfs: &OwnedFd, sources: &[Source]) -> Res
         let source = sources.iter().find(|source| source.is_of(i));
         source.ok_or_else(|| Error::new(ErrorKind::Setup, format!("mounts[{i}]: no source is open")))
     };
+    if config.rootfs_readonly {
+        // CRIU puts the old root there, otherwise into a directory that it makes. Since CRIU 4.2 the root
+        // is read-only by then.
+        let tmp = Root::new(rootfs).open_or_make(c"tmp", Leaf::Directory);
+        tmp.context(|| "root.readonly: making the directory /tmp, which CRIU needs")?;
+    }
     for (i, mount) in config.mounts.iter().enumerate() {
         let earlier = config.mounts.get(..i).unwrap_or_default();
         let what = || format!("mounts[{i}].destination: the mount point /{}", show(&mount.destination));

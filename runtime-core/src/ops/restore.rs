@@ -10,7 +10,10 @@ use super::caller_hooks::CallerHooks;
 use super::checkpoint::namespace_key;
 use super::container::{Container, Runtime};
 use super::create::{available_capabilities, own_namespaces, record};
-use super::images::{DESCRIPTORS, ImageOptions, ManageCgroups, check_mount_point, image_options};
+use super::images::{
+    DESCRIPTORS, ImageOptions, ManageCgroups, check_mount_point, descriptors, image_options, is_pipe,
+    is_terminal,
+};
 use super::mount_points;
 use super::notify;
 use super::options::{ProcessOptions, stream_options};
@@ -177,10 +180,11 @@ impl RestoreBuilder {
         if container.store.has(&container.id) {
             return Err(Error::new(ErrorKind::AlreadyExists, "container with given ID already exists"));
         }
-        let mut dirs = self.images.open(false, c"restore.log".to_owned())?;
+        let mut dirs = self.images.open(false, c"restore.log")?;
         let streams = read_descriptors(dirs.images())?;
         let terminal = spec.process.as_ref().is_some_and(|process| process.terminal);
         self.check_terminal(terminal)?;
+        self.check_streams(terminal, &streams)?;
         let cgroups_path = spec.linux.as_ref().map_or("", |linux| linux.cgroups_path.as_str());
         let target =
             Target::find(&config, bundle.resolve(&config.rootfs), id, self.cgroup_manager, cgroups_path)?;
@@ -188,8 +192,14 @@ impl RestoreBuilder {
             config.seccomp.as_ref().map(prepare::seccomp::compile).transpose().traced(Mark::CompileFilter)?;
         let (given, ours) = self.options.take_extras()?;
         let extras = Extras { filter, ..given };
-        let record = record(id, bundle.path, &config, *spec, process, &target, &extras);
+        let mut record = record(id, bundle.path, &config, *spec, process, &target, &extras);
         let Extras { console, stdio, filter, .. } = extras;
+        record.external_descriptors = descriptors(terminal, prepare::streams(&stdio)?);
+        for (new, old) in record.external_descriptors.iter_mut().zip(&streams) {
+            if is_pipe(new) && !is_pipe(old) {
+                new.clear();
+            }
+        }
 
         let tx = Transaction {
             container,
@@ -218,7 +228,7 @@ impl RestoreBuilder {
                 .context(|| format!("cloning the mount of rootfs {}", tx.target.rootfs))?;
             let point = entry.make_root()?;
             let mut options = Message::default();
-            options.text(option::ROOT, &show(&point).to_string());
+            options.bytes(option::ROOT, point.to_bytes());
             let mut inherited = Vec::new();
             namespaces(&config, &mut options, &mut inherited)?;
             let has_terminal = console.is_some();
@@ -291,6 +301,18 @@ impl RestoreBuilder {
         };
         Err(Error::new(ErrorKind::InvalidConfig, text))
     }
+
+    /// Refuses a configuration with a terminal for processes that have none, or the other way round.
+    /// The processes of a shell job keep the terminal of the caller.
+    fn check_streams(&self, terminal: bool, streams: &[String]) -> Result<()> {
+        let why = match (terminal, streams.iter().any(|stream| is_terminal(stream))) {
+            // An older version has not written what the streams are.
+            (true, false) if !streams.is_empty() => "the container in the images has no terminal",
+            (false, true) if !self.images.shell_job => "the container in the images has a terminal",
+            _ => return Ok(()),
+        };
+        Err(invalid("process.terminal", why))
+    }
 }
 
 /// The first process of the container, as far as CRIU has made it.
@@ -333,7 +355,7 @@ impl Restored<'_> {
                 tx.record.phase = Phase::Created;
                 entry.write(&tx.record)
             }
-            "orphan-pts-master" => match (self.console, notice.fd) {
+            "orphan-pts-master" => match (self.console.take(), notice.fd) {
                 (Some(console), Some(master)) => socket::send_fd(console, b"/dev/ptmx", master)
                     .context(|| "sending the terminal")
                     .map(drop),
@@ -471,11 +493,6 @@ fn fill(options: &mut Message, streams: &[String], criu: i32) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Returns whether a standard stream was a pipe. It becomes that of the caller.
-fn is_pipe(stream: &str) -> bool {
-    stream.starts_with("pipe:[")
 }
 
 /// Opens a new node of the same device as `stream`, if that is a node of the host. A process could

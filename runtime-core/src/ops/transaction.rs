@@ -7,6 +7,7 @@ use super::container::Container;
 use super::container_hooks::{self, HookTarget};
 use super::delete::poststop;
 use super::host_mount;
+use super::images::descriptors;
 use super::options::ProcessOptions;
 use super::target::{Rootless, Target};
 use crate::boundary::plan::{Node, Plan};
@@ -219,6 +220,8 @@ impl Transaction<'_> {
             entry.write_filter(&filter.program)?;
         }
         self.record.phase = Phase::Created;
+        let process = &plan.process;
+        self.record.external_descriptors = descriptors(process.terminal.is_some(), process.streams);
         self.record.namespace_paths = self.namespace_paths(child.pid());
         (!plan.process.enters_pid).then(|| entry.prepare(&self.record)).transpose()
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The plans of hooks that run in the container's namespaces.
 
-use crate::boundary::plan::{Hide, Join, Keeps, Plan, Process, Program};
+use crate::boundary::plan::{Hide, Join, Keeps, Plan, Process, Program, Stream};
 use crate::boundary::seal;
 use crate::error::{Context, Result};
 use crate::hook::Hook;
@@ -33,6 +33,7 @@ pub(crate) fn for_create_container(
         keyring: None,
         terminal: None,
         stdio: stdio.map(Some),
+        streams: [Stream::Other; 3],
         personality: None,
         memory_policy: None,
         rlimits: Box::default(),

@@ -17,7 +17,7 @@ mod source;
 mod trees;
 
 pub(crate) use extras::{Extras, Host, RootfsMounts, set_env};
-pub(crate) use process::attributes;
+pub(crate) use process::{attributes, streams};
 pub(crate) use rootfs::mounted_nodes;
 
 use crate::boundary::plan::{Hide, InitPlan, Join, Plan, Sysctl};

@@ -3,15 +3,19 @@
 
 use super::extras::{Extras, set_env};
 use super::seccomp;
-use crate::boundary::plan::{HOME_MAX, Keyring, Plan, Process, Program, TerminalPlan};
+use crate::boundary::plan::{HOME_MAX, Keyring, Plan, Process, Program, Stream, TerminalPlan};
+use crate::child::devices::SHARED;
 use crate::config::Config;
 use crate::config::namespaces::NamespaceKind;
 use crate::config::process::{Process as ProcessConfig, variable};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::parent::attributes::Attributes;
+use nix::sys::stat::fstat;
 use runtime_sys::exec::StringArray;
+use runtime_sys::fd;
 use runtime_sys::text::c_str;
 use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, OwnedFd};
 
 /// The permissions of a new session keyring: the kernel's default, and the right to search it, for
 /// its owner. In a user namespace everyone has that right, because the owner is another user there.
@@ -57,6 +61,21 @@ fn keyring(id: &str, in_user_namespace: bool, permissions: Option<u32>) -> Resul
 }
 
 /// The properties of a process that are not in its configuration.
+/// Returns what the standard streams of a process are. `None`: the caller's.
+pub(crate) fn streams(stdio: &[Option<OwnedFd>; 3]) -> Result<[Stream; 3]> {
+    let mut streams = [Stream::Other; 3];
+    for ((stream, given), n) in streams.iter_mut().zip(stdio).zip(0..) {
+        let file = given.as_ref().map_or(fd::stdio(n), AsFd::as_fd);
+        let st = fstat(file).context(|| format!("stat of standard stream {n}"))?;
+        *stream = match SHARED.iter().position(|device| device.is(&st)) {
+            Some(index) => Stream::Device(index),
+            None if st.st_mode & libc::S_IFMT == libc::S_IFIFO => Stream::Pipe(st.st_ino),
+            None => Stream::Other,
+        };
+    }
+    Ok(streams)
+}
+
 struct ProcessKind {
     in_user_namespace: bool,
     enters_pid: bool,
@@ -102,10 +121,12 @@ fn process(
         home.resize(b"HOME=".len() + HOME_MAX, b' ');
         env.push(c_str(home).context(|| "HOME")?);
     }
+    let streams = if terminal.is_some() { [Stream::Other; 3] } else { streams(&extras.stdio)? };
     Ok(Process {
         keyring,
         terminal,
         stdio: extras.stdio,
+        streams,
         personality: config.personality,
         memory_policy: config.memory_policy.clone(),
         rlimits: if in_user_namespace { Box::default() } else { config.rlimits.clone().into() },

@@ -65,6 +65,13 @@ pub(crate) struct Record {
     /// The destinations of bind mounts that config.json makes read-only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) read_only: Vec<String>,
+    /// The destinations of mounts that are not of the host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) own_mounts: Vec<String>,
+    /// What the standard streams of the init were at first, if they are connected with the host:
+    /// `pipe:[INODE]` or `/dev/pts/0`, otherwise empty. Absent in the record of an older version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) external_descriptors: Vec<String>,
     /// The reason why a checkpoint of the container could not be restored, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) not_restorable: Option<String>,
@@ -190,6 +197,8 @@ impl Record {
             resctrl: None,
             external: None,
             read_only: Vec::new(),
+            own_mounts: Vec::new(),
+            external_descriptors: Vec::new(),
             not_restorable: None,
             inherited: Document::default(),
             seccomp: None,

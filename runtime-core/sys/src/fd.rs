@@ -358,6 +358,14 @@ pub fn duplicate_number(number: RawFd) -> Result<OwnedFd> {
     new_fd(unsafe { libc::syscall(libc::SYS_fcntl, number, libc::F_DUPFD_CLOEXEC, 0) })
 }
 
+/// Takes a descriptor that the calling program was started with, by its number, which is closed. The
+/// descriptor must have no owner yet. EBADF: it is not open.
+pub fn take_number(number: RawFd) -> Result<OwnedFd> {
+    let taken = duplicate_number(number)?;
+    close_range(number, number, 0)?;
+    Ok(taken)
+}
+
 /// Returns the number that the next new descriptor will get. Child only: in a process
 /// with threads the number would be out of date at once.
 pub fn lowest_free() -> Result<RawFd> {
