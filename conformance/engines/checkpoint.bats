@@ -55,8 +55,11 @@ counted() {
 	runtime exec "$1" cat /dev/shm/n
 }
 
+# The file is empty for a moment when a number is written.
 counts_beyond() {
-	[ "$(counted "$1")" -gt "$2" ]
+	local number
+	number=$(counted "$1")
+	[ -n "$number" ] && [ "$number" -gt "$2" ]
 }
 
 checkpoint() {
@@ -372,27 +375,84 @@ without_criu_after() {
 	done
 }
 
-@test "checkpoint: with Podman, also from an archive under another name" {
+# Prints the number that a container of an engine has counted to, by the engine's exec and its container.
+counted_by() {
+	"$@" cat /dev/shm/n
+}
+
+counts_on() {
+	local last
+	eventually counts_by_beyond 0 "$@"
+	last=$number
+	eventually counts_by_beyond "$last" "$@"
+}
+
+# The file is empty for a moment when a number is written.
+counts_by_beyond() {
+	number=$(counted_by "${@:2}")
+	[ -n "$number" ] && [ "$number" -gt "$1" ]
+}
+
+@test "checkpoint: with systemd's scopes" {
+	local scope=/sys/fs/cgroup/system.slice/runc-checkpoint.scope
+	runtime() { runtime-cli --systemd-cgroup --root "$BATS_TEST_TMPDIR/state" "$@"; }
+	edit 'c["linux"]["cgroupsPath"] = "system.slice:runc:checkpoint"'
+	start
+	checkpoint c
+	eventually [ ! -e $scope ]
+	restore --pid-file pid other
+	counts_beyond other 2
+	grep -x "0::${scope#/sys/fs/cgroup}" "/proc/$(cat pid)/cgroup"
+	runtime update --pids-limit 50 other
+	[ "$(cat $scope/pids.max)" = 50 ]
+	checkpoint --leave-running other
+	counts_beyond other 2
+	runtime delete --force other
+	eventually [ ! -e $scope ]
+	nothing_is_left
+}
+
+@test "checkpoint: with Podman, also from archives under another name" {
+	local counter='i=0; while true; do i=$((i + 1)); echo $i >/dev/shm/n; sleep 0.1; done' manager twin
 	podman load --quiet --input /var/tmp/busybox.tar
-	podman run --detach --name counter --network none busybox sh -c 'i=0; while true; do i=$((i + 1)); echo $i >/n; sleep 0.1; done'
-	eventually podman exec counter cat /n
-	podman container checkpoint counter
-	podman container restore counter
-	podman exec counter cat /n
-	podman container checkpoint --export "$BATS_TEST_TMPDIR/counter.tar" counter
-	podman rm --force --time 0 counter
-	podman container restore --import "$BATS_TEST_TMPDIR/counter.tar" --name twin
-	podman exec twin cat /n
-	podman container checkpoint --pre-checkpoint --export "$BATS_TEST_TMPDIR/pre.tar" twin || true
-	podman rm --force --time 0 twin
+	for manager in cgroupfs systemd; do
+		podman() { command podman --cgroup-manager $manager "$@"; }
+		podman run --detach --name counter --network none busybox sh -c "$counter"
+		counts_on podman exec counter
+		podman container checkpoint counter
+		podman container restore counter
+		counts_on podman exec counter
+		podman container checkpoint --export "$BATS_TEST_TMPDIR/counter.tar" counter
+		podman rm --force --time 0 counter
+		podman container restore --import "$BATS_TEST_TMPDIR/counter.tar" --name twin
+		counts_on podman exec twin
+		# In two parts.
+		podman container checkpoint --pre-checkpoint --export "$BATS_TEST_TMPDIR/before.tar" twin
+		counts_on podman exec twin
+		podman container checkpoint --with-previous --export "$BATS_TEST_TMPDIR/rest.tar" twin
+		podman rm --force --time 0 twin
+		podman container restore --import-previous "$BATS_TEST_TMPDIR/before.tar" --import "$BATS_TEST_TMPDIR/rest.tar"
+		counts_on podman exec twin
+		podman rm --force --time 0 twin
+	done
 }
 
 @test "checkpoint: with containerd" {
+	systemctl start containerd
 	ctr images import /var/tmp/busybox.tar
-	ctr run --detach --runc-binary /usr/local/bin/runtime-cli docker.io/library/busybox:latest ctr-counter \
-		sh -c 'i=0; while true; do i=$((i + 1)); echo $i >/n; sleep 0.1; done'
-	ctr tasks checkpoint --checkpoint-path "$BATS_TEST_TMPDIR/ctr" --exit ctr-counter || true
+	ctr run --detach --runc-binary /usr/local/bin/runtime-cli docker.io/library/busybox:latest counter \
+		sh -c 'i=0; while true; do i=$((i + 1)); echo $i >/dev/shm/n; sleep 0.1; done'
+	counts_on ctr tasks exec --exec-id count counter
+	# Into a directory, and the container goes on.
+	ctr tasks checkpoint --image-path "$BATS_TEST_TMPDIR/ctr" counter
 	[ -e "$BATS_TEST_TMPDIR/ctr/inventory.img" ]
-	ctr tasks kill --signal KILL ctr-counter || true
-	ctr containers delete ctr-counter || true
+	counts_on ctr tasks exec --exec-id count counter
+	# Into an image, and from there into another container.
+	ctr containers checkpoint --image --rw --task counter checkpoint:counter
+	ctr tasks kill --signal KILL counter
+	ctr containers restore --live --rw twin checkpoint:counter
+	counts_on ctr tasks exec --exec-id count twin
+	ctr tasks kill --signal KILL twin
+	ctr tasks delete twin
+	ctr containers delete counter twin
 }
