@@ -8,7 +8,6 @@ use crate::proto::bootstrap::{Answer, Params};
 use crate::socket;
 use crate::status::Result;
 use prost::Message;
-use std::path::Path;
 
 /// The input of `start`.
 pub(crate) struct Bootstrap {
@@ -72,9 +71,8 @@ impl Bootstrap {
         })
     }
 
-    /// Returns the answer: the shim serves at the socket at `path`.
-    pub(crate) fn answer(&self, path: &Path) -> Vec<u8> {
-        let address = format!("unix://{}", path.display());
+    /// Returns the answer: the shim serves at `address`.
+    pub(crate) fn answer(&self, address: String) -> Vec<u8> {
         match self.form {
             Form::Message => Answer { version: 3, address, protocol: "ttrpc".to_owned() }.encode_to_vec(),
             Form::Json => serde_json::json!({ "version": 3, "address": address, "protocol": "ttrpc" })
@@ -98,19 +96,19 @@ mod tests {
 
     #[test]
     fn each_containerd_gets_the_answer_that_it_understands() {
-        let path = Path::new("/run/containerd/s/x");
+        let path = "unix:///run/containerd/s/x";
         let options = options::Runc { root: "/r".to_owned(), ..Default::default() };
         let options = Any::of("containerd.runc.v1.Options", &options);
 
         let old = Bootstrap::new(&args(), &options.encode_to_vec(), |_| None).unwrap();
-        assert_eq!(old.answer(path), b"unix:///run/containerd/s/x");
+        assert_eq!(old.answer(path.to_owned()), b"unix:///run/containerd/s/x");
         assert_eq!(
             (old.options.root.as_str(), old.ttrpc_address.as_str()),
             ("/r", "/run/containerd.sock.ttrpc")
         );
 
         let newer = |name: &str| (name == "MAX_SHIM_VERSION").then(|| "3".to_owned());
-        let answer = Bootstrap::new(&args(), b"", newer).unwrap().answer(path);
+        let answer = Bootstrap::new(&args(), b"", newer).unwrap().answer(path.to_owned());
         assert_eq!(answer, br#"{"address":"unix:///run/containerd/s/x","protocol":"ttrpc","version":3}"#);
 
         let params = Params {
@@ -124,7 +122,7 @@ mod tests {
         let new = Bootstrap::new(&args(), &params.encode_to_vec(), |_| None).unwrap();
         assert_eq!((new.options.root.as_str(), new.ttrpc_address.as_str()), ("/r", "/t"));
         assert_eq!(new.socket_dir, "/s");
-        let answer = Answer::decode(new.answer(path).as_slice()).unwrap();
+        let answer = Answer::decode(new.answer(path.to_owned()).as_slice()).unwrap();
         assert_eq!((answer.version, answer.address.as_str()), (3, "unix:///run/containerd/s/x"));
     }
 }

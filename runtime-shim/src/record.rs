@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the shim leaves in a bundle for `delete`, which runs when the shim is dead: the directory of
-//! the container's record, if it is not the default.
+//! What the shim leaves in a bundle: its address, and for `delete`, which runs when the shim is dead, the
+//! directory of the container's record, if it is not the default.
 
 use crate::status::{Result, Status};
 use runtime_sys::{fd, text};
@@ -17,17 +17,27 @@ pub(crate) fn root(option: &str, namespace: &str) -> PathBuf {
 
 /// Writes the option `Root` into the bundle. An empty one is the default, and not written.
 pub(crate) fn write(bundle: &Path, option: &str) -> Result<()> {
-    if option.is_empty() {
-        return Ok(());
-    }
-    let path = bundle.join(FILE);
+    if option.is_empty() { Ok(()) } else { replace(bundle, FILE, option) }
+}
+
+/// Writes the address of the shim into the bundle. containerd before version 2 finds the shim by this
+/// file when it has restarted.
+pub(crate) fn write_address(bundle: &Path, address: &str) -> Result<()> {
+    replace(bundle, "address", address)
+}
+
+/// Writes a file of the bundle, at once.
+fn replace(bundle: &Path, name: &str, content: &str) -> Result<()> {
+    let path = bundle.join(name);
+    let unfinished = bundle.join(format!(".{name}"));
     let failed =
         |errno: runtime_sys::Errno| Status::io(&errno.into(), format_args!("write {}", path.display()));
-    let name = text::c_str(path.as_os_str().as_encoded_bytes()).map_err(failed)?;
-    // containerd's bundle is new. An unfinished file of an earlier attempt is replaced.
+    let c_path = text::c_str(unfinished.as_os_str().as_encoded_bytes()).map_err(failed)?;
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC;
-    let file = fd::open(fd::CWD, &name, flags, 0o600).map_err(failed)?;
-    fd::write_all(file, option.as_bytes()).map_err(failed)
+    let file = fd::open(fd::CWD, &c_path, flags, 0o600).map_err(failed)?;
+    fd::write_all(file, content.as_bytes()).map_err(failed)?;
+    std::fs::rename(&unfinished, &path)
+        .map_err(|error| Status::io(&error, format_args!("write {}", path.display())))
 }
 
 /// Reads the option `Root` from the bundle; empty without one.

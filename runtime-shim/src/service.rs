@@ -35,18 +35,23 @@ use tokio::time::timeout;
 /// The time for the first process to end after its container was deleted.
 const END: Duration = Duration::from_secs(10);
 
+/// The time between two checks of a container that has ended and is not deleted.
+const CHECK: Duration = Duration::from_secs(5);
+
 /// The containers of a shim.
 pub(crate) struct Tasks {
     namespace: String,
-    /// `None` while the task is being created.
-    tasks: RefCell<BTreeMap<String, Option<Rc<Task>>>>,
+    tasks: Rc<RefCell<TaskMap>>,
     events: Rc<Publisher>,
-    shutdown: Notify,
+    shutdown: Rc<Notify>,
 }
+
+/// The tasks by their ids; `None` while a task is being created.
+type TaskMap = BTreeMap<String, Option<Rc<Task>>>;
 
 /// An id that is taken while its task is being created.
 struct Reserved<'a> {
-    tasks: &'a RefCell<BTreeMap<String, Option<Rc<Task>>>>,
+    tasks: &'a RefCell<TaskMap>,
     id: &'a str,
 }
 
@@ -99,7 +104,7 @@ impl Service for Tasks {
 
 impl Tasks {
     pub(crate) fn new(namespace: &str, events: Rc<Publisher>) -> Self {
-        Tasks { namespace: namespace.to_owned(), tasks: RefCell::default(), events, shutdown: Notify::new() }
+        Tasks { namespace: namespace.to_owned(), tasks: Rc::default(), events, shutdown: Rc::default() }
     }
 
     /// Waits until containerd wants the shim to end, and there is no task.
@@ -205,7 +210,12 @@ impl Tasks {
             Err(error) if error.kind() == ErrorKind::Unsupported => {}
             Err(error) => crate::log::warn(format_args!("watching the memory of {}: {error:#}", task.id)),
         }
-        spawn_local(task.watch_init(process, Rc::clone(&self.events)));
+        let events = Rc::clone(&self.events);
+        let (tasks, shutdown) = (Rc::clone(&self.tasks), Rc::clone(&self.shutdown));
+        spawn_local(async move {
+            Rc::clone(&task).watch_init(process, events).await;
+            forget(&task, &tasks, &shutdown).await;
+        });
         Ok(CreateTaskResponse { pid })
     }
 
@@ -538,6 +548,31 @@ impl Tasks {
             self.shutdown.notify_one();
         }
         Empty {}
+    }
+}
+
+/// Forgets a task whose container another program has deleted, and ends the shim after the last one.
+/// A containerd that cannot reach a shim after its restart runs `delete`, and never calls Delete.
+async fn forget(task: &Rc<Task>, tasks: &RefCell<TaskMap>, shutdown: &Notify) {
+    loop {
+        tokio::time::sleep(CHECK).await;
+        let is_it = |known: &Option<Rc<Task>>| known.as_ref().is_some_and(|known| Rc::ptr_eq(known, task));
+        if !tasks.borrow().get(&task.id).is_some_and(is_it) {
+            return;
+        }
+        let state = task.container.state();
+        if task.init.deleting.get() || !state.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            continue;
+        }
+        crate::log::warn(format_args!("{}: another program has deleted the container", task.id));
+        if let Some(streams) = task.init.streams.borrow_mut().take() {
+            streams.close();
+        }
+        tasks.borrow_mut().remove(&task.id);
+        if tasks.borrow().is_empty() {
+            shutdown.notify_one();
+        }
+        return;
     }
 }
 

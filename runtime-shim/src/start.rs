@@ -3,8 +3,8 @@
 
 use crate::args::Args;
 use crate::bootstrap::Bootstrap;
-use crate::socket;
 use crate::status::{Code, Result, Status};
+use crate::{record, socket};
 use runtime_sys::{fd, process, text};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -34,7 +34,10 @@ pub(crate) fn start(args: &Args, input: &[u8]) -> Result<Vec<u8>> {
     let bootstrap = Bootstrap::new(args, input, |name| std::env::var(name).ok())?;
     let group = group(Path::new("."), &args.id)?;
     let path = socket::path(&bootstrap.socket_dir, &args.address, &args.namespace, &group);
-    let Some(listener) = socket::listen(&path)? else { return Ok(bootstrap.answer(&path)) };
+    let address = format!("unix://{}", path.display());
+    let listener = socket::listen(&path)?;
+    record::write_address(Path::new("."), &address)?;
+    let Some(listener) = listener else { return Ok(bootstrap.answer(address)) };
     let started = adjust(&bootstrap).and_then(|()| {
         // Its name in ps(1) is that of the program, not `exe`.
         let program =
@@ -51,7 +54,7 @@ pub(crate) fn start(args: &Args, input: &[u8]) -> Result<Vec<u8>> {
         shim.spawn().map_err(|error| Status::io(&error, "starting the shim"))
     });
     match started {
-        Ok(_) => Ok(bootstrap.answer(&path)),
+        Ok(_) => Ok(bootstrap.answer(address)),
         Err(error) => {
             socket::remove_file(&path)?;
             Err(error)

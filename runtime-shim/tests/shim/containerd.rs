@@ -190,6 +190,17 @@ impl Shim {
     }
 }
 
+/// Begins a call.
+pub(crate) fn send(to: &mut UnixStream, method: &str, message: &impl Message) {
+    let request = Request {
+        service: "containerd.task.v2.Task".to_owned(),
+        method: method.to_owned(),
+        payload: message.encode_to_vec(),
+        timeout_nano: 0,
+    };
+    write_frame(to, 1, 1, &request);
+}
+
 pub(crate) fn write_frame(to: &mut UnixStream, stream: u32, kind: u8, message: &impl Message) {
     let message = message.encode_to_vec();
     let mut frame = u32::try_from(message.len()).unwrap().to_be_bytes().to_vec();

@@ -215,6 +215,9 @@ fn containers_of_a_pod_have_one_shim_and_are_watched_paused_and_limited() {
     let (one, two) = (first.id.as_str(), second.id.as_str());
     let shim = containerd.start(one, &first.bundle());
     assert_eq!(containerd.start(two, &second.bundle()).socket, shim.socket);
+    // containerd before version 2 reads this file after a restart.
+    let address = std::fs::read_to_string(second.bundle().join("address")).unwrap();
+    assert_eq!(address, format!("unix://{}", shim.socket.display()));
     for (container, id) in [(&first, one), (&second, two)] {
         shim.create(&container.request()).unwrap();
         shim.start(id, "").unwrap();
@@ -355,6 +358,57 @@ fn what_a_killed_shim_leaves_is_deleted() {
     // A new shim can take the place.
     let shim = containerd.start(id, &container.bundle());
     shim.shut_down();
+}
+
+#[test]
+fn a_shim_whose_container_another_program_has_deleted_ends() {
+    let containerd = Containerd::new();
+    let container = Container::new(&["sleep"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    shim.create(&container.request()).unwrap();
+    shim.start(id, "").unwrap();
+    let pid = shim.pid();
+    // As a containerd that cannot reach the shim.
+    assert!(containerd.command(id, &container.bundle(), "delete").status.success());
+    until(|| !Path::new(&format!("/proc/{pid}/exe")).exists());
+    assert!(!shim.socket.exists());
+    assert_eq!(containerd.topics(id, 3), ["create", "start", "exit"]);
+}
+
+#[test]
+fn a_shim_that_is_killed_while_it_creates_leaves_nothing_after_delete() {
+    let containerd = Containerd::new();
+    for moment in 0..40 {
+        let container = Container::new(&["sleep"]);
+        let id = container.id.as_str();
+        let shim = containerd.start(id, &container.bundle());
+        let pid = nix::unistd::Pid::from_raw(shim.pid().try_into().unwrap());
+        let root = container.beside("root");
+        let options = Any::of(
+            "containerd.runc.v1.Options",
+            &options::Runc { root: root.clone(), ..Default::default() },
+        );
+        let request = CreateTaskRequest { options: Some(options), ..container.request() };
+        let mut call = UnixStream::connect(&shim.socket).unwrap();
+        containerd::send(&mut call, "Create", &request);
+        std::thread::sleep(Duration::from_micros(moment * 500));
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+        until(|| UnixStream::connect(&shim.socket).is_err());
+        let output = containerd.command(id, &container.bundle(), "delete");
+        assert!(output.status.success(), "{moment}: {output:?}");
+        let records = Path::new(&root).join(containerd::NAMESPACE);
+        assert_eq!(std::fs::read_dir(records).map_or(0, Iterator::count), 0, "{moment}");
+        assert!(!shim.socket.exists(), "{moment}");
+        until(|| !has_process_of(id));
+    }
+}
+
+/// Returns true if a process is in a cgroup that is named by the id.
+fn has_process_of(id: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut cgroups = processes.filter_map(|entry| std::fs::read_to_string(entry.path().join("cgroup")).ok());
+    cgroups.any(|cgroup| cgroup.contains(id))
 }
 
 #[test]
