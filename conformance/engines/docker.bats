@@ -3,6 +3,10 @@
 
 load common
 
+# The default runtime of the page that `run` has configured Docker with.
+RUNTIME=${SHIM:+runtime-core}
+RUNTIME=${RUNTIME:-runtime-cli}
+
 setup_file() {
 	# BuildKit uses the runtime with the name runc.
 	printf '#!/bin/sh\necho "$*" >>/run/runc.log\nexec /usr/local/bin/runtime-cli "$@"\n' >/usr/local/sbin/runc
@@ -24,7 +28,7 @@ teardown_file() {
 
 @test "docker: the runtime is the default, and prints its version" {
 	run -0 docker info --format '{{.DefaultRuntime}} {{.CgroupDriver}} {{.CgroupVersion}} {{.Warnings}}'
-	[ "$output" = "runtime-cli systemd 2 []" ]
+	[ "$output" = "$RUNTIME systemd 2 []" ]
 }
 
 @test "docker: run passes on input, output and exit status" {
