@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use conformance::{Agent, Bundle};
+use runtime_core::host::Fitness;
 use runtime_core::trace::Trace;
 use runtime_core::{ContainerId, DeleteOptions, ErrorKind, Runtime, spec};
 use serde_json::{Value, json};
@@ -203,6 +204,11 @@ fn containers() {
     assert!(container.start().unwrap_err().report().starts_with(text));
     assert_eq!(created.wait().unwrap().code(), 255);
     container.delete(DeleteOptions::new()).unwrap();
+
+    // A process that used the heap would have been killed.
+    let report = runtime.check();
+    assert!(report.rows.iter().all(|row| !row.found.contains("kills the caller")), "{report:?}");
+    assert_eq!(report.row("kernel.pivot-root").unwrap().fitness, Fitness::Works);
 
     // All processes have marked their steps.
     let timeline = trace.to_json();

@@ -53,6 +53,7 @@ fn the_names_of_the_rows_are_those_of_the_page() {
     let user = on("mount -t tmpfs x /mnt; cp \"$RUNTIME\" /mnt/runtime; RUNTIME=/mnt/runtime
          by='setpriv --reuid=4321 --regid=4321 --clear-groups'");
     assert_eq!(user.names(), page);
+    user.expect("caller.capabilities", "works", "ordinary user");
     assert_eq!(
         (user.json["caller"]["uid"].as_u64(), user.json["caller"]["is_root"].as_bool()),
         (Some(4321), Some(false))
@@ -113,6 +114,22 @@ fn a_call_that_kills_is_missing() {
     }
 }
 
+/// Attributes, ids and layers are tried with real mounts.
+#[test]
+fn mounts_are_really_made() {
+    let rows = ["kernel.idmap.tmpfs", "kernel.idmap.root", "kernel.idmap.var-lib"];
+    let here = here(&[]);
+    let without_attributes = without(libc::SYS_mount_setattr, errno(libc::EINVAL));
+    for row in rows {
+        here.expect(row, "works", "");
+        without_attributes.expect(row, "missing", "invalid argument");
+    }
+    if std::fs::read_to_string("/proc/filesystems").unwrap().contains("\toverlay\n") {
+        here.expect("kernel.overlay", "works", "");
+        without(libc::SYS_mkdirat, errno(libc::EPERM)).expect("kernel.overlay", "missing", "not permitted");
+    }
+}
+
 #[test]
 fn a_flag_of_seccomp_that_is_unknown_is_named() {
     let listener =
@@ -127,6 +144,11 @@ fn a_flag_of_seccomp_that_is_unknown_is_named() {
 fn a_pidfd_without_exit_status_is_seen() {
     let answer = without(libc::SYS_ioctl, errno(libc::ENOTTY));
     answer.expect("kernel.pidfd-exit-status", "missing", "");
+    let mut child = Command::new("/bin/true").spawn().unwrap();
+    let pidfd = runtime_sys::process::pidfd_open(child.id() as i32).unwrap();
+    child.wait().unwrap();
+    let has = runtime_sys::process::exit_of_reaped(pidfd).unwrap().is_some();
+    here(&[]).expect("kernel.pidfd-exit-status", if has { "works" } else { "missing" }, "");
 }
 
 #[test]
@@ -203,6 +225,22 @@ fn cgroups_that_are_missing_or_read_only_are_seen() {
     hybrid.expect("cgroup.unified", "limited", "version 1");
 }
 
+/// Linux before 5.14: directories of another file system are put over all cgroups.
+#[test]
+fn a_cgroup_without_its_kill_file_is_seen() {
+    let path = host::hierarchy().join(format!("check-{}-kill", std::process::id()));
+    std::fs::create_dir(&path).unwrap();
+    let has = here(&[]);
+    let lacks = on(&format!(
+        "for dir in {}/*/; do mount -t tmpfs x $dir; : >$dir/cgroup.type; done",
+        host::hierarchy().display()
+    ));
+    std::fs::remove_dir(&path).unwrap();
+    has.expect("cgroup.kill", "works", "");
+    lacks.expect("cgroup.kill", "missing", "no file cgroup.kill");
+    assert_eq!(lacks.status, 4);
+}
+
 /// A cgroup whose processes keep controllers from those below it.
 #[test]
 fn a_controller_that_cannot_be_enabled_names_the_cgroup() {
@@ -212,18 +250,34 @@ fn a_controller_that_cannot_be_enabled_names_the_cgroup() {
     };
     let top = format!("check-{}", std::process::id());
     let path = host::hierarchy().join(&top);
-    let answer = on(&format!(
-        "mkdir -p {0}/own; echo $$ >{0}/cgroup.procs
-         by() {{
-             sh -c 'echo $$ >{0}/own/cgroup.procs; exec \"$@\"' sh \"$@\"
-             status=$?; echo $$ >{0}/../cgroup.procs; rmdir {0}/own {0}; return $status
-         }}
-         by=by",
-        path.display()
-    ));
+    // Runs a command in the cgroup.
+    let in_cgroup = |command: &str| {
+        on(&format!(
+            "mkdir -p {0}/own; echo $$ >{0}/cgroup.procs
+             by() {{
+                 sh -c 'echo $$ >{0}/own/cgroup.procs; exec {command}' sh \"$@\"
+                 status=$?; echo $$ >{0}/../cgroup.procs; rmdir {0}/own {0}; return $status
+             }}
+             by=by",
+            path.display()
+        ))
+    };
+    let answer = in_cgroup("\"$@\"");
     assert!(!path.exists());
     let row = format!("cgroup.controller.{controller}");
     answer.expect(&row, "missing", &format!("{top}: it has processes of its own"));
+    // A limit on it fails there, but not in the slice of systemd.
+    let limit = match controller.as_str() {
+        "hugetlb" => json!({ "hugepageLimits": [{ "pageSize": "2MB", "limit": 0 }] }),
+        _ => json!({ "memory": { "limit": 1 << 30 } }),
+    };
+    let bundle = Bundle::new(&[]).unwrap().with(|config| config["linux"]["resources"] = limit).unwrap();
+    let check = format!("--root \"$3\" check --format json --bundle {}", bundle.path().display());
+    let said = |options: &str| {
+        let answer = in_cgroup(&format!("\"$1\" {options} {check}"));
+        answer.json["bundle"]["findings"].to_string().contains("is not available")
+    };
+    assert!(said("") && !said("--cgroup-manager systemd"));
     here(&[]).expect(&row, "works", "");
 }
 
@@ -246,6 +300,7 @@ fn rights_and_limits_are_those_of_the_caller() {
     assert_eq!(answer.status, 4);
     on("by='prlimit --nofile=64:128'").expect("limit.open-files", "limited", "64, at most 128");
     on("ulimit -n 512").expect("limit.open-files", "works", "");
+    here(&[]).expect("limit.processes", "works", "");
     on("by='setpriv --reuid=4321 --regid=4321 --clear-groups prlimit --nproc=50'; mount -t tmpfs x /mnt
         cp \"$RUNTIME\" /mnt/runtime; RUNTIME=/mnt/runtime")
     .expect("limit.processes", "limited", "RLIMIT_NPROC=50");
@@ -299,6 +354,21 @@ fn other_parts_of_the_host_are_looked_at() {
         .expect("kernel.overlay", "unknown", "not loaded");
     on("mount -t tmpfs x /sys/module; mkdir -p /sys/module/apparmor/parameters; echo Y >/sys/module/apparmor/parameters/enabled")
         .expect("lsm.module", "works", "AppArmor");
+    on("mount -t tmpfs x /sys/module; umount -l /sys/fs/selinux 2>/dev/null").expect(
+        "lsm.module",
+        "missing",
+        "neither",
+    );
+    if !std::path::Path::new("/sys/fs/resctrl/schemata").exists() {
+        here(&[]).expect("resctrl.mounted", "missing", "no resctrl file system");
+    }
+    if Command::new("criu").arg("--version").output().is_ok() {
+        here(&[]).expect("program.criu", "works", "CRIU ");
+    }
+    if host::has_systemd() {
+        here(&[]).expect("cgroup.systemd", "works", "systemd ");
+        here(&[]).expect("cgroup.driver", "works", "systemd");
+    }
     on("PATH=/nowhere; by=/usr/bin/env; test -x $by || by=/bin/env").expect(
         "program.criu",
         "missing",

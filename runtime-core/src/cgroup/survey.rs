@@ -51,7 +51,11 @@ impl Survey {
 
     /// Returns the absolute path of the cgroup in which containers get theirs.
     pub(crate) fn parent(&self) -> String {
-        self.hierarchy.absolute(&self.parent)
+        self.absolute(&self.parent)
+    }
+
+    fn absolute(&self, relative: &str) -> String {
+        self.hierarchy.absolute(relative).trim_end_matches('/').to_owned()
     }
 
     /// Checks that the caller may make cgroups there.
@@ -85,7 +89,7 @@ impl Survey {
             if has(&dir, c"cgroup.subtree_control")? {
                 continue;
             }
-            let cgroup = self.hierarchy.absolute(&path);
+            let cgroup = self.absolute(&path);
             let may_enable = fd::access(&dir, c"cgroup.subtree_control", libc::W_OK, libc::AT_EACCESS);
             if may_enable.is_err() {
                 return Ok(Availability::NotBelow { cgroup, why: "the caller may not enable it" });

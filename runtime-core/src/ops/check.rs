@@ -269,6 +269,8 @@ impl Check<'_> {
         {
             self.needs("cgroup.writable", "linux.resources");
         }
+        // Elsewhere other controllers may be enabled: by systemd, in the slice of the scope.
+        let is_beside = manager == CgroupManager::Fs && config.cgroups_path.is_beside();
         let mut asked = BTreeSet::new();
         for write in &writes {
             let Some(controller) = write.controller().filter(|one| asked.insert((*one).to_owned())) else {
@@ -276,7 +278,7 @@ impl Check<'_> {
             };
             let why = match host::cgroups::availability(controller) {
                 Ok(Availability::Absent) => "the hierarchy does not have it".to_owned(),
-                Ok(Availability::NotBelow { cgroup, why }) if config.cgroups_path.is_beside() => {
+                Ok(Availability::NotBelow { cgroup, why }) if is_beside => {
                     format!("it cannot be enabled below {cgroup}: {why}")
                 }
                 _ => continue,
