@@ -112,14 +112,14 @@ async fn serve_client(client: UnixStream, service: Rc<impl Service>) {
             Err(error) => return crate::log::debug(format_args!("reading a call: {error}")),
         };
         while waits.try_join_next().is_some() {}
-        let request = if Rc::strong_count(&calls) > CALLS_MAX {
-            Err(Status::new(
-                Code::ResourceExhausted,
-                format!("more than {CALLS_MAX} calls wait for an answer"),
-            ))
-        } else {
-            request_of(&frame)
-        };
+        if Rc::strong_count(&calls) > CALLS_MAX {
+            // Before the next call is read: a client that reads no answers is not read either.
+            let text = format!("more than {CALLS_MAX} calls wait for an answer");
+            let refused = response_of(Err(Status::new(Code::ResourceExhausted, text)));
+            runtime_sys::ignore(send(&to, frame.stream, &refused).await);
+            continue;
+        }
+        let request = request_of(&frame);
         let (to, service, calls) = (Rc::clone(&to), Rc::clone(&service), Rc::clone(&calls));
         let waits_only = request.as_ref().is_ok_and(|request| service.only_waits(request));
         let call = async move {
@@ -127,13 +127,7 @@ async fn serve_client(client: UnixStream, service: Rc<impl Service>) {
                 Ok(request) => answer(&*service, &request, waits_only).await,
                 Err(status) => Err(status),
             };
-            let response = match answer {
-                Ok(payload) => Response { status: None, payload },
-                Err(Status { code, message }) => {
-                    let status = rpc::Status { code: code as i32, message };
-                    Response { status: Some(status), payload: Vec::new() }
-                }
-            };
+            let response = response_of(answer);
             // The client is gone if this fails.
             runtime_sys::ignore(send(&to, frame.stream, &response).await);
             drop(calls);
@@ -142,6 +136,16 @@ async fn serve_client(client: UnixStream, service: Rc<impl Service>) {
             waits.spawn_local(call);
         } else {
             spawn_local(call);
+        }
+    }
+}
+
+fn response_of(answer: Result<Vec<u8>>) -> Response {
+    match answer {
+        Ok(payload) => Response { status: None, payload },
+        Err(Status { code, message }) => {
+            let status = rpc::Status { code: code as i32, message };
+            Response { status: Some(status), payload: Vec::new() }
         }
     }
 }

@@ -181,7 +181,7 @@ fn a_terminal_has_the_size_that_was_asked_for_and_hangs_up() {
     let pid = shim.start(id, "tty").unwrap().pid;
     let terminal = std::fs::File::open(format!("/proc/{pid}/root/dev/pts/0")).unwrap();
     let size_of_it = || {
-        let size = rustix_size(&terminal);
+        let size = runtime_sys::tty::size(&terminal).unwrap();
         (size.1, size.0)
     };
     assert_eq!(size_of_it(), (91, 31));
@@ -198,10 +198,6 @@ fn a_terminal_has_the_size_that_was_asked_for_and_hangs_up() {
     let without = ResizePtyRequest { id: id.to_owned(), width: 1, height: 1, ..ResizePtyRequest::default() };
     assert_eq!(code(shim.call::<Empty>("ResizePty", &without)), FAILED_PRECONDITION);
     end(&shim, id);
-}
-
-fn rustix_size(terminal: &std::fs::File) -> (u16, u16) {
-    runtime_sys::tty::size(terminal).unwrap()
 }
 
 #[test]
@@ -332,6 +328,27 @@ fn output_goes_to_a_file_and_to_a_program() {
 }
 
 #[test]
+fn a_full_disk_loses_output_and_stops_nothing() {
+    let containerd = Containerd::new();
+    let container = Container::new(&["flood", "200000"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    let disk = container.beside("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let mounted =
+        std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=16k", "tmpfs", &disk]).status();
+    assert!(mounted.unwrap().success());
+    let stdout = format!("file://{disk}/log");
+    shim.create(&CreateTaskRequest { stdout, ..container.request() }).unwrap();
+    shim.start(id, "").unwrap();
+    assert_eq!(shim.wait(id, "").unwrap().exit_status, 0);
+    shim.delete(id, "").unwrap();
+    assert_eq!(std::fs::metadata(Path::new(&disk).join("log")).unwrap().len(), 16 << 10);
+    shim.shut_down();
+    assert!(std::process::Command::new("umount").arg(&disk).status().unwrap().success());
+}
+
+#[test]
 fn what_a_killed_shim_leaves_is_deleted() {
     let containerd = Containerd::new();
     let container = Container::new(&["sleep"]);
@@ -433,6 +450,19 @@ fn bad_input_is_an_error_and_everything_else_goes_on() {
     );
     raw.write_all(&[0, 0]).unwrap();
     drop(raw);
+    // Calls that wait, without end, until one is refused.
+    let mut many = UnixStream::connect(&shim.socket).unwrap();
+    for _ in 0..4200 {
+        let request = proto::task::ProcessRequest { id: id.to_owned(), exec_id: String::new() };
+        containerd::send(&mut many, "Wait", &request);
+    }
+    let (_, answer) = containerd::read_frame(&mut many).unwrap();
+    assert_eq!(
+        proto::rpc::Response::decode(answer.as_slice()).unwrap().status.unwrap().code,
+        8,
+        "RESOURCE_EXHAUSTED"
+    );
+    drop(many);
     assert_eq!(
         code(shim.call_service::<Empty>("containerd.runtime.sandbox.v1.Sandbox", "X", vec![])),
         UNIMPLEMENTED
