@@ -260,6 +260,75 @@ no_criu() {
 	nothing_is_left
 }
 
+@test "checkpoint: images that are torn, or not files" {
+	local file how
+	start
+	checkpoint c
+	mv "$BATS_TEST_TMPDIR/images" "$BATS_TEST_TMPDIR/whole"
+	for file in inventory.img pstree.img core-1.img mountpoints-*.img descriptors.json; do
+		for how in missing empty half fifo link; do
+			rm -rf "$BATS_TEST_TMPDIR/images"
+			cp -r "$BATS_TEST_TMPDIR/whole" "$BATS_TEST_TMPDIR/images"
+			cd "$BATS_TEST_TMPDIR/images"
+			# The number in the name of some is another one each time.
+			file=$(echo $file)
+			case $how in
+			half) truncate --size $(($(stat --format %s $file) / 2)) $file ;;
+			*) rm $file ;;&
+			empty) : >$file ;;
+			fifo) mkfifo $file ;;
+			link) ln -s "$BATS_TEST_TMPDIR/whole/$file" $file ;;
+			esac
+			cd "$BATS_TEST_TMPDIR/bundle"
+			run -1 restore c
+			echo "$how $file: $output"
+			[ "$(grep --count level=error <<<"$output")" = 1 ]
+			case $how in
+			fifo | link) [[ $output == *"image directory $BATS_TEST_TMPDIR/images: $file is a $how"* ]] ;;
+			esac
+			nothing_is_left
+		done
+	done
+}
+
+@test "checkpoint: images of another container" {
+	start
+	checkpoint c
+	rm rootfs/bin/sh
+	run -1 restore c
+	[[ $output == *"Can't open file bin/sh"* ]]
+	nothing_is_left
+}
+
+@test "checkpoint: output goes to the caller of each restore" {
+	sed -i 's|echo $i >/dev/shm/n;|& echo $i;|' rootfs/count
+	runtime run --detach c </dev/null 2>&1 | cat >"$BATS_TEST_TMPDIR/first" 3>&- &
+	eventually counts_beyond c 2
+	for output in second third; do
+		checkpoint c
+		[[ $(cat "$BATS_TEST_TMPDIR/images/descriptors.json") == '["","pipe:['*']","pipe:['*']"]' ]]
+		runtime restore --detach --image-path "$BATS_TEST_TMPDIR/images" c </dev/null 2>&1 |
+			cat >"$BATS_TEST_TMPDIR/$output" 3>&- &
+		eventually [ -s "$BATS_TEST_TMPDIR/$output" ]
+	done
+	runtime kill c KILL
+	wait
+	[ "$(head -n 1 "$BATS_TEST_TMPDIR/first")" = 1 ]
+	[ "$(head -n 1 "$BATS_TEST_TMPDIR/second")" -gt "$(tail -n 1 "$BATS_TEST_TMPDIR/first")" ]
+	[ "$(head -n 1 "$BATS_TEST_TMPDIR/third")" -gt "$(tail -n 1 "$BATS_TEST_TMPDIR/second")" ]
+}
+
+@test "checkpoint: a mount whose directory became a link to /proc is not taken for it" {
+	bind "$BATS_TEST_TMPDIR/two" /work rw
+	bind "$BATS_TEST_TMPDIR/one" /work/ref rw
+	start
+	rmdir "$BATS_TEST_TMPDIR/two/ref"
+	ln -s /proc "$BATS_TEST_TMPDIR/two/ref"
+	run -1 checkpoint c
+	[[ $output == *'cannot checkpoint: the mount at '*'/work/ref'*' is now that at '*'/proc'* ]]
+	is c running
+}
+
 # Kills a command of the runtime at its system calls, at each one if SWEEP=all, otherwise at twelve
 # that are spread over them, and runs `$1` after each. `$2` makes a container that the command can be
 # used on.
