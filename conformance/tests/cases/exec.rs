@@ -463,15 +463,25 @@ pub(crate) const CASES: &[Case] = &[
         quote: "the same, if init was not killed by the runtime: delete ends all processes in the cgroup",
         run: |runtime| {
             let (_bundle, mut exec) = exec_frozen(runtime)?;
-            let pid = runtime.state("c")?["pid"].as_i64().unwrap_or_default();
-            ensure!(pid > 0, "no pid");
-            let init = nix::unistd::Pid::from_raw(pid as i32);
-            nix::sys::signal::kill(init, nix::sys::signal::SIGKILL).doing("kill")?;
-            runtime.await_status("c", "stopped")?;
+            end_init(runtime)?;
             let deleted = runtime.run(&["delete", "c"])?;
             let ended = conformance::runtime::wait(&mut exec);
             ensure!(!ended?.success(), "exec succeeded");
             deleted.ok().map(drop)
+        },
+    },
+    Case {
+        name: "exec in a paused container ends when a container that has stopped is killed",
+        quote: "the same: kill finds no init, and thaws the rest",
+        run: |runtime| {
+            let (_bundle, mut exec) = exec_frozen(runtime)?;
+            end_init(runtime)?;
+            let killed = runtime.run(&["kill", "c", "KILL"])?;
+            let ended = conformance::runtime::wait(&mut exec);
+            runtime.run(&["delete", "c"])?.ok()?;
+            ensure!(!ended?.success(), "exec succeeded");
+            ensure!(!killed.status.success(), "{killed}");
+            Ok(())
         },
     },
     Case {
@@ -555,6 +565,15 @@ fn exec_frozen(runtime: &Runtime) -> Result<(Bundle, std::process::Child)> {
     let exec = exec.stderr(std::process::Stdio::null()).spawn().doing("exec")?;
     std::thread::sleep(std::time::Duration::from_millis(300));
     Ok((bundle, exec))
+}
+
+/// Kills the init of the container `c` from outside, and waits until the container has stopped.
+fn end_init(runtime: &Runtime) -> Result {
+    let pid = runtime.state("c")?["pid"].as_i64().unwrap_or_default();
+    ensure!(pid > 0, "no pid");
+    let init = nix::unistd::Pid::from_raw(pid as i32);
+    nix::sys::signal::kill(init, nix::sys::signal::SIGKILL).doing("kill")?;
+    runtime.await_status("c", "stopped")
 }
 
 /// A running container `c` whose program sleeps.

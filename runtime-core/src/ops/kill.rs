@@ -34,21 +34,21 @@ impl Container {
             return signal_init(&record, signal);
         }
         let init = record.init.open()?;
-        signal_init(&record, signal)?;
-        // The signal was sent. It is no error if a tracer delays the end of init, or if another
-        // command has removed the cgroup by now.
-        if let Some(init) = init {
+        let sent = signal_init(&record, signal);
+        // If the signal was sent, it is no error that a tracer delays the end of init, or that another
+        // command has removed the cgroup by now. If it was not, init may have ended by itself.
+        if let (Ok(()), Some(init)) = (&sent, init) {
             runtime_sys::ignore(ends(&record, &init));
         }
         runtime_sys::ignore(thaw_rest(&record));
-        Ok(())
+        sent
     }
 }
 
-/// Thaws the cgroup of a container whose init has been killed while the container was paused. A
+/// Thaws the cgroup of a container whose init has ended while the container was paused. A
 /// process of exec may be left in it, frozen on its way into the container. A stopped container
-/// cannot be resumed, so that process and its caller would wait for ever. Init itself runs no more
-/// of its program: its signal is handled first.
+/// cannot be resumed, so that process and its caller would wait for ever. A killed init
+/// runs no more of its program: its signal is handled first.
 fn thaw_rest(record: &Record) -> Result<()> {
     if !Cgroup::is_frozen(record.cgroup_path())? {
         return Ok(());

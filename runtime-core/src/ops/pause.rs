@@ -24,7 +24,17 @@ impl Container {
         match status(&entry, &record)? {
             Status::Running | Status::Created | Status::Paused => {
                 let cgroup = cgroup(record.cgroup_path())?;
-                if cgroup.is_told_to_freeze()? { Err(not_running()) } else { cgroup.freeze() }
+                if cgroup.is_told_to_freeze()? {
+                    return Err(not_running());
+                }
+                cgroup.freeze()?;
+                // Init may have ended meanwhile. A process of exec on its way in would stay frozen, because
+                // a stopped container cannot be resumed.
+                if !record.init.is_alive()? {
+                    cgroup.thaw()?;
+                    return Err(not_running());
+                }
+                Ok(())
             }
             _ => Err(not_running()),
         }
