@@ -114,6 +114,26 @@ fn a_call_that_kills_is_missing() {
     }
 }
 
+#[test]
+fn this_host_has_what_the_tests_need() {
+    let here = here(&[]);
+    for row in [
+        "procfs.fresh",
+        "procfs.fresh-in-user-namespace",
+        "namespace.user",
+        "users.user-namespace",
+        "cgroup.mounted",
+        "cgroup.writable",
+    ] {
+        here.expect(row, "works", "");
+    }
+    let controllers = host::controllers();
+    for name in ["cpu", "cpuset", "memory", "io", "pids", "hugetlb", "rdma"] {
+        let has = controllers.iter().any(|one| one == name);
+        here.expect(&format!("cgroup.controller.{name}"), if has { "works" } else { "missing" }, "");
+    }
+}
+
 /// Attributes, ids and layers are tried with real mounts.
 #[test]
 fn mounts_are_really_made() {

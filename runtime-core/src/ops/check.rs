@@ -20,7 +20,7 @@ use crate::spec::Spec;
 use crate::values::{IdRange, rlimit_name};
 use nix::unistd::{getegid, geteuid};
 use runtime_sys::text::c_str;
-use runtime_sys::{Errno, cred, fd, process};
+use runtime_sys::{Errno, cred, fd, net, process};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::ffi::CStr;
@@ -379,11 +379,15 @@ impl Check<'_> {
                 false => self.fails(&field, text, "load the module that has the parameter, or remove it"),
             }
         }
+        if config.net_devices.is_empty() {
+            return;
+        }
+        // A name may be an alternative one, which has no file in /sys/class/net.
+        let Ok(socket) = net::route_socket() else { return };
         for device in &config.net_devices {
-            let name = show(&device.host).to_string();
-            let path = c_str(format!("/sys/class/net/{name}"));
-            if path.and_then(|path| fd::stat_at(fd::CWD, &path, libc::AT_SYMLINK_NOFOLLOW)).is_err() {
-                self.fails(&format!("linux.netDevices.{name}"), "the host has no such interface", "ip link");
+            if net::interface_index(&socket, &device.host) == Err(Errno::ENODEV) {
+                let field = format!("linux.netDevices.{}", show(&device.host));
+                self.fails(&field, "the host has no such interface", "`ip link` lists the interfaces");
             }
         }
     }
