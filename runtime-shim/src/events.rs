@@ -19,6 +19,8 @@ use tokio::time::{sleep, timeout};
 
 /// The most events that are kept. While containerd is away it makes no calls, so there are few.
 const KEPT_MAX: usize = 4096;
+/// The longest request: with the rest of the call it has to fit into a message of ttrpc.
+const LENGTH_MAX: usize = (4 << 20) - 1024;
 /// The time for one answer of containerd.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The pauses between two attempts, from the first to the longest.
@@ -57,10 +59,21 @@ impl Event {
 /// The events that containerd does not have yet.
 pub(crate) struct Publisher {
     namespace: String,
-    /// Encoded requests, the oldest first. The first stays here until containerd has it.
-    queue: RefCell<VecDeque<Vec<u8>>>,
+    /// The oldest first. The first stays here until containerd has it.
+    queue: RefCell<VecDeque<Kept>>,
     changed: Notify,
+    /// The number of all events, which numbers them.
+    count: Cell<u64>,
     lost: Cell<u64>,
+}
+
+/// An event that containerd does not have yet.
+struct Kept {
+    number: u64,
+    /// The container, if the event is that of an OOM kill.
+    out_of_memory: Option<String>,
+    /// The encoded request.
+    request: Vec<u8>,
 }
 
 impl Publisher {
@@ -69,12 +82,22 @@ impl Publisher {
             namespace: namespace.to_owned(),
             queue: RefCell::default(),
             changed: Notify::new(),
+            count: Cell::new(0),
             lost: Cell::new(0),
         }
     }
 
-    /// Adds an event. Does not wait.
+    /// Adds an event. Does not wait. A container can cause OOM kills without end, so a second event of
+    /// them is not added, and the first to be lost is one of them.
     pub(crate) fn send(&self, event: &Event) {
+        let mut queue = self.queue.borrow_mut();
+        let out_of_memory = match event {
+            Event::OutOfMemory(task) => Some(task.container_id.clone()),
+            _ => None,
+        };
+        if out_of_memory.is_some() && queue.iter().any(|kept| kept.out_of_memory == out_of_memory) {
+            return;
+        }
         let (topic, name, value) = event.encode();
         let envelope = Envelope {
             timestamp: Some(Timestamp::now()),
@@ -82,12 +105,22 @@ impl Publisher {
             topic: topic.to_owned(),
             event: Some(Any { type_url: format!("containerd.events.{name}"), value }),
         };
-        let mut queue = self.queue.borrow_mut();
+        let request = ForwardRequest { envelope: Some(envelope) }.encode_to_vec();
+        if request.len() > LENGTH_MAX {
+            // containerd would refuse it each time, and get none of the later ones.
+            return crate::log::warn(format_args!(
+                "an event {topic} has {} bytes: it is lost",
+                request.len()
+            ));
+        }
         if queue.len() >= KEPT_MAX {
-            queue.pop_front();
+            let least = queue.iter().position(|kept| kept.out_of_memory.is_some()).unwrap_or(0);
+            queue.remove(least);
             self.lost.set(self.lost.get() + 1);
         }
-        queue.push_back(ForwardRequest { envelope: Some(envelope) }.encode_to_vec());
+        let number = self.count.get();
+        self.count.set(number + 1);
+        queue.push_back(Kept { number, out_of_memory, request });
         drop(queue);
         self.changed.notify_waiters();
     }
@@ -98,20 +131,21 @@ impl Publisher {
         let mut pause = PAUSES.0;
         loop {
             let changed = self.changed.notified();
-            let next = self.queue.borrow().front().cloned();
-            let Some(request) = next else {
+            let next = self.queue.borrow().front().map(|kept| (kept.number, kept.request.clone()));
+            let Some((number, request)) = next else {
                 changed.await;
                 continue;
             };
-            let lost = self.lost.get();
             match timeout(PATIENCE, forward(&mut client, address, request)).await {
                 Ok(Ok(())) => {
                     // A full queue may have dropped this event meanwhile.
-                    if self.lost.get() == lost {
+                    let is_it = |kept: &Kept| kept.number == number;
+                    if self.queue.borrow().front().is_some_and(is_it) {
                         self.queue.borrow_mut().pop_front();
                     }
                     self.changed.notify_waiters();
-                    if self.lost.take() > 0 {
+                    let lost = self.lost.take();
+                    if lost > 0 {
                         crate::log::warn(format_args!(
                             "{lost} events are lost: containerd was away for too long"
                         ));
@@ -158,5 +192,32 @@ async fn forward(client: &mut Option<Client>, address: &str, request: Vec<u8>) -
             Ok(())
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn oom_kills_do_not_push_out_other_events() {
+        let events = Publisher::new("test");
+        let oom = |id: usize| events.send(&Event::OutOfMemory(TaskId { container_id: id.to_string() }));
+        events.send(&Event::Exit(TaskExit::default()));
+        for _ in 0..10 {
+            oom(1);
+        }
+        assert_eq!(events.queue.borrow().len(), 2, "one OOM event of a container waits");
+        (2..KEPT_MAX + 10).for_each(oom);
+        let queue = events.queue.borrow();
+        assert_eq!(queue.len(), KEPT_MAX);
+        assert!(queue.front().unwrap().out_of_memory.is_none(), "the exit is lost");
+    }
+
+    #[test]
+    fn an_event_that_no_message_can_hold_holds_up_nothing() {
+        let events = Publisher::new("test");
+        events.send(&Event::Create(TaskCreate { bundle: "x".repeat(5 << 20), ..TaskCreate::default() }));
+        assert!(events.queue.borrow().is_empty());
     }
 }
