@@ -23,8 +23,11 @@ pub(crate) fn delete(args: &Args) -> Result<Vec<u8>> {
         // containerd writes standard error into its log.
         runtime_sys::ignore(writeln!(std::io::stderr(), "{warning}"));
     }
-    // Without config.json there is no group whose socket could be left.
-    if let Ok(group) = start::group(&bundle, &args.id) {
+    // containerd may have named another directory of sockets to `start`, and names none here.
+    let address = record::read_address(&bundle)?;
+    if let Some(path) = address.strip_prefix("unix://") {
+        socket::remove_dead(Path::new(path))?;
+    } else if let Ok(group) = start::group(&bundle, &args.id) {
         socket::remove_dead(&socket::path(socket::DIRECTORY, &args.address, &args.namespace, &group))?;
     }
     const KILLED: u32 = 128 + 9;

@@ -7,6 +7,7 @@ use runtime_sys::{fd, text};
 use std::path::{Path, PathBuf};
 
 const FILE: &str = "runtime-core-root";
+const ADDRESS: &str = "address";
 /// The directory of the records, if the options name no other.
 const ROOT: &str = "/run/containerd/runtime-core";
 
@@ -23,7 +24,7 @@ pub(crate) fn write(bundle: &Path, option: &str) -> Result<()> {
 /// Writes the address of the shim into the bundle. containerd before version 2 finds the shim by this
 /// file when it has restarted.
 pub(crate) fn write_address(bundle: &Path, address: &str) -> Result<()> {
-    replace(bundle, "address", address)
+    replace(bundle, ADDRESS, address)
 }
 
 /// Writes a file of the bundle, at once.
@@ -42,12 +43,21 @@ fn replace(bundle: &Path, name: &str, content: &str) -> Result<()> {
 
 /// Reads the option `Root` from the bundle; empty without one.
 pub(crate) fn read(bundle: &Path) -> Result<String> {
-    let path = bundle.join(FILE);
+    content(bundle, FILE)
+}
+
+/// Reads the address of the shim from the bundle; empty without one.
+pub(crate) fn read_address(bundle: &Path) -> Result<String> {
+    content(bundle, ADDRESS)
+}
+
+fn content(bundle: &Path, name: &str) -> Result<String> {
+    let path = bundle.join(name);
     let failed =
         |errno: runtime_sys::Errno| Status::io(&errno.into(), format_args!("read {}", path.display()));
     let name = text::c_str(path.as_os_str().as_encoded_bytes()).map_err(failed)?;
     match fd::read_file(fd::CWD, &name, libc::PATH_MAX as usize) {
-        Ok(root) => Ok(String::from_utf8_lossy(&root).into_owned()),
+        Ok(text) => Ok(String::from_utf8_lossy(&text).into_owned()),
         Err(runtime_sys::Errno::ENOENT) => Ok(String::new()),
         Err(errno) => Err(failed(errno)),
     }
