@@ -145,6 +145,8 @@ impl Tasks {
         let builder = Runtime::new(root).builder(id, bundle).parallel(true);
         let builder = if names.terminal { builder.terminal() } else { builder }.load()?;
         let (manager, shares_pids) = of_spec(builder.loaded(), &options);
+        let program = builder.loaded().and_then(|spec| spec.process.as_ref());
+        let confined = program.is_some_and(is_confined);
         let mut builder = builder
             .cgroup_manager(manager)
             .no_pivot(options.no_pivot_root)
@@ -153,8 +155,12 @@ impl Tasks {
             make_rootfs(bundle)?;
             builder = builder.rootfs_mounts(request.rootfs.iter().map(mount_of));
         }
-        let owner =
-            Owner { id: &request.id, namespace: &self.namespace, ids: (options.io_uid, options.io_gid) };
+        let owner = Owner {
+            id: &request.id,
+            namespace: &self.namespace,
+            ids: (options.io_uid, options.io_gid),
+            confined,
+        };
         let (mut streams, theirs) = Streams::open(&names, &owner).await?;
         let mut process = match make(builder, names.terminal, theirs).await {
             Ok(process) => process,
@@ -183,6 +189,7 @@ impl Tasks {
             execs: RefCell::default(),
             stream_ids: owner.ids,
             shares_pids,
+            confined,
             pausing: Cell::new(false),
             starting: Cell::new(false),
             is_over: Cell::new(false),
@@ -290,7 +297,12 @@ impl Tasks {
     }
 
     async fn spawn(&self, task: &Task, member: &Member, program: spec::Process) -> Result<Process> {
-        let owner = Owner { id: &member.id, namespace: &self.namespace, ids: task.stream_ids };
+        let owner = Owner {
+            id: &member.id,
+            namespace: &self.namespace,
+            ids: task.stream_ids,
+            confined: task.confined || is_confined(&program),
+        };
         let (mut streams, theirs) = Streams::open(&member.names, &owner).await?;
         let exec = task.container.exec(program);
         let exec = if member.names.terminal {
@@ -608,6 +620,12 @@ fn of_spec(spec: Option<&Spec>, options: &Options) -> (CgroupManager, bool) {
     });
     let manager = if options.systemd_cgroup || by_path { CgroupManager::Systemd } else { CgroupManager::Fs };
     (manager, !own_pids)
+}
+
+/// Returns true if a security module may refuse the process a fifo of the host: AppArmor decides by the
+/// path, SELinux by the label of the file.
+fn is_confined(program: &spec::Process) -> bool {
+    !matches!(program.apparmor_profile.as_str(), "" | "unconfined") || !program.selinux_label.is_empty()
 }
 
 /// Makes the directory on which the library mounts the root file system.

@@ -54,10 +54,10 @@ impl std::fmt::Display for Status {
     }
 }
 
+/// ENOENT and EEXIST are UNKNOWN: as NOT_FOUND and ALREADY_EXISTS they would mean the task, and not a
+/// file.
 fn code_of(errno: i32) -> Code {
     match errno {
-        libc::ENOENT => Code::NotFound,
-        libc::EEXIST => Code::AlreadyExists,
         libc::EACCES | libc::EPERM => Code::PermissionDenied,
         libc::ENOSPC | libc::EDQUOT | libc::EMFILE | libc::ENFILE | libc::ENOMEM => Code::ResourceExhausted,
         libc::EINVAL => Code::InvalidArgument,
@@ -77,11 +77,7 @@ impl From<runtime_core::Error> for Status {
             }
             ErrorKind::BadRecord => Code::DataLoss,
             ErrorKind::Cancelled => Code::Cancelled,
-            // A missing file may be one of the container's: NOT_FOUND would mean that the task is gone.
-            _ => match error.errno() {
-                Some(libc::ENOENT) | None => Code::Unknown,
-                Some(errno) => code_of(errno),
-            },
+            _ => error.errno().map_or(Code::Unknown, code_of),
         };
         Status::new(code, error.report())
     }

@@ -34,6 +34,8 @@ pub(crate) struct Owner<'a> {
     pub(crate) namespace: &'a str,
     /// The owner and the group of pipes (the options IoUid and IoGid).
     pub(crate) ids: (u32, u32),
+    /// A security module confines the process: it may not get a fifo of the host.
+    pub(crate) confined: bool,
 }
 
 /// The ends that the process gets.
@@ -53,6 +55,8 @@ pub(crate) struct Streams {
     readers: Vec<OwnedFd>,
     /// The tasks that copy, and end when the process and its children have closed the stream.
     copies: Vec<JoinHandle<()>>,
+    /// The task that copies standard input.
+    input: Option<JoinHandle<()>>,
     logger: Option<Logger>,
     /// The terminal, until it hangs up.
     terminal: Rc<RefCell<Option<OwnedFd>>>,
@@ -101,17 +105,24 @@ impl Streams {
                 }
             };
             let output = match logger {
-                Some(inputs) => Some(sender(inputs.stdout)?),
+                Some(inputs) => Some(Sink::Pipe(sender(inputs.stdout)?)),
                 None if names.stdout.is_empty() => None,
-                None => Some(Sink::open(&names.stdout)?),
+                None => Some(Sink::open(&names.stdout).await?),
             };
             self.console = Some((input, output));
             return Ok(());
         }
         if !names.stdin.is_empty() {
-            let (read, write) = open_input(&names.stdin, 0)?;
+            let flags = if owner.confined { libc::O_NONBLOCK } else { 0 };
+            let (mut read, write) = open_input(&names.stdin, flags)?;
+            self.stdin = Some(write);
+            if owner.confined {
+                let (pipe, to) = fd::pipe().map_err(|errno| Status::io(&errno.into(), "pipe2"))?;
+                self.input = Some(spawn_local(copy_input(receiver(read)?, sender(to)?)));
+                read = pipe;
+            }
             own(&read, owner)?;
-            (theirs.stdin, self.stdin) = (read.into(), Some(write));
+            theirs.stdin = read.into();
         }
         if let Some(inputs) = logger {
             own(&inputs.stdout, owner)?;
@@ -121,31 +132,31 @@ impl Streams {
         }
         // Both streams go to a file that is named once.
         let stderr = if scheme == "file" && !names.stderr.is_empty() { &names.stdout } else { &names.stderr };
-        theirs.stdout = self.open_output(&names.stdout, owner)?;
-        theirs.stderr = self.open_output(stderr, owner)?;
+        for (name, stream) in [(&names.stdout, &mut theirs.stdout), (stderr, &mut theirs.stderr)] {
+            if !name.is_empty() {
+                *stream = self.open_output(name, owner).await?.into();
+            }
+        }
         Ok(())
     }
 
-    fn open_output(&mut self, name: &str, owner: &Owner<'_>) -> Result<Stdio> {
-        if name.is_empty() {
-            return Ok(Stdio::Null);
-        }
+    async fn open_output(&mut self, name: &str, owner: &Owner<'_>) -> Result<OwnedFd> {
         let theirs = match Place::of(name)? {
-            Place::Fifo(path) => {
+            Place::Fifo(path) if !owner.confined => {
                 // With a reader, even if it is the shim alone, the second call does not wait.
                 self.readers.push(open(&path, libc::O_RDONLY | libc::O_NONBLOCK)?);
                 open(&path, libc::O_WRONLY)?
             }
             // A process may read and change its standard output, but not the log on the host.
-            Place::File(path) => {
-                let file = open_file(&path)?;
+            place => {
+                let sink = Sink::of(place).await?;
                 let (read, write) = fd::pipe().map_err(|errno| Status::io(&errno.into(), "pipe2"))?;
-                self.copies.push(spawn_local(copy(receiver(read)?, Sink::File(file))));
+                self.copies.push(spawn_local(copy(receiver(read)?, sink)));
                 write
             }
         };
         own(&theirs, owner)?;
-        Ok(theirs.into())
+        Ok(theirs)
     }
 
     /// Connects the terminal of the process, which has started.
@@ -207,7 +218,7 @@ impl Streams {
 
     /// Closes the streams. A program that takes the output gets the time to end.
     pub(crate) fn close(mut self) {
-        for copy in &self.copies {
+        for copy in self.copies.iter().chain(&self.input) {
             copy.abort();
         }
         if let Some(logger) = self.logger.take() {
@@ -262,14 +273,28 @@ fn is_fifo(path: &str) -> Result<bool> {
     }
 }
 
-/// Opens the file of a log, which is made if it is missing, as are its directories.
+/// Opens the file of a log, which is made if it is missing, as are its directories. A fifo is refused:
+/// its reader could delay the end of the container.
 fn open_file(path: &str) -> Result<OwnedFd> {
     if let Some((dir, _)) = path.rsplit_once('/') {
         std::fs::create_dir_all(dir).map_err(|error| Status::io(&error, format_args!("mkdir {dir}")))?;
     }
-    let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_NOCTTY;
-    let file = fd::open_follow(fd::CWD, &c_path(path)?, flags, 0o644);
-    file.map_err(|errno| Status::io(&errno.into(), format_args!("open {path}")))
+    let invalid =
+        || Status::new(Code::InvalidArgument, format!("{path}: expected a regular file, or fifo://"));
+    let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_NOCTTY | libc::O_NONBLOCK;
+    let file = fd::open_follow(fd::CWD, &c_path(path)?, flags, 0o644).map_err(|errno| match errno {
+        // A fifo without a reader, or a socket.
+        runtime_sys::Errno::ENXIO => invalid(),
+        _ => Status::io(&errno.into(), format_args!("open {path}")),
+    })?;
+    let stat = fd::stat_at(&file, c"", libc::AT_EMPTY_PATH)
+        .map_err(|errno| Status::io(&errno.into(), format_args!("stat {path}")))?;
+    // /dev/null is a character device.
+    if matches!(stat.st_mode & libc::S_IFMT, libc::S_IFREG | libc::S_IFCHR) {
+        Ok(file)
+    } else {
+        Err(invalid())
+    }
 }
 
 /// Opens the fifo of standard input: for the process, with `flags`, and to keep it open.
@@ -303,9 +328,8 @@ fn receiver(read: OwnedFd) -> Result<pipe::Receiver> {
     pipe::Receiver::from_owned_fd(read).map_err(|error| Status::io(&error, "a pipe to read"))
 }
 
-fn sender(write: OwnedFd) -> Result<Sink> {
-    let sender = pipe::Sender::from_owned_fd(write).map_err(|error| Status::io(&error, "a pipe to write"))?;
-    Ok(Sink::Pipe(sender))
+fn sender(write: OwnedFd) -> Result<pipe::Sender> {
+    pipe::Sender::from_owned_fd(write).map_err(|error| Status::io(&error, "a pipe to write"))
 }
 
 /// Where the shim copies output to.
@@ -316,14 +340,22 @@ enum Sink {
 }
 
 impl Sink {
-    fn open(name: &str) -> Result<Self> {
-        match Place::of(name)? {
+    async fn open(name: &str) -> Result<Self> {
+        Self::of(Place::of(name)?).await
+    }
+
+    async fn of(place: Place) -> Result<Self> {
+        match place {
             Place::Fifo(path) => {
                 // Open for reading too: without containerd the fifo fills, and its end stays.
                 let fifo = pipe::OpenOptions::new().read_write(true).open_sender(&path);
                 Ok(Sink::Pipe(fifo.map_err(|error| Status::io(&error, format_args!("open {path}")))?))
             }
-            Place::File(path) => Ok(Sink::File(open_file(&path)?)),
+            // A file system may be slow, or hang.
+            Place::File(path) => match spawn_blocking(move || open_file(&path)).await {
+                Ok(file) => Ok(Sink::File(file?)),
+                Err(panic) => Err(Status::new(Code::Unknown, panic.to_string())),
+            },
         }
     }
 
@@ -341,10 +373,17 @@ impl Sink {
     }
 }
 
+/// Copies the input of a process until its end, or that of the process.
+async fn copy_input(mut from: pipe::Receiver, mut to: pipe::Sender) {
+    // The process does not read it.
+    runtime_sys::ignore(tokio::io::copy(&mut from, &mut to).await);
+}
+
 /// Copies until the end of `from`. If it cannot be written, it is read and dropped: a full disk does
 /// not stop the container.
 async fn copy(mut from: impl AsyncRead + Unpin, mut to: Sink) {
     let mut piece = vec![0; PIECE];
+    let mut warned = false;
     loop {
         let length = match from.read(&mut piece).await {
             Ok(0) => return,
@@ -353,10 +392,43 @@ async fn copy(mut from: impl AsyncRead + Unpin, mut to: Sink) {
         };
         let written = to.write(piece.get(..length).unwrap_or_default()).await;
         if let Err(error) = written {
-            crate::log::warn(format_args!("output of a process is lost: {error}"));
+            if !warned {
+                crate::log::warn(format_args!("output of a process is lost: {error}"));
+            }
+            warned = true;
             if matches!(to, Sink::Pipe(_)) {
                 to = Sink::Nothing;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_confined_process_gets_no_fifo_of_the_host() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("fifo");
+        let name = path.to_str().unwrap();
+        fd::mknod(fd::CWD, &c_path(name).unwrap(), libc::S_IFIFO | 0o600, 0).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            for confined in [true, false] {
+                let owner = Owner { id: "c", namespace: "n", ids: (0, 0), confined };
+                let mut streams = Streams::default();
+                let theirs = streams.open_output(name, &owner).await.unwrap();
+                let number = std::os::fd::AsRawFd::as_raw_fd(&theirs);
+                let place = std::fs::read_link(format!("/proc/self/fd/{number}")).unwrap();
+                assert_eq!(place != path, confined, "{place:?}");
+                let mut reader = receiver(open(name, libc::O_RDONLY | libc::O_NONBLOCK).unwrap()).unwrap();
+                fd::write_all(&theirs, b"text").unwrap();
+                let mut text = [0; 4];
+                timeout(DRAIN, reader.read_exact(&mut text)).await.unwrap().unwrap();
+                assert_eq!(&text, b"text");
+                streams.close();
+            }
+        });
     }
 }

@@ -116,6 +116,8 @@ pub(crate) struct Task {
     /// True if other containers, or the host, have the same pid namespace: then other processes of the
     /// container can outlive the first.
     pub(crate) shares_pids: bool,
+    /// A security module confines the first process.
+    pub(crate) confined: bool,
     pub(crate) pausing: Cell<bool>,
     /// Start of the first process is not yet finished: its exit comes after that.
     pub(crate) starting: Cell<bool>,
