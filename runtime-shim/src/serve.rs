@@ -5,7 +5,7 @@ use crate::args::Args;
 use crate::events::Publisher;
 use crate::service::Tasks;
 use crate::status::{Result, Status};
-use crate::{log, socket, ttrpc};
+use crate::{log, ttrpc};
 use runtime_sys::fd;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
@@ -21,6 +21,8 @@ const IDLE: Duration = Duration::from_secs(1);
 
 /// Serves on the socket that is standard input, until containerd ends it.
 pub(crate) fn serve(args: &Args) -> Result<()> {
+    // While there is one thread.
+    runtime_core::protect_program()?;
     let failed = |errno: runtime_sys::Errno| Status::io(&errno.into(), "the socket");
     // Numbers that a logger gets (see `pass_fds`). This keeps them in use.
     let _reserved: Vec<OwnedFd> = (3..=5)
@@ -44,20 +46,22 @@ pub(crate) fn serve(args: &Args) -> Result<()> {
     let events_address =
         std::env::var("TTRPC_ADDRESS").unwrap_or_else(|_unset| format!("{}.ttrpc", args.address));
     let local = LocalSet::new();
-    local.block_on(&runtime, async {
+    let served = local.block_on(&runtime, async {
         let listener = tokio::net::UnixListener::from_std(listener).map_err(socket)?;
         let events = Rc::new(Publisher::new(&args.namespace));
-        let tasks = Rc::new(Tasks::new(&args.namespace, Rc::clone(&events)));
+        let tasks = Rc::new(Tasks::new(&args.namespace, &path, Rc::clone(&events)));
         let sender = Rc::clone(&events);
         spawn_local(async move { sender.run(&events_address).await });
         let server = spawn_local(ttrpc::serve(listener, Rc::clone(&tasks)));
         tasks.until_shutdown().await;
-        // A new container of the group needs a new shim from here on.
-        socket::remove_file(&path)?;
         server.abort();
         if timeout(LAST_EVENTS, events.all_sent()).await.is_err() {
             log::warn(format_args!("containerd has not taken the last events within {LAST_EVENTS:?}"));
         }
         Ok(())
-    })
+    });
+    drop(local);
+    // A thread that waits for a disk or a hook does not keep the shim.
+    runtime.shutdown_background();
+    served
 }

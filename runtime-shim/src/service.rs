@@ -14,18 +14,21 @@ use crate::proto::task::{
 };
 use crate::proto::{Any, Empty, Mount, ProcessStatus, metrics, options};
 use crate::record;
+use crate::socket;
 use crate::status::{Code, Result, Status};
 use crate::stream::{Names, Owner, Streams, Theirs};
-use crate::task::{Member, Task, watch_memory};
+use crate::task::{Member, MemoryWatch, Task};
 use crate::ttrpc::{Service, decode};
 use prost::Message;
 use runtime_core::spec::{self, Spec};
 use runtime_core::{
     CgroupManager, ContainerBuilder, ContainerId, DeleteOptions, ErrorKind, Process, Runtime,
 };
+use runtime_sys::fd;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -38,29 +41,92 @@ const END: Duration = Duration::from_secs(10);
 /// The time between two checks of a container that has ended and is not deleted.
 const CHECK: Duration = Duration::from_secs(5);
 
+/// The time between the end of the last task and that of a shim whose Shutdown came before.
+const LAST_CALLS: Duration = Duration::from_secs(1);
+
 /// The containers of a shim.
 pub(crate) struct Tasks {
     namespace: String,
-    tasks: Rc<RefCell<TaskMap>>,
+    registry: Rc<Registry>,
     events: Rc<Publisher>,
-    shutdown: Rc<Notify>,
 }
 
-/// The tasks by their ids; `None` while a task is being created.
-type TaskMap = BTreeMap<String, Option<Rc<Task>>>;
+/// The tasks by their ids, and the end of the shim, which comes when there are none.
+struct Registry {
+    tasks: RefCell<BTreeMap<String, Slot>>,
+    socket: PathBuf,
+    /// Shutdown was called while there were tasks.
+    end_wanted: Cell<bool>,
+    /// The shim ends: the socket is removed, and nothing can be created.
+    closing: Cell<bool>,
+    closed: Notify,
+}
+
+enum Slot {
+    Creating(Rc<Creation>),
+    Task(Rc<Task>),
+}
+
+/// A Create that has not finished.
+struct Creation {
+    /// The writing end of the pipe that cancels the operation of the library.
+    cancel: OwnedFd,
+    over: Cell<bool>,
+    changed: Notify,
+}
 
 /// An id that is taken while its task is being created.
-struct Reserved<'a> {
-    tasks: &'a RefCell<TaskMap>,
-    id: &'a str,
+struct Reserved {
+    registry: Rc<Registry>,
+    id: String,
+    creation: Rc<Creation>,
 }
 
-impl Drop for Reserved<'_> {
+impl Drop for Reserved {
     fn drop(&mut self) {
-        let mut tasks = self.tasks.borrow_mut();
-        if let Some(None) = tasks.get(self.id) {
-            tasks.remove(self.id);
+        let mut tasks = self.registry.tasks.borrow_mut();
+        if let Some(Slot::Creating(_)) = tasks.get(&self.id) {
+            tasks.remove(&self.id);
         }
+        drop(tasks);
+        self.creation.over.set(true);
+        self.creation.changed.notify_waiters();
+        self.registry.task_is_gone();
+    }
+}
+
+impl Registry {
+    fn task(&self, id: &str) -> Option<Rc<Task>> {
+        match self.tasks.borrow().get(id) {
+            Some(Slot::Task(task)) => Some(Rc::clone(task)),
+            _ => None,
+        }
+    }
+
+    /// Ends the shim. `start` gets a new one from here on.
+    fn close(&self) {
+        if self.closing.replace(true) {
+            return;
+        }
+        if let Err(error) = socket::remove_file(&self.socket) {
+            crate::log::warn(format_args!("{error}"));
+        }
+        self.closed.notify_one();
+    }
+
+    /// Ends the shim a little later if a Shutdown came too early and no task is left. containerd does
+    /// not repeat it if the task was being created. It may still make calls after the last Delete.
+    fn task_is_gone(self: &Rc<Self>) {
+        if !self.end_wanted.get() || !self.tasks.borrow().is_empty() {
+            return;
+        }
+        let registry = Rc::clone(self);
+        spawn_local(async move {
+            tokio::time::sleep(LAST_CALLS).await;
+            if registry.end_wanted.get() && registry.tasks.borrow().is_empty() {
+                registry.close();
+            }
+        });
     }
 }
 
@@ -103,18 +169,25 @@ impl Service for Tasks {
 }
 
 impl Tasks {
-    pub(crate) fn new(namespace: &str, events: Rc<Publisher>) -> Self {
-        Tasks { namespace: namespace.to_owned(), tasks: Rc::default(), events, shutdown: Rc::default() }
+    /// Makes the service of the shim that listens on the socket at `socket`.
+    pub(crate) fn new(namespace: &str, socket: &Path, events: Rc<Publisher>) -> Self {
+        let registry = Registry {
+            tasks: RefCell::default(),
+            socket: socket.to_owned(),
+            end_wanted: Cell::new(false),
+            closing: Cell::new(false),
+            closed: Notify::new(),
+        };
+        Tasks { namespace: namespace.to_owned(), registry: Rc::new(registry), events }
     }
 
     /// Waits until containerd wants the shim to end, and there is no task.
     pub(crate) async fn until_shutdown(&self) {
-        self.shutdown.notified().await;
+        self.registry.closed.notified().await;
     }
 
     fn task(&self, id: &str) -> Result<Rc<Task>> {
-        let task = self.tasks.borrow().get(id).cloned().flatten();
-        task.ok_or_else(|| Status::new(Code::NotFound, "container not created"))
+        self.registry.task(id).ok_or_else(|| Status::new(Code::NotFound, "container not created"))
     }
 
     fn member(&self, id: &str, exec_id: &str) -> Result<(Rc<Task>, Rc<Member>)> {
@@ -130,7 +203,7 @@ impl Tasks {
             return Err(Status::new(Code::Unimplemented, text));
         }
         let id = ContainerId::new(&request.id)?;
-        let reserved = self.reserve(&request.id)?;
+        let (reserved, cancel) = self.reserve(&request.id)?;
         let options = Options::of(request.options.as_ref())?;
         let names = Names {
             stdin: request.stdin.clone(),
@@ -144,13 +217,14 @@ impl Tasks {
         record::write(bundle, &options.root)?;
         let builder = Runtime::new(root).builder(id, bundle).parallel(true);
         let builder = if names.terminal { builder.terminal() } else { builder }.load()?;
-        let (manager, shares_pids) = of_spec(builder.loaded(), &options);
+        let manager = manager_of(builder.loaded(), &options);
         let program = builder.loaded().and_then(|spec| spec.process.as_ref());
         let confined = program.is_some_and(is_confined);
         let mut builder = builder
             .cgroup_manager(manager)
             .no_pivot(options.no_pivot_root)
-            .no_new_keyring(options.no_new_keyring);
+            .no_new_keyring(options.no_new_keyring)
+            .cancel(cancel);
         if !request.rootfs.is_empty() {
             make_rootfs(bundle)?;
             builder = builder.rootfs_mounts(request.rootfs.iter().map(mount_of));
@@ -188,16 +262,17 @@ impl Tasks {
             init: Rc::new(member),
             execs: RefCell::default(),
             stream_ids: owner.ids,
-            shares_pids,
             confined,
             pausing: Cell::new(false),
             starting: Cell::new(false),
             is_over: Cell::new(false),
             running_execs: Cell::new(0),
+            memory: Cell::new(MemoryWatch::Ended),
+            metrics: RefCell::default(),
             changed: Notify::new(),
         });
         let pid = task.init.pid();
-        self.tasks.borrow_mut().insert(request.id.clone(), Some(Rc::clone(&task)));
+        self.registry.tasks.borrow_mut().insert(request.id.clone(), Slot::Task(Rc::clone(&task)));
         drop(reserved);
         self.events.send(&Event::Create(TaskCreate {
             container_id: request.id.clone(),
@@ -212,27 +287,55 @@ impl Tasks {
             pid,
         }));
         match task.container.events(Duration::MAX) {
-            Ok(kills) => drop(spawn_local(watch_memory(request.id, kills, Rc::clone(&self.events)))),
+            Ok(kills) => {
+                task.memory.set(MemoryWatch::Runs);
+                spawn_local(Rc::clone(&task).watch_memory(kills, Rc::clone(&self.events)));
+            }
             // A container without a cgroup of its own has no such events.
             Err(error) if error.kind() == ErrorKind::Unsupported => {}
             Err(error) => crate::log::warn(format_args!("watching the memory of {}: {error:#}", task.id)),
         }
         let events = Rc::clone(&self.events);
-        let (tasks, shutdown) = (Rc::clone(&self.tasks), Rc::clone(&self.shutdown));
+        let registry = Rc::clone(&self.registry);
         spawn_local(async move {
             Rc::clone(&task).watch_init(process, events).await;
-            forget(&task, &tasks, &shutdown).await;
+            forget(&task, &registry).await;
         });
         Ok(CreateTaskResponse { pid })
     }
 
-    fn reserve<'a>(&'a self, id: &'a str) -> Result<Reserved<'a>> {
-        let mut tasks = self.tasks.borrow_mut();
+    /// Takes an id for a new task. Returns the pipe whose data cancels the creation, too.
+    fn reserve(&self, id: &str) -> Result<(Reserved, OwnedFd)> {
+        if self.registry.closing.get() {
+            return Err(Status::new(Code::FailedPrecondition, "the shim ends, after Shutdown"));
+        }
+        let mut tasks = self.registry.tasks.borrow_mut();
         if tasks.contains_key(id) {
             return Err(Status::new(Code::AlreadyExists, format!("task {id}: already exists")));
         }
-        tasks.insert(id.to_owned(), None);
-        Ok(Reserved { tasks: &self.tasks, id })
+        let (event, cancel) = fd::pipe().map_err(|errno| Status::io(&errno.into(), "pipe2"))?;
+        let creation = Rc::new(Creation { cancel, over: Cell::new(false), changed: Notify::new() });
+        tasks.insert(id.to_owned(), Slot::Creating(Rc::clone(&creation)));
+        // An earlier Shutdown was for the tasks before this one.
+        self.registry.end_wanted.set(false);
+        Ok((Reserved { registry: Rc::clone(&self.registry), id: id.to_owned(), creation }, event))
+    }
+
+    /// Cancels the creation of a task, and waits for its end. Does nothing to a task that exists.
+    async fn end_creation(&self, id: &str) {
+        let creation = match self.registry.tasks.borrow().get(id) {
+            Some(Slot::Creating(creation)) => Rc::clone(creation),
+            _ => return,
+        };
+        // A second Delete writes once more, and the pipe takes it.
+        runtime_sys::ignore(fd::write(&creation.cancel, &[0]));
+        loop {
+            let changed = creation.changed.notified();
+            if creation.over.get() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     async fn start(&self, request: ProcessRequest) -> Result<StartResponse> {
@@ -328,6 +431,10 @@ impl Tasks {
     }
 
     async fn delete(&self, request: ProcessRequest) -> Result<DeleteResponse> {
+        if request.exec_id.is_empty() {
+            // containerd deletes a task whose creation has taken too long.
+            self.end_creation(&request.id).await;
+        }
         let (task, member) = self.member(&request.id, &request.exec_id)?;
         let is_init = request.exec_id.is_empty();
         match member.status() {
@@ -365,13 +472,22 @@ impl Tasks {
                 }
             }
             if timeout(END, member.ended()).await.is_err() {
-                crate::log::warn(format_args!("{}: deleted, but its process has not ended", task.id));
+                member.deleting.set(false);
+                let text = format!("{}: deleted, but its process has not ended after {END:?}", task.id);
+                return Err(Status::new(Code::DeadlineExceeded, text));
+            }
+            // Of execs that were not deleted: their loggers have to be waited for.
+            for exec in task.execs.borrow().values() {
+                if let Some(streams) = exec.streams.borrow_mut().take() {
+                    streams.close();
+                }
             }
         }
         let pid = member.pid();
         let (exit_status, exited_at) = member.exit().map_or((0, None), |exit| (exit.status, Some(exit.at)));
         if is_init {
-            self.tasks.borrow_mut().remove(&request.id);
+            self.registry.tasks.borrow_mut().remove(&request.id);
+            self.registry.task_is_gone();
             let container_id = request.id;
             self.events.send(&Event::Delete(TaskDelete { container_id, pid, exit_status, exited_at }));
         } else {
@@ -539,14 +655,19 @@ impl Tasks {
     }
 
     async fn stats(&self, request: &TaskRequest) -> Result<StatsResponse> {
-        let container = self.task(&request.id)?.container.clone();
+        let task = self.task(&request.id)?;
+        let container = task.container.clone();
         // The kernel may have to add up the numbers of many cgroups.
         let read = spawn_blocking(move || container.metrics()).await.map_err(lost)?;
-        let metrics = read.map_err(|error| match error.kind() {
-            ErrorKind::NotRunning => Status::new(Code::NotFound, error.report()),
-            _ => error.into(),
-        })?;
-        let metrics = metrics::Metrics::from(metrics);
+        let metrics = match read {
+            Ok(metrics) => metrics::Metrics::from(metrics),
+            Err(error) if error.kind() == ErrorKind::NotRunning => {
+                // systemd removes the cgroup of a scope as soon as it is empty.
+                let last = task.metrics.borrow().clone();
+                last.ok_or_else(|| Status::new(Code::NotFound, error.report()))?
+            }
+            Err(error) => return Err(error.into()),
+        };
         Ok(StatsResponse { stats: Some(Any::of("io.containerd.cgroups.v2.Metrics", &metrics)) })
     }
 
@@ -556,8 +677,10 @@ impl Tasks {
     }
 
     fn shut_down(&self) -> Empty {
-        if self.tasks.borrow().is_empty() {
-            self.shutdown.notify_one();
+        if self.registry.tasks.borrow().is_empty() {
+            self.registry.close();
+        } else {
+            self.registry.end_wanted.set(true);
         }
         Empty {}
     }
@@ -565,11 +688,10 @@ impl Tasks {
 
 /// Forgets a task whose container another program has deleted, and ends the shim after the last one.
 /// A containerd that cannot reach a shim after its restart runs `delete`, and never calls Delete.
-async fn forget(task: &Rc<Task>, tasks: &RefCell<TaskMap>, shutdown: &Notify) {
+async fn forget(task: &Rc<Task>, registry: &Registry) {
     loop {
         tokio::time::sleep(CHECK).await;
-        let is_it = |known: &Option<Rc<Task>>| known.as_ref().is_some_and(|known| Rc::ptr_eq(known, task));
-        if !tasks.borrow().get(&task.id).is_some_and(is_it) {
+        if !registry.task(&task.id).is_some_and(|known| Rc::ptr_eq(&known, task)) {
             return;
         }
         let state = task.container.state();
@@ -580,9 +702,9 @@ async fn forget(task: &Rc<Task>, tasks: &RefCell<TaskMap>, shutdown: &Notify) {
         if let Some(streams) = task.init.streams.borrow_mut().take() {
             streams.close();
         }
-        tasks.borrow_mut().remove(&task.id);
-        if tasks.borrow().is_empty() {
-            shutdown.notify_one();
+        registry.tasks.borrow_mut().remove(&task.id);
+        if registry.tasks.borrow().is_empty() {
+            registry.close();
         }
         return;
     }
@@ -608,18 +730,14 @@ async fn undone(error: Status, process: Process) -> Status {
     }
 }
 
-/// Returns who makes the cgroup, and whether the container shares its pid namespace.
-fn of_spec(spec: Option<&Spec>, options: &Options) -> (CgroupManager, bool) {
+/// Returns who makes the cgroup.
+fn manager_of(spec: Option<&Spec>, options: &Options) -> CgroupManager {
     let linux = spec.and_then(|spec| spec.linux.as_ref());
     // The CRI tells systemd's form of the path to every runtime, and the option to runc's shim only.
     let by_path = linux.is_some_and(|linux| {
         !linux.cgroups_path.starts_with('/') && linux.cgroups_path.matches(':').count() == 2
     });
-    let own_pids = linux.is_some_and(|linux| {
-        linux.namespaces.iter().any(|namespace| namespace.kind == "pid" && namespace.path.is_empty())
-    });
-    let manager = if options.systemd_cgroup || by_path { CgroupManager::Systemd } else { CgroupManager::Fs };
-    (manager, !own_pids)
+    if options.systemd_cgroup || by_path { CgroupManager::Systemd } else { CgroupManager::Fs }
 }
 
 /// Returns true if a security module may refuse the process a fifo of the host: AppArmor decides by the

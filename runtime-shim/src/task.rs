@@ -4,14 +4,18 @@
 
 use crate::events::{Event, Publisher};
 use crate::proto::events::{TaskExit, TaskId};
+use crate::proto::metrics::Metrics;
 use crate::proto::{ProcessStatus, Timestamp};
 use crate::status::{Code, Result, Status};
 use crate::stream::{Names, Streams};
-use runtime_core::{Container, Event as ContainerEvent, Events, ExitStatus, Process, spec};
+use runtime_core::{Container, ErrorKind, Event as ContainerEvent, Events, ExitStatus, Process, spec};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 /// How a process has ended.
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +108,15 @@ impl Member {
     }
 }
 
+/// The state of the task that reports OOM kills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MemoryWatch {
+    Runs,
+    /// It has to look once more, and to end.
+    Last,
+    Ended,
+}
+
 /// A container with its processes.
 pub(crate) struct Task {
     pub(crate) id: String,
@@ -113,9 +126,6 @@ pub(crate) struct Task {
     pub(crate) execs: RefCell<BTreeMap<String, Rc<Member>>>,
     /// The owner and the group of pipes.
     pub(crate) stream_ids: (u32, u32),
-    /// True if other containers, or the host, have the same pid namespace: then other processes of the
-    /// container can outlive the first.
-    pub(crate) shares_pids: bool,
     /// A security module confines the first process.
     pub(crate) confined: bool,
     pub(crate) pausing: Cell<bool>,
@@ -125,6 +135,9 @@ pub(crate) struct Task {
     pub(crate) is_over: Cell<bool>,
     /// The number of execs that run or are being started.
     pub(crate) running_execs: Cell<usize>,
+    pub(crate) memory: Cell<MemoryWatch>,
+    /// The resource usage at the end.
+    pub(crate) metrics: RefCell<Option<Metrics>>,
     pub(crate) changed: Notify,
 }
 
@@ -156,14 +169,52 @@ impl Task {
         let status = waited(&process).await;
         self.until(|task| !task.starting.get()).await;
         self.is_over.set(true);
-        if self.shares_pids
-            && let Err(error) = self.container.kill_async(libc::SIGKILL).await
-            && error.kind() != runtime_core::ErrorKind::NotRunning
+        // Other processes can outlive the first if it had the pid namespace of others, and, in a
+        // container that was paused, the child of an exec that is on its way in. This thaws it.
+        if let Err(error) = self.container.kill_async(libc::SIGKILL).await
+            && !matches!(error.kind(), ErrorKind::NotRunning | ErrorKind::NotFound)
         {
             crate::log::warn(format_args!("killing what is left of {}: {error:#}", self.id));
         }
         self.until(|task| task.running_execs.get() == 0).await;
+        let container = self.container.clone();
+        if let Ok(Ok(metrics)) = spawn_blocking(move || container.metrics()).await {
+            *self.metrics.borrow_mut() = Some(metrics.into());
+        }
+        if self.memory.get() == MemoryWatch::Runs {
+            self.memory.set(MemoryWatch::Last);
+            self.changed.notify_waiters();
+        }
+        self.until(|task| task.memory.get() == MemoryWatch::Ended).await;
         self.report_exit(&self.init, status, &events);
+    }
+
+    /// Reports the OOM kills of the container, until it has no process.
+    pub(crate) async fn watch_memory(self: Rc<Self>, mut kills: Events, events: Rc<Publisher>) {
+        loop {
+            let next = tokio::select! {
+                biased;
+                next = kills.next_async() => next,
+                () = self.until(|task| task.memory.get() == MemoryWatch::Last) => {
+                    // The kernel counts a kill before the process ends, and reports the file's change
+                    // at any time.
+                    timeout(Duration::ZERO, kills.next_async()).await.unwrap_or(Ok(None))
+                }
+            };
+            match next {
+                Ok(Some(ContainerEvent::OutOfMemory)) => {
+                    events.send(&Event::OutOfMemory(TaskId { container_id: self.id.clone() }));
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(error) => {
+                    crate::log::warn(format_args!("watching the memory of {}: {error:#}", self.id));
+                    break;
+                }
+            }
+        }
+        self.memory.set(MemoryWatch::Ended);
+        self.changed.notify_waiters();
     }
 
     /// Waits for the end of a process of an exec.
@@ -203,20 +254,6 @@ async fn waited(process: &Process) -> Option<ExitStatus> {
         Err(error) => {
             crate::log::warn(format_args!("waiting for process {}: {error:#}", process.pid()));
             None
-        }
-    }
-}
-
-/// Reports the OOM kills of a container, until it has no process.
-pub(crate) async fn watch_memory(id: String, mut kills: Events, events: Rc<Publisher>) {
-    loop {
-        match kills.next_async().await {
-            Ok(Some(ContainerEvent::OutOfMemory)) => {
-                events.send(&Event::OutOfMemory(TaskId { container_id: id.clone() }));
-            }
-            Ok(Some(_)) => {}
-            Ok(None) => return,
-            Err(error) => return crate::log::warn(format_args!("watching the memory of {id}: {error:#}")),
         }
     }
 }

@@ -43,11 +43,12 @@ impl Container {
         self.running_cgroup()?.stats()
     }
 
-    /// Returns the container's resource usage as the files of cgroup v2 have it.
+    /// Returns the container's resource usage as the files of cgroup v2 have it; also that of a stopped
+    /// container, if its cgroup still exists: systemd removes it at once.
     ///
     /// Errors: see [`stats`](Self::stats).
     pub fn metrics(&self) -> Result<Metrics> {
-        self.running_cgroup()?.metrics()
+        self.own_cgroup(true)?.metrics()
     }
 
     /// Returns the events of the container, with its resource usage every `interval`
@@ -71,6 +72,10 @@ impl Container {
     }
 
     fn running_cgroup(&self) -> Result<Cgroup> {
+        self.own_cgroup(false)
+    }
+
+    fn own_cgroup(&self, also_stopped: bool) -> Result<Cgroup> {
         let entry = self.store.entry(&self.id)?;
         let record = entry.record()?;
         let gone = || {
@@ -78,7 +83,7 @@ impl Container {
             Error::new(ErrorKind::NotRunning, text)
         };
         match status(&entry, &record)? {
-            Status::Stopped => Err(gone()),
+            Status::Stopped if !also_stopped => Err(gone()),
             _ if record.cgroup == CgroupRecord::None => Err(Error::new(ErrorKind::Unsupported, NO_CGROUP)),
             _ => Cgroup::from_record(record.cgroup_path())?.ok_or_else(gone),
         }

@@ -14,6 +14,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,11 +30,13 @@ pub(crate) type Answer<T> = Result<T, (i32, String)>;
 pub(crate) struct Containerd {
     dir: tempfile::TempDir,
     events: Arc<Mutex<Vec<Envelope>>>,
+    /// The group of the shims.
+    pub(crate) group: u32,
 }
 
 impl Containerd {
     pub(crate) fn new() -> Self {
-        let containerd = Containerd { dir: tempfile::tempdir().unwrap(), events: Arc::default() };
+        let containerd = Containerd { dir: tempfile::tempdir().unwrap(), events: Arc::default(), group: 0 };
         containerd.take_events();
         containerd
     }
@@ -88,7 +91,7 @@ impl Containerd {
     pub(crate) fn command(&self, id: &str, bundle: &Path, action: &str) -> Output {
         let mut command = Command::new(conformance::bundle::beside("containerd-shim-runtime-core-v2"));
         command.args(["-namespace", NAMESPACE, "-publish-binary", "/bin/false", "-id", id, "-address"]);
-        command.arg(self.address()).arg(action).current_dir(bundle);
+        command.arg(self.address()).arg(action).current_dir(bundle).gid(self.group);
         command.env("TTRPC_ADDRESS", self.ttrpc_address()).stdin(Stdio::null()).output().unwrap()
     }
 

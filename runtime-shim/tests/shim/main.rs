@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 // The codes of gRPC that containerd tells apart.
 const INVALID_ARGUMENT: i32 = 3;
+const UNKNOWN: i32 = 2;
 const NOT_FOUND: i32 = 5;
 const ALREADY_EXISTS: i32 = 6;
 const FAILED_PRECONDITION: i32 = 9;
@@ -238,6 +239,9 @@ fn containers_of_a_pod_have_one_shim_and_are_watched_paused_and_limited() {
     // One is deleted, and the shim stays for the other.
     kill(&shim, one, "", libc::SIGKILL).unwrap();
     shim.wait(one, "").unwrap();
+    // containerd looks for OOM kills in it.
+    let last: StatsResponse = shim.of_task("Stats", one).unwrap();
+    assert!(metrics::Metrics::decode(last.stats.unwrap().value.as_slice()).unwrap().cpu.is_some());
     shim.delete(one, "").unwrap();
     let _not_yet: Empty = shim.of_task("Shutdown", one).unwrap();
     assert_eq!(status(&shim, two, ""), ProcessStatus::Running as i32);
@@ -372,6 +376,12 @@ fn what_a_killed_shim_leaves_is_deleted() {
     assert_eq!(std::fs::read_dir(Path::new(&root).join(containerd::NAMESPACE)).unwrap().count(), 0);
     // Once more, with nothing left: containerd may call it twice.
     assert!(containerd.command(id, &container.bundle(), "delete").status.success());
+    // The socket is where `start` was told to have it.
+    let elsewhere = container.beside("socket");
+    drop(std::os::unix::net::UnixListener::bind(&elsewhere).unwrap());
+    std::fs::write(container.bundle().join("address"), format!("unix://{elsewhere}")).unwrap();
+    assert!(containerd.command(id, &container.bundle(), "delete").status.success());
+    assert!(!Path::new(&elsewhere).exists());
     // A new shim can take the place.
     let shim = containerd.start(id, &container.bundle());
     shim.shut_down();
@@ -493,9 +503,11 @@ fn bad_input_is_an_error_and_everything_else_goes_on() {
     assert_eq!(bad(CreateTaskRequest { id: "../x".to_owned(), ..request() }).0, INVALID_ARGUMENT);
     let unknown = Some(Any { type_url: "x.Options".to_owned(), value: Vec::new() });
     assert_eq!(bad(CreateTaskRequest { options: unknown, ..request() }).0, INVALID_ARGUMENT);
-    assert_eq!(bad(CreateTaskRequest { stdout: other.beside("none/fifo"), ..request() }).0, NOT_FOUND);
+    assert_eq!(bad(CreateTaskRequest { stdout: other.beside("none/fifo"), ..request() }).0, UNKNOWN);
+    let fifo = format!("file://{}", other.fifo("log"));
+    assert_eq!(bad(CreateTaskRequest { stdout: fifo, ..request() }).0, INVALID_ARGUMENT);
     assert_eq!(bad(CreateTaskRequest { stdout: "smb://host/x".to_owned(), ..request() }).0, INVALID_ARGUMENT);
-    assert_eq!(bad(CreateTaskRequest { stdout: "binary:///none".to_owned(), ..request() }).0, NOT_FOUND);
+    assert_eq!(bad(CreateTaskRequest { stdout: "binary:///none".to_owned(), ..request() }).0, UNKNOWN);
     assert_eq!(bad(CreateTaskRequest { checkpoint: "/x".to_owned(), ..request() }).0, UNIMPLEMENTED);
     let mut wrong = request();
     wrong.rootfs[0].options.push("nonsense".to_owned());
@@ -517,8 +529,112 @@ fn bad_input_is_an_error_and_everything_else_goes_on() {
 }
 
 #[test]
-fn an_idle_shim_has_one_thread() {
+fn delete_ends_a_creation_and_a_shutdown_that_came_too_early_is_remembered() {
     let containerd = Containerd::new();
+    let hook = |config: &mut serde_json::Value| {
+        config["hooks"] =
+            serde_json::json!({ "createRuntime": [{ "path": "/bin/sleep", "args": ["sleep", "60"] }] });
+    };
+    let container = Container::with(&["sleep"], hook);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    let pid = shim.pid();
+    let begin = Instant::now();
+    let mut call = UnixStream::connect(&shim.socket).unwrap();
+    containerd::send(&mut call, "Create", &container.request());
+    until(|| has_process_of(id));
+    let _not_yet: Empty = shim.of_task("Shutdown", id).unwrap();
+    assert_eq!(code(shim.delete(id, "")), NOT_FOUND);
+    let (_, answer) = containerd::read_frame(&mut call).unwrap();
+    assert_ne!(proto::rpc::Response::decode(answer.as_slice()).unwrap().status.unwrap().code, 0);
+    until(|| !Path::new(&format!("/proc/{pid}/exe")).exists());
+    assert!(begin.elapsed() < Duration::from_secs(30));
+    assert!(!shim.socket.exists() && !has_process_of(id));
+}
+
+#[test]
+fn a_shim_that_ends_creates_nothing() {
+    let containerd = Containerd::new();
+    containerd.go_away();
+    let container = Container::new(&["sleep"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    let pid = shim.pid();
+    shim.create(&container.request()).unwrap();
+    shim.delete(id, "").unwrap();
+    // It waits for somebody who takes the events.
+    let mut late = UnixStream::connect(&shim.socket).unwrap();
+    let _ends: Empty = shim.of_task("Shutdown", id).unwrap();
+    assert!(!shim.socket.exists(), "`start` would return its address");
+    containerd::send(&mut late, "Create", &container.request());
+    let (_, answer) = containerd::read_frame(&mut late).unwrap();
+    let status = proto::rpc::Response::decode(answer.as_slice()).unwrap().status.unwrap();
+    assert_eq!(status.code, FAILED_PRECONDITION, "{}", status.message);
+    containerd.take_events();
+    until(|| !Path::new(&format!("/proc/{pid}/exe")).exists());
+}
+
+#[test]
+fn a_container_that_ends_while_it_is_paused_keeps_no_exec() {
+    let containerd = Containerd::new();
+    // The child of the exec is frozen on its way in at some of these moments.
+    for moment in 0..20 {
+        let container = Container::new(&["sleep"]);
+        let id = container.id.as_str();
+        let shim = containerd.start(id, &container.bundle());
+        let init = shim.create(&container.request()).unwrap().pid;
+        shim.start(id, "").unwrap();
+        let _added: Empty = shim.call("Exec", &exec_request(id, "x", &["sleep"])).unwrap();
+        let mut call = UnixStream::connect(&shim.socket).unwrap();
+        let request = proto::task::ProcessRequest { id: id.to_owned(), exec_id: "x".to_owned() };
+        containerd::send(&mut call, "Start", &request);
+        std::thread::sleep(Duration::from_micros(moment * 200));
+        let _paused: Empty = shim.of_task("Pause", id).unwrap();
+        // Not by Kill, which thaws.
+        let init = nix::unistd::Pid::from_raw(init.try_into().unwrap());
+        nix::sys::signal::kill(init, nix::sys::signal::Signal::SIGKILL).unwrap();
+        call.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        if containerd::read_frame(&mut call).is_none() {
+            // A frozen child that is in the pid namespace already keeps init from its end.
+            assert!(Path::new(&format!("/proc/{init}")).exists(), "{moment}: Start of the exec does not end");
+            kill(&shim, id, "", libc::SIGKILL).unwrap();
+            assert!(containerd::read_frame(&mut call).is_some(), "{moment}: Start of the exec does not end");
+        }
+        assert_eq!(shim.wait(id, "").unwrap().exit_status, 137);
+        shim.delete(id, "").unwrap();
+        shim.shut_down();
+    }
+}
+
+#[test]
+fn the_logger_of_an_exec_that_was_not_deleted_is_waited_for() {
+    let containerd = Containerd::new();
+    let container = Container::new(&["sleep"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    shim.create(&container.request()).unwrap();
+    shim.start(id, "").unwrap();
+    let script = container.beside("logger");
+    std::fs::write(&script, "#!/bin/sh\nexec 5>&-\nexec cat <&3 >/dev/null\n").unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let request =
+        ExecProcessRequest { stdout: format!("binary://{script}"), ..exec_request(id, "x", &["exit", "0"]) };
+    let _added: Empty = shim.call("Exec", &request).unwrap();
+    shim.start(id, "x").unwrap();
+    shim.wait(id, "x").unwrap();
+    kill(&shim, id, "", libc::SIGKILL).unwrap();
+    shim.wait(id, "").unwrap();
+    shim.delete(id, "").unwrap();
+    let children = format!("/proc/{0}/task/{0}/children", shim.pid());
+    until(|| std::fs::read_to_string(&children).unwrap().is_empty());
+    shim.shut_down();
+}
+
+#[test]
+fn an_idle_shim_has_one_thread_and_is_not_dumpable() {
+    use std::os::unix::fs::MetadataExt;
+    let mut containerd = Containerd::new();
+    containerd.group = 12345;
     let container = Container::new(&["sleep"]);
     let id = container.id.as_str();
     let shim = containerd.start(id, &container.bundle());
@@ -526,6 +642,9 @@ fn an_idle_shim_has_one_thread() {
     shim.start(id, "").unwrap();
     let pid = shim.pid();
     until(|| std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().count() == 1);
+    // The files of an undumpable process belong to root (proc_pid(5)).
+    assert_eq!(std::fs::metadata(format!("/proc/{pid}/status")).unwrap().gid(), 0);
+    assert!(std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap().contains("Gid:\t12345"));
     // The kernel kills it before its parent, which has started the program.
     let score = |pid: &str| -> i32 {
         std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap().trim().parse().unwrap()
