@@ -34,7 +34,13 @@ pub(crate) fn path(directory: &str, address: &str, namespace: &str, group: &str)
 pub(crate) fn listen(path: &Path) -> Result<Option<UnixListener>> {
     let _locked = lock(path)?;
     // Set before the socket exists, so that it never has another mode. There is one thread.
-    fd::umask(0o177);
+    let former = fd::umask(0o177);
+    let bound = bind(path);
+    fd::umask(former);
+    bound
+}
+
+fn bind(path: &Path) -> Result<Option<UnixListener>> {
     let mut bound = UnixListener::bind(path);
     if bound.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse) {
         if !is_dead(path) {
@@ -43,7 +49,6 @@ pub(crate) fn listen(path: &Path) -> Result<Option<UnixListener>> {
         remove_file(path)?;
         bound = UnixListener::bind(path);
     }
-    fd::umask(0o022);
     bound.map(Some).map_err(|error| Status::io(&error, format_args!("bind {}", path.display())))
 }
 
@@ -104,9 +109,11 @@ mod tests {
     fn the_socket_of_a_dead_shim_is_replaced_and_that_of_a_live_one_is_kept() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s/socket");
+        let former = fd::umask(0o027);
         let first = listen(&path).unwrap().unwrap();
         assert_eq!(std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&path).unwrap()) & 0o777, 0o600);
         assert!(listen(&path).unwrap().is_none());
+        assert_eq!(fd::umask(former), 0o027, "the program that is started inherits it");
         remove_dead(&path).unwrap();
         assert!(std::fs::symlink_metadata(&path).is_ok());
         drop(first);

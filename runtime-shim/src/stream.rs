@@ -406,27 +406,47 @@ async fn copy(mut from: impl AsyncRead + Unpin, mut to: Sink) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsRawFd;
+
+    fn place_of(stdio: &Stdio) -> std::path::PathBuf {
+        let Stdio::Fd(file) = stdio else { panic!("{stdio:?}") };
+        std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap()
+    }
 
     #[test]
     fn a_confined_process_gets_no_fifo_of_the_host() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("fifo");
-        let name = path.to_str().unwrap();
-        fd::mknod(fd::CWD, &c_path(name).unwrap(), libc::S_IFIFO | 0o600, 0).unwrap();
+        let fifo = |name: &str| {
+            let path = directory.path().join(name).to_str().unwrap().to_owned();
+            fd::mknod(fd::CWD, &c_path(&path).unwrap(), libc::S_IFIFO | 0o600, 0).unwrap();
+            path
+        };
+        let names = Names { stdin: fifo("in"), stdout: fifo("out"), ..Names::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         tokio::task::LocalSet::new().block_on(&runtime, async {
             for confined in [true, false] {
                 let owner = Owner { id: "c", namespace: "n", ids: (0, 0), confined };
-                let mut streams = Streams::default();
-                let theirs = streams.open_output(name, &owner).await.unwrap();
-                let number = std::os::fd::AsRawFd::as_raw_fd(&theirs);
-                let place = std::fs::read_link(format!("/proc/self/fd/{number}")).unwrap();
-                assert_eq!(place != path, confined, "{place:?}");
-                let mut reader = receiver(open(name, libc::O_RDONLY | libc::O_NONBLOCK).unwrap()).unwrap();
-                fd::write_all(&theirs, b"text").unwrap();
+                let (mut streams, theirs) = Streams::open(&names, &owner).await.unwrap();
+                assert_eq!(place_of(&theirs.stdin).to_str() != Some(&names.stdin), confined);
+                assert_eq!(place_of(&theirs.stdout).to_str() != Some(&names.stdout), confined);
+                let (Stdio::Fd(stdin), Stdio::Fd(stdout)) = (theirs.stdin, theirs.stdout) else { panic!() };
+
+                let reader = open(&names.stdout, libc::O_RDONLY | libc::O_NONBLOCK).unwrap();
+                fd::write_all(&stdout, b"text").unwrap();
                 let mut text = [0; 4];
-                timeout(DRAIN, reader.read_exact(&mut text)).await.unwrap().unwrap();
+                let read = async { receiver(reader).unwrap().read_exact(&mut text).await };
+                timeout(DRAIN, read).await.unwrap().unwrap();
                 assert_eq!(&text, b"text");
+
+                // The end of the input comes through, too.
+                let writer = open(&names.stdin, libc::O_WRONLY | libc::O_NONBLOCK).unwrap();
+                fd::write_all(&writer, b"typed").unwrap();
+                drop(writer);
+                streams.close_stdin();
+                let mut typed = String::new();
+                let read = async { receiver(stdin).unwrap().read_to_string(&mut typed).await };
+                timeout(DRAIN, read).await.unwrap().unwrap();
+                assert_eq!(typed, "typed");
                 streams.close();
             }
         });

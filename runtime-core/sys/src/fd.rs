@@ -319,11 +319,12 @@ pub fn getcwd(buf: &mut [u8]) -> Result<&[u8]> {
     Ok(buf.get(..(n as usize).saturating_sub(1)).unwrap_or_default())
 }
 
-/// `mode_t umask(mode_t mask)`: sets the mask. Child only.
-pub fn umask(mask: u32) {
+/// `mode_t umask(mode_t mask)`: sets the mask, and returns the former one. Only for a child, and for a program
+/// with one thread.
+pub fn umask(mask: u32) -> u32 {
     // Not nix's, which can panic: a panic formats, and this is the child.
     // SAFETY: umask(2) takes an integer and cannot fail.
-    unsafe { libc::umask(mask) };
+    unsafe { libc::umask(mask) }
 }
 
 /// `int dup3(int old, int new, 0)`: makes `new` a copy of `old` that survives
