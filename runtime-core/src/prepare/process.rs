@@ -60,7 +60,6 @@ fn keyring(id: &str, in_user_namespace: bool, permissions: Option<u32>) -> Resul
     })
 }
 
-/// The properties of a process that are not in its configuration.
 /// Returns what the standard streams of a process are. `None`: the caller's.
 pub(crate) fn streams(stdio: &[Option<OwnedFd>; 3]) -> Result<[Stream; 3]> {
     let mut streams = [Stream::Other; 3];
@@ -76,6 +75,7 @@ pub(crate) fn streams(stdio: &[Option<OwnedFd>; 3]) -> Result<[Stream; 3]> {
     Ok(streams)
 }
 
+/// The properties of a process that are not in its configuration.
 struct ProcessKind {
     in_user_namespace: bool,
     enters_pid: bool,
