@@ -197,9 +197,12 @@ fn sort(processes: &[ProcessHistory], mut world: World<'_>, seen: &mut Seen, nam
             None => helper(process, &world),
         };
         sockets.of(number, process);
-        // A step is marked at its end.
+        // A step is marked at its end. The last mark of a process that was killed is seen at the next stop
+        // of another one.
         let mut notes = process.notes.iter().filter_map(|(behind, note)| match marks::decode(*note) {
-            (marks::STEP, _, step) => Some((*behind, steps[usize::from(step)])),
+            (marks::STEP, track, step) if begin.is_none_or(|own| own == track) => {
+                Some((*behind, steps[usize::from(step)]))
+            }
             _ => None,
         });
         let mut next = notes.next();

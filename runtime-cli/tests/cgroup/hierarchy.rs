@@ -135,7 +135,8 @@ fn frozen_and_nested_cgroups_make_nothing_hang() {
 #[test]
 fn a_container_below_a_frozen_cgroup_can_be_paused() {
     let host = host();
-    let path = if host.runtime.has_systemd_cgroups() { "parent.slice:test:c" } else { "/parent/c" };
+    let by_systemd = host.runtime.has_systemd_cgroups();
+    let path = if by_systemd { "parent.slice:test:c" } else { "/parent/c" };
     let bundle = sleeping().with(|c| c["linux"]["cgroupsPath"] = json!(path)).unwrap();
     let cgroup = host.start(&bundle, "c");
     let parent = cgroup.parent().unwrap().to_owned();
@@ -151,6 +152,10 @@ fn a_container_below_a_frozen_cgroup_can_be_paused() {
     host.ok(&["resume", "c"]);
     status("running");
     host.ok(&["delete", "--force", "c"]);
+    if by_systemd {
+        let stopped = Command::new("systemctl").args(["stop", "parent.slice"]).status().unwrap();
+        assert!(stopped.success(), "{stopped}");
+    }
     host.done();
 }
 
