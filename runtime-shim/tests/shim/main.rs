@@ -5,7 +5,7 @@
 
 mod containerd;
 #[allow(dead_code)]
-#[path = "../../src/proto.rs"]
+#[path = "../../src/proto/mod.rs"]
 mod proto;
 
 use containerd::{Container, Containerd, Shim, read_until, reader, until, write_frame};

@@ -1,133 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The task service: one method for each call of containerd.
 
+mod create;
+mod registry;
+
 use crate::events::{Event, Publisher};
-use crate::options::Options;
-use crate::proto::events::{
-    TaskCreate, TaskDelete, TaskExecAdded, TaskExecStarted, TaskId, TaskIo, TaskStart,
-};
+use crate::proto::events::{TaskDelete, TaskExecAdded, TaskExecStarted, TaskId, TaskStart};
 use crate::proto::rpc::Request;
 use crate::proto::task::{
-    CloseIoRequest, ConnectResponse, CreateTaskRequest, CreateTaskResponse, DeleteResponse,
-    ExecProcessRequest, KillRequest, PidsResponse, ProcessInfo, ProcessRequest, ResizePtyRequest,
-    StartResponse, StateResponse, StatsResponse, TaskRequest, UpdateTaskRequest, WaitResponse,
+    CloseIoRequest, ConnectResponse, DeleteResponse, ExecProcessRequest, KillRequest, PidsResponse,
+    ProcessInfo, ProcessRequest, ResizePtyRequest, StartResponse, StateResponse, StatsResponse, TaskRequest,
+    UpdateTaskRequest, WaitResponse,
 };
-use crate::proto::{Any, Empty, Mount, ProcessStatus, metrics, options};
-use crate::record;
-use crate::socket;
+use crate::proto::{Any, Empty, ProcessStatus, metrics, options};
 use crate::status::{Code, Result, Status};
-use crate::stream::{Names, Owner, Streams, Theirs};
-use crate::task::{Member, MemoryWatch, Task};
+use crate::stream::{Names, Owner, Streams};
+use crate::task::{Member, Task};
 use crate::ttrpc::{Service, decode};
+use create::is_confined;
 use prost::Message;
-use runtime_core::spec::{self, Spec};
-use runtime_core::{
-    CgroupManager, ContainerBuilder, ContainerId, DeleteOptions, ErrorKind, Process, Runtime,
-};
-use runtime_sys::fd;
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use registry::Registry;
+use runtime_core::{DeleteOptions, ErrorKind, Process, spec};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio::task::{spawn_blocking, spawn_local};
 use tokio::time::timeout;
 
 /// The time for the first process to end after its container was deleted.
 const END: Duration = Duration::from_secs(10);
 
-/// The time between two checks of a container that has ended and is not deleted.
-const CHECK: Duration = Duration::from_secs(5);
-
-/// The time between the end of the last task and that of a shim whose Shutdown came before.
-const LAST_CALLS: Duration = Duration::from_secs(1);
-
 /// The containers of a shim.
 pub(crate) struct Tasks {
     namespace: String,
     registry: Rc<Registry>,
     events: Rc<Publisher>,
-}
-
-/// The tasks by their ids, and the end of the shim, which comes when there are none.
-struct Registry {
-    tasks: RefCell<BTreeMap<String, Slot>>,
-    socket: PathBuf,
-    /// Shutdown was called while there were tasks.
-    end_wanted: Cell<bool>,
-    /// The shim ends: the socket is removed, and nothing can be created.
-    closing: Cell<bool>,
-    closed: Notify,
-}
-
-enum Slot {
-    Creating(Rc<Creation>),
-    Task(Rc<Task>),
-}
-
-/// A Create that has not finished.
-struct Creation {
-    /// The writing end of the pipe that cancels the operation of the library.
-    cancel: OwnedFd,
-    over: Cell<bool>,
-    changed: Notify,
-}
-
-/// An id that is taken while its task is being created.
-struct Reserved {
-    registry: Rc<Registry>,
-    id: String,
-    creation: Rc<Creation>,
-}
-
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        let mut tasks = self.registry.tasks.borrow_mut();
-        if let Some(Slot::Creating(_)) = tasks.get(&self.id) {
-            tasks.remove(&self.id);
-        }
-        drop(tasks);
-        self.creation.over.set(true);
-        self.creation.changed.notify_waiters();
-        self.registry.task_is_gone();
-    }
-}
-
-impl Registry {
-    fn task(&self, id: &str) -> Option<Rc<Task>> {
-        match self.tasks.borrow().get(id) {
-            Some(Slot::Task(task)) => Some(Rc::clone(task)),
-            _ => None,
-        }
-    }
-
-    /// Ends the shim. `start` gets a new one from here on.
-    fn close(&self) {
-        if self.closing.replace(true) {
-            return;
-        }
-        if let Err(error) = socket::remove_file(&self.socket) {
-            crate::log::warn(format_args!("{error}"));
-        }
-        self.closed.notify_one();
-    }
-
-    /// Ends the shim a little later if a Shutdown came too early and no task is left. containerd does
-    /// not repeat it if the task was being created. It may still make calls after the last Delete.
-    fn task_is_gone(self: &Rc<Self>) {
-        if !self.end_wanted.get() || !self.tasks.borrow().is_empty() {
-            return;
-        }
-        let registry = Rc::clone(self);
-        spawn_local(async move {
-            tokio::time::sleep(LAST_CALLS).await;
-            if registry.end_wanted.get() && registry.tasks.borrow().is_empty() {
-                registry.close();
-            }
-        });
-    }
 }
 
 impl Service for Tasks {
@@ -171,19 +78,12 @@ impl Service for Tasks {
 impl Tasks {
     /// Makes the service of the shim that listens on the socket at `socket`.
     pub(crate) fn new(namespace: &str, socket: &Path, events: Rc<Publisher>) -> Self {
-        let registry = Registry {
-            tasks: RefCell::default(),
-            socket: socket.to_owned(),
-            end_wanted: Cell::new(false),
-            closing: Cell::new(false),
-            closed: Notify::new(),
-        };
-        Tasks { namespace: namespace.to_owned(), registry: Rc::new(registry), events }
+        Tasks { namespace: namespace.to_owned(), registry: Registry::new(socket), events }
     }
 
     /// Waits until containerd wants the shim to end, and there is no task.
     pub(crate) async fn until_shutdown(&self) {
-        self.registry.closed.notified().await;
+        self.registry.closed().await;
     }
 
     fn task(&self, id: &str) -> Result<Rc<Task>> {
@@ -194,148 +94,6 @@ impl Tasks {
         let task = self.task(id)?;
         let member = task.member(exec_id)?;
         Ok((task, member))
-    }
-
-    async fn create(&self, request: CreateTaskRequest) -> Result<CreateTaskResponse> {
-        if !request.checkpoint.is_empty() {
-            let text =
-                "create from a checkpoint: this shim cannot yet; runtime-cli under io.containerd.runc.v2 can";
-            return Err(Status::new(Code::Unimplemented, text));
-        }
-        let id = ContainerId::new(&request.id)?;
-        let (reserved, cancel) = self.reserve(&request.id)?;
-        let options = Options::of(request.options.as_ref())?;
-        let names = Names {
-            stdin: request.stdin.clone(),
-            stdout: request.stdout.clone(),
-            stderr: request.stderr.clone(),
-            terminal: request.terminal,
-        };
-        let root = record::root(&options.root, &self.namespace);
-        let bundle = Path::new(&request.bundle);
-        // For `delete`, in case that this shim is killed.
-        record::write(bundle, &options.root)?;
-        let builder = Runtime::new(root).builder(id, bundle).parallel(true);
-        let builder = if names.terminal { builder.terminal() } else { builder }.load()?;
-        let manager = manager_of(builder.loaded(), &options);
-        let program = builder.loaded().and_then(|spec| spec.process.as_ref());
-        let confined = program.is_some_and(is_confined);
-        let mut builder = builder
-            .cgroup_manager(manager)
-            .no_pivot(options.no_pivot_root)
-            .no_new_keyring(options.no_new_keyring)
-            .cancel(cancel);
-        if !request.rootfs.is_empty() {
-            make_rootfs(bundle)?;
-            builder = builder.rootfs_mounts(request.rootfs.iter().map(mount_of));
-        }
-        let owner = Owner {
-            id: &request.id,
-            namespace: &self.namespace,
-            ids: (options.io_uid, options.io_gid),
-            confined,
-        };
-        let (mut streams, theirs) = Streams::open(&names, &owner).await?;
-        let mut process = match make(builder, names.terminal, theirs).await {
-            Ok(process) => process,
-            Err(error) => {
-                streams.close();
-                return Err(error);
-            }
-        };
-        for warning in process.warnings() {
-            crate::log::warn(format_args!("{}: {warning}", request.id));
-        }
-        if let Err(error) = streams.connect(process.terminal.take(), None) {
-            streams.close();
-            return Err(undone(error, process).await);
-        }
-        let container = process.container().clone();
-        let member = Member::new(String::new(), names, None);
-        let process = Rc::new(process);
-        *member.process.borrow_mut() = Some(Rc::clone(&process));
-        *member.streams.borrow_mut() = Some(streams);
-        let task = Rc::new(Task {
-            id: request.id.clone(),
-            bundle: request.bundle.clone(),
-            container,
-            init: Rc::new(member),
-            execs: RefCell::default(),
-            stream_ids: owner.ids,
-            confined,
-            pausing: Cell::new(false),
-            starting: Cell::new(false),
-            is_over: Cell::new(false),
-            running_execs: Cell::new(0),
-            memory: Cell::new(MemoryWatch::Ended),
-            metrics: RefCell::default(),
-            changed: Notify::new(),
-        });
-        let pid = task.init.pid();
-        self.registry.tasks.borrow_mut().insert(request.id.clone(), Slot::Task(Rc::clone(&task)));
-        drop(reserved);
-        self.events.send(&Event::Create(TaskCreate {
-            container_id: request.id.clone(),
-            bundle: request.bundle,
-            rootfs: request.rootfs,
-            io: Some(TaskIo {
-                stdin: request.stdin,
-                stdout: request.stdout,
-                stderr: request.stderr,
-                terminal: request.terminal,
-            }),
-            pid,
-        }));
-        match task.container.events(Duration::MAX) {
-            Ok(kills) => {
-                task.memory.set(MemoryWatch::Runs);
-                spawn_local(Rc::clone(&task).watch_memory(kills, Rc::clone(&self.events)));
-            }
-            // A container without a cgroup of its own has no such events.
-            Err(error) if error.kind() == ErrorKind::Unsupported => {}
-            Err(error) => crate::log::warn(format_args!("watching the memory of {}: {error:#}", task.id)),
-        }
-        let events = Rc::clone(&self.events);
-        let registry = Rc::clone(&self.registry);
-        spawn_local(async move {
-            Rc::clone(&task).watch_init(process, events).await;
-            forget(&task, &registry).await;
-        });
-        Ok(CreateTaskResponse { pid })
-    }
-
-    /// Takes an id for a new task. Returns the pipe whose data cancels the creation, too.
-    fn reserve(&self, id: &str) -> Result<(Reserved, OwnedFd)> {
-        if self.registry.closing.get() {
-            return Err(Status::new(Code::FailedPrecondition, "the shim ends, after Shutdown"));
-        }
-        let mut tasks = self.registry.tasks.borrow_mut();
-        if tasks.contains_key(id) {
-            return Err(Status::new(Code::AlreadyExists, format!("task {id}: already exists")));
-        }
-        let (event, cancel) = fd::pipe().map_err(|errno| Status::io(&errno.into(), "pipe2"))?;
-        let creation = Rc::new(Creation { cancel, over: Cell::new(false), changed: Notify::new() });
-        tasks.insert(id.to_owned(), Slot::Creating(Rc::clone(&creation)));
-        // An earlier Shutdown was for the tasks before this one.
-        self.registry.end_wanted.set(false);
-        Ok((Reserved { registry: Rc::clone(&self.registry), id: id.to_owned(), creation }, event))
-    }
-
-    /// Cancels the creation of a task, and waits for its end. Does nothing to a task that exists.
-    async fn end_creation(&self, id: &str) {
-        let creation = match self.registry.tasks.borrow().get(id) {
-            Some(Slot::Creating(creation)) => Rc::clone(creation),
-            _ => return,
-        };
-        // A second Delete writes once more, and the pipe takes it.
-        runtime_sys::ignore(fd::write(&creation.cancel, &[0]));
-        loop {
-            let changed = creation.changed.notified();
-            if creation.over.get() {
-                return;
-            }
-            changed.await;
-        }
     }
 
     async fn start(&self, request: ProcessRequest) -> Result<StartResponse> {
@@ -433,7 +191,7 @@ impl Tasks {
     async fn delete(&self, request: ProcessRequest) -> Result<DeleteResponse> {
         if request.exec_id.is_empty() {
             // containerd deletes a task whose creation has taken too long.
-            self.end_creation(&request.id).await;
+            self.registry.end_creation(&request.id).await;
         }
         let (task, member) = self.member(&request.id, &request.exec_id)?;
         let is_init = request.exec_id.is_empty();
@@ -683,88 +441,6 @@ impl Tasks {
             self.registry.end_wanted.set(true);
         }
         Empty {}
-    }
-}
-
-/// Forgets a task whose container another program has deleted, and ends the shim after the last one.
-/// A containerd that cannot reach a shim after its restart runs `delete`, and never calls Delete.
-async fn forget(task: &Rc<Task>, registry: &Registry) {
-    loop {
-        tokio::time::sleep(CHECK).await;
-        if !registry.task(&task.id).is_some_and(|known| Rc::ptr_eq(&known, task)) {
-            return;
-        }
-        let state = task.container.state();
-        if task.init.deleting.get() || !state.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-            continue;
-        }
-        crate::log::warn(format_args!("{}: another program has deleted the container", task.id));
-        if let Some(streams) = task.init.streams.borrow_mut().take() {
-            streams.close();
-        }
-        registry.tasks.borrow_mut().remove(&task.id);
-        if registry.tasks.borrow().is_empty() {
-            registry.close();
-        }
-        return;
-    }
-}
-
-/// Makes the container, whose program waits for Start.
-async fn make(builder: ContainerBuilder, terminal: bool, theirs: Theirs) -> Result<Process> {
-    let builder = if terminal {
-        builder
-    } else {
-        builder.stdin(theirs.stdin).stdout(theirs.stdout).stderr(theirs.stderr)
-    };
-    builder.create_async().await.map_err(|error| Status::from(error).within("OCI runtime create failed"))
-}
-
-/// Deletes a container that cannot be used, and returns the error that says why.
-async fn undone(error: Status, process: Process) -> Status {
-    let deleted = process.container().delete_async(DeleteOptions::new().force(true)).await;
-    runtime_sys::ignore(process.wait_async().await);
-    match deleted {
-        Ok(_) => error,
-        Err(left) => Status::new(error.code, format!("{error}; deleting the container: {}", left.report())),
-    }
-}
-
-/// Returns who makes the cgroup.
-fn manager_of(spec: Option<&Spec>, options: &Options) -> CgroupManager {
-    let linux = spec.and_then(|spec| spec.linux.as_ref());
-    // The CRI tells systemd's form of the path to every runtime, and the option to runc's shim only.
-    let by_path = linux.is_some_and(|linux| {
-        !linux.cgroups_path.starts_with('/') && linux.cgroups_path.matches(':').count() == 2
-    });
-    if options.systemd_cgroup || by_path { CgroupManager::Systemd } else { CgroupManager::Fs }
-}
-
-/// Returns true if a security module may refuse the process a fifo of the host: AppArmor decides by the
-/// path, SELinux by the label of the file.
-fn is_confined(program: &spec::Process) -> bool {
-    !matches!(program.apparmor_profile.as_str(), "" | "unconfined") || !program.selinux_label.is_empty()
-}
-
-/// Makes the directory on which the library mounts the root file system.
-fn make_rootfs(bundle: &Path) -> Result<()> {
-    let path = bundle.join("rootfs");
-    let made = std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o711).create(&path);
-    match made {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            Err(Status::io(&error, format_args!("mkdir {}", path.display())))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn mount_of(mount: &Mount) -> spec::Mount {
-    spec::Mount {
-        destination: mount.target.clone(),
-        kind: mount.kind.clone(),
-        source: mount.source.clone(),
-        options: mount.options.clone(),
-        ..spec::Mount::default()
     }
 }
 
