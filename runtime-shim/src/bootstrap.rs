@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What containerd tells `start`, and how `start` answers.
+//! The input of `start` from containerd, and its answer.
 
 use crate::args::Args;
 use crate::options::Options;

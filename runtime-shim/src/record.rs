@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the shim leaves in a bundle: its address, and for `delete`, which runs when the shim is dead, the
-//! directory of the container's record, if it is not the default.
+//! The files of the shim in a bundle: its address, and, if it is not the default, the directory of the
+//! container's record. `delete` needs that directory after the shim has died.
 
 use crate::status::{Result, Status};
 use runtime_sys::{fd, text};

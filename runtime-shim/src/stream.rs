@@ -46,7 +46,7 @@ pub(crate) struct Theirs {
     pub(crate) stderr: Stdio,
 }
 
-/// What the shim keeps of the streams of a process.
+/// The ends of the streams of a process that the shim keeps.
 #[derive(Default)]
 pub(crate) struct Streams {
     /// The writing end of the fifo of standard input, until CloseIO.
@@ -60,7 +60,7 @@ pub(crate) struct Streams {
     logger: Option<Logger>,
     /// The terminal, until it hangs up.
     terminal: Rc<RefCell<Option<OwnedFd>>>,
-    /// Where the output of the terminal goes, and where its input comes from.
+    /// The source of the input of the terminal, and the destination of its output.
     console: Option<(Option<pipe::Receiver>, Option<Sink>)>,
 }
 
@@ -227,7 +227,7 @@ impl Streams {
     }
 }
 
-/// What a name of containerd stands for.
+/// The file that a name of containerd stands for.
 enum Place {
     Fifo(String),
     File(String),
@@ -332,7 +332,7 @@ fn sender(write: OwnedFd) -> Result<pipe::Sender> {
     pipe::Sender::from_owned_fd(write).map_err(|error| Status::io(&error, "a pipe to write"))
 }
 
-/// Where the shim copies output to.
+/// A destination to which the shim copies output.
 enum Sink {
     Pipe(pipe::Sender),
     File(OwnedFd),

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-/// How a process has ended.
+/// The end of a process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exit {
     pub(crate) status: u32,

@@ -115,7 +115,7 @@ impl Style {
                 out.push(' ');
                 column += 1;
             }
-            // What comes from files and from the kernel must not control the terminal.
+            // The text of files and of the kernel must not control the terminal.
             out.extend(word.chars().map(|c| if c.is_control() { '?' } else { c }));
             column += length;
         }

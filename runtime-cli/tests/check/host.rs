@@ -437,7 +437,7 @@ fn nothing_is_left_on_the_host() {
     }
     before.check(&runtime).unwrap();
     assert_eq!(files, dirs.map(entries));
-    // Nor does it make the directory of a user.
+    // The command does not make a user's directory for records, either.
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     std::fs::copy(runtime.program(), dir.path().join("runtime")).unwrap();

@@ -365,7 +365,7 @@ impl Criu {
         request.message(2, options);
         self.send(&request)?;
         let mut refused = None;
-        // Whether the next announcement is answered with a failure.
+        // True if the next announcement is answered with a failure.
         let mut fails = false;
         let mut deadline = None;
         loop {
@@ -563,7 +563,7 @@ mod tests {
         socket::send(&theirs, b"\x08\x06\x10\x01").unwrap();
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(criu.pid), nix::sys::signal::Signal::SIGKILL)
             .unwrap();
-        // What it has said before is still read.
+        // A message that it has sent before is still read.
         let deadline = || Some(Instant::now() + Duration::from_secs(30));
         assert_eq!(criu.receive(None, deadline()).unwrap().0.kind, RequestKind::Notify as i32);
         let error = criu.receive(None, deadline()).unwrap_err();

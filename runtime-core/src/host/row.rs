@@ -32,9 +32,9 @@ pub struct Row {
     pub required: bool,
     /// The finding, in words for people: a version, a path, the kernel's error.
     pub found: String,
-    /// What the lack means for containers; empty if nothing is lacking.
+    /// The effect of the lack on containers; empty if nothing is lacking.
     pub effect: &'static str,
-    /// How the lack is mended; empty if nothing is lacking.
+    /// A way to mend the lack; empty if nothing is lacking.
     pub remedy: &'static str,
 }
 

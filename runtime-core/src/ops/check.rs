@@ -49,7 +49,7 @@ pub struct Finding {
     pub field: Option<String>,
     /// The problem, in one line. Begins with the JSON path, if there is one.
     pub text: String,
-    /// What the user can do about it.
+    /// An action of the user that solves the problem, if one is known.
     pub hint: Option<String>,
 }
 

@@ -68,8 +68,8 @@ pub(crate) struct Record {
     /// The destinations of mounts that are not of the host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) own_mounts: Vec<String>,
-    /// What the standard streams of the init were at first, if they are connected with the host:
-    /// `pipe:[INODE]` or `/dev/pts/0`, otherwise empty. Absent in the record of an older version.
+    /// The names of the standard streams that the init began with: `pipe:[INODE]` or `/dev/pts/0`, or an
+    /// empty text for a stream that is not connected with the host. Absent in the record of an older version.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) external_descriptors: Vec<String>,
     /// The reason why a checkpoint of the container could not be restored, if there is one.

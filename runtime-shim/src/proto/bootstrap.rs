@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What containerd and the shim's program tell each other before the shim serves.
+//! The messages between containerd and the shim's program before the shim serves.
 
 use super::*;
 

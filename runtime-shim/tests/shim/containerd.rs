@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What containerd does with a shim: bundles, the program's commands, calls, events, fifos.
+//! The part of containerd in these tests: bundles, the program's commands, calls, events, fifos.
 
 use crate::proto::events::{Envelope, ForwardRequest};
 use crate::proto::rpc::{Request, Response};
