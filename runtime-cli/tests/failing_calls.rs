@@ -4,38 +4,25 @@
 
 use conformance::{Bundle, Runtime, host, runtime};
 use nix::libc;
-use seccomp::Instruction;
 use serde_json::json;
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use sys_testing::filter;
 
 /// Adds a filter to a command with which the call `number` fails with `errno`.
 fn without(command: Command, number: libc::c_long, errno: i32) -> Command {
-    filtered(command, &[(0, number as u32)], errno)
+    filtered(command, number, &[], errno)
 }
 
 /// Adds a filter to a command with which it cannot pass on a signal: pidfd_send_signal(2) fails.
 fn without_signal(command: Command, signal: i32) -> Command {
-    let second_argument = std::mem::offset_of!(libc::seccomp_data, args) + size_of::<u64>();
-    let call = [(0, libc::SYS_pidfd_send_signal as u32), (second_argument as u32, signal as u32)];
-    filtered(command, &call, libc::EPERM)
+    filtered(command, libc::SYS_pidfd_send_signal, &[(1, signal as u32)], libc::EPERM)
 }
 
-/// Adds a filter to a command with which a call fails with `errno` if its `seccomp_data` has all of
-/// these values, each with its offset.
-fn filtered(mut command: Command, values: &[(u32, u32)], errno: i32) -> Command {
-    let step = |code: u32, jf, k| Instruction { code: code as u16, jt: 0, jf, k };
-    let mut filter = Vec::new();
-    for (i, (offset, value)) in values.iter().enumerate() {
-        // To the last instruction, over the rest of the pairs and the first answer.
-        let end = 2 * (values.len() - 1 - i) + 1;
-        filter.push(step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, *offset));
-        filter.push(step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, end as u8, *value));
-    }
-    for answer in [libc::SECCOMP_RET_ERRNO | errno as u32, libc::SECCOMP_RET_ALLOW] {
-        filter.push(step(libc::BPF_RET | libc::BPF_K, 0, answer));
-    }
+/// Adds a filter to a command with which a call with these arguments fails with `errno`.
+fn filtered(mut command: Command, number: libc::c_long, arguments: &[(usize, u32)], errno: i32) -> Command {
+    let filter = filter::of_call(number, arguments, libc::SECCOMP_RET_ERRNO | errno as u32);
     sys_testing::command::under_filter(&mut command, filter);
     command
 }

@@ -4,30 +4,17 @@
 
 use conformance::{Bundle, Report};
 use runtime_core::{ContainerId, DeleteOptions, Runtime};
-use seccomp::Instruction;
 use serde_json::json;
 use std::io::Read;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
-use sys_testing::notification;
-
-fn step(code: u16, jt: u8, jf: u8, k: u32) -> Instruction {
-    Instruction { code, jt, jf, k }
-}
+use sys_testing::{filter, notification};
 
 /// Lets fsconfig(2) with this command fail with EINVAL, in the calling thread and in the threads
 /// that it starts.
 fn refuse_fsconfig(command: u32) {
-    let (load, is_equal, answer) = (0x20, 0x15, 0x06);
-    let filter = [
-        step(load, 0, 0, 0),
-        step(is_equal, 0, 3, libc::SYS_fsconfig as u32),
-        // The low half of the second argument.
-        step(load, 0, 0, 24),
-        step(is_equal, 0, 1, command),
-        step(answer, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EINVAL as u32),
-        step(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
+    let answer = libc::SECCOMP_RET_ERRNO | libc::EINVAL as u32;
+    let filter = filter::of_call(libc::SYS_fsconfig, &[(1, command)], answer);
     runtime_sys::seccomp::load(&filter, 0).unwrap();
 }
 
@@ -63,13 +50,7 @@ fn watch_fsopen() -> Receiver<Opener> {
             notification::answer(&listener, call, None).unwrap();
         }
     });
-    let (load, is_equal, answer) = (0x20, 0x15, 0x06);
-    let filter = [
-        step(load, 0, 0, 0),
-        step(is_equal, 0, 1, libc::SYS_fsopen as u32),
-        step(answer, 0, 0, libc::SECCOMP_RET_USER_NOTIF),
-        step(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
+    let filter = filter::of_call(libc::SYS_fsopen, &[], libc::SECCOMP_RET_USER_NOTIF);
     let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER as u32;
     to_watcher.send(runtime_sys::seccomp::load_listening(&filter, flags).unwrap()).unwrap();
     openers

@@ -7,36 +7,21 @@ use conformance::host::{self, HostSnapshot};
 use conformance::runtime::finish;
 use conformance::{Bundle, bundle};
 use nix::libc;
-use seccomp::Instruction;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use sys_testing::filter;
 
-/// Runs `check` under a filter with which a call has this result if its `seccomp_data` has all of
-/// these values, each with its offset.
-fn filtered(values: &[(u32, u32)], result: u32) -> Answer {
-    let step = |code: u32, jf, k| Instruction { code: code as u16, jt: 0, jf, k };
-    let mut filter = Vec::new();
-    for (i, (offset, value)) in values.iter().enumerate() {
-        let end = 2 * (values.len() - 1 - i) + 1;
-        filter.push(step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, *offset));
-        filter.push(step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, end as u8, *value));
-    }
-    for answer in [result, libc::SECCOMP_RET_ALLOW] {
-        filter.push(step(libc::BPF_RET | libc::BPF_K, 0, answer));
-    }
+/// Runs `check` under a filter with which a call with these arguments has this result.
+fn filtered(number: libc::c_long, arguments: &[(usize, u32)], result: u32) -> Answer {
     let mut command = runtime().command(&["check", "--format", "json"]);
-    sys_testing::command::under_filter(&mut command, filter);
+    sys_testing::command::under_filter(&mut command, filter::of_call(number, arguments, result));
     answer(command)
 }
 
-fn argument(n: u32) -> u32 {
-    std::mem::offset_of!(libc::seccomp_data, args) as u32 + 8 * n
-}
-
 fn without(number: libc::c_long, result: u32) -> Answer {
-    filtered(&[(0, number as u32)], result)
+    filtered(number, &[], result)
 }
 
 fn errno(number: i32) -> u32 {
@@ -154,7 +139,7 @@ fn mounts_are_really_made() {
 fn a_flag_of_seccomp_that_is_unknown_is_named() {
     let listener =
         libc::SECCOMP_FILTER_FLAG_NEW_LISTENER as u32 | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV as u32;
-    let answer = filtered(&[(0, libc::SYS_seccomp as u32), (argument(1), listener)], errno(libc::EINVAL));
+    let answer = filtered(libc::SYS_seccomp, &[(1, listener)], errno(libc::EINVAL));
     answer.expect("kernel.seccomp-flags", "limited", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV");
     answer.expect("kernel.seccomp-notify", "works", "");
 }
@@ -182,8 +167,7 @@ fn each_namespace_has_its_own_row() {
         (libc::CLONE_NEWTIME, "time"),
         (libc::CLONE_NEWNS, "mount"),
     ] {
-        let answer =
-            filtered(&[(0, libc::SYS_unshare as u32), (argument(0), flag as u32)], errno(libc::EINVAL));
+        let answer = filtered(libc::SYS_unshare, &[(0, flag as u32)], errno(libc::EINVAL));
         for other in ["uts", "ipc", "network", "pid", "cgroup", "time", "mount"] {
             let want = if other == kind { "missing" } else { "works" };
             assert_eq!(answer.fitness(&format!("namespace.{other}")), want, "without {kind}");
@@ -199,7 +183,7 @@ fn user_namespaces_that_are_turned_off_are_named_with_the_parameter() {
         answer.expect(row, "missing", "user.max_user_namespaces=0");
     }
     // Ubuntu's restriction lets a user make the namespace, and denies the mount.
-    let answer = filtered(&[(0, libc::SYS_fsopen as u32)], errno(libc::EPERM));
+    let answer = without(libc::SYS_fsopen, errno(libc::EPERM));
     answer.expect("users.user-namespace", "missing", "made, but without rights");
 }
 

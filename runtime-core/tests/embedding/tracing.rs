@@ -5,14 +5,13 @@
 use crate::support::{alone, end, own_id};
 use conformance::Bundle;
 use runtime_core::Runtime;
-use seccomp::Instruction;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::process::Command;
 use std::sync::mpsc::channel;
 use std::time::Duration;
-use sys_testing::notification;
+use sys_testing::{filter, notification};
 
 /// Calls `act` with the id of each thread that is about to make the system call `number`, among the calling
 /// thread and the processes that it starts.
@@ -28,7 +27,7 @@ pub(crate) fn before_each(number: i64, mut act: impl FnMut(u32) + Send + 'static
             runtime_sys::ignore(notification::answer(&listener, call, None));
         }
     });
-    let filter = filter(number, None, libc::SECCOMP_RET_USER_NOTIF);
+    let filter = filter::of_call(number, &[], libc::SECCOMP_RET_USER_NOTIF);
     let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER as u32;
     to_watcher.send(runtime_sys::seccomp::load_listening(&filter, flags).unwrap()).unwrap();
 }
@@ -36,27 +35,9 @@ pub(crate) fn before_each(number: i64, mut act: impl FnMut(u32) + Send + 'static
 /// Lets the system call `number`, with `first` as its first argument if given, fail with EPERM in the
 /// calling thread and in the processes that it starts.
 pub(crate) fn refuse(number: i64, first: Option<u32>) {
-    let filter = filter(number, first, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32);
+    let first: Vec<_> = first.map(|value| (0, value)).into_iter().collect();
+    let filter = filter::of_call(number, &first, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32);
     runtime_sys::seccomp::load(&filter, 0).unwrap();
-}
-
-fn filter(number: i64, first: Option<u32>, answer: u32) -> [Instruction; 6] {
-    let step = |code, jt, jf, k| Instruction { code, jt, jf, k };
-    // BPF_LD | BPF_W | BPF_ABS, BPF_JMP | BPF_JEQ | BPF_K, BPF_JMP | BPF_JSET | BPF_K, BPF_RET | BPF_K.
-    let (load, is_equal, has_bits, end) = (0x20, 0x15, 0x45, 0x06);
-    [
-        step(load, 0, 0, 0),
-        step(is_equal, 0, 3, number as u32),
-        // The low half of the argument.
-        step(load, 0, 0, 16),
-        match first {
-            Some(value) => step(is_equal, 0, 1, value),
-            // Either way, the next instruction is the answer.
-            None => step(has_bits, 0, 0, 0),
-        },
-        step(end, 0, 0, answer),
-        step(end, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ]
 }
 
 /// Returns true for a process in another user namespace than this one.

@@ -11,6 +11,7 @@
 
 pub mod command;
 pub mod descriptor;
+pub mod filter;
 pub mod heap;
 pub mod keyring;
 pub mod memory;
