@@ -4,7 +4,7 @@
 use crate::support::{Case, refused};
 use conformance::Mounted;
 use conformance::change::{push, with_user_namespace, without_namespace};
-use conformance::report::{Mount, Node};
+use conformance::report::{Mount, Node, Report};
 use conformance::{Bundle, Doing, Result, Runtime, each, ensure, ensure_eq};
 use serde_json::{Value, json};
 use std::fs;
@@ -48,6 +48,22 @@ pub(crate) const CASES: &[Case] = &[
             ensure_eq!(mount.source, source);
             ensure!(mount.options.iter().any(|option| option == "ro"), "{mount:?}");
             ensure!(mount.super_options.iter().any(|option| option == "size=64k"), "{mount:?}");
+            Ok(())
+        },
+    },
+    Case {
+        name: "exec works in a container whose options were longer than 255 bytes",
+        quote: "the same, and exec begins at the topmost mount on the root, as each program that joins a mount \
+                namespace (setns(2))",
+        run: |runtime| {
+            let mut mount = tmpfs(&["size=64k"]);
+            mount["source"] = json!("x".repeat(1000));
+            let bundle = Bundle::new(&["sleep"])?.with(|config| push(config, at_m0(mount)))?;
+            runtime.run_in(&bundle, &["run", "--detach", "c"])?.ok()?;
+            let output = runtime.run(&["exec", "c", "/probe", "report"])?;
+            runtime.run(&["delete", "--force", "c"])?.ok()?;
+            let report: Report = serde_json::from_str(&output.ok()?.stdout).doing("report")?;
+            ensure_eq!(report.mounts.iter().filter(|mount| mount.target == "/").count(), 1);
             Ok(())
         },
     },

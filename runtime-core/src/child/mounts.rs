@@ -256,11 +256,15 @@ fn tree_by_mount(
     mount::attach(&scratch, root.dir()).during(Call::AttachMount)?;
     // A relative path begins below the cover.
     fchdir(&scratch).during(Call::Chdir)?;
-    mount::attach(cover, &scratch).during(Call::AttachMount)?;
+    mount::attach(&cover, &scratch).during(Call::AttachMount)?;
     let tree = mount::mount(source, c"m", fstype, flags, data)
         .during(Call::Mount)
         .and_then(|()| mount::clone_tree(&scratch, c"m", Depth::One, 0).during(Call::CloneTree));
-    umount2(c".", MntFlags::MNT_DETACH).during(Call::Umount)?;
+    // Each call unmounts the topmost mount of the two: first the cover, then the tmpfs. Programs that join
+    // the mount namespace, such as those of exec, begin at the topmost.
+    for _ in [cover, scratch] {
+        umount2(c".", MntFlags::MNT_DETACH).during(Call::Umount)?;
+    }
     tree
 }
 
