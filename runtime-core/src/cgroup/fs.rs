@@ -184,8 +184,7 @@ pub(super) fn check_unused(cgroup: &Cgroup) -> Result<()> {
         )));
     }
     // cgroup.events may not report an empty cgroup as frozen, so cgroup.freeze counts too.
-    let wish = cgroup.read(c"cgroup.freeze").unwrap_or_default();
-    if frozen || wish.starts_with(b"1") {
+    if frozen || cgroup.is_told_to_freeze().unwrap_or_default() {
         return Err(Error::new(ErrorKind::AlreadyExists, "container's cgroup unexpectedly frozen"));
     }
     Ok(())

@@ -21,26 +21,25 @@ impl Container {
         let entry = self.store.entry(&self.id)?.lock_made("pause")?;
         let record = entry.record()?;
         let not_running = || Error::new(ErrorKind::NotRunning, "container not running");
-        match status(&entry, &record)? {
-            Status::Running | Status::Created | Status::Paused => {
-                let cgroup = cgroup(record.cgroup_path())?;
-                if cgroup.is_told_to_freeze()? {
-                    return Err(not_running());
-                }
-                cgroup.freeze()?;
-                // Init may have ended meanwhile. A process of exec on its way in would stay frozen, because
-                // a stopped container cannot be resumed.
-                if !record.init.is_alive()? {
-                    cgroup.thaw()?;
-                    return Err(not_running());
-                }
-                Ok(())
-            }
-            _ => Err(not_running()),
+        let status = status(&entry, &record)?;
+        if !matches!(status, Status::Running | Status::Created | Status::Paused) {
+            return Err(not_running());
         }
+        let cgroup = cgroup(record.cgroup_path())?;
+        if status == Status::Paused && cgroup.is_told_to_freeze()? {
+            return Err(not_running());
+        }
+        cgroup.freeze()?;
+        // Init may have ended meanwhile. A process of exec on its way in would stay frozen, because a
+        // stopped container cannot be resumed.
+        if !record.init.is_alive()? {
+            cgroup.thaw()?;
+            return Err(not_running());
+        }
+        Ok(())
     }
 
-    /// Thaws a paused container.
+    /// Thaws a paused container, and one of which a `pause` was killed while it waited.
     ///
     /// Errors: [`ErrorKind::NotFound`]; [`ErrorKind::InvalidState`]: the container was not paused. It
     /// may be frozen by a cgroup above its own.
@@ -48,14 +47,16 @@ impl Container {
         let entry = self.store.entry(&self.id)?.lock_made("resume")?;
         let record = entry.record()?;
         let not_paused = || Error::new(ErrorKind::InvalidState, "container not paused");
-        match status(&entry, &record)? {
-            Status::Paused => {
-                let cgroup = cgroup(record.cgroup_path())?;
-                if !cgroup.is_told_to_freeze()? {
-                    return Err(not_paused().with_hint("a cgroup above the container's is frozen"));
-                }
-                cgroup.thaw()
-            }
+        let status = status(&entry, &record)?;
+        if !matches!(status, Status::Running | Status::Created | Status::Paused) {
+            return Err(not_paused());
+        }
+        let Some(cgroup) = Cgroup::from_record(record.cgroup_path())? else { return Err(not_paused()) };
+        if cgroup.is_told_to_freeze()? {
+            return cgroup.thaw();
+        }
+        match status {
+            Status::Paused => Err(not_paused().with_hint("a cgroup above the container's is frozen")),
             _ => Err(not_paused()),
         }
     }
