@@ -167,6 +167,29 @@ pub fn check_page(workspace: &Path, requirements: &[Requirement<'_>]) -> Result 
     Ok(())
 }
 
+/// Compares the numbers of cases on the page, of each group and of all, with the cases.
+pub fn check_groups(workspace: &Path, cases: &[String]) -> Result {
+    let page = std::fs::read_to_string(workspace.join(PAGE)).doing(PAGE)?;
+    let mut listed = BTreeMap::new();
+    for line in page.lines().filter(|line| line.starts_with("| `")) {
+        let mut cells = line.trim_matches('|').split(" | ").map(str::trim);
+        let (Some(groups), Some(counts)) = (cells.next(), cells.next()) else { continue };
+        let counts: Vec<usize> = counts.split(", ").filter_map(|count| count.parse().ok()).collect();
+        let groups: Vec<&str> = groups.split(", ").map(|group| group.trim_matches('`')).collect();
+        if groups.len() == counts.len() {
+            listed.extend(groups.into_iter().zip(counts));
+        }
+    }
+    let mut counted = BTreeMap::new();
+    for (group, _) in cases.iter().filter_map(|case| case.split_once("::")) {
+        *counted.entry(group).or_insert(0) += 1;
+    }
+    ensure!(listed == counted, "{PAGE}: the numbers of cases are {counted:?}, and not {listed:?}");
+    let all = format!("There are {} cases,", cases.len());
+    ensure!(page.contains(&all), "{PAGE}: expected \"{all}\"");
+    Ok(())
+}
+
 /// Returns the page with the numbers of requirements between two marks.
 fn with_summary(page: &str, requirements: &[Requirement<'_>]) -> Result<String> {
     crate::results::page::between(page, BEGIN, END, &summary(requirements))

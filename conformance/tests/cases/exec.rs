@@ -563,8 +563,16 @@ fn exec_frozen(runtime: &Runtime) -> Result<(Bundle, std::process::Child)> {
     runtime.run(&["pause", "c"])?.ok()?;
     let mut exec = runtime.command(&["exec", "--ignore-paused", "c", "/probe", "exit", "0"]);
     let exec = exec.stderr(std::process::Stdio::null()).spawn().doing("exec")?;
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    Ok((bundle, exec))
+    let begin = std::time::Instant::now();
+    loop {
+        let listed = runtime.run(&["ps", "--format", "json", "c"])?.ok()?.stdout;
+        let pids: Vec<i64> = serde_json::from_str(&listed).doing("ps")?;
+        if pids.len() > 1 {
+            return Ok((bundle, exec));
+        }
+        ensure!(begin.elapsed().as_secs() < 10, "exec has not come into the cgroup");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
 }
 
 /// Kills the init of the container `c` from outside, and waits until the container has stopped.

@@ -9,11 +9,14 @@ pub(crate) const NAME: &str = "requirements::complete";
 
 /// Compares requirements.tsv with the cases, with the tests, and with the numbers of the page.
 pub(crate) fn complete(mut cases: Vec<String>) -> Result {
-    cases.push(NAME.into());
-    let all = requirements::parse(requirements::TEXT)?;
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"));
     // The virtual machine has no sources.
     let sources = workspace.join("Cargo.toml").exists().then_some(workspace);
+    if let Some(sources) = sources {
+        requirements::check_groups(sources, &cases)?;
+    }
+    cases.push(NAME.into());
+    let all = requirements::parse(requirements::TEXT)?;
     requirements::check(&all, &cases, sources)?;
     let Some(sources) = sources else {
         eprintln!("requirements: without the sources, names of tests are not compared");
