@@ -23,6 +23,10 @@ pub(super) fn check(context: &CommandContext<'_>) -> Result<u8, Failure> {
     if format != "table" && format != "json" {
         return Err(Failure::new("invalid format option"));
     }
+    if let Err(error) = runtime_core::protect_program() {
+        // A host without /proc gets its report too: the processes that ask hide themselves.
+        context.log.debug(&error.to_string());
+    }
     let runtime = Runtime::new(state_root::name(context.globals)?);
     let manager = cgroup_manager(context)?;
     let report = runtime.check();

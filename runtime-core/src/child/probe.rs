@@ -89,10 +89,15 @@ pub(crate) fn parse(answer: [u8; ANSWER]) -> (usize, i32) {
 
 /// The process that asks the questions, in their order.
 ///
-/// It has a copy of the parent's descriptors, because closing them is one of the questions. It executes
-/// nothing else. When it becomes another user, it is no longer dumpable (prctl(2)), so that no other
-/// process of that user can take them.
+/// It has a copy of the parent's descriptors, and the host's root directory. So it hides itself before
+/// the first question. Its maps of ids are the exception: an ordinary user could not write them afterwards.
+/// It hides again when it has become another user, because fs.suid_dumpable may make it dumpable then.
+/// Where it cannot hide, it asks nothing in another user namespace.
 pub(crate) struct Asker<'a> {
+    /// False if the process hides itself only after it has written the maps of its ids.
+    pub(crate) hides_first: bool,
+    /// True if the process was cloned into a new user namespace.
+    pub(crate) in_user_namespace: bool,
     pub(crate) questions: &'a [Question<'a>],
     /// Bit n is set if question n is left out.
     pub(crate) skipped: u64,
@@ -103,7 +108,12 @@ pub(crate) struct Asker<'a> {
 impl ChildMain for Asker<'_> {
     fn run(self) -> ! {
         runtime_sys::signal::reset_in_child(Ignored::ALL);
-        let mut asked = Made::default();
+        let hidden = if self.hides_first { hide() } else { Ok(()) };
+        if hidden.is_err() && self.in_user_namespace {
+            // The parent sees that nothing has been asked.
+            runtime_sys::exec::exit(1);
+        }
+        let mut asked = Made { hidden, pidfd: None, context: None, mount: None };
         for (i, question) in self.questions.iter().enumerate() {
             if self.skipped & 1 << i == 0 {
                 let result = asked.ask(*question, self.answers);
@@ -115,9 +125,14 @@ impl ChildMain for Asker<'_> {
     }
 }
 
+/// Forbids other processes to trace this one, or to read its /proc/PID.
+fn hide() -> Result<()> {
+    prctl::set_dumpable(false)
+}
+
 /// The results of questions that later ones build on.
-#[derive(Default)]
 struct Made {
+    hidden: Result<()>,
     pidfd: Option<OwnedFd>,
     context: Option<OwnedFd>,
     mount: Option<OwnedFd>,
@@ -134,14 +149,21 @@ impl Made {
             Question::Become(id) => {
                 cred::set_groups(&[])?;
                 cred::set_gid(id)?;
-                cred::set_uid(id)
+                cred::set_uid(id)?;
+                self.hidden = hide();
+                self.hidden
             }
             Question::MapIds { uid, gid } => {
-                fd::write_file(fd::CWD, c"/proc/self/setgroups", b"deny")?;
-                fd::write_file(fd::CWD, c"/proc/self/uid_map", uid)?;
-                fd::write_file(fd::CWD, c"/proc/self/gid_map", gid)
+                let mapped = map_ids(uid, gid);
+                // Later questions are asked even if this one has failed.
+                hide().and(mapped)
             }
-            Question::Unshare(types) => ns::unshare(types),
+            Question::Unshare(types) => {
+                if types & libc::CLONE_NEWUSER != 0 {
+                    self.hidden?;
+                }
+                ns::unshare(types)
+            }
             Question::Openat2 => {
                 let flags = libc::O_PATH | libc::O_DIRECTORY;
                 fd::openat2(fd::CWD, c"/", flags, 0, resolve::IN_ROOT | resolve::NO_MAGICLINKS).map(drop)
@@ -213,6 +235,12 @@ impl Made {
         mount::fsconfig_set(&context, c"lowerdir", Some(c"one:two"))?;
         mount::fsconfig_create(&context)
     }
+}
+
+fn map_ids(uid: &[u8], gid: &[u8]) -> Result<()> {
+    fd::write_file(fd::CWD, c"/proc/self/setgroups", b"deny")?;
+    fd::write_file(fd::CWD, c"/proc/self/uid_map", uid)?;
+    fd::write_file(fd::CWD, c"/proc/self/gid_map", gid)
 }
 
 fn id_map(mount: OwnedFd, ids: BorrowedFd<'_>) -> Result<()> {

@@ -3,6 +3,7 @@
 
 use super::cloned::Guard;
 use crate::child::probe::{ANSWER, Asker, Question, parse};
+use nix::unistd::geteuid;
 use runtime_sys::process::{ExitStatus, exit_of_reaped, try_wait};
 use runtime_sys::{Errno, Result, clone, fd, signal};
 use std::os::fd::OwnedFd;
@@ -50,7 +51,7 @@ fn ask_once(
     answers: &mut [Answer],
 ) -> Result<(Option<usize>, bool)> {
     let (ours, theirs) = fd::pipe()?;
-    let guard = start(namespaces, Asker { questions, skipped, answers: &theirs })?;
+    let guard = start(namespaces, questions, skipped, &theirs)?;
     drop(theirs);
     let end = Instant::now() + PATIENCE;
     let mut last = None;
@@ -75,7 +76,11 @@ fn ask_once(
     Ok((last, matches!(status, Some(ExitStatus::Signaled(_)))))
 }
 
-fn start(namespaces: i32, asker: Asker<'_>) -> Result<Guard> {
+fn start(namespaces: i32, questions: &[Question<'_>], skipped: u64, answers: &OwnedFd) -> Result<Guard> {
+    let maps_ids = questions.iter().any(|question| matches!(question, Question::MapIds { .. }));
+    let hides_first = geteuid().is_root() || !maps_ids;
+    let in_user_namespace = namespaces & libc::CLONE_NEWUSER != 0;
+    let asker = Asker { hides_first, in_user_namespace, questions, skipped, answers };
     let blocked = signal::Blocked::all();
     let cloned = clone::clone3(namespaces, false, None, asker);
     drop(blocked);
@@ -85,7 +90,7 @@ fn start(namespaces: i32, asker: Asker<'_>) -> Result<Guard> {
 /// Returns whether a pidfd has the exit status of a process that its parent has reaped.
 pub(crate) fn keeps_exit_status() -> Result<bool> {
     let (_ours, theirs) = fd::pipe()?;
-    let guard = start(0, Asker { questions: &[], skipped: 0, answers: &theirs })?;
+    let guard = start(0, &[], 0, &theirs)?;
     let Some(pidfd): Option<OwnedFd> = guard.disarm() else { return Ok(false) };
     fd::poll(&pidfd, libc::POLLIN, PATIENCE.as_millis() as i32)?;
     try_wait(&pidfd, 0)?;

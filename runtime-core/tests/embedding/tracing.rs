@@ -5,6 +5,7 @@
 use crate::support::{alone, end, own_id};
 use conformance::Bundle;
 use runtime_core::Runtime;
+use runtime_core::host::Fitness;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
@@ -116,4 +117,40 @@ fn the_holder_of_a_mount_namespace_is_hidden() {
     end(second_init);
     end(first_init);
     assert!(!seen.is_empty() && seen.iter().all(|(_, hidden)| *hidden), "{seen:?}");
+}
+
+/// `Runtime::check` tries the features of the host in processes of its own.
+#[test]
+fn the_processes_of_a_check_are_hidden() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let (to_test, seen) = channel();
+    before_each(libc::SYS_unshare, move |pid| {
+        if is_in_other_user_namespace(pid) {
+            to_test.send((pid, is_hidden(pid))).unwrap();
+        }
+    });
+    let report = Runtime::new(root.path()).check();
+    let seen: Vec<_> = seen.try_iter().collect();
+    assert!(seen.len() > 5 && seen.iter().all(|(_, hidden)| *hidden), "{seen:?}");
+    assert_eq!(report.row("namespace.uts").unwrap().fitness, Fitness::Works);
+}
+
+/// The command `check` hides its program first, so that its processes are hidden from their birth: even
+/// before the call with which they hide themselves.
+#[test]
+fn the_processes_of_the_command_check_are_hidden_from_their_birth() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let (to_test, seen) = channel();
+    before_each(libc::SYS_prctl, move |pid| {
+        if is_in_other_user_namespace(pid) {
+            to_test.send((pid, is_hidden(pid))).unwrap();
+        }
+    });
+    let mut command = Command::new(conformance::bundle::beside("runtime-cli"));
+    let output = command.arg("--root").arg(root.path()).arg("check").output().unwrap();
+    assert!(output.stderr.is_empty(), "{output:?}");
+    let seen: Vec<_> = seen.try_iter().collect();
+    assert!(seen.len() > 1 && seen.iter().all(|(_, hidden)| *hidden), "{seen:?}");
 }
