@@ -99,6 +99,29 @@ fn a_call_that_kills_is_missing() {
     }
 }
 
+/// The caller's mounts are shared with the host's, and its filter denies making them slaves.
+#[test]
+fn nothing_is_mounted_that_could_stay_on_the_host() {
+    let runtime = runtime();
+    let script = "before=$(cat /proc/self/mountinfo)
+        \"$RUNTIME\" --root \"$STATE\" check --format json; status=$?
+        test \"$before\" = \"$(cat /proc/self/mountinfo)\" || exit 99; exit $status";
+    for (result, words) in [
+        (errno(libc::EPERM), "mount: operation not permitted"),
+        (libc::SECCOMP_RET_KILL_PROCESS, "mount: kills the caller"),
+    ] {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "shared", "sh", "-uc", script]);
+        command.env("RUNTIME", runtime.program()).env("STATE", runtime.root());
+        let slave = (3, (libc::MS_REC | libc::MS_SLAVE) as u32);
+        let filter = filter::of_call(libc::SYS_mount, &[slave], result);
+        sys_testing::command::under_filter(&mut command, filter);
+        let answer = answer(command);
+        assert_eq!(answer.status, 4, "{}", answer.json);
+        answer.expect("kernel.mount-api", "missing", words);
+    }
+}
+
 #[test]
 fn this_host_has_what_the_tests_need() {
     let here = here(&[]);

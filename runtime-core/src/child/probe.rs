@@ -39,7 +39,7 @@ pub(crate) enum Question<'a> {
     /// May the process join a mount namespace by a pidfd? It joins its own, whose root directory
     /// becomes its own.
     Join,
-    /// May the process keep its mounts from the host?
+    /// May the process keep its mounts from the host? If not, the questions that mount are not asked.
     Slave,
     Fsopen(&'a CStr),
     Fsconfig,
@@ -113,7 +113,7 @@ impl ChildMain for Asker<'_> {
             // The parent sees that nothing has been asked.
             runtime_sys::exec::exit(1);
         }
-        let mut asked = Made { hidden, pidfd: None, context: None, mount: None };
+        let mut asked = Made { hidden, pidfd: None, context: None, mount: None, is_slave: false };
         for (i, question) in self.questions.iter().enumerate() {
             if self.skipped & 1 << i == 0 {
                 let result = asked.ask(*question, self.answers);
@@ -136,6 +136,8 @@ struct Made {
     pidfd: Option<OwnedFd>,
     context: Option<OwnedFd>,
     mount: Option<OwnedFd>,
+    /// True once no mount reaches another mount namespace.
+    is_slave: bool,
 }
 
 /// Returns the descriptor that an earlier question has opened.
@@ -178,7 +180,11 @@ impl Made {
             Question::PidfdSendSignal => process::pidfd_send_signal(made(&self.pidfd)?, 0),
             Question::PidfdGetfd => process::pidfd_getfd(made(&self.pidfd)?, open.as_raw_fd()).map(drop),
             Question::Join => ns::setns(made(&self.pidfd)?, libc::CLONE_NEWNS),
-            Question::Slave => mount::set_propagation(c"/", libc::MS_REC | libc::MS_SLAVE),
+            Question::Slave => {
+                mount::set_propagation(c"/", libc::MS_REC | libc::MS_SLAVE)?;
+                self.is_slave = true;
+                Ok(())
+            }
             Question::Fsopen(fstype) => {
                 self.context = Some(mount::fsopen(fstype)?);
                 Ok(())
@@ -195,6 +201,7 @@ impl Made {
             Question::OpenTree => mount::clone_tree(fd::CWD, c"/", Depth::All, 0).map(drop),
             Question::MountSetattr => set(made(&self.mount)?, attr::NOSUID, 0),
             Question::MoveMount => {
+                self.keeps_mounts()?;
                 let root = fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0)?;
                 mount::attach(made(&self.mount)?, root)
             }
@@ -206,6 +213,7 @@ impl Made {
                 id_map(mount::fsmount(context, 0)?, ids)
             }
             Question::PivotRoot => {
+                self.keeps_mounts()?;
                 fchdir(made(&self.mount)?)?;
                 pivot_root(c".", c".")
             }
@@ -225,7 +233,13 @@ impl Made {
         }
     }
 
+    /// Fails if a mount of this process could stay on the host.
+    fn keeps_mounts(&self) -> Result<()> {
+        if self.is_slave { Ok(()) } else { Err(Errno::EBADF) }
+    }
+
     fn overlay(&self) -> Result<()> {
+        self.keeps_mounts()?;
         let dir = made(&self.mount)?;
         fd::mkdir(dir, c"one", 0o755)?;
         fd::mkdir(dir, c"two", 0o755)?;

@@ -287,6 +287,7 @@ fn mounts(caller: &Caller) -> Vec<Row> {
                 ("fsconfig", answer(begin + 4)),
                 ("fsmount", answer(begin + 5)),
                 ("mount_setattr", answer(begin + 6)),
+                ("mount", answer(attached + 1)),
                 ("move_mount", answer(attached + 2)),
             ],
         ),
