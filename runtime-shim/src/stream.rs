@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The standard streams of a process, and what containerd reads and writes: fifos, files, programs.
 //!
-//! A fifo is the stream itself: nothing is copied, and what the process writes needs no shim. The shim
-//! keeps the other end open, so that a restart of containerd is no end of the stream.
+//! The first process of a container gets the fifo itself: nothing is copied, and what the process writes
+//! needs no shim. The shim keeps the other end open, so that a restart of containerd is no end of the
+//! stream. The output of an exec is copied: its end has to come with Delete, even if a child of the
+//! process still has the stream open.
 
 use crate::logger::{Logger, unescape};
 use crate::status::{Code, Result, Status};
@@ -36,6 +38,7 @@ pub(crate) struct Owner<'a> {
     pub(crate) ids: (u32, u32),
     /// A security module confines the process: it may not get a fifo of the host.
     pub(crate) confined: bool,
+    pub(crate) is_exec: bool,
 }
 
 /// The ends that the process gets.
@@ -64,8 +67,9 @@ pub(crate) struct Streams {
     console: Option<(Option<pipe::Receiver>, Option<Sink>)>,
 }
 
-/// The time for the output to arrive after the end of a process. Its children may still write.
-const DRAIN: Duration = Duration::from_secs(10);
+/// The time for the output to arrive after the end of a process. Its children may still write. It is half
+/// of the time that the CRI has for the exit of a process.
+const DRAIN: Duration = Duration::from_secs(5);
 const PIECE: usize = 8192;
 
 impl Streams {
@@ -142,12 +146,13 @@ impl Streams {
 
     async fn open_output(&mut self, name: &str, owner: &Owner<'_>) -> Result<OwnedFd> {
         let theirs = match Place::of(name)? {
-            Place::Fifo(path) if !owner.confined => {
+            Place::Fifo(path) if !owner.confined && !owner.is_exec => {
                 // With a reader, even if it is the shim alone, the second call does not wait.
                 self.readers.push(open(&path, libc::O_RDONLY | libc::O_NONBLOCK)?);
                 open(&path, libc::O_WRONLY)?
             }
-            // A process may read and change its standard output, but not the log on the host.
+            // A process may read and change its standard output, but not the log on the host. And Delete
+            // has to close the output of an exec, which a child of the process may have, too.
             place => {
                 let sink = Sink::of(place).await?;
                 let (read, write) = fd::pipe().map_err(|errno| Status::io(&errno.into(), "pipe2"))?;
@@ -424,11 +429,11 @@ mod tests {
         let names = Names { stdin: fifo("in"), stdout: fifo("out"), ..Names::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         tokio::task::LocalSet::new().block_on(&runtime, async {
-            for confined in [true, false] {
-                let owner = Owner { id: "c", namespace: "n", ids: (0, 0), confined };
+            for (confined, is_exec) in [(true, false), (false, false), (false, true)] {
+                let owner = Owner { id: "c", namespace: "n", ids: (0, 0), confined, is_exec };
                 let (mut streams, theirs) = Streams::open(&names, &owner).await.unwrap();
                 assert_eq!(place_of(&theirs.stdin).to_str() != Some(&names.stdin), confined);
-                assert_eq!(place_of(&theirs.stdout).to_str() != Some(&names.stdout), confined);
+                assert_eq!(place_of(&theirs.stdout).to_str() != Some(&names.stdout), confined || is_exec);
                 let (Stdio::Fd(stdin), Stdio::Fd(stdout)) = (theirs.stdin, theirs.stdout) else { panic!() };
 
                 let reader = open(&names.stdout, libc::O_RDONLY | libc::O_NONBLOCK).unwrap();

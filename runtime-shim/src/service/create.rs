@@ -62,6 +62,7 @@ impl Tasks {
             namespace: &self.namespace,
             ids: (options.io_uid, options.io_gid),
             confined,
+            is_exec: false,
         };
         let (mut streams, theirs) = Streams::open(&names, &owner).await?;
         let mut process = match make(builder, names.terminal, theirs).await {

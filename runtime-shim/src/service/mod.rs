@@ -163,6 +163,7 @@ impl Tasks {
             namespace: &self.namespace,
             ids: task.stream_ids,
             confined: task.confined || is_confined(&program),
+            is_exec: true,
         };
         let (mut streams, theirs) = Streams::open(&member.names, &owner).await?;
         let exec = task.container.exec(program);

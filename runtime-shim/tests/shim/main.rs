@@ -162,6 +162,30 @@ fn the_exit_of_the_first_process_comes_after_those_of_all_others() {
 }
 
 #[test]
+fn the_output_of_an_exec_ends_with_delete_though_a_child_of_it_goes_on() {
+    let containerd = Containerd::new();
+    let container = Container::new(&["sleep"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    shim.create(&container.request()).unwrap();
+    shim.start(id, "").unwrap();
+    let stdout = container.fifo("out");
+    let mut output = reader(&stdout);
+    let request = ExecProcessRequest { stdout, ..exec_request(id, "x", &["leave", "/child"]) };
+    let _added: Empty = shim.call("Exec", &request).unwrap();
+    shim.start(id, "x").unwrap();
+    assert_eq!(shim.wait(id, "x").unwrap().exit_status, 0);
+    let begin = Instant::now();
+    shim.delete(id, "x").unwrap();
+    // The CRI gives up after ten seconds.
+    assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
+    until(|| matches!(std::io::Read::read(&mut output, &mut [0]), Ok(0)));
+    let pids: PidsResponse = shim.of_task("Pids", id).unwrap();
+    assert_eq!(pids.processes.len(), 2, "the child has ended");
+    end(&shim, id);
+}
+
+#[test]
 fn a_terminal_has_the_size_that_was_asked_for_and_hangs_up() {
     let containerd = Containerd::new();
     let container = Container::new(&["sleep"]);
