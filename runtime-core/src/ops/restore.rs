@@ -185,6 +185,7 @@ impl RestoreBuilder {
         let terminal = spec.process.as_ref().is_some_and(|process| process.terminal);
         self.check_terminal(terminal)?;
         self.check_streams(terminal, &streams)?;
+        let streams = connected(streams, terminal);
         let cgroups_path = spec.linux.as_ref().map_or("", |linux| linux.cgroups_path.as_str());
         let target =
             Target::find(&config, bundle.resolve(&config.rootfs), id, self.cgroup_manager, cgroups_path)?;
@@ -313,6 +314,15 @@ impl RestoreBuilder {
         };
         Err(invalid("process.terminal", why))
     }
+}
+
+/// Returns the names of the three standard streams, empty for those that are not connected with the
+/// caller's: of a stream without a name, and of a pipe if there is a terminal. The streams of CRIU are
+/// then the host's /dev/null.
+fn connected(names: Vec<String>, terminal: bool) -> [String; 3] {
+    let mut names =
+        names.into_iter().map(|name| if terminal && is_pipe(&name) { String::new() } else { name });
+    [(); 3].map(|()| names.next().unwrap_or_default())
 }
 
 /// The first process of the container, as far as CRIU has made it.
@@ -472,7 +482,7 @@ fn mount_externally(options: &mut Message, config: &Config, sources: &[Source], 
 
 /// Adds the standard streams and the cgroups. `criu` is the pid of CRIU, which is in the container's
 /// cgroup.
-fn fill(options: &mut Message, streams: &[String], criu: i32) -> Result<()> {
+fn fill(options: &mut Message, streams: &[String; 3], criu: i32) -> Result<()> {
     options.flag(option::EVASIVE_DEVICES, true);
     options.flag(option::RST_SIBLING, true);
     for (number, stream) in (0..3).zip(streams) {
@@ -556,4 +566,18 @@ fn read_descriptors(images: BorrowedFd<'_>) -> Result<Vec<String>> {
         file::read(images, DESCRIPTORS, false, FILE_MAX).map_err(|unread| bad(unread.into_error(what())))?;
     serde_json::from_str(&String::from_utf8_lossy(&json))
         .map_err(|error| bad(Error::new(ErrorKind::InvalidConfig, format!("{}: {error}", what()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_with_a_terminal_gets_no_stream_of_the_caller() {
+        let names = |names: &[&str]| names.iter().copied().map(str::to_owned).collect::<Vec<_>>();
+        let mixed = names(&["/dev/pts/0", "pipe:[7]", "pipe:[8]", "pipe:[9]"]);
+        assert_eq!(connected(mixed.clone(), true), ["/dev/pts/0", "", ""]);
+        assert_eq!(connected(mixed, false), ["/dev/pts/0", "pipe:[7]", "pipe:[8]"]);
+        assert_eq!(connected(names(&["pipe:[7]"]), false), ["pipe:[7]", "", ""]);
+    }
 }
