@@ -15,13 +15,16 @@ use runtime_sys::exec::StringArray;
 use runtime_sys::fd;
 use runtime_sys::text::c_str;
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The permissions of a new session keyring: the kernel's default, and the right to search it, for
 /// its owner. In a user namespace everyone has that right, because the owner is another user there.
 const KEYRING: u32 = 0x3f13_0000;
 const KEYRING_OWNER_SEARCH: u32 = 0x8_0000;
 const KEYRING_OTHER_SEARCH: u32 = 0x8;
+
+/// The type of the file system of pipes (statfs(2)).
+const PIPEFS_MAGIC: i64 = 0x5049_5045;
 
 /// The search path if the environment has no PATH (confstr(3), _CS_PATH).
 const DEFAULT_PATH: &CStr = c"/bin:/usr/bin";
@@ -68,11 +71,19 @@ pub(crate) fn streams(stdio: &[Option<OwnedFd>; 3]) -> Result<[Stream; 3]> {
         let st = fstat(file).context(|| format!("stat of standard stream {n}"))?;
         *stream = match SHARED.iter().position(|device| device.is(&st)) {
             Some(index) => Stream::Device(index),
-            None if st.st_mode & libc::S_IFMT == libc::S_IFIFO => Stream::Pipe(st.st_ino),
+            None if st.st_mode & libc::S_IFMT == libc::S_IFIFO && !has_name(file, n.into())? => {
+                Stream::Pipe(st.st_ino)
+            }
             None => Stream::Other,
         };
     }
     Ok(streams)
+}
+
+/// Returns whether a fifo has a name, which is not on the kernel's file system of pipes.
+fn has_name(fifo: BorrowedFd<'_>, n: i32) -> Result<bool> {
+    let filesystem = fd::filesystem(fifo).context(|| format!("fstatfs of standard stream {n}"))?;
+    Ok(filesystem != PIPEFS_MAGIC)
 }
 
 /// The properties of a process that are not in its configuration.
@@ -181,6 +192,19 @@ pub(crate) fn attributes<'a>(process: &'a ProcessConfig, cpus: &'a [u64], plan: 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// CRIU treats it as a file, which it finds by its path.
+    #[test]
+    fn a_fifo_with_a_name_is_not_a_pipe() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = crate::path::c_path(&dir.path().join("fifo")).unwrap();
+        nix::unistd::mkfifo(path.as_c_str(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let fifo = fd::open(fd::CWD, &path, libc::O_RDWR, 0).unwrap();
+        let (pipe, _write) = fd::pipe().unwrap();
+        let null = fd::open(fd::CWD, c"/dev/null", libc::O_RDWR, 0).unwrap();
+        let streams = streams(&[Some(fifo), Some(pipe), Some(null)]).unwrap();
+        assert!(matches!(streams, [Stream::Other, Stream::Pipe(_), Stream::Device(0)]), "{streams:?}");
+    }
 
     #[test]
     fn a_program_without_a_slash_is_searched_in_the_path() {
