@@ -44,7 +44,7 @@ const MESSAGE_MAX: usize = 64 << 10;
 /// The time in which CRIU answers a question.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 
-/// The time in which a dump that was cancelled ends by itself.
+/// The time in which a dump has to end by itself, from its cancellation on.
 const CANCEL_TIME: Duration = Duration::from_secs(10);
 
 /// The field numbers of `criu_opts` in rpc.proto.
@@ -351,8 +351,8 @@ impl Criu {
     ///
     /// When `cancel` becomes readable, the request is cancelled. A dump is made to fail at the next
     /// announcement, so that CRIU brings the processes, and the sockets that it has put into repair
-    /// mode, back to what they were. If there is none within [`CANCEL_TIME`], CRIU is killed, and a
-    /// restore always is.
+    /// mode, back to what they were. A dump that has not ended after [`CANCEL_TIME`] is killed. A restore
+    /// is killed at once.
     pub(crate) fn request(
         &mut self,
         kind: RequestKind,
@@ -437,8 +437,10 @@ impl Criu {
         });
         // The children of a CRIU that was killed have the other end of the socket, too.
         let process = self.pidfd.as_ref().map(|pidfd| (pidfd.as_fd(), libc::POLLIN));
-        let news = [Some((socket.as_fd(), libc::POLLIN)), process, cancel];
-        let [news, has_ended, cancelled] = fd::poll_many(news, timeout_ms).context(|| "poll")?;
+        // The kernel looks at them in this order. If the process has ended at the first look, the socket
+        // has all of its messages at the second.
+        let news = [process, Some((socket.as_fd(), libc::POLLIN)), cancel];
+        let [has_ended, news, cancelled] = fd::poll_many(news, timeout_ms).context(|| "poll")?;
         if news == 0 {
             Watch::check([0, cancelled])?;
             if has_ended != 0 {

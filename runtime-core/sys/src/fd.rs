@@ -391,13 +391,15 @@ pub fn is_open(fd: RawFd) -> bool {
 }
 
 /// `int close_range(unsigned first, unsigned last, unsigned flags)`, since 5.9
-/// (CLOSE_RANGE_CLOEXEC: 5.11). Child only: closes descriptors even if they have owners.
+/// (CLOSE_RANGE_CLOEXEC: 5.11). Closes descriptors even if they have owners, so it is for the child only,
+/// and for numbers that have no owner ([`take_number`]).
 pub fn close_range(first: RawFd, last: RawFd, flags: u32) -> Result<()> {
     if first > last {
         return Ok(());
     }
     // SAFETY: integers only, so the kernel gets no pointer.
-    // In the child, no owner of these descriptors runs again.
+    // In the child, no owner of these descriptors runs again. The caller of `take_number` promises that
+    // its number has none.
     done(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) })
 }
 
