@@ -98,6 +98,21 @@ fn without_criu_nothing_is_changed() {
     host.has_restored_nothing();
 }
 
+/// The restore would not connect its pipes.
+#[test]
+fn a_record_without_the_names_of_the_streams_is_refused() {
+    let host = Host::new(|_| {});
+    host.start();
+    let file = host.runtime.root().join("c/state.json");
+    let mut record: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let names = record.as_object_mut().unwrap().remove("external_descriptors").unwrap();
+    assert_eq!(names.as_array().unwrap().len(), 3);
+    fs::write(&file, record.to_string()).unwrap();
+    let error = "cannot checkpoint a container that an older version of this runtime has made";
+    host.checkpoint(&[]).failed_with(1, error).unwrap();
+    host.goes_on_without_images();
+}
+
 #[test]
 fn an_old_criu_is_refused() {
     let host = Host::new(|_| {});

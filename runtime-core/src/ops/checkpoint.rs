@@ -263,8 +263,9 @@ fn check(record: &Record) -> Result<&[String]> {
         return refuse(&format!("{why} (it could not be restored)"));
     }
     match &record.external {
-        Some(external) => Ok(external),
-        None => refuse("that an older version of this runtime has made"),
+        // Without the names of its pipes, the restore would not connect them.
+        Some(external) if !record.external_descriptors.is_empty() => Ok(external),
+        _ => refuse("that an older version of this runtime has made"),
     }
 }
 
