@@ -266,7 +266,25 @@ fn images_without_a_checkpoint_are_errors() {
     fs::remove_file(&image).unwrap();
     nix::unistd::mkfifo(&image, nix::sys::stat::Mode::S_IRWXU).unwrap();
     host.restore(&[]).failed_with(1, "/images: pages-1.img is a fifo").unwrap();
-    fs::remove_file(&image).unwrap();
+    // Also behind the link to the images of a pre-dump, which can lead to itself.
+    let before = host.dir.path().join("before");
+    fs::create_dir(&before).unwrap();
+    fs::rename(&image, before.join("pages-1.img")).unwrap();
+    let parent = host.images().join("parent");
+    std::os::unix::fs::symlink("../before", &parent).unwrap();
+    host.restore(&[]).failed_with(1, "/images: parent 1: pages-1.img is a fifo").unwrap();
+    fs::remove_file(&parent).unwrap();
+    std::os::unix::fs::symlink(".", &parent).unwrap();
+    host.restore(&[]).failed_with(1, "/images: more than 256 parents").unwrap();
+    fs::remove_file(&parent).unwrap();
+    // CRIU writes its statistics into the work directory, where an engine has other files.
+    let work = host.dir.path().join("work");
+    fs::create_dir(&work).unwrap();
+    nix::unistd::mkfifo(&work.join("ctl"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let work_path = ["--work-path", work.to_str().unwrap()];
+    host.restore(&work_path).failed_with(1, error).unwrap();
+    std::os::unix::fs::symlink(host.dir.path().join("made"), work.join("stats-restore")).unwrap();
+    host.restore(&work_path).failed_with(1, "/work: stats-restore is a link").unwrap();
     fs::write(host.images().join("descriptors.json"), "{").unwrap();
     host.restore(&[]).failed_with(1, "read descriptors.json of the checkpoint: invalid type: map").unwrap();
     host.has_restored_nothing();

@@ -3,7 +3,8 @@
 
 use super::container::Container;
 use super::images::{
-    DESCRIPTORS, ImageDirs, ImageOptions, ManageCgroups, check_caller, check_mount_point, image_options,
+    DESCRIPTORS, ImageDirs, ImageOptions, ManageCgroups, check_caller, check_images, check_mount_point,
+    image_options,
 };
 use super::join::root_of;
 use super::state::status;
@@ -295,9 +296,11 @@ fn parent_image(parent: &std::path::Path, images: BorrowedFd<'_>) -> Result<Stri
         return Err(Error::new(ErrorKind::InvalidConfig, "--parent-path must be relative"));
     }
     let path = path::c_path(parent).context(|| "invalid --parent-path")?;
-    fd::open_follow(images, &path, libc::O_PATH | libc::O_DIRECTORY, 0).map_err(|errno| {
+    let opened = fd::open_follow(images, &path, libc::O_RDONLY | libc::O_DIRECTORY, 0).map_err(|errno| {
         Error::os(errno, format!("invalid --parent-path: open {text}")).of_kind(ErrorKind::InvalidConfig)
     })?;
+    check_images(&opened)
+        .map_err(|error| error.wrap_as(ErrorKind::InvalidConfig, format!("invalid --parent-path: {text}")))?;
     Ok(text.to_owned())
 }
 

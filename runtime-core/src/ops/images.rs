@@ -21,6 +21,12 @@ use std::path::{Path, PathBuf};
 /// runc writes it.
 pub(super) const DESCRIPTORS: &CStr = c"descriptors.json";
 
+/// The link to the images that a checkpoint is the difference to.
+const PARENT: &CStr = c"parent";
+
+/// The largest number of images that are the difference to others.
+const PARENTS_MAX: usize = 256;
+
 /// The configuration file of CRIU without the annotation [`CRIU_CONFIG`]: that of runc, so a host needs
 /// no other one. CRIU ignores a missing file.
 const CONFIG_FILE: &str = "/etc/criu/runc.conf";
@@ -166,13 +172,19 @@ impl ImageOptions {
     /// Opens the directories. A missing work directory is made, and a missing image directory too if
     /// `makes` is true.
     pub(super) fn open(&self, makes: bool, log: &'static CStr) -> Result<ImageDirs> {
+        let of = |error: Error, what: &str, path: &Path| {
+            error.wrap_as(ErrorKind::InvalidConfig, format!("{what} {}", path.display()))
+        };
         let images = directory(&self.images, makes).context(|| "image directory")?;
-        check_files(&images).map_err(|error| {
-            error.wrap_as(ErrorKind::InvalidConfig, format!("image directory {}", self.images.display()))
-        })?;
-        let work = self.work.as_ref().map(|work| directory(work, true).context(|| "work directory"));
+        check_images(&images).map_err(|error| of(error, "image directory", &self.images))?;
+        let open_work = |path: &PathBuf| {
+            let work = directory(path, true).context(|| "work directory")?;
+            check_files(&work, is_of_work).map_err(|error| of(error, "work directory", path))?;
+            Ok(work)
+        };
+        let work = self.work.as_ref().map(open_work).transpose()?;
         let log_path = self.work.as_ref().unwrap_or(&self.images).join(path::show(log).to_string());
-        let dirs = ImageDirs { images, work: work.transpose()?, log, log_path };
+        let dirs = ImageDirs { images, work, log, log_path };
         // The log of an earlier operation would explain another failure.
         match unlinkat(dirs.work(), log, UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => Ok(dirs),
@@ -289,13 +301,47 @@ fn directory(path: &Path, makes: bool) -> Result<OwnedFd> {
 }
 
 /// Refuses images that CRIU would read or write elsewhere, or that would block it: it opens them by
-/// their names. It puts a link `parent` there itself, and the socket of its server of memory pages.
-fn check_files(images: &OwnedFd) -> Result<()> {
-    let files = dir::entries(images).context(|| "reading the directory")?;
-    for file in files.iter().filter(|file| !file.is_dir) {
-        let st = fd::stat_at(images, &file.name, libc::AT_SYMLINK_NOFOLLOW);
+/// their names. It puts a link `parent` there itself, and the socket of its server of memory pages. The
+/// images behind the link are checked too, and those of their parent, and so on.
+pub(super) fn check_images(images: &OwnedFd) -> Result<()> {
+    let is_image = |name: &CStr| name != PARENT;
+    check_files(images, is_image)?;
+    let mut parent = parent_of(images)?;
+    let mut levels = 0;
+    while let Some(dir) = parent {
+        levels += 1;
+        if levels > PARENTS_MAX {
+            let text = format!("more than {PARENTS_MAX} parents, of which one may be its own");
+            return Err(Error::new(ErrorKind::InvalidConfig, text));
+        }
+        check_files(&dir, is_image).context(|| format!("parent {levels}"))?;
+        parent = parent_of(&dir)?;
+    }
+    Ok(())
+}
+
+/// Opens the images that these images are the difference to, as CRIU does.
+fn parent_of(images: &OwnedFd) -> Result<Option<OwnedFd>> {
+    match fd::open_follow(images, PARENT, libc::O_RDONLY | libc::O_DIRECTORY, 0) {
+        Ok(dir) => Ok(Some(dir)),
+        Err(Errno::ENOENT) => Ok(None),
+        Err(errno) => Err(Error::os(errno, "open parent").of_kind(ErrorKind::InvalidConfig)),
+    }
+}
+
+/// Returns whether CRIU opens a file with this name in its work directory, beside its log. An engine can
+/// have other files there, such as Podman its fifos.
+fn is_of_work(name: &CStr) -> bool {
+    [&b"stats-"[..], b"irmap-cache"].iter().any(|start| name.to_bytes().starts_with(start))
+}
+
+/// Refuses links, fifos and devices among the files with the names of CRIU.
+fn check_files(dir: &OwnedFd, is_of_criu: impl Fn(&CStr) -> bool) -> Result<()> {
+    let files = dir::entries(dir).context(|| "reading the directory")?;
+    for file in files.iter().filter(|file| !file.is_dir && is_of_criu(&file.name)) {
+        let st = fd::stat_at(dir, &file.name, libc::AT_SYMLINK_NOFOLLOW);
         let kind = match st.context(|| format!("stat {}", path::show(&file.name)))?.st_mode & libc::S_IFMT {
-            libc::S_IFLNK if file.name.as_c_str() != c"parent" => "a link",
+            libc::S_IFLNK => "a link",
             libc::S_IFIFO => "a fifo",
             libc::S_IFCHR | libc::S_IFBLK => "a device",
             _ => continue,
