@@ -8,7 +8,9 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path::root::{Leaf, Root};
 use crate::path::show;
 use crate::prepare::restored::Source;
+use nix::sys::stat::fstat;
 use runtime_sys::text::c_str;
+use runtime_sys::{Errno, fd};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 
@@ -19,10 +21,7 @@ pub(super) fn make(config: &Config, rootfs: &OwnedFd, sources: &[Source]) -> Res
         source.ok_or_else(|| Error::new(ErrorKind::Setup, format!("mounts[{i}]: no source is open")))
     };
     if config.rootfs_readonly {
-        // CRIU puts the old root there, otherwise into a directory that it makes. Since CRIU 4.2 the root
-        // is read-only by then.
-        let tmp = Root::new(rootfs).open_or_make(c"tmp", Leaf::Directory);
-        tmp.context(|| "root.readonly: making the directory /tmp, which CRIU needs")?;
+        make_tmp(rootfs)?;
     }
     for (i, mount) in config.mounts.iter().enumerate() {
         let earlier = config.mounts.get(..i).unwrap_or_default();
@@ -49,6 +48,24 @@ pub(super) fn make(config: &Config, rootfs: &OwnedFd, sources: &[Source]) -> Res
         }
     }
     Ok(())
+}
+
+/// Makes /tmp. CRIU puts the old root there, otherwise into a directory that it makes. Since CRIU 4.2 a
+/// read-only root is so by then. No link is followed: CRIU would follow it on the host.
+fn make_tmp(rootfs: &OwnedFd) -> Result<()> {
+    let what = || "root.readonly: the directory /tmp, on which CRIU puts the old root";
+    let tmp = match fd::open(rootfs, c"tmp", libc::O_PATH, 0) {
+        Err(Errno::ENOENT) => return fd::mkdir(rootfs, c"tmp", 0o755).context(what),
+        other => other.context(what)?,
+    };
+    let why = match fstat(&tmp).context(what)?.st_mode & libc::S_IFMT {
+        libc::S_IFDIR => return Ok(()),
+        libc::S_IFLNK => "a link",
+        _ => "not a directory",
+    };
+    let text =
+        format!("root.readonly: /tmp of the root file system is {why}: CRIU cannot put the old root on it");
+    Err(Error::new(ErrorKind::Unsupported, text))
 }
 
 /// The directory that a mount point is in.
@@ -81,6 +98,7 @@ fn place(earlier: &[Mount], mount: &Mount) -> Place {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)]
 mod tests {
     use super::*;
     use crate::spec;
@@ -95,6 +113,28 @@ mod tests {
             ..spec::Mount::default()
         };
         Mount::new(0, &spec, "/bundle", "/bundle/rootfs").unwrap()
+    }
+
+    #[test]
+    fn tmp_is_a_directory_of_the_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let tmp = dir.path().join("tmp");
+        let path = crate::path::c_path(dir.path()).unwrap();
+        let rootfs = fd::open(fd::CWD, &path, libc::O_PATH | libc::O_DIRECTORY, 0).unwrap();
+        make_tmp(&rootfs).unwrap();
+        make_tmp(&rootfs).unwrap();
+        std::fs::remove_dir(&tmp).unwrap();
+        let refused = |why: &str| {
+            let text = format!("root.readonly: /tmp of the root file system is {why}: CRIU cannot");
+            let report = make_tmp(&rootfs).unwrap_err().report();
+            assert!(report.starts_with(&text), "{report}");
+            std::fs::remove_file(&tmp).unwrap();
+        };
+        std::os::unix::fs::symlink("/var/tmp", &tmp).unwrap();
+        refused("a link");
+        std::fs::write(&tmp, "").unwrap();
+        refused("not a directory");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -142,6 +142,9 @@ impl RestoreBuilder {
     /// Makes the container. Its processes go on where they were when the checkpoint was made. Runs the
     /// prestart and createRuntime hooks when the namespaces exist.
     ///
+    /// Makes missing mount points in the root file system, and a directory /tmp in one that is to be
+    /// read-only. They stay there, also after an error.
+    ///
     /// Standard streams that were pipes are connected with those of this builder.
     ///
     /// Errors: [`ErrorKind::AlreadyExists`]; [`ErrorKind::InvalidConfig`], [`ErrorKind::Unsupported`]:
