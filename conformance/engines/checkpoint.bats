@@ -317,15 +317,21 @@ no_criu() {
 	[ "$(head -n 1 "$BATS_TEST_TMPDIR/third")" -gt "$(tail -n 1 "$BATS_TEST_TMPDIR/second")" ]
 }
 
-@test "checkpoint: a mount whose directory became a link to /proc is not taken for it" {
+@test "checkpoint: a mount whose directory became a link to another mount is not taken for it" {
+	local other
 	bind "$BATS_TEST_TMPDIR/two" /work rw
 	bind "$BATS_TEST_TMPDIR/one" /work/ref rw
 	start
 	rmdir "$BATS_TEST_TMPDIR/two/ref"
-	ln -s /proc "$BATS_TEST_TMPDIR/two/ref"
-	run -1 checkpoint c
-	[[ $output == *'cannot checkpoint: the mount at '*'/work/ref'*' is now that at '*'/proc'* ]]
-	is c running
+	# A file system, a read-only path, and a masked one.
+	for other in /proc /proc/sys /sys/firmware; do
+		ln -s $other "$BATS_TEST_TMPDIR/two/ref"
+		run -1 checkpoint c
+		echo "$output"
+		[[ $output == *'cannot checkpoint: the mount at '*'/work/ref'*' is now that at '*"$other\\\""* ]]
+		is c running
+		rm "$BATS_TEST_TMPDIR/two/ref"
+	done
 }
 
 # Kills a command of the runtime at its system calls, at each one if SWEEP=all, otherwise at twelve

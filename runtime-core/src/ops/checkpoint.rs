@@ -209,8 +209,10 @@ impl CheckpointBuilder {
         // A pre-dump is of memory only.
         let named = external.iter().filter(|name| name.starts_with('/') && kind == RequestKind::Dump);
         let named = named.map(|name| NamedMount::open(&root, name)).collect::<Result<Vec<_>>>()?;
-        let own = record.own_mounts.iter().filter_map(|name| NamedMount::open(&root, name).ok());
-        let own: Vec<_> = own.collect();
+        let own = record.own_mounts.iter().map(|name| NamedMount::open(&root, name));
+        // No link leads to a mount that is gone.
+        let own = own.filter(|own| !matches!(own, Err(error) if error.kind() == ErrorKind::Unsupported));
+        let own = own.collect::<Result<Vec<_>>>()?;
         let mounts = Mounts::of(pid)?;
         if let Some(point) = mounts.id_mapped() {
             let text = format!("mount {point:?} is id-mapped, which a checkpoint cannot have");

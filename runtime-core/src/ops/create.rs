@@ -415,11 +415,17 @@ fn external(config: &Config) -> Vec<String> {
     joined.chain(binds).chain(nodes).collect()
 }
 
-/// Returns the destinations of the new file systems, for the record.
+/// The mount point of a container's terminal.
+const CONSOLE: &CStr = c"dev/console";
+
+/// Returns the places of all mounts that the container has beside those of config.json's binds, for the
+/// record: new file systems, the mounts of read-only and masked paths, and the terminal.
 fn own_mounts(config: &Config) -> Vec<String> {
     let is_new = |mount: &&Mount| matches!(mount.source, MountSource::New { .. });
-    let mounts = config.mounts.iter().filter(is_new);
-    mounts.map(|mount| format!("/{}", show(&mount.destination))).collect()
+    let new = config.mounts.iter().filter(is_new).map(|mount| mount.destination.as_c_str());
+    let paths = config.readonly_paths.iter().chain(&config.masked_paths).map(CString::as_c_str);
+    let console = config.process.terminal.as_ref().map(|_| CONSOLE);
+    new.chain(paths).chain(console).map(|path| format!("/{}", show(path))).collect()
 }
 
 /// Returns the destinations of the bind mounts that are read-only, for the record. Not of those that

@@ -65,7 +65,7 @@ pub(crate) struct Record {
     /// The destinations of bind mounts that config.json makes read-only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) read_only: Vec<String>,
-    /// The destinations of mounts that are not of the host.
+    /// The places of mounts that are not of the host, and of those that cover or restrict a path.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) own_mounts: Vec<String>,
     /// The names of the standard streams that the init began with: `pipe:[INODE]` or `/dev/pts/0`, or an
