@@ -43,36 +43,36 @@ impl Logger {
         command.env("CONTAINER_ID", id).env("CONTAINER_NAMESPACE", namespace);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         process::pass_fds(&mut command, vec![out_read, err_read, ready]).map_err(failed)?;
-        let child = command
+        let mut child = command
             .spawn()
             .map_err(|error| Status::io(&error, format_args!("starting the logger {program}")))?;
         // It has copies of the descriptors to pass.
         drop(command);
         let pid = i32::try_from(child.id()).unwrap_or(-1);
-        let pidfd = process::pidfd_open(pid).map_err(|errno| Status::io(&errno.into(), "pidfd_open"))?;
+        let pidfd = match process::pidfd_open(pid) {
+            Ok(pidfd) => pidfd,
+            Err(errno) => {
+                runtime_sys::ignore(child.kill());
+                tokio::task::spawn_blocking(move || child.wait());
+                return Err(Status::io(&errno.into(), "pidfd_open"));
+            }
+        };
         let mut logger = Logger { child, pidfd };
-        match timeout(READY, is_ready(ready_read)).await {
-            Ok(Ok(said)) if said || !strict => Ok((logger, Inputs { stdout, stderr })),
-            Ok(Err(error)) => Err(Status::io(&error, "reading from the logger")),
+        let error = match timeout(READY, is_ready(ready_read)).await {
+            Ok(Ok(said)) if said || !strict => return Ok((logger, Inputs { stdout, stderr })),
+            Ok(Err(error)) => Status::io(&error, "reading from the logger"),
             Ok(Ok(_)) => {
-                runtime_sys::ignore(logger.child.kill());
-                tokio::task::spawn_local(logger.end());
-                Err(Status::new(
-                    Code::Unknown,
-                    format!("the logger {program} has ended, or closed its descriptor 5"),
-                ))
+                let text = format!("the logger {program} has ended, or closed its descriptor 5");
+                Status::new(Code::Unknown, text)
             }
-            Err(_elapsed) => {
-                runtime_sys::ignore(logger.child.kill());
-                tokio::task::spawn_local(logger.end());
-                Err(Status::new(
-                    Code::DeadlineExceeded,
-                    format!(
-                        "the logger {program} is not ready after {READY:?}: it must close its descriptor 5"
-                    ),
-                ))
-            }
-        }
+            Err(_elapsed) => Status::new(
+                Code::DeadlineExceeded,
+                format!("the logger {program} is not ready after {READY:?}: it must close its descriptor 5"),
+            ),
+        };
+        runtime_sys::ignore(logger.child.kill());
+        tokio::task::spawn_local(logger.end());
+        Err(error)
     }
 
     /// Waits until the program has ended, as it should at the end of its input. After a while, asks it

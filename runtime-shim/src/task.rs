@@ -153,6 +153,16 @@ impl Task {
         })
     }
 
+    /// Closes the streams of all processes. Loggers have to be waited for.
+    pub(crate) fn close_streams(&self) {
+        let execs = self.execs.borrow();
+        for member in execs.values().chain([&self.init]) {
+            if let Some(streams) = member.streams.borrow_mut().take() {
+                streams.close();
+            }
+        }
+    }
+
     async fn until(&self, condition: impl Fn(&Self) -> bool) {
         loop {
             let changed = self.changed.notified();

@@ -127,8 +127,9 @@ impl Tasks {
         let events = Rc::clone(&self.events);
         let registry = Rc::clone(&self.registry);
         spawn_local(async move {
-            Rc::clone(&task).watch_init(process, events).await;
-            forget(&task, &registry).await;
+            let known = Rc::downgrade(&task);
+            task.watch_init(process, events).await;
+            forget(&known, &registry).await;
         });
         Ok(CreateTaskResponse { pid })
     }

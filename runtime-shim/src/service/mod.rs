@@ -235,12 +235,8 @@ impl Tasks {
                 let text = format!("{}: deleted, but its process has not ended after {END:?}", task.id);
                 return Err(Status::new(Code::DeadlineExceeded, text));
             }
-            // Of execs that were not deleted: their loggers have to be waited for.
-            for exec in task.execs.borrow().values() {
-                if let Some(streams) = exec.streams.borrow_mut().take() {
-                    streams.close();
-                }
-            }
+            // Of execs that were not deleted, too.
+            task.close_streams();
         }
         let pid = member.pid();
         let (exit_status, exited_at) = member.exit().map_or((0, None), |exit| (exit.status, Some(exit.at)));

@@ -10,7 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
@@ -151,10 +151,12 @@ impl Registry {
 
 /// Forgets a task whose container another program has deleted, and ends the shim after the last one.
 /// A containerd that cannot reach a shim after its restart runs `delete`, and never calls Delete.
-pub(super) async fn forget(task: &Rc<Task>, registry: &Registry) {
+pub(super) async fn forget(task: &Weak<Task>, registry: &Registry) {
     loop {
         tokio::time::sleep(CHECK).await;
-        if !registry.task(&task.id).is_some_and(|known| Rc::ptr_eq(&known, task)) {
+        // Delete ends the task, and its descriptors, while this sleeps.
+        let Some(task) = task.upgrade() else { return };
+        if !registry.task(&task.id).is_some_and(|known| Rc::ptr_eq(&known, &task)) {
             return;
         }
         let state = task.container.state();
@@ -162,9 +164,7 @@ pub(super) async fn forget(task: &Rc<Task>, registry: &Registry) {
             continue;
         }
         crate::log::warn(format_args!("{}: another program has deleted the container", task.id));
-        if let Some(streams) = task.init.streams.borrow_mut().take() {
-            streams.close();
-        }
+        task.close_streams();
         registry.tasks.borrow_mut().remove(&task.id);
         if registry.tasks.borrow().is_empty() {
             registry.close();

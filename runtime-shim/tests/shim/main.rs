@@ -655,6 +655,63 @@ fn the_logger_of_an_exec_that_was_not_deleted_is_waited_for() {
 }
 
 #[test]
+fn a_container_of_a_pod_that_another_program_has_deleted_leaves_no_logger() {
+    let containerd = Containerd::new();
+    let pod = |config: &mut serde_json::Value| {
+        let name = format!("forgotten-{}", std::process::id());
+        config["annotations"] = serde_json::json!({ "io.kubernetes.cri.sandbox-id": name });
+    };
+    let (first, second) = (Container::with(&["sleep"], pod), Container::with(&["sleep"], pod));
+    let (one, two) = (first.id.as_str(), second.id.as_str());
+    let shim = containerd.start(one, &first.bundle());
+    assert_eq!(containerd.start(two, &second.bundle()).socket, shim.socket);
+    let mut pid = 0;
+    for (container, id) in [(&first, one), (&second, two)] {
+        shim.create(&container.request()).unwrap();
+        pid = shim.start(id, "").unwrap().pid;
+    }
+    let script = first.beside("logger");
+    std::fs::write(&script, "#!/bin/sh
+exec 5>&-
+exec cat <&3 >/dev/null
+").unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let request =
+        ExecProcessRequest { stdout: format!("binary://{script}"), ..exec_request(one, "x", &["exit", "0"]) };
+    let _added: Empty = shim.call("Exec", &request).unwrap();
+    shim.start(one, "x").unwrap();
+    shim.wait(one, "x").unwrap();
+    assert!(containerd.command(one, &first.bundle(), "delete").status.success());
+    let children = format!("/proc/{0}/task/{0}/children", shim.pid());
+    // That of the second container is left.
+    until(|| std::fs::read_to_string(&children).unwrap().trim() == pid.to_string());
+    end(&shim, two);
+}
+
+#[test]
+fn a_task_keeps_no_descriptor_after_delete() {
+    let containerd = Containerd::new();
+    let container = Container::new(&["sleep"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    let descriptors = format!("/proc/{}/fd", shim.pid());
+    let count = || std::fs::read_dir(&descriptors).unwrap().count();
+    // With the connection for events.
+    for _ in 0..2 {
+        shim.create(&container.request()).unwrap();
+        shim.delete(id, "").unwrap();
+    }
+    std::thread::sleep(Duration::from_secs(6));
+    let before = count();
+    shim.create(&container.request()).unwrap();
+    shim.delete(id, "").unwrap();
+    let deleted = Instant::now();
+    until(|| count() <= before);
+    assert!(deleted.elapsed() < Duration::from_secs(3), "{:?}", deleted.elapsed());
+    shim.shut_down();
+}
+
+#[test]
 fn an_idle_shim_has_one_thread_and_is_not_dumpable() {
     use std::os::unix::fs::MetadataExt;
     let mut containerd = Containerd::new();
