@@ -98,6 +98,9 @@ impl Tasks {
 
     async fn start(&self, request: ProcessRequest) -> Result<StartResponse> {
         let (task, member) = self.member(&request.id, &request.exec_id)?;
+        if member.deleting.get() || task.init.deleting.get() {
+            return Err(being_deleted(&request));
+        }
         if member.exit().is_some() || member.started.replace(true) {
             let text = format!("cannot start {}: it has been started already", named(&request));
             return Err(Status::new(Code::FailedPrecondition, text));
@@ -206,14 +209,12 @@ impl Tasks {
             }
         }
         if member.deleting.replace(true) {
-            let text = format!("{} is being deleted", named(&request));
-            return Err(Status::new(Code::FailedPrecondition, text));
+            return Err(being_deleted(&request));
         }
-        let streams = member.streams.borrow_mut().take();
+        // A container that waits for start keeps them until it is deleted, which can fail.
+        let streams = if member.exit().is_some() { member.streams.borrow_mut().take() } else { None };
         if let Some(mut streams) = streams {
-            if member.exit().is_some() {
-                streams.drain().await;
-            }
+            streams.drain().await;
             streams.close();
         }
         if is_init {
@@ -443,6 +444,10 @@ impl Tasks {
 
 fn named(request: &ProcessRequest) -> &str {
     if request.exec_id.is_empty() { &request.id } else { &request.exec_id }
+}
+
+fn being_deleted(request: &ProcessRequest) -> Status {
+    Status::new(Code::FailedPrecondition, format!("{} is being deleted", named(request)))
 }
 
 /// Makes the error of a call that has panicked, in a build that goes on then.

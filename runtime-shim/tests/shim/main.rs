@@ -577,6 +577,33 @@ fn delete_ends_a_creation_and_a_shutdown_that_came_too_early_is_remembered() {
 }
 
 #[test]
+fn nothing_starts_while_its_container_is_being_deleted() {
+    let containerd = Containerd::new();
+    let directory = tempfile::tempdir().unwrap();
+    let mark = directory.path().join("mark");
+    let container = Container::with(&["sleep"], |config| {
+        let script = format!("echo > {}; exec sleep 3", mark.display());
+        let hook = serde_json::json!({ "path": "/bin/sh", "args": ["sh", "-c", script] });
+        config["hooks"] = serde_json::json!({ "poststop": [hook] });
+    });
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    shim.create(&container.request()).unwrap();
+    let _added: Empty = shim.call("Exec", &exec_request(id, "x", &["sleep"])).unwrap();
+    let mut call = UnixStream::connect(&shim.socket).unwrap();
+    let request = proto::task::ProcessRequest { id: id.to_owned(), exec_id: String::new() };
+    containerd::send(&mut call, "Delete", &request);
+    until(|| mark.exists());
+    for exec_id in ["", "x"] {
+        let (code, text) = shim.start(id, exec_id).unwrap_err();
+        assert!(code == FAILED_PRECONDITION && text.ends_with("is being deleted"), "{code} {text}");
+    }
+    let (_, answer) = containerd::read_frame(&mut call).unwrap();
+    assert!(proto::rpc::Response::decode(answer.as_slice()).unwrap().status.is_none_or(|it| it.code == 0));
+    shim.shut_down();
+}
+
+#[test]
 fn a_shim_that_ends_creates_nothing() {
     let containerd = Containerd::new();
     containerd.go_away();
