@@ -698,10 +698,14 @@ fn a_container_of_a_pod_that_another_program_has_deleted_leaves_no_logger() {
         pid = shim.start(id, "").unwrap().pid;
     }
     let script = first.beside("logger");
-    std::fs::write(&script, "#!/bin/sh
+    std::fs::write(
+        &script,
+        "#!/bin/sh
 exec 5>&-
 exec cat <&3 >/dev/null
-").unwrap();
+",
+    )
+    .unwrap();
     std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let request =
         ExecProcessRequest { stdout: format!("binary://{script}"), ..exec_request(one, "x", &["exit", "0"]) };
