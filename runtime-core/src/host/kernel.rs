@@ -104,7 +104,7 @@ const USERS_USERNS: Topic = optional(
 );
 const APPARMOR_USERNS: &str = "AppArmor takes the capabilities away: give the runtime a profile with `userns,`, or sysctl kernel.apparmor_restrict_unprivileged_userns=0";
 
-const PROC: Topic = required(
+const PROC: Topic = optional(
     "procfs.fresh",
     "a container with a pid namespace of its own gets no /proc",
     "give the outer container a procfs without mounts over it (LXC, Incus: security.nesting=true; Docker: --security-opt systempaths=unconfined)",
