@@ -157,8 +157,9 @@ fn a_program_that_a_mount_may_bring_is_a_warning() {
 #[test]
 fn a_rootfs_that_cannot_be_used_is_named() {
     fails(&bundle(|config| config["root"]["path"] = json!("none")), "root.path", "/none: no such file");
+    let may_gain = bundle(|config| config["process"]["noNewPrivileges"] = json!(false));
     let bundle = bundle(|_| ());
-    let check = |options: &str| {
+    let check = |bundle: &Bundle, options: &str| {
         let runtime = runtime();
         let script = format!(
             "mount --bind $BUNDLE/rootfs $BUNDLE/rootfs; mount -o remount,bind,{options} $BUNDLE/rootfs
@@ -169,10 +170,13 @@ fn a_rootfs_that_cannot_be_used_is_named() {
         command.env("RUNTIME", runtime.program()).env("STATE", runtime.root()).env("BUNDLE", bundle.path());
         answer(command)
     };
-    let answer = check("noexec");
+    let answer = check(&bundle, "noexec");
     assert!(findings(&answer)[0]["text"].as_str().unwrap().contains("noexec"), "{:?}", findings(&answer));
     assert_eq!(answer.status, 4);
-    assert_eq!(check("nosuid").status, 0, "the process has no_new_privs");
+    assert_eq!(check(&bundle, "nosuid").status, 0, "the process has no_new_privs");
+    let answer = check(&may_gain, "nosuid");
+    assert!(findings(&answer)[0]["text"].as_str().unwrap().contains("nosuid"), "{:?}", findings(&answer));
+    assert_eq!((findings(&answer).len(), answer.status), (1, 2));
 }
 
 #[test]

@@ -169,6 +169,7 @@ impl Check<'_> {
             Ok(root) => {
                 self.mounts(&config, &rootfs, &root);
                 self.program(&config, &root);
+                self.root_options(&config, &root);
             }
         }
         self.hooks(&config);
@@ -451,10 +452,11 @@ impl Check<'_> {
             ),
             false => self.fails("process.args[0]", fault.text, fault.hint),
         }
-        if let Ok(flags) = fd::mount_flags(root)
-            && flags & libc::ST_NOSUID != 0
-            && !process.no_new_privileges
-        {
+    }
+
+    fn root_options(&mut self, config: &Config, root: &OwnedFd) {
+        let is_nosuid = fd::mount_flags(root).is_ok_and(|flags| flags & libc::ST_NOSUID != 0);
+        if is_nosuid && !config.process.no_new_privileges {
             self.warns(
                 "root.path",
                 "is on a nosuid mount: setuid programs and file capabilities have no effect",
