@@ -313,6 +313,11 @@ fn the_state_directory_is_best_on_a_tmpfs() {
     let on_tmpfs = on("mount -t tmpfs -o noexec,nosuid tmpfs /mnt; STATE=/mnt/none/yet");
     on_tmpfs.expect("state.directory", "works", "/mnt/none/yet (to be made in /mnt), nosuid,noexec");
     on("STATE=/var/tmp").expect("state.directory", "limited", "not on a tmpfs");
+    for (options, words) in [("uid=4321", "belongs to user 4321"), ("mode=777", "can be changed by others")] {
+        let refused = on(&format!("mount -t tmpfs -o {options} tmpfs /mnt; STATE=/mnt"));
+        refused.expect("state.directory", "missing", words);
+        assert_eq!(refused.status, 4);
+    }
     let read_only = on("mount -t tmpfs -o ro tmpfs /mnt; STATE=/mnt/state");
     read_only.expect("state.directory", "missing", "read-only file system");
     assert_eq!(read_only.status, 4);

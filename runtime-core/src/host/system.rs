@@ -9,7 +9,9 @@ use crate::config::caps;
 use crate::criu::Criu;
 use crate::path::proc;
 use crate::prepare::labels;
+use crate::state::owner::check_owner;
 use crate::values::RLIMITS;
+use nix::sys::stat::fstat;
 use nix::unistd::geteuid;
 use runtime_sys::{Errno, cred, fd, process};
 use std::os::fd::OwnedFd;
@@ -141,6 +143,12 @@ fn directory(state: &Path) -> Row {
     };
     if let Err(errno) = fd::access(&dir, c"", libc::W_OK, libc::AT_EACCESS | libc::AT_EMPTY_PATH) {
         return STATE.row(Fitness::Missing, format!("{at}: {}", text(errno)));
+    }
+    if path == state
+        && let Ok(st) = fstat(&dir)
+        && let Err(error) = check_owner(&st, || at.clone())
+    {
+        return STATE.row(Fitness::Missing, reason(&error));
     }
     let found = format!("{at}, {}", flags(&dir));
     match fd::filesystem(&dir) {

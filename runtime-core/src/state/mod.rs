@@ -3,7 +3,7 @@
 
 pub(crate) mod entry;
 pub(crate) mod filter;
-mod owner;
+pub(crate) mod owner;
 pub(crate) mod pid_file;
 pub(crate) mod process;
 pub(crate) mod record;

@@ -7,7 +7,7 @@ use nix::unistd::{getegid, geteuid};
 /// Refuses a file or directory that users other than root and the caller can change. A record
 /// tells which processes to kill, which directories to remove and which hooks to run, all with
 /// the caller's rights. A world-writable directory has to be sticky, like /tmp.
-pub(super) fn check_owner(st: &libc::stat, what: impl FnOnce() -> String) -> Result<()> {
+pub(crate) fn check_owner(st: &libc::stat, what: impl FnOnce() -> String) -> Result<()> {
     let refuse = |why: String| {
         Err(Error::new(ErrorKind::System, format!("{} {why}", what()))
             .with_hint("a record decides what is killed, removed and run, so it must belong to the caller"))
