@@ -315,14 +315,18 @@ fn a_user_is_told_what_only_root_may() {
         { "containerID": 0, "hostID": 4321, "size": 1 }, { "containerID": 1, "hostID": 100_000, "size": 1000 },
     ]));
     let ranges = "echo 4321:100000:RANGE >/mnt/range; for f in subuid subgid; do mount --bind /mnt/range /etc/$f; done";
-    let short = by_user(&many, &ranges.replace("RANGE", "999"));
-    assert!(
-        texts(&short).contains("linux.uidMappings: the ids 100000 to 100999 are not the user's"),
-        "{}",
-        texts(&short)
-    );
-    let enough = by_user(&many, &ranges.replace("RANGE", "1000"));
-    assert!(!texts(&enough).contains("are not the user's"), "{}", texts(&enough));
+    // A directory on the network may know the name, and so other ranges.
+    let nameless = texts(&by_user(&many, &ranges.replace("RANGE", "999")));
+    let ids = "linux.uidMappings: the ids 100000 to 100999";
+    assert!(nameless.contains(&format!("{ids} may not be the user's")), "{nameless}");
+    let named = "mount -t tmpfs x /srv; echo 'name:x:4321:4321::/:' >/srv/passwd; mount --bind /srv/passwd /etc/passwd; ";
+    let with_name = |ranges: &str| texts(&by_user(&many, &format!("{named}{ranges}")));
+    let short = with_name(&ranges.replace("RANGE", "999"));
+    assert!(short.contains(&format!("{ids} are not the user's")), "{short}");
+    let enough = with_name(&ranges.replace("RANGE", "1000"));
+    assert!(!enough.contains("the user's"), "{enough}");
+    let adjacent = "printf '4321:100000:400\\n4321:100400:600\\n' >/mnt/range; for f in subuid subgid; do mount --bind /mnt/range /etc/$f; done";
+    assert!(!with_name(adjacent).contains("the user's"), "{}", with_name(adjacent));
 }
 
 #[test]

@@ -374,7 +374,15 @@ fn the_ranges_of_a_user_are_counted() {
     };
     with("4321:100000:65536").expect("users.subuid", "works", "65536 ids");
     with("4321:100000:1000").expect("users.subuid", "limited", "only 1000 ids");
-    with("other:100000:65536").expect("users.subuid", "missing", "no range for user");
+    let other = with("other:100000:65536");
+    other.expect("users.subuid", "unknown", "user 4321 has no name in /etc/passwd");
+    let named = "mount -t tmpfs x /srv; echo 'name:x:4321:4321::/:' >/srv/passwd; mount --bind /srv/passwd /etc/passwd; ";
+    let answer = on(&format!(
+        "{named}mount -t tmpfs x /mnt; cp \"$RUNTIME\" /mnt/runtime; RUNTIME=/mnt/runtime
+             echo other:1:1 >/mnt/range; mount --bind /mnt/range /etc/subuid
+             by='setpriv --reuid=4321 --regid=4321 --clear-groups'"
+    ));
+    answer.expect("users.subuid", "missing", "no range for user name");
 }
 
 #[test]

@@ -43,11 +43,15 @@ fn ids(topic: Topic, file: &CStr, caller: &Caller) -> Row {
         };
     }
     let user = user_name(&files::etc(c"/etc/passwd"), caller.uid);
-    let ranges = ranges(&text, user.as_deref(), caller.uid);
+    let OwnRanges { ranges, unseen } = own_ranges(file, caller.uid);
     let count: u64 = ranges.iter().map(|(_, count)| u64::from(*count)).sum();
     let found = format!("{count} ids in {name}");
+    match (count, unseen) {
+        (IDS.., _) => return topic.works(found),
+        (0, Some(why)) => return topic.row(Fitness::Unknown, format!("no range is seen in {name}: {why}")),
+        _ => {}
+    }
     match count {
-        IDS.. => topic.works(found),
         0 => topic.row(
             Fitness::Missing,
             format!("no range for user {} in {name}", user.unwrap_or(caller.uid.to_string())),
@@ -56,10 +60,54 @@ fn ids(topic: Topic, file: &CStr, caller: &Caller) -> Row {
     }
 }
 
-/// Returns the ranges of ids that the calling user may map besides its own: first id, number.
-pub(crate) fn own_ranges(file: &CStr, uid: u32) -> Vec<(u32, u32)> {
-    let user = user_name(&files::etc(c"/etc/passwd"), uid);
-    ranges(&files::etc(file), user.as_deref(), uid)
+/// The ranges of ids that the calling user may map besides its own.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct OwnRanges {
+    /// The first id and the number of ids of each range in the file.
+    pub(crate) ranges: Vec<(u32, u32)>,
+    /// The reason why the user may have ranges that are not seen.
+    pub(crate) unseen: Option<String>,
+}
+
+impl OwnRanges {
+    /// Returns whether the user may map these ids. A range may begin where another ends, as for
+    /// newuidmap(1).
+    pub(crate) fn contain(&self, start: u32, count: u32) -> bool {
+        let mut next = u64::from(start);
+        let end = next + u64::from(count);
+        while next < end {
+            let ends = self.ranges.iter().map(|(start, count)| {
+                let start = u64::from(*start);
+                (start..start + u64::from(*count)).contains(&next).then(|| start + u64::from(*count))
+            });
+            let Some(reached) = ends.flatten().max() else { return false };
+            next = reached;
+        }
+        true
+    }
+}
+
+/// Returns the ranges of the calling user in this file.
+pub(crate) fn own_ranges(file: &CStr, uid: u32) -> OwnRanges {
+    let [passwd, switch, text] = [c"/etc/passwd", c"/etc/nsswitch.conf", file].map(files::etc);
+    ranges_of(&text, &passwd, &switch, uid)
+}
+
+fn ranges_of(text: &str, passwd: &str, switch: &str, uid: u32) -> OwnRanges {
+    if let Some(source) = subid_source(switch) {
+        let unseen = format!("/etc/nsswitch.conf has `subid: {source}`");
+        return OwnRanges { ranges: Vec::new(), unseen: Some(unseen) };
+    }
+    let user = user_name(passwd, uid);
+    let unseen = user.is_none().then(|| format!("user {uid} has no name in /etc/passwd"));
+    OwnRanges { ranges: ranges(text, user.as_deref(), uid), unseen }
+}
+
+/// Returns the source of ranges in an nsswitch.conf, unless it is the files.
+fn subid_source(switch: &str) -> Option<String> {
+    let line = switch.lines().find_map(|line| line.trim_start().strip_prefix("subid:"))?;
+    let source = line.split('#').next().unwrap_or_default().trim();
+    (source != "files").then(|| source.to_owned())
 }
 
 fn entries(text: &str) -> impl Iterator<Item = (&str, u32, u32)> {
@@ -131,6 +179,29 @@ mod tests {
         assert_eq!(ranges(text, Some("alice"), 1000), [(100_000, 65_536), (300_000, 10)]);
         assert_eq!(ranges(text, None, 1), []);
         assert_eq!(users(text), 3);
+    }
+
+    #[test]
+    fn adjacent_ranges_are_one() {
+        let ranges = vec![(300, 100), (100, 100), (200, 100), (500, 10), (u32::MAX, 1)];
+        let ranges = OwnRanges { ranges, unseen: None };
+        assert!(ranges.contain(100, 300) && ranges.contain(150, 250) && ranges.contain(509, 1));
+        assert!(!ranges.contain(100, 301) && !ranges.contain(99, 2) && !ranges.contain(505, 6));
+        assert!(ranges.contain(u32::MAX, 1) && !ranges.contain(u32::MAX, 2));
+    }
+
+    #[test]
+    fn ranges_of_a_directory_are_not_seen() {
+        let (text, passwd) = ("alice:100:10\n1000:200:10\n", "alice:x:1000:1000::/:\n");
+        let of = |passwd, switch| ranges_of(text, passwd, switch, 1000);
+        let both = OwnRanges { ranges: vec![(100, 10), (200, 10)], unseen: None };
+        assert_eq!(of(passwd, "passwd: sss\n"), both);
+        assert_eq!(of(passwd, "subid: files # only\n"), both);
+        assert!(of(passwd, "subid: sss\n").ranges.is_empty());
+        assert!(of(passwd, "subid:\tsss\n").unseen.unwrap().contains("subid: sss"));
+        let nameless = of("", "");
+        assert_eq!(nameless.ranges, [(200, 10)]);
+        assert!(nameless.unseen.unwrap().contains("no name"));
     }
 
     #[test]

@@ -241,14 +241,21 @@ impl Check<'_> {
             self.needs(helper, field);
             let ranges = host::users::own_ranges(file, self.report.caller.uid);
             for range in map.iter().filter(|range| !(range.size == 1 && range.outside == own)) {
-                if !ranges.iter().any(|(start, count)| is_within(range, *start, *count)) {
-                    let text = format!(
-                        "the ids {} to {} are not the user's: {}",
-                        range.outside,
-                        u64::from(range.outside) + u64::from(range.size) - 1,
-                        show(file)
-                    );
-                    self.fails(field, text, "usermod --add-subuids, --add-subgids");
+                if ranges.contain(range.outside, range.size) {
+                    continue;
+                }
+                let last = u64::from(range.outside) + u64::from(range.size) - 1;
+                let ids = format!("the ids {} to {last}", range.outside);
+                let hint = "usermod --add-subuids, --add-subgids";
+                match &ranges.unseen {
+                    None => self.fails(field, format!("{ids} are not the user's: {}", show(file)), hint),
+                    Some(why) => {
+                        self.warns(
+                            field,
+                            format!("{ids} may not be the user's: {}: {why}", show(file)),
+                            hint,
+                        );
+                    }
                 }
             }
         }
@@ -516,9 +523,4 @@ fn open_source(path: &CStr, follow: Follow, rootfs: &str, root: &OwnedFd) -> run
         Some(inside) => Root::new(root).open(&c_str(inside)?, flags),
         None => fd::open_follow(fd::CWD, path, flags, 0),
     }
-}
-
-fn is_within(range: &IdRange, start: u32, count: u32) -> bool {
-    let end = |start: u32, count: u32| u64::from(start) + u64::from(count);
-    range.outside >= start && end(range.outside, range.size) <= end(start, count)
 }
