@@ -31,9 +31,9 @@ pub(crate) struct Names {
 }
 
 /// The process that the streams are for.
-pub(crate) struct Owner<'a> {
-    pub(crate) id: &'a str,
-    pub(crate) namespace: &'a str,
+pub(crate) struct Owner {
+    pub(crate) id: String,
+    pub(crate) namespace: String,
     /// The owner and the group of pipes (the options IoUid and IoGid).
     pub(crate) ids: (u32, u32),
     /// A security module confines the process: it may not get a fifo of the host.
@@ -73,8 +73,33 @@ const DRAIN: Duration = Duration::from_secs(5);
 const PIECE: usize = 8192;
 
 impl Streams {
+    /// Opens the streams, unless `cancelled` comes first: a program may be slow to be ready, and a file
+    /// system may hang. What is opened after that is closed again.
+    pub(crate) async fn open_unless(
+        cancelled: impl Future<Output = ()>,
+        names: Names,
+        owner: Owner,
+    ) -> Result<(Self, Theirs)> {
+        let mut opening = spawn_local(async move { Self::open(&names, &owner).await });
+        tokio::select! {
+            biased;
+            () = cancelled => {
+                spawn_local(async move {
+                    if let Ok(Ok((streams, theirs))) = opening.await {
+                        drop(theirs);
+                        streams.close();
+                    }
+                });
+                Err(Status::new(Code::Cancelled, "cancelled while the standard streams were opened"))
+            }
+            opened = &mut opening => {
+                opened.unwrap_or_else(|panic| Err(Status::new(Code::Unknown, panic.to_string())))
+            }
+        }
+    }
+
     /// Opens the streams.
-    pub(crate) async fn open(names: &Names, owner: &Owner<'_>) -> Result<(Self, Theirs)> {
+    pub(crate) async fn open(names: &Names, owner: &Owner) -> Result<(Self, Theirs)> {
         let mut streams = Streams::default();
         let mut theirs = Theirs { stdin: Stdio::Null, stdout: Stdio::Null, stderr: Stdio::Null };
         match streams.open_all(names, owner, &mut theirs).await {
@@ -87,13 +112,13 @@ impl Streams {
         }
     }
 
-    async fn open_all(&mut self, names: &Names, owner: &Owner<'_>, theirs: &mut Theirs) -> Result<()> {
+    async fn open_all(&mut self, names: &Names, owner: &Owner, theirs: &mut Theirs) -> Result<()> {
         let (scheme, _) = names.stdout.split_once("://").unwrap_or(("fifo", ""));
         let logger = match scheme {
             "binary" | "binary-v2" => {
                 let strict = scheme == "binary-v2";
                 let (logger, inputs) =
-                    Logger::start(&names.stdout, owner.id, owner.namespace, strict).await?;
+                    Logger::start(&names.stdout, &owner.id, &owner.namespace, strict).await?;
                 self.logger = Some(logger);
                 Some(inputs)
             }
@@ -144,7 +169,7 @@ impl Streams {
         Ok(())
     }
 
-    async fn open_output(&mut self, name: &str, owner: &Owner<'_>) -> Result<OwnedFd> {
+    async fn open_output(&mut self, name: &str, owner: &Owner) -> Result<OwnedFd> {
         let theirs = match Place::of(name)? {
             Place::Fifo(path) if !owner.confined && !owner.is_exec => {
                 // With a reader, even if it is the shim alone, the second call does not wait.
@@ -321,7 +346,7 @@ fn open_input(name: &str, flags: i32) -> Result<(OwnedFd, OwnedFd)> {
     Ok((read, write))
 }
 
-fn own(file: impl AsFd, owner: &Owner<'_>) -> Result<()> {
+fn own(file: impl AsFd, owner: &Owner) -> Result<()> {
     let (uid, gid) = owner.ids;
     if owner.ids == (0, 0) {
         return Ok(());
@@ -430,7 +455,8 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         tokio::task::LocalSet::new().block_on(&runtime, async {
             for (confined, is_exec) in [(true, false), (false, false), (false, true)] {
-                let owner = Owner { id: "c", namespace: "n", ids: (0, 0), confined, is_exec };
+                let owner =
+                    Owner { id: "c".to_owned(), namespace: "n".to_owned(), ids: (0, 0), confined, is_exec };
                 let (mut streams, theirs) = Streams::open(&names, &owner).await.unwrap();
                 assert_eq!(place_of(&theirs.stdin).to_str() != Some(&names.stdin), confined);
                 assert_eq!(place_of(&theirs.stdout).to_str() != Some(&names.stdout), confined || is_exec);

@@ -57,14 +57,15 @@ impl Tasks {
             make_rootfs(bundle)?;
             builder = builder.rootfs_mounts(request.rootfs.iter().map(mount_of));
         }
+        let stream_ids = (options.io_uid, options.io_gid);
         let owner = Owner {
-            id: &request.id,
-            namespace: &self.namespace,
-            ids: (options.io_uid, options.io_gid),
+            id: request.id.clone(),
+            namespace: self.namespace.clone(),
+            ids: stream_ids,
             confined,
             is_exec: false,
         };
-        let (mut streams, theirs) = Streams::open(&names, &owner).await?;
+        let (mut streams, theirs) = Streams::open_unless(reserved.cancelled(), names.clone(), owner).await?;
         let mut process = match make(builder, names.terminal, theirs).await {
             Ok(process) => process,
             Err(error) => {
@@ -90,7 +91,7 @@ impl Tasks {
             container,
             init: Rc::new(member),
             execs: RefCell::default(),
-            stream_ids: owner.ids,
+            stream_ids,
             confined,
             pausing: Cell::new(false),
             starting: Cell::new(false),

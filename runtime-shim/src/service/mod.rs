@@ -162,8 +162,8 @@ impl Tasks {
 
     async fn spawn(&self, task: &Task, member: &Member, program: spec::Process) -> Result<Process> {
         let owner = Owner {
-            id: &member.id,
-            namespace: &self.namespace,
+            id: member.id.clone(),
+            namespace: self.namespace.clone(),
             ids: task.stream_ids,
             confined: task.confined || is_confined(&program),
             is_exec: true,

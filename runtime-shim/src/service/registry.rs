@@ -41,6 +41,7 @@ pub(super) enum Slot {
 pub(super) struct Creation {
     /// The writing end of the pipe that cancels the operation of the library.
     cancel: OwnedFd,
+    cancelled: Cell<bool>,
     over: Cell<bool>,
     changed: Notify,
 }
@@ -50,6 +51,19 @@ pub(super) struct Reserved {
     registry: Rc<Registry>,
     id: String,
     creation: Rc<Creation>,
+}
+
+impl Reserved {
+    /// Waits until the creation is cancelled.
+    pub(super) async fn cancelled(&self) {
+        loop {
+            let changed = self.creation.changed.notified();
+            if self.creation.cancelled.get() {
+                return;
+            }
+            changed.await;
+        }
+    }
 }
 
 impl Drop for Reserved {
@@ -124,7 +138,12 @@ impl Registry {
             return Err(Status::new(Code::AlreadyExists, format!("task {id}: already exists")));
         }
         let (event, cancel) = fd::pipe().map_err(|errno| Status::io(&errno.into(), "pipe2"))?;
-        let creation = Rc::new(Creation { cancel, over: Cell::new(false), changed: Notify::new() });
+        let creation = Rc::new(Creation {
+            cancel,
+            cancelled: Cell::new(false),
+            over: Cell::new(false),
+            changed: Notify::new(),
+        });
         tasks.insert(id.to_owned(), Slot::Creating(Rc::clone(&creation)));
         // An earlier Shutdown was for the tasks before this one.
         self.end_wanted.set(false);
@@ -139,6 +158,8 @@ impl Registry {
         };
         // A second Delete writes once more, and the pipe takes it.
         runtime_sys::ignore(fd::write(&creation.cancel, &[0]));
+        creation.cancelled.set(true);
+        creation.changed.notify_waiters();
         loop {
             let changed = creation.changed.notified();
             if creation.over.get() {

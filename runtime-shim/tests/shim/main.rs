@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 // The codes of gRPC that containerd tells apart.
 const INVALID_ARGUMENT: i32 = 3;
+const CANCELLED: i32 = 1;
 const UNKNOWN: i32 = 2;
 const NOT_FOUND: i32 = 5;
 const ALREADY_EXISTS: i32 = 6;
@@ -574,6 +575,32 @@ fn delete_ends_a_creation_and_a_shutdown_that_came_too_early_is_remembered() {
     until(|| !Path::new(&format!("/proc/{pid}/exe")).exists());
     assert!(begin.elapsed() < Duration::from_secs(30));
     assert!(!shim.socket.exists() && !has_process_of(id));
+}
+
+#[test]
+fn delete_does_not_wait_for_a_logger_that_is_not_ready() {
+    let containerd = Containerd::new();
+    let container = Container::new(&["sleep"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    let (script, mark) = (container.beside("logger"), container.beside("mark"));
+    std::fs::write(&script, format!("#!/bin/sh\necho >{mark}\nexec sleep 60\n")).unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut call = UnixStream::connect(&shim.socket).unwrap();
+    let stdout = format!("binary://{script}");
+    containerd::send(&mut call, "Create", &CreateTaskRequest { stdout, ..container.request() });
+    until(|| Path::new(&mark).exists());
+    let begin = Instant::now();
+    assert_eq!(code(shim.delete(id, "")), NOT_FOUND);
+    let (_, answer) = containerd::read_frame(&mut call).unwrap();
+    assert_eq!(proto::rpc::Response::decode(answer.as_slice()).unwrap().status.unwrap().code, CANCELLED);
+    // The logger has ten seconds to be ready.
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    shim.create(&container.request()).unwrap();
+    shim.delete(id, "").unwrap();
+    let children = format!("/proc/{0}/task/{0}/children", shim.pid());
+    until(|| std::fs::read_to_string(&children).unwrap().is_empty());
+    shim.shut_down();
 }
 
 #[test]
