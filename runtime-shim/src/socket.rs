@@ -5,10 +5,10 @@ use crate::status::{Result, Status};
 use runtime_sys::{fd, text};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +17,10 @@ pub(crate) const DIRECTORY: &str = "/run/containerd/s";
 
 /// The time for a shim to take a connection.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The time for the kernel to close the socket of a shim that was killed.
+const ENDING: Duration = Duration::from_millis(200);
+const TRIES: usize = 3;
 
 /// Returns the path of the socket for a group in a namespace of the containerd at `address`.
 pub(crate) fn path(directory: &str, address: &str, namespace: &str, group: &str) -> PathBuf {
@@ -52,16 +56,40 @@ fn bind(path: &Path) -> Result<Option<UnixListener>> {
     bound.map(Some).map_err(|error| Status::io(&error, format_args!("bind {}", path.display())))
 }
 
-/// Removes the socket at `path` if no shim listens on it.
+/// Removes the socket at `path` if no shim listens on it. A shim that was just killed may not have closed
+/// it: the end of a connection tells that.
 pub(crate) fn remove_dead(path: &Path) -> Result<()> {
     let _locked = lock(path)?;
-    if is_dead(path) { remove_file(path) } else { Ok(()) }
+    for _ in 0..TRIES {
+        match connect(path) {
+            Ok(connection) if !has_end(&connection) => return Ok(()),
+            Ok(_) => {}
+            Err(errno) if is_of_the_dead(errno) => return remove_file(path),
+            Err(_) => return Ok(()),
+        }
+    }
+    Ok(())
 }
 
-/// Returns true if nobody listens on the socket. A shim that is too busy to take a connection lives.
+/// Returns true if nobody listens on the socket, or it is gone by now. A shim that is too busy to take a
+/// connection lives.
 fn is_dead(path: &Path) -> bool {
-    let connected = runtime_sys::socket::connect_within(path.as_os_str().as_encoded_bytes(), PATIENCE);
-    matches!(connected, Err(runtime_sys::Errno::ECONNREFUSED))
+    connect(path).is_err_and(is_of_the_dead)
+}
+
+fn connect(path: &Path) -> runtime_sys::Result<UnixStream> {
+    runtime_sys::socket::connect_within(path.as_os_str().as_encoded_bytes(), PATIENCE).map(UnixStream::from)
+}
+
+fn is_of_the_dead(errno: runtime_sys::Errno) -> bool {
+    matches!(errno, runtime_sys::Errno::ECONNREFUSED | runtime_sys::Errno::ENOENT)
+}
+
+/// Returns true if a connection, on which a shim says nothing first, ends within a short time.
+fn has_end(connection: &UnixStream) -> bool {
+    let mut connection = connection;
+    let ended = connection.set_read_timeout(Some(ENDING)).and_then(|()| connection.read(&mut [0]));
+    ended.map_or_else(|error| error.kind() == io::ErrorKind::ConnectionReset, |length| length == 0)
 }
 
 /// Removes the socket of this shim.
@@ -118,9 +146,17 @@ mod tests {
         assert!(std::fs::symlink_metadata(&path).is_ok());
         drop(first);
         let second = listen(&path).unwrap().unwrap();
-        drop(second);
+        // As a shim that was killed, and whose descriptors are being closed.
+        let ending = std::thread::spawn(move || {
+            std::thread::sleep(ENDING / 4);
+            drop(second);
+        });
         remove_dead(&path).unwrap();
         assert!(std::fs::symlink_metadata(&path).is_err());
+        ending.join().unwrap();
         remove_dead(&path).unwrap();
+        // Like a socket that is removed after bind(2) has found it.
+        std::os::unix::fs::symlink("nowhere", &path).unwrap();
+        assert!(listen(&path).unwrap().is_some());
     }
 }
