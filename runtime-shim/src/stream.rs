@@ -13,7 +13,7 @@ use runtime_sys::{fd, text, tty};
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::fchown;
+use std::os::unix::fs::{DirBuilderExt, fchown};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -307,7 +307,9 @@ fn is_fifo(path: &str) -> Result<bool> {
 /// its reader could delay the end of the container.
 fn open_file(path: &str) -> Result<OwnedFd> {
     if let Some((dir, _)) = path.rsplit_once('/') {
-        std::fs::create_dir_all(dir).map_err(|error| Status::io(&error, format_args!("mkdir {dir}")))?;
+        // The umask is inherited from containerd: none makes it writable for others.
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o755).create(dir);
+        made.map_err(|error| Status::io(&error, format_args!("mkdir {dir}")))?;
     }
     let invalid =
         || Status::new(Code::InvalidArgument, format!("{path}: expected a regular file, or fifo://"));

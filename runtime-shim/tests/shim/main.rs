@@ -328,7 +328,10 @@ fn output_goes_to_a_file_and_to_a_program() {
     let containerd = Containerd::new();
     let container = Container::new(&["print", "to a file"]);
     let id = container.id.as_str();
+    // The shim inherits it.
+    let umask = nix::sys::stat::umask(nix::sys::stat::Mode::empty());
     let shim = containerd.start(id, &container.bundle());
+    nix::sys::stat::umask(umask);
     let log = container.beside("logs/log");
     let stdout = format!("file://{log}");
     shim.create(&CreateTaskRequest { stderr: stdout.clone(), stdout, ..container.request() }).unwrap();
@@ -336,6 +339,8 @@ fn output_goes_to_a_file_and_to_a_program() {
     shim.wait(id, "").unwrap();
     shim.delete(id, "").unwrap();
     assert_eq!(std::fs::read_to_string(&log).unwrap().trim(), "to a file");
+    let mode = |path: &Path| std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path).unwrap()) & 0o777;
+    assert_eq!((mode(Path::new(&log).parent().unwrap()), mode(Path::new(&log))), (0o755, 0o644));
     shim.shut_down();
 
     let container = Container::new(&["print", "to a program"]);
