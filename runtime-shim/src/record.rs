@@ -27,6 +27,12 @@ pub(crate) fn write_address(bundle: &Path, address: &str) -> Result<()> {
     replace(bundle, ADDRESS, address)
 }
 
+/// Removes the address of a shim that could not be started.
+pub(crate) fn remove_address(bundle: &Path) -> Result<()> {
+    std::fs::remove_file(bundle.join(ADDRESS))
+        .map_err(|error| Status::io(&error, format_args!("unlink {ADDRESS}")))
+}
+
 /// Writes a file of the bundle, at once.
 fn replace(bundle: &Path, name: &str, content: &str) -> Result<()> {
     let path = bundle.join(name);

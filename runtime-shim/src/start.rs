@@ -35,10 +35,21 @@ pub(crate) fn start(args: &Args, input: &[u8]) -> Result<Vec<u8>> {
     let group = group(Path::new("."), &args.id)?;
     let path = socket::path(&bootstrap.socket_dir, &args.address, &args.namespace, &group);
     let address = format!("unix://{}", path.display());
-    let listener = socket::listen(&path)?;
+    // First, because `delete` finds the socket by it.
     record::write_address(Path::new("."), &address)?;
-    let Some(listener) = listener else { return Ok(bootstrap.answer(address)) };
-    let started = adjust(&bootstrap).and_then(|()| {
+    match listen_and_spawn(args, &bootstrap, &path) {
+        Ok(()) => Ok(bootstrap.answer(address)),
+        Err(error) => {
+            record::remove_address(Path::new("."))?;
+            Err(error)
+        }
+    }
+}
+
+/// Starts the shim whose socket is at `path`, unless it runs.
+fn listen_and_spawn(args: &Args, bootstrap: &Bootstrap, path: &Path) -> Result<()> {
+    let Some(listener) = socket::listen(path)? else { return Ok(()) };
+    let started = adjust(bootstrap).and_then(|()| {
         // Its name in ps(1) is that of the program, not `exe`.
         let program =
             std::env::current_exe().map_err(|error| Status::io(&error, "readlink /proc/self/exe"))?;
@@ -53,13 +64,11 @@ pub(crate) fn start(args: &Args, input: &[u8]) -> Result<Vec<u8>> {
         shim.env("TTRPC_ADDRESS", &bootstrap.ttrpc_address).process_group(0);
         shim.spawn().map_err(|error| Status::io(&error, "starting the shim"))
     });
-    match started {
-        Ok(_) => Ok(bootstrap.answer(address)),
-        Err(error) => {
-            socket::remove_file(&path)?;
-            Err(error)
-        }
+    if let Err(error) = started {
+        socket::remove_file(path)?;
+        return Err(error);
     }
+    Ok(())
 }
 
 /// Returns the group of the container whose bundle is `bundle`: by default, its id.

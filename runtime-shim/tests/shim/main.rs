@@ -415,6 +415,11 @@ fn what_a_killed_shim_leaves_is_deleted() {
     // A new shim can take the place.
     let shim = containerd.start(id, &container.bundle());
     shim.shut_down();
+    // A directory in it is an error, which leaves no address.
+    std::fs::create_dir(&shim.socket).unwrap();
+    let output = containerd.command(id, &container.bundle(), "start");
+    std::fs::remove_dir(&shim.socket).unwrap();
+    assert!(!output.status.success() && !container.bundle().join("address").exists(), "{output:?}");
 }
 
 #[test]
