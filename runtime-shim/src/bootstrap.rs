@@ -3,8 +3,8 @@
 
 use crate::args::Args;
 use crate::options::Options;
-use crate::proto::Any;
 use crate::proto::bootstrap::{Answer, Params};
+use crate::proto::common::Any;
 use crate::socket;
 use crate::status::Result;
 use prost::Message;

@@ -2,7 +2,7 @@
 //! `delete`: removes what a dead shim has left.
 
 use crate::args::Args;
-use crate::proto::Timestamp;
+use crate::proto::common::Timestamp;
 use crate::proto::task::DeleteResponse;
 use crate::status::{Code, Result, Status};
 use crate::{record, socket, start};

@@ -2,8 +2,8 @@
 //! The events of the shim, which containerd gets in their order. While containerd is not there, or
 //! restarts, they are kept.
 
-use crate::proto::Any;
-use crate::proto::Timestamp;
+use crate::proto::common::Any;
+use crate::proto::common::Timestamp;
 use crate::proto::events::{
     Envelope, ForwardRequest, TaskCreate, TaskDelete, TaskExecAdded, TaskExecStarted, TaskExit, TaskId,
     TaskStart,

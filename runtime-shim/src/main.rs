@@ -29,8 +29,8 @@ mod ttrpc;
 use args::Args;
 use log::RUNTIME;
 use prost::Message;
-use proto::Any;
 use proto::bootstrap::{RuntimeInfo, RuntimeVersion};
+use proto::common::Any;
 use std::io::{Read, Write};
 use std::process::ExitCode;
 

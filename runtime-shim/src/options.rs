@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The options of the runtime in containerd's configuration.
 
-use crate::proto::{Any, options};
+use crate::proto::common::Any;
+use crate::proto::options;
 use crate::status::{Code, Result, Status};
 use prost::Message;
 use runtime_sys::{fd, text};

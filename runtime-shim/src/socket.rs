@@ -122,6 +122,7 @@ fn lock(socket: &Path) -> Result<OwnedFd> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)]
 mod tests {
     use super::*;
 

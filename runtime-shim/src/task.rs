@@ -3,9 +3,9 @@
 //! between two waits, so nothing here has a lock.
 
 use crate::events::{Event, Publisher};
+use crate::proto::common::{ProcessStatus, Timestamp};
 use crate::proto::events::{TaskExit, TaskId};
 use crate::proto::metrics::Metrics;
-use crate::proto::{ProcessStatus, Timestamp};
 use crate::status::{Code, Result, Status};
 use crate::stream::{Names, Streams};
 use runtime_core::{Container, ErrorKind, Event as ContainerEvent, Events, ExitStatus, Process, spec};

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The messages between containerd and the shim's program before the shim serves.
 
-use super::*;
+use super::common::Any;
+use prost::Message;
 
 /// `containerd.runtime.bootstrap.v1.BootstrapParams`, since containerd 2.3.
 #[derive(Clone, PartialEq, Message)]

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The events of a task, and how they are sent.
 
-use super::*;
+use super::common::{Any, Mount, Timestamp};
+use prost::Message;
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct TaskIo {

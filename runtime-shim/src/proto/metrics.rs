@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The resource usage of a container, `io.containerd.cgroups.v2.Metrics`.
 
-use super::*;
+use prost::Message;
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Metrics {

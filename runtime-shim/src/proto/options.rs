@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The options of a runtime, and the details of a process.
 
-use super::*;
+use prost::Message;
 
 /// `containerd.runc.v1.Options`. The fields 12 and 13, `task_api_address` and
 /// `task_api_version`, are for containerd alone.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The messages of ttrpc itself.
 
-use super::*;
+use prost::Message;
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Request {

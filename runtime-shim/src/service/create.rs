@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Create: the one call that makes a task.
 
-use super::Tasks;
 use super::registry::{Slot, forget};
+use super::tasks::Tasks;
 use crate::events::Event;
 use crate::options::Options;
-use crate::proto::Mount;
+use crate::proto::common::Mount;
 use crate::proto::events::{TaskCreate, TaskIo};
 use crate::proto::task::{CreateTaskRequest, CreateTaskResponse};
 use crate::record;

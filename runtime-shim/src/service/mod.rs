@@ -3,8 +3,10 @@
 
 mod create;
 mod registry;
+mod tasks;
 
-use crate::events::{Event, Publisher};
+use crate::events::Event;
+use crate::proto::common::{Any, Empty, ProcessStatus};
 use crate::proto::events::{TaskDelete, TaskExecAdded, TaskExecStarted, TaskId, TaskStart};
 use crate::proto::rpc::Request;
 use crate::proto::task::{
@@ -12,30 +14,22 @@ use crate::proto::task::{
     ProcessInfo, ProcessRequest, ResizePtyRequest, StartResponse, StateResponse, StatsResponse, TaskRequest,
     UpdateTaskRequest, WaitResponse,
 };
-use crate::proto::{Any, Empty, ProcessStatus, metrics, options};
+use crate::proto::{metrics, options};
 use crate::status::{Code, Result, Status};
 use crate::stream::{Names, Owner, Streams};
 use crate::task::{Member, Task};
 use crate::ttrpc::{Service, decode};
 use create::is_confined;
 use prost::Message;
-use registry::Registry;
 use runtime_core::{DeleteOptions, ErrorKind, Process, spec};
-use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
+pub(crate) use tasks::Tasks;
 use tokio::task::{spawn_blocking, spawn_local};
 use tokio::time::timeout;
 
 /// The time for the first process to end after its container was deleted.
 const END: Duration = Duration::from_secs(10);
-
-/// The containers of a shim.
-pub(crate) struct Tasks {
-    namespace: String,
-    registry: Rc<Registry>,
-    events: Rc<Publisher>,
-}
 
 impl Service for Tasks {
     async fn call(&self, request: &Request) -> Result<Vec<u8>> {
@@ -76,26 +70,6 @@ impl Service for Tasks {
 }
 
 impl Tasks {
-    /// Makes the service of the shim that listens on the socket at `socket`.
-    pub(crate) fn new(namespace: &str, socket: &Path, events: Rc<Publisher>) -> Self {
-        Tasks { namespace: namespace.to_owned(), registry: Registry::new(socket), events }
-    }
-
-    /// Waits until containerd wants the shim to end, and there is no task.
-    pub(crate) async fn until_shutdown(&self) {
-        self.registry.closed().await;
-    }
-
-    fn task(&self, id: &str) -> Result<Rc<Task>> {
-        self.registry.task(id).ok_or_else(|| Status::new(Code::NotFound, "container not created"))
-    }
-
-    fn member(&self, id: &str, exec_id: &str) -> Result<(Rc<Task>, Rc<Member>)> {
-        let task = self.task(id)?;
-        let member = task.member(exec_id)?;
-        Ok((task, member))
-    }
-
     async fn start(&self, request: ProcessRequest) -> Result<StartResponse> {
         let (task, member) = self.member(&request.id, &request.exec_id)?;
         if member.deleting.get() || task.init.deleting.get() {

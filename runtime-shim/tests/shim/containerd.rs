@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The part of containerd in these tests: bundles, the program's commands, calls, events, fifos.
 
+use crate::proto::common::{Empty, Mount};
 use crate::proto::events::{Envelope, ForwardRequest};
 use crate::proto::rpc::{Request, Response};
 use crate::proto::task::{
     CreateTaskRequest, CreateTaskResponse, DeleteResponse, ProcessRequest, StartResponse, TaskRequest,
     WaitResponse,
 };
-use crate::proto::{Empty, Mount};
 use conformance::Bundle;
 use prost::Message;
 use std::fs::{File, OpenOptions};

@@ -10,11 +10,12 @@ mod proto;
 
 use containerd::{Container, Containerd, Shim, read_until, reader, until, write_frame};
 use prost::Message;
+use proto::common::{Any, Empty, ProcessStatus};
 use proto::task::{
     CloseIoRequest, CreateTaskRequest, ExecProcessRequest, KillRequest, PidsResponse, ResizePtyRequest,
     StateResponse, StatsResponse, UpdateTaskRequest,
 };
-use proto::{Any, Empty, ProcessStatus, metrics, options};
+use proto::{metrics, options};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
