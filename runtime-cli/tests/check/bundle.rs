@@ -201,6 +201,15 @@ fn what_the_host_lacks_is_named_with_its_property() {
         "no such file",
     );
     fails(
+        &with(|config| {
+            let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
+            namespaces.retain(|namespace| namespace["type"] != "network");
+            namespaces.push(json!({ "type": "network", "path": "/proc/self/stat" }));
+        }),
+        "linux.namespaces",
+        "not a namespace file",
+    );
+    fails(
         &with(|config| config["linux"]["netDevices"] = json!({ "none0": {} })),
         "linux.netDevices.none0",
         "no such interface",

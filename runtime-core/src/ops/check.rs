@@ -179,6 +179,7 @@ impl Check<'_> {
 
     fn namespaces(&mut self, spec: &Spec, config: &Config) {
         let given = spec.linux.iter().flat_map(|linux| &linux.namespaces);
+        let mut are_open = true;
         for (i, given) in given.enumerate() {
             let field = format!("linux.namespaces[{i}]");
             if given.path.is_empty() {
@@ -188,6 +189,7 @@ impl Check<'_> {
             let opened = c_path(Path::new(&given.path))
                 .and_then(|path| fd::open_follow(fd::CWD, &path, libc::O_PATH, 0));
             if let Err(errno) = opened {
+                are_open = false;
                 let text = format!("{}: {}", given.path, os(errno));
                 self.fails(
                     &format!("{field}.path"),
@@ -195,6 +197,9 @@ impl Check<'_> {
                     "the process that has this namespace may have ended",
                 );
             }
+        }
+        if are_open && let Err(error) = prepare::namespaces::joins(config) {
+            self.error(&error);
         }
         if !config.namespaces.is_own(NamespaceKind::User) && !self.report.caller.may_admin {
             self.fails(

@@ -7,7 +7,7 @@ mod extras;
 pub(crate) mod hook;
 pub(crate) mod labels;
 mod mounts;
-mod namespaces;
+pub(crate) mod namespaces;
 mod process;
 pub(crate) mod restored;
 mod rootfs;

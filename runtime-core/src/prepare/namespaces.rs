@@ -13,7 +13,7 @@ use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 
 /// Opens the namespace files, in the order in which they have to be joined.
-pub(super) fn joins(config: &Config) -> Result<Box<[Join]>> {
+pub(crate) fn joins(config: &Config) -> Result<Box<[Join]>> {
     let mut joins = Vec::new();
     for (kind, path) in config.namespaces.paths() {
         let fd = open(kind, path)?;
