@@ -138,6 +138,10 @@ fn a_program_that_cannot_be_executed_is_named() {
     foreign[18] = 22;
     foreign[19] = 0;
     fails(&with(json!(["/foreign"]), "foreign", &foreign), at, "for another processor: s390x");
+    // A relative interpreter is searched in the working directory.
+    let relative = with(json!(["/script"]), "script", b"#!bin/none\n");
+    let relative = relative.with(|config| config["process"]["cwd"] = json!("/etc")).unwrap();
+    fails(&relative, at, "interpreter /etc/bin/none: no such file");
     // The host's program of this name is none of the container.
     let outside = with(json!(["/out"]), "", b"");
     std::os::unix::fs::symlink("../../../../../../../../bin/sh", outside.rootfs("out")).unwrap();

@@ -17,7 +17,7 @@ use std::os::fd::OwnedFd;
 /// interpreter, are in the first few hundred.
 const BEGINNING: usize = 16 << 10;
 
-/// The number of interpreters of interpreters, as in the kernel (BINPRM_MAX_RECURSION and one more).
+/// The number of `#!` lines that lead to a program, as in the kernel.
 const INTERPRETERS: u32 = 5;
 
 /// A root directory with programs.
@@ -26,6 +26,8 @@ pub(crate) struct Image<'a> {
     pub(crate) root: &'a OwnedFd,
     /// The user and the groups of the process, if their ids are those of the host.
     pub(crate) user: Option<(u32, &'a [u32])>,
+    /// The working directory of the process, where relative paths begin.
+    pub(crate) cwd: &'a CStr,
 }
 
 /// The reason why a program cannot be executed.
@@ -45,19 +47,15 @@ fn fault(text: String, hint: &'static str) -> ProgramFault {
 
 impl Image<'_> {
     /// Checks the program `name`, which is searched in the directories of `search_path` unless it has
-    /// a slash. Relative paths begin at `cwd`.
-    pub(crate) fn check(&self, name: &CStr, search_path: &[u8], cwd: &CStr) -> Result<(), ProgramFault> {
+    /// a slash.
+    pub(crate) fn check(&self, name: &CStr, search_path: &[u8]) -> Result<(), ProgramFault> {
         let name = name.to_bytes();
-        let in_cwd = |path: &[u8]| match path.first() {
-            Some(b'/') => path.to_vec(),
-            _ => [cwd.to_bytes(), b"/", path].concat(),
-        };
         if name.contains(&b'/') {
-            return self.check_file(&in_cwd(name), "", 0);
+            return self.check_file(name, "", Some(0));
         }
         let mut denied = None;
         for directory in search_path.split(|b| *b == b':') {
-            match self.check_file(&in_cwd(&[directory, b"/", name].concat()), "", 0) {
+            match self.check_file(&[directory, b"/", name].concat(), "", Some(0)) {
                 Err(fault) if fault.is_missing && !fault.is_of_interpreter => {}
                 Err(fault) => denied = denied.or(Some(fault)),
                 Ok(()) => return Ok(()),
@@ -71,9 +69,15 @@ impl Image<'_> {
         }))
     }
 
-    /// Checks one file, the interpreter of `wanted_by` unless that is empty.
-    fn check_file(&self, path: &[u8], wanted_by: &str, depth: u32) -> Result<(), ProgramFault> {
-        let shown = String::from_utf8_lossy(path).into_owned();
+    /// Checks one file, the interpreter of `wanted_by` unless that is empty. `scripts` is the number of
+    /// scripts that have led to it; `None` for the dynamic linker of an ELF file, whose own one the
+    /// kernel ignores.
+    fn check_file(&self, path: &[u8], wanted_by: &str, scripts: Option<u32>) -> Result<(), ProgramFault> {
+        let path = match path.first() {
+            Some(b'/') => path.to_vec(),
+            _ => [self.cwd.to_bytes(), b"/", path].concat(),
+        };
+        let shown = String::from_utf8_lossy(&path).into_owned();
         let of = |text: String| match wanted_by {
             "" => text,
             program => format!("{program}: its interpreter {text}"),
@@ -101,10 +105,15 @@ impl Image<'_> {
             return Err(fault(text, "mount -o remount,exec, or move the rootfs to another file system"));
         }
         let Some(beginning) = beginning(&file) else { return Ok(()) };
-        match interpreter(&beginning).map_err(|text| fault(of(format!("{shown} {text}")), FOREIGN))? {
-            Some(interpreter) if depth < INTERPRETERS => self.check_file(&interpreter, &shown, depth + 1),
-            Some(_) => Err(fault(format!("{shown}: too many interpreters of interpreters"), "")),
-            None => Ok(()),
+        let interpreter =
+            interpreter(&beginning).map_err(|text| fault(of(format!("{shown} {text}")), FOREIGN))?;
+        match (interpreter, scripts) {
+            (Some(Interpreter::OfScript(_)), Some(INTERPRETERS)) => {
+                Err(fault(format!("{shown}: too many interpreters of interpreters"), ""))
+            }
+            (Some(Interpreter::OfScript(path)), Some(n)) => self.check_file(&path, &shown, Some(n + 1)),
+            (Some(Interpreter::Linker(path)), Some(_)) => self.check_file(&path, &shown, None),
+            (_, None) | (None, _) => Ok(()),
         }
     }
 
@@ -144,16 +153,24 @@ fn beginning(file: &OwnedFd) -> Option<Vec<u8>> {
     Some(buf)
 }
 
-/// Returns the path of the interpreter of a program that begins with these bytes, if it has one.
+/// The path of a program that executes another.
+#[derive(Debug, PartialEq, Eq)]
+enum Interpreter {
+    OfScript(Vec<u8>),
+    /// The dynamic linker of an ELF file.
+    Linker(Vec<u8>),
+}
+
+/// Returns the interpreter of a program that begins with these bytes, if it has one.
 /// Errors: the file is no program of this processor, and no emulator is registered.
-fn interpreter(bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
+fn interpreter(bytes: &[u8]) -> Result<Option<Interpreter>, String> {
     if let Some(line) = bytes.strip_prefix(b"#!") {
         let line = line.split(|b| *b == b'\n').next().unwrap_or_default().trim_ascii();
         let path = line.split(|b| matches!(b, b' ' | b'\t')).next().unwrap_or_default();
         return if path.is_empty() {
             Err("has an empty #! line".to_owned())
         } else {
-            Ok(Some(path.to_vec()))
+            Ok(Some(Interpreter::OfScript(path.to_vec())))
         };
     }
     let is_emulated = has_emulators();
@@ -161,7 +178,9 @@ fn interpreter(bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
         let elf = Elf(bytes);
         let machine = elf.number(18, 2).unwrap_or_default();
         return match machine {
-            _ if machine == NATIVE || MACHINES.iter().all(|(own, _)| *own != NATIVE) => Ok(elf.interpreter()),
+            _ if machine == NATIVE || MACHINES.iter().all(|(own, _)| *own != NATIVE) => {
+                Ok(elf.interpreter().map(Interpreter::Linker))
+            }
             _ if COMPATIBLE.contains(&machine) || is_emulated => Ok(None),
             _ => Err(format!("is for another processor: {}", name_of(machine))),
         };
@@ -276,7 +295,9 @@ mod tests {
     fn check(dir: &Path, name: &CStr) -> Result<(), String> {
         let root = crate::path::c_path(dir).unwrap();
         let root = fd::open(fd::CWD, &root, libc::O_PATH | libc::O_DIRECTORY, 0).unwrap();
-        Image { root: &root, user: None }.check(name, b"/sbin:/bin", c"/work").map_err(|fault| fault.text)
+        Image { root: &root, user: None, cwd: c"/work" }
+            .check(name, b"/sbin:/bin")
+            .map_err(|fault| fault.text)
     }
 
     #[test]
@@ -335,6 +356,19 @@ mod tests {
     }
 
     #[test]
+    fn five_scripts_may_lead_to_a_program_with_a_linker() {
+        let dir = tempfile::tempdir().unwrap();
+        // The kernel does not look at the linker of a linker.
+        add(dir.path(), "lib/ld.so", &elf(NATIVE as u16, "/lib/none.so"));
+        add(dir.path(), "work/0", &elf(NATIVE as u16, "/lib/ld.so"));
+        for n in 1..7 {
+            add(dir.path(), &format!("work/{n}"), format!("#!{}\n", n - 1).as_bytes());
+        }
+        assert_eq!(check(dir.path(), c"./5"), Ok(()));
+        assert!(check(dir.path(), c"./6").unwrap_err().contains("too many interpreters"));
+    }
+
+    #[test]
     fn the_bits_are_those_of_the_user() {
         let dir = tempfile::tempdir().unwrap();
         add(dir.path(), "bin/x", &elf(NATIVE as u16, ""));
@@ -343,7 +377,7 @@ mod tests {
         let root = fd::open(fd::CWD, &root, libc::O_PATH | libc::O_DIRECTORY, 0).unwrap();
         let gid = nix::unistd::getegid().as_raw();
         let may = |uid, gids: &[u32]| {
-            Image { root: &root, user: Some((uid, gids)) }.check(c"x", b"/bin", c"/").is_ok()
+            Image { root: &root, user: Some((uid, gids)), cwd: c"/" }.check(c"x", b"/bin").is_ok()
         };
         assert!(may(0, &[]) && may(4_000_000, &[gid]) && !may(4_000_000, &[gid + 1]));
     }

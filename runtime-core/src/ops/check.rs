@@ -448,8 +448,8 @@ impl Check<'_> {
         let path = process.env.iter().find_map(|entry| entry.to_bytes().strip_prefix(b"PATH="));
         let gids: Vec<u32> = [process.gid].into_iter().chain(process.groups.iter().copied()).collect();
         let has_hosts_ids = !config.namespaces.is_own(NamespaceKind::User);
-        let image = Image { root, user: has_hosts_ids.then_some((process.uid, &gids)) };
-        let Err(fault) = image.check(name, path.unwrap_or(b"/bin:/usr/bin"), &process.cwd) else { return };
+        let image = Image { root, user: has_hosts_ids.then_some((process.uid, &gids)), cwd: &process.cwd };
+        let Err(fault) = image.check(name, path.unwrap_or(b"/bin:/usr/bin")) else { return };
         // Other mounts may bring the file, and hooks may make it.
         let may_appear = config.hooks.are_before_pivot()
             || config.mounts.iter().any(|mount| match mount.source {
