@@ -148,6 +148,26 @@ fn a_program_that_cannot_be_executed_is_named() {
     fails(&outside, at, "/out: no such file");
 }
 
+/// Emulators are those of binfmt_misc, which is not mounted for the question.
+#[test]
+fn a_directory_in_place_of_binfmt_misc_has_no_emulators() {
+    if !Path::new("/proc/sys/fs/binfmt_misc").exists() {
+        return;
+    }
+    let bundle = bundle(|config| config["process"]["args"] = json!(["/text"]));
+    fs::write(bundle.rootfs("text"), "echo").unwrap();
+    fs::set_permissions(bundle.rootfs("text"), PermissionsExt::from_mode(0o755)).unwrap();
+    let runtime = runtime();
+    let script = "mount -t tmpfs x /proc/sys/fs/binfmt_misc; : >/proc/sys/fs/binfmt_misc/qemu
+         \"$RUNTIME\" --root \"$STATE\" check --format json --bundle $BUNDLE";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-uc", script]);
+    command.env("RUNTIME", runtime.program()).env("STATE", runtime.root()).env("BUNDLE", bundle.path());
+    let answer = answer(command);
+    let text = findings(&answer)[0]["text"].as_str().unwrap();
+    assert!(text.contains("exec format error"), "{text}");
+}
+
 #[test]
 fn a_program_that_a_mount_may_bring_is_a_warning() {
     let bundle = bundle(|config| {

@@ -196,7 +196,13 @@ fn interpreter(bytes: &[u8]) -> Result<Option<Interpreter>, String> {
 
 /// Returns whether programs of other formats may be executed.
 fn has_emulators() -> bool {
-    let dir = fd::open(fd::CWD, c"/proc/sys/fs/binfmt_misc", libc::O_RDONLY | libc::O_DIRECTORY, 0);
+    const BINFMTFS_MAGIC: i64 = 0x4249_4e4d;
+    let is_mounted = |dir: OwnedFd| match fd::filesystem(&dir) {
+        Ok(BINFMTFS_MAGIC) => fd::open(dir, c".", libc::O_RDONLY | libc::O_DIRECTORY, 0),
+        _ => Err(Errno::ENOENT),
+    };
+    // Without O_DIRECTORY, systemd's automount does not mount the file system for this.
+    let dir = fd::open(fd::CWD, c"/proc/sys/fs/binfmt_misc", libc::O_PATH, 0).and_then(is_mounted);
     let entries = dir.and_then(runtime_sys::dir::entries).unwrap_or_default();
     entries.iter().any(|entry| !matches!(entry.name.to_bytes(), b"register" | b"status"))
 }
