@@ -304,6 +304,17 @@ fn ids_need_a_file_system_that_maps_them() {
     let ramfs = Command::new("mount").args(["-t", "ramfs", "x"]).arg(dir.path()).status().unwrap();
     assert!(ramfs.success());
     fails(&bundle, "mounts[7].uidMappings", "without id-mapped mounts");
+    // A link in the rootfs leads to another file of the rootfs than of the host.
+    let inside = Bundle::new(&["exit", "0"]).unwrap();
+    std::os::unix::fs::symlink(dir.path(), inside.rootfs("link")).unwrap();
+    fs::create_dir_all(inside.rootfs(dir.path().strip_prefix("/").unwrap().to_str().unwrap())).unwrap();
+    let source = inside.rootfs("link");
+    let inside = inside.with(|config| {
+        push(config, json!({
+            "destination": "/mnt", "source": source, "options": ["bind"], "uidMappings": map, "gidMappings": map,
+        }));
+    });
+    assert_eq!(check(inside.unwrap().path()).status, 0);
     assert!(Command::new("umount").arg(dir.path()).status().unwrap().success());
 }
 

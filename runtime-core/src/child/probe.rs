@@ -50,8 +50,10 @@ pub(crate) enum Question<'a> {
     MoveMount,
     /// May the process mount an overlay? Its layers are directories of the attached mount.
     Overlay,
-    /// Can a mount of the file system at `path` have other ids?
+    /// Can a mount of the file system at `path` have other ids? An empty path means `dir` itself, which
+    /// has to be of the process's mount namespace.
     IdMap {
+        dir: BorrowedFd<'a>,
         path: &'a CStr,
         ids: BorrowedFd<'a>,
     },
@@ -206,7 +208,7 @@ impl Made {
                 mount::attach(made(&self.mount)?, root)
             }
             Question::Overlay => self.overlay(),
-            Question::IdMap { path, ids } => id_map(mount::clone_tree(fd::CWD, path, Depth::One, 0)?, ids),
+            Question::IdMap { dir, path, ids } => id_map(mount::clone_tree(dir, path, Depth::One, 0)?, ids),
             Question::IdMapNew { fstype, ids } => {
                 let context = mount::fsopen(fstype)?;
                 mount::fsconfig_create(&context)?;

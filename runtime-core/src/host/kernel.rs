@@ -12,7 +12,7 @@ use crate::parent::questions::{Answer, ask, keeps_exit_status};
 use crate::values::IdRange;
 use runtime_sys::Errno;
 use seccomp::{Arch, Flag, Policy, Profile, Program};
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
 const CALL: &str =
@@ -266,7 +266,11 @@ fn mounts(caller: &Caller) -> Vec<Row> {
     let id_maps = questions.len();
     if let Some(ids) = &ids {
         questions.push(Question::IdMapNew { fstype: c"tmpfs", ids: ids.as_fd() });
-        questions.extend(places.map(|(_, path)| Question::IdMap { path, ids: ids.as_fd() }));
+        questions.extend(places.map(|(_, path)| Question::IdMap {
+            dir: runtime_sys::fd::CWD,
+            path,
+            ids: ids.as_fd(),
+        }));
     }
     let attached = questions.len();
     // Joining leaves a chroot, so that the root directory is that of a mount.
@@ -330,10 +334,11 @@ fn id_map(topic: Topic, place: &str, answer: Option<Answer>) -> Row {
     }
 }
 
-/// Returns whether a mount of the directory at `path` can have other ids.
-pub(crate) fn maps_ids_at(path: &CString) -> Option<bool> {
+/// Returns whether a mount of this file can have other ids.
+pub(crate) fn maps_ids_at(file: &OwnedFd) -> Option<bool> {
     let ids = idmapped()?;
-    match at(&ask(ROOTS, &[Question::IdMap { path, ids: ids.as_fd() }]), 0) {
+    // The file is of the caller's mount namespace. Its clone is never attached.
+    match at(&ask(0, &[Question::IdMap { dir: file.as_fd(), path: c"", ids: ids.as_fd() }]), 0) {
         Answer::Yes => Some(true),
         Answer::No(Errno::EINVAL) => Some(false),
         _ => None,

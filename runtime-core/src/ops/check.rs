@@ -411,13 +411,18 @@ impl Check<'_> {
             match &mount.source {
                 MountSource::Bind { path, follow, id_map, .. } => {
                     let field = format!("mounts[{i}].source");
-                    if let Err(errno) = open_source(path, *follow, &rootfs, root) {
-                        self.fails(
-                            &field,
-                            format_args!("{}: {}", show(path), os(errno)),
-                            "make it, or remove the mount",
-                        );
-                    } else if id_map.is_some() && host::kernel::maps_ids_at(path) == Some(false) {
+                    let source = match open_source(path, *follow, &rootfs, root) {
+                        Ok(source) => source,
+                        Err(errno) => {
+                            self.fails(
+                                &field,
+                                format_args!("{}: {}", show(path), os(errno)),
+                                "make it, or remove the mount",
+                            );
+                            continue;
+                        }
+                    };
+                    if id_map.is_some() && host::kernel::maps_ids_at(&source) == Some(false) {
                         let text = format!("{} is on a file system without id-mapped mounts", show(path));
                         self.fails(
                             &format!("mounts[{i}].uidMappings"),
