@@ -330,6 +330,9 @@ fn rights_and_limits_are_those_of_the_caller() {
     let answer = on("by='setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin'");
     answer.expect("caller.capabilities", "missing", "CAP_SYS_ADMIN");
     assert_eq!(answer.status, 4);
+    let answer = on("by='setpriv --bounding-set=-sys_chroot --inh-caps=-sys_chroot'");
+    answer.expect("kernel.setns", "missing", "not permitted");
+    assert!(answer.row("kernel.setns")["remedy"].as_str().unwrap().contains("CAP_SYS_CHROOT"));
     on("by='prlimit --nofile=64:128'").expect("limit.open-files", "limited", "64, at most 128");
     on("ulimit -n 512").expect("limit.open-files", "works", "");
     here(&[]).expect("limit.processes", "works", "");

@@ -33,6 +33,7 @@ const PIDFD_EXIT: Topic = optional(
 );
 const MOUNT_API: Topic = required("kernel.mount-api", NO_CONTAINER, CALL);
 const SETNS: Topic = required("kernel.setns", "no process can be executed in a container", CALL);
+const SETNS_DENIED: &str = "give the runtime CAP_SYS_CHROOT and CAP_SYS_ADMIN, or allow the call in the seccomp filter of the host's service or container";
 const PIVOT_ROOT: Topic = optional(
     "kernel.pivot-root",
     "containers can only be made with --no-pivot, which is less safe",
@@ -295,7 +296,10 @@ fn mounts(caller: &Caller) -> Vec<Row> {
                 ("move_mount", answer(attached + 2)),
             ],
         ),
-        all(SETNS, &[("setns", answer(attached))]),
+        match answer(attached) {
+            denied @ Answer::No(Errno::EPERM) => all(SETNS.mended_by(SETNS_DENIED), &[("setns", denied)]),
+            other => all(SETNS, &[("setns", other)]),
+        },
         all(PIVOT_ROOT, &[("pivot_root", answer(pivot))]),
         match overlay {
             true => all(OVERLAY, &[("overlay", answer(overlay_at))]),
