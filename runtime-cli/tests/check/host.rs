@@ -80,6 +80,23 @@ fn a_call_that_is_hidden_or_denied_is_missing() {
     }
 }
 
+/// A call that fails for lack of memory or descriptors may work later.
+#[test]
+fn a_shortage_makes_a_row_unknown() {
+    for (call, row) in [
+        (libc::SYS_openat2, "kernel.openat2"),
+        (libc::SYS_clone3, "kernel.clone3"),
+        (libc::SYS_clone3, "namespace.user"),
+        (libc::SYS_fsopen, "kernel.mount-api"),
+        (libc::SYS_mount_setattr, "kernel.idmap.root"),
+    ] {
+        for number in [libc::EMFILE, libc::ENFILE, libc::ENOMEM] {
+            let answer = without(call, errno(number));
+            answer.expect(row, "unknown", "");
+        }
+    }
+}
+
 /// A filter kills at the call, and the other rows are there.
 #[test]
 fn a_call_that_kills_is_missing() {

@@ -138,17 +138,35 @@ fn at(outcome: &Outcome, n: usize) -> Answer {
 /// Makes the row of a topic that needs all of these calls.
 fn all(topic: Topic, calls: &[(&str, Answer)]) -> Row {
     // EBADF: an earlier call has failed, so that this one could not be tried.
-    let failed = calls.iter().filter(|(_, answer)| !matches!(answer, Answer::Yes | Answer::No(Errno::EBADF)));
+    let failed = calls.iter().filter(|(_, answer)| !matches!(answer, Answer::Yes | UNTRIED));
     let words: Vec<String> = failed.map(|(call, answer)| format!("{call}: {}", words(*answer))).collect();
-    let is_untried = |(_, answer): &(&str, Answer)| *answer == Answer::No(Errno::EBADF);
+    let is_untried = |(_, answer): &(&str, Answer)| *answer == UNTRIED;
     if words.is_empty() {
         return match calls.iter().any(is_untried) {
             true => topic.row(Fitness::Unknown, self::words(Answer::Unasked)),
             false => topic.works(""),
         };
     }
-    let unasked = calls.iter().all(|(_, answer)| *answer == Answer::Unasked);
-    topic.row(if unasked { Fitness::Unknown } else { Fitness::Missing }, words.join(", "))
+    let is_unknown = |answer: Answer| {
+        answer == Answer::Unasked || matches!(answer, Answer::No(errno) if is_shortage(errno))
+    };
+    let are_unknown =
+        calls.iter().all(|(_, answer)| is_unknown(*answer) || matches!(answer, Answer::Yes | UNTRIED));
+    topic.row(if are_unknown { Fitness::Unknown } else { Fitness::Missing }, words.join(", "))
+}
+
+/// The answer to a question that builds on one that has failed.
+const UNTRIED: Answer = Answer::No(Errno::EBADF);
+
+/// Returns true for an error that says nothing about the call: there are too many open files, or too
+/// little memory.
+fn is_shortage(errno: Errno) -> bool {
+    matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM)
+}
+
+/// Returns the fitness that the error of a call shows.
+fn fitness_after(errno: Errno) -> Fitness {
+    if is_shortage(errno) { Fitness::Unknown } else { Fitness::Missing }
 }
 
 fn words(answer: Answer) -> String {
@@ -187,7 +205,7 @@ fn calls() -> Vec<Row> {
     let answer = |n| at(&outcome, n);
     let clone3 = match &outcome {
         Ok(_) => CLONE3.works(""),
-        Err(errno) => CLONE3.row(Fitness::Missing, text(*errno)),
+        Err(errno) => CLONE3.row(fitness_after(*errno), text(*errno)),
     };
     let missing: Vec<&str> = Flag::ALL
         .into_iter()
@@ -334,6 +352,7 @@ fn id_map(topic: Topic, place: &str, answer: Option<Answer>) -> Row {
         // There is no such directory.
         Some(Answer::No(Errno::ENOENT)) => topic.row(Fitness::Unknown, format!("{place}: does not exist")),
         Some(Answer::Unasked) => topic.row(Fitness::Unknown, format!("{place}: {}", words(Answer::Unasked))),
+        Some(Answer::No(errno)) => topic.row(fitness_after(errno), format!("{place}: {}", text(errno))),
         Some(answer) => topic.row(Fitness::Missing, format!("{place}: {}", words(answer))),
     }
 }
@@ -382,8 +401,10 @@ fn namespaces(caller: &Caller) -> Vec<Row> {
     let mut rows: Vec<Row> = others
         .enumerate()
         .map(|(n, (kind, _))| match (outcome, caller.may_admin) {
-            (Err(errno), false) => namespace(*kind)
-                .row(Fitness::Missing, format!("a user needs a user namespace for it: {}", text(*errno))),
+            (Err(errno), false) => namespace(*kind).row(
+                fitness_after(*errno),
+                format!("a user needs a user namespace for it: {}", text(*errno)),
+            ),
             _ => all(namespace(*kind), &[("unshare", at(outcome, n))]),
         })
         .collect();
@@ -392,7 +413,7 @@ fn namespaces(caller: &Caller) -> Vec<Row> {
         Err(errno) => Row {
             required: !caller.may_admin,
             ..namespace(NamespaceKind::User)
-                .row(Fitness::Missing, format!("clone3: {}{}", text(*errno), restrictions()))
+                .row(fitness_after(*errno), format!("clone3: {}{}", text(*errno), restrictions()))
         },
         Ok(_) => namespace(NamespaceKind::User).works(""),
     });
