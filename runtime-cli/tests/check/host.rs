@@ -373,6 +373,11 @@ fn helpers_for_ids_need_their_rights_and_ranges() {
         with("755", "suid", "").expect(row, "missing", "neither setuid root nor has a file capability");
         with("4755", "nosuid", "").expect(row, "missing", "nosuid mount");
     }
+    // The user may execute the helper, and may not read it.
+    let unreadable = on("mount -t tmpfs x /mnt; cp \"$RUNTIME\" /mnt/runtime; RUNTIME=/mnt/runtime
+         mkdir /mnt/bin; cp /bin/true /mnt/bin/newuidmap; chmod 4711 /mnt/bin/newuidmap; PATH=/mnt/bin:/bin:/usr/bin
+         by='setpriv --reuid=4321 --regid=4321 --clear-groups'");
+    unreadable.expect("users.newuidmap", "works", "/mnt/bin/newuidmap, setuid root");
     for row in ["users.subuid", "users.subgid"] {
         works.expect(row, "works", "1 user");
         with("4755", "suid", "").expect(row, "missing", "no user has a range");

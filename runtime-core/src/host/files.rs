@@ -2,6 +2,7 @@
 //! Files of the host: kernel parameters, lists of users, the mount table, programs in PATH.
 
 use crate::path::{c_path, file};
+use nix::sys::stat::fstat;
 use runtime_sys::text::c_str;
 use runtime_sys::{Errno, fd};
 use std::ffi::CStr;
@@ -52,14 +53,15 @@ fn parse_mount(line: &str) -> Option<MountLine> {
     Some(MountLine { id, mount_point, fstype: after.split(' ').next()?.to_owned() })
 }
 
-/// Opens a program that is found in PATH.
+/// Opens a program that is found in PATH, with O_PATH: its permissions may not let the caller read it.
 pub(super) fn find_program(name: &str) -> Option<(PathBuf, OwnedFd)> {
     let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into());
     std::env::split_paths(&path).map(|dir| dir.join(name)).find_map(|path| {
-        let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
         let c_path = c_path(&path).ok()?;
         fd::access(fd::CWD, &c_path, libc::X_OK, libc::AT_EACCESS).ok()?;
-        Some((path, fd::open_follow(fd::CWD, &c_path, flags, 0).ok()?))
+        let file = fd::open_follow(fd::CWD, &c_path, libc::O_PATH, 0).ok()?;
+        let is_file = fstat(&file).is_ok_and(|st| st.st_mode & libc::S_IFMT == libc::S_IFREG);
+        is_file.then_some((path, file))
     })
 }
 

@@ -3,10 +3,13 @@
 
 use super::caller::Caller;
 use super::files;
-use super::row::{Fitness, Row, Topic, optional};
+use super::row::{Fitness, Row, Topic, optional, text};
+use crate::error::Context;
+use crate::path::proc;
+use nix::sys::stat::fstat;
 use runtime_sys::fd;
 use std::ffi::CStr;
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::OwnedFd;
 
 const OWN_ID: &str = "an ordinary user can map only its own id, so the images of most engines cannot be used";
 const RANGES: &str = "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER";
@@ -145,15 +148,12 @@ fn helper(topic: Topic, program: &str, capability: u8) -> Row {
         return topic.row(Fitness::Missing, "not in PATH");
     };
     let found = path.display().to_string();
-    let file = std::fs::File::from(file);
-    let metadata = match file.metadata() {
-        Ok(metadata) => metadata,
-        Err(error) => return topic.row(Fitness::Unknown, format!("{found}: {error}")),
+    let st = match fstat(&file) {
+        Ok(st) => st,
+        Err(errno) => return topic.row(Fitness::Unknown, format!("{found}: {}", text(errno))),
     };
-    let is_setuid = metadata.mode() & libc::S_ISUID != 0 && metadata.uid() == 0;
-    let mut value = [0; 32];
-    let has_capability =
-        fd::get_xattr(&file, c"security.capability", &mut value).is_ok_and(|value| grants(value, capability));
+    let is_setuid = st.st_mode & libc::S_ISUID != 0 && st.st_uid == 0;
+    let has_capability = has_capability(&file, capability);
     let is_nosuid = fd::mount_flags(&file).is_ok_and(|flags| flags & libc::ST_NOSUID != 0);
     match (is_setuid, has_capability, is_nosuid) {
         (_, _, true) => topic.row(Fitness::Missing, format!("{found} is on a nosuid mount")),
@@ -161,6 +161,18 @@ fn helper(topic: Topic, program: &str, capability: u8) -> Row {
         (_, true, _) => topic.works(format!("{found}, with a file capability")),
         _ => topic.row(Fitness::Missing, format!("{found} is neither setuid root nor has a file capability")),
     }
+}
+
+/// Returns whether a program has a file capability. An attribute of a file that the caller may not read
+/// is not seen.
+fn has_capability(file: &OwnedFd, capability: u8) -> bool {
+    let mut value = [0; 32];
+    let opened = proc::host().and_then(|proc| {
+        proc.reopen(file, libc::O_RDONLY | libc::O_NONBLOCK).context(|| "reopening a program")
+    });
+    opened.is_ok_and(|file| {
+        fd::get_xattr(file, c"security.capability", &mut value).is_ok_and(|value| grants(value, capability))
+    })
 }
 
 /// Returns whether the permitted set of a `struct vfs_cap_data` has the capability.
