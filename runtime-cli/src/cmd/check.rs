@@ -10,8 +10,8 @@ use crate::output;
 use runtime_core::host::{Caller, Fitness, Report, Row};
 use runtime_core::{Finding, Runtime, Severity};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::io::IsTerminal;
-use std::path::Path;
 
 /// The exit statuses. 1 is that of an error of the command, 3 that of an unknown command.
 const ALL_WELL: u8 = 0;
@@ -34,7 +34,9 @@ pub(super) fn check(context: &CommandContext<'_>) -> Result<u8, Failure> {
     let findings = bundle.map(|bundle| runtime.check_bundle(bundle, manager, &report));
     let fitness = findings.as_deref().map_or_else(|| report.fitness(), of_findings);
     if format == "json" {
-        let bundle = bundle.zip(findings.as_deref()).map(|(path, findings)| Bundle { path, findings });
+        let bundle = bundle
+            .zip(findings.as_deref())
+            .map(|(path, findings)| Bundle { path: path.to_string_lossy(), findings });
         let document = Document { fitness, caller: &report.caller, rows: &report.rows, bundle };
         let json =
             serde_json::to_string_pretty(&document).map_err(|error| Failure::new(error.to_string()))?;
@@ -73,7 +75,8 @@ struct Document<'a> {
 
 #[derive(Serialize)]
 struct Bundle<'a> {
-    path: &'a Path,
+    /// JSON has no text for other bytes than UTF-8.
+    path: Cow<'a, str>,
     findings: &'a [Finding],
 }
 

@@ -6,6 +6,7 @@ use conformance::change::push;
 use conformance::{Bundle, host};
 use serde_json::{Value, json};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -81,6 +82,17 @@ fn a_bundle_without_faults_has_status_0() {
     let _alone = host::alone();
     let plain = runtime().run(&["check", "--bundle", bundle.path().to_str().unwrap()]).unwrap().ok().unwrap();
     assert_eq!(plain.stdout, "Nothing was found that keeps this bundle from working here.\n");
+}
+
+#[test]
+fn the_path_of_a_bundle_may_have_any_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(std::ffi::OsStr::from_bytes(b"\xff"));
+    fs::create_dir(&path).unwrap();
+    let mut command = runtime().command(&["check", "--format", "json", "--bundle"]);
+    command.arg(path);
+    let answer = answer(command);
+    assert!(answer.json["bundle"]["path"].as_str().unwrap().ends_with("\u{fffd}"), "{}", answer.json);
 }
 
 #[test]
