@@ -91,8 +91,10 @@ fn start(namespaces: i32, questions: &[Question<'_>], skipped: u64, answers: &Ow
 pub(crate) fn keeps_exit_status() -> Result<bool> {
     let (_ours, theirs) = fd::pipe()?;
     let guard = start(0, &[], 0, &theirs)?;
-    let Some(pidfd): Option<OwnedFd> = guard.disarm() else { return Ok(false) };
-    fd::poll(&pidfd, libc::POLLIN, PATIENCE.as_millis() as i32)?;
+    if fd::poll(guard.pidfd(), libc::POLLIN, PATIENCE.as_millis() as i32)? == 0 {
+        return Err(Errno::ETIMEDOUT);
+    }
+    let Some(pidfd) = guard.disarm() else { return Ok(false) };
     try_wait(&pidfd, 0)?;
     Ok(exit_of_reaped(pidfd)?.is_some())
 }
