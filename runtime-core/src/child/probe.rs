@@ -5,6 +5,7 @@
 
 use crate::path::proc::Proc;
 use nix::sys::prctl;
+use nix::sys::signal::Signal;
 use nix::unistd::{fchdir, pivot_root};
 use runtime_sys::bpf::{self, Insn};
 use runtime_sys::clone::ChildMain;
@@ -110,6 +111,8 @@ pub(crate) struct Asker<'a> {
 impl ChildMain for Asker<'_> {
     fn run(self) -> ! {
         runtime_sys::signal::reset_in_child(Ignored::ALL);
+        // The parent's patience ends the process too.
+        runtime_sys::ignore(end_with_parent());
         let hidden = if self.hides_first { hide() } else { Ok(()) };
         if hidden.is_err() && self.in_user_namespace {
             // The parent sees that nothing has been asked.
@@ -130,6 +133,12 @@ impl ChildMain for Asker<'_> {
 /// Forbids other processes to trace this one, or to read its /proc/PID.
 fn hide() -> Result<()> {
     prctl::set_dumpable(false)
+}
+
+/// Lets the process end with the parent, which would otherwise have killed it after its patience. A
+/// change of ids undoes this.
+fn end_with_parent() -> Result<()> {
+    prctl::set_pdeathsig(Signal::SIGKILL)
 }
 
 /// The results of questions that later ones build on.
@@ -155,6 +164,7 @@ impl Made {
                 cred::set_gid(id)?;
                 cred::set_uid(id)?;
                 self.hidden = hide();
+                end_with_parent()?;
                 self.hidden
             }
             Question::MapIds { uid, gid } => {

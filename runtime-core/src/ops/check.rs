@@ -58,8 +58,8 @@ impl Runtime {
     ///
     /// Each system call, namespace and mount is tried in short-lived child processes with their own
     /// namespaces, and nothing is left on the host. CRIU is started for its version if it is
-    /// installed, and systemd is asked for its own. This takes tens of milliseconds; at most ten
-    /// seconds for each of these if it does not answer.
+    /// installed, and systemd is asked for its own. This takes tens of milliseconds. If a process, CRIU
+    /// or systemd does not answer, it takes at most ten seconds for each of these.
     #[must_use]
     pub fn check(&self) -> Report {
         Report::new(self.store.path())
