@@ -138,7 +138,7 @@ fn at(outcome: &Outcome, n: usize) -> Answer {
 /// Makes the row of a topic that needs all of these calls.
 fn all(topic: Topic, calls: &[(&str, Answer)]) -> Row {
     // EBADF: an earlier call has failed, so that this one could not be tried.
-    let failed = calls.iter().filter(|(_, answer)| !matches!(answer, Answer::Yes | UNTRIED));
+    let failed = calls.iter().filter(|(_, answer)| !matches!(*answer, Answer::Yes | UNTRIED));
     let words: Vec<String> = failed.map(|(call, answer)| format!("{call}: {}", words(*answer))).collect();
     let is_untried = |(_, answer): &(&str, Answer)| *answer == UNTRIED;
     if words.is_empty() {
@@ -151,7 +151,7 @@ fn all(topic: Topic, calls: &[(&str, Answer)]) -> Row {
         answer == Answer::Unasked || matches!(answer, Answer::No(errno) if is_shortage(errno))
     };
     let are_unknown =
-        calls.iter().all(|(_, answer)| is_unknown(*answer) || matches!(answer, Answer::Yes | UNTRIED));
+        calls.iter().all(|(_, answer)| is_unknown(*answer) || matches!(*answer, Answer::Yes | UNTRIED));
     topic.row(if are_unknown { Fitness::Unknown } else { Fitness::Missing }, words.join(", "))
 }
 
