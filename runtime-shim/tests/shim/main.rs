@@ -781,6 +781,69 @@ fn a_task_keeps_no_descriptor_after_delete() {
 }
 
 #[test]
+fn a_container_for_which_there_are_no_descriptors_leaves_nothing_and_stops_nothing() {
+    const CONTAINERS: usize = 12;
+    let containerd = Containerd::new();
+    let pod = |config: &mut serde_json::Value| {
+        config["annotations"] =
+            serde_json::json!({ "io.kubernetes.cri.sandbox-id": format!("few-{}", std::process::id()) });
+    };
+    let containers: Vec<_> = (0..CONTAINERS).map(|_| Container::with(&["sleep"], pod)).collect();
+    let start = |container: &Container| containerd.start(&container.id, &container.bundle());
+    let shim = start(&containers[0]);
+    let pid = nix::unistd::Pid::from_raw(shim.pid().try_into().unwrap());
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+    // The creation of one container takes about 25 for a moment.
+    let limit = u64::try_from(open + 45).unwrap();
+    let limited = std::process::Command::new("prlimit")
+        .args([format!("--pid={pid}"), format!("--nofile={limit}:")])
+        .status();
+    assert!(limited.unwrap().success());
+    let request = |container: &Container| CreateTaskRequest {
+        stdout: container.fifo("stdout"),
+        stderr: container.fifo("stderr"),
+        ..container.request()
+    };
+    let mut made = Vec::new();
+    let mut refused = None;
+    for container in &containers {
+        start(container);
+        match shim.create(&request(container)) {
+            Ok(_) => made.push(container),
+            Err((_, text)) => {
+                assert!(text.to_lowercase().contains("too many open files"), "{text}");
+                refused = Some(container);
+                break;
+            }
+        }
+    }
+    let refused = refused.expect("a container without descriptors");
+    assert!(!made.is_empty());
+    assert!(!has_process_of(&refused.id));
+    assert_eq!(code(shim.of_process::<StateResponse>("State", &refused.id, "")), NOT_FOUND);
+    for container in &made {
+        shim.start(&container.id, "").unwrap();
+        assert_eq!(status(&shim, &container.id, ""), ProcessStatus::Running as i32);
+    }
+    kill(&shim, &made[0].id, "", libc::SIGKILL).unwrap();
+    shim.wait(&made[0].id, "").unwrap();
+    shim.delete(&made[0].id, "").unwrap();
+    let again = CreateTaskRequest {
+        stdout: refused.beside("stdout"),
+        stderr: refused.beside("stderr"),
+        ..refused.request()
+    };
+    shim.create(&again).unwrap();
+    shim.delete(&refused.id, "").unwrap();
+    for container in &made[1..] {
+        kill(&shim, &container.id, "", libc::SIGKILL).unwrap();
+        shim.wait(&container.id, "").unwrap();
+        shim.delete(&container.id, "").unwrap();
+    }
+    shim.shut_down();
+}
+
+#[test]
 fn an_idle_shim_has_one_thread_and_is_not_dumpable() {
     use std::os::unix::fs::MetadataExt;
     let mut containerd = Containerd::new();
