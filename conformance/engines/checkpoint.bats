@@ -196,6 +196,62 @@ no_criu() {
 	[ "$output" = 77 ]
 }
 
+# Makes the interface that the configuration names. A machine without dummy interfaces has pairs.
+interface() {
+	edit 'c["linux"]["netDevices"] = {"checkpoint0": {"name": "eth7"}}'
+	add_interface
+}
+
+add_interface() {
+	ip link add checkpoint0 type dummy || ip link add checkpoint0 type veth peer name checkpoint1
+	ip address add 192.0.2.7/24 dev checkpoint0
+}
+
+@test "checkpoint: a network device is moved again, or is still in the namespace that is joined" {
+	interface
+	start
+	checkpoint c
+	# It has ended with the namespace of the container.
+	run -1 restore c
+	[[ $output == *'linux.netDevices.checkpoint0: the host has no such interface'* ]]
+	nothing_is_left
+	ip link delete checkpoint1 2>/dev/null || true
+	add_interface
+	restore c
+	runtime exec c ip address show eth7 | grep 192.0.2.7/24
+	run ! ip link show checkpoint0
+	runtime delete --force c
+
+	ip netns add checkpoint
+	edit 'next(n for n in c["linux"]["namespaces"] if n["type"] == "network")["path"] = "/run/netns/checkpoint"'
+	ip link delete checkpoint1 2>/dev/null || true
+	add_interface
+	start
+	local _
+	for _ in 1 2; do
+		checkpoint c
+		restore c
+		runtime exec c ip address show eth7 | grep 192.0.2.7/24
+	done
+	runtime delete --force c
+	ip netns delete checkpoint
+}
+
+@test "checkpoint: a network device goes back to the host after a restore that fails" {
+	interface
+	start
+	checkpoint c
+	ip link delete checkpoint1 2>/dev/null || true
+	add_interface
+	hook createRuntime
+	edit 'c["hooks"]["createRuntime"][0]["args"] = ["sh", "-c", "exit 3"]'
+	run -1 restore c
+	[[ $output == *'createRuntime hook #0: exit status 3'* ]]
+	nothing_is_left
+	ip address show checkpoint0 | grep 192.0.2.7/24
+	ip link delete checkpoint0
+}
+
 @test "checkpoint: a device in place of a pipe is not that of the host" {
 	runtime run --detach c </dev/null 2>&1 | cat >"$BATS_TEST_TMPDIR/out" 3>&- &
 	eventually counts_beyond c 2

@@ -313,8 +313,6 @@ fn configurations_that_cannot_be_restored_are_refused() {
         config["mounts"] = json!([{ "destination": "/data", "source": "rootfs/vol", "options": ["bind"] }]);
     };
     refused(&inside, "mounts[0].source: restore cannot mount ");
-    let device = |config: &mut Value| config["linux"]["netDevices"] = json!({ "dummy7": {} });
-    refused(&device, "linux.netDevices.dummy7: restore cannot move a network device");
     let node = |config: &mut Value| {
         config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({ "type": "user" }));
         let identity = json!([{ "containerID": 0, "hostID": 0, "size": 65536 }]);

@@ -42,7 +42,9 @@ struct MovedDevice {
 impl Moved {
     /// Moves all of `devices` into the network namespace of process `pid`. `socket` is a
     /// NETLINK_ROUTE socket of that namespace. If a device cannot be moved, all are moved back.
-    pub(crate) fn new(devices: &[NetDevice], pid: i32, socket: OwnedFd) -> Result<Self> {
+    ///
+    /// An interface that is there already is an error, or, if `keeps` is true, stays as it is.
+    pub(crate) fn new(devices: &[NetDevice], pid: i32, socket: OwnedFd, keeps: bool) -> Result<Self> {
         let open = |file: PidFile<'_>| {
             let open = |path: CString| fd::open_follow(fd::CWD, &path, libc::O_RDONLY, 0);
             file.absolute().and_then(open).context(|| format!("open {file}"))
@@ -55,7 +57,11 @@ impl Moved {
             devices: Vec::new(),
         };
         for device in devices {
-            if let Err(error) = moved.one(device) {
+            let made = match keeps {
+                true => moved.has(device).and_then(|has| if has { Ok(()) } else { moved.one(device) }),
+                false => moved.one(device),
+            };
+            if let Err(error) = made {
                 let field = format!("linux.netDevices.{}", device.host.to_string_lossy());
                 let error = error.wrap_as(ErrorKind::Setup, field.as_str()).at(&field);
                 return Err(match moved.back() {
@@ -65,6 +71,12 @@ impl Moved {
             }
         }
         Ok(moved)
+    }
+
+    /// Returns whether the container has an interface with the name of `device`.
+    fn has(&self, device: &NetDevice) -> Result<bool> {
+        let index = self.there.index_of(&device.name).context(|| "SIOCGIFINDEX")?;
+        Ok(index.is_some() && !device.is_template())
     }
 
     fn one(&mut self, device: &NetDevice) -> Result<()> {

@@ -450,9 +450,6 @@ fn not_restorable(config: &Config, has_rootfs_mounts: bool) -> Option<String> {
             return Some(format!("that has joined a {} namespace", kind.name()));
         }
     }
-    if !config.net_devices.is_empty() {
-        return Some("with a network device of the host".to_owned());
-    }
     if has_rootfs_mounts {
         return Some("with a root file system of the caller's mounts".to_owned());
     }

@@ -351,6 +351,7 @@ impl Restored<'_> {
                 let (pid, pidfd) = self.init.as_ref().ok_or_else(no_init)?;
                 tx.record.init = ProcessId::of(*pid)?;
                 entry.write(&tx.record)?;
+                tx.move_restored_devices(*pid, pidfd.as_fd())?;
                 let watch = Watch::cancel(tx.options.cancel()).with(pidfd.as_fd());
                 let state = tx.state(*pid);
                 for kind in [HookKind::Prestart, HookKind::CreateRuntime] {
@@ -405,10 +406,6 @@ fn check(config: &Config) -> Result<()> {
                 "restore cannot join a pid namespace: its processes could take over criu, which has the host's rights",
             );
         }
-    }
-    if let Some(device) = config.net_devices.first() {
-        let at = format!("linux.netDevices.{}", show(&device.host));
-        return unsupported(&at, "restore cannot move a network device");
     }
     for kind in [NamespaceKind::User, NamespaceKind::Cgroup] {
         if matches!(origin(kind), Origin::Path(_)) {

@@ -23,6 +23,7 @@ use crate::marks::{Mark, Traced};
 use crate::net;
 use crate::parent::child::{Child, Progress};
 use crate::parent::explain::start_failed;
+use crate::parent::helpers::restored_route_socket;
 use crate::parent::network::NewNetwork;
 use crate::parent::{agent, attributes, hooks, ids};
 use crate::path::proc::{PidFile, Proc};
@@ -36,6 +37,7 @@ use crate::watch::Watch;
 use runtime_sys::Errno;
 use seccomp::Policy;
 use std::collections::BTreeMap;
+use std::os::fd::BorrowedFd;
 
 /// The creation of a container.
 pub(super) struct Transaction<'a> {
@@ -395,7 +397,22 @@ impl Transaction<'_> {
     fn move_net_devices(&mut self, child: &Child, plan: &Plan) -> Result<()> {
         let moved = child
             .route_socket(plan)
-            .and_then(|socket| net::Moved::new(&self.config.net_devices, child.pid(), socket))
+            .and_then(|socket| net::Moved::new(&self.config.net_devices, child.pid(), socket, false))
+            .traced(Mark::NetDevices)?;
+        self.made.net_devices = Some(moved);
+        Ok(())
+    }
+
+    /// Moves the network devices to the restored process `pid`, before it has sockets. In a network
+    /// namespace that it joins, they can have stayed since the checkpoint.
+    pub(super) fn move_restored_devices(&mut self, pid: i32, pidfd: BorrowedFd<'_>) -> Result<()> {
+        let devices = &self.config.net_devices;
+        if devices.is_empty() {
+            return Ok(());
+        }
+        let keeps = !self.config.namespaces.is_new(NamespaceKind::Network);
+        let moved = restored_route_socket(pidfd)
+            .and_then(|socket| net::Moved::new(devices, pid, socket, keeps))
             .traced(Mark::NetDevices)?;
         self.made.net_devices = Some(moved);
         Ok(())

@@ -62,13 +62,29 @@ fn mntns_holder(to_helper: &OwnedFd, plan: &Plan) -> Result<Cloned> {
 
 /// Opens a socket of rtnetlink(7) in the network namespace of `init`, a pidfd.
 pub(super) fn route_socket(init: BorrowedFd<'_>, plan: &Plan) -> Result<OwnedFd> {
+    open_route(init, |helper, reply| helper.failed(reply, plan))
+}
+
+/// Opens a socket of rtnetlink(7) in the network namespace of `init`, a pidfd of a process that CRIU
+/// restores.
+pub(crate) fn restored_route_socket(init: BorrowedFd<'_>) -> Result<OwnedFd> {
+    open_route(init, |_, reply| match reply {
+        Some(Reply::Failed(failure)) => not_entered(Error::os(failure.errno, failure.call.name())),
+        _ => has_ended(),
+    })
+}
+
+fn open_route(
+    init: BorrowedFd<'_>,
+    explain: impl FnOnce(&Cloned, Option<Reply>) -> Error,
+) -> Result<OwnedFd> {
     let (parent, child) = channel::channel()?;
     let opener = RouteOpener { init, channel: &child };
     let helper = Cloned::new(0, None, opener, parent)?;
     drop(child);
     match helper.channel.receive_with_fd().context(|| "recv")? {
         (Some(Reply::Ready), Some(socket)) => Ok(socket),
-        (reply, _) => Err(helper.failed(reply, plan)),
+        (reply, _) => Err(explain(&helper, reply)),
     }
 }
 
@@ -83,8 +99,16 @@ pub(crate) fn finish_restored(init: BorrowedFd<'_>, steps: &Finish) -> Result<()
     match helper.channel.receive().context(|| "recv")? {
         Some(Reply::Ready) => Ok(()),
         Some(Reply::Failed(failure)) => Err(unfinished(failure, steps)),
-        _ => Err(Error::new(ErrorKind::Setup, "the process in the restored namespaces has ended")),
+        _ => Err(has_ended()),
     }
+}
+
+fn has_ended() -> Error {
+    Error::new(ErrorKind::Setup, "the process in the restored namespaces has ended")
+}
+
+fn not_entered(error: Error) -> Error {
+    error.wrap_as(ErrorKind::Setup, "entering the restored namespaces")
 }
 
 fn unfinished(failure: StepFailure, steps: &Finish) -> Error {
@@ -110,7 +134,7 @@ fn unfinished(failure: StepFailure, steps: &Finish) -> Error {
         }
         Step::ReadonlyRootfs => error.wrap_as(ErrorKind::Setup, "error setting rootfs as readonly"),
         Step::Loopback => error.wrap_as(ErrorKind::Setup, explain::LOOPBACK),
-        _ => error.wrap_as(ErrorKind::Setup, "entering the restored namespaces"),
+        _ => not_entered(error),
     }
 }
 
