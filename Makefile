@@ -14,16 +14,20 @@ PRODUCT ?= $(shell .ci/product)
 PROGRAM := target/runtime-cli
 RUNTIME ?= $(PROGRAM)
 
+# Builds a program of a release. No directory of this machine is in it.
+RELEASE = product=$(PRODUCT) && paths=$$(packaging/paths $$product) && \
+	$(CARGO) --config "target.$$product.rustflags=$$paths" build --release --target $$product
+
 .PHONY: all
 all:
-	product=$(PRODUCT) && $(CARGO) build --release -p runtime-cli --target $$product && \
+	$(RELEASE) -p runtime-cli && \
 		ln -f target/$$product/release/runtime-cli $(PROGRAM)
 
 # Builds containerd's shim (docs/shim.md).
 SHIM := target/containerd-shim-runtime-core-v2
 .PHONY: shim install-shim
 shim:
-	product=$(PRODUCT) && $(CARGO) build --release -p runtime-shim --target $$product && \
+	$(RELEASE) -p runtime-shim && \
 		ln -f target/$$product/release/$(notdir $(SHIM)) $(SHIM)
 
 install-shim: shim
@@ -192,7 +196,7 @@ ROUNDS ?= 40
 .PHONY: bench
 bench: all
 	$(CARGO) build --quiet --release -p conformance --bin floor --bin nothing
-	product=$(PRODUCT) && $(CARGO) build --quiet --release -p conformance --bins --target $$product && \
+	$(RELEASE) --quiet -p conformance --bins && \
 		$(SUDO) target/$$product/release/bench --rounds $(ROUNDS) --json target/bench.json \
 		--markdown target/bench.md --svg target/bench --measures host=$(BUILT)/release ours=$(PROGRAM) $(RUNTIMES)
 

@@ -8,15 +8,19 @@ use std::process::Command;
 fn main() {
     without_unwind_tables();
     with_packed_relocations();
-    println!("cargo:rerun-if-changed=../.git/HEAD");
-    println!("cargo:rerun-if-changed=../.git/refs");
-    let commit = Command::new("git")
-        .args(["describe", "--always", "--dirty", "--abbrev=12"])
-        .output()
-        .ok()
-        .filter(|output| output.status.success())
-        .and_then(|output| String::from_utf8(output.stdout).ok());
-    println!("cargo:rustc-env=RUNTIME_COMMIT={}", commit.as_deref().map_or("unknown", str::trim));
+    // cargo would run this for each build if a file did not exist, as ../.git/HEAD in a worktree of git.
+    println!("cargo:rerun-if-changed=build.rs");
+    for file in ["HEAD", "refs"].iter().filter_map(|name| git(&["rev-parse", "--git-path", name])) {
+        println!("cargo:rerun-if-changed={file}");
+    }
+    let commit = git(&["describe", "--always", "--dirty", "--abbrev=12"]);
+    println!("cargo:rustc-env=RUNTIME_COMMIT={}", commit.as_deref().unwrap_or("unknown"));
+}
+
+/// Returns a line of git's output, if there is a repository.
+fn git(words: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(words).output().ok().filter(|output| output.status.success())?;
+    String::from_utf8(output.stdout).ok().map(|line| line.trim().to_owned())
 }
 
 /// Passes the linker script of the feature `startup` to the linker of a release. Profiles of
