@@ -32,6 +32,7 @@ shim:
 
 install-shim: shim
 	install -D -m 755 $(SHIM) $(DESTDIR)$(PREFIX)/bin/$(notdir $(SHIM))
+	$(call examples,runtime-shim)
 
 # Makes man pages and completions from the table of arguments, in target/reference.
 .PHONY: reference
@@ -41,12 +42,31 @@ reference:
 .PHONY: install
 PREFIX ?= /usr/local
 SHARE = $(DESTDIR)$(PREFIX)/share
+# Installs the engines' configuration of a program, which names its path.
+examples = cd packaging/examples/$(1) && find . -type f | while read -r file; do \
+	install -D -m 644 "$$file" "$(abspath $(SHARE)/doc/$(1)/examples)/$$file" && \
+	sed -i 's|/usr/local/bin/|$(PREFIX)/bin/|' "$(abspath $(SHARE)/doc/$(1)/examples)/$$file" || exit; done
 install: all reference
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/runtime-cli
 	install -D -m 644 -t $(SHARE)/man/man8 target/reference/man/*.8
 	install -D -m 644 target/reference/completions/runtime-cli.bash $(SHARE)/bash-completion/completions/runtime-cli
 	install -D -m 644 -t $(SHARE)/zsh/site-functions target/reference/completions/_runtime-cli
 	install -D -m 644 -t $(SHARE)/fish/vendor_completions.d target/reference/completions/runtime-cli.fish
+	$(call examples,runtime-cli)
+
+# Makes .deb, .rpm, a tarball with licence texts and bills of materials, and their checksums, in target/packages
+# (docs/install.md). It needs dpkg, rpmbuild (Debian: rpm), python3 and git.
+.PHONY: packages packages-test reproducible
+packages: all shim reference
+	PRODUCT=$(PRODUCT) packaging/build
+
+# Tests the packages in directories and namespaces of their own.
+packages-test:
+	$(SUDO) packaging/test
+
+# Builds the commit twice, in different directories, and compares the packages.
+reproducible:
+	packaging/reproducible
 
 # --- demonstration ---
 
