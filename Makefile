@@ -114,7 +114,9 @@ msrv:
 
 # Writes the public items of the libraries to docs/api. `public-api-check` compares them instead.
 API := conformance/public-api
+# The name of the library seccomp is that of another project on crates.io.
 LIBRARIES := runtime-core seccomp
+LIBRARY_PACKAGES := runtime-core runtime-seccomp
 .PHONY: public-api public-api-check
 public-api: LISTINGS = docs/api
 public-api-check: LISTINGS = target/public-api
@@ -123,11 +125,16 @@ public-api public-api-check:
 		{ echo "the listing of public items needs Rust 1.95.0 (rust-toolchain.toml)"; exit 1; }
 	cd $(API) && RUSTDOC=./rustdoc RUSTDOCFLAGS="-Z unstable-options --output-format json" \
 		$(CARGO) doc --quiet --manifest-path ../../Cargo.toml --target-dir ../../target \
-		--no-deps $(addprefix -p ,$(LIBRARIES)) --features tokio
+		--no-deps $(addprefix -p ,$(LIBRARY_PACKAGES)) --features tokio
 	mkdir -p $(LISTINGS)
 	for library in $(LIBRARIES); do (cd $(API) && $(CARGO) run --locked --quiet -- \
 		../../target/$(TARGET)/doc/$$(echo $$library | tr - _).json) >$(LISTINGS)/$$library.txt || exit; done
 	diff -u docs/api $(LISTINGS) || { echo "the public items have changed: make public-api"; exit 1; }
+
+# Makes the packages of the libraries for crates.io, without an upload, and builds each from its package.
+.PHONY: publish-check
+publish-check:
+	$(CARGO) publish --dry-run --locked $(addprefix -p ,runtime-seccomp runtime-sys runtime-core)
 
 # Compares the public items of the libraries with those of the newest tag v*, by semantic versioning.
 .PHONY: semver

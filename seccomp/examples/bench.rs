@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A comparison of this compiler with libseccomp, on Docker's default profile, in one run.
 //!
-//! `cargo run --release -p seccomp --example bench`
+//! `cargo run --release -p runtime-seccomp --example bench`
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measuring program")]
 
 #[path = "../tests/common/json.rs"]

@@ -3,7 +3,7 @@
 //!
 //! The numbers come from the `syscalls` crate, which generates them from the kernel's headers. For
 //! a newer kernel: raise the version of `syscalls` in Cargo.toml, remove the calls that it knows
-//! from `NEWER`, and run `REGENERATE=1 cargo test -p seccomp --test table`.
+//! from `NEWER`, and run `REGENERATE=1 cargo test -p runtime-seccomp --test table`.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
