@@ -12,6 +12,7 @@ mod cmd;
 mod failure;
 mod foreground;
 mod input;
+mod layout;
 mod log;
 mod notify;
 mod output;

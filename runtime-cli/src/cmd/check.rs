@@ -6,12 +6,12 @@ use super::create::cgroup_manager;
 use super::state_root;
 use crate::args::flags::{BUNDLE, FORMAT};
 use crate::failure::Failure;
+use crate::layout::{GREEN, GREY, RED, Style, YELLOW};
 use crate::output;
 use runtime_core::host::{Caller, Fitness, Report, Row};
 use runtime_core::{Finding, Runtime, Severity};
 use serde::Serialize;
 use std::borrow::Cow;
-use std::io::IsTerminal;
 
 /// The exit statuses. 1 is that of an error of the command, 3 that of an unknown command.
 const ALL_WELL: u8 = 0;
@@ -79,61 +79,6 @@ struct Bundle<'a> {
     path: Cow<'a, str>,
     findings: &'a [Finding],
 }
-
-/// The way in which a text is laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Style {
-    colours: bool,
-    /// The number of characters in a line; `None` if lines are never broken.
-    width: Option<usize>,
-}
-
-impl Style {
-    /// Returns colours and the width of the terminal, or plain lines if standard output is none.
-    /// NO_COLOR (no-color.org) and TERM=dumb turn colours off.
-    fn of_stdout() -> Self {
-        let stdout = std::io::stdout();
-        let is_terminal = stdout.is_terminal();
-        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        let size = runtime_sys::tty::size(&stdout).ok().filter(|_| is_terminal);
-        let columns = size.map(|(_, columns)| usize::from(columns)).filter(|columns| *columns > 0);
-        Style { colours: is_terminal && !is_set("NO_COLOR") && !is_dumb, width: columns.map(|n| n.max(60)) }
-    }
-
-    /// Returns the word, padded to `width`, in the colour of the fitness.
-    fn word(self, word: &str, width: usize, colour: u8) -> String {
-        match self.colours {
-            true => format!("\x1b[{colour}m{word:width$}\x1b[0m"),
-            false => format!("{word:width$}"),
-        }
-    }
-
-    /// Appends the text, whose first line begins at the column `first`, and the others at `indent`.
-    fn wrap(self, out: &mut String, text: &str, first: usize, indent: usize) {
-        let mut column = first;
-        for (n, word) in text.split_whitespace().enumerate() {
-            let length = word.chars().count();
-            if n > 0 && self.width.is_some_and(|width| column + 1 + length > width) {
-                out.push('\n');
-                out.push_str(&" ".repeat(indent));
-                column = indent;
-            } else if n > 0 {
-                out.push(' ');
-                column += 1;
-            }
-            // The text of files and of the kernel must not control the terminal.
-            out.extend(word.chars().map(|c| if c.is_control() { '?' } else { c }));
-            column += length;
-        }
-        out.push('\n');
-    }
-}
-
-const GREEN: u8 = 32;
-const YELLOW: u8 = 33;
-const RED: u8 = 31;
-const GREY: u8 = 90;
 
 /// The width of the column with the fitness or the severity.
 const FIRST: usize = 9;
@@ -212,30 +157,4 @@ fn findings_text(findings: &[Finding], style: Style) -> String {
         _ => "This bundle can work here.\n",
     });
     out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_is_broken_between_words_at_the_width() {
-        let style = Style { colours: false, width: Some(20) };
-        let mut out = "12345678 ".to_owned();
-        style.wrap(&mut out, "one two three four-and-five-and-six x\x1b[31m", 9, 9);
-        assert_eq!(
-            out,
-            "12345678 one two\n         three\n         four-and-five-and-six\n         x?[31m\n"
-        );
-        let mut out = String::new();
-        Style { width: None, ..style }.wrap(&mut out, "one two three four five six seven eight", 9, 9);
-        assert_eq!(out.lines().count(), 1);
-    }
-
-    #[test]
-    fn a_word_has_its_colour_on_a_terminal_alone() {
-        let plain = Style { colours: false, width: None };
-        assert_eq!(plain.word("works", 9, GREEN), "works    ");
-        assert_eq!(Style { colours: true, ..plain }.word("works", 7, GREEN), "\x1b[32mworks  \x1b[0m");
-    }
 }
