@@ -11,7 +11,7 @@ use super::container::{Container, Runtime};
 use super::images::check_mount_point;
 use super::inherited::Inherited;
 use super::notify;
-use super::options::{ProcessOptions, process_options};
+use super::options::{ProcessOptions, Streams, process_options};
 use super::process::{Pending, Process};
 use super::rootfs_mounts::GivenMounts;
 use super::target::{CgroupManager, Rootless, Target};
@@ -45,7 +45,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 #[must_use]
 pub struct ContainerBuilder {
-    container: Container,
+    pub(super) container: Container,
     path: PathBuf,
     /// The bundle at `path`, once it has been opened.
     bundle: Option<Bundle>,
@@ -55,12 +55,26 @@ pub struct ContainerBuilder {
     network: Option<NewNetwork>,
     warnings: Vec<Warning>,
     cgroup_manager: CgroupManager,
-    rootless: Rootless,
-    notify: bool,
-    parallel: bool,
-    hooks: CallerHooks,
-    rootfs_mounts: Option<GivenMounts>,
+    pub(super) rootless: Rootless,
+    pub(super) notify: bool,
+    pub(super) parallel: bool,
+    pub(super) hooks: CallerHooks,
+    pub(super) rootfs_mounts: Option<GivenMounts>,
     pub(super) options: ProcessOptions,
+}
+
+/// All that is known about a new container before anything is made.
+pub(super) struct Settled {
+    /// The absolute path of the bundle.
+    pub(super) bundle: String,
+    pub(super) spec: Box<Spec>,
+    /// The process that later ones inherit from, if that is not the one of `spec`.
+    pub(super) process: Option<spec::Process>,
+    pub(super) config: Config,
+    pub(super) target: Target,
+    pub(super) notes: Vec<String>,
+    pub(super) extras: Extras,
+    pub(super) streams: Streams,
 }
 
 /// The event that a container's program waits for.
@@ -123,7 +137,7 @@ impl ContainerBuilder {
 
     /// Opens the bundle, reads its configuration unless the caller has given one, and starts the
     /// thread for the network namespace. Does nothing if the bundle is open already.
-    fn read(&mut self) -> Result<()> {
+    pub(super) fn read(&mut self) -> Result<()> {
         if self.bundle.is_some() {
             return Ok(());
         }
@@ -274,16 +288,19 @@ impl ContainerBuilder {
         Pending::warned(read.and_then(|()| self.make(waits, &mut warnings)), warnings)
     }
 
-    /// Makes the container, whose program then waits. This is the whole sequence of the parent's
-    /// steps.
-    fn make(mut self, waits: Waits, warnings: &mut Vec<Warning>) -> Result<Pending> {
+    /// Validates, compiles and looks up all that the creation needs. Makes nothing on the host.
+    /// `extras` takes those options of the process that are part of the plan.
+    pub(super) fn settle(
+        &mut self,
+        warnings: &mut Vec<Warning>,
+        extras: impl FnOnce(&mut ProcessOptions) -> Result<(Extras, Streams)>,
+    ) -> Result<Settled> {
         let (Some(bundle), Some(mut spec)) = (self.bundle.take(), self.spec.take()) else {
             return Err(Error::new(ErrorKind::System, "the bundle has not been read"));
         };
-        let (container, mut network) = (&self.container, self.network.take());
+        let container = &self.container;
         let id = container.id.as_str();
 
-        // Validation, compilation and look-ups come first. Nothing is made yet.
         // Only the first process gets the notification socket, so later processes inherit from a
         // copy without it.
         let process = if self.notify { spec.process.clone() } else { None };
@@ -307,14 +324,24 @@ impl ContainerBuilder {
             config.seccomp.as_ref().map(prepare::seccomp::compile).transpose().traced(Mark::CompileFilter)?;
         warnings.extend(filter.as_ref().and_then(prepare::seccomp::warning));
         let notes = seccomp_notes(&config, filter.as_ref());
-        let (given, streams) = self.options.take_extras()?;
-        let mut hooks = std::mem::take(&mut self.hooks);
+        let (given, streams) = extras(&mut self.options)?;
         let keeps = groups_to_keep(&config)?;
-        let mut extras =
-            Extras { keeps, filter, has_caller_hooks: !hooks.are_none(), rootfs_mounts, ..given };
+        let extras =
+            Extras { keeps, filter, has_caller_hooks: !self.hooks.are_none(), rootfs_mounts, ..given };
+        Ok(Settled { bundle: bundle.path, spec, process, config, target, notes, extras, streams })
+    }
+
+    /// Makes the container, whose program then waits. This is the whole sequence of the parent's
+    /// steps.
+    fn make(mut self, waits: Waits, warnings: &mut Vec<Warning>) -> Result<Pending> {
+        // Validation, compilation and look-ups come first. Nothing is made yet.
+        let settled = self.settle(warnings, ProcessOptions::take_extras)?;
+        let Settled { bundle, spec, process, config, target, notes, mut extras, streams } = settled;
+        let (container, mut network) = (&self.container, self.network.take());
+        let mut hooks = std::mem::take(&mut self.hooks);
 
         // The record names everything that will be made, and is written first.
-        let record = record(id, bundle.path, &config, *spec, process, &target, &extras);
+        let record = record(container.id.as_str(), bundle, &config, *spec, process, &target, &extras);
 
         let (options, rootless, made) = (&self.options, self.rootless, Made::default());
         let config = &config;

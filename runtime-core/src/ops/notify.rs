@@ -29,17 +29,21 @@ fn directory(store: &Store, id: &ContainerId) -> PathBuf {
     store.path().join(id.as_str()).join(NOTIFY)
 }
 
-/// Adds the mount and the variable to a configuration.
-pub(super) fn add(spec: &mut Spec, store: &Store, id: &ContainerId) -> Result<()> {
+/// Returns the source of the mount.
+pub(super) fn source(store: &Store, id: &ContainerId) -> Result<String> {
     let bad =
         |path: &Path, why: &str| Error::new(ErrorKind::InvalidConfig, format!("{}: {why}", path.display()));
     let directory = directory(store, id);
-    // A relative source is relative to the bundle.
-    let directory = std::path::absolute(&directory).map_err(|error| bad(&directory, &error.to_string()))?;
-    let source = directory.to_str().ok_or_else(|| bad(&directory, "not UTF-8"))?;
+    // A relative source would be relative to the bundle.
+    let absolute = std::path::absolute(&directory).map_err(|error| bad(&directory, &error.to_string()))?;
+    absolute.into_os_string().into_string().map_err(|_not_text| bad(&directory, "not UTF-8"))
+}
+
+/// Adds the mount and the variable to a configuration.
+pub(super) fn add(spec: &mut Spec, store: &Store, id: &ContainerId) -> Result<()> {
     spec.mounts.push(Mount {
         destination: DIRECTORY.to_owned(),
-        source: source.to_owned(),
+        source: source(store, id)?,
         options: ["bind", "nosuid", "noexec", "nodev", "ro"].map(str::to_owned).to_vec(),
         ..Mount::default()
     });

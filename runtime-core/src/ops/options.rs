@@ -5,7 +5,7 @@
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::parent::child::Child;
 use crate::parent::peer::Peer;
-use crate::prepare::{Extras, set_env};
+use crate::prepare::{Extras, set_env, stand_in};
 use crate::state::pid_file::write_atomically;
 use crate::stdio::Stdio;
 use crate::terminal::Terminal;
@@ -13,7 +13,7 @@ use crate::watch::Watch;
 use runtime_sys::fd;
 use std::io::{PipeReader, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The options of a builder that belong to its process.
 #[derive(Debug, Default)]
@@ -160,6 +160,22 @@ impl ProcessOptions {
     /// Takes out the extras for the plan, with the console socket connected. Returns the caller's
     /// ends of the streams with them.
     pub(super) fn take_extras(&mut self) -> Result<(Extras, Streams)> {
+        self.extras_with(|path, cancel| {
+            let peer = Peer::connect(path, Watch::cancel(cancel));
+            Ok(peer.map_err(|error| error.of_kind(ErrorKind::InvalidConfig))?.into_socket())
+        })
+    }
+
+    /// Takes out the extras like [`take_extras`](Self::take_extras), with a file in the place of the
+    /// connected console socket.
+    pub(super) fn extras_unconnected(&mut self) -> Result<(Extras, Streams)> {
+        self.extras_with(|_, _| stand_in())
+    }
+
+    fn extras_with(
+        &mut self,
+        connect: impl FnOnce(&Path, Option<BorrowedFd<'_>>) -> Result<OwnedFd>,
+    ) -> Result<(Extras, Streams)> {
         let mut extras = std::mem::take(&mut self.extras);
         let mut ours = Streams::default();
         let [stdin, stdout, stderr] = std::mem::take(&mut self.stdio);
@@ -177,9 +193,7 @@ impl ProcessOptions {
                 let text = "the terminal can be sent to a console socket, or be returned, but not both";
                 return Err(Error::new(ErrorKind::InvalidConfig, text));
             }
-            let peer = Peer::connect(path, Watch::cancel(self.cancel()))
-                .map_err(|error| error.of_kind(ErrorKind::InvalidConfig))?;
-            extras.console = Some(peer.into_socket());
+            extras.console = Some(connect(path, self.cancel())?);
         }
         Ok((extras, ours))
     }

@@ -28,7 +28,7 @@ use crate::parent::network::NewNetwork;
 use crate::parent::{agent, attributes, hooks, ids};
 use crate::path::proc::{PidFile, Proc};
 use crate::path::show;
-use crate::prepare::{self, Extras, Host};
+use crate::prepare::{self, Extras, Host, Mode};
 use crate::spec::{OCI_VERSION, StateDocument, Status};
 use crate::state::entry::{Locked, NewRecord};
 use crate::state::process::ProcessId;
@@ -157,19 +157,8 @@ impl Transaction<'_> {
     /// Makes the plan of the child. If given, `network` is the network namespace that the child
     /// enters instead of making one.
     pub(super) fn plan(&self, extras: Extras, network: Option<&mut NewNetwork>) -> Result<Plan> {
-        let host = Host {
-            rootfs: &self.target.rootfs,
-            hierarchy: self.target.hierarchy.mount_point(),
-            cancel: self.options.cancel(),
-        };
-        let mut plan = prepare::for_create(self.config, self.id(), &host, extras)
-            .map_err(|error| if error.kind() == ErrorKind::Setup { start_failed(error) } else { error })
-            .traced(Mark::Plan)?;
-        let adopts = self.target.cgroup.adopts();
-        plan.wait_go |= adopts;
-        if let Some(container) = &mut plan.container {
-            container.awaits_filter = !adopts && !container.barrier && !container.awaits_devices;
-        }
+        let mut plan =
+            plan(self.config, self.id(), &self.target, extras, Mode::Make { cancel: self.options.cancel() })?;
         if let Some(network) = network {
             plan.enter_network(network.namespace()?);
         }
@@ -566,6 +555,26 @@ impl Transaction<'_> {
             })
             .collect()
     }
+}
+
+/// Makes the plan of the child of a new container.
+pub(super) fn plan(
+    config: &Config,
+    id: &str,
+    target: &Target,
+    extras: Extras,
+    mode: Mode<'_>,
+) -> Result<Plan> {
+    let host = Host { rootfs: &target.rootfs, hierarchy: target.hierarchy.mount_point(), mode };
+    let mut plan = prepare::for_create(config, id, &host, extras)
+        .map_err(|error| if error.kind() == ErrorKind::Setup { start_failed(error) } else { error })
+        .traced(Mark::Plan)?;
+    let adopts = target.cgroup.adopts();
+    plan.wait_go |= adopts;
+    if let Some(container) = &mut plan.container {
+        container.awaits_filter = !adopts && !container.barrier && !container.awaits_devices;
+    }
+    Ok(plan)
 }
 
 /// Joins all failures among `done` to one error.

@@ -7,6 +7,7 @@ use crate::config::process::variable;
 use crate::config::rootfs_mounts::RootfsMount;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::state::filter::CompiledFilter;
+use runtime_sys::fd;
 use runtime_sys::text::c_str;
 use std::ffi::{CStr, CString, OsString};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -70,15 +71,36 @@ fn bad_variable(why: String) -> Error {
     Error::new(ErrorKind::InvalidConfig, format!("invalid environment variable of the caller: {why}"))
 }
 
-/// A container's places on the host, and the caller's event.
+/// A container's places on the host.
 #[derive(Debug)]
 pub(crate) struct Host<'a> {
     /// The absolute path of the container's root.
     pub(crate) rootfs: &'a str,
     /// The mount point of cgroup2.
     pub(crate) hierarchy: &'a CStr,
-    /// The event that cancels the operation.
-    pub(crate) cancel: Option<BorrowedFd<'a>>,
+    pub(crate) mode: Mode<'a>,
+}
+
+/// The purpose of a plan.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Mode<'a> {
+    /// A child carries the plan out. `cancel` is the event that cancels the operation.
+    Make { cancel: Option<BorrowedFd<'a>> },
+    /// The plan is only shown, so nothing may be made for it: trees are left to be cloned later, and
+    /// [files](stand_in) stand in for everything else. `notify` is the directory of the notification
+    /// socket, if there is to be one: the source of a mount that does not exist yet.
+    Show { notify: Option<&'a CStr> },
+}
+
+impl Mode<'_> {
+    pub(crate) fn makes(self) -> bool {
+        matches!(self, Mode::Make { .. })
+    }
+}
+
+/// Returns a file in the place of a descriptor that is not made for a plan that is only shown.
+pub(crate) fn stand_in() -> Result<OwnedFd> {
+    fd::open(fd::CWD, c"/", libc::O_PATH | libc::O_DIRECTORY, 0).context(|| "open /")
 }
 
 /// Converts text of a configuration or of a record.

@@ -16,7 +16,7 @@ pub(crate) mod seccomp;
 mod source;
 mod trees;
 
-pub(crate) use extras::{Extras, Host, RootfsMounts, set_env};
+pub(crate) use extras::{Extras, Host, Mode, RootfsMounts, set_env, stand_in};
 pub(crate) use process::{attributes, streams};
 pub(crate) use rootfs::mounted_nodes;
 

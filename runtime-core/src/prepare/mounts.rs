@@ -5,7 +5,7 @@ pub(super) mod filesystem;
 mod sysfs;
 pub(super) mod user_namespaces;
 
-use super::extras::Host;
+use super::extras::{Host, Mode, stand_in};
 use super::namespaces;
 use super::source::{self, BindSource, Sources};
 use super::trees::{HostFile, Trees};
@@ -45,6 +45,7 @@ pub(super) fn mounts(
         joins,
         sources: Sources::new(rootfs, host.rootfs),
         hierarchy: host.hierarchy,
+        mode: host.mode,
         trees,
         user_namespaces: UserNamespaces::default(),
     };
@@ -58,6 +59,7 @@ struct Planner<'a> {
     sources: Sources<'a>,
     /// The mount point of the host's cgroup2.
     hierarchy: &'a CStr,
+    mode: Mode<'a>,
     trees: &'a mut Trees,
     user_namespaces: UserNamespaces<'a>,
 }
@@ -91,7 +93,12 @@ impl<'a> Planner<'a> {
                 plan.source = path.clone();
                 let id_map = id_map.as_ref().map(|map| self.id_map(i, map)).transpose()?;
                 let bind = Bind { i, m, path, depth: *depth, follow: *follow, config };
-                let found = bind.find(&self.sources)?;
+                let found = match self.mode {
+                    Mode::Show { notify: Some(notify) } if notify == path.as_c_str() => {
+                        BindSource::Host(HostFile::root().map_err(|errno| bind.failed(errno, "open"))?)
+                    }
+                    _ => bind.find(&self.sources)?,
+                };
                 plan.what = match (bind.symlink(&found, &self.sources)?, found) {
                     (Some(symlink), _) => symlink,
                     (None, BindSource::FromContainer(inside)) => {
@@ -155,7 +162,8 @@ impl<'a> Planner<'a> {
                     mode_of_target: *kind == Filesystem::Tmpfs
                         && options.iter().all(|o| o.key.as_c_str() != c"mode"),
                 };
-                let is_ours = *kind == Filesystem::Other && self.trees.cloner() == Cloner::Parent;
+                let is_ours =
+                    *kind == Filesystem::Other && self.trees.cloner() == Cloner::Parent && self.mode.makes();
                 plan.what = match &new.options {
                     FsOptions::Parameters(parameters) if is_ours && is_block_device(source) => {
                         MountKind::Tree {
@@ -190,7 +198,10 @@ impl<'a> Planner<'a> {
             (true, _) => (namespaces.uid_map.as_slice(), namespaces.gid_map.as_slice()),
             (false, _) => (map.uid.as_slice(), map.gid.as_slice()),
         };
-        let namespace = self.user_namespaces.get(format_args!("mounts[{i}]"), uid, gid)?;
+        let namespace = match self.mode.makes() {
+            true => self.user_namespaces.get(format_args!("mounts[{i}]"), uid, gid)?,
+            false => Arc::new(stand_in()?),
+        };
         Ok(IdMap { namespace, depth: map.depth })
     }
 }
@@ -323,7 +334,7 @@ impl Bind<'_> {
             Err((call, errno)) => return Err(self.failed(errno, call.name())),
             Ok(cloned) => cloned,
         };
-        if self.locks_flags(cloned.as_ref(), attr.as_ref())? {
+        if self.locks_flags(cloned.as_ref(), attr.as_ref(), trees.cloner())? {
             let source = fd::mount_flags(&file).map_err(|errno| self.failed(errno, "statvfs"))?;
             *attr = self.m.flags.locked_attr(source).map_err(|flag| self.locked(flag))?;
         }
@@ -363,11 +374,17 @@ impl Bind<'_> {
     /// (mount_namespaces(7), "Restrictions on mount namespaces"). For the parent's own clone in a
     /// user namespace, the change of flags is tried: EPERM means locked. For a tree that another
     /// process clones later, the flags are assumed to be locked.
-    fn locks_flags(&self, cloned: Option<&OwnedFd>, attr: Option<&MountAttr>) -> Result<bool> {
-        let (Some(attr), Some(tree)) = (attr, cloned) else { return Ok(attr.is_some()) };
-        if crate::userns::is_initial_user_namespace()? {
+    fn locks_flags(
+        &self,
+        cloned: Option<&OwnedFd>,
+        attr: Option<&MountAttr>,
+        cloner: Cloner,
+    ) -> Result<bool> {
+        let Some(attr) = attr else { return Ok(false) };
+        if cloner == Cloner::Parent && crate::userns::is_initial_user_namespace()? {
             return Ok(false);
         }
+        let Some(tree) = cloned else { return Ok(true) };
         match mount::set_attr(tree, Depth::One, attr) {
             Ok(()) => Ok(false),
             Err(Errno::EPERM) => Ok(true),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The plan of the root file system and its devices.
 
-use super::extras::{Host, RootfsMounts};
+use super::extras::{Host, Mode, RootfsMounts};
 use super::trees::{HostFile, Trees};
 use super::{labels, mounts};
 use crate::boundary::plan::{Dev, DevPlace, Join, Node, Rootfs};
@@ -35,21 +35,22 @@ pub(super) fn rootfs(
     let path = host.rootfs;
     let dir = open_rootfs(path)?;
     let own_namespace = config.namespaces.is_own(NamespaceKind::Mount);
-    let mut trees = Trees::new(config)?;
+    let mut trees = Trees::new(config, host.mode.makes())?;
     if no_pivot && matches!(config.rootfs_propagation, Some((MS_PRIVATE, _))) {
         return Err(invalid("linux.rootfsPropagation", "[r]private is not safe without pivot_root"));
     }
     if config.mount_label.is_some() {
         labels::require_selinux("linux.mountLabel")?;
     }
-    let tree = match given {
-        Some(given) => {
+    let tree = match (given, host.mode) {
+        (Some(given), Mode::Make { cancel }) => {
             let locks = trees.cloner() != Cloner::Parent;
             let receives = is_slave(config);
             let place = Place { path, dir: &dir, may_be_chrooted: may_be_chrooted()?, locks, receives };
-            Tree::Cloned((given.make)(&given.mounts, &place, host.cancel)?)
+            Tree::Cloned((given.make)(&given.mounts, &place, cancel)?)
         }
-        None => rootfs_tree(&dir, path, config, &mut trees)?,
+        (Some(_), Mode::Show { .. }) => Tree::Taken,
+        (None, _) => rootfs_tree(&dir, path, config, &mut trees)?,
     };
     let mounts = mounts::mounts(config, host, joins, &dir, &mut trees)?;
     Ok(Rootfs {

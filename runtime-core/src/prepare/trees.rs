@@ -33,6 +33,11 @@ impl HostFile {
         Self::either(|leaf| fd::open_follow(fd::CWD, path, libc::O_PATH | leaf.open_flag(), 0))
     }
 
+    /// Opens the host's root directory.
+    pub(super) fn root() -> runtime_sys::Result<Self> {
+        Self::open(c"/")
+    }
+
     /// Opens a path like [`open`](Self::open), but does not follow a link at its end.
     pub(super) fn open_last(path: &CStr) -> runtime_sys::Result<Self> {
         Self::either(|leaf| fd::open(fd::CWD, path, libc::O_PATH | leaf.open_flag(), 0))
@@ -77,8 +82,9 @@ fn source(file: BorrowedFd<'_>, leaf: Leaf) -> runtime_sys::Result<TreeSource> {
 #[derive(Debug)]
 pub(super) struct Trees {
     cloner: Cloner,
-    /// The number of further trees that the parent may hold open until the child takes them.
-    room: usize,
+    /// The number of further trees that the parent may hold open until the child takes them. `None`
+    /// if nothing may be made: then no tree is cloned ahead.
+    room: Option<usize>,
 }
 
 /// The largest number of trees that are cloned ahead. Further trees are cloned when they are
@@ -87,8 +93,8 @@ pub(super) struct Trees {
 const HELD_MAX: usize = 32;
 
 impl Trees {
-    pub(super) fn new(config: &Config) -> Result<Self> {
-        Ok(Trees { cloner: cloner(config)?, room: HELD_MAX })
+    pub(super) fn new(config: &Config, makes: bool) -> Result<Self> {
+        Ok(Trees { cloner: cloner(config)?, room: makes.then_some(HELD_MAX) })
     }
 
     pub(super) fn cloner(&self) -> Cloner {
@@ -99,8 +105,8 @@ impl Trees {
     /// are reported early.
     pub(super) fn clone(&self, file: impl AsFd, shape: &Shape) -> StepResult<Option<OwnedFd>> {
         match self.cloner {
-            Cloner::Parent => shape.clone_tree(file.as_fd()).map(Some),
-            Cloner::Helper | Cloner::Child => Ok(None),
+            Cloner::Parent if self.room.is_some() => shape.clone_tree(file.as_fd()).map(Some),
+            Cloner::Parent | Cloner::Helper | Cloner::Child => Ok(None),
         }
     }
 
@@ -112,8 +118,8 @@ impl Trees {
         leaf: Leaf,
         shape: Shape,
     ) -> StepResult<Tree> {
-        if let (Some(cloned), Some(room)) = (cloned, self.room.checked_sub(1)) {
-            self.room = room;
+        if let (Some(cloned), Some(room)) = (cloned, self.room.and_then(|room| room.checked_sub(1))) {
+            self.room = Some(room);
             return Ok(Tree::Cloned(cloned));
         }
         let source = source(file.as_fd(), leaf).during(Call::Readlink)?;
