@@ -322,6 +322,11 @@ fn pipes(stdio: &mut [Stdio; 3]) -> Result<Io, Failure> {
     Ok(Io::Pipes { input, outputs })
 }
 
+/// Returns the streams that [`pipes`] would make for a process without a terminal.
+pub(crate) fn planned_streams() -> [Stdio; 3] {
+    [stdin(), stdout(), stderr()].map(|host| if is_dev_null(host) { Stdio::Inherit } else { Stdio::Piped })
+}
+
 /// Opens the terminal behind `fd` once more, as non-blocking. On a blocking terminal, a write of
 /// more than one byte may block even after poll(2), and nothing may ever read the terminal.
 /// O_NONBLOCK is not set on `fd` itself, because other processes share its flags.

@@ -50,6 +50,7 @@
 //! | from a `Spec` of oci-spec | the feature `oci-spec`: `TryFrom` of [`spec::Spec`] | `oci_spec` |
 //! | suspend into files, and resume | [`Container::checkpoint`], [`Runtime::restore`]: needs CRIU | |
 //! | find out what a host can do | [`Runtime::check`], [`Runtime::check_bundle`] | |
+//! | show the steps of a creation, without taking them | [`ContainerBuilder::plan_create`], [`dry_run`] | |
 //! | without rights | [`spec::Spec::into_rootless`], [`protect_program`] | `rootless` |
 //!
 //! The examples are in the repository, in `runtime-core/examples/`.
@@ -158,6 +159,7 @@ mod cgroup;
 mod child;
 mod config;
 mod criu;
+pub mod dry_run;
 mod error;
 mod exit_status;
 #[cfg(feature = "fuzzing")]

@@ -96,7 +96,7 @@ pub(crate) fn program() -> Command {
 }
 
 /// Returns the flags of `create`, which `run` has too.
-fn create_flags() -> [Arg; 7] {
+fn create_flags() -> [Arg; 9] {
     [
         BUNDLE.help("the bundle directory (default: the working directory)").value_hint(ValueHint::DirPath),
         CONSOLE_SOCKET
@@ -109,6 +109,8 @@ fn create_flags() -> [Arg; 7] {
         NO_PIVOT.help("do not use pivot_root, for a rootfs on a ramdisk; less safe"),
         NO_NEW_KEYRING.help("do not make a session keyring for the container: it gets the caller's"),
         PRESERVE_FDS.help("pass this many more descriptors to the container, from 3 + $LISTEN_FDS on"),
+        DRY_RUN.help("print the steps that would be taken, and make nothing (not in runc)"),
+        DRY_RUN_FORMAT.help("with --dry-run, one of: text or json (default: \"text\")"),
     ]
 }
 

@@ -4,15 +4,17 @@
 use super::context::CommandContext;
 use super::preserved_fds;
 use crate::args::flags::{
-    BUNDLE, CGROUP_MANAGER, CONSOLE_SOCKET, DETACH, KEEP, NO_NEW_KEYRING, NO_PIVOT, NO_SUBREAPER, PID_FILE,
-    PIDFD_SOCKET, ROOTLESS, SYSTEMD_CGROUP, parse_bool,
+    BUNDLE, CGROUP_MANAGER, CONSOLE_SOCKET, DETACH, DRY_RUN_FORMAT, KEEP, NO_NEW_KEYRING, NO_PIVOT,
+    NO_SUBREAPER, PID_FILE, PIDFD_SOCKET, ROOTLESS, SYSTEMD_CGROUP, parse_bool,
 };
 use crate::failure::Failure;
 use crate::foreground::{self, ChildIo, Foreground};
 use crate::notify::{self, Proxy};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use runtime_core::spec::{Rlimit, Spec};
-use runtime_core::{CgroupManager, Container, ContainerBuilder, DeleteOptions, Pending, Process, Rootless};
+use runtime_core::{
+    CgroupManager, Container, ContainerBuilder, DeleteOptions, Pending, Process, Rootless, Runtime,
+};
 use std::ffi::OsStr;
 use std::path::Path;
 
@@ -21,24 +23,28 @@ pub(super) fn create(context: &CommandContext<'_>) -> Result<u8, Failure> {
 }
 
 pub(super) fn run(context: &CommandContext<'_>) -> Result<u8, Failure> {
-    let mode = if context.flags.is_set(DETACH) { Mode::Detached } else { Mode::Foreground };
-    make(context, mode).map_err(|failure| failure.during("runc run failed"))
+    make(context, mode_of_run(context)).map_err(|failure| failure.during("runc run failed"))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
+pub(super) enum Mode {
     Create,
     Detached,
     Foreground,
 }
 
-fn make(context: &CommandContext<'_>, mode: Mode) -> Result<u8, Failure> {
-    runtime_core::protect_program()?;
-    context.log.debug(EXE_SEALED);
-    let container = context.container()?;
+pub(super) fn mode_of_run(context: &CommandContext<'_>) -> Mode {
+    if context.flags.is_set(DETACH) { Mode::Detached } else { Mode::Foreground }
+}
+
+/// Returns a builder that has read the bundle. If it is `parallel`, it has started its thread.
+pub(super) fn load(
+    context: &CommandContext<'_>,
+    runtime: &Runtime,
+    parallel: bool,
+) -> Result<ContainerBuilder, Failure> {
     let bundle = context.flags.path(BUNDLE).unwrap_or(Path::new("."));
-    // `parallel` comes first: `load` starts the thread.
-    let mut builder = context.runtime()?.builder(container.id().clone(), bundle).parallel(true).load()?;
+    let mut builder = runtime.builder(context.id()?, bundle).parallel(parallel).load()?;
     // Warnings are printed before an error, because a mistyped name may be its cause.
     context.warn(&builder.take_warnings());
     if context.log.is_debug() {
@@ -46,9 +52,35 @@ fn make(context: &CommandContext<'_>, mode: Mode) -> Result<u8, Failure> {
             context.log.debug(&format!("config.json: ignoring unknown property {property}"));
         }
     }
+    Ok(builder)
+}
+
+pub(super) fn has_terminal(builder: &ContainerBuilder) -> bool {
     let process = builder.loaded().and_then(|spec| spec.process.as_ref());
-    let terminal = process.is_some_and(|process| process.terminal);
-    let builder = options(context, with_room_for_mounts(builder))?;
+    process.is_some_and(|process| process.terminal)
+}
+
+/// Sets the options that the flags ask for.
+pub(super) fn configure(
+    context: &CommandContext<'_>,
+    builder: ContainerBuilder,
+) -> Result<ContainerBuilder, Failure> {
+    options(context, with_room_for_mounts(builder))
+}
+
+pub(super) const NOT_WITH_CONSOLE_SOCKET: &str =
+    "cannot use console socket if runc will not detach or allocate tty";
+
+fn make(context: &CommandContext<'_>, mode: Mode) -> Result<u8, Failure> {
+    if context.flags.get(DRY_RUN_FORMAT).is_some() {
+        return Err(Failure::new("--format: is for --dry-run alone"));
+    }
+    runtime_core::protect_program()?;
+    context.log.debug(EXE_SEALED);
+    let container = context.container()?;
+    let builder = load(context, &context.runtime()?, true)?;
+    let terminal = has_terminal(&builder);
+    let builder = configure(context, builder)?;
     context.log.debug(CLONING);
     if mode == Mode::Create {
         let init = builder.create()?;
@@ -59,9 +91,7 @@ fn make(context: &CommandContext<'_>, mode: Mode) -> Result<u8, Failure> {
     let (foreground, builder) = match mode {
         Mode::Foreground => {
             if context.flags.path(CONSOLE_SOCKET).is_some() {
-                return Err(Failure::new(
-                    "cannot use console socket if runc will not detach or allocate tty",
-                ));
+                return Err(Failure::new(NOT_WITH_CONSOLE_SOCKET));
             }
             let (foreground, io) = Foreground::new(terminal, !context.flags.is_set(NO_SUBREAPER))?;
             (Some(foreground), with_io(builder, io))

@@ -7,6 +7,7 @@ mod checkpoint;
 mod context;
 mod create;
 mod delete;
+mod dry_run;
 mod events;
 mod exec;
 mod features;
@@ -22,6 +23,7 @@ mod state;
 mod state_root;
 mod update;
 
+use crate::args::flags::DRY_RUN;
 use crate::args::table::Verb;
 use crate::args::{Call, Invocation, Request};
 use crate::failure::Failure;
@@ -35,6 +37,7 @@ pub(crate) fn run(invocation: &Invocation, log: &Log) -> Result<u8, Failure> {
     match command.verb {
         Verb::Check => check::check(&context),
         Verb::Checkpoint => checkpoint::checkpoint(&context),
+        Verb::Create if flags.is_set(DRY_RUN) => dry_run::create(&context),
         Verb::Create => create::create(&context),
         Verb::Delete => delete::delete(&context),
         Verb::Events => events::events(&context),
@@ -46,6 +49,7 @@ pub(crate) fn run(invocation: &Invocation, log: &Log) -> Result<u8, Failure> {
         Verb::Ps => ps::ps(&context),
         Verb::Restore => restore::restore(&context),
         Verb::Resume => pause::resume(&context),
+        Verb::Run if flags.is_set(DRY_RUN) => dry_run::run(&context),
         Verb::Run => create::run(&context),
         Verb::Spec => spec::spec(&context),
         Verb::Start => start::start(&context),

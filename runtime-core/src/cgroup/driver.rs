@@ -5,7 +5,7 @@
 use super::fs::Occupants;
 use super::group::Cgroup;
 use super::hierarchy::Hierarchy;
-use super::limits::Write;
+use super::limits::{UnitProperties, Write};
 use super::record::CgroupRecord;
 use super::systemd::{Manager, Scope, Wanted, unit};
 use super::{fs, limits};
@@ -92,6 +92,15 @@ impl Placement {
             Placement::None => String::new(),
             Placement::Fs(place) => hierarchy.absolute(&place.path),
             Placement::Systemd { scope, .. } => scope.path.clone(),
+        }
+    }
+
+    /// Returns the limits as they would be set: the properties of systemd's unit in words, and the writes
+    /// into the cgroup's files. Sets nothing.
+    pub(crate) fn translated(&mut self, writes: Vec<Write>) -> Result<(UnitProperties, Vec<Write>)> {
+        match self {
+            Placement::None | Placement::Fs(_) => Ok((Vec::new(), writes)),
+            Placement::Systemd { scope, wanted } => scope.shown(wanted, &writes),
         }
     }
 

@@ -46,6 +46,9 @@ impl Write {
     }
 }
 
+/// Names and values of the properties of a systemd unit, in words.
+pub(crate) type UnitProperties = Vec<(String, String)>;
+
 /// Returns all writes, in the order in which they are to be done.
 pub(crate) fn writes(resources: &Resources) -> Vec<Write> {
     let mut all = Vec::new();

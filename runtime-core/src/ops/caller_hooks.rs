@@ -25,6 +25,10 @@ impl CallerHooks {
         self.hooks.push(Box::new(hook));
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.hooks.len()
+    }
+
     pub(super) fn are_none(&self) -> bool {
         self.hooks.is_empty()
     }

@@ -11,6 +11,7 @@ mod container;
 mod container_hooks;
 mod create;
 mod delete;
+mod dry_run;
 mod events;
 mod exec;
 mod features;

@@ -33,6 +33,11 @@ impl StringArray {
         StringArray { strings, pointers }
     }
 
+    /// Returns the strings, each without its NUL.
+    pub fn strings(&self) -> impl Iterator<Item = &[u8]> {
+        self.strings.iter().map(|string| string.split(|byte| *byte == 0).next().unwrap_or_default())
+    }
+
     /// Overwrites what follows the first `keep` bytes of string `index` with
     /// `tail`, in place. Returns false, and changes nothing, if the string has no
     /// room for `tail`.

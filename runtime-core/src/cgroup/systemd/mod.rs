@@ -17,7 +17,7 @@ use super::fs;
 use super::fs::Occupants;
 use super::group::Cgroup;
 use super::hierarchy::Hierarchy;
-use super::limits::Write;
+use super::limits::{UnitProperties, Write};
 use crate::error::{Error, ErrorKind, Result, Warning};
 use bus::{Answer, Bus, BusFailure};
 use nix::unistd::geteuid;
@@ -95,6 +95,20 @@ impl Scope {
         let path = crate::path::clean(&format!("{above}/{}/{}", unit::slice_path(&slice)?, name.unit));
         let scope = Scope { manager, unit: name.unit, path: hierarchy.absolute(&path), leaf };
         Ok((scope, Wanted { bus, slice, description: format!("container {id}"), properties }))
+    }
+
+    /// Returns the properties that [`start`](Self::start) asks systemd for, apart from those that every
+    /// scope has, in words; and the writes to do in the cgroup's files.
+    pub(crate) fn shown(
+        &self,
+        wanted: &mut Wanted,
+        writes: &[Write],
+    ) -> Result<(UnitProperties, Vec<Write>)> {
+        let Translated { properties, mut writes } = self.translate(&mut wanted.bus, writes, true)?;
+        self.leave_to_leaf(&mut writes);
+        let slice = [("Slice".to_owned(), wanted.slice.clone())];
+        let others = wanted.properties.iter().cloned().chain(properties);
+        Ok((slice.into_iter().chain(others.map(|(name, value)| (name, value.words()))).collect(), writes))
     }
 
     /// Makes the scope around a process, with limits. Returns the writes to do in the cgroup's

@@ -30,6 +30,20 @@ impl Value {
         Value::Str(text.to_owned())
     }
 
+    /// Returns the value in words, for people.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Value::Bool(value) => value.to_string(),
+            Value::Uint64(u64::MAX) => "infinity".to_owned(),
+            Value::Uint64(number) => number.to_string(),
+            Value::Array(_, all) | Value::Struct(all) => {
+                all.iter().map(Value::words).collect::<Vec<_>>().join(" ")
+            }
+            Value::Variant(inner) => inner.words(),
+            other => other.as_str().map_or_else(|| format!("{other:?}"), str::to_owned),
+        }
+    }
+
     pub(crate) fn as_str(&self) -> Option<&str> {
         match self {
             Value::Str(text) | Value::Path(text) | Value::Signature(text) => Some(text),

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The plan of a creation that is not carried out:
+//! [`ContainerBuilder::plan_create`](crate::ContainerBuilder::plan_create) and
+//! [`plan_run`](crate::ContainerBuilder::plan_run).
+//!
+//! The steps are read from the plan that a creation hands to the container's process, and from the
+//! checked configuration that the rest of the creation works with. config.json is read by the same
+//! code, once.
+
+mod mounts;
+mod plan;
+mod runtime;
+mod script;
+mod subject;
+mod words;
+
+pub use plan::{
+    Actor, CreationPlan, Details, PlannedCapabilities, PlannedCgroup, PlannedDescriptor, PlannedDevice,
+    PlannedFilter, PlannedHook, PlannedJoin, PlannedLink, PlannedMount, PlannedMountKind, PlannedProgram,
+    PlannedRlimit, PlannedSetting, PlannedStep, PlannedUser, PlannedWrite,
+};
+pub(crate) use script::steps;
+pub(crate) use subject::{PlacedCgroup, Sources, Subject};

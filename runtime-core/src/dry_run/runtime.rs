@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The steps of the runtime, in groups: each group stands before the step of the child that waits for
+//! it.
+
+use super::plan::{Actor, Details, PlannedHook, PlannedRlimit, PlannedSetting, PlannedWrite};
+use super::subject::{PlacedCgroup, Steps, Subject};
+use super::words;
+use crate::cgroup::limits::IfAbsent;
+use crate::config::devices::{Rule, RuleKind};
+use crate::config::namespaces::NamespaceKind;
+use crate::hook::HookKind;
+use crate::marks::Mark;
+use crate::prepare;
+use crate::values::rlimit_name;
+use std::fmt::{self, Debug};
+
+/// A step that a timeline does not have.
+struct Unmarked(&'static str);
+
+impl Debug for Unmarked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+fn path(path: &str) -> Option<Details> {
+    Some(Details::Path(path.to_owned()))
+}
+
+/// Adds the steps up to the clone.
+pub(super) fn before(subject: &Subject<'_>, steps: &mut Steps) {
+    let add = |steps: &mut Steps, name: &dyn Debug, text: String, details| {
+        steps.add(Actor::Runtime, name, None, text, details);
+    };
+    let file = |name: &str| format!("{}/{name}", subject.directory);
+    let record = file("state.json");
+    add(steps, &Mark::WriteRecord, format!("write the record {record}"), path(&record));
+    if subject.has_notify_socket {
+        let notify = file("notify");
+        add(steps, &Unmarked("MakeNotify"), format!("make {notify}"), path(&notify));
+    }
+    let cgroup = subject.cgroup.as_ref();
+    if let Some(PlacedCgroup { place, .. }) = cgroup.filter(|cgroup| cgroup.place.unit.is_none()) {
+        let text = match place.made {
+            0 => format!("use the existing cgroup {}", place.path),
+            _ => format!("make the cgroup {}", place.path),
+        };
+        add(steps, &Mark::MakeCgroup, text, Some(Details::Cgroup(place.clone())));
+    }
+    if !subject.starts {
+        let fifo = file("exec.fifo");
+        add(steps, &Unmarked("MakeFifo"), format!("make the fifo {fifo}"), path(&fifo));
+    }
+    let plan = subject.plan;
+    if plan.container.as_ref().is_some_and(|container| container.network.is_some()) {
+        let namespace = Some(Details::Namespaces(vec![NamespaceKind::Network.name()]));
+        steps.add(Actor::Network, Mark::Network, None, "make a network namespace", namespace);
+        steps.add(Actor::Network, Mark::Loopback, None, "bring lo up in it", None);
+    }
+    let flags = if plan.joins.is_empty() { plan.clone_flags } else { 0 };
+    let namespaces = words::namespaces(flags);
+    let mut text = format!("clone the {}", if plan.has_stage() { "stage" } else { "init" });
+    if !namespaces.is_empty() {
+        text += &format!(" with new namespaces: {}", namespaces.join(", "));
+    }
+    if cgroup.is_some_and(|cgroup| !cgroup.adopts) {
+        text += "; into the cgroup";
+    }
+    add(steps, &Mark::Clone, text, Some(Details::Namespaces(namespaces)));
+}
+
+/// Adds the id maps of a new user namespace.
+pub(super) fn id_maps(subject: &Subject<'_>, steps: &mut Steps) {
+    let namespaces = &subject.config.namespaces;
+    if !namespaces.is_new(NamespaceKind::User) {
+        return;
+    }
+    for (name, field, map) in [
+        ("uid_map", "linux.uidMappings", &namespaces.uid_map),
+        ("gid_map", "linux.gidMappings", &namespaces.gid_map),
+    ] {
+        write(
+            steps,
+            &Mark::IdMaps,
+            None,
+            (format!("/proc/PID/{name}"), words::id_map(map).join("\n")),
+            field,
+        );
+    }
+}
+
+/// Adds the steps for the cgroup of the child, and for its devices.
+pub(super) fn limits(subject: &Subject<'_>, steps: &mut Steps) {
+    let config = subject.config;
+    if let Some(rdt) = &config.intel_rdt {
+        let lines: Vec<&str> = rdt.lines().collect();
+        let setting = PlannedSetting { name: "linux.intelRdt".to_owned(), value: lines.join("; ") };
+        let text = format!("join a group in /sys/fs/resctrl: {}", setting.value);
+        steps.add(Actor::Runtime, Unmarked("IntelRdt"), None, text, Some(Details::Setting(setting)));
+    }
+    let Some(PlacedCgroup { place, unit, limits, adopts }) = &subject.cgroup else { return };
+    if let Some(name) = &place.unit {
+        let all: Vec<String> = unit.iter().map(|one| format!("{}={}", one.name, one.value)).collect();
+        let text = format!("let systemd start {name} around the init: {}", place.path);
+        steps.add(Actor::Runtime, Mark::MakeCgroup, None, text, Some(Details::Cgroup(place.clone())));
+        if !unit.is_empty() {
+            let text = format!("with the properties {}", all.join(" "));
+            steps.add(
+                Actor::Runtime,
+                Unmarked("UnitProperties"),
+                None,
+                text,
+                Some(Details::Unit(unit.clone())),
+            );
+        }
+    }
+    for (i, limit) in limits.iter().enumerate() {
+        let file = format!("{}/{}", place.path, limit.file);
+        let value = limit.value.trim_end();
+        let details = PlannedWrite {
+            value: value.to_owned(),
+            field: limit.field.clone(),
+            optional: limit.if_absent == IfAbsent::Skip,
+            file: file.clone(),
+        };
+        let mut text = format!("write {value:?} to {file}");
+        if let IfAbsent::Instead { file, value } = &limit.if_absent {
+            text += &format!(", or {value:?} to {file} where that does not exist");
+        }
+        steps.add(Actor::Runtime, Mark::Limits, Some(i), text, Some(Details::Write(details)));
+    }
+    if *adopts && place.unit.is_none() {
+        steps.add(
+            Actor::Runtime,
+            Unmarked("Attach"),
+            None,
+            "move the init into the cgroup",
+            path(&place.path),
+        );
+    }
+    let rules: Vec<String> = config.device_rules.iter().map(rule).collect();
+    let text = format!("attach the device filter to the cgroup: {}", rules.join(", "));
+    steps.add(Actor::Runtime, Mark::DeviceFilter, None, text, Some(Details::DeviceRules(rules)));
+    if let Some(owner) = config.cgroup_owner {
+        let text = format!("make the container's uid {owner} the owner of the cgroup");
+        steps.add(Actor::Runtime, Unmarked("Delegate"), None, text, path(&place.path));
+    }
+}
+
+fn rule(rule: &Rule) -> String {
+    let verb = if rule.allow { "allow" } else { "deny" };
+    let kind = match rule.kind {
+        RuleKind::Any => 'a',
+        RuleKind::Char => 'c',
+        RuleKind::Block => 'b',
+    };
+    let number = |n: Option<u32>| n.map_or_else(|| "*".to_owned(), |n| n.to_string());
+    let access = [(Rule::READ, 'r'), (Rule::WRITE, 'w'), (Rule::MKNOD, 'm')];
+    let access: String =
+        access.into_iter().filter(|(bit, _)| rule.access & bit != 0).map(|(_, c)| c).collect();
+    format!("{verb} {kind} {}:{} {access}", number(rule.major), number(rule.minor))
+}
+
+/// Adds the moves of network devices.
+pub(super) fn net_devices(subject: &Subject<'_>, steps: &mut Steps) {
+    for (i, device) in subject.config.net_devices.iter().enumerate() {
+        let (host, name) = (words::text(&device.host), words::text(&device.name));
+        let text = format!("move the network device {host} into the container, as {name}");
+        let setting = PlannedSetting { name: format!("linux.netDevices.{host}"), value: name };
+        steps.add(Actor::Runtime, Mark::NetDevices, Some(i), text, Some(Details::Setting(setting)));
+    }
+}
+
+/// Adds the hooks of these kinds.
+pub(super) fn hooks(subject: &Subject<'_>, by: Actor, kinds: &[HookKind], steps: &mut Steps) {
+    for kind in kinds {
+        for (i, hook) in subject.config.hooks.of(*kind).iter().enumerate() {
+            let timeout = hook.timeout.map(|timeout| timeout.as_secs());
+            let name = kind.name();
+            let text = format!("run the {name} hook {:?}", hook.args);
+            let details =
+                PlannedHook { kind: name, path: hook.path.clone(), args: hook.args.clone(), timeout };
+            let text =
+                if hook.args.first() == Some(&hook.path) { text } else { format!("{text} ({})", hook.path) };
+            steps.add(by, Mark::Hook, Some(i), text, Some(Details::Hook(details)));
+        }
+        if *kind == HookKind::CreateRuntime && subject.caller_hooks > 0 {
+            let text = format!("call the {} hooks of the calling program", subject.caller_hooks);
+            steps.add(by, Mark::Hook, None, text, None);
+        }
+    }
+}
+
+/// Adds the steps when the child is ready.
+pub(super) fn ready(subject: &Subject<'_>, steps: &mut Steps) {
+    let config = subject.config;
+    let outside = prepare::attributes(&config.process, &[], subject.plan);
+    let name = Mark::SetFromOutside;
+    if let Some(score) = outside.oom_score_adj {
+        let value = ("/proc/PID/oom_score_adj".to_owned(), score.to_string());
+        write(steps, &name, None, value, "process.oomScoreAdj");
+    }
+    if let Some(scheduler) = outside.scheduler {
+        let value = format!(
+            "policy {}, flags {:#x}, nice {}, priority {}, runtime {}, deadline {}, period {}",
+            scheduler.policy,
+            scheduler.flags,
+            scheduler.nice,
+            scheduler.priority,
+            scheduler.runtime,
+            scheduler.deadline,
+            scheduler.period
+        );
+        setting(steps, Actor::Runtime, &name, "process.scheduler", value);
+    }
+    if let Some(priority) = outside.io_priority {
+        let value = format!("class {}, level {}", priority >> 13, priority & 0x1fff);
+        setting(steps, Actor::Runtime, &name, "process.ioPriority", value);
+    }
+    if config.namespaces.is_own(NamespaceKind::User) {
+        for (i, limit) in outside.rlimits.iter().enumerate() {
+            let details = rlimit(limit.resource, limit.soft, limit.hard);
+            steps.add(Actor::Runtime, name, Some(i), rlimit_text(&details), Some(Details::Rlimit(details)));
+        }
+    }
+    let record = format!("{}/state.json", subject.directory);
+    let text = format!("complete the record {record}");
+    steps.add(Actor::Runtime, Mark::CommitRecord, None, text, path(&record));
+    if let Some(socket) = &subject.sources.pidfd_socket {
+        let text = format!("send a pidfd of the init to {socket}");
+        steps.add(Actor::Runtime, Mark::Announce, None, text, path(socket));
+    }
+    if let Some(file) = &subject.sources.pid_file {
+        let text = format!("write the pid of the init to {file}");
+        steps.add(Actor::Runtime, Mark::Announce, None, text, path(file));
+    }
+}
+
+pub(super) fn rlimit(resource: u32, soft: u64, hard: u64) -> PlannedRlimit {
+    PlannedRlimit { resource: rlimit_name(resource), soft, hard }
+}
+
+pub(super) fn rlimit_text(limit: &PlannedRlimit) -> String {
+    let number = |n: u64| if n == u64::MAX { "unlimited".to_owned() } else { n.to_string() };
+    format!("set {} to {}, at most {}", limit.resource, number(limit.soft), number(limit.hard))
+}
+
+/// Adds a write of `value` into a file.
+fn write(steps: &mut Steps, name: &dyn Debug, item: Option<usize>, value: (String, String), field: &str) {
+    let (file, value) = value;
+    let text = format!("write {value:?} to {file}");
+    let details = PlannedWrite { file, value, field: field.to_owned(), optional: false };
+    steps.add(Actor::Runtime, name, item, text, Some(Details::Write(details)));
+}
+
+/// Adds a value that a system call sets.
+pub(super) fn setting(steps: &mut Steps, by: Actor, name: &dyn Debug, field: &str, value: String) {
+    let text = format!("set {field}: {value}");
+    let details = PlannedSetting { name: field.to_owned(), value };
+    steps.add(by, name, None, text, Some(Details::Setting(details)));
+}
