@@ -251,6 +251,7 @@ impl RestoreBuilder {
             });
             let restorer = Restorer { work_dir: dirs.work(), inherited, tree, mount_point: point };
             let cancel = self.options.cancel();
+            let children = reap::children();
             let mut criu = Criu::start(images.program.as_deref(), stdio, Some(restorer), cancel)?;
             dirs.set_work(criu.work_dir()?);
             mount_points::make(&config, &rootfs, &sources)?;
@@ -260,7 +261,8 @@ impl RestoreBuilder {
 
             images.fill(&mut options, &dirs, &config.annotations);
             mount_externally(&mut options, &config, &sources, &nodes);
-            fill(&mut options, &streams, criu.pid)?;
+            let cgroups = cgroups_of(criu.pid)?;
+            fill(&mut options, &streams, &cgroups);
             let (profile, context) = lsm;
             for (field, text) in [(option::LSM_PROFILE, profile), (option::LSM_MOUNT_CONTEXT, context)] {
                 if let Some(text) = text {
@@ -284,8 +286,14 @@ impl RestoreBuilder {
                 (Ok(ours), Some((pid, pidfd))) => Ok((Running::restored(pid, pidfd), ours)),
                 (Ok(_), None) => Err(no_init()),
                 (Err(error), init) => {
-                    if let Some((_, pidfd)) = init {
-                        reap::end(pidfd);
+                    match init {
+                        Some((_, pidfd)) => reap::end(pidfd),
+                        // CRIU has announced none, but may have made one, as a child of this thread.
+                        None => {
+                            runtime_sys::ignore(
+                                children.and_then(|before| reap::end_new_children(&before, &cgroups)),
+                            );
+                        }
                     }
                     Err(error)
                 }
@@ -480,9 +488,15 @@ fn mount_externally(options: &mut Message, config: &Config, sources: &[Source], 
     }
 }
 
-/// Adds the standard streams and the cgroups. `criu` is the pid of CRIU, which is in the container's
-/// cgroup.
-fn fill(options: &mut Message, streams: &[String; 3], criu: i32) -> Result<()> {
+/// Returns the cgroups of CRIU, which is in that of the container.
+fn cgroups_of(criu: i32) -> Result<Vec<u8>> {
+    let file = PidFile::new(criu, "cgroup");
+    let cgroups = file.absolute().and_then(|path| fd::read_file(fd::CWD, &path, 1 << 20));
+    cgroups.context(|| format!("read {file}"))
+}
+
+/// Adds the standard streams and the cgroups.
+fn fill(options: &mut Message, streams: &[String; 3], cgroups: &[u8]) {
     options.flag(option::EVASIVE_DEVICES, true);
     options.flag(option::RST_SIBLING, true);
     for (number, stream) in (0..3).zip(streams) {
@@ -490,10 +504,7 @@ fn fill(options: &mut Message, streams: &[String; 3], criu: i32) -> Result<()> {
             inherit(options, stream, number);
         }
     }
-    let file = PidFile::new(criu, "cgroup");
-    let cgroups = file.absolute().and_then(|path| fd::read_file(fd::CWD, &path, 1 << 20));
-    let cgroups = cgroups.context(|| format!("read {file}"))?;
-    for line in String::from_utf8_lossy(&cgroups).lines() {
+    for line in String::from_utf8_lossy(cgroups).lines() {
         let mut fields = line.splitn(3, ':').skip(1);
         if let (Some(controllers), Some(path)) = (fields.next(), fields.next()) {
             let mut root = Message::default();
@@ -502,7 +513,6 @@ fn fill(options: &mut Message, streams: &[String; 3], criu: i32) -> Result<()> {
             options.message(option::CG_ROOT, &root);
         }
     }
-    Ok(())
 }
 
 /// Opens a new node of the same device as `stream`, if that is a node of the host. A process could

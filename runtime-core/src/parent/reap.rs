@@ -5,8 +5,8 @@
 //! stop it on its way out (PTRACE_O_TRACEEXIT), where a second SIGKILL has no effect, and a FUSE
 //! file system can leave it without an answer.
 
-use crate::path::proc::PidFile;
-use runtime_sys::process::{ExitStatus, pidfd_send_signal, try_wait};
+use crate::path::proc::{PidFile, Proc};
+use runtime_sys::process::{ExitStatus, pidfd_open, pidfd_send_signal, try_wait};
 use runtime_sys::{Errno, Result, fd, ignore};
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -17,6 +17,8 @@ pub(crate) const CHECKS: u32 = 21;
 pub(crate) const PAUSE: Duration = Duration::from_millis(5);
 /// The time that a child may take to end after it was killed, or after it has reported its end.
 const LAST: Duration = Duration::from_secs(10);
+/// The longest list of children that is read: all pids of the kernel.
+const CHILDREN_MAX: usize = 64 << 20;
 /// The value for no time limit in poll(2).
 const NONE: i32 = -1;
 
@@ -54,6 +56,42 @@ pub(crate) fn end(pidfd: impl AsFd) {
     ignore(pidfd_send_signal(&pidfd, libc::SIGKILL));
     ignore(fd::poll(&pidfd, libc::POLLIN, LAST.as_millis() as i32));
     ignore(try_wait(&pidfd, 0));
+}
+
+/// Returns the children of the calling thread. ENOENT: the kernel does not tell them (CONFIG_PROC_CHILDREN).
+pub(crate) fn children() -> Result<Vec<i32>> {
+    let children = Proc::host()?.open_own(c"thread-self/children", libc::O_RDONLY)?;
+    let children = fd::read_all(children, CHILDREN_MAX)?;
+    Ok(String::from_utf8_lossy(&children).split_whitespace().filter_map(|pid| pid.parse().ok()).collect())
+}
+
+/// Reaps the children that the calling thread has besides those of `before`, the ones that it does not
+/// know. Kills those that are in the cgroup of `cgroups`, the content of a file /proc/PID/cgroup
+/// (cgroups(7)), or below it.
+///
+/// Reaps the orphans that have ended and were given to this thread meanwhile, too, if the program is a subreaper.
+pub(crate) fn end_new_children(before: &[i32], cgroups: &[u8]) -> Result<()> {
+    let cgroup = cgroup2_of(cgroups).filter(|path| *path != b"/");
+    for pid in children()?.into_iter().filter(|pid| !before.contains(pid)) {
+        // Another part of the program can have waited for it meanwhile, so its pid can be another
+        // process's. That is neither a child that has ended nor in the cgroup.
+        let Ok(child) = pidfd_open(pid) else { continue };
+        if !matches!(try_wait(&child, 0), Ok(None)) {
+            continue;
+        }
+        let of_child = PidFile::new(pid, "cgroup").absolute().and_then(|path| fd::read_piece(fd::CWD, &path));
+        let of_child = of_child.unwrap_or_default();
+        let rest = cgroup2_of(&of_child).and_then(|path| path.strip_prefix(cgroup?));
+        if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/")) {
+            end(child);
+        }
+    }
+    Ok(())
+}
+
+/// Returns the path in the hierarchy of cgroup2.
+fn cgroup2_of(cgroups: &[u8]) -> Option<&[u8]> {
+    cgroups.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"0::"))
 }
 
 /// Returns the exit status of a process that has ended and has not been reaped. EACCES: the caller

@@ -50,6 +50,16 @@ pub fn change_pid() -> Result<()> {
     }
 }
 
+/// Starts a process that exits at once, and whose parent is the caller's parent (CLONE_PARENT), as that
+/// of a restore by CRIU is.
+///
+/// The caller promises: its parent waits for the process.
+pub fn clone_sibling() -> Result<Pid> {
+    let stack = Box::leak(vec![0; 1 << 16].into_boxed_slice());
+    // SAFETY: the child has a copy of this memory and a stack of its own, and only exits.
+    unsafe { nix::sched::clone(Box::new(|| 0), stack, CloneFlags::CLONE_PARENT, Some(libc::SIGCHLD)) }
+}
+
 /// Starts a process as [`fork`] does, but one that shares the caller's descriptor table
 /// (CLONE_FILES).
 ///
