@@ -11,7 +11,6 @@ use crate::args::flags::{
 use crate::failure::Failure;
 use crate::foreground::{self, Foreground};
 use crate::notify::{self, Proxy};
-use runtime_core::spec::Spec;
 use runtime_core::{Container, Process};
 use std::ffi::OsStr;
 use std::path::Path;
@@ -55,7 +54,9 @@ pub(super) fn restore(context: &CommandContext<'_>) -> Result<u8, Failure> {
     if flags.path(CONSOLE_SOCKET).is_some() {
         return Err(Failure::new("cannot use console socket if runc will not detach or allocate tty"));
     }
-    let terminal = Spec::load(bundle)?.process.is_some_and(|process| process.terminal);
+    builder = builder.load()?;
+    let process = builder.loaded().and_then(|spec| spec.process.as_ref());
+    let terminal = process.is_some_and(|process| process.terminal);
     let (foreground, io) = Foreground::new(terminal, !flags.is_set(NO_SUBREAPER))?;
     let [stdin, stdout, stderr] = io.stdio;
     builder = builder.stdin(stdin).stdout(stdout).stderr(stderr).cancel(io.cancel);

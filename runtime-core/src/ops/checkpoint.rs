@@ -4,7 +4,7 @@
 use super::container::Container;
 use super::images::{
     DESCRIPTORS, ImageDirs, ImageOptions, ManageCgroups, check_caller, check_images, check_mount_point,
-    image_options,
+    image_options, is_fifo,
 };
 use super::join::root_of;
 use super::state::status;
@@ -204,6 +204,9 @@ impl CheckpointBuilder {
             let stat = file.absolute().and_then(|path| fd::stat_at(fd::CWD, &path, 0));
             let inode = stat.context(|| format!("stat {file}"))?.st_ino;
             options.text(option::EXTERNAL, &format!("{namespace}[{inode}]:{}", namespace_key(namespace)));
+        }
+        for fifo in record.external_descriptors.iter().filter(|stream| is_fifo(stream)) {
+            options.text(option::EXTERNAL, fifo);
         }
         let root = root_of(pid)?;
         // A pre-dump is of memory only.

@@ -421,7 +421,7 @@ pub(super) fn record(
     record.external = Some(external(config));
     record.own_mounts = own_mounts(config);
     record.read_only = read_only(config);
-    record.not_restorable = not_restorable(config, extras.rootfs_mounts.is_some());
+    record.not_restorable = not_restorable(config);
     record.resctrl = target.resctrl.as_ref().map(|(_, place)| place.clone());
     record.start_container = HookRecord::list(config.hooks.of(HookKind::StartContainer));
     record.poststart = HookRecord::list(config.hooks.of(HookKind::Poststart));
@@ -470,15 +470,12 @@ fn read_only(config: &Config) -> Vec<String> {
 }
 
 /// Returns why the container could not be restored from a checkpoint, for the record: what
-/// [`Runtime::restore`] refuses, and root file systems that it would not make.
-fn not_restorable(config: &Config, has_rootfs_mounts: bool) -> Option<String> {
+/// [`Runtime::restore`] refuses.
+fn not_restorable(config: &Config) -> Option<String> {
     for kind in [NamespaceKind::Mount, NamespaceKind::User, NamespaceKind::Cgroup, NamespaceKind::Pid] {
         if matches!(config.namespaces.origin(kind), Origin::Path(_)) {
             return Some(format!("that has joined a {} namespace", kind.name()));
         }
-    }
-    if has_rootfs_mounts {
-        return Some("with a root file system of the caller's mounts".to_owned());
     }
     config.mounts.iter().find_map(|mount| {
         let why = match &mount.source {

@@ -37,18 +37,26 @@ pub(super) fn descriptors(terminal: bool, streams: [Stream; 3]) -> Vec<String> {
     let name = |stream| match stream {
         _ if terminal => TERMINAL.to_owned(),
         Stream::Pipe(inode) => format!("{PIPE}{inode}]"),
+        Stream::Fifo { mount, inode } => format!("{FIFO}{mount:x}:{inode:x}]"),
         Stream::Device(_) | Stream::Other => String::new(),
     };
     streams.map(name).into()
 }
 
-/// The beginning of the name of a pipe, and the name of the first terminal of a container.
+/// The beginnings of CRIU's names of a pipe and of a file of the host, and the name of the first terminal
+/// of a container.
 const PIPE: &str = "pipe:[";
+const FIFO: &str = "file[";
 const TERMINAL: &str = "/dev/pts/0";
 
-/// Returns whether a standard stream was a pipe. It becomes that of the caller.
+/// Returns whether a standard stream was a pipe or a fifo. It becomes that of the caller.
 pub(super) fn is_pipe(stream: &str) -> bool {
-    stream.starts_with(PIPE)
+    stream.starts_with(PIPE) || is_fifo(stream)
+}
+
+/// Returns whether a standard stream was a fifo with a name, which CRIU has to be told at the checkpoint.
+pub(super) fn is_fifo(stream: &str) -> bool {
+    stream.starts_with(FIFO)
 }
 
 /// Returns whether a standard stream was a terminal.

@@ -11,16 +11,17 @@ use super::checkpoint::namespace_key;
 use super::container::{Container, Runtime};
 use super::create::{available_capabilities, own_namespaces, record};
 use super::images::{
-    DESCRIPTORS, ImageOptions, ManageCgroups, check_mount_point, descriptors, image_options, is_pipe,
-    is_terminal,
+    DESCRIPTORS, ImageOptions, ManageCgroups, check_mount_point, descriptors, image_options, is_fifo,
+    is_pipe, is_terminal,
 };
 use super::mount_points;
 use super::notify;
 use super::options::{ProcessOptions, stream_options};
 use super::process::Process;
+use super::rootfs_mounts::GivenMounts;
 use super::target::{CgroupManager, Rootless, Target};
 use super::transaction::{Made, Transaction};
-use crate::boundary::plan::Sysctl;
+use crate::boundary::plan::{Stream, Sysctl};
 use crate::child::devices::SHARED;
 use crate::child::helpers::Finish;
 use crate::config::field::invalid;
@@ -39,7 +40,7 @@ use crate::path::proc::{self, PidFile};
 use crate::path::{file, show};
 use crate::prepare::restored::{self, Source};
 use crate::prepare::{self, Extras};
-use crate::spec::Spec;
+use crate::spec::{self, Spec};
 use crate::state::entry::Locked;
 use crate::state::process::ProcessId;
 use crate::state::record::Phase;
@@ -60,7 +61,12 @@ use std::process::Stdio as CommandStdio;
 pub struct RestoreBuilder {
     container: Container,
     path: PathBuf,
+    /// The bundle at `path`, once it has been opened.
+    bundle: Option<Bundle>,
+    /// The configuration, once it has been read or given.
     spec: Option<Box<Spec>>,
+    warnings: Vec<Warning>,
+    rootfs_mounts: Option<GivenMounts>,
     images: ImageOptions,
     cgroup_manager: CgroupManager,
     notify: bool,
@@ -85,7 +91,10 @@ impl Runtime {
         RestoreBuilder {
             container: self.container(id),
             path: bundle.as_ref().to_owned(),
+            bundle: None,
             spec: None,
+            warnings: Vec::new(),
+            rootfs_mounts: None,
             images: ImageOptions { images: images.into(), ..ImageOptions::default() },
             cgroup_manager: CgroupManager::default(),
             notify: false,
@@ -103,6 +112,44 @@ impl RestoreBuilder {
     /// Uses `spec` in place of the bundle's config.json.
     pub fn spec(mut self, spec: Spec) -> Self {
         self.spec = Some(Box::new(spec));
+        self
+    }
+
+    /// Reads the bundle's config.json now, for a caller that wants to inspect it
+    /// ([`Self::loaded`]) before the restore.
+    ///
+    /// Errors: there is no bundle, or its config.json is not valid.
+    pub fn load(mut self) -> Result<Self> {
+        self.read()?;
+        Ok(self)
+    }
+
+    /// Opens the bundle, and reads its configuration unless the caller has given one. Does nothing if the
+    /// bundle is open already.
+    fn read(&mut self) -> Result<()> {
+        if self.bundle.is_some() {
+            return Ok(());
+        }
+        let bundle = Bundle::open(&self.path)?;
+        if self.spec.is_none() {
+            let (spec, mistyped) = bundle.parse(&bundle.json()?)?;
+            self.warnings.extend(mistyped);
+            self.spec = Some(Box::new(spec));
+        }
+        self.bundle = Some(bundle);
+        Ok(())
+    }
+
+    /// Returns the configuration, if it has been read or given.
+    #[must_use]
+    pub fn loaded(&self) -> Option<&Spec> {
+        self.spec.as_deref()
+    }
+
+    /// Makes the root file system of these mounts, as
+    /// [`ContainerBuilder::rootfs_mounts`](super::ContainerBuilder::rootfs_mounts) does.
+    pub fn rootfs_mounts(mut self, mounts: impl IntoIterator<Item = spec::Mount>) -> Self {
+        self.rootfs_mounts = Some(GivenMounts::new(mounts.into_iter().collect()));
         self
     }
 
@@ -151,23 +198,18 @@ impl RestoreBuilder {
     /// CRIU is missing or too old, or cannot restore such a container; [`ErrorKind::Hook`],
     /// [`ErrorKind::Cancelled`]; [`ErrorKind::System`]: CRIU has failed. After an error, everything
     /// that was made is removed.
-    pub fn restore(self) -> Result<Process> {
-        let mut warnings = Vec::new();
-        match self.make(&mut warnings) {
+    pub fn restore(mut self) -> Result<Process> {
+        let read = self.read();
+        let mut warnings = std::mem::take(&mut self.warnings);
+        match read.and_then(|()| self.make(&mut warnings)) {
             Ok(process) => Ok(process.with_warnings(warnings)),
             Err(error) => Err(error.with_warnings(warnings)),
         }
     }
 
     fn make(mut self, warnings: &mut Vec<Warning>) -> Result<Process> {
-        let bundle = Bundle::open(&self.path)?;
-        let mut spec = match self.spec.take() {
-            Some(spec) => spec,
-            None => {
-                let (spec, mistyped) = bundle.parse(&bundle.json()?)?;
-                warnings.extend(mistyped);
-                Box::new(spec)
-            }
+        let (Some(bundle), Some(mut spec)) = (self.bundle.take(), self.spec.take()) else {
+            return Err(Error::new(ErrorKind::System, "the bundle has not been read"));
         };
         let container = &self.container;
         let id = container.id.as_str();
@@ -190,15 +232,20 @@ impl RestoreBuilder {
         self.check_streams(terminal, &streams)?;
         let streams = connected(streams, terminal);
         let cgroups_path = spec.linux.as_ref().map_or("", |linux| linux.cgroups_path.as_str());
-        let target =
-            Target::find(&config, bundle.resolve(&config.rootfs), id, self.cgroup_manager, cgroups_path)?;
+        let rootfs = bundle.resolve(&config.rootfs);
+        let given_rootfs = self.rootfs_mounts.take();
+        let given_rootfs =
+            given_rootfs.map(|mounts| mounts.check(&bundle.path, &rootfs, warnings)).transpose()?;
+        let target = Target::find(&config, rootfs, id, self.cgroup_manager, cgroups_path)?;
         let filter =
             config.seccomp.as_ref().map(prepare::seccomp::compile).transpose().traced(Mark::CompileFilter)?;
         let (given, ours) = self.options.take_extras()?;
         let extras = Extras { filter, ..given };
         let mut record = record(id, bundle.path, &config, *spec, process, &target, &extras);
         let Extras { console, stdio, filter, .. } = extras;
-        record.external_descriptors = descriptors(terminal, prepare::streams(&stdio)?);
+        let new_streams = prepare::streams(&stdio)?;
+        check_fifos(&streams, new_streams)?;
+        record.external_descriptors = descriptors(terminal, new_streams);
         for (new, old) in record.external_descriptors.iter_mut().zip(&streams) {
             if is_pipe(new) && !is_pipe(old) {
                 new.clear();
@@ -225,11 +272,11 @@ impl RestoreBuilder {
             if let Some(filter) = &filter {
                 entry.write_filter(filter.program.instructions())?;
             }
-            let rootfs = open_rootfs(&tx.target.rootfs)?;
-            let sources = restored::sources(&config, &rootfs, &tx.target.rootfs)?;
+            let dir = open_rootfs(&tx.target.rootfs)?;
+            let sources = restored::sources(&config, &dir, &tx.target.rootfs)?;
             let nodes = restored::nodes(&config)?;
-            let tree = mount::clone_tree(&rootfs, c"", mount::Depth::All, 0)
-                .context(|| format!("cloning the mount of rootfs {}", tx.target.rootfs))?;
+            let cancel = self.options.cancel();
+            let (tree, rootfs) = restored::rootfs(given_rootfs.as_ref(), &tx.target.rootfs, dir, cancel)?;
             let point = entry.make_root()?;
             let mut options = Message::default();
             options.bytes(option::ROOT, point.to_bytes());
@@ -250,7 +297,6 @@ impl RestoreBuilder {
                 None => CommandStdio::inherit(),
             });
             let restorer = Restorer { work_dir: dirs.work(), inherited, tree, mount_point: point };
-            let cancel = self.options.cancel();
             let children = reap::children();
             let mut criu = Criu::start(images.program.as_deref(), stdio, Some(restorer), cancel)?;
             dirs.set_work(criu.work_dir()?);
@@ -271,7 +317,7 @@ impl RestoreBuilder {
             }
             let steps = finish(&config, &sources);
             let mut restored = Restored { init: None, console: console.as_ref(), steps };
-            let done = criu.request(RequestKind::Restore, &options, self.options.cancel(), |notice| {
+            let done = criu.request(RequestKind::Restore, &options, cancel, |notice| {
                 restored.react(notice, tx, entry)
             });
             let finished = done.map_err(|error| dirs.explain(error)).and_then(|_pid| {
@@ -334,6 +380,17 @@ fn connected(names: Vec<String>, terminal: bool) -> [String; 3] {
     let mut names =
         names.into_iter().map(|name| if terminal && is_pipe(&name) { String::new() } else { name });
     [(); 3].map(|()| names.next().unwrap_or_default())
+}
+
+/// Refuses a stream in place of a fifo that is none: CRIU opens it again, as that of the images.
+fn check_fifos(old: &[String; 3], new: [Stream; 3]) -> Result<()> {
+    for (number, (old, new)) in old.iter().zip(new).enumerate() {
+        if is_fifo(old) && !matches!(new, Stream::Pipe(_) | Stream::Fifo { .. }) {
+            let text = format!("standard stream {number} of the container was a fifo, and has to be one again");
+            return Err(Error::new(ErrorKind::InvalidConfig, text));
+        }
+    }
+    Ok(())
 }
 
 /// The first process of the container, as far as CRIU has made it.

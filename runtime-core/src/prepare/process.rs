@@ -71,8 +71,8 @@ pub(crate) fn streams(stdio: &[Option<OwnedFd>; 3]) -> Result<[Stream; 3]> {
         let st = fstat(file).context(|| format!("stat of standard stream {n}"))?;
         *stream = match SHARED.iter().position(|device| device.is(&st)) {
             Some(index) => Stream::Device(index),
-            None if st.st_mode & libc::S_IFMT == libc::S_IFIFO && !has_name(file, n.into())? => {
-                Stream::Pipe(st.st_ino)
+            None if st.st_mode & libc::S_IFMT == libc::S_IFIFO => {
+                fifo(file, st.st_ino).context(|| format!("standard stream {n}"))?
             }
             None => Stream::Other,
         };
@@ -80,10 +80,12 @@ pub(crate) fn streams(stdio: &[Option<OwnedFd>; 3]) -> Result<[Stream; 3]> {
     Ok(streams)
 }
 
-/// Returns whether a fifo has a name, which is not on the kernel's file system of pipes.
-fn has_name(fifo: BorrowedFd<'_>, n: i32) -> Result<bool> {
-    let filesystem = fd::filesystem(fifo).context(|| format!("fstatfs of standard stream {n}"))?;
-    Ok(filesystem != PIPEFS_MAGIC)
+/// Distinguishes a fifo with a name from a pipe, which is on the kernel's file system of pipes.
+fn fifo(file: BorrowedFd<'_>, inode: u64) -> runtime_sys::Result<Stream> {
+    match fd::filesystem(file)? {
+        PIPEFS_MAGIC => Ok(Stream::Pipe(inode)),
+        _ => Ok(Stream::Fifo { mount: fd::mount_id(file)?, inode }),
+    }
 }
 
 /// The properties of a process that are not in its configuration.
@@ -193,7 +195,7 @@ pub(crate) fn attributes<'a>(process: &'a ProcessConfig, cpus: &'a [u64], plan: 
 mod tests {
     use super::*;
 
-    /// CRIU treats it as a file, which it finds by its path.
+    /// CRIU treats it as a file.
     #[test]
     fn a_fifo_with_a_name_is_not_a_pipe() {
         let dir = tempfile::tempdir().unwrap();
@@ -203,7 +205,7 @@ mod tests {
         let (pipe, _write) = fd::pipe().unwrap();
         let null = fd::open(fd::CWD, c"/dev/null", libc::O_RDWR, 0).unwrap();
         let streams = streams(&[Some(fifo), Some(pipe), Some(null)]).unwrap();
-        assert!(matches!(streams, [Stream::Other, Stream::Pipe(_), Stream::Device(0)]), "{streams:?}");
+        assert!(matches!(streams, [Stream::Fifo { .. }, Stream::Pipe(_), Stream::Device(0)]), "{streams:?}");
     }
 
     #[test]

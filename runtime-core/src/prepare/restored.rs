@@ -2,20 +2,22 @@
 //! The files of the host that CRIU mounts into a restored container: the sources of bind mounts, and
 //! device nodes. CRIU gets their paths.
 
+use super::extras::RootfsMounts;
 use super::rootfs::{host_file, mounted_nodes};
 use super::source::{BindSource, Sources};
 use super::trees::HostFile;
 use crate::boundary::tree::{FileId, open_no_links};
 use crate::child::helpers::RestoredBind;
+use crate::child::rootfs_maker::Place;
 use crate::config::Config;
 use crate::config::field::{invalid, unsupported};
 use crate::config::mounts::{Mount, MountSource, RESTRICTIONS, restrictions_of};
 use crate::config::namespaces::NamespaceKind;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path::proc::is_procfs;
 use crate::path::root::Leaf;
 use crate::path::{c_path, of_fd, show};
-use runtime_sys::mount::attr;
+use runtime_sys::mount::{self, Depth, attr};
 use runtime_sys::{Errno, fd};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -33,6 +35,27 @@ pub(crate) struct Source {
     own: u64,
     /// True if create's mount would have these in any case.
     locks: bool,
+}
+
+/// Returns the tree of the root file system, and its directory: that of the caller's mounts if `given`,
+/// otherwise a clone of what is mounted at `dir`, the directory at `path`. Fails if `cancel` becomes
+/// readable meanwhile.
+pub(crate) fn rootfs(
+    given: Option<&RootfsMounts>,
+    path: &str,
+    dir: OwnedFd,
+    cancel: Option<BorrowedFd<'_>>,
+) -> Result<(OwnedFd, OwnedFd)> {
+    let Some(given) = given else {
+        let tree = mount::clone_tree(&dir, c"", Depth::All, 0);
+        return Ok((tree.context(|| format!("cloning the mount of rootfs {path}"))?, dir));
+    };
+    // A user namespace gets a copy of what CRIU mounts, in which everything is locked.
+    let place = Place { path, dir: &dir, may_be_chrooted: true, locks: false, receives: false };
+    let tree = (given.make)(&given.mounts, &place, cancel)?;
+    let root = fd::open(&tree, c".", libc::O_PATH | libc::O_DIRECTORY, 0);
+    let root = root.context(|| "the root of rootfs_mounts")?;
+    Ok((tree, root))
 }
 
 /// Opens the sources of all bind mounts, of a container with this rootfs.
@@ -161,7 +184,6 @@ pub(crate) fn nodes(config: &Config) -> Result<Vec<&CStr>> {
 mod tests {
     use super::*;
     use crate::spec;
-    use runtime_sys::mount::{self, Depth};
     use std::os::fd::AsRawFd;
     use std::os::unix::fs::symlink;
     use std::path::Path;
