@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Create: the one call that makes a task.
 
+use super::bundle::{is_confined, make_rootfs, manager_of, mount_of};
 use super::registry::{Slot, forget};
 use super::tasks::Tasks;
 use crate::events::Event;
 use crate::options::Options;
-use crate::proto::common::Mount;
 use crate::proto::events::{TaskCreate, TaskIo};
 use crate::proto::task::{CreateTaskRequest, CreateTaskResponse};
 use crate::record;
 use crate::status::{Code, Result, Status};
 use crate::stream::{Names, Owner, Streams, Theirs};
 use crate::task::{Member, MemoryWatch, Task};
-use runtime_core::spec::{self, Spec};
-use runtime_core::{
-    CgroupManager, ContainerBuilder, ContainerId, DeleteOptions, ErrorKind, Process, Runtime,
-};
+use runtime_core::{ContainerBuilder, ContainerId, DeleteOptions, ErrorKind, Process, Runtime};
 use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::rc::Rc;
@@ -153,43 +150,5 @@ async fn undone(error: Status, process: Process) -> Status {
     match deleted {
         Ok(_) => error,
         Err(left) => Status::new(error.code, format!("{error}; deleting the container: {}", left.report())),
-    }
-}
-
-/// Returns the manager that makes the cgroup.
-fn manager_of(spec: Option<&Spec>, options: &Options) -> CgroupManager {
-    let linux = spec.and_then(|spec| spec.linux.as_ref());
-    // The CRI tells systemd's form of the path to every runtime, and the option to runc's shim only.
-    let by_path = linux.is_some_and(|linux| {
-        !linux.cgroups_path.starts_with('/') && linux.cgroups_path.matches(':').count() == 2
-    });
-    if options.systemd_cgroup || by_path { CgroupManager::Systemd } else { CgroupManager::Fs }
-}
-
-/// Returns true if a security module may refuse the process a fifo of the host: AppArmor decides by the
-/// path, SELinux by the label of the file.
-pub(super) fn is_confined(program: &spec::Process) -> bool {
-    !matches!(program.apparmor_profile.as_str(), "" | "unconfined") || !program.selinux_label.is_empty()
-}
-
-/// Makes the directory on which the library mounts the root file system.
-fn make_rootfs(bundle: &Path) -> Result<()> {
-    let path = bundle.join("rootfs");
-    let made = std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o711).create(&path);
-    match made {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            Err(Status::io(&error, format_args!("mkdir {}", path.display())))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn mount_of(mount: &Mount) -> spec::Mount {
-    spec::Mount {
-        destination: mount.target.clone(),
-        kind: mount.kind.clone(),
-        source: mount.source.clone(),
-        options: mount.options.clone(),
-        ..spec::Mount::default()
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The task service: one method for each call of containerd.
 
+mod bundle;
 mod create;
 mod registry;
 mod tasks;
@@ -19,7 +20,7 @@ use crate::status::{Code, Result, Status};
 use crate::stream::{Names, Owner, Streams};
 use crate::task::{Member, Task};
 use crate::ttrpc::{Service, decode};
-use create::is_confined;
+use bundle::is_confined;
 use prost::Message;
 use runtime_core::{DeleteOptions, ErrorKind, Process, spec};
 use std::rc::Rc;
