@@ -581,11 +581,12 @@ with_podman() {
 	with_podman systemd
 }
 
-@test "checkpoint: with containerd" {
+# Checkpoints and restores with ctr. The arguments are the flags of `ctr run` that name the runtime.
+with_containerd() {
+	local count='i=0; while true; do i=$((i + 1)); echo $i >/dev/shm/n; echo $i; sleep 0.1; done'
 	systemctl start containerd
 	ctr images import /var/tmp/busybox.tar
-	ctr run --detach --runc-binary /usr/local/bin/runtime-cli docker.io/library/busybox:latest counter \
-		sh -c 'i=0; while true; do i=$((i + 1)); echo $i >/dev/shm/n; sleep 0.1; done'
+	ctr run --detach "$@" docker.io/library/busybox:latest counter sh -c "$count"
 	counts_on ctr tasks exec --exec-id count counter
 	# Into a directory, and the container goes on.
 	ctr tasks checkpoint --image-path "$BATS_TEST_TMPDIR/ctr" counter
@@ -596,7 +597,24 @@ with_podman() {
 	ctr tasks kill --signal KILL counter
 	ctr containers restore --live --rw twin checkpoint:counter
 	counts_on ctr tasks exec --exec-id count twin
-	ctr tasks kill --signal KILL twin
-	ctr tasks delete twin
+	# And again, with the end of the container.
+	ctr tasks checkpoint --exit --image-path "$BATS_TEST_TMPDIR/again" twin
+	eventually has_stopped twin
+	ctr tasks delete twin counter
 	ctr containers delete counter twin
+	ctr images remove checkpoint:counter
+}
+
+has_stopped() {
+	ctr tasks ls | grep "^$1 .*STOPPED"
+}
+
+@test "checkpoint: with containerd" {
+	with_containerd --runc-binary /usr/local/bin/runtime-cli
+}
+
+@test "checkpoint: with containerd, through the project's own shim" {
+	with_containerd --runtime io.containerd.runtime-core.v2
+	[ -z "$(ls /run/containerd/runtime-core/default)" ]
+	eventually [ -z "$(ls /run/containerd/s)" ]
 }

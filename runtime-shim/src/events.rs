@@ -5,8 +5,8 @@
 use crate::proto::common::Any;
 use crate::proto::common::Timestamp;
 use crate::proto::events::{
-    Envelope, ForwardRequest, TaskCreate, TaskDelete, TaskExecAdded, TaskExecStarted, TaskExit, TaskId,
-    TaskStart,
+    Envelope, ForwardRequest, TaskCheckpointed, TaskCreate, TaskDelete, TaskExecAdded, TaskExecStarted,
+    TaskExit, TaskId, TaskStart,
 };
 use crate::status::Code;
 use crate::ttrpc::Client;
@@ -36,6 +36,7 @@ pub(crate) enum Event {
     OutOfMemory(TaskId),
     Paused(TaskId),
     Resumed(TaskId),
+    Checkpointed(TaskCheckpointed),
     Delete(TaskDelete),
 }
 
@@ -51,6 +52,7 @@ impl Event {
             Event::OutOfMemory(event) => ("/tasks/oom", "TaskOOM", event.encode_to_vec()),
             Event::Paused(event) => ("/tasks/paused", "TaskPaused", event.encode_to_vec()),
             Event::Resumed(event) => ("/tasks/resumed", "TaskResumed", event.encode_to_vec()),
+            Event::Checkpointed(event) => ("/tasks/checkpointed", "TaskCheckpointed", event.encode_to_vec()),
             Event::Delete(event) => ("/tasks/delete", "TaskDelete", event.encode_to_vec()),
         }
     }

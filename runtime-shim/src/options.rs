@@ -37,6 +37,8 @@ pub(crate) struct Options {
 }
 
 const RUNC: &str = "containerd.runc.v1.Options";
+const RUNC_CHECKPOINT: &str = "containerd.runc.v1.CheckpointOptions";
+const LINUX_CHECKPOINT: &str = "containerd.linux.runc.CheckpointOptions";
 const LINUX: &str = "containerd.linux.runc.CreateOptions";
 const GENERIC: &str = "runtimeoptions.v1.Options";
 
@@ -91,6 +93,19 @@ impl Options {
         };
         let text = std::str::from_utf8(&text).map_err(|error| invalid(format!("{place}: {error}")))?;
         toml::from_str(text).map_err(|error| invalid(format!("{place}: {}", error.to_string().trim_end())))
+    }
+}
+
+/// Reads the options of a checkpoint.
+pub(crate) fn of_checkpoint(any: Option<&Any>) -> Result<options::Checkpoint> {
+    let Some(any) = any else { return Ok(options::Checkpoint::default()) };
+    match any.name() {
+        "" => Ok(options::Checkpoint::default()),
+        // The client of containerd 1 sends the second type for a runtime that it does not know. The fields are
+        // the same.
+        RUNC_CHECKPOINT | LINUX_CHECKPOINT => options::Checkpoint::decode(any.value.as_slice())
+            .map_err(|error| invalid(format!("options of type {}: {error}", any.type_url))),
+        other => Err(invalid(format!("options of the unknown type {other}: expected {RUNC_CHECKPOINT}"))),
     }
 }
 

@@ -8,9 +8,12 @@ use crate::proto::events::{TaskExit, TaskId};
 use crate::proto::metrics::Metrics;
 use crate::status::{Code, Result, Status};
 use crate::stream::{Names, Streams};
-use runtime_core::{Container, ErrorKind, Event as ContainerEvent, Events, ExitStatus, Process, spec};
+use runtime_core::{
+    Container, ErrorKind, Event as ContainerEvent, Events, ExitStatus, Process, RestoreBuilder, spec,
+};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -117,13 +120,25 @@ pub(crate) enum MemoryWatch {
     Ended,
 }
 
+/// The restore that Start makes of a task from a checkpoint.
+pub(crate) struct Restore {
+    pub(crate) builder: RestoreBuilder,
+    pub(crate) streams: Streams,
+}
+
 /// A container with its processes.
 pub(crate) struct Task {
     pub(crate) id: String,
     pub(crate) bundle: String,
+    /// The program CRIU; empty for the one in PATH.
+    pub(crate) criu: String,
     pub(crate) container: Container,
     pub(crate) init: Rc<Member>,
     pub(crate) execs: RefCell<BTreeMap<String, Rc<Member>>>,
+    /// Until Start, if the task is from a checkpoint.
+    pub(crate) restore: RefCell<Option<Restore>>,
+    /// The writing end of the pipe that cancels the restore, until its end.
+    pub(crate) restoring: RefCell<Option<OwnedFd>>,
     /// The owner and the group of pipes.
     pub(crate) stream_ids: (u32, u32),
     /// A security module confines the first process.
@@ -155,6 +170,9 @@ impl Task {
 
     /// Closes the streams of all processes. Loggers have to be waited for.
     pub(crate) fn close_streams(&self) {
+        if let Some(restore) = self.restore.borrow_mut().take() {
+            restore.streams.close();
+        }
         let execs = self.execs.borrow();
         for member in execs.values().chain([&self.init]) {
             if let Some(streams) = member.streams.borrow_mut().take() {

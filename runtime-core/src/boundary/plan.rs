@@ -358,7 +358,10 @@ pub(crate) enum Stream {
     /// A pipe, by its inode number.
     Pipe(u64),
     /// A fifo with a name, by the id of its mount and its inode number.
-    Fifo { mount: u64, inode: u64 },
+    Fifo {
+        mount: u64,
+        inode: u64,
+    },
     Other,
 }
 

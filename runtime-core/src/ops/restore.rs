@@ -317,9 +317,8 @@ impl RestoreBuilder {
             }
             let steps = finish(&config, &sources);
             let mut restored = Restored { init: None, console: console.as_ref(), steps };
-            let done = criu.request(RequestKind::Restore, &options, cancel, |notice| {
-                restored.react(notice, tx, entry)
-            });
+            let done = criu
+                .request(RequestKind::Restore, &options, cancel, |notice| restored.react(notice, tx, entry));
             let finished = done.map_err(|error| dirs.explain(error)).and_then(|_pid| {
                 drop(criu);
                 entry.remove_root()?;
@@ -386,7 +385,8 @@ fn connected(names: Vec<String>, terminal: bool) -> [String; 3] {
 fn check_fifos(old: &[String; 3], new: [Stream; 3]) -> Result<()> {
     for (number, (old, new)) in old.iter().zip(new).enumerate() {
         if is_fifo(old) && !matches!(new, Stream::Pipe(_) | Stream::Fifo { .. }) {
-            let text = format!("standard stream {number} of the container was a fifo, and has to be one again");
+            let text =
+                format!("standard stream {number} of the container was a fifo, and has to be one again");
             return Err(Error::new(ErrorKind::InvalidConfig, text));
         }
     }

@@ -26,6 +26,8 @@ pub(crate) struct TaskCreate {
     pub(crate) rootfs: Vec<Mount>,
     #[prost(message, optional, tag = "4")]
     pub(crate) io: Option<TaskIo>,
+    #[prost(string, tag = "5")]
+    pub(crate) checkpoint: String,
     #[prost(uint32, tag = "6")]
     pub(crate) pid: u32,
 }
@@ -69,6 +71,14 @@ pub(crate) struct TaskExit {
 pub(crate) struct TaskId {
     #[prost(string, tag = "1")]
     pub(crate) container_id: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct TaskCheckpointed {
+    #[prost(string, tag = "1")]
+    pub(crate) container_id: String,
+    #[prost(string, tag = "2")]
+    pub(crate) checkpoint: String,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -158,6 +158,16 @@ pub(crate) struct ProcessInfo {
 }
 
 #[derive(Clone, PartialEq, Message)]
+pub(crate) struct CheckpointTaskRequest {
+    #[prost(string, tag = "1")]
+    pub(crate) id: String,
+    #[prost(string, tag = "2")]
+    pub(crate) path: String,
+    #[prost(message, optional, tag = "3")]
+    pub(crate) options: Option<Any>,
+}
+
+#[derive(Clone, PartialEq, Message)]
 pub(crate) struct UpdateTaskRequest {
     #[prost(string, tag = "1")]
     pub(crate) id: String,

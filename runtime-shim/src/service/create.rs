@@ -2,31 +2,44 @@
 //! Create: the one call that makes a task.
 
 use super::bundle::{is_confined, make_rootfs, manager_of, mount_of};
-use super::registry::{Slot, forget};
+use super::checkpoint::work_dir;
+use super::registry::Slot;
 use super::tasks::Tasks;
+use super::watch::undone;
 use crate::events::Event;
 use crate::options::Options;
 use crate::proto::events::{TaskCreate, TaskIo};
 use crate::proto::task::{CreateTaskRequest, CreateTaskResponse};
 use crate::record;
-use crate::status::{Code, Result, Status};
+use crate::status::{Result, Status};
 use crate::stream::{Names, Owner, Streams, Theirs};
-use crate::task::{Member, MemoryWatch, Task};
-use runtime_core::{ContainerBuilder, ContainerId, DeleteOptions, ErrorKind, Process, Runtime};
+use crate::task::{Member, MemoryWatch, Restore, Task};
+use runtime_core::spec::Spec;
+use runtime_core::{ContainerBuilder, ContainerId, Process, RestoreBuilder, Runtime};
+use runtime_sys::fd;
 use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::task::spawn_local;
+
+/// The builder of a new container, or of one from a checkpoint.
+enum Builder {
+    New(ContainerBuilder),
+    Restored(RestoreBuilder),
+}
+
+impl Builder {
+    fn loaded(&self) -> Option<&Spec> {
+        match self {
+            Builder::New(builder) => builder.loaded(),
+            Builder::Restored(builder) => builder.loaded(),
+        }
+    }
+}
 
 impl Tasks {
     pub(super) async fn create(&self, request: CreateTaskRequest) -> Result<CreateTaskResponse> {
-        if !request.checkpoint.is_empty() {
-            let text =
-                "create from a checkpoint: this shim cannot yet; runtime-cli under io.containerd.runc.v2 can";
-            return Err(Status::new(Code::Unimplemented, text));
-        }
         let id = ContainerId::new(&request.id)?;
         let (reserved, cancel) = self.registry.reserve(&request.id)?;
         let options = Options::of(request.options.as_ref())?;
@@ -40,20 +53,19 @@ impl Tasks {
         let bundle = Path::new(&request.bundle);
         // For `delete`, in case that this shim is killed.
         record::write(bundle, &options.root)?;
-        let builder = Runtime::new(root).builder(id, bundle).parallel(true);
-        let builder = if names.terminal { builder.terminal() } else { builder }.load()?;
-        let manager = manager_of(builder.loaded(), &options);
-        let program = builder.loaded().and_then(|spec| spec.process.as_ref());
-        let confined = program.is_some_and(is_confined);
-        let mut builder = builder
-            .cgroup_manager(manager)
-            .no_pivot(options.no_pivot_root)
-            .no_new_keyring(options.no_new_keyring)
-            .cancel(cancel);
+        let runtime = Runtime::new(root);
+        let container = runtime.container(id.clone());
         if !request.rootfs.is_empty() {
             make_rootfs(bundle)?;
-            builder = builder.rootfs_mounts(request.rootfs.iter().map(mount_of));
         }
+        let builder = if request.checkpoint.is_empty() {
+            Builder::New(new(runtime.builder(id, bundle), &request, &options, cancel)?)
+        } else {
+            let builder = runtime.restore(id, bundle, &request.checkpoint);
+            Builder::Restored(restored(builder, &request, &options)?)
+        };
+        let program = builder.loaded().and_then(|spec| spec.process.as_ref());
+        let confined = program.is_some_and(is_confined);
         let stream_ids = (options.io_uid, options.io_gid);
         let owner = Owner {
             id: request.id.clone(),
@@ -63,31 +75,49 @@ impl Tasks {
             is_exec: false,
         };
         let (mut streams, theirs) = Streams::open_unless(reserved.cancelled(), names.clone(), owner).await?;
-        let mut process = match make(builder, names.terminal, theirs).await {
-            Ok(process) => process,
-            Err(error) => {
-                streams.close();
-                return Err(error);
+        let member = Member::new(String::new(), names.clone(), None);
+        let (mut restore, mut restoring, mut made) = (None, None, None);
+        match builder {
+            Builder::New(builder) => {
+                let mut process = match make(builder, names.terminal, theirs).await {
+                    Ok(process) => process,
+                    Err(error) => {
+                        streams.close();
+                        return Err(error);
+                    }
+                };
+                for warning in process.warnings() {
+                    crate::log::warn(format_args!("{}: {warning}", request.id));
+                }
+                if let Err(error) = streams.connect(process.terminal.take(), None) {
+                    streams.close();
+                    return Err(undone(error, process).await);
+                }
+                let process = Rc::new(process);
+                *member.process.borrow_mut() = Some(Rc::clone(&process));
+                *member.streams.borrow_mut() = Some(streams);
+                made = Some(process);
             }
-        };
-        for warning in process.warnings() {
-            crate::log::warn(format_args!("{}: {warning}", request.id));
+            Builder::Restored(builder) => {
+                let builder = if names.terminal {
+                    builder.terminal()
+                } else {
+                    builder.stdin(theirs.stdin).stdout(theirs.stdout).stderr(theirs.stderr)
+                };
+                let (event, cancel) = fd::pipe().map_err(|errno| Status::io(&errno.into(), "pipe2"))?;
+                restoring = Some(cancel);
+                restore = Some(Restore { builder: builder.cancel(event), streams });
+            }
         }
-        if let Err(error) = streams.connect(process.terminal.take(), None) {
-            streams.close();
-            return Err(undone(error, process).await);
-        }
-        let container = process.container().clone();
-        let member = Member::new(String::new(), names, None);
-        let process = Rc::new(process);
-        *member.process.borrow_mut() = Some(Rc::clone(&process));
-        *member.streams.borrow_mut() = Some(streams);
         let task = Rc::new(Task {
             id: request.id.clone(),
             bundle: request.bundle.clone(),
+            criu: options.criu_path,
             container,
             init: Rc::new(member),
             execs: RefCell::default(),
+            restore: RefCell::new(restore),
+            restoring: RefCell::new(restoring),
             stream_ids,
             confined,
             pausing: Cell::new(false),
@@ -111,26 +141,55 @@ impl Tasks {
                 stderr: request.stderr,
                 terminal: request.terminal,
             }),
+            checkpoint: request.checkpoint,
             pid,
         }));
-        match task.container.events(Duration::MAX) {
-            Ok(kills) => {
-                task.memory.set(MemoryWatch::Runs);
-                spawn_local(Rc::clone(&task).watch_memory(kills, Rc::clone(&self.events)));
-            }
-            // A container without a cgroup of its own has no such events.
-            Err(error) if error.kind() == ErrorKind::Unsupported => {}
-            Err(error) => crate::log::warn(format_args!("watching the memory of {}: {error:#}", task.id)),
+        if let Some(process) = made {
+            self.watch(&task, process);
         }
-        let events = Rc::clone(&self.events);
-        let registry = Rc::clone(&self.registry);
-        spawn_local(async move {
-            let known = Rc::downgrade(&task);
-            task.watch_init(process, events).await;
-            forget(&known, &registry).await;
-        });
         Ok(CreateTaskResponse { pid })
     }
+}
+
+/// Reads the configuration of a new container, and applies the options.
+fn new(
+    builder: ContainerBuilder,
+    request: &CreateTaskRequest,
+    options: &Options,
+    cancel: OwnedFd,
+) -> Result<ContainerBuilder> {
+    let builder = builder.parallel(true);
+    let builder = if request.terminal { builder.terminal() } else { builder }.load()?;
+    let manager = manager_of(builder.loaded(), options);
+    let builder = builder
+        .cgroup_manager(manager)
+        .no_pivot(options.no_pivot_root)
+        .no_new_keyring(options.no_new_keyring)
+        .cancel(cancel);
+    Ok(match request.rootfs.as_slice() {
+        [] => builder,
+        mounts => builder.rootfs_mounts(mounts.iter().map(mount_of)),
+    })
+}
+
+/// Reads the configuration of a container from a checkpoint, and applies the options. The processes are
+/// made by Start, as with runc's shim: until then, the caller prepares their network.
+fn restored(
+    builder: RestoreBuilder,
+    request: &CreateTaskRequest,
+    options: &Options,
+) -> Result<RestoreBuilder> {
+    let builder = builder.load()?;
+    let manager = manager_of(builder.loaded(), options);
+    let work = work_dir(&options.criu_work_path, &request.bundle);
+    let mut builder = builder.cgroup_manager(manager).work_dir(work);
+    if !options.criu_path.is_empty() {
+        builder = builder.criu(&options.criu_path);
+    }
+    Ok(match request.rootfs.as_slice() {
+        [] => builder,
+        mounts => builder.rootfs_mounts(mounts.iter().map(mount_of)),
+    })
 }
 
 /// Makes the container, whose program waits for Start.
@@ -141,14 +200,4 @@ async fn make(builder: ContainerBuilder, terminal: bool, theirs: Theirs) -> Resu
         builder.stdin(theirs.stdin).stdout(theirs.stdout).stderr(theirs.stderr)
     };
     builder.create_async().await.map_err(|error| Status::from(error).within("OCI runtime create failed"))
-}
-
-/// Deletes a container that cannot be used, and returns the error that says why.
-async fn undone(error: Status, process: Process) -> Status {
-    let deleted = process.container().delete_async(DeleteOptions::new().force(true)).await;
-    runtime_sys::ignore(process.wait_async().await);
-    match deleted {
-        Ok(_) => error,
-        Err(left) => Status::new(error.code, format!("{error}; deleting the container: {}", left.report())),
-    }
 }

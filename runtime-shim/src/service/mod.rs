@@ -2,9 +2,11 @@
 //! The task service: one method for each call of containerd.
 
 mod bundle;
+mod checkpoint;
 mod create;
 mod registry;
 mod tasks;
+mod watch;
 
 use crate::events::Event;
 use crate::proto::common::{Any, Empty, ProcessStatus};
@@ -23,6 +25,7 @@ use crate::ttrpc::{Service, decode};
 use bundle::is_confined;
 use prost::Message;
 use runtime_core::{DeleteOptions, ErrorKind, Process, spec};
+use runtime_sys::fd;
 use std::rc::Rc;
 use std::time::Duration;
 pub(crate) use tasks::Tasks;
@@ -48,10 +51,7 @@ impl Service for Tasks {
             "Pids" => self.pids(&decode(message)?).map(|it| it.encode_to_vec()),
             "Pause" => self.pause(&decode(message)?).await.map(|it| it.encode_to_vec()),
             "Resume" => self.resume(&decode(message)?).await.map(|it| it.encode_to_vec()),
-            "Checkpoint" => Err(Status::new(
-                Code::Unimplemented,
-                "checkpoint: this shim cannot yet; runtime-cli under io.containerd.runc.v2 can",
-            )),
+            "Checkpoint" => self.checkpoint(decode(message)?).await.map(|it| it.encode_to_vec()),
             "Kill" => self.kill(&decode(message)?).await.map(|it| it.encode_to_vec()),
             "Exec" => self.exec(decode(message)?).map(|it| it.encode_to_vec()),
             "ResizePty" => self.resize_pty(&decode(message)?).map(|it| it.encode_to_vec()),
@@ -89,7 +89,15 @@ impl Tasks {
 
     async fn start_init(&self, task: &Rc<Task>) -> Result<u32> {
         task.starting.set(true);
-        let started = task.container.start_async().await;
+        let restore = task.restore.borrow_mut().take();
+        let is_restore = restore.is_some();
+        let started = match restore {
+            Some(restore) => self.restore(task, restore).await,
+            None => {
+                let started = task.container.start_async().await;
+                started.map_err(|error| Status::from(error).within("OCI runtime start failed"))
+            }
+        };
         let pid = task.init.pid();
         if started.is_ok() {
             self.events.send(&Event::Start(TaskStart { container_id: task.id.clone(), pid }));
@@ -98,10 +106,14 @@ impl Tasks {
         task.changed.notify_waiters();
         match started {
             Ok(()) => Ok(pid),
+            Err(error) if is_restore => {
+                task.init.fail();
+                Err(error)
+            }
             Err(error) => {
                 // The container waits still, or has stopped, which its exit tells.
                 task.init.started.set(false);
-                Err(Status::from(error).within("OCI runtime start failed"))
+                Err(error)
             }
         }
     }
@@ -206,7 +218,9 @@ impl Tasks {
                     return Err(Status::from(error).within("failed to delete task"));
                 }
             }
-            if timeout(END, member.ended()).await.is_err() {
+            // A task from a checkpoint has no process before Start.
+            let has_process = member.process.borrow().is_some();
+            if has_process && timeout(END, member.ended()).await.is_err() {
                 member.deleting.set(false);
                 let text = format!("{}: deleted, but its process has not ended after {END:?}", task.id);
                 return Err(Status::new(Code::DeadlineExceeded, text));
@@ -302,6 +316,14 @@ impl Tasks {
         let signal = i32::try_from(request.signal)
             .map_err(|_too_large| Status::new(Code::InvalidArgument, format!("signal {}", request.signal)))?;
         let finished = || Status::new(Code::NotFound, "process already finished");
+        if request.exec_id.is_empty() && member.started.get() && signal == libc::SIGKILL {
+            // The processes that CRIU has made are not yet those of a container.
+            if let Some(cancel) = task.restoring.borrow().as_ref() {
+                // A second Kill writes once more, and the pipe takes it.
+                runtime_sys::ignore(fd::write(cancel, &[0]));
+                return Ok(Empty {});
+            }
+        }
         if request.exec_id.is_empty() {
             // As in runc, `all` only changes that a container that has stopped is no error: SIGKILL
             // always ends every process.
@@ -360,11 +382,16 @@ impl Tasks {
     }
 
     fn close_io(&self, request: &CloseIoRequest) -> Result<Empty> {
-        let (_, member) = self.member(&request.id, &request.exec_id)?;
-        if request.stdin
-            && let Some(streams) = member.streams.borrow_mut().as_mut()
-        {
+        let (task, member) = self.member(&request.id, &request.exec_id)?;
+        if !request.stdin {
+            return Ok(Empty {});
+        }
+        if let Some(streams) = member.streams.borrow_mut().as_mut() {
             streams.close_stdin();
+        } else if request.exec_id.is_empty()
+            && let Some(restore) = task.restore.borrow_mut().as_mut()
+        {
+            restore.streams.close_stdin();
         }
         Ok(Empty {})
     }

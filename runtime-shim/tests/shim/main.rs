@@ -12,8 +12,8 @@ use containerd::{Container, Containerd, Shim, read_until, reader, until, write_f
 use prost::Message;
 use proto::common::{Any, Empty, ProcessStatus};
 use proto::task::{
-    CloseIoRequest, CreateTaskRequest, ExecProcessRequest, KillRequest, PidsResponse, ResizePtyRequest,
-    StateResponse, StatsResponse, UpdateTaskRequest,
+    CheckpointTaskRequest, CloseIoRequest, CreateTaskRequest, ExecProcessRequest, KillRequest, PidsResponse,
+    ResizePtyRequest, StateResponse, StatsResponse, UpdateTaskRequest,
 };
 use proto::{metrics, options};
 use std::fs::OpenOptions;
@@ -474,6 +474,59 @@ fn has_process_of(id: &str) -> bool {
     cgroups.any(|cgroup| cgroup.contains(id))
 }
 
+/// The tests with CRIU are in conformance/engines/checkpoint.bats.
+#[test]
+fn a_task_from_a_checkpoint_is_made_by_start() {
+    let containerd = Containerd::new();
+    let container = Container::new(&["sleep"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    let images = container.beside("images");
+    // In place of CRIU, a program that does not answer.
+    let criu = container.beside("criu");
+    std::fs::write(&criu, "#!/bin/sh\nexec sleep 1000\n").unwrap();
+    std::fs::set_permissions(&criu, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let generic = options::Generic {
+        config_body: format!("CriuPath = {criu:?}\n").into_bytes(),
+        ..options::Generic::default()
+    };
+    let request = || CreateTaskRequest {
+        checkpoint: images.clone(),
+        options: Some(Any::of("runtimeoptions.v1.Options", &generic)),
+        ..container.request()
+    };
+    // Deleted without a start.
+    assert_eq!(shim.create(&request()).unwrap().pid, 0);
+    assert_eq!(status(&shim, id, ""), ProcessStatus::Created as i32);
+    assert_eq!(code(kill(&shim, id, "", libc::SIGKILL)), NOT_FOUND);
+    assert_eq!(shim.delete(id, "").unwrap().pid, 0);
+    // There are no images.
+    shim.create(&request()).unwrap();
+    let (_, text) = shim.start(id, "").unwrap_err();
+    assert!(text.starts_with("OCI runtime restore failed: image directory"), "{text}");
+    assert_eq!(shim.wait(id, "").unwrap().exit_status, 255);
+    shim.delete(id, "").unwrap();
+    // It is killed while it waits for CRIU.
+    std::fs::create_dir(&images).unwrap();
+    std::fs::write(Path::new(&images).join("descriptors.json"), r#"["","",""]"#).unwrap();
+    shim.create(&request()).unwrap();
+    let begun = Instant::now();
+    let mut start = UnixStream::connect(&shim.socket).unwrap();
+    containerd::send(
+        &mut start,
+        "Start",
+        &proto::task::ProcessRequest { id: id.to_owned(), ..Default::default() },
+    );
+    until(|| kill(&shim, id, "", libc::SIGKILL).is_ok());
+    let (_, answer) = containerd::read_frame(&mut start).unwrap();
+    let answer = proto::rpc::Response::decode(answer.as_slice()).unwrap().status.unwrap();
+    assert_eq!(answer.code, CANCELLED, "{}", answer.message);
+    assert!(begun.elapsed() < Duration::from_secs(8), "CRIU had its whole time");
+    shim.delete(id, "").unwrap();
+    assert!(!has_process_of(id));
+    shim.shut_down();
+}
+
 #[test]
 fn bad_input_is_an_error_and_everything_else_goes_on() {
     let containerd = Containerd::new();
@@ -513,7 +566,18 @@ fn bad_input_is_an_error_and_everything_else_goes_on() {
         code(shim.call_service::<Empty>("containerd.runtime.sandbox.v1.Sandbox", "X", vec![])),
         UNIMPLEMENTED
     );
-    assert_eq!(code(shim.of_task::<Empty>("Checkpoint", id)), UNIMPLEMENTED);
+    let checkpoint = |options: Option<Any>| {
+        let request = CheckpointTaskRequest { id: id.to_owned(), path: container.beside("images"), options };
+        code(shim.call::<Empty>("Checkpoint", &request))
+    };
+    let unknown = Any { type_url: "x.CheckpointOptions".to_owned(), value: Vec::new() };
+    assert_eq!(checkpoint(Some(unknown)), INVALID_ARGUMENT);
+    let with = |wrong| checkpoint(Some(Any::of("containerd.runc.v1.CheckpointOptions", &wrong)));
+    let cgroups_mode = "some".to_owned();
+    assert_eq!(with(options::Checkpoint { cgroups_mode, ..Default::default() }), INVALID_ARGUMENT);
+    let empty_namespaces = vec!["ipc".to_owned()];
+    assert_eq!(with(options::Checkpoint { empty_namespaces, ..Default::default() }), UNIMPLEMENTED);
+    assert!(!Path::new(&container.beside("images")).exists());
 
     // Calls.
     assert_eq!(code(shim.create(&container.request())), ALREADY_EXISTS);
@@ -544,7 +608,6 @@ fn bad_input_is_an_error_and_everything_else_goes_on() {
     assert_eq!(bad(CreateTaskRequest { stdout: fifo, ..request() }).0, INVALID_ARGUMENT);
     assert_eq!(bad(CreateTaskRequest { stdout: "smb://host/x".to_owned(), ..request() }).0, INVALID_ARGUMENT);
     assert_eq!(bad(CreateTaskRequest { stdout: "binary:///none".to_owned(), ..request() }).0, UNKNOWN);
-    assert_eq!(bad(CreateTaskRequest { checkpoint: "/x".to_owned(), ..request() }).0, UNIMPLEMENTED);
     let mut wrong = request();
     wrong.rootfs[0].options.push("nonsense".to_owned());
     let (_, text) = bad(wrong);

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Checkpoint, and the Start of a task that was created from one.
+
+use super::tasks::Tasks;
+use super::watch::undone;
+use crate::events::Event;
+use crate::options::of_checkpoint;
+use crate::proto::common::Empty;
+use crate::proto::events::TaskCheckpointed;
+use crate::proto::task::CheckpointTaskRequest;
+use crate::status::{Code, Result, Status};
+use crate::task::{Restore, Task};
+use runtime_core::ManageCgroups;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+impl Tasks {
+    pub(super) async fn checkpoint(&self, request: CheckpointTaskRequest) -> Result<Empty> {
+        let task = self.task(&request.id)?;
+        let options = of_checkpoint(request.options.as_ref())?;
+        // The content of network namespaces is left out in any case.
+        if let Some(other) = options.empty_namespaces.iter().find(|name| *name != "network") {
+            let text = format!("empty_namespaces: namespace {other:?} is not supported");
+            return Err(Status::new(Code::Unimplemented, text));
+        }
+        let work = work_dir(&options.work_path, &task.bundle);
+        let mut builder = task.container.checkpoint(&request.path).work_dir(work);
+        if !task.criu.is_empty() {
+            builder = builder.criu(&task.criu);
+        }
+        if !options.parent_path.is_empty() {
+            builder = builder.parent(&options.parent_path);
+        }
+        let builder = builder
+            .leave_running(!options.exit)
+            .tcp_established(options.open_tcp)
+            .external_unix_sockets(options.external_unix_sockets)
+            .shell_job(options.terminal)
+            .file_locks(options.file_locks)
+            .manage_cgroups(manage_cgroups(&options.cgroups_mode)?);
+        builder
+            .dump_async()
+            .await
+            .map_err(|error| Status::from(error).within("OCI runtime checkpoint failed"))?;
+        self.events.send(&Event::Checkpointed(TaskCheckpointed {
+            container_id: request.id,
+            checkpoint: request.path,
+        }));
+        Ok(Empty {})
+    }
+
+    /// Restores the container of a task that was created from a checkpoint.
+    pub(super) async fn restore(&self, task: &Rc<Task>, restore: Restore) -> Result<()> {
+        let Restore { builder, mut streams } = restore;
+        let restored = builder.restore_async().await;
+        task.restoring.borrow_mut().take();
+        let mut process = match restored {
+            Ok(process) => process,
+            Err(error) => {
+                streams.close();
+                return Err(Status::from(error).within("OCI runtime restore failed"));
+            }
+        };
+        for warning in process.warnings() {
+            crate::log::warn(format_args!("{}: {warning}", task.id));
+        }
+        if let Err(error) = streams.connect(process.terminal.take(), task.init.size.get()) {
+            streams.close();
+            return Err(undone(error, process).await);
+        }
+        let process = Rc::new(process);
+        *task.init.process.borrow_mut() = Some(Rc::clone(&process));
+        *task.init.streams.borrow_mut() = Some(streams);
+        self.watch(task, process);
+        Ok(())
+    }
+}
+
+/// Returns the directory for the files that CRIU does not need for a restore, such as its log: that of the
+/// caller, or otherwise one in the bundle, which ends with that.
+pub(super) fn work_dir(given: &str, bundle: &str) -> PathBuf {
+    if given.is_empty() { Path::new(bundle).join("criu-work") } else { PathBuf::from(given) }
+}
+
+fn manage_cgroups(mode: &str) -> Result<ManageCgroups> {
+    match mode {
+        "" => Ok(ManageCgroups::Default),
+        "ignore" => Ok(ManageCgroups::Ignore),
+        "soft" => Ok(ManageCgroups::Soft),
+        "full" => Ok(ManageCgroups::Full),
+        "strict" => Ok(ManageCgroups::Strict),
+        other => Err(Status::new(Code::InvalidArgument, format!("cgroups_mode: unknown value {other:?}"))),
+    }
+}
