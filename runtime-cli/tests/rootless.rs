@@ -83,6 +83,17 @@ fn a_user_can_run_a_container() {
     assert_eq!(std::fs::read_dir(home.0.path().join("runc")).unwrap().count(), 0);
 }
 
+#[test]
+fn a_dry_run_of_a_user_makes_nothing() {
+    let _alone = host::alone();
+    let home = Home::new();
+    let output = home.run(&bundle(&["exit", "0"]), &["run", "--dry-run", "c"]).ok().unwrap();
+    for words in ["write \"0 4321 1\" to /proc/PID/uid_map", "or go without one", "mount /dev/null, c 1:3"] {
+        assert!(output.stdout.contains(words), "{words}: {output}");
+    }
+    assert!(!home.0.path().join("runc").exists());
+}
+
 /// newuidmap(1) is a program of the host, like a hook, so it gets none of the caller's descriptors.
 #[test]
 fn the_program_that_maps_ids_gets_no_descriptors_of_the_caller() {

@@ -178,8 +178,17 @@ fn an_error_is_that_of_a_creation() {
             "{of_create}"
         );
     }
-    // An id that is taken.
+    // A state directory that others can change.
+    let open = |mode: u32| {
+        std::fs::set_permissions(runtime.root(), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
     let bundle = Bundle::new(&["sleep"]).unwrap();
+    open(0o777);
+    let refused = message(&runtime, &bundle, &["create", ID]);
+    assert_eq!(refused, message(&runtime, &bundle, &["create", "--dry-run", ID]));
+    assert!(refused.contains("can be changed by others"), "{refused}");
+    open(0o700);
+    // An id that is taken.
     runtime.run_in(&bundle, &["create", ID]).unwrap().ok().unwrap();
     let again = message(&runtime, &bundle, &["create", ID]);
     assert_eq!(again, message(&runtime, &bundle, &["create", "--dry-run", ID]));

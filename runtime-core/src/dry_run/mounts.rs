@@ -127,7 +127,9 @@ pub(super) fn words(m: &PlannedMount) -> String {
         PlannedMountKind::Symlink => return format!("a link to {source} at {destination}"),
         PlannedMountKind::Remount => format!("{destination} again"),
     };
-    let all = [&m.attributes, &m.cleared, &m.options, &m.propagation];
+    // A bind mount loses all restrictions of its source that the options do not name.
+    let cleared = if m.kind == PlannedMountKind::Remount { m.cleared.as_slice() } else { &[] };
+    let all = [m.attributes.as_slice(), cleared, &m.options, &m.propagation];
     let all: Vec<&str> = all.into_iter().flatten().map(String::as_str).collect();
     if !all.is_empty() {
         out.push_str(&format!(" ({})", all.join(",")));

@@ -41,10 +41,13 @@ pub(super) fn before(subject: &Subject<'_>, steps: &mut Steps) {
     }
     let cgroup = subject.cgroup.as_ref();
     if let Some(PlacedCgroup { place, .. }) = cgroup.filter(|cgroup| cgroup.place.unit.is_none()) {
-        let text = match place.made {
+        let mut text = match place.made {
             0 => format!("use the existing cgroup {}", place.path),
             _ => format!("make the cgroup {}", place.path),
         };
+        if place.optional {
+            text += ", or go without one if the caller may not make it";
+        }
         add(steps, &Mark::MakeCgroup, text, Some(Details::Cgroup(place.clone())));
     }
     if !subject.starts {

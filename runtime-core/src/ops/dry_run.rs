@@ -64,6 +64,7 @@ impl ContainerBuilder {
         let stdio = std::array::from_fn(|n| source(&self.options.stdio, n));
         let settled = self.settle(warnings, ProcessOptions::extras_unconnected)?;
         let Settled { bundle, config, mut target, extras, .. } = settled;
+        self.container.store.check()?;
         let id = self.container.id.as_str();
         let directory = self.container.store.path().join(id);
         let notify = match self.notify {

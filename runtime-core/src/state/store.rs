@@ -43,6 +43,14 @@ impl Store {
         Ok(root)
     }
 
+    /// Fails if the state directory exists, and other users than root or the caller can change it.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.trusted_root() {
+            Err(error) if error.errno() == Some(libc::ENOENT) => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
     /// Makes the state directory if it is missing, with all its parents.
     fn make_root(&self) -> Result<OwnedFd> {
         match self.trusted_root() {
