@@ -167,3 +167,18 @@ fn write(words: TimelineMemory, what: u64) {
         word.store(what, Ordering::Release);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_the_page_matches_the_code() {
+        let page = include_str!("../../docs/timeline.md");
+        let rows = page.split("\nThe steps of the runtime:\n").nth(1).unwrap().split("\n## ").next().unwrap();
+        let in_page: Vec<_> =
+            rows.lines().filter_map(|row| row.strip_prefix("| `")?.split('`').next()).collect();
+        let in_code: Vec<_> = Mark::ALL.iter().map(|mark| format!("{mark:?}")).collect();
+        assert_eq!(in_page, in_code);
+    }
+}

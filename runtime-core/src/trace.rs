@@ -28,7 +28,9 @@ impl Trace {
 
     /// Returns the timeline so far, in the JSON array format of Chrome's trace events.
     pub fn to_json(&self) -> String {
-        let mut out = String::from("[");
+        let mut out = String::from(
+            "[{\"ph\":\"M\",\"pid\":1,\"name\":\"process_name\",\"args\":{\"name\":\"container\"}},\n",
+        );
         for track in Track::ALL {
             let (tid, name) = (track as u8, name_of(track));
             out += &format!(
