@@ -390,7 +390,13 @@ impl HostTerminal {
             }
         }
         let opened = OpenOptions::new().read(true).write(true).open("/dev/tty");
-        opened.map(HostTerminal).map_err(|e| io("open /dev/tty", &e))
+        opened.map(HostTerminal).map_err(|e| {
+            let Failure { text, .. } = io("open /dev/tty", &e);
+            Failure::new(format!(
+                "{text}; hint: process.terminal (or --tty) needs a terminal here: leave it out, or use --detach and \
+                 --console-socket"
+            ))
+        })
     }
 
     /// Switches to raw mode: every key goes to the container.

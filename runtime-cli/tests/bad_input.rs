@@ -56,7 +56,7 @@ fn a_config_json_that_is_missing_broken_or_wrong_is_an_error() {
         |c| c["process"]["user"]["uid"] = json!("root"),
         "process.user.uid: invalid type: string",
     );
-    host.refuses_config(|c| c["mounts"][2]["options"] = json!({}), "mounts[2].options: invalid type: map");
+    host.refuses_config(|c| c["mounts"][2]["options"] = json!({}), "mounts[2].options: invalid type: object");
     host.refuses_config(|c| c["process"]["args"] = json!([]), "process.args: args must not be empty");
     host.refuses_config(|c| c["process"]["cwd"] = json!("x"), "process.cwd: Cwd must be an absolute path");
     host.refuses_config(
@@ -152,7 +152,7 @@ fn malformed_ids_are_errors() {
         .failed_with(1, "runc create failed: container with given ID already exists")
         .unwrap();
     for verb in ["state", "start", "delete"] {
-        host.run(&[verb, "nobody"]).failed_with(1, "msg=\"container does not exist\"").unwrap();
+        host.run(&[verb, "nobody"]).failed_with(1, "msg=\"container does not exist; hint: ").unwrap();
     }
     host.run(&["delete", "--force", "nobody"]).ok().unwrap();
     host.run(&["kill", "taken", "BADSIG"]).failed_with(1, "unknown signal \\\"BADSIG\\\"").unwrap();
@@ -411,11 +411,15 @@ fn the_log_has_one_object_for_an_error_and_standard_error_the_text() {
         "nobody",
     ]);
     let output = finish(command).unwrap().failed_with(1, "").unwrap();
-    assert_eq!(output.stderr, "container does not exist\n");
+    let message = format!(
+        "container does not exist; hint: {} has no \"nobody\"; --root names another directory",
+        host.runtime.root().display()
+    );
+    assert_eq!(output.stderr, format!("{message}\n"));
     let text = std::fs::read_to_string(log.path()).unwrap();
     let object = text.strip_prefix("kept\n").unwrap();
     let object: Value = serde_json::from_str(object).unwrap();
-    assert_eq!((&object["level"], &object["msg"]), (&json!("error"), &json!("container does not exist")));
+    assert_eq!((&object["level"], &object["msg"]), (&json!("error"), &json!(message)));
     assert!(object["time"].as_str().unwrap().ends_with('Z'));
     host.done();
 }

@@ -186,7 +186,7 @@ fn containers() {
     let broken = bundle(&[]).with(|config| config["process"]["args"] = json!(["nonexistent"])).unwrap();
     let error = runtime.builder(id.clone(), broken.path()).create().unwrap_err();
     assert!(
-        error.report().ends_with("exec: \"nonexistent\": executable file not found in $PATH"),
+        error.report().contains("exec: \"nonexistent\": executable file not found in $PATH; hint: "),
         "{error:?}"
     );
 
@@ -196,7 +196,7 @@ fn containers() {
     std::fs::set_permissions(script.rootfs("script"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .unwrap();
     let error = runtime.builder(id.clone(), script.path()).run().unwrap_err();
-    let text = "exec /script: no such file or directory; hint: the file exists;";
+    let text = "exec /script: no such file or directory; hint: its #! line names \"/nonexistent\", which does not exist";
     assert!(error.report().starts_with(text), "{error:?}");
     assert_eq!(error.kind(), ErrorKind::NotExecuted);
     assert_eq!(container.state().unwrap_err().kind(), ErrorKind::NotFound);

@@ -42,9 +42,16 @@ impl CommandContext<'_> {
     }
 
     /// Returns the exit status for a foreground process that has ended. Logs a warning if the OOM
-    /// killer has killed the process, because the status does not tell that.
+    /// killer or a seccomp filter has killed the process, because the status does not tell that.
     pub(super) fn exit_code(&self, process: &Process, status: ExitStatus) -> u8 {
         self.warn(process.oom_killed(status).as_slice());
+        if status == ExitStatus::Signaled(nix::libc::SIGSYS) {
+            self.log.warning(&format!(
+                "process {} was killed by SIGSYS, probably by linux.seccomp; dmesg may have the number of the system call \
+                 (type=1326 ... syscall=)",
+                process.pid()
+            ));
+        }
         status.code() as u8
     }
 }

@@ -69,7 +69,7 @@ pub(super) fn configure(
 }
 
 pub(super) const NOT_WITH_CONSOLE_SOCKET: &str =
-    "cannot use console socket if runc will not detach or allocate tty";
+    "cannot use console socket if runc will not detach or allocate tty; hint: it goes with --detach";
 
 fn make(context: &CommandContext<'_>, mode: Mode) -> Result<u8, Failure> {
     if context.flags.get(DRY_RUN_FORMAT).is_some() {

@@ -41,10 +41,16 @@ fn run(context: &CommandContext<'_>) -> Result<u8, Failure> {
     let terminal = process.terminal;
     let has_socket = flags.path(CONSOLE_SOCKET).is_some();
     if detach && terminal && !has_socket {
-        return Err(Failure::new("cannot allocate tty if runc will detach without setting console socket"));
+        return Err(Failure::new(
+            "cannot allocate tty if runc will detach without setting console socket; hint: leave out --tty (in \
+             --process: terminal), or give --console-socket",
+        ));
     }
     if has_socket && !(detach && terminal) {
-        return Err(Failure::new("cannot use console socket if runc will not detach or allocate tty"));
+        return Err(Failure::new(
+            "cannot use console socket if runc will not detach or allocate tty; hint: it goes with both --detach and \
+             --tty",
+        ));
     }
     context.log.debug(JOINING);
     let exec = options(context, container.exec(process))?;

@@ -3,7 +3,7 @@
 
 use super::checkpoint::{check_user, image_flags, images, manage_cgroups};
 use super::context::CommandContext;
-use super::create::cgroup_manager;
+use super::create::{NOT_WITH_CONSOLE_SOCKET, cgroup_manager};
 use crate::args::flags::{
     BUNDLE, CONSOLE_SOCKET, DETACH, LAZY_PAGES, LSM_MOUNT_CONTEXT, LSM_PROFILE, NO_PIVOT, NO_SUBREAPER,
     PID_FILE,
@@ -52,7 +52,7 @@ pub(super) fn restore(context: &CommandContext<'_>) -> Result<u8, Failure> {
         return Ok(0);
     }
     if flags.path(CONSOLE_SOCKET).is_some() {
-        return Err(Failure::new("cannot use console socket if runc will not detach or allocate tty"));
+        return Err(Failure::new(NOT_WITH_CONSOLE_SOCKET));
     }
     builder = builder.load()?;
     let process = builder.loaded().and_then(|spec| spec.process.as_ref());

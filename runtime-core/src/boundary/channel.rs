@@ -94,11 +94,12 @@ impl KernelText {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
-    /// Stores `words`, cut to [`MESSAGE_MAX`] bytes.
-    fn set(&mut self, words: &[u8]) {
-        self.len = words.len().min(MESSAGE_MAX);
-        for (byte, word) in self.bytes.iter_mut().zip(words) {
+    /// Stores the words in `parts`, cut to [`MESSAGE_MAX`] bytes.
+    fn set<const N: usize>(&mut self, parts: [&[u8]; N]) {
+        self.len = 0;
+        for (byte, word) in self.bytes.iter_mut().zip(parts.into_iter().flatten()) {
             *byte = *word;
+            self.len += 1;
         }
     }
 }
@@ -264,7 +265,18 @@ impl ChildEnd {
 
     /// Keeps up to [`MESSAGE_MAX`] bytes of the kernel's message about a failure that will be sent.
     pub(crate) fn keep_kernel_message(&self, words: &[u8]) {
-        self.words.borrow_mut().set(words);
+        self.words.borrow_mut().set([words]);
+    }
+
+    /// Sends that `program` cannot be executed, and the reason: see [`NotExecuted`].
+    pub(crate) fn send_not_executed(
+        &self,
+        failure: StepFailure,
+        reason: &[u8],
+        program: &CStr,
+    ) -> Result<()> {
+        self.words.borrow_mut().set([reason, b"\0", program.to_bytes()]);
+        self.send(Reply::Failed(failure))
     }
 
     /// Sends a reply and a descriptor.
@@ -362,18 +374,44 @@ impl ChildEnd {
 /// The message to an init that waits at the fifo of `start`.
 pub(crate) const START: &[u8] = b"0";
 
-/// Writes into the fifo of `start` that `program` cannot be executed, for the process that waits
-/// for the execve. Does not allocate.
-pub(crate) fn send_answer(fifo: impl AsFd, failure: StepFailure, program: &CStr) -> Result<()> {
-    fd::write_parts(fifo, [&Reply::Failed(failure).encode(), program.to_bytes()]).map(drop)
+/// A program that cannot be executed. A message about it has the failure, the reason as
+/// [`Reason`](crate::path::executable::Reason) writes it, a NUL, and the program's path.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NotExecuted<'a> {
+    pub(crate) failure: StepFailure,
+    pub(crate) reason: &'a [u8],
+    pub(crate) program: &'a [u8],
 }
 
-/// Decodes what the init has written to the fifo by the time it closes its end: the failure, and
-/// the program that was not executed. `None` if there is no failure.
-pub(crate) fn answer(bytes: &[u8]) -> Option<(StepFailure, &[u8])> {
-    let (reply, program) = bytes.split_first_chunk()?;
+impl<'a> NotExecuted<'a> {
+    /// Decodes what follows the failure in a message.
+    pub(crate) fn new(failure: StepFailure, words: &'a [u8]) -> Self {
+        let nul = words.iter().position(|byte| *byte == 0);
+        let (reason, program) = match nul.and_then(|nul| words.split_at_checked(nul)) {
+            Some((reason, program)) => (reason, program.get(1..).unwrap_or_default()),
+            None => (&[][..], words),
+        };
+        NotExecuted { failure, reason, program }
+    }
+}
+
+/// Writes into the fifo of `start` that `program` cannot be executed, for the process that waits
+/// for the execve. Does not allocate.
+pub(crate) fn send_answer(
+    fifo: impl AsFd,
+    failure: StepFailure,
+    reason: &[u8],
+    program: &CStr,
+) -> Result<()> {
+    fd::write_parts(fifo, [&Reply::Failed(failure).encode(), reason, b"\0", program.to_bytes()]).map(drop)
+}
+
+/// Decodes what the init has written to the fifo by the time it closes its end. `None` if there is no
+/// failure.
+pub(crate) fn answer(bytes: &[u8]) -> Option<NotExecuted<'_>> {
+    let (reply, words) = bytes.split_first_chunk()?;
     match Reply::decode(*reply)? {
-        Reply::Failed(failure) => Some((failure, program)),
+        Reply::Failed(failure) => Some(NotExecuted::new(failure, words)),
         _ => None,
     }
 }
@@ -447,10 +485,12 @@ mod tests {
     fn an_answer_in_the_fifo_is_decoded() {
         let failure = StepFailure { step: Step::Exec, item: 0, call: Call::Execve, errno: Errno::ENOEXEC };
         let (read, write) = fd::pipe().unwrap();
-        send_answer(write, failure, c"/bin/x").unwrap();
-        let mut bytes = [0; 64];
-        let length = fd::read(read, &mut bytes).unwrap();
-        assert_eq!(answer(&bytes[..length]), Some((failure, b"/bin/x".as_slice())));
+        for reason in [&b""[..], b"#/bin/y"] {
+            send_answer(&write, failure, reason, c"/bin/x").unwrap();
+            let mut bytes = [0; 64];
+            let length = fd::read(&read, &mut bytes).unwrap();
+            assert_eq!(answer(&bytes[..length]), Some(NotExecuted { failure, reason, program: b"/bin/x" }));
+        }
         for none in [&b""[..], b"0", &Reply::Ready.encode(), &[1; WIRE_LEN - 1]] {
             assert_eq!(answer(none), None);
         }

@@ -429,6 +429,8 @@ pub(crate) struct Filter {
     pub(crate) notifies: bool,
     /// True if the filter does not kill a process that closes a descriptor.
     pub(crate) survives_close: bool,
+    /// True if the filter allows the calls that find out why a program cannot be executed.
+    pub(crate) allows_reading: bool,
     /// True if loading the filter takes CAP_SYS_ADMIN: without the capability the kernel demands
     /// no_new_privs.
     pub(crate) privileged: bool,

@@ -111,7 +111,7 @@ byte_enum! {
 byte_enum! {
     /// The system call or check that failed inside of a step.
     Call {
-        Access, Affinity, AttachMount, Bind, Capget, Capset, Chdir, CheckCwd, CheckDevice, CheckDevpts, CheckExecutable, CheckProc, CheckProgram, CheckRoot, CheckSuperblock, CheckSource, Chmod, Chown, Chroot, Clone, Clone3, CloneTree, CloseRange, CopyUp, Dup, Execve, Fsconfig, FsconfigCreate, FsconfigMode, FsconfigPidns, FsconfigReconfigure, Fsmount, Fsopen, Fspick, Getcwd, Getdents, Ioctl, Keyctl, MapIds, Mkdir, Mknod, Mmap, Mount, MountProcfs, MountPropagation, MountSetattr, Open, OpenSource, PivotRoot, Prctl, Prlimit, Read, Readlink, ReceiveTree, Seccomp, SendFd, Setdomainname, Setgid, Setgroups, Sethostname, SetMempolicy, Setns, SetPersonality, Setsid, Setuid, SetXattr, Socket, Stat, Statfs, Symlink, Umount, Unlink, Unshare, Wait, Write,
+        Access, Affinity, AttachMount, Bind, Capget, Capset, Chdir, CheckCwd, CheckDevice, CheckDevpts, CheckExecutable, CheckMode, CheckNoexec, CheckProc, CheckProgram, CheckRoot, CheckSuperblock, CheckSource, Chmod, Chown, Chroot, Clone, Clone3, CloneTree, CloseRange, CopyUp, Dup, Execve, Fsconfig, FsconfigCreate, FsconfigMode, FsconfigPidns, FsconfigReconfigure, Fsmount, Fsopen, Fspick, Getcwd, Getdents, Ioctl, Keyctl, MapIds, Mkdir, Mknod, Mmap, Mount, MountProcfs, MountPropagation, MountSetattr, Open, OpenSource, PivotRoot, Prctl, Prlimit, Read, Readlink, ReceiveTree, Seccomp, SendFd, Setdomainname, Setgid, Setgroups, Sethostname, SetMempolicy, Setns, SetPersonality, Setsid, Setuid, SetXattr, Socket, Stat, Statfs, Symlink, Umount, Unlink, Unshare, Wait, Write,
     }
 }
 
@@ -136,7 +136,7 @@ impl Call {
             Call::CheckCwd => "check of the working directory",
             Call::CheckDevice => "check of the existing file",
             Call::CheckDevpts => "check of /dev/pts",
-            Call::CheckExecutable => "check of the file",
+            Call::CheckExecutable | Call::CheckMode | Call::CheckNoexec => "check of the file",
             Call::CheckProc => "check of the mount point",
             Call::CheckProgram => "search in $PATH",
             Call::CheckSource => "check of the source",

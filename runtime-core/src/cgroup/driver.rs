@@ -190,7 +190,9 @@ impl Placement {
         if config.cgroups_path == CgroupsPath::Default && limits::writes(&config.resources).is_empty() {
             return Ok(Placement::None);
         }
-        Err(denied.wrap("rootless needs no limits + no cgrouppath when no permission is granted for cgroups"))
+        Err(denied
+            .wrap("rootless needs no limits + no cgrouppath when no permission is granted for cgroups")
+            .with_hint("leave out linux.cgroupsPath and the limits, or begin in a cgroup of the user (systemd-run --user --scope -p Delegate=yes)"))
     }
 }
 

@@ -132,7 +132,7 @@ pub(super) fn program<'a>(program: &'a Program, buf: &'a mut PathBuffer) -> Step
             check_at(file, c"", libc::AT_EMPTY_PATH).map(|()| path.as_ref())
         }
         Program::Search { name, directories } => {
-            let mut denied = false;
+            let mut denied = None;
             let mut found = None;
             for (i, directory) in directories.iter().enumerate() {
                 let Ok(path) = buf.join(directory.to_bytes(), name.to_bytes()) else { continue };
@@ -142,7 +142,7 @@ pub(super) fn program<'a>(program: &'a Program, buf: &'a mut PathBuffer) -> Step
                         break;
                     }
                     Err((Call::Access, errno)) => return Err((Call::Access, errno)),
-                    Err((_, Errno::EACCES)) => denied = true,
+                    Err((call, Errno::EACCES)) => denied = denied.or(Some(call)),
                     Err(_) => {}
                 }
             }
@@ -150,8 +150,7 @@ pub(super) fn program<'a>(program: &'a Program, buf: &'a mut PathBuffer) -> Step
                 Some(directory) => buf
                     .join(directory.to_bytes(), name.to_bytes())
                     .map_err(|errno| (Call::CheckProgram, errno)),
-                None if denied => Err((Call::CheckExecutable, Errno::EACCES)),
-                None => Err((Call::CheckProgram, Errno::ENOENT)),
+                None => Err(denied.map_or((Call::CheckProgram, Errno::ENOENT), |call| (call, Errno::EACCES))),
             }
         }
     }
@@ -169,13 +168,23 @@ fn check_at(dir: impl AsFd, path: &CStr, flags: i32) -> StepResult {
     }
     if st.st_mode & 0o111 == 0 {
         // With CAP_DAC_OVERRIDE, access(2) succeeds for some of these.
-        return Err((Call::CheckExecutable, Errno::EACCES));
+        return Err((Call::CheckMode, Errno::EACCES));
     }
     match fd::access(&dir, path, libc::X_OK, libc::AT_EACCESS | flags) {
+        Err(Errno::EACCES) if is_noexec(&dir, path, flags) => Err((Call::CheckNoexec, Errno::EACCES)),
         // Caused by a filter of the host, not by the file.
         Err(errno @ (Errno::ENOSYS | Errno::EPERM)) => Err((Call::Access, errno)),
         result => result.during(Call::CheckExecutable),
     }
+}
+
+/// Returns true if the file is on a mount without executable files. False if that is unknown.
+fn is_noexec(dir: impl AsFd, path: &CStr, flags: i32) -> bool {
+    let mount_flags = match flags & libc::AT_EMPTY_PATH {
+        0 => fd::open_follow(dir, path, libc::O_PATH, 0).and_then(fd::mount_flags),
+        _ => fd::mount_flags(dir),
+    };
+    mount_flags.is_ok_and(|flags| flags & libc::ST_NOEXEC != 0)
 }
 
 /// Executes the program that [`program`] has found at `path`; returns only on failure.

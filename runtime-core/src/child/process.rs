@@ -6,6 +6,7 @@ use crate::boundary::channel::{self, ChildEnd};
 use crate::boundary::plan::{Keeps, Labels, Process};
 use crate::boundary::reply::Reply;
 use crate::boundary::step::{Call, During, InStep, Step, StepFailure, StepResult};
+use crate::path::executable::Reason;
 use crate::path::root::{Leaf, PathBuffer, Root};
 use crate::values::{Capabilities, Rlimit};
 use nix::sys::prctl;
@@ -354,14 +355,17 @@ pub(super) fn wait_start(process: &Process) -> Result<(), StepFailure> {
 /// fifo to the caller of `start`. Standard error, the container's log, gets the report too, unless
 /// the parent has got it.
 pub(super) fn print_error(program: &CStr, failure: StepFailure, process: &Process, channel: &ChildEnd) {
+    let may_read = process.filter.as_ref().is_none_or(|filter| filter.allows_reading);
+    let reason = if failure.call == Call::Execve && may_read {
+        Reason::find(program, failure.errno)
+    } else {
+        Reason::NONE
+    };
     let told = match &process.fifo {
-        None => {
-            channel.keep_kernel_message(program.to_bytes());
-            channel.send(Reply::Failed(failure)).is_ok()
-        }
+        None => channel.send_not_executed(failure, reason.as_bytes(), program).is_ok(),
         Some(fifo) => {
             // A failure to report this cannot be reported.
-            runtime_sys::ignore(channel::send_answer(fifo, failure, program));
+            runtime_sys::ignore(channel::send_answer(fifo, failure, reason.as_bytes(), program));
             false
         }
     };

@@ -31,10 +31,13 @@ impl Capabilities {
         };
         if !unknown.is_empty() {
             let names: Vec<_> = unknown.into_iter().collect();
-            warnings.push(Warning(format!(
-                "ignoring unknown or unavailable capabilities: [{}]",
-                names.join(" ")
-            )));
+            let advice = match names.iter().all(|name| name.starts_with("CAP_")) {
+                true => "",
+                false => "; the names of capabilities begin with CAP_",
+            };
+            let names = names.join(" ");
+            warnings
+                .push(Warning(format!("ignoring unknown or unavailable capabilities: [{names}]{advice}")));
         }
         // capabilities(7): the kernel refuses effective capabilities that are not permitted, and
         // inheritable ones outside of the bounding set, with EPERM. execve(2) drops permitted
@@ -136,7 +139,8 @@ mod tests {
         assert_eq!(warnings.len(), 1);
         assert_eq!(
             warnings[0].to_string(),
-            "ignoring unknown or unavailable capabilities: [CAP_BOGUS CAP_SYS_MODULE kill]"
+            "ignoring unknown or unavailable capabilities: [CAP_BOGUS CAP_SYS_MODULE kill]; the names of \
+             capabilities begin with CAP_"
         );
     }
 

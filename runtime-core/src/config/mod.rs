@@ -225,7 +225,7 @@ fn check_version(version: &str) -> Result<()> {
             "ociVersion",
             format_args!("{version:?} (supported: {} to {})", spec::OCI_VERSION_MIN, spec::OCI_VERSION),
         )),
-        Err(_) if version.is_empty() => Err(invalid("ociVersion", "must be given")),
+        Err(_) if version.is_empty() => Err(invalid("ociVersion", "must be given, such as \"1.2.0\"")),
         Err(why) => {
             Err(invalid("ociVersion", format_args!("{version:?} is not a version of the form x.y.z: {why}")))
         }
@@ -350,7 +350,7 @@ mod tests {
         for version in ["1.0.0", "1.3.0", "1.99.7-rc.1+dev", "1.0.2-dev"] {
             check(|s| s.oci_version = version.into()).unwrap();
         }
-        assert_eq!(report(|s| s.oci_version = String::new()), "ociVersion: must be given");
+        assert_eq!(report(|s| s.oci_version = String::new()), "ociVersion: must be given, such as \"1.2.0\"");
         assert!(report(|s| s.oci_version = "invalid".into()).contains("not a version of the form"));
         // A hand-written parser could let these through: SemVer 2.0.0, items 2, 9 and 10.
         for version in [

@@ -49,10 +49,20 @@ impl Bundle {
         let read = file::read(&self.dir, c"config.json", true, JSON_MAX);
         read.map(|(json, _)| json).map_err(|unread| match unread {
             Unread::Os(Errno::ENOENT) => {
+                let hint = format!("{} has none; --bundle names another directory", self.path);
                 Error::new(ErrorKind::InvalidConfig, "JSON specification file config.json not found")
+                    .with_hint(hint)
             }
             unread => {
-                unread.into_error(format!("read {}/config.json", self.path)).of_kind(ErrorKind::InvalidConfig)
+                let denied = matches!(unread, Unread::Os(Errno::EACCES));
+                let error = unread.into_error(format!("read {}/config.json", self.path));
+                let error = match denied {
+                    true => {
+                        error.with_hint("this user may not read it, or not search a directory of its path")
+                    }
+                    false => error,
+                };
+                error.of_kind(ErrorKind::InvalidConfig)
             }
         })
     }

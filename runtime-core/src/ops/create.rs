@@ -312,7 +312,7 @@ impl ContainerBuilder {
         let config = Config::new(&spec, &bundle.path, &caller, warnings).traced(Mark::CheckConfig)?;
         // An early check for a better error; the transaction reserves the id.
         if container.store.has(&container.id) {
-            return Err(Error::new(ErrorKind::AlreadyExists, "container with given ID already exists"));
+            return Err(container.store.taken(&container.id));
         }
         let cgroups_path = spec.linux.as_ref().map_or("", |linux| linux.cgroups_path.as_str());
         let rootfs = bundle.resolve(&config.rootfs);

@@ -114,10 +114,8 @@ impl Container {
             Status::Created => stop(record)?,
             _ if force => stop(record)?,
             status => {
-                return Err(Error::new(
-                    ErrorKind::InvalidState,
-                    format!("cannot delete container {} that is not stopped: {status}", self.id),
-                ));
+                let text = format!("cannot delete container {} that is not stopped: {status}", self.id);
+                return Err(Error::new(ErrorKind::InvalidState, text).with_hint("delete --force kills it"));
             }
         }
         Ok(Occupants::Kill)

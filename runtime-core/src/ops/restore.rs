@@ -223,7 +223,7 @@ impl RestoreBuilder {
         check(&config)?;
         self.images.check(&config.annotations)?;
         if container.store.has(&container.id) {
-            return Err(Error::new(ErrorKind::AlreadyExists, "container with given ID already exists"));
+            return Err(container.store.taken(&container.id));
         }
         let mut dirs = self.images.open(false, c"restore.log")?;
         let streams = read_descriptors(dirs.images())?;
@@ -351,12 +351,11 @@ impl RestoreBuilder {
 
     fn check_terminal(&self, terminal: bool) -> Result<()> {
         let has_place = self.options.terminal || self.options.console_socket.is_some();
-        let text = match (terminal, has_place) {
-            (true, false) => "cannot allocate tty if runc will detach without setting console socket",
-            (false, true) => "cannot use console socket if runc will not detach or allocate tty",
-            _ => return Ok(()),
-        };
-        Err(Error::new(ErrorKind::InvalidConfig, text))
+        match (terminal, has_place) {
+            (true, false) => Err(prepare::needs_console_socket()),
+            (false, true) => Err(prepare::needs_no_console_socket()),
+            _ => Ok(()),
+        }
     }
 
     /// Refuses a configuration with a terminal for processes that have none, or the other way round.

@@ -29,7 +29,10 @@ impl Container {
         match status(&entry, &record)? {
             Status::Created => {}
             Status::Running => return refuse("cannot start an already running container"),
-            Status::Stopped => return refuse("cannot start a container that has stopped"),
+            Status::Stopped => {
+                return refuse("cannot start a container that has stopped")
+                    .map_err(|error| error.with_hint("it starts only once: delete it, and create it again"));
+            }
             Status::Paused => return refuse("cannot start a container in the paused state"),
             Status::Creating => return refuse("cannot start a container that is being created"),
         }

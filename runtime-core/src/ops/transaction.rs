@@ -38,6 +38,7 @@ use runtime_sys::Errno;
 use seccomp::Policy;
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 
 /// The creation of a container.
 pub(super) struct Transaction<'a> {
@@ -92,6 +93,9 @@ impl Transaction<'_> {
             });
         }
         let mut hints = Vec::new();
+        if error.step() == Some("FindProgram") && has_no_files(&self.target.rootfs) {
+            hints.push(format!("root.path: {} has no files: unpack an image there", self.target.rootfs));
+        }
         if let Err(left) = self.undo().and_then(|()| entry.remove()) {
             hints.push(format!("not everything could be undone: {}", left.report()));
         }
@@ -584,6 +588,18 @@ fn together<const N: usize>(done: [Result<()>; N]) -> Result<()> {
 }
 
 /// Returns whether an error is a lack of permission: EACCES, EPERM or EROFS.
+/// Returns true if a root file system has nothing but empty directories, such as the mount points that
+/// the runtime has made. False if that is unknown.
+fn has_no_files(rootfs: &str) -> bool {
+    // Only a hint depends on the answer, so links that are made meanwhile do no harm.
+    let list = |path: &Path| std::fs::read_dir(path)?.collect::<std::io::Result<Vec<_>>>();
+    let is_empty = |entry: &std::fs::DirEntry| {
+        entry.file_type().is_ok_and(|kind| kind.is_dir())
+            && list(&entry.path()).is_ok_and(|all| all.is_empty())
+    };
+    list(Path::new(rootfs)).is_ok_and(|entries| entries.iter().all(is_empty))
+}
+
 fn is_denied(error: &Error) -> bool {
     let denied = [Errno::EACCES, Errno::EPERM, Errno::EROFS].map(|errno| Some(errno as i32));
     denied.contains(&error.errno())

@@ -4,9 +4,8 @@
 //! executes a program itself. So the state of the process is checked, too.
 
 use super::explain;
-use crate::boundary::channel::{self, ParentEnd, START};
-use crate::boundary::reply::{Reply, WIRE_LEN};
-use crate::boundary::step::StepFailure;
+use crate::boundary::channel::{self, NotExecuted, ParentEnd, START};
+use crate::boundary::reply::{MESSAGE_MAX, Reply, WIRE_LEN};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::state::process::{Execution, ProcessId};
 use runtime_sys::{Errno, fd};
@@ -28,7 +27,10 @@ pub(crate) fn by_channel(channel: &ParentEnd, pid: i32, cancel: Option<BorrowedF
         return Ok(());
     }
     match channel.receive().context(|| "recv")? {
-        Some(Reply::Failed(failure)) => failed(failure, channel.kernel_message().unwrap_or_default()),
+        Some(Reply::Failed(failure)) => {
+            let words = channel.kernel_message().unwrap_or_default();
+            Err(explain::not_executed(&NotExecuted::new(failure, words.as_bytes())))
+        }
         // End of file.
         _ => Ok(()),
     }
@@ -41,7 +43,7 @@ pub(crate) fn by_fifo(fifo: &OwnedFd, process: ProcessId) -> Result<()> {
         |limit_ms| Ok(fd::poll(fifo, 0, limit_ms).context(|| "poll exec.fifo")? != 0),
         || process.execution(),
     )?;
-    let mut bytes = [0; WIRE_LEN + libc::PATH_MAX as usize];
+    let mut bytes = [0; WIRE_LEN + MESSAGE_MAX + libc::PATH_MAX as usize];
     let length = match fd::read(fifo, &mut bytes) {
         Err(Errno::EAGAIN) => 0,
         read => read.context(|| "read exec.fifo")?,
@@ -52,7 +54,7 @@ pub(crate) fn by_fifo(fifo: &OwnedFd, process: ProcessId) -> Result<()> {
         return Err(Error::new(ErrorKind::InvalidState, text));
     }
     match channel::answer(bytes) {
-        Some((failure, program)) => failed(failure, &String::from_utf8_lossy(program)),
+        Some(failed) => Err(explain::not_executed(&failed)),
         None => Ok(()),
     }
 }
@@ -73,10 +75,6 @@ fn await_event(
         }
         pause_ms = (2 * pause_ms).min(*PAUSES_MS.end());
     }
-}
-
-fn failed(failure: StepFailure, program: &str) -> Result<()> {
-    Err(explain::not_executed(failure, program))
 }
 
 #[cfg(test)]

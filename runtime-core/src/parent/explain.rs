@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Error messages for the child's eight bytes: what failed and where, the cause, and a hint.
 
+use crate::boundary::channel::NotExecuted;
 use crate::boundary::plan::{Mount, MountKind, Plan, Program};
 use crate::boundary::step::{Call, Step, StepFailure};
 use crate::child::devices;
 use crate::error::{Error, ErrorKind};
-use crate::path::show;
+use crate::path::{executable, show};
 use crate::values::rlimit_name;
 use runtime_sys::Errno;
 use std::ffi::CStr;
@@ -75,6 +76,12 @@ pub(super) fn failure(failure: StepFailure, words: Option<&str>, plan: &Plan) ->
             );
             error.wrap(subject(step, item, plan))
         }
+        Step::Label if matches!((call, errno), (Call::Write, Errno::ENOENT | Errno::EINVAL)) => {
+            plain(call, errno)
+                .with_hint("the kernel has no such profile or label: load it (apparmor_parser, semodule)")
+                .wrap(subject(step, item, plan))
+        }
+        Step::Sysctl => sysctl(item, call, errno, plan).wrap(subject(step, item, plan)),
         Step::BoundingSet if errno == Errno::EPERM => {
             plain(call, errno).with_hint("this requires CAP_SETPCAP").wrap(subject(step, item, plan))
         }
@@ -88,6 +95,22 @@ pub(super) fn failure(failure: StepFailure, words: Option<&str>, plan: &Plan) ->
     match field(step, item) {
         Some(field) => error.at(&field),
         None => error,
+    }
+}
+
+/// Makes the error for the kernel parameter `item`.
+fn sysctl(item: usize, call: Call, errno: Errno, plan: &Plan) -> Error {
+    let error = plain(call, errno);
+    let sysctl = plan.container.as_ref().and_then(|container| container.sysctls.get(item));
+    match (call, errno, sysctl) {
+        (Call::Open, Errno::ENOENT, _) => {
+            error.with_hint("the kernel has no such parameter; the module that brings it may not be loaded")
+        }
+        (Call::Write, Errno::EINVAL | Errno::ERANGE, Some(sysctl)) => error.with_hint(format!(
+            "the kernel refuses the value {:?}",
+            sysctl.line.to_string_lossy().trim_end()
+        )),
+        _ => error,
     }
 }
 
@@ -129,12 +152,17 @@ fn field(step: Step, item: usize) -> Option<String> {
 }
 
 /// Makes the error for a program that was not executed.
-pub(crate) fn not_executed(failure: StepFailure, program: &str) -> Error {
-    let filter = failure.call == Call::Seccomp;
+pub(crate) fn not_executed(not: &NotExecuted<'_>) -> Error {
+    let StepFailure { call, errno, .. } = not.failure;
+    let filter = call == Call::Seccomp;
     let doing = if filter { ": loading the system call filter" } else { "" };
-    let error = Error::os(failure.errno, format!("exec {program}{doing}")).of_kind(ErrorKind::NotExecuted);
+    let program = String::from_utf8_lossy(not.program);
+    let error = Error::os(errno, format!("exec {program}{doing}")).of_kind(ErrorKind::NotExecuted);
+    if let Some(sentence) = executable::sentence(not.reason) {
+        return error.with_hint(sentence);
+    }
     // The program was looked up before, so an error of execve(2) is about more than the file itself.
-    match failure.errno {
+    match errno {
         Errno::ENOENT if !filter => {
             error.with_hint("the file exists; the interpreter of its #! line or its dynamic linker does not")
         }
@@ -158,6 +186,9 @@ fn plain(call: Call, errno: Errno) -> Error {
             "process.user.additionalGids: setting groups, even none, requires CAP_SETGID; in a user namespace \
              of an unprivileged user no groups can be set",
         ),
+        (Call::Setuid | Call::Setgid | Call::Setgroups, Errno::EINVAL) => {
+            error.with_hint("the user namespace has no such id: see linux.uidMappings and linux.gidMappings")
+        }
         (Call::Setns, Errno::EPERM) => error.with_hint(
             "this requires CAP_SYS_ADMIN over the namespace, and for a mount namespace also CAP_SYS_CHROOT; a \
              seccomp filter of the host may forbid it",
@@ -317,7 +348,10 @@ fn of_mount(at: &str, m: &Mount, call: Call, errno: Errno, words: Option<&str>) 
         }
         (Call::Open, Errno::EXDEV) => plain(call, errno).with_hint("the path of the mount point leads out of the rootfs"),
         (Call::Open, Errno::EROFS) => plain(call, errno)
-            .with_hint("the mount point is missing and the rootfs is on a read-only file system"),
+            .with_hint("the mount point is missing, and the file system there is read-only: make it in the image"),
+        (Call::Open, Errno::EACCES) => plain(call, errno).with_hint(
+            "the container's root may not search a directory of this path, or not make the mount point in it",
+        ),
         (Call::CheckProc, _) => Error::new(
             ErrorKind::Setup,
             format!(
@@ -366,7 +400,12 @@ fn of_mount(at: &str, m: &Mount, call: Call, errno: Errno, words: Option<&str>) 
         (Call::Fsconfig | Call::FsconfigCreate | Call::FsconfigReconfigure | Call::Fsmount, _)
             if words.is_some() =>
         {
-            plain(call, errno).with_hint(format!("the kernel reports {:?}", words.unwrap_or_default()))
+            plain(call, errno).with_hint(match words.unwrap_or_default() {
+                words if words.contains("Invalid gid") || words.contains("Invalid uid") => {
+                    format!("the kernel reports {words:?}: the user namespace does not map this id")
+                }
+                words => format!("the kernel reports {words:?}"),
+            })
         }
         (Call::Fsconfig | Call::FsconfigCreate | Call::FsconfigReconfigure | Call::Mount, Errno::EINVAL) => {
             plain(call, errno).with_hint("the file system refused an option")
@@ -436,10 +475,23 @@ fn program(call: Call, errno: Errno, plan: &Plan) -> Error {
         Program::Path(path) | Program::OfHost { path, .. } if call == Call::Access => {
             plain(call, errno).wrap(format!("exec: {:?}", path.to_string_lossy()))
         }
-        Program::Search { name, .. } if call == Call::CheckProgram => Error::new(
-            ErrorKind::Setup,
-            format!("exec: {:?}: executable file not found in $PATH", name.to_string_lossy()),
-        ),
+        Program::Search { name, directories } if call == Call::CheckProgram => {
+            let name = name.to_string_lossy();
+            let text = format!("exec: {name:?}: executable file not found in $PATH");
+            let hint = match name.contains(char::is_whitespace) {
+                true => "it has a space: each argument is a string of its own".to_owned(),
+                false => {
+                    let places: Vec<_> = directories.iter().map(|place| place.to_string_lossy()).collect();
+                    let places = places.iter().map(|place| match place.trim_end_matches('/') {
+                        "" => "/",
+                        other => other,
+                    });
+                    let places: Vec<_> = places.collect();
+                    format!("the container has no such file in {}", places.join(":"))
+                }
+            };
+            Error::new(ErrorKind::Setup, text).with_hint(hint)
+        }
         Program::Search { name, .. } => Error::os(errno, format!("exec: {:?}", name.to_string_lossy())),
         Program::Path(path) | Program::OfHost { path, .. } => {
             let path = path.to_string_lossy();
@@ -452,8 +504,11 @@ fn program(call: Call, errno: Errno, plan: &Plan) -> Error {
         }
     };
     match (call, errno) {
+        (Call::CheckMode, _) => error.with_hint("the file has no permission to execute (chmod +x)"),
+        (Call::CheckNoexec, _) => error.with_hint("its file system is mounted noexec"),
         (Call::CheckExecutable, Errno::EACCES) => {
-            error.with_hint("it has no permission to execute, or its file system is mounted noexec")
+            let uid = plan.process.uid;
+            error.with_hint(format!("uid {uid} may not execute it, or not search a directory of its path"))
         }
         _ => error,
     }
@@ -467,5 +522,16 @@ fn cwd(call: Call, errno: Errno, plan: &Plan) -> Error {
         );
     }
     let cwd = plan.process.cwd.to_string_lossy();
-    plain(call, errno).wrap(format!("chdir to cwd ({cwd:?}) set in config.json failed"))
+    let error = plain(call, errno);
+    let error = match (call, errno) {
+        (Call::Mkdir, Errno::EROFS) => {
+            error.with_hint("it is missing, and the file system there is read-only: make it in the image")
+        }
+        (Call::Chdir, Errno::EACCES) => {
+            let uid = plan.process.uid;
+            error.with_hint(format!("uid {uid} may not search it, or not a directory of its path (chmod +x)"))
+        }
+        _ => error,
+    };
+    error.wrap(format!("chdir to cwd ({cwd:?}) set in config.json failed"))
 }

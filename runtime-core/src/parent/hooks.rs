@@ -11,8 +11,10 @@ use super::reap::{self, reap};
 use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::hook::{Hook, HookKind};
 use crate::marks::{Mark, Traced};
+use crate::path::executable::{self, Reason};
 use crate::spec::state::StateDocument;
 use crate::watch::Watch;
+use runtime_sys::text::c_str;
 use runtime_sys::{Errno, fd, ignore, process};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -107,7 +109,7 @@ fn here(hook: &Hook, stdio: [OwnedFd; 3], bundle: &Path) -> Result<Started> {
     let [stdin, stdout, stderr] = stdio;
     command.stdin(stdin).stdout(stdout).stderr(stderr).process_group(0);
     process::start_clean(&mut command);
-    let mut child = command.spawn().map_err(|error| Error::io(&error, format!("fork/exec {}", hook.path)))?;
+    let mut child = command.spawn().map_err(|error| not_started(&hook.path, &error))?;
     // The child has not been waited for, so the pid is not reused.
     let pid = child.id() as i32;
     match process::pidfd_open(pid) {
@@ -248,6 +250,16 @@ fn drain(pipe: BorrowedFd<'_>, output: &mut Vec<u8>) -> runtime_sys::Result<bool
 
 fn text(output: &[u8]) -> String {
     String::from_utf8_lossy(output).into_owned()
+}
+
+fn not_started(path: &str, error: &std::io::Error) -> Error {
+    let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
+    let reason = c_str(path).map_or(Reason::NONE, |path| Reason::find(&path, errno));
+    let error = Error::io(error, format!("fork/exec {path}"));
+    match executable::sentence(reason.as_bytes()) {
+        Some(sentence) => error.with_hint(sentence),
+        None => error,
+    }
 }
 
 #[cfg(test)]

@@ -192,7 +192,9 @@ fn helper(program: &str, pid: i32, map: &[IdRange]) -> Result<()> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(Error::new(ErrorKind::Setup, format!("{program} failed ({}): {}", output.status, said.trim())))
+    let text = format!("{program} failed ({}): {}", output.status, said.trim());
+    Err(Error::new(ErrorKind::Setup, text)
+        .with_hint("/etc/subuid and /etc/subgid must grant these ids to the user (usermod --add-subuids)"))
 }
 
 #[cfg(test)]

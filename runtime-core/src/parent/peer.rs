@@ -36,6 +36,11 @@ impl<'a> Peer<'a> {
             loop {
                 match socket::connect(&peer.socket, path.as_os_str().as_bytes()) {
                     Err(Errno::EAGAIN) => peer.wait("connect", None, pause_ms)?,
+                    Err(errno @ (Errno::ENOENT | Errno::ECONNREFUSED)) => {
+                        return Err(
+                            Error::os(errno, "connect").with_hint("no program listens there: start it first")
+                        );
+                    }
                     other => return other.context(|| "connect").map(|()| peer),
                 }
                 pause_ms = (2 * pause_ms).min(*PAUSES_MS.end());

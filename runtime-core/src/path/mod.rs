@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Access through descriptors to paths that other users or the container may control.
 
+pub(crate) mod executable;
 pub(crate) mod file;
 pub(crate) mod proc;
 pub(crate) mod root;

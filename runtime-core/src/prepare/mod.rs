@@ -17,7 +17,7 @@ mod source;
 mod trees;
 
 pub(crate) use extras::{Extras, Host, Mode, RootfsMounts, set_env, stand_in};
-pub(crate) use process::{attributes, streams};
+pub(crate) use process::{attributes, needs_console_socket, needs_no_console_socket, streams};
 pub(crate) use rootfs::mounted_nodes;
 
 use crate::boundary::plan::{Hide, InitPlan, Join, Plan, Sysctl};

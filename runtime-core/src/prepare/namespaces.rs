@@ -52,13 +52,22 @@ pub(super) fn has_cgroups_apart(namespaces: &Namespaces) -> Result<bool> {
 /// Opens the namespace file at `path`, and checks its type.
 pub(super) fn open(kind: NamespaceKind, path: &CStr) -> Result<OwnedFd> {
     let at = || format!("linux.namespaces: {} namespace {}", kind.name(), show(path));
-    let file = fd::open_follow(fd::CWD, path, libc::O_RDONLY | libc::O_NONBLOCK, 0)
-        .context(|| format!("open {}", show(path)))
-        .map_err(|error| error.of_kind(ErrorKind::InvalidConfig).wrap(at()).at("linux.namespaces"))?;
+    let file = fd::open_follow(fd::CWD, path, libc::O_RDONLY | libc::O_NONBLOCK, 0).map_err(|errno| {
+        let error = Error::os(errno, format!("open {}", show(path))).of_kind(ErrorKind::InvalidConfig);
+        let error = match errno {
+            Errno::ENOENT if path.to_bytes().starts_with(b"/proc/") => {
+                error.with_hint("the process has ended, or has no such namespace")
+            }
+            _ => error,
+        };
+        error.wrap(format!("linux.namespaces: {} namespace", kind.name())).at("linux.namespaces")
+    })?;
     match ns::namespace_type(&file) {
         Ok(flag) if flag == kind.flag() => Ok(file),
         Ok(_) => Err(invalid(at(), format_args!("not a namespace of type {}", kind.name()))),
-        Err(Errno::ENOTTY) => Err(invalid(at(), "not a namespace file")),
+        Err(Errno::ENOTTY) => {
+            Err(invalid(at(), "not a namespace file").with_hint("no namespace is mounted there any more"))
+        }
         Err(errno) => Err(Error::os(errno, "ioctl(NS_GET_NSTYPE)").wrap(at())),
     }
 }

@@ -95,6 +95,22 @@ struct ProcessKind {
     make_cwd: bool,
 }
 
+/// Returns the error of a detached process with a terminal that nobody gets.
+pub(crate) fn needs_console_socket() -> Error {
+    let text = "cannot allocate tty if runc will detach without setting console socket";
+    Error::new(ErrorKind::InvalidConfig, text)
+        .at("process.terminal")
+        .with_hint("process.terminal is true: set it to false, or give a socket with --console-socket")
+}
+
+/// Returns the error of a process without a terminal to send.
+pub(crate) fn needs_no_console_socket() -> Error {
+    let text = "cannot use console socket if runc will not detach or allocate tty";
+    Error::new(ErrorKind::InvalidConfig, text)
+        .at("process.terminal")
+        .with_hint("process.terminal is false: set it to true, or leave out --console-socket")
+}
+
 fn process(
     config: &ProcessConfig,
     keyring: Option<Keyring>,
@@ -112,16 +128,10 @@ fn process(
         (Some(terminal), Some(socket)) => Some(TerminalPlan { socket, size: terminal.size }),
         (None, None) => None,
         (Some(_), None) => {
-            return Err(Error::new(
-                ErrorKind::InvalidConfig,
-                "cannot allocate tty if runc will detach without setting console socket",
-            ));
+            return Err(needs_console_socket());
         }
         (None, Some(_)) => {
-            return Err(Error::new(
-                ErrorKind::InvalidConfig,
-                "cannot use console socket if runc will not detach or allocate tty",
-            ));
+            return Err(needs_no_console_socket());
         }
     };
     let mut env = set_env(config.env.clone(), &extras.env)?;

@@ -28,6 +28,7 @@ pub(super) fn filter(compiled: &CompiledFilter, process: &Process, enters_pid: b
         flags: compiled.flags,
         notifies: compiled.agent.is_some(),
         survives_close: survives_close(&compiled.program),
+        allows_reading: compiled.agent.is_none() && allows_reading(&compiled.program),
         privileged: gains,
         is_early: enters_pid && compiled.agent.is_none() && allows_clone(&compiled.program, gains),
     })
@@ -82,10 +83,6 @@ fn survives_close(program: &Program) -> bool {
 /// process. Rules about pointers and descriptors are tested only with the smallest and the largest
 /// value. capset(2) is called only if loading the filter takes a capability (`privileged`).
 fn allows_clone(program: &Program, privileged: bool) -> bool {
-    let allows = |nr: libc::c_long, first: u64, rest: u64| {
-        let verdict = verdict(program, nr, [first, rest, rest, rest, rest, rest]);
-        matches!(verdict, Some(libc::SECCOMP_RET_ALLOW | libc::SECCOMP_RET_LOG))
-    };
     let others = [
         libc::SYS_write,
         libc::SYS_exit_group,
@@ -95,11 +92,23 @@ fn allows_clone(program: &Program, privileged: bool) -> bool {
         libc::SYS_read,
         libc::SYS_rt_sigaction,
     ];
-    allows(libc::SYS_clone, runtime_sys::clone::SIBLING_FLAGS as u64, 0)
-        && others
-            .into_iter()
-            .chain(privileged.then_some(libc::SYS_capset))
-            .all(|nr| [0, u64::MAX].into_iter().all(|value| allows(nr, value, value)))
+    allows(program, libc::SYS_clone, runtime_sys::clone::SIBLING_FLAGS as u64, 0)
+        && others.into_iter().chain(privileged.then_some(libc::SYS_capset)).all(|nr| allows_any(program, nr))
+}
+
+fn allows(program: &Program, nr: libc::c_long, first: u64, rest: u64) -> bool {
+    let verdict = verdict(program, nr, [first, rest, rest, rest, rest, rest]);
+    matches!(verdict, Some(libc::SECCOMP_RET_ALLOW | libc::SECCOMP_RET_LOG))
+}
+
+/// Returns true if a filter allows a system call with the smallest and with the largest arguments.
+fn allows_any(program: &Program, nr: libc::c_long) -> bool {
+    [0, u64::MAX].into_iter().all(|value| allows(program, nr, value, value))
+}
+
+/// Returns true if a filter allows to open, read and close a file.
+fn allows_reading(program: &Program) -> bool {
+    [libc::SYS_openat, libc::SYS_read, libc::SYS_close].into_iter().all(|nr| allows_any(program, nr))
 }
 
 /// Returns whether the running kernel knows the flag.

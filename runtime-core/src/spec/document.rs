@@ -236,7 +236,7 @@ fn parse<'a, T: Deserialize<'a>>(json: &'a [u8], has_unknown: &Cell<bool>) -> cr
         let (path, text) = match missing_field(&text) {
             Some((name, place)) if path.is_empty() => (name.to_owned(), format!("must be given{place}")),
             Some((name, place)) => (format!("{path}.{name}"), format!("must be given{place}")),
-            None => (path, text),
+            None => (path, in_words_of_json(&text)),
         };
         if path.is_empty() {
             return Error::new(ErrorKind::InvalidConfig, text);
@@ -255,6 +255,29 @@ fn parse<'a, T: Deserialize<'a>>(json: &'a [u8], has_unknown: &Cell<bool>) -> cr
     value
         .and_then(|value| deserializer.end().map(|()| value))
         .map_err(|error| bad(error.line(), error.column(), &error))
+}
+
+/// Returns serde's message about a wrong type with the words of JSON instead of those of Rust.
+fn in_words_of_json(text: &str) -> String {
+    // A string of the document may have the same words, but comes before them.
+    let Some((found, expected)) = text.rsplit_once(", expected ") else { return text.to_owned() };
+    let found = match found {
+        "invalid type: map" => "invalid type: object",
+        "invalid type: sequence" => "invalid type: array",
+        other => other,
+    };
+    let (what, place) = expected.split_at(expected.find(" at line ").unwrap_or(expected.len()));
+    let what = match what {
+        "a sequence" => "an array",
+        "a map" => "an object",
+        "u16" => "a number from 0 to 65535",
+        "u32" => "a number from 0 to 4294967295",
+        "u64" => "a number from 0 to 2^64 - 1",
+        "i32" => "a number of 32 bits",
+        "i64" => "a number of 64 bits",
+        other => other,
+    };
+    format!("{found}, expected {what}{place}")
 }
 
 /// Splits serde's message about a missing field into the name of the field and the position

@@ -101,7 +101,7 @@ impl Store {
         match fd::mkdir(&root, &name, 0o711) {
             Ok(()) => {}
             Err(Errno::EEXIST) => {
-                return Err(Error::new(ErrorKind::AlreadyExists, "container with given ID already exists"));
+                return Err(self.taken(id));
             }
             Err(errno) => return Err(Error::os(errno, format!("mkdir {}/{id}", self.path.display()))),
         }
@@ -120,6 +120,15 @@ impl Store {
             .inspect_err(|_| runtime_sys::ignore(unlinkat(&root, name.as_c_str(), UnlinkatFlags::RemoveDir)))
     }
 
+    /// Returns the error for an id that is taken.
+    pub(crate) fn taken(&self, id: &ContainerId) -> Error {
+        Error::new(ErrorKind::AlreadyExists, "container with given ID already exists").with_hint(format!(
+            "{} has {:?}: delete it, or choose another id",
+            self.path.display(),
+            id.as_str()
+        ))
+    }
+
     /// Returns whether the id is taken at the moment.
     pub(crate) fn has(&self, id: &ContainerId) -> bool {
         let path = path::c_path(&self.path.join(id.as_str()));
@@ -135,7 +144,12 @@ impl Store {
                 Ok(StateEntry::new(dir, id.clone()))
             }
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => {
-                Err(Error::new(ErrorKind::NotFound, "container does not exist"))
+                let hint = format!(
+                    "{} has no {:?}; --root names another directory",
+                    self.path.display(),
+                    id.as_str()
+                );
+                Err(Error::new(ErrorKind::NotFound, "container does not exist").with_hint(hint))
             }
             Err(errno) => Err(Error::os(errno, format!("open {}/{id}", self.path.display()))),
         }
