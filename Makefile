@@ -163,6 +163,11 @@ budget: all
 	$(CARGO) build --quiet -p conformance --bins
 	$(ISOLATED) env RUNTIME=$(abspath $(RUNTIME)) $(CARGO) test --quiet -p conformance --test budget
 
+# Makes docs/troubleshooting.md from runtime-cli/tests/troubleshooting/list.rs.
+.PHONY: troubleshooting
+troubleshooting:
+	UPDATE=1 $(CARGO) test --quiet -p runtime-cli --test troubleshooting -- page
+
 # Writes the totals of conformance/requirements.tsv into docs/conformance.md.
 .PHONY: requirements
 requirements:
