@@ -6,7 +6,7 @@ load common
 setup() {
 	mkdir -p "$BATS_TEST_TMPDIR"/{bundle/rootfs/bin,state,one,two}
 	cd "$BATS_TEST_TMPDIR/bundle"
-	for name in sh sleep cat mount ip chmod grep; do cp /bin/busybox "rootfs/bin/$name"; done
+	for name in sh sleep cat mount ip chmod grep rm; do cp /bin/busybox "rootfs/bin/$name"; done
 	runtime-cli spec
 	cat >rootfs/count <<-'END'
 		trap "exit 7" TERM
@@ -250,6 +250,49 @@ add_interface() {
 	nothing_is_left
 	ip address show checkpoint0 | grep 192.0.2.7/24
 	ip link delete checkpoint0
+}
+
+# Makes and loads an AppArmor profile that denies a file.
+profile() {
+	echo "profile $1 flags=(attach_disconnected, mediate_deleted) {
+		file, capability, network, signal, ptrace, unix, mount, umount,
+		deny $2 r,
+	}" | apparmor_parser --replace
+}
+
+@test "checkpoint: the AppArmor profile is what it was, or that of --lsm-profile" {
+	[ -e /sys/kernel/security/apparmor ] || skip "the kernel has no AppArmor"
+	profile checkpoint-one /one
+	profile checkpoint-two /two
+	echo 1 >rootfs/one
+	echo 2 >rootfs/two
+	# The files are tried by the container itself: exec has the profile of the configuration.
+	sed -i 's|echo $i >/dev/shm/n;|& cat /one /two >/dev/shm/read 2>/dev/null;|' rootfs/count
+	edit 'c["process"]["apparmorProfile"] = "checkpoint-one"'
+	profile_is() {
+		[ "$(cat "/proc/$(cat pid)/attr/current")" = "$1 (enforce)" ]
+		runtime exec c rm -f /dev/shm/read
+		eventually reads "$2"
+	}
+	reads() {
+		[ "$(runtime exec c cat /dev/shm/read)" = "$1" ]
+	}
+	runtime run --detach --pid-file pid c </dev/null >/dev/null 2>&1
+	eventually counts_beyond c 2
+	profile_is checkpoint-one 2
+	checkpoint c
+	restore --pid-file pid c
+	profile_is checkpoint-one 2
+	checkpoint c
+	restore --pid-file pid --lsm-profile apparmor:checkpoint-two c
+	profile_is checkpoint-two 1
+	# A profile that is gone.
+	checkpoint c
+	apparmor_parser --remove <<<'profile checkpoint-two {}'
+	run -1 restore c
+	[[ $output == *'criu failed: type RESTORE'* ]]
+	nothing_is_left
+	apparmor_parser --remove <<<'profile checkpoint-one {}'
 }
 
 @test "checkpoint: a device in place of a pipe is not that of the host" {
