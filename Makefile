@@ -32,6 +32,7 @@ shim:
 
 install-shim: shim
 	install -D -m 755 $(SHIM) $(DESTDIR)$(PREFIX)/bin/$(notdir $(SHIM))
+	install -D -m 644 -t $(SHARE)/man/man8 runtime-shim/$(notdir $(SHIM)).8
 	$(call examples,runtime-shim)
 
 # Makes man pages and completions from the table of arguments, in target/reference.
@@ -60,9 +61,15 @@ install: all reference
 packages: all shim reference
 	PRODUCT=$(PRODUCT) packaging/build
 
-# Tests the packages in directories and namespaces of their own.
+# Tests the packages in directories of their own.
 packages-test:
-	$(SUDO) packaging/test
+	$(ISOLATED) packaging/test
+
+# Tests the packages in the virtual machine, as an upgrade from the programs OLD and OLD_SHIM.
+.PHONY: packages-vm-test
+packages-vm-test: packages
+	$(SUDO) conformance/vm/image engines
+	packaging/vm-test $(OLD) $(OLD_SHIM)
 
 # Builds the commit twice, in different directories, and compares the packages.
 reproducible:
