@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The drivers: systemd, and the driver of the record.
 
-use super::support::{exec, host, processes, read, resources, sleeping};
+use super::support::{exec, has, host, processes, read, resources, sleeping};
 use conformance::runtime::{finish, wait};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::process::{Command, Stdio};
 
 /// A bus that closes every connection, an address that is no bus, and no bus.
@@ -56,6 +56,50 @@ fn the_driver_is_that_of_the_record() {
     other(&["resume", "c"]);
     other(&["events", "--stats", "c"]);
     other(&["delete", "--force", "c"]);
+    host.done();
+}
+
+/// With either driver, the cgroup of a container is where a dry run says, with these limits.
+#[test]
+fn a_dry_run_shows_the_cgroup_and_its_limits() {
+    let host = host();
+    let all = json!({
+        "memory": { "limit": 64 << 20 },
+        "pids": { "limit": 30 },
+        "cpu": { "quota": 33_333, "period": 100_000, "shares": 100 }
+    });
+    let all = all.as_object().unwrap().iter();
+    let limits: Value =
+        all.filter(|(controller, _)| has(controller)).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let bundle = sleeping().with(resources(limits.clone())).unwrap();
+    let output = host.runtime.run_in(&bundle, &["create", "--dry-run", "--format", "json", "c"]).unwrap();
+    let plan: Value = serde_json::from_str(&output.ok().unwrap().stdout).unwrap();
+    host.before.check(&host.runtime).unwrap();
+    let steps = |name: &'static str| {
+        let steps = plan["steps"].as_array().unwrap().iter();
+        steps.filter(move |step| step["by"] == "runtime" && step["name"] == name).map(|step| &step["details"])
+    };
+    let cgroup = &steps("MakeCgroup").next().unwrap()["cgroup"];
+    let place = std::path::Path::new(cgroup["path"].as_str().unwrap());
+    let place = cgroup["leaf"].as_str().map_or_else(|| place.to_owned(), |leaf| place.join(leaf));
+    assert_eq!(host.start(&bundle, "c"), place);
+    let writes: Vec<_> = steps("Limits").map(|details| &details["write"]).collect();
+    assert_eq!(writes.is_empty(), limits.as_object().unwrap().is_empty());
+    for write in writes {
+        let value = std::fs::read_to_string(write["file"].as_str().unwrap());
+        let is_absent = value.is_err() && write["optional"] == true;
+        assert!(is_absent || write["value"] == value.unwrap().trim(), "{write}");
+    }
+    assert_eq!(cgroup["unit"].is_null(), !host.runtime.has_systemd_cgroups());
+    for property in steps("UnitProperties").flat_map(|details| details["unit"].as_array().unwrap()) {
+        let name = property["name"].as_str().unwrap();
+        let mut show = Command::new("systemctl");
+        show.args(["show", "--value", "--property", name, cgroup["unit"].as_str().unwrap()]);
+        let shown = finish(show).unwrap().ok().unwrap().stdout;
+        // Times are shown with their unit.
+        assert!(name.ends_with("USec") || property["value"] == shown.trim(), "{property}: {shown}");
+    }
+    host.ok(&["delete", "--force", "c"]);
     host.done();
 }
 

@@ -169,6 +169,10 @@ pub struct PlannedCgroup {
     /// The name of systemd's unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
+    /// The name of the cgroup in that of the unit in which the processes are, if it is another one. It
+    /// gets the limits, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leaf: Option<String>,
     /// True if the container goes without a cgroup where the caller may not make one.
     pub optional: bool,
 }

@@ -104,7 +104,10 @@ pub(super) fn limits(subject: &Subject<'_>, steps: &mut Steps) {
     let Some(PlacedCgroup { place, unit, limits, adopts }) = &subject.cgroup else { return };
     if let Some(name) = &place.unit {
         let all: Vec<String> = unit.iter().map(|one| format!("{}={}", one.name, one.value)).collect();
-        let text = format!("let systemd start {name} around the init: {}", place.path);
+        let mut text = format!("let systemd start {name} around the init: {}", place.path);
+        if let Some(leaf) = &place.leaf {
+            text += &format!(", and move the init to {leaf} below, with the same limits");
+        }
         steps.add(Actor::Runtime, Mark::MakeCgroup, None, text, Some(Details::Cgroup(place.clone())));
         if !unit.is_empty() {
             let text = format!("with the properties {}", all.join(" "));

@@ -120,10 +120,13 @@ impl ContainerBuilder {
 fn cgroup(config: &Config, target: &mut Target, rootless: bool) -> Result<Option<PlacedCgroup>> {
     let path = target.cgroup_path();
     let writes = limits::writes(&config.resources);
-    let (made, unit) = match &target.cgroup {
+    let (made, unit, leaf) = match &target.cgroup {
         Placement::None => return Ok(None),
-        Placement::Fs(place) => (place.missing, None),
-        Placement::Systemd { scope, .. } => (0, Some(scope.unit.clone())),
+        Placement::Fs(place) => (place.missing, None, None),
+        Placement::Systemd { scope, .. } => {
+            let leaf = Some(scope.leaf.clone()).filter(|leaf| !leaf.is_empty());
+            (0, Some(scope.unit.clone()), leaf)
+        }
     };
     let optional = rootless && writes.is_empty() && config.cgroups_path == CgroupsPath::Default;
     let adopts = target.cgroup.adopts();
@@ -131,7 +134,7 @@ fn cgroup(config: &Config, target: &mut Target, rootless: bool) -> Result<Option
     let manager = if unit.is_some() { "systemd" } else { "cgroupfs" };
     let unit_properties =
         properties.into_iter().map(|(name, value)| PlannedSetting { name, value }).collect();
-    let place = PlannedCgroup { manager, path, made, unit, optional };
+    let place = PlannedCgroup { manager, path, made, unit, leaf, optional };
     Ok(Some(PlacedCgroup { place, adopts, unit: unit_properties, limits }))
 }
 
