@@ -74,6 +74,21 @@ teardown_file() {
 	has_line /sbin/docker-init
 }
 
+@test "docker: a dry run of its bundle shows what the flags ask for, and makes nothing" {
+	run -0 ./dry-run "/run/containerd/io.containerd.runtime.v2.task/moby/$(docker inspect --format '{{.Id}}' web)"
+	has_line 'runtime +MakeCgroup +let systemd start dry-run.scope around the init: .*'
+	has_line 'runtime +Limits +write "67108864" to /sys/fs/cgroup/system.slice/dry-run.scope/memory.max'
+	has_line 'runtime +Limits +write "50000 100000" to /sys/fs/cgroup/system.slice/dry-run.scope/cpu.max'
+	has_line 'init +Mount +tmpfs on /tmp type tmpfs \(.*size=1m.*\)'
+	has_line 'init +Hostname +set hostname: inside'
+	has_line 'init +ReadonlyRootfs .*'
+	has_line 'init +Rlimit +set RLIMIT_NOFILE to 100, at most 200'
+	has_line 'init +Capabilities +effective: none; .*'
+	has_line 'init +Seccomp +load the system call filter: [0-9]{3} instructions.*'
+	has_line 'init +Mount +/var/lib/docker/volumes/data/_data with its mounts on /data \(.*\)'
+	has_line 'init +Label +write "exec docker-default" to /proc/self/attr/.*'
+}
+
 @test "docker: exec with environment, directory, user and exit status" {
 	run -3 docker exec --env A=b --workdir /tmp --user 1000:1000 web sh -c 'echo $A $(pwd) $(id -u):$(id -g); exit 3'
 	[ "$output" = 'b /tmp 1000:1000' ]

@@ -60,6 +60,21 @@ teardown_file() {
 	has_line 'containers-default-.* \(enforce\)'
 }
 
+@test "podman: a dry run of its bundle shows what the flags ask for, and makes nothing" {
+	run -0 ./dry-run "$(dirname "$(podman inspect --format '{{.OCIConfigPath}}' web)")"
+	has_line 'runtime +MakeCgroup +let systemd start dry-run.scope around the init: .*'
+	has_line 'runtime +Limits +write "67108864" to /sys/fs/cgroup/system.slice/dry-run.scope/memory.max'
+	has_line 'runtime +Limits +write "50000 100000" to /sys/fs/cgroup/system.slice/dry-run.scope/cpu.max'
+	has_line 'init +Mount +tmpfs on /tmp type tmpfs \(.*size=1m.*\)'
+	has_line 'init +Hostname +set hostname: inside'
+	has_line 'init +ReadonlyRootfs .*'
+	has_line 'init +Rlimit +set RLIMIT_NOFILE to 100, at most 200'
+	has_line 'init +Capabilities +effective: none; .*'
+	has_line 'init +Seccomp +load the system call filter: [0-9]{3} instructions.*'
+	has_line 'init +Mount +/var/lib/containers/storage/volumes/data/_data.* on /data \(.*\)'
+	has_line 'stage +Join +join the network namespace /run/netns/.*'
+}
+
 @test "podman: exec with environment, directory, user and exit status" {
 	run -3 podman exec --env A=b --workdir /tmp --user 1000:1000 web sh -c 'echo $A $(pwd) $(id -u):$(id -g); exit 3'
 	[ "$output" = 'b /tmp 1000:1000' ]
