@@ -36,6 +36,9 @@ impl Value {
             Value::Bool(value) => value.to_string(),
             Value::Uint64(u64::MAX) => "infinity".to_owned(),
             Value::Uint64(number) => number.to_string(),
+            Value::Int32(number) => number.to_string(),
+            Value::Uint32(number) => number.to_string(),
+            Value::Byte(number) => number.to_string(),
             Value::Array(_, all) | Value::Struct(all) => {
                 all.iter().map(Value::words).collect::<Vec<_>>().join(" ")
             }
