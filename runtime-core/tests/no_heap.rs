@@ -196,7 +196,8 @@ fn containers() {
     std::fs::set_permissions(script.rootfs("script"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .unwrap();
     let error = runtime.builder(id.clone(), script.path()).run().unwrap_err();
-    let text = "exec /script: no such file or directory; hint: its #! line names \"/nonexistent\", which does not exist";
+    let text =
+        "exec /script: no such file or directory; hint: its #! line names \"/nonexistent\", which is missing";
     assert!(error.report().starts_with(text), "{error:?}");
     assert_eq!(error.kind(), ErrorKind::NotExecuted);
     assert_eq!(container.state().unwrap_err().kind(), ErrorKind::NotFound);

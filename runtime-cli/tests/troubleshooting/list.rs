@@ -40,6 +40,8 @@ pub(crate) enum Needs {
     Nothing,
     Amd64,
     Newuidmap,
+    /// A kernel with AppArmor.
+    AppArmor,
     /// Whether cgroup2 has the controller "memory".
     Memory(bool),
 }
@@ -94,7 +96,7 @@ pub(crate) const MISTAKES: &[Mistake] = &[
         cause: "A program without a slash is looked up in the directories of PATH in `process.env`, inside of the root file system. Small images have no `bash`, some have no shell.",
         remedy: "Name a program that the image has, or add its directory to PATH.",
         remedy_edits: &[("process.args", r#"["app"]"#)],
-        reports: "[runc#4713](https://github.com/opencontainers/runc/issues/4713), [containerd#4800](https://github.com/containerd/containerd/issues/4800), [for-linux#963](https://github.com/docker/for-linux/issues/963)",
+        reports: "[containerd#4800](https://github.com/containerd/containerd/issues/4800), [for-linux#963](https://github.com/docker/for-linux/issues/963), [for-linux#726](https://github.com/docker/for-linux/issues/726)",
         ..PROGRAM
     },
     Mistake {
@@ -104,7 +106,6 @@ pub(crate) const MISTAKES: &[Mistake] = &[
         cause: "`process.args` is a list of arguments, and no shell splits them.",
         remedy: "Give each argument its own string.",
         remedy_edits: &[("process.args", r#"["app", "--flag"]"#)],
-        reports: "[for-linux#726](https://github.com/docker/for-linux/issues/726)",
         ..PROGRAM
     },
     Mistake {
@@ -164,33 +165,33 @@ pub(crate) const MISTAKES: &[Mistake] = &[
         title: "The interpreter of a script does not exist",
         edits: &[("process.args", r#"["start.sh"]"#)],
         shell: "printf '#!/bin/bash\\n' >rootfs/bin/start.sh\nchmod +x rootfs/bin/start.sh",
-        message: "exec /bin/start.sh: no such file or directory\nWARN exec /bin/start.sh: no such file or directory; hint: its #! line names \"/bin/bash\", which does not exist",
+        message: "exec /bin/start.sh: no such file or directory\nWARN exec /bin/start.sh: no such file or directory; hint: its #! line names \"/bin/bash\", which is missing",
         cause: "The script exists. The kernel's error is about the program in its first line.",
         remedy: "Name an interpreter that the image has, or install it.",
         remedy_shell: "printf '#!/bin/app\\n' >rootfs/bin/start.sh",
+        reports: "[openjdk#373](https://github.com/docker-library/openjdk/issues/373), [docker/cli#3993](https://github.com/docker/cli/issues/3993)",
         ..PROGRAM
     },
     Mistake {
         title: "A script has the line ends of Windows",
         edits: &[("process.args", r#"["start.sh"]"#)],
         shell: "printf '#!/bin/app\\r\\nexit\\r\\n' >rootfs/bin/start.sh\nchmod +x rootfs/bin/start.sh",
-        message: "exec /bin/start.sh: no such file or directory\nWARN exec /bin/start.sh: no such file or directory; hint: its #! line names \"/bin/app\\r\", which does not exist: the file has the line ends of Windows (CRLF)",
+        message: "exec /bin/start.sh: no such file or directory\nWARN exec /bin/start.sh: no such file or directory; hint: its #! line names \"/bin/app\\r\", which is missing: the file has the line ends of Windows (CRLF)",
         cause: "The carriage return at the end of the first line belongs to the name of the interpreter. An editor or git (`core.autocrlf`) has added it.",
         remedy: "Convert the file.",
         remedy_shell: "sed -i 's/\\r$//' rootfs/bin/start.sh",
-        reports: "[qinglong#2567](https://github.com/whyour/qinglong/issues/2567), [ldap2pg#416](https://github.com/dalibo/ldap2pg/issues/416)",
+        reports: "[OxiCloud#289](https://github.com/AtalayaLabs/OxiCloud/issues/289), [copilot-api#137](https://github.com/ericc-ch/copilot-api/issues/137), [docker-php#40](https://github.com/phpearth/docker-php/issues/40)",
         ..PROGRAM
     },
     Mistake {
         title: "The dynamic linker does not exist",
         edits: &[("process.args", r#"["true"]"#)],
         shell: "cp /bin/true rootfs/bin",
-        message: "exec /bin/true: no such file or directory\nWARN exec /bin/true: no such file or directory; hint: its dynamic linker \"/lib64/ld-linux-x86-64.so.2\" does not exist: the program was built for another C library, or the image lacks it",
+        message: "exec /bin/true: no such file or directory\nWARN exec /bin/true: no such file or directory; hint: its dynamic linker \"/lib64/ld-linux-x86-64.so.2\" is missing: the program was built for another C library, or the image lacks it",
         cause: "The program exists. It was linked on a host with glibc, and the image has musl (Alpine), or no C library (scratch, distroless/static).",
         remedy: "Use an image with that C library, link the program statically, or add the libraries.",
         remedy_shell: "for file in $(ldd /bin/true | grep -o '/[^ ]*'); do install -D $file rootfs$file; done",
         needs: Needs::Amd64,
-        reports: "[crun#133](https://github.com/containers/crun/issues/133)",
         ..PROGRAM
     },
     Mistake {
@@ -419,7 +420,6 @@ pub(crate) const MISTAKES: &[Mistake] = &[
         remedy: "Give the permission, or move the bundle.",
         remedy_shell: "chmod 755 .",
         user: true,
-        reports: "[runc#4713](https://github.com/opencontainers/runc/issues/4713)",
         ..IDS
     },
     Mistake {
@@ -516,6 +516,17 @@ pub(crate) const MISTAKES: &[Mistake] = &[
         remedy_edits: &[("linux.resources.memory.limit", "16777216")],
         needs: Needs::Memory(true),
         reports: "[amazon-ecs-agent#3021](https://github.com/aws/amazon-ecs-agent/issues/3021), [crun#630](https://github.com/containers/crun/issues/630)",
+        ..KERNEL
+    },
+    Mistake {
+        title: "An AppArmor profile that is not loaded",
+        edits: &[("process.apparmorProfile", r#""container-default""#)],
+        message: "ERRO runc run failed: unable to start container process: error during container init: process.apparmorProfile: /proc/…exec container-default: write: no such file or directory; hint: the kernel has no such profile or label: load it (apparmor_parser, semodule)",
+        cause: "The kernel knows only loaded profiles; `aa-status` lists them.",
+        remedy: "Load it (`apparmor_parser --replace FILE`), or use `unconfined`.",
+        remedy_edits: &[("process.apparmorProfile", r#""unconfined""#)],
+        needs: Needs::AppArmor,
+        reports: "[moby#25488](https://github.com/moby/moby/issues/25488), [moby#26823](https://github.com/moby/moby/issues/26823)",
         ..KERNEL
     },
     Mistake {

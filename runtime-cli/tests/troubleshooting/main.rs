@@ -27,6 +27,30 @@ fn each_mistake_has_the_message_of_the_page_and_its_remedy_helps() {
     assert!(judged > 20, "only {judged} mistakes were judged");
 }
 
+/// Texts of errors that engines match anywhere in a message, for example to choose the exit status 126 or
+/// 127, or to take a container for deleted.
+const MATCHED: [&str; 9] = [
+    "permission denied",
+    "operation not permitted",
+    "is a directory",
+    "not a directory",
+    "executable file not found",
+    "no such file or directory",
+    "no such process",
+    "does not exist",
+    "not running",
+];
+
+#[test]
+fn no_hint_has_a_text_that_engines_match() {
+    for mistake in list::MISTAKES {
+        for hint in mistake.message.lines().filter_map(|line| line.split_once("; hint: ")) {
+            let found = MATCHED.iter().find(|text| hint.1.contains(*text));
+            assert_eq!(found, None, "{}: {}", mistake.title, hint.1);
+        }
+    }
+}
+
 #[test]
 fn the_page_is_made_from_the_list() {
     page::check();

@@ -21,6 +21,10 @@ pub(crate) fn cannot_be_judged(mistake: &Mistake) -> Option<&'static str> {
     match mistake.needs {
         Needs::Nothing => None,
         Needs::Amd64 => (std::env::consts::ARCH != "x86_64").then_some("it is about x86_64"),
+        Needs::AppArmor => {
+            let enabled = fs::read_to_string("/sys/module/apparmor/parameters/enabled");
+            (!enabled.is_ok_and(|enabled| enabled.starts_with('Y'))).then_some("the kernel has no AppArmor")
+        }
         Needs::Newuidmap => {
             (!Path::new("/usr/bin/newuidmap").exists()).then_some("the host has no newuidmap")
         }

@@ -91,12 +91,12 @@ pub(crate) fn sentence(reason: &[u8]) -> Option<String> {
     Some(match *kind {
         INTERPRETER if path.ends_with('\r') => {
             format!(
-                "its #! line names {path:?}, which does not exist: the file has the line ends of Windows (CRLF)"
+                "its #! line names {path:?}, which is missing: the file has the line ends of Windows (CRLF)"
             )
         }
-        INTERPRETER => format!("its #! line names {path:?}, which does not exist"),
+        INTERPRETER => format!("its #! line names {path:?}, which is missing"),
         LINKER => format!(
-            "its dynamic linker {path:?} does not exist: the program was built for another C library, or the \
+            "its dynamic linker {path:?} is missing: the program was built for another C library, or the \
              image lacks it"
         ),
         MACHINE => {
@@ -215,11 +215,11 @@ mod tests {
         let inner = write("inner", b"#! /nonexistent/sh -e\n");
         let outer = write("outer", format!("#!{} x\n", inner.display()).as_bytes());
         for script in [&inner, &outer] {
-            let want = "its #! line names \"/nonexistent/sh\", which does not exist";
+            let want = "its #! line names \"/nonexistent/sh\", which is missing";
             assert_eq!(reason(script, Errno::ENOENT).as_deref(), Some(want));
         }
         let windows = write("windows", b"#!/bin/sh\r\nexit\r\n");
-        assert!(reason(&windows, Errno::ENOENT).unwrap().contains("\"/bin/sh\\r\", which does not exist"));
+        assert!(reason(&windows, Errno::ENOENT).unwrap().contains("\"/bin/sh\\r\", which is missing"));
         // The interpreter is there, so the cause is something else.
         assert_eq!(reason(&write("fine", b"#!/bin/sh\n"), Errno::ENOENT), None);
         for other in [&b""[..], b"#!", b"#!/no/end", b"\x7fELF", b"exit 0\n", &[b'#'; 5000]] {
