@@ -19,6 +19,8 @@ pub(crate) struct Mistake {
     pub(crate) command: &'static str,
     /// The message, as a terminal shows it without the time; `…` stands for any text.
     pub(crate) message: &'static str,
+    /// The message with an older kernel, if that says less.
+    pub(crate) older: &'static str,
     /// True if the container starts in spite of the mistake.
     pub(crate) starts: bool,
     pub(crate) cause: &'static str,
@@ -53,6 +55,7 @@ const NONE: Mistake = Mistake {
     shell: "",
     command: "runtime-cli run web",
     message: "",
+    older: "",
     starts: false,
     cause: "",
     remedy: "",
@@ -360,6 +363,7 @@ pub(crate) const MISTAKES: &[Mistake] = &[
         title: "A mount option names an id that is not mapped",
         edits: &[ROOTLESS[0], ROOTLESS[1], ROOTLESS[2], ROOTLESS[3], ROOTLESS[5]],
         message: "ERRO runc run failed: unable to start container process: error during container init: error mounting \"devpts\" to rootfs at \"/dev/pts\" (mounts[2]): fsconfig: invalid argument; hint: the kernel reports \"devpts: Invalid gid '5'\": the user namespace does not map this id",
+        older: "ERRO runc run failed: unable to start container process: error during container init: error mounting \"devpts\" to rootfs at \"/dev/pts\" (mounts[2]): fsconfig(CMD_CREATE): invalid argument; hint: the file system refused an option (newinstance, ptmxmode, mode, gid); the user namespace may not map the uid or gid",
         cause: "The option `gid=5` (group tty) is in the config.json of root, and an ordinary user maps one id.",
         remedy: "Leave it out, as `spec --rootless` does.",
         remedy_edits: &[ROOTLESS[4]],

@@ -35,10 +35,13 @@ fn sections() -> String {
 }
 
 fn section(page: &mut String, mistake: &Mistake) {
-    let Mistake { title, edits, shell, command, message, cause, remedy, reports, .. } = mistake;
+    let Mistake { title, edits, shell, command, message, older, cause, remedy, reports, .. } = mistake;
     write!(page, "\n### {title}\n\n").unwrap();
     let prompt = if mistake.user { "$" } else { "#" };
     block(page, edits, shell, &format!("{prompt} {command}\n{message}"));
+    if !older.is_empty() {
+        write!(page, "\nWith an older kernel (Linux 6.12):\n\n```\n{older}\n```\n").unwrap();
+    }
     write!(page, "\n{cause} {remedy}\n\n").unwrap();
     let after = if mistake.after.is_empty() { command } else { mistake.after };
     block(page, mistake.remedy_edits, mistake.remedy_shell, &format!("{prompt} {after}"));

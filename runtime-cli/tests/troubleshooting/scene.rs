@@ -101,7 +101,8 @@ pub(crate) fn judge(mistake: &Mistake) -> Result {
     if (status.trim() == "0") != mistake.starts {
         return Err(format!("the status is {status}: {seen}\n{mended}"));
     }
-    if !matches(&seen, mistake.message) {
+    let is_older = !mistake.older.is_empty() && matches(&seen, mistake.older);
+    if !is_older && !matches(&seen, mistake.message) {
         return Err(format!(
             "status {status}, the message is\n{seen}\nand should be\n{}\n{mended}",
             mistake.message

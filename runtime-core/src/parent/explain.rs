@@ -2,7 +2,7 @@
 //! Error messages for the child's eight bytes: what failed and where, the cause, and a hint.
 
 use crate::boundary::channel::NotExecuted;
-use crate::boundary::plan::{Mount, MountKind, Plan, Program};
+use crate::boundary::plan::{FsOptions, Mount, MountKind, NewMount, Plan, Program};
 use crate::boundary::step::{Call, Step, StepFailure};
 use crate::child::devices;
 use crate::error::{Error, ErrorKind};
@@ -388,13 +388,9 @@ fn of_mount(at: &str, m: &Mount, call: Call, errno: Errno, words: Option<&str>) 
                  nesting); a seccomp filter of the host may forbid it",
             ),
         (Call::CheckSuperblock, _) => {
-            let words = match &m.what {
-                MountKind::Remount(change) => change.parameters.iter().map(|(key, _)| show(key).to_string()).collect(),
-                _ => Vec::new(),
-            };
             plain(call, errno).with_hint(format!(
                 "{} would change a file system that this container has not made; a remount with bind only changes the mount",
-                words.join(", ")
+                names(&m.what).join(", ")
             ))
         }
         (Call::Fsconfig | Call::FsconfigCreate | Call::FsconfigReconfigure | Call::Fsmount, _)
@@ -408,7 +404,7 @@ fn of_mount(at: &str, m: &Mount, call: Call, errno: Errno, words: Option<&str>) 
             })
         }
         (Call::Fsconfig | Call::FsconfigCreate | Call::FsconfigReconfigure | Call::Mount, Errno::EINVAL) => {
-            plain(call, errno).with_hint("the file system refused an option")
+            plain(call, errno).with_hint(refused(&m.what))
         }
         (Call::AttachMount, Errno::ENOTDIR) => {
             plain(call, errno).with_hint("a file cannot be mounted on a directory, nor a directory on a file")
@@ -420,6 +416,30 @@ fn of_mount(at: &str, m: &Mount, call: Call, errno: Errno, words: Option<&str>) 
     };
     let source = m.source.to_string_lossy();
     cause.wrap(format!("error mounting {source:?} to rootfs at {destination:?} ({at})"))
+}
+
+/// Returns the names of the options of a file system. Their values may be secret.
+fn names(what: &MountKind) -> Vec<String> {
+    let parameters = match what {
+        MountKind::New(NewMount { options: FsOptions::Parameters(parameters), .. }) => parameters,
+        MountKind::Remount(change) => &change.parameters,
+        _ => return Vec::new(),
+    };
+    let names = parameters.iter().map(|(key, _)| show(key).to_string());
+    names.filter(|name| name != "source").collect()
+}
+
+/// Returns the hint for a file system that has refused its options without a word.
+fn refused(what: &MountKind) -> String {
+    let names = names(what);
+    let mut hint = "the file system refused an option".to_owned();
+    if !names.is_empty() {
+        hint.push_str(&format!(" ({})", names.join(", ")));
+    }
+    if names.iter().any(|name| name == "uid" || name == "gid") {
+        hint.push_str("; the user namespace may not map the uid or gid");
+    }
+    hint
 }
 
 /// Makes the error for a failure of the process that makes the root file system of `mounts`.
