@@ -6,6 +6,23 @@
 //! The steps are read from the plan that a creation hands to the container's process, and from the
 //! checked configuration that the rest of the creation works with. config.json is read by the same
 //! code, once.
+//!
+//! ```no_run
+//! use runtime_core::dry_run::Details;
+//! use runtime_core::{ContainerId, Runtime};
+//!
+//! # fn main() -> runtime_core::Result<()> {
+//! let runtime = Runtime::new("/run/runtime-example");
+//! let plan = runtime.builder(ContainerId::new("example")?, "/bundle").plan_create()?;
+//! for step in &plan.steps {
+//!     println!("{} {} {}", step.by.name(), step.name, step.text);
+//!     if let Some(Details::Mount(mount)) = &step.details {
+//!         println!("its options are {:?}", mount.options);
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod mounts;
 mod plan;

@@ -191,7 +191,7 @@ pub(super) fn hooks(subject: &Subject<'_>, by: Actor, kinds: &[HookKind], steps:
             steps.add(by, Mark::Hook, Some(i), text, Some(Details::Hook(details)));
         }
         if *kind == HookKind::CreateRuntime && subject.caller_hooks > 0 {
-            let text = format!("call the {} hooks of the calling program", subject.caller_hooks);
+            let text = format!("call the hooks of the calling program ({})", subject.caller_hooks);
             steps.add(by, Mark::Hook, None, text, None);
         }
     }

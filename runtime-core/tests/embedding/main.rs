@@ -91,6 +91,45 @@ fn stays_as_it_was(parallel: bool) {
 }
 
 #[test]
+fn a_plan_has_the_parts_of_the_caller_and_makes_nothing() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(root.path().join("made/on/demand"));
+    let bundle = Bundle::new(&["exit", "0"]).unwrap();
+    let before = (caller(), fds(), children());
+    let builder = || {
+        let source = bundle.rootfs("").display().to_string();
+        let mount = runtime_core::spec::Mount {
+            kind: "bind".into(),
+            source,
+            options: vec!["rbind".into()],
+            ..Default::default()
+        };
+        let builder = runtime.builder(own_id("planned"), bundle.path()).parallel(true).stdin(Stdio::Null);
+        let builder = builder.stdout(Stdio::Piped).env("SECRET", "value").rootfs_mounts([mount]);
+        builder.create_runtime_hook(|_| panic!("a hook of a plan is not called"))
+    };
+    for plan in [builder().plan_run().unwrap(), builder().plan_create().unwrap()] {
+        let text =
+            |name| plan.steps_named(name).map(|step| step.text.as_str()).collect::<Vec<_>>().join("; ");
+        assert!(text("Rootfs").starts_with("attach the mounts of the calling program at "));
+        assert!(text("Network").starts_with("make a network namespace; enter "));
+        assert_eq!(text("Hook"), "call the hooks of the calling program (1)");
+        assert!(
+            text("Console").starts_with("use for 0: /dev/null, 1: a pipe to the caller, 2: the caller's ")
+        );
+        let Some(runtime_core::dry_run::Details::Program(program)) =
+            &plan.steps_named("Exec").next().unwrap().details
+        else {
+            panic!("{plan:?}")
+        };
+        assert!(program.env.contains(&"SECRET".to_owned()) && !format!("{plan:?}").contains("value\""));
+    }
+    assert_eq!((caller(), fds(), children()), before);
+    assert!(!root.path().join("made").exists());
+}
+
+#[test]
 fn the_program_that_links_the_library_is_protected() {
     let _alone = alone();
     assert_eq!(runtime_core::protection().unwrap(), Protection::PerInit);
