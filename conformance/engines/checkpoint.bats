@@ -286,13 +286,6 @@ profile() {
 	checkpoint c
 	restore --pid-file pid --lsm-profile apparmor:checkpoint-two c
 	profile_is checkpoint-two 1
-	# A profile that is gone.
-	checkpoint c
-	apparmor_parser --remove <<<'profile checkpoint-two {}'
-	run -1 restore c
-	[[ $output == *'criu failed: type RESTORE'* ]]
-	nothing_is_left
-	apparmor_parser --remove <<<'profile checkpoint-one {}'
 }
 
 @test "checkpoint: a device in place of a pipe is not that of the host" {
