@@ -286,6 +286,13 @@ profile() {
 	checkpoint c
 	restore --pid-file pid --lsm-profile apparmor:checkpoint-two c
 	profile_is checkpoint-two 1
+	# A profile that is gone.
+	checkpoint c
+	apparmor_parser --remove <<<'profile checkpoint-one {}'
+	run -1 restore c
+	[[ $output == *'process.apparmorProfile: the kernel has no AppArmor profile'*checkpoint-one* ]]
+	nothing_is_left
+	apparmor_parser --remove <<<'profile checkpoint-two {}'
 }
 
 @test "checkpoint: a device in place of a pipe is not that of the host" {

@@ -39,7 +39,7 @@ use crate::parent::{hooks, reap};
 use crate::path::proc::{self, PidFile};
 use crate::path::{file, show};
 use crate::prepare::restored::{self, Source};
-use crate::prepare::{self, Extras};
+use crate::prepare::{self, Extras, labels};
 use crate::spec::{self, Spec};
 use crate::state::entry::Locked;
 use crate::state::process::ProcessId;
@@ -221,6 +221,7 @@ impl RestoreBuilder {
         let caller = Caller { capabilities: available_capabilities(&spec, &own)?, namespaces: own };
         let config = Config::new(&spec, &bundle.path, &caller, warnings).traced(Mark::CheckConfig)?;
         check(&config)?;
+        self.check_profile(&config)?;
         self.images.check(&config.annotations)?;
         if container.store.has(&container.id) {
             return Err(container.store.taken(&container.id));
@@ -347,6 +348,20 @@ impl RestoreBuilder {
         let ((running, ours), tx) = made?;
         let (watch, record) = (tx.made.oom_watch, tx.record);
         Ok(Process::restored(container.clone(), running, ours, watch, record, self.options.cancel))
+    }
+
+    /// Refuses an AppArmor profile that is gone. CRIU 4.2 waits for ever if it cannot give a process the
+    /// profile of the images, which is probably that of the configuration.
+    fn check_profile(&self, config: &Config) -> Result<()> {
+        let configured = config.process.apparmor_profile.as_deref().map(|profile| show(profile).to_string());
+        match self.lsm_profile.as_deref() {
+            Some(given) => given
+                .strip_prefix("apparmor:")
+                .map_or(Ok(()), |profile| labels::check_loaded("lsm_profile", profile)),
+            None => {
+                configured.map_or(Ok(()), |profile| labels::check_loaded("process.apparmorProfile", &profile))
+            }
+        }
     }
 
     fn check_terminal(&self, terminal: bool) -> Result<()> {

@@ -5,7 +5,7 @@
 use crate::boundary::plan::{Label, Labels};
 use crate::config::field::unsupported;
 use crate::config::process::Process;
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::path::proc;
 use runtime_sys::text::concat;
 use runtime_sys::{Errno, fd};
@@ -73,6 +73,29 @@ pub(crate) fn has_apparmor() -> bool {
         .is_ok_and(|text| text.starts_with(b"Y"))
 }
 
+/// Fails if the kernel has no AppArmor profile with this name. Accepts names of several profiles, or of
+/// another namespace, and everything on a host that does not list the profiles.
+pub(crate) fn check_loaded(field: &str, profile: &str) -> Result<()> {
+    const LIST_MAX: usize = 16 << 20;
+    let list = fd::read_file(fd::CWD, c"/sys/kernel/security/apparmor/profiles", LIST_MAX);
+    match list {
+        Ok(list) if !is_listed(&list, profile) => {
+            let why = format!("the kernel has no AppArmor profile {profile:?}");
+            Err(Error::new(ErrorKind::InvalidConfig, why).wrap(field).at(field))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns whether a list with lines such as `name (enforce)` has the profile.
+fn is_listed(list: &[u8], profile: &str) -> bool {
+    let is_simple =
+        !matches!(profile, "" | "unconfined") && !profile.contains("//&") && !profile.starts_with(':');
+    let names = String::from_utf8_lossy(list);
+    let mut names = names.lines().filter_map(|line| line.rsplit_once(" (")).map(|(name, _mode)| name);
+    !is_simple || names.any(|name| name == profile)
+}
+
 /// Returns the file for AppArmor's label. KERNEL(5.8): AppArmor has its own directory, which
 /// also works together with SELinux.
 fn apparmor_file() -> Result<&'static CStr> {
@@ -85,4 +108,20 @@ fn apparmor_file() -> Result<&'static CStr> {
 
 fn show(text: &CStr) -> std::borrow::Cow<'_, str> {
     text.to_string_lossy()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_that_is_not_loaded() {
+        let list = b"one (enforce)\n/usr/bin/two three (complain)\none//child (unconfined)\n";
+        for name in ["one", "/usr/bin/two three", "one//child", "", "unconfined", "one//&four", ":ns:five"] {
+            assert!(is_listed(list, name), "{name}");
+        }
+        for name in ["on", "one (enforce)", "two", "three"] {
+            assert!(!is_listed(list, name), "{name}");
+        }
+    }
 }
