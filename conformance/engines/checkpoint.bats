@@ -340,7 +340,7 @@ profile() {
 	rm "$BATS_TEST_TMPDIR"/{createRuntime,poststart}
 	checkpoint c
 	grep '"stopped"' "$BATS_TEST_TMPDIR/poststop"
-	(sleep 2; runtime kill c TERM) &
+	(sleep 2; eventually runtime kill c TERM) &
 	run -7 runtime restore --image-path "$BATS_TEST_TMPDIR/images" c </dev/null
 	grep '"status":"creating"' "$BATS_TEST_TMPDIR/createRuntime"
 	[ ! -e "$BATS_TEST_TMPDIR/poststart" ]
