@@ -168,6 +168,16 @@ impl Task {
         })
     }
 
+    /// Returns the container once it is that of this task. Before the Start of a restore, another program can
+    /// give the id to a container of its own.
+    pub(crate) fn made(&self) -> Result<&Container> {
+        if self.init.process.borrow().is_some() {
+            return Ok(&self.container);
+        }
+        let text = format!("task {}: its container has not been restored", self.id);
+        Err(Status::new(Code::FailedPrecondition, text))
+    }
+
     /// Closes the streams of all processes. Loggers have to be waited for.
     pub(crate) fn close_streams(&self) {
         if let Some(restore) = self.restore.borrow_mut().take() {

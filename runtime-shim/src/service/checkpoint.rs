@@ -24,7 +24,7 @@ impl Tasks {
             return Err(Status::new(Code::Unimplemented, text));
         }
         let work = work_dir(&options.work_path, &task.bundle);
-        let mut builder = task.container.checkpoint(&request.path).work_dir(work);
+        let mut builder = task.made()?.checkpoint(&request.path).work_dir(work);
         if !task.criu.is_empty() {
             builder = builder.criu(&task.criu);
         }
@@ -64,12 +64,13 @@ impl Tasks {
         for warning in process.warnings() {
             crate::log::warn(format_args!("{}: {warning}", task.id));
         }
-        if let Err(error) = streams.connect(process.terminal.take(), task.init.size.get()) {
-            streams.close();
-            return Err(undone(error, process).await);
-        }
+        let terminal = process.terminal.take();
         let process = Rc::new(process);
         *task.init.process.borrow_mut() = Some(Rc::clone(&process));
+        if let Err(error) = streams.connect(terminal, task.init.size.get()) {
+            streams.close();
+            return Err(undone(error, &process).await);
+        }
         *task.init.streams.borrow_mut() = Some(streams);
         self.watch(task, process);
         Ok(())

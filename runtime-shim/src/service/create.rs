@@ -11,11 +11,11 @@ use crate::options::Options;
 use crate::proto::events::{TaskCreate, TaskIo};
 use crate::proto::task::{CreateTaskRequest, CreateTaskResponse};
 use crate::record;
-use crate::status::{Result, Status};
+use crate::status::{Code, Result, Status};
 use crate::stream::{Names, Owner, Streams, Theirs};
 use crate::task::{Member, MemoryWatch, Restore, Task};
 use runtime_core::spec::Spec;
-use runtime_core::{ContainerBuilder, ContainerId, Process, RestoreBuilder, Runtime};
+use runtime_core::{Container, ContainerBuilder, ContainerId, ErrorKind, Process, RestoreBuilder, Runtime};
 use runtime_sys::fd;
 use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
@@ -51,18 +51,22 @@ impl Tasks {
         };
         let root = record::root(&options.root, &self.namespace);
         let bundle = Path::new(&request.bundle);
-        // For `delete`, in case that this shim is killed.
-        record::write(bundle, &options.root)?;
         let runtime = Runtime::new(root);
         let container = runtime.container(id.clone());
+        let is_restore = !request.checkpoint.is_empty();
+        if is_restore {
+            is_free(&container)?;
+        }
+        // For `delete`, in case that this shim is killed.
+        record::write(bundle, &options.root)?;
         if !request.rootfs.is_empty() {
             make_rootfs(bundle)?;
         }
-        let builder = if request.checkpoint.is_empty() {
-            Builder::New(new(runtime.builder(id, bundle), &request, &options, cancel)?)
-        } else {
+        let builder = if is_restore {
             let builder = runtime.restore(id, bundle, &request.checkpoint);
             Builder::Restored(restored(builder, &request, &options)?)
+        } else {
+            Builder::New(new(runtime.builder(id, bundle), &request, &options, cancel)?)
         };
         let program = builder.loaded().and_then(|spec| spec.process.as_ref());
         let confined = program.is_some_and(is_confined);
@@ -91,7 +95,7 @@ impl Tasks {
                 }
                 if let Err(error) = streams.connect(process.terminal.take(), None) {
                     streams.close();
-                    return Err(undone(error, process).await);
+                    return Err(undone(error, &process).await);
                 }
                 let process = Rc::new(process);
                 *member.process.borrow_mut() = Some(Rc::clone(&process));
@@ -148,6 +152,17 @@ impl Tasks {
             self.watch(&task, process);
         }
         Ok(CreateTaskResponse { pid })
+    }
+}
+
+/// Fails if there is a container with this id. A task from a checkpoint takes the id only at Start.
+fn is_free(container: &Container) -> Result<()> {
+    match container.state() {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        _ => {
+            let text = format!("container {}: already exists, and the shim did not make it", container.id());
+            Err(Status::new(Code::AlreadyExists, text))
+        }
     }
 }
 

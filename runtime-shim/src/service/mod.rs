@@ -156,7 +156,7 @@ impl Tasks {
             is_exec: true,
         };
         let (mut streams, theirs) = Streams::open(&member.names, &owner).await?;
-        let exec = task.container.exec(program);
+        let exec = task.made()?.exec(program);
         let exec = if member.names.terminal {
             exec.terminal()
         } else {
@@ -204,8 +204,9 @@ impl Tasks {
             streams.drain().await;
             streams.close();
         }
-        if is_init {
-            match task.container.delete_async(DeleteOptions::new()).await {
+        // A task from a checkpoint has no process before Start, and no container either.
+        if is_init && let Ok(container) = task.made() {
+            match container.delete_async(DeleteOptions::new()).await {
                 Ok(warnings) => {
                     for warning in warnings {
                         crate::log::warn(format_args!("{}: {warning}", task.id));
@@ -218,13 +219,13 @@ impl Tasks {
                     return Err(Status::from(error).within("failed to delete task"));
                 }
             }
-            // A task from a checkpoint has no process before Start.
-            let has_process = member.process.borrow().is_some();
-            if has_process && timeout(END, member.ended()).await.is_err() {
+            if timeout(END, member.ended()).await.is_err() {
                 member.deleting.set(false);
                 let text = format!("{}: deleted, but its process has not ended after {END:?}", task.id);
                 return Err(Status::new(Code::DeadlineExceeded, text));
             }
+        }
+        if is_init {
             // Of execs that were not deleted, too.
             task.close_streams();
         }
@@ -296,8 +297,9 @@ impl Tasks {
 
     async fn pause(&self, request: &TaskRequest) -> Result<Empty> {
         let task = self.task(&request.id)?;
+        let container = task.made()?;
         task.pausing.set(true);
-        let paused = task.container.pause_async().await;
+        let paused = container.pause_async().await;
         task.pausing.set(false);
         paused?;
         self.events.send(&Event::Paused(TaskId { container_id: request.id.clone() }));
@@ -306,7 +308,7 @@ impl Tasks {
 
     async fn resume(&self, request: &TaskRequest) -> Result<Empty> {
         let task = self.task(&request.id)?;
-        task.container.resume_async().await?;
+        task.made()?.resume_async().await?;
         self.events.send(&Event::Resumed(TaskId { container_id: request.id.clone() }));
         Ok(Empty {})
     }
@@ -327,7 +329,12 @@ impl Tasks {
         if request.exec_id.is_empty() {
             // As in runc, `all` only changes that a container that has stopped is no error: SIGKILL
             // always ends every process.
-            return match task.container.kill_async(signal).await {
+            let killed = match task.made() {
+                Ok(container) => container.kill_async(signal).await,
+                Err(_) if request.all => return Ok(Empty {}),
+                Err(_) => return Err(finished()),
+            };
+            return match killed {
                 Ok(()) => Ok(Empty {}),
                 Err(error) if !matches!(error.kind(), ErrorKind::NotRunning | ErrorKind::NotFound) => {
                     Err(error.into())
@@ -400,7 +407,7 @@ impl Tasks {
         let task = self.task(&request.id)?;
         let resources: spec::Resources = serde_json::from_slice(&request.resources.unwrap_or_default().value)
             .map_err(|error| Status::new(Code::InvalidArgument, format!("resources: {error}")))?;
-        for warning in task.container.update_async(&resources).await? {
+        for warning in task.made()?.update_async(&resources).await? {
             crate::log::warn(format_args!("{}: {warning}", request.id));
         }
         Ok(Empty {})

@@ -34,7 +34,7 @@ impl Tasks {
 }
 
 /// Deletes a container that cannot be used, and returns the error that says why.
-pub(super) async fn undone(error: Status, process: Process) -> Status {
+pub(super) async fn undone(error: Status, process: &Process) -> Status {
     let deleted = process.container().delete_async(DeleteOptions::new().force(true)).await;
     runtime_sys::ignore(process.wait_async().await);
     match deleted {

@@ -7,6 +7,7 @@ mod containerd;
 #[allow(dead_code)]
 #[path = "../../src/proto/mod.rs"]
 mod proto;
+mod restore;
 
 use containerd::{Container, Containerd, Shim, read_until, reader, until, write_frame};
 use prost::Message;
