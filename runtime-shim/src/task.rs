@@ -11,6 +11,7 @@ use crate::stream::{Names, Streams};
 use runtime_core::{
     Container, ErrorKind, Event as ContainerEvent, Events, ExitStatus, Process, RestoreBuilder, spec,
 };
+use runtime_sys::fd;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -139,6 +140,8 @@ pub(crate) struct Task {
     pub(crate) restore: RefCell<Option<Restore>>,
     /// The writing end of the pipe that cancels the restore, until its end.
     pub(crate) restoring: RefCell<Option<OwnedFd>>,
+    /// The restore was cancelled, maybe too late.
+    pub(crate) cancelled: Cell<bool>,
     /// The owner and the group of pipes.
     pub(crate) stream_ids: (u32, u32),
     /// A security module confines the first process.
@@ -176,6 +179,16 @@ impl Task {
         }
         let text = format!("task {}: its container has not been restored", self.id);
         Err(Status::new(Code::FailedPrecondition, text))
+    }
+
+    /// Cancels the restore that Start makes. Returns false if there is none.
+    pub(crate) fn cancel_restore(&self) -> bool {
+        let restoring = self.restoring.borrow();
+        let Some(cancel) = restoring.as_ref().filter(|_| self.init.started.get()) else { return false };
+        if !self.cancelled.replace(true) {
+            runtime_sys::ignore(fd::write(cancel, &[0]));
+        }
+        true
     }
 
     /// Closes the streams of all processes. Loggers have to be waited for.

@@ -73,6 +73,12 @@ impl Tasks {
         }
         *task.init.streams.borrow_mut() = Some(streams);
         self.watch(task, process);
+        // The restore was over when it was cancelled.
+        if task.cancelled.get()
+            && let Err(error) = task.container.kill_async(libc::SIGKILL).await
+        {
+            crate::log::warn(format_args!("killing {} after its restore: {error:#}", task.id));
+        }
         Ok(())
     }
 }

@@ -122,6 +122,7 @@ impl Tasks {
             execs: RefCell::default(),
             restore: RefCell::new(restore),
             restoring: RefCell::new(restoring),
+            cancelled: Cell::new(false),
             stream_ids,
             confined,
             pausing: Cell::new(false),

@@ -25,7 +25,6 @@ use crate::ttrpc::{Service, decode};
 use bundle::is_confined;
 use prost::Message;
 use runtime_core::{DeleteOptions, ErrorKind, Process, spec};
-use runtime_sys::fd;
 use std::rc::Rc;
 use std::time::Duration;
 pub(crate) use tasks::Tasks;
@@ -186,6 +185,10 @@ impl Tasks {
         }
         let (task, member) = self.member(&request.id, &request.exec_id)?;
         let is_init = request.exec_id.is_empty();
+        // Nor does containerd wait for the Start of a restore whose creation it gives up.
+        if is_init && task.cancel_restore() {
+            member.ended().await;
+        }
         match member.status() {
             ProcessStatus::Stopped => {}
             // A container that waits for start is deleted with its process. An exec has none yet.
@@ -318,13 +321,9 @@ impl Tasks {
         let signal = i32::try_from(request.signal)
             .map_err(|_too_large| Status::new(Code::InvalidArgument, format!("signal {}", request.signal)))?;
         let finished = || Status::new(Code::NotFound, "process already finished");
-        if request.exec_id.is_empty() && member.started.get() && signal == libc::SIGKILL {
-            // The processes that CRIU has made are not yet those of a container.
-            if let Some(cancel) = task.restoring.borrow().as_ref() {
-                // A second Kill writes once more, and the pipe takes it.
-                runtime_sys::ignore(fd::write(cancel, &[0]));
-                return Ok(Empty {});
-            }
+        // The processes that CRIU has made are not yet those of a container.
+        if request.exec_id.is_empty() && signal == libc::SIGKILL && task.cancel_restore() {
+            return Ok(Empty {});
         }
         if request.exec_id.is_empty() {
             // As in runc, `all` only changes that a container that has stopped is no error: SIGKILL

@@ -2,13 +2,17 @@
 //! Checkpoint and restore, with a program in place of CRIU. The tests with CRIU are in
 //! conformance/engines/checkpoint.bats.
 
-use crate::containerd::{Container, Containerd};
+use crate::containerd::{Container, Containerd, Shim, read_frame, send, until};
 use crate::proto::common::{Any, ProcessStatus};
 use crate::proto::options;
-use crate::proto::task::CreateTaskRequest;
-use crate::{ALREADY_EXISTS, NOT_FOUND, code, end, kill, status};
+use crate::proto::rpc::Response;
+use crate::proto::task::{CreateTaskRequest, ProcessRequest};
+use crate::{ALREADY_EXISTS, CANCELLED, NOT_FOUND, code, end, kill, status};
+use prost::Message;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Returns the options that name a program in place of CRIU, a script.
 fn with_criu(container: &Container, script: &str) -> Any {
@@ -30,6 +34,27 @@ fn from_checkpoint(container: &Container, script: &str) -> CreateTaskRequest {
         options: Some(with_criu(container, script)),
         ..container.request()
     }
+}
+
+fn begin_start(shim: &Shim, id: &str) -> UnixStream {
+    let mut call = UnixStream::connect(&shim.socket).unwrap();
+    send(&mut call, "Start", &ProcessRequest { id: id.to_owned(), exec_id: String::new() });
+    call
+}
+
+/// Returns the code of the answer to a call.
+fn code_of(call: &mut UnixStream) -> i32 {
+    call.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let (_, answer) = read_frame(call).expect("no answer in 20 s");
+    Response::decode(answer.as_slice()).unwrap().status.map_or(0, |status| status.code)
+}
+
+/// Returns true if a thread of the shim has a child, which is CRIU before the processes exist.
+fn has_child(shim: &Shim) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", shim.pid())).unwrap().flatten();
+    let mut children =
+        threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    children.any(|children| !children.is_empty())
 }
 
 /// The script of a CRIU that does not answer.
@@ -61,5 +86,22 @@ fn a_task_from_a_checkpoint_leaves_the_container_of_another_program_alone() {
     assert_eq!(code(shim.create(&from_checkpoint(&first, SILENT))), ALREADY_EXISTS);
     assert_eq!(status(&other, id, ""), ProcessStatus::Running as i32);
     end(&other, id);
+    shim.shut_down();
+}
+
+#[test]
+fn delete_cancels_the_start_of_a_restore() {
+    let containerd = Containerd::new();
+    let container = Container::new(&["sleep"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    shim.create(&from_checkpoint(&container, SILENT)).unwrap();
+    let begun = Instant::now();
+    let mut start = begin_start(&shim, id);
+    until(|| has_child(&shim));
+    shim.delete(id, "").unwrap();
+    assert_eq!(code_of(&mut start), CANCELLED);
+    assert!(begun.elapsed() < Duration::from_secs(8), "CRIU had its whole time");
+    assert!(!has_child(&shim));
     shim.shut_down();
 }
