@@ -9,7 +9,8 @@ use crate::proto::metrics::Metrics;
 use crate::status::{Code, Result, Status};
 use crate::stream::{Names, Streams};
 use runtime_core::{
-    Container, ErrorKind, Event as ContainerEvent, Events, ExitStatus, Process, RestoreBuilder, spec,
+    Container, ErrorKind, Event as ContainerEvent, Events, ExitStatus, Process, RestoreBuilder, Terminal,
+    spec,
 };
 use runtime_sys::fd;
 use std::cell::{Cell, RefCell};
@@ -46,8 +47,10 @@ pub(crate) struct Member {
     pub(crate) program: Option<spec::Process>,
     pub(crate) process: RefCell<Option<Rc<Process>>>,
     pub(crate) streams: RefCell<Option<Streams>>,
-    /// Rows and columns of the terminal, asked for before Start.
+    /// Rows and columns of the terminal, asked for before the end of Start.
     pub(crate) size: Cell<Option<(u16, u16)>>,
+    /// CloseIO has come before the end of Start.
+    pub(crate) stdin_closed: Cell<bool>,
     exit: Cell<Option<Exit>>,
     /// Start has begun.
     pub(crate) started: Cell<bool>,
@@ -65,11 +68,25 @@ impl Member {
             process: RefCell::default(),
             streams: RefCell::default(),
             size: Cell::new(None),
+            stdin_closed: Cell::new(false),
             exit: Cell::new(None),
             started: Cell::new(false),
             deleting: Cell::new(false),
             changed: Notify::new(),
         }
+    }
+
+    /// Connects the streams with the process, which has started. Closes them after an error.
+    pub(crate) fn connect(&self, mut streams: Streams, terminal: Option<Terminal>) -> Result<()> {
+        if let Err(error) = streams.connect(terminal, self.size.get()) {
+            streams.close();
+            return Err(error);
+        }
+        if self.stdin_closed.get() {
+            streams.close_stdin();
+        }
+        *self.streams.borrow_mut() = Some(streams);
+        Ok(())
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -51,7 +51,7 @@ impl Tasks {
 
     /// Restores the container of a task that was created from a checkpoint.
     pub(super) async fn restore(&self, task: &Rc<Task>, restore: Restore) -> Result<()> {
-        let Restore { builder, mut streams } = restore;
+        let Restore { builder, streams } = restore;
         let restored = builder.restore_async().await;
         task.restoring.borrow_mut().take();
         let mut process = match restored {
@@ -67,11 +67,9 @@ impl Tasks {
         let terminal = process.terminal.take();
         let process = Rc::new(process);
         *task.init.process.borrow_mut() = Some(Rc::clone(&process));
-        if let Err(error) = streams.connect(terminal, task.init.size.get()) {
-            streams.close();
+        if let Err(error) = task.init.connect(streams, terminal) {
             return Err(undone(error, &process).await);
         }
-        *task.init.streams.borrow_mut() = Some(streams);
         self.watch(task, process);
         // The restore was over when it was cancelled.
         if task.cancelled.get()

@@ -78,7 +78,7 @@ impl Tasks {
             confined,
             is_exec: false,
         };
-        let (mut streams, theirs) = Streams::open_unless(reserved.cancelled(), names.clone(), owner).await?;
+        let (streams, theirs) = Streams::open_unless(reserved.cancelled(), names.clone(), owner).await?;
         let member = Member::new(String::new(), names.clone(), None);
         let (mut restore, mut restoring, mut made) = (None, None, None);
         match builder {
@@ -93,13 +93,11 @@ impl Tasks {
                 for warning in process.warnings() {
                     crate::log::warn(format_args!("{}: {warning}", request.id));
                 }
-                if let Err(error) = streams.connect(process.terminal.take(), None) {
-                    streams.close();
+                if let Err(error) = member.connect(streams, process.terminal.take()) {
                     return Err(undone(error, &process).await);
                 }
                 let process = Rc::new(process);
                 *member.process.borrow_mut() = Some(Rc::clone(&process));
-                *member.streams.borrow_mut() = Some(streams);
                 made = Some(process);
             }
             Builder::Restored(builder) => {

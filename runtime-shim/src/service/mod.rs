@@ -154,7 +154,7 @@ impl Tasks {
             confined: task.confined || is_confined(&program),
             is_exec: true,
         };
-        let (mut streams, theirs) = Streams::open(&member.names, &owner).await?;
+        let (streams, theirs) = Streams::open(&member.names, &owner).await?;
         let exec = task.made()?.exec(program);
         let exec = if member.names.terminal {
             exec.terminal()
@@ -168,13 +168,11 @@ impl Tasks {
                 return Err(error.into());
             }
         };
-        if let Err(error) = streams.connect(process.terminal.take(), member.size.get()) {
-            streams.close();
+        if let Err(error) = member.connect(streams, process.terminal.take()) {
             runtime_sys::ignore(process.signal(libc::SIGKILL));
             runtime_sys::ignore(process.wait_async().await);
             return Err(error);
         }
-        *member.streams.borrow_mut() = Some(streams);
         Ok(process)
     }
 
@@ -388,16 +386,15 @@ impl Tasks {
     }
 
     fn close_io(&self, request: &CloseIoRequest) -> Result<Empty> {
-        let (task, member) = self.member(&request.id, &request.exec_id)?;
+        let (_, member) = self.member(&request.id, &request.exec_id)?;
         if !request.stdin {
             return Ok(Empty {});
         }
         if let Some(streams) = member.streams.borrow_mut().as_mut() {
             streams.close_stdin();
-        } else if request.exec_id.is_empty()
-            && let Some(restore) = task.restore.borrow_mut().as_mut()
-        {
-            restore.streams.close_stdin();
+        } else {
+            // For a process that is not started yet.
+            member.stdin_closed.set(true);
         }
         Ok(Empty {})
     }

@@ -3,11 +3,11 @@
 //! conformance/engines/checkpoint.bats.
 
 use crate::containerd::{Container, Containerd, Shim, read_frame, send, until};
-use crate::proto::common::{Any, ProcessStatus};
+use crate::proto::common::{Any, Empty, ProcessStatus};
 use crate::proto::options;
 use crate::proto::rpc::Response;
-use crate::proto::task::{CreateTaskRequest, ProcessRequest};
-use crate::{ALREADY_EXISTS, CANCELLED, NOT_FOUND, code, end, kill, status};
+use crate::proto::task::{CloseIoRequest, CreateTaskRequest, ExecProcessRequest, ProcessRequest};
+use crate::{ALREADY_EXISTS, CANCELLED, NOT_FOUND, code, end, exec_request, kill, status};
 use prost::Message;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -104,4 +104,23 @@ fn delete_cancels_the_start_of_a_restore() {
     assert!(begun.elapsed() < Duration::from_secs(8), "CRIU had its whole time");
     assert!(!has_child(&shim));
     shim.shut_down();
+}
+
+#[test]
+fn close_io_before_the_start_of_an_exec_closes_its_input() {
+    let containerd = Containerd::new();
+    let container = Container::new(&["sleep"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    shim.create(&container.request()).unwrap();
+    shim.start(id, "").unwrap();
+    let stdin = container.fifo("in");
+    let request = ExecProcessRequest { stdin, ..exec_request(id, "x", &["echo-stdin"]) };
+    let _added: Empty = shim.call("Exec", &request).unwrap();
+    let request = CloseIoRequest { id: id.to_owned(), exec_id: "x".to_owned(), stdin: true };
+    let _closed: Empty = shim.call("CloseIO", &request).unwrap();
+    shim.start(id, "x").unwrap();
+    until(|| status(&shim, id, "x") == ProcessStatus::Stopped as i32);
+    shim.delete(id, "x").unwrap();
+    end(&shim, id);
 }
