@@ -44,6 +44,9 @@ const MESSAGE_MAX: usize = 64 << 10;
 /// The time in which CRIU answers a question.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 
+/// The time in which CRIU ends after its last answer.
+const END_TIME: Duration = Duration::from_secs(10);
+
 /// The time in which a dump has to end by itself, from its cancellation on.
 const CANCEL_TIME: Duration = Duration::from_secs(10);
 
@@ -351,8 +354,8 @@ impl Criu {
     ///
     /// When `cancel` becomes readable, the request is cancelled. A dump is made to fail at the next
     /// announcement, so that CRIU brings the processes, and the sockets that it has put into repair
-    /// mode, back to what they were. A dump that has not ended after [`CANCEL_TIME`] is killed. A restore
-    /// is killed at once.
+    /// mode, back to what they were. A dump that has not ended after [`CANCEL_TIME`] is killed, and one that
+    /// was complete when it was cancelled is a success. A restore is killed at once, also if it is complete.
     pub(crate) fn request(
         &mut self,
         kind: RequestKind,
@@ -385,13 +388,17 @@ impl Criu {
             if answer.kind != RequestKind::Notify as i32 {
                 // The end of the connection ends a loop of pre-dumps.
                 drop(self.socket.take());
-                if let Some(error) = refused {
+                // Nothing was made to fail if the cancellation came after the last announcement.
+                if let Some(error) = refused
+                    && !(fails && answer.is_success)
+                {
                     return Err(error);
                 }
                 if answer.kind != kind as i32 || !answer.is_success {
                     return Err(failed(kind, &answer));
                 }
-                let status = self.wait()?;
+                let cancel = if kind == RequestKind::Restore { cancel } else { None };
+                let status = self.wait(cancel)?;
                 // After a pre-dump CRIU waits for the next request, and fails without one.
                 if status != ExitStatus::Exited(0) && kind != RequestKind::PreDump {
                     return Err(Error::new(ErrorKind::System, format!("criu failed: {status}")));
@@ -458,8 +465,20 @@ impl Criu {
         Ok((answer.ok_or_else(bad)?, fd))
     }
 
-    /// Waits until the process has ended.
-    fn wait(&mut self) -> Result<ExitStatus> {
+    /// Waits until the process, which has answered, has ended. Fails if `cancel` is readable then, or before.
+    fn wait(&mut self, cancel: Option<BorrowedFd<'_>>) -> Result<ExitStatus> {
+        let Some(pidfd) = &self.pidfd else { return Ok(ExitStatus::Exited(0)) };
+        let [_, cancel] = Watch::cancel(cancel).entries();
+        let news = [Some((pidfd.as_fd(), libc::POLLIN)), cancel];
+        let [ended, cancelled] = fd::poll_many(news, END_TIME.as_millis() as i32).context(|| "poll")?;
+        let in_time = match Watch::check([0, cancelled]) {
+            Ok(()) if ended == 0 => Err(Error::new(ErrorKind::System, "criu does not end after its answer")),
+            in_time => in_time,
+        };
+        if let Err(error) = in_time {
+            self.kill();
+            return Err(error);
+        }
         match self.pidfd.take() {
             Some(pidfd) => reap::reap(self.pid, pidfd).context(|| "waitid"),
             None => Ok(ExitStatus::Exited(0)),
@@ -570,6 +589,42 @@ mod tests {
         assert_eq!(criu.receive(None, deadline()).unwrap().0.kind, RequestKind::Notify as i32);
         let error = criu.receive(None, deadline()).unwrap_err();
         assert_eq!(error.report(), "criu has ended without an answer");
+    }
+
+    /// Answers a request with success after a while, and calls `then`.
+    fn succeed(theirs: OwnedFd, kind: RequestKind, then: impl FnOnce() + Send + 'static) {
+        std::thread::spawn(move || {
+            socket::recv_fd(&theirs, &mut [0; 64]).unwrap();
+            std::thread::sleep(Duration::from_millis(200));
+            // type: KIND success: true
+            socket::send(&theirs, &[8, kind as u8, 0x10, 1]).unwrap();
+            then();
+        });
+    }
+
+    #[test]
+    fn a_restore_that_is_cancelled_after_the_answer() {
+        let (mut criu, theirs) = silent();
+        let (event, cancel) = fd::pipe().unwrap();
+        succeed(theirs, RequestKind::Restore, move || drop(cancel));
+        let restored =
+            criu.request(RequestKind::Restore, &Message::default(), Some(event.as_fd()), |_| Ok(()));
+        assert_eq!(restored.unwrap_err().kind(), ErrorKind::Cancelled);
+        assert!(criu.pidfd.is_none(), "it still runs");
+    }
+
+    /// Its processes are gone, so it would be wrong to say that they go on.
+    #[test]
+    fn a_dump_that_is_complete_when_it_is_cancelled() {
+        let (mut criu, theirs) = silent();
+        let event = fd::pipe().unwrap().0;
+        let program = nix::unistd::Pid::from_raw(criu.pid);
+        succeed(theirs, RequestKind::Dump, move || {
+            nix::sys::signal::kill(program, nix::sys::signal::Signal::SIGKILL).unwrap();
+        });
+        let dumped = criu.request(RequestKind::Dump, &Message::default(), Some(event.as_fd()), |_| Ok(()));
+        // That of the program in place of CRIU, which does not end by itself.
+        assert_eq!(dumped.unwrap_err().report(), "criu failed: signal: killed");
     }
 
     /// CRIU is told to fail once, and then to go on with what it undoes.
