@@ -159,6 +159,10 @@ pub(crate) struct Task {
     pub(crate) restoring: RefCell<Option<OwnedFd>>,
     /// The restore was cancelled, maybe too late.
     pub(crate) cancelled: Cell<bool>,
+    /// A checkpoint is being made.
+    pub(crate) checkpointing: Cell<bool>,
+    /// The writing end of the pipe that cancels it, until it is cancelled.
+    pub(crate) checkpoint: RefCell<Option<OwnedFd>>,
     /// The owner and the group of pipes.
     pub(crate) stream_ids: (u32, u32),
     /// A security module confines the first process.
@@ -206,6 +210,39 @@ impl Task {
             runtime_sys::ignore(fd::write(cancel, &[0]));
         }
         true
+    }
+
+    /// Takes the task for a checkpoint. Returns the pipe whose end cancels it.
+    pub(crate) fn begin_checkpoint(&self) -> Result<OwnedFd> {
+        self.has_no_checkpoint()?;
+        let (event, cancel) = fd::pipe().map_err(|errno| Status::io(&errno.into(), "pipe2"))?;
+        *self.checkpoint.borrow_mut() = Some(cancel);
+        self.checkpointing.set(true);
+        Ok(event)
+    }
+
+    pub(crate) fn end_checkpoint(&self) {
+        self.checkpointing.set(false);
+        self.cancel_checkpoint();
+        self.changed.notify_waiters();
+    }
+
+    /// Cancels the checkpoint, if there is one.
+    pub(crate) fn cancel_checkpoint(&self) {
+        self.checkpoint.borrow_mut().take();
+    }
+
+    /// Waits until there is no checkpoint.
+    pub(crate) async fn checkpoint_ended(&self) {
+        self.until(|task| !task.checkpointing.get()).await;
+    }
+
+    /// Fails while there is a checkpoint, which has the lock of the container.
+    pub(crate) fn has_no_checkpoint(&self) -> Result<()> {
+        if !self.checkpointing.get() {
+            return Ok(());
+        }
+        Err(Status::new(Code::FailedPrecondition, format!("a checkpoint of task {} is being made", self.id)))
     }
 
     /// Closes the streams of all processes. Loggers have to be waited for.

@@ -173,10 +173,9 @@ pub(crate) fn decode<T: Message + Default>(message: &[u8]) -> Result<T> {
 
 /// Answers a call, until the time that its caller waits if it only waits.
 async fn answer(service: &impl Service, request: &Request, waits_only: bool) -> Result<Vec<u8>> {
-    match u64::try_from(request.timeout_nano) {
-        Ok(nanos @ 1..) if waits_only => {
+    match request.limit() {
+        Some(limit) if waits_only => {
             let late = || Status::new(Code::DeadlineExceeded, "context deadline exceeded");
-            let limit = Duration::from_nanos(nanos);
             tokio::time::timeout(limit, service.call(request)).await.unwrap_or_else(|_elapsed| Err(late()))
         }
         _ => service.call(request).await,

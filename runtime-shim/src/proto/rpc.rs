@@ -2,6 +2,7 @@
 //! The messages of ttrpc itself.
 
 use prost::Message;
+use std::time::Duration;
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Request {
@@ -13,6 +14,13 @@ pub(crate) struct Request {
     pub(crate) payload: Vec<u8>,
     #[prost(int64, tag = "4")]
     pub(crate) timeout_nano: i64,
+}
+
+impl Request {
+    /// Returns the time that the caller waits, if it has a limit.
+    pub(crate) fn limit(&self) -> Option<Duration> {
+        u64::try_from(self.timeout_nano).ok().filter(|nanos| *nanos > 0).map(Duration::from_nanos)
+    }
 }
 
 #[derive(Clone, PartialEq, Message)]

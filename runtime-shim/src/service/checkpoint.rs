@@ -12,10 +12,18 @@ use crate::status::{Code, Result, Status};
 use crate::task::{Restore, Task};
 use runtime_core::ManageCgroups;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::rc::Rc;
+use std::time::Duration;
+use tokio::time::timeout;
 
 impl Tasks {
-    pub(super) async fn checkpoint(&self, request: CheckpointTaskRequest) -> Result<Empty> {
+    /// Makes a checkpoint. When `limit` is over, it is cancelled, and the container goes on.
+    pub(super) async fn checkpoint(
+        &self,
+        request: CheckpointTaskRequest,
+        limit: Option<Duration>,
+    ) -> Result<Empty> {
         let task = self.task(&request.id)?;
         let options = of_checkpoint(request.options.as_ref())?;
         // The content of network namespaces is left out in any case.
@@ -38,10 +46,16 @@ impl Tasks {
             .shell_job(options.terminal)
             .file_locks(options.file_locks)
             .manage_cgroups(manage_cgroups(&options.cgroups_mode)?);
-        builder
-            .dump_async()
-            .await
-            .map_err(|error| Status::from(error).within("OCI runtime checkpoint failed"))?;
+        let mut dump = pin!(builder.cancel(task.begin_checkpoint()?).dump_async());
+        let dumped = match timeout(limit.unwrap_or(Duration::MAX), &mut dump).await {
+            Ok(dumped) => dumped,
+            Err(_elapsed) => {
+                task.cancel_checkpoint();
+                dump.await
+            }
+        };
+        task.end_checkpoint();
+        dumped.map_err(|error| Status::from(error).within("OCI runtime checkpoint failed"))?;
         self.events.send(&Event::Checkpointed(TaskCheckpointed {
             container_id: request.id,
             checkpoint: request.path,

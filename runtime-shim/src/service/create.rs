@@ -121,6 +121,8 @@ impl Tasks {
             restore: RefCell::new(restore),
             restoring: RefCell::new(restoring),
             cancelled: Cell::new(false),
+            checkpointing: Cell::new(false),
+            checkpoint: RefCell::default(),
             stream_ids,
             confined,
             pausing: Cell::new(false),

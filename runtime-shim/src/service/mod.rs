@@ -50,7 +50,9 @@ impl Service for Tasks {
             "Pids" => self.pids(&decode(message)?).map(|it| it.encode_to_vec()),
             "Pause" => self.pause(&decode(message)?).await.map(|it| it.encode_to_vec()),
             "Resume" => self.resume(&decode(message)?).await.map(|it| it.encode_to_vec()),
-            "Checkpoint" => self.checkpoint(decode(message)?).await.map(|it| it.encode_to_vec()),
+            "Checkpoint" => {
+                self.checkpoint(decode(message)?, request.limit()).await.map(|it| it.encode_to_vec())
+            }
             "Kill" => self.kill(&decode(message)?).await.map(|it| it.encode_to_vec()),
             "Exec" => self.exec(decode(message)?).map(|it| it.encode_to_vec()),
             "ResizePty" => self.resize_pty(&decode(message)?).map(|it| it.encode_to_vec()),
@@ -205,6 +207,11 @@ impl Tasks {
             streams.drain().await;
             streams.close();
         }
+        if is_init {
+            // CRIU can wait for ever for a process that was killed.
+            task.cancel_checkpoint();
+            task.checkpoint_ended().await;
+        }
         // A task from a checkpoint has no process before Start, and no container either.
         if is_init && let Ok(container) = task.made() {
             match container.delete_async(DeleteOptions::new()).await {
@@ -299,6 +306,7 @@ impl Tasks {
     async fn pause(&self, request: &TaskRequest) -> Result<Empty> {
         let task = self.task(&request.id)?;
         let container = task.made()?;
+        task.has_no_checkpoint()?;
         task.pausing.set(true);
         let paused = container.pause_async().await;
         task.pausing.set(false);
@@ -309,6 +317,7 @@ impl Tasks {
 
     async fn resume(&self, request: &TaskRequest) -> Result<Empty> {
         let task = self.task(&request.id)?;
+        task.has_no_checkpoint()?;
         task.made()?.resume_async().await?;
         self.events.send(&Event::Resumed(TaskId { container_id: request.id.clone() }));
         Ok(Empty {})
@@ -326,6 +335,9 @@ impl Tasks {
         if request.exec_id.is_empty() {
             // As in runc, `all` only changes that a container that has stopped is no error: SIGKILL
             // always ends every process.
+            if signal == libc::SIGKILL {
+                task.cancel_checkpoint();
+            }
             let killed = match task.made() {
                 Ok(container) => container.kill_async(signal).await,
                 Err(_) if request.all => return Ok(Empty {}),
@@ -401,6 +413,7 @@ impl Tasks {
 
     async fn update(&self, request: UpdateTaskRequest) -> Result<Empty> {
         let task = self.task(&request.id)?;
+        task.has_no_checkpoint()?;
         let resources: spec::Resources = serde_json::from_slice(&request.resources.unwrap_or_default().value)
             .map_err(|error| Status::new(Code::InvalidArgument, format!("resources: {error}")))?;
         for warning in task.made()?.update_async(&resources).await? {

@@ -2,12 +2,17 @@
 //! Checkpoint and restore, with a program in place of CRIU. The tests with CRIU are in
 //! conformance/engines/checkpoint.bats.
 
-use crate::containerd::{Container, Containerd, Shim, read_frame, send, until};
+use crate::containerd::{Container, Containerd, Shim, read_frame, send, until, write_frame};
 use crate::proto::common::{Any, Empty, ProcessStatus};
 use crate::proto::options;
-use crate::proto::rpc::Response;
-use crate::proto::task::{CloseIoRequest, CreateTaskRequest, ExecProcessRequest, ProcessRequest};
-use crate::{ALREADY_EXISTS, CANCELLED, NOT_FOUND, code, end, exec_request, kill, status};
+use crate::proto::rpc::{Request, Response};
+use crate::proto::task::{
+    CheckpointTaskRequest, CloseIoRequest, CreateTaskRequest, ExecProcessRequest, ProcessRequest,
+    UpdateTaskRequest,
+};
+use crate::{
+    ALREADY_EXISTS, CANCELLED, FAILED_PRECONDITION, NOT_FOUND, code, end, exec_request, kill, status,
+};
 use prost::Message;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -123,4 +128,120 @@ fn close_io_before_the_start_of_an_exec_closes_its_input() {
     until(|| status(&shim, id, "x") == ProcessStatus::Stopped as i32);
     shim.delete(id, "x").unwrap();
     end(&shim, id);
+}
+
+/// The variable that makes a test the program in place of CRIU.
+const PLAYS: &str = "TEST_PLAYS_CRIU";
+
+/// Answers the question for the version. Then it does not answer a request; or it asks its caller after a while
+/// whether to go on, and fails if not; or it answers that it has restored a process, and does not end.
+#[test]
+fn program_in_place_of_criu() {
+    let Ok(part) = std::env::var(PLAYS) else { return };
+    let socket = std::io::stdin();
+    let mut buffer = [0; 65536];
+    let mut receive = || {
+        let (length, _) = runtime_sys::socket::recv_fd(&socket, &mut buffer).unwrap();
+        buffer[..length].to_vec()
+    };
+    let answer = |bytes: &[u8]| runtime_sys::socket::send(&socket, bytes).map(drop).unwrap();
+    receive();
+    // type: VERSION success: true version { major_number: 4 minor_number: 1 }
+    answer(b"\x08\x0a\x10\x01\x52\x04\x08\x04\x10\x01");
+    receive();
+    if part == "fails" {
+        std::thread::sleep(Duration::from_millis(500));
+        // type: NOTIFY success: true
+        answer(b"\x08\x06\x10\x01");
+        // type: NOTIFY notify_success: false
+        assert_eq!(receive(), [8, 6, 0x18, 0]);
+        // type: DUMP success: false
+        return answer(b"\x08\x01\x10\x00");
+    }
+    if part == "restores" {
+        // type: RESTORE success: true restore { pid: 1 }
+        answer(b"\x08\x02\x10\x01\x22\x02\x08\x01");
+        std::fs::write("answered", "").unwrap();
+    }
+    std::thread::sleep(Duration::from_secs(1000));
+}
+
+/// Returns the script of a CRIU that plays a part.
+fn playing(part: &str) -> String {
+    let own = std::env::current_exe().unwrap();
+    let call = format!("{} --exact restore::program_in_place_of_criu <&$2", own.display());
+    format!("#!/bin/bash\n{PLAYS}={part} exec {call}\n")
+}
+
+fn checkpoint_of(container: &Container) -> CheckpointTaskRequest {
+    let path = container.beside("checkpoint");
+    CheckpointTaskRequest { id: container.id.clone(), path, options: None }
+}
+
+#[test]
+fn a_checkpoint_that_hangs_delays_nothing_and_ends_with_its_container() {
+    let containerd = Containerd::new();
+    let container = Container::new(&["sleep"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    let options = Some(with_criu(&container, &playing("hangs")));
+    shim.create(&CreateTaskRequest { options, ..container.request() }).unwrap();
+    shim.start(id, "").unwrap();
+    let request = checkpoint_of(&container);
+    let mut call = UnixStream::connect(&shim.socket).unwrap();
+    send(&mut call, "Checkpoint", &request);
+    until(|| Path::new(&request.path).join("descriptors.json").exists());
+    let begun = Instant::now();
+    assert_eq!(code(shim.call::<Empty>("Checkpoint", &request)), FAILED_PRECONDITION);
+    for method in ["Pause", "Resume"] {
+        assert_eq!(code(shim.of_task::<Empty>(method, id)), FAILED_PRECONDITION);
+    }
+    let resources = Some(Any { type_url: String::new(), value: b"{}".to_vec() });
+    let update = UpdateTaskRequest { id: id.to_owned(), resources };
+    assert_eq!(code(shim.call::<Empty>("Update", &update)), FAILED_PRECONDITION);
+    assert_eq!(status(&shim, id, ""), ProcessStatus::Running as i32);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    // CRIU has ten seconds to undo what it has done.
+    end(&shim, id);
+    assert_eq!(code_of(&mut call), CANCELLED);
+}
+
+#[test]
+fn a_checkpoint_is_cancelled_when_the_time_of_its_call_is_over() {
+    let containerd = Containerd::new();
+    let container = Container::new(&["sleep"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    let options = Some(with_criu(&container, &playing("fails")));
+    shim.create(&CreateTaskRequest { options, ..container.request() }).unwrap();
+    shim.start(id, "").unwrap();
+    let mut call = UnixStream::connect(&shim.socket).unwrap();
+    let request = Request {
+        service: "containerd.task.v2.Task".to_owned(),
+        method: "Checkpoint".to_owned(),
+        payload: checkpoint_of(&container).encode_to_vec(),
+        timeout_nano: 100_000_000,
+    };
+    write_frame(&mut call, 1, 1, &request);
+    assert_eq!(code_of(&mut call), CANCELLED);
+    let _paused: Empty = shim.of_task("Pause", id).unwrap();
+    let _resumed: Empty = shim.of_task("Resume", id).unwrap();
+    end(&shim, id);
+}
+
+#[test]
+fn a_restore_is_cancelled_after_the_answer_of_criu() {
+    let containerd = Containerd::new();
+    let container = Container::new(&["sleep"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    shim.create(&from_checkpoint(&container, &playing("restores"))).unwrap();
+    let mut start = begin_start(&shim, id);
+    until(|| container.bundle().join("criu-work/answered").exists());
+    let begun = Instant::now();
+    kill(&shim, id, "", libc::SIGKILL).unwrap();
+    assert_eq!(code_of(&mut start), CANCELLED);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    shim.delete(id, "").unwrap();
+    shim.shut_down();
 }
