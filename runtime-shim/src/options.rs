@@ -96,16 +96,43 @@ impl Options {
     }
 }
 
-/// Reads the options of a checkpoint.
-pub(crate) fn of_checkpoint(any: Option<&Any>) -> Result<options::Checkpoint> {
+/// Reads the options of a checkpoint in the directory `path`.
+pub(crate) fn of_checkpoint(any: Option<&Any>, path: &str) -> Result<options::Checkpoint> {
     let Some(any) = any else { return Ok(options::Checkpoint::default()) };
-    match any.name() {
-        "" => Ok(options::Checkpoint::default()),
-        // The client of containerd 1 sends the second type for a runtime that it does not know. The fields are
-        // the same.
-        RUNC_CHECKPOINT | LINUX_CHECKPOINT => options::Checkpoint::decode(any.value.as_slice())
-            .map_err(|error| invalid(format!("options of type {}: {error}", any.type_url))),
-        other => Err(invalid(format!("options of the unknown type {other}: expected {RUNC_CHECKPOINT}"))),
+    let malformed = |error: prost::DecodeError| invalid(format!("options of type {}: {error}", any.type_url));
+    let options = match any.name() {
+        "" => options::Checkpoint::default(),
+        RUNC_CHECKPOINT => options::Checkpoint::decode(any.value.as_slice()).map_err(malformed)?,
+        LINUX_CHECKPOINT => options::LinuxCheckpoint::decode(any.value.as_slice()).map_err(malformed)?.into(),
+        other => {
+            return Err(invalid(format!("options of the unknown type {other}: expected {RUNC_CHECKPOINT}")));
+        }
+    };
+    if options.image_path.is_empty() || options.image_path == path {
+        return Ok(options);
+    }
+    // containerd 1 reads it for runc's shim only, and names a directory of its own, which it removes.
+    Err(invalid(format!(
+        "image_path is {:?}, but this containerd wants the images in {path:?}: make the checkpoint without \
+         image_path, as an image of containerd",
+        options.image_path
+    )))
+}
+
+impl From<options::LinuxCheckpoint> for options::Checkpoint {
+    fn from(linux: options::LinuxCheckpoint) -> Self {
+        options::Checkpoint {
+            exit: linux.exit,
+            open_tcp: linux.open_tcp,
+            external_unix_sockets: linux.external_unix_sockets,
+            terminal: linux.terminal,
+            file_locks: linux.file_locks,
+            empty_namespaces: linux.empty_namespaces,
+            cgroups_mode: linux.cgroups_mode,
+            image_path: linux.image_path,
+            work_path: linux.work_path,
+            parent_path: String::new(),
+        }
     }
 }
 

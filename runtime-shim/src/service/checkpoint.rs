@@ -25,7 +25,7 @@ impl Tasks {
         limit: Option<Duration>,
     ) -> Result<Empty> {
         let task = self.task(&request.id)?;
-        let options = of_checkpoint(request.options.as_ref())?;
+        let options = of_checkpoint(request.options.as_ref(), &request.path)?;
         // The content of network namespaces is left out in any case.
         if let Some(other) = options.empty_namespaces.iter().find(|name| *name != "network") {
             let text = format!("empty_namespaces: namespace {other:?} is not supported");
