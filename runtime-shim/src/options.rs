@@ -30,7 +30,7 @@ pub(crate) struct Options {
     pub(crate) systemd_cgroup: bool,
     /// The program CRIU, in configurations from before containerd 2.
     pub(crate) criu_path: String,
-    /// The directory with the files of a checkpoint.
+    /// The directory with the files of a checkpoint, for a caller that containerd does not read it for.
     pub(crate) criu_image_path: String,
     /// The directory for CRIU's own files.
     pub(crate) criu_work_path: String,
@@ -147,7 +147,7 @@ impl From<options::Runc> for Options {
             binary_name: runc.binary_name,
             root: runc.root,
             systemd_cgroup: runc.systemd_cgroup,
-            criu_path: String::new(),
+            criu_path: runc.criu_path,
             criu_image_path: runc.criu_image_path,
             criu_work_path: runc.criu_work_path,
         }

@@ -21,6 +21,9 @@ pub(crate) struct Runc {
     pub(crate) binary_name: String,
     #[prost(string, tag = "7")]
     pub(crate) root: String,
+    /// Of containerd 1.
+    #[prost(string, tag = "8")]
+    pub(crate) criu_path: String,
     #[prost(bool, tag = "9")]
     pub(crate) systemd_cgroup: bool,
     #[prost(string, tag = "10")]

@@ -39,10 +39,14 @@ impl Builder {
 }
 
 impl Tasks {
-    pub(super) async fn create(&self, request: CreateTaskRequest) -> Result<CreateTaskResponse> {
+    pub(super) async fn create(&self, mut request: CreateTaskRequest) -> Result<CreateTaskResponse> {
         let id = ContainerId::new(&request.id)?;
         let (reserved, cancel) = self.registry.reserve(&request.id)?;
         let options = Options::of(request.options.as_ref())?;
+        // For runc's shim, containerd itself reads the option.
+        if request.checkpoint.is_empty() {
+            request.checkpoint.clone_from(&options.criu_image_path);
+        }
         let names = Names {
             stdin: request.stdin.clone(),
             stdout: request.stdout.clone(),

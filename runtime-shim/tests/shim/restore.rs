@@ -280,3 +280,32 @@ fn the_paths_of_a_checkpoint_are_read_from_both_types_of_options() {
     assert!(!Path::new(&image_path).exists());
     end(&shim, id);
 }
+
+/// For a runtime that it does not know, containerd 1 names the checkpoint in the options alone.
+#[test]
+fn the_images_of_the_options_are_restored_by_the_criu_of_the_options() {
+    let containerd = Containerd::new();
+    let container = Container::new(&["sleep"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    let images = from_checkpoint(&container, SILENT).checkpoint;
+    let runc = options::Runc {
+        criu_image_path: images.clone(),
+        criu_path: "/no/criu".to_owned(),
+        ..Default::default()
+    };
+    let linux = options::Linux { criu_image_path: images, ..Default::default() };
+    for (options, criu) in [
+        (Any::of("containerd.runc.v1.Options", &runc), "/no/criu"),
+        (Any::of("containerd.linux.runc.CreateOptions", &linux), "criu"),
+    ] {
+        let request = CreateTaskRequest { options: Some(options), ..container.request() };
+        assert_eq!(shim.create(&request).unwrap().pid, 0, "a new container was made");
+        let (_, text) = shim.start(id, "").unwrap_err();
+        assert!(text.starts_with("OCI runtime restore failed: "), "{text}");
+        // A CRIU that is there does not take the images.
+        assert!(text.contains(criu), "{text}");
+        shim.delete(id, "").unwrap();
+    }
+    shim.shut_down();
+}
