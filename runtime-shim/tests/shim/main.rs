@@ -3,17 +3,22 @@
 //! needed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
+mod calls;
 mod containerd;
 #[allow(dead_code)]
 #[path = "../../src/proto/mod.rs"]
 mod proto;
 mod restore;
 
-use containerd::{Container, Containerd, Shim, read_until, reader, until, write_frame};
+use calls::{
+    ALREADY_EXISTS, CANCELLED, FAILED_PRECONDITION, INVALID_ARGUMENT, NOT_FOUND, UNIMPLEMENTED, UNKNOWN,
+    code, end, exec_request, kill, status,
+};
+use containerd::{Container, Containerd, read_until, reader, until, write_frame};
 use prost::Message;
 use proto::common::{Any, Empty, ProcessStatus};
 use proto::task::{
-    CheckpointTaskRequest, CloseIoRequest, CreateTaskRequest, ExecProcessRequest, KillRequest, PidsResponse,
+    CheckpointTaskRequest, CloseIoRequest, CreateTaskRequest, ExecProcessRequest, PidsResponse,
     ResizePtyRequest, StateResponse, StatsResponse, UpdateTaskRequest,
 };
 use proto::{metrics, options};
@@ -22,51 +27,6 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-// The codes of gRPC that containerd tells apart.
-const INVALID_ARGUMENT: i32 = 3;
-const CANCELLED: i32 = 1;
-const UNKNOWN: i32 = 2;
-const NOT_FOUND: i32 = 5;
-const ALREADY_EXISTS: i32 = 6;
-const FAILED_PRECONDITION: i32 = 9;
-const UNIMPLEMENTED: i32 = 12;
-
-fn code<T>(answer: containerd::Answer<T>) -> i32 {
-    answer.err().expect("the call must fail").0
-}
-
-fn status(shim: &Shim, id: &str, exec_id: &str) -> i32 {
-    let state: StateResponse = shim.of_process("State", id, exec_id).unwrap();
-    state.status
-}
-
-fn kill(shim: &Shim, id: &str, exec_id: &str, signal: i32) -> containerd::Answer<Empty> {
-    let signal = u32::try_from(signal).unwrap();
-    shim.call("Kill", &KillRequest { id: id.to_owned(), exec_id: exec_id.to_owned(), signal, all: false })
-}
-
-fn exec_request(id: &str, exec_id: &str, probe_args: &[&str]) -> ExecProcessRequest {
-    let args: Vec<_> = ["/probe"].iter().chain(probe_args).collect();
-    let program = serde_json::json!({ "args": args, "cwd": "/", "user": { "uid": 0, "gid": 0 } });
-    ExecProcessRequest {
-        id: id.to_owned(),
-        exec_id: exec_id.to_owned(),
-        spec: Some(Any {
-            type_url: "types.containerd.io/opencontainers/runtime-spec/1/Process".to_owned(),
-            value: program.to_string().into_bytes(),
-        }),
-        ..ExecProcessRequest::default()
-    }
-}
-
-/// Ends a container that runs, and its shim.
-fn end(shim: &Shim, id: &str) {
-    kill(shim, id, "", libc::SIGKILL).unwrap();
-    assert_eq!(shim.wait(id, "").unwrap().exit_status, 137);
-    shim.delete(id, "").unwrap();
-    shim.shut_down();
-}
 
 fn host_sees_mount(path: &Path) -> bool {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
