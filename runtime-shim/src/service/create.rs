@@ -60,6 +60,7 @@ impl Tasks {
         let is_restore = !request.checkpoint.is_empty();
         if is_restore {
             is_free(&container)?;
+            has_no_diff(Path::new(&request.checkpoint))?;
         }
         // For `delete`, in case that this shim is killed.
         record::write(bundle, &options.root)?;
@@ -167,6 +168,20 @@ fn is_free(container: &Container) -> Result<()> {
         _ => {
             let text = format!("container {}: already exists, and the shim did not make it", container.id());
             Err(Status::new(Code::AlreadyExists, text))
+        }
+    }
+}
+
+/// Refuses a checkpoint of the CRI with changes of the root file system. Between Create and Start, containerd
+/// unpacks them into BUNDLE/rootfs, which here is not the root but an empty directory of the host.
+fn has_no_diff(checkpoint: &Path) -> Result<()> {
+    let Some(diff) = checkpoint.parent().map(|dir| dir.join("rootfs-diff.tar")) else { return Ok(()) };
+    match diff.symlink_metadata() {
+        // The restore reports what is wrong with the directory.
+        Err(_) => Ok(()),
+        Ok(_) => {
+            let text = format!("{}: this shim restores no changes of the root file system", diff.display());
+            Err(Status::new(Code::Unimplemented, text))
         }
     }
 }

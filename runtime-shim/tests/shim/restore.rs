@@ -2,6 +2,10 @@
 //! Checkpoint and restore, with a program in place of CRIU. The tests with CRIU are in
 //! conformance/engines/checkpoint.bats.
 
+use crate::calls::{
+    ALREADY_EXISTS, CANCELLED, FAILED_PRECONDITION, INVALID_ARGUMENT, NOT_FOUND, UNIMPLEMENTED, code, end,
+    exec_request, kill, status,
+};
 use crate::containerd::{Container, Containerd, Shim, read_frame, send, until, write_frame};
 use crate::proto::common::{Any, Empty, ProcessStatus};
 use crate::proto::options;
@@ -9,9 +13,6 @@ use crate::proto::rpc::{Request, Response};
 use crate::proto::task::{
     CheckpointTaskRequest, CloseIoRequest, CreateTaskRequest, ExecProcessRequest, ProcessRequest,
     UpdateTaskRequest,
-};
-use crate::{
-    ALREADY_EXISTS, CANCELLED, FAILED_PRECONDITION, NOT_FOUND, code, end, exec_request, kill, status,
 };
 use prost::Message;
 use std::os::unix::fs::PermissionsExt;
@@ -307,5 +308,22 @@ fn the_images_of_the_options_are_restored_by_the_criu_of_the_options() {
         assert!(text.contains(criu), "{text}");
         shim.delete(id, "").unwrap();
     }
+    shim.shut_down();
+}
+
+#[test]
+fn a_checkpoint_with_changes_of_the_root_is_refused() {
+    let containerd = Containerd::new();
+    let container = Container::new(&["sleep"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    let diff = container.beside("rootfs-diff.tar");
+    std::fs::write(&diff, "").unwrap();
+    let (code, text) = shim.create(&from_checkpoint(&container, SILENT)).unwrap_err();
+    assert!(code == UNIMPLEMENTED && text.contains(&diff), "{code} {text}");
+    assert!(!container.bundle().join("rootfs").exists());
+    std::fs::remove_file(diff).unwrap();
+    shim.create(&from_checkpoint(&container, SILENT)).unwrap();
+    shim.delete(id, "").unwrap();
     shim.shut_down();
 }
