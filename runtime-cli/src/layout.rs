@@ -40,7 +40,7 @@ impl Style {
     /// Appends the text, whose first line begins at the column `first`, and the others at `indent`.
     pub(crate) fn wrap(self, out: &mut String, text: &str, first: usize, indent: usize) {
         let mut column = first;
-        for (n, word) in text.split_whitespace().enumerate() {
+        for (n, word) in text.split([' ', '\n']).enumerate() {
             let length = word.chars().count();
             if n > 0 && self.width.is_some_and(|width| column + 1 + length > width) {
                 out.push('\n');
@@ -50,12 +50,18 @@ impl Style {
                 out.push(' ');
                 column += 1;
             }
-            // The text of files and of the kernel must not control the terminal.
-            out.extend(word.chars().map(|c| if c.is_control() { '?' } else { c }));
+            // The text of files and of the kernel must not control the terminal, nor deceive its reader.
+            out.extend(word.chars().map(|c| if c.is_control() || is_format(c) { '?' } else { c }));
             column += length;
         }
         out.push('\n');
     }
+}
+
+/// Returns true for characters that are not shown, and may change the order of others.
+fn is_format(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -74,6 +80,9 @@ mod tests {
         let mut out = String::new();
         Style { width: None, ..style }.wrap(&mut out, "one two three four five six seven eight", 9, 9);
         assert_eq!(out.lines().count(), 1);
+        let mut out = String::new();
+        style.wrap(&mut out, "\"a  b\" \u{202e}x", 0, 0);
+        assert_eq!(out, "\"a  b\" ?x\n");
     }
 
     #[test]
