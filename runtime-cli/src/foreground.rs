@@ -322,6 +322,11 @@ fn pipes(stdio: &mut [Stdio; 3]) -> Result<Io, Failure> {
     Ok(Io::Pipes { input, outputs })
 }
 
+/// Fails if a process with a terminal cannot be in the foreground here.
+pub(crate) fn check_terminal() -> Result<(), Failure> {
+    HostTerminal::find().map(drop)
+}
+
 /// Returns the streams that [`pipes`] would make for a process without a terminal.
 pub(crate) fn planned_streams() -> [Stdio; 3] {
     [stdin(), stdout(), stderr()].map(|host| if is_dev_null(host) { Stdio::Inherit } else { Stdio::Piped })

@@ -5,7 +5,7 @@ use super::context::CommandContext;
 use super::create::{Mode, has_terminal};
 use super::create::{NOT_WITH_CONSOLE_SOCKET, configure, load, mode_of_run};
 use super::state_root;
-use crate::args::flags::{CONSOLE_SOCKET, DRY_RUN_FORMAT};
+use crate::args::flags::{CONSOLE_SOCKET, DRY_RUN_FORMAT, KEEP};
 use crate::failure::Failure;
 use crate::foreground;
 use crate::layout::{GREEN, GREY, Style, YELLOW};
@@ -37,13 +37,21 @@ fn show(context: &CommandContext<'_>, mode: Mode) -> Result<u8, Failure> {
             return Err(Failure::new(NOT_WITH_CONSOLE_SOCKET));
         }
         builder = if terminal {
+            foreground::check_terminal()?;
             builder.terminal()
         } else {
             let [stdin, stdout, stderr] = foreground::planned_streams();
             builder.stdin(stdin).stdout(stdout).stderr(stderr)
         };
     }
-    let plan = if mode == Mode::Create { builder.plan_create()? } else { builder.plan_run()? };
+    let mut plan = if mode == Mode::Create { builder.plan_create()? } else { builder.plan_run()? };
+    if mode == Mode::Foreground && !context.flags.is_set(KEEP) {
+        // The command deletes the container.
+        plan.steps
+            .iter_mut()
+            .filter(|step| step.by == Actor::Delete)
+            .for_each(|step| step.by = Actor::Runtime);
+    }
     context.warn(&plan.warnings);
     if format == "json" {
         let json = serde_json::to_string_pretty(&plan).map_err(|error| Failure::new(error.to_string()))?;

@@ -5,4 +5,5 @@
 mod container;
 mod nothing;
 mod script;
+mod shown;
 mod support;

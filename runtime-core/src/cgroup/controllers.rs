@@ -75,6 +75,33 @@ fn enable_all(hierarchy: &Hierarchy, path: &str, cgroup: &Cgroup) -> runtime_sys
     Ok(())
 }
 
+/// Returns the writes that enable controllers for a cgroup that is to be used: pairs of a file and its
+/// text. Each of them may be refused.
+pub(crate) fn planned(hierarchy: &Hierarchy, path: &str) -> runtime_sys::Result<Vec<(String, String)>> {
+    let all = list(&hierarchy.root, AVAILABLE)?;
+    let parts: Vec<&str> = path.split('/').collect();
+    let mut writes = Vec::new();
+    for n in 0..parts.len() {
+        let name = parts.get(..n).unwrap_or_default().join("/");
+        let relative = if name.is_empty() { c".".to_owned() } else { c_str(name.as_str())? };
+        let enabled = match hierarchy.open_dir(&relative) {
+            Ok(dir) => list(&dir, ENABLED)?,
+            // It is to be made.
+            Err(Errno::ENOENT) => Vec::new(),
+            Err(errno) => return Err(errno),
+        };
+        let missing: Vec<_> = all.iter().filter(|controller| !enabled.contains(controller)).collect();
+        if !missing.is_empty() {
+            let missing: Vec<String> =
+                missing.into_iter().map(|controller| format!("+{controller}")).collect();
+            let dir = hierarchy.absolute(&name);
+            writes
+                .push((format!("{}/{}", dir.trim_end_matches('/'), path::show(ENABLED)), missing.join(" ")));
+        }
+    }
+    Ok(writes)
+}
+
 /// Checks that the cgroup has the controllers in `needs`: pairs of a field and its controller.
 pub(super) fn check(cgroup: &Cgroup, needs: &[(&str, &str)]) -> Result<()> {
     if needs.is_empty() {

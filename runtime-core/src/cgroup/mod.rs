@@ -5,7 +5,7 @@
 //! (kill, freeze, list) use the files in that directory.
 
 mod apply;
-mod controllers;
+pub(crate) mod controllers;
 mod delegate;
 pub(crate) mod devices;
 pub(crate) mod driver;

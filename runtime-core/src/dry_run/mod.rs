@@ -37,4 +37,4 @@ pub use plan::{
     PlannedRlimit, PlannedSetting, PlannedStep, PlannedUser, PlannedWrite,
 };
 pub(crate) use script::steps;
-pub(crate) use subject::{PlacedCgroup, Sources, Subject};
+pub(crate) use subject::{Named, PlacedCgroup, Sources, Subject};

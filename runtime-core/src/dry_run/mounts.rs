@@ -2,9 +2,11 @@
 //! The steps for `mounts`.
 
 use super::plan::{PlannedMount, PlannedMountKind};
-use super::words::{absolute, attributes, cleared_attributes, id_map, propagation, set_attributes, text};
+use super::words::{
+    Name, absolute, attributes, cleared_attributes, id_map, propagation, set_attributes, text,
+};
 use crate::boundary::plan::{FsOptions, Mount, MountKind, NewMount, Parameters};
-use crate::boundary::tree::{Cloner, Shape, Tree};
+use crate::boundary::tree::{Cloner, Shape, Tree, TreeSource};
 use crate::config::mounts::{Flags, IdMap, Mount as MountConfig, MountSource};
 use crate::config::namespaces::Namespaces;
 use runtime_sys::mount::{Depth, attr};
@@ -16,6 +18,7 @@ pub(super) fn mount(m: &Mount, config: &MountConfig, namespaces: &Namespaces) ->
         kind: PlannedMountKind::Bind,
         destination: absolute(&m.destination),
         source: text(&m.source),
+        of_container: false,
         filesystem: None,
         recursive: false,
         attributes: Vec::new(),
@@ -35,11 +38,18 @@ pub(super) fn mount(m: &Mount, config: &MountConfig, namespaces: &Namespaces) ->
         MountKind::Tree { tree, .. } => {
             if let Tree::Later(later) = tree {
                 shaped(&mut planned, &later.shape);
+                // The host's mount stands in for a new one.
+                if let (TreeSource::Named { name, .. }, MountSource::New { .. }) =
+                    (&later.source, &config.source)
+                {
+                    planned.source = text(name);
+                }
                 planned.cloned_by = Some(cloner(later.cloner));
             }
         }
         MountKind::FromContainer(inside) => {
             planned.source = absolute(&inside.path);
+            planned.of_container = true;
             planned.recursive = inside.depth == Depth::All;
             planned.cloned_by = Some(cloner(if inside.by_helper { Cloner::Helper } else { Cloner::Child }));
         }
@@ -54,6 +64,7 @@ pub(super) fn mount(m: &Mount, config: &MountConfig, namespaces: &Namespaces) ->
         }
     }
     planned.propagation.extend(m.propagation.iter().map(|(flag, depth)| propagation(*flag, *depth)));
+    planned.propagation.dedup();
     if let MountSource::Bind { id_map: Some(map), .. } = &config.source {
         planned.id_map = mapped(map, namespaces);
     }
@@ -117,15 +128,16 @@ fn cloner(cloner: Cloner) -> &'static str {
 
 /// Returns the words for a mount, in the manner of mount(8).
 pub(super) fn words(m: &PlannedMount) -> String {
-    let PlannedMount { source, destination, .. } = m;
+    let (source, destination) = (Name(&m.source), Name(&m.destination));
+    let of = if m.of_container { "the container's " } else { "" };
     let mut out = match m.kind {
         PlannedMountKind::New => {
             format!("{source} on {destination} type {}", m.filesystem.as_deref().unwrap_or_default())
         }
-        PlannedMountKind::Bind if m.recursive => format!("{source} with its mounts on {destination}"),
-        PlannedMountKind::Bind => format!("{source} on {destination}"),
-        PlannedMountKind::Symlink => return format!("a link to {source} at {destination}"),
-        PlannedMountKind::Remount => format!("{destination} again"),
+        PlannedMountKind::Bind if m.recursive => format!("{of}{source} with its mounts on {destination}"),
+        PlannedMountKind::Bind => format!("{of}{source} on {destination}"),
+        PlannedMountKind::Symlink => return format!("make the link {destination} to {source}"),
+        PlannedMountKind::Remount => format!("remount {destination}"),
     };
     // A bind mount loses all restrictions of its source that the options do not name.
     let cleared = if m.kind == PlannedMountKind::Remount { m.cleared.as_slice() } else { &[] };
@@ -135,7 +147,10 @@ pub(super) fn words(m: &PlannedMount) -> String {
         out.push_str(&format!(" ({})", all.join(",")));
     }
     if !m.id_map.is_empty() {
-        out.push_str(&format!(", ids mapped: {}", m.id_map.join(", ")));
+        out.push_str(&format!(
+            "; id mappings (ID of the file system, ID of the mount, count): {}",
+            m.id_map.join(", ")
+        ));
     }
     out
 }

@@ -141,7 +141,7 @@ pub struct PlannedWrite {
     pub value: String,
     /// The property of config.json that asks for it.
     pub field: String,
-    /// The reaction to a file that this kernel does not have: the step is skipped, instead of failing.
+    /// True if the creation goes on without it, where this kernel does not have the file, or refuses.
     pub optional: bool,
 }
 
@@ -195,8 +195,11 @@ pub struct PlannedMount {
     pub kind: PlannedMountKind,
     /// The absolute mount point in the container.
     pub destination: String,
-    /// The source: a path of the host for a bind mount, of the container if it is below the root.
+    /// The source. For a bind mount that is a path: of the container if `of_container` is true,
+    /// otherwise of the host.
     pub source: String,
+    /// True if the source is below the root of the container.
+    pub of_container: bool,
     /// The type of a new file system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filesystem: Option<String>,
@@ -285,10 +288,10 @@ pub struct PlannedDescriptor {
 pub struct PlannedRlimit {
     /// The resource, such as `RLIMIT_NOFILE`.
     pub resource: &'static str,
-    /// The soft limit. The largest number means that there is none.
-    pub soft: u64,
+    /// The soft limit. `None`: unlimited.
+    pub soft: Option<u64>,
     /// The hard limit.
-    pub hard: u64,
+    pub hard: Option<u64>,
 }
 
 /// The sets of capabilities, by name.
@@ -319,6 +322,9 @@ pub struct PlannedUser {
     pub keeps: &'static str,
     /// The umask.
     pub umask: u32,
+    /// True: pipes, terminals and files to write to, which are the program's standard streams, get this
+    /// uid as their owner.
+    pub owns_streams: bool,
 }
 
 /// The system call filter.

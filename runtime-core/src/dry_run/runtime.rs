@@ -4,7 +4,7 @@
 
 use super::plan::{Actor, Details, PlannedHook, PlannedRlimit, PlannedSetting, PlannedWrite};
 use super::subject::{PlacedCgroup, Steps, Subject};
-use super::words;
+use super::words::{self, Name};
 use crate::cgroup::limits::IfAbsent;
 use crate::config::devices::{Rule, RuleKind};
 use crate::config::namespaces::NamespaceKind;
@@ -34,25 +34,29 @@ pub(super) fn before(subject: &Subject<'_>, steps: &mut Steps) {
     };
     let file = |name: &str| format!("{}/{name}", subject.directory);
     let record = file("state.json");
-    add(steps, &Mark::WriteRecord, format!("write the record {record}"), path(&record));
+    add(steps, &Mark::WriteRecord, format!("write the record {}", Name(&record)), path(&record));
     if subject.has_notify_socket {
         let notify = file("notify");
-        add(steps, &Unmarked("MakeNotify"), format!("make {notify}"), path(&notify));
+        add(steps, &Unmarked("MakeNotify"), format!("make {}", Name(&notify)), path(&notify));
     }
     let cgroup = subject.cgroup.as_ref();
     if let Some(PlacedCgroup { place, .. }) = cgroup.filter(|cgroup| cgroup.place.unit.is_none()) {
         let mut text = match place.made {
-            0 => format!("use the existing cgroup {}", place.path),
-            _ => format!("make the cgroup {}", place.path),
+            0 => format!("use the existing cgroup {}", Name(&place.path)),
+            _ => format!("make the cgroup {}", Name(&place.path)),
         };
         if place.optional {
             text += ", or go without one if the caller may not make it";
         }
         add(steps, &Mark::MakeCgroup, text, Some(Details::Cgroup(place.clone())));
     }
+    for write in cgroup.into_iter().flat_map(|cgroup| &cgroup.controllers) {
+        let text = format!("write {:?} to {}, as far as possible", write.value, Name(&write.file));
+        add(steps, &Unmarked("EnableControllers"), text, Some(Details::Write(write.clone())));
+    }
     if !subject.starts {
         let fifo = file("exec.fifo");
-        add(steps, &Unmarked("MakeFifo"), format!("make the fifo {fifo}"), path(&fifo));
+        add(steps, &Unmarked("MakeFifo"), format!("make the FIFO {}", Name(&fifo)), path(&fifo));
     }
     let plan = subject.plan;
     if plan.container.as_ref().is_some_and(|container| container.network.is_some()) {
@@ -66,8 +70,10 @@ pub(super) fn before(subject: &Subject<'_>, steps: &mut Steps) {
     if !namespaces.is_empty() {
         text += &format!(" with new namespaces: {}", namespaces.join(", "));
     }
-    if cgroup.is_some_and(|cgroup| !cgroup.adopts) {
-        text += "; into the cgroup";
+    match cgroup.filter(|cgroup| !cgroup.adopts) {
+        Some(cgroup) if cgroup.place.optional => text += "; into the cgroup, if there is one",
+        Some(_) => text += "; into the cgroup",
+        None => {}
     }
     add(steps, &Mark::Clone, text, Some(Details::Namespaces(namespaces)));
 }
@@ -75,20 +81,29 @@ pub(super) fn before(subject: &Subject<'_>, steps: &mut Steps) {
 /// Adds the id maps of a new user namespace.
 pub(super) fn id_maps(subject: &Subject<'_>, steps: &mut Steps) {
     let namespaces = &subject.config.namespaces;
-    if !namespaces.is_new(NamespaceKind::User) {
-        return;
-    }
-    for (name, field, map) in [
+    let maps = [
         ("uid_map", "linux.uidMappings", &namespaces.uid_map),
         ("gid_map", "linux.gidMappings", &namespaces.gid_map),
-    ] {
-        write(
-            steps,
-            &Mark::IdMaps,
-            None,
-            (format!("/proc/PID/{name}"), words::id_map(map).join("\n")),
-            field,
-        );
+    ];
+    let maps = maps.into_iter().filter(|(.., map)| !map.is_empty());
+    for (name, field, map) in maps {
+        let (file, value) = (format!("/proc/PID/{name}"), words::id_map(map).join("\n"));
+        if !namespaces.is_new(NamespaceKind::User) {
+            let text = format!("check that {file} of the user namespace is {value:?}");
+            let details = Some(Details::Setting(PlannedSetting { name: field.to_owned(), value }));
+            steps.add(Actor::Runtime, Unmarked("CompareIdMaps"), None, text, details);
+            continue;
+        }
+        write(steps, &Mark::IdMaps, None, (file, value), field);
+        if let Some(step) = steps.0.last_mut().filter(|_| !nix::unistd::geteuid().is_root()) {
+            step.text += &format!(" with new{}", name.replace('_', ""));
+            if let [map] = map.as_slice()
+                && map.size == 1
+            {
+                step.text += ", or without it if this is the caller's own id";
+                step.text += if name == "gid_map" { ", with setgroups denied" } else { "" };
+            }
+        }
     }
 }
 
@@ -101,10 +116,10 @@ pub(super) fn limits(subject: &Subject<'_>, steps: &mut Steps) {
         let text = format!("join a group in /sys/fs/resctrl: {}", setting.value);
         steps.add(Actor::Runtime, Unmarked("IntelRdt"), None, text, Some(Details::Setting(setting)));
     }
-    let Some(PlacedCgroup { place, unit, limits, adopts }) = &subject.cgroup else { return };
+    let Some(PlacedCgroup { place, unit, limits, adopts, .. }) = &subject.cgroup else { return };
     if let Some(name) = &place.unit {
         let all: Vec<String> = unit.iter().map(|one| format!("{}={}", one.name, one.value)).collect();
-        let mut text = format!("let systemd start {name} around the init: {}", place.path);
+        let mut text = format!("let systemd start {name} around the init: {}", Name(&place.path));
         if let Some(leaf) = &place.leaf {
             text += &format!(", and move the init to {leaf} below, with the same limits");
         }
@@ -129,7 +144,7 @@ pub(super) fn limits(subject: &Subject<'_>, steps: &mut Steps) {
             optional: limit.if_absent == IfAbsent::Skip,
             file: file.clone(),
         };
-        let mut text = format!("write {value:?} to {file}");
+        let mut text = format!("write {value:?} to {}", Name(&file));
         if let IfAbsent::Instead { file, value } = &limit.if_absent {
             text += &format!(", or {value:?} to {file} where that does not exist");
         }
@@ -145,7 +160,8 @@ pub(super) fn limits(subject: &Subject<'_>, steps: &mut Steps) {
         );
     }
     let rules: Vec<String> = config.device_rules.iter().map(rule).collect();
-    let text = format!("attach the device filter to the cgroup: {}", rules.join(", "));
+    let condition = if place.optional { ", if there is one" } else { "" };
+    let text = format!("attach the device filter to the cgroup{condition}: {}", rules.join(", "));
     steps.add(Actor::Runtime, Mark::DeviceFilter, None, text, Some(Details::DeviceRules(rules)));
     if let Some(owner) = config.cgroup_owner {
         let text = format!("make the container's uid {owner} the owner of the cgroup");
@@ -171,7 +187,7 @@ fn rule(rule: &Rule) -> String {
 pub(super) fn net_devices(subject: &Subject<'_>, steps: &mut Steps) {
     for (i, device) in subject.config.net_devices.iter().enumerate() {
         let (host, name) = (words::text(&device.host), words::text(&device.name));
-        let text = format!("move the network device {host} into the container, as {name}");
+        let text = format!("move the network device {} into the container, as {}", Name(&host), Name(&name));
         let setting = PlannedSetting { name: format!("linux.netDevices.{host}"), value: name };
         steps.add(Actor::Runtime, Mark::NetDevices, Some(i), text, Some(Details::Setting(setting)));
     }
@@ -197,6 +213,14 @@ pub(super) fn hooks(subject: &Subject<'_>, by: Actor, kinds: &[HookKind], steps:
     }
 }
 
+/// Adds the hand-over of the filter's listener.
+pub(super) fn agent(subject: &Subject<'_>, steps: &mut Steps) {
+    if let Some(agent) = subject.config.seccomp.as_ref().and_then(|policy| policy.listener()) {
+        let text = format!("hand the listener of the filter to the agent at {}", Name(&agent.path));
+        steps.add(Actor::Runtime, Mark::SeccompAgent, None, text, path(&agent.path));
+    }
+}
+
 /// Adds the steps when the child is ready.
 pub(super) fn ready(subject: &Subject<'_>, steps: &mut Steps) {
     let config = subject.config;
@@ -206,22 +230,12 @@ pub(super) fn ready(subject: &Subject<'_>, steps: &mut Steps) {
         let value = ("/proc/PID/oom_score_adj".to_owned(), score.to_string());
         write(steps, &name, None, value, "process.oomScoreAdj");
     }
-    if let Some(scheduler) = outside.scheduler {
-        let value = format!(
-            "policy {}, flags {:#x}, nice {}, priority {}, runtime {}, deadline {}, period {}",
-            scheduler.policy,
-            scheduler.flags,
-            scheduler.nice,
-            scheduler.priority,
-            scheduler.runtime,
-            scheduler.deadline,
-            scheduler.period
-        );
-        setting(steps, Actor::Runtime, &name, "process.scheduler", value);
-    }
-    if let Some(priority) = outside.io_priority {
-        let value = format!("class {}, level {}", priority >> 13, priority & 0x1fff);
-        setting(steps, Actor::Runtime, &name, "process.ioPriority", value);
+    for (field, value) in
+        [("process.scheduler", &subject.named.scheduler), ("process.ioPriority", &subject.named.io_priority)]
+    {
+        if let Some(value) = value {
+            setting(steps, Actor::Runtime, &name, field, value.clone());
+        }
     }
     if config.namespaces.is_own(NamespaceKind::User) {
         for (i, limit) in outside.rlimits.iter().enumerate() {
@@ -230,31 +244,36 @@ pub(super) fn ready(subject: &Subject<'_>, steps: &mut Steps) {
         }
     }
     let record = format!("{}/state.json", subject.directory);
-    let text = format!("complete the record {record}");
+    let text = format!("complete the record {}", Name(&record));
     steps.add(Actor::Runtime, Mark::CommitRecord, None, text, path(&record));
     if let Some(socket) = &subject.sources.pidfd_socket {
-        let text = format!("send a pidfd of the init to {socket}");
+        let text = format!("send a pidfd of the init to {}", Name(socket));
         steps.add(Actor::Runtime, Mark::Announce, None, text, path(socket));
     }
     if let Some(file) = &subject.sources.pid_file {
-        let text = format!("write the pid of the init to {file}");
+        let text = format!("write the pid of the init to {}", Name(file));
         steps.add(Actor::Runtime, Mark::Announce, None, text, path(file));
     }
 }
 
 pub(super) fn rlimit(resource: u32, soft: u64, hard: u64) -> PlannedRlimit {
-    PlannedRlimit { resource: rlimit_name(resource), soft, hard }
+    let number = |n: u64| Some(n).filter(|n| *n != u64::MAX);
+    PlannedRlimit { resource: rlimit_name(resource), soft: number(soft), hard: number(hard) }
 }
 
 pub(super) fn rlimit_text(limit: &PlannedRlimit) -> String {
-    let number = |n: u64| if n == u64::MAX { "unlimited".to_owned() } else { n.to_string() };
-    format!("set {} to {}, at most {}", limit.resource, number(limit.soft), number(limit.hard))
+    let number = |n: Option<u64>| n.map_or_else(|| "unlimited".to_owned(), |n| n.to_string());
+    let (soft, hard) = (number(limit.soft), number(limit.hard));
+    match soft == hard {
+        true => format!("set the soft and the hard limit of {} to {soft}", limit.resource),
+        false => format!("set the soft limit of {} to {soft}, and the hard limit to {hard}", limit.resource),
+    }
 }
 
 /// Adds a write of `value` into a file.
 fn write(steps: &mut Steps, name: &dyn Debug, item: Option<usize>, value: (String, String), field: &str) {
     let (file, value) = value;
-    let text = format!("write {value:?} to {file}");
+    let text = format!("write {value:?} to {}", Name(&file));
     let details = PlannedWrite { file, value, field: field.to_owned(), optional: false };
     steps.add(Actor::Runtime, name, item, text, Some(Details::Write(details)));
 }

@@ -8,7 +8,7 @@ use super::plan::{
 };
 use super::runtime::{self, rlimit, rlimit_text};
 use super::subject::{Steps, Subject};
-use super::words::{absolute, namespaces, propagation, text};
+use super::words::{Name, absolute, namespaces, propagation, text};
 use crate::boundary::plan::{
     DevPlace, Filter, Hide, InitPlan, Keeps, Plan, Process, Program, Rootfs, Stream,
 };
@@ -117,6 +117,7 @@ impl Script<'_> {
                 let kinds = [HookKind::Prestart, HookKind::CreateRuntime, HookKind::CreateContainer];
                 runtime::hooks(subject, Actor::Runtime, &kinds, &mut self.steps);
             }
+            Step::Seccomp => runtime::agent(subject, &mut self.steps),
             Step::Ready => {
                 runtime::ready(subject, &mut self.steps);
                 runtime::hooks(subject, starter, &[HookKind::StartContainer], &mut self.steps);
@@ -204,15 +205,20 @@ impl Script<'_> {
             Step::Rootfs => {
                 let source = match self.subject.has_rootfs_mounts {
                     true => "the mounts of the calling program",
-                    false => self.subject.rootfs,
+                    false => &Name(self.subject.rootfs).to_string(),
                 };
                 let place = show(&rootfs.mount_point).to_string();
-                self.add(step, None, format!("attach {source} at {place}"), Some(Details::Path(place)));
+                self.add(
+                    step,
+                    None,
+                    format!("attach {source} at {}", Name(&place)),
+                    Some(Details::Path(place)),
+                );
             }
             Step::Mount => self.mounts(rootfs),
             Step::Device => self.devices(rootfs),
             Step::DeviceLink => self.links(rootfs),
-            Step::SealExe => self.plain(step, "run from a copy of the program that cannot be written to"),
+            Step::SealExe => self.plain(step, "run from a read-only file of the runtime's program"),
             Step::Barrier => {
                 if container.barrier {
                     self.plain(step, "let the runtime run its hooks");
@@ -221,14 +227,20 @@ impl Script<'_> {
             Step::Sysctl => self.sysctls(container),
             Step::DeviceFilter => {
                 if container.awaits_filter {
-                    self.plain(step, "wait for the runtime to set the limits");
+                    let text = match self.subject.cgroup {
+                        Some(_) => "wait until the runtime has set the limits",
+                        None => "wait for the runtime",
+                    };
+                    self.plain(step, text);
                 }
             }
             Step::PivotRoot => self.plain(
                 step,
                 match rootfs.own_namespace && rootfs.pivot {
-                    true => "make it the root directory, and unmount the host's",
-                    false => "make it the root directory with chroot; the host's mounts stay",
+                    true => "make the root file system the root directory, and unmount the host's mounts",
+                    false => {
+                        "make the root file system the root directory with chroot; the host's mounts stay"
+                    }
                 },
             ),
             Step::Stdio => self.streams(),
@@ -238,16 +250,26 @@ impl Script<'_> {
                 }
             }
             Step::Console => self.console(),
-            Step::ReadonlyPath => self.paths(step, &container.readonly_paths, "make read-only"),
+            Step::ReadonlyPath => self.paths(step, &container.readonly_paths, "make"),
             Step::MaskedPath => self.paths(step, &container.masked_paths, "mask"),
             Step::Cwd => {
                 let cwd = text(&process.cwd);
-                self.add(step, None, format!("change to {cwd}, made if missing"), Some(Details::Path(cwd)));
+                self.add(
+                    step,
+                    None,
+                    format!("change to {}; make it if it is missing", Name(&cwd)),
+                    Some(Details::Path(cwd)),
+                );
             }
             Step::ReadonlyMount => {
                 for (i, m) in rootfs.mounts.iter().enumerate().filter(|(_, m)| m.readonly_later) {
                     let path = absolute(&m.destination);
-                    self.add(step, Some(i), format!("make {path} read-only"), Some(Details::Path(path)));
+                    self.add(
+                        step,
+                        Some(i),
+                        format!("make {} read-only", Name(&path)),
+                        Some(Details::Path(path)),
+                    );
                 }
             }
             Step::ReadonlyRootfs => {
@@ -262,14 +284,13 @@ impl Script<'_> {
             }
             Step::CloseFds => self.preserved(),
             Step::Personality => {
-                if let Some(domain) = process.personality {
-                    self.setting(step, "linux.personality", format!("{domain:#x}"));
+                if let Some(domain) = &self.subject.named.personality {
+                    self.setting(step, "linux.personality", domain.clone());
                 }
             }
             Step::MemoryPolicy => {
-                if let Some(policy) = &process.memory_policy {
-                    let value = format!("mode {:#x}, nodes {:x?}", policy.mode, policy.nodes);
-                    self.setting(step, "linux.memoryPolicy", value);
+                if let Some(policy) = &self.subject.named.memory_policy {
+                    self.setting(step, "linux.memoryPolicy", policy.clone());
                 }
             }
             Step::Rlimit => {
@@ -318,7 +339,10 @@ impl Script<'_> {
         let all = namespaces(flags);
         if !all.is_empty() {
             let verb = if step == Step::Clone { "clone the init with" } else { "make" };
-            let words = format!("{verb} new namespaces: {}", all.join(", "));
+            let words = match all.as_slice() {
+                [one] => format!("{verb} a new {one} namespace"),
+                _ => format!("{verb} new namespaces: {}", all.join(", ")),
+            };
             self.add(step, None, words, Some(Details::Namespaces(all)));
         }
     }
@@ -328,7 +352,7 @@ impl Script<'_> {
     }
 
     fn write(&mut self, step: Step, item: Option<usize>, file: String, value: String, field: &str) {
-        let words = format!("write {value:?} to {file}");
+        let words = format!("write {value:?} to {}", Name(&file));
         let details = PlannedWrite { file, value, field: field.to_owned(), optional: false };
         self.add(step, item, words, Some(Details::Write(details)));
     }
@@ -350,20 +374,18 @@ impl Script<'_> {
             all.into_iter().partition(|(_, (join, _))| is_user(join.flags));
         for (i, (_, (kind, path))) in others.into_iter().chain(user) {
             let join = PlannedJoin { namespace: kind.name(), path: text(path) };
-            let words = format!("join the {} namespace {}", join.namespace, join.path);
+            let words = format!("join the {} namespace {}", join.namespace, Name(&join.path));
             self.add(Step::Join, Some(i), words, Some(Details::Join(join)));
         }
     }
 
     fn clocks(&mut self, container: &InitPlan) {
-        match &container.time_namespace {
-            Some(offsets) if !offsets.is_empty() => {
-                let value = text(offsets).trim_end().to_owned();
-                let file = "/proc/self/timens_offsets".to_owned();
-                self.write(Step::TimeNamespace, None, file, value, "linux.timeOffsets");
-            }
-            Some(_) => self.namespaces(Step::TimeNamespace, libc::CLONE_NEWTIME),
-            None => {}
+        let Some(offsets) = &container.time_namespace else { return };
+        self.namespaces(Step::TimeNamespace, libc::CLONE_NEWTIME);
+        if !offsets.is_empty() {
+            let value = text(offsets).trim_end().to_owned();
+            let file = "/proc/self/timens_offsets".to_owned();
+            self.write(Step::TimeNamespace, None, file, value, "linux.timeOffsets");
         }
     }
 
@@ -394,9 +416,9 @@ impl Script<'_> {
             };
             let verb = if device.mounted { "mount" } else { "make" };
             let PlannedDevice { path, kind, major, minor, .. } = &device;
-            let mut words = format!("{verb} {path}, {kind} {major}:{minor}");
+            let mut words = format!("{verb} {}, {kind} {major}:{minor}", Name(path));
             if let Some(mode) = device.mode {
-                words += &format!(", mode {mode:#o}");
+                words += &format!(", mode {mode:04o}");
             }
             if device.uid.is_some() || device.gid.is_some() {
                 let id = |id: Option<u32>| id.map_or_else(String::new, |id| id.to_string());
@@ -412,7 +434,7 @@ impl Script<'_> {
         }
         for (i, (target, path)) in rootfs.dev.links.iter().enumerate() {
             let link = PlannedLink { path: absolute(path), target: text(target) };
-            let words = format!("link {} to {}", link.path, link.target);
+            let words = format!("make the link {} to {}", Name(&link.path), Name(&link.target));
             self.add(Step::DeviceLink, Some(i), words, Some(Details::Link(link)));
         }
     }
@@ -466,7 +488,9 @@ impl Script<'_> {
     fn paths(&mut self, step: Step, paths: &[CString], verb: &str) {
         for (i, path) in paths.iter().enumerate() {
             let path = absolute(path);
-            self.add(step, Some(i), format!("{verb} {path}, if it exists"), Some(Details::Path(path)));
+            let after = if step == Step::ReadonlyPath { " read-only" } else { "" };
+            let words = format!("{verb} {}{after}, if it exists", Name(&path));
+            self.add(step, Some(i), words, Some(Details::Path(path)));
         }
     }
 
@@ -481,6 +505,7 @@ impl Script<'_> {
                 Keeps::All => "all",
             },
             umask: process.umask,
+            owns_streams: true,
         };
         let mut words = format!("become uid {}, gid {}", user.uid, user.gid);
         if !user.additional_gids.is_empty() {
@@ -489,7 +514,7 @@ impl Script<'_> {
         if process.keeps != Keeps::None {
             words += "; groups of the caller stay";
         }
-        words += &format!(", umask {:#o}", user.umask);
+        words += &format!(", umask {:04o}; make it the owner of the caller's standard streams", user.umask);
         self.add(Step::User, None, words, Some(Details::User(user)));
     }
 
@@ -513,10 +538,12 @@ impl Script<'_> {
 
     fn find_program(&mut self, process: &Process) {
         let words = match &process.program {
-            Program::Path(path) | Program::OfHost { path, .. } => format!("check {}", text(path)),
+            Program::Path(path) | Program::OfHost { path, .. } => {
+                format!("check that {} can be executed", Name(&text(path)))
+            }
             Program::Search { name, directories } => {
                 let directories: Vec<String> = directories.iter().map(|directory| text(directory)).collect();
-                format!("search {} in {}", text(name), directories.join(", "))
+                format!("search {} in {}", Name(&text(name)), directories.join(", "))
             }
         };
         self.add(Step::FindProgram, None, words, None);
@@ -533,9 +560,6 @@ impl Script<'_> {
         let mut words = format!("load the system call filter: {} instructions", details.instructions);
         if !details.flags.is_empty() {
             words += &format!(", {}", details.flags.join(" "));
-        }
-        if let Some(agent) = &details.agent {
-            words += &format!("; the runtime hands its listener to the agent at {agent}");
         }
         self.add(Step::Seccomp, None, words, Some(Details::Filter(details)));
     }

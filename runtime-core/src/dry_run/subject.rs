@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The parts of a creation that its steps are read from.
 
-use super::plan::{Actor, Details, PlannedCgroup, PlannedSetting, PlannedStep};
+use super::plan::{Actor, Details, PlannedCgroup, PlannedSetting, PlannedStep, PlannedWrite};
 use crate::boundary::plan::Plan;
 use crate::cgroup::limits::Write;
 use crate::config::Config;
@@ -11,6 +11,8 @@ use std::fmt::Debug;
 #[derive(Debug)]
 pub(crate) struct Subject<'a> {
     pub(crate) config: &'a Config,
+    /// The values of config.json whose names `config` does not have.
+    pub(crate) named: Named,
     pub(crate) plan: &'a Plan,
     pub(crate) cgroup: Option<PlacedCgroup>,
     /// The container's directory in the state directory.
@@ -27,6 +29,15 @@ pub(crate) struct Subject<'a> {
     pub(crate) sources: Sources,
 }
 
+/// Values of config.json in words; `None` if they are not set.
+#[derive(Debug, Default)]
+pub(crate) struct Named {
+    pub(crate) scheduler: Option<String>,
+    pub(crate) io_priority: Option<String>,
+    pub(crate) personality: Option<String>,
+    pub(crate) memory_policy: Option<String>,
+}
+
 /// The container's cgroup, and what is set there.
 #[derive(Debug)]
 pub(crate) struct PlacedCgroup {
@@ -36,6 +47,8 @@ pub(crate) struct PlacedCgroup {
     /// The properties that systemd is asked for.
     pub(crate) unit: Vec<PlannedSetting>,
     pub(crate) limits: Vec<Write>,
+    /// The controllers to enable in the cgroups above.
+    pub(crate) controllers: Vec<PlannedWrite>,
 }
 
 /// The sources of the descriptors of the program, and the ways to tell of its pid.

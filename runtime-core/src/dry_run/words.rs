@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The names of flags.
+//! The names of flags, and the words for paths.
 
 use crate::config::namespaces::NamespaceKind;
 use crate::path::show;
@@ -7,6 +7,7 @@ use crate::values::IdRange;
 use libc::{MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
 use runtime_sys::mount::{Depth, attr};
 use std::ffi::CStr;
+use std::fmt::{self, Display};
 
 /// Returns the absolute form of a path in the container.
 pub(super) fn absolute(path: &CStr) -> String {
@@ -16,6 +17,20 @@ pub(super) fn absolute(path: &CStr) -> String {
 /// Returns the text for people of bytes that are mostly UTF-8.
 pub(super) fn text(bytes: &CStr) -> String {
     bytes.to_string_lossy().into_owned()
+}
+
+/// A path or a name in a text for people: with quotes if it has blanks, or characters that are not shown.
+pub(super) struct Name<'a>(pub(super) &'a str);
+
+impl Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Debug escapes what is not printable.
+        let is_plain = |c: char| !c.is_whitespace() && c.escape_debug().eq([c]);
+        match !self.0.is_empty() && self.0.chars().all(is_plain) {
+            true => f.write_str(self.0),
+            false => write!(f, "{:?}", self.0),
+        }
+    }
 }
 
 /// Returns the types of the namespaces with these CLONE_NEW* flags, as in config.json.

@@ -52,7 +52,7 @@ pub struct ContainerBuilder {
     /// The configuration, once it has been read or given.
     spec: Option<Box<Spec>>,
     /// The network namespace that a thread makes once the configuration is known.
-    network: Option<NewNetwork>,
+    pub(super) network: Option<NewNetwork>,
     warnings: Vec<Warning>,
     cgroup_manager: CgroupManager,
     pub(super) rootless: Rootless,

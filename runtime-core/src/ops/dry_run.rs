@@ -7,14 +7,17 @@ use super::options::ProcessOptions;
 use super::target::{Rootless, Target};
 use super::transaction;
 use crate::cgroup::driver::Placement;
-use crate::cgroup::limits;
-use crate::config::namespaces::network_can_be_ahead;
+use crate::cgroup::{controllers, limits};
+use crate::config::namespaces::{NamespaceKind, network_can_be_ahead};
 use crate::config::{CgroupsPath, Config};
-use crate::dry_run::{CreationPlan, PlacedCgroup, PlannedCgroup, PlannedSetting, Sources, Subject, steps};
-use crate::error::{Context, Result, Warning};
+use crate::dry_run::{
+    CreationPlan, Named, PlacedCgroup, PlannedCgroup, PlannedSetting, PlannedWrite, Sources, Subject, steps,
+};
+use crate::error::{Context, Error, ErrorKind, Result, Warning};
 use crate::parent::ids;
 use crate::path::{c_path, of_fd};
 use crate::prepare::{Mode, stand_in};
+use crate::spec::Spec;
 use crate::stdio::Stdio;
 use runtime_sys::fd;
 use std::os::fd::AsFd;
@@ -30,8 +33,10 @@ impl ContainerBuilder {
     /// errors are the same; but the kernel may refuse a step when it is taken. A source that is an
     /// automount point is mounted by that.
     ///
-    /// With [`parallel`](Self::parallel), which must not come before [`load`](Self::load) here, a
-    /// thread makes the network namespace in the plan.
+    /// With [`parallel`](Self::parallel), a thread makes the network namespace in the plan.
+    ///
+    /// Errors: those of `create`; or the thread has been started by [`load`](Self::load), because
+    /// `parallel` was called before it.
     pub fn plan_create(self) -> Result<CreationPlan> {
         self.show(false)
     }
@@ -43,6 +48,10 @@ impl ContainerBuilder {
 
     fn show(mut self, starts: bool) -> Result<CreationPlan> {
         self.options.check()?;
+        if self.network.is_some() {
+            let text = "the network namespace has been made: call parallel after load for a dry run";
+            return Err(Error::new(ErrorKind::System, text));
+        }
         let parallel = std::mem::replace(&mut self.parallel, false);
         self.read()?;
         let mut warnings = self.take_warnings();
@@ -63,8 +72,8 @@ impl ContainerBuilder {
         let has_rootfs_mounts = self.rootfs_mounts.is_some();
         let stdio = std::array::from_fn(|n| source(&self.options.stdio, n));
         let settled = self.settle(warnings, ProcessOptions::extras_unconnected)?;
-        let Settled { bundle, config, mut target, extras, .. } = settled;
-        self.container.store.check()?;
+        let Settled { bundle, spec, config, mut target, extras, .. } = settled;
+        self.container.store.check(&self.container.id)?;
         let id = self.container.id.as_str();
         let directory = self.container.store.path().join(id);
         let notify = match self.notify {
@@ -75,6 +84,11 @@ impl ContainerBuilder {
         let preserved = (3..).take(extras.preserve_fds.into()).map(open_file).collect();
         let mut plan =
             transaction::plan(&config, id, &target, extras, Mode::Show { notify: notify.as_deref() })?;
+        let namespaces = &config.namespaces;
+        if namespaces.is_new(NamespaceKind::User) {
+            let maps = || Ok(ids::Maps::new(&namespaces.uid_map, &namespaces.gid_map));
+            transaction::device_owners(&plan, warnings, maps)?;
+        }
         if ahead {
             plan.enter_network(stand_in()?);
         }
@@ -95,6 +109,7 @@ impl ContainerBuilder {
         };
         let subject = Subject {
             config: &config,
+            named: named(&spec),
             plan: &plan,
             cgroup,
             directory: directory.display().to_string(),
@@ -116,13 +131,57 @@ impl ContainerBuilder {
     }
 }
 
+/// Returns the values of which only the configuration has the names.
+fn named(spec: &Spec) -> Named {
+    let mut named = Named::default();
+    let add = |words: &mut String, more: &[String]| more.iter().for_each(|one| *words += &format!(", {one}"));
+    let process = spec.process.as_ref();
+    named.scheduler = process.and_then(|process| process.scheduler.as_ref()).map(|scheduler| {
+        let mut words = scheduler.policy.clone();
+        for (name, number) in [
+            ("nice", i128::from(scheduler.nice)),
+            ("priority", i128::from(scheduler.priority)),
+            ("runtime", i128::from(scheduler.runtime)),
+            ("deadline", i128::from(scheduler.deadline)),
+            ("period", i128::from(scheduler.period)),
+        ] {
+            if number != 0 {
+                words += &format!(", {name} {number}");
+            }
+        }
+        add(&mut words, &scheduler.flags);
+        words
+    });
+    named.io_priority = process.and_then(|process| process.io_priority.as_ref()).map(|io| {
+        let level = io.priority.map_or_else(String::new, |level| format!(", level {level}"));
+        format!("{}{level}", io.class)
+    });
+    let linux = spec.linux.as_ref();
+    named.personality =
+        linux.and_then(|linux| linux.personality.as_ref()).map(|personality| personality.domain.clone());
+    named.memory_policy = linux.and_then(|linux| linux.memory_policy.as_ref()).map(|policy| {
+        let mut words = policy.mode.clone();
+        if !policy.nodes.is_empty() {
+            words += &format!(", nodes {}", policy.nodes);
+        }
+        add(&mut words, &policy.flags);
+        words
+    });
+    named
+}
+
 /// Returns the container's cgroup and its limits; `None` if it stays in the caller's.
 fn cgroup(config: &Config, target: &mut Target, rootless: bool) -> Result<Option<PlacedCgroup>> {
     let path = target.cgroup_path();
     let writes = limits::writes(&config.resources);
+    let mut controllers = Vec::new();
     let (made, unit, leaf) = match &target.cgroup {
         Placement::None => return Ok(None),
-        Placement::Fs(place) => (place.missing, None, None),
+        Placement::Fs(place) => {
+            controllers = controllers::planned(&target.hierarchy, &place.path)
+                .context(|| format!("the controllers above {path}"))?;
+            (place.missing, None, None)
+        }
         Placement::Systemd { scope, .. } => {
             let leaf = Some(scope.leaf.clone()).filter(|leaf| !leaf.is_empty());
             (0, Some(scope.unit.clone()), leaf)
@@ -135,7 +194,10 @@ fn cgroup(config: &Config, target: &mut Target, rootless: bool) -> Result<Option
     let unit_properties =
         properties.into_iter().map(|(name, value)| PlannedSetting { name, value }).collect();
     let place = PlannedCgroup { manager, path, made, unit, leaf, optional };
-    Ok(Some(PlacedCgroup { place, adopts, unit: unit_properties, limits }))
+    let write =
+        |(file, value)| PlannedWrite { file, value, field: "linux.cgroupsPath".to_owned(), optional: true };
+    let controllers = controllers.into_iter().map(write).collect();
+    Ok(Some(PlacedCgroup { place, adopts, unit: unit_properties, limits, controllers }))
 }
 
 /// Returns the source of a standard stream, in words.

@@ -459,13 +459,7 @@ impl Transaction<'_> {
         created.commit()
     }
 
-    /// Returns the owner on the host of each device node that the tree helper makes, and (0, 0) for
-    /// every other node. The list is empty if the helper makes none.
-    ///
-    /// For `--privileged`, Podman describes the host's nodes with the host's ids, which may have no
-    /// mapping: runc and crun give the host's /dev/null to the first id of another container. A node
-    /// with such an id gets an owner without a mapping: id 0 or 65534 of the host. If both have
-    /// mappings, that is an error.
+    /// Returns the owners of the device nodes that the tree helper makes. See [`device_owners`].
     pub(super) fn device_owners(
         &self,
         child: &Child,
@@ -473,39 +467,11 @@ impl Transaction<'_> {
         proc: &Proc,
         warnings: &mut Vec<Warning>,
     ) -> Result<Vec<(u32, u32)>> {
-        let nodes = plan.container.as_ref().map_or(&[][..], |container| &container.rootfs.dev.nodes);
-        if nodes.iter().all(|node| node.made_by_helper().is_none()) {
-            return Ok(Vec::new());
-        }
         let namespaces = &self.config.namespaces;
-        let maps = if namespaces.is_new(NamespaceKind::User) {
-            ids::Maps::new(&namespaces.uid_map, &namespaces.gid_map)
-        } else {
-            ids::Maps::of(proc, child.pid())?
-        };
-        let strangers = maps.strangers();
-        let mut owner = |node: &Node| {
-            let Some(new) = node.made_by_helper() else { return Ok((0, 0)) };
-            let mapped = maps.on_host(new.uid, new.gid);
-            let mut host = |name: &str, id: u32, mapped: Option<u32>, stranger: Option<u32>| {
-                let path = show(&node.path);
-                let text =
-                    || format!("linux.devices: /{path}: {name} {id} has no mapping (linux.{name}Mappings)");
-                match (mapped, stranger) {
-                    (Some(id), _) => Ok(id),
-                    (None, Some(stranger)) => {
-                        warnings.push(Warning(format!(
-                            "{}; the container sees the overflow id as the owner",
-                            text()
-                        )));
-                        Ok(stranger)
-                    }
-                    (None, None) => Err(Error::new(ErrorKind::InvalidConfig, text())),
-                }
-            };
-            Ok((host("uid", new.uid, mapped.0, strangers.0)?, host("gid", new.gid, mapped.1, strangers.1)?))
-        };
-        nodes.iter().map(&mut owner).collect()
+        device_owners(plan, warnings, || match namespaces.is_new(NamespaceKind::User) {
+            true => Ok(ids::Maps::new(&namespaces.uid_map, &namespaces.gid_map)),
+            false => ids::Maps::of(proc, child.pid()),
+        })
     }
 
     fn go_without_cgroup(&mut self, denied: Error, entry: &Locked) -> Result<()> {
@@ -579,6 +545,48 @@ pub(super) fn plan(
         container.awaits_filter = !adopts && !container.barrier && !container.awaits_devices;
     }
     Ok(plan)
+}
+
+/// Returns the owner on the host of each device node that the tree helper makes, and (0, 0) for
+/// every other node. The list is empty if the helper makes none.
+///
+/// For `--privileged`, Podman describes the host's nodes with the host's ids, which may have no
+/// mapping: runc and crun give the host's /dev/null to the first id of another container. A node
+/// with such an id gets an owner without a mapping: id 0 or 65534 of the host. If both have
+/// mappings, that is an error.
+pub(super) fn device_owners(
+    plan: &Plan,
+    warnings: &mut Vec<Warning>,
+    maps: impl FnOnce() -> Result<ids::Maps>,
+) -> Result<Vec<(u32, u32)>> {
+    let nodes = plan.container.as_ref().map_or(&[][..], |container| &container.rootfs.dev.nodes);
+    if nodes.iter().all(|node| node.made_by_helper().is_none()) {
+        return Ok(Vec::new());
+    }
+    let maps = maps()?;
+    let strangers = maps.strangers();
+    let mut owner = |node: &Node| {
+        let Some(new) = node.made_by_helper() else { return Ok((0, 0)) };
+        let mapped = maps.on_host(new.uid, new.gid);
+        let mut host = |name: &str, id: u32, mapped: Option<u32>, stranger: Option<u32>| {
+            let path = show(&node.path);
+            let text =
+                || format!("linux.devices: /{path}: {name} {id} has no mapping (linux.{name}Mappings)");
+            match (mapped, stranger) {
+                (Some(id), _) => Ok(id),
+                (None, Some(stranger)) => {
+                    warnings.push(Warning(format!(
+                        "{}; the container sees the overflow id as the owner",
+                        text()
+                    )));
+                    Ok(stranger)
+                }
+                (None, None) => Err(Error::new(ErrorKind::InvalidConfig, text())),
+            }
+        };
+        Ok((host("uid", new.uid, mapped.0, strangers.0)?, host("gid", new.gid, mapped.1, strangers.1)?))
+    };
+    nodes.iter().map(&mut owner).collect()
 }
 
 /// Joins all failures among `done` to one error.

@@ -43,11 +43,27 @@ impl Store {
         Ok(root)
     }
 
-    /// Fails if the state directory exists, and other users than root or the caller can change it.
-    pub(crate) fn check(&self) -> Result<()> {
-        match self.trusted_root() {
-            Err(error) if error.errno() == Some(libc::ENOENT) => Ok(()),
-            other => other.map(drop),
+    /// Fails if other users than root or the caller can change the state directory, or if the caller
+    /// may not make it, or a directory in it.
+    pub(crate) fn check(&self, id: &ContainerId) -> Result<()> {
+        let (mut missing, mut existing) = match self.trusted_root() {
+            Ok(_) => (self.path.join(id.as_str()), self.path.as_path()),
+            Err(error) if error.errno() == Some(libc::ENOENT) => {
+                (self.path.clone(), self.path.parent().unwrap_or(&self.path))
+            }
+            Err(error) => return Err(error),
+        };
+        loop {
+            let (path, is_allowed) = (path::c_path(existing), libc::W_OK | libc::X_OK);
+            match path.and_then(|path| fd::access(fd::CWD, &path, is_allowed, libc::AT_EACCESS)) {
+                Ok(()) => return Ok(()),
+                Err(Errno::ENOENT) => {
+                    let Some(parent) = existing.parent() else { return Ok(()) };
+                    missing = existing.to_owned();
+                    existing = parent;
+                }
+                Err(errno) => return Err(Error::os(errno, format!("mkdir {}", missing.display()))),
+            }
         }
     }
 
