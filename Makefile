@@ -194,10 +194,13 @@ vm-deps:
 	$(SUDO) conformance/vm/host-packages
 
 # Runs any tests of the workspace: make vm-test TESTS='-p conformance --test cases -- lifecycle'
+# With another of Debian's kernels: KERNEL=6.1, 6.12 or 7.2.
 TESTS ?= -p runtime-core -p runtime-cli -p conformance --test '*'
+KERNEL ?=
 .PHONY: vm-test
+vm-test: export VM_KERNEL = $(KERNEL)
 vm-test: all
-	$(SUDO) conformance/vm/image base
+	$(SUDO) env VM_KERNEL=$(KERNEL) conformance/vm/image base
 	RUNTIME=$(abspath $(RUNTIME)) conformance/vm/test $(TESTS)
 
 # Tests the runtime with Debian's engines (docs/engines.md): make engines-test ENGINES='docker podman'
