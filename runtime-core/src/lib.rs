@@ -67,10 +67,14 @@
 //! affected: its signals are blocked during the clone, and it is bound to
 //! `execCPUAffinity.initial`. The library starts no threads (unless [`ContainerBuilder::parallel`]
 //! allows one), has no global state and logs nothing. Any thread may call it, also in a
-//! program with hundreds of threads. ([`protect_program`] is the exception to all of this.)
+//! program with hundreds of threads. ([`protect_program`] is the exception to all of this, and the
+//! [asynchronous forms](#in-an-asynchronous-program) keep threads.)
 //!
 //! The init of a container is a child of the calling process, which has to wait for it
-//! (see [`Process`]). Most containers need root, or a user namespace in its place.
+//! (see [`Process`]). When the calling thread ends, the kernel sends a process that it has made the
+//! parent-death signal, if the process wants one (PR_SET_PDEATHSIG in
+//! [prctl(2)](https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html)). Most containers
+//! need root, or a user namespace in its place.
 //!
 //! # How long a call blocks
 //!
@@ -94,8 +98,9 @@
 //!
 //! With the feature `tokio`, each method that blocks has a form that ends in `_async`, such as
 //! `start_async` for [`Container::start`]; `next_async` is that of [`Events`]. A wait for a process or
-//! for events takes no thread. Every other operation runs on a thread of tokio's pool for blocking
-//! calls. If a future is dropped after it was polled, the operation
+//! for events takes no thread. Every other operation takes a thread of tokio's pool for blocking
+//! calls. Those that make processes also take a thread of the library, which never ends: the program
+//! keeps as many as it has made processes at the same time. If a future is dropped after it was polled, the operation
 //!
 //! - is cancelled and undone: `run_async`, `create_async`, `prepare_async`, `restore_async`, and `start_async`
 //!   of [`Pending`]. A process of an exec is killed: `spawn_async`, `output_async`;

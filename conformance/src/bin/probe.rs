@@ -41,6 +41,11 @@ fn run(words: &[&str]) -> Done {
         ["sleep"] => loop {
             std::thread::sleep(Duration::from_secs(3600));
         },
+        ["sleep-until-parent-ends"] => {
+            nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| format!("prctl: {e}"))?;
+            println!("ready");
+            run(&["sleep"])
+        }
         ["exit", status] => status.parse().map_err(|e| format!("{status}: {e}")),
         ["print", text] => {
             println!("{text}");

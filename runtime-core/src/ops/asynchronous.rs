@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Methods for asynchronous programs on tokio. A wait for a process or for events is in tokio's event
-//! loop, without a thread. An operation runs on a thread of tokio's pool for blocking calls.
+//! loop, without a thread. An operation that makes processes runs on a thread that the library keeps
+//! (makers.rs), and any other on a thread of tokio's pool for blocking calls.
 
 use super::checkpoint::CheckpointBuilder;
 use super::container::Container;
@@ -190,7 +191,7 @@ impl Owned<Process> {
 }
 
 impl ContainerBuilder {
-    /// Does what [`create`](Self::create) does on a thread of tokio's pool for blocking calls. If the
+    /// Does what [`create`](Self::create) does on a thread that the library keeps. If the
     /// future is dropped, the creation is cancelled and undone.
     ///
     /// # Panics
@@ -200,7 +201,7 @@ impl ContainerBuilder {
         off_thread(self, Self::create).await?.claim()
     }
 
-    /// Does what [`run`](Self::run) does on a thread of tokio's pool for blocking calls. If the
+    /// Does what [`run`](Self::run) does on a thread that the library keeps. If the
     /// future is dropped, the creation is cancelled and undone.
     ///
     /// # Panics
@@ -210,7 +211,7 @@ impl ContainerBuilder {
         off_thread(self, Self::run).await?.claim()
     }
 
-    /// Does what [`prepare`](Self::prepare) does on a thread of tokio's pool for blocking calls. If the
+    /// Does what [`prepare`](Self::prepare) does on a thread that the library keeps. If the
     /// future is dropped, the creation is cancelled and undone.
     ///
     /// # Panics
@@ -222,7 +223,7 @@ impl ContainerBuilder {
 }
 
 impl Pending {
-    /// Does what [`start`](Self::start) does on a thread of tokio's pool for blocking calls. If the
+    /// Does what [`start`](Self::start) does on a thread that the library keeps. If the
     /// future is dropped, the process is killed, and the container whose first process it is is
     /// destroyed.
     ///
@@ -236,7 +237,7 @@ impl Pending {
 }
 
 impl ExecBuilder {
-    /// Does what [`prepare`](Self::prepare) does on a thread of tokio's pool for blocking calls. If the
+    /// Does what [`prepare`](Self::prepare) does on a thread that the library keeps. If the
     /// future is dropped, the process is killed.
     ///
     /// # Panics
@@ -246,7 +247,7 @@ impl ExecBuilder {
         off_thread(self, Self::prepare).await?.claim()
     }
 
-    /// Does what [`spawn`](Self::spawn) does on a thread of tokio's pool for blocking calls. If the
+    /// Does what [`spawn`](Self::spawn) does on a thread that the library keeps. If the
     /// future is dropped, the process is killed.
     ///
     /// # Panics
@@ -256,8 +257,8 @@ impl ExecBuilder {
         off_thread(self, Self::spawn).await?.claim()
     }
 
-    /// Does what [`output`](Self::output) does: starts the process on a thread of tokio's pool for
-    /// blocking calls, and collects its output in the event loop. If the future is dropped, the
+    /// Does what [`output`](Self::output) does: starts the process on a thread that the library
+    /// keeps, and collects its output in the event loop. If the future is dropped, the
     /// process is killed.
     ///
     /// # Panics
@@ -270,7 +271,7 @@ impl ExecBuilder {
 }
 
 impl RestoreBuilder {
-    /// Does what [`restore`](Self::restore) does on a thread of tokio's pool for blocking calls. If the
+    /// Does what [`restore`](Self::restore) does on a thread that the library keeps. If the
     /// future is dropped, the restore is cancelled and undone.
     ///
     /// # Panics

@@ -21,6 +21,8 @@ mod inherited;
 mod join;
 mod kill;
 mod list;
+#[cfg(feature = "tokio")]
+mod makers;
 mod mount_points;
 mod notify;
 #[cfg(feature = "tokio")]

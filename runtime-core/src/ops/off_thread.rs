@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Operations on threads of tokio's pool for blocking calls, and their end if their future is
-//! dropped.
+//! Operations on other threads than that of their future, and their end if the future is dropped.
 
 use super::create::ContainerBuilder;
 use super::exec::ExecBuilder;
+use super::makers::in_maker;
 use super::process::{Pending, Process};
 use super::restore::RestoreBuilder;
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -126,8 +126,8 @@ impl<P: Unclaimed> Owned<P> {
     }
 }
 
-/// Runs `make`, a method of `operation`, on a thread of tokio's pool. It is cancelled if the event of
-/// the operation is readable, or the future is dropped. What a cancelled operation has made is
+/// Runs `make`, a method of `operation`, on a thread that makes processes. It is cancelled if the event
+/// of the operation is readable, or the future is dropped. What a cancelled operation has made is
 /// removed.
 pub(super) async fn off_thread<O: Cancellable, P: Unclaimed>(
     mut operation: O,
@@ -141,8 +141,15 @@ pub(super) async fn off_thread<O: Cancellable, P: Unclaimed>(
         None => copy_of(read.as_fd())?,
     };
     operation.replace_cancel(Some(either));
+    // The thread of the pool waits, so that a runtime of tokio that is dropped waits for the operation.
     let made = spawn_blocking(move || {
-        let made = make(operation).map(|mut process| {
+        let runtime = Handle::current();
+        let made = in_maker(move || {
+            // For the caller's hooks.
+            let _entered = runtime.enter();
+            make(operation)
+        });
+        let made = made.map(|mut process| {
             process.replace_cancel(own);
             Owned(Some(process))
         });

@@ -45,6 +45,32 @@ fn containers_run_from_the_tasks_of_tokio() {
 }
 
 #[test]
+fn a_process_lives_longer_than_the_threads_of_the_pool() {
+    const KEPT: Duration = Duration::from_millis(20);
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new(root.path());
+    let bundle = Bundle::new(&["sleep-until-parent-ends"]).unwrap();
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().thread_keep_alive(KEPT).build();
+    tokio.unwrap().block_on(async {
+        let init = runtime.builder(own_id("parent"), bundle.path()).run_async().await.unwrap();
+        let program = runtime_core::spec::Process {
+            args: ["/probe", "sleep-until-parent-ends"].map(str::to_owned).to_vec(),
+            cwd: "/".into(),
+            ..Default::default()
+        };
+        let exec = init.container().exec(program).spawn_async().await.unwrap();
+        tokio::time::sleep(KEPT * 20).await;
+        assert!(exec.try_wait().unwrap().is_none(), "the exec has got its parent-death signal");
+        assert!(init.try_wait().unwrap().is_none(), "the init has got its parent-death signal");
+        exec.signal(libc::SIGKILL).unwrap();
+        exec.wait_async().await.unwrap();
+        init.container().delete_async(DeleteOptions::new().force(true)).await.unwrap();
+        init.wait_async().await.unwrap();
+    });
+}
+
+#[test]
 fn a_server_on_tokio_executes_processes() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let _alone = alone();

@@ -58,12 +58,14 @@ fn children() -> BTreeSet<u32> {
         .collect()
 }
 
-/// Returns true if root without capabilities cannot follow a link in the process's /proc.
-fn is_hidden(pid: u32) -> bool {
+/// Returns true if root without capabilities cannot follow a link in the process's /proc. `None` if the
+/// process has ended.
+fn is_hidden(pid: u32) -> Option<bool> {
     let mut look = Command::new("setpriv");
     look.args(["--bounding-set=-all", "--inh-caps=-all", "readlink", "-v"]).arg(format!("/proc/{pid}/cwd"));
     let output = look.output().unwrap();
-    String::from_utf8(output.stderr).unwrap().contains("Permission denied")
+    let error = String::from_utf8(output.stderr).unwrap();
+    (!error.contains("No such file")).then(|| error.contains("Permission denied"))
 }
 
 /// Calls `make`. Returns the processes that it starts in other user namespaces, and whether each is hidden.
@@ -73,11 +75,14 @@ pub(crate) fn inspect<T>(make: impl FnOnce() -> T) -> (T, Vec<(u32, bool)>) {
     before_each(libc::SYS_open_tree, move |_| {
         for pid in children().difference(&before).filter(|pid| is_in_other_user_namespace(**pid)) {
             // Without `protect_program` a process is dumpable for the first microseconds of its life.
-            let hidden = (0..20).any(|_| {
+            let looks = (0..20).map(|_| {
                 std::thread::sleep(Duration::from_millis(5));
                 is_hidden(*pid)
             });
-            to_test.send((*pid, hidden)).unwrap();
+            let found: Option<Vec<bool>> = looks.take_while(|hidden| *hidden != Some(true)).collect();
+            if let Some(visible) = found {
+                to_test.send((*pid, visible.len() < 20)).unwrap();
+            }
         }
     });
     (make(), seen.try_iter().collect())
@@ -127,7 +132,7 @@ fn the_processes_of_a_check_are_hidden() {
     let (to_test, seen) = channel();
     before_each(libc::SYS_unshare, move |pid| {
         if is_in_other_user_namespace(pid) {
-            to_test.send((pid, is_hidden(pid))).unwrap();
+            to_test.send((pid, is_hidden(pid) == Some(true))).unwrap();
         }
     });
     let report = Runtime::new(root.path()).check();
@@ -145,7 +150,7 @@ fn the_processes_of_the_command_check_are_hidden_from_their_birth() {
     let (to_test, seen) = channel();
     before_each(libc::SYS_prctl, move |pid| {
         if is_in_other_user_namespace(pid) {
-            to_test.send((pid, is_hidden(pid))).unwrap();
+            to_test.send((pid, is_hidden(pid) == Some(true))).unwrap();
         }
     });
     let mut command = Command::new(conformance::bundle::beside("runtime-cli"));

@@ -775,9 +775,15 @@ exec cat <&3 >/dev/null
     shim.start(one, "x").unwrap();
     shim.wait(one, "x").unwrap();
     assert!(containerd.command(one, &first.bundle(), "delete").status.success());
-    let children = format!("/proc/{0}/task/{0}/children", shim.pid());
+    let threads = format!("/proc/{}/task", shim.pid());
+    let children = || {
+        let threads = std::fs::read_dir(&threads).unwrap();
+        // A thread of the pool may end meanwhile.
+        let read = threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("children")));
+        read.map(Result::unwrap_or_default).collect::<String>()
+    };
     // That of the second container is left.
-    until(|| std::fs::read_to_string(&children).unwrap().trim() == pid.to_string());
+    until(|| children().trim() == pid.to_string());
     end(&shim, two);
 }
 
@@ -868,7 +874,25 @@ fn a_container_for_which_there_are_no_descriptors_leaves_nothing_and_stops_nothi
 }
 
 #[test]
-fn an_idle_shim_has_one_thread_and_is_not_dumpable() {
+fn a_process_gets_no_parent_death_signal_while_its_shim_lives() {
+    let containerd = Containerd::new();
+    let container = Container::new(&["sleep-until-parent-ends"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    shim.create(&container.request()).unwrap();
+    shim.start(id, "").unwrap();
+    let _added: Empty = shim.call("Exec", &exec_request(id, "one", &["sleep-until-parent-ends"])).unwrap();
+    shim.start(id, "one").unwrap();
+    // An idle thread of the pool ends after a second.
+    std::thread::sleep(Duration::from_secs(2));
+    for exec in ["one", ""] {
+        assert_eq!(status(&shim, id, exec), ProcessStatus::Running as i32, "{exec}");
+    }
+    end(&shim, id);
+}
+
+#[test]
+fn an_idle_shim_has_two_threads_and_is_not_dumpable() {
     use std::os::unix::fs::MetadataExt;
     let mut containerd = Containerd::new();
     containerd.group = 12345;
@@ -878,7 +902,8 @@ fn an_idle_shim_has_one_thread_and_is_not_dumpable() {
     shim.create(&container.request()).unwrap();
     shim.start(id, "").unwrap();
     let pid = shim.pid();
-    until(|| std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().count() == 1);
+    // One serves, and one has made the container.
+    until(|| std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().count() == 2);
     // The files of an undumpable process belong to root (proc_pid(5)).
     assert_eq!(std::fs::metadata(format!("/proc/{pid}/status")).unwrap().gid(), 0);
     assert!(std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap().contains("Gid:\t12345"));
