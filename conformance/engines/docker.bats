@@ -82,7 +82,7 @@ teardown_file() {
 	has_line 'init +Mount +tmpfs on /tmp type tmpfs \(.*size=1m.*\)'
 	has_line 'init +Hostname +set hostname: inside'
 	has_line 'init +ReadonlyRootfs .*'
-	has_line 'init +Rlimit +set RLIMIT_NOFILE to 100, at most 200'
+	has_line 'init +Rlimit +set the soft limit of RLIMIT_NOFILE to 100, and the hard limit to 200'
 	has_line 'init +Capabilities +effective: none; .*'
 	has_line 'init +Seccomp +load the system call filter: [0-9]{3} instructions.*'
 	has_line 'init +Mount +/var/lib/docker/volumes/data/_data with its mounts on /data \(.*\)'
