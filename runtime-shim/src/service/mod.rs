@@ -156,8 +156,9 @@ impl Tasks {
             confined: task.confined || is_confined(&program),
             is_exec: true,
         };
+        let container = task.made()?;
         let (streams, theirs) = Streams::open(&member.names, &owner).await?;
-        let exec = task.made()?.exec(program);
+        let exec = container.exec(program);
         let exec = if member.names.terminal {
             exec.terminal()
         } else {

@@ -327,3 +327,23 @@ fn a_checkpoint_with_changes_of_the_root_is_refused() {
     shim.delete(id, "").unwrap();
     shim.shut_down();
 }
+
+#[test]
+fn an_exec_before_the_start_of_a_restore_leaves_no_logger() {
+    let containerd = Containerd::new();
+    let container = Container::new(&["sleep"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    shim.create(&from_checkpoint(&container, SILENT)).unwrap();
+    let script = container.beside("logger");
+    std::fs::write(&script, "#!/bin/sh\nexec 5>&-\nexec sleep 1000\n").unwrap();
+    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
+    let stdout = format!("binary://{script}");
+    let request = ExecProcessRequest { stdout, ..exec_request(id, "x", &["sleep"]) };
+    let _added: Empty = shim.call("Exec", &request).unwrap();
+    assert_eq!(code(shim.start(id, "x")), FAILED_PRECONDITION);
+    assert!(!has_child(&shim));
+    shim.delete(id, "x").unwrap();
+    shim.delete(id, "").unwrap();
+    shim.shut_down();
+}
