@@ -177,7 +177,7 @@ fn without_an_agent_nothing_is_made() {
     let error = fixture.create().create().unwrap_err();
     assert!(error.report().contains("failed to connect with seccomp agent"), "{error:?}");
     assert!(
-        error.report().ends_with("dial unix /nonexistent/agent: connect: no such file or directory"),
+        error.report().contains("dial unix /nonexistent/agent: connect: no such file or directory; hint"),
         "{error:?}"
     );
     assert_eq!(fixture.container.state().unwrap_err().kind(), ErrorKind::NotFound);
