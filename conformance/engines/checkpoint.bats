@@ -8,10 +8,11 @@ setup() {
 	cd "$BATS_TEST_TMPDIR/bundle"
 	for name in sh sleep cat mount ip chmod grep rm; do cp /bin/busybox "rootfs/bin/$name"; done
 	runtime-cli spec
+	# In a subshell: busybox 1.38 starts other programs by vfork, in which CRIU cannot stop a process.
 	cat >rootfs/count <<-'END'
 		trap "exit 7" TERM
 		i=0
-		while true; do i=$((i + 1)); echo $i >/dev/shm/n; sleep 0.1; done
+		while true; do i=$((i + 1)); echo $i >/dev/shm/n; (sleep 0.1); done
 	END
 	edit 'c["process"].update(terminal=False, args=["sh", "/count"])'
 	edit 'c["linux"]["cgroupsPath"] = "/checkpoint"'
@@ -593,7 +594,7 @@ counts_by_beyond() {
 
 # Uses Podman's commands with a cgroup manager.
 with_podman() {
-	local counter='i=0; while true; do i=$((i + 1)); echo $i >/dev/shm/n; sleep 0.1; done'
+	local counter='i=0; while true; do i=$((i + 1)); echo $i >/dev/shm/n; (sleep 0.1); done'
 	podman() { command podman --cgroup-manager "$manager" "$@"; }
 	local manager=$1
 	podman load --quiet --input /var/tmp/busybox.tar
@@ -626,7 +627,7 @@ with_podman() {
 
 # Checkpoints and restores with ctr. The arguments are the flags of `ctr run` that name the runtime.
 with_containerd() {
-	local count='i=0; while true; do i=$((i + 1)); echo $i >/dev/shm/n; echo $i; sleep 0.1; done'
+	local count='i=0; while true; do i=$((i + 1)); echo $i >/dev/shm/n; echo $i; (sleep 0.1); done'
 	systemctl start containerd
 	ctr images import /var/tmp/busybox.tar
 	ctr run --detach "$@" docker.io/library/busybox:latest counter sh -c "$count"
