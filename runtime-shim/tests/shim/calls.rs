@@ -49,3 +49,10 @@ pub(crate) fn end(shim: &Shim, id: &str) {
     shim.delete(id, "").unwrap();
     shim.shut_down();
 }
+
+/// Returns true if a process is in a cgroup that is named by the id.
+pub(crate) fn has_process_of(id: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut cgroups = processes.filter_map(|entry| std::fs::read_to_string(entry.path().join("cgroup")).ok());
+    cgroups.any(|cgroup| cgroup.contains(id))
+}

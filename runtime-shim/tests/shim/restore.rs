@@ -4,16 +4,16 @@
 
 use crate::calls::{
     ALREADY_EXISTS, CANCELLED, FAILED_PRECONDITION, INVALID_ARGUMENT, NOT_FOUND, UNIMPLEMENTED, code, end,
-    exec_request, kill, status,
+    exec_request, has_process_of, kill, status,
 };
 use crate::containerd::{Container, Containerd, Shim, read_frame, send, until, write_frame};
 use crate::proto::common::{Any, Empty, ProcessStatus};
 use crate::proto::options;
 use crate::proto::rpc::{Request, Response};
 use crate::proto::task::{
-    CheckpointTaskRequest, CloseIoRequest, CreateTaskRequest, ExecProcessRequest, ProcessRequest,
-    UpdateTaskRequest,
+    CheckpointTaskRequest, CreateTaskRequest, ExecProcessRequest, ProcessRequest, UpdateTaskRequest,
 };
+use crate::{containerd, proto};
 use prost::Message;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -67,6 +67,58 @@ fn has_child(shim: &Shim) -> bool {
 const SILENT: &str = "#!/bin/sh\nexec sleep 1000\n";
 
 #[test]
+fn a_task_from_a_checkpoint_is_made_by_start() {
+    let containerd = Containerd::new();
+    let container = Container::new(&["sleep"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    let images = container.beside("images");
+    // In place of CRIU, a program that does not answer.
+    let criu = container.beside("criu");
+    std::fs::write(&criu, "#!/bin/sh\nexec sleep 1000\n").unwrap();
+    std::fs::set_permissions(&criu, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let generic = options::Generic {
+        config_body: format!("CriuPath = {criu:?}\n").into_bytes(),
+        ..options::Generic::default()
+    };
+    let request = || CreateTaskRequest {
+        checkpoint: images.clone(),
+        options: Some(Any::of("runtimeoptions.v1.Options", &generic)),
+        ..container.request()
+    };
+    // Deleted without a start.
+    assert_eq!(shim.create(&request()).unwrap().pid, 0);
+    assert_eq!(status(&shim, id, ""), ProcessStatus::Created as i32);
+    assert_eq!(code(kill(&shim, id, "", libc::SIGKILL)), NOT_FOUND);
+    assert_eq!(shim.delete(id, "").unwrap().pid, 0);
+    // There are no images.
+    shim.create(&request()).unwrap();
+    let (_, text) = shim.start(id, "").unwrap_err();
+    assert!(text.starts_with("OCI runtime restore failed: image directory"), "{text}");
+    assert_eq!(shim.wait(id, "").unwrap().exit_status, 255);
+    shim.delete(id, "").unwrap();
+    // It is killed while it waits for CRIU.
+    std::fs::create_dir(&images).unwrap();
+    std::fs::write(Path::new(&images).join("descriptors.json"), r#"["","",""]"#).unwrap();
+    shim.create(&request()).unwrap();
+    let begun = Instant::now();
+    let mut start = UnixStream::connect(&shim.socket).unwrap();
+    containerd::send(
+        &mut start,
+        "Start",
+        &proto::task::ProcessRequest { id: id.to_owned(), ..Default::default() },
+    );
+    until(|| kill(&shim, id, "", libc::SIGKILL).is_ok());
+    let (_, answer) = containerd::read_frame(&mut start).unwrap();
+    let answer = proto::rpc::Response::decode(answer.as_slice()).unwrap().status.unwrap();
+    assert_eq!(answer.code, CANCELLED, "{}", answer.message);
+    assert!(begun.elapsed() < Duration::from_secs(8), "CRIU had its whole time");
+    shim.delete(id, "").unwrap();
+    assert!(!has_process_of(id));
+    shim.shut_down();
+}
+
+#[test]
 fn a_task_from_a_checkpoint_leaves_the_container_of_another_program_alone() {
     let containerd = Containerd::new();
     let pod = |name: &str| {
@@ -110,25 +162,6 @@ fn delete_cancels_the_start_of_a_restore() {
     assert!(begun.elapsed() < Duration::from_secs(8), "CRIU had its whole time");
     assert!(!has_child(&shim));
     shim.shut_down();
-}
-
-#[test]
-fn close_io_before_the_start_of_an_exec_closes_its_input() {
-    let containerd = Containerd::new();
-    let container = Container::new(&["sleep"]);
-    let id = container.id.as_str();
-    let shim = containerd.start(id, &container.bundle());
-    shim.create(&container.request()).unwrap();
-    shim.start(id, "").unwrap();
-    let stdin = container.fifo("in");
-    let request = ExecProcessRequest { stdin, ..exec_request(id, "x", &["echo-stdin"]) };
-    let _added: Empty = shim.call("Exec", &request).unwrap();
-    let request = CloseIoRequest { id: id.to_owned(), exec_id: "x".to_owned(), stdin: true };
-    let _closed: Empty = shim.call("CloseIO", &request).unwrap();
-    shim.start(id, "x").unwrap();
-    until(|| status(&shim, id, "x") == ProcessStatus::Stopped as i32);
-    shim.delete(id, "x").unwrap();
-    end(&shim, id);
 }
 
 /// The variable that makes a test the program in place of CRIU.
