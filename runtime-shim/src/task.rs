@@ -258,6 +258,11 @@ impl Task {
         }
     }
 
+    /// Waits until the first process has ended. Processes of execs may still run.
+    pub(crate) async fn over(&self) {
+        self.until(|task| task.is_over.get()).await;
+    }
+
     async fn until(&self, condition: impl Fn(&Self) -> bool) {
         loop {
             let changed = self.changed.notified();
@@ -274,6 +279,7 @@ impl Task {
         let status = waited(&process).await;
         self.until(|task| !task.starting.get()).await;
         self.is_over.set(true);
+        self.changed.notify_waiters();
         // Other processes can outlive the first if it had the pid namespace of others, and, in a
         // container that was paused, the child of an exec that is on its way in. This thaws it.
         if let Err(error) = self.container.kill_async(libc::SIGKILL).await

@@ -157,7 +157,8 @@ impl Tasks {
             is_exec: true,
         };
         let container = task.made()?;
-        let (streams, theirs) = Streams::open(&member.names, &owner).await?;
+        // The exit of the container waits for this Start.
+        let (streams, theirs) = Streams::open_unless(task.over(), member.names.clone(), owner).await?;
         let exec = container.exec(program);
         let exec = if member.names.terminal {
             exec.terminal()
@@ -369,7 +370,7 @@ impl Tasks {
             let details = options::ProcessDetails { exec_id: exec.id.clone() };
             Some(Any::of("containerd.runc.v1.ProcessDetails", &details))
         };
-        let pids = match task.container.pids() {
+        let pids = match task.made()?.pids() {
             // Without a cgroup of its own.
             Err(error) if error.kind() == ErrorKind::Unsupported => {
                 vec![task.init.pid().try_into().unwrap_or(0)]
@@ -431,7 +432,7 @@ impl Tasks {
 
     async fn stats(&self, request: &TaskRequest) -> Result<StatsResponse> {
         let task = self.task(&request.id)?;
-        let container = task.container.clone();
+        let container = task.made()?.clone();
         // The kernel may have to add up the numbers of many cgroups.
         let read = spawn_blocking(move || container.metrics()).await.map_err(lost)?;
         let metrics = match read {

@@ -11,7 +11,8 @@ use crate::proto::common::{Any, Empty, ProcessStatus};
 use crate::proto::options;
 use crate::proto::rpc::{Request, Response};
 use crate::proto::task::{
-    CheckpointTaskRequest, CreateTaskRequest, ExecProcessRequest, ProcessRequest, UpdateTaskRequest,
+    CheckpointTaskRequest, CreateTaskRequest, ExecProcessRequest, PidsResponse, ProcessRequest,
+    StatsResponse, UpdateTaskRequest,
 };
 use crate::{containerd, proto};
 use prost::Message;
@@ -138,6 +139,8 @@ fn a_task_from_a_checkpoint_leaves_the_container_of_another_program_alone() {
     shim.create(&from_checkpoint(&first, SILENT)).unwrap();
     other.create(&second.request()).unwrap();
     assert_eq!(code(kill(&shim, id, "", libc::SIGKILL)), NOT_FOUND);
+    assert_eq!(code(shim.of_task::<PidsResponse>("Pids", id)), FAILED_PRECONDITION);
+    assert_eq!(code(shim.of_task::<StatsResponse>("Stats", id)), FAILED_PRECONDITION);
     shim.delete(id, "").unwrap();
     other.start(id, "").unwrap();
     assert_eq!(status(&other, id, ""), ProcessStatus::Running as i32);

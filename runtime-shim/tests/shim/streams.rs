@@ -239,3 +239,35 @@ fn close_io_before_the_start_of_an_exec_closes_its_input() {
     shim.delete(id, "x").unwrap();
     end(&shim, id);
 }
+
+#[test]
+fn a_logger_of_an_exec_that_is_not_ready_does_not_delay_the_exit_of_its_container() {
+    let containerd = Containerd::new();
+    let container = Container::new(&["sleep"]);
+    let id = container.id.as_str();
+    let shim = containerd.start(id, &container.bundle());
+    shim.create(&container.request()).unwrap();
+    shim.start(id, "").unwrap();
+    let (script, mark) = (container.beside("logger"), container.beside("mark"));
+    std::fs::write(&script, format!("#!/bin/sh\necho >{mark}\nexec sleep 60\n")).unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let stdout = format!("binary://{script}");
+    let request = ExecProcessRequest { stdout, ..exec_request(id, "x", &["sleep"]) };
+    let _added: Empty = shim.call("Exec", &request).unwrap();
+    let mut call = UnixStream::connect(&shim.socket).unwrap();
+    let request = proto::task::ProcessRequest { id: id.to_owned(), exec_id: "x".to_owned() };
+    containerd::send(&mut call, "Start", &request);
+    until(|| Path::new(&mark).exists());
+    let begin = Instant::now();
+    kill(&shim, id, "", libc::SIGKILL).unwrap();
+    assert_eq!(shim.wait(id, "").unwrap().exit_status, 137);
+    // The logger has ten seconds to be ready.
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    let (_, answer) = containerd::read_frame(&mut call).unwrap();
+    assert_eq!(proto::rpc::Response::decode(answer.as_slice()).unwrap().status.unwrap().code, CANCELLED);
+    assert_eq!(status(&shim, id, "x"), ProcessStatus::Stopped as i32);
+    shim.delete(id, "").unwrap();
+    let children = format!("/proc/{0}/task/{0}/children", shim.pid());
+    until(|| std::fs::read_to_string(&children).unwrap().is_empty());
+    shim.shut_down();
+}
