@@ -192,14 +192,29 @@ impl Task {
         })
     }
 
-    /// Returns the container once it is that of this task. Before the Start of a restore, another program can
-    /// give the id to a container of its own.
+    /// Returns the container if it is that of this task. Another program can give the id to a container of
+    /// its own: before the Start of a restore, and after it has deleted this one.
     pub(crate) fn made(&self) -> Result<&Container> {
-        if self.init.process.borrow().is_some() {
-            return Ok(&self.container);
+        let Some(process) = self.init.process.borrow().clone() else {
+            let text = format!("task {}: its container has not been restored", self.id);
+            return Err(Status::new(Code::FailedPrecondition, text));
+        };
+        match self.container.state() {
+            // A container that has ended has the pid 0.
+            Ok(state) if state.pid != 0 && state.pid != process.pid() => {
+                let text = format!("task {}: another program has replaced its container", self.id);
+                Err(Status::new(Code::NotFound, text))
+            }
+            _ => Ok(&self.container),
         }
-        let text = format!("task {}: its container has not been restored", self.id);
-        Err(Status::new(Code::FailedPrecondition, text))
+    }
+
+    /// Returns true if another program has deleted the container.
+    pub(crate) fn is_lost(&self) -> bool {
+        match self.made() {
+            Ok(container) => container.state().is_err_and(|error| error.kind() == ErrorKind::NotFound),
+            Err(error) => error.code == Code::NotFound,
+        }
     }
 
     /// Cancels the restore that Start makes. Returns false if there is none.
@@ -282,14 +297,16 @@ impl Task {
         self.changed.notify_waiters();
         // Other processes can outlive the first if it had the pid namespace of others, and, in a
         // container that was paused, the child of an exec that is on its way in. This thaws it.
-        if let Err(error) = self.container.kill_async(libc::SIGKILL).await
+        if let Ok(container) = self.made()
+            && let Err(error) = container.kill_async(libc::SIGKILL).await
             && !matches!(error.kind(), ErrorKind::NotRunning | ErrorKind::NotFound)
         {
             crate::log::warn(format_args!("killing what is left of {}: {error:#}", self.id));
         }
         self.until(|task| task.running_execs.get() == 0).await;
-        let container = self.container.clone();
-        if let Ok(Ok(metrics)) = spawn_blocking(move || container.metrics()).await {
+        if let Ok(container) = self.made().cloned()
+            && let Ok(Ok(metrics)) = spawn_blocking(move || container.metrics()).await
+        {
             *self.metrics.borrow_mut() = Some(metrics.into());
         }
         if self.memory.get() == MemoryWatch::Runs {

@@ -95,8 +95,8 @@ impl Tasks {
         let started = match restore {
             Some(restore) => self.restore(task, restore).await,
             None => {
-                let started = task.container.start_async().await;
-                started.map_err(|error| Status::from(error).within("OCI runtime start failed"))
+                let started = async { Ok(task.made()?.start_async().await?) }.await;
+                started.map_err(|error: Status| error.within("OCI runtime start failed"))
             }
         };
         let pid = task.init.pid();

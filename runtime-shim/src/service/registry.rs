@@ -4,7 +4,6 @@
 use crate::socket;
 use crate::status::{Code, Result, Status};
 use crate::task::Task;
-use runtime_core::ErrorKind;
 use runtime_sys::fd;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -180,8 +179,7 @@ pub(super) async fn forget(task: &Weak<Task>, registry: &Registry) {
         if !registry.task(&task.id).is_some_and(|known| Rc::ptr_eq(&known, &task)) {
             return;
         }
-        let state = task.container.state();
-        if task.init.deleting.get() || !state.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        if task.init.deleting.get() || !task.is_lost() {
             continue;
         }
         crate::log::warn(format_args!("{}: another program has deleted the container", task.id));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The process of the shim: its events, its resources, its end, its death.
 
-use crate::calls::{FAILED_PRECONDITION, end, has_process_of};
+use crate::calls::{FAILED_PRECONDITION, end, has_process_of, status};
 use crate::containerd::{Container, Containerd, until};
 use crate::proto::common::{Any, Empty};
 use crate::proto::options;
@@ -179,4 +179,34 @@ fn an_idle_shim_has_two_threads_and_is_not_dumpable() {
     };
     assert_eq!(score(&pid.to_string()), (score("self") + 1).min(1000));
     end(&shim, id);
+}
+
+#[test]
+fn a_shim_that_was_stopped_leaves_a_later_container_with_the_same_id_alone() {
+    let containerd = Containerd::new();
+    let pod = |name: &str| {
+        let name = format!("{name}-{}", std::process::id());
+        Container::with(&["sleep"], move |config| {
+            config["annotations"] = serde_json::json!({ "io.kubernetes.cri.sandbox-id": name });
+        })
+    };
+    let (first, mut second) = (pod("stopped"), pod("later"));
+    let bundle = second.bundle();
+    second.id.clone_from(&first.id);
+    std::fs::rename(bundle, second.bundle()).unwrap();
+    let id = first.id.as_str();
+    let shim = containerd.start(id, &first.bundle());
+    shim.create(&first.request()).unwrap();
+    shim.start(id, "").unwrap();
+    let pid = nix::unistd::Pid::from_raw(shim.pid().try_into().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    // As a containerd that cannot reach the shim.
+    assert!(containerd.command(id, &first.bundle(), "delete").status.success());
+    let other = containerd.start(id, &second.bundle());
+    other.create(&second.request()).unwrap();
+    other.start(id, "").unwrap();
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
+    until(|| !Path::new(&format!("/proc/{pid}/exe")).exists());
+    assert_eq!(status(&other, id, ""), proto::common::ProcessStatus::Running as i32);
+    end(&other, id);
 }
